@@ -1,0 +1,188 @@
+//! From an event to a proposal, or to a refusal that says why.
+//!
+//! Called by the operator's intake for every container that uses the event's repository, and by
+//! whoever explains a workload. It looks at the container's settings, asks the policy, and then
+//! at what is already on record: the same version is proposed once.
+
+use crate::event::Trigger;
+use crate::policy::{Candidate, Current, Judgement, Kind as VersionKind, Occasion, Policy, Rule, judge};
+use crate::reason::Reason;
+use crate::reference::{ImageReference, RepositoryKey};
+use crate::request::{Identity, Phase};
+use crate::settings::{Annotations, DigestUpdate, Settings};
+use crate::target::{Container, Target};
+
+/// What was decided about one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Make a request of it.
+    Propose(Box<Proposal>),
+    /// Leave it.
+    Refuse(Refusal),
+}
+
+/// A request that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The container's name.
+    pub container: String,
+    /// The image as it stands.
+    pub current_image: String,
+    /// The image as it will be written.
+    pub new_image: String,
+    /// The digest known to run.
+    pub current_digest: Option<String>,
+    /// The digest that came with the event.
+    pub new_digest: Option<String>,
+    /// The policy that took it.
+    pub policy: Policy,
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, for a person.
+    pub message: String,
+    /// Whether a person is asked first.
+    pub require_approval: bool,
+    /// What it came from.
+    pub trigger: Trigger,
+    /// What makes it the same as another.
+    pub identity: Identity,
+}
+
+/// Why nothing is proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// As a code.
+    pub reason: Reason,
+    /// For a person.
+    pub message: String,
+}
+
+impl Refusal {
+    fn plain(reason: Reason) -> Self {
+        Self { reason, message: reason.sentence().to_owned() }
+    }
+}
+
+/// What is on record for the workload.
+pub trait Record {
+    /// The phase of the request that puts this identity into the container, if there is one.
+    fn phase_of(&self, container: &str, identity: &Identity) -> Option<Phase>;
+
+    /// The new images of the open requests for this container.
+    fn open_for(&self, container: &str) -> Vec<String>;
+}
+
+/// Whether the container listens to this trigger at all.
+pub fn admits(settings: &Settings, container: &Container, repository: &RepositoryKey, trigger: Trigger) -> Result<(), Reason> {
+    if settings.policy == Policy::None {
+        Err(Reason::PolicyNone)
+    } else if !settings.tracks(&container.name, repository, container.init) {
+        Err(Reason::NotTracked)
+    } else if !settings.event_source.allows(trigger) {
+        Err(Reason::EventSource)
+    } else {
+        Ok(())
+    }
+}
+
+/// Decides about one container of a workload.
+///
+/// `candidates` are the event's tag, or what a scan found; `occasion` says which.
+pub fn decide(target: &Target, defaults: &Annotations, container: &Container, candidates: &[Candidate], occasion: Occasion, trigger: Trigger, record: &impl Record) -> Decision {
+    match proposal(target, defaults, container, candidates, occasion, trigger) {
+        Ok(proposal) => match obstacle(&proposal, record, defaults, target, container) {
+            Some(refusal) => Decision::Refuse(refusal),
+            None => Decision::Propose(Box::new(proposal)),
+        },
+        Err(refusal) => Decision::Refuse(refusal),
+    }
+}
+
+fn proposal(target: &Target, defaults: &Annotations, container: &Container, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Refusal> {
+    if target.deleting {
+        return Err(Refusal::plain(Reason::Deleting));
+    }
+    let settings = Settings::resolve(defaults, &target.annotations, &container.name).map_err(|faults| Refusal {
+        reason: Reason::InvalidAnnotation,
+        message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    })?;
+    let standing = container
+        .reference()
+        .map_err(|error| Refusal { reason: Reason::InvalidImage, message: format!("container {} has image {:?}: {error}", container.name, container.image) })?;
+    admits(&settings, container, standing.repository(), trigger).map_err(Refusal::plain)?;
+
+    let current = current(&standing, container);
+    let Judgement { chosen, candidates: verdicts } = judge(&settings.rule(), VersionKind::Image, occasion, &current, candidates);
+    let Some(verdict) = chosen.and_then(|index| verdicts.get(index)) else {
+        // One candidate is the rule; of many, the first refusal speaks for all.
+        return Err(verdicts.into_iter().next().map_or_else(|| Refusal::plain(Reason::Settled), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
+    };
+    let digest = verdict.digest.as_ref();
+    let same_tag = standing.effective_tag() == Some(verdict.tag.as_str());
+    let restart = same_tag && standing.digest().is_none() && match settings.digest_update {
+        DigestUpdate::Restart => true,
+        DigestUpdate::Pin => false,
+        DigestUpdate::Auto => container.pulls_always,
+    };
+    let pin = standing.digest().is_some() || (same_tag && !restart);
+    let unknown = || Refusal { reason: Reason::DigestUnknown, message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag) };
+    let wanted = if restart {
+        standing.clone()
+    } else if pin {
+        // A digest alone stays a digest alone.
+        let digest = digest.ok_or_else(unknown)?;
+        if standing.tag().is_none() && standing.digest().is_some() { standing.with_digest(digest) } else { standing.with_tag_and_digest(&verdict.tag, digest) }
+    } else {
+        standing.with_tag(&verdict.tag)
+    };
+    let mut identity = Identity::new(&container.name, &wanted, settings.policy, digest.map(ToString::to_string).as_deref());
+    if same_tag && digest.is_none() {
+        identity = identity.at_generation(target.generation);
+    }
+    Ok(Proposal {
+        container: container.name.clone(),
+        current_image: container.image.clone(),
+        new_image: wanted.to_string(),
+        current_digest: current.digest.map(|digest| digest.to_string()),
+        new_digest: digest.map(ToString::to_string),
+        policy: settings.policy,
+        reason: verdict.reason,
+        message: verdict.message.clone(),
+        require_approval: settings.require_approval,
+        trigger,
+        identity,
+    })
+}
+
+fn current(standing: &ImageReference, container: &Container) -> Current {
+    Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) }
+}
+
+/// What on record stands in the way.
+fn obstacle(proposal: &Proposal, record: &impl Record, defaults: &Annotations, target: &Target, container: &Container) -> Option<Refusal> {
+    if let Some(reason) = record.phase_of(&proposal.container, &proposal.identity).and_then(Phase::obstacle) {
+        return Some(Refusal { reason, message: format!("{}: {}", proposal.new_image, reason.sentence()) });
+    }
+    let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
+    let standing = container.reference().ok()?;
+    record
+        .open_for(&proposal.container)
+        .into_iter()
+        .find(|open| prefer(&settings.rule(), &standing, container, open, &proposal.new_image) == Some(true))
+        .map(|open| Refusal { reason: Reason::NewerPending, message: format!("a request for {open} is open, which is the better of the two") })
+}
+
+/// Which of two new images the policy would rather have: `Some(true)` for the first, `None` where
+/// it has no preference (policy force; or neither, or both, are to be had).
+pub fn prefer(rule: &Rule, standing: &ImageReference, container: &Container, first: &str, second: &str) -> Option<bool> {
+    if rule.policy == Policy::Force {
+        return None;
+    }
+    let tag = |image: &str| ImageReference::parse(image).ok().and_then(|reference| reference.effective_tag().map(str::to_owned));
+    let (first, second) = (tag(first)?, tag(second)?);
+    if first == second {
+        return None;
+    }
+    let candidates = [Candidate { tag: first, digest: None }, Candidate { tag: second, digest: None }];
+    judge(rule, VersionKind::Image, Occasion::Event, &current(standing, container), &candidates).chosen.map(|index| index == 0)
+}

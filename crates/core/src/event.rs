@@ -1,0 +1,42 @@
+//! What Headwind hears: "this repository now has this tag".
+//!
+//! Events are made by the webhook decoders and by the poller; they are claims, not orders. What
+//! follows from one is decided by [`crate::decide`].
+
+use crate::reference::{Digest, RepositoryKey};
+
+/// A claim that a repository holds a tag, as a webhook or a scan reported it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// The normalised repository, host included (`docker.io/library/nginx`).
+    pub repository: RepositoryKey,
+    /// The tag that was pushed; `None` when the sender named a digest only.
+    pub tag: Option<String>,
+    /// The manifest's digest, where the sender told it.
+    pub digest: Option<Digest>,
+    /// Which door the event came through.
+    pub trigger: Trigger,
+}
+
+/// What made Headwind look at a workload (SPEC section 4, `spec.trigger`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// A registry's notification.
+    Webhook,
+    /// Headwind's own scan of a registry.
+    Polling,
+    /// A person: rollback, or "update now".
+    Manual,
+}
+
+impl Trigger {
+    /// The word that stands in the UpdateRequest and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trigger::Webhook => "webhook",
+            Trigger::Polling => "polling",
+            Trigger::Manual => "manual",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Headwind's meaning: every rule, as a plain function over plain values.
+//!
+//! Nothing in this crate does I/O, reads a clock or knows a Kubernetes type; time comes in as an
+//! argument. The operator, the command line, the API's explanations and the tests all call the
+//! same functions, so what is tried offline is what runs.
+//!
+//! ```text
+//! reference ─┐
+//! version ───┼─> policy ─> decide ─> request (the machine) ─> gate
+//! settings ──┘                          └─> history
+//! ```
+//!
+//! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
+
+pub mod decide;
+pub mod event;
+pub mod gate;
+pub mod history;
+pub mod lease;
+pub mod policy;
+pub mod reason;
+pub mod reference;
+pub mod request;
+pub mod settings;
+pub mod target;
+pub mod version;

@@ -1,0 +1,102 @@
+//! The question and the answer of `headwind policy` (SPEC section 12).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candidate, Current, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
+use crate::reason::Reason;
+use crate::reference::{Digest, ImageReference, is_tag};
+
+/// One question.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// What runs: a reference or a tag; for a chart its version.
+    pub current: String,
+    /// The policy.
+    pub policy: Policy,
+    /// The pattern.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// Image or chart.
+    #[serde(default)]
+    pub kind: Kind,
+    /// What could run.
+    pub candidates: Vec<String>,
+    /// Digests of candidates, where they are known.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    /// The tag that is taken.
+    pub chosen: Option<String>,
+    /// The image as it would be written; for a bare tag or a chart the version.
+    pub image: Option<String>,
+    /// The verdict on each, in the order given.
+    pub candidates: Vec<AnswerCandidate>,
+}
+
+/// The verdict on one.
+#[derive(Debug, Clone, Serialize)]
+pub struct AnswerCandidate {
+    /// The tag.
+    pub tag: String,
+    /// What became of it.
+    pub verdict: Outcome,
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, for a person.
+    pub message: String,
+}
+
+/// Answers a question with the operator's own rules.
+///
+/// # Errors
+/// A sentence that says what of the question cannot be read.
+pub fn answer(question: &Question) -> Result<Answer, String> {
+    let Question { current: text, policy, pattern, kind, candidates, digests } = question;
+    let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
+    let bare = *kind == Kind::Chart || is_tag(text);
+    let reference = if bare { None } else { Some(ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?) };
+    let current = match &reference {
+        Some(reference) => Current { tag: reference.effective_tag().map(str::to_owned), digest: reference.digest().cloned() },
+        None => Current { tag: Some(text.clone()), digest: None },
+    };
+    let candidates: Vec<Candidate> = candidates
+        .iter()
+        .map(|tag| {
+            let digest = digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
+            Ok(Candidate { tag: tag.clone(), digest })
+        })
+        .collect::<Result<_, String>>()?;
+    let judgement = judge(&Rule { policy: *policy, pattern }, *kind, Occasion::Event, &current, &candidates);
+    let mut chosen = judgement.chosen;
+    let mut verdicts: Vec<AnswerCandidate> =
+        judgement.candidates.into_iter().map(|verdict| AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message: verdict.message }).collect();
+    let image = chosen.and_then(|place| candidates.get(place)).and_then(|candidate| written(reference.as_ref(), candidate));
+    if let (Some(place), None) = (chosen, &image) {
+        chosen = None;
+        if let Some(verdict) = verdicts.get_mut(place) {
+            verdict.verdict = Outcome::Refused;
+            verdict.reason = Reason::DigestUnknown;
+            verdict.message = format!("the image is pinned, and the digest of {} is not known", verdict.tag);
+        }
+    }
+    Ok(Answer { chosen: chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.tag.clone()), image, candidates: verdicts })
+}
+
+/// The image with the candidate in it; none where it is pinned and the digest is not known.
+fn written(reference: Option<&ImageReference>, candidate: &Candidate) -> Option<String> {
+    let Some(reference) = reference else { return Some(candidate.tag.clone()) };
+    Some(match (reference.digest(), reference.tag(), &candidate.digest) {
+        (None, _, _) => reference.with_tag(&candidate.tag),
+        (Some(_), Some(_), Some(digest)) => reference.with_tag_and_digest(&candidate.tag, digest),
+        (Some(_), None, Some(digest)) => reference.with_digest(digest),
+        (Some(_), _, None) => return None,
+    }
+    .to_string())
+}

@@ -1,0 +1,111 @@
+//! One vocabulary of reasons for the whole product.
+//!
+//! Events, conditions, the API, metrics and `explain` take their codes from here, so one word
+//! means one thing everywhere. Codes are stable; free text is never a label. Every variant's
+//! sentence is what a person is told when there is nothing more precise to say.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// Why something was or was not done, as a stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum Reason {
+            $(#[doc = $text] $(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is, in declaration order: the bounded set that labels may draw from.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// The stable code, in the CamelCase that Kubernetes conditions and Events use.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)+ }
+            }
+
+            /// A sentence for a person.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Reason::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Verdicts of a policy on one candidate.
+    HigherVersion = "a higher version that the policy takes",
+    HighestMatch = "the highest tag that matches the pattern",
+    Forced = "policy force takes what the event names",
+    NewDigest = "the same tag has a new digest",
+    NotBest = "allowed, but a better candidate is there",
+    PolicyNone = "policy none takes nothing",
+    SameTag = "the tag is the current one; only policy force follows a new digest behind it",
+    SameDigest = "the tag and its digest are the current ones",
+    SameVersion = "equal to the current version, only spelt otherwise",
+    LowerVersion = "lower than the current version",
+    LowerMatch = "matches the pattern, but is lower than the current tag",
+    MajorDiffers = "another major version than the policy allows",
+    MinorDiffers = "another minor version than the policy allows",
+    PreRelease = "a pre-release; only policy all, a pattern that names it, or a pre-release of the same release takes it",
+    VariantDiffers = "another variant of the image than the current tag's",
+    RevisionDiffers = "one of the two tags counts builds and the other does not",
+    SchemeDiffers = "another numbering scheme than the current tag's",
+    NotAVersion = "the tag is not a version",
+    CurrentNotAVersion = "the current tag is not a version, so it has no order; use policy glob or force",
+    VersionRange = "the current version is a range, which belongs to Flux",
+    DigestOnly = "the reference names a digest alone; only policy force touches it",
+    PatternMissing = "policy glob needs a pattern",
+    PatternMismatch = "the tag does not match the pattern",
+    Artefact = "the tag is a signature, attestation or bill of materials, not an image",
+    InvalidTag = "not a legal tag",
+    NotFollowed = "while polling, force follows the current tag's digest only",
+    DigestUnknown = "the new digest is not known, so it cannot be pinned",
+
+    // Why a workload or container takes no part.
+    InvalidAnnotation = "an annotation has a bad value; the workload is treated as policy none until it is mended",
+    InvalidImage = "the container's image is not a legal reference",
+    InvalidObject = "the object could not be read",
+    NotTracked = "the container is not among those that are tracked",
+    UnknownContainer = "an annotation names a container that the workload does not have",
+    EventSource = "the workload does not listen to this source of events",
+    Deleting = "the workload is being deleted",
+
+    // What stands in the way of a proposal.
+    AlreadyRequested = "a request for this version is open already",
+    NewerPending = "a request for a better version is open",
+    Rejected = "this version was rejected; reopen its request to try it again",
+    Expired = "the request for this version expired without an answer; reopen it to try it again",
+    Failed = "this version failed before; reopen its request to try it again",
+    RolledBack = "this version was rolled back; reopen its request to try it again",
+    RevertedOutside = "this version was applied and another hand put the image back; reopen its request to try it again",
+
+    // The life of a request.
+    Proposed = "a new version was found",
+    AwaitingApproval = "waits for a person's approval",
+    ApprovedByPolicy = "the policy approves it",
+    ApprovedByPerson = "a person approved it",
+    RejectedByPerson = "a person rejected it",
+    Reopened = "a person reopened it",
+    Applied = "the change stands in the workload",
+    ApplyFailed = "the API server refused the change for good",
+    MinUpdateInterval = "the least time between two updates of the workload has not passed",
+    NewerVersion = "a better version took its place",
+    ImageChanged = "the image was changed by another hand before the update was applied",
+    PolicyChanged = "the workload's settings would no longer produce this update",
+    ContainerGone = "the workload no longer has the container",
+    TargetGone = "the workload is gone",
+    InvalidRequest = "the request does not make sense for its target",
+    PastExpiry = "nobody answered before it expired",
+    Settled = "nothing stands in the way",
+
+    // Deferred to the rollout watch.
+    RolloutProgressing = "the rollout is under way",
+    RolloutComplete = "the rollout is complete",
+    RolloutFailed = "the rollout failed",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

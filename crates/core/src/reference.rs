@@ -1,0 +1,336 @@
+//! Image references: the one parser.
+//!
+//! Owns the grammar of references (the distribution project's `reference` package), the
+//! normalisation to a repository's key (Docker Hub's defaults), and how a tag or a digest is
+//! replaced while the user's spelling stays. Everything that matches repositories uses
+//! [`RepositoryKey`]; everything that writes an image writes an [`ImageReference`].
+//!
+//! ```text
+//! nginx:1.25                 -> docker.io/library/nginx, tag 1.25
+//! localhost:5000/a/b@sha256… -> localhost:5000/a/b, digest
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Docker Hub's name in references, and its other names.
+const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_TOO: &[&str] = &["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];
+/// The longest repository name (distribution: `NameTotalLengthMax`).
+const NAME: usize = 255;
+/// The longest tag.
+const TAG: usize = 128;
+
+/// Why a text is no reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// There is nothing.
+    #[error("the reference is empty")]
+    Empty,
+    /// The repository's path breaks the grammar.
+    #[error("the repository's name is not legal (lower-case letters and digits in parts, separated by '/', '.', '_', '__' or '-')")]
+    Name,
+    /// An upper-case letter, the most frequent mistake.
+    #[error("a repository's name has no upper-case letters")]
+    UpperCase,
+    /// The registry's host breaks the grammar.
+    #[error("the registry's host is not legal")]
+    Host,
+    /// The tag breaks the grammar.
+    #[error("the tag is not legal (a letter, digit or '_', then at most 127 of these, '.' and '-')")]
+    Tag,
+    /// The digest breaks the grammar.
+    #[error("the digest is not legal (sha256: and 64 hexadecimal digits)")]
+    Digest,
+    /// Longer than any registry takes.
+    #[error("the repository's name is longer than 255 characters")]
+    TooLong,
+}
+
+/// A repository, normalised, its registry's host included: `docker.io/library/nginx`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepositoryKey(Arc<str>);
+
+impl RepositoryKey {
+    /// Reads a name with or without a host, as a user writes it in an image.
+    ///
+    /// # Errors
+    /// When the text is no name, or has a tag or digest behind it.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let reference = ImageReference::parse(text)?;
+        if reference.tag().is_some() || reference.digest().is_some() { Err(ReferenceError::Name) } else { Ok(reference.repository) }
+    }
+
+    /// The repository at `path` of the registry at `host`. The path never decides the host.
+    ///
+    /// # Errors
+    /// When one of the two breaks the grammar.
+    pub fn from_parts(host: &str, path: &str) -> Result<Self, ReferenceError> {
+        if !is_host(host) {
+            return Err(ReferenceError::Host);
+        }
+        check_path(path)?;
+        Self::normal(host, path)
+    }
+
+    fn normal(host: &str, path: &str) -> Result<Self, ReferenceError> {
+        let host = host.to_ascii_lowercase();
+        let bare = host.strip_suffix(":443").unwrap_or(&host);
+        let hub = bare == DOCKER_HUB || DOCKER_HUB_TOO.contains(&bare);
+        let key = match (hub, path.contains('/')) {
+            (true, false) => format!("{DOCKER_HUB}/library/{path}"),
+            (true, true) => format!("{DOCKER_HUB}/{path}"),
+            (false, _) => format!("{host}/{path}"),
+        };
+        if key.len() > NAME { Err(ReferenceError::TooLong) } else { Ok(Self(key.into())) }
+    }
+
+    /// The registry's host, with its port.
+    pub fn registry(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(host, _)| host)
+    }
+
+    /// The name at the registry.
+    pub fn path(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, path)| path)
+    }
+
+    /// Host and path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepositoryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RepositoryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for RepositoryKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The digest of a manifest: `sha256:` and 64 hexadecimal digits (OCI image spec, descriptor).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(Arc<str>);
+
+impl Digest {
+    /// Reads a digest.
+    ///
+    /// # Errors
+    /// When it breaks the grammar, or a registered algorithm has another length.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        let (algorithm, hex) = text.split_once(':').ok_or(ReferenceError::Digest)?;
+        let lower_hex = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let length = match algorithm {
+            "sha256" => hex.len() == 64,
+            "sha384" => hex.len() == 96,
+            "sha512" => hex.len() == 128,
+            _ => (32..=256).contains(&hex.len()) && is_algorithm(algorithm),
+        };
+        if length && lower_hex { Ok(Self(text.into())) } else { Err(ReferenceError::Digest) }
+    }
+
+    /// The digest as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_algorithm(text: &str) -> bool {
+    text.len() <= 64 && text.split(['+', '.', '_', '-']).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())) && text.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0.as_ref().to_owned()
+    }
+}
+
+/// An image as a user wrote it, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageReference {
+    /// The name exactly as written.
+    name: String,
+    repository: RepositoryKey,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+impl ImageReference {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// When it breaks the grammar; the error says where.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        if text.is_empty() {
+            return Err(ReferenceError::Empty);
+        }
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
+            None => (text, None),
+        };
+        // A colon behind the last slash begins a tag; one before it belongs to a port.
+        let path_from = rest.rfind('/').map_or(0, |at| at + 1);
+        let (directory, last) = rest.split_at(path_from);
+        let (name, tag) = match last.split_once(':') {
+            Some((_, tag)) if !is_tag(tag) => return Err(ReferenceError::Tag),
+            Some((base, tag)) => (rest.get(..directory.len() + base.len()).unwrap_or(rest), Some(tag.to_owned())),
+            None => (rest, None),
+        };
+        let (host, path) = match name.split_once('/') {
+            Some((first, path)) if looks_like_host(first) => (first, path),
+            _ => (DOCKER_HUB, name),
+        };
+        if !is_host(host) {
+            return Err(ReferenceError::Host);
+        }
+        check_path(path)?;
+        Ok(Self { name: name.to_owned(), repository: RepositoryKey::normal(host, path)?, tag, digest })
+    }
+
+    /// The normalised repository.
+    pub fn repository(&self) -> &RepositoryKey {
+        &self.repository
+    }
+
+    /// The registry's host.
+    pub fn registry(&self) -> &str {
+        self.repository.registry()
+    }
+
+    /// The tag that is written, if one is.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The tag that is meant: `latest` where neither tag nor digest is written, none with a digest
+    /// alone.
+    pub fn effective_tag(&self) -> Option<&str> {
+        match (&self.tag, &self.digest) {
+            (Some(tag), _) => Some(tag),
+            (None, None) => Some("latest"),
+            (None, Some(_)) => None,
+        }
+    }
+
+    /// The digest that is written, if one is.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// The name as the user spells it, without tag and digest.
+    pub fn name_as_written(&self) -> &str {
+        &self.name
+    }
+
+    /// The same image at another tag, and at no digest.
+    #[must_use]
+    pub fn with_tag(&self, tag: &str) -> Self {
+        Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
+    }
+
+    /// The same image at another tag, pinned.
+    #[must_use]
+    pub fn with_tag_and_digest(&self, tag: &str, digest: &Digest) -> Self {
+        Self { tag: Some(tag.to_owned()), digest: Some(digest.clone()), ..self.clone() }
+    }
+
+    /// The same image, and the same tag if one is written, at another digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: &Digest) -> Self {
+        Self { digest: Some(digest.clone()), ..self.clone() }
+    }
+}
+
+impl fmt::Display for ImageReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the text is a legal tag: `[\w][\w.-]{0,127}`.
+pub fn is_tag(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.len() <= TAG && text.bytes().next().is_some_and(word) && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
+/// Whether the first part of a name is a host rather than a part of the path (distribution's
+/// `splitDockerDomain`): it has a dot or a colon, is `localhost`, or has an upper-case letter.
+fn looks_like_host(part: &str) -> bool {
+    part.contains(['.', ':']) || part == "localhost" || part.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// `domain-name [":" port]` or an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            if address.is_empty() || !address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.') {
+                return false;
+            }
+            return port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        }
+        None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
+    };
+    let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    name.len() <= 253 && name.split('.').all(label) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 5 && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// `path-component ["/" path-component]*` with `[a-z0-9]+` separated by `.`, `_`, `__` or dashes.
+fn check_path(path: &str) -> Result<(), ReferenceError> {
+    if path.len() > NAME {
+        return Err(ReferenceError::TooLong);
+    }
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(ReferenceError::UpperCase);
+    }
+    if path.split('/').all(is_component) { Ok(()) } else { Err(ReferenceError::Name) }
+}
+
+fn is_component(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = |byte: Option<u8>| byte.is_some_and(plain);
+    let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|between| !between.is_empty());
+    ends(part.bytes().next()) && ends(part.bytes().last()) && separators.into_iter().all(|between| matches!(between, "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'))
+}
+
+#[cfg(test)]
+mod tests;

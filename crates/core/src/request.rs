@@ -1,0 +1,313 @@
+//! The life of an UpdateRequest: the only state machine there is.
+//!
+//! This room owns the phases and their arrows, what makes two requests "the same version", what a
+//! person may do to a request ([`action`]), the one next step for a workload ([`next()`]) and the
+//! checker of what must always hold ([`invariant`]). The reconciler performs the steps; it has no
+//! rules of its own.
+//!
+//! ```text
+//!              ┌──────────── reopen ◄──────────────────────────────┐
+//!              ▼                                                   │
+//! (born) ─> Pending ─> Approved ─> Applying ─> RollingOut ─> Completed
+//!              │           │           │            └─────> Failed, RolledBack
+//!              ├─> Rejected, Expired ──┴──> Failed, Superseded
+//! ```
+//!
+//! A request whose update needs no approval goes from `Pending` without a write of its own. The
+//! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`),
+//! so `Applying` is never stored: after a crash the workload itself says whether it was patched.
+
+pub mod action;
+pub mod invariant;
+mod next;
+
+#[cfg(test)]
+mod simulation;
+
+pub use next::{Apply, Change, Observed, Step, StatusWrite, next};
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Trigger;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::reference::ImageReference;
+
+/// How long a request waits for an answer when its spec does not say (SPEC section 4).
+pub const DEFAULT_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where a request stands (SPEC section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Phase {
+    /// Born; waits for approval, or, approved by policy, for its turn.
+    #[default]
+    Pending,
+    /// A person said yes; waits for its turn.
+    Approved,
+    /// The change is being written.
+    Applying,
+    /// The change stands in the workload, its rollout is watched.
+    RollingOut,
+    /// Done.
+    Completed,
+    /// A person said no.
+    Rejected,
+    /// The change could not be made, or its rollout failed.
+    Failed,
+    /// Nobody answered in time.
+    Expired,
+    /// Something else took its place.
+    Superseded,
+    /// It was taken back.
+    RolledBack,
+}
+
+impl Phase {
+    /// Every phase, in the order of a life.
+    pub const ALL: &'static [Phase] = &[
+        Phase::Pending,
+        Phase::Approved,
+        Phase::Applying,
+        Phase::RollingOut,
+        Phase::Completed,
+        Phase::Rejected,
+        Phase::Failed,
+        Phase::Expired,
+        Phase::Superseded,
+        Phase::RolledBack,
+    ];
+
+    /// The phase's name in status, API and selectors.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Pending => "Pending",
+            Phase::Approved => "Approved",
+            Phase::Applying => "Applying",
+            Phase::RollingOut => "RollingOut",
+            Phase::Completed => "Completed",
+            Phase::Rejected => "Rejected",
+            Phase::Failed => "Failed",
+            Phase::Expired => "Expired",
+            Phase::Superseded => "Superseded",
+            Phase::RolledBack => "RolledBack",
+        }
+    }
+
+    /// Whether the request still has something before it.
+    pub fn is_open(self) -> bool {
+        match self {
+            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => true,
+            Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
+        }
+    }
+
+    /// Why a request in this phase stands in the way of the same version being proposed again,
+    /// if it does (SPEC section 4: all finished phases but `Superseded`).
+    pub fn obstacle(self) -> Option<Reason> {
+        match self {
+            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => Some(Reason::AlreadyRequested),
+            Phase::Completed => Some(Reason::RevertedOutside),
+            Phase::Rejected => Some(Reason::Rejected),
+            Phase::Failed => Some(Reason::Failed),
+            Phase::Expired => Some(Reason::Expired),
+            Phase::RolledBack => Some(Reason::RolledBack),
+            Phase::Superseded => None,
+        }
+    }
+
+    /// Whether a person may reopen a request in this phase.
+    pub fn can_reopen(self) -> bool {
+        !self.is_open() && self != Phase::Superseded
+    }
+
+    /// The arrows of the machine.
+    pub fn may_become(self, to: Phase) -> bool {
+        use Phase::{Applying, Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
+        match self {
+            Pending => matches!(to, Approved | Rejected | Expired | Superseded | Applying | RollingOut | Completed | Failed),
+            Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded),
+            Applying => matches!(to, RollingOut | Completed | Failed | Superseded),
+            RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
+            Completed | Rejected | Failed | Expired | RolledBack => to == Pending,
+            Superseded => false,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = UnknownPhase;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Phase::ALL
+            .iter()
+            .copied()
+            .find(|phase| phase.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownPhase(text.chars().take(64).collect()))
+    }
+}
+
+/// A word that names no phase.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a phase of an UpdateRequest")]
+pub struct UnknownPhase(String);
+
+/// A request with everything the rules read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The object's name.
+    pub name: String,
+    /// The uid of the target that it was made for.
+    pub target_uid: String,
+    /// What makes it no sensible request at all, whatever its target is like.
+    pub fault: Option<String>,
+    /// When the object was created, by the API server's clock.
+    pub created: Timestamp,
+    /// What is asked; never changes.
+    pub spec: Spec,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// What a request asks for (SPEC section 4, `spec`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The container whose image is changed.
+    pub container: Option<String>,
+    /// The image that stood there when the request was made, as written.
+    pub current_image: String,
+    /// The image that is to stand there, as it will be written.
+    pub new_image: String,
+    /// The digest that was known to run.
+    pub current_digest: Option<String>,
+    /// The digest that came with the event.
+    pub new_digest: Option<String>,
+    /// The policy that took the version.
+    pub policy: Policy,
+    /// Whether a person's approval was asked for when it was made.
+    pub require_approval: bool,
+    /// Until when an answer is waited for.
+    pub expires_at: Option<Timestamp>,
+    /// What made Headwind propose it.
+    pub trigger: Trigger,
+}
+
+/// Where a request stands (SPEC section 4, `status`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The phase.
+    pub phase: Phase,
+    /// Why it is in this phase.
+    pub reason: Option<Reason>,
+    /// The same for a person.
+    pub message: Option<String>,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// When.
+    pub approved_at: Option<Timestamp>,
+    /// Who rejected it.
+    pub rejected_by: Option<String>,
+    /// When.
+    pub rejected_at: Option<Timestamp>,
+    /// When it was last reopened.
+    pub reopened_at: Option<Timestamp>,
+    /// When it reached its last finished phase.
+    pub finished_at: Option<Timestamp>,
+    /// How many times its change was applied: 0 or 1, one more for each time a person reopened it.
+    pub times_applied: u32,
+    /// What it waits for, and until when.
+    pub waiting: Option<Waiting>,
+}
+
+/// An update that is held back (condition `Waiting`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// What for.
+    pub reason: Reason,
+    /// When it goes on.
+    pub until: Timestamp,
+}
+
+impl Request {
+    /// The word that names this request's coming application in `headwind.sh/last-request`.
+    ///
+    /// A reopened request is applied again under the same name; the number keeps the old mark from
+    /// being taken for the new one.
+    pub fn mark(&self) -> String {
+        match self.status.times_applied {
+            0 => self.name.clone(),
+            times => format!("{}@{times}", self.name),
+        }
+    }
+
+    /// The moment after which it cannot be approved any more.
+    pub fn expires_at(&self) -> Timestamp {
+        let born = self.spec.expires_at.unwrap_or_else(|| after(self.created, DEFAULT_EXPIRY));
+        match self.status.reopened_at {
+            Some(reopened) => born.max(after(reopened, DEFAULT_EXPIRY)),
+            None => born,
+        }
+    }
+
+    /// Whether the image string stays as it is and the pods are made anew for a new digest.
+    pub fn is_restart(&self) -> bool {
+        self.spec.current_image == self.spec.new_image
+    }
+
+}
+
+/// The request's name without the mark's number: what stands before `@` in `last-request`.
+pub fn mark_name(mark: &str) -> &str {
+    mark.split_once('@').map_or(mark, |(name, _)| name)
+}
+
+fn after(at: Timestamp, span: Duration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// What makes two requests of one target the same: container, new reference and, where the digest
+/// is what is asked for, the digest.
+///
+/// Only policy `force` follows digests; for every other policy a version is its tag, so that a
+/// rejected tag that is pushed again, rebuilt or not, stays rejected, and an event that tells the
+/// digest makes the same request as one that does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity(String);
+
+impl Identity {
+    /// The identity of putting `reference` into `container`.
+    pub fn new(container: &str, reference: &ImageReference, policy: Policy, digest: Option<&str>) -> Self {
+        let tag = reference.effective_tag().unwrap_or_default();
+        let mut text = format!("{container}|{}:{tag}", reference.repository());
+        if policy == Policy::Force
+            && let Some(digest) = digest.map(str::to_owned).or_else(|| reference.digest().map(ToString::to_string))
+        {
+            text.push('@');
+            text.push_str(&digest);
+        }
+        Self(text)
+    }
+
+    /// Ties the identity to one state of the target, for what has no name of its own: a new digest
+    /// that nobody told.
+    #[must_use]
+    pub fn at_generation(mut self, generation: i64) -> Self {
+        self.0.push_str(&format!("#{generation}"));
+        self
+    }
+
+    /// The identity as one line of text: the input of the request's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,72 @@
+//! What must always hold, whatever happened (DESIGN section 3).
+//!
+//! Called by unit, property, simulation and end-to-end tests alike: each hands in what it saw of
+//! the cluster, and gets every sentence that is not true of it.
+
+use std::collections::BTreeMap;
+
+use super::{Phase, Request};
+
+/// A write that changed a container's image, in the order in which the API server took them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The mark of the request that did it ([`Request::mark`]).
+    pub mark: String,
+    /// The container.
+    pub container: String,
+    /// The image before.
+    pub from: String,
+    /// The image after.
+    pub to: String,
+}
+
+/// A phase that was stored, in the order in which the API server took them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The request's name.
+    pub request: String,
+    /// The phase before.
+    pub from: Phase,
+    /// The phase after.
+    pub to: Phase,
+}
+
+/// Every sentence that does not hold of the requests of one target.
+pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut marks: BTreeMap<&str, usize> = BTreeMap::new();
+    for write in applied {
+        *marks.entry(&write.mark).or_default() += 1;
+    }
+    all.extend(marks.iter().filter(|(_, count)| **count > 1).map(|(mark, count)| format!("{mark} was applied {count} times")));
+    all.extend(moved.iter().filter(|step| step.from != step.to && !step.from.may_become(step.to)).map(|step| format!("{} went from {} to {}", step.request, step.from, step.to)));
+
+    let mut open: BTreeMap<(Option<&str>, &str), Vec<&str>> = BTreeMap::new();
+    for request in requests {
+        let status = &request.status;
+        if status.phase.is_open() {
+            open.entry((request.spec.container.as_deref(), &request.spec.new_image)).or_default().push(&request.name);
+        } else {
+            if status.reason.is_none() || status.message.is_none() {
+                all.push(format!("{} is {} without a reason", request.name, status.phase));
+            }
+            if status.finished_at.is_none() {
+                all.push(format!("{} is {} without a time", request.name, status.phase));
+            }
+        }
+        if status.phase == Phase::Completed && status.times_applied == 0 {
+            all.push(format!("{} is Completed but was never applied", request.name));
+        }
+        let needs_person = request.spec.require_approval;
+        if status.phase == Phase::Completed && needs_person && status.approved_by.is_none() {
+            all.push(format!("{} is Completed and nobody approved it", request.name));
+        }
+    }
+    // One digest each: a restart's requests share the image and differ in the digest.
+    all.extend(open.iter().filter(|(_, names)| names.len() > 1 && !is_restart(requests, names)).map(|((container, image), names)| format!("{names:?} are all open for {container:?} and {image}")));
+    all
+}
+
+fn is_restart(requests: &[Request], names: &[&str]) -> bool {
+    requests.iter().filter(|request| names.contains(&request.name.as_str())).all(Request::is_restart)
+}

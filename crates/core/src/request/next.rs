@@ -1,0 +1,422 @@
+//! The one next step for a workload, from the workload and all its requests.
+//!
+//! Called by the operator's reconciler (and by the simulation) again and again until it says
+//! [`Step::Rest`]. The order is what makes it safe: first what already happened is written down,
+//! then what is void is ended, only then is anything new applied, and everything that is due
+//! goes out in one patch.
+//!
+//! ```text
+//! applied already? ─> void? ─> superseded? ─> expired? ─> due? ─> apply ─┐
+//!        │               │          │            │          └─> waiting  │
+//!        └───────────────┴──────────┴────────────┴───> StatusWrite <─────┘ (next pass)
+//! ```
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{Phase, Request, Status, Waiting, mark_name};
+use crate::decide;
+use crate::event::Trigger;
+use crate::gate::{self, Gate};
+use crate::history::History;
+use crate::policy::{Candidate, Current, Kind as VersionKind, Occasion, Policy, judge};
+use crate::reason::Reason;
+use crate::reference::{Digest, ImageReference};
+use crate::settings::{Annotations, Settings, key};
+use crate::target::{Container, Target};
+
+/// All that a decision about one workload needs to see.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// The workload; `None` when it is gone.
+    pub target: Option<&'a Target>,
+    /// Headwind's annotations on the namespace.
+    pub defaults: &'a Annotations,
+    /// Every request of the workload, in any order.
+    pub requests: &'a [&'a Request],
+    /// The time.
+    pub now: Timestamp,
+    /// How many finished requests are kept (`HEADWIND_HISTORY_LIMIT`).
+    pub history_limit: usize,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write this status to this request.
+    Write(StatusWrite),
+    /// Patch the workload, once, for all the changes.
+    Apply(Apply),
+    /// Delete this finished request: enough newer ones are kept.
+    Delete {
+        /// The request's name.
+        request: String,
+    },
+    /// Nothing now. Look again at that time, or on the next change.
+    Rest(Option<Timestamp>),
+}
+
+/// A status for a request, to be written with the `resourceVersion` it was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusWrite {
+    /// The request's name.
+    pub request: String,
+    /// The phase it leaves.
+    pub from: Phase,
+    /// Its whole new status.
+    pub status: Status,
+}
+
+/// One guarded patch of the workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apply {
+    /// What changes in which container; never empty, at most one a container.
+    pub changes: Vec<Change>,
+    /// The new value of `headwind.sh/last-update`.
+    pub last_update: Timestamp,
+    /// The new value of `headwind.sh/last-request`.
+    pub last_request: String,
+    /// The new value of `headwind.sh/update-history`.
+    pub history: String,
+}
+
+/// The change of one container that one request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The request's name.
+    pub request: String,
+    /// The container's name.
+    pub container: String,
+    /// The image that must stand there for the patch to be made.
+    pub from: String,
+    /// The image that will.
+    pub to: String,
+    /// With an unchanged image: the text that goes into the pod template so that the pods are made
+    /// anew, the digest where it is known.
+    pub restart_for: Option<String>,
+}
+
+/// Decides the next step.
+pub fn next(observed: &Observed<'_>) -> Step {
+    let mut open: Vec<&Request> = observed.requests.iter().copied().filter(|request| request.status.phase.is_open()).collect();
+    // The order of a cache or a list must not matter.
+    open.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+
+    let Some(target) = observed.target else {
+        return open.first().map_or(Step::Rest(None), |request| end(request, Phase::Superseded, Reason::TargetGone, None, observed.now));
+    };
+    if let Some(orphan) = open.iter().find(|request| request.target_uid != target.uid) {
+        return end(orphan, Phase::Superseded, Reason::TargetGone, None, observed.now);
+    }
+    if target.deleting {
+        return Step::Rest(None);
+    }
+    if let Some(step) = open.iter().find_map(|request| settle_applied(request, target, observed.now)) {
+        return step;
+    }
+
+    let scene = Scene::new(target, observed);
+    if let Some(step) = open.iter().find_map(|request| scene.void(request)) {
+        return step;
+    }
+    if let Some(step) = open.iter().find_map(|request| scene.outdone(request, &open)) {
+        return step;
+    }
+    if let Some(step) = open.iter().find_map(|request| scene.lapsed(request)) {
+        return step;
+    }
+    scene.go_out(&open).unwrap_or_else(|| prune(&scene, observed).unwrap_or_else(|| Step::Rest(scene.wake(&open))))
+}
+
+/// The workload names the request as applied: write that down, whatever stands there now.
+fn settle_applied(request: &Request, target: &Target, now: Timestamp) -> Option<Step> {
+    marks(target).any(|mark| mark == request.mark()).then(|| {
+        let mut status = request.status.clone();
+        status.phase = Phase::Completed;
+        status.reason = Some(Reason::Applied);
+        status.message = Some(if request.is_restart() {
+            format!("{} is pulled anew", request.spec.new_image)
+        } else {
+            format!("{} is in place", request.spec.new_image)
+        });
+        status.finished_at = Some(now);
+        status.times_applied = request.status.times_applied.saturating_add(1);
+        status.waiting = None;
+        Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+    })
+}
+
+/// The requests that the workload itself names as applied.
+pub(super) fn marks(target: &Target) -> impl Iterator<Item = &str> {
+    target.annotations.get(key::LAST_REQUEST).into_iter().flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}
+
+fn end(request: &Request, phase: Phase, reason: Reason, message: Option<String>, now: Timestamp) -> Step {
+    let mut status = request.status.clone();
+    status.phase = phase;
+    status.reason = Some(reason);
+    status.message = Some(message.unwrap_or_else(|| reason.sentence().to_owned()));
+    status.finished_at = Some(now);
+    status.waiting = None;
+    Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+}
+
+/// A workload that is there, with what is read of it once.
+struct Scene<'a> {
+    target: &'a Target,
+    observed: &'a Observed<'a>,
+    history: History,
+}
+
+impl<'a> Scene<'a> {
+    fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
+        let history = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
+        Self { target, observed, history }
+    }
+
+    fn settings(&self, container: &str) -> Result<Settings, String> {
+        Settings::resolve(self.observed.defaults, &self.target.annotations, container)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    fn last_update(&self) -> Option<Timestamp> {
+        self.target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
+    }
+
+    fn container_of(&self, request: &Request) -> Option<&'a Container> {
+        request.spec.container.as_deref().and_then(|name| self.target.container(name))
+    }
+
+    /// Ends a request that makes no sense any more.
+    fn void(&self, request: &Request) -> Option<Step> {
+        let now = self.observed.now;
+        if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
+            return Some(reopened_by_hand(request, now));
+        }
+        match self.stands(request) {
+            Ok(()) => None,
+            Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => Some(end(request, Phase::Failed, reason, Some(message), now)),
+            Err((reason, message)) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
+        }
+    }
+
+    /// Whether the workload, as it is now and is set up now, would still get this update.
+    fn stands(&self, request: &Request) -> Result<(), (Reason, String)> {
+        if let Some(fault) = &request.fault {
+            return Err((Reason::InvalidRequest, fault.clone()));
+        }
+        let Some(name) = request.spec.container.as_deref() else {
+            return Err((Reason::InvalidRequest, "the request names no container".to_owned()));
+        };
+        let wanted = ImageReference::parse(&request.spec.new_image).map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
+        let Some(container) = self.target.container(name) else {
+            return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
+        };
+        let standing = container.reference().map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
+        if wanted.repository() != standing.repository() {
+            return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
+        }
+        self.unmoved(request, container)?;
+        let settings = self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has a bad value: {faults}")))?;
+        if request.spec.trigger == Trigger::Manual {
+            return Ok(());
+        }
+        decide::admits(&settings, container, standing.repository(), request.spec.trigger).map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
+        self.still_taken(request, container, &standing, &wanted, &settings)
+    }
+
+    /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
+    fn unmoved(&self, request: &Request, container: &Container) -> Result<(), (Reason, String)> {
+        if container.image == request.spec.current_image {
+            return Ok(());
+        }
+        let mut ours = self.history.of(&container.name);
+        let newest_is_here = ours.next().is_some_and(|entry| entry.image == container.image);
+        if newest_is_here && container.image != request.spec.new_image && ours.any(|entry| entry.image == request.spec.current_image) {
+            return Ok(());
+        }
+        Err((Reason::ImageChanged, format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image)))
+    }
+
+    fn still_taken(&self, request: &Request, container: &Container, standing: &ImageReference, wanted: &ImageReference, settings: &Settings) -> Result<(), (Reason, String)> {
+        let rule = settings.rule();
+        let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
+        let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
+            // A digest alone is what policy force alone puts in place.
+            return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
+        };
+        let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
+        let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
+        match verdict.candidates.first() {
+            Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Ends a request for whose container a better one is open.
+    ///
+    /// What a person approved gives way to nothing that still waits for an approval.
+    fn outdone(&self, request: &Request, open: &[&Request]) -> Option<Step> {
+        let rival = open.iter().find(|rival| {
+            rival.name != request.name
+                && rival.spec.container == request.spec.container
+                && (self.approved(rival) || !self.approved(request))
+                && self.better(rival, request)
+        })?;
+        let message = format!("{} took its place", rival.spec.new_image);
+        Some(end(request, Phase::Superseded, Reason::NewerVersion, Some(message), self.observed.now))
+    }
+
+    /// Whether `a` is to go out rather than `b`: the policy's choice, else the younger.
+    fn better(&self, a: &Request, b: &Request) -> bool {
+        let younger = (a.created, &a.name) > (b.created, &b.name);
+        let Some(container) = self.container_of(a) else { return younger };
+        let (Ok(standing), Ok(settings)) = (container.reference(), self.settings(&container.name)) else { return younger };
+        let rule = settings.rule();
+        if rule.policy == Policy::Force || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
+            return younger;
+        }
+        match decide::prefer(&rule, &standing, container, &a.spec.new_image, &b.spec.new_image) {
+            Some(first) => first,
+            None => younger,
+        }
+    }
+
+    /// Whether nothing but its turn is missing.
+    ///
+    /// Approved by policy is what both the request and today's settings say needs no approval: a
+    /// workload that asks for approval by now gets it asked.
+    fn approved(&self, request: &Request) -> bool {
+        match request.status.phase {
+            Phase::Pending => {
+                request.spec.trigger != Trigger::Manual
+                    && !request.spec.require_approval
+                    && request.spec.container.as_deref().is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
+            }
+            Phase::Approved | Phase::Applying => true,
+            Phase::RollingOut | Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
+        }
+    }
+
+    fn lapsed(&self, request: &Request) -> Option<Step> {
+        let due = request.status.phase == Phase::Pending && !self.approved(request) && request.expires_at() <= self.observed.now;
+        due.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, self.observed.now))
+    }
+
+    fn gate(&self, request: &Request) -> Gate {
+        match request.spec.container.as_deref().map(|name| self.settings(name)) {
+            Some(Ok(settings)) => gate::interval(self.last_update(), settings.min_update_interval, self.observed.now),
+            Some(Err(_)) | None => Gate::Open,
+        }
+    }
+
+    /// Applies what is due, or notes on each approved request what it waits for.
+    fn go_out(&self, open: &[&Request]) -> Option<Step> {
+        let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
+        let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
+        for request in approved.iter().filter(|request| self.gate(request) == Gate::Open) {
+            if let Some(container) = request.spec.container.as_deref() {
+                due.entry(container).or_insert(request);
+            }
+        }
+        if !due.is_empty() {
+            return Some(Step::Apply(self.patch(&due)));
+        }
+        approved.iter().find_map(|request| {
+            let Gate::Wait { until, reason } = self.gate(request) else { return None };
+            let waiting = Some(Waiting { reason, until });
+            (request.status.waiting != waiting).then(|| {
+                let status = Status { waiting, ..request.status.clone() };
+                Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+            })
+        })
+    }
+
+    fn patch(&self, due: &BTreeMap<&str, &Request>) -> Apply {
+        let now = self.observed.now;
+        let mut history = self.history.clone();
+        let mut changes = Vec::with_capacity(due.len());
+        for (name, request) in due {
+            let Some(container) = self.target.container(name) else { continue };
+            let approver = request.status.approved_by.as_deref();
+            history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
+            changes.push(Change {
+                request: request.name.clone(),
+                container: (*name).to_owned(),
+                from: container.image.clone(),
+                to: request.spec.new_image.clone(),
+                restart_for: request.is_restart().then(|| request.spec.new_digest.clone().unwrap_or_else(|| now.to_string())),
+            });
+        }
+        let last_request = self.standing_marks(due).chain(due.values().map(|request| request.mark())).collect::<Vec<_>>().join(",");
+        Apply { changes, last_update: now, last_request, history: history.to_annotation() }
+    }
+
+    /// The earlier marks whose change still stands in a container that is not touched now.
+    fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
+        marks(self.target).filter(|mark| {
+            self.observed.requests.iter().any(|request| {
+                request.name == mark_name(mark)
+                    && request.spec.container.as_deref().is_some_and(|name| !due.contains_key(name))
+                    && self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
+            })
+        }).map(str::to_owned)
+    }
+
+    /// When something happens by the clock alone.
+    fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
+        open.iter()
+            .filter_map(|request| match (self.approved(request), self.gate(request)) {
+                (true, Gate::Wait { until, .. }) => Some(until),
+                (true, Gate::Open) => None,
+                (false, _) => (request.status.phase == Phase::Pending).then(|| request.expires_at()),
+            })
+            .min()
+    }
+
+    /// Whether a finished request holds back a version that the policy would take today.
+    fn holds_back(&self, request: &Request) -> bool {
+        if request.status.phase.obstacle().is_none() || request.target_uid != self.target.uid {
+            return false;
+        }
+        let Some(container) = self.container_of(request) else { return false };
+        let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(&request.spec.new_image)) else { return false };
+        match self.settings(&container.name) {
+            Ok(settings) => self.still_taken(request, container, &standing, &wanted, &settings).is_ok(),
+            // While the settings are broken nobody can say: keep it.
+            Err(_) => true,
+        }
+    }
+}
+
+/// Somebody set the phase back with plain `kubectl`: give the request the rest of a reopened one.
+fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
+    let status = Status {
+        phase: Phase::Pending,
+        reason: Some(Reason::Reopened),
+        message: Some(Reason::Reopened.sentence().to_owned()),
+        reopened_at: Some(now),
+        times_applied: request.status.times_applied,
+        ..Status::default()
+    };
+    Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+}
+
+/// Deletes the oldest finished request past the limit that holds nothing back.
+fn prune(scene: &Scene<'_>, observed: &Observed<'_>) -> Option<Step> {
+    let mut finished: Vec<&Request> = observed.requests.iter().copied().filter(|request| !request.status.phase.is_open()).collect();
+    if finished.len() <= observed.history_limit {
+        return None;
+    }
+    finished.sort_by(|a, b| (b.status.finished_at, &b.name).cmp(&(a.status.finished_at, &a.name)));
+    finished
+        .iter()
+        .skip(observed.history_limit)
+        .rev()
+        .find(|request| !scene.holds_back(request))
+        .map(|request| Step::Delete { request: request.name.clone() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Settings out of annotations (SPEC section 2): the one parser.
+//!
+//! A value is looked for at the workload's key for the container, the workload's key, the
+//! namespace's key for the container, the namespace's key, in this order; the first one found
+//! counts, and a bad one is a fault: it never silently becomes another value. [`Settings::resolve`]
+//! answers with every fault at once.
+
+pub mod key;
+mod parse;
+mod unknown;
+
+pub use key::PREFIX;
+pub use parse::duration;
+pub use unknown::{Unknown, unknown};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Trigger;
+use crate::policy::{Pattern, Policy, Rule};
+use crate::reference::RepositoryKey;
+
+/// Annotations, as Kubernetes has them.
+pub type Annotations = BTreeMap<String, String>;
+
+/// What applies to one container of one workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which new versions count.
+    pub policy: Policy,
+    /// What tags have to match.
+    pub pattern: Option<Pattern>,
+    /// Whether a person is asked first.
+    pub require_approval: bool,
+    /// The least time between two updates of the workload.
+    pub min_update_interval: Duration,
+    /// Which containers are tracked; none named means all but init containers.
+    pub images: Option<Vec<String>>,
+    /// Which triggers may act.
+    pub event_source: EventSource,
+    /// An own polling period.
+    pub polling_interval: Option<Duration>,
+    /// Whether a failed rollout is taken back.
+    pub auto_rollback: bool,
+    /// How long a rollout is watched without progress.
+    pub rollback_timeout: Duration,
+    /// How many failed checks in a row take it back.
+    pub health_check_retries: u32,
+    /// How long new pods have to stay available.
+    pub settle_time: Duration,
+    /// How a new digest behind the same tag is put in place.
+    pub digest_update: DigestUpdate,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::None,
+            pattern: None,
+            require_approval: true,
+            min_update_interval: Duration::from_secs(300),
+            images: None,
+            event_source: EventSource::Webhook,
+            polling_interval: None,
+            auto_rollback: false,
+            rollback_timeout: Duration::from_secs(300),
+            health_check_retries: 3,
+            settle_time: Duration::from_secs(30),
+            digest_update: DigestUpdate::Auto,
+        }
+    }
+}
+
+/// Which triggers may act on a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSource {
+    /// Registries' notifications.
+    Webhook,
+    /// Headwind's own scans.
+    Polling,
+    /// Both.
+    Both,
+    /// Neither.
+    None,
+}
+
+impl EventSource {
+    /// Whether the trigger may act. What a person asks for always may.
+    pub fn allows(self, trigger: Trigger) -> bool {
+        match trigger {
+            Trigger::Webhook => matches!(self, EventSource::Webhook | EventSource::Both),
+            Trigger::Polling => matches!(self, EventSource::Polling | EventSource::Both),
+            Trigger::Manual => true,
+        }
+    }
+}
+
+/// How a new digest behind the same tag is put in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestUpdate {
+    /// Restart where the container pulls `Always`, else pin.
+    Auto,
+    /// Write the digest into the pod template, so that pods are made anew.
+    Restart,
+    /// Write `tag@digest` into the image.
+    Pin,
+}
+
+/// A value that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// The whole key.
+    pub key: String,
+    /// The value, cut to what a message can hold.
+    pub value: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Which object an annotation stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The workload itself.
+    Workload,
+    /// Its namespace.
+    Namespace,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self.place {
+            Place::Workload => "annotation",
+            Place::Namespace => "the namespace's annotation",
+        };
+        write!(f, "{place} {} has the value {:?}: {}", self.key, self.value, self.problem)
+    }
+}
+
+/// Where values are looked for, and what was wrong with those found.
+struct Lookup<'a> {
+    namespace: &'a Annotations,
+    workload: &'a Annotations,
+    container: &'a str,
+    faults: Vec<Fault>,
+}
+
+impl Lookup<'_> {
+    /// The value of a key, read; `None` where it is not set or cannot be read.
+    fn get<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let own = format!("{key}.{}", self.container);
+        let places = [(self.workload, Place::Workload), (self.namespace, Place::Namespace)];
+        let (key, value, place) = places
+            .into_iter()
+            .flat_map(|(annotations, place)| [own.as_str(), key].map(|key| (annotations, place, key)))
+            .find_map(|(annotations, place, key)| annotations.get(key).map(|value| (key, value.trim(), place)))?;
+        match read(value) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.faults.push(Fault { key: key.to_owned(), value: value.chars().take(100).collect(), place, problem });
+                None
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// What applies to the container.
+    ///
+    /// # Errors
+    /// Every value that cannot be read, and policy glob without a pattern.
+    pub fn resolve(namespace: &Annotations, workload: &Annotations, container: &str) -> Result<Self, Vec<Fault>> {
+        if workload.is_empty() && namespace.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut at = Lookup { namespace, workload, container, faults: Vec::new() };
+        let default = Self::default();
+        let settings = Self {
+            policy: at.get(key::POLICY, parse::word).unwrap_or(default.policy),
+            pattern: at.get(key::PATTERN, |text| Pattern::new(text).map_err(|error| error.to_string())),
+            require_approval: at.get(key::REQUIRE_APPROVAL, parse::boolean).unwrap_or(default.require_approval),
+            min_update_interval: at.get(key::MIN_UPDATE_INTERVAL, parse::duration).unwrap_or(default.min_update_interval),
+            images: at.get(key::IMAGES, parse::list),
+            event_source: at.get(key::EVENT_SOURCE, parse::event_source).unwrap_or(default.event_source),
+            polling_interval: at.get(key::POLLING_INTERVAL, parse::positive_duration),
+            auto_rollback: at.get(key::AUTO_ROLLBACK, parse::boolean).unwrap_or(default.auto_rollback),
+            rollback_timeout: at.get(key::ROLLBACK_TIMEOUT, parse::positive_duration).unwrap_or(default.rollback_timeout),
+            health_check_retries: at.get(key::HEALTH_CHECK_RETRIES, parse::count).unwrap_or(default.health_check_retries),
+            settle_time: at.get(key::SETTLE_TIME, parse::duration).unwrap_or(default.settle_time),
+            digest_update: at.get(key::DIGEST_UPDATE, parse::digest_update).unwrap_or(default.digest_update),
+        };
+        let mut faults = at.faults;
+        if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN)) {
+            let problem = format!("policy glob needs the annotation {} as well", key::PATTERN);
+            faults.push(Fault { key: key::POLICY.to_owned(), value: "glob".to_owned(), place: Place::Workload, problem });
+        }
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// The policy with its pattern.
+    pub fn rule(&self) -> Rule {
+        Rule { policy: self.policy, pattern: self.pattern.clone() }
+    }
+
+    /// Whether a container is tracked: init containers only when named.
+    pub fn tracks(&self, container: &str, repository: &RepositoryKey, init: bool) -> bool {
+        match &self.images {
+            None => !init,
+            Some(named) => named.iter().any(|name| name == container || names_repository(name, repository)),
+        }
+    }
+}
+
+/// Whether an entry of `images` is this repository. A bare word is a container's name first; it is
+/// a repository only where it is one of Docker Hub's own (`nginx`).
+fn names_repository(entry: &str, repository: &RepositoryKey) -> bool {
+    RepositoryKey::parse(entry).is_ok_and(|named| named == *repository)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! The names of the annotations, in one place.
+
+/// What every key begins with.
+pub const PREFIX: &str = "headwind.sh/";
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident = $key:literal,)+ ; $($(#[$managed_doc:meta])* $managed:ident = $managed_key:literal,)+) => {
+        $($(#[$doc])* pub const $name: &str = concat!("headwind.sh/", $key);)+
+        $($(#[$managed_doc])* pub const $managed: &str = concat!("headwind.sh/", $managed_key);)+
+
+        /// The keys that users set.
+        pub const SET_BY_USERS: &[&str] = &[$($name,)+];
+        /// The keys that only Headwind writes.
+        pub const MANAGED: &[&str] = &[$($managed,)+];
+    };
+}
+
+keys! {
+    /// Which new versions count.
+    POLICY = "policy",
+    /// What tags have to match.
+    PATTERN = "pattern",
+    /// Whether a person is asked first.
+    REQUIRE_APPROVAL = "require-approval",
+    /// The least time between two updates of the workload.
+    MIN_UPDATE_INTERVAL = "min-update-interval",
+    /// Which containers are tracked.
+    IMAGES = "images",
+    /// Which triggers may act.
+    EVENT_SOURCE = "event-source",
+    /// An own polling period.
+    POLLING_INTERVAL = "polling-interval",
+    /// Whether a failed rollout is taken back.
+    AUTO_ROLLBACK = "auto-rollback",
+    /// How long a rollout is watched.
+    ROLLBACK_TIMEOUT = "rollback-timeout",
+    /// How many failed checks in a row take it back.
+    HEALTH_CHECK_RETRIES = "health-check-retries",
+    /// How long new pods have to stay available.
+    SETTLE_TIME = "settle-time",
+    /// How a new digest behind the same tag is put in place.
+    DIGEST_UPDATE = "digest-update",
+    ;
+    /// When Headwind last updated the workload.
+    LAST_UPDATE = "last-update",
+    /// The requests whose change stands in the workload.
+    LAST_REQUEST = "last-request",
+    /// What Headwind put in place, newest first.
+    UPDATE_HISTORY = "update-history",
+}

@@ -1,0 +1,85 @@
+//! The values of annotations, one function a form. Each says what it wants.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{DigestUpdate, EventSource};
+
+/// The longest time that makes sense anywhere: ten years.
+const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
+
+pub(super) fn word<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    text.parse::<u32>().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| "it is no whole number from 1 to 1000".to_owned())
+}
+
+pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
+    let entries: Vec<String> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
+    if entries.is_empty() { Err("it names no container and no image".to_owned()) } else { Ok(entries) }
+}
+
+pub(super) fn event_source(text: &str) -> Result<EventSource, String> {
+    match text {
+        "webhook" => Ok(EventSource::Webhook),
+        "polling" => Ok(EventSource::Polling),
+        "both" => Ok(EventSource::Both),
+        "none" => Ok(EventSource::None),
+        _ => Err("it is none of webhook, polling, both and none".to_owned()),
+    }
+}
+
+pub(super) fn digest_update(text: &str) -> Result<DigestUpdate, String> {
+    match text {
+        "auto" => Ok(DigestUpdate::Auto),
+        "restart" => Ok(DigestUpdate::Restart),
+        "pin" => Ok(DigestUpdate::Pin),
+        _ => Err("it is none of auto, restart and pin".to_owned()),
+    }
+}
+
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|span| if span.is_zero() { Err("it has to be longer than nothing".to_owned()) } else { Ok(span) })
+}
+
+/// A time span: whole seconds (`300`), or numbers with units from the greater to the smaller
+/// (`5m`, `1h30m`, `90s`, `1d`); at most ten years.
+///
+/// # Errors
+/// A sentence that says what is wanted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || "it is no time span: whole seconds, or such as 90s, 5m, 1h30m, 1d; at most ten years".to_owned();
+    let number = |digits: &str| if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) { None } else { digits.parse::<u64>().ok() };
+    let seconds = match number(text) {
+        Some(seconds) => seconds,
+        None => with_units(text, number).ok_or_else(wanted)?,
+    };
+    if seconds > LONGEST { Err(wanted()) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+fn with_units(text: &str, number: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+    const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    let mut rest = text;
+    let mut seconds = 0_u64;
+    let mut units = UNITS.iter();
+    while !rest.is_empty() {
+        let at = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (digits, after) = rest.split_at(at);
+        let letter = after.chars().next()?;
+        // The units that are left shrink, so each comes once and the greater before the smaller.
+        let (_, worth) = units.find(|(unit, _)| *unit == letter)?;
+        seconds = seconds.checked_add(number(digits)?.checked_mul(*worth)?)?;
+        rest = after.get(letter.len_utf8()..)?;
+    }
+    (!text.is_empty()).then_some(seconds)
+}

@@ -1,0 +1,138 @@
+//! The workload, as the rules see it: a few strings out of a large object.
+//!
+//! Made by `headwind_k8s::kind` from each kind's slim view; kept by the operator's index, so it
+//! holds only what a rule reads. Which fields of which kind these come from is known there alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::reference::{Digest, ImageReference, ReferenceError};
+use crate::settings::Annotations;
+
+/// The kinds of workload that Headwind keeps up to date (SPEC section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` DaemonSet.
+    DaemonSet,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are listed to people.
+    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
+
+    /// The kind's name as Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deployment => "Deployment",
+            Kind::StatefulSet => "StatefulSet",
+            Kind::DaemonSet => "DaemonSet",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// Reads a kind's name, whatever its case, as `kubectl` does.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Kind::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownKind(text.chars().take(64).collect()))
+    }
+}
+
+/// A word that names none of the kinds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet)")]
+pub struct UnknownKind(String);
+
+/// Which workload: the key that everything is looked up, queued and reconciled by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetKey {
+    /// The workload's kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for TargetKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// A workload with what the rules read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Kind, namespace and name.
+    pub key: TargetKey,
+    /// The object's uid: a new object under the old name is another target.
+    pub uid: String,
+    /// The object's `resourceVersion` as it was read.
+    pub resource_version: String,
+    /// The object's `metadata.generation`.
+    pub generation: i64,
+    /// Headwind's own annotations (`headwind.sh/…`) and no others.
+    pub annotations: Annotations,
+    /// Whether the object has an annotations map at all, Headwind's or foreign.
+    pub has_annotations: bool,
+    /// Whether the pod template has an annotations map at all.
+    pub template_has_annotations: bool,
+    /// Containers first, then init containers, each in the object's order.
+    pub containers: Vec<Container>,
+    /// Whether a deletion is under way.
+    pub deleting: bool,
+}
+
+impl Target {
+    /// The container of that name.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+}
+
+/// One container of a pod template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name, unique in the pod.
+    pub name: String,
+    /// The image exactly as the user wrote it; it may be no legal reference at all.
+    pub image: String,
+    /// Whether it is an init container.
+    pub init: bool,
+    /// Its place in `containers` or `initContainers`.
+    pub index: usize,
+    /// Whether its `imagePullPolicy` is `Always`.
+    pub pulls_always: bool,
+    /// The digest that Headwind wrote into the pod template for it (`digest-update: restart`).
+    pub restarted_for: Option<String>,
+}
+
+impl Container {
+    /// The image, read.
+    pub fn reference(&self) -> Result<ImageReference, ReferenceError> {
+        ImageReference::parse(&self.image)
+    }
+
+    /// The digest that is known to run: the one in the reference, else the one it was restarted for.
+    pub fn known_digest(&self, reference: &ImageReference) -> Option<Digest> {
+        reference
+            .digest()
+            .cloned()
+            .or_else(|| self.restarted_for.as_deref().and_then(|text| Digest::parse(text).ok()))
+    }
+}

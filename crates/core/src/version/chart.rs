@@ -1,0 +1,38 @@
+//! Chart versions: SemVer 2 as Helm reads it (`Masterminds/semver`, `NewVersion`).
+
+use super::{Identifier, Number, Version};
+
+/// Reads a chart's version: a `v` and missing numbers are tolerated, every suffix is a
+/// pre-release. `None` where it is not one.
+pub fn parse(text: &str) -> Option<Version> {
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    let (rest, metadata) = bare.split_once('+').unwrap_or((bare, ""));
+    let (numbers, pre) = rest.split_once('-').map_or((rest, None), |(numbers, pre)| (numbers, Some(pre)));
+    let mut numbers: Vec<Number> = numbers.split('.').map(Number::new).collect::<Option<_>>()?;
+    if numbers.len() > 3 || (bare.contains('+') && !are_identifiers(metadata)) {
+        return None;
+    }
+    numbers.resize_with(3, || Number::new("0").unwrap_or_default());
+    let pre = match pre {
+        None => Vec::new(),
+        Some(pre) if are_identifiers(pre) => pre.split('.').map(|part| Number::new(part).map_or_else(|| Identifier::Word(part.to_owned()), Identifier::Number)).collect(),
+        Some(_) => return None,
+    };
+    Some(Version { prefixed: false, numbers, pre, revision: None, variant: String::new(), metadata: metadata.to_owned() })
+}
+
+fn are_identifiers(text: &str) -> bool {
+    text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+}
+
+/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, or
+/// with an operator in it.
+pub fn is_range(text: &str) -> bool {
+    let text = text.trim();
+    if text.is_empty() || text.contains(['<', '>', '=', '~', '^', '*', '|', ',', ' ', '!']) {
+        return true;
+    }
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    let numbers = bare.split(['-', '+']).next().unwrap_or_default();
+    numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"))
+}

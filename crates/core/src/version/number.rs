@@ -1,0 +1,51 @@
+//! Numbers of any length that keep their spelling.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+/// A run of decimal digits, compared as the number it is: `007` equals `7`.
+#[derive(Debug, Clone, Default)]
+pub struct Number(Box<str>);
+
+impl Number {
+    /// Takes a run of digits; `None` for anything else.
+    pub fn new(digits: &str) -> Option<Self> {
+        (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| Self(digits.into()))
+    }
+
+    /// The digits as they are written.
+    pub fn as_written(&self) -> &str {
+        &self.0
+    }
+
+    fn significant(&self) -> &str {
+        self.0.trim_start_matches('0')
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant() == other.significant()
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.significant().hash(state);
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.significant(), other.significant());
+        a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}

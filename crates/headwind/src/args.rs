@@ -1,0 +1,121 @@
+//! Every flag and variable, once: parsing, help and the table in the docs are made of this.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+use headwind_source::proof::Secret;
+use headwind_web::auth::Mode;
+
+use crate::command::{image, manifests, policy, webhook};
+
+/// Keeps Kubernetes workloads on the right container image.
+#[derive(Debug, Parser)]
+#[command(name = "headwind", version, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the operator
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions
+    Crds(manifests::Crds),
+    /// Print the rights that the operator needs, and the admission policy for approvals
+    Rbac(manifests::Rbac),
+    /// Show how image references are read
+    Image(image::Args),
+    /// Show what a policy would choose, and why
+    Policy(policy::Args),
+    /// Show what a registry's notification is understood as
+    Webhook(webhook::Args),
+}
+
+/// The operator's settings. Every one is a flag and a variable.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Where Headwind's own objects live (the Lease `headwind`): default the pod's own namespace, outside of a cluster `default`
+    #[arg(long, env = "HEADWIND_NAMESPACE", value_parser = namespace)]
+    pub(crate) namespace: Option<String>,
+
+    /// The namespaces to watch, serve and write, separated by commas; all when it is empty
+    #[arg(long, env = "HEADWIND_WATCH_NAMESPACES", default_value = "", hide_default_value = true, value_parser = namespaces)]
+    pub(crate) watch_namespaces: Namespaces,
+
+    /// Where registries send their notifications to
+    #[arg(long, env = "HEADWIND_WEBHOOK_ADDR", default_value = "0.0.0.0:8080")]
+    pub(crate) webhook_addr: SocketAddr,
+
+    /// Where the API listens
+    #[arg(long, env = "HEADWIND_API_ADDR", default_value = "0.0.0.0:8081")]
+    pub(crate) api_addr: SocketAddr,
+
+    /// Where metrics, health and readiness are served
+    #[arg(long, env = "HEADWIND_METRICS_ADDR", default_value = "0.0.0.0:9090")]
+    pub(crate) metrics_addr: SocketAddr,
+
+    /// What every webhook has to prove that it knows; unset, every call is believed
+    #[arg(long, env = "HEADWIND_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
+    pub(crate) webhook_secret: Option<Secret>,
+
+    /// Who callers of the API are: `none` (everybody is web-ui-user) or `simple` (the header X-User is believed)
+    #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]
+    pub(crate) ui_auth_mode: Mode,
+
+    /// How many finished requests are kept for each workload
+    #[arg(long, env = "HEADWIND_HISTORY_LIMIT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) history_limit: u32,
+
+    /// The name of this replica among all: default the host's name with a number of its own
+    #[arg(long, env = "HEADWIND_IDENTITY", value_parser = identity)]
+    pub(crate) identity: Option<String>,
+}
+
+/// A list of namespaces; empty for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Namespaces(pub(crate) Vec<String>);
+
+fn namespaces(text: &str) -> Result<Namespaces, String> {
+    let mut all: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(namespace).collect::<Result<_, _>>()?;
+    all.sort();
+    all.dedup();
+    Ok(Namespaces(all))
+}
+
+/// A namespace's name is an RFC 1123 label.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 63 || !text.chars().all(fits) || text.starts_with('-') || text.ends_with('-') {
+        return Err(format!("{text:?} is no name of a namespace (lower-case letters, digits and -, at most 63)"));
+    }
+    Ok(text.to_owned())
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    if text.trim().is_empty() { Err("an empty secret proves nothing; leave the variable out instead".to_owned()) } else { Ok(Secret::new(text)) }
+}
+
+fn identity(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.len() > 253 { Err("an identity has 1 to 253 characters".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn namespaces_are_checked() {
+        assert_eq!(namespaces(" b, a,,a ").unwrap().0, ["a", "b"]);
+        assert!(namespaces("").unwrap().0.is_empty());
+        assert!(namespaces("a,B").is_err());
+        assert!(namespaces("-a").is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! The commands, a file each.
+
+pub(crate) mod image;
+pub(crate) mod lines;
+pub(crate) mod manifests;
+pub(crate) mod policy;
+pub(crate) mod run;
+pub(crate) mod webhook;

@@ -1,0 +1,100 @@
+//! `headwind run`: binds every port, starts the operator, serves until a signal or a fault.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use headwind_operator::{Config, Operator};
+use headwind_web::server::Port;
+use headwind_web::{api, probe, webhook};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Run;
+use crate::telemetry;
+
+/// Where a pod finds its own namespace (Kubernetes' projected service account volume).
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Runs until it is told to stop; success means that it was asked to.
+pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
+    telemetry::init()?;
+    // The one provider of cryptography; a second one in the process could not be told from it.
+    rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow::anyhow!("a TLS provider was installed already"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: Run) -> anyhow::Result<ExitCode> {
+    let webhook_port = Port::bind("webhook", args.webhook_addr).await?;
+    let api_port = Port::bind("api", args.api_addr).await?;
+    let probe_port = Port::bind("metrics", args.metrics_addr).await?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
+
+    let kube = kube::Config::infer().await.context("no way to the API server: neither a kubeconfig (KUBECONFIG) nor a pod's service account")?;
+    let config = Config {
+        namespace: args.namespace.clone().unwrap_or_else(own_namespace),
+        watched: args.watch_namespaces.0.clone(),
+        identity: args.identity.clone().unwrap_or_else(identity),
+        history_limit: usize::try_from(args.history_limit)?,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
+    warn_of_open_doors(&args);
+    let mut operator = Operator::start(kube, config)?;
+
+    let stop = CancellationToken::new();
+    let handle = operator.handle();
+    let mut servers = JoinSet::new();
+    servers.spawn(webhook_port.serve(webhook::router(handle.clone(), args.webhook_secret), stop.clone()));
+    servers.spawn(api_port.serve(api::router(handle.clone(), args.ui_auth_mode), stop.clone()));
+    let probes = CancellationToken::new();
+    let mut probe = tokio::spawn(probe_port.serve(probe::router(handle.clone()), probes.clone()));
+    drop(handle);
+
+    let fault = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = operator.first_end() => Some(anyhow::Error::new(ended)),
+        ended = servers.join_next() => Some(anyhow::anyhow!("a server ended: {ended:?}")),
+        ended = &mut probe => Some(anyhow::anyhow!("the metrics server ended: {ended:?}")),
+    };
+    match &fault {
+        None => tracing::info!("stopping; a second signal ends at once"),
+        Some(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
+    }
+    let orderly = async {
+        operator.stop_being_ready();
+        stop.cancel();
+        while servers.join_next().await.is_some() {}
+        operator.shut_down().await;
+        probes.cancel();
+        probe.await.ok();
+    };
+    tokio::select! {
+        () = orderly => tracing::info!("stopped"),
+        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+    }
+    fault.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+fn warn_of_open_doors(args: &Run) {
+    if args.webhook_secret.is_none() {
+        tracing::warn!("HEADWIND_WEBHOOK_SECRET is not set: whoever reaches the webhook port is believed");
+    }
+    if args.ui_auth_mode == headwind_web::auth::Mode::None {
+        tracing::warn!("HEADWIND_UI_AUTH_MODE is none: whoever reaches the API may approve, as web-ui-user");
+    }
+}
+
+fn own_namespace() -> String {
+    std::fs::read_to_string(OWN_NAMESPACE).map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "default".to_owned())
+}
+
+/// The host's name (a pod's is the pod's) with what tells two processes on it apart.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_else(|_| "headwind".to_owned());
+    let start = jiff::Timestamp::now().as_nanosecond();
+    format!("{host}-{}-{:08x}", std::process::id(), start & 0xffff_ffff)
+}

@@ -1,0 +1,27 @@
+//! `headwind`: the operator, its manifests, and its rules to try offline.
+
+mod args;
+mod command;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let ended = match args.command {
+        Command::Run(args) => command::run::run(*args),
+        Command::Crds(args) => command::manifests::crds(&args),
+        Command::Rbac(args) => command::manifests::rbac(&args),
+        Command::Image(args) => command::image::run(&args, &mut std::io::stdout().lock()),
+        Command::Policy(args) => command::policy::run(&args, &mut std::io::stdout().lock()),
+        Command::Webhook(args) => command::webhook::run(&args, std::io::stdin().lock(), &mut std::io::stdout().lock()),
+    };
+    ended.unwrap_or_else(|error| {
+        telemetry::complain(&error);
+        ExitCode::FAILURE
+    })
+}

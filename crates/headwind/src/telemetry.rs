@@ -1,0 +1,38 @@
+//! Logs: JSON, or readable on a terminal; and the one line that says why nothing was started.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when `RUST_LOG` says nothing.
+const DEFAULT: &str = "info";
+
+/// Sets up logging to standard error.
+pub(crate) fn init() -> anyhow::Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(&text).map_err(|error| anyhow::anyhow!("RUST_LOG={text}: {error}"))?,
+        _ => EnvFilter::new(DEFAULT),
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = if terminal { logs.try_init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init() };
+    set.map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
+}
+
+/// One clear line on standard error, with the chain of causes.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut line = String::from("headwind: ");
+    for (depth, cause) in error.chain().enumerate() {
+        let cause = cause.to_string();
+        if depth > 0 && line.ends_with(&cause) {
+            continue;
+        }
+        if depth > 0 {
+            line.push_str(": ");
+        }
+        line.push_str(&cause);
+    }
+    line.push('\n');
+    // Where standard error is gone there is nobody to tell.
+    std::io::stderr().write_all(line.as_bytes()).ok();
+}

@@ -1,0 +1,75 @@
+//! What Headwind asks of the API server, and why: the one table of rights.
+//!
+//! The RBAC manifests, the chart and the docs are printed from it; the test bed runs the operator
+//! under exactly these rights and fails on any 403 and on any right that was never used.
+
+use headwind_core::target::Kind;
+use serde_json::{Value, json};
+
+use crate::kind;
+
+/// Where a right is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// In every namespace that is watched.
+    Watched,
+    /// In every namespace that is watched, and only where all are: cluster-wide.
+    Cluster,
+    /// In every namespace that is watched, and only where they are listed one by one.
+    Listed,
+    /// In Headwind's own namespace.
+    Own,
+}
+
+/// One row: verbs on a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The resource, with its subresource.
+    pub resource: &'static str,
+    /// The verbs.
+    pub verbs: &'static [&'static str],
+    /// The one object it is for, where RBAC can say that.
+    pub name: Option<&'static str>,
+    /// Where.
+    pub reach: Reach,
+    /// What for.
+    pub why: &'static str,
+}
+
+/// The name of the Lease that leaders hold.
+pub const LEASE: &str = "headwind";
+
+/// The whole table.
+pub fn rights() -> Vec<Right> {
+    let right = |group, resource, verbs, reach, why| Right { group, resource, verbs, name: None, reach, why };
+    let mut all: Vec<Right> = Kind::ALL
+        .iter()
+        .map(|kind| {
+            let (group, resource) = kind::resource(*kind);
+            right(group, resource, &["get", "list", "watch", "patch"][..], Reach::Watched, "know which images run, and change them")
+        })
+        .collect();
+    all.extend([
+        right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "the record of every update"),
+        right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "move requests along"),
+        right("events.k8s.io", "events", &["create", "patch"], Reach::Watched, "tell what happened, on the objects it happened to"),
+        right("", "namespaces", &["list", "watch"], Reach::Cluster, "defaults in the annotations of namespaces"),
+        right("", "namespaces", &["get"], Reach::Listed, "defaults in the annotations of the namespace"),
+        right("coordination.k8s.io", "leases", &["create"], Reach::Own, "leader election (RBAC cannot name an object that is yet to be made)"),
+        Right { name: Some(LEASE), ..right("coordination.k8s.io", "leases", &["get", "update"], Reach::Own, "leader election") },
+    ]);
+    all
+}
+
+impl Right {
+    /// The row as a rule of a Role or ClusterRole.
+    pub fn rule(&self) -> Value {
+        let mut rule = json!({"apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs});
+        if let (Some(name), Some(rule)) = (self.name, rule.as_object_mut()) {
+            rule.insert("resourceNames".to_owned(), json!([name]));
+        }
+        rule
+    }
+}

@@ -1,0 +1,152 @@
+//! The kinds of workload: what differs between them, one small file a kind.
+//!
+//! Each file has a slim view of its kind (only what the rules read is decoded and kept) and an
+//! implementation of [`Workload`]. All that is common to them is here: the pod template, and how
+//! it becomes a [`Target`].
+
+mod daemon_set;
+mod deployment;
+mod stateful_set;
+
+pub use daemon_set::SlimDaemonSet;
+pub use deployment::SlimDeployment;
+pub use stateful_set::SlimStatefulSet;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use headwind_core::settings::{Annotations, PREFIX};
+use headwind_core::target::{Container, Kind, Target, TargetKey};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Where Headwind writes the digest that a container was restarted for, below the pod template's
+/// annotations: `headwind.sh/digest.<container>`.
+const RESTARTED_FOR: &str = "digest";
+
+/// A kind that Headwind keeps up to date.
+///
+/// A kind that has no pod template (a HelmRelease) implements [`Workload::read`] by itself and
+/// names its own path to the version in [`Workload::field`].
+pub trait Workload: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {
+    /// Which kind it is.
+    const KIND: Kind;
+
+    /// What the rules read of it; `None` for an object without name or namespace, which the API
+    /// server never serves.
+    fn read(&self) -> Option<Target>;
+}
+
+/// The `apiVersion` that a request's `targetRef` names for the kind.
+pub fn api_version(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "apps/v1",
+    }
+}
+
+/// The kind's resource: API group, and the plural that routes and rules use.
+pub fn resource(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Deployment => ("apps", "deployments"),
+        Kind::StatefulSet => ("apps", "statefulsets"),
+        Kind::DaemonSet => ("apps", "daemonsets"),
+    }
+}
+
+/// The JSON pointer of a container's image.
+pub fn image_pointer(container: &Container) -> String {
+    format!("/spec/template/spec/{}/{}", if container.init { "initContainers" } else { "containers" }, container.index)
+}
+
+/// The key of the pod template's annotation that a container's new digest is written to.
+///
+/// An annotation's name has at most 63 characters (the API's qualified names); a container's name
+/// that leaves no room for the prefix is cut and told apart by its place.
+pub fn restart_key(container: &Container) -> String {
+    let name = if container.name.len() + RESTARTED_FOR.len() < 63 {
+        container.name.clone()
+    } else {
+        let place = format!("{}{}", if container.init { "i" } else { "c" }, container.index);
+        format!("{}.{place}", container.name.chars().take(40).collect::<String>())
+    };
+    format!("{PREFIX}{RESTARTED_FOR}.{name}")
+}
+
+/// `spec` of the three kinds of apps/v1, as far as the rules read it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SlimSpec {
+    template: SlimTemplate,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimTemplate {
+    #[serde(default)]
+    metadata: Option<SlimTemplateMeta>,
+    #[serde(default)]
+    spec: SlimPodSpec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimTemplateMeta {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimPodSpec {
+    #[serde(default)]
+    containers: Vec<SlimContainer>,
+    #[serde(default)]
+    init_containers: Vec<SlimContainer>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimContainer {
+    name: String,
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    image_pull_policy: Option<String>,
+}
+
+/// Headwind's own annotations out of an object's.
+pub fn own_annotations(metadata: &ObjectMeta) -> Annotations {
+    let all = metadata.annotations.iter().flatten();
+    all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Reads a kind with a pod template.
+fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<Target> {
+    let template_annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let container = |init: bool| {
+        move |(index, slim): (usize, &SlimContainer)| {
+            let mut container = Container {
+                name: slim.name.clone(),
+                image: slim.image.clone(),
+                init,
+                index,
+                pulls_always: slim.image_pull_policy.as_deref() == Some("Always"),
+                restarted_for: None,
+            };
+            container.restarted_for = template_annotations.and_then(|all| all.get(&restart_key(&container)).cloned());
+            container
+        }
+    };
+    let pod = &spec.template.spec;
+    Some(Target {
+        key: TargetKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        annotations: own_annotations(metadata),
+        has_annotations: metadata.annotations.is_some(),
+        template_has_annotations: template_annotations.is_some(),
+        containers: pod.containers.iter().enumerate().map(container(false)).chain(pod.init_containers.iter().enumerate().map(container(true))).collect(),
+        deleting: metadata.deletion_timestamp.is_some(),
+    })
+}

@@ -1,0 +1,13 @@
+//! Headwind's Kubernetes shapes: what its objects look like, and nothing that sends.
+//!
+//! The border between the API's JSON and the rules' plain values: an object is read here once
+//! into a value of `headwind_core`, a decision is turned here into a patch. Adding a kind of
+//! workload is one file in [`kind`], one line in its list and one row in [`access`].
+
+pub mod access;
+pub mod kind;
+pub mod manifest;
+pub mod name;
+pub mod patch;
+#[allow(unreachable_pub, reason = "the derive for the CRD puts a copy of the type into a block")]
+pub mod update_request;

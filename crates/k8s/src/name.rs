@@ -1,0 +1,63 @@
+//! Deterministic, legal names.
+//!
+//! A request's name follows from the target, the container and the new version, so two replicas
+//! or two events that reach the same verdict make one object (SPEC section 4). A name is an
+//! RFC 1123 subdomain of at most 63 characters, so that it can be a label's value as well.
+
+use headwind_core::request::Identity;
+use sha2::{Digest, Sha256};
+
+const TARGET: usize = 30;
+const CONTAINER: usize = 16;
+const HASH: usize = 12;
+
+/// The name of the request that puts `identity` into the target with that name and uid.
+pub fn request(target: &str, uid: &str, container: &str, identity: &Identity) -> String {
+    let mut hash = Sha256::new();
+    for part in [uid, "\n", identity.as_str()] {
+        hash.update(part.as_bytes());
+    }
+    let hash = hex::encode(hash.finalize());
+    let hash = hash.get(..HASH).unwrap_or(&hash);
+    [legal(target, TARGET), legal(container, CONTAINER), hash.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// At most `limit` characters of the text that a label may hold, neither starting nor ending with `-`.
+fn legal(text: &str, limit: usize) -> String {
+    let kept: String = text.chars().map(|c| c.to_ascii_lowercase()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(limit).collect();
+    kept.trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwind_core::policy::Policy;
+    use headwind_core::reference::ImageReference;
+
+    fn identity(image: &str, policy: Policy, digest: Option<&str>) -> Identity {
+        Identity::new("web", &ImageReference::parse(image).unwrap(), policy, digest)
+    }
+
+    #[test]
+    fn the_same_verdict_makes_the_same_name() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let one = request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Minor, None));
+        assert_eq!(one, request("shop", "u-1", "web", &identity("docker.io/library/nginx:1.26", Policy::Minor, Some(&digest))));
+        assert_ne!(one, request("shop", "u-2", "web", &identity("nginx:1.26", Policy::Minor, None)), "another object of that name");
+        assert_ne!(one, request("shop", "u-1", "web", &identity("nginx:1.27", Policy::Minor, None)));
+        let forced = request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Force, None));
+        assert_ne!(forced, request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Force, Some(&digest))), "force follows digests");
+    }
+
+    #[rstest::rstest]
+    #[case("shop", "web")]
+    #[case(&"a.b".repeat(80), &"c".repeat(63))]
+    #[case("-odd.-", "UPPER_case")]
+    #[case("", "")]
+    fn names_are_legal(#[case] target: &str, #[case] container: &str) {
+        let name = request(target, "uid", container, &identity("nginx:1", Policy::All, None));
+        assert!(name.len() <= 63, "{name}");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+        assert!(!name.starts_with('-') && !name.ends_with('-'), "{name}");
+    }
+}

@@ -1,0 +1,352 @@
+//! The UpdateRequest: the record of every update, as it is kept in Kubernetes (SPEC section 4).
+//!
+//! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
+//! rules' [`Request`] (parse, then trust), [`Status::of`] turns a decided status back.
+
+use headwind_core::event::Trigger;
+use headwind_core::policy::Policy;
+use headwind_core::reason::Reason;
+use headwind_core::request::{self, Phase, Request, Waiting};
+use headwind_core::target::{Kind, TargetKey};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The condition that an update which must wait carries.
+pub const WAITING: &str = "Waiting";
+
+/// An annotation on the request: when it was proposed, to the millisecond. The API server's own
+/// time stamp has whole seconds, too coarse to tell which of two pushes came later.
+pub const PROPOSED_AT: &str = "headwind.sh/proposed-at";
+
+/// What an update asks for. Immutable once made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "headwind.sh",
+    version = "v1alpha1",
+    kind = "UpdateRequest",
+    plural = "updaterequests",
+    singular = "updaterequest",
+    shortname = "ur",
+    shortname = "upd",
+    namespaced,
+    status = "UpdateRequestStatus",
+    derive = "PartialEq",
+    doc = "A change of one container's image (or of a release's chart version) that was proposed, with what became of it. Made by Headwind; approved, rejected and reopened by people.",
+    selectable = ".spec.targetRef.kind",
+    selectable = ".spec.targetRef.name",
+    selectable = ".spec.targetRef.uid",
+    selectable = ".status.phase",
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", description = "The workload"),
+    printcolumn(name = "Container", type_ = "string", json_path = ".spec.containerName"),
+    printcolumn(name = "Current", type_ = "string", json_path = ".spec.currentImage", description = "The image when the request was made"),
+    printcolumn(name = "New", type_ = "string", json_path = ".spec.newImage", description = "The image that is proposed"),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policy"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
+)]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("spec is immutable; make a new request instead"),
+    validation = Rule::new("self.updateType != 'image' || (has(self.containerName) && self.containerName != '')").message("an image update names its container")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateRequestSpec {
+    /// The workload to change. It lies in the request's own namespace.
+    pub target_ref: TargetRef,
+    /// Whether a container's image or a release's chart version changes.
+    pub update_type: UpdateType,
+    /// The container whose image changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub container_name: Option<String>,
+    /// The image that stood there when the request was made, as it was written.
+    #[schemars(length(max = 1024))]
+    pub current_image: String,
+    /// The image that is to stand there, as it will be written.
+    #[schemars(length(min = 1, max = 1024))]
+    pub new_image: String,
+    /// The digest that was known to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub current_digest: Option<String>,
+    /// The digest behind the new image, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub new_digest: Option<String>,
+    /// The policy that took the new version.
+    pub policy: PolicyName,
+    /// Why the new version was taken.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Whether a person has to approve it.
+    pub require_approval: bool,
+    /// Until when an answer is waited for; 24 hours after creation when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// What made Headwind propose it.
+    pub trigger: TriggerName,
+}
+
+/// Which workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// The workload's API version, such as `apps/v1`.
+    #[schemars(length(max = 253))]
+    pub api_version: String,
+    /// The workload's kind, such as `Deployment`.
+    pub kind: KindName,
+    /// The workload's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The workload's uid: an object made anew under the same name is another workload.
+    #[schemars(length(max = 128))]
+    pub uid: String,
+    /// The workload's namespace: always the request's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// What kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum UpdateType {
+    /// A container's image.
+    Image,
+    /// The version of a HelmRelease's chart.
+    HelmChart,
+}
+
+macro_rules! schema_words {
+    ($(#[$doc:meta])* $name:ident($inner:ty): $words:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let words: Vec<serde_json::Value> = $words;
+                schemars::json_schema!({"type": "string", "enum": words})
+            }
+        }
+    };
+}
+
+schema_words! {
+    /// A kind's name.
+    KindName(Kind): Kind::ALL.iter().map(|kind| serde_json::json!(kind)).collect()
+}
+schema_words! {
+    /// A policy's name.
+    PolicyName(Policy): Policy::ALL.iter().map(|policy| serde_json::json!(policy)).collect()
+}
+schema_words! {
+    /// A trigger's name.
+    TriggerName(Trigger): [Trigger::Webhook, Trigger::Polling, Trigger::Manual].iter().map(|trigger| serde_json::json!(trigger)).collect()
+}
+schema_words! {
+    /// A phase's name.
+    PhaseName(Phase): Phase::ALL.iter().map(|phase| serde_json::json!(phase)).collect()
+}
+
+/// Where the request stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateRequestStatus {
+    /// The phase of its life: Pending, Approved, Applying, RollingOut, Completed, Rejected,
+    /// Failed, Expired, Superseded or RolledBack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<PhaseName>,
+    /// Why it is in this phase, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Who approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// When it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Time>,
+    /// Who rejected it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_by: Option<String>,
+    /// When it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_at: Option<Time>,
+    /// When a person last reopened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Time>,
+    /// When it last came to an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// How many times its change was applied; more than once only after it was reopened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub times_applied: Option<u32>,
+    /// Until when it waits; the condition `Waiting` says what for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_until: Option<Time>,
+    /// When this status was last written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_updated: Option<Time>,
+    /// The generation of the request that this status tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions: `Waiting` while an approved update is held back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+impl UpdateRequest {
+    /// The workload that it is for.
+    pub fn target(&self) -> TargetKey {
+        TargetKey {
+            kind: self.spec.target_ref.kind.0,
+            namespace: self.metadata.namespace.clone().unwrap_or_default(),
+            name: self.spec.target_ref.name.clone(),
+        }
+    }
+
+    /// The phase; an object whose status is empty was just born.
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().and_then(|status| status.phase).map_or(Phase::Pending, |phase| phase.0)
+    }
+
+    /// What the rules read of it.
+    pub fn read(&self) -> Request {
+        let fault = self.fault();
+        let UpdateRequestSpec { target_ref, update_type: _, container_name, current_image, new_image, current_digest, new_digest, policy, reason: _, require_approval, expires_at, trigger } = self.spec.clone();
+        Request {
+            name: self.metadata.name.clone().unwrap_or_default(),
+            target_uid: target_ref.uid,
+            fault,
+            created: self.created(),
+            spec: request::Spec {
+                container: container_name,
+                current_image,
+                new_image,
+                current_digest,
+                new_digest,
+                policy: policy.0,
+                require_approval,
+                expires_at: expires_at.map(|time| time.0),
+                trigger: trigger.0,
+            },
+            status: self.status.as_ref().map(UpdateRequestStatus::read).unwrap_or_default(),
+        }
+    }
+
+    /// When it was made: by the API server's clock, refined by [`PROPOSED_AT`] where the two agree.
+    fn created(&self) -> Timestamp {
+        let born = self.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let told = self.metadata.annotations.as_ref().and_then(|all| all.get(PROPOSED_AT)).and_then(|text| text.parse::<Timestamp>().ok());
+        told.filter(|told| told.as_second() == born.as_second()).unwrap_or(born)
+    }
+
+    /// What makes it no sensible request, whatever its target is like.
+    ///
+    /// A rule of the CRD cannot see an object's namespace, so this check is made here and by the
+    /// admission policy.
+    fn fault(&self) -> Option<String> {
+        let UpdateRequestSpec { target_ref, update_type, .. } = &self.spec;
+        match (&target_ref.namespace, &self.metadata.namespace) {
+            (Some(named), Some(own)) if named != own => return Some(format!("targetRef.namespace is {named}, but a request may only be for its own namespace, {own}")),
+            _ => {}
+        }
+        match update_type {
+            UpdateType::Image => None,
+            UpdateType::HelmChart => Some(format!("a {} has no chart version", target_ref.kind.0)),
+        }
+    }
+
+    /// The object with a decided status in place of its own, ready to be sent back.
+    #[must_use]
+    pub fn with_status(&self, status: &request::Status, now: Timestamp) -> Self {
+        let mut changed = self.clone();
+        let before = self.status.clone().unwrap_or_default();
+        changed.status = Some(before.following(status, self.metadata.generation, now));
+        changed
+    }
+}
+
+impl UpdateRequestStatus {
+    fn read(&self) -> request::Status {
+        let Self { phase, reason, message, approved_by, approved_at, rejected_by, rejected_at, reopened_at, finished_at, times_applied, waiting_until, last_updated: _, observed_generation: _, conditions } = self;
+        let at = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+        let code = |text: &str| serde_json::from_value::<Reason>(text.into()).ok();
+        request::Status {
+            phase: phase.map_or(Phase::Pending, |phase| phase.0),
+            reason: reason.as_deref().and_then(code),
+            message: message.clone(),
+            approved_by: approved_by.clone(),
+            approved_at: at(approved_at),
+            rejected_by: rejected_by.clone(),
+            rejected_at: at(rejected_at),
+            reopened_at: at(reopened_at),
+            finished_at: at(finished_at),
+            times_applied: times_applied.unwrap_or_default(),
+            waiting: conditions
+                .iter()
+                .find(|condition| condition.type_ == WAITING && condition.status == "True")
+                .and_then(|condition| Some(Waiting { reason: code(&condition.reason)?, until: at(waiting_until)? })),
+        }
+    }
+
+    /// The stored form of a decided status that follows this one.
+    fn following(&self, status: &request::Status, generation: Option<i64>, now: Timestamp) -> Self {
+        let request::Status { phase, reason, message, approved_by, approved_at, rejected_by, rejected_at, reopened_at, finished_at, times_applied, waiting } = status.clone();
+        let mut conditions: Vec<Condition> = self.conditions.iter().filter(|condition| condition.type_ != WAITING).cloned().collect();
+        let before = self.conditions.iter().find(|condition| condition.type_ == WAITING);
+        if waiting.is_some() || before.is_some() {
+            conditions.push(waiting_condition(waiting, before, phase, generation, now));
+        }
+        Self {
+            phase: Some(PhaseName(phase)),
+            reason: reason.map(|reason| reason.code().to_owned()),
+            message,
+            approved_by,
+            approved_at: approved_at.map(Time),
+            rejected_by,
+            rejected_at: rejected_at.map(Time),
+            reopened_at: reopened_at.map(Time),
+            finished_at: finished_at.map(Time),
+            times_applied: (times_applied > 0).then_some(times_applied),
+            waiting_until: waiting.map(|waiting| Time(waiting.until)),
+            last_updated: Some(Time(now)),
+            observed_generation: generation,
+            conditions,
+        }
+    }
+}
+
+fn waiting_condition(waiting: Option<Waiting>, before: Option<&Condition>, phase: Phase, generation: Option<i64>, now: Timestamp) -> Condition {
+    let status = if waiting.is_some() { "True" } else { "False" };
+    Condition {
+        type_: WAITING.to_owned(),
+        status: status.to_owned(),
+        reason: waiting.map_or_else(|| phase.as_str().to_owned(), |waiting| waiting.reason.code().to_owned()),
+        message: waiting.map_or_else(String::new, |waiting| format!("until {}: {}", waiting.until, waiting.reason.sentence())),
+        last_transition_time: before.filter(|before| before.status == status).map_or(Time(now), |before| before.last_transition_time.clone()),
+        observed_generation: generation,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! The only writer of workloads: one guarded patch for everything that is due.
+
+use headwind_core::reason::Reason;
+use headwind_core::request::Apply;
+use headwind_core::target::TargetKey;
+use headwind_k8s::patch;
+use kube::ResourceExt as _;
+
+use crate::reconcile::{Reconciler, Scene};
+use crate::verbs::{Class, Failure};
+
+/// What became of a patch.
+pub(crate) enum Outcome {
+    /// The workload is changed.
+    Applied,
+    /// The workload is not as it was read (any more); it was read anew.
+    Moved,
+    /// The workload is as it was read, and the server will not have the change.
+    Refused(String),
+}
+
+impl Reconciler {
+    /// Patches the workload, if it still is what was decided on.
+    pub(crate) async fn apply(&self, key: &TargetKey, scene: &Scene, apply: &Apply) -> Result<Outcome, Failure> {
+        let Some(target) = &scene.target else { return Ok(Outcome::Moved) };
+        let patch = match patch::apply(target, apply) {
+            Ok(patch) => patch,
+            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+        };
+        match self.verbs.patch_target(key, patch).await {
+            Ok(Some(patched)) => {
+                self.applied(scene, apply, &patched);
+                self.state.index.write().apply(patched);
+                Ok(Outcome::Applied)
+            }
+            Ok(None) => Ok(Outcome::Moved),
+            Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid) => self.read_anew(key, &target.resource_version, &failure).await,
+            Err(failure) if failure.class == Class::NotFound => {
+                self.state.index.write().remove(key);
+                Ok(Outcome::Moved)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// A failed `test` and an object that is no longer valid are the same answer (422): the
+    /// object itself says which it was.
+    async fn read_anew(&self, key: &TargetKey, decided_on: &str, failure: &Failure) -> Result<Outcome, Failure> {
+        match self.verbs.target(key).await? {
+            Some(fresh) if fresh.resource_version == decided_on => Ok(Outcome::Refused(failure.to_string())),
+            Some(fresh) => {
+                self.state.index.write().apply(fresh);
+                Ok(Outcome::Moved)
+            }
+            None => {
+                self.state.index.write().remove(key);
+                Ok(Outcome::Moved)
+            }
+        }
+    }
+
+    fn applied(&self, scene: &Scene, apply: &Apply, patched: &headwind_core::target::Target) {
+        for change in &apply.changes {
+            self.metrics.updates_applied.inc();
+            let request = scene.object(&change.request);
+            let note = match &change.restart_for {
+                None => format!("container {}: {} replaced by {}", change.container, change.from, change.to),
+                Some(digest) => format!("container {}: {} is pulled anew for {digest}", change.container, change.to),
+            };
+            tracing::info!(
+                workload.kind = %patched.key.kind, workload.namespace = patched.key.namespace, workload.name = patched.key.name,
+                request.name = request.map(|request| request.name_any()), container = change.container, image.from = change.from, image.to = change.to, "update applied"
+            );
+            self.tell.target(patched, Reason::Applied, &note, request.map(|request| &**request));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the watches of workloads and of requests feed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use headwind_core::reason::Reason;
+use headwind_core::request::Phase;
+use headwind_core::target::TargetKey;
+use headwind_k8s::kind::Workload;
+use headwind_k8s::update_request::UpdateRequest;
+use kube::core::ObjectMeta;
+
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::requests::{Moved, Name, key};
+use crate::shared::State;
+use crate::tell::Tell;
+use crate::watch::Feed;
+
+/// Workloads of one kind into the index.
+pub(crate) struct Targets {
+    pub(crate) state: Arc<State>,
+    pub(crate) queue: Queue,
+    /// The one namespace that is watched, or all.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Targets {
+    /// Whether a pass over the workload could find anything to do.
+    fn concerns(&self, key: &TargetKey) -> bool {
+        !self.state.requests.read().of(key).is_empty() || self.state.index.read().is_conspicuous(key)
+    }
+}
+
+impl<K: Workload> Feed<K> for Targets {
+    type Key = TargetKey;
+
+    fn apply(&self, object: K, first: bool) -> Option<TargetKey> {
+        let target = object.read()?;
+        let key = target.key.clone();
+        let news = self.state.index.write().apply(target);
+        if news && !first && self.concerns(&key) {
+            self.queue.now(key.clone());
+        }
+        Some(key)
+    }
+
+    fn delete(&self, object: K) {
+        if let Some(target) = object.read() {
+            self.state.index.write().remove(&target.key);
+            self.queue.now(target.key);
+        }
+    }
+
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
+        let key = TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+        tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
+        self.state.index.write().remove(&key);
+        Some(key)
+    }
+
+    fn sweep(&self, seen: &HashSet<TargetKey>) {
+        let vanished = self.state.index.write().sweep(K::KIND, self.namespace.as_deref(), seen);
+        for key in vanished.into_iter().chain(seen.iter().filter(|key| self.concerns(key)).cloned()) {
+            self.queue.now(key);
+        }
+    }
+}
+
+/// UpdateRequests into the store.
+pub(crate) struct Records {
+    pub(crate) state: Arc<State>,
+    pub(crate) queue: Queue,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    /// The one namespace that is watched, or all.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Records {
+    /// What a person did with plain `kubectl` is told and counted by the leader; what came through
+    /// the API was by the replica that wrote it, and carries its reason.
+    fn tell_kubectl(&self, request: &UpdateRequest, moved: Moved) {
+        let by_api = request.status.as_ref().and_then(|status| status.reason.as_deref());
+        let (reason, counter) = match (moved.before, moved.after) {
+            (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, &self.metrics.updates_approved),
+            (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, &self.metrics.updates_rejected),
+            _ => return,
+        };
+        if by_api != Some(reason.code()) && self.state.leadership.leads() {
+            counter.inc();
+            self.tell.request(request, reason, reason.sentence());
+        }
+    }
+}
+
+impl Feed<UpdateRequest> for Records {
+    type Key = Name;
+
+    fn apply(&self, request: UpdateRequest, first: bool) -> Option<Name> {
+        let (name, target) = (key(&request)?, request.target());
+        let told = request.clone();
+        if let Some(moved) = self.state.requests.write().apply(request)
+            && !first
+        {
+            self.tell_kubectl(&told, moved);
+            self.queue.now(target);
+        }
+        Some(name)
+    }
+
+    fn delete(&self, request: UpdateRequest) {
+        if let Some(name) = key(&request) {
+            self.state.requests.write().remove(&name);
+            self.queue.now(request.target());
+        }
+    }
+
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Name> {
+        let name = (metadata.namespace.clone()?, metadata.name.clone()?);
+        tracing::warn!(request.namespace = name.0, request.name = name.1, reason = Reason::InvalidObject.code(), "the UpdateRequest cannot be read and is left alone: {problem}");
+        self.state.requests.write().remove(&name);
+        Some(name)
+    }
+
+    fn sweep(&self, seen: &HashSet<Name>) {
+        let gone = self.state.requests.write().sweep(self.namespace.as_deref(), seen);
+        let all: HashSet<TargetKey> = self.state.requests.read().targets().cloned().collect();
+        for key in all.into_iter().chain(gone) {
+            self.queue.now(key);
+        }
+    }
+}

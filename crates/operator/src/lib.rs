@@ -1,0 +1,35 @@
+//! Headwind's running machine.
+//!
+//! ```text
+//!  web ──offer──> intake ──> decide ○ ──> record ──> UpdateRequests
+//!                   │ index                              │ watch
+//!  web ──act──> handle ──> UpdateRequests <── reconcile ─┤
+//!                                                │       └ requests
+//!                                              apply ──> the workload
+//! ```
+//!
+//! Every replica watches, hears events and records; only the holder of the Lease reconciles.
+//! What is in memory ([`index`], [`requests`]) is a copy of what the API server has and can be
+//! rebuilt at any time. All writes go through [`verbs`].
+
+mod apply;
+mod feed;
+mod handle;
+mod index;
+mod intake;
+mod lease;
+mod metrics;
+mod namespaces;
+mod queue;
+mod reconcile;
+mod record;
+mod requests;
+mod run;
+mod tasks;
+mod tell;
+mod shared;
+mod verbs;
+mod watch;
+
+pub use handle::{ActError, Busy, Filter, Handle, Offered, Page};
+pub use run::{Config, Operator, StartError};

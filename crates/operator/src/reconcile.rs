@@ -1,0 +1,239 @@
+//! The reconciler: *observe → next → perform*, again until there is nothing to do.
+//!
+//! Runs on the leader only, one pass at a time for a workload. It holds no rule: what to do comes
+//! from `headwind_core::request::next`, how a change is written stands in [`crate::apply`].
+//!
+//! A write that meets a newer object (409, or a patch whose tests fail) is answered by reading
+//! that object and deciding again; one that gets no answer is decided again from what is there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwind_core::reason::Reason;
+use headwind_core::request::{Observed, Phase, Request, Status, Step, StatusWrite, next};
+use headwind_core::settings::{Annotations, Settings};
+use headwind_core::target::{Target, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::apply::Outcome;
+use crate::metrics::{ClassLabel, Metrics};
+use crate::requests;
+use crate::shared::State;
+use crate::tell::Tell;
+use crate::verbs::{Class, Failure, Verbs};
+
+/// Steps of one pass: far more than any sound sequence needs, so that a fault cannot spin.
+const STEPS: usize = 200;
+/// The pause after the first failure, doubled with each further one up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// The reconciler, with what it needs.
+pub(crate) struct Reconciler {
+    pub(crate) state: Arc<State>,
+    pub(crate) verbs: Verbs,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    /// How many finished requests are kept for a target.
+    pub(crate) history_limit: usize,
+    /// Failures in a row, by target.
+    pub(crate) failures: parking_lot::Mutex<std::collections::HashMap<TargetKey, u32>>,
+}
+
+/// A workload and its requests, as they were read together.
+pub(crate) struct Scene {
+    pub(crate) target: Option<Arc<Target>>,
+    defaults: Arc<Annotations>,
+    objects: Vec<Arc<UpdateRequest>>,
+    requests: Vec<Request>,
+}
+
+impl Scene {
+    pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
+        self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
+    }
+}
+
+impl Reconciler {
+    /// One pass over a workload. Answers when to come back, if by the clock.
+    pub(crate) async fn pass(&self, key: TargetKey) -> Option<Duration> {
+        if !self.state.leadership.leads() || self.state.recording.lock().contains_key(&key) {
+            // A new leader begins with all, the maker of requests puts the target back.
+            return None;
+        }
+        let started = Instant::now();
+        let ended = self.steps(&key).await;
+        self.metrics.reconcile_duration.observe(started.elapsed().as_secs_f64());
+        match ended {
+            Ok(wait) => {
+                self.failures.lock().remove(&key);
+                wait
+            }
+            Err(failure) => Some(self.failed(&key, &failure)),
+        }
+    }
+
+    async fn steps(&self, key: &TargetKey) -> Result<Option<Duration>, Failure> {
+        for _ in 0..STEPS {
+            let scene = self.observe(key);
+            let now = now();
+            let requests: Vec<&Request> = scene.requests.iter().collect();
+            let observed = Observed { target: scene.target.as_deref(), defaults: &scene.defaults, requests: &requests, now, history_limit: self.history_limit };
+            let step = next(&observed);
+            if !self.state.leadership.leads() {
+                return Ok(None);
+            }
+            match step {
+                Step::Rest(until) => return Ok(until.map(|until| span(now, until))),
+                Step::Write(write) => self.write(&scene, &write, now).await?,
+                Step::Delete { request } => self.delete(&scene, &request).await?,
+                Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
+                    Outcome::Applied | Outcome::Moved => {}
+                    Outcome::Refused(message) => self.refuse(&scene, &apply, &message, now).await?,
+                },
+            }
+        }
+        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {STEPS} steps; this is a fault of Headwind's");
+        Ok(Some(PAUSE.1))
+    }
+
+    fn observe(&self, key: &TargetKey) -> Scene {
+        let (target, defaults) = {
+            let index = self.state.index.read();
+            (index.target(key), index.defaults(&key.namespace))
+        };
+        if let Some(target) = &target {
+            self.tell_faults(target, &defaults);
+        }
+        let objects = self.state.requests.read().of(key);
+        let requests = objects.iter().map(|object| object.read()).collect();
+        Scene { target, defaults, objects, requests }
+    }
+
+    /// Says what is wrong with the workload's annotations, once.
+    fn tell_faults(&self, target: &Target, defaults: &Annotations) {
+        for container in &target.containers {
+            for fault in Settings::resolve(defaults, &target.annotations, &container.name).err().into_iter().flatten() {
+                let text = fault.to_string();
+                self.tell.warn_target(target, Reason::InvalidAnnotation, &text, &format!("{text}; the workload is treated as policy none"));
+            }
+        }
+        for unknown in headwind_core::settings::unknown(&target.annotations, target) {
+            self.tell.warn_target(target, unknown.reason, &unknown.key, &unknown.message);
+        }
+    }
+
+    async fn write(&self, scene: &Scene, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
+        let Some(object) = scene.object(&write.request) else { return Ok(()) };
+        match self.verbs.replace_status(&object.with_status(&write.status, now)).await {
+            Ok(written) => {
+                self.told(&written, write.from, &write.status);
+                self.state.requests.write().apply(written);
+                Ok(())
+            }
+            Err(failure) if failure.class == Class::Conflict => self.refresh_request(object).await,
+            Err(failure) if failure.class == Class::NotFound => {
+                self.forget(object);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The transition was made by this process: say it and count it.
+    fn told(&self, request: &UpdateRequest, from: Phase, status: &Status) {
+        let message = status.message.as_deref().unwrap_or_default();
+        let waits = status.waiting;
+        let reason = match (status.phase, waits) {
+            (Phase::Failed, _) => {
+                self.metrics.updates_failed.inc();
+                Reason::Failed
+            }
+            (Phase::Pending | Phase::Approved, Some(waits)) => {
+                self.metrics.updates_skipped_interval.inc();
+                waits.reason
+            }
+            (_, _) => status.reason.unwrap_or(Reason::Settled),
+        };
+        let note = waits.map_or_else(|| message.to_owned(), |waits| format!("waits until {}: {}", waits.until, waits.reason.sentence()));
+        tracing::info!(
+            request.namespace = request.namespace(), request.name = request.name_any(), workload.kind = %request.spec.target_ref.kind.0, workload.name = request.spec.target_ref.name,
+            phase.from = from.as_str(), phase.to = status.phase.as_str(), reason = reason.code(), "{note}"
+        );
+        self.tell.request(request, reason, &note);
+    }
+
+    async fn refuse(&self, scene: &Scene, apply: &headwind_core::request::Apply, message: &str, now: Timestamp) -> Result<(), Failure> {
+        for change in &apply.changes {
+            let Some(object) = scene.object(&change.request) else { continue };
+            let before = object.read().status;
+            let status = Status {
+                phase: Phase::Failed,
+                reason: Some(Reason::ApplyFailed),
+                message: Some(format!("the API server refused the change: {message}")),
+                finished_at: Some(now),
+                waiting: None,
+                ..before.clone()
+            };
+            let write = StatusWrite { request: change.request.clone(), from: before.phase, status };
+            self.write(scene, &write, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, scene: &Scene, name: &str) -> Result<(), Failure> {
+        let Some(object) = scene.object(name) else { return Ok(()) };
+        match self.verbs.delete_request(object).await {
+            Ok(()) => {
+                self.forget(object);
+                Ok(())
+            }
+            Err(failure) if failure.class == Class::Conflict => self.refresh_request(object).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn refresh_request(&self, object: &UpdateRequest) -> Result<(), Failure> {
+        let namespace = object.namespace().unwrap_or_default();
+        match self.verbs.request(&namespace, &object.name_any()).await? {
+            Some(fresh) => {
+                self.state.requests.write().apply(fresh);
+            }
+            None => self.forget(object),
+        }
+        Ok(())
+    }
+
+    fn forget(&self, object: &UpdateRequest) {
+        if let Some(key) = requests::key(object) {
+            self.state.requests.write().remove(&key);
+        }
+    }
+
+    fn failed(&self, key: &TargetKey, failure: &Failure) -> Duration {
+        self.metrics.reconcile_errors.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
+        let tries = {
+            let mut failures = self.failures.lock();
+            let tries = failures.entry(key.clone()).or_default();
+            *tries = tries.saturating_add(1);
+            *tries
+        };
+        let wait = failure.retry_after.unwrap_or_else(|| (PAUSE.0 * 2_u32.saturating_pow((tries - 1).min(16))).min(PAUSE.1));
+        tracing::warn!(
+            workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name,
+            error = %failure, class = failure.class.as_str(), tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "the workload could not be reconciled; trying again"
+        );
+        wait
+    }
+}
+
+/// The time, to the millisecond: what annotations carry.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+fn span(now: Timestamp, until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
+}

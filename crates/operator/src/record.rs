@@ -1,0 +1,239 @@
+//! From an event to UpdateRequests: decides for every container that uses the repository, and
+//! puts what is proposed on record.
+//!
+//! Runs on every replica. The name of a request follows from the verdict, so two replicas, or the
+//! same event twice, make one object; what is on record already costs no call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use headwind_core::decide::{self, Decision, Proposal, Refusal};
+use headwind_core::event::Event;
+use headwind_core::policy::{Candidate, Occasion};
+use headwind_core::reason::Reason;
+use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase};
+use headwind_core::settings::Annotations;
+use headwind_core::target::{Container, Target, TargetKey};
+use headwind_k8s::update_request::{KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType};
+use headwind_k8s::{kind, name};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt as _;
+
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::shared::State;
+use crate::tell::Tell;
+use crate::verbs::{Class, Failure, Verbs};
+
+/// Workloads of one event that are served side by side.
+const AT_ONCE: usize = 16;
+/// How long the making of a request may keep its target from being reconciled.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The recorder, with what it needs.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    pub(crate) state: Arc<State>,
+    pub(crate) verbs: Verbs,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue: Queue,
+}
+
+impl Recording {
+    /// Handles one event to its end. An error means that it is to be handled again as a whole.
+    pub(crate) async fn event(&self, event: &Event) -> Result<(), Failure> {
+        let users = self.state.index.read().users(&event.repository);
+        stream::iter(users).map(Ok).try_for_each_concurrent(AT_ONCE, |(target, defaults)| async move { self.workload(event, &target, &defaults).await }).await
+    }
+
+    async fn workload(&self, event: &Event, target: &Target, defaults: &Annotations) -> Result<(), Failure> {
+        let proposals: Vec<Proposal> = target
+            .containers
+            .iter()
+            .filter(|container| container.reference().is_ok_and(|reference| *reference.repository() == event.repository))
+            .filter_map(|container| self.decide(event, target, defaults, container))
+            .collect();
+        // Where one event proposes for several containers, they are to go out together: the
+        // reconciler of this process leaves the target alone until all are on record.
+        let _together = (proposals.len() > 1).then(|| Together::new(self, &target.key));
+        stream::iter(proposals).map(Ok).try_for_each_concurrent(AT_ONCE, |proposal| async move { self.propose(target, &proposal).await }).await
+    }
+
+    fn decide(&self, event: &Event, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
+        let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
+        let candidate = Candidate { tag: tag.unwrap_or_default(), digest: event.digest.clone() };
+        let record = Known { state: &self.state, target };
+        match decide::decide(target, defaults, container, &[candidate], Occasion::Event, event.trigger, &record) {
+            Decision::Propose(proposal) => Some(*proposal),
+            Decision::Refuse(refusal) => {
+                self.refused(event, target, container, &refusal);
+                None
+            }
+        }
+    }
+
+    fn refused(&self, event: &Event, target: &Target, container: &Container, refusal: &Refusal) {
+        let Refusal { reason, message } = refusal;
+        self.metrics.refused(*reason);
+        let tag = event.tag.as_deref().unwrap_or_default();
+        if calls_for_a_person(*reason) {
+            self.tell.warn_target(target, *reason, &format!("{} {tag}", container.name), &format!("container {}: {message}", container.name));
+        } else {
+            tracing::debug!(
+                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                container = container.name, image.repository = %event.repository, image.tag = tag, reason = reason.code(), "no update: {message}"
+            );
+        }
+    }
+
+    async fn propose(&self, target: &Target, proposal: &Proposal) -> Result<(), Failure> {
+        let request = request(target, proposal, Timestamp::now());
+        let made = match self.verbs.create_request(&request).await {
+            Ok(made) => made,
+            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(&request).await? {
+                Some(made) => made,
+                None => return Ok(()),
+            },
+            Err(failure) if matches!(failure.class, Class::Invalid) => {
+                // The same again would be refused again.
+                self.tell.warn_target(target, Reason::InvalidRequest, &request.name_any(), &format!("the request for {} was refused: {failure}", proposal.new_image));
+                return Ok(());
+            }
+            Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        tracing::info!(
+            workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+            request.name = made.name_any(), container = proposal.container, image.current = proposal.current_image, image.new = proposal.new_image,
+            policy = %proposal.policy, approval = proposal.require_approval, "update proposed"
+        );
+        if !proposal.require_approval {
+            self.metrics.updates_approved.inc();
+        }
+        let approval = if proposal.require_approval { "waits for approval" } else { "approved by policy" };
+        let note = format!("container {}: {} to {}: {}; {approval}", proposal.container, proposal.current_image, proposal.new_image, proposal.message);
+        self.tell.target(target, Reason::Proposed, &note, Some(&made));
+        self.state.requests.write().apply(made);
+        self.queue.now(target.key.clone());
+        Ok(())
+    }
+
+    /// A request of that name is there. One that was superseded makes room; any other stands.
+    async fn replace_superseded(&self, request: &UpdateRequest) -> Result<Option<UpdateRequest>, Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let Some(standing) = self.verbs.request(&namespace, &request.name_any()).await? else {
+            return Err(gone_meanwhile());
+        };
+        let superseded = standing.phase() == Phase::Superseded;
+        if superseded {
+            self.verbs.delete_request(&standing).await?;
+            return Ok(Some(self.verbs.create_request(request).await?));
+        }
+        self.state.requests.write().apply(standing);
+        self.queue.now(request.target());
+        Ok(None)
+    }
+}
+
+fn gone_meanwhile() -> Failure {
+    Failure::conflict("the request was deleted at this moment")
+}
+
+/// Whether a refusal is something that a person has to mend or ought to know.
+fn calls_for_a_person(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidAnnotation
+            | Reason::InvalidImage
+            | Reason::CurrentNotAVersion
+            | Reason::PatternMissing
+            | Reason::DigestOnly
+            | Reason::DigestUnknown
+            | Reason::RevertedOutside
+    )
+}
+
+/// What is on record for a target, as this process knows it.
+struct Known<'a> {
+    state: &'a State,
+    target: &'a Target,
+}
+
+impl decide::Record for Known<'_> {
+    fn phase_of(&self, container: &str, identity: &Identity) -> Option<Phase> {
+        let name = name::request(&self.target.key.name, &self.target.uid, container, identity);
+        self.state.requests.read().get(&self.target.key.namespace, &name).map(|request| request.phase())
+    }
+
+    fn open_for(&self, container: &str) -> Vec<String> {
+        let requests = self.state.requests.read().of(&self.target.key);
+        requests
+            .iter()
+            .filter(|request| request.phase().is_open() && request.spec.container_name.as_deref() == Some(container) && request.spec.target_ref.uid == self.target.uid)
+            .map(|request| request.spec.new_image.clone())
+            .collect()
+    }
+}
+
+/// Marks a target as being recorded for, as long as it lives.
+struct Together<'a>(&'a Recording, &'a TargetKey);
+
+impl<'a> Together<'a> {
+    fn new(recording: &'a Recording, key: &'a TargetKey) -> Self {
+        *recording.state.recording.lock().entry(key.clone()).or_default() += 1;
+        // Should the making hang, the target is not held for ever.
+        recording.queue.after(key.clone(), PATIENCE);
+        Self(recording, key)
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        let Self(recording, key) = self;
+        let mut all = recording.state.recording.lock();
+        if let Some(count) = all.get_mut(*key) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(*key);
+            }
+        }
+        recording.queue.now((*key).clone());
+    }
+}
+
+/// The object for a proposal.
+fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
+    let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
+    let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
+    let mut request = UpdateRequest::new(
+        &name,
+        UpdateRequestSpec {
+            target_ref: TargetRef { api_version: kind::api_version(target_kind).to_owned(), kind: KindName(target_kind), name: target_name.clone(), uid: target.uid.clone(), namespace: Some(namespace.clone()) },
+            update_type: UpdateType::Image,
+            container_name: Some(proposal.container.clone()),
+            current_image: proposal.current_image.clone(),
+            new_image: proposal.new_image.clone(),
+            current_digest: proposal.current_digest.clone(),
+            new_digest: proposal.new_digest.clone(),
+            policy: PolicyName(proposal.policy),
+            reason: proposal.message.chars().take(1024).collect(),
+            require_approval: proposal.require_approval,
+            expires_at: Some(Time(now.checked_add(DEFAULT_EXPIRY).unwrap_or(Timestamp::MAX))),
+            trigger: TriggerName(proposal.trigger),
+        },
+    );
+    request.metadata.namespace = Some(namespace);
+    request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
+    request.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: kind::api_version(target_kind).to_owned(),
+        kind: target_kind.as_str().to_owned(),
+        name: target_name,
+        uid: target.uid.clone(),
+        controller: None,
+        block_owner_deletion: None,
+    }]);
+    request
+}

@@ -1,0 +1,236 @@
+//! Putting the machine together, and taking it apart in order.
+//!
+//! Shutdown: not ready → no more events in → those under way recorded → reconciler done → Events
+//! written → lease given back. Each part has a bounded time; the guards on every write make it
+//! safe to be cut off anywhere.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::lease::Timing;
+use headwind_core::target::Kind;
+use headwind_k8s::kind::{self, SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
+use headwind_k8s::update_request::UpdateRequest;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::Api;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::{Client, Resource as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::{Records, Targets};
+use crate::handle::Handle;
+use crate::intake::Intake;
+use crate::lease::Contender;
+use crate::metrics::Metrics;
+use crate::namespaces::{self, Defaults};
+use crate::queue::{Queue, queue};
+use crate::reconcile::Reconciler;
+use crate::record::Recording;
+use crate::shared::{State, WATCH};
+use crate::tasks::{Ended, Tasks};
+use crate::tell::{Tell, tell};
+use crate::verbs::Verbs;
+use crate::watch::{Scope, watch};
+
+/// Workloads that are reconciled side by side.
+const AT_ONCE: usize = 16;
+/// How long each part of a shutdown may take. Together they stay below the 30 s that Kubernetes
+/// gives a pod.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// A call about the lease that takes longer than this has failed.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the operator has to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where Headwind's own objects lie.
+    pub namespace: String,
+    /// The namespaces to watch; empty for all.
+    pub watched: Vec<String>,
+    /// This process among all replicas.
+    pub identity: String,
+    /// How many finished requests are kept for a target.
+    pub history_limit: usize,
+}
+
+/// The operator could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("no client for the API server can be made of the configuration: {0}")]
+pub struct StartError(#[from] kube::Error);
+
+/// The running operator.
+pub struct Operator {
+    config: Config,
+    state: Arc<State>,
+    lease_verbs: Verbs,
+    handle: Handle,
+    tasks: Tasks,
+    /// Ends the lanes of the intake.
+    stop_intake: CancellationToken,
+    /// Ends the reconciler.
+    stop_reconciler: CancellationToken,
+    /// Ends the contender for the lease.
+    stop_lease: CancellationToken,
+    reconciler: Tasks,
+    writer: Tasks,
+}
+
+impl Operator {
+    /// Starts every part.
+    ///
+    /// # Errors
+    /// When the configuration makes no client.
+    pub fn start(kube: kube::Config, config: Config) -> Result<Self, StartError> {
+        let mut kube = kube;
+        // Retries are decided where the meaning of a failure is known.
+        kube.default_retry = false;
+        let client = Client::try_from(kube.clone())?;
+        kube.connect_timeout = Some(LEASE_TIMEOUT);
+        kube.read_timeout = Some(LEASE_TIMEOUT);
+        kube.write_timeout = Some(LEASE_TIMEOUT);
+        let lease_verbs = Verbs::new(Client::try_from(kube)?);
+
+        let state = Arc::new(State::default());
+        let metrics = Metrics::new();
+        metrics.watch(Arc::clone(&state));
+        let verbs = Verbs::new(client.clone());
+        let (tell, writer) = tell(client.clone(), &config.identity, metrics.clone());
+        let (queue, pending) = queue();
+        let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
+        let recording = Recording { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), queue: queue.clone() };
+        let [stop_intake, stop_reconciler, stop_lease] = [(); 3].map(|()| CancellationToken::new());
+
+        let mut tasks = Tasks::default();
+        let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
+        parts.watches(&mut tasks, &config.watched);
+        tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
+        let contender = Contender { verbs: lease_verbs.clone(), state: Arc::clone(&state), namespace: config.namespace.clone(), me: config.identity.clone(), timing: Timing::default() };
+        tasks.spawn("lease", contender.run(stop_lease.clone(), {
+            let (state, queue) = (Arc::clone(&state), queue.clone());
+            move || all_due(&state, &queue)
+        }));
+        let mut writers = Tasks::default();
+        writers.spawn("events", writer.run());
+        let mut reconcilers = Tasks::default();
+        let reconciler = Arc::new(Reconciler { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), history_limit: config.history_limit, failures: parking_lot::Mutex::default() });
+        reconcilers.spawn("reconcile", {
+            let (queue, stop) = (queue.clone(), stop_reconciler.clone());
+            async move {
+                pending.run(queue, AT_ONCE, stop, |key| {
+                    let reconciler = Arc::clone(&reconciler);
+                    async move { reconciler.pass(key).await }
+                }).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        let handle = Handle { intake, state: Arc::clone(&state), verbs, tell, metrics, queue, alive: tasks.alive(), namespaces: config.watched.clone().into() };
+        Ok(Self { config, state, lease_verbs, handle, tasks, stop_intake, stop_reconciler, stop_lease, reconciler: reconcilers, writer: writers })
+    }
+
+    /// The doors' side.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits for a task that ends although nobody asked it to.
+    pub async fn first_end(&mut self) -> Ended {
+        tokio::select! {
+            ended = self.tasks.first_end() => ended,
+            ended = self.reconciler.first_end() => ended,
+            ended = self.writer.first_end() => ended,
+        }
+    }
+
+    /// From now on `/ready` says no. The servers are to be stopped next.
+    pub fn stop_being_ready(&self) {
+        self.state.readiness.stop();
+    }
+
+    /// Takes the machine apart, in order. The servers must have been stopped before.
+    pub async fn shut_down(self) {
+        let Self { config, state, lease_verbs, handle, mut tasks, stop_intake, stop_reconciler, stop_lease, mut reconciler, mut writer } = self;
+        state.readiness.stop();
+        bounded("events under way", handle.intake.drained()).await;
+        stop_intake.cancel();
+        stop_reconciler.cancel();
+        bounded("passes under way", reconciler.drain()).await;
+        reconciler.abort().await;
+        stop_lease.cancel();
+        bounded("the lease", Contender::release(&lease_verbs, &state, &config.namespace, &config.identity)).await;
+        // Ends every task that holds a mouth; the writer ends with the last of them.
+        tasks.abort().await;
+        drop(handle);
+        bounded("Kubernetes Events", writer.drain()).await;
+        writer.abort().await;
+    }
+}
+
+async fn bounded(what: &str, part: impl Future<Output = ()>) {
+    if tokio::time::timeout(PATIENCE, part).await.is_err() {
+        tracing::warn!("{what}: not done within {} s, left", PATIENCE.as_secs());
+    }
+}
+
+/// A new leader looks at everything that has requests or something to be told.
+fn all_due(state: &State, queue: &Queue) {
+    let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
+    due.extend(state.index.read().faulty().cloned());
+    for key in due {
+        queue.now(key);
+    }
+}
+
+struct Parts<'a> {
+    client: Client,
+    state: &'a Arc<State>,
+    queue: &'a Queue,
+    tell: &'a Tell,
+    metrics: &'a Metrics,
+}
+
+impl Parts<'_> {
+    /// Every watch, for all namespaces at once or for each of those that are named.
+    fn watches(&self, tasks: &mut Tasks, namespaces: &[String]) {
+        let scopes: Vec<Option<String>> = if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        for namespace in scopes {
+            for kind in Kind::ALL {
+                match kind {
+                    Kind::Deployment => self.workloads::<SlimDeployment>(tasks, namespace.clone()),
+                    Kind::StatefulSet => self.workloads::<SlimStatefulSet>(tasks, namespace.clone()),
+                    Kind::DaemonSet => self.workloads::<SlimDaemonSet>(tasks, namespace.clone()),
+                }
+            }
+            let scope = Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
+            let feed = Records { state: Arc::clone(self.state), queue: self.queue.clone(), tell: self.tell.clone(), metrics: self.metrics.clone(), namespace: namespace.clone() };
+            self.state.readiness.expect(&scope.part());
+            tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.client), scope, feed, Arc::clone(self.state)));
+            self.namespaces(tasks, namespace);
+        }
+    }
+
+    fn workloads<K: Workload>(&self, tasks: &mut Tasks, namespace: Option<String>) {
+        let (group, plural) = kind::resource(K::KIND);
+        let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
+        let feed = Targets { state: Arc::clone(self.state), queue: self.queue.clone(), namespace };
+        self.state.readiness.expect(&scope.part());
+        tasks.spawn("watch workloads", watch::<K, _>(scope.api(&self.client), scope, feed, Arc::clone(self.state)));
+    }
+
+    fn namespaces(&self, tasks: &mut Tasks, namespace: Option<String>) {
+        let feed = Defaults { state: Arc::clone(self.state), queue: self.queue.clone() };
+        match namespace {
+            None => {
+                let scope = Scope { resource: "namespaces".to_owned(), namespace: None };
+                self.state.readiness.expect(&scope.part());
+                let api: Api<DeserializeGuard<PartialObjectMeta<Namespace>>> = Api::all(self.client.clone());
+                tasks.spawn("watch namespaces", watch::<PartialObjectMeta<Namespace>, _>(api, scope, feed, Arc::clone(self.state)));
+            }
+            Some(namespace) => {
+                let part = format!("{WATCH}namespace {namespace}");
+                self.state.readiness.expect(&part);
+                tasks.spawn("read namespace", namespaces::poll(self.client.clone(), namespace, part, feed));
+            }
+        }
+    }
+}

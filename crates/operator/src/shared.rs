@@ -1,0 +1,118 @@
+//! What every part of the operator looks at: the state, and who leads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use headwind_core::target::TargetKey;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use crate::index::Index;
+use crate::requests::Requests;
+
+/// The copy of the API server's state that this process keeps.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) index: RwLock<Index>,
+    pub(crate) requests: RwLock<Requests>,
+    pub(crate) leadership: Leadership,
+    pub(crate) readiness: Readiness,
+    /// The targets whose requests are being made at this moment, and how many makers are at it.
+    pub(crate) recording: Mutex<HashMap<TargetKey, usize>>,
+}
+
+/// Until when this process leads by its own clock.
+#[derive(Debug)]
+pub(crate) struct Leadership {
+    origin: Instant,
+    /// Milliseconds after `origin`; 0 while another leads.
+    until: AtomicU64,
+}
+
+impl Default for Leadership {
+    fn default() -> Self {
+        Self { origin: Instant::now(), until: AtomicU64::new(0) }
+    }
+}
+
+impl Leadership {
+    /// The time since this process began, by its monotonic clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Whether this process may act at this moment.
+    pub(crate) fn leads(&self) -> bool {
+        self.now().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+    }
+
+    /// It may until that time.
+    pub(crate) fn hold(&self, until: Duration) {
+        self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    /// It may not any more.
+    pub(crate) fn release(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}
+
+/// What has to be there before the process is ready, and what is missing yet.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    parts: Mutex<BTreeMap<String, bool>>,
+    synced: AtomicBool,
+    stopping: AtomicBool,
+    changed: Notify,
+}
+
+/// How the names of those parts begin that have to be there before the caches are whole.
+pub(crate) const WATCH: &str = "watch ";
+
+impl Readiness {
+    /// Names a part that has to become ready.
+    pub(crate) fn expect(&self, part: &str) {
+        self.parts.lock().entry(part.to_owned()).or_insert(false);
+    }
+
+    /// The part is ready, and stays so.
+    pub(crate) fn done(&self, part: &str) {
+        let mut parts = self.parts.lock();
+        parts.insert(part.to_owned(), true);
+        if parts.iter().filter(|(part, _)| part.starts_with(WATCH)).all(|(_, done)| *done) {
+            self.synced.store(true, Ordering::Release);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// From now on it is not ready any more.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// What is missing; empty when the process is ready.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing: Vec<String> = self.parts.lock().iter().filter(|(_, done)| !**done).map(|(part, _)| part.clone()).collect();
+        if self.stopping.load(Ordering::Acquire) {
+            missing.push("stopping".to_owned());
+        }
+        missing
+    }
+
+    /// Whether the caches show the whole state.
+    pub(crate) fn synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Waits until the caches show the whole state.
+    pub(crate) async fn until_synced(&self) {
+        loop {
+            let told = self.changed.notified();
+            if self.synced() {
+                return;
+            }
+            told.await;
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The one file that talks to the API server about Headwind's own business.
+//!
+//! Every write of the operator is a function here, so that what it may do can be read in one
+//! place beside the access table (`headwind_k8s::access`). The client does not retry by itself:
+//! who calls decides by the error's [`Class`].
+
+use std::fmt;
+use std::time::Duration;
+
+use headwind_core::target::{Kind, Target, TargetKey};
+use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
+use headwind_k8s::update_request::UpdateRequest;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, ResourceExt as _};
+
+/// The field manager of every write.
+pub(crate) const MANAGER: &str = "headwind";
+
+/// What an error means for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    /// The object is not there, or its namespace or kind is not.
+    NotFound,
+    /// Someone was faster: read again, decide again.
+    Conflict,
+    /// The server understood and refused the content (422, 400).
+    Invalid,
+    /// The account may not do it, or an admission rule says no.
+    Forbidden,
+    /// Too many requests, or the server is not well: later.
+    Busy,
+    /// No answer: whether it was done is not known.
+    NoAnswer,
+}
+
+impl Class {
+    /// The word for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Class::NotFound => "not_found",
+            Class::Conflict => "conflict",
+            Class::Invalid => "invalid",
+            Class::Forbidden => "forbidden",
+            Class::Busy => "busy",
+            Class::NoAnswer => "no_answer",
+        }
+    }
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What it means.
+    pub(crate) class: Class,
+    /// How long the server asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+    message: String,
+}
+
+impl Failure {
+    /// Something changed between two calls that belong together.
+    pub(crate) fn conflict(message: &str) -> Self {
+        Self { class: Class::Conflict, retry_after: None, message: message.to_owned() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        Self { class: classify(&error), retry_after: retry_after(&error), message: error.to_string() }
+    }
+}
+
+fn retry_after(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = status.details.as_ref().map(|details| details.retry_after_seconds)?;
+    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+}
+
+/// What a client error means.
+pub(crate) fn classify(error: &kube::Error) -> Class {
+    let kube::Error::Api(status) = error else { return Class::NoAnswer };
+    match status.code {
+        404 | 410 => Class::NotFound,
+        409 => Class::Conflict,
+        400 | 413 | 415 | 422 => Class::Invalid,
+        401 | 403 | 405 => Class::Forbidden,
+        _ => Class::Busy,
+    }
+}
+
+/// The calls of the operator.
+#[derive(Clone)]
+pub(crate) struct Verbs {
+    client: Client,
+}
+
+macro_rules! by_kind {
+    ($kind:expr, $call:ident($($arg:expr),*)) => {
+        match $kind {
+            Kind::Deployment => $call::<SlimDeployment>($($arg),*).await,
+            Kind::StatefulSet => $call::<SlimStatefulSet>($($arg),*).await,
+            Kind::DaemonSet => $call::<SlimDaemonSet>($($arg),*).await,
+        }
+    };
+}
+
+impl Verbs {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The workload as it is now; `None` when it is gone.
+    pub(crate) async fn target(&self, key: &TargetKey) -> Result<Option<Target>, Failure> {
+        by_kind!(key.kind, get_target(&self.client, key))
+    }
+
+    /// Patches the workload; answers what it is afterwards.
+    pub(crate) async fn patch_target(&self, key: &TargetKey, patch: json_patch::Patch) -> Result<Option<Target>, Failure> {
+        by_kind!(key.kind, patch_target(&self.client, key, patch))
+    }
+
+    fn requests(&self, namespace: &str) -> Api<UpdateRequest> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The request as it is now; `None` when it is gone.
+    pub(crate) async fn request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
+        Ok(self.requests(namespace).get_opt(name).await?)
+    }
+
+    /// Makes a request.
+    pub(crate) async fn create_request(&self, request: &UpdateRequest) -> Result<UpdateRequest, Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        Ok(self.requests(&namespace).create(&params, request).await?)
+    }
+
+    /// Writes the request's status, if the request is still the one that was read.
+    pub(crate) async fn replace_status(&self, request: &UpdateRequest) -> Result<UpdateRequest, Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        Ok(self.requests(&namespace).replace_status(&request.name_any(), &params, request).await?)
+    }
+
+    /// Deletes the request, if it is still the one that was read. One that is gone is deleted.
+    pub(crate) async fn delete_request(&self, request: &UpdateRequest) -> Result<(), Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: request.uid(), resource_version: request.resource_version() }),
+            ..DeleteParams::default()
+        };
+        match self.requests(&namespace).delete(&request.name_any(), &params).await {
+            Ok(_) => Ok(()),
+            Err(error) if classify(&error) == Class::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn leases(&self, namespace: &str) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The lease; `None` when there is none yet.
+    pub(crate) async fn lease(&self, namespace: &str, name: &str) -> Result<Option<Lease>, Failure> {
+        Ok(self.leases(namespace).get_opt(name).await?)
+    }
+
+    /// Makes the lease.
+    pub(crate) async fn create_lease(&self, namespace: &str, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(self.leases(namespace).create(&PostParams::default(), lease).await?)
+    }
+
+    /// Writes the lease, if it is still the one that was read.
+    pub(crate) async fn replace_lease(&self, namespace: &str, lease: &Lease) -> Result<Lease, Failure> {
+        Ok(self.leases(namespace).replace(&lease.name_any(), &PostParams::default(), lease).await?)
+    }
+}
+
+async fn get_target<K: Workload>(client: &Client, key: &TargetKey) -> Result<Option<Target>, Failure> {
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    Ok(api.get_opt(&key.name).await?.and_then(|object| object.read()))
+}
+
+async fn patch_target<K: Workload>(client: &Client, key: &TargetKey, patch: json_patch::Patch) -> Result<Option<Target>, Failure> {
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    Ok(api.patch(&key.name, &params, &Patch::Json::<()>(patch)).await?.read())
+}

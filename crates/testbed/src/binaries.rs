@@ -1,0 +1,71 @@
+//! Where our own binaries are: `headwind-testbed` (the supervisor) and `headwind` (under test).
+//!
+//! Looked for in this order: the variable that names it, the variable that Cargo gives to the tests
+//! of its own package, the build folder that this very process comes from, and at last `cargo build`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::tools::repository;
+
+/// One build at a time.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// The supervisor's binary (`HEADWIND_TESTBED_BIN` names another).
+pub fn testbed() -> Result<PathBuf> {
+    find("HEADWIND_TESTBED_BIN", "headwind-testbed")
+}
+
+/// The operator's binary (`HEADWIND_BIN` names another).
+pub fn headwind() -> Result<PathBuf> {
+    find("HEADWIND_BIN", "headwind")
+}
+
+fn find(variable: &str, name: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{variable} names {}, which is not there", path.display());
+        }
+        return Ok(path);
+    }
+    if let Some(path) = std::env::var_os(format!("CARGO_BIN_EXE_{name}")).map(PathBuf::from).filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let here = std::env::current_exe().context("asking where this process comes from")?;
+    if let Some(path) = beside(&here, name) {
+        return Ok(path);
+    }
+    build(name)
+}
+
+/// `target/debug/NAME` for a process from `target/debug` or `target/debug/deps`.
+fn beside(here: &Path, name: &str) -> Option<PathBuf> {
+    here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn build(name: &str) -> Result<PathBuf> {
+    let _ = writeln!(std::io::stderr(), "the test bed needs the binary {name}: building it");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--package", name, "--bin", name, "--message-format", "json-render-diagnostics"])
+        .current_dir(repository())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    if !output.status.success() {
+        bail!("building {name} failed: the reason stands above");
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").and_then(Value::as_str) == Some(name))
+        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
+        .with_context(|| format!("cargo built {name}, but did not say where"))
+}

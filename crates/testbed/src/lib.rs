@@ -1,0 +1,43 @@
+//! The test bed: the world that Headwind's tests run in, made of plain processes.
+//!
+//! A real etcd, API server, controller-manager and scheduler, kwok for the pods, a real image
+//! registry, and the real `headwind` binary. No container engine, no root, nothing but loopback.
+//!
+//! ```text
+//!  test process ──stdin──> headwind-testbed control-plane ──> etcd, kube-apiserver, …, kwok
+//!       │  └──────stdin──> headwind-testbed guard ──────────> registry
+//!       └─────────stdin──> headwind-testbed guard ──────────> headwind (the operator)
+//! ```
+//!
+//! The invariant: nothing outlives the test process. Every program is the child of a supervisor
+//! that ends it, and removes its folder, as soon as its own standard input is at its end; the
+//! kernel closes that pipe whatever became of the test.
+
+pub mod audit;
+pub mod bed;
+pub mod binaries;
+mod cluster;
+pub mod control_plane;
+pub mod demo;
+mod folder;
+pub mod guard;
+pub mod operator;
+pub mod payload;
+mod pki;
+mod port;
+mod program;
+pub mod protocol;
+pub mod registry;
+pub mod skip;
+pub mod supervisor;
+pub mod tools;
+pub mod wait;
+pub mod workload;
+
+pub use audit::{Audit, Query};
+pub use bed::Bed;
+pub use operator::{Operator, OperatorOptions};
+pub use registry::{Registry, RegistryOptions};
+pub use tools::Tools;
+pub use wait::eventually;
+pub use workload::{Fixture, WorkloadKind};

@@ -1,0 +1,69 @@
+//! The programs that the bed is made of, built by `testbed/tools.sh` out of Go modules.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+
+/// The folder with etcd, kube-apiserver, kubectl, kwok, registry and the rest.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    folder: PathBuf,
+}
+
+static LOCATED: OnceLock<Tools> = OnceLock::new();
+
+impl Tools {
+    /// Runs `testbed/tools.sh`, which builds what is missing (minutes when nothing is there yet,
+    /// its progress goes to standard error), and takes the folder that it names.
+    ///
+    /// Blocks: call it on a blocking thread, or through [`Tools::ready`].
+    pub fn locate() -> Result<Self> {
+        if let Some(tools) = LOCATED.get() {
+            return Ok(tools.clone());
+        }
+        let script = repository().join("testbed/tools.sh");
+        let output = Command::new("bash")
+            .arg(&script)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("running {}", script.display()))?;
+        if !output.status.success() {
+            bail!("{} ended with {}: its reason stands above", script.display(), output.status);
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let folder = text.lines().last().with_context(|| format!("{} named no folder", script.display()))?;
+        let tools = Self::at(Path::new(folder))?;
+        Ok(LOCATED.get_or_init(|| tools).clone())
+    }
+
+    /// [`Tools::locate`] on a blocking thread.
+    pub async fn ready() -> Result<Self> {
+        tokio::task::spawn_blocking(Self::locate).await?
+    }
+
+    /// The tools of a folder that is known already.
+    pub fn at(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            bail!("{} is no folder with the test bed's programs", folder.display());
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// One program's path.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// The root of the checkout.
+pub(crate) fn repository() -> PathBuf {
+    std::env::var_os("HEADWIND_REPOSITORY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), PathBuf::from)
+}

@@ -1,0 +1,71 @@
+//! Waiting: a condition with a deadline that fails with the last state it saw.
+//!
+//! The only place of the test bed that lets time pass.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// The first and the longest pause between two looks.
+const FIRST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// Looks again and again until `poll` gives a value; what it gives as an error is the state that it
+/// saw, and the last one is told when the deadline has passed.
+///
+/// # Errors
+/// When the deadline has passed.
+pub async fn eventually<T, F, Fut>(what: &str, deadline: Duration, mut poll: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, String>>,
+{
+    let started = Instant::now();
+    let end = started + deadline;
+    let mut looks = 0_u32;
+    let mut last = "nothing yet: the first look did not come to its end".to_owned();
+    let mut pause = FIRST;
+    loop {
+        match timeout_at(end, poll()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(state)) => last = state,
+            Err(_) => return Err(late(what, deadline, looks, &last)),
+        }
+        looks += 1;
+        if Instant::now() + pause >= end {
+            return Err(late(what, deadline, looks, &last));
+        }
+        sleep(pause).await;
+        pause = (pause * 3 / 2).min(LONGEST);
+    }
+}
+
+fn late(what: &str, deadline: Duration, looks: u32, last: &str) -> anyhow::Error {
+    anyhow!("{what}: not within {deadline:?} ({looks} looks); last seen: {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_the_last_state() {
+        let mut looks = 0;
+        let error = eventually("the cat is home", Duration::from_millis(60), || {
+            looks += 1;
+            let state = format!("look {looks}: no cat");
+            async move { Err::<(), _>(state) }
+        })
+        .await
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("the cat is home") && error.contains(": no cat"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_is_cut_off() {
+        let error = eventually("it answers", Duration::from_millis(30), std::future::pending::<Result<(), String>>).await.unwrap_err();
+        assert!(error.to_string().contains("first look"), "{error}");
+    }
+}

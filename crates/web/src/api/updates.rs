@@ -1,0 +1,188 @@
+//! `/api/v1/updates`: look, approve, reject, reopen.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use headwind_core::request::action::Action;
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_operator::{ActError, Filter};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Update, UpdateList, Why};
+use super::{Shared, audit, flat};
+use crate::problem::Problem;
+
+/// How many requests a page has unasked, and at most.
+const PAGE: (usize, usize) = (100, 500);
+/// How many requests one bulk action may name.
+const BULK: usize = 500;
+/// How long a reason may be.
+const REASON: usize = 1024;
+
+/// What to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    /// Only this namespace.
+    namespace: Option<String>,
+    /// Only targets of this kind.
+    kind: Option<String>,
+    /// Only this phase.
+    phase: Option<String>,
+    /// Only this policy.
+    policy: Option<String>,
+    /// Only where the name, the target, the container or an image contains this text.
+    q: Option<String>,
+    /// How many at most (1 to 500; 100 unasked).
+    limit: Option<usize>,
+    /// `metadata.continue` of the page before.
+    r#continue: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/updates", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
+    flat(parameters.map_err(|error| invalid(error.body_text())).and_then(|Query(parameters)| {
+        let limit = parameters.limit.unwrap_or(PAGE.0);
+        if limit == 0 || limit > PAGE.1 {
+            return Err(invalid(format!("limit is a number from 1 to {}", PAGE.1)));
+        }
+        let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
+        let page = api.handle.list(&filter(&parameters)?, after.as_ref(), limit);
+        let r#continue = page.more_after.map(|(namespace, name)| format!("{namespace}/{name}")).unwrap_or_default();
+        Ok(Json(UpdateList {
+            api_version: "headwind.sh/v1alpha1",
+            kind: "UpdateRequestList",
+            metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
+            items: page.items.into_iter().map(Update).collect(),
+        })
+        .into_response())
+    }))
+}
+
+fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
+    fn word<T: std::str::FromStr<Err: ToString>>(word: Option<&String>) -> Result<Option<T>, Problem> {
+        word.filter(|word| !word.is_empty()).map(|word| word.parse()).transpose().map_err(|error: T::Err| invalid(error.to_string()))
+    }
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Ok(Filter {
+        namespace: text(&parameters.namespace),
+        kind: word(parameters.kind.as_ref())?,
+        phase: word(parameters.phase.as_ref())?,
+        policy: word(parameters.policy.as_ref())?,
+        text: text(&parameters.q),
+    })
+}
+
+fn position(token: &str) -> Result<(String, String), Problem> {
+    token.split_once('/').map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).ok_or_else(|| invalid("continue is not from a page of this list"))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+}
+
+#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn get(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match api.handle.get(&namespace, &name) {
+        Some(request) => Json(Update(request)).into_response(),
+        None => problem(&ActError::NotFound { namespace, name }).into_response(),
+    }
+}
+
+macro_rules! action {
+    ($name:ident, $action:expr, $path:literal, $summary:literal) => {
+        #[utoipa::path(post, path = $path, summary = $summary, params(("namespace" = String, Path), ("name" = String, Path)), request_body = Option<Why>,
+            responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+        pub(super) async fn $name(State(api): Shared, Path((namespace, name)): Path<(String, String)>, headers: HeaderMap, body: Bytes) -> Response {
+            flat(one(&api, Name { namespace, name }, $action, &headers, &body).await)
+        }
+    };
+}
+
+action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", "Let a pending update go out");
+action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Never propose this version again");
+action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Try a finished update again");
+
+async fn one(api: &super::Api, name: Name, action: Action, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
+    let user = api.user(headers)?;
+    let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
+    let note = note(why.approver.as_deref(), why.reason.as_deref())?;
+    let done = act(api, &name, action, &user, note.as_deref()).await;
+    done.map(|request| Json(Update(Arc::new(request))).into_response()).map_err(|error| problem(&error))
+}
+
+#[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Let several pending updates go out", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn bulk_approve(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    flat(bulk(&api, Action::Approve, &headers, &body).await)
+}
+
+#[utoipa::path(post, path = "/api/v1/updates/bulk/reject", summary = "Never propose these versions again", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn bulk_reject(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    flat(bulk(&api, Action::Reject, &headers, &body).await)
+}
+
+async fn bulk(api: &super::Api, action: Action, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
+    let user = api.user(headers)?;
+    let bulk: Bulk = read(body)?;
+    if bulk.updates.len() > BULK {
+        return Err(invalid(format!("at most {BULK} updates at once")));
+    }
+    let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
+    let mut results = Vec::with_capacity(bulk.updates.len());
+    for name in bulk.updates {
+        let result = match act(api, &name, action, &user, note.as_deref()).await {
+            Ok(request) => BulkResult { namespace: name.namespace, name: name.name, status: 200, phase: Some(request.phase().as_str()), error: None },
+            Err(error) => {
+                let Problem { status, detail, phase, .. } = problem(&error);
+                BulkResult { namespace: name.namespace, name: name.name, status, phase, error: Some(detail) }
+            }
+        };
+        results.push(result);
+    }
+    Ok(Json(BulkResults { results }).into_response())
+}
+
+async fn act(api: &super::Api, name: &Name, action: Action, user: &str, note: Option<&str>) -> Result<UpdateRequest, ActError> {
+    let done = api.handle.act(&name.namespace, &name.name, action, user, note).await;
+    let result = match &done {
+        Ok(_) => "success".to_owned(),
+        Err(error) => format!("failure: {error}"),
+    };
+    audit(user, action.as_str(), &name.namespace, &name.name, &result, note.unwrap_or_default());
+    done
+}
+
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, format!("the body is not what this route takes: {error}"))
+    })
+}
+
+/// What is kept of the reason, with whom the caller says it acts for.
+fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, Problem> {
+    let mut parts = Vec::new();
+    parts.extend(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned));
+    parts.extend(approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, as the caller says)")));
+    let note = parts.join(" ");
+    if note.chars().count() > REASON {
+        return Err(invalid(format!("reason and approver have at most {REASON} characters together")));
+    }
+    Ok(Some(note).filter(|note| !note.is_empty()))
+}
+
+fn problem(error: &ActError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        ActError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, detail),
+        ActError::NotNow(refused) => Problem::new(StatusCode::CONFLICT, detail).at(refused.phase),
+        ActError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, detail),
+        ActError::Unavailable(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+    }
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the test bed's programs out of Go modules into a cache folder of the user's.
+#
+# Idempotent: a tool whose stamp (module files, flags, Go version) is unchanged is not built again.
+# Prints the folder with the binaries as its last line, progress on standard error.
+#
+#   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
+#   KUBEBUILDER_ASSETS      take etcd, kube-apiserver and kubectl from there where they exist
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${HEADWIND_TESTBED_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headwind-testbed}
+bin=$cache/bin
+mkdir -p "$bin" "$cache/stamp"
+command -v go >/dev/null || { echo "tools.sh: Go 1.26 or newer is needed" >&2; exit 1; }
+exec 9>"$cache/lock"
+flock 9
+
+export CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off GOTOOLCHAIN=local
+kube_version=v1.37.2
+kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
+total=7 step=0
+
+# build NAME MODULE_FOLDER PACKAGE [LDFLAGS]
+build() {
+  local name=$1 module=$here/tools/$2 package=$3 ldflags="-s -w ${4:-}"
+  step=$((step + 1))
+  if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; then
+    ln -sf "$KUBEBUILDER_ASSETS/$name" "$bin/$name"
+    rm -f "$cache/stamp/$name"
+    return
+  fi
+  local stamp
+  stamp=$( { cat "$module/go.mod" "$module/go.sum"; go version; echo "$package $ldflags"; } | sha256sum | cut -d' ' -f1)
+  if [ -x "$bin/$name" ] && [ "$(cat "$cache/stamp/$name" 2>/dev/null)" = "$stamp" ]; then return; fi
+  echo "[$step/$total] building $name (cold: kube-apiserver about 5 minutes, the others one or less)" >&2
+  local started=$SECONDS
+  # The module files are copied: a build must never change the checkout.
+  local work
+  work=$(mktemp -d "$cache/build.XXXXXX")
+  cp "$module/go.mod" "$module/go.sum" "$work/"
+  (cd "$work" && go build -trimpath -ldflags "$ldflags" -o "$bin/$name.new" "$package")
+  rm -rf "$work" "$bin/$name"
+  mv "$bin/$name.new" "$bin/$name"
+  echo "$stamp" >"$cache/stamp/$name"
+  echo "[$step/$total] $name built in $((SECONDS - started)) s" >&2
+}
+
+build etcd etcd go.etcd.io/etcd/server/v3
+build kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver "$kube_ldflags"
+build kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager "$kube_ldflags"
+build kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler "$kube_ldflags"
+build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kube_ldflags"
+build kwok kwok sigs.k8s.io/kwok/cmd/kwok
+build registry registry github.com/distribution/distribution/v3/cmd/registry
+echo "$bin"
