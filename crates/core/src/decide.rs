@@ -8,7 +8,7 @@ use crate::event::Trigger;
 use crate::policy::{Candidate, Current, Judgement, Kind as VersionKind, Occasion, Policy, Rule, judge};
 use crate::reason::Reason;
 use crate::reference::{ImageReference, RepositoryKey};
-use crate::request::{Identity, Phase};
+use crate::request::Identity;
 use crate::settings::{Annotations, DigestUpdate, Settings};
 use crate::target::{Container, Target};
 
@@ -65,8 +65,9 @@ impl Refusal {
 
 /// What is on record for the workload.
 pub trait Record {
-    /// The phase of the request that puts this identity into the container, if there is one.
-    fn phase_of(&self, container: &str, identity: &Identity) -> Option<Phase>;
+    /// Why the request that puts this identity into the container stands in the way, if there is
+    /// one and it does.
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason>;
 
     /// The new images of the open requests for this container.
     fn open_for(&self, container: &str) -> Vec<String>;
@@ -160,7 +161,7 @@ fn current(standing: &ImageReference, container: &Container) -> Current {
 
 /// What on record stands in the way.
 fn obstacle(proposal: &Proposal, record: &impl Record, defaults: &Annotations, target: &Target, container: &Container) -> Option<Refusal> {
-    if let Some(reason) = record.phase_of(&proposal.container, &proposal.identity).and_then(Phase::obstacle) {
+    if let Some(reason) = record.obstacle(&proposal.container, &proposal.identity) {
         return Some(Refusal { reason, message: format!("{}: {}", proposal.new_image, reason.sentence()) });
     }
     let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;

@@ -50,6 +50,11 @@ impl History {
         self.entries.iter().filter(move |entry| entry.container == container)
     }
 
+    /// How many entries the request left.
+    pub fn times_applied(&self, request: &str) -> usize {
+        self.entries.iter().filter(|entry| entry.update_request_name.as_deref() == Some(request)).count()
+    }
+
     /// Notes that `image` took the place of `before`.
     pub fn record(&mut self, container: &str, before: &str, image: &str, now: Timestamp, request: &str, approved_by: Option<&str>) {
         let entry = |image: &str, request: Option<&str>, approved_by: Option<&str>| Entry {

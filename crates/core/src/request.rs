@@ -106,25 +106,6 @@ impl Phase {
         }
     }
 
-    /// Why a request in this phase stands in the way of the same version being proposed again,
-    /// if it does (SPEC section 4: all finished phases but `Superseded`).
-    pub fn obstacle(self) -> Option<Reason> {
-        match self {
-            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => Some(Reason::AlreadyRequested),
-            Phase::Completed => Some(Reason::RevertedOutside),
-            Phase::Rejected => Some(Reason::Rejected),
-            Phase::Failed => Some(Reason::Failed),
-            Phase::Expired => Some(Reason::Expired),
-            Phase::RolledBack => Some(Reason::RolledBack),
-            Phase::Superseded => None,
-        }
-    }
-
-    /// Whether a person may reopen a request in this phase.
-    pub fn can_reopen(self) -> bool {
-        !self.is_open() && self != Phase::Superseded
-    }
-
     /// The arrows of the machine.
     pub fn may_become(self, to: Phase) -> bool {
         use Phase::{Applying, Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
@@ -133,8 +114,8 @@ impl Phase {
             Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded),
             Applying => matches!(to, RollingOut | Completed | Failed | Superseded),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
-            Completed | Rejected | Failed | Expired | RolledBack => to == Pending,
-            Superseded => false,
+            // What was applied once and reopened may be superseded, and is still to be reopened then.
+            Completed | Rejected | Failed | Expired | RolledBack | Superseded => to == Pending,
         }
     }
 }
@@ -227,6 +208,33 @@ pub struct Status {
     pub times_applied: u32,
     /// What it waits for, and until when.
     pub waiting: Option<Waiting>,
+}
+
+impl Status {
+    /// Why the request stands in the way of the same version being proposed again, if it does:
+    /// SPEC section 4, all finished phases but `Superseded`. What was applied before it was reopened
+    /// and superseded was applied all the same.
+    pub fn obstacle(&self) -> Option<Reason> {
+        match self.phase {
+            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => Some(Reason::AlreadyRequested),
+            Phase::Completed => Some(Reason::RevertedOutside),
+            Phase::Rejected => Some(Reason::Rejected),
+            Phase::Failed => Some(Reason::Failed),
+            Phase::Expired => Some(Reason::Expired),
+            Phase::RolledBack => Some(Reason::RolledBack),
+            Phase::Superseded => (self.times_applied > 0).then_some(Reason::RevertedOutside),
+        }
+    }
+
+    /// Whether a new request may take its place under its name.
+    pub fn makes_room(&self) -> bool {
+        self.obstacle().is_none()
+    }
+
+    /// Whether a person may reopen it.
+    pub fn can_reopen(&self) -> bool {
+        !self.phase.is_open() && !self.makes_room()
+    }
 }
 
 /// An update that is held back (condition `Waiting`).

@@ -1,8 +1,8 @@
 //! Changes of a workload, as JSON Patch (RFC 6902) values.
 //!
 //! The patch is its own guard: it `test`s that the object is still the one that was decided on
-//! (uid), that nobody else has updated it (`last-update`), and that the container still has the
-//! image it had; only then it replaces that one field and writes Headwind's annotations. A late
+//! (uid), that nobody else has updated it (`last-update`, `last-request`), and that the container
+//! still has the image it had; only then it replaces that one field and writes Headwind's annotations. A late
 //! leader or a retry that reaches the server twice is refused by the server (422).
 
 use headwind_core::request::Apply;
@@ -22,10 +22,13 @@ pub struct NoContainer(pub String);
 /// The patch that makes `apply` out of `target` as it was read.
 pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
     let mut operations = vec![test(&["metadata", "uid"], json!(target.uid))];
-    match target.annotations.get(key::LAST_UPDATE) {
-        Some(last) => operations.push(test(&["metadata", "annotations", key::LAST_UPDATE], json!(last))),
-        // There is nothing to test but the object as a whole. It happens once in a workload's life.
-        None => operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version))),
+    let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, target.annotations.get(key)));
+    for (key, value) in last {
+        match value {
+            Some(value) => operations.push(test(&["metadata", "annotations", key], json!(value))),
+            // There is nothing to test but the object as a whole. It happens once in a workload's life.
+            None => operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version))),
+        }
     }
     let mut restarted = false;
     for change in &apply.changes {

@@ -12,7 +12,7 @@ use headwind_core::decide::{self, Decision, Proposal, Refusal};
 use headwind_core::event::Event;
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
-use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase};
+use headwind_core::request::{DEFAULT_EXPIRY, Identity};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_k8s::update_request::{KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType};
@@ -127,8 +127,7 @@ impl Recording {
         let Some(standing) = self.verbs.request(&namespace, &request.name_any()).await? else {
             return Err(gone_meanwhile());
         };
-        let superseded = standing.phase() == Phase::Superseded;
-        if superseded {
+        if standing.read().status.makes_room() {
             self.verbs.delete_request(&standing).await?;
             return Ok(Some(self.verbs.create_request(request).await?));
         }
@@ -163,9 +162,9 @@ struct Known<'a> {
 }
 
 impl decide::Record for Known<'_> {
-    fn phase_of(&self, container: &str, identity: &Identity) -> Option<Phase> {
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
         let name = name::request(&self.target.key.name, &self.target.uid, container, identity);
-        self.state.requests.read().get(&self.target.key.namespace, &name).map(|request| request.phase())
+        self.state.requests.read().get(&self.target.key.namespace, &name).and_then(|request| request.read().status.obstacle())
     }
 
     fn open_for(&self, container: &str) -> Vec<String> {

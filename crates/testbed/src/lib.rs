@@ -16,7 +16,7 @@
 pub mod audit;
 pub mod bed;
 pub mod binaries;
-mod cluster;
+pub mod cluster;
 pub mod control_plane;
 pub mod demo;
 mod folder;

@@ -13,3 +13,8 @@ pub fn skipped(test: &str, reason: &str) {
         let _ = writeln!(file, "{line}");
     }
 }
+
+/// Says something that whoever runs the tests should know.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -131,7 +131,7 @@ fn json_or_nothing(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn status(error: &DecodeError) -> StatusCode {
     match error {
-        DecodeError::Malformed { .. } => StatusCode::BAD_REQUEST,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
+        DecodeError::Malformed(_) => StatusCode::BAD_REQUEST,
+        DecodeError::UnknownShape(_) | DecodeError::TooMany => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

@@ -1,1 +1,197 @@
-//! Tests of the module above.
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+fn rule(policy: &str) -> Rule {
+    let (policy, pattern) = policy.split_once(' ').map_or((policy, None), |(policy, pattern)| (policy, Some(pattern)));
+    Rule { policy: policy.parse().unwrap(), pattern: pattern.map(|text| Pattern::new(text).unwrap()) }
+}
+
+fn tags(text: &str) -> Vec<Candidate> {
+    text.split_whitespace().map(|tag| Candidate { tag: tag.to_owned(), digest: None }).collect()
+}
+
+fn current(tag: &str) -> Current {
+    Current { tag: Some(tag.to_owned()), digest: None }
+}
+
+fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
+    let candidates = tags(candidates);
+    let judgement = judge(&rule(policy), Kind::Image, Occasion::Event, &current(at), &candidates);
+    judgement.chosen.map(|place| candidates[place].tag.clone())
+}
+
+#[rstest]
+#[case("none", "1.2.3", "1.2.4", None)]
+#[case("patch", "1.2.3", "1.2.4 1.3.0 2.0.0", Some("1.2.4"))]
+#[case("minor", "1.2.3", "1.2.4 1.3.0 2.0.0", Some("1.3.0"))]
+#[case("major", "1.2.3", "1.2.4 1.3.0 2.0.0", Some("2.0.0"))]
+#[case("major", "1.2.3", "1.2.2 1.2.3", None)]
+#[case("patch", "1.2.3-debian-12-r4", "1.2.3-debian-12-r5", Some("1.2.3-debian-12-r5"))]
+#[case("minor", "1.27-alpine", "1.28 1.28-alpine3.19 1.28-windowsservercore 1.28-alpine", Some("1.28-alpine"))]
+#[case("minor", "1.1.1-staging", "1.1.2 1.1.2-staging", Some("1.1.2-staging"))]
+#[case("minor", "1.27-alpine3.19", "1.28-alpine3.20 1.28-alpine3.19", Some("1.28-alpine3.19"))]
+#[case("major", "3", "20240329 4", Some("4"))]
+#[case("major", "1.9", "2024.1", None)]
+#[case("major", "1.27", "1.27.1", None)]
+#[case("major", "v1.2", "1.3", None)]
+#[case("minor", "1.2.0", "1.3.0-rc.1", None)]
+#[case("all", "1.2.0", "1.3.0-rc.1", Some("1.3.0-rc.1"))]
+#[case("minor", "1.2.0-rc.1", "1.2.0-rc.2", Some("1.2.0-rc.2"))]
+#[case("minor", "1.2.0-rc.1", "1.3.0-rc.2", None)]
+#[case("minor", "1.2.0-rc.1", "1.2.0", Some("1.2.0"))]
+#[case("minor *-rc*", "1.2.0", "1.3.0-rc.1", Some("1.3.0-rc.1"))]
+#[case("minor *", "1.2.0", "1.3.0-rc.1", None)]
+#[case("minor 1.3.*", "1.2.0", "1.3.1 1.4.0", Some("1.3.1"))]
+#[case("major", "latest", "1.3.1 latest", None)]
+#[case("major", "1.2.3", "latest main 1abb7b5dd", None)]
+#[case("major", "2024.1.5", "2024.01.05", None)]
+#[case("major", "2024.01.05", "2024.2.5 2024.02.05", Some("2024.02.05"))]
+#[case("major", "1.2.3", "1.2.4_b 1.2.4_a", Some("1.2.4_a"))]
+#[case("major", "1.2.3_b", "1.2.4_a 1.2.4_b", Some("1.2.4_b"))]
+#[case("glob build-*", "build-9", "build-10 build-8", Some("build-10"))]
+#[case("glob build-*", "build-9", "build-8", None)]
+#[case("glob build-*", "main", "build-8 build-9", Some("build-9"))]
+#[case("glob 1.*", "1.9", "1.10 1.8", Some("1.10"))]
+#[case("glob *-alpine*", "1.27-alpine3.19", "1.27-alpine3.20", Some("1.27-alpine3.20"))]
+#[case("glob 1.*", "1.9", "1.10-rc.1", None)]
+#[case("glob {main,dev}-*", "main-3", "dev-1 main-4", Some("main-4"))]
+#[case("glob v[12].*", "v1.0", "v2.1 v3.0", Some("v2.1"))]
+#[case("glob Build-*", "x", "build-1", None)]
+#[case("force", "1.2.3", "1.0.0", Some("1.0.0"))]
+#[case("force", "1.2.3", "main", Some("main"))]
+#[case("force", "main", "a b", Some("b"))]
+#[case("force 1.*", "1.2.3", "main", None)]
+#[case("force", "latest", "latest", Some("latest"))]
+fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[case] expected: Option<&str>) {
+    assert_eq!(chosen(policy, at, candidates).as_deref(), expected);
+    // But for force, the order of the list does not matter.
+    if !policy.starts_with("force") {
+        let reversed = candidates.split_whitespace().rev().collect::<Vec<_>>().join(" ");
+        assert_eq!(chosen(policy, at, &reversed).as_deref(), expected, "reversed");
+    }
+}
+
+#[rstest]
+#[case("none", "1.2.3", "1.2.4", Reason::PolicyNone)]
+#[case("minor", "1.2.3", "1.2.3", Reason::SameTag)]
+#[case("minor", "1.2.3", "1.2.2", Reason::LowerVersion)]
+#[case("minor", "1.2.3", "2.0.0", Reason::MajorDiffers)]
+#[case("patch", "1.2.3", "1.3.0", Reason::MinorDiffers)]
+#[case("minor", "1.2.3", "1.2.4-alpine", Reason::VariantDiffers)]
+#[case("minor", "1.2.3", "1.2.4-7", Reason::RevisionDiffers)]
+#[case("minor", "1.2.3", "1.3", Reason::SchemeDiffers)]
+#[case("minor", "1.2.3", "1.3.0-rc1", Reason::PreRelease)]
+#[case("minor", "1.2.3", "edge", Reason::NotAVersion)]
+#[case("minor", "latest", "1.2.3", Reason::CurrentNotAVersion)]
+#[case("minor", "2024.1.5", "2024.01.05", Reason::SameVersion)]
+#[case("minor 9.*", "1.2.3", "1.3.0", Reason::PatternMismatch)]
+#[case("glob", "1.2.3", "1.3.0", Reason::PatternMissing)]
+#[case("force", "1.2.3", "bad/tag", Reason::InvalidTag)]
+#[case("force", "1.2.3", "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig", Reason::Artefact)]
+fn refusals(#[case] policy: &str, #[case] at: &str, #[case] candidate: &str, #[case] reason: Reason) {
+    let judgement = judge(&rule(policy), Kind::Image, Occasion::Event, &current(at), &tags(candidate));
+    assert_eq!(judgement.candidates[0].reason, reason, "{}", judgement.candidates[0].message);
+    assert_eq!(judgement.candidates[0].outcome, Outcome::Refused);
+}
+
+fn digest(letter: &str) -> Digest {
+    Digest::parse(&format!("sha256:{}", letter.repeat(64))).unwrap()
+}
+
+#[test]
+fn digests_behind_the_same_tag() {
+    let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest) };
+    let pushed = |new: Option<&str>| vec![Candidate { tag: "latest".to_owned(), digest: new.map(digest) }];
+    let reason = |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
+    assert_eq!(reason("force", Some("a"), Some("b"), Occasion::Event), Reason::NewDigest);
+    assert_eq!(reason("force", Some("a"), Some("a"), Occasion::Event), Reason::SameDigest);
+    assert_eq!(reason("force", Some("a"), None, Occasion::Event), Reason::NewDigest);
+    assert_eq!(reason("force", None, Some("b"), Occasion::Scan), Reason::NewDigest);
+    assert_eq!(reason("minor", Some("a"), Some("b"), Occasion::Event), Reason::SameTag);
+    let other = judge(&rule("force"), Kind::Image, Occasion::Scan, &at(None), &tags("1.2.3"));
+    assert_eq!(other.candidates[0].reason, Reason::NotFollowed);
+}
+
+#[test]
+fn a_digest_alone_belongs_to_force() {
+    let alone = Current { tag: None, digest: Some(digest("a")) };
+    let pushed = [Candidate { tag: "1.2.4".to_owned(), digest: Some(digest("b")) }];
+    assert_eq!(judge(&rule("major"), Kind::Image, Occasion::Event, &alone, &pushed).candidates[0].reason, Reason::DigestOnly);
+    assert_eq!(judge(&rule("force"), Kind::Image, Occasion::Event, &alone, &pushed).chosen, Some(0));
+}
+
+#[test]
+fn charts_are_semver_and_ranges_are_left() {
+    let judged = |at: &str, candidates: &str| {
+        let candidates = tags(candidates);
+        judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(at), &candidates).chosen.map(|place| candidates[place].tag.clone())
+    };
+    assert_eq!(judged("1.2.3", "1.2.4 1.3.0 1.4.0-alpine 2.0.0").as_deref(), Some("1.3.0"));
+    assert_eq!(judged("v1.2.3", "1.3").as_deref(), Some("1.3"));
+    assert_eq!(judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason, Reason::VersionRange);
+}
+
+#[test]
+fn answers_of_the_command_line() {
+    let ask = |json: serde_json::Value| answer(&serde_json::from_value(json).unwrap());
+    let got = ask(serde_json::json!({"current": "nginx:1.25", "policy": "minor", "candidates": ["1.26", "2.0"]})).unwrap();
+    assert_eq!((got.chosen.as_deref(), got.image.as_deref()), (Some("1.26"), Some("nginx:1.26")));
+    let pinned = format!("nginx:1.25@{}", digest("a"));
+    let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"]})).unwrap();
+    assert_eq!((got.chosen, got.candidates[0].reason), (None, Reason::DigestUnknown));
+    let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"], "digests": {"1.26": digest("b")}})).unwrap();
+    assert_eq!(got.image, Some(format!("nginx:1.26@{}", digest("b"))));
+    let got = ask(serde_json::json!({"current": "1.2.3", "policy": "patch", "kind": "chart", "candidates": ["1.2.4"]})).unwrap();
+    assert_eq!(got.image.as_deref(), Some("1.2.4"));
+    assert!(ask(serde_json::json!({"current": "nginx/X:1", "policy": "minor", "candidates": []})).is_err());
+    assert!(ask(serde_json::json!({"current": "nginx:1", "policy": "glob", "pattern": "[", "candidates": []})).is_err());
+}
+
+fn any_tag() -> impl Strategy<Value = String> {
+    let number = 0_u32..4;
+    prop_oneof![
+        (prop::option::of(Just("v")), prop::collection::vec(number, 1..4), prop::sample::select(vec!["", "-alpine", "-rc.1", "-rc.2", "-r1", "-r2", "-7", "_m", "-alpine-r3", "-4-gabcd123"]))
+            .prop_map(|(v, numbers, suffix)| format!("{}{}{suffix}", v.unwrap_or_default(), numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))),
+        Just("latest".to_owned()),
+        Just("2024.01.05".to_owned()),
+        Just("build-7".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn never_down_and_taken_once(at in any_tag(), list in prop::collection::vec(any_tag(), 0..8), policy in prop::sample::select(vec!["patch", "minor", "major", "all", "glob *", "glob [0-9v]*"])) {
+        let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect();
+        let rule = rule(policy);
+        let first = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &candidates);
+        let mut backwards = candidates.clone();
+        backwards.reverse();
+        let second = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &backwards);
+        let tag = |judgement: &Judgement, list: &[Candidate]| judgement.chosen.map(|place| list[place].tag.clone());
+        prop_assert_eq!(tag(&first, &candidates), tag(&second, &backwards), "the order of the list");
+        if let Some(taken) = tag(&first, &candidates) {
+            prop_assert!(!(policy.starts_with("glob") && natural_order(&taken, &at).is_eq()));
+            if let (Some(old), Some(new)) = (parse_tag(&at), parse_tag(&taken))
+                && rule.policy != Policy::Glob
+            {
+                prop_assert!(new.cmp_precedence(&old).is_gt(), "{} to {}", at, taken);
+            }
+            let again = judge(&rule, Kind::Image, Occasion::Scan, &current(&taken), &candidates);
+            prop_assert_eq!(tag(&again, &candidates), None, "taken, then something else taken");
+        }
+        prop_assert_eq!(first.candidates.iter().filter(|verdict| verdict.outcome == Outcome::Chosen).count(), usize::from(first.chosen.is_some()));
+    }
+
+    #[test]
+    fn nothing_breaks_it(at in "\\PC{0,40}", list in prop::collection::vec("\\PC{0,40}", 0..4), pattern in "\\PC{0,20}") {
+        let pattern = Pattern::new(&pattern).ok();
+        for policy in Policy::ALL {
+            let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect();
+            let _ = judge(&Rule { policy: *policy, pattern: pattern.clone() }, Kind::Image, Occasion::Event, &current(&at), &candidates);
+        }
+    }
+}

@@ -73,7 +73,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
             status.finished_at = Some(now);
             status.waiting = None;
         }
-        Action::Reopen if phase.can_reopen() => {
+        Action::Reopen if phase == Phase::Expired || status.can_reopen() => {
             status = Status {
                 phase: Phase::Pending,
                 reason: Some(Reason::Reopened),

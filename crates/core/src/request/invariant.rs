@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Request};
+use crate::policy::Policy;
 
 /// A write that changed a container's image, in the order in which the API server took them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Applied {
     pub from: String,
     /// The image after.
     pub to: String,
+    /// Whether the request was approved by then, by policy or by a person.
+    pub approved: bool,
 }
 
 /// A phase that was stored, in the order in which the API server took them.
@@ -39,13 +42,20 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
         *marks.entry(&write.mark).or_default() += 1;
     }
     all.extend(marks.iter().filter(|(_, count)| **count > 1).map(|(mark, count)| format!("{mark} was applied {count} times")));
+    all.extend(applied.iter().filter(|write| !write.approved).map(|write| format!("{} was applied without approval", write.mark)));
     all.extend(moved.iter().filter(|step| step.from != step.to && !step.from.may_become(step.to)).map(|step| format!("{} went from {} to {}", step.request, step.from, step.to)));
 
-    let mut open: BTreeMap<(Option<&str>, &str), Vec<&str>> = BTreeMap::new();
+    let mut open: BTreeMap<(Option<&str>, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
     for request in requests {
         let status = &request.status;
         if status.phase.is_open() {
-            open.entry((request.spec.container.as_deref(), &request.spec.new_image)).or_default().push(&request.name);
+            // Only policy force follows digests: for the others a version is its tag. Pushes whose
+            // digest nobody told cannot be told apart.
+            let forced = request.spec.policy == Policy::Force;
+            if !forced || request.spec.new_digest.is_some() {
+                let digest = request.spec.new_digest.as_deref().filter(|_| forced);
+                open.entry((request.spec.container.as_deref(), &request.spec.new_image, digest)).or_default().push(&request.name);
+            }
         } else {
             if status.reason.is_none() || status.message.is_none() {
                 all.push(format!("{} is {} without a reason", request.name, status.phase));
@@ -57,16 +67,7 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
         if status.phase == Phase::Completed && status.times_applied == 0 {
             all.push(format!("{} is Completed but was never applied", request.name));
         }
-        let needs_person = request.spec.require_approval;
-        if status.phase == Phase::Completed && needs_person && status.approved_by.is_none() {
-            all.push(format!("{} is Completed and nobody approved it", request.name));
-        }
     }
-    // One digest each: a restart's requests share the image and differ in the digest.
-    all.extend(open.iter().filter(|(_, names)| names.len() > 1 && !is_restart(requests, names)).map(|((container, image), names)| format!("{names:?} are all open for {container:?} and {image}")));
+    all.extend(open.iter().filter(|(_, names)| names.len() > 1).map(|((container, image, _), names)| format!("{names:?} are all open for {container:?} and {image}")));
     all
-}
-
-fn is_restart(requests: &[Request], names: &[&str]) -> bool {
-    requests.iter().filter(|request| names.contains(&request.name.as_str())).all(Request::is_restart)
 }

@@ -112,11 +112,10 @@ pub fn next(observed: &Observed<'_>) -> Step {
     if target.deleting {
         return Step::Rest(None);
     }
-    if let Some(step) = open.iter().find_map(|request| settle_applied(request, target, observed.now)) {
+    let scene = Scene::new(target, observed);
+    if let Some(step) = open.iter().find_map(|request| settle_applied(request, target, &scene.history, observed.now)) {
         return step;
     }
-
-    let scene = Scene::new(target, observed);
     if let Some(step) = open.iter().find_map(|request| scene.void(request)) {
         return step;
     }
@@ -130,8 +129,12 @@ pub fn next(observed: &Observed<'_>) -> Step {
 }
 
 /// The workload names the request as applied: write that down, whatever stands there now.
-fn settle_applied(request: &Request, target: &Target, now: Timestamp) -> Option<Step> {
-    marks(target).any(|mark| mark == request.mark()).then(|| {
+///
+/// `last-request` tells of what stands there, the history of what stood there before: a copy of
+/// the request that lags far behind must not bring it back.
+fn settle_applied(request: &Request, target: &Target, history: &History, now: Timestamp) -> Option<Step> {
+    let times = history.times_applied(&request.name);
+    (times > request.status.times_applied as usize || marks(target).any(|mark| mark == request.mark())).then(|| {
         let mut status = request.status.clone();
         status.phase = Phase::Completed;
         status.reason = Some(Reason::Applied);
@@ -377,7 +380,7 @@ impl<'a> Scene<'a> {
 
     /// Whether a finished request holds back a version that the policy would take today.
     fn holds_back(&self, request: &Request) -> bool {
-        if request.status.phase.obstacle().is_none() || request.target_uid != self.target.uid {
+        if request.status.makes_room() || request.target_uid != self.target.uid {
             return false;
         }
         let Some(container) = self.container_of(request) else { return false };

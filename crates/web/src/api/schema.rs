@@ -10,9 +10,14 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An UpdateRequest, as it stands in Kubernetes.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone)]
 pub(crate) struct Update(pub(crate) Arc<UpdateRequest>);
+
+impl Serialize for Update {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
 
 impl PartialSchema for Update {
     /// The schema of the CRD, so that the two cannot differ.

@@ -1,0 +1,118 @@
+//! `headwind webhook`: what a registry's notification is understood as.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Read as _, Write};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use headwind_source::webhook::{Envelope, Ignored, Sender, decode};
+use serde::{Deserialize, Serialize};
+
+use super::lines::{self, Output};
+
+/// The most that is read of a file.
+const BODY: u64 = 64 * 1024 * 1024;
+
+/// `headwind webhook [--sender NAME] [--header 'K: V']… FILE|-`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Who sent it (distribution, dockerhub); recognised by its shape when left out
+    #[arg(long)]
+    sender: Option<Sender>,
+    /// The registry's host, for senders that do not tell it
+    #[arg(long)]
+    registry: Option<String>,
+    /// A header of the call, as 'Name: value'
+    #[arg(long, value_parser = header)]
+    header: Vec<(String, String)>,
+    /// The body; - is standard input
+    #[arg(required_unless_present = "stdin")]
+    file: Option<String>,
+    /// Read lines {"sender","registry","headers","body" or "raw"} and answer each with a line
+    #[arg(long, conflicts_with_all = ["sender", "registry", "header", "file"])]
+    stdin: bool,
+    /// How to print
+    #[arg(short, long, default_value = "text")]
+    output: Output,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+#[derive(Debug, Deserialize)]
+struct Question {
+    #[serde(default)]
+    sender: Option<String>,
+    #[serde(default)]
+    registry: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: Option<serde_json::Value>,
+    #[serde(default)]
+    raw: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    sender: &'static str,
+    events: Vec<Event>,
+    ignored: Vec<Ignored>,
+}
+
+#[derive(Debug, Serialize)]
+struct Event {
+    repository: String,
+    tag: Option<String>,
+    digest: Option<String>,
+}
+
+fn answer(sender: Option<Sender>, registry: Option<&str>, headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Answer, String> {
+    let header = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let decoded = decode(&Envelope { sender, registry, header: &header, body }).map_err(|error| error.to_string())?;
+    let events = decoded.events.into_iter().map(|event| Event { repository: event.repository.to_string(), tag: event.tag, digest: event.digest.map(|digest| digest.to_string()) });
+    Ok(Answer { sender: decoded.sender.as_str(), events: events.collect(), ignored: decoded.ignored })
+}
+
+fn answer_line(question: Question) -> Result<Answer, String> {
+    let Question { sender, registry, headers, body, raw } = question;
+    let sender = sender.map(|name| name.parse::<Sender>().map_err(|error| error.to_string())).transpose()?;
+    let body = match (body, raw) {
+        (_, Some(raw)) => raw,
+        (Some(body), None) => body.to_string(),
+        (None, None) => return Err("the line has neither body nor raw".to_owned()),
+    };
+    answer(sender, registry.as_deref(), &headers, body.as_bytes())
+}
+
+/// Answers for the file, or every line.
+pub(crate) fn run(args: &Args, mut stdin: impl BufRead, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    if args.stdin {
+        lines::answer_each(stdin, out, answer_line)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let file = args.file.as_deref().unwrap_or("-");
+    let mut body = Vec::new();
+    if file == "-" {
+        stdin.by_ref().take(BODY).read_to_end(&mut body).context("standard input")?;
+    } else {
+        std::fs::File::open(file).with_context(|| file.to_owned())?.take(BODY).read_to_end(&mut body).with_context(|| file.to_owned())?;
+    }
+    let headers = args.header.iter().cloned().collect();
+    let answer = answer(args.sender, args.registry.as_deref(), &headers, &body).map_err(anyhow::Error::msg)?;
+    match args.output {
+        Output::Json => lines::write(out, &answer)?,
+        Output::Text => {
+            writeln!(out, "sender {}", answer.sender)?;
+            for Event { repository, tag, digest } in &answer.events {
+                writeln!(out, "push   {repository}:{}{}", tag.as_deref().unwrap_or_default(), digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default())?;
+            }
+            for Ignored { reason, detail } in &answer.ignored {
+                writeln!(out, "none   {}: {detail}", reason.code())?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,131 @@
+//! Whether a webhook call knows the secret (SPEC section 6).
+//!
+//! A call may prove itself by a signature of its body, by an `Authorization` header or by a token
+//! in the query. A signature that is there decides alone: a wrong one is a body that was changed,
+//! whatever else the call carries. Every comparison takes the same time wherever the difference
+//! is, and does not tell the secret's length: digests are compared, not texts.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// The headers that may carry `sha256=<hex>`, the first one that is there counts.
+const SIGNATURES: [&str; 2] = ["x-hub-signature-256", "x-headwind-signature"];
+
+/// A secret that does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes in a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    fn equals(&self, claimed: &str) -> bool {
+        let digest = |text: &str| Sha256::digest(text.as_bytes());
+        digest(&self.0).ct_eq(&digest(claimed)).into()
+    }
+
+    fn signed(&self, hex_signature: &str, body: &[u8]) -> bool {
+        let Ok(signature) = hex::decode(hex_signature) else { return false };
+        Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why a call is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// It carries nothing.
+    #[error("the call does not prove that it knows the secret: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token=")]
+    Missing,
+    /// What it carries is wrong.
+    #[error("the proof is wrong")]
+    Wrong,
+}
+
+/// Checks a call's proof. `header` looks up a header by its lower-case name.
+///
+/// # Errors
+/// When the call carries no proof, or none that is right.
+pub fn verify<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, token: Option<&str>, body: &[u8]) -> Result<(), ProofError> {
+    if let Some(signature) = SIGNATURES.iter().find_map(|name| header(name)) {
+        let right = signature.trim().strip_prefix("sha256=").is_some_and(|hex| secret.signed(hex, body));
+        return if right { Ok(()) } else { Err(ProofError::Wrong) };
+    }
+    let authorization = header("authorization").map(str::trim);
+    if authorization.is_none() && token.is_none() {
+        return Err(ProofError::Missing);
+    }
+    let right = authorization.is_some_and(|value| authorized(secret, value)) | token.is_some_and(|token| secret.equals(token));
+    if right { Ok(()) } else { Err(ProofError::Wrong) }
+}
+
+/// Harbor sends the bare secret; others a bearer token, or it as the password of a user.
+fn authorized(secret: &Secret, value: &str) -> bool {
+    let Some((scheme, rest)) = value.split_once(' ') else { return secret.equals(value) };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        secret.equals(rest.trim())
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded.and_then(|text| text.split_once(':').map(|(_, password)| secret.equals(password))).unwrap_or(false)
+    } else {
+        secret.equals(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const BODY: &[u8] = b"{}";
+    // HMAC-SHA256 of `{}` under `s3cret`, by `openssl dgst -sha256 -hmac s3cret`.
+    const SIGNATURE: &str = "adbde1ce40c89c14215687d5d762a47df6dfaefcfad61e2e86718ffc8498571b";
+
+    fn check(headers: &[(&str, &'static str)], token: Option<&str>) -> Result<(), ProofError> {
+        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        verify(&Secret::new("s3cret"), &header, token, BODY)
+    }
+
+    #[rstest]
+    #[case::bare(&[("authorization", "s3cret")])]
+    #[case::bearer(&[("authorization", "Bearer s3cret")])]
+    #[case::bearer_lower(&[("authorization", "bearer  s3cret")])]
+    #[case::basic(&[("authorization", "Basic dXNlcjpzM2NyZXQ=")])]
+    fn right(#[case] headers: &[(&str, &'static str)]) {
+        assert_eq!(check(headers, None), Ok(()));
+    }
+
+    #[rstest]
+    #[case::nothing(&[], None, ProofError::Missing)]
+    #[case::wrong_bearer(&[("authorization", "Bearer s3cre")], None, ProofError::Wrong)]
+    #[case::wrong_basic(&[("authorization", "Basic !!")], None, ProofError::Wrong)]
+    #[case::wrong_token(&[], Some("x"), ProofError::Wrong)]
+    #[case::empty_token(&[], Some(""), ProofError::Wrong)]
+    #[case::changed_body(&[("x-hub-signature-256", "sha256=00"), ("authorization", "s3cret")], Some("s3cret"), ProofError::Wrong)]
+    #[case::no_scheme(&[("x-headwind-signature", "s3cret")], None, ProofError::Wrong)]
+    fn turned_away(#[case] headers: &[(&str, &'static str)], #[case] token: Option<&str>, #[case] error: ProofError) {
+        assert_eq!(check(headers, token), Err(error));
+    }
+
+    #[test]
+    fn signatures_and_tokens() {
+        let signature: &'static str = format!("sha256={SIGNATURE}").leak();
+        let upper: &'static str = format!("sha256={}", SIGNATURE.to_uppercase()).leak();
+        assert_eq!(check(&[("x-hub-signature-256", signature)], None), Ok(()));
+        assert_eq!(check(&[("x-headwind-signature", upper)], None), Ok(()));
+        assert_eq!(check(&[], Some("s3cret")), Ok(()));
+        assert_eq!(format!("{:?}", Secret::new("s3cret")), "Secret(…)");
+    }
+}

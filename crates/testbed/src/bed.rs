@@ -1,0 +1,158 @@
+//! The shared control plane of a test run, and what every scenario does with it.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::audit::Audit;
+use crate::control_plane::ControlPlane;
+use crate::wait::eventually;
+
+/// How long the controllers may take over a small thing.
+const SHORT: Duration = Duration::from_secs(30);
+
+static SHARED: OnceCell<Bed> = OnceCell::const_new();
+static NAMES: AtomicU32 = AtomicU32::new(0);
+
+/// A control plane with its conveniences.
+#[derive(Debug)]
+pub struct Bed {
+    plane: ControlPlane,
+    crds: OnceCell<()>,
+}
+
+impl Deref for Bed {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        &self.plane
+    }
+}
+
+impl Bed {
+    /// The one control plane that all tests of this process share; the first one starts it.
+    pub async fn start() -> Result<&'static Self> {
+        SHARED.get_or_try_init(Self::own).await
+    }
+
+    /// A control plane for the caller alone, which ends with the value: for tests that would
+    /// disturb others.
+    pub async fn own() -> Result<Self> {
+        Ok(Self { plane: ControlPlane::start().await?, crds: OnceCell::const_new() })
+    }
+
+    /// Makes a namespace of its own for a scenario and gives its name: the hint, made legal, and
+    /// something unique. Pods can be made in it at once.
+    pub async fn namespace(&self, hint: &str) -> Result<String> {
+        self.namespace_with(hint, &[]).await
+    }
+
+    /// [`Bed::namespace`] with annotations.
+    pub async fn namespace_with(&self, hint: &str, annotations: &[(&str, &str)]) -> Result<String> {
+        let name = unique(hint);
+        let client = self.client().await?;
+        let annotations: BTreeMap<String, String> = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let namespace = Namespace { metadata: ObjectMeta { name: Some(name.clone()), annotations: Some(annotations), ..ObjectMeta::default() }, ..Namespace::default() };
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.with_context(|| format!("making namespace {name}"))?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
+        eventually("the namespace has its default service account", SHORT, || async { accounts.get("default").await.map(drop).map_err(|error| error.to_string()) }).await?;
+        Ok(name)
+    }
+
+    /// Runs kubectl as the administrator.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<Output> {
+        self.kubectl_with(args, "").await
+    }
+
+    /// Runs kubectl and gives its output; fails, with what it said, where it fails.
+    pub async fn kubectl_ok(&self, args: &[&str]) -> Result<String> {
+        said(args, self.kubectl(args).await?)
+    }
+
+    /// Applies YAML by server-side apply.
+    pub async fn apply_yaml(&self, yaml: &str) -> Result<String> {
+        let args = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
+        said(&args, self.kubectl_with(&args, yaml).await?)
+    }
+
+    async fn kubectl_with(&self, args: &[&str], input: &str) -> Result<Output> {
+        let mut command = Command::new(self.tools().path("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        if let Some(folder) = self.folder() {
+            command.arg("--cache-dir").arg(folder.join("kubectl-cache"));
+        }
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().context("starting kubectl")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Who does not read its input has closed it: not our concern.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+        Ok(child.wait_with_output().await?)
+    }
+
+    /// Puts Headwind's CRDs in place, as `headwind crds` prints them; once.
+    pub async fn install_crds(&self, headwind: &Path) -> Result<()> {
+        self.crds
+            .get_or_try_init(|| async {
+                let yaml = printed(headwind, &["crds"]).await?;
+                self.apply_yaml(&yaml).await?;
+                self.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd/updaterequests.headwind.sh"]).await.map(drop)
+            })
+            .await
+            .copied()
+    }
+
+    /// A reader of the audit log; none where the cluster is not our own (say so with
+    /// [`crate::skip::skipped`]).
+    pub fn audit(&self) -> Option<Audit> {
+        self.audit_log().map(Audit::open)
+    }
+}
+
+/// What a program prints.
+pub(crate) async fn printed(program: &Path, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).env_remove("KUBECONFIG").stdin(Stdio::null()).output().await.with_context(|| format!("running {}", program.display()))?;
+    said(args, output).with_context(|| program.display().to_string())
+}
+
+fn said(args: &[&str], output: Output) -> Result<String> {
+    if !output.status.success() {
+        bail!("`{}` ended with {}: {}", args.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).context("its output is no UTF-8")
+}
+
+/// A legal name out of a hint, with something that no other test has.
+pub(crate) fn unique(hint: &str) -> String {
+    let legal: String = hint.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let legal = legal.trim_matches('-');
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let moment = Timestamp::now().as_millisecond().rem_euclid(1_000_000_000);
+    format!("{}-{moment}-{number}", if legal.is_empty() { "test" } else { legal })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unique;
+
+    #[test]
+    fn names_are_legal_and_unique() {
+        let names = [unique("It's a Hint_"), unique(""), unique(&"x".repeat(90))];
+        for name in &names {
+            assert!(name.len() <= 63 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
+            assert!(name.starts_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
+        }
+        assert_ne!(unique("a"), unique("a"));
+    }
+}

@@ -1,0 +1,88 @@
+//! A control plane that a test starts, and holds by this value.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::folder;
+use crate::guard::Guard;
+use crate::protocol::{Facts, ProcessId, Report};
+use crate::tools::Tools;
+
+const START: Duration = Duration::from_secs(180);
+
+/// A cluster to test against: our own, or the one that `KUBECONFIG` names.
+#[derive(Debug)]
+pub struct ControlPlane {
+    kubeconfig: PathBuf,
+    tools: Tools,
+    own: Option<(Facts, Guard)>,
+}
+
+impl ControlPlane {
+    /// Starts etcd, API server, controller-manager, scheduler and kwok with three nodes. Where
+    /// `KUBECONFIG` is set, that cluster is taken instead, and there is no audit log.
+    pub async fn start() -> Result<Self> {
+        let tools = Tools::ready().await?;
+        if let Some(kubeconfig) = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from) {
+            if !kubeconfig.is_file() {
+                bail!("KUBECONFIG must name one file, and {} is none", kubeconfig.display());
+            }
+            crate::skip::note(&format!("the test bed uses the cluster of KUBECONFIG={}", kubeconfig.display()));
+            return Ok(Self { kubeconfig, tools, own: None });
+        }
+        let folder = folder::create("plane")?;
+        let guard = Guard::spawn([Path::new("control-plane"), Path::new("--tools"), tools.folder(), Path::new("--folder"), &folder])?;
+        let facts = guard
+            .report("the control plane is ready", 0, START, |report| match report {
+                Report::Ready { facts } => Some(Ok(facts.clone())),
+                Report::Failed { message } | Report::Lost { message } => Some(Err(anyhow!("{message}"))),
+                Report::Started { .. } | Report::Ended { .. } => None,
+            })
+            .await?
+            .context("starting the control plane")?;
+        Ok(Self { kubeconfig: facts.kubeconfig.clone(), tools, own: Some((facts, guard)) })
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A new client with every right. One a test: a client belongs to the runtime that made it.
+    pub async fn client(&self) -> Result<Client> {
+        client(&self.kubeconfig).await
+    }
+
+    /// The API server's audit log; none where the cluster is not our own.
+    pub fn audit_log(&self) -> Option<&Path> {
+        self.own.as_ref().map(|(facts, _)| facts.audit.as_path())
+    }
+
+    /// The folder with state and logs; none where the cluster is not our own.
+    pub fn folder(&self) -> Option<&Path> {
+        self.own.as_ref().map(|(facts, _)| facts.folder.as_path())
+    }
+
+    /// The supervisor and its children.
+    pub fn processes(&self) -> &[ProcessId] {
+        self.own.as_ref().map(|(facts, _)| facts.processes.as_slice()).unwrap_or_default()
+    }
+
+    /// The programs.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+}
+
+/// A client out of a kubeconfig.
+pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
+    // A second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}

@@ -1,0 +1,310 @@
+//! The real `headwind` binary, run as it is in a cluster: a service account of its own with exactly
+//! the rights that ship, its settings by environment, its output in a file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::{Client, StatusCode, Url};
+use serde_json::Value;
+
+use crate::audit::Query;
+use crate::bed::Bed;
+use crate::guard::Guard;
+use crate::protocol::{Order, ProcessId, Report, Signal};
+use crate::wait::eventually;
+use crate::{binaries, folder, port, skip};
+
+mod account;
+mod metrics;
+
+/// How long a start or an end may take.
+const STEP: Duration = Duration::from_secs(60);
+const ACCOUNT: &str = "headwind";
+
+/// How an operator is run.
+#[derive(Debug, Clone)]
+pub struct OperatorOptions {
+    /// `HEADWIND_NAMESPACE`, and where its service account is.
+    pub own_namespace: String,
+    /// `HEADWIND_WATCH_NAMESPACES`; empty for all.
+    pub namespaces: Vec<String>,
+    /// Further variables.
+    pub env: BTreeMap<String, String>,
+    /// The replica's name (its host name, and so its identity in the Lease).
+    pub replica: String,
+    /// The binary; the one just built when there is none.
+    pub binary: Option<PathBuf>,
+}
+
+impl OperatorOptions {
+    /// One that has its own namespace and watches it alone.
+    pub fn new(own_namespace: &str) -> Self {
+        Self {
+            own_namespace: own_namespace.to_owned(),
+            namespaces: vec![own_namespace.to_owned()],
+            env: BTreeMap::new(),
+            replica: "headwind-0".to_owned(),
+            binary: None,
+        }
+    }
+
+    /// Watches these namespaces; none means all.
+    #[must_use]
+    pub fn watch(mut self, namespaces: &[&str]) -> Self {
+        self.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
+        self
+    }
+
+    /// A further variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The replica's name.
+    #[must_use]
+    pub fn replica(mut self, replica: &str) -> Self {
+        replica.clone_into(&mut self.replica);
+        self
+    }
+}
+
+/// An operator; killed when the value goes. Its ports stay the same over restarts.
+#[derive(Debug)]
+pub struct Operator {
+    options: OperatorOptions,
+    env: Mutex<BTreeMap<String, String>>,
+    webhook: u16,
+    api: u16,
+    ui: u16,
+    metrics: u16,
+    log: PathBuf,
+    http: Client,
+    guard: Guard,
+    /// The first report that belongs to the latest start.
+    since: AtomicUsize,
+}
+
+impl Operator {
+    /// Prepares one: CRDs, service account, rights, kubeconfig. It does not run yet.
+    pub async fn new(bed: &Bed, options: OperatorOptions) -> Result<Self> {
+        let binary = match options.binary.clone() {
+            Some(binary) => binary,
+            None => tokio::task::spawn_blocking(binaries::headwind).await??,
+        };
+        bed.install_crds(&binary).await?;
+        let folder = folder::create("operator")?;
+        let kubeconfig = account::kubeconfig(bed, &binary, &options, ACCOUNT, &folder.join("kubeconfig")).await?;
+        let (webhook, api, ui, metrics) = (port::free()?, port::free()?, port::free()?, port::free()?);
+        let mut env: BTreeMap<String, String> = [("WEBHOOK", webhook), ("API", api), ("UI", ui), ("METRICS", metrics)]
+            .into_iter()
+            .map(|(name, port)| (format!("HEADWIND_{name}_ADDR"), format!("127.0.0.1:{port}")))
+            .collect();
+        for (name, value) in [
+            ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
+            ("HEADWIND_NAMESPACE", options.own_namespace.clone()),
+            ("HEADWIND_WATCH_NAMESPACES", options.namespaces.join(",")),
+            ("HOSTNAME", options.replica.clone()),
+            ("POD_NAME", options.replica.clone()),
+            ("RUST_LOG", "info,headwind=debug".to_owned()),
+        ] {
+            env.insert(name.to_owned(), value);
+        }
+        env.extend(options.env.clone());
+        let log = folder.join("operator.log");
+        let guard = Guard::spawn(["guard".as_ref(), "--wait".as_ref(), "--folder".as_ref(), folder.as_os_str(), "--log".as_ref(), log.as_os_str(), "--".as_ref(), binary.as_os_str(), "run".as_ref()])?;
+        let http = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(10)).build()?;
+        Ok(Self { options, env: Mutex::new(env), webhook, api, ui, metrics, log, http, guard, since: AtomicUsize::new(0) })
+    }
+
+    /// [`Operator::new`], started and ready.
+    pub async fn run(bed: &Bed, options: OperatorOptions) -> Result<Self> {
+        let operator = Self::new(bed, options).await?;
+        operator.start().await?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// Starts the process. What becomes of it is told by [`Operator::ready`] and [`Operator::exited`].
+    pub async fn start(&self) -> Result<()> {
+        let since = self.guard.reports();
+        self.since.store(since, Ordering::SeqCst);
+        let env = self.env.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.guard.order(&Order::Start { env })?;
+        self.guard
+            .report("the operator is started", since, STEP, |report| match report {
+                Report::Started { .. } => Some(Ok(())),
+                Report::Failed { message } => Some(Err(anyhow!("{message}"))),
+                _ => None,
+            })
+            .await?
+    }
+
+    /// Waits until `/ready` answers 200; fails at once, with the end of the log, when it ends.
+    pub async fn ready(&self) -> Result<()> {
+        let url = format!("{}/ready", self.metrics_url());
+        eventually("the operator is ready", STEP, || async {
+            match self.http.get(&url).send().await {
+                Ok(answer) if answer.status() == StatusCode::OK => Ok(Ok(())),
+                _ if !self.is_running() => Ok(Err(anyhow!("the operator ended before it was ready\n{}", folder::tail(&self.log, 30)))),
+                Ok(answer) => Err(format!("{}: {}", answer.status(), answer.text().await.unwrap_or_default())),
+                Err(error) => Err(format!("{error}\n{}", folder::tail(&self.log, 10))),
+            }
+        })
+        .await?
+    }
+
+    /// Kills it, as a node that burns down would, and waits until it is gone.
+    pub async fn kill9(&self) -> Result<()> {
+        self.signal(Signal::Kill)?;
+        self.exited(STEP).await.map(drop)
+    }
+
+    /// Asks it to end (SIGTERM) and gives its exit code; none when a signal ended it.
+    pub async fn terminate(&self) -> Result<Option<i32>> {
+        self.signal(Signal::Term)?;
+        self.exited(STEP).await
+    }
+
+    /// Waits for its end and gives its exit code; none when a signal ended it.
+    pub async fn exited(&self, deadline: Duration) -> Result<Option<i32>> {
+        let ended = self.guard.report("the operator has ended", self.since.load(Ordering::SeqCst), deadline, |report| match report {
+            Report::Ended { code, signal: _ } => Some(*code),
+            _ => None,
+        });
+        ended.await.with_context(|| folder::tail(&self.log, 30))
+    }
+
+    /// Kills it where it runs, starts it at the same addresses and waits until it is ready.
+    pub async fn restart(&self) -> Result<()> {
+        if self.is_running() {
+            self.kill9().await?;
+        }
+        self.start().await?;
+        self.ready().await
+    }
+
+    /// Makes it stand still (SIGSTOP): a leader that hangs.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::Stop)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::Cont)
+    }
+
+    /// Whether it was started and has not ended.
+    pub fn is_running(&self) -> bool {
+        let reports = self.guard.heard(self.since.load(Ordering::SeqCst));
+        matches!(reports.last(), Some(Report::Started { .. }))
+    }
+
+    /// A variable for the next start; none takes it away.
+    pub fn set_env(&self, name: &str, value: Option<&str>) {
+        let mut env = self.env.lock().unwrap_or_else(PoisonError::into_inner);
+        match value {
+            Some(value) => env.insert(name.to_owned(), value.to_owned()),
+            None => env.remove(name),
+        };
+    }
+
+    /// All that it has written, over all its starts.
+    pub fn logs(&self) -> Result<String> {
+        match fs::read(&self.log) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The lines of its log that are JSON.
+    pub fn log_lines(&self) -> Result<Vec<Value>> {
+        Ok(self.logs()?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Whether its log holds this text.
+    pub fn log_contains(&self, text: &str) -> Result<bool> {
+        Ok(self.logs()?.contains(text))
+    }
+
+    /// A metric: the sum of all series of this name that have these labels. 0 when the family is
+    /// there and has no such series yet; an error when there is no such family.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        metrics::sum(&self.scrape().await?, name, labels)
+    }
+
+    /// The whole answer of `/metrics`.
+    pub async fn scrape(&self) -> Result<String> {
+        let answer = self.http.get(format!("{}/metrics", self.metrics_url())).send().await?;
+        if answer.status() != StatusCode::OK {
+            bail!("/metrics answered {}", answer.status());
+        }
+        Ok(answer.text().await?)
+    }
+
+    /// `http://127.0.0.1:PORT` of the webhook port.
+    pub fn webhook_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.webhook)
+    }
+
+    /// Where a distribution registry sends its notifications.
+    pub fn notifications(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("{}/webhook/registry", self.webhook_url()))?)
+    }
+
+    /// `http://127.0.0.1:PORT` of the API.
+    pub fn api_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api)
+    }
+
+    /// `http://127.0.0.1:PORT` of the web UI.
+    pub fn ui_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ui)
+    }
+
+    /// `http://127.0.0.1:PORT` of metrics and health.
+    pub fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.metrics)
+    }
+
+    /// Its requests in the audit log.
+    pub fn requests(&self) -> Query {
+        Query::new().account(&self.options.own_namespace, ACCOUNT)
+    }
+
+    /// Its process, the latest.
+    pub fn process(&self) -> Option<ProcessId> {
+        self.guard.heard(0).into_iter().rev().find_map(|report| match report {
+            Report::Started { process } => Some(process),
+            _ => None,
+        })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        if !self.is_running() {
+            bail!("the operator does not run\n{}", folder::tail(&self.log, 30));
+        }
+        self.guard.order(&Order::Signal { signal })
+    }
+}
+
+impl Drop for Operator {
+    /// Shows the end of the log where a test fails by a panic, and keeps the whole of it where
+    /// `HEADWIND_TESTBED_LOGS` names a folder.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            skip::note(&folder::tail(&self.log, 60));
+        }
+        if let Some(folder) = std::env::var_os("HEADWIND_TESTBED_LOGS").map(PathBuf::from) {
+            let _ = fs::create_dir_all(&folder);
+            let _ = fs::copy(&self.log, folder.join(format!("{}-{}.log", self.options.own_namespace, self.options.replica)));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The operator's service account: made, bound and looked after exactly as the manifests say.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Client;
+use kube::api::{Api, PostParams};
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+
+use super::OperatorOptions;
+use crate::bed::{Bed, printed};
+use crate::pki::write_kubeconfig;
+use crate::wait::eventually;
+
+/// Longer than any test run.
+const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+const SHORT: Duration = Duration::from_secs(30);
+
+/// Makes the account with the rights that `headwind rbac` prints, and a kubeconfig with its token.
+/// Returns when the API server grants them, so that no early request is refused.
+pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptions, name: &str, path: &Path) -> Result<PathBuf> {
+    let namespace = &options.own_namespace;
+    let account = format!("{namespace}:{name}");
+    let watched = options.namespaces.join(",");
+    let mut args = vec!["rbac", "--service-account", &account];
+    if !watched.is_empty() {
+        args.extend(["--namespaces", &watched]);
+    }
+    let mut manifests: Vec<Value> = serde_saphyr::from_multiple(&printed(binary, &args).await?).context("the output of `headwind rbac`")?;
+    for manifest in &mut manifests {
+        own_name(manifest, namespace);
+    }
+    if !manifests.iter().any(|manifest| manifest.get("kind").and_then(Value::as_str) == Some("ServiceAccount")) {
+        manifests.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}));
+    }
+    bed.apply_yaml(&json!({"apiVersion": "v1", "kind": "List", "items": manifests}).to_string()).await?;
+    let client = bed.client().await?;
+    granted(&client, &manifests, &format!("system:serviceaccount:{account}")).await?;
+    let token = token(&client, namespace, name).await?;
+    write_kubeconfig(path, &cluster(bed.kubeconfig())?, &json!({"token": token}))?;
+    Ok(path.to_owned())
+}
+
+/// Roles and bindings get a name of this operator's own: several Headwinds with the same names in
+/// one cluster would take each other's rights away.
+fn own_name(manifest: &mut Value, own: &str) {
+    let kind = manifest.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding") {
+        return;
+    }
+    for pointer in ["/metadata/name", "/roleRef/name"] {
+        if let Some(value) = manifest.pointer_mut(pointer)
+            && let Some(name) = value.as_str()
+        {
+            *value = json!(format!("{name}-{own}"));
+        }
+    }
+}
+
+/// Waits until every role has come into effect: roles and bindings are seen one by one.
+async fn granted(client: &Client, manifests: &[Value], user: &str) -> Result<()> {
+    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    for role in manifests.iter().filter(|manifest| matches!(manifest.get("kind").and_then(Value::as_str), Some("Role" | "ClusterRole"))) {
+        let Some(rule) = role.pointer("/rules").and_then(Value::as_array).and_then(|rules| rules.last()) else { continue };
+        let first = |field: &str| rule.pointer(&format!("/{field}/0")).and_then(Value::as_str).unwrap_or_default();
+        let (resource, subresource) = first("resources").split_once('/').unwrap_or((first("resources"), ""));
+        let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
+            "user": user,
+            "resourceAttributes": {
+                "namespace": role.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default(),
+                "group": first("apiGroups"), "resource": resource, "subresource": subresource, "verb": first("verbs"), "name": first("resourceNames"),
+            },
+        }}))?;
+        eventually("the operator's rights are in effect", SHORT, || async {
+            match reviews.create(&PostParams::default(), &review).await {
+                Ok(answer) if answer.status.as_ref().is_some_and(|status| status.allowed) => Ok(()),
+                Ok(_) => Err(format!("not yet: {rule}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
+    let request = TokenRequest { spec: Some(TokenRequestSpec { audiences: None, expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }), ..TokenRequest::default() };
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("asking for a token")?;
+    answer.status.and_then(|status| status.token).with_context(|| format!("the API server gave no token for {namespace}:{name}"))
+}
+
+/// The cluster of the administrator's kubeconfig: where it is, and whom to trust.
+fn cluster(kubeconfig: &Path) -> Result<Value> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    let current = config.current_context.as_deref().context("a kubeconfig without a current context")?;
+    let context = config.contexts.iter().find(|one| one.name == current).and_then(|one| one.context.as_ref()).with_context(|| format!("no context {current}"))?;
+    let cluster = config.clusters.iter().find(|one| one.name == context.cluster).and_then(|one| one.cluster.as_ref()).with_context(|| format!("no cluster {}", context.cluster))?;
+    Ok(serde_json::to_value(cluster)?)
+}

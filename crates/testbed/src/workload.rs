@@ -1,0 +1,234 @@
+//! Workloads as fixtures, one interface for every kind, so that one scenario runs for each.
+//!
+//! What differs between the kinds stands in the `match`es of this file and of `workload/live.rs`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use serde_json::{Value, json};
+
+mod live;
+
+pub use live::Live;
+
+/// The kinds that Headwind looks after (HelmRelease is to come).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkloadKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` DaemonSet: a pod on each of the bed's three nodes.
+    DaemonSet,
+}
+
+impl WorkloadKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
+
+    /// The kind's name.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+        }
+    }
+
+    /// The resource's name.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+            Self::DaemonSet => "daemonsets",
+        }
+    }
+
+    /// The API group.
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
+        }
+    }
+
+    /// The group's version.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "v1",
+        }
+    }
+
+    /// `apps/v1`.
+    pub fn api_version(self) -> String {
+        format!("{}/{}", self.group(), self.version())
+    }
+
+    /// The path of one object.
+    pub fn api_path(self, namespace: &str, name: &str) -> String {
+        format!("/apis/{}/namespaces/{namespace}/{}/{name}", self.api_version(), self.plural())
+    }
+
+    /// The objects of a namespace.
+    pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        let resource =
+            ApiResource { group: self.group().to_owned(), version: self.version().to_owned(), api_version: self.api_version(), kind: self.kind().to_owned(), plural: self.plural().to_owned() };
+        Api::namespaced_with(client.clone(), namespace, &resource)
+    }
+
+    /// An object that exists already.
+    pub fn find(self, client: &Client, namespace: &str, name: &str) -> Live {
+        Live::new(self, self.api(client, namespace), namespace, name)
+    }
+}
+
+/// A container of a fixture.
+#[derive(Debug, Clone)]
+struct Container {
+    name: String,
+    image: String,
+    pull_policy: Option<String>,
+}
+
+/// A workload to be made.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    kind: WorkloadKind,
+    name: String,
+    replicas: u32,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+    annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    progress_deadline: Option<u32>,
+}
+
+impl Fixture {
+    /// One with no container yet, one replica, no annotations.
+    pub fn new(kind: WorkloadKind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            replicas: 1,
+            containers: Vec::new(),
+            init_containers: Vec::new(),
+            annotations: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            progress_deadline: None,
+        }
+    }
+
+    /// A container. The ending of its image's tag decides what becomes of the pod
+    /// (`testbed/kwok-stages.yaml`): `-crash`, `-nopull`, `-unready`, `-flap`, `-slow`, else ready at once.
+    #[must_use]
+    pub fn container(mut self, name: &str, image: &str) -> Self {
+        self.containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
+        self
+    }
+
+    /// An init container.
+    #[must_use]
+    pub fn init_container(mut self, name: &str, image: &str) -> Self {
+        self.init_containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
+        self
+    }
+
+    /// `imagePullPolicy` of the container named last.
+    #[must_use]
+    pub fn pull_policy(mut self, policy: &str) -> Self {
+        if let Some(last) = self.containers.last_mut() {
+            last.pull_policy = Some(policy.to_owned());
+        }
+        self
+    }
+
+    /// An annotation of the object (not of its pods).
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// One of Headwind's annotations: `headwind("policy", "minor")`.
+    #[must_use]
+    pub fn headwind(self, key: &str, value: &str) -> Self {
+        self.annotation(&format!("headwind.sh/{key}"), value)
+    }
+
+    /// A label of the object.
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// How many pods (a DaemonSet has one on each node).
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// `progressDeadlineSeconds` of a Deployment.
+    #[must_use]
+    pub fn progress_deadline(mut self, seconds: u32) -> Self {
+        self.progress_deadline = Some(seconds);
+        self
+    }
+
+    /// The object.
+    pub fn json(&self) -> Value {
+        let pod_labels = json!({"app": self.name});
+        let containers = |all: &[Container]| {
+            all.iter()
+                .map(|Container { name, image, pull_policy }| match pull_policy {
+                    Some(policy) => json!({"name": name, "image": image, "imagePullPolicy": policy}),
+                    None => json!({"name": name, "image": image}),
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut pod = json!({"containers": containers(&self.containers), "terminationGracePeriodSeconds": 0});
+        if !self.init_containers.is_empty() {
+            put(&mut pod, "initContainers", json!(containers(&self.init_containers)));
+        }
+        let mut spec = json!({"selector": {"matchLabels": pod_labels}, "template": {"metadata": {"labels": pod_labels}, "spec": pod}});
+        match self.kind {
+            WorkloadKind::Deployment => {
+                put(&mut spec, "replicas", json!(self.replicas));
+                if let Some(seconds) = self.progress_deadline {
+                    put(&mut spec, "progressDeadlineSeconds", json!(seconds));
+                }
+            }
+            WorkloadKind::StatefulSet => {
+                put(&mut spec, "replicas", json!(self.replicas));
+                put(&mut spec, "serviceName", json!(self.name));
+            }
+            WorkloadKind::DaemonSet => {}
+        }
+        json!({
+            "apiVersion": self.kind.api_version(), "kind": self.kind.kind(),
+            "metadata": {"name": self.name, "annotations": self.annotations, "labels": self.labels},
+            "spec": spec,
+        })
+    }
+
+    /// The object as YAML, for kubectl.
+    pub fn yaml(&self) -> Result<String> {
+        Ok(serde_saphyr::to_string(&self.json())?)
+    }
+
+    /// Makes it.
+    pub async fn create(&self, client: &Client, namespace: &str) -> Result<Live> {
+        let api = self.kind.api(client, namespace);
+        let object = serde_json::from_value(self.json())?;
+        api.create(&PostParams::default(), &object).await.with_context(|| format!("making {} {namespace}/{}", self.kind.kind(), self.name))?;
+        Ok(Live::new(self.kind, api, namespace, &self.name))
+    }
+}
+
+fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(key.to_owned(), value);
+    }
+}

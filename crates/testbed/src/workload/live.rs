@@ -1,0 +1,150 @@
+//! A workload in the cluster, whatever its kind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::WorkloadKind;
+use crate::wait::eventually;
+
+/// A hold on one object.
+#[derive(Debug, Clone)]
+pub struct Live {
+    kind: WorkloadKind,
+    api: Api<DynamicObject>,
+    namespace: String,
+    name: String,
+}
+
+impl Live {
+    pub(super) fn new(kind: WorkloadKind, api: Api<DynamicObject>, namespace: &str, name: &str) -> Self {
+        Self { kind, api, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> WorkloadKind {
+        self.kind
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object now.
+    pub async fn get(&self) -> Result<DynamicObject> {
+        self.api.get(&self.name).await.with_context(|| format!("reading {} {}/{}", self.kind.kind(), self.namespace, self.name))
+    }
+
+    /// Its uid.
+    pub async fn uid(&self) -> Result<String> {
+        self.get().await?.metadata.uid.context("an object without a uid")
+    }
+
+    /// Its generation: it grows with every change of the spec.
+    pub async fn generation(&self) -> Result<i64> {
+        self.get().await?.metadata.generation.context("an object without a generation")
+    }
+
+    /// The image of a container, init containers included.
+    pub async fn image_of(&self, container: &str) -> Result<String> {
+        image_in(&self.get().await?.data, container).with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
+    }
+
+    /// Its annotations.
+    pub async fn annotations(&self) -> Result<BTreeMap<String, String>> {
+        Ok(self.get().await?.metadata.annotations.unwrap_or_default())
+    }
+
+    /// Its pod template's annotations.
+    pub async fn template_annotations(&self) -> Result<BTreeMap<String, String>> {
+        let object = self.get().await?;
+        Ok(object.data.pointer("/spec/template/metadata/annotations").map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
+    }
+
+    /// Changes it by a JSON merge patch, as another hand would.
+    pub async fn edit(&self, patch: &Value) -> Result<()> {
+        self.patch(&Patch::Merge(patch)).await
+    }
+
+    /// Puts an image in place, as another hand would.
+    pub async fn set_image(&self, container: &str, image: &str) -> Result<()> {
+        let field = if self.is_init(container).await? { "initContainers" } else { "containers" };
+        self.patch(&Patch::Strategic(json!({"spec": {"template": {"spec": {field: [{"name": container, "image": image}]}}}}))).await
+    }
+
+    /// Sets an annotation, or takes it away.
+    pub async fn annotate(&self, key: &str, value: Option<&str>) -> Result<()> {
+        self.edit(&json!({"metadata": {"annotations": {key: value}}})).await
+    }
+
+    /// Deletes it.
+    pub async fn delete(&self) -> Result<()> {
+        self.api.delete(&self.name, &DeleteParams::background()).await?;
+        Ok(())
+    }
+
+    /// Waits until the container has the image.
+    pub async fn has_image(&self, container: &str, image: &str, deadline: Duration) -> Result<()> {
+        eventually(&format!("{} {}/{}: {container} has {image}", self.kind.kind(), self.namespace, self.name), deadline, || async {
+            match self.image_of(container).await {
+                Ok(now) if now == image => Ok(()),
+                Ok(now) => Err(now),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until its controller has seen the newest spec and every pod of it is available.
+    pub async fn rolled_out(&self, deadline: Duration) -> Result<()> {
+        eventually(&format!("{} {}/{} is rolled out", self.kind.kind(), self.namespace, self.name), deadline, || async {
+            let object = self.get().await.map_err(|error| format!("{error:#}"))?;
+            if complete(self.kind, &object) { Ok(()) } else { Err(object.data.get("status").unwrap_or(&Value::Null).to_string()) }
+        })
+        .await
+    }
+
+    async fn is_init(&self, container: &str) -> Result<bool> {
+        let object = self.get().await?;
+        Ok(containers(&object.data, "initContainers").any(|one| one.get("name").and_then(Value::as_str) == Some(container)))
+    }
+
+    async fn patch<P: serde::Serialize + std::fmt::Debug>(&self, patch: &Patch<P>) -> Result<()> {
+        self.api.patch(&self.name, &PatchParams::default(), patch).await.with_context(|| format!("changing {} {}/{}", self.kind.kind(), self.namespace, self.name))?;
+        Ok(())
+    }
+}
+
+fn containers<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    object.pointer(&format!("/spec/template/spec/{field}")).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn image_in(object: &Value, container: &str) -> Option<String> {
+    containers(object, "containers")
+        .chain(containers(object, "initContainers"))
+        .find(|one| one.get("name").and_then(Value::as_str) == Some(container))
+        .and_then(|one| one.get("image").and_then(Value::as_str).map(str::to_owned))
+}
+
+fn complete(kind: WorkloadKind, object: &DynamicObject) -> bool {
+    let number = |path: &str| object.data.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    let wanted = match kind {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => number("/spec/replicas"),
+        WorkloadKind::DaemonSet => number("/status/desiredNumberScheduled"),
+    };
+    let reached: &[&str] = match kind {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => &["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"],
+        WorkloadKind::DaemonSet => &["/status/updatedNumberScheduled", "/status/numberAvailable"],
+    };
+    let seen = number("/status/observedGeneration") >= object.metadata.generation.unwrap_or(i64::MAX);
+    seen && (wanted > 0 || kind != WorkloadKind::DaemonSet) && reached.iter().all(|path| number(path) == wanted)
+}
