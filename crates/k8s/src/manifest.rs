@@ -105,7 +105,7 @@ pub fn admission_policy(account: &Account) -> Vec<Value> {
                 "variables": [
                     {"name": "before", "expression": "request.operation == 'UPDATE' && has(oldObject.status) && has(oldObject.status.phase) ? oldObject.status.phase : 'Pending'"},
                     {"name": "after", "expression": "has(object.status) && has(object.status.phase) ? object.status.phase : 'Pending'"},
-                    {"name": "decides", "expression": format!("request.subResource == 'status' && request.userInfo.username != '{own}'")},
+                    {"name": "decides", "expression": format!("has(request.subResource) && request.subResource == 'status' && request.userInfo.username != '{own}'")},
                 ],
                 "validations": [
                     {

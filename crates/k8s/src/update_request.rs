@@ -199,7 +199,7 @@ pub struct UpdateRequestStatus {
     /// How many times its change was applied; more than once only after it was reopened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub times_applied: Option<u32>,
+    pub times_applied: Option<i32>,
     /// Until when it waits; the condition `Waiting` says what for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_until: Option<Time>,
@@ -301,7 +301,7 @@ impl UpdateRequestStatus {
             rejected_at: at(rejected_at),
             reopened_at: at(reopened_at),
             finished_at: at(finished_at),
-            times_applied: times_applied.unwrap_or_default(),
+            times_applied: times_applied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
             waiting: conditions
                 .iter()
                 .find(|condition| condition.type_ == WAITING && condition.status == "True")
@@ -327,7 +327,7 @@ impl UpdateRequestStatus {
             rejected_at: rejected_at.map(Time),
             reopened_at: reopened_at.map(Time),
             finished_at: finished_at.map(Time),
-            times_applied: (times_applied > 0).then_some(times_applied),
+            times_applied: i32::try_from(times_applied).ok().filter(|times| *times > 0),
             waiting_until: waiting.map(|waiting| Time(waiting.until)),
             last_updated: Some(Time(now)),
             observed_generation: generation,

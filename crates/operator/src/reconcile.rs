@@ -37,8 +37,8 @@ pub(crate) struct Reconciler {
     pub(crate) metrics: Metrics,
     /// How many finished requests are kept for a target.
     pub(crate) history_limit: usize,
-    /// Failures in a row, by target.
-    pub(crate) failures: parking_lot::Mutex<std::collections::HashMap<TargetKey, u32>>,
+    /// Failures in a row, by target, and until when it is left alone.
+    pub(crate) failures: parking_lot::Mutex<std::collections::HashMap<TargetKey, (u32, Instant)>>,
 }
 
 /// A workload and its requests, as they were read together.
@@ -63,6 +63,11 @@ impl Reconciler {
             return None;
         }
         let started = Instant::now();
+        // A rollout's many events must not make a failing pass run again and again.
+        let not_before = self.failures.lock().get(&key).map(|(_, until)| *until);
+        if let Some(wait) = not_before.and_then(|until| until.checked_duration_since(started)).filter(|wait| !wait.is_zero()) {
+            return Some(wait);
+        }
         let ended = self.steps(&key).await;
         self.metrics.reconcile_duration.observe(started.elapsed().as_secs_f64());
         match ended {
@@ -213,13 +218,11 @@ impl Reconciler {
 
     fn failed(&self, key: &TargetKey, failure: &Failure) -> Duration {
         self.metrics.reconcile_errors.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
-        let tries = {
-            let mut failures = self.failures.lock();
-            let tries = failures.entry(key.clone()).or_default();
-            *tries = tries.saturating_add(1);
-            *tries
-        };
+        let mut failures = self.failures.lock();
+        let tries = failures.get(key).map_or(1, |(tries, _)| tries.saturating_add(1));
         let wait = failure.retry_after.unwrap_or_else(|| (PAUSE.0 * 2_u32.saturating_pow((tries - 1).min(16))).min(PAUSE.1));
+        failures.insert(key.clone(), (tries, Instant::now() + wait));
+        drop(failures);
         tracing::warn!(
             workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name,
             error = %failure, class = failure.class.as_str(), tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "the workload could not be reconciled; trying again"

@@ -72,6 +72,8 @@ pub struct Operator {
     stop_reconciler: CancellationToken,
     /// Ends the contender for the lease.
     stop_lease: CancellationToken,
+    /// Ends the writer of Kubernetes Events, once it has written those that wait.
+    stop_writer: CancellationToken,
     reconciler: Tasks,
     writer: Tasks,
 }
@@ -99,7 +101,7 @@ impl Operator {
         let (queue, pending) = queue();
         let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
         let recording = Recording { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), queue: queue.clone() };
-        let [stop_intake, stop_reconciler, stop_lease] = [(); 3].map(|()| CancellationToken::new());
+        let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
         let mut tasks = Tasks::default();
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
@@ -111,7 +113,7 @@ impl Operator {
             move || all_due(&state, &queue)
         }));
         let mut writers = Tasks::default();
-        writers.spawn("events", writer.run());
+        writers.spawn("events", writer.run(stop_writer.clone()));
         let mut reconcilers = Tasks::default();
         let reconciler = Arc::new(Reconciler { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), history_limit: config.history_limit, failures: parking_lot::Mutex::default() });
         reconcilers.spawn("reconcile", {
@@ -125,7 +127,7 @@ impl Operator {
             }
         });
         let handle = Handle { intake, state: Arc::clone(&state), verbs, tell, metrics, queue, alive: tasks.alive(), namespaces: config.watched.clone().into() };
-        Ok(Self { config, state, lease_verbs, handle, tasks, stop_intake, stop_reconciler, stop_lease, reconciler: reconcilers, writer: writers })
+        Ok(Self { config, state, lease_verbs, handle, tasks, stop_intake, stop_reconciler, stop_lease, stop_writer, reconciler: reconcilers, writer: writers })
     }
 
     /// The doors' side.
@@ -149,7 +151,7 @@ impl Operator {
 
     /// Takes the machine apart, in order. The servers must have been stopped before.
     pub async fn shut_down(self) {
-        let Self { config, state, lease_verbs, handle, mut tasks, stop_intake, stop_reconciler, stop_lease, mut reconciler, mut writer } = self;
+        let Self { config, state, lease_verbs, handle, mut tasks, stop_intake, stop_reconciler, stop_lease, stop_writer, mut reconciler, mut writer } = self;
         state.readiness.stop();
         bounded("events under way", handle.intake.drained()).await;
         stop_intake.cancel();
@@ -158,9 +160,8 @@ impl Operator {
         reconciler.abort().await;
         stop_lease.cancel();
         bounded("the lease", Contender::release(&lease_verbs, &state, &config.namespace, &config.identity)).await;
-        // Ends every task that holds a mouth; the writer ends with the last of them.
         tasks.abort().await;
-        drop(handle);
+        stop_writer.cancel();
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
     }

@@ -18,6 +18,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::verbs::{Class, classify};
@@ -115,10 +116,21 @@ fn about_target(target: &Target) -> ObjectReference {
 }
 
 impl Writer {
-    /// Writes Events until every [`Tell`] is gone and the queue is empty.
-    pub(crate) async fn run(self) -> Result<(), Infallible> {
+    /// Writes Events until `stop`, then those that wait.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let Self { receiver, recorder } = self;
-        futures_util::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|note| (note, receiver)) })
+        let notes = futures_util::stream::unfold((receiver, stop), |(mut receiver, stop)| async {
+            let next = stop.run_until_cancelled(receiver.recv()).await;
+            let note = match next {
+                Some(note) => note,
+                None => {
+                    receiver.close();
+                    receiver.recv().await
+                }
+            };
+            note.map(|note| (note, (receiver, stop)))
+        });
+        notes
             .for_each_concurrent(AT_ONCE, |note| {
                 let recorder = &recorder;
                 async move {

@@ -75,8 +75,27 @@ impl std::error::Error for Failure {}
 
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
-        Self { class: classify(&error), retry_after: retry_after(&error), message: error.to_string() }
+        let message = match &error {
+            kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+            other => chain(other),
+        };
+        Self { class: classify(&error), retry_after: retry_after(&error), message }
     }
+}
+
+/// The error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn retry_after(error: &kube::Error) -> Option<Duration> {
@@ -91,6 +110,9 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
     match status.code {
         404 | 410 => Class::NotFound,
         409 => Class::Conflict,
+        // An admission policy says 422 unless its author chose another code: the content is fine,
+        // and what is refused today may be allowed tomorrow.
+        422 if status.message.contains(" denied ") => Class::Forbidden,
         400 | 413 | 415 | 422 => Class::Invalid,
         401 | 403 | 405 => Class::Forbidden,
         _ => Class::Busy,

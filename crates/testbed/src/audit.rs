@@ -224,12 +224,11 @@ impl Audit {
     fn add(&mut self, line: Line) {
         let id = line.audit_id.clone();
         let entry = line.entry();
-        match self.places.get(&id).and_then(|place| self.entries.get_mut(*place)) {
-            Some(known) => *known = entry,
-            None => {
-                self.places.insert(id, self.entries.len());
-                self.entries.push(entry);
-            }
+        if let Some(known) = self.places.get(&id).and_then(|place| self.entries.get_mut(*place)) {
+            *known = entry;
+        } else {
+            self.places.insert(id, self.entries.len());
+            self.entries.push(entry);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::guard::Guard;
 use crate::protocol::{Facts, ProcessId, Report};
 use crate::tools::Tools;
 
-const START: Duration = Duration::from_secs(180);
+const START: Duration = Duration::from_mins(3);
 
 /// A cluster to test against: our own, or the one that `KUBECONFIG` names.
 #[derive(Debug)]

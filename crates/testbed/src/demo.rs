@@ -21,7 +21,7 @@ use crate::supervisor;
 use crate::tools::Tools;
 use crate::wait::eventually;
 
-const START: Duration = Duration::from_secs(180);
+const START: Duration = Duration::from_mins(3);
 const END: Duration = Duration::from_secs(30);
 /// What is ours in the state folder.
 const STATE: &str = "state.json";

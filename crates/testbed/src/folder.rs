@@ -16,7 +16,7 @@ use crate::wait::eventually;
 const PREFIX: &str = "headwind-testbed-";
 const LOCK: &str = "lock";
 /// A folder without a lock is left alone so long: its supervisor may be about to start.
-const GRACE: Duration = Duration::from_secs(600);
+const GRACE: Duration = Duration::from_mins(10);
 /// How long a folder may resist its removal, because another process still writes into it.
 const RESIST: Duration = Duration::from_secs(5);
 

@@ -23,7 +23,7 @@ mod account;
 mod metrics;
 
 /// How long a start or an end may take.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_mins(1);
 const ACCOUNT: &str = "headwind";
 
 /// How an operator is run.
@@ -35,8 +35,12 @@ pub struct OperatorOptions {
     pub namespaces: Vec<String>,
     /// Further variables.
     pub env: BTreeMap<String, String>,
-    /// The replica's name (its host name, and so its identity in the Lease).
+    /// The replica's name. Its identity in the Lease is the name and the number of its start, as
+    /// every process has an identity of its own: `headwind-0-1`, after a restart `headwind-0-2`.
     pub replica: String,
+    /// Whether the admission policy that ships is put in place too, bound to the namespaces that
+    /// are watched.
+    pub admission_policy: bool,
     /// The binary; the one just built when there is none.
     pub binary: Option<PathBuf>,
 }
@@ -49,11 +53,13 @@ impl OperatorOptions {
             namespaces: vec![own_namespace.to_owned()],
             env: BTreeMap::new(),
             replica: "headwind-0".to_owned(),
+            admission_policy: true,
             binary: None,
         }
     }
 
-    /// Watches these namespaces; none means all.
+    /// Watches these namespaces; none means all (take [`Bed::own`] then: it would act on the
+    /// workloads of every test).
     #[must_use]
     pub fn watch(mut self, namespaces: &[&str]) -> Self {
         self.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
@@ -89,6 +95,7 @@ pub struct Operator {
     guard: Guard,
     /// The first report that belongs to the latest start.
     since: AtomicUsize,
+    starts: AtomicUsize,
 }
 
 impl Operator {
@@ -110,8 +117,6 @@ impl Operator {
             ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
             ("HEADWIND_NAMESPACE", options.own_namespace.clone()),
             ("HEADWIND_WATCH_NAMESPACES", options.namespaces.join(",")),
-            ("HOSTNAME", options.replica.clone()),
-            ("POD_NAME", options.replica.clone()),
             ("RUST_LOG", "info,headwind=debug".to_owned()),
         ] {
             env.insert(name.to_owned(), value);
@@ -120,7 +125,7 @@ impl Operator {
         let log = folder.join("operator.log");
         let guard = Guard::spawn(["guard".as_ref(), "--wait".as_ref(), "--folder".as_ref(), folder.as_os_str(), "--log".as_ref(), log.as_os_str(), "--".as_ref(), binary.as_os_str(), "run".as_ref()])?;
         let http = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { options, env: Mutex::new(env), webhook, api, ui, metrics, log, http, guard, since: AtomicUsize::new(0) })
+        Ok(Self { options, env: Mutex::new(env), webhook, api, ui, metrics, log, http, guard, since: AtomicUsize::new(0), starts: AtomicUsize::new(0) })
     }
 
     /// [`Operator::new`], started and ready.
@@ -135,7 +140,9 @@ impl Operator {
     pub async fn start(&self) -> Result<()> {
         let since = self.guard.reports();
         self.since.store(since, Ordering::SeqCst);
-        let env = self.env.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        let mut env = self.env.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        env.entry("HEADWIND_IDENTITY".to_owned()).or_insert_with(|| self.identity());
         self.guard.order(&Order::Start { env })?;
         self.guard
             .report("the operator is started", since, STEP, |report| match report {
@@ -272,6 +279,11 @@ impl Operator {
     /// `http://127.0.0.1:PORT` of metrics and health.
     pub fn metrics_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.metrics)
+    }
+
+    /// Its identity in the Lease since its latest start.
+    pub fn identity(&self) -> String {
+        format!("{}-{}", self.options.replica, self.starts.load(Ordering::SeqCst))
     }
 
     /// Its requests in the audit log.

@@ -13,14 +13,14 @@ mod live;
 
 pub use live::Live;
 
-/// The kinds that Headwind looks after (HelmRelease is to come).
+/// The kinds that Headwind looks after (`HelmRelease` is to come).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkloadKind {
     /// `apps/v1` Deployment.
     Deployment,
-    /// `apps/v1` StatefulSet.
+    /// `apps/v1` `StatefulSet`.
     StatefulSet,
-    /// `apps/v1` DaemonSet: a pod on each of the bed's three nodes.
+    /// `apps/v1` `DaemonSet`: a pod on each of the bed's three nodes.
     DaemonSet,
 }
 
@@ -163,7 +163,7 @@ impl Fixture {
         self
     }
 
-    /// How many pods (a DaemonSet has one on each node).
+    /// How many pods (a `DaemonSet` has one on each node).
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use headwind_testbed::protocol::ProcessId;
-use headwind_testbed::{Bed, Fixture, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip};
+use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -50,11 +50,11 @@ async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() 
         ensure!(live.image_of("web").await? == "127.0.0.1:5000/web:1.0.0");
     }
     let stuck = Fixture::new(WorkloadKind::Deployment, "stuck").container("web", "127.0.0.1:5000/web:1.0.0-unready").create(&client, &namespace).await?;
-    let error = stuck.rolled_out(Duration::from_secs(2)).await.unwrap_err().to_string();
+    let error = stuck.rolled_out(Duration::from_secs(2)).await.err().context("it is not ready")?.to_string();
     ensure!(error.contains("is rolled out: not within 2s") && error.contains("unavailableReplicas"), "{error}");
 
     let yaml = Fixture::new(WorkloadKind::Deployment, "by-yaml").container("web", "nginx:1.27").yaml()?;
-    let refused = bed.kubectl_ok(&["get", "deployment", "by-yaml", "--namespace", &namespace]).await.unwrap_err().to_string();
+    let refused = bed.kubectl_ok(&["get", "deployment", "by-yaml", "--namespace", &namespace]).await.err().context("it is not there")?.to_string();
     ensure!(refused.contains("NotFound"), "{refused}");
     bed.apply_yaml(&yaml.replace("metadata:\n  name:", &format!("metadata:\n  namespace: {namespace}\n  name:"))).await.with_context(|| yaml.clone())?;
 
@@ -107,6 +107,43 @@ async fn a_push_is_told_to_the_listener() -> Result<()> {
     let process = registry.process().context("it has a process")?;
     drop(registry);
     ensure!(!process.lives(), "the registry ends with its value");
+    Ok(())
+}
+
+/// The operator runs under the rights that ship, can be killed, started again and asked to end.
+#[tokio::test]
+async fn an_operator_runs_and_ends_as_it_is_told() -> Result<()> {
+    let bed = Bed::start().await?;
+    let namespace = bed.namespace("operator").await?;
+    let started = Instant::now();
+    let operator = Operator::new(bed, OperatorOptions::new(&namespace).replica("one")).await?;
+    said("operator prepared", started);
+    let started = Instant::now();
+    operator.start().await?;
+    operator.ready().await?;
+    said("operator ready", started);
+    ensure!(operator.is_running() && !operator.logs()?.is_empty());
+    ensure!(operator.metric("headwind_updates_applied_total", &[]).await?.abs() < f64::EPSILON);
+    let first = operator.process().context("it has a process")?;
+    operator.kill9().await?;
+    ensure!(!first.lives() && !operator.is_running());
+    operator.restart().await?;
+    ensure!(operator.process() != Some(first) && operator.identity() == "one-2");
+    let started = Instant::now();
+    ensure!(operator.terminate().await? == Some(0), "{}", operator.logs()?);
+    said("operator terminated", started);
+    ensure!(operator.terminate().await.is_err(), "it does not run");
+    if let Some(mut audit) = bed.audit() {
+        audit.catch_up(&bed.client().await?).await?;
+        let refused = audit.forbidden(&operator.requests())?;
+        ensure!(refused.is_empty(), "{refused:?}");
+        let used = audit.used_rules(&operator.requests())?;
+        ensure!(used.iter().any(|rule| rule.resource == "deployments" && rule.verb == "watch"), "{used:?}");
+    }
+    operator.set_env("HEADWIND_METRICS_ADDR", Some("nonsense"));
+    operator.start().await?;
+    let error = operator.ready().await.err().context("a bad setting ends the start")?.to_string();
+    ensure!(error.contains("ended before it was ready") && error.contains("nonsense"), "{error}");
     Ok(())
 }
 

@@ -27,14 +27,15 @@ pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptio
     let namespace = &options.own_namespace;
     let account = format!("{namespace}:{name}");
     let watched = options.namespaces.join(",");
-    let mut args = vec!["rbac", "--service-account", &account];
+    let mut args = vec!["rbac", "--account-only", "--service-account", &account];
     if !watched.is_empty() {
         args.extend(["--namespaces", &watched]);
     }
-    let mut manifests: Vec<Value> = serde_saphyr::from_multiple(&printed(binary, &args).await?).context("the output of `headwind rbac`")?;
-    for manifest in &mut manifests {
-        own_name(manifest, namespace);
+    if !options.admission_policy {
+        args.push("--account-only");
     }
+    let mut manifests: Vec<Value> = serde_saphyr::from_multiple(&printed(binary, &args).await?).context("the output of `headwind rbac`")?;
+    make_own(&mut manifests, options);
     if !manifests.iter().any(|manifest| manifest.get("kind").and_then(Value::as_str) == Some("ServiceAccount")) {
         manifests.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}));
     }
@@ -46,18 +47,34 @@ pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptio
     Ok(path.to_owned())
 }
 
-/// Roles and bindings get a name of this operator's own: several Headwinds with the same names in
-/// one cluster would take each other's rights away.
-fn own_name(manifest: &mut Value, own: &str) {
-    let kind = manifest.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if !matches!(kind, "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding") {
-        return;
-    }
-    for pointer in ["/metadata/name", "/roleRef/name"] {
-        if let Some(value) = manifest.pointer_mut(pointer)
-            && let Some(name) = value.as_str()
+/// What holds for this operator alone gets a name of its own, and the admission policy is bound to
+/// its namespaces: several Headwinds in one cluster under the same names would take each other's
+/// rights away. Rules and expressions stay as they ship.
+fn make_own(manifests: &mut [Value], options: &OperatorOptions) {
+    let own = &options.own_namespace;
+    let bound: Vec<Value> = manifests.iter().filter_map(|manifest| manifest.pointer("/roleRef/name").cloned()).collect();
+    for manifest in manifests {
+        let kind = manifest.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let names: &[&str] = match kind.as_str() {
+            "Role" | "ClusterRole" if manifest.pointer("/metadata/name").is_some_and(|name| bound.contains(name)) => &["/metadata/name"],
+            "RoleBinding" | "ClusterRoleBinding" => &["/metadata/name", "/roleRef/name"],
+            "ValidatingAdmissionPolicy" => &["/metadata/name"],
+            "ValidatingAdmissionPolicyBinding" => &["/metadata/name", "/spec/policyName"],
+            _ => &[],
+        };
+        for pointer in names {
+            if let Some(value) = manifest.pointer_mut(pointer)
+                && let Some(name) = value.as_str()
+            {
+                *value = json!(format!("{name}-{own}"));
+            }
+        }
+        if kind == "ValidatingAdmissionPolicyBinding"
+            && !options.namespaces.is_empty()
+            && let Some(spec) = manifest.get_mut("spec").and_then(Value::as_object_mut)
         {
-            *value = json!(format!("{name}-{own}"));
+            let here = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": options.namespaces});
+            spec.insert("matchResources".to_owned(), json!({"namespaceSelector": {"matchExpressions": [here]}}));
         }
     }
 }
@@ -65,7 +82,9 @@ fn own_name(manifest: &mut Value, own: &str) {
 /// Waits until every role has come into effect: roles and bindings are seen one by one.
 async fn granted(client: &Client, manifests: &[Value], user: &str) -> Result<()> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-    for role in manifests.iter().filter(|manifest| matches!(manifest.get("kind").and_then(Value::as_str), Some("Role" | "ClusterRole"))) {
+    let bound: Vec<&Value> = manifests.iter().filter_map(|manifest| manifest.pointer("/roleRef/name")).collect();
+    let roles = manifests.iter().filter(|manifest| matches!(manifest.get("kind").and_then(Value::as_str), Some("Role" | "ClusterRole")));
+    for role in roles.filter(|role| role.pointer("/metadata/name").is_some_and(|name| bound.contains(&name))) {
         let Some(rule) = role.pointer("/rules").and_then(Value::as_array).and_then(|rules| rules.last()) else { continue };
         let first = |field: &str| rule.pointer(&format!("/{field}/0")).and_then(Value::as_str).unwrap_or_default();
         let (resource, subresource) = first("resources").split_once('/').unwrap_or((first("resources"), ""));
