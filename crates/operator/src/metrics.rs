@@ -107,12 +107,12 @@ impl Collector for Counts {
         };
         {
             let index = self.0.index.read();
-            gauge("headwind_deployments_watched", "Deployments that are known", index.count(Kind::Deployment))?;
-            gauge("headwind_statefulsets_watched", "StatefulSets that are known", index.count(Kind::StatefulSet))?;
-            gauge("headwind_daemonsets_watched", "DaemonSets that are known", index.count(Kind::DaemonSet))?;
-            gauge("headwind_invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
+            gauge("deployments_watched", "Deployments that are known", index.count(Kind::Deployment))?;
+            gauge("statefulsets_watched", "StatefulSets that are known", index.count(Kind::StatefulSet))?;
+            gauge("daemonsets_watched", "DaemonSets that are known", index.count(Kind::DaemonSet))?;
+            gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
         }
-        gauge("headwind_updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
-        gauge("headwind_leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
+        gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
+        gauge("leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
     }
 }

@@ -1,0 +1,39 @@
+//! After all tests: what the audit log says of every account (the eighth line of "done").
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use headwind_k8s::access::{self, Reach};
+use headwind_testbed::{Bed, Query, skip};
+
+/// No 403, and no right of those for listed namespaces that was never used. (What is for all
+/// namespaces is looked at by the test that runs so.)
+pub(crate) async fn audit() -> Result<()> {
+    let bed = Bed::start().await?;
+    let Some(mut audit) = bed.audit() else {
+        skip::skipped("closing audit", "no audit log on a cluster that is not the test bed's own");
+        return Ok(());
+    };
+    audit.catch_up(&bed.client().await?).await?;
+    let ours = |user: &str| user.starts_with("system:serviceaccount:") && user.ends_with(":headwind");
+    let forbidden: Vec<_> = audit.forbidden(&Query::new())?.into_iter().filter(|entry| ours(&entry.user)).collect();
+    ensure!(forbidden.is_empty(), "403: {forbidden:#?}");
+    let users: BTreeSet<String> = audit.entries(&Query::new())?.into_iter().map(|entry| entry.user).filter(|user| ours(user)).collect();
+    let mut used = BTreeSet::new();
+    for user in &users {
+        used.extend(audit.used_rules(&Query::new().user(user))?);
+    }
+    let mut unused = Vec::new();
+    for right in access::rights().into_iter().filter(|right| right.reach != Reach::Cluster) {
+        let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+        for verb in right.verbs {
+            let hit = used.iter().any(|rule| rule.group == right.group && rule.resource == resource && rule.subresource == subresource && rule.verb == *verb);
+            if !hit {
+                unused.push(format!("{verb} {}.{}", right.resource, right.group));
+            }
+        }
+    }
+    ensure!(unused.is_empty(), "rights that were never used: {unused:?}");
+    eprintln!("audit: {} accounts, no 403, every right used", users.len());
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Calls that mean ill, and what they cost (the seventh and ninth line of "done").
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_testbed::{Query, WorkloadKind, eventually, payload};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::{HOST, SOON, World, digest, image};
+
+/// Each kind of bad call gets the answer of SPEC section 6.
+pub(crate) async fn answers() -> Result<()> {
+    let world = World::new("hostile").await?;
+    let url = world.operator.notifications()?;
+    let send = async |kind: Option<&str>, body: Vec<u8>| {
+        let mut request = world.http.post(url.clone()).body(body);
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        anyhow::Ok(request.send().await?.status().as_u16())
+    };
+    let json = Some("application/json");
+    let good = payload::distribution(HOST, "h/web", "1.0.0", &digest('a')).to_string().into_bytes();
+    ensure!(send(json, b"{\"events\":[".to_vec()).await? == 400);
+    ensure!(send(json, vec![0xff; 64]).await? == 400);
+    ensure!(send(json, "[".repeat(100_000).into_bytes()).await? == 400, "nested too deep");
+    ensure!(send(json, b"{\"hello\":\"world\"}".to_vec()).await? == 422);
+    ensure!(send(json, vec![b' '; 1024 * 1024 + 1]).await? == 413);
+    ensure!(send(Some("text/html"), good.clone()).await? == 415);
+    ensure!(send(Some("application/vnd.docker.distribution.events.v2+json"), good.clone()).await? == 200);
+    ensure!(send(None, good.clone()).await? == 200, "who says nothing is believed to mean JSON");
+    ensure!(world.http.get(url.clone()).send().await?.status() == 405);
+    ensure!(world.http.get(format!("{}/health", world.operator.webhook_url())).send().await?.status() == 200);
+    for action in ["pull", "delete", "mount"] {
+        let body = payload::distribution_events(&[payload::distribution_event(action, HOST, "h/web", "1.0.0", &digest('a'))]);
+        let (status, answer) = world.post(&body).await?;
+        ensure!(status == 200 && answer == json!({"accepted": 0, "unused": 0, "ignored": 1}), "{status} {answer}");
+    }
+    Ok(())
+}
+
+/// Bodies that stop half-way and ten thousand junk events neither block nor lose a good one, and
+/// leave no memory behind.
+pub(crate) async fn junk() -> Result<()> {
+    let world = World::new("junk").await?;
+    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("j/web", "1.0.0"))).await?;
+    let address = world.operator.webhook_url().trim_start_matches("http://").to_owned();
+    let before = resident(&world)?;
+    let mut hanging = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(b"POST /webhook/registry HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n{\"events\":[").await?;
+        hanging.push(stream);
+    }
+    let junk: Vec<serde_json::Value> = (0..100).map(|n| payload::distribution_event("push", HOST, &format!("junk/app-{n}"), "1.0.0", &digest('a'))).collect();
+    let junk = payload::distribution_events(&junk);
+    for round in 0..100 {
+        if round == 50 {
+            world.push("j/web", "1.1.0").await?;
+        }
+        let (status, answer) = world.post(&junk).await?;
+        ensure!(status == 200 && answer["unused"] == 100, "{status} {answer}");
+    }
+    live.has_image("web", &image("j/web", "1.1.0"), SOON).await?;
+    let after = resident(&world)?;
+    ensure!(after < before + 32 * 1024, "{before} KiB before, {after} KiB after");
+    ensure!(world.operator.metric("headwind_webhook_events_processed", &[]).await? >= 10_000.0);
+    // The half bodies are ended by the server, not waited for without end.
+    let mut one = hanging.swap_remove(0);
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(25), one.read_to_string(&mut answer)).await.context("a half body was never answered")??;
+    ensure!(answer.contains("408"), "{answer}");
+    Ok(())
+}
+
+/// The operator's resident memory, in KiB.
+fn resident(world: &World) -> Result<u64> {
+    let process = world.operator.process().context("the operator runs")?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse()?)
+}
+
+/// With a secret, a call without proof is nothing; a registry that sends it is heard.
+pub(crate) async fn proof() -> Result<()> {
+    let secret = "canary-s3cret-of-the-webhook";
+    let world = World::with("proof", |options| options.env("HEADWIND_WEBHOOK_SECRET", secret)).await?;
+    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("s/web", "1.0.0"))).await?;
+    let body = payload::distribution(HOST, "s/web", "1.1.0", &digest('a'));
+    ensure!(world.post(&body).await?.0 == 401);
+    let url = world.operator.notifications()?;
+    let wrong = world.http.post(url.clone()).bearer_auth("wrong").json(&body).send().await?;
+    ensure!(wrong.status() == 401);
+    ensure!(world.http.post(format!("{url}?token=wrong")).json(&body).send().await?.status() == 401);
+    ensure!(live.image_of("web").await? == image("s/web", "1.0.0"));
+    ensure!(world.http.post(format!("{url}?token={secret}")).json(&body).send().await?.status() == 202);
+    live.has_image("web", &image("s/web", "1.1.0"), SOON).await?;
+    let registry = headwind_testbed::Registry::start(&[url], headwind_testbed::RegistryOptions { headers: vec![("Authorization".to_owned(), format!("Bearer {secret}"))], ..Default::default() }).await?;
+    let second = world.create(&World::direct(WorkloadKind::Deployment, "real", &registry.image("s/real", "1.0.0"))).await?;
+    registry.push("s/real", "1.1.0", "x").await?;
+    second.has_image("web", &registry.image("s/real", "1.1.0"), SOON).await?;
+    ensure!(!world.operator.log_contains(secret)?, "the secret is in the log");
+    Ok(())
+}
+
+/// An event for a repository that nobody uses costs no call; one that is used costs the writes it
+/// needs and no list.
+pub(crate) async fn costs() -> Result<()> {
+    let world = World::new("costs").await?;
+    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("k/web", "1.0.0"))).await?;
+    world.quiet().await?;
+    let Some(mut audit) = world.bed.audit() else {
+        headwind_testbed::skip::skipped("unused_repository_costs_nothing", "no audit log");
+        return Ok(());
+    };
+    // All but the lease and the watches' own renewals, which go on whether or not anything is pushed.
+    let calls = async |audit: &mut headwind_testbed::Audit, since: Timestamp, query: fn(Query) -> Query| {
+        audit.catch_up(&world.client).await?;
+        let all = audit.entries(&query(world.operator.requests().since(since)))?;
+        anyhow::Ok(all.into_iter().filter(|entry| entry.resource != "leases" && entry.resource != "namespaces" && entry.verb != "watch").map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect::<Vec<_>>())
+    };
+    let start = Timestamp::now();
+    for n in 0..1000 {
+        let (status, answer) = world.post(&payload::distribution(HOST, &format!("nobody/app-{n}"), "1.0.0", &digest('a'))).await?;
+        ensure!(status == 200 && answer["unused"] == 1, "{status} {answer}");
+    }
+    let cost = calls(&mut audit, start, |query| query).await?;
+    ensure!(cost.is_empty(), "{cost:?}");
+
+    let start = Timestamp::now();
+    world.push("k/web", "1.1.0").await?;
+    live.has_image("web", &image("k/web", "1.1.0"), SOON).await?;
+    world.request(&image("k/web", "1.1.0"), "Completed").await?;
+    let mut cost = eventually("the Events are written", SOON, || async {
+        let mut audit = world.bed.audit().ok_or("no audit log")?;
+        let cost = calls(&mut audit, start, |query| query).await.map_err(|error| error.to_string())?;
+        if cost.iter().filter(|call| call.contains("events")).count() >= 3 { Ok(cost) } else { Err(format!("{cost:?}")) }
+    })
+    .await?;
+    cost.retain(|call| !call.contains(" events/"));
+    cost.sort();
+    ensure!(cost == ["create updaterequests/", "patch deployments/", "update updaterequests/status"], "{cost:?}");
+    // What is on record already costs nothing.
+    let start = Timestamp::now();
+    for _ in 0..20 {
+        world.push("k/web", "1.1.0").await?;
+    }
+    world.quiet().await?;
+    let cost = calls(&mut audit, start, |query| query).await?;
+    ensure!(cost.is_empty(), "{cost:?}");
+    Ok(())
+}

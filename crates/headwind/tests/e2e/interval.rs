@@ -1,0 +1,58 @@
+//! The interval delays and does not lose (the third line of "done").
+
+use anyhow::{Result, ensure};
+use headwind_testbed::{Fixture, WorkloadKind, eventually, payload};
+use jiff::Timestamp;
+
+use crate::world::{HOST, SOON, World, digest, image};
+
+/// The second update waits, a newer one takes its place, and it goes out by itself in time.
+pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("interval").await?;
+    let live = world.create(&World::direct(kind, "web", &image("shop/web", "1.0.0")).headwind("min-update-interval", "6s")).await?;
+    world.push("shop/web", "1.1.0").await?;
+    live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
+    let first: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;
+    world.push("shop/web", "1.2.0").await?;
+    let waiting = eventually("the request says what it waits for", SOON, || async {
+        let request = world.request(&image("shop/web", "1.2.0"), "Pending").await.map_err(|error| error.to_string())?;
+        let conditions = request.status.unwrap_or_default().conditions;
+        conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.status == "True").cloned().ok_or_else(|| format!("{conditions:?}"))
+    })
+    .await?;
+    ensure!(waiting.reason == "MinUpdateInterval", "{waiting:?}");
+    ensure!(live.image_of("web").await? == image("shop/web", "1.1.0"));
+    world.counted("headwind_updates_skipped_interval_total", 1.0).await?;
+    world.push("shop/web", "1.3.0").await?;
+    // The wait is by the clock alone, and survives a restart.
+    world.operator.restart().await?;
+    live.has_image("web", &image("shop/web", "1.3.0"), SOON * 2).await?;
+    let second: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;
+    ensure!(second.duration_since(first).as_secs() >= 6, "{first} {second}");
+    world.request(&image("shop/web", "1.2.0"), "Superseded").await?;
+    world.request(&image("shop/web", "1.3.0"), "Completed").await?;
+    ensure!(world.patches(&live).await? == 2);
+    Ok(())
+}
+
+/// Two containers that are due together make one rollout: by one event, and by the clock.
+pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("two").await?;
+    let fixture = Fixture::new(kind, "web").container("app", &image("shop/app", "1.0.0")).container("side", &image("shop/app", "1.0.0")).container("other", &image("shop/other", "1.0.0"));
+    let live = world.create(&fixture.headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "5")).await?;
+    let generation = live.generation().await?;
+    world.push("shop/app", "1.1.0").await?;
+    live.has_image("app", &image("shop/app", "1.1.0"), SOON).await?;
+    ensure!(live.image_of("side").await? == image("shop/app", "1.1.0"), "one event, one patch");
+    ensure!(live.generation().await? == generation + 1, "one rollout");
+    let events = [payload::distribution_event("push", HOST, "shop/app", "1.2.0", &digest('a')), payload::distribution_event("push", HOST, "shop/other", "1.1.0", &digest('a'))];
+    let (status, _) = world.post(&payload::distribution_events(&events)).await?;
+    ensure!(status == 202);
+    live.has_image("other", &image("shop/other", "1.1.0"), SOON).await?;
+    ensure!(live.image_of("app").await? == image("shop/app", "1.2.0") && live.image_of("side").await? == image("shop/app", "1.2.0"));
+    ensure!(live.generation().await? == generation + 2, "three containers, one rollout");
+    ensure!(world.patches(&live).await? == 2);
+    let names = live.annotations().await?["headwind.sh/last-request"].split(',').count();
+    ensure!(names == 3, "the requests whose change stands there");
+    Ok(())
+}

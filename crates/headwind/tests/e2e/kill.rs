@@ -1,0 +1,146 @@
+//! Killed at any moment, with two replicas (the fifth line of "done").
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_testbed::workload::Live;
+use headwind_testbed::{Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually};
+use kube::ResourceExt as _;
+
+use crate::world::{SOON, World, image};
+
+/// Workloads and updates each: 200 updates in all.
+const WORKLOADS: usize = 40;
+const ROUNDS: usize = 5;
+/// How often one of the two is killed.
+const KILLS: usize = 8;
+
+async fn two(hint: &str) -> Result<(World, Operator)> {
+    let world = World::new(hint).await?;
+    let second = Operator::run(world.bed, OperatorOptions::new(&world.namespace).replica("headwind-1")).await?;
+    Ok((world, second))
+}
+
+async fn leader(operators: &[&Operator]) -> Result<usize> {
+    eventually("one of them leads", SOON, || async {
+        for (place, operator) in operators.iter().enumerate() {
+            if operator.is_running() && operator.metric("headwind_leader", &[]).await.is_ok_and(|leads| leads > 0.5) {
+                return Ok(place);
+            }
+        }
+        Err("nobody leads".to_owned())
+    })
+    .await
+}
+
+/// `kill -9` at random moments during 200 updates, the leader included: none lost, none twice, none
+/// wrong, counted from the API server's audit log.
+pub(crate) async fn nine() -> Result<()> {
+    let (world, second) = two("kill").await?;
+    let operators = [&world.operator, &second];
+    // The registry calls both, as a Service with two ready pods would reach one of them.
+    let registry = Registry::start(&[world.operator.notifications()?, second.notifications()?], RegistryOptions::default()).await?;
+    let mut lives: Vec<Live> = Vec::new();
+    for n in 0..WORKLOADS {
+        let kind = WorkloadKind::ALL[n % 3];
+        let fixture = World::direct(kind, &format!("app-{n}"), &registry.image(&format!("kill/app-{n}"), "1.0.0")).replicas(0);
+        lives.push(fixture.create(&world.client, &world.namespace).await?);
+    }
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut roll = |sides: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % sides
+    };
+    let mut kills = 0;
+    for round in 1..=ROUNDS {
+        for n in 0..WORKLOADS {
+            registry.push(&format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
+            let due = kills * ROUNDS * WORKLOADS / KILLS <= (round - 1) * WORKLOADS + n;
+            if due && kills < KILLS && roll(3) == 0 {
+                // Every other one is the leader, if there is one at this moment.
+                let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(roll(2))? };
+                tokio::time::sleep(Duration::from_millis(roll(40))).await;
+                let victim = operators[victim];
+                victim.kill9().await?;
+                victim.start().await?;
+                kills += 1;
+            }
+        }
+    }
+    ensure!(kills == KILLS, "{kills} kills");
+    for operator in operators {
+        operator.ready().await?;
+    }
+    // Notifications that came while both were down are the registry's to send again.
+    let newest = |n: usize| registry.image(&format!("kill/app-{n}"), &format!("1.{ROUNDS}.0"));
+    for (n, live) in lives.iter().enumerate() {
+        live.has_image("web", &newest(n), Duration::from_secs(90)).await?;
+    }
+    eventually("no request is open", SOON * 2, || async {
+        let all = world.requests().await.map_err(|error| error.to_string())?;
+        let open: Vec<String> = all.iter().filter(|request| request.phase().is_open()).map(|request| format!("{} {}", request.name_any(), request.phase())).collect();
+        if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) }
+    })
+    .await?;
+
+    let mut audit = world.bed.audit().context("this test counts from the audit log")?;
+    audit.catch_up(&world.client).await?;
+    let mut changes: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
+    for entry in audit.entries(&world.operator.requests().namespace(&world.namespace).verb("patch").group("apps").successful())? {
+        let body = entry.body.context("the body of a patch")?;
+        let operations = body.as_array().context("a JSON Patch")?;
+        let find = |op: &str| operations.iter().find(|one| one["op"] == op && one["path"].as_str().is_some_and(|path| path.ends_with("/image"))).and_then(|one| one["value"].as_str()).map(str::to_owned);
+        changes.entry((entry.resource, entry.name)).or_default().push((find("test").context("test")?, find("replace").context("replace")?));
+    }
+    ensure!(changes.len() == WORKLOADS);
+    for ((resource, name), steps) in &changes {
+        let mut at = "1.0.0".to_owned();
+        for (from, to) in steps {
+            let tag = |image: &str| image.rsplit(':').next().unwrap_or_default().to_owned();
+            ensure!(tag(from) == at, "{resource} {name}: {steps:?}: not from where it was");
+            ensure!(tag(to) > at, "{resource} {name}: {steps:?}: down or twice");
+            at = tag(to);
+        }
+        ensure!(at == format!("1.{ROUNDS}.0"), "{resource} {name}: {steps:?}: lost");
+    }
+    let all = world.requests().await?;
+    let completed = all.iter().filter(|request| request.phase().as_str() == "Completed").count();
+    let patched: usize = changes.values().map(Vec::len).sum();
+    ensure!(completed == patched, "{completed} requests are Completed, {patched} patches were made");
+    Ok(())
+}
+
+/// A killed leader is followed within 20 s; one that is asked to end hands over at once.
+pub(crate) async fn hands_over() -> Result<()> {
+    let (world, second) = two("handover").await?;
+    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("l/web", "1.0.0"))).await?;
+    let operators = [&world.operator, &second];
+    let first = leader(&operators).await?;
+    let (old, new) = (operators[first], operators[1 - first]);
+    old.kill9().await?;
+    let killed = Instant::now();
+    let body = headwind_testbed::payload::distribution(crate::world::HOST, "l/web", "1.1.0", &crate::world::digest('a'));
+    ensure!(world.http.post(new.notifications()?).json(&body).send().await?.status() == 202, "a standby hears events");
+    live.has_image("web", &image("l/web", "1.1.0"), SOON).await?;
+    ensure!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+    old.start().await?;
+    old.ready().await?;
+    // Asked to end, it gives the lease back.
+    ensure!(new.terminate().await? == Some(0), "a clean end");
+    let ended = Instant::now();
+    leader(&[old]).await?;
+    ensure!(ended.elapsed() < Duration::from_secs(6), "{:?}", ended.elapsed());
+    // A leader that hangs stops acting, and finds on waking that it may not any more.
+    new.start().await?;
+    new.ready().await?;
+    old.pause()?;
+    eventually("the other one leads", SOON, || async { if new.metric("headwind_leader", &[]).await.is_ok_and(|leads| leads > 0.5) { Ok(()) } else { Err("not yet".to_owned()) } }).await?;
+    old.resume()?;
+    let code = old.exited(SOON).await?;
+    ensure!(code != Some(0), "it lost the lease: {code:?}");
+    ensure!(old.log_contains("the lease was lost")?);
+    Ok(())
+}

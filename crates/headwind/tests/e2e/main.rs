@@ -1,0 +1,96 @@
+//! Headwind as a whole: the real binary, under the rights that ship, against a real control plane,
+//! with real registries that call it.
+//!
+//! One control plane serves the run; every test has its own namespace and its own operator limited
+//! to it. Each scenario runs for every kind of workload. At the end the API server's audit log is
+//! asked for every account: no 403, and no right that was never used.
+
+mod api;
+mod approval;
+mod closing;
+mod hostile;
+mod interval;
+mod kill;
+mod odd;
+mod push;
+mod rejection;
+mod start;
+mod world;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use headwind_testbed::WorkloadKind;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many tests run side by side: they wait for most of their time.
+const THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let mut trials = Vec::new();
+    for kind in WorkloadKind::ALL {
+        trials.extend([
+            each("push_direct", kind, push::direct),
+            each("push_by_approval", kind, push::by_approval),
+            each("rejection_sticks", kind, rejection::sticks),
+            each("put_back_by_hand", kind, rejection::put_back_by_hand),
+            each("interval_delays", kind, interval::delays),
+            each("two_containers_one_rollout", kind, interval::two_containers),
+            each("twenty_approvals", kind, approval::twenty),
+            each("new_digest", kind, odd::new_digest),
+        ]);
+    }
+    trials.extend([
+        one("kill_nine", kill::nine),
+        one("leader_hands_over", kill::hands_over),
+        one("approve_by_kubectl", approval::by_kubectl),
+        one("bad_annotations", odd::bad_annotations),
+        one("odd_images", odd::odd_images),
+        one("containers", odd::containers),
+        one("namespace_defaults", odd::namespace_defaults),
+        one("deleted_in_flight", odd::deleted_in_flight),
+        one("refused_by_the_server", odd::refused_by_the_server),
+        one("history_is_pruned", odd::history_is_pruned),
+        one("hostile_webhooks", hostile::answers),
+        one("junk_does_not_block", hostile::junk),
+        one("proof", hostile::proof),
+        one("unused_repository_costs_nothing", hostile::costs),
+        one("api_lists_and_pages", api::lists),
+        one("api_bulk_and_errors", api::bulk_and_errors),
+        one("crd_missing", start::crd_missing),
+        one("permission_missing", start::permission_missing),
+        one("bad_settings", start::bad_settings),
+        one("all_namespaces", start::all_namespaces),
+    ]);
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !whole || conclusion.has_failed() {
+        return conclusion.exit_code();
+    }
+    block_on(closing::audit()).map_or_else(
+        |failed| {
+            eprintln!("after all tests: {}", failed.message().unwrap_or_default());
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn one<F: Future<Output = Result<()>>>(name: &str, test: fn() -> F) -> Trial
+where
+    F: 'static,
+{
+    Trial::test(name, move || block_on(test()))
+}
+
+fn each<F: Future<Output = Result<()>> + 'static>(name: &str, kind: WorkloadKind, test: fn(WorkloadKind) -> F) -> Trial {
+    Trial::test(format!("{name}::{}", kind.kind()), move || block_on(test(kind)))
+}
+
+fn block_on(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(test).map_err(|error| Failed::from(format!("{error:?}")))
+}

@@ -1,0 +1,90 @@
+//! From a push to the new image (the first line of "done").
+
+use anyhow::{Result, ensure};
+use headwind_testbed::WorkloadKind;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::world::{SOON, World};
+
+/// A push to a real registry leads to the new image at once; everything else stays as it was.
+pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("direct").await?;
+    let registry = world.registry().await?;
+    registry.push("shop/web", "1.25.0", "old").await?;
+    let old = registry.image("shop/web", "1.25.0");
+    let live = world.create(&World::direct(kind, "web", &old).annotation("team.example/owner", "shop")).await?;
+    let before = Timestamp::now();
+    let digest = registry.push("shop/web", "1.26.0", "new").await?;
+    let new = registry.image("shop/web", "1.26.0");
+    live.has_image("web", &new, SOON).await?;
+    // Another hand's edit at the same time survives, and is not undone later.
+    live.edit(&json!({"metadata": {"labels": {"edited": "yes"}}})).await?;
+
+    let request = world.request(&new, "Completed").await?;
+    ensure!(request.spec.current_image == old && request.spec.container_name.as_deref() == Some("web"), "{:?}", request.spec);
+    ensure!(request.spec.new_digest.as_deref() == Some(digest.as_str()), "the digest that was pushed");
+    ensure!(!request.spec.require_approval && request.spec.target_ref.uid == live.uid().await?);
+    ensure!(request.owner_references().iter().any(|owner| owner.kind == kind.kind()), "owned by its target");
+    let annotations = live.annotations().await?;
+    ensure!(annotations.get("team.example/owner").map(String::as_str) == Some("shop"), "foreign annotations stay");
+    ensure!(annotations.get("headwind.sh/last-request") == Some(&request.name_any()), "{annotations:?}");
+    let updated: Timestamp = annotations["headwind.sh/last-update"].parse()?;
+    ensure!(updated >= before.checked_sub(jiff::SignedDuration::from_secs(1))? && updated <= Timestamp::now(), "{updated}");
+    let history: Value = serde_json::from_str(&annotations["headwind.sh/update-history"])?;
+    ensure!(history[0]["image"] == new.as_str() && history[1]["image"] == old.as_str() && history[1]["updateRequestName"].is_null(), "{history}");
+    ensure!(live.get().await?.labels().get("edited").map(String::as_str) == Some("yes"));
+    live.rolled_out(SOON).await?;
+
+    world.told("web", "Proposed").await?;
+    world.told("web", "Applied").await?;
+    world.told(&request.name_any(), "Applied").await?;
+    world.counted("headwind_updates_applied_total", 1.0).await?;
+    world.counted("headwind_updates_approved_total", 1.0).await?;
+    world.counted("headwind_updates_pending", 0.0).await?;
+    world.quiet().await?;
+    ensure!(world.operator.metric("headwind_webhook_events_total", &[]).await? >= 1.0);
+    ensure!(world.operator.metric("headwind_reconcile_duration_seconds_count", &[]).await? >= 1.0);
+    let watched = format!("headwind_{}_watched", kind.plural());
+    world.counted(&watched, 1.0).await?;
+    ensure!(world.patches(&live).await? == 1, "one patch");
+
+    // A lower tag, and the same one again, change nothing.
+    registry.push("shop/web", "1.24.0", "lower").await?;
+    registry.push("shop/web", "1.26.0", "rebuilt").await?;
+    world.quiet().await?;
+    ensure!(world.requests().await?.len() == 1 && live.image_of("web").await? == new);
+    Ok(())
+}
+
+/// Where the workload asks, a person decides.
+pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("approval").await?;
+    let registry = world.registry().await?;
+    let old = registry.image("shop/web", "1.25.0");
+    let live = world.create(&World::asking(kind, "web", &old)).await?;
+    registry.push("shop/web", "1.26.0", "new").await?;
+    let new = registry.image("shop/web", "1.26.0");
+    let request = world.request(&new, "Pending").await?;
+    world.counted("headwind_updates_pending", 1.0).await?;
+    ensure!(live.image_of("web").await? == old, "nothing moves that nobody allowed");
+    let phase = world.bed.kubectl_ok(&["get", "ur", "-n", &world.namespace, "--field-selector", "status.phase=Pending", "-o", "name"]).await?;
+    ensure!(phase.contains(&request.name_any()), "the phase is there from birth and can be selected by");
+
+    let approved = world.api("POST", &format!("/api/v1/updates/{}/{}/approve", world.namespace, request.name_any()), Some(&json!({"approver": "mallory", "reason": "tested"}))).await?;
+    ensure!(approved.0 == 200 && approved.1["status"]["approvedBy"] == "web-ui-user", "{approved:?}");
+    live.has_image("web", &new, SOON).await?;
+    let done = world.request(&new, "Completed").await?;
+    let status = done.status.clone().unwrap_or_default();
+    ensure!(status.approved_by.as_deref() == Some("web-ui-user") && status.approved_at.is_some(), "{status:?}");
+    world.told(&request.name_any(), "ApprovedByPerson").await?;
+    world.counted("headwind_updates_approved_total", 1.0).await?;
+    world.counted("headwind_updates_pending", 0.0).await?;
+    let audit = world.operator.log_lines()?.into_iter().find(|line| line["target"] == "headwind::audit").unwrap_or_default();
+    ensure!(audit["username"] == "web-ui-user" && audit["action"] == "approve" && audit["result"] == "success", "{audit}");
+    // An answered request cannot be answered again.
+    let (status, body) = world.act(&done, "approve").await?;
+    ensure!(status == 409 && body["phase"] == "Completed", "{status} {body}");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Starting where something is missing or wrong (SPEC section 15).
+
+use anyhow::{Result, ensure};
+use headwind_testbed::{Bed, Operator, OperatorOptions, WorkloadKind, eventually};
+use serde_json::json;
+
+use crate::world::{SOON, image};
+
+async fn says(operator: &Operator, text: &str) -> Result<()> {
+    eventually(&format!("the log says {text:?}"), SOON, || async {
+        if operator.log_contains(text).unwrap_or_default() { Ok(()) } else { Err(operator.logs().unwrap_or_default().lines().rev().take(5).collect::<Vec<_>>().join("\n")) }
+    })
+    .await
+}
+
+/// A missing CRD is told in one clear line and waited for. (Its own control plane: the others need
+/// the CRD.)
+pub(crate) async fn crd_missing() -> Result<()> {
+    let bed = Bed::own().await?;
+    let namespace = bed.namespace("no-crd").await?;
+    let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
+    bed.kubectl_ok(&["delete", "crd", "updaterequests.headwind.sh"]).await?;
+    operator.start().await?;
+    says(&operator, "is not installed; apply the output of `headwind crds`").await?;
+    let client = reqwest::Client::new();
+    let answer = client.get(format!("{}/ready", operator.metrics_url())).send().await?;
+    ensure!(answer.status() == 503 && answer.text().await?.contains("updaterequests"), "not ready, and says what is missing");
+    ensure!(operator.is_running() && client.get(format!("{}/health", operator.metrics_url())).send().await?.status() == 200, "no crash loop");
+    let crds = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwind")).arg("crds").output().await?;
+    bed.apply_yaml(&String::from_utf8(crds.stdout)?).await?;
+    operator.ready().await?;
+    ensure!(operator.logs()?.matches("is not installed").count() == 1, "told once");
+    Ok(())
+}
+
+/// A missing permission is told in one clear line and waited for.
+pub(crate) async fn permission_missing() -> Result<()> {
+    // Its own account's rights are taken away: a control plane of its own keeps the 403s out of the
+    // audit log that the run is judged by.
+    let bed = Bed::own().await?;
+    let namespace = bed.namespace("no-right").await?;
+    let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
+    let roles = bed.kubectl_ok(&["get", "roles", "-n", &namespace, "-o", "json"]).await?;
+    bed.kubectl_ok(&["delete", "roles", "-n", &namespace, "--all"]).await?;
+    operator.start().await?;
+    says(&operator, "not allowed to list and watch deployments.apps in namespace").await?;
+    says(&operator, "the lease cannot be had").await?;
+    ensure!(operator.is_running());
+    let mut roles: serde_json::Value = serde_json::from_str(&roles)?;
+    for role in roles["items"].as_array_mut().into_iter().flatten() {
+        role["metadata"] = json!({"name": role["metadata"]["name"], "namespace": namespace});
+    }
+    bed.apply_yaml(&roles.to_string()).await?;
+    operator.ready().await?;
+    ensure!(operator.logs()?.matches("not allowed to list and watch deployments.apps").count() == 1, "told once");
+    Ok(())
+}
+
+/// A bad setting, or a port that is taken, ends the start with one clear line.
+pub(crate) async fn bad_settings() -> Result<()> {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = taken.local_addr()?.to_string();
+    for (variables, expected) in [
+        (vec![("HEADWIND_WEBHOOK_ADDR", address.as_str())], "cannot listen on"),
+        (vec![("HEADWIND_API_ADDR", "nowhere")], "HEADWIND_API_ADDR"),
+        (vec![("HEADWIND_UI_AUTH_MODE", "magic")], "magic"),
+        (vec![("HEADWIND_WATCH_NAMESPACES", "Bad_Name")], "Bad_Name"),
+        (vec![("HEADWIND_HISTORY_LIMIT", "0")], "HEADWIND_HISTORY_LIMIT"),
+        (vec![("HEADWIND_WEBHOOK_SECRET", "")], "secret"),
+        (vec![("RUST_LOG", "headwind=loudest")], "RUST_LOG"),
+        (vec![("KUBECONFIG", "/does/not/exist")], "kubeconfig"),
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwind"));
+        command.arg("run").env_clear().kill_on_drop(true);
+        command.envs([("HEADWIND_WEBHOOK_ADDR", "127.0.0.1:0"), ("HEADWIND_API_ADDR", "127.0.0.1:0"), ("HEADWIND_METRICS_ADDR", "127.0.0.1:0"), ("HOME", "/does/not/exist")]).envs(variables.clone());
+        let output = tokio::time::timeout(SOON, command.output()).await??;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success(), "{variables:?} started");
+        ensure!(error.contains(expected) || error.to_lowercase().contains(&expected.to_lowercase()), "{variables:?}: {error}");
+    }
+    Ok(())
+}
+
+/// Without a limit, every namespace is watched under the ClusterRole that ships, and a change of a
+/// namespace's annotations counts at once. (Its own control plane: it would act on other tests'.)
+pub(crate) async fn all_namespaces() -> Result<()> {
+    let bed = Bed::own().await?;
+    let own = bed.namespace("own").await?;
+    let operator = Operator::run(&bed, OperatorOptions::new(&own).watch(&[])).await?;
+    let shop = bed.namespace("shop").await?;
+    let client = bed.client().await?;
+    let live = headwind_testbed::Fixture::new(WorkloadKind::StatefulSet, "web").container("web", &image("n/web", "1.0.0")).create(&client, &shop).await?;
+    bed.kubectl_ok(&["annotate", "namespace", &shop, "headwind.sh/policy=minor", "headwind.sh/require-approval=false"]).await?;
+    let http = reqwest::Client::new();
+    let body = headwind_testbed::payload::distribution(crate::world::HOST, "n/web", "1.1.0", &crate::world::digest('a'));
+    // The push is told until the operator knows both: what it cannot match yet is no news to it.
+    eventually("the push is taken and applied", SOON, || async {
+        http.post(operator.notifications().map_err(|error| error.to_string())?).json(&body).send().await.map_err(|error| error.to_string())?;
+        let now = live.image_of("web").await.map_err(|error| error.to_string())?;
+        if now == image("n/web", "1.1.0") { Ok(()) } else { Err(now) }
+    })
+    .await?;
+    let mut audit = anyhow::Context::context(bed.audit(), "own control plane")?;
+    audit.catch_up(&client).await?;
+    let forbidden = audit.forbidden(&operator.requests())?;
+    ensure!(forbidden.is_empty(), "{forbidden:?}");
+    let used = audit.used_rules(&operator.requests())?;
+    for (resource, verb) in [("namespaces", "list"), ("namespaces", "watch")] {
+        ensure!(used.iter().any(|rule| rule.resource == resource && rule.verb == verb), "{verb} {resource} was not used");
+    }
+    ensure!(operator.terminate().await? == Some(0));
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! What every scenario has: a namespace, an operator limited to it, and eyes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::workload::Live;
+use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
+use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+/// Long enough for a loaded machine; a sound run takes milliseconds.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The registry that posted notifications tell of.
+pub(crate) const HOST: &str = "registry.test:5000";
+
+/// A digest out of one letter.
+pub(crate) fn digest(letter: char) -> String {
+    format!("sha256:{}", letter.to_string().repeat(64))
+}
+
+pub(crate) struct World {
+    pub(crate) bed: &'static Bed,
+    pub(crate) client: kube::Client,
+    pub(crate) namespace: String,
+    pub(crate) operator: Operator,
+    pub(crate) http: reqwest::Client,
+}
+
+impl World {
+    /// A namespace and a running operator.
+    pub(crate) async fn new(hint: &str) -> Result<Self> {
+        Self::with(hint, |options| options).await
+    }
+
+    pub(crate) async fn with(hint: &str, options: impl FnOnce(OperatorOptions) -> OperatorOptions) -> Result<Self> {
+        let world = Self::prepared(hint, &[], options).await?;
+        world.operator.start().await?;
+        world.operator.ready().await?;
+        Ok(world)
+    }
+
+    /// The same, not started yet, in a namespace with annotations.
+    pub(crate) async fn prepared(hint: &str, annotations: &[(&str, &str)], options: impl FnOnce(OperatorOptions) -> OperatorOptions) -> Result<Self> {
+        let bed = Bed::start().await?;
+        let namespace = bed.namespace_with(hint, annotations).await?;
+        let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
+        let http = reqwest::Client::builder().timeout(SOON).build()?;
+        Ok(Self { bed, client: bed.client().await?, namespace, operator, http })
+    }
+
+    /// A registry that calls this operator.
+    pub(crate) async fn registry(&self) -> Result<Registry> {
+        Registry::start(&[self.operator.notifications()?], RegistryOptions::default()).await
+    }
+
+    /// A workload that goes at once and without an interval.
+    pub(crate) fn direct(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
+        Self::asking(kind, name, image).headwind("require-approval", "false")
+    }
+
+    /// A workload that asks, without an interval.
+    pub(crate) fn asking(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
+        Fixture::new(kind, name).container("web", image).headwind("policy", "minor").headwind("min-update-interval", "0")
+    }
+
+    /// Creates it, and waits until the operator knows it.
+    pub(crate) async fn create(&self, fixture: &Fixture) -> Result<Live> {
+        let metrics = ["headwind_deployments_watched", "headwind_statefulsets_watched", "headwind_daemonsets_watched"];
+        let live = fixture.create(&self.client, &self.namespace).await?;
+        let expected = kube::Api::<k8s_openapi::api::apps::v1::Deployment>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len()
+            + kube::Api::<k8s_openapi::api::apps::v1::StatefulSet>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len()
+            + kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len();
+        eventually("the operator knows the workload", SOON, || async {
+            let mut known = 0.0;
+            for metric in metrics {
+                known += self.operator.metric(metric, &[]).await.map_err(|error| error.to_string())?;
+            }
+            if known as usize >= expected { Ok(()) } else { Err(format!("{known} of {expected} known")) }
+        })
+        .await?;
+        Ok(live)
+    }
+
+    /// Posts a body to the webhook port; answers status and body.
+    pub(crate) async fn post(&self, body: &Value) -> Result<(u16, Value)> {
+        let answer = self.http.post(self.operator.notifications()?).json(body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    /// A push, told as a distribution registry tells it; fails when it is not taken.
+    pub(crate) async fn push(&self, repository: &str, tag: &str) -> Result<()> {
+        self.push_digest(repository, tag, &digest('a')).await
+    }
+
+    pub(crate) async fn push_digest(&self, repository: &str, tag: &str, digest: &str) -> Result<()> {
+        let (status, body) = self.post(&payload::distribution(HOST, repository, tag, digest)).await?;
+        if status == 202 { Ok(()) } else { bail!("push of {repository}:{tag} answered {status}: {body}") }
+    }
+
+    pub(crate) fn requests_api(&self) -> Api<UpdateRequest> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(crate) async fn requests(&self) -> Result<Vec<UpdateRequest>> {
+        Ok(self.requests_api().list(&ListParams::default()).await?.items)
+    }
+
+    /// Waits until there is a request for that image in that phase.
+    pub(crate) async fn request(&self, new_image: &str, phase: &str) -> Result<UpdateRequest> {
+        eventually(&format!("a request for {new_image} is {phase}"), SOON, || async {
+            let all = self.requests().await.map_err(|error| error.to_string())?;
+            all.iter().find(|request| request.spec.new_image == new_image && request.phase().as_str() == phase).cloned().ok_or_else(|| self.shown(&all))
+        })
+        .await
+    }
+
+    fn shown(&self, all: &[UpdateRequest]) -> String {
+        let lines = all.iter().map(|request| format!("{} {} {}: {:?}", request.name_any(), request.spec.new_image, request.phase(), request.status.as_ref().and_then(|status| status.message.clone())));
+        let log: Vec<String> = self.operator.logs().unwrap_or_default().lines().rev().take(8).map(str::to_owned).collect();
+        format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), log.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Waits until the operator has handled every event that was posted.
+    pub(crate) async fn quiet(&self) -> Result<()> {
+        eventually("every event is handled", SOON, || async {
+            let metric = async |name: &str| self.operator.metric(name, &[]).await.map_err(|error| error.to_string());
+            let (came, done) = (metric("headwind_webhook_events_total").await?, metric("headwind_webhook_events_processed").await?);
+            if came <= done { Ok(()) } else { Err(format!("{done} of {came}")) }
+        })
+        .await
+    }
+
+    /// Waits until an Event with that reason tells of the object.
+    pub(crate) async fn told(&self, object: &str, reason: &str) -> Result<Event> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        eventually(&format!("an Event {reason} on {object}"), SOON, || async {
+            let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+            let ours: Vec<&Event> = all.iter().filter(|event| event.reporting_controller.as_deref() == Some("headwind.sh/headwind")).collect();
+            let about = |event: &Event| event.regarding.as_ref().and_then(|regarding| regarding.name.clone()).unwrap_or_default();
+            ours.iter()
+                .find(|event| about(event) == object && event.reason.as_deref() == Some(reason))
+                .map(|event| (*event).clone())
+                .ok_or_else(|| ours.iter().map(|event| format!("{} {:?}: {:?}", about(event), event.reason, event.note)).collect::<Vec<_>>().join("\n"))
+        })
+        .await
+    }
+
+    /// Waits until the metric has the value.
+    pub(crate) async fn counted(&self, metric: &str, value: f64) -> Result<()> {
+        eventually(&format!("{metric} is {value}"), SOON, || async {
+            let now = self.operator.metric(metric, &[]).await.map_err(|error| error.to_string())?;
+            if (now - value).abs() < f64::EPSILON { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await
+    }
+
+    /// Asks the API; answers status and body.
+    pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let mut request = self.http.request(method.parse()?, format!("{}{path}", self.operator.api_url()));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    /// Approves, rejects or reopens; answers status and body.
+    pub(crate) async fn act(&self, request: &UpdateRequest, action: &str) -> Result<(u16, Value)> {
+        self.api("POST", &format!("/api/v1/updates/{}/{}/{action}", self.namespace, request.name_any()), None).await
+    }
+
+    /// The same, and it has to work.
+    pub(crate) async fn does(&self, request: &UpdateRequest, action: &str) -> Result<Value> {
+        let (status, body) = self.act(request, action).await?;
+        if status == 200 { Ok(body) } else { bail!("{action} of {}: {status} {body}", request.name_any()) }
+    }
+
+    /// How many successful patches of the workload the audit log has, by this operator.
+    pub(crate) async fn patches(&self, live: &Live) -> Result<usize> {
+        let mut audit = self.bed.audit().context("this test needs the audit log of the test bed's own control plane")?;
+        audit.catch_up(&self.client).await?;
+        audit.count(&self.operator.requests().verb("patch").resource(live.kind().plural()).name(live.name()).successful())
+    }
+}
+
+/// The image of that repository at the posted registry.
+pub(crate) fn image(repository: &str, tag: &str) -> String {
+    format!("{HOST}/{repository}:{tag}")
+}
