@@ -89,7 +89,15 @@ pub fn admits(settings: &Settings, container: &Container, repository: &Repositor
 /// Decides about one container of a workload.
 ///
 /// `candidates` are the event's tag, or what a scan found; `occasion` says which.
-pub fn decide(target: &Target, defaults: &Annotations, container: &Container, candidates: &[Candidate], occasion: Occasion, trigger: Trigger, record: &impl Record) -> Decision {
+pub fn decide(
+    target: &Target,
+    defaults: &Annotations,
+    container: &Container,
+    candidates: &[Candidate],
+    occasion: Occasion,
+    trigger: Trigger,
+    record: &impl Record,
+) -> Decision {
     match proposal(target, defaults, container, candidates, occasion, trigger) {
         Ok(proposal) => match obstacle(&proposal, record, defaults, target, container) {
             Some(refusal) => Decision::Refuse(refusal),
@@ -99,7 +107,14 @@ pub fn decide(target: &Target, defaults: &Annotations, container: &Container, ca
     }
 }
 
-fn proposal(target: &Target, defaults: &Annotations, container: &Container, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Refusal> {
+fn proposal(
+    target: &Target,
+    defaults: &Annotations,
+    container: &Container,
+    candidates: &[Candidate],
+    occasion: Occasion,
+    trigger: Trigger,
+) -> Result<Proposal, Refusal> {
     if target.deleting {
         return Err(Refusal::plain(Reason::Deleting));
     }
@@ -107,32 +122,45 @@ fn proposal(target: &Target, defaults: &Annotations, container: &Container, cand
         reason: Reason::InvalidAnnotation,
         message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })?;
-    let standing = container
-        .reference()
-        .map_err(|error| Refusal { reason: Reason::InvalidImage, message: format!("container {} has image {:?}: {error}", container.name, container.image) })?;
+    let standing = container.reference().map_err(|error| Refusal {
+        reason: Reason::InvalidImage,
+        message: format!("container {} has image {:?}: {error}", container.name, container.image),
+    })?;
     admits(&settings, container, standing.repository(), trigger).map_err(Refusal::plain)?;
 
     let current = current(&standing, container);
     let Judgement { chosen, candidates: verdicts } = judge(&settings.rule(), VersionKind::Image, occasion, &current, candidates);
     let Some(verdict) = chosen.and_then(|index| verdicts.get(index)) else {
         // One candidate is the rule; of many, the first refusal speaks for all.
-        return Err(verdicts.into_iter().next().map_or_else(|| Refusal::plain(Reason::Settled), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
+        return Err(verdicts
+            .into_iter()
+            .next()
+            .map_or_else(|| Refusal::plain(Reason::Settled), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
     };
     let digest = verdict.digest.as_ref();
     let same_tag = standing.effective_tag() == Some(verdict.tag.as_str());
-    let restart = same_tag && standing.digest().is_none() && match settings.digest_update {
-        DigestUpdate::Restart => true,
-        DigestUpdate::Pin => false,
-        DigestUpdate::Auto => container.pulls_always,
-    };
+    let restart = same_tag
+        && standing.digest().is_none()
+        && match settings.digest_update {
+            DigestUpdate::Restart => true,
+            DigestUpdate::Pin => false,
+            DigestUpdate::Auto => container.pulls_always,
+        };
     let pin = standing.digest().is_some() || (same_tag && !restart);
-    let unknown = || Refusal { reason: Reason::DigestUnknown, message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag) };
+    let unknown = || Refusal {
+        reason: Reason::DigestUnknown,
+        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag),
+    };
     let wanted = if restart {
         standing.clone()
     } else if pin {
         // A digest alone stays a digest alone.
         let digest = digest.ok_or_else(unknown)?;
-        if standing.tag().is_none() && standing.digest().is_some() { standing.with_digest(digest) } else { standing.with_tag_and_digest(&verdict.tag, digest) }
+        if standing.tag().is_none() && standing.digest().is_some() {
+            standing.with_digest(digest)
+        } else {
+            standing.with_tag_and_digest(&verdict.tag, digest)
+        }
     } else {
         standing.with_tag(&verdict.tag)
     };
@@ -170,7 +198,10 @@ fn obstacle(proposal: &Proposal, record: &impl Record, defaults: &Annotations, t
         .open_for(&proposal.container)
         .into_iter()
         .find(|open| prefer(&settings.rule(), &standing, container, open, &proposal.new_image) == Some(true))
-        .map(|open| Refusal { reason: Reason::NewerPending, message: format!("a request for {open} is open, which is the better of the two") })
+        .map(|open| Refusal {
+            reason: Reason::NewerPending,
+            message: format!("a request for {open} is open, which is the better of the two"),
+        })
 }
 
 /// Which of two new images the policy would rather have: `Some(true)` for the first, `None` where

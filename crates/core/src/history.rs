@@ -78,7 +78,8 @@ impl History {
 
     /// Leaves at most that many entries of the container; the oldest one stays.
     fn trim(&mut self, container: &str, limit: usize) {
-        let places: Vec<usize> = self.entries.iter().enumerate().filter(|(_, entry)| entry.container == container).map(|(place, _)| place).collect();
+        let places: Vec<usize> =
+            self.entries.iter().enumerate().filter(|(_, entry)| entry.container == container).map(|(place, _)| place).collect();
         let too_many = places.len().saturating_sub(limit);
         for place in places.iter().rev().skip(1).take(too_many) {
             self.entries.remove(*place);

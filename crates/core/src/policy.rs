@@ -51,7 +51,8 @@ pub enum Policy {
 
 impl Policy {
     /// Every policy, the narrowest first.
-    pub const ALL: &'static [Policy] = &[Policy::None, Policy::Patch, Policy::Minor, Policy::Major, Policy::All, Policy::Glob, Policy::Force];
+    pub const ALL: &'static [Policy] =
+        &[Policy::None, Policy::Patch, Policy::Minor, Policy::Major, Policy::All, Policy::Glob, Policy::Force];
 
     /// The word in annotations.
     pub fn as_str(self) -> &'static str {
@@ -180,7 +181,11 @@ pub fn judge(rule: &Rule, kind: Kind, occasion: Occasion, current: &Current, can
         (_, _) => Ordering::Equal,
     };
     let eligible = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_ok()).map(|(place, _)| place);
-    let chosen = if rule.policy == Policy::Force { eligible.last() } else { eligible.reduce(|best, next| if better(next, best).is_gt() { next } else { best }) };
+    let chosen = if rule.policy == Policy::Force {
+        eligible.last()
+    } else {
+        eligible.reduce(|best, next| if better(next, best).is_gt() { next } else { best })
+    };
     let best = chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.tag.clone());
     let candidates = candidates
         .iter()
@@ -261,14 +266,19 @@ impl Scene<'_> {
             return Err(Refused::new(Reason::Artefact, format!("{tag} is a signature, attestation or bill of materials, not an image")));
         }
         if self.kind == Kind::Chart && is_range(self.current_tag()) {
-            return Err(Refused::new(Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", self.current_tag())));
+            return Err(Refused::new(
+                Reason::VersionRange,
+                format!("the version {:?} is a range, which Flux resolves by itself", self.current_tag()),
+            ));
         }
         if self.current.tag.as_deref() == Some(tag) || (by_digest_alone && self.rule.policy == Policy::Force) {
             return force::same_tag(self, candidate);
         }
         force::admits_occasion(self, occasion, tag)?;
         match &self.rule.pattern {
-            Some(pattern) if !pattern.matches(tag) => Err(Refused::new(Reason::PatternMismatch, format!("{tag} does not match the pattern {pattern}"))),
+            Some(pattern) if !pattern.matches(tag) => {
+                Err(Refused::new(Reason::PatternMismatch, format!("{tag} does not match the pattern {pattern}")))
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -276,7 +286,13 @@ impl Scene<'_> {
     /// The policies that know versions.
     fn versions(&self, tag: &str) -> Result<(), Refused> {
         let Some(current) = &self.version else {
-            return Err(Refused::new(Reason::CurrentNotAVersion, format!("the current tag {:?} is no version, so nothing is higher; set policy force to follow its digest, or glob with a pattern", self.current_tag())));
+            return Err(Refused::new(
+                Reason::CurrentNotAVersion,
+                format!(
+                    "the current tag {:?} is no version, so nothing is higher; set policy force to follow its digest, or glob with a pattern",
+                    self.current_tag()
+                ),
+            ));
         };
         let Some(candidate) = read(self.kind, tag) else {
             return Err(Refused::new(Reason::NotAVersion, format!("{tag} is not a version")));
@@ -300,11 +316,17 @@ impl Scene<'_> {
         }
         if current.variant != candidate.variant {
             let named = |variant: &str| if variant.is_empty() { "the plain image".to_owned() } else { format!("variant {variant}") };
-            return Err(Refused::new(Reason::VariantDiffers, format!("{tag} is {}, but {mine} is {}", named(&candidate.variant), named(&current.variant))));
+            return Err(Refused::new(
+                Reason::VariantDiffers,
+                format!("{tag} is {}, but {mine} is {}", named(&candidate.variant), named(&current.variant)),
+            ));
         }
         // A pre-release and its release need not count builds alike.
         if !current.same_revision_style(candidate) {
-            return Err(Refused::new(Reason::RevisionDiffers, format!("only one of {tag} and {mine} counts builds, or they do it in different ways")));
+            return Err(Refused::new(
+                Reason::RevisionDiffers,
+                format!("only one of {tag} and {mine} counts builds, or they do it in different ways"),
+            ));
         }
         Ok(())
     }
@@ -314,7 +336,11 @@ impl Scene<'_> {
             || self.rule.policy == Policy::All
             || (current.is_pre_release() && current.same_release(candidate))
             || self.rule.pattern.as_ref().is_some_and(|pattern| pattern.names_pre_release(candidate));
-        if wanted { Ok(()) } else { Err(Refused::new(Reason::PreRelease, format!("{tag} is a pre-release; policy all takes it, or a pattern that names it"))) }
+        if wanted {
+            Ok(())
+        } else {
+            Err(Refused::new(Reason::PreRelease, format!("{tag} is a pre-release; policy all takes it, or a pattern that names it")))
+        }
     }
 
     fn higher(&self, current: &Version, candidate: &Version, tag: &str) -> Result<(), Refused> {
@@ -343,7 +369,9 @@ impl Scene<'_> {
     /// same width.
     fn likeness(&self, candidate: &Version, tag: &str) -> (bool, bool, bool) {
         let Some(current) = &self.version else { return (false, false, false) };
-        let zeros = |version: &Version| version.numbers.iter().map(|number| number.as_written().len() > 1 && number.as_written().starts_with('0')).collect::<Vec<_>>();
+        let zeros = |version: &Version| {
+            version.numbers.iter().map(|number| number.as_written().len() > 1 && number.as_written().starts_with('0')).collect::<Vec<_>>()
+        };
         let v = self.current_tag().starts_with('v') == tag.starts_with('v');
         (candidate.metadata == current.metadata, v, zeros(candidate) == zeros(current))
     }
@@ -360,9 +388,14 @@ impl Scene<'_> {
     fn why_sentence(&self, candidate: &Candidate) -> String {
         let (tag, mine, policy) = (&candidate.tag, self.current_tag(), self.rule.policy);
         match self.why(candidate) {
-            Reason::NewDigest => candidate.digest.as_ref().map_or_else(|| format!("{tag} was pushed again"), |digest| format!("{tag} has a new digest, {digest}")),
+            Reason::NewDigest => candidate
+                .digest
+                .as_ref()
+                .map_or_else(|| format!("{tag} was pushed again"), |digest| format!("{tag} has a new digest, {digest}")),
             Reason::Forced => format!("policy force takes {tag}, whatever it is"),
-            Reason::HighestMatch => format!("{tag} is the highest match of {}", self.rule.pattern.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Reason::HighestMatch => {
+                format!("{tag} is the highest match of {}", self.rule.pattern.as_ref().map(ToString::to_string).unwrap_or_default())
+            }
             _ => format!("{tag} is higher than {mine} and within policy {policy}"),
         }
     }

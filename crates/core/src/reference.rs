@@ -150,7 +150,9 @@ impl Digest {
 }
 
 fn is_algorithm(text: &str) -> bool {
-    text.len() <= 64 && text.split(['+', '.', '_', '-']).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())) && text.starts_with(|c: char| c.is_ascii_alphabetic())
+    text.len() <= 64
+        && text.split(['+', '.', '_', '-']).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 impl fmt::Display for Digest {
@@ -306,7 +308,12 @@ fn is_host(text: &str) -> bool {
         }
         None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
     };
-    let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
     name.len() <= 253 && name.split('.').all(label) && port.is_none_or(is_port)
 }
 
@@ -329,7 +336,9 @@ fn is_component(part: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = |byte: Option<u8>| byte.is_some_and(plain);
     let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|between| !between.is_empty());
-    ends(part.bytes().next()) && ends(part.bytes().last()) && separators.into_iter().all(|between| matches!(between, "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'))
+    ends(part.bytes().next())
+        && ends(part.bytes().last())
+        && separators.into_iter().all(|between| matches!(between, "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'))
 }
 
 #[cfg(test)]

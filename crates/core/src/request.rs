@@ -24,7 +24,7 @@ mod next;
 #[cfg(test)]
 mod simulation;
 
-pub use next::{Apply, Change, Observed, Step, StatusWrite, next};
+pub use next::{Apply, Change, Observed, StatusWrite, Step, next};
 
 use std::fmt;
 use std::str::FromStr;
@@ -271,7 +271,6 @@ impl Request {
     pub fn is_restart(&self) -> bool {
         self.spec.current_image == self.spec.new_image
     }
-
 }
 
 /// The request's name without the mark's number: what stands before `@` in `last-request`.

@@ -192,7 +192,8 @@ impl Settings {
             digest_update: at.get(key::DIGEST_UPDATE, parse::digest_update).unwrap_or(default.digest_update),
         };
         let mut faults = at.faults;
-        if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN)) {
+        if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))
+        {
             let problem = format!("policy glob needs the annotation {} as well", key::PATTERN);
             faults.push(Fault { key: key::POLICY.to_owned(), value: "glob".to_owned(), place: Place::Workload, problem });
         }

@@ -130,9 +130,6 @@ impl Container {
 
     /// The digest that is known to run: the one in the reference, else the one it was restarted for.
     pub fn known_digest(&self, reference: &ImageReference) -> Option<Digest> {
-        reference
-            .digest()
-            .cloned()
-            .or_else(|| self.restarted_for.as_deref().and_then(|text| Digest::parse(text).ok()))
+        reference.digest().cloned().or_else(|| self.restarted_for.as_deref().and_then(|text| Digest::parse(text).ok()))
     }
 }

@@ -94,7 +94,11 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
 }
 
 fn secret(text: &str) -> Result<Secret, String> {
-    if text.trim().is_empty() { Err("an empty secret proves nothing; leave the variable out instead".to_owned()) } else { Ok(Secret::new(text)) }
+    if text.trim().is_empty() {
+        Err("an empty secret proves nothing; leave the variable out instead".to_owned())
+    } else {
+        Ok(Secret::new(text))
+    }
 }
 
 fn identity(text: &str) -> Result<String, String> {

@@ -15,7 +15,8 @@ pub(crate) fn init() -> anyhow::Result<()> {
     };
     let terminal = std::io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = if terminal { logs.try_init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init() };
+    let set =
+        if terminal { logs.try_init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init() };
     set.map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
 }
 

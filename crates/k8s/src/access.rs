@@ -57,7 +57,13 @@ pub fn rights() -> Vec<Right> {
         right("events.k8s.io", "events", &["create", "patch"], Reach::Watched, "tell what happened, on the objects it happened to"),
         right("", "namespaces", &["list", "watch"], Reach::Cluster, "defaults in the annotations of namespaces"),
         right("", "namespaces", &["get"], Reach::Listed, "defaults in the annotations of the namespace"),
-        right("coordination.k8s.io", "leases", &["create"], Reach::Own, "leader election (RBAC cannot name an object that is yet to be made)"),
+        right(
+            "coordination.k8s.io",
+            "leases",
+            &["create"],
+            Reach::Own,
+            "leader election (RBAC cannot name an object that is yet to be made)",
+        ),
         Right { name: Some(LEASE), ..right("coordination.k8s.io", "leases", &["get", "update"], Reach::Own, "leader election") },
     ]);
     all

@@ -31,7 +31,9 @@ const RESTARTED_FOR: &str = "digest";
 ///
 /// A kind that has no pod template (a HelmRelease) implements [`Workload::read`] by itself and
 /// names its own path to the version in [`Workload::field`].
-pub trait Workload: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {
+pub trait Workload:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
     /// Which kind it is.
     const KIND: Kind;
 
@@ -146,7 +148,13 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<T
         annotations: own_annotations(metadata),
         has_annotations: metadata.annotations.is_some(),
         template_has_annotations: template_annotations.is_some(),
-        containers: pod.containers.iter().enumerate().map(container(false)).chain(pod.init_containers.iter().enumerate().map(container(true))).collect(),
+        containers: pod
+            .containers
+            .iter()
+            .enumerate()
+            .map(container(false))
+            .chain(pod.init_containers.iter().enumerate().map(container(true)))
+            .collect(),
         deleting: metadata.deletion_timestamp.is_some(),
     })
 }

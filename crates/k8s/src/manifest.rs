@@ -36,7 +36,9 @@ pub fn crd() -> Value {
 /// Roles and bindings for the account: a ClusterRole where every namespace is watched, else a
 /// Role in each of the namespaces. Headwind's own objects have a Role of their own.
 pub fn rbac(account: &Account) -> Vec<Value> {
-    let rules = |reaches: &[Reach]| access::rights().iter().filter(|right| reaches.contains(&right.reach)).map(access::Right::rule).collect::<Vec<_>>();
+    let rules = |reaches: &[Reach]| {
+        access::rights().iter().filter(|right| reaches.contains(&right.reach)).map(access::Right::rule).collect::<Vec<_>>()
+    };
     let mut all = vec![json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(&account.name, Some(&account.namespace))})];
     if account.watched.is_empty() {
         all.extend(grant(account, &account.name, None, &rules(&[Reach::Watched, Reach::Cluster])));
@@ -74,11 +76,14 @@ pub fn people() -> Vec<Value> {
     let look = json!({"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["get", "list", "watch"]});
     vec![
         role("headwind-viewer", json!([look])),
-        role("headwind-approver", json!([
-            look,
-            {"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["approve"]},
-            {"apiGroups": ["headwind.sh"], "resources": ["updaterequests/status"], "verbs": ["update", "patch"]},
-        ])),
+        role(
+            "headwind-approver",
+            json!([
+                look,
+                {"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["approve"]},
+                {"apiGroups": ["headwind.sh"], "resources": ["updaterequests/status"], "verbs": ["update", "patch"]},
+            ]),
+        ),
     ]
 }
 
@@ -89,7 +94,9 @@ pub fn admission_policy(account: &Account) -> Vec<Value> {
     let own = format!("system:serviceaccount:{}:{}", account.namespace, account.name);
     let status = |old: &str, field: &str| format!("(has({old}.status) && has({old}.status.{field}) ? {old}.status.{field} : '')");
     let unchanged = |field: &str| format!("{} == {}", status("object", field), status("oldObject", field));
-    let own_name = |field: &str| format!("{} || {} == request.userInfo.username || {} == ''", unchanged(field), status("object", field), status("object", field));
+    let own_name = |field: &str| {
+        format!("{} || {} == request.userInfo.username || {} == ''", unchanged(field), status("object", field), status("object", field))
+    };
     let was = "variables.before";
     let is = "variables.after";
     let name = "updaterequests.headwind.sh";

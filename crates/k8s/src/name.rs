@@ -19,12 +19,17 @@ pub fn request(target: &str, uid: &str, container: &str, identity: &Identity) ->
     }
     let hash = hex::encode(hash.finalize());
     let hash = hash.get(..HASH).unwrap_or(&hash);
-    [legal(target, TARGET), legal(container, CONTAINER), hash.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    [legal(target, TARGET), legal(container, CONTAINER), hash.to_owned()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 /// At most `limit` characters of the text that a label may hold, neither starting nor ending with `-`.
 fn legal(text: &str, limit: usize) -> String {
-    let kept: String = text.chars().map(|c| c.to_ascii_lowercase()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(limit).collect();
+    let kept: String =
+        text.chars().map(|c| c.to_ascii_lowercase()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(limit).collect();
     kept.trim_matches('-').to_owned()
 }
 

@@ -37,7 +37,8 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
         operations.push(at(test(&[], json!(container.name)), &format!("{place}/name")));
         operations.push(at(test(&[], json!(change.from)), &format!("{place}/image")));
         match &change.restart_for {
-            None => operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&format!("{place}/image")), value: json!(change.to) })),
+            None => operations
+                .push(PatchOperation::Replace(ReplaceOperation { path: parsed(&format!("{place}/image")), value: json!(change.to) })),
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {
                     // Nothing is lost by this: the map was not there in the version that is tested.
@@ -52,7 +53,11 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
     if !target.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
-    for (key, value) in [(key::LAST_UPDATE, apply.last_update.to_string()), (key::LAST_REQUEST, apply.last_request.clone()), (key::UPDATE_HISTORY, apply.history.clone())] {
+    for (key, value) in [
+        (key::LAST_UPDATE, apply.last_update.to_string()),
+        (key::LAST_REQUEST, apply.last_request.clone()),
+        (key::UPDATE_HISTORY, apply.history.clone()),
+    ] {
         operations.push(add(&["metadata", "annotations", key], json!(value)));
     }
     Ok(Patch(operations))

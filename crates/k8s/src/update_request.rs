@@ -232,7 +232,20 @@ impl UpdateRequest {
     /// What the rules read of it.
     pub fn read(&self) -> Request {
         let fault = self.fault();
-        let UpdateRequestSpec { target_ref, update_type: _, container_name, current_image, new_image, current_digest, new_digest, policy, reason: _, require_approval, expires_at, trigger } = self.spec.clone();
+        let UpdateRequestSpec {
+            target_ref,
+            update_type: _,
+            container_name,
+            current_image,
+            new_image,
+            current_digest,
+            new_digest,
+            policy,
+            reason: _,
+            require_approval,
+            expires_at,
+            trigger,
+        } = self.spec.clone();
         Request {
             name: self.metadata.name.clone().unwrap_or_default(),
             target_uid: target_ref.uid,
@@ -267,7 +280,9 @@ impl UpdateRequest {
     fn fault(&self) -> Option<String> {
         let UpdateRequestSpec { target_ref, update_type, .. } = &self.spec;
         match (&target_ref.namespace, &self.metadata.namespace) {
-            (Some(named), Some(own)) if named != own => return Some(format!("targetRef.namespace is {named}, but a request may only be for its own namespace, {own}")),
+            (Some(named), Some(own)) if named != own => {
+                return Some(format!("targetRef.namespace is {named}, but a request may only be for its own namespace, {own}"));
+            }
             _ => {}
         }
         match update_type {
@@ -288,7 +303,22 @@ impl UpdateRequest {
 
 impl UpdateRequestStatus {
     fn read(&self) -> request::Status {
-        let Self { phase, reason, message, approved_by, approved_at, rejected_by, rejected_at, reopened_at, finished_at, times_applied, waiting_until, last_updated: _, observed_generation: _, conditions } = self;
+        let Self {
+            phase,
+            reason,
+            message,
+            approved_by,
+            approved_at,
+            rejected_by,
+            rejected_at,
+            reopened_at,
+            finished_at,
+            times_applied,
+            waiting_until,
+            last_updated: _,
+            observed_generation: _,
+            conditions,
+        } = self;
         let at = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         let code = |text: &str| serde_json::from_value::<Reason>(text.into()).ok();
         request::Status {
@@ -311,7 +341,19 @@ impl UpdateRequestStatus {
 
     /// The stored form of a decided status that follows this one.
     fn following(&self, status: &request::Status, generation: Option<i64>, now: Timestamp) -> Self {
-        let request::Status { phase, reason, message, approved_by, approved_at, rejected_by, rejected_at, reopened_at, finished_at, times_applied, waiting } = status.clone();
+        let request::Status {
+            phase,
+            reason,
+            message,
+            approved_by,
+            approved_at,
+            rejected_by,
+            rejected_at,
+            reopened_at,
+            finished_at,
+            times_applied,
+            waiting,
+        } = status.clone();
         let mut conditions: Vec<Condition> = self.conditions.iter().filter(|condition| condition.type_ != WAITING).cloned().collect();
         let before = self.conditions.iter().find(|condition| condition.type_ == WAITING);
         if waiting.is_some() || before.is_some() {
@@ -336,14 +378,22 @@ impl UpdateRequestStatus {
     }
 }
 
-fn waiting_condition(waiting: Option<Waiting>, before: Option<&Condition>, phase: Phase, generation: Option<i64>, now: Timestamp) -> Condition {
+fn waiting_condition(
+    waiting: Option<Waiting>,
+    before: Option<&Condition>,
+    phase: Phase,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
     let status = if waiting.is_some() { "True" } else { "False" };
     Condition {
         type_: WAITING.to_owned(),
         status: status.to_owned(),
         reason: waiting.map_or_else(|| phase.as_str().to_owned(), |waiting| waiting.reason.code().to_owned()),
         message: waiting.map_or_else(String::new, |waiting| format!("until {}: {}", waiting.until, waiting.reason.sentence())),
-        last_transition_time: before.filter(|before| before.status == status).map_or(Time(now), |before| before.last_transition_time.clone()),
+        last_transition_time: before
+            .filter(|before| before.status == status)
+            .map_or(Time(now), |before| before.last_transition_time.clone()),
         observed_generation: generation,
     }
 }

@@ -34,7 +34,9 @@ impl Reconciler {
                 Ok(Outcome::Applied)
             }
             Ok(None) => Ok(Outcome::Moved),
-            Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid) => self.read_anew(key, &target.resource_version, &failure).await,
+            Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid) => {
+                self.read_anew(key, &target.resource_version, &failure).await
+            }
             Err(failure) if failure.class == Class::NotFound => {
                 self.state.index.write().remove(key);
                 Ok(Outcome::Moved)

@@ -118,7 +118,12 @@ impl Feed<UpdateRequest> for Records {
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Name> {
         let name = (metadata.namespace.clone()?, metadata.name.clone()?);
-        tracing::warn!(request.namespace = name.0, request.name = name.1, reason = Reason::InvalidObject.code(), "the UpdateRequest cannot be read and is left alone: {problem}");
+        tracing::warn!(
+            request.namespace = name.0,
+            request.name = name.1,
+            reason = Reason::InvalidObject.code(),
+            "the UpdateRequest cannot be read and is left alone: {problem}"
+        );
         self.state.requests.write().remove(&name);
         Some(name)
     }

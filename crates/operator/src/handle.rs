@@ -67,7 +67,13 @@ impl Filter {
             && policy.is_none_or(|policy| spec.policy.0 == policy)
             && text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
-                let places = [request.metadata.name.as_deref(), Some(&spec.target_ref.name), spec.container_name.as_deref(), Some(&spec.current_image), Some(&spec.new_image)];
+                let places = [
+                    request.metadata.name.as_deref(),
+                    Some(&spec.target_ref.name),
+                    spec.container_name.as_deref(),
+                    Some(&spec.current_image),
+                    Some(&spec.new_image),
+                ];
                 places.into_iter().flatten().any(|place| place.to_lowercase().contains(&text))
             })
     }
@@ -148,7 +154,14 @@ impl Handle {
     ///
     /// # Errors
     /// See [`ActError`]. Of several who ask at once, one succeeds.
-    pub async fn act(&self, namespace: &str, name: &str, action: Action, person: &str, note: Option<&str>) -> Result<UpdateRequest, ActError> {
+    pub async fn act(
+        &self,
+        namespace: &str,
+        name: &str,
+        action: Action,
+        person: &str,
+        note: Option<&str>,
+    ) -> Result<UpdateRequest, ActError> {
         let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
         if !self.serves(namespace) {
             return Err(not_found());
@@ -193,7 +206,13 @@ impl Handle {
             Action::Reopen => Reason::Reopened,
         };
         let message = written.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-        tracing::info!(request.namespace = written.namespace(), request.name = written.name_any(), person, reason = reason.code(), "{message}");
+        tracing::info!(
+            request.namespace = written.namespace(),
+            request.name = written.name_any(),
+            person,
+            reason = reason.code(),
+            "{message}"
+        );
         self.tell.request(written, reason, &message);
         self.state.requests.write().apply(written.clone());
         self.queue.now(written.target());

@@ -113,7 +113,11 @@ impl Index {
     fn check(&mut self, key: &Arc<TargetKey>) {
         let Some(entry) = self.targets.get(key) else { return };
         let defaults = self.defaults(&key.namespace);
-        let faulty = entry.target.containers.iter().any(|container| Settings::resolve(&defaults, &entry.target.annotations, &container.name).is_err());
+        let faulty = entry
+            .target
+            .containers
+            .iter()
+            .any(|container| Settings::resolve(&defaults, &entry.target.annotations, &container.name).is_err());
         if faulty {
             self.faulty.insert(Arc::clone(key));
         } else {
@@ -149,7 +153,11 @@ impl Index {
 
     /// Whether there is something to tell about the workload's annotations.
     pub(crate) fn is_conspicuous(&self, key: &TargetKey) -> bool {
-        self.faulty.contains(key) || self.targets.get(key).is_some_and(|entry| !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty())
+        self.faulty.contains(key)
+            || self
+                .targets
+                .get(key)
+                .is_some_and(|entry| !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty())
     }
 
     /// How many workloads of the kind are known.

@@ -25,9 +25,9 @@ mod reconcile;
 mod record;
 mod requests;
 mod run;
+mod shared;
 mod tasks;
 mod tell;
-mod shared;
 mod verbs;
 mod watch;
 

@@ -65,16 +65,32 @@ impl Metrics {
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         Self {
             webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
-            webhook_events_processed: register!(Gauge::default(), "webhook_events_processed", "Webhook events that were handled to their end"),
+            webhook_events_processed: register!(
+                Gauge::default(),
+                "webhook_events_processed",
+                "Webhook events that were handled to their end"
+            ),
             updates_approved: register!(Counter::default(), "updates_approved", "Updates approved, by a person or by policy"),
             updates_rejected: register!(Counter::default(), "updates_rejected", "Updates that a person rejected"),
             updates_applied: register!(Counter::default(), "updates_applied", "Updates written into a workload"),
             updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed for good"),
-            updates_skipped_interval: register!(Counter::default(), "updates_skipped_interval", "Times an approved update had to wait for min-update-interval"),
-            updates_refused: register!(Family::default(), "updates_refused", "Events that led to no update of a container that uses the repository, by reason"),
+            updates_skipped_interval: register!(
+                Counter::default(),
+                "updates_skipped_interval",
+                "Times an approved update had to wait for min-update-interval"
+            ),
+            updates_refused: register!(
+                Family::default(),
+                "updates_refused",
+                "Events that led to no update of a container that uses the repository, by reason"
+            ),
             reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of a pass over one workload"),
             reconcile_errors: register!(Family::default(), "reconcile_errors", "Passes over a workload that ended with an error, by class"),
-            events_dropped: register!(Counter::default(), "kubernetes_events_dropped", "Kubernetes Events not written because too many were waiting"),
+            events_dropped: register!(
+                Counter::default(),
+                "kubernetes_events_dropped",
+                "Kubernetes Events not written because too many were waiting"
+            ),
             registry: Arc::new(Mutex::new(registry)),
         }
     }

@@ -42,8 +42,15 @@ impl Queue {
 impl Pending {
     /// Runs passes, at most `at_once` side by side and never two over one target, until told to
     /// stop; then waits for those under way.
-    pub(crate) async fn run<F: Future<Output = Option<Duration>>>(self, queue: Queue, at_once: usize, stop: CancellationToken, pass: impl Fn(TargetKey) -> F) {
-        let incoming = futures_util::stream::unfold(self.0, |mut receiver| async { receiver.recv().await.map(|request| (request, receiver)) });
+    pub(crate) async fn run<F: Future<Output = Option<Duration>>>(
+        self,
+        queue: Queue,
+        at_once: usize,
+        stop: CancellationToken,
+        pass: impl Fn(TargetKey) -> F,
+    ) {
+        let incoming =
+            futures_util::stream::unfold(self.0, |mut receiver| async { receiver.recv().await.map(|request| (request, receiver)) });
         let mut waiting = pin!(scheduler(incoming));
         let mut busy: HashSet<TargetKey> = HashSet::new();
         let mut passes = FuturesUnordered::new();

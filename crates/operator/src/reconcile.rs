@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
-use headwind_core::request::{Observed, Phase, Request, Status, Step, StatusWrite, next};
+use headwind_core::request::{Observed, Phase, Request, Status, StatusWrite, Step, next};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
@@ -84,7 +84,13 @@ impl Reconciler {
             let scene = self.observe(key);
             let now = now();
             let requests: Vec<&Request> = scene.requests.iter().collect();
-            let observed = Observed { target: scene.target.as_deref(), defaults: &scene.defaults, requests: &requests, now, history_limit: self.history_limit };
+            let observed = Observed {
+                target: scene.target.as_deref(),
+                defaults: &scene.defaults,
+                requests: &requests,
+                now,
+                history_limit: self.history_limit,
+            };
             let step = next(&observed);
             if !self.state.leadership.leads() {
                 return Ok(None);

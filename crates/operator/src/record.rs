@@ -15,7 +15,9 @@ use headwind_core::reason::Reason;
 use headwind_core::request::{DEFAULT_EXPIRY, Identity};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
-use headwind_k8s::update_request::{KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType};
+use headwind_k8s::update_request::{
+    KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
+};
 use headwind_k8s::{kind, name};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -46,7 +48,10 @@ impl Recording {
     /// Handles one event to its end. An error means that it is to be handled again as a whole.
     pub(crate) async fn event(&self, event: &Event) -> Result<(), Failure> {
         let users = self.state.index.read().users(&event.repository);
-        stream::iter(users).map(Ok).try_for_each_concurrent(AT_ONCE, |(target, defaults)| async move { self.workload(event, &target, &defaults).await }).await
+        stream::iter(users)
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, |(target, defaults)| async move { self.workload(event, &target, &defaults).await })
+            .await
     }
 
     async fn workload(&self, event: &Event, target: &Target, defaults: &Annotations) -> Result<(), Failure> {
@@ -59,7 +64,10 @@ impl Recording {
         // Where one event proposes for several containers, they are to go out together: the
         // reconciler of this process leaves the target alone until all are on record.
         let _together = (proposals.len() > 1).then(|| Together::new(self, &target.key));
-        stream::iter(proposals).map(Ok).try_for_each_concurrent(AT_ONCE, |proposal| async move { self.propose(target, &proposal).await }).await
+        stream::iter(proposals)
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, |proposal| async move { self.propose(target, &proposal).await })
+            .await
     }
 
     fn decide(&self, event: &Event, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
@@ -80,7 +88,12 @@ impl Recording {
         self.metrics.refused(*reason);
         let tag = event.tag.as_deref().unwrap_or_default();
         if calls_for_a_person(*reason) {
-            self.tell.warn_target(target, *reason, &format!("{} {tag}", container.name), &format!("container {}: {message}", container.name));
+            self.tell.warn_target(
+                target,
+                *reason,
+                &format!("{} {tag}", container.name),
+                &format!("container {}: {message}", container.name),
+            );
         } else {
             tracing::debug!(
                 workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
@@ -99,7 +112,12 @@ impl Recording {
             },
             Err(failure) if matches!(failure.class, Class::Invalid) => {
                 // The same again would be refused again.
-                self.tell.warn_target(target, Reason::InvalidRequest, &request.name_any(), &format!("the request for {} was refused: {failure}", proposal.new_image));
+                self.tell.warn_target(
+                    target,
+                    Reason::InvalidRequest,
+                    &request.name_any(),
+                    &format!("the request for {} was refused: {failure}", proposal.new_image),
+                );
                 return Ok(());
             }
             Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(()),
@@ -114,7 +132,10 @@ impl Recording {
             self.metrics.updates_approved.inc();
         }
         let approval = if proposal.require_approval { "waits for approval" } else { "approved by policy" };
-        let note = format!("container {}: {} to {}: {}; {approval}", proposal.container, proposal.current_image, proposal.new_image, proposal.message);
+        let note = format!(
+            "container {}: {} to {}: {}; {approval}",
+            proposal.container, proposal.current_image, proposal.new_image, proposal.message
+        );
         self.tell.target(target, Reason::Proposed, &note, Some(&made));
         self.state.requests.write().apply(made);
         self.queue.now(target.key.clone());
@@ -171,7 +192,11 @@ impl decide::Record for Known<'_> {
         let requests = self.state.requests.read().of(&self.target.key);
         requests
             .iter()
-            .filter(|request| request.phase().is_open() && request.spec.container_name.as_deref() == Some(container) && request.spec.target_ref.uid == self.target.uid)
+            .filter(|request| {
+                request.phase().is_open()
+                    && request.spec.container_name.as_deref() == Some(container)
+                    && request.spec.target_ref.uid == self.target.uid
+            })
             .map(|request| request.spec.new_image.clone())
             .collect()
     }
@@ -210,7 +235,13 @@ fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateReques
     let mut request = UpdateRequest::new(
         &name,
         UpdateRequestSpec {
-            target_ref: TargetRef { api_version: kind::api_version(target_kind).to_owned(), kind: KindName(target_kind), name: target_name.clone(), uid: target.uid.clone(), namespace: Some(namespace.clone()) },
+            target_ref: TargetRef {
+                api_version: kind::api_version(target_kind).to_owned(),
+                kind: KindName(target_kind),
+                name: target_name.clone(),
+                uid: target.uid.clone(),
+                namespace: Some(namespace.clone()),
+            },
             update_type: UpdateType::Image,
             container_name: Some(proposal.container.clone()),
             current_image: proposal.current_image.clone(),

@@ -100,34 +100,79 @@ impl Operator {
         let (tell, writer) = tell(client.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
-        let recording = Recording { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), queue: queue.clone() };
+        let recording = Recording {
+            state: Arc::clone(&state),
+            verbs: verbs.clone(),
+            tell: tell.clone(),
+            metrics: metrics.clone(),
+            queue: queue.clone(),
+        };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
         let mut tasks = Tasks::default();
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
         parts.watches(&mut tasks, &config.watched);
         tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
-        let contender = Contender { verbs: lease_verbs.clone(), state: Arc::clone(&state), namespace: config.namespace.clone(), me: config.identity.clone(), timing: Timing::default() };
-        tasks.spawn("lease", contender.run(stop_lease.clone(), {
-            let (state, queue) = (Arc::clone(&state), queue.clone());
-            move || all_due(&state, &queue)
-        }));
+        let contender = Contender {
+            verbs: lease_verbs.clone(),
+            state: Arc::clone(&state),
+            namespace: config.namespace.clone(),
+            me: config.identity.clone(),
+            timing: Timing::default(),
+        };
+        tasks.spawn(
+            "lease",
+            contender.run(stop_lease.clone(), {
+                let (state, queue) = (Arc::clone(&state), queue.clone());
+                move || all_due(&state, &queue)
+            }),
+        );
         let mut writers = Tasks::default();
         writers.spawn("events", writer.run(stop_writer.clone()));
         let mut reconcilers = Tasks::default();
-        let reconciler = Arc::new(Reconciler { state: Arc::clone(&state), verbs: verbs.clone(), tell: tell.clone(), metrics: metrics.clone(), history_limit: config.history_limit, failures: parking_lot::Mutex::default() });
+        let reconciler = Arc::new(Reconciler {
+            state: Arc::clone(&state),
+            verbs: verbs.clone(),
+            tell: tell.clone(),
+            metrics: metrics.clone(),
+            history_limit: config.history_limit,
+            failures: parking_lot::Mutex::default(),
+        });
         reconcilers.spawn("reconcile", {
             let (queue, stop) = (queue.clone(), stop_reconciler.clone());
             async move {
-                pending.run(queue, AT_ONCE, stop, |key| {
-                    let reconciler = Arc::clone(&reconciler);
-                    async move { reconciler.pass(key).await }
-                }).await;
+                pending
+                    .run(queue, AT_ONCE, stop, |key| {
+                        let reconciler = Arc::clone(&reconciler);
+                        async move { reconciler.pass(key).await }
+                    })
+                    .await;
                 Ok::<_, Infallible>(())
             }
         });
-        let handle = Handle { intake, state: Arc::clone(&state), verbs, tell, metrics, queue, alive: tasks.alive(), namespaces: config.watched.clone().into() };
-        Ok(Self { config, state, lease_verbs, handle, tasks, stop_intake, stop_reconciler, stop_lease, stop_writer, reconciler: reconcilers, writer: writers })
+        let handle = Handle {
+            intake,
+            state: Arc::clone(&state),
+            verbs,
+            tell,
+            metrics,
+            queue,
+            alive: tasks.alive(),
+            namespaces: config.watched.clone().into(),
+        };
+        Ok(Self {
+            config,
+            state,
+            lease_verbs,
+            handle,
+            tasks,
+            stop_intake,
+            stop_reconciler,
+            stop_lease,
+            stop_writer,
+            reconciler: reconcilers,
+            writer: writers,
+        })
     }
 
     /// The doors' side.
@@ -151,7 +196,19 @@ impl Operator {
 
     /// Takes the machine apart, in order. The servers must have been stopped before.
     pub async fn shut_down(self) {
-        let Self { config, state, lease_verbs, handle, mut tasks, stop_intake, stop_reconciler, stop_lease, stop_writer, mut reconciler, mut writer } = self;
+        let Self {
+            config,
+            state,
+            lease_verbs,
+            handle,
+            mut tasks,
+            stop_intake,
+            stop_reconciler,
+            stop_lease,
+            stop_writer,
+            mut reconciler,
+            mut writer,
+        } = self;
         state.readiness.stop();
         bounded("events under way", handle.intake.drained()).await;
         stop_intake.cancel();
@@ -202,8 +259,15 @@ impl Parts<'_> {
                     Kind::DaemonSet => self.workloads::<SlimDaemonSet>(tasks, namespace.clone()),
                 }
             }
-            let scope = Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
-            let feed = Records { state: Arc::clone(self.state), queue: self.queue.clone(), tell: self.tell.clone(), metrics: self.metrics.clone(), namespace: namespace.clone() };
+            let scope =
+                Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
+            let feed = Records {
+                state: Arc::clone(self.state),
+                queue: self.queue.clone(),
+                tell: self.tell.clone(),
+                metrics: self.metrics.clone(),
+                namespace: namespace.clone(),
+            };
             self.state.readiness.expect(&scope.part());
             tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.client), scope, feed, Arc::clone(self.state)));
             self.namespaces(tasks, namespace);

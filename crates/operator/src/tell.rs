@@ -138,7 +138,9 @@ impl Writer {
                         // The object, or its namespace, may be gone by now.
                         match classify(&error) {
                             Class::NotFound | Class::Conflict => tracing::debug!(%error, "Event not written"),
-                            Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer => tracing::warn!(%error, reason = note.event.reason, "Event not written"),
+                            Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer => {
+                                tracing::warn!(%error, reason = note.event.reason, "Event not written")
+                            }
                         }
                     }
                 }

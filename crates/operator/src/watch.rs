@@ -72,14 +72,23 @@ impl Scope {
 }
 
 /// Watches for as long as the process lives.
-pub(crate) async fn watch<K, F>(api: Api<DeserializeGuard<K>>, scope: Scope, feed: F, state: std::sync::Arc<State>) -> Result<(), Infallible>
+pub(crate) async fn watch<K, F>(
+    api: Api<DeserializeGuard<K>>,
+    scope: Scope,
+    feed: F,
+    state: std::sync::Arc<State>,
+) -> Result<(), Infallible>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     F: Feed<K>,
 {
     let part = scope.part();
     let config = watcher::Config::default().page_size(PAGE);
-    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_delay(Duration::from_secs(10)).with_jitter().without_max_times();
+    let backoff = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(10))
+        .with_jitter()
+        .without_max_times();
     let mut events = pin!(kube::runtime::watcher(api, config).backoff(ExponentialBackoff::from(backoff)));
     let mut seen = HashSet::new();
     let mut trouble: Option<Class> = None;
@@ -121,7 +130,9 @@ fn take<K, F: Feed<K>>(feed: &F, object: DeserializeGuard<K>, first: bool) -> Op
 
 fn class_of(error: &watcher::Error) -> Class {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => classify(error),
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            classify(error)
+        }
         watcher::Error::WatchError(status) if status.code == 410 => Class::Conflict,
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => Class::Busy,
     }
@@ -133,7 +144,10 @@ fn tell_trouble(scope: &Scope, class: Class, error: &watcher::Error) {
     let place = namespace.as_deref().map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
     match class {
         Class::NotFound if resource.ends_with("headwind.sh") => {
-            tracing::error!(resource, "the CustomResourceDefinition {resource} is not installed; apply the output of `headwind crds`. Waiting for it");
+            tracing::error!(
+                resource,
+                "the CustomResourceDefinition {resource} is not installed; apply the output of `headwind crds`. Waiting for it"
+            );
         }
         Class::NotFound => tracing::error!(resource, "the API server does not know {resource}. Waiting for it"),
         Class::Forbidden => {

@@ -47,7 +47,9 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
     /// It carries nothing.
-    #[error("the call does not prove that it knows the secret: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token=")]
+    #[error(
+        "the call does not prove that it knows the secret: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token="
+    )]
     Missing,
     /// What it carries is wrong.
     #[error("the proof is wrong")]

@@ -215,7 +215,8 @@ impl Audit {
         let complete = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = self.rest.drain(..complete).collect();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let line: Line = serde_json::from_slice(line).with_context(|| format!("a line of the audit log: {}", String::from_utf8_lossy(line)))?;
+            let line: Line =
+                serde_json::from_slice(line).with_context(|| format!("a line of the audit log: {}", String::from_utf8_lossy(line)))?;
             self.add(line);
         }
         Ok(())
@@ -260,7 +261,12 @@ impl Audit {
             .iter()
             .filter(|entry| query.takes(entry) && !entry.resource.is_empty() && !entry.resource.starts_with("selfsubject"))
             .filter(granted)
-            .map(|entry| UsedRule { group: entry.group.clone(), resource: entry.resource.clone(), subresource: entry.subresource.clone(), verb: entry.verb.clone() })
+            .map(|entry| UsedRule {
+                group: entry.group.clone(),
+                resource: entry.resource.clone(),
+                subresource: entry.subresource.clone(),
+                verb: entry.verb.clone(),
+            })
             .collect())
     }
 }
@@ -308,7 +314,19 @@ struct Status {
 
 impl Line {
     fn entry(self) -> Entry {
-        let Self { audit_id: _, verb, uri, user, impersonated_user, object_ref, response_status, user_agent, request_object, request_received_timestamp, stage_timestamp } = self;
+        let Self {
+            audit_id: _,
+            verb,
+            uri,
+            user,
+            impersonated_user,
+            object_ref,
+            response_status,
+            user_agent,
+            request_object,
+            request_received_timestamp,
+            stage_timestamp,
+        } = self;
         let ObjectRef { api_group, resource, subresource, namespace, name } = object_ref.unwrap_or_default();
         Entry {
             user: impersonated_user.unwrap_or(user).username,

@@ -62,11 +62,21 @@ impl Bed {
     pub async fn namespace_with(&self, hint: &str, annotations: &[(&str, &str)]) -> Result<String> {
         let name = unique(hint);
         let client = self.client().await?;
-        let annotations: BTreeMap<String, String> = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let namespace = Namespace { metadata: ObjectMeta { name: Some(name.clone()), annotations: Some(annotations), ..ObjectMeta::default() }, ..Namespace::default() };
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.with_context(|| format!("making namespace {name}"))?;
+        let annotations: BTreeMap<String, String> =
+            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(name.clone()), annotations: Some(annotations), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .with_context(|| format!("making namespace {name}"))?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
-        eventually("the namespace has its default service account", SHORT, || async { accounts.get("default").await.map(drop).map_err(|error| error.to_string()) }).await?;
+        eventually("the namespace has its default service account", SHORT, || async {
+            accounts.get("default").await.map(drop).map_err(|error| error.to_string())
+        })
+        .await?;
         Ok(name)
     }
 
@@ -122,7 +132,13 @@ impl Bed {
 
 /// What a program prints.
 pub(crate) async fn printed(program: &Path, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).env_remove("KUBECONFIG").stdin(Stdio::null()).output().await.with_context(|| format!("running {}", program.display()))?;
+    let output = Command::new(program)
+        .args(args)
+        .env_remove("KUBECONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .with_context(|| format!("running {}", program.display()))?;
     said(args, output).with_context(|| program.display().to_string())
 }
 

@@ -55,18 +55,22 @@ impl Cluster {
         let (server, audit) = self.api_server(&pki, &etcd)?;
         let kubeconfig = pki.kubeconfig(&server, "admin", Some("system:masters"))?;
         let admin = client(&kubeconfig).await?;
-        self.until("the API server is ready", async || match admin.request_text(http::Request::get("/readyz").body(Vec::new()).unwrap_or_default()).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
+        self.until("the API server is ready", async || {
+            match admin.request_text(http::Request::get("/readyz").body(Vec::new()).unwrap_or_default()).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
         })
         .await?;
         self.controllers(&pki, &server)?;
         self.kwok(&kubeconfig)?;
         let registry = self.registry()?;
         make_nodes(&admin).await?;
-        self.until("the default service account is there", async || match Api::<ServiceAccount>::namespaced(admin.clone(), "default").get("default").await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
+        self.until("the default service account is there", async || {
+            match Api::<ServiceAccount>::namespaced(admin.clone(), "default").get("default").await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
         })
         .await?;
         self.until("the nodes take pods", async || open_nodes(&admin).await).await?;
@@ -231,7 +235,11 @@ async fn make_nodes(admin: &Client) -> Result<()> {
 async fn open_nodes(admin: &Client) -> Result<(), String> {
     let nodes = Api::<Node>::all(admin.clone()).list(&ListParams::default()).await.map_err(|error| error.to_string())?;
     let open = nodes.iter().filter(|node| {
-        let ready = node.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
+        let ready = node
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref())
+            .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).is_some_and(|taints| !taints.is_empty());
         ready && !taints
     });

@@ -49,7 +49,13 @@ pub async fn up(state: &Path, notify: &[Url], registry_port: Option<u16>) -> Res
     if let Some(port) = registry_port {
         command.arg("--registry-port").arg(port.to_string());
     }
-    let child = command.env_remove("KUBECONFIG").stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).spawn().context("starting the supervisor")?;
+    let child = command
+        .env_remove("KUBECONFIG")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()
+        .context("starting the supervisor")?;
     let child = std::sync::Mutex::new(child);
     eventually("the control plane is up", START, || async {
         if let Some(facts) = read(&state).map_err(|error| format!("{error:#}"))? {
@@ -104,7 +110,8 @@ pub async fn down(state: &Path) -> Result<bool> {
 
 async fn gone(processes: &[ProcessId]) -> Result<()> {
     eventually("the processes are gone", END, || async {
-        let left: Vec<String> = processes.iter().filter(|process| process.lives()).map(|process| format!("{} ({})", process.name, process.pid)).collect();
+        let left: Vec<String> =
+            processes.iter().filter(|process| process.lives()).map(|process| format!("{} ({})", process.name, process.pid)).collect();
         if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
     })
     .await

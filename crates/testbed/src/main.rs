@@ -77,7 +77,11 @@ struct Registry {
 
 fn main() -> ExitCode {
     // One thread: the kernel ties the children to the thread that starts them.
-    let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting").and_then(|runtime| runtime.block_on(run(Args::parse())));
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting")
+        .and_then(|runtime| runtime.block_on(run(Args::parse())));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -123,9 +123,31 @@ impl Operator {
         }
         env.extend(options.env.clone());
         let log = folder.join("operator.log");
-        let guard = Guard::spawn(["guard".as_ref(), "--wait".as_ref(), "--folder".as_ref(), folder.as_os_str(), "--log".as_ref(), log.as_os_str(), "--".as_ref(), binary.as_os_str(), "run".as_ref()])?;
+        let guard = Guard::spawn([
+            "guard".as_ref(),
+            "--wait".as_ref(),
+            "--folder".as_ref(),
+            folder.as_os_str(),
+            "--log".as_ref(),
+            log.as_os_str(),
+            "--".as_ref(),
+            binary.as_os_str(),
+            "run".as_ref(),
+        ])?;
         let http = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { options, env: Mutex::new(env), webhook, api, ui, metrics, log, http, guard, since: AtomicUsize::new(0), starts: AtomicUsize::new(0) })
+        Ok(Self {
+            options,
+            env: Mutex::new(env),
+            webhook,
+            api,
+            ui,
+            metrics,
+            log,
+            http,
+            guard,
+            since: AtomicUsize::new(0),
+            starts: AtomicUsize::new(0),
+        })
     }
 
     /// [`Operator::new`], started and ready.

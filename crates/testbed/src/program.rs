@@ -35,7 +35,12 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts it. Its output is added to the log.
-    pub(crate) fn start<A: AsRef<OsStr>>(path: &Path, args: impl IntoIterator<Item = A>, env: impl IntoIterator<Item = (String, String)>, log: &Path) -> Result<Self> {
+    pub(crate) fn start<A: AsRef<OsStr>>(
+        path: &Path,
+        args: impl IntoIterator<Item = A>,
+        env: impl IntoIterator<Item = (String, String)>,
+        log: &Path,
+    ) -> Result<Self> {
         if !path.is_file() {
             bail!("there is no program {}", path.display());
         }
@@ -125,7 +130,10 @@ impl ProcessId {
 
     /// Whether this very process lives still (one that ended and was not waited for does not).
     pub fn lives(&self) -> bool {
-        let zombie = || fs::read_to_string(format!("/proc/{}/stat", self.pid)).is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')));
+        let zombie = || {
+            fs::read_to_string(format!("/proc/{}/stat", self.pid))
+                .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+        };
         start_time(self.pid).is_ok_and(|start| start == self.start) && !zombie()
     }
 

@@ -50,7 +50,18 @@ impl Registry {
         let address = format!("127.0.0.1:{}", options.port.map_or_else(port::free, Ok)?);
         let config = write_config(&folder, &address, notify, &options)?;
         let log = folder.join("registry.log");
-        let guard = Guard::spawn(["guard".as_ref(), "--wait".as_ref(), "--folder".as_ref(), folder.as_os_str(), "--log".as_ref(), log.as_os_str(), "--".as_ref(), tools.path("registry").as_os_str(), "serve".as_ref(), config.as_os_str()])?;
+        let guard = Guard::spawn([
+            "guard".as_ref(),
+            "--wait".as_ref(),
+            "--folder".as_ref(),
+            folder.as_os_str(),
+            "--log".as_ref(),
+            log.as_os_str(),
+            "--".as_ref(),
+            tools.path("registry").as_os_str(),
+            "serve".as_ref(),
+            config.as_os_str(),
+        ])?;
         // No connection is kept: it would belong to the runtime of one test.
         let http = Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
         let registry = Self { address, log, http, guard };
@@ -150,7 +161,10 @@ impl Registry {
     }
 
     async fn put_manifest(&self, repo: &str, reference: &str, manifest: &Blob) -> Result<String> {
-        let request = self.http.request(Method::PUT, self.url(repo, &format!("manifests/{reference}"))).header(header::CONTENT_TYPE, manifest.media_type);
+        let request = self
+            .http
+            .request(Method::PUT, self.url(repo, &format!("manifests/{reference}")))
+            .header(header::CONTENT_TYPE, manifest.media_type);
         let answer = expect(request.body(manifest.bytes.clone()).send().await?, StatusCode::CREATED).await?;
         let digest = header_of(&answer, "docker-content-digest")?;
         if digest != manifest.digest {

@@ -72,8 +72,13 @@ impl WorkloadKind {
 
     /// The objects of a namespace.
     pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
-        let resource =
-            ApiResource { group: self.group().to_owned(), version: self.version().to_owned(), api_version: self.api_version(), kind: self.kind().to_owned(), plural: self.plural().to_owned() };
+        let resource = ApiResource {
+            group: self.group().to_owned(),
+            version: self.version().to_owned(),
+            api_version: self.api_version(),
+            kind: self.kind().to_owned(),
+            plural: self.plural().to_owned(),
+        };
         Api::namespaced_with(client.clone(), namespace, &resource)
     }
 
@@ -222,7 +227,9 @@ impl Fixture {
     pub async fn create(&self, client: &Client, namespace: &str) -> Result<Live> {
         let api = self.kind.api(client, namespace);
         let object = serde_json::from_value(self.json())?;
-        api.create(&PostParams::default(), &object).await.with_context(|| format!("making {} {namespace}/{}", self.kind.kind(), self.name))?;
+        api.create(&PostParams::default(), &object)
+            .await
+            .with_context(|| format!("making {} {namespace}/{}", self.kind.kind(), self.name))?;
         Ok(Live::new(self.kind, api, namespace, &self.name))
     }
 }

@@ -11,7 +11,9 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use headwind_testbed::protocol::ProcessId;
-use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip};
+use headwind_testbed::{
+    Bed, Fixture, Operator, OperatorOptions, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip,
+};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -49,23 +51,33 @@ async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() 
         ensure!(live.image_of("first").await? == "127.0.0.1:5000/first:2.0.0");
         ensure!(live.image_of("web").await? == "127.0.0.1:5000/web:1.0.0");
     }
-    let stuck = Fixture::new(WorkloadKind::Deployment, "stuck").container("web", "127.0.0.1:5000/web:1.0.0-unready").create(&client, &namespace).await?;
+    let stuck = Fixture::new(WorkloadKind::Deployment, "stuck")
+        .container("web", "127.0.0.1:5000/web:1.0.0-unready")
+        .create(&client, &namespace)
+        .await?;
     let error = stuck.rolled_out(Duration::from_secs(2)).await.err().context("it is not ready")?.to_string();
     ensure!(error.contains("is rolled out: not within 2s") && error.contains("unavailableReplicas"), "{error}");
 
     let yaml = Fixture::new(WorkloadKind::Deployment, "by-yaml").container("web", "nginx:1.27").yaml()?;
-    let refused = bed.kubectl_ok(&["get", "deployment", "by-yaml", "--namespace", &namespace]).await.err().context("it is not there")?.to_string();
+    let refused =
+        bed.kubectl_ok(&["get", "deployment", "by-yaml", "--namespace", &namespace]).await.err().context("it is not there")?.to_string();
     ensure!(refused.contains("NotFound"), "{refused}");
-    bed.apply_yaml(&yaml.replace("metadata:\n  name:", &format!("metadata:\n  namespace: {namespace}\n  name:"))).await.with_context(|| yaml.clone())?;
+    bed.apply_yaml(&yaml.replace("metadata:\n  name:", &format!("metadata:\n  namespace: {namespace}\n  name:")))
+        .await
+        .with_context(|| yaml.clone())?;
 
     let Some(mut audit) = bed.audit() else {
         skip::skipped("the audit log", "the cluster of KUBECONFIG is not ours");
         return Ok(());
     };
     audit.catch_up(&client).await?;
-    let patches = audit.entries(&Query::new().user("admin").verb("patch").resource("daemonsets").namespace(&namespace).name("web").successful())?;
+    let patches =
+        audit.entries(&Query::new().user("admin").verb("patch").resource("daemonsets").namespace(&namespace).name("web").successful())?;
     ensure!(patches.len() == 2, "{patches:?}");
-    ensure!(patches.first().and_then(|entry| entry.body.as_ref()).is_some_and(|body| body.to_string().contains("side:1.1.0")), "{patches:?}");
+    ensure!(
+        patches.first().and_then(|entry| entry.body.as_ref()).is_some_and(|body| body.to_string().contains("side:1.1.0")),
+        "{patches:?}"
+    );
     let rules = audit.used_rules(&Query::new().user("admin").namespace(&namespace))?;
     ensure!(rules.iter().any(|rule| rule.group == "apps" && rule.resource == "statefulsets" && rule.verb == "create"), "{rules:?}");
     let nobody = bed.kubectl(&["get", "secrets", "--namespace", &namespace, "--as", "nobody"]).await?;
@@ -79,7 +91,11 @@ async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() 
 async fn a_push_is_told_to_the_listener() -> Result<()> {
     let (url, mut bodies) = listener().await?;
     let started = Instant::now();
-    let options = RegistryOptions { ignore_pulls: true, headers: vec![("Authorization".to_owned(), "Bearer let-me-in".to_owned())], ..RegistryOptions::default() };
+    let options = RegistryOptions {
+        ignore_pulls: true,
+        headers: vec![("Authorization".to_owned(), "Bearer let-me-in".to_owned())],
+        ..RegistryOptions::default()
+    };
     let registry = Registry::start(&[url], options).await?;
     said("registry started", started);
 
@@ -90,7 +106,16 @@ async fn a_push_is_told_to_the_listener() -> Result<()> {
     ensure!(event.pointer("/target/digest") == Some(&json!(digest)), "{event}");
     ensure!(event.pointer("/request/host") == Some(&json!(registry.addr())), "{event}");
     let ours = payload::distribution_event("push", registry.addr(), "team/web", "1.2.3", &digest);
-    for field in ["/action", "/target/mediaType", "/target/digest", "/target/repository", "/target/url", "/target/tag", "/request/host", "/request/method"] {
+    for field in [
+        "/action",
+        "/target/mediaType",
+        "/target/digest",
+        "/target/repository",
+        "/target/url",
+        "/target/tag",
+        "/request/host",
+        "/request/method",
+    ] {
         ensure!(ours.pointer(field) == event.pointer(field), "{field}: ours {ours}, theirs {event}");
     }
 
@@ -160,7 +185,10 @@ async fn nothing_is_left_of_a_test_that_is_killed() -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    let told = lines.map_while(std::io::Result::ok).find_map(|line| line.split_once("HELD ").and_then(|(_, json)| serde_json::from_str::<Value>(json).ok())).context("the child did not come up")?;
+    let told = lines
+        .map_while(std::io::Result::ok)
+        .find_map(|line| line.split_once("HELD ").and_then(|(_, json)| serde_json::from_str::<Value>(json).ok()))
+        .context("the child did not come up")?;
     let processes: Vec<ProcessId> = serde_json::from_value(told["processes"].clone())?;
     let folders: Vec<PathBuf> = serde_json::from_value(told["folders"].clone())?;
     ensure!(processes.len() == 8, "{processes:?}");
@@ -241,7 +269,10 @@ async fn pushed(bodies: &mut UnboundedReceiver<Value>, repo: &str, tag: &str) ->
     let found = async {
         while let Some(body) = bodies.recv().await {
             let events = body["events"].as_array().cloned().unwrap_or_default();
-            if let Some(event) = events.into_iter().find(|event| event["action"] == "push" && event["target"]["repository"] == repo && event["target"]["tag"] == tag) {
+            if let Some(event) = events
+                .into_iter()
+                .find(|event| event["action"] == "push" && event["target"]["repository"] == repo && event["target"]["tag"] == tag)
+            {
                 return Ok(event);
             }
         }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,9 @@ use crate::problem::Problem;
 const BODY: usize = 1024 * 1024;
 /// The most that all calls under way may hold together.
 const BUDGET: usize = 32 * BODY;
+/// How much of a body that is too large is read and thrown away, and for how long.
+const DRAIN: usize = 8 * BODY;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -79,7 +82,8 @@ impl Webhooks {
         let (body, _held) = self.read(headers, body).await?;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(secret) = &self.secret {
-            proof::verify(secret, &header, parameters.token.as_deref(), &body).map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, error.to_string()))?;
+            proof::verify(secret, &header, parameters.token.as_deref(), &body)
+                .map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, error.to_string()))?;
         }
         let envelope = Envelope { sender, registry: parameters.registry.as_deref(), header: &header, body: &body };
         let decoded = decode(&envelope).map_err(|error| Problem::new(status(&error), error.to_string()))?;
@@ -95,8 +99,10 @@ impl Webhooks {
     /// Reads the body as it comes; what is held counts against the common budget.
     async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, Vec<tokio::sync::SemaphorePermit<'_>>), Problem> {
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a webhook's body has at most 1 MiB");
-        let told: Option<usize> = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        if told.is_some_and(|told| told > BODY) {
+        let told: Option<u64> =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        if told.is_some_and(|told| told > BODY as u64) {
+            drain(body).await;
             return Err(too_large());
         }
         let (mut bytes, mut held) = (Vec::new(), Vec::new());
@@ -105,17 +111,40 @@ impl Webhooks {
                 let frame = frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
                 let Ok(chunk) = frame.into_data() else { continue };
                 if bytes.len() + chunk.len() > BODY {
-                    return Err(too_large());
+                    return Ok(true);
                 }
                 let size = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-                held.push(self.budget.try_acquire_many(size).map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at once"))?);
+                held.push(
+                    self.budget
+                        .try_acquire_many(size)
+                        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at once"))?,
+                );
                 bytes.extend_from_slice(&chunk);
             }
-            Ok(())
+            Ok(false)
         };
-        tokio::time::timeout(PATIENCE, reading).await.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))??;
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        if read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?? {
+            drain(body).await;
+            return Err(too_large());
+        }
         Ok((bytes, held))
     }
+}
+
+/// Reads some of what is too much, so that the sender gets to see the answer rather than a reset.
+async fn drain(mut body: Body) {
+    let reading = async {
+        let mut left = DRAIN;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Nothing depends on the end of it.
+    tokio::time::timeout(DRAIN_TIME, reading).await.ok();
 }
 
 /// A body that says it is something else than JSON is not looked at; one that says nothing is.

@@ -69,14 +69,18 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
     let candidates: Vec<Candidate> = candidates
         .iter()
         .map(|tag| {
-            let digest = digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
+            let digest =
+                digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
             Ok(Candidate { tag: tag.clone(), digest })
         })
         .collect::<Result<_, String>>()?;
     let judgement = judge(&Rule { policy: *policy, pattern }, *kind, Occasion::Event, &current, &candidates);
     let mut chosen = judgement.chosen;
-    let mut verdicts: Vec<AnswerCandidate> =
-        judgement.candidates.into_iter().map(|verdict| AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message: verdict.message }).collect();
+    let mut verdicts: Vec<AnswerCandidate> = judgement
+        .candidates
+        .into_iter()
+        .map(|verdict| AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message: verdict.message })
+        .collect();
     let image = chosen.and_then(|place| candidates.get(place)).and_then(|candidate| written(reference.as_ref(), candidate));
     if let (Some(place), None) = (chosen, &image) {
         chosen = None;
@@ -86,17 +90,23 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
             verdict.message = format!("the image is pinned, and the digest of {} is not known", verdict.tag);
         }
     }
-    Ok(Answer { chosen: chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.tag.clone()), image, candidates: verdicts })
+    Ok(Answer {
+        chosen: chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.tag.clone()),
+        image,
+        candidates: verdicts,
+    })
 }
 
 /// The image with the candidate in it; none where it is pinned and the digest is not known.
 fn written(reference: Option<&ImageReference>, candidate: &Candidate) -> Option<String> {
     let Some(reference) = reference else { return Some(candidate.tag.clone()) };
-    Some(match (reference.digest(), reference.tag(), &candidate.digest) {
-        (None, _, _) => reference.with_tag(&candidate.tag),
-        (Some(_), Some(_), Some(digest)) => reference.with_tag_and_digest(&candidate.tag, digest),
-        (Some(_), None, Some(digest)) => reference.with_digest(digest),
-        (Some(_), _, None) => return None,
-    }
-    .to_string())
+    Some(
+        match (reference.digest(), reference.tag(), &candidate.digest) {
+            (None, _, _) => reference.with_tag(&candidate.tag),
+            (Some(_), Some(_), Some(digest)) => reference.with_tag_and_digest(&candidate.tag, digest),
+            (Some(_), None, Some(digest)) => reference.with_digest(digest),
+            (Some(_), _, None) => return None,
+        }
+        .to_string(),
+    )
 }

@@ -19,7 +19,9 @@ pub(super) fn same_tag(scene: &Scene<'_>, candidate: &Candidate) -> Result<(), R
 /// Other tags come to force by events alone.
 pub(super) fn admits_occasion(scene: &Scene<'_>, occasion: Occasion, tag: &str) -> Result<(), Refused> {
     match (scene.rule.policy, occasion) {
-        (Policy::Force, Occasion::Scan) => Err(Refused::new(Reason::NotFollowed, format!("while polling, force follows {} only, not {tag}", scene.current_tag()))),
+        (Policy::Force, Occasion::Scan) => {
+            Err(Refused::new(Reason::NotFollowed, format!("while polling, force follows {} only, not {tag}", scene.current_tag())))
+        }
         (_, _) => Ok(()),
     }
 }

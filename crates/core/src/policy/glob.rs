@@ -55,7 +55,11 @@ pub(super) fn compare(scene: &Scene<'_>, order: Order, a: &str, b: &str) -> Orde
     match (order, read(scene.kind, a), read(scene.kind, b)) {
         (Order::Version, Some(x), Some(y)) => x.cmp_precedence(&y).then_with(|| natural_order(&x.variant, &y.variant)).then_with(|| {
             // Equal in order and spelt otherwise: no update; among candidates the first in natural order.
-            if scene.current.tag.as_deref() == Some(b) || scene.current.tag.as_deref() == Some(a) { Ordering::Equal } else { natural_order(b, a) }
+            if scene.current.tag.as_deref() == Some(b) || scene.current.tag.as_deref() == Some(a) {
+                Ordering::Equal
+            } else {
+                natural_order(b, a)
+            }
         }),
         (_, _, _) => natural_order(a, b),
     }

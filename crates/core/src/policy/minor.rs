@@ -5,5 +5,9 @@ use crate::reason::Reason;
 use crate::version::Version;
 
 pub(super) fn admits(current: &Version, candidate: &Version, tag: &str) -> Result<(), Refused> {
-    if current.number(0) == candidate.number(0) { Ok(()) } else { Err(Refused::new(Reason::MajorDiffers, format!("{tag} has another major version; policy major would take it"))) }
+    if current.number(0) == candidate.number(0) {
+        Ok(())
+    } else {
+        Err(Refused::new(Reason::MajorDiffers, format!("{tag} has another major version; policy major would take it")))
+    }
 }

@@ -44,7 +44,11 @@ impl Pattern {
         if text.len() > LENGTH || text.bytes().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > CHOICES {
             return Err(PatternError::TooLong);
         }
-        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build().map_err(|error| PatternError::Grammar(error.kind().to_string()))?;
+        let glob = GlobBuilder::new(text)
+            .literal_separator(false)
+            .backslash_escape(true)
+            .build()
+            .map_err(|error| PatternError::Grammar(error.kind().to_string()))?;
         Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
     }
 
@@ -60,7 +64,8 @@ impl Pattern {
             Identifier::Word(word) => {
                 let letters: String = word.chars().take_while(char::is_ascii_alphabetic).collect();
                 // A commit's hash behind `git describe` is no word; its `g` is.
-                let letters = if word.len() > letters.len() || version.pre.len() == 1 || !word.starts_with('g') { letters } else { "g".to_owned() };
+                let letters =
+                    if word.len() > letters.len() || version.pre.len() == 1 || !word.starts_with('g') { letters } else { "g".to_owned() };
                 self.text.split(|c: char| !c.is_ascii_alphabetic()).any(|run| !run.is_empty() && run.eq_ignore_ascii_case(&letters))
             }
             Identifier::Number(_) => false,

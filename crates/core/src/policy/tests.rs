@@ -104,7 +104,8 @@ fn digest(letter: &str) -> Digest {
 fn digests_behind_the_same_tag() {
     let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest) };
     let pushed = |new: Option<&str>| vec![Candidate { tag: "latest".to_owned(), digest: new.map(digest) }];
-    let reason = |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
+    let reason =
+        |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
     assert_eq!(reason("force", Some("a"), Some("b"), Occasion::Event), Reason::NewDigest);
     assert_eq!(reason("force", Some("a"), Some("a"), Occasion::Event), Reason::SameDigest);
     assert_eq!(reason("force", Some("a"), None, Occasion::Event), Reason::NewDigest);
@@ -130,7 +131,10 @@ fn charts_are_semver_and_ranges_are_left() {
     };
     assert_eq!(judged("1.2.3", "1.2.4 1.3.0 1.4.0-alpine 2.0.0").as_deref(), Some("1.3.0"));
     assert_eq!(judged("v1.2.3", "1.3").as_deref(), Some("1.3"));
-    assert_eq!(judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason, Reason::VersionRange);
+    assert_eq!(
+        judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason,
+        Reason::VersionRange
+    );
 }
 
 #[test]
@@ -141,7 +145,8 @@ fn answers_of_the_command_line() {
     let pinned = format!("nginx:1.25@{}", digest("a"));
     let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"]})).unwrap();
     assert_eq!((got.chosen, got.candidates[0].reason), (None, Reason::DigestUnknown));
-    let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"], "digests": {"1.26": digest("b")}})).unwrap();
+    let got =
+        ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"], "digests": {"1.26": digest("b")}})).unwrap();
     assert_eq!(got.image, Some(format!("nginx:1.26@{}", digest("b"))));
     let got = ask(serde_json::json!({"current": "1.2.3", "policy": "patch", "kind": "chart", "candidates": ["1.2.4"]})).unwrap();
     assert_eq!(got.image.as_deref(), Some("1.2.4"));
@@ -152,8 +157,16 @@ fn answers_of_the_command_line() {
 fn any_tag() -> impl Strategy<Value = String> {
     let number = 0_u32..4;
     prop_oneof![
-        (prop::option::of(Just("v")), prop::collection::vec(number, 1..4), prop::sample::select(vec!["", "-alpine", "-rc.1", "-rc.2", "-r1", "-r2", "-7", "_m", "-alpine-r3", "-4-gabcd123"]))
-            .prop_map(|(v, numbers, suffix)| format!("{}{}{suffix}", v.unwrap_or_default(), numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))),
+        (
+            prop::option::of(Just("v")),
+            prop::collection::vec(number, 1..4),
+            prop::sample::select(vec!["", "-alpine", "-rc.1", "-rc.2", "-r1", "-r2", "-7", "_m", "-alpine-r3", "-4-gabcd123"])
+        )
+            .prop_map(|(v, numbers, suffix)| format!(
+                "{}{}{suffix}",
+                v.unwrap_or_default(),
+                numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+            )),
         Just("latest".to_owned()),
         Just("2024.01.05".to_owned()),
         Just("build-7".to_owned()),

@@ -43,7 +43,12 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
     }
     all.extend(marks.iter().filter(|(_, count)| **count > 1).map(|(mark, count)| format!("{mark} was applied {count} times")));
     all.extend(applied.iter().filter(|write| !write.approved).map(|write| format!("{} was applied without approval", write.mark)));
-    all.extend(moved.iter().filter(|step| step.from != step.to && !step.from.may_become(step.to)).map(|step| format!("{} went from {} to {}", step.request, step.from, step.to)));
+    all.extend(
+        moved
+            .iter()
+            .filter(|step| step.from != step.to && !step.from.may_become(step.to))
+            .map(|step| format!("{} went from {} to {}", step.request, step.from, step.to)),
+    );
 
     let mut open: BTreeMap<(Option<&str>, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
     for request in requests {
@@ -68,6 +73,10 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
             all.push(format!("{} is Completed but was never applied", request.name));
         }
     }
-    all.extend(open.iter().filter(|(_, names)| names.len() > 1).map(|((container, image, _), names)| format!("{names:?} are all open for {container:?} and {image}")));
+    all.extend(
+        open.iter()
+            .filter(|(_, names)| names.len() > 1)
+            .map(|((container, image, _), names)| format!("{names:?} are all open for {container:?} and {image}")),
+    );
     all
 }

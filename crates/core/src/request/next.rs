@@ -199,7 +199,9 @@ impl<'a> Scene<'a> {
         }
         match self.stands(request) {
             Ok(()) => None,
-            Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => Some(end(request, Phase::Failed, reason, Some(message), now)),
+            Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => {
+                Some(end(request, Phase::Failed, reason, Some(message), now))
+            }
             Err((reason, message)) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
         }
     }
@@ -212,11 +214,14 @@ impl<'a> Scene<'a> {
         let Some(name) = request.spec.container.as_deref() else {
             return Err((Reason::InvalidRequest, "the request names no container".to_owned()));
         };
-        let wanted = ImageReference::parse(&request.spec.new_image).map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
+        let wanted = ImageReference::parse(&request.spec.new_image)
+            .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
         let Some(container) = self.target.container(name) else {
             return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
         };
-        let standing = container.reference().map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
+        let standing = container
+            .reference()
+            .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
         if wanted.repository() != standing.repository() {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
         }
@@ -225,7 +230,8 @@ impl<'a> Scene<'a> {
         if request.spec.trigger == Trigger::Manual {
             return Ok(());
         }
-        decide::admits(&settings, container, standing.repository(), request.spec.trigger).map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
+        decide::admits(&settings, container, standing.repository(), request.spec.trigger)
+            .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
         self.still_taken(request, container, &standing, &wanted, &settings)
     }
 
@@ -239,15 +245,29 @@ impl<'a> Scene<'a> {
         if newest_is_here && container.image != request.spec.new_image && ours.any(|entry| entry.image == request.spec.current_image) {
             return Ok(());
         }
-        Err((Reason::ImageChanged, format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image)))
+        Err((
+            Reason::ImageChanged,
+            format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image),
+        ))
     }
 
-    fn still_taken(&self, request: &Request, container: &Container, standing: &ImageReference, wanted: &ImageReference, settings: &Settings) -> Result<(), (Reason, String)> {
+    fn still_taken(
+        &self,
+        request: &Request,
+        container: &Container,
+        standing: &ImageReference,
+        wanted: &ImageReference,
+        settings: &Settings,
+    ) -> Result<(), (Reason, String)> {
         let rule = settings.rule();
         let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
         let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
             // A digest alone is what policy force alone puts in place.
-            return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
+            return if rule.policy == Policy::Force {
+                Ok(())
+            } else {
+                Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned()))
+            };
         };
         let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
         let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
@@ -295,10 +315,20 @@ impl<'a> Scene<'a> {
             Phase::Pending => {
                 request.spec.trigger != Trigger::Manual
                     && !request.spec.require_approval
-                    && request.spec.container.as_deref().is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
+                    && request
+                        .spec
+                        .container
+                        .as_deref()
+                        .is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
             }
             Phase::Approved | Phase::Applying => true,
-            Phase::RollingOut | Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
+            Phase::RollingOut
+            | Phase::Completed
+            | Phase::Rejected
+            | Phase::Failed
+            | Phase::Expired
+            | Phase::Superseded
+            | Phase::RolledBack => false,
         }
     }
 
@@ -358,13 +388,15 @@ impl<'a> Scene<'a> {
 
     /// The earlier marks whose change still stands in a container that is not touched now.
     fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
-        marks(self.target).filter(|mark| {
-            self.observed.requests.iter().any(|request| {
-                request.name == mark_name(mark)
-                    && request.spec.container.as_deref().is_some_and(|name| !due.contains_key(name))
-                    && self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
+        marks(self.target)
+            .filter(|mark| {
+                self.observed.requests.iter().any(|request| {
+                    request.name == mark_name(mark)
+                        && request.spec.container.as_deref().is_some_and(|name| !due.contains_key(name))
+                        && self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
+                })
             })
-        }).map(str::to_owned)
+            .map(str::to_owned)
     }
 
     /// When something happens by the clock alone.
@@ -412,7 +444,8 @@ fn prune(scene: &Scene<'_>, observed: &Observed<'_>) -> Option<Step> {
     if finished.len() <= observed.history_limit {
         return None;
     }
-    finished.sort_by(|a, b| (b.status.finished_at, &b.name).cmp(&(a.status.finished_at, &a.name)));
+    // Times in a status have whole seconds; of two that ended in one, the later made is the newer.
+    finished.sort_by(|a, b| (b.status.finished_at, b.created, &b.name).cmp(&(a.status.finished_at, a.created, &a.name)));
     finished
         .iter()
         .skip(observed.history_limit)

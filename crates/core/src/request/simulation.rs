@@ -80,7 +80,11 @@ impl decide::Record for Known<'_> {
     }
 
     fn open_for(&self, container: &str) -> Vec<String> {
-        let open = self.0.requests.values().filter(|(request, _)| request.status.phase.is_open() && request.spec.container.as_deref() == Some(container));
+        let open = self
+            .0
+            .requests
+            .values()
+            .filter(|(request, _)| request.status.phase.is_open() && request.spec.container.as_deref() == Some(container));
         open.map(|(request, _)| request.spec.new_image.clone()).collect()
     }
 }
@@ -91,7 +95,14 @@ fn name(identity: &Identity) -> String {
 }
 
 fn target(dice: &mut Dice) -> Target {
-    let container = |index: usize, name: &str| Container { name: name.to_owned(), image: "app:1.0.0".to_owned(), init: false, index, pulls_always: index == 0, restarted_for: None };
+    let container = |index: usize, name: &str| Container {
+        name: name.to_owned(),
+        image: "app:1.0.0".to_owned(),
+        init: false,
+        index,
+        pulls_always: index == 0,
+        restarted_for: None,
+    };
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
     annotations.insert(key::REQUIRE_APPROVAL.to_owned(), dice.pick(&["true", "false"]).to_string());
@@ -161,13 +172,22 @@ impl World {
 
     fn event(&mut self, who: usize) {
         let tag = format!("1.{}.{}", self.dice.roll(3), self.dice.roll(3));
-        let digest = (self.dice.roll(2) == 0).then(|| Digest::parse(&format!("sha256:{}", self.dice.pick(&["a", "b"]).repeat(64))).unwrap());
+        let digest =
+            (self.dice.roll(2) == 0).then(|| Digest::parse(&format!("sha256:{}", self.dice.pick(&["a", "b"]).repeat(64))).unwrap());
         let copies = 1 + self.dice.roll(2);
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
             for container in &replica.target.containers {
                 let candidate = Candidate { tag: tag.clone(), digest: digest.clone() };
-                let decision = decide::decide(&replica.target, &Annotations::new(), container, &[candidate], Occasion::Event, Trigger::Webhook, &Known(&replica));
+                let decision = decide::decide(
+                    &replica.target,
+                    &Annotations::new(),
+                    container,
+                    &[candidate],
+                    Occasion::Event,
+                    Trigger::Webhook,
+                    &Known(&replica),
+                );
                 if let Decision::Propose(proposal) = decision {
                     self.create(who, &proposal);
                 }
@@ -213,7 +233,8 @@ impl World {
         let version = self.cluster.version + 1;
         let Some((request, stored)) = self.cluster.requests.get_mut(name) else { return };
         if *stored == read {
-            self.trail.push(format!("{} {who} writes {name}: {} to {} ({:?})", self.second, request.status.phase, status.phase, status.reason));
+            self.trail
+                .push(format!("{} {who} writes {name}: {} to {} ({:?})", self.second, request.status.phase, status.phase, status.reason));
             self.cluster.moved.push(Moved { request: name.to_owned(), from: request.status.phase, to: status.phase });
             request.status = status;
             *stored = version;
@@ -230,7 +251,13 @@ impl World {
         for _ in 0..20 {
             let replica = self.replicas[who].clone();
             let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
-            let observed = Observed { target: Some(&replica.target), defaults: &Annotations::new(), requests: &requests, now: self.now(who), history_limit: 10 };
+            let observed = Observed {
+                target: Some(&replica.target),
+                defaults: &Annotations::new(),
+                requests: &requests,
+                now: self.now(who),
+                history_limit: 10,
+            };
             match next(&observed) {
                 Step::Rest(_) => return,
                 Step::Write(write) => {
@@ -272,7 +299,13 @@ impl World {
             let request = &replica.requests[&change.request].0;
             let (mark, approved) = (request.mark(), request.status.approved_by.is_some() || !request.spec.require_approval);
             self.trail.push(format!("{} {who} applies {mark}: {} to {}", self.second, change.from, change.to));
-            self.cluster.applied.push(Applied { mark, container: change.container.clone(), from: change.from.clone(), to: change.to.clone(), approved });
+            self.cluster.applied.push(Applied {
+                mark,
+                container: change.container.clone(),
+                from: change.from.clone(),
+                to: change.to.clone(),
+                approved,
+            });
         }
         let version = self.bump();
         let real = &mut self.cluster.target;
@@ -281,7 +314,11 @@ impl World {
             container.image.clone_from(&change.to);
             container.restarted_for.clone_from(&change.restart_for);
         }
-        for (name, value) in [(key::LAST_UPDATE, apply.last_update.to_string()), (key::LAST_REQUEST, apply.last_request.clone()), (key::UPDATE_HISTORY, apply.history.clone())] {
+        for (name, value) in [
+            (key::LAST_UPDATE, apply.last_update.to_string()),
+            (key::LAST_REQUEST, apply.last_request.clone()),
+            (key::UPDATE_HISTORY, apply.history.clone()),
+        ] {
             real.annotations.insert(name.to_owned(), value);
         }
         real.generation += 1;
@@ -369,7 +406,10 @@ impl World {
         }
         let target = &self.cluster.target;
         for (request, _) in self.cluster.requests.values() {
-            let due = request.status.phase == Phase::Approved || (request.status.phase == Phase::Pending && !request.spec.require_approval && target.annotations[key::REQUIRE_APPROVAL] == "false");
+            let due = request.status.phase == Phase::Approved
+                || (request.status.phase == Phase::Pending
+                    && !request.spec.require_approval
+                    && target.annotations[key::REQUIRE_APPROVAL] == "false");
             assert!(!due, "{} is due and was left: {:?}", request.name, request.status);
         }
     }

@@ -59,7 +59,9 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
 /// A sentence that says what is wanted.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || "it is no time span: whole seconds, or such as 90s, 5m, 1h30m, 1d; at most ten years".to_owned();
-    let number = |digits: &str| if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) { None } else { digits.parse::<u64>().ok() };
+    let number = |digits: &str| {
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) { None } else { digits.parse::<u64>().ok() }
+    };
     let seconds = match number(text) {
         Some(seconds) => seconds,
         None => with_units(text, number).ok_or_else(wanted)?,

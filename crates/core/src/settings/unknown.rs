@@ -43,11 +43,18 @@ fn judge(full: &str, target: &Target) -> Option<Unknown> {
     }
     let nearest = known().map(|key| (distance(key, full), *key)).min().filter(|(distance, _)| *distance <= 3).map(|(_, key)| key);
     let hint = nearest.map(|key| format!("; is {key} meant?")).unwrap_or_default();
-    Some(Unknown { reason: Reason::InvalidAnnotation, key: full.to_owned(), message: format!("annotation {full} is not known to Headwind and has no effect{hint}") })
+    Some(Unknown {
+        reason: Reason::InvalidAnnotation,
+        key: full.to_owned(),
+        message: format!("annotation {full} is not known to Headwind and has no effect{hint}"),
+    })
 }
 
 fn is_there(entry: &str, target: &Target) -> bool {
-    target.container(entry).is_some() || RepositoryKey::parse(entry).is_ok_and(|named| target.containers.iter().any(|container| container.reference().is_ok_and(|reference| *reference.repository() == named)))
+    target.container(entry).is_some()
+        || RepositoryKey::parse(entry).is_ok_and(|named| {
+            target.containers.iter().any(|container| container.reference().is_ok_and(|reference| *reference.repository() == named))
+        })
 }
 
 /// Levenshtein's distance of two short texts; long ones are far apart.

@@ -15,7 +15,9 @@ pub fn parse(text: &str) -> Option<Version> {
     numbers.resize_with(3, || Number::new("0").unwrap_or_default());
     let pre = match pre {
         None => Vec::new(),
-        Some(pre) if are_identifiers(pre) => pre.split('.').map(|part| Number::new(part).map_or_else(|| Identifier::Word(part.to_owned()), Identifier::Number)).collect(),
+        Some(pre) if are_identifiers(pre) => {
+            pre.split('.').map(|part| Number::new(part).map_or_else(|| Identifier::Word(part.to_owned()), Identifier::Number)).collect()
+        }
         Some(_) => return None,
     };
     Some(Version { prefixed: false, numbers, pre, revision: None, variant: String::new(), metadata: metadata.to_owned() })

@@ -80,7 +80,11 @@ fn parts(#[case] text: &str, #[case] pre: &str, #[case] revision: &str, #[case] 
         })
         .collect();
     assert_eq!(shown.join(" "), pre, "pre-release");
-    assert_eq!(version.revision.map(|revision| format!("{}{}", revision.style, revision.number.as_written())).unwrap_or_default(), revision, "revision");
+    assert_eq!(
+        version.revision.map(|revision| format!("{}{}", revision.style, revision.number.as_written())).unwrap_or_default(),
+        revision,
+        "revision"
+    );
     assert_eq!(version.variant, variant, "variant");
 }
 
@@ -163,7 +167,13 @@ fn ranges(#[case] text: &str) {
 }
 
 fn scheme() -> impl Strategy<Value = String> {
-    (0_u32..12, 0_u32..12, 0_u32..12, prop::option::of((prop::sample::select(vec!["rc", "beta", "a"]), 0_u32..12)), prop::option::of(0_u32..12))
+    (
+        0_u32..12,
+        0_u32..12,
+        0_u32..12,
+        prop::option::of((prop::sample::select(vec!["rc", "beta", "a"]), 0_u32..12)),
+        prop::option::of(0_u32..12),
+    )
         .prop_map(|(a, b, c, pre, revision)| {
             let pre = pre.map(|(word, number)| format!("-{word}.{number}")).unwrap_or_default();
             let revision = revision.map(|number| format!("-r{number}")).unwrap_or_default();

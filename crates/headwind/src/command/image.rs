@@ -59,7 +59,12 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
             (Ok(answer), Output::Json) => lines::write(out, &answer)?,
             (Ok(Answer { input, registry, repository, tag, digest }), Output::Text) => {
                 let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-                writeln!(out, "{input}\n  registry    {registry}\n  repository  {repository}\n  tag         {}\n  digest      {}", or_none(tag), or_none(digest))?;
+                writeln!(
+                    out,
+                    "{input}\n  registry    {registry}\n  repository  {repository}\n  tag         {}\n  digest      {}",
+                    or_none(tag),
+                    or_none(digest)
+                )?;
             }
             (Err(error), output) => {
                 code = ExitCode::FAILURE;

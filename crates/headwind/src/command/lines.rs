@@ -26,7 +26,11 @@ pub(crate) enum Output {
 ///
 /// # Errors
 /// When the input cannot be read or the output not be written.
-pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(mut input: impl BufRead, out: &mut impl Write, answer: impl Fn(Q) -> Result<A, String>) -> io::Result<()> {
+pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(
+    mut input: impl BufRead,
+    out: &mut impl Write,
+    answer: impl Fn(Q) -> Result<A, String>,
+) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -81,7 +85,12 @@ mod tests {
 
     fn ask(input: &[u8]) -> Vec<serde_json::Value> {
         let mut out = Vec::new();
-        answer_each(input, &mut out, |question: Question| if question.n == 0 { Err("zero".to_owned()) } else { Ok(json!({"twice": question.n * 2})) }).unwrap();
+        answer_each(
+            input,
+            &mut out,
+            |question: Question| if question.n == 0 { Err("zero".to_owned()) } else { Ok(json!({"twice": question.n * 2})) },
+        )
+        .unwrap();
         String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

@@ -32,7 +32,8 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
 
-    let kube = kube::Config::infer().await.context("no way to the API server: neither a kubeconfig (KUBECONFIG) nor a pod's service account")?;
+    let kube =
+        kube::Config::infer().await.context("no way to the API server: neither a kubeconfig (KUBECONFIG) nor a pod's service account")?;
     let config = Config {
         namespace: args.namespace.clone().unwrap_or_else(own_namespace),
         watched: args.watch_namespaces.0.clone(),
@@ -89,12 +90,17 @@ fn warn_of_open_doors(args: &Run) {
 }
 
 fn own_namespace() -> String {
-    std::fs::read_to_string(OWN_NAMESPACE).map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "default".to_owned())
+    std::fs::read_to_string(OWN_NAMESPACE)
+        .map(|text| text.trim().to_owned())
+        .ok()
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
 }
 
 /// The host's name (a pod's is the pod's) with what tells two processes on it apart.
 fn identity() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_else(|_| "headwind".to_owned());
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_else(|_| "headwind".to_owned());
     let start = jiff::Timestamp::now().as_nanosecond();
     format!("{host}-{}-{:08x}", std::process::id(), start & 0xffff_ffff)
 }

@@ -72,7 +72,11 @@ struct Event {
 fn answer(sender: Option<Sender>, registry: Option<&str>, headers: &BTreeMap<String, String>, body: &[u8]) -> Result<Answer, String> {
     let header = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let decoded = decode(&Envelope { sender, registry, header: &header, body }).map_err(|error| error.to_string())?;
-    let events = decoded.events.into_iter().map(|event| Event { repository: event.repository.to_string(), tag: event.tag, digest: event.digest.map(|digest| digest.to_string()) });
+    let events = decoded.events.into_iter().map(|event| Event {
+        repository: event.repository.to_string(),
+        tag: event.tag,
+        digest: event.digest.map(|digest| digest.to_string()),
+    });
     Ok(Answer { sender: decoded.sender.as_str(), events: events.collect(), ignored: decoded.ignored })
 }
 
@@ -107,7 +111,12 @@ pub(crate) fn run(args: &Args, mut stdin: impl BufRead, out: &mut impl Write) ->
         Output::Text => {
             writeln!(out, "sender {}", answer.sender)?;
             for Event { repository, tag, digest } in &answer.events {
-                writeln!(out, "push   {repository}:{}{}", tag.as_deref().unwrap_or_default(), digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default())?;
+                writeln!(
+                    out,
+                    "push   {repository}:{}{}",
+                    tag.as_deref().unwrap_or_default(),
+                    digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default()
+                )?;
             }
             for Ignored { reason, detail } in &answer.ignored {
                 writeln!(out, "none   {}: {detail}", reason.code())?;

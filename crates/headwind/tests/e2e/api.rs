@@ -73,7 +73,10 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
             request = request.header(*name, *value);
         }
         let answer = request.send().await?;
-        let (status, kind) = (answer.status().as_u16(), answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned());
+        let (status, kind) = (
+            answer.status().as_u16(),
+            answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
+        );
         let body: Value = answer.json().await.unwrap_or_default();
         if status >= 400 {
             ensure!(kind == "application/problem+json" && body["status"] == status && body["detail"].is_string(), "{path}: {kind} {body}");
@@ -85,7 +88,10 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
     ensure!(send("POST", &approve, Some("ann"), &[("origin", "http://evil.example")], String::new()).await?.0 == 403, "another origin");
     ensure!(send("POST", &approve, Some("ann"), &[], "{".to_owned()).await?.0 == 400);
     ensure!(send("POST", &approve, Some("ann"), &[], json!({"reason": 7}).to_string()).await?.0 == 422);
-    ensure!(send("POST", &approve, Some("ann"), &[], json!({"approvedBy": "bob"}).to_string()).await?.0 == 422, "a field that is not there");
+    ensure!(
+        send("POST", &approve, Some("ann"), &[], json!({"approvedBy": "bob"}).to_string()).await?.0 == 422,
+        "a field that is not there"
+    );
     ensure!(send("POST", "/api/v1/updates/elsewhere/x/approve", Some("ann"), &[], String::new()).await?.0 == 404);
     ensure!(send("GET", "/api/v1/updates/nowhere/x", None, &[], String::new()).await?.0 == 404);
     for query in ["?phase=Lost", "?kind=Pod", "?policy=most", "?limit=0", "?limit=x", "?continue=x", "?colour=red"] {

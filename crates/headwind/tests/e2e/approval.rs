@@ -46,7 +46,10 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     world.bed.apply_yaml(&role.to_string()).await?;
     let patch = async |user: &str, status: serde_json::Value| {
         let body = json!({"status": status}).to_string();
-        let output = world.bed.kubectl(&["--as", user, "-n", &world.namespace, "patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &body]).await?;
+        let output = world
+            .bed
+            .kubectl(&["--as", user, "-n", &world.namespace, "patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &body])
+            .await?;
         anyhow::Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
     };
     // The policy takes effect some moments after it was made.
@@ -76,7 +79,10 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     world.told(&request, "ApprovedByPerson").await?;
 
     // The spec of a request is immutable, its namespace its own.
-    let output = world.bed.kubectl(&["-n", &world.namespace, "patch", "ur", &request, "--type=merge", "-p", r#"{"spec":{"newImage":"evil:1"}}"#]).await?;
+    let output = world
+        .bed
+        .kubectl(&["-n", &world.namespace, "patch", "ur", &request, "--type=merge", "-p", r#"{"spec":{"newImage":"evil:1"}}"#])
+        .await?;
     ensure!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("immutable"), "{output:?}");
     // Put back by hand, then reopened with kubectl alone: it goes through once more.
     live.set_image("web", &image("shop/web", "1.0.0")).await?;

@@ -27,7 +27,9 @@ pub(crate) async fn audit() -> Result<()> {
     for right in access::rights().into_iter().filter(|right| right.reach != Reach::Cluster) {
         let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
         for verb in right.verbs {
-            let hit = used.iter().any(|rule| rule.group == right.group && rule.resource == resource && rule.subresource == subresource && rule.verb == *verb);
+            let hit = used.iter().any(|rule| {
+                rule.group == right.group && rule.resource == resource && rule.subresource == subresource && rule.verb == *verb
+            });
             if !hit {
                 unused.push(format!("{verb} {}.{}", right.resource, right.group));
             }

@@ -55,7 +55,8 @@ pub(crate) async fn junk() -> Result<()> {
         stream.write_all(b"POST /webhook/registry HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n{\"events\":[").await?;
         hanging.push(stream);
     }
-    let junk: Vec<serde_json::Value> = (0..100).map(|n| payload::distribution_event("push", HOST, &format!("junk/app-{n}"), "1.0.0", &digest('a'))).collect();
+    let junk: Vec<serde_json::Value> =
+        (0..100).map(|n| payload::distribution_event("push", HOST, &format!("junk/app-{n}"), "1.0.0", &digest('a'))).collect();
     let junk = payload::distribution_events(&junk);
     for round in 0..100 {
         if round == 50 {
@@ -98,7 +99,11 @@ pub(crate) async fn proof() -> Result<()> {
     ensure!(live.image_of("web").await? == image("s/web", "1.0.0"));
     ensure!(world.http.post(format!("{url}?token={secret}")).json(&body).send().await?.status() == 202);
     live.has_image("web", &image("s/web", "1.1.0"), SOON).await?;
-    let registry = headwind_testbed::Registry::start(&[url], headwind_testbed::RegistryOptions { headers: vec![("Authorization".to_owned(), format!("Bearer {secret}"))], ..Default::default() }).await?;
+    let registry = headwind_testbed::Registry::start(
+        &[url],
+        headwind_testbed::RegistryOptions { headers: vec![("Authorization".to_owned(), format!("Bearer {secret}"))], ..Default::default() },
+    )
+    .await?;
     let second = world.create(&World::direct(WorkloadKind::Deployment, "real", &registry.image("s/real", "1.0.0"))).await?;
     registry.push("s/real", "1.1.0", "x").await?;
     second.has_image("web", &registry.image("s/real", "1.1.0"), SOON).await?;
@@ -120,7 +125,12 @@ pub(crate) async fn costs() -> Result<()> {
     let calls = async |audit: &mut headwind_testbed::Audit, since: Timestamp, query: fn(Query) -> Query| {
         audit.catch_up(&world.client).await?;
         let all = audit.entries(&query(world.operator.requests().since(since)))?;
-        anyhow::Ok(all.into_iter().filter(|entry| entry.resource != "leases" && entry.resource != "namespaces" && entry.verb != "watch").map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect::<Vec<_>>())
+        anyhow::Ok(
+            all.into_iter()
+                .filter(|entry| entry.resource != "leases" && entry.resource != "namespaces" && entry.verb != "watch")
+                .map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource))
+                .collect::<Vec<_>>(),
+        )
     };
     let start = Timestamp::now();
     for n in 0..1000 {

@@ -17,13 +17,18 @@ pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     let waiting = eventually("the request says what it waits for", SOON, || async {
         let request = world.request(&image("shop/web", "1.2.0"), "Pending").await.map_err(|error| error.to_string())?;
         let conditions = request.status.unwrap_or_default().conditions;
-        conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.status == "True").cloned().ok_or_else(|| format!("{conditions:?}"))
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == "Waiting" && condition.status == "True")
+            .cloned()
+            .ok_or_else(|| format!("{conditions:?}"))
     })
     .await?;
     ensure!(waiting.reason == "MinUpdateInterval", "{waiting:?}");
     ensure!(live.image_of("web").await? == image("shop/web", "1.1.0"));
     world.counted("headwind_updates_skipped_interval_total", 1.0).await?;
     world.push("shop/web", "1.3.0").await?;
+    world.request(&image("shop/web", "1.3.0"), "Pending").await?;
     // The wait is by the clock alone, and survives a restart.
     world.operator.restart().await?;
     live.has_image("web", &image("shop/web", "1.3.0"), SOON * 2).await?;
@@ -38,14 +43,22 @@ pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
 /// Two containers that are due together make one rollout: by one event, and by the clock.
 pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
     let world = World::new("two").await?;
-    let fixture = Fixture::new(kind, "web").container("app", &image("shop/app", "1.0.0")).container("side", &image("shop/app", "1.0.0")).container("other", &image("shop/other", "1.0.0"));
-    let live = world.create(&fixture.headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "5")).await?;
+    let fixture = Fixture::new(kind, "web")
+        .container("app", &image("shop/app", "1.0.0"))
+        .container("side", &image("shop/app", "1.0.0"))
+        .container("other", &image("shop/other", "1.0.0"));
+    let live = world
+        .create(&fixture.headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "5"))
+        .await?;
     let generation = live.generation().await?;
     world.push("shop/app", "1.1.0").await?;
     live.has_image("app", &image("shop/app", "1.1.0"), SOON).await?;
     ensure!(live.image_of("side").await? == image("shop/app", "1.1.0"), "one event, one patch");
     ensure!(live.generation().await? == generation + 1, "one rollout");
-    let events = [payload::distribution_event("push", HOST, "shop/app", "1.2.0", &digest('a')), payload::distribution_event("push", HOST, "shop/other", "1.1.0", &digest('a'))];
+    let events = [
+        payload::distribution_event("push", HOST, "shop/app", "1.2.0", &digest('a')),
+        payload::distribution_event("push", HOST, "shop/other", "1.1.0", &digest('a')),
+    ];
     let (status, _) = world.post(&payload::distribution_events(&events)).await?;
     ensure!(status == 202);
     live.has_image("other", &image("shop/other", "1.1.0"), SOON).await?;

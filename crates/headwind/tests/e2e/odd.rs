@@ -11,7 +11,13 @@ use crate::world::{HOST, SOON, World, digest, image};
 /// Policy force follows the digest behind the same tag: restarted where it pulls Always, else pinned.
 pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
     let world = World::new("digest").await?;
-    let fixture = |name: &str| Fixture::new(kind, name).container("web", &image("shop/web", "latest")).headwind("policy", "force").headwind("require-approval", "false").headwind("min-update-interval", "0");
+    let fixture = |name: &str| {
+        Fixture::new(kind, name)
+            .container("web", &image("shop/web", "latest"))
+            .headwind("policy", "force")
+            .headwind("require-approval", "false")
+            .headwind("min-update-interval", "0")
+    };
     let always = world.create(&fixture("always").pull_policy("Always")).await?;
     let present = world.create(&fixture("present").pull_policy("IfNotPresent")).await?;
     let key = "headwind.sh/digest.web";
@@ -27,7 +33,11 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
     }
     eventually("all four are done", SOON, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
-        if all.len() == 4 && all.iter().all(|request| request.phase().as_str() == "Completed") { Ok(()) } else { Err(format!("{:?}", all.iter().map(|request| request.phase()).collect::<Vec<_>>())) }
+        if all.len() == 4 && all.iter().all(|request| request.phase().as_str() == "Completed") {
+            Ok(())
+        } else {
+            Err(format!("{:?}", all.iter().map(|request| request.phase()).collect::<Vec<_>>()))
+        }
     })
     .await?;
     // The digest that runs is no news, however often it is pushed.
@@ -42,7 +52,9 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
 pub(crate) async fn bad_annotations() -> Result<()> {
     let world = World::new("annotations").await?;
     let old = image("shop/web", "1.0.0");
-    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &old).headwind("policy", "minro").headwind("min-update-interval", "soon")).await?;
+    let live = world
+        .create(&World::direct(WorkloadKind::Deployment, "web", &old).headwind("policy", "minro").headwind("min-update-interval", "soon"))
+        .await?;
     let event = world.told("web", "InvalidAnnotation").await?;
     ensure!(event.type_.as_deref() == Some("Warning") && event.note.unwrap_or_default().contains("policy none"));
     world.counted("headwind_invalid_annotations", 1.0).await?;
@@ -69,7 +81,9 @@ pub(crate) async fn odd_images() -> Result<()> {
     let latest = world.create(&World::direct(WorkloadKind::Deployment, "latest", &image("odd/latest", "latest"))).await?;
     let alone = format!("{HOST}/odd/alone@{}", digest('a'));
     let digest_alone = world.create(&World::direct(WorkloadKind::Deployment, "alone", &alone)).await?;
-    let pinned = world.create(&World::direct(WorkloadKind::Deployment, "pinned", &format!("{}@{}", image("odd/pinned", "1.0.0"), digest('a')))).await?;
+    let pinned = world
+        .create(&World::direct(WorkloadKind::Deployment, "pinned", &format!("{}@{}", image("odd/pinned", "1.0.0"), digest('a'))))
+        .await?;
     let hub = world.create(&World::direct(WorkloadKind::StatefulSet, "hub", "nginx:1.25-alpine")).await?;
     for (repository, tag) in [("odd/latest", "1.0.0"), ("odd/alone", "1.0.0"), ("odd/pinned", "1.1.0")] {
         world.push_digest(repository, tag, &digest('b')).await?;
@@ -95,10 +109,30 @@ pub(crate) async fn odd_images() -> Result<()> {
 /// Which containers are tracked, per container, and by which source of events.
 pub(crate) async fn containers() -> Result<()> {
     let world = World::new("containers").await?;
-    let base = |name: &str| Fixture::new(WorkloadKind::Deployment, name).headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "0");
-    let init = world.create(&base("init").container("web", &image("c/web", "1.0.0")).init_container("setup", &image("c/init", "1.0.0"))).await?;
-    let named = world.create(&base("named").container("web", &image("c/web", "1.0.0")).init_container("setup", &image("c/init", "1.0.0")).headwind("images", "setup")).await?;
-    let own = world.create(&base("own").container("web", &image("c/web", "1.0.0")).container("side", &image("c/web", "1.0.0")).headwind("policy.side", "none")).await?;
+    let base = |name: &str| {
+        Fixture::new(WorkloadKind::Deployment, name)
+            .headwind("policy", "minor")
+            .headwind("require-approval", "false")
+            .headwind("min-update-interval", "0")
+    };
+    let init =
+        world.create(&base("init").container("web", &image("c/web", "1.0.0")).init_container("setup", &image("c/init", "1.0.0"))).await?;
+    let named = world
+        .create(
+            &base("named")
+                .container("web", &image("c/web", "1.0.0"))
+                .init_container("setup", &image("c/init", "1.0.0"))
+                .headwind("images", "setup"),
+        )
+        .await?;
+    let own = world
+        .create(
+            &base("own")
+                .container("web", &image("c/web", "1.0.0"))
+                .container("side", &image("c/web", "1.0.0"))
+                .headwind("policy.side", "none"),
+        )
+        .await?;
     let polled = world.create(&base("polled").container("web", &image("c/web", "1.0.0")).headwind("event-source", "polling")).await?;
     let filtered = world.create(&base("filtered").container("web", &image("c/web", "1.0.0")).headwind("pattern", "1.0.*")).await?;
     world.push("c/init", "1.1.0").await?;
@@ -120,7 +154,8 @@ pub(crate) async fn containers() -> Result<()> {
 
 /// What a namespace says holds for what is in it, until the workload says otherwise.
 pub(crate) async fn namespace_defaults() -> Result<()> {
-    let annotations = [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false"), ("headwind.sh/min-update-interval", "0")];
+    let annotations =
+        [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false"), ("headwind.sh/min-update-interval", "0")];
     let world = World::prepared("defaults", &annotations, |options| options).await?;
     world.operator.start().await?;
     world.operator.ready().await?;
@@ -185,7 +220,8 @@ pub(crate) async fn refused_by_the_server() -> Result<()> {
     let live = world.create(&World::asking(WorkloadKind::Deployment, "web", &image("r/web", "1.0.0"))).await?;
     world.push("r/web", "1.1.0").await?;
     let mut request = world.request(&image("r/web", "1.1.0"), "Pending").await?;
-    request.metadata = kube::api::ObjectMeta { name: Some("by-hand".to_owned()), namespace: Some(world.namespace.clone()), ..Default::default() };
+    request.metadata =
+        kube::api::ObjectMeta { name: Some("by-hand".to_owned()), namespace: Some(world.namespace.clone()), ..Default::default() };
     request.status = None;
     request.spec.container_name = Some("nobody".to_owned());
     world.requests_api().create(&PostParams::default(), &request).await?;
@@ -221,7 +257,8 @@ pub(crate) async fn history_is_pruned() -> Result<()> {
         world.request(&image("p/web", &tag), "Completed").await?;
     }
     eventually("three are kept, and the rejected one", SOON, || async {
-        let mut names: Vec<String> = world.requests().await.map_err(|error| error.to_string())?.into_iter().map(|request| request.spec.new_image).collect();
+        let mut names: Vec<String> =
+            world.requests().await.map_err(|error| error.to_string())?.into_iter().map(|request| request.spec.new_image).collect();
         names.sort();
         let expected: Vec<String> = ["1.4.0", "1.5.0", "1.6.0", "1.9.0"].iter().map(|tag| image("p/web", tag)).collect();
         if names == expected { Ok(()) } else { Err(format!("{names:?}")) }

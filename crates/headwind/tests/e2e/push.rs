@@ -33,7 +33,10 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     let updated: Timestamp = annotations["headwind.sh/last-update"].parse()?;
     ensure!(updated >= before.checked_sub(jiff::SignedDuration::from_secs(1))? && updated <= Timestamp::now(), "{updated}");
     let history: Value = serde_json::from_str(&annotations["headwind.sh/update-history"])?;
-    ensure!(history[0]["image"] == new.as_str() && history[1]["image"] == old.as_str() && history[1]["updateRequestName"].is_null(), "{history}");
+    ensure!(
+        history[0]["image"] == new.as_str() && history[1]["image"] == old.as_str() && history[1]["updateRequestName"].is_null(),
+        "{history}"
+    );
     ensure!(live.get().await?.labels().get("edited").map(String::as_str) == Some("yes"));
     live.rolled_out(SOON).await?;
 
@@ -69,10 +72,17 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
     let request = world.request(&new, "Pending").await?;
     world.counted("headwind_updates_pending", 1.0).await?;
     ensure!(live.image_of("web").await? == old, "nothing moves that nobody allowed");
-    let phase = world.bed.kubectl_ok(&["get", "ur", "-n", &world.namespace, "--field-selector", "status.phase=Pending", "-o", "name"]).await?;
+    let phase =
+        world.bed.kubectl_ok(&["get", "ur", "-n", &world.namespace, "--field-selector", "status.phase=Pending", "-o", "name"]).await?;
     ensure!(phase.contains(&request.name_any()), "the phase is there from birth and can be selected by");
 
-    let approved = world.api("POST", &format!("/api/v1/updates/{}/{}/approve", world.namespace, request.name_any()), Some(&json!({"approver": "mallory", "reason": "tested"}))).await?;
+    let approved = world
+        .api(
+            "POST",
+            &format!("/api/v1/updates/{}/{}/approve", world.namespace, request.name_any()),
+            Some(&json!({"approver": "mallory", "reason": "tested"})),
+        )
+        .await?;
     ensure!(approved.0 == 200 && approved.1["status"]["approvedBy"] == "web-ui-user", "{approved:?}");
     live.has_image("web", &new, SOON).await?;
     let done = world.request(&new, "Completed").await?;

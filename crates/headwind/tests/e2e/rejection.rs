@@ -25,7 +25,12 @@ pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
     }
     world.quiet().await?;
     let all = world.requests().await?;
-    ensure!(all.len() == 1 && all[0].phase().as_str() == "Rejected" && all[0].resource_version() == world.requests_api().get(&request.name_any()).await?.resource_version(), "{all:?}");
+    ensure!(
+        all.len() == 1
+            && all[0].phase().as_str() == "Rejected"
+            && all[0].resource_version() == world.requests_api().get(&request.name_any()).await?.resource_version(),
+        "{all:?}"
+    );
     ensure!(world.operator.metric("headwind_updates_refused_total", &[("reason", "Rejected")]).await? >= 5.0);
 
     world.does(&request, "reopen").await?;

@@ -8,7 +8,11 @@ use crate::world::{SOON, image};
 
 async fn says(operator: &Operator, text: &str) -> Result<()> {
     eventually(&format!("the log says {text:?}"), SOON, || async {
-        if operator.log_contains(text).unwrap_or_default() { Ok(()) } else { Err(operator.logs().unwrap_or_default().lines().rev().take(5).collect::<Vec<_>>().join("\n")) }
+        if operator.log_contains(text).unwrap_or_default() {
+            Ok(())
+        } else {
+            Err(operator.logs().unwrap_or_default().lines().rev().take(5).collect::<Vec<_>>().join("\n"))
+        }
     })
     .await
 }
@@ -25,7 +29,10 @@ pub(crate) async fn crd_missing() -> Result<()> {
     let client = reqwest::Client::new();
     let answer = client.get(format!("{}/ready", operator.metrics_url())).send().await?;
     ensure!(answer.status() == 503 && answer.text().await?.contains("updaterequests"), "not ready, and says what is missing");
-    ensure!(operator.is_running() && client.get(format!("{}/health", operator.metrics_url())).send().await?.status() == 200, "no crash loop");
+    ensure!(
+        operator.is_running() && client.get(format!("{}/health", operator.metrics_url())).send().await?.status() == 200,
+        "no crash loop"
+    );
     let crds = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwind")).arg("crds").output().await?;
     bed.apply_yaml(&String::from_utf8(crds.stdout)?).await?;
     operator.ready().await?;
@@ -62,17 +69,24 @@ pub(crate) async fn bad_settings() -> Result<()> {
     let address = taken.local_addr()?.to_string();
     for (variables, expected) in [
         (vec![("HEADWIND_WEBHOOK_ADDR", address.as_str())], "cannot listen on"),
-        (vec![("HEADWIND_API_ADDR", "nowhere")], "HEADWIND_API_ADDR"),
+        (vec![("HEADWIND_API_ADDR", "nowhere")], "--api-addr"),
         (vec![("HEADWIND_UI_AUTH_MODE", "magic")], "magic"),
         (vec![("HEADWIND_WATCH_NAMESPACES", "Bad_Name")], "Bad_Name"),
-        (vec![("HEADWIND_HISTORY_LIMIT", "0")], "HEADWIND_HISTORY_LIMIT"),
+        (vec![("HEADWIND_HISTORY_LIMIT", "0")], "--history-limit"),
         (vec![("HEADWIND_WEBHOOK_SECRET", "")], "secret"),
         (vec![("RUST_LOG", "headwind=loudest")], "RUST_LOG"),
         (vec![("KUBECONFIG", "/does/not/exist")], "kubeconfig"),
     ] {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwind"));
         command.arg("run").env_clear().kill_on_drop(true);
-        command.envs([("HEADWIND_WEBHOOK_ADDR", "127.0.0.1:0"), ("HEADWIND_API_ADDR", "127.0.0.1:0"), ("HEADWIND_METRICS_ADDR", "127.0.0.1:0"), ("HOME", "/does/not/exist")]).envs(variables.clone());
+        command
+            .envs([
+                ("HEADWIND_WEBHOOK_ADDR", "127.0.0.1:0"),
+                ("HEADWIND_API_ADDR", "127.0.0.1:0"),
+                ("HEADWIND_METRICS_ADDR", "127.0.0.1:0"),
+                ("HOME", "/does/not/exist"),
+            ])
+            .envs(variables.clone());
         let output = tokio::time::timeout(SOON, command.output()).await??;
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(!output.status.success(), "{variables:?} started");
@@ -89,13 +103,20 @@ pub(crate) async fn all_namespaces() -> Result<()> {
     let operator = Operator::run(&bed, OperatorOptions::new(&own).watch(&[])).await?;
     let shop = bed.namespace("shop").await?;
     let client = bed.client().await?;
-    let live = headwind_testbed::Fixture::new(WorkloadKind::StatefulSet, "web").container("web", &image("n/web", "1.0.0")).create(&client, &shop).await?;
+    let live = headwind_testbed::Fixture::new(WorkloadKind::StatefulSet, "web")
+        .container("web", &image("n/web", "1.0.0"))
+        .create(&client, &shop)
+        .await?;
     bed.kubectl_ok(&["annotate", "namespace", &shop, "headwind.sh/policy=minor", "headwind.sh/require-approval=false"]).await?;
     let http = reqwest::Client::new();
     let body = headwind_testbed::payload::distribution(crate::world::HOST, "n/web", "1.1.0", &crate::world::digest('a'));
     // The push is told until the operator knows both: what it cannot match yet is no news to it.
     eventually("the push is taken and applied", SOON, || async {
-        http.post(operator.notifications().map_err(|error| error.to_string())?).json(&body).send().await.map_err(|error| error.to_string())?;
+        http.post(operator.notifications().map_err(|error| error.to_string())?)
+            .json(&body)
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
         let now = live.image_of("web").await.map_err(|error| error.to_string())?;
         if now == image("n/web", "1.1.0") { Ok(()) } else { Err(now) }
     })

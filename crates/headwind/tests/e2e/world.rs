@@ -43,7 +43,11 @@ impl World {
     }
 
     /// The same, not started yet, in a namespace with annotations.
-    pub(crate) async fn prepared(hint: &str, annotations: &[(&str, &str)], options: impl FnOnce(OperatorOptions) -> OperatorOptions) -> Result<Self> {
+    pub(crate) async fn prepared(
+        hint: &str,
+        annotations: &[(&str, &str)],
+        options: impl FnOnce(OperatorOptions) -> OperatorOptions,
+    ) -> Result<Self> {
         let bed = Bed::start().await?;
         let namespace = bed.namespace_with(hint, annotations).await?;
         let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
@@ -70,9 +74,21 @@ impl World {
     pub(crate) async fn create(&self, fixture: &Fixture) -> Result<Live> {
         let metrics = ["headwind_deployments_watched", "headwind_statefulsets_watched", "headwind_daemonsets_watched"];
         let live = fixture.create(&self.client, &self.namespace).await?;
-        let expected = kube::Api::<k8s_openapi::api::apps::v1::Deployment>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len()
-            + kube::Api::<k8s_openapi::api::apps::v1::StatefulSet>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len()
-            + kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(self.client.clone(), &self.namespace).list_metadata(&ListParams::default()).await?.items.len();
+        let expected = kube::Api::<k8s_openapi::api::apps::v1::Deployment>::namespaced(self.client.clone(), &self.namespace)
+            .list_metadata(&ListParams::default())
+            .await?
+            .items
+            .len()
+            + kube::Api::<k8s_openapi::api::apps::v1::StatefulSet>::namespaced(self.client.clone(), &self.namespace)
+                .list_metadata(&ListParams::default())
+                .await?
+                .items
+                .len()
+            + kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(self.client.clone(), &self.namespace)
+                .list_metadata(&ListParams::default())
+                .await?
+                .items
+                .len();
         eventually("the operator knows the workload", SOON, || async {
             let mut known = 0.0;
             for metric in metrics {
@@ -112,13 +128,24 @@ impl World {
     pub(crate) async fn request(&self, new_image: &str, phase: &str) -> Result<UpdateRequest> {
         eventually(&format!("a request for {new_image} is {phase}"), SOON, || async {
             let all = self.requests().await.map_err(|error| error.to_string())?;
-            all.iter().find(|request| request.spec.new_image == new_image && request.phase().as_str() == phase).cloned().ok_or_else(|| self.shown(&all))
+            all.iter()
+                .find(|request| request.spec.new_image == new_image && request.phase().as_str() == phase)
+                .cloned()
+                .ok_or_else(|| self.shown(&all))
         })
         .await
     }
 
     fn shown(&self, all: &[UpdateRequest]) -> String {
-        let lines = all.iter().map(|request| format!("{} {} {}: {:?}", request.name_any(), request.spec.new_image, request.phase(), request.status.as_ref().and_then(|status| status.message.clone())));
+        let lines = all.iter().map(|request| {
+            format!(
+                "{} {} {}: {:?}",
+                request.name_any(),
+                request.spec.new_image,
+                request.phase(),
+                request.status.as_ref().and_then(|status| status.message.clone())
+            )
+        });
         let log: Vec<String> = self.operator.logs().unwrap_or_default().lines().rev().take(8).map(str::to_owned).collect();
         format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), log.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
@@ -138,12 +165,15 @@ impl World {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         eventually(&format!("an Event {reason} on {object}"), SOON, || async {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
-            let ours: Vec<&Event> = all.iter().filter(|event| event.reporting_controller.as_deref() == Some("headwind.sh/headwind")).collect();
+            let ours: Vec<&Event> =
+                all.iter().filter(|event| event.reporting_controller.as_deref() == Some("headwind.sh/headwind")).collect();
             let about = |event: &Event| event.regarding.as_ref().and_then(|regarding| regarding.name.clone()).unwrap_or_default();
             ours.iter()
                 .find(|event| about(event) == object && event.reason.as_deref() == Some(reason))
                 .map(|event| (*event).clone())
-                .ok_or_else(|| ours.iter().map(|event| format!("{} {:?}: {:?}", about(event), event.reason, event.note)).collect::<Vec<_>>().join("\n"))
+                .ok_or_else(|| {
+                    ours.iter().map(|event| format!("{} {:?}: {:?}", about(event), event.reason, event.note)).collect::<Vec<_>>().join("\n")
+                })
         })
         .await
     }

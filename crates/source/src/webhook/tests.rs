@@ -11,7 +11,18 @@ fn read(body: &[u8], sender: Option<Sender>, registry: Option<&str>) -> Result<D
 }
 
 fn told(decoded: &Decoded) -> Vec<String> {
-    decoded.events.iter().map(|event| format!("{}:{}{}", event.repository, event.tag.as_deref().unwrap_or_default(), event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default())).collect()
+    decoded
+        .events
+        .iter()
+        .map(|event| {
+            format!(
+                "{}:{}{}",
+                event.repository,
+                event.tag.as_deref().unwrap_or_default(),
+                event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default()
+            )
+        })
+        .collect()
 }
 
 fn reasons(decoded: &Decoded) -> Vec<IgnoredReason> {

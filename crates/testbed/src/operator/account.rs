@@ -27,7 +27,7 @@ pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptio
     let namespace = &options.own_namespace;
     let account = format!("{namespace}:{name}");
     let watched = options.namespaces.join(",");
-    let mut args = vec!["rbac", "--account-only", "--service-account", &account];
+    let mut args = vec!["rbac", "--service-account", &account];
     if !watched.is_empty() {
         args.extend(["--namespaces", &watched]);
     }
@@ -108,7 +108,10 @@ async fn granted(client: &Client, manifests: &[Value], user: &str) -> Result<()>
 }
 
 async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
-    let request = TokenRequest { spec: Some(TokenRequestSpec { audiences: None, expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }), ..TokenRequest::default() };
+    let request = TokenRequest {
+        spec: Some(TokenRequestSpec { audiences: None, expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }),
+        ..TokenRequest::default()
+    };
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("asking for a token")?;
     answer.status.and_then(|status| status.token).with_context(|| format!("the API server gave no token for {namespace}:{name}"))
@@ -118,7 +121,17 @@ async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
 fn cluster(kubeconfig: &Path) -> Result<Value> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let current = config.current_context.as_deref().context("a kubeconfig without a current context")?;
-    let context = config.contexts.iter().find(|one| one.name == current).and_then(|one| one.context.as_ref()).with_context(|| format!("no context {current}"))?;
-    let cluster = config.clusters.iter().find(|one| one.name == context.cluster).and_then(|one| one.cluster.as_ref()).with_context(|| format!("no cluster {}", context.cluster))?;
+    let context = config
+        .contexts
+        .iter()
+        .find(|one| one.name == current)
+        .and_then(|one| one.context.as_ref())
+        .with_context(|| format!("no context {current}"))?;
+    let cluster = config
+        .clusters
+        .iter()
+        .find(|one| one.name == context.cluster)
+        .and_then(|one| one.cluster.as_ref())
+        .with_context(|| format!("no cluster {}", context.cluster))?;
     Ok(serde_json::to_value(cluster)?)
 }

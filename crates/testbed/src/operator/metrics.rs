@@ -10,7 +10,10 @@ pub(super) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Result<f64
         if let Some(comment) = line.strip_prefix('#') {
             let mut words = comment.split_whitespace();
             let family = (words.next() == Some("TYPE")).then(|| words.next()).flatten();
-            seen |= family.is_some_and(|family| family == name || name.strip_prefix(family).is_some_and(|rest| ["_total", "_count", "_sum", "_bucket", "_info"].contains(&rest)));
+            seen |= family.is_some_and(|family| {
+                family == name
+                    || name.strip_prefix(family).is_some_and(|rest| ["_total", "_count", "_sum", "_bucket", "_info"].contains(&rest))
+            });
             continue;
         }
         let Some(rest) = line.strip_prefix(name) else { continue };

@@ -52,7 +52,9 @@ pub(super) fn image(seed: &str) -> Result<Image> {
     );
     let manifest = Blob::new(
         MANIFEST,
-        serde_json::to_vec(&json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config.descriptor(), "layers": [layer.descriptor()]}))?,
+        serde_json::to_vec(
+            &json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config.descriptor(), "layers": [layer.descriptor()]}),
+        )?,
     );
     Ok(Image { config, layer, manifest })
 }
@@ -112,7 +114,8 @@ mod tests {
     fn the_archive_is_one() {
         let archive = tar("seed", b"hello");
         assert_eq!(archive.len(), 512 + 512 + 1024);
-        let sum: u32 = archive.iter().take(512).enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
+        let sum: u32 =
+            archive.iter().take(512).enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
         assert_eq!(archive.get(148..154), Some(format!("{sum:06o}").as_bytes()));
     }
 }

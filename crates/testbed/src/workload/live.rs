@@ -56,7 +56,8 @@ impl Live {
 
     /// The image of a container, init containers included.
     pub async fn image_of(&self, container: &str) -> Result<String> {
-        image_in(&self.get().await?.data, container).with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
+        image_in(&self.get().await?.data, container)
+            .with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
     }
 
     /// Its annotations.
@@ -67,7 +68,10 @@ impl Live {
     /// Its pod template's annotations.
     pub async fn template_annotations(&self) -> Result<BTreeMap<String, String>> {
         let object = self.get().await?;
-        Ok(object.data.pointer("/spec/template/metadata/annotations").map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
+        Ok(object
+            .data
+            .pointer("/spec/template/metadata/annotations")
+            .map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
     }
 
     /// Changes it by a JSON merge patch, as another hand would.
@@ -119,7 +123,10 @@ impl Live {
     }
 
     async fn patch<P: serde::Serialize + std::fmt::Debug>(&self, patch: &Patch<P>) -> Result<()> {
-        self.api.patch(&self.name, &PatchParams::default(), patch).await.with_context(|| format!("changing {} {}/{}", self.kind.kind(), self.namespace, self.name))?;
+        self.api
+            .patch(&self.name, &PatchParams::default(), patch)
+            .await
+            .with_context(|| format!("changing {} {}/{}", self.kind.kind(), self.namespace, self.name))?;
         Ok(())
     }
 }
@@ -142,7 +149,9 @@ fn complete(kind: WorkloadKind, object: &DynamicObject) -> bool {
         WorkloadKind::DaemonSet => number("/status/desiredNumberScheduled"),
     };
     let reached: &[&str] = match kind {
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => &["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"],
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
+            &["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"]
+        }
         WorkloadKind::DaemonSet => &["/status/updatedNumberScheduled", "/status/numberAvailable"],
     };
     let seen = number("/status/observedGeneration") >= object.metadata.generation.unwrap_or(i64::MAX);

@@ -80,7 +80,10 @@ fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
 }
 
 fn position(token: &str) -> Result<(String, String), Problem> {
-    token.split_once('/').map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).ok_or_else(|| invalid("continue is not from a page of this list"))
+    token
+        .split_once('/')
+        .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+        .ok_or_else(|| invalid("continue is not from a page of this list"))
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {
@@ -137,7 +140,9 @@ async fn bulk(api: &super::Api, action: Action, headers: &HeaderMap, body: &Byte
     let mut results = Vec::with_capacity(bulk.updates.len());
     for name in bulk.updates {
         let result = match act(api, &name, action, &user, note.as_deref()).await {
-            Ok(request) => BulkResult { namespace: name.namespace, name: name.name, status: 200, phase: Some(request.phase().as_str()), error: None },
+            Ok(request) => {
+                BulkResult { namespace: name.namespace, name: name.name, status: 200, phase: Some(request.phase().as_str()), error: None }
+            }
             Err(error) => {
                 let Problem { status, detail, phase, .. } = problem(&error);
                 BulkResult { namespace: name.namespace, name: name.name, status, phase, error: Some(detail) }

@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# `make demo` and `make demo-down`: Headwind at work on a real control plane and a real registry,
+# all of it plain processes on loopback, as your own user.
+#
+#   testbed/demo/demo.sh up|down
+#
+#   HEADWIND_DEMO_STATE          the state folder (default: demo in the test bed's cache)
+#   HEADWIND_DEMO_REGISTRY_PORT  15000 · HEADWIND_DEMO_WEBHOOK_PORT 18080
+#   HEADWIND_DEMO_API_PORT       18081 · HEADWIND_DEMO_METRICS_PORT 19090
+set -euo pipefail
+umask 077
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cache=${HEADWIND_TESTBED_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/headwind-testbed}
+state=${HEADWIND_DEMO_STATE:-$cache/demo}
+registry=127.0.0.1:${HEADWIND_DEMO_REGISTRY_PORT:-15000}
+webhook=127.0.0.1:${HEADWIND_DEMO_WEBHOOK_PORT:-18080}
+api=127.0.0.1:${HEADWIND_DEMO_API_PORT:-18081}
+metrics=127.0.0.1:${HEADWIND_DEMO_METRICS_PORT:-19090}
+target=${CARGO_TARGET_DIR:-$root/target}
+ours=(operator.pid operator.log operator.kubeconfig env workloads.yaml)
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+call() { curl --silent --noproxy '*' --max-time 10 "$@"; }
+
+# started PID: when a process started, so that a later one with its number is never taken for it
+started() { awk '{sub(/^.*\) /, ""); print $20}' "/proc/$1/stat" 2>/dev/null || true; }
+
+# operator: the recorded operator's pid, when it is that process still
+operator() {
+  local pid at
+  read -r pid at 2>/dev/null <"$state/operator.pid" || return 1
+  [ -n "$at" ] && [ "$(started "$pid")" = "$at" ] && echo "$pid"
+}
+
+stop_operator() {
+  local pid
+  pid=$(operator) || { rm -f "$state/operator.pid"; return 0; }
+  kill -TERM "$pid" 2>/dev/null || true
+  for _ in $(seq 150); do operator >/dev/null || break; sleep 0.1; done
+  if operator >/dev/null; then kill -KILL "$pid" 2>/dev/null || true; fi
+  rm -f "$state/operator.pid"
+}
+
+# until SECONDS WHAT COMMAND…: polls; at the deadline it shows the operator's last words
+until_true() {
+  local end=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if [ "$SECONDS" -ge "$end" ]; then
+      [ ! -f "$state/operator.log" ] || { echo "--- the operator's last lines ($state/operator.log)" >&2; tail -n 15 "$state/operator.log" >&2; }
+      fail "waited in vain for: $what"
+    fi
+    sleep 0.2
+  done
+}
+
+free_port() {
+  if (exec 3<>"/dev/tcp/${1/://}") 2>/dev/null; then fail "something listens on $1 already; choose another port with $2"; fi
+}
+
+image() { kubectl -n demo get "$1" -o "jsonpath={.spec.template.spec.containers[0].image}"; }
+runs() { [ "$(image "$1")" = "$2" ]; }
+# waiting IMAGE: the name of the request that waits to put this image in place
+waiting() { kubectl -n demo get ur -o "jsonpath={range .items[?(@.spec.newImage=='$1')]}{.status.phase} {.metadata.name}{'\n'}{end}" | awk '$1 == "Pending" {print $2}' | grep .; }
+ready() { call --fail "http://$metrics/ready"; }
+served() { kubectl -n demo get ur; }
+
+up() {
+  local begun=$SECONDS
+  command -v cargo >/dev/null || fail "Rust is needed (rustup brings the version of rust-toolchain.toml)"
+  command -v curl >/dev/null || fail "curl is needed"
+  say "Building Headwind (the first time some minutes)"
+  (cd "$root" && cargo build --locked -p headwind -p headwind-testbed)
+  say "Building the control plane and the registry (the first time up to 15 minutes, later nothing)"
+  "$root/testbed/tools.sh" >/dev/null
+  export PATH="$target/debug:$cache/bin:$PATH"
+
+  stop_operator
+  free_port "$webhook" HEADWIND_DEMO_WEBHOOK_PORT
+  free_port "$api" HEADWIND_DEMO_API_PORT
+  free_port "$metrics" HEADWIND_DEMO_METRICS_PORT
+  [ -f "$state/state.json" ] || free_port "$registry" HEADWIND_DEMO_REGISTRY_PORT
+
+  say "Starting etcd, kube-apiserver, controller-manager, scheduler, kwok and the registry"
+  mkdir -p "$state"
+  local facts
+  facts=$(headwind-testbed up --state "$state" --notify "http://$webhook/webhook/registry" --registry-port "${registry#*:}")
+  KUBECONFIG=$(sed -n 's/^KUBECONFIG=//p' <<<"$facts")
+  registry=$(sed -n 's/^REGISTRY=//p' <<<"$facts")
+  export KUBECONFIG HEADWIND_DEMO_REGISTRY=$registry
+  printf 'export KUBECONFIG=%q HEADWIND_DEMO_REGISTRY=%q\nexport PATH=%q:%q:$PATH\n' "$KUBECONFIG" "$registry" "$target/debug" "$cache/bin" >"$state/env"
+  echo "API server and registry ($registry) are up"
+
+  say "Installing what Headwind ships: its CRD, its rights, the admission policy for approvals"
+  kubectl create namespace headwind-system --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  headwind crds | kubectl apply --server-side -f -
+  headwind rbac | kubectl apply --server-side -f -
+
+  say "Pushing the first images, creating a Deployment, a StatefulSet and a DaemonSet on them"
+  sed "s|REGISTRY|$registry|" "$root/testbed/demo/workloads.yaml" >"$state/workloads.yaml"
+  if kubectl -n demo get deployment/web statefulset/db daemonset/agent >/dev/null 2>&1; then
+    echo "they are there already, and stay as they are"
+  else
+    "$root/testbed/demo/push.sh" demo/web 1.0.0
+    "$root/testbed/demo/push.sh" demo/db 1.0.0
+    "$root/testbed/demo/push.sh" demo/agent 1.0.0-slim
+    kubectl apply -f "$state/workloads.yaml"
+  fi
+  until_true 30 "the API server serves UpdateRequests" served
+
+  say "Running Headwind as its own ServiceAccount (log: $state/operator.log)"
+  start_operator
+  until_true 60 "Headwind is ready" ready
+  echo "ready: webhooks on $webhook, API on http://$api, metrics on http://$metrics"
+
+  # Each run takes the next minor version after the one that runs.
+  local now minor next
+  now=$(image deployment/web)
+  minor=${now##*:1.}
+  next=1.$((${minor%%.*} + 1)).0
+  say "Pushing version $next of all three; the registry calls Headwind"
+  local pushed=$SECONDS
+  "$root/testbed/demo/push.sh" demo/web "$next"
+  "$root/testbed/demo/push.sh" demo/agent "$next-slim"
+  "$root/testbed/demo/push.sh" demo/db "$next"
+  until_true 60 "the Deployment runs $next" runs deployment/web "$registry/demo/web:$next"
+  until_true 60 "the DaemonSet runs $next-slim" runs daemonset/agent "$registry/demo/agent:$next-slim"
+  until_true 60 "a request for the StatefulSet waits for approval" waiting "$registry/demo/db:$next"
+  echo "done within $((SECONDS - pushed + 1)) s of the first push"
+  show "$next"
+  say "That was make demo, in $((SECONDS - begun)) s"
+}
+
+start_operator() {
+  local server authority token pid
+  server=$(kubectl config view --raw --minify -o 'jsonpath={.clusters[0].cluster.server}')
+  authority=$(kubectl config view --raw --minify --flatten -o 'jsonpath={.clusters[0].cluster.certificate-authority-data}')
+  token=$(kubectl -n headwind-system create token headwind --duration=24h)
+  cat >"$state/operator.kubeconfig" <<YAML
+apiVersion: v1
+kind: Config
+current-context: demo
+clusters: [{name: demo, cluster: {server: "$server", certificate-authority-data: "$authority"}}]
+users: [{name: headwind, user: {token: "$token"}}]
+contexts: [{name: demo, context: {cluster: demo, user: headwind}}]
+YAML
+  (
+    export KUBECONFIG="$state/operator.kubeconfig" HEADWIND_NAMESPACE=headwind-system MALLOC_ARENA_MAX=1
+    export HEADWIND_WEBHOOK_ADDR=$webhook HEADWIND_API_ADDR=$api HEADWIND_METRICS_ADDR=$metrics
+    exec setsid "$target/debug/headwind" run </dev/null >"$state/operator.log" 2>&1
+  ) &
+  pid=$!
+  disown
+  # The shell of the line above becomes the operator: the same process, the same start.
+  echo "$pid $(started "$pid")" >"$state/operator.pid"
+}
+
+show() {
+  local name minor=${1#1.} after
+  after=1.$((${minor%%.*} + 1)).0
+  name=$(waiting "$registry/demo/db:$1")
+  say "kubectl -n demo get ur"
+  kubectl -n demo get ur --sort-by=.metadata.creationTimestamp
+  say "The images that run now"
+  kubectl -n demo get deployment,statefulset,daemonset -o custom-columns='KIND:.kind,NAME:.metadata.name,IMAGE:.spec.template.spec.containers[0].image,LAST UPDATE:.metadata.annotations.headwind\.sh/last-update'
+  say "What Headwind told (Events)"
+  kubectl -n demo get events.v1.events.k8s.io -o custom-columns='ON:.regarding.kind,NAME:.regarding.name,REASON:.reason,NOTE:.note,BY:.reportingController' | awk 'NR == 1 || /headwind/' | sed 's/  *[^ ]*headwind[^ ]*$//; s/  *BY$//'
+  cat <<TEXT
+
+$(say "What to try next")
+
+  # kubectl and headwind for this shell
+  . $state/env
+
+  # Approve what waits (the StatefulSet's), then look
+  curl -X POST http://$api/api/v1/updates/demo/$name/approve -d '{"reason":"looks good"}'
+  kubectl -n demo get ur,statefulset -o wide
+
+  # Push another version (a minor one is taken, a major one refused: see why)
+  testbed/demo/push.sh demo/web $after
+  testbed/demo/push.sh demo/web 2.0.0
+  headwind policy --current $registry/demo/web:$1 --policy minor 1.99.0 2.0.0 1.99.0-rc.1 latest
+
+  # Metrics, log, the API's description
+  curl -s http://$metrics/metrics | grep ^headwind_updates
+  tail -f $state/operator.log
+  curl -s http://$api/openapi.json
+
+  # End everything that was started, and remove its folder
+  make demo-down
+TEXT
+}
+
+down() {
+  stop_operator
+  local file testbed="$target/debug/headwind-testbed"
+  for file in "${ours[@]}"; do rm -f "$state/$file"; done
+  if [ ! -f "$state/state.json" ]; then
+    [ ! -d "$state" ] || rmdir --ignore-fail-on-non-empty "$state"
+    echo "there was no demo"
+    return
+  fi
+  [ -x "$testbed" ] || (cd "$root" && cargo build --locked -p headwind-testbed)
+  "$testbed" down --state "$state"
+}
+
+case ${1:-up} in
+  up) up ;;
+  down) down ;;
+  *) fail "up or down?" ;;
+esac
