@@ -93,7 +93,7 @@ up() {
   echo "API server and registry ($registry) are up"
 
   say "Installing what Headwind ships: its CRD, its rights, the admission policy for approvals"
-  kubectl create namespace headwind-system --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+  kubectl apply --server-side -f "$root/deploy/k8s/namespace.yaml"
   headwind crds | kubectl apply --server-side -f -
   headwind rbac | kubectl apply --server-side -f -
 
@@ -114,11 +114,13 @@ up() {
   until_true 60 "Headwind is ready" ready
   echo "ready: webhooks on $webhook, API on http://$api, metrics on http://$metrics"
 
-  # Each run takes the next minor version after the one that runs.
-  local now minor next
-  now=$(image deployment/web)
-  minor=${now##*:1.}
-  next=1.$((${minor%%.*} + 1)).0
+  # Each run takes the next minor version after all that run or were asked for.
+  local minor next
+  minor=$({
+    kubectl -n demo get deployment,statefulset,daemonset -o 'jsonpath={range .items[*]}{.spec.template.spec.containers[0].image}{"\n"}{end}'
+    kubectl -n demo get ur -o 'jsonpath={range .items[*]}{.spec.newImage}{"\n"}{end}'
+  } | sed -n 's/^.*:1\.\([0-9]*\).*$/\1/p' | sort -n | tail -n 1)
+  next=1.$((minor + 1)).0
   say "Pushing version $next of all three; the registry calls Headwind"
   local pushed=$SECONDS
   "$root/testbed/demo/push.sh" demo/web "$next"

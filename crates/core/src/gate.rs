@@ -28,11 +28,11 @@ pub enum Gate {
 /// A `last_update` further ahead than one whole interval can only come from a broken clock or a
 /// foreign hand, and must not shut the gate for years: it is not believed.
 pub fn interval(last_update: Option<Timestamp>, least: Duration, now: Timestamp) -> Gate {
-    let Some(last) = last_update else { return Gate::Open };
+    let Some(updated) = last_update else { return Gate::Open };
     // An interval past the end of representable time never ends.
-    let until = last.checked_add(least).unwrap_or(Timestamp::MAX);
+    let until = updated.checked_add(least).unwrap_or(Timestamp::MAX);
     let latest_believable = now.checked_add(least).unwrap_or(Timestamp::MAX);
-    if until <= now || last > latest_believable {
+    if until <= now || updated > latest_believable {
         Gate::Open
     } else {
         Gate::Wait { until: whole_second(until), reason: Reason::MinUpdateInterval }

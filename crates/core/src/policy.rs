@@ -180,9 +180,9 @@ pub fn judge(rule: &Rule, kind: Kind, occasion: Occasion, current: &Current, can
         (Some(x), Some(y)) => scene.better(x, y, glob_order),
         (_, _) => Ordering::Equal,
     };
-    let eligible = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_ok()).map(|(place, _)| place);
+    let mut eligible = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_ok()).map(|(place, _)| place);
     let chosen = if rule.policy == Policy::Force {
-        eligible.last()
+        eligible.next_back()
     } else {
         eligible.reduce(|best, next| if better(next, best).is_gt() { next } else { best })
     };

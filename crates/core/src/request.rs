@@ -24,6 +24,11 @@ mod next;
 #[cfg(test)]
 mod simulation;
 
+#[cfg(test)]
+fn violations_of(requests: &[Request]) -> Vec<String> {
+    invariant::violations(requests, &[], &[])
+}
+
 pub use next::{Apply, Change, Observed, StatusWrite, Step, next};
 
 use std::fmt;
@@ -39,7 +44,7 @@ use crate::reason::Reason;
 use crate::reference::ImageReference;
 
 /// How long a request waits for an answer when its spec does not say (SPEC section 4).
-pub const DEFAULT_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
 
 /// Where a request stands (SPEC section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -308,9 +313,8 @@ impl Identity {
     /// Ties the identity to one state of the target, for what has no name of its own: a new digest
     /// that nobody told.
     #[must_use]
-    pub fn at_generation(mut self, generation: i64) -> Self {
-        self.0.push_str(&format!("#{generation}"));
-        self
+    pub fn at_generation(self, generation: i64) -> Self {
+        Self(format!("{}#{generation}", self.0))
     }
 
     /// The identity as one line of text: the input of the request's name.

@@ -9,5 +9,9 @@ pub mod kind;
 pub mod manifest;
 pub mod name;
 pub mod patch;
-#[allow(unreachable_pub, reason = "the derive for the CRD puts a copy of the type into a block")]
+#[allow(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "the derive for the CRD: it copies the type into a block, and columns share a type"
+)]
 pub mod update_request;

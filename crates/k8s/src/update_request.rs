@@ -168,8 +168,8 @@ schema_words! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRequestStatus {
-    /// The phase of its life: Pending, Approved, Applying, RollingOut, Completed, Rejected,
-    /// Failed, Expired, Superseded or RolledBack.
+    /// The phase of its life: Pending, Approved, Applying, `RollingOut`, Completed, Rejected,
+    /// Failed, Expired, Superseded or `RolledBack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<PhaseName>,
     /// Why it is in this phase, as a stable code.

@@ -27,7 +27,7 @@ use crate::verbs::{Class, Failure, Verbs};
 /// Steps of one pass: far more than any sound sequence needs, so that a fault cannot spin.
 const STEPS: usize = 200;
 /// The pause after the first failure, doubled with each further one up to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// The reconciler, with what it needs.
 pub(crate) struct Reconciler {

@@ -121,12 +121,11 @@ impl Writer {
         let Self { receiver, recorder } = self;
         let notes = futures_util::stream::unfold((receiver, stop), |(mut receiver, stop)| async {
             let next = stop.run_until_cancelled(receiver.recv()).await;
-            let note = match next {
-                Some(note) => note,
-                None => {
-                    receiver.close();
-                    receiver.recv().await
-                }
+            let note = if let Some(note) = next {
+                note
+            } else {
+                receiver.close();
+                receiver.recv().await
             };
             note.map(|note| (note, (receiver, stop)))
         });
@@ -139,7 +138,7 @@ impl Writer {
                         match classify(&error) {
                             Class::NotFound | Class::Conflict => tracing::debug!(%error, "Event not written"),
                             Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer => {
-                                tracing::warn!(%error, reason = note.event.reason, "Event not written")
+                                tracing::warn!(%error, reason = note.event.reason, "Event not written");
                             }
                         }
                     }

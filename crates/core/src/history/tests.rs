@@ -1,1 +1,51 @@
-//! Tests of the module above.
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn images<'a>(history: &'a History, container: &'a str) -> Vec<&'a str> {
+    history.of(container).map(|entry| entry.image.as_str()).collect()
+}
+
+#[test]
+fn ten_are_kept_and_the_first_image_stays() {
+    let mut history = History::default();
+    for n in 1..=15 {
+        history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
+    }
+    history.record("b", "j:0", "j:1", at(99), "s", Some("ann"));
+    assert_eq!(images(&history, "a"), ["i:15", "i:14", "i:13", "i:12", "i:11", "i:10", "i:9", "i:8", "i:7", "i:0"]);
+    assert_eq!(images(&history, "b"), ["j:1", "j:0"]);
+    assert_eq!(history.of("b").next().unwrap().approved_by.as_deref(), Some("ann"));
+    let (read, whole) = History::parse(Some(&history.to_annotation()));
+    assert!(whole && read == history, "parse of print");
+}
+
+#[test]
+fn what_was_broken_is_repaired() {
+    for text in ["", "nonsense", "{}", "[1,2]", "null"] {
+        let (mut history, whole) = History::parse(Some(text));
+        assert!(!whole, "{text}");
+        history.record("a", "i:0", "i:1", at(1), "r", None);
+        assert_eq!(images(&history, "a"), ["i:1", "i:0"]);
+    }
+    let half =
+        r#"[{"container":"a","image":"i:1","timestamp":"2026-01-01T00:00:00Z","updateRequestName":"r","approvedBy":null},{"container":7}]"#;
+    let (history, whole) = History::parse(Some(half));
+    assert!(!whole && images(&history, "a") == ["i:1"]);
+    assert_eq!(history.times_applied("r"), 1);
+}
+
+#[test]
+fn the_annotation_stays_small() {
+    let mut history = History::default();
+    for container in 0..40 {
+        for n in 0..12 {
+            let name = format!("c{container}");
+            history.record(&name, &format!("{}:{n}", "i".repeat(200)), &format!("{}:{}", "i".repeat(200), n + 1), at(n), "request", None);
+        }
+    }
+    assert!(history.to_annotation().len() <= SIZE, "{}", history.to_annotation().len());
+    assert!((0..40).all(|container| history.of(&format!("c{container}")).count() >= 2));
+}

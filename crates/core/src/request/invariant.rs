@@ -34,6 +34,9 @@ pub struct Moved {
     pub to: Phase,
 }
 
+/// Container, image and, where it counts, digest.
+type Version<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+
 /// Every sentence that does not hold of the requests of one target.
 pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) -> Vec<String> {
     let mut all = Vec::new();
@@ -50,7 +53,7 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
             .map(|step| format!("{} went from {} to {}", step.request, step.from, step.to)),
     );
 
-    let mut open: BTreeMap<(Option<&str>, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
+    let mut open: BTreeMap<Version<'_>, Vec<&str>> = BTreeMap::new();
     for request in requests {
         let status = &request.status;
         if status.phase.is_open() {

@@ -232,7 +232,7 @@ impl<'a> Scene<'a> {
         }
         decide::admits(&settings, container, standing.repository(), request.spec.trigger)
             .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
-        self.still_taken(request, container, &standing, &wanted, &settings)
+        still_taken(request, container, &standing, &wanted, &settings)
     }
 
     /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
@@ -249,32 +249,6 @@ impl<'a> Scene<'a> {
             Reason::ImageChanged,
             format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image),
         ))
-    }
-
-    fn still_taken(
-        &self,
-        request: &Request,
-        container: &Container,
-        standing: &ImageReference,
-        wanted: &ImageReference,
-        settings: &Settings,
-    ) -> Result<(), (Reason, String)> {
-        let rule = settings.rule();
-        let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
-        let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
-            // A digest alone is what policy force alone puts in place.
-            return if rule.policy == Policy::Force {
-                Ok(())
-            } else {
-                Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned()))
-            };
-        };
-        let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
-        let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
-        match verdict.candidates.first() {
-            Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Ends a request for whose container a better one is open.
@@ -418,10 +392,32 @@ impl<'a> Scene<'a> {
         let Some(container) = self.container_of(request) else { return false };
         let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(&request.spec.new_image)) else { return false };
         match self.settings(&container.name) {
-            Ok(settings) => self.still_taken(request, container, &standing, &wanted, &settings).is_ok(),
+            Ok(settings) => still_taken(request, container, &standing, &wanted, &settings).is_ok(),
             // While the settings are broken nobody can say: keep it.
             Err(_) => true,
         }
+    }
+}
+
+/// Whether the policy would still take the request's version from where the container is now.
+fn still_taken(
+    request: &Request,
+    container: &Container,
+    standing: &ImageReference,
+    wanted: &ImageReference,
+    settings: &Settings,
+) -> Result<(), (Reason, String)> {
+    let rule = settings.rule();
+    let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
+    let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
+        // A digest alone is what policy force alone puts in place.
+        return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
+    };
+    let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
+    let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
+    match verdict.candidates.first() {
+        Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -295,7 +295,7 @@ impl World {
             return;
         }
         for change in &apply.changes {
-            self.check_apply(replica, change);
+            Self::check_apply(replica, change);
             let request = &replica.requests[&change.request].0;
             let (mark, approved) = (request.mark(), request.status.approved_by.is_some() || !request.spec.require_approval);
             self.trail.push(format!("{} {who} applies {mark}: {} to {}", self.second, change.from, change.to));
@@ -328,7 +328,7 @@ impl World {
         }
     }
 
-    fn check_apply(&self, replica: &Replica, change: &super::Change) {
+    fn check_apply(replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
         let tag = |image: &str| parse_tag(image.trim_start_matches("app:").split('@').next().unwrap());
         if request.spec.policy != Policy::Force && replica.target.annotations[key::POLICY] != "force" {
@@ -369,15 +369,12 @@ impl World {
         };
         let real = &mut self.cluster.target;
         real.resource_version = version.to_string();
-        match annotation {
-            Some((name, value)) => {
-                real.annotations.insert(name.to_owned(), value.to_owned());
-            }
-            None => {
-                self.trail.push(format!("{} another hand sets {place} to {image}", self.second));
-                real.containers[place].image = image;
-                real.generation += 1;
-            }
+        if let Some((name, value)) = annotation {
+            real.annotations.insert(name.to_owned(), value.to_owned());
+        } else {
+            self.trail.push(format!("{} another hand sets {place} to {image}", self.second));
+            real.containers[place].image = image;
+            real.generation += 1;
         }
     }
 

@@ -1,1 +1,149 @@
-//! Tests of the module above.
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::reason::Reason;
+use crate::target::{Container, Kind, Target, TargetKey};
+
+fn annotations(all: &[(&str, &str)]) -> Annotations {
+    all.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect()
+}
+
+fn resolve(namespace: &[(&str, &str)], workload: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
+    Settings::resolve(&annotations(namespace), &annotations(workload), "web")
+}
+
+#[test]
+fn nothing_said_means_the_defaults_of_the_spec() {
+    let settings = resolve(&[], &[]).unwrap();
+    assert_eq!(settings, Settings::default());
+    assert_eq!((settings.policy, settings.require_approval, settings.min_update_interval.as_secs()), (Policy::None, true, 300));
+    assert_eq!((settings.rollback_timeout.as_secs(), settings.health_check_retries, settings.settle_time.as_secs()), (300, 3, 30));
+}
+
+#[rstest]
+#[case(&[("policy", "all")], &[], Policy::All)]
+#[case(&[("policy", "all")], &[("policy", "minor")], Policy::Minor)]
+#[case(&[("policy.web", "patch"), ("policy", "all")], &[], Policy::Patch)]
+#[case(&[("policy.web", "patch")], &[("policy", "minor")], Policy::Minor)]
+#[case(&[], &[("policy", "minor"), ("policy.web", " major ")], Policy::Major)]
+#[case(&[], &[("policy", "minor"), ("policy.other", "major")], Policy::Minor)]
+fn precedence(#[case] namespace: &[(&str, &str)], #[case] workload: &[(&str, &str)], #[case] policy: Policy) {
+    assert_eq!(resolve(namespace, workload).unwrap().policy, policy);
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let faults = resolve(
+        &[("settle-time", "soon")],
+        &[("policy", "mnior"), ("require-approval", "yes"), ("health-check-retries", "0"), ("pattern", "[")],
+    )
+    .unwrap_err();
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.trim_start_matches(PREFIX)).collect();
+    assert_eq!(keys, ["policy", "pattern", "require-approval", "health-check-retries", "settle-time"]);
+    assert_eq!(faults[4].place, Place::Namespace);
+    assert!(faults[0].to_string().contains("mnior"));
+    let glob = resolve(&[], &[("policy", "glob")]).unwrap_err();
+    assert!(glob[0].problem.contains("pattern"), "{glob:?}");
+    // A bad value that is overridden reaches nobody.
+    assert!(resolve(&[("policy", "bad")], &[("policy", "minor")]).is_ok());
+}
+
+#[rstest]
+#[case("300", Some(300))]
+#[case("0", Some(0))]
+#[case("5m", Some(300))]
+#[case("1h30m", Some(5400))]
+#[case("90s", Some(90))]
+#[case("1d", Some(86_400))]
+#[case("1d1h1m1s", Some(90_061))]
+#[case("", None)]
+#[case("-5", None)]
+#[case("5 m", None)]
+#[case("m", None)]
+#[case("5m5m", None)]
+#[case("5s5m", None)]
+#[case("1.5h", None)]
+#[case("5w", None)]
+#[case("99999999999999999999", None)]
+#[case("11y", None)]
+#[case("4000d", None)]
+#[case("NaN", None)]
+fn durations(#[case] text: &str, #[case] seconds: Option<u64>) {
+    assert_eq!(duration(text).ok().map(|span| span.as_secs()), seconds);
+}
+
+#[test]
+fn which_containers_are_tracked() {
+    let nginx = RepositoryKey::parse("nginx").unwrap();
+    let tracks = |images: Option<&str>, container: &str, init: bool| {
+        let workload = images.map_or_else(Vec::new, |images| vec![("images", images)]);
+        resolve(&[], &workload).unwrap().tracks(container, &nginx, init)
+    };
+    assert!(tracks(None, "web", false) && !tracks(None, "setup", true));
+    assert!(tracks(Some("web, setup"), "setup", true) && !tracks(Some("setup"), "web", false));
+    assert!(tracks(Some("docker.io/library/nginx"), "web", false) && tracks(Some("nginx"), "web", false));
+    assert!(resolve(&[], &[("images", " , ")]).is_err());
+}
+
+#[test]
+fn sources_of_events() {
+    let allows = |source: &str, trigger| resolve(&[], &[("event-source", source)]).unwrap().event_source.allows(trigger);
+    assert!(allows("both", Trigger::Polling) && allows("webhook", Trigger::Webhook) && !allows("polling", Trigger::Webhook));
+    assert!(!allows("none", Trigger::Webhook) && allows("none", Trigger::Manual), "a person may always");
+}
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let container = |name: &str| Container {
+        name: name.to_owned(),
+        image: "nginx:1".to_owned(),
+        init: false,
+        index: 0,
+        pulls_always: false,
+        restarted_for: None,
+    };
+    let target = Target {
+        key: TargetKey { kind: Kind::Deployment, namespace: String::new(), name: String::new() },
+        uid: String::new(),
+        resource_version: String::new(),
+        generation: 1,
+        annotations: annotations(&[
+            ("polcy", "all"),
+            ("policy.nobody", "all"),
+            ("policy.web", "all"),
+            ("last-update", "x"),
+            ("images", "web,nginx,ghost"),
+            ("quite-unlike-anything", "1"),
+        ]),
+        has_annotations: true,
+        template_has_annotations: false,
+        containers: vec![container("web")],
+        deleting: false,
+    };
+    let all = unknown(&target.annotations, &target);
+    let told: Vec<(&str, Reason)> = all.iter().map(|one| (one.key.trim_start_matches(PREFIX), one.reason)).collect();
+    assert_eq!(
+        told,
+        [
+            ("polcy", Reason::InvalidAnnotation),
+            ("policy.nobody", Reason::UnknownContainer),
+            ("quite-unlike-anything", Reason::InvalidAnnotation),
+            ("images ghost", Reason::UnknownContainer)
+        ]
+    );
+    assert!(all[0].message.contains("headwind.sh/policy meant"), "{}", all[0].message);
+}
+
+proptest! {
+    #[test]
+    fn nothing_breaks_it(key in prop::sample::select(key::SET_BY_USERS), value in "\\PC{0,40}") {
+        let _ = Settings::resolve(&Annotations::new(), &Annotations::from([(key.to_owned(), value)]), "web");
+    }
+
+    #[test]
+    fn spans_are_read_as_they_are_written(days in 0_u64..100, hours in 0_u64..24, minutes in 0_u64..60, seconds in 0_u64..60) {
+        let text = format!("{days}d{hours}h{minutes}m{seconds}s");
+        prop_assert_eq!(duration(&text).unwrap().as_secs(), ((days * 24 + hours) * 60 + minutes) * 60 + seconds);
+    }
+}

@@ -99,8 +99,7 @@ fn own_namespace() -> String {
 
 /// The host's name (a pod's is the pod's) with what tells two processes on it apart.
 fn identity() -> String {
-    let host =
-        std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_else(|_| "headwind".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "headwind".to_owned(), |name| name.trim().to_owned());
     let start = jiff::Timestamp::now().as_nanosecond();
     format!("{host}-{}-{:08x}", std::process::id(), start & 0xffff_ffff)
 }

@@ -37,7 +37,7 @@ pub(crate) async fn lists() -> Result<()> {
         let page = names(&body);
         ensure!(page.len() <= 3 && page.iter().all(|name| seen.insert(name.clone())), "each once");
         pages += 1;
-        token = body["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        body["metadata"]["continue"].as_str().unwrap_or_default().clone_into(&mut token);
         if token.is_empty() {
             break;
         }

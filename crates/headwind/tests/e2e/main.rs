@@ -5,6 +5,8 @@
 //! to it. Each scenario runs for every kind of workload. At the end the API server's audit log is
 //! asked for every account: no 403, and no right that was never used.
 
+#![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
+
 mod api;
 mod approval;
 mod closing;
@@ -79,10 +81,7 @@ fn main() -> ExitCode {
     )
 }
 
-fn one<F: Future<Output = Result<()>>>(name: &str, test: fn() -> F) -> Trial
-where
-    F: 'static,
-{
+fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) -> Trial {
     Trial::test(name, move || block_on(test()))
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
         if all.len() == 4 && all.iter().all(|request| request.phase().as_str() == "Completed") {
             Ok(())
         } else {
-            Err(format!("{:?}", all.iter().map(|request| request.phase()).collect::<Vec<_>>()))
+            Err(format!("{:?}", all.iter().map(headwind_k8s::update_request::UpdateRequest::phase).collect::<Vec<_>>()))
         }
     })
     .await?;

@@ -1,1 +1,203 @@
-//!
+use super::*;
+use crate::policy::Policy;
+use crate::request::{Spec, violations_of};
+use crate::target::{Kind, TargetKey};
+
+const NOW: i64 = 1_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
+    let all = [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false")];
+    Target {
+        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        uid: "uid".to_owned(),
+        resource_version: "7".to_owned(),
+        generation: 3,
+        annotations: all.iter().chain(annotations).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        has_annotations: true,
+        template_has_annotations: false,
+        containers: vec![Container {
+            name: "web".to_owned(),
+            image: image.to_owned(),
+            init: false,
+            index: 0,
+            pulls_always: false,
+            restarted_for: None,
+        }],
+        deleting: false,
+    }
+}
+
+fn request(name: &str, from: &str, to: &str) -> Request {
+    Request {
+        name: name.to_owned(),
+        target_uid: "uid".to_owned(),
+        fault: None,
+        created: at(NOW - 10),
+        spec: Spec {
+            container: Some("web".to_owned()),
+            current_image: from.to_owned(),
+            new_image: to.to_owned(),
+            current_digest: None,
+            new_digest: None,
+            policy: Policy::Minor,
+            require_approval: false,
+            expires_at: None,
+            trigger: Trigger::Webhook,
+        },
+        status: Status::default(),
+    }
+}
+
+fn step(target: Option<&Target>, requests: &[Request]) -> Step {
+    let requests: Vec<&Request> = requests.iter().collect();
+    next(&Observed { target, defaults: &Annotations::new(), requests: &requests, now: at(NOW), history_limit: 2 })
+}
+
+/// The phase and reason that the step writes.
+fn written(step: Step) -> (Phase, Reason) {
+    match step {
+        Step::Write(write) => (write.status.phase, write.status.reason.unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_due_is_applied_and_then_written_down() {
+    let mut live = target("app:1.0.0", &[]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not due") };
+    assert_eq!(
+        (apply.changes[0].from.as_str(), apply.changes[0].to.as_str(), apply.last_request.as_str()),
+        ("app:1.0.0", "app:1.1.0", "r")
+    );
+    live.containers[0].image = "app:1.1.0".to_owned();
+    live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not written down") };
+    assert_eq!((write.status.phase, write.status.times_applied), (Phase::Completed, 1));
+    asked.status = write.status;
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None));
+    assert_eq!(violations_of(&[asked]), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_applied_is_never_applied_again_wherever_the_image_is() {
+    let asked = request("r", "app:1.0.0", "app:1.1.0");
+    // Put back by another hand between the patch and its record.
+    let marked = target("app:1.0.0", &[(key::LAST_REQUEST, "other, r")]);
+    assert_eq!(written(step(Some(&marked), std::slice::from_ref(&asked))), (Phase::Completed, Reason::Applied));
+    let mut reopened = asked;
+    reopened.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
+    assert!(
+        matches!(step(Some(&marked), &[reopened]), Step::Apply(apply) if apply.last_request == "r@1"),
+        "the old mark is not the new one"
+    );
+}
+
+#[rstest::rstest]
+#[case::by_another_hand(target("app:1.0.5", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::there_already(target("app:1.1.0", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::another_image(target("other:1.0.0", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::policy_gone(target("app:1.0.0", &[("headwind.sh/policy", "none")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::narrower(target("app:1.0.0", &[("headwind.sh/policy", "patch")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::bad_annotation(target("app:1.0.0", &[("headwind.sh/policy", "x")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::other_source(target("app:1.0.0", &[("headwind.sh/event-source", "polling")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::not_tracked(target("app:1.0.0", &[("headwind.sh/images", "nobody")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::unreadable(target("APP:1.0.0:", &[]), Phase::Failed, Reason::InvalidImage)]
+fn void(#[case] live: Target, #[case] phase: Phase, #[case] reason: Reason) {
+    assert_eq!(written(step(Some(&live), &[request("r", "app:1.0.0", "app:1.1.0")])), (phase, reason));
+}
+
+#[test]
+fn what_has_no_target_or_no_sense_ends() {
+    let asked = request("r", "app:1.0.0", "app:1.1.0");
+    assert_eq!(written(step(None, std::slice::from_ref(&asked))), (Phase::Superseded, Reason::TargetGone));
+    let mut live = target("app:1.0.0", &[]);
+    let orphan = Request { target_uid: "old".to_owned(), ..asked.clone() };
+    assert_eq!(written(step(Some(&live), &[orphan])), (Phase::Superseded, Reason::TargetGone));
+    let odd = Request { fault: Some("odd".to_owned()), ..asked.clone() };
+    assert_eq!(written(step(Some(&live), &[odd])), (Phase::Failed, Reason::InvalidRequest));
+    live.containers[0].name = "renamed".to_owned();
+    assert_eq!(written(step(Some(&live), std::slice::from_ref(&asked))), (Phase::Superseded, Reason::ContainerGone));
+    live.deleting = true;
+    assert_eq!(step(Some(&live), &[asked]), Step::Rest(None), "left to the garbage collector");
+}
+
+#[test]
+fn moved_on_by_our_own_hand_is_not_moved() {
+    let mut history = History::default();
+    history.record("web", "app:1.0.0", "app:1.1.0", at(NOW - 5), "first", None);
+    let live = target("app:1.1.0", &[(key::UPDATE_HISTORY, &history.to_annotation()), ("headwind.sh/min-update-interval", "0")]);
+    let Step::Apply(apply) = step(Some(&live), &[request("r", "app:1.0.0", "app:1.2.0")]) else { panic!("lost") };
+    assert_eq!(apply.changes[0].from, "app:1.1.0", "from where it is now");
+}
+
+#[test]
+fn the_better_one_goes_out_and_an_approval_is_not_forgotten() {
+    let live = target("app:1.0.0", &[]);
+    let (older, newer) = (request("a", "app:1.0.0", "app:1.1.0"), request("b", "app:1.0.0", "app:1.2.0"));
+    let Step::Write(write) = step(Some(&live), &[newer.clone(), older.clone()]) else { panic!("both stand") };
+    assert_eq!((write.request.as_str(), write.status.reason), ("a", Some(Reason::NewerVersion)));
+    let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    let mut approved = older;
+    approved.status.phase = Phase::Approved;
+    assert!(matches!(step(Some(&asks), &[newer, approved]), Step::Apply(apply) if apply.changes[0].request == "a"));
+}
+
+#[test]
+fn approval_is_asked_for_when_either_says_so() {
+    let asked = request("r", "app:1.0.0", "app:1.1.0");
+    let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    assert!(matches!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Rest(Some(_))));
+    let needs = Request { spec: Spec { require_approval: true, ..asked.spec.clone() }, ..asked.clone() };
+    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[needs]), Step::Rest(Some(_))));
+    let manual = Request { spec: Spec { trigger: Trigger::Manual, ..asked.spec.clone() }, ..asked.clone() };
+    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[manual]), Step::Rest(Some(_))), "a person's request needs a person");
+    let late = Request { created: at(NOW - 86_400), ..asked };
+    assert_eq!(written(step(Some(&asks), std::slice::from_ref(&late))), (Phase::Expired, Reason::PastExpiry));
+    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[late]), Step::Apply(_)), "what needs no answer does not expire");
+}
+
+#[test]
+fn the_interval_delays_and_says_until_when() {
+    let updated = at(NOW - 100).to_string();
+    let live = target("app:1.0.0", &[(key::LAST_UPDATE, &updated)]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("does not wait") };
+    assert_eq!(write.status.waiting, Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) }));
+    asked.status = write.status;
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(Some(at(NOW + 200))), "said once");
+    let broken = target("app:1.0.0", &[(key::LAST_UPDATE, "yesterday")]);
+    assert!(matches!(step(Some(&broken), &[asked]), Step::Apply(_)), "a broken annotation does not shut the gate");
+}
+
+#[test]
+fn the_oldest_go_and_what_holds_back_a_version_stays() {
+    let live = target("app:1.3.0", &[]);
+    let finished = |name: &str, tag: &str, phase: Phase, ended: i64| {
+        let mut request = request(name, "app:1.0.0", &format!("app:{tag}"));
+        request.status = Status { phase, finished_at: Some(at(NOW - ended)), times_applied: 1, ..Status::default() };
+        request
+    };
+    let mut all = vec![
+        finished("rejected", "1.9.0", Phase::Rejected, 400),
+        finished("a", "1.1.0", Phase::Completed, 300),
+        finished("b", "1.2.0", Phase::Completed, 200),
+        finished("c", "1.3.0", Phase::Completed, 100),
+    ];
+    assert_eq!(step(Some(&live), &all), Step::Delete { request: "a".to_owned() });
+    all.remove(1);
+    assert_eq!(step(Some(&live), &all), Step::Rest(None), "the rejected one still holds 1.9.0 back");
+}
+
+#[test]
+fn reopened_with_kubectl_alone() {
+    let live = target("app:1.0.0", &[]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status = Status { finished_at: Some(at(NOW - 50)), rejected_by: Some("ann".to_owned()), ..Status::default() };
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("taken as it is") };
+    assert_eq!((write.status.reopened_at, write.status.rejected_by), (Some(at(NOW)), None));
+}

@@ -1,0 +1,58 @@
+# Everything a developer runs. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help test fmt clippy doc deny tools build unit generate demo demo-down bench
+
+CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
+TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
+DENY := $(CACHE)/cargo/bin/cargo-deny
+HEADWIND := $(TARGET)/debug/headwind
+
+# $(call step,WHAT,COMMAND): says what is done, does it, says how long it took.
+step = @printf '\n==> %s\n' "$(1)"; SECONDS=0; $(2); printf -- '--- %s: %d s\n' "$(1)" "$$SECONDS"
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+test: fmt clippy doc deny tools build unit ## Everything that CI checks; installs what is missing (Rust and Go 1.26 are needed)
+
+fmt:
+	$(call step,cargo fmt --check,cargo fmt --all -- --check)
+
+clippy:
+	$(call step,cargo clippy,cargo clippy --locked --workspace --all-targets -- -D warnings)
+
+doc:
+	$(call step,cargo doc,RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items)
+
+deny: $(DENY)
+	$(call step,cargo deny,"$(DENY)" --locked check bans licenses sources)
+
+# Compiled with a target folder of its own cache, never with the checkout's.
+$(DENY):
+	$(call step,installing cargo-deny (about 4 minutes),CARGO_TARGET_DIR= cargo install --locked cargo-deny --root "$(CACHE)/cargo")
+
+tools:
+	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh)
+
+build:
+	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed)
+
+unit:
+	$(call step,cargo test,cargo test --locked --workspace)
+
+generate: build ## Writes what is made out of the code: deploy/k8s/{crds,rbac}.yaml and the tables in docs
+	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
+	"$(HEADWIND)" rbac >deploy/k8s/rbac.yaml
+	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
+
+demo: ## Shows Headwind at work: control plane, registry, three workloads, a push (all local, no root)
+	@testbed/demo/demo.sh up
+
+demo-down: ## Ends everything that `make demo` started
+	@testbed/demo/demo.sh down
+
+bench: tools ## Measures what docs/benchmarks.md records
+	cargo build --locked --release -p headwind -p headwind-testbed
+	@if [ -x testbed/bench.sh ]; then testbed/bench.sh; else echo "make bench: testbed/bench.sh is not there yet" >&2; exit 1; fi

@@ -1,0 +1,332 @@
+//! What ships beside the binary says what the binary does: manifests, tables, examples, walls.
+//!
+//! Tables in `docs/` that are made out of the code stand between `<!-- generated: NAME -->` and
+//! `<!-- end -->`; `make generate` writes them (`HEADWIND_GENERATE=1`), the tests compare them.
+//! Every fenced block marked `console` is a session: its `$ headwind …` lines are run at the root
+//! of the repository and what they print is compared.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers fail as a test does")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use headwind_core::policy::Policy;
+use headwind_core::reason::Reason;
+use headwind_core::request::Phase;
+use headwind_core::settings::key;
+use headwind_k8s::access::{self, Reach};
+
+const HEADWIND: &str = env!("CARGO_BIN_EXE_headwind");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Runs the binary without a setting of the caller's.
+fn headwind(args: &[&str]) -> String {
+    let mut command = Command::new(HEADWIND);
+    command.args(args);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWIND_")) {
+        command.env_remove(name);
+    }
+    let output = command.output().expect("the binary runs");
+    assert!(output.status.success(), "headwind {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// README and every page under `docs/`.
+fn pages() -> Vec<PathBuf> {
+    fn walk(folder: &Path, pages: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, pages);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("CHANGELOG.md")];
+    walk(&root().join("docs"), &mut pages);
+    pages.sort();
+    pages
+}
+
+#[test]
+fn the_manifests_are_what_the_binary_prints() {
+    assert!(read("deploy/k8s/crds.yaml") == headwind(&["crds"]), "deploy/k8s/crds.yaml is old: run `make generate`");
+    assert!(read("deploy/k8s/rbac.yaml") == headwind(&["rbac"]), "deploy/k8s/rbac.yaml is old: run `make generate`");
+}
+
+#[test]
+fn tables_are_what_the_code_says() {
+    let (metrics, environment) = (metrics_table(), environment_table());
+    let tables = [
+        ("docs/configuration/environment.md", "environment", environment),
+        ("docs/guides/troubleshooting.md", "reasons", reasons_table()),
+        ("docs/rbac.md", "rights", rights_table()),
+        ("docs/metrics.md", "metrics", metrics),
+    ];
+    for (page, name, table) in tables {
+        let text = read(page);
+        let (start, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
+        let (before, rest) = text.split_once(&start).unwrap_or_else(|| panic!("{page} has no {start}"));
+        let (is, after) = rest.split_once(end).unwrap_or_else(|| panic!("{page}: {name} has no {end}"));
+        if std::env::var_os("HEADWIND_GENERATE").is_some() {
+            fs::write(root().join(page), format!("{before}{start}{table}{end}{after}")).expect("writing the page");
+        } else {
+            assert!(is == table, "{page}: the table {name} is old: run `make generate`. It has to be:\n{table}");
+        }
+    }
+}
+
+/// Every option of `headwind run --help`: flag, variable, default, meaning.
+fn environment_table() -> String {
+    let help = headwind(&["run", "--help"]);
+    let mut options: Vec<String> = Vec::new();
+    for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
+        if line.trim_start().starts_with('-') {
+            options.push(String::new());
+        }
+        let option = options.last_mut().expect("an option comes first");
+        write!(option, " {}", line.trim()).expect("a String");
+    }
+    let mut table = "| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n".to_owned();
+    let mut variables = 0;
+    for option in &options {
+        let Some((head, tail)) = option.split_once(" [env: ") else { continue };
+        let variable = tail.split(['=', ']']).next().unwrap_or_default();
+        let (flag, meaning) = head.trim().split_once("> ").expect("a flag with a value and its meaning");
+        let flag = flag.split_once(' ').map_or(flag, |(flag, _)| flag);
+        let default = tail
+            .split_once("[default: ")
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or_else(|| "–".to_owned(), |(default, _)| format!("`{default}`"));
+        writeln!(table, "| `{variable}` | `{flag}` | {default} | {meaning} |").expect("a String");
+        variables += 1;
+    }
+    assert!(variables > 5, "the help was read wrongly:\n{help}");
+    table
+}
+
+fn reasons_table() -> String {
+    let mut table = "| Reason | Meaning |\n|---|---|\n".to_owned();
+    for reason in Reason::ALL {
+        writeln!(table, "| `{}` | {} |", reason.code(), reason.sentence()).expect("a String");
+    }
+    table
+}
+
+fn rights_table() -> String {
+    let mut table = "| API group | Resource | Verbs | Where | What for |\n|---|---|---|---|---|\n".to_owned();
+    for right in access::rights() {
+        let place = match right.reach {
+            Reach::Watched => "every watched namespace",
+            Reach::Cluster => "the cluster, when all namespaces are watched",
+            Reach::Listed => "every namespace of `HEADWIND_WATCH_NAMESPACES`, when it is set",
+            Reach::Own => "Headwind's own namespace",
+        };
+        let group = if right.group.is_empty() { "core" } else { right.group };
+        let name = right.name.map(|name| format!(" (only `{name}`)")).unwrap_or_default();
+        writeln!(table, "| {group} | `{}`{name} | {} | {place} | {} |", right.resource, right.verbs.join(", "), right.why)
+            .expect("a String");
+    }
+    table
+}
+
+/// The names as they are scraped, read from the one place that registers them.
+fn metrics_table() -> String {
+    let source = read("crates/operator/src/metrics.rs");
+    let quoted = |text: &str| -> Vec<String> { text.split('"').skip(1).step_by(2).take(2).map(str::to_owned).collect() };
+    let mut rows = BTreeMap::new();
+    for (start, read_at_scrape) in [("register!(", false), ("gauge(\"", true)] {
+        for (at, _) in source.match_indices(start) {
+            let call = &source[at + start.len() - usize::from(read_at_scrape)..];
+            let what = call.split(',').next().unwrap_or_default().trim();
+            let [name, help] = <[String; 2]>::try_from(quoted(call)).expect("a name and a help text");
+            let (kind, suffix) = match what {
+                _ if read_at_scrape => ("gauge", ""),
+                _ if what.starts_with("Counter") => ("counter", "_total"),
+                _ if what.starts_with("Family") => ("counter", "_total"),
+                _ if what.starts_with("Gauge") => ("gauge", ""),
+                _ => ("histogram", ""),
+            };
+            rows.insert(format!("headwind_{name}{suffix}"), (kind, help));
+        }
+    }
+    assert!(
+        rows.contains_key("headwind_updates_applied_total") && rows.contains_key("headwind_updates_pending"),
+        "the source was read wrongly: {rows:?}"
+    );
+    let mut table = "| Metric | Type | Meaning |\n|---|---|---|\n".to_owned();
+    for (name, (kind, help)) in rows {
+        writeln!(table, "| `{name}` | {kind} | {help} |").expect("a String");
+    }
+    table
+}
+
+#[test]
+fn the_pages_name_everything_there_is() {
+    let names = |page: &str, all: &[&str]| {
+        let text = read(page);
+        let missing: Vec<_> = all.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+    };
+    let keys: Vec<&str> = key::SET_BY_USERS.iter().chain(key::MANAGED).map(|key| key.trim_start_matches(key::PREFIX)).collect();
+    names("docs/configuration/annotations.md", &keys);
+    let policies: Vec<String> = Policy::ALL.iter().map(ToString::to_string).collect();
+    names("docs/configuration/policies.md", &policies.iter().map(String::as_str).collect::<Vec<_>>());
+    names("docs/api/crd.md", &Phase::ALL.iter().map(|phase| phase.as_str()).collect::<Vec<_>>());
+    let source = read("crates/web/src/api/updates.rs");
+    let routes: BTreeSet<&str> = source.split('"').filter(|text| text.starts_with("/api/v1/")).collect();
+    assert!(routes.len() >= 7, "the source was read wrongly: {routes:?}");
+    let http = read("docs/api/http.md");
+    for route in routes {
+        assert!(http.contains(route), "docs/api/http.md says nothing of {route}");
+    }
+}
+
+#[test]
+fn examples_print_what_the_pages_say() {
+    let folder = Path::new(HEADWIND).parent().expect("a folder");
+    let path = std::env::join_paths(
+        std::iter::once(folder.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    )
+    .expect("a PATH");
+    let mut run = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for session in text.split("```console\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(session, _)| session) {
+            let mut commands: Vec<(String, String)> = Vec::new();
+            for line in session.lines() {
+                match (line.strip_prefix("$ "), commands.last_mut()) {
+                    (Some(command), _) => commands.push((command.to_owned(), String::new())),
+                    (None, Some((command, _))) if command.ends_with('\\') => {
+                        *command = format!("{} {}", command.trim_end_matches('\\').trim(), line.trim());
+                    }
+                    (None, Some((_, output))) => writeln!(output, "{line}").expect("a String"),
+                    (None, None) => panic!("{}: a session begins with a command", page.display()),
+                }
+            }
+            for (command, expected) in commands {
+                let output = Command::new("bash").arg("-c").arg(&command).current_dir(root()).env("PATH", &path).output().expect("bash");
+                let printed = String::from_utf8_lossy(&output.stdout);
+                assert!(
+                    printed.trim_end() == expected.trim_end(),
+                    "{}: $ {command}\nprints\n{printed}{}and the page says\n{expected}",
+                    page.display(),
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                run += 1;
+            }
+        }
+    }
+    assert!(run >= 5, "only {run} examples were found");
+}
+
+#[test]
+fn links_and_targets_are_there() {
+    let makefile = read("Makefile");
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !file.contains("://") {
+                assert!(page.parent().expect("a folder").join(file).exists(), "{} links to {link}, which is not there", page.display());
+            }
+        }
+        for target in text
+            .split("make ")
+            .skip(1)
+            .filter(|_| page.ends_with("README.md"))
+            .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next())
+        {
+            assert!(makefile.contains(&format!("\n{target}:")), "{}: there is no `make {target}`", page.display());
+        }
+    }
+}
+
+/// Which crate may know which; what is not listed may know none of ours.
+const WALLS: &[(&str, &[&str])] = &[
+    ("headwind-core", &[]),
+    ("headwind-k8s", &["headwind-core"]),
+    ("headwind-source", &["headwind-core"]),
+    ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-source"]),
+    ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator"]),
+    ("headwind", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator", "headwind-web"]),
+    ("headwind-testbed", &["headwind-k8s"]),
+];
+/// The one crate whose tests may use the test bed.
+const TESTED: &str = "headwind";
+/// What the rules must not be able to import: I/O, Kubernetes, a runtime.
+const NOT_IN_CORE: &[&str] = &["kube", "tokio", "k8s-openapi", "reqwest", "hyper", "axum"];
+
+#[test]
+fn the_walls_stand() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+
+    let members: BTreeSet<String> = list(&metadata["workspace_members"]).iter().map(text).collect();
+    let ours: Vec<serde_json::Value> =
+        list(&metadata["packages"]).into_iter().filter(|package| members.contains(&text(&package["id"]))).collect();
+    let names: BTreeSet<String> = ours.iter().map(|package| text(&package["name"])).collect();
+    assert!(
+        names.iter().eq(WALLS.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>().iter()),
+        "the crates are {names:?}: give a new one its place in WALLS"
+    );
+    for package in &ours {
+        let name = text(&package["name"]);
+        let (_, may) = WALLS.iter().find(|(one, _)| *one == name).expect("checked above");
+        for dependency in list(&package["dependencies"]) {
+            let (on, kind) = (text(&dependency["name"]), text(&dependency["kind"]));
+            if names.contains(&on) {
+                let of_a_test = kind == "dev" && on == "headwind-testbed" && name == TESTED;
+                assert!(
+                    of_a_test || may.contains(&on.as_str()),
+                    "{name} must not depend on {on} ({})",
+                    if kind.is_empty() { "normal" } else { &kind }
+                );
+            }
+        }
+    }
+
+    // Not even through others.
+    let nodes: BTreeMap<String, serde_json::Value> =
+        list(&metadata["resolve"]["nodes"]).into_iter().map(|node| (text(&node["id"]), node)).collect();
+    let packages: BTreeMap<String, String> =
+        list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let mut open: Vec<String> =
+        ours.iter().filter(|package| package["name"] == "headwind-core").map(|package| text(&package["id"])).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        let name = packages.get(&id).cloned().unwrap_or_default();
+        assert!(!NOT_IN_CORE.contains(&name.as_str()), "headwind-core depends on {name}");
+        if seen.insert(id.clone()) {
+            let normal = |edge: &serde_json::Value| list(&edge["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+            open.extend(
+                nodes
+                    .get(&id)
+                    .map(|node| list(&node["deps"]))
+                    .unwrap_or_default()
+                    .iter()
+                    .filter(|edge| normal(edge))
+                    .map(|edge| text(&edge["pkg"])),
+            );
+        }
+    }
+    assert!(seen.len() > 5, "the graph was read wrongly");
+}
