@@ -1,1 +1,70 @@
-//!
+use super::*;
+
+#[test]
+fn the_crd_is_what_the_spec_promises() {
+    let crd = crd();
+    assert_eq!(crd["metadata"]["name"], "updaterequests.headwind.sh");
+    assert_eq!(crd["spec"]["names"]["shortNames"], json!(["ur", "upd"]));
+    let version = &crd["spec"]["versions"][0];
+    assert_eq!((&version["name"], &version["subresources"]["status"]), (&json!("v1alpha1"), &json!({})));
+    let columns: Vec<&str> =
+        version["additionalPrinterColumns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
+    assert_eq!(columns, ["Target", "Container", "Current", "New", "Policy", "Phase", "Age", "Message"]);
+    let schema = &version["schema"]["openAPIV3Schema"]["properties"];
+    assert_eq!(schema["status"]["default"], json!({"phase": "Pending"}), "the phase is there from birth");
+    assert_eq!(schema["spec"]["x-kubernetes-validations"][0]["rule"], "self == oldSelf");
+    assert_eq!(schema["spec"]["properties"]["policy"]["enum"], json!(["none", "patch", "minor", "major", "all", "glob", "force"]));
+    assert_eq!(schema["spec"]["properties"]["trigger"]["enum"], json!(["webhook", "polling", "manual"]));
+    let bare: Vec<&String> = schema["spec"]["properties"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, field)| field["description"].is_null())
+        .map(|(name, _)| name)
+        .collect();
+    assert!(bare.is_empty(), "kubectl explain says nothing of {bare:?}");
+}
+
+fn names(account: &Account) -> Vec<String> {
+    let of = |value: &Value| {
+        format!(
+            "{} {} {}",
+            value["kind"].as_str().unwrap(),
+            value["metadata"]["namespace"].as_str().unwrap_or("-"),
+            value["metadata"]["name"].as_str().unwrap()
+        )
+    };
+    rbac(account).iter().map(of).collect()
+}
+
+#[test]
+fn a_role_in_each_namespace_or_one_for_all() {
+    let account = |watched: &[&str]| Account {
+        namespace: "own".to_owned(),
+        name: "hw".to_owned(),
+        watched: watched.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    assert_eq!(
+        names(&account(&[])),
+        ["ServiceAccount own hw", "ClusterRole - hw", "ClusterRoleBinding - hw", "Role own hw-own", "RoleBinding own hw-own"]
+    );
+    let limited = names(&account(&["a", "b"]));
+    assert!(limited.contains(&"Role a hw".to_owned()) && limited.contains(&"RoleBinding b hw".to_owned()));
+    assert!(!limited.iter().any(|name| name.contains("Cluster")), "nothing that is the whole cluster's: {limited:?}");
+}
+
+#[test]
+fn no_right_is_wider_than_it_has_to_be() {
+    for right in access::rights() {
+        assert!(!right.verbs.contains(&"*") && right.resource != "*" && right.group != "*");
+        assert!(right.resource != "secrets" && !right.verbs.contains(&"deletecollection"), "{right:?}");
+        assert!(!right.why.is_empty());
+    }
+}
+
+#[test]
+fn yaml_is_read_back() {
+    let text = yaml(&[crd(), json!({"a": "yes", "b": "1.0", "c": "it's: \"x\"\nline"})]).unwrap();
+    let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    assert_eq!(read, [crd(), json!({"a": "yes", "b": "1.0", "c": "it's: \"x\"\nline"})]);
+}

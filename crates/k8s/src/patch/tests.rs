@@ -1,1 +1,123 @@
-//!
+use headwind_core::request::Change;
+use headwind_core::target::{Container, Kind, TargetKey};
+use serde_json::Value;
+
+use super::*;
+
+fn object() -> Value {
+    json!({
+        "metadata": {"uid": "u", "resourceVersion": "7", "annotations": {"team/x": "stays", "headwind.sh/policy": "minor"}},
+        "spec": {"template": {"spec": {
+            "initContainers": [{"name": "setup", "image": "init:1"}],
+            "containers": [{"name": "web", "image": "app:1.0", "env": [{"name": "A"}]}, {"name": "side", "image": "side:1"}],
+        }}},
+    })
+}
+
+fn target(object: &Value) -> Target {
+    let annotations = object["metadata"]["annotations"].as_object();
+    let container = |field: &str, init: bool| {
+        let all = object["spec"]["template"]["spec"][field].as_array().cloned().unwrap_or_default();
+        all.into_iter().enumerate().map(move |(index, one)| Container {
+            name: one["name"].as_str().unwrap().to_owned(),
+            image: one["image"].as_str().unwrap().to_owned(),
+            init,
+            index,
+            pulls_always: false,
+            restarted_for: None,
+        })
+    };
+    Target {
+        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        uid: "u".to_owned(),
+        resource_version: object["metadata"]["resourceVersion"].as_str().unwrap().to_owned(),
+        generation: 1,
+        annotations: annotations
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| key.starts_with("headwind.sh/"))
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+            .collect(),
+        has_annotations: annotations.is_some(),
+        template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
+        containers: container("containers", false).chain(container("initContainers", true)).collect(),
+        deleting: false,
+    }
+}
+
+fn change(container: &str, from: &str, to: &str) -> Change {
+    Change { request: "r".to_owned(), container: container.to_owned(), from: from.to_owned(), to: to.to_owned(), restart_for: None }
+}
+
+fn plan(changes: Vec<Change>) -> Apply {
+    Apply { changes, last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: "[]".to_owned() }
+}
+
+fn patched(object: &Value, plan: &Apply) -> Result<Value, String> {
+    let mut changed = object.clone();
+    json_patch::patch(&mut changed, &apply(&target(object), plan).unwrap()).map_err(|error| error.to_string())?;
+    Ok(changed)
+}
+
+#[test]
+fn one_field_and_our_annotations() {
+    let before = object();
+    let after = patched(&before, &plan(vec![change("side", "side:1", "side:2"), change("setup", "init:1", "init:2")])).unwrap();
+    let mut expected = before;
+    expected["spec"]["template"]["spec"]["containers"][1]["image"] = json!("side:2");
+    expected["spec"]["template"]["spec"]["initContainers"][0]["image"] = json!("init:2");
+    expected["metadata"]["annotations"]["headwind.sh/last-update"] = json!("2026-01-01T00:00:00Z");
+    expected["metadata"]["annotations"]["headwind.sh/last-request"] = json!("r");
+    expected["metadata"]["annotations"]["headwind.sh/update-history"] = json!("[]");
+    assert_eq!(after, expected);
+}
+
+/// The patch is made of the object as it was decided on, and put to the object as it is.
+#[rstest::rstest]
+#[case::another_object("/metadata/uid", json!("v"))]
+#[case::another_image("/spec/template/spec/containers/0/image", json!("app:0.9"))]
+#[case::containers_moved("/spec/template/spec/containers/0/name", json!("other"))]
+#[case::touched_before_the_first_update("/metadata/resourceVersion", json!("8"))]
+fn guards(#[case] pointer: &str, #[case] value: Value) {
+    let decided_on = object();
+    let patch = apply(&target(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    let mut now = decided_on;
+    *now.pointer_mut(pointer).unwrap() = value;
+    let before = now.clone();
+    assert!(json_patch::patch(&mut now, &patch).is_err());
+    assert_eq!(now, before, "all or nothing");
+}
+
+#[test]
+fn another_update_in_between_is_noticed_and_a_foreign_edit_is_not() {
+    let mut decided_on = object();
+    decided_on["metadata"]["annotations"]["headwind.sh/last-update"] = json!("2025-01-01T00:00:00Z");
+    decided_on["metadata"]["annotations"]["headwind.sh/last-request"] = json!("q");
+    let patch = apply(&target(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    let mut foreign = decided_on.clone();
+    foreign["metadata"]["resourceVersion"] = json!("99");
+    foreign["spec"]["replicas"] = json!(5);
+    assert!(json_patch::patch(&mut foreign, &patch).is_ok());
+    assert_eq!(foreign["spec"]["replicas"], 5);
+    for key in ["headwind.sh/last-update", "headwind.sh/last-request"] {
+        let mut ours = decided_on.clone();
+        ours["metadata"]["annotations"][key] = json!("another");
+        assert!(json_patch::patch(&mut ours, &patch).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn maps_that_are_missing_are_made() {
+    let mut before = object();
+    before["metadata"].as_object_mut().unwrap().remove("annotations");
+    let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
+    let after = patched(&before, &plan(vec![restart])).unwrap_err();
+    // The template of this object has no metadata at all, which the API server never serves.
+    assert!(after.contains("path"), "{after}");
+    before["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}});
+    let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
+    let after = patched(&before, &plan(vec![restart])).unwrap();
+    assert_eq!(after["spec"]["template"]["metadata"], json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "sha256:x"}}));
+    assert_eq!(after["metadata"]["annotations"]["headwind.sh/last-request"], "r");
+    assert!(apply(&target(&before), &plan(vec![change("nobody", "a", "b")])).is_err());
+}

@@ -1,1 +1,72 @@
-//!
+use serde_json::json;
+
+use super::*;
+
+fn object(status: &serde_json::Value) -> UpdateRequest {
+    serde_json::from_value(json!({
+        "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
+        "metadata": {"name": "r", "namespace": "n", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {PROPOSED_AT: "2026-01-01T00:00:00.250Z"}},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "t", "uid": "u"}, "updateType": "image", "containerName": "web",
+            "currentImage": "a:1", "newImage": "a:2", "policy": "minor", "requireApproval": true, "trigger": "webhook",
+        },
+        "status": status,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_status_reads_back_as_it_was_decided() {
+    let now: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();
+    let decided = request::Status {
+        phase: Phase::Approved,
+        reason: Some(Reason::ApprovedByPerson),
+        message: Some("approved by ann".to_owned()),
+        approved_by: Some("ann".to_owned()),
+        approved_at: Some(now),
+        rejected_by: None,
+        rejected_at: None,
+        reopened_at: Some(now),
+        finished_at: None,
+        times_applied: 2,
+        waiting: Some(Waiting { reason: Reason::MinUpdateInterval, until: now }),
+    };
+    let written = object(&json!({"phase": "Pending"})).with_status(&decided, now);
+    let stored: UpdateRequest = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
+    assert_eq!(stored.read().status, decided);
+    let condition = &stored.status.as_ref().unwrap().conditions[0];
+    assert_eq!((condition.type_.as_str(), condition.status.as_str(), condition.reason.as_str()), (WAITING, "True", "MinUpdateInterval"));
+
+    let later: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+    let done = stored.with_status(&request::Status { waiting: None, phase: Phase::Completed, ..decided }, later);
+    let condition = &done.status.as_ref().unwrap().conditions[0];
+    assert_eq!((condition.status.as_str(), condition.last_transition_time.0), ("False", later), "it waits no more");
+    assert_eq!(done.status.unwrap().observed_generation, Some(1));
+}
+
+#[test]
+fn foreign_conditions_stay() {
+    let foreign = json!({"type": "Ours", "status": "True", "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let now = Timestamp::UNIX_EPOCH;
+    let written = object(&json!({"phase": "Pending", "conditions": [foreign]})).with_status(&request::Status::default(), now);
+    assert_eq!(written.status.unwrap().conditions[0].type_, "Ours");
+}
+
+#[test]
+fn when_it_was_made() {
+    let mut request = object(&json!({"phase": "Pending"}));
+    assert_eq!(request.read().created, "2026-01-01T00:00:00.250Z".parse().unwrap());
+    request.metadata.annotations = Some([(PROPOSED_AT.to_owned(), "2031-01-01T00:00:00Z".to_owned())].into());
+    assert_eq!(request.read().created, "2026-01-01T00:00:00Z".parse().unwrap(), "the API server's clock is believed");
+}
+
+#[test]
+fn what_makes_no_sense_is_a_fault() {
+    let mut request = object(&json!(null));
+    assert_eq!((request.phase(), request.read().fault), (Phase::Pending, None), "no status yet");
+    request.spec.target_ref.namespace = Some("elsewhere".to_owned());
+    assert!(request.read().fault.unwrap().contains("its own namespace"));
+    request.spec.target_ref.namespace = Some("n".to_owned());
+    request.spec.update_type = UpdateType::HelmChart;
+    assert!(request.read().fault.unwrap().contains("chart"));
+}

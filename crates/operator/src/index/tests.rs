@@ -1,1 +1,82 @@
-//!
+use headwind_core::target::Container;
+
+use super::*;
+
+fn target(name: &str, image: &str, version: &str) -> Target {
+    let container = |name: &str, image: &str| Container {
+        name: name.to_owned(),
+        image: image.to_owned(),
+        init: false,
+        index: 0,
+        pulls_always: false,
+        restarted_for: None,
+    };
+    Target {
+        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() },
+        uid: format!("uid-{name}"),
+        resource_version: version.to_owned(),
+        generation: 1,
+        annotations: Annotations::new(),
+        has_annotations: true,
+        template_has_annotations: false,
+        containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
+        deleting: false,
+    }
+}
+
+fn users(index: &Index, repository: &str) -> Vec<String> {
+    let mut names: Vec<String> =
+        index.users(&RepositoryKey::parse(repository).unwrap()).into_iter().map(|(target, _)| target.key.name.clone()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn who_uses_what() {
+    let mut index = Index::default();
+    assert!(index.apply(target("a", "nginx:1", "1")));
+    assert!(index.apply(target("b", "docker.io/library/nginx:2", "1")));
+    assert_eq!(users(&index, "nginx"), ["a", "b"]);
+    assert!(index.apply(target("a", "redis:1", "2")));
+    assert_eq!((users(&index, "nginx"), users(&index, "redis")), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    index.remove(&target("b", "", "").key);
+    assert!(!index.is_used(&RepositoryKey::parse("nginx").unwrap()) && index.users.len() == 1, "nothing is left behind");
+    assert_eq!(index.count(Kind::Deployment), 1);
+}
+
+#[test]
+fn an_older_object_is_no_news() {
+    let mut index = Index::default();
+    index.apply(target("a", "nginx:2", "10"));
+    assert!(!index.apply(target("a", "nginx:1", "9")), "9 < 10 as numbers");
+    assert!(!index.apply(target("a", "nginx:1", "10")));
+    assert_eq!(index.target(&target("a", "", "").key).unwrap().containers[0].image, "nginx:2");
+    let mut reborn = target("a", "nginx:3", "3");
+    reborn.uid = "another".to_owned();
+    assert!(index.apply(reborn), "another object of that name");
+}
+
+#[test]
+fn what_vanished_during_a_new_list_is_forgotten() {
+    let mut index = Index::default();
+    for name in ["a", "b"] {
+        index.apply(target(name, "nginx:1", "1"));
+    }
+    let seen = HashSet::from([target("b", "", "").key]);
+    assert!(index.sweep(Kind::StatefulSet, None, &HashSet::new()).is_empty(), "another kind's list");
+    assert!(index.sweep(Kind::Deployment, Some("elsewhere"), &HashSet::new()).is_empty(), "another namespace's");
+    assert_eq!(index.sweep(Kind::Deployment, None, &seen), [target("a", "", "").key]);
+    assert_eq!(users(&index, "nginx"), ["b"]);
+}
+
+#[test]
+fn defaults_of_the_namespace_and_faults() {
+    let mut index = Index::default();
+    index.apply(target("a", "nginx:1", "1"));
+    let bad = Annotations::from([("headwind.sh/policy".to_owned(), "bad".to_owned())]);
+    assert_eq!(index.set_defaults("n", bad.clone()).len(), 1);
+    assert_eq!(index.faulty().count(), 1);
+    assert!(index.set_defaults("n", bad).is_empty(), "no news");
+    index.set_defaults("n", Annotations::new());
+    assert_eq!((index.faulty().count(), index.defaults.len()), (0, 0));
+}
