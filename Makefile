@@ -24,14 +24,14 @@ clippy:
 	$(call step,cargo clippy,cargo clippy --locked --workspace --all-targets -- -D warnings)
 
 doc:
-	$(call step,cargo doc,RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items)
+	$(call step,cargo doc,RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps)
 
 deny: $(DENY)
 	$(call step,cargo deny,"$(DENY)" --locked check bans licenses sources)
 
-# Compiled with a target folder of its own cache, never with the checkout's.
+# Built in a temporary folder, never in the target folder of the checkout.
 $(DENY):
-	$(call step,installing cargo-deny (about 4 minutes),CARGO_TARGET_DIR= cargo install --locked cargo-deny --root "$(CACHE)/cargo")
+	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked cargo-deny --root "$(CACHE)/cargo")
 
 tools:
 	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh)

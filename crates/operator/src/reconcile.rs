@@ -6,6 +6,7 @@
 //! A write that meets a newer object (409, or a patch whose tests fail) is answered by reading
 //! that object and deciding again; one that gets no answer is decided again from what is there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,13 +123,18 @@ impl Reconciler {
         Scene { target, defaults, objects, requests }
     }
 
-    /// Says what is wrong with the workload's annotations, once.
+    /// Says what is wrong with the workload's annotations, once for the same faults.
     fn tell_faults(&self, target: &Target, defaults: &Annotations) {
-        for container in &target.containers {
-            for fault in Settings::resolve(defaults, &target.annotations, &container.name).err().into_iter().flatten() {
-                let text = fault.to_string();
-                self.tell.warn_target(target, Reason::InvalidAnnotation, &text, &format!("{text}; the workload is treated as policy none"));
-            }
+        let faults: BTreeSet<String> = target
+            .containers
+            .iter()
+            .filter_map(|container| Settings::resolve(defaults, &target.annotations, &container.name).err())
+            .flatten()
+            .map(|fault| fault.to_string())
+            .collect();
+        if !faults.is_empty() {
+            let all = faults.into_iter().collect::<Vec<_>>().join("; ");
+            self.tell.warn_target(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
         }
         for unknown in headwind_core::settings::unknown(&target.annotations, target) {
             self.tell.warn_target(target, unknown.reason, &unknown.key, &unknown.message);

@@ -97,7 +97,7 @@ impl Operator {
         let metrics = Metrics::new();
         metrics.watch(Arc::clone(&state));
         let verbs = Verbs::new(client.clone());
-        let (tell, writer) = tell(client.clone(), &config.identity, metrics.clone());
+        let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
         let recording = Recording {

@@ -11,6 +11,7 @@ use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 
@@ -185,6 +186,13 @@ impl Verbs {
             Err(error) if classify(&error) == Class::NotFound => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tells something.
+    pub(crate) async fn create_event(&self, event: &Event) -> Result<(), Failure> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or_default());
+        api.create(&PostParams::default(), event).await?;
+        Ok(())
     }
 
     fn leases(&self, namespace: &str) -> Api<Lease> {

@@ -87,3 +87,73 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
     }
     Ok(status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Trigger;
+    use crate::policy::Policy;
+    use crate::request::Spec;
+
+    fn request(phase: Phase) -> Request {
+        Request {
+            name: "r".to_owned(),
+            target_uid: "u".to_owned(),
+            fault: None,
+            created: Timestamp::from_second(1000).unwrap(),
+            spec: Spec {
+                container: Some("web".to_owned()),
+                current_image: "a:1".to_owned(),
+                new_image: "a:2".to_owned(),
+                current_digest: None,
+                new_digest: None,
+                policy: Policy::Minor,
+                require_approval: true,
+                expires_at: Some(Timestamp::from_second(2000).unwrap()),
+                trigger: Trigger::Webhook,
+            },
+            status: Status { phase, ..Status::default() },
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Every action from every phase: the arrows that people may take, and no other.
+    #[test]
+    fn arrows() {
+        for phase in Phase::ALL.iter().copied() {
+            for (action, to) in [(Action::Approve, Phase::Approved), (Action::Reject, Phase::Rejected), (Action::Reopen, Phase::Pending)] {
+                let allowed = match action {
+                    Action::Approve | Action::Reject => phase == Phase::Pending,
+                    Action::Reopen => !phase.is_open() && phase != Phase::Superseded,
+                };
+                let done = act(&request(phase), action, "ann", None, at(1500));
+                assert_eq!(done.as_ref().ok().map(|status| status.phase), allowed.then_some(to), "{phase} {action:?}");
+                assert!(!allowed || phase.may_become(to));
+            }
+        }
+    }
+
+    #[test]
+    fn an_expired_one_cannot_be_approved_but_reopened() {
+        let refused = act(&request(Phase::Pending), Action::Approve, "ann", None, at(2000));
+        assert_eq!(refused, Err(NotNow { action: Action::Approve, phase: Phase::Expired }));
+        let mut reopened = request(Phase::Pending);
+        reopened.status = act(&reopened, Action::Reopen, "ann", None, at(2000)).unwrap();
+        assert!(act(&reopened, Action::Approve, "ann", None, at(2000 + 86_399)).is_ok(), "a whole day anew");
+    }
+
+    #[test]
+    fn who_and_why_are_kept() {
+        let approved = act(&request(Phase::Pending), Action::Approve, "ann", Some(" tested "), at(1500)).unwrap();
+        assert_eq!((approved.approved_by.as_deref(), approved.approved_at), (Some("ann"), Some(at(1500))));
+        assert_eq!(approved.message.as_deref(), Some("approved by ann: tested"));
+        let mut rejected = request(Phase::Pending);
+        rejected.status = Status { times_applied: 3, ..act(&rejected, Action::Reject, "bob", None, at(1500)).unwrap() };
+        assert_eq!((rejected.status.rejected_by.as_deref(), rejected.status.finished_at), (Some("bob"), Some(at(1500))));
+        let reopened = act(&rejected, Action::Reopen, "ann", None, at(1600)).unwrap();
+        assert_eq!((reopened.rejected_by, reopened.times_applied), (None, 3), "the old answer goes, the count stays");
+    }
+}

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         trials.extend([
             each("push_direct", kind, push::direct),
             each("push_by_approval", kind, push::by_approval),
+            each("concurrent_edits", kind, push::concurrent_edits),
             each("rejection_sticks", kind, rejection::sticks),
             each("put_back_by_hand", kind, rejection::put_back_by_hand),
             each("interval_delays", kind, interval::delays),

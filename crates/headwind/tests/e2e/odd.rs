@@ -56,7 +56,11 @@ pub(crate) async fn bad_annotations() -> Result<()> {
         .create(&World::direct(WorkloadKind::Deployment, "web", &old).headwind("policy", "minro").headwind("min-update-interval", "soon"))
         .await?;
     let event = world.told("web", "InvalidAnnotation").await?;
-    ensure!(event.type_.as_deref() == Some("Warning") && event.note.unwrap_or_default().contains("policy none"));
+    ensure!(
+        event.type_.as_deref() == Some("Warning")
+            && event.note.as_deref().is_some_and(|note| note.contains("minro") && note.contains("soon") && note.contains("policy none")),
+        "{event:?}"
+    );
     world.counted("headwind_invalid_annotations", 1.0).await?;
     ensure!(world.operator.log_contains("minro")?, "a log line names the value");
     world.push("shop/web", "1.1.0").await?;

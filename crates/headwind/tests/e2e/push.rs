@@ -1,12 +1,14 @@
 //! From a push to the new image (the first line of "done").
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::WorkloadKind;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use crate::world::{SOON, World};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{SOON, World, image};
 
 /// A push to a real registry leads to the new image at once; everything else stays as it was.
 pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
@@ -97,4 +99,40 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
     let (status, body) = world.act(&done, "approve").await?;
     ensure!(status == 409 && body["phase"] == "Completed", "{status} {body}");
     Ok(())
+}
+
+/// While somebody edits the workload without pause, updates go through and no edit is lost.
+pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("edits").await?;
+    // The guard is met by chance: as many rounds as it takes until the audit log shows that the
+    // workload had to be read anew.
+    for round in 0..40 {
+        let name = format!("app-{round}");
+        let live = world.create(&World::direct(kind, &name, &image(&format!("e/{name}"), "1.0.0")).replicas(0)).await?;
+        let stop = CancellationToken::new();
+        let edits = async {
+            let mut count = 0;
+            while !stop.is_cancelled() {
+                count += 1;
+                live.edit(&json!({"metadata": {"labels": {"edited": count.to_string()}}})).await?;
+            }
+            anyhow::Ok(count)
+        };
+        let update = async {
+            world.push(&format!("e/{name}"), "1.1.0").await?;
+            let seen = live.has_image("web", &image(&format!("e/{name}"), "1.1.0"), SOON).await;
+            stop.cancel();
+            seen
+        };
+        let (count, updated) = tokio::join!(edits, update);
+        updated?;
+        ensure!(live.get().await?.labels().get("edited") == Some(&count?.to_string()), "the last edit stands");
+        ensure!(world.patches(&live).await? == 1);
+        let mut audit = world.bed.audit().context("this test needs the audit log")?;
+        audit.catch_up(&world.client).await?;
+        if audit.count(&world.operator.requests().verb("get").resource(kind.plural()))? > 0 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("forty rounds without a conflict: the edits do not meet the updates")
 }
