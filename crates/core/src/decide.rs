@@ -86,20 +86,27 @@ pub fn admits(settings: &Settings, container: &Container, repository: &Repositor
     }
 }
 
+/// What is decided about: a container of a workload, and what could take its image's place.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The workload.
+    pub target: &'a Target,
+    /// Headwind's annotations on its namespace.
+    pub defaults: &'a Annotations,
+    /// The container.
+    pub container: &'a Container,
+    /// The event's tag, or what a scan found.
+    pub candidates: &'a [Candidate],
+    /// Which of the two.
+    pub occasion: Occasion,
+    /// What made Headwind look.
+    pub trigger: Trigger,
+}
+
 /// Decides about one container of a workload.
-///
-/// `candidates` are the event's tag, or what a scan found; `occasion` says which.
-pub fn decide(
-    target: &Target,
-    defaults: &Annotations,
-    container: &Container,
-    candidates: &[Candidate],
-    occasion: Occasion,
-    trigger: Trigger,
-    record: &impl Record,
-) -> Decision {
-    match proposal(target, defaults, container, candidates, occasion, trigger) {
-        Ok(proposal) => match obstacle(&proposal, record, defaults, target, container) {
+pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
+    match proposal(site) {
+        Ok((proposal, settings)) => match obstacle(site, &settings, &proposal, record) {
             Some(refusal) => Decision::Refuse(refusal),
             None => Decision::Propose(Box::new(proposal)),
         },
@@ -107,14 +114,9 @@ pub fn decide(
     }
 }
 
-fn proposal(
-    target: &Target,
-    defaults: &Annotations,
-    container: &Container,
-    candidates: &[Candidate],
-    occasion: Occasion,
-    trigger: Trigger,
-) -> Result<Proposal, Refusal> {
+/// What would be proposed if nothing were on record, with the settings that say so.
+fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
+    let Site { target, defaults, container, candidates, occasion, trigger } = *site;
     if target.deleting {
         return Err(Refusal::plain(Reason::Deleting));
     }
@@ -168,7 +170,7 @@ fn proposal(
     if same_tag && digest.is_none() {
         identity = identity.at_generation(target.generation);
     }
-    Ok(Proposal {
+    let proposal = Proposal {
         container: container.name.clone(),
         current_image: container.image.clone(),
         new_image: wanted.to_string(),
@@ -180,7 +182,8 @@ fn proposal(
         require_approval: settings.require_approval,
         trigger,
         identity,
-    })
+    };
+    Ok((proposal, settings))
 }
 
 fn current(standing: &ImageReference, container: &Container) -> Current {
@@ -188,20 +191,16 @@ fn current(standing: &ImageReference, container: &Container) -> Current {
 }
 
 /// What on record stands in the way.
-fn obstacle(proposal: &Proposal, record: &impl Record, defaults: &Annotations, target: &Target, container: &Container) -> Option<Refusal> {
+fn obstacle(site: &Site<'_>, settings: &Settings, proposal: &Proposal, record: &impl Record) -> Option<Refusal> {
     if let Some(reason) = record.obstacle(&proposal.container, &proposal.identity) {
         return Some(Refusal { reason, message: format!("{}: {}", proposal.new_image, reason.sentence()) });
     }
-    let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
-    let standing = container.reference().ok()?;
-    record
-        .open_for(&proposal.container)
-        .into_iter()
-        .find(|open| prefer(&settings.rule(), &standing, container, open, &proposal.new_image) == Some(true))
-        .map(|open| Refusal {
-            reason: Reason::NewerPending,
-            message: format!("a request for {open} is open, which is the better of the two"),
-        })
+    let standing = site.container.reference().ok()?;
+    let better = |open: &String| prefer(&settings.rule(), &standing, site.container, open, &proposal.new_image) == Some(true);
+    record.open_for(&proposal.container).into_iter().find(better).map(|open| Refusal {
+        reason: Reason::NewerPending,
+        message: format!("a request for {open} is open, which is the better of the two"),
+    })
 }
 
 /// Which of two new images the policy would rather have: `Some(true)` for the first, `None` where
@@ -218,3 +217,6 @@ pub fn prefer(rule: &Rule, standing: &ImageReference, container: &Container, fir
     let candidates = [Candidate { tag: first, digest: None }, Candidate { tag: second, digest: None }];
     judge(rule, VersionKind::Image, Occasion::Event, &current(standing, container), &candidates).chosen.map(|index| index == 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use headwind_core::decide::{self, Decision, Proposal, Refusal};
+use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::event::Event;
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
@@ -74,7 +74,8 @@ impl Recording {
         let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
         let candidate = Candidate { tag: tag.unwrap_or_default(), digest: event.digest.clone() };
         let record = Known { state: &self.state, target };
-        match decide::decide(target, defaults, container, &[candidate], Occasion::Event, event.trigger, &record) {
+        let site = Site { target, defaults, container, candidates: &[candidate], occasion: Occasion::Event, trigger: event.trigger };
+        match decide::decide(&site, &record) {
             Decision::Propose(proposal) => Some(*proposal),
             Decision::Refuse(refusal) => {
                 self.refused(event, target, container, &refusal);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
 use super::{Apply, Identity, Observed, Phase, Request, Spec, Step, mark_name, next};
-use crate::decide::{self, Decision};
+use crate::decide::{self, Decision, Site};
 use crate::event::Trigger;
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
@@ -179,15 +179,15 @@ impl World {
             let replica = self.replicas[who].clone();
             for container in &replica.target.containers {
                 let candidate = Candidate { tag: tag.clone(), digest: digest.clone() };
-                let decision = decide::decide(
-                    &replica.target,
-                    &Annotations::new(),
+                let site = Site {
+                    target: &replica.target,
+                    defaults: &Annotations::new(),
                     container,
-                    &[candidate],
-                    Occasion::Event,
-                    Trigger::Webhook,
-                    &Known(&replica),
-                );
+                    candidates: &[candidate],
+                    occasion: Occasion::Event,
+                    trigger: Trigger::Webhook,
+                };
+                let decision = decide::decide(&site, &Known(&replica));
                 if let Decision::Propose(proposal) = decision {
                     self.create(who, &proposal);
                 }

@@ -231,7 +231,7 @@ pub(crate) async fn refused_by_the_server() -> Result<()> {
     world.requests_api().create(&PostParams::default(), &request).await?;
     request.metadata.name = Some("evil".to_owned());
     request.spec.container_name = Some("web".to_owned());
-    request.spec.new_image = "evil.example/miner:1.1.0".to_owned();
+    "evil.example/miner:1.1.0".clone_into(&mut request.spec.new_image);
     request.spec.require_approval = false;
     world.requests_api().create(&PostParams::default(), &request).await?;
     for (name, phase) in [("by-hand", "Superseded"), ("evil", "Superseded")] {

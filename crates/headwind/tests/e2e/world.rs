@@ -74,27 +74,16 @@ impl World {
     pub(crate) async fn create(&self, fixture: &Fixture) -> Result<Live> {
         let metrics = ["headwind_deployments_watched", "headwind_statefulsets_watched", "headwind_daemonsets_watched"];
         let live = fixture.create(&self.client, &self.namespace).await?;
-        let expected = kube::Api::<k8s_openapi::api::apps::v1::Deployment>::namespaced(self.client.clone(), &self.namespace)
-            .list_metadata(&ListParams::default())
-            .await?
-            .items
-            .len()
-            + kube::Api::<k8s_openapi::api::apps::v1::StatefulSet>::namespaced(self.client.clone(), &self.namespace)
-                .list_metadata(&ListParams::default())
-                .await?
-                .items
-                .len()
-            + kube::Api::<k8s_openapi::api::apps::v1::DaemonSet>::namespaced(self.client.clone(), &self.namespace)
-                .list_metadata(&ListParams::default())
-                .await?
-                .items
-                .len();
+        let mut expected: u32 = 0;
+        for kind in WorkloadKind::ALL {
+            expected += u32::try_from(kind.api(&self.client, &self.namespace).list_metadata(&ListParams::default()).await?.items.len())?;
+        }
         eventually("the operator knows the workload", SOON, || async {
             let mut known = 0.0;
             for metric in metrics {
                 known += self.operator.metric(metric, &[]).await.map_err(|error| error.to_string())?;
             }
-            if known as usize >= expected { Ok(()) } else { Err(format!("{known} of {expected} known")) }
+            if known >= f64::from(expected) { Ok(()) } else { Err(format!("{known} of {expected} known")) }
         })
         .await?;
         Ok(live)

@@ -29,6 +29,7 @@ fn reasons(decoded: &Decoded) -> Vec<IgnoredReason> {
     decoded.ignored.iter().map(|ignored| ignored.reason).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn push(host: Value, repository: &str, tag: Value) -> Value {
     json!({"action": "push", "target": {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": DIGEST, "repository": repository, "tag": tag, "url": "http://from-url:5000/v2/x"}, "request": {"host": host}})
 }

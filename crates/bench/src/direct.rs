@@ -1,0 +1,169 @@
+//! From a push to a patched Deployment, and the same writes without Headwind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use futures_util::StreamExt as _;
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::{Operator, payload};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::LONG;
+use crate::load::{HOST, image, name};
+
+/// How many pushes, and as many bare writes, one after the other.
+const ROUNDS: usize = 100;
+/// How many pushes at once.
+const BURST: usize = 200;
+
+/// Milliseconds from the order until the watch shows the new image.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Latency {
+    pub(crate) headwind: Vec<f64>,
+    pub(crate) bare: Vec<f64>,
+}
+
+/// When each Deployment was seen with which image.
+struct Seen {
+    images: Arc<Mutex<HashMap<String, (String, Instant)>>>,
+    changed: Arc<Notify>,
+    watcher: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl Seen {
+    async fn watch(client: &Client, namespace: &str) -> Result<Self> {
+        let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+        let version =
+            api.list_metadata(&kube::api::ListParams::default().limit(1)).await?.metadata.resource_version.context("resourceVersion")?;
+        let mut events = api.watch(&WatchParams::default(), &version).await?.boxed();
+        let images: Arc<Mutex<HashMap<String, (String, Instant)>>> = Arc::default();
+        let changed = Arc::new(Notify::new());
+        let (store, notify) = (Arc::clone(&images), Arc::clone(&changed));
+        let watcher = tokio::spawn(async move {
+            while let Some(Ok(event)) = events.next().await {
+                let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+                let image = object
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone())
+                    .unwrap_or_default();
+                let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                if store.get(&object.name_any()).is_none_or(|(held, _)| *held != image) {
+                    store.insert(object.name_any(), (image, Instant::now()));
+                }
+                drop(store);
+                notify.notify_waiters();
+            }
+        });
+        Ok(Self { images, changed, watcher })
+    }
+
+    async fn at(&self, name: &str, image: &str) -> Result<Instant> {
+        let waiting = async {
+            loop {
+                let told = self.changed.notified();
+                if let Some((_, at)) =
+                    self.images.lock().unwrap_or_else(PoisonError::into_inner).get(name).filter(|(held, _)| held == image)
+                {
+                    return *at;
+                }
+                told.await;
+            }
+        };
+        tokio::time::timeout(LONG, waiting).await.with_context(|| format!("{name} never got {image}"))
+    }
+}
+
+/// Pushes through Headwind and bare writes in turns, each to a Deployment of its own.
+pub(crate) async fn latency(
+    bed: &headwind_testbed::Bed,
+    client: &Client,
+    namespace: &str,
+    operator: &Operator,
+    size: usize,
+) -> Result<Latency> {
+    let _ = bed;
+    let seen = Seen::watch(client, namespace).await?;
+    let http = reqwest::Client::new();
+    let url = operator.notifications()?;
+    // Tags grow with the size, so that a Deployment that was used before is used again.
+    let tag = format!("1.{size}.0");
+    let mut latency = Latency::default();
+    for round in 0..ROUNDS {
+        // Spread over the whole range; the last ones of the range are the bare writes'.
+        let (ours, bare) = (round * (size / 2) / ROUNDS, size / 2 + round * (size / 2) / ROUNDS);
+        let started = Instant::now();
+        let body = payload::distribution(HOST, &format!("bench/{}", name(ours)), &tag, &digest());
+        http.post(url.clone()).json(&body).send().await?.error_for_status()?;
+        let at = seen.at(&name(ours), &image(ours, &tag)).await?;
+        latency.headwind.push(millis(at.duration_since(started)));
+        latency.bare.push(bare_write(client, namespace, &seen, bare, &tag).await?);
+    }
+    Ok(latency)
+}
+
+fn digest() -> String {
+    format!("sha256:{}", "a".repeat(64))
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+/// Creates an UpdateRequest and patches the Deployment under the same guards.
+async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag: &str) -> Result<f64> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
+    let target = deployments.get(&name(n)).await?;
+    let old = target.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone()).context("image")?;
+    let request: UpdateRequest = serde_json::from_value(json!({
+        "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
+        "metadata": {"name": format!("bare-{}-{}", name(n), tag.replace('.', "-")), "namespace": namespace},
+        "spec": {
+            // Of an object that is not there, so that Headwind has nothing to do with it but to end it.
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "bare", "uid": "bare"}, "updateType": "image", "containerName": "web",
+            "currentImage": old, "newImage": image(n, tag), "policy": "minor", "requireApproval": true, "trigger": "manual",
+        },
+    }))?;
+    let patch: json_patch::Patch = serde_json::from_value(json!([
+        {"op": "test", "path": "/spec/template/spec/containers/0/image", "value": old},
+        {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image(n, tag)},
+    ]))?;
+    let started = Instant::now();
+    requests.create(&PostParams::default(), &request).await?;
+    deployments.patch(&name(n), &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
+    let at = seen.at(&name(n), &image(n, tag)).await?;
+    Ok(millis(at.duration_since(started)))
+}
+
+/// Updates a second, of many pushes posted at once.
+pub(crate) async fn burst(client: &Client, namespace: &str, operator: &Operator, size: usize) -> Result<f64> {
+    let seen = Seen::watch(client, namespace).await?;
+    let http = reqwest::Client::new();
+    let url = operator.notifications()?;
+    let tag = format!("1.{size}.1");
+    let all: Vec<usize> = (0..BURST.min(size)).map(|n| n * size / BURST.min(size)).collect();
+    let events: Vec<serde_json::Value> =
+        all.iter().map(|n| payload::distribution_event("push", HOST, &format!("bench/{}", name(*n)), &tag, &digest())).collect();
+    let started = Instant::now();
+    http.post(url).json(&payload::distribution_events(&events)).send().await?.error_for_status()?;
+    let mut last = started;
+    for n in &all {
+        last = last.max(seen.at(&name(*n), &image(*n, &tag)).await?);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let count = all.len() as f64;
+    Ok(count / last.duration_since(started).as_secs_f64())
+}

@@ -1,0 +1,88 @@
+//! `make bench`: what Headwind costs, on the real control plane of the test bed, in one run.
+//!
+//! Prints a table, and with `--write FILE` puts it between the two markers of that file. It measures
+//! and never judges: it fails only where something did not work at all. Figures that depend on the
+//! machine are ratios to the same work done without Headwind, both in the same loop.
+
+mod direct;
+mod load;
+mod report;
+mod unused;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use headwind_testbed::{Bed, Operator, OperatorOptions, eventually};
+
+use crate::report::{Report, Row};
+
+/// How many Deployments, one after the other.
+const SIZES: [usize; 3] = [100, 5_000, 10_000];
+/// Long enough for ten thousand objects on a loaded machine.
+const LONG: Duration = Duration::from_secs(180);
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report::complain(&error.into()),
+    };
+    match runtime.block_on(run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::complain(&error),
+    }
+}
+
+async fn run() -> Result<()> {
+    let bed = Bed::start().await?;
+    let client = bed.client().await?;
+    let namespace = bed.namespace("bench").await?;
+    let operator = Operator::new(bed, OperatorOptions::new(&namespace).env("MALLOC_ARENA_MAX", "1").env("RUST_LOG", "info")).await?;
+    let mut report = Report::default();
+    let mut made = 0;
+    for size in SIZES {
+        report::say(&format!("{size} Deployments: creating"));
+        load::deployments(&client, &namespace, made..size).await?;
+        made = size;
+        let ready = start(&operator, size).await?;
+        let idle = resident(&operator)?;
+        report::say(&format!("{size} Deployments: ready after {:.2} s, {idle} MiB; pushing", ready.as_secs_f64()));
+        let latency = direct::latency(bed, &client, &namespace, &operator, size).await?;
+        let burst = direct::burst(&client, &namespace, &operator, size).await?;
+        report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
+        let unused = unused::run(bed, &client, &operator).await?;
+        report.rows.push(Row { size, ready, idle, latency, burst, unused, resident: resident(&operator)? });
+    }
+    report.print()?;
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("--write") {
+        report.write(&arguments.next().context("--write FILE")?)?;
+    }
+    Ok(())
+}
+
+/// (Re)starts the operator; the time from the start of the process until `/ready` says yes.
+async fn start(operator: &Operator, size: usize) -> Result<Duration> {
+    if operator.is_running() {
+        operator.terminate().await?;
+    }
+    let started = Instant::now();
+    operator.start().await?;
+    operator.ready().await?;
+    let ready = started.elapsed();
+    eventually("the operator leads and knows every Deployment", LONG, || async {
+        let metric = async |name: &str| operator.metric(name, &[]).await.map_err(|error| error.to_string());
+        let (known, leads) = (metric("headwind_deployments_watched").await?, metric("headwind_leader").await?);
+        if known as usize >= size && leads > 0.5 { Ok(()) } else { Err(format!("{known} known, leads: {leads}")) }
+    })
+    .await?;
+    Ok(ready)
+}
+
+/// The operator's resident memory, in MiB.
+fn resident(operator: &Operator) -> Result<u64> {
+    let process = operator.process().context("the operator runs")?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse::<u64>()? / 1024)
+}

@@ -1,0 +1,110 @@
+//! The table, and where it is written.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::direct::Latency;
+use crate::unused::Unused;
+
+const BEGIN: &str = "<!-- measured: begin -->";
+const END: &str = "<!-- measured: end -->";
+
+/// What was measured at one size.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) size: usize,
+    pub(crate) ready: Duration,
+    pub(crate) idle: u64,
+    pub(crate) latency: Latency,
+    pub(crate) burst: f64,
+    pub(crate) unused: Unused,
+    pub(crate) resident: u64,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Says how far it is, on standard error.
+pub(crate) fn say(text: &str) {
+    // Where standard error is gone there is nobody to tell.
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
+/// Says what went wrong.
+pub(crate) fn complain(error: &anyhow::Error) -> ExitCode {
+    say(&format!("headwind-bench: {error:#}"));
+    ExitCode::FAILURE
+}
+
+/// The value below which that part of all lies.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a short list")]
+    let place = ((sorted.len() as f64 - 1.0) * part).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
+
+impl Report {
+    fn table(&self) -> Result<String> {
+        let mut text = String::new();
+        let machine = machine();
+        writeln!(
+            text,
+            "Measured {} on {machine}, Headwind {}, Kubernetes 1.37.2 of the test bed.\n",
+            jiff::Timestamp::now().strftime("%Y-%m-%d"),
+            env!("CARGO_PKG_VERSION")
+        )?;
+        writeln!(
+            text,
+            "| Deployments | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | API calls of these | resident at start | resident after |"
+        )?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|")?;
+        for Row { size, ready, idle, latency, burst, unused, resident } in &self.rows {
+            let three =
+                |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
+            let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
+            writeln!(
+                text,
+                "| {size} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {} | {idle} MiB | {resident} MiB |",
+                ready.as_secs_f64(),
+                three(&latency.headwind),
+                three(&latency.bare),
+                unused.rate,
+                unused.api_calls
+            )?;
+        }
+        Ok(text)
+    }
+
+    /// Prints the table.
+    pub(crate) fn print(&self) -> Result<()> {
+        std::io::stdout().write_all(self.table()?.as_bytes())?;
+        Ok(())
+    }
+
+    /// Puts the table between the markers of the file.
+    pub(crate) fn write(&self, path: &str) -> Result<()> {
+        let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+        let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{path} has no {BEGIN}"))?;
+        let (_, after) = rest.split_once(END).with_context(|| format!("{path} has no {END}"))?;
+        std::fs::write(path, format!("{before}{BEGIN}\n{}\n{END}{after}", self.table()?.trim_end())).with_context(|| path.to_owned())
+    }
+}
+
+/// Processors, memory and kernel.
+fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib: u64 =
+        memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok()).unwrap_or_default();
+    format!("{processors} processors, {} GiB, Linux {}", kib / 1024 / 1024, kernel.trim())
+}

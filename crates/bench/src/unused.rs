@@ -1,0 +1,80 @@
+//! Pushes for repositories that nobody uses: how many a second, and what they cost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use headwind_testbed::{Bed, Operator, payload};
+use jiff::Timestamp;
+use kube::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::load::HOST;
+
+/// Connections, and calls in flight on each: the sender shares the machine's cores.
+const CONNECTIONS: usize = 8;
+const PIPELINE: usize = 32;
+const SPAN: Duration = Duration::from_secs(5);
+
+/// What came out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unused {
+    /// Calls a second, one event each.
+    pub(crate) rate: f64,
+    /// Calls to the API server in that time, but for the lease and the watches.
+    pub(crate) api_calls: usize,
+}
+
+pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Result<Unused> {
+    let address = operator.webhook_url().trim_start_matches("http://").to_owned();
+    let since = Timestamp::now();
+    let done = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..CONNECTIONS).map(|n| tokio::spawn(connection(address.clone(), n, started + SPAN, Arc::clone(&done)))).collect();
+    for task in tasks {
+        task.await??;
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let mut audit = bed.audit().context("the test bed's own control plane")?;
+    audit.catch_up(client).await?;
+    let calls = audit.entries(&operator.requests().since(since))?;
+    // What is left of the updates before is not of these pushes: the lease, watches, and the namespace's look.
+    let api_calls =
+        calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "leases" | "namespaces") && entry.verb != "watch").count();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = done.load(Ordering::Relaxed) as f64 / elapsed;
+    Ok(Unused { rate, api_calls })
+}
+
+async fn connection(address: String, n: usize, end: Instant, done: Arc<AtomicU64>) -> Result<()> {
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let body = payload::distribution(HOST, &format!("nobody/app-{n}"), "1.0.0", &format!("sha256:{}", "a".repeat(64))).to_string();
+    let one = format!(
+        "POST /webhook/registry HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let batch = one.repeat(PIPELINE).into_bytes();
+    let mut buffer = vec![0_u8; 64 * 1024];
+    while Instant::now() < end {
+        stream.write_all(&batch).await?;
+        let mut answered = 0;
+        let mut tail: Vec<u8> = Vec::new();
+        while answered < PIPELINE {
+            let read = stream.read(&mut buffer).await?;
+            if read == 0 {
+                bail!("the operator closed the connection");
+            }
+            tail.extend_from_slice(buffer.get(..read).unwrap_or_default());
+            let text = String::from_utf8_lossy(&tail);
+            if text.contains("HTTP/1.1 4") || text.contains("HTTP/1.1 5") {
+                bail!("a push was refused: {text}");
+            }
+            answered = text.matches("\"ignored\":0}").count();
+        }
+        done.fetch_add(PIPELINE as u64, Ordering::Relaxed);
+    }
+    Ok(())
+}
