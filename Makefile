@@ -40,7 +40,7 @@ build:
 	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed)
 
 unit:
-	$(call step,cargo test,cargo test --locked --workspace)
+	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast)
 
 generate: build ## Writes what is made out of the code: deploy/k8s/{crds,rbac}.yaml and the tables in docs
 	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
@@ -53,6 +53,6 @@ demo: ## Shows Headwind at work: control plane, registry, three workloads, a pus
 demo-down: ## Ends everything that `make demo` started
 	@testbed/demo/demo.sh down
 
-bench: tools ## Measures what docs/benchmarks.md records
-	cargo build --locked --release -p headwind -p headwind-testbed
-	@if [ -x testbed/bench.sh ]; then testbed/bench.sh; else echo "make bench: testbed/bench.sh is not there yet" >&2; exit 1; fi
+bench: tools ## Measures, and writes docs/benchmarks.md (release builds, some minutes)
+	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
+	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md

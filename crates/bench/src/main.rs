@@ -1,6 +1,7 @@
 //! `make bench`: what Headwind costs, on the real control plane of the test bed, in one run.
 //!
-//! Prints a table, and with `--write FILE` puts it between the two markers of that file. It measures
+//! Prints a table, and with `--write FILE` puts it between the two markers of that file; `--sizes`
+//! names other numbers of Deployments. It measures
 //! and never judges: it fails only where something did not work at all. Figures that depend on the
 //! machine are ratios to the same work done without Headwind, both in the same loop.
 
@@ -40,23 +41,28 @@ async fn run() -> Result<()> {
     let operator = Operator::new(bed, OperatorOptions::new(&namespace).env("MALLOC_ARENA_MAX", "1").env("RUST_LOG", "info")).await?;
     let mut report = Report::default();
     let mut made = 0;
-    for size in SIZES {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
+    let sizes: Vec<usize> = match option("--sizes") {
+        Some(list) => list.split(',').map(str::parse).collect::<Result<_, _>>().context("--sizes 100,5000")?,
+        None => SIZES.to_vec(),
+    };
+    for size in sizes {
         report::say(&format!("{size} Deployments: creating"));
         load::deployments(&client, &namespace, made..size).await?;
         made = size;
         let ready = start(&operator, size).await?;
         let idle = resident(&operator)?;
         report::say(&format!("{size} Deployments: ready after {:.2} s, {idle} MiB; pushing", ready.as_secs_f64()));
-        let latency = direct::latency(bed, &client, &namespace, &operator, size).await?;
+        let latency = direct::latency(&client, &namespace, &operator, size).await?;
         let burst = direct::burst(&client, &namespace, &operator, size).await?;
         report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
         let unused = unused::run(bed, &client, &operator).await?;
         report.rows.push(Row { size, ready, idle, latency, burst, unused, resident: resident(&operator)? });
     }
     report.print()?;
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("--write") {
-        report.write(&arguments.next().context("--write FILE")?)?;
+    if let Some(file) = option("--write") {
+        report.write(file)?;
     }
     Ok(())
 }

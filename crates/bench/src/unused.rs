@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use headwind_testbed::{Bed, Operator, payload};
+use headwind_testbed::{Audit, Bed, Operator, eventually, payload};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::LONG;
 use crate::load::HOST;
 
 /// Connections, and calls in flight on each: the sender shares the machine's cores.
@@ -28,6 +29,7 @@ pub(crate) struct Unused {
 }
 
 pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Result<Unused> {
+    quiet(bed, client, operator).await?;
     let address = operator.webhook_url().trim_start_matches("http://").to_owned();
     let since = Timestamp::now();
     let done = Arc::new(AtomicU64::new(0));
@@ -46,6 +48,33 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = done.load(Ordering::Relaxed) as f64 / elapsed;
     Ok(Unused { rate, api_calls })
+}
+
+/// The operator's calls since then, but for what goes on whether or not anything is pushed: the
+/// lease, the watches, and the look at the namespace's annotations.
+fn calls(audit: &mut Audit, operator: &Operator, since: Timestamp) -> Result<usize> {
+    let all = audit.entries(&operator.requests().since(since))?;
+    Ok(all.iter().filter(|entry| !matches!(entry.resource.as_str(), "leases" | "namespaces") && entry.verb != "watch").count())
+}
+
+/// Waits until what the updates before left to be written is written.
+async fn quiet(bed: &Bed, client: &Client, operator: &Operator) -> Result<()> {
+    let begin = Timestamp::now();
+    let last = std::cell::Cell::new((usize::MAX, Instant::now()));
+    eventually("the updates before have come to their end", LONG, || async {
+        let look = async {
+            let mut audit = bed.audit().context("the test bed's own control plane")?;
+            audit.catch_up(client).await?;
+            calls(&mut audit, operator, begin)
+        };
+        let count = look.await.map_err(|error: anyhow::Error| error.to_string())?;
+        let (before, since) = last.get();
+        if count != before {
+            last.set((count, Instant::now()));
+        }
+        if count == before && since.elapsed() > Duration::from_secs(2) { Ok(()) } else { Err(format!("{count} calls")) }
+    })
+    .await
 }
 
 async fn connection(address: String, n: usize, end: Instant, done: Arc<AtomicU64>) -> Result<()> {

@@ -262,6 +262,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator"]),
     ("headwind", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator", "headwind-web"]),
     ("headwind-testbed", &["headwind-k8s"]),
+    ("headwind-bench", &["headwind-k8s", "headwind-testbed"]),
 ];
 /// The one crate whose tests may use the test bed.
 const TESTED: &str = "headwind";

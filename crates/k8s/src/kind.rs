@@ -29,8 +29,8 @@ const RESTARTED_FOR: &str = "digest";
 
 /// A kind that Headwind keeps up to date.
 ///
-/// A kind that has no pod template (a HelmRelease) implements [`Workload::read`] by itself and
-/// names its own path to the version in [`Workload::field`].
+/// A kind that has no pod template (a HelmRelease, which is to come) implements [`Workload::read`] by
+/// itself; the path of what is changed stands in [`image_pointer`].
 pub trait Workload:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {

@@ -97,6 +97,8 @@ pub fn admission_policy(account: &Account) -> Vec<Value> {
     let own_name = |field: &str| {
         format!("{} || {} == request.userInfo.username || {} == ''", unchanged(field), status("object", field), status("object", field))
     };
+    let signed =
+        |phase: &str, field: &str| format!("variables.after != '{phase}' || {} == request.userInfo.username", status("object", field));
     let was = "variables.before";
     let is = "variables.after";
     let name = "updaterequests.headwind.sh";
@@ -135,8 +137,13 @@ pub fn admission_policy(account: &Account) -> Vec<Value> {
                         "reason": "Forbidden",
                     },
                     {
-                        "expression": format!("!variables.decides || {was} == {is} || {is} != 'Approved' || {} == request.userInfo.username", status("object", "approvedBy")),
+                        "expression": format!("!variables.decides || {was} == {is} || ({})", signed("Approved", "approvedBy")),
                         "message": "who approves writes their name into approvedBy",
+                        "reason": "Forbidden",
+                    },
+                    {
+                        "expression": format!("!variables.decides || {was} == {is} || ({})", signed("Rejected", "rejectedBy")),
+                        "message": "who rejects writes their name into rejectedBy",
                         "reason": "Forbidden",
                     },
                     {

@@ -1,7 +1,7 @@
 //! The UpdateRequest: the record of every update, as it is kept in Kubernetes (SPEC section 4).
 //!
 //! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
-//! rules' [`Request`] (parse, then trust), [`Status::of`] turns a decided status back.
+//! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.
 
 use headwind_core::event::Trigger;
 use headwind_core::policy::Policy;

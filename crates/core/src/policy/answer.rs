@@ -10,7 +10,6 @@ use crate::reference::{Digest, ImageReference, is_tag};
 
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Question {
     /// What runs: a reference or a tag; for a chart its version.
     pub current: String,

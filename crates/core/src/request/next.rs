@@ -125,6 +125,9 @@ pub fn next(observed: &Observed<'_>) -> Step {
     if let Some(step) = open.iter().find_map(|request| scene.lapsed(request)) {
         return step;
     }
+    if let Some(step) = observed.requests.iter().find_map(|request| ended_by_hand(request, observed.now)) {
+        return step;
+    }
     scene.go_out(&open).unwrap_or_else(|| prune(&scene, observed).unwrap_or_else(|| Step::Rest(scene.wake(&open))))
 }
 
@@ -144,6 +147,8 @@ fn settle_applied(request: &Request, target: &Target, history: &History, now: Ti
             format!("{} is in place", request.spec.new_image)
         });
         status.finished_at = Some(now);
+        // Who approves with plain `kubectl` writes a name and no time.
+        status.approved_at = status.approved_at.or(status.approved_by.as_ref().map(|_| now));
         status.times_applied = request.status.times_applied.saturating_add(1);
         status.waiting = None;
         Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
@@ -197,6 +202,9 @@ impl<'a> Scene<'a> {
         if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
             return Some(reopened_by_hand(request, now));
         }
+        if request.status.times_applied > 0 && !request.is_restart() && self.stands_already(request) {
+            return Some(stands_still(request, now));
+        }
         match self.stands(request) {
             Ok(()) => None,
             Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => {
@@ -204,6 +212,11 @@ impl<'a> Scene<'a> {
             }
             Err((reason, message)) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
         }
+    }
+
+    /// Whether the image that the request once put in place is there.
+    fn stands_already(&self, request: &Request) -> bool {
+        self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
     }
 
     /// Whether the workload, as it is now and is set up now, would still get this update.
@@ -419,6 +432,33 @@ fn still_taken(
         Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Reopened although there is nothing to do.
+fn stands_still(request: &Request, now: Timestamp) -> Step {
+    let message = format!("{} is in place still", request.spec.new_image);
+    end(request, Phase::Completed, Reason::Applied, Some(message), now)
+}
+
+/// Somebody ended the request with plain `kubectl`: give it the reason and the time that every end
+/// has.
+fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
+    let Status { phase, reason, finished_at, rejected_by, .. } = &request.status;
+    if phase.is_open() || (finished_at.is_some() && reason.is_some()) {
+        return None;
+    }
+    let mut status = request.status.clone();
+    if *phase == Phase::Rejected {
+        status.reason = Some(Reason::RejectedByPerson);
+        status.message = Some(format!("rejected by {}", rejected_by.as_deref().unwrap_or("somebody")));
+        status.rejected_at = status.rejected_at.or(Some(now));
+    } else {
+        status.reason = reason.or(Some(Reason::Settled));
+        status.message = status.message.or_else(|| Some(Reason::Settled.sentence().to_owned()));
+    }
+    status.finished_at = finished_at.or(Some(now));
+    status.waiting = None;
+    Some(Step::Write(StatusWrite { request: request.name.clone(), from: *phase, status }))
 }
 
 /// Somebody set the phase back with plain `kubectl`: give the request the rest of a reopened one.

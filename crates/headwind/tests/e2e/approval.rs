@@ -97,7 +97,30 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     let (done, error) = patch("ann", json!({"phase": "Approved", "approvedBy": "ann"})).await?;
     ensure!(done, "{error}");
     live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
+    reject_by_kubectl(&world).await?;
     let explained = world.bed.kubectl_ok(&["explain", "updaterequest.spec.newImage"]).await?;
     ensure!(explained.contains("image that is to stand there"), "{explained}");
     Ok(())
+}
+
+/// A rejection by kubectl gets the reason and the time that every end has.
+async fn reject_by_kubectl(world: &World) -> Result<()> {
+    world.push("shop/web", "1.2.0").await?;
+    let request = world.request(&image("shop/web", "1.2.0"), "Pending").await?.name_any();
+    let reject = async |body: &str| {
+        world
+            .bed
+            .kubectl(&["--as", "ann", "-n", &world.namespace, "patch", "ur", &request, "--subresource=status", "--type=merge", "-p", body])
+            .await
+    };
+    ensure!(!reject(r#"{"status":{"phase":"Rejected"}}"#).await?.status.success(), "no name");
+    let output = reject(r#"{"status":{"phase":"Rejected","rejectedBy":"ann"}}"#).await?;
+    ensure!(output.status.success(), "{output:?}");
+    eventually("the rejection has its reason and time", SOON, || async {
+        let status = world.requests_api().get(&request).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let whole = status.reason.as_deref() == Some("RejectedByPerson") && status.finished_at.is_some() && status.rejected_at.is_some();
+        if whole { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await?;
+    world.counted("headwind_updates_rejected_total", 1.0).await
 }

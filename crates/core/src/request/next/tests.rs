@@ -179,7 +179,8 @@ fn the_oldest_go_and_what_holds_back_a_version_stays() {
     let live = target("app:1.3.0", &[]);
     let finished = |name: &str, tag: &str, phase: Phase, ended: i64| {
         let mut request = request(name, "app:1.0.0", &format!("app:{tag}"));
-        request.status = Status { phase, finished_at: Some(at(NOW - ended)), times_applied: 1, ..Status::default() };
+        let (reason, finished_at) = (Some(Reason::Applied), Some(at(NOW - ended)));
+        request.status = Status { phase, reason, finished_at, times_applied: 1, ..Status::default() };
         request
     };
     let mut all = vec![
@@ -200,4 +201,28 @@ fn reopened_with_kubectl_alone() {
     asked.status = Status { finished_at: Some(at(NOW - 50)), rejected_by: Some("ann".to_owned()), ..Status::default() };
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("taken as it is") };
     assert_eq!((write.status.reopened_at, write.status.rejected_by), (Some(at(NOW)), None));
+}
+
+#[test]
+fn ended_with_kubectl_alone() {
+    let live = target("app:1.0.0", &[]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status = Status { phase: Phase::Rejected, rejected_by: Some("ann".to_owned()), ..Status::default() };
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("left without a reason") };
+    assert_eq!(
+        (write.status.phase, write.status.reason, write.status.finished_at),
+        (Phase::Rejected, Some(Reason::RejectedByPerson), Some(at(NOW)))
+    );
+    asked.status = write.status;
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None));
+    assert_eq!(violations_of(&[asked]), Vec::<String>::new());
+}
+
+#[test]
+fn reopened_though_it_stands() {
+    let live = target("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not told") };
+    assert_eq!((write.status.phase, write.status.times_applied), (Phase::Completed, 1));
 }
