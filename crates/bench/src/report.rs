@@ -64,20 +64,21 @@ impl Report {
         )?;
         writeln!(
             text,
-            "| Deployments | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | API calls of these | resident at start | resident after |"
+            "| Deployments | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
         )?;
-        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
         for Row { size, ready, idle, latency, burst, unused, resident } in &self.rows {
             let three =
                 |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
             let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
             writeln!(
                 text,
-                "| {size} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {} | {idle} MiB | {resident} MiB |",
+                "| {size} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} MiB | {resident} MiB |",
                 ready.as_secs_f64(),
                 three(&latency.headwind),
                 three(&latency.bare),
                 unused.rate,
+                unused.cpu,
                 unused.api_calls
             )?;
         }

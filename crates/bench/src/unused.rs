@@ -24,6 +24,8 @@ const SPAN: Duration = Duration::from_secs(5);
 pub(crate) struct Unused {
     /// Calls a second, one event each.
     pub(crate) rate: f64,
+    /// Processor time of the operator for each, in microseconds.
+    pub(crate) cpu: f64,
     /// Calls to the API server in that time, but for the lease and the watches.
     pub(crate) api_calls: usize,
 }
@@ -33,12 +35,14 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     let address = operator.webhook_url().trim_start_matches("http://").to_owned();
     let since = Timestamp::now();
     let done = Arc::new(AtomicU64::new(0));
+    let before = processor_time(operator)?;
     let started = Instant::now();
     let tasks: Vec<_> = (0..CONNECTIONS).map(|n| tokio::spawn(connection(address.clone(), n, started + SPAN, Arc::clone(&done)))).collect();
     for task in tasks {
         task.await??;
     }
     let elapsed = started.elapsed().as_secs_f64();
+    let spent = processor_time(operator)? - before;
     let mut audit = bed.audit().context("the test bed's own control plane")?;
     audit.catch_up(client).await?;
     let calls = audit.entries(&operator.requests().since(since))?;
@@ -46,8 +50,18 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     let api_calls =
         calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "leases" | "namespaces") && entry.verb != "watch").count();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = done.load(Ordering::Relaxed) as f64 / elapsed;
-    Ok(Unused { rate, api_calls })
+    let count = done.load(Ordering::Relaxed) as f64;
+    Ok(Unused { rate: count / elapsed, cpu: spent * 1e6 / count, api_calls })
+}
+
+/// The operator's processor time so far, in seconds (`/proc/PID/stat`, fields 14 and 15, in hundredths).
+fn processor_time(operator: &Operator) -> Result<f64> {
+    let process = operator.process().context("the operator runs")?;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid))?;
+    // The second field, the name, may hold anything; what follows its last parenthesis does not.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
+    let ticks = |place: usize| anyhow::Ok(fields.get(place).context("stat")?.parse::<u32>()?);
+    Ok(f64::from(ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// The operator's calls since then, but for what goes on whether or not anything is pushed: the
