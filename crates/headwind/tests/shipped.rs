@@ -258,9 +258,10 @@ const WALLS: &[(&str, &[&str])] = &[
     ("headwind-core", &[]),
     ("headwind-k8s", &["headwind-core"]),
     ("headwind-source", &["headwind-core"]),
-    ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-source"]),
+    ("headwind-registry", &["headwind-core"]),
+    ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-source"]),
     ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator"]),
-    ("headwind", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator", "headwind-web"]),
+    ("headwind", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-source", "headwind-operator", "headwind-web"]),
     ("headwind-testbed", &["headwind-k8s"]),
     ("headwind-bench", &["headwind-k8s", "headwind-testbed"]),
 ];
