@@ -80,8 +80,7 @@ impl ControlPlane {
 
 /// A client out of a kubeconfig.
 pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
-    // A second call finds it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::provide_tls();
     let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)

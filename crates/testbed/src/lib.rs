@@ -19,6 +19,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod control_plane;
 pub mod demo;
+pub mod fake_registry;
 mod folder;
 pub mod guard;
 pub mod operator;
@@ -36,8 +37,14 @@ pub mod workload;
 
 pub use audit::{Audit, Query};
 pub use bed::Bed;
+pub use fake_registry::{Demand, FakeRegistry, Fault};
 pub use operator::{Operator, OperatorOptions};
 pub use registry::{Registry, RegistryOptions};
 pub use tools::Tools;
 pub use wait::eventually;
 pub use workload::{Fixture, WorkloadKind};
+
+/// TLS wants a provider before the first client; a second call finds it installed.
+fn provide_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -62,6 +62,7 @@ impl Registry {
             "serve".as_ref(),
             config.as_os_str(),
         ])?;
+        crate::provide_tls();
         // No connection is kept: it would belong to the runtime of one test.
         let http = Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
         let registry = Self { address, log, http, guard };

@@ -1,0 +1,110 @@
+//! The two formats of a pull secret: `kubernetes.io/dockerconfigjson` and
+//! `kubernetes.io/dockercfg`. `~/.docker/config.json` is the first.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::pattern::Pattern;
+use super::{Credential, Proof};
+
+/// Which of the two it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `.dockerconfigjson`: `{"auths": {KEY: …}}`.
+    DockerConfigJson,
+    /// `.dockercfg`: `{KEY: …}`.
+    DockerCfg,
+}
+
+/// Something in a pull secret that cannot be used. It quotes the key at most, never a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault(String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One entry, as Docker and the kubelet know it.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    auth: Option<String>,
+    #[serde(default)]
+    identitytoken: Option<String>,
+    #[serde(default)]
+    registrytoken: Option<String>,
+}
+
+pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>, Vec<Fault>) {
+    let fault = |text: &str| (Vec::new(), vec![Fault(text.to_owned())]);
+    // The parser's own words would quote what it could not read.
+    let Ok(Value::Object(mut root)) = serde_json::from_slice::<Value>(bytes) else {
+        return fault("it is no JSON object");
+    };
+    let auths = match format {
+        Format::DockerCfg => Value::Object(root),
+        Format::DockerConfigJson => match root.remove("auths") {
+            Some(auths) => auths,
+            None if root.contains_key("credsStore") || root.contains_key("credHelpers") => {
+                return fault("it has no auths: a credential helper cannot be asked from here");
+            }
+            None => return fault("it has no auths"),
+        },
+    };
+    let Value::Object(auths) = auths else { return fault("auths is no JSON object") };
+    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    for (key, value) in auths {
+        let shown: String = key.chars().filter(|c| !c.is_control()).take(128).collect();
+        let Some(pattern) = Pattern::read(&key) else {
+            faults.push(Fault(format!("{shown:?} names no registry")));
+            continue;
+        };
+        match serde_json::from_value::<Entry>(value).map_err(|_| "has another shape").and_then(proof) {
+            Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),
+            Ok(None) => faults.push(Fault(format!("the entry for {shown:?} is empty"))),
+            Err(what) => faults.push(Fault(format!("the entry for {shown:?} {what}"))),
+        }
+    }
+    (entries, faults)
+}
+
+fn proof(entry: Entry) -> Result<Option<Proof>, &'static str> {
+    let Entry { username, password, auth, identitytoken, registrytoken } = entry;
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    if let Some(token) = filled(registrytoken) {
+        return Ok(Some(Proof::Token(SecretString::from(token))));
+    }
+    if let Some(token) = filled(identitytoken) {
+        return Ok(Some(Proof::Identity(SecretString::from(token))));
+    }
+    if let Some(auth) = filled(auth) {
+        let (username, password) = decode(&auth).ok_or("has an auth that is not base64 of user:password")?;
+        return Ok(Some(Proof::Login { username, password }));
+    }
+    match (filled(username), filled(password)) {
+        (None, None) => Ok(None),
+        (username, password) => {
+            Ok(Some(Proof::Login { username: username.unwrap_or_default(), password: password.unwrap_or_default().into() }))
+        }
+    }
+}
+
+/// Padding or none, line breaks and trailing NULs: all are seen in the wild and read by the kubelet.
+fn decode(auth: &str) -> Option<(String, SecretString)> {
+    let text: String = auth.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = if text.ends_with('=') { STANDARD.decode(&text) } else { STANDARD_NO_PAD.decode(&text) }.ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some((username.to_owned(), password.trim_end_matches('\0').to_owned().into()))
+}

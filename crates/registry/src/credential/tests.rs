@@ -1,0 +1,140 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+fn repository(text: &str) -> RepositoryKey {
+    RepositoryKey::parse(text).unwrap()
+}
+
+fn users(keyring: &Keyring, of: &str) -> Vec<String> {
+    keyring
+        .lookup(&repository(of))
+        .iter()
+        .map(|credential| match credential.proof() {
+            Proof::Login { username, .. } => username.clone(),
+            Proof::Identity(_) => "(identity)".to_owned(),
+            Proof::Token(_) => "(token)".to_owned(),
+            Proof::Cloud(_) => "(cloud)".to_owned(),
+        })
+        .collect()
+}
+
+/// A keyring of one secret in which the user of each entry is its key.
+fn keyring(keys: &[&str]) -> Keyring {
+    let auths: serde_json::Map<String, serde_json::Value> =
+        keys.iter().map(|key| ((*key).to_owned(), json!({"auth": STANDARD.encode(format!("{}:p", key.replace(':', ";")))}))).collect();
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, json!({"auths": auths}).to_string().as_bytes());
+    assert!(faults.is_empty(), "{faults:?}");
+    keyring
+}
+
+// The cases of Kubernetes' own `TestURLsMatch` and `TestDockerKeyringLookup`, as far as they are about images.
+#[rstest]
+#[case::host("kubernetes.io", "kubernetes.io/a", true)]
+#[case::wild("*.kubernetes.io", "prefix.kubernetes.io/a", true)]
+#[case::wild_inside("prefix.*.io", "prefix.kubernetes.io/a", true)]
+#[case::wild_part("*-good.kubernetes.io", "prefix-good.kubernetes.io/a", true)]
+#[case::all_wild("*.*.*", "prefix.kubernetes.io/a", true)]
+#[case::wild_is_one_part("*.kubernetes.io", "kubernetes.io/a", false)]
+#[case::wild_is_not_two("*.kubernetes.io", "a.b.kubernetes.io/a", false)]
+#[case::wild_port("*.kubernetes.io:8888", "prefix.kubernetes.io:8888/a", true)]
+#[case::port_missing("*.kubernetes.io", "prefix.kubernetes.io:8888/a", false)]
+#[case::port_other("kubernetes.io:1111", "kubernetes.io:2222/a", false)]
+#[case::path("*.kubernetes.io/blah", "prefix.kubernetes.io/blah/x", true)]
+#[case::path_other("*.kubernetes.io/blah", "prefix.kubernetes.io/other/x", false)]
+#[case::path_is_a_prefix("quay.io/coreos", "quay.io/coreos-extra/x", true)]
+#[case::another_host("kubernetes.io", "kubernetes.com/a", false)]
+#[case::suffix_is_no_match("kubernetes.io", "evil-kubernetes.io/a", false)]
+#[case::scheme("https://kubernetes.io", "kubernetes.io/a", true)]
+#[case::plain_scheme("http://kubernetes.io/", "kubernetes.io/a", true)]
+#[case::v1("https://kubernetes.io/v1/", "kubernetes.io/a", true)]
+#[case::v2_path("kubernetes.io/v2/team", "kubernetes.io/team/x", true)]
+#[case::v1beta_is_a_path("kubernetes.io/v1beta", "kubernetes.io/a", false)]
+#[case::upper("Kubernetes.IO", "kubernetes.io/a", true)]
+#[case::hub_legacy("https://index.docker.io/v1/", "docker.io/library/nginx", true)]
+#[case::hub("docker.io", "docker.io/library/nginx", true)]
+#[case::hub_server("registry-1.docker.io", "docker.io/library/nginx", true)]
+#[case::hub_team("docker.io/acme", "docker.io/library/nginx", false)]
+#[case::hub_is_not_others("https://index.docker.io/v1/", "quay.io/library/nginx", false)]
+#[case::ipv6("[::1]:5000", "[::1]:5000/a", true)]
+#[case::class("[ab].kubernetes.io", "b.kubernetes.io/a", true)]
+#[case::braces_mean_nothing("{a,b}.kubernetes.io", "b.kubernetes.io/a", false)]
+fn keys_match_as_the_kubelet_matches_them(#[case] key: &str, #[case] image: &str, #[case] expected: bool) {
+    assert_eq!(!users(&keyring(&[key]), image).is_empty(), expected);
+}
+
+#[test]
+fn longer_paths_come_first_and_secrets_in_their_order() {
+    let mut both = keyring(&["quay.io", "quay.io/coreos", "quay.io/coreos/x", "*.io"]);
+    both.extend(&keyring(&["quay.io/other", "https://quay.io"]));
+    // The second secret's "https://quay.io" is the same key as "quay.io", with another user.
+    assert_eq!(users(&both, "quay.io/coreos/x"), ["quay.io/coreos/x", "quay.io/coreos", "quay.io", "*.io", "https;//quay.io"]);
+    assert_eq!(users(&both, "quay.io/other/y"), ["quay.io", "*.io", "quay.io/other", "https;//quay.io"]);
+}
+
+#[test]
+fn the_same_credential_is_tried_once() {
+    let one = Keyring::of("quay.io", Credential::login("u", "p"));
+    let mut both = one.clone();
+    both.extend(&one);
+    assert_eq!(users(&both, "quay.io/a"), ["u"]);
+}
+
+#[rstest]
+#[case::auth(json!({"auth": "dTpwOnE="}), Some("u"), None)]
+#[case::auth_without_padding(json!({"auth": "dTpwOnE"}), Some("u"), None)]
+#[case::auth_broken_over_lines(json!({"auth": "dTpw\nOnE=\n"}), Some("u"), None)]
+#[case::auth_before_fields(json!({"auth": "dTpwOnE=", "username": "x", "password": "y"}), Some("u"), None)]
+#[case::fields(json!({"username": "u", "password": "p", "email": "e"}), Some("u"), None)]
+#[case::identity(json!({"auth": "dTo=", "identitytoken": "t"}), Some("(identity)"), None)]
+#[case::token(json!({"registrytoken": "t"}), Some("(token)"), None)]
+#[case::not_base64(json!({"auth": "%%%"}), None, Some("the entry for \"r.io\" has an auth that is not base64 of user:password"))]
+#[case::no_colon(json!({"auth": "dQ=="}), None, Some("the entry for \"r.io\" has an auth that is not base64 of user:password"))]
+#[case::empty(json!({}), None, Some("the entry for \"r.io\" is empty"))]
+#[case::wrong_type(json!({"auth": 5}), None, Some("the entry for \"r.io\" has another shape"))]
+#[case::null(json!(null), None, Some("the entry for \"r.io\" has another shape"))]
+fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case] told: Option<&str>) {
+    for (format, document) in [(Format::DockerConfigJson, json!({"auths": {"r.io": entry}})), (Format::DockerCfg, json!({"r.io": entry}))] {
+        let (keyring, faults) = Keyring::read(format, document.to_string().as_bytes());
+        assert_eq!(users(&keyring, "r.io/a").first().map(String::as_str), user);
+        assert_eq!(faults.first().map(ToString::to_string).as_deref(), told);
+    }
+}
+
+#[rstest]
+#[case::no_json(b"{" as &[u8], "it is no JSON object")]
+#[case::list(b"[]", "it is no JSON object")]
+#[case::no_auths(b"{}", "it has no auths")]
+#[case::helper(br#"{"credsStore":"pass"}"#, "it has no auths: a credential helper cannot be asked from here")]
+#[case::auths_no_object(br#"{"auths":7}"#, "auths is no JSON object")]
+#[case::no_host(br#"{"auths":{"https://":{"auth":"dTpw"}}}"#, "\"https://\" names no registry")]
+fn secrets_that_cannot_be_read(#[case] bytes: &[u8], #[case] told: &str) {
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, bytes);
+    assert!(keyring.is_empty());
+    assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+}
+
+#[test]
+fn one_bad_entry_spoils_no_other() {
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, br#"{"auths":{"a.io":{"auth":"%"},"b.io":{"auth":"dTpw"}}}"#);
+    assert_eq!((users(&keyring, "b.io/x"), faults.len()), (vec!["u".to_owned()], 1));
+}
+
+#[test]
+fn nothing_prints_a_credential() {
+    let secret = json!({"auths": {"a.io": {"username": "u", "password": "canary"}, "b.io": {"identitytoken": "canary"}, "c.io": {"auth": "canary"}, "d.io": {"auth": ["canary"]}}});
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, secret.to_string().as_bytes());
+    let printed = format!("{keyring:?} {faults:?}");
+    assert!(faults.len() == 2 && !printed.contains("canary"), "{printed}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_secret_breaks_it(bytes in ".{0,200}", key in ".{0,40}") {
+        let _ = Keyring::read(Format::DockerCfg, bytes.as_bytes());
+        let _ = Keyring::read(Format::DockerConfigJson, json!({"auths": {key: {"auth": bytes}}}).to_string().as_bytes());
+    }
+}

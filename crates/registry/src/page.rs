@@ -1,0 +1,124 @@
+//! The next page of a list (RFC 8288 `Link: <…>; rel="next"`, distribution-spec "Listing Tags").
+//!
+//! A next page lies on the same host and under the same path, or the list is given up: whatever
+//! a registry writes there is asked with its credential.
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, LINK};
+
+/// The longest link that is followed.
+const LONGEST: usize = 4096;
+
+/// A link that is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadLink {
+    #[error("the link to the next page cannot be read")]
+    Unreadable,
+    #[error("the link to the next page is longer than {LONGEST} characters")]
+    TooLong,
+    #[error("the link to the next page leads to another host")]
+    Elsewhere,
+    #[error("the link to the next page leads to something else than the list")]
+    AnotherPath,
+}
+
+/// The next page after `current`, as path and query; `None` after the last one.
+///
+/// The scheme is not looked at: a registry behind a proxy that ends TLS writes `http`.
+pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>, BadLink> {
+    for value in headers.get_all(LINK) {
+        if value.len() > LONGEST {
+            return Err(BadLink::TooLong);
+        }
+        let value = value.to_str().map_err(|_| BadLink::Unreadable)?;
+        if let Some(target) = target(value)? {
+            let url = current.join(target).map_err(|_| BadLink::Unreadable)?;
+            let same_port =
+                url.port() == current.port() || target.starts_with("http://") && url.port().is_none() && current.port().is_none();
+            if url.host_str() != current.host_str() || !same_port || !url.username().is_empty() || url.password().is_some() {
+                return Err(BadLink::Elsewhere);
+            }
+            if url.path() != current.path() {
+                return Err(BadLink::AnotherPath);
+            }
+            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+            return Ok(Some(format!("{}{query}", url.path())));
+        }
+    }
+    Ok(None)
+}
+
+/// The target of the link with `rel=next` among those of one header.
+fn target(value: &str) -> Result<Option<&str>, BadLink> {
+    let mut rest = value.trim();
+    while !rest.is_empty() {
+        let (target, after) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or(BadLink::Unreadable)?;
+        // Parameters go to the next comma outside of quotes.
+        let mut quoted = false;
+        let end = after.find(|c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let (parameters, after) = after.split_at(end.unwrap_or(after.len()));
+        let is_next = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            return Ok(Some(target.trim()));
+        }
+        rest = after.trim_start_matches(',').trim_start();
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+    use rstest::rstest;
+
+    fn ask(link: &str) -> Result<Option<String>, BadLink> {
+        let mut headers = HeaderMap::new();
+        headers.insert(LINK, HeaderValue::from_str(link).unwrap());
+        next(&Url::parse("https://r.example:5000/v2/a/b/tags/list?n=2").unwrap(), &headers)
+    }
+
+    #[rstest]
+    #[case::relative(r#"</v2/a/b/tags/list?n=2&last=b>; rel="next""#, Ok(Some("/v2/a/b/tags/list?n=2&last=b")))]
+    #[case::query_only(r#"<?last=b>; rel="next""#, Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::absolute("<https://r.example:5000/v2/a/b/tags/list?last=b>; rel=next", Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::behind_a_proxy("<http://r.example:5000/v2/a/b/tags/list?last=b>; rel=next", Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::second(
+        r#"</x,y>; rel="prev"; title="a, b", </v2/a/b/tags/list?last=c>; rel="last next""#,
+        Ok(Some("/v2/a/b/tags/list?last=c"))
+    )]
+    #[case::none(r#"</x>; rel="prev""#, Ok(None))]
+    #[case::empty("", Ok(None))]
+    #[case::elsewhere("<https://evil.example/v2/a/b/tags/list?last=b>; rel=next", Err(BadLink::Elsewhere))]
+    #[case::other_port("<https://r.example:5001/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
+    #[case::without_scheme("<//evil.example/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
+    #[case::user("<https://x@r.example:5000/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
+    #[case::other_repository("</v2/a/c/tags/list?last=b>; rel=next", Err(BadLink::AnotherPath))]
+    #[case::climbs("<../../c/tags/list>; rel=next", Err(BadLink::AnotherPath))]
+    #[case::no_brackets("/v2/a/b/tags/list?last=b; rel=next", Err(BadLink::Unreadable))]
+    #[case::scheme("<file:///etc/passwd>; rel=next", Err(BadLink::Elsewhere))]
+    fn links(#[case] link: &str, #[case] expected: Result<Option<&str>, BadLink>) {
+        assert_eq!(ask(link), expected.map(|path| path.map(ToOwned::to_owned)));
+    }
+
+    #[test]
+    fn no_header_and_a_long_one() {
+        assert_eq!(next(&Url::parse("https://r/v2/a/tags/list").unwrap(), &HeaderMap::new()), Ok(None));
+        assert_eq!(ask(&format!("</v2/a/b/tags/list?last={}>; rel=next", "x".repeat(5000))), Err(BadLink::TooLong));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn stays_on_the_list(link in "[ -~]{0,80}") {
+            if let Ok(Some(path)) = ask(&link) {
+                proptest::prop_assert!(path.starts_with("/v2/a/b/tags/list"));
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Bearer tokens: fetched once for many, kept until they expire.
+//!
+//! Distribution "Token Authentication Specification" (GET) and "`OAuth2` Token Authentication"
+//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential). An issuer
+//! on another host than the registry is asked, but sees the credential only where it is known or
+//! set to be the registry's own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::future::Cache;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use crate::ask::{self, Client, sensitive};
+use crate::challenge::Bearer;
+use crate::credential::cloud::Login;
+use crate::credential::{Credential, Proof};
+use crate::error::{Class, Error};
+use crate::host::Host;
+
+/// What a token lasts where the issuer says nothing (the specification's words).
+const LASTS: Duration = Duration::from_mins(1);
+/// No token is kept longer, whatever the issuer says.
+const LONGEST: Duration = Duration::from_hours(24);
+/// A token is not used in the last part of its life.
+const MARGIN: Duration = Duration::from_secs(10);
+/// The largest answer of an issuer.
+const BODY: usize = 64 * 1024;
+/// How many tokens are kept.
+const CAPACITY: u64 = 20_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    bearer: Bearer,
+    credential: Option<[u8; 32]>,
+}
+
+/// A token, ready to be sent.
+#[derive(Clone)]
+pub(crate) struct Token {
+    header: HeaderValue,
+    lasts: Duration,
+}
+
+struct Lifetime;
+
+impl Expiry<Key, Token> for Lifetime {
+    fn expire_after_create(&self, _: &Key, token: &Token, _: Instant) -> Option<Duration> {
+        Some(token.lasts)
+    }
+}
+
+impl Expiry<[u8; 32], Arc<Login>> for Lifetime {
+    fn expire_after_create(&self, _: &[u8; 32], login: &Arc<Login>, _: Instant) -> Option<Duration> {
+        Some(usable(login.lasts))
+    }
+}
+
+/// The tokens and the clouds' logins.
+pub(crate) struct Tokens {
+    tokens: Cache<Key, Token>,
+    logins: Cache<[u8; 32], Arc<Login>>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            tokens: Cache::builder().max_capacity(CAPACITY).expire_after(Lifetime).build(),
+            logins: Cache::builder().max_capacity(CAPACITY).expire_after(Lifetime).build(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    #[serde(default)]
+    token: Option<SecretString>,
+    #[serde(default)]
+    access_token: Option<SecretString>,
+    #[serde(default)]
+    expires_in: Option<f64>,
+}
+
+/// What is left of a life without its last part.
+fn usable(lasts: Duration) -> Duration {
+    let lasts = lasts.min(LONGEST);
+    lasts.saturating_sub(MARGIN.min(lasts / 10))
+}
+
+impl Client {
+    /// The header with a token for the challenge, and whether it is fresh from the issuer.
+    pub(crate) async fn token(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<(HeaderValue, bool), Error> {
+        if let Some(Proof::Token(token)) = credential.map(Credential::proof) {
+            return Ok((bearer_header(host, token)?, true));
+        }
+        let key = Key { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint) };
+        let entry = self
+            .tokens
+            .tokens
+            .entry(key)
+            .or_try_insert_with(self.issue(host, bearer, credential))
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())?;
+        let fresh = entry.is_fresh();
+        Ok((entry.into_value().header, fresh))
+    }
+
+    /// Forgets a token that was refused.
+    pub(crate) async fn forget_token(&self, bearer: &Bearer, credential: Option<&Credential>) {
+        self.tokens.tokens.invalidate(&Key { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint) }).await;
+    }
+
+    /// The user name and password of a credential for a host; `None` for one that has none.
+    pub(crate) async fn login(&self, host: &Host, credential: &Credential) -> Result<Option<Arc<Login>>, Error> {
+        match credential.proof() {
+            Proof::Login { username, password } => {
+                Ok(Some(Arc::new(Login { username: username.clone(), password: password.clone(), lasts: LONGEST })))
+            }
+            Proof::Identity(_) | Proof::Token(_) => Ok(None),
+            Proof::Cloud(exchange) => {
+                let key = {
+                    use sha2::Digest as _;
+                    let hash = sha2::Sha256::new().chain_update(credential.fingerprint()).chain_update(host.name.as_bytes());
+                    hash.finalize().into()
+                };
+                let asked = async { exchange.login(&host.name).await.map(Arc::new) };
+                let login = self.tokens.logins.try_get_with(key, asked).await;
+                login.map(Some).map_err(|error| {
+                    use crate::credential::cloud::ExchangeError;
+                    let class = match &*error {
+                        ExchangeError::Unreachable { .. } => Class::Unavailable,
+                        ExchangeError::Refused { .. } | ExchangeError::NotSetUp(_) => Class::Denied,
+                        ExchangeError::Broken { .. } => Class::Broken,
+                    };
+                    Error::new(class, &host.name, format!("no login from {}: {error}", exchange.name()))
+                })
+            }
+        }
+    }
+
+    async fn issue(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<Token, Error> {
+        let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
+        let mut url = Url::parse(&bearer.realm).map_err(|_| refused("the address of its token issuer cannot be read"))?;
+        let authority = ask::authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
+        if !(url.scheme() == "https" || url.scheme() == "http" && host.plain_http) {
+            return Err(refused("its token issuer is not asked by HTTPS"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("the address of its token issuer has a user in it"));
+        }
+        let trusted = host.trusts(&authority);
+        let issuer = self.hosts.get(&authority);
+        let credential = credential.filter(|_| trusted);
+        let mut parameters: Vec<(&str, &str)> = Vec::new();
+        if let Some(service) = &bearer.service {
+            parameters.push(("service", service));
+        }
+        let scopes = bearer.scope.as_deref().unwrap_or_default();
+        let request = if let Some(Proof::Identity(token)) = credential.map(Credential::proof) {
+            parameters.extend([("grant_type", "refresh_token"), ("client_id", "headwind"), ("refresh_token", token.expose_secret())]);
+            if !scopes.is_empty() {
+                parameters.push(("scope", scopes));
+            }
+            issuer.http.post(url).form(&parameters)
+        } else {
+            parameters.extend(scopes.split_ascii_whitespace().map(|scope| ("scope", scope)));
+            url.query_pairs_mut().extend_pairs(parameters);
+            let login = match credential {
+                Some(credential) => self.login(host, credential).await?,
+                None => None,
+            };
+            let request = issuer.http.get(url);
+            match &login {
+                Some(login) => request.header(AUTHORIZATION, basic_header(host, login)?),
+                None => request,
+            }
+        };
+        issuer.is_open()?;
+        let answer = ask::read(&issuer, request, BODY).await.map_err(|mut error| {
+            error.host.clone_from(&host.name);
+            error.message = format!("its token issuer {authority}: {}", error.message);
+            error
+        })?;
+        if answer.status.is_client_error() {
+            let untrusted = if trusted {
+                ""
+            } else {
+                "; it is another host, so it was asked without the credential: name it in tokenIssuers of the registry's entry if it is the registry's own"
+            };
+            let message = format!("its token issuer {authority} gives no token ({}){untrusted}", answer.status.as_u16());
+            return Err(Error::new(Class::Denied, &host.name, message));
+        }
+        let broken =
+            || Error::new(Class::Broken, &host.name, format!("its token issuer {authority} answered with something else than a token"));
+        if !answer.status.is_success() {
+            return Err(broken());
+        }
+        let Issued { token, access_token, expires_in } = serde_json::from_slice(&answer.body).map_err(|_| broken())?;
+        let token = token.or(access_token).filter(|token| !token.expose_secret().is_empty()).ok_or_else(broken)?;
+        let lasts = expires_in.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Token { header: bearer_header(host, &token)?, lasts: usable(lasts.unwrap_or(LASTS)) })
+    }
+}
+
+fn bearer_header(host: &Host, token: &SecretString) -> Result<HeaderValue, Error> {
+    sensitive(&format!("Bearer {}", token.expose_secret()))
+        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the token cannot stand in a header"))
+}
+
+/// RFC 7617.
+pub(crate) fn basic_header(host: &Host, login: &Login) -> Result<HeaderValue, Error> {
+    use base64::Engine as _;
+    let plain = format!("{}:{}", login.username, login.password.expose_secret());
+    sensitive(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
+        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the credential cannot stand in a header"))
+}

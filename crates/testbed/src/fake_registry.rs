@@ -1,0 +1,379 @@
+//! A registry with a memory and bad manners, for what the real one cannot be made to do: many
+//! hosts, counted requests, expired tokens, hostile pages, slow and broken answers.
+//!
+//! It speaks as much of the distribution specification as Headwind asks: `HEAD` and `GET` of
+//! manifests, lists of tags in pages with `Link` and `ETag`, the challenges of Basic and Bearer,
+//! and the issuing of tokens at `/token`. Every request is written down, with what it carried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The media type of what it stores.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Who may ask.
+#[derive(Debug, Clone, Default)]
+pub enum Demand {
+    /// Everybody.
+    #[default]
+    Nothing,
+    /// Who sends this user and password.
+    Basic(String, String),
+    /// Who has a token, to be had of `realm` (its own `/token` where it is `None`), which gives
+    /// one to this user and password, or to everybody where there is none.
+    Bearer {
+        /// The issuer, as a URL.
+        realm: Option<String>,
+        /// Who gets a token.
+        login: Option<(String, String)>,
+        /// What the issuer says of a token's life, in seconds.
+        expires_in: Option<u64>,
+    },
+}
+
+/// One request, as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When.
+    pub at: Instant,
+    /// `GET`, `HEAD`, `POST`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The scheme of the `Authorization` header in lower case, or `-`.
+    pub proof: String,
+    /// Everything that it carried: headers and body, as text.
+    pub raw: String,
+    /// The status that was answered.
+    pub status: u16,
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {} {}", self.method, self.path, self.proof, self.status)
+    }
+}
+
+/// Bad manners: what is answered in place of the right answer.
+pub enum Fault {
+    /// A status with headers and a body.
+    Answer(u16, Vec<(&'static str, String)>, String),
+    /// The right answer with one more header, or another value of one.
+    Header(&'static str, String),
+    /// The right answer without that header.
+    Without(&'static str),
+    /// The right headers and half of the body.
+    Truncated,
+    /// A body of so many bytes.
+    Huge(u64),
+    /// One byte in each of these times, without end.
+    Drip(Duration),
+    /// The right answer after that time.
+    Late(Duration),
+    /// No answer.
+    Hang,
+}
+
+type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
+
+#[derive(Default)]
+struct Memory {
+    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    changes: u64,
+    demand: Demand,
+    page: Option<usize>,
+    etags: bool,
+    tokens: HashMap<String, String>,
+    issued: u64,
+    manners: Option<Manners>,
+    log: Vec<Seen>,
+}
+
+/// The running registry. It ends with its last handle.
+pub struct FakeRegistry {
+    address: SocketAddr,
+    memory: Arc<Mutex<Memory>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for FakeRegistry {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl FakeRegistry {
+    /// Starts an empty one on loopback, in plain HTTP, open to everybody.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await.context("a port for the fake registry")?;
+        let address = listener.local_addr()?;
+        let memory = Arc::new(Mutex::new(Memory::default()));
+        let app = axum::Router::new().fallback(serve).with_state((Arc::clone(&memory), address));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, app).await.ok();
+        });
+        Ok(Self { address, memory, server })
+    }
+
+    /// Host and port, as they stand in an image reference.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Puts a tag. Answers the digest, which follows from the content.
+    pub fn push(&self, repository: &str, tag: &str, content: &str) -> String {
+        let digest = digest(content);
+        let mut memory = self.memory.lock();
+        memory.repositories.entry(repository.to_owned()).or_default().insert(tag.to_owned(), content.to_owned());
+        memory.changes += 1;
+        digest
+    }
+
+    /// Takes a tag away.
+    pub fn remove(&self, repository: &str, tag: &str) {
+        let mut memory = self.memory.lock();
+        memory.repositories.entry(repository.to_owned()).or_default().remove(tag);
+        memory.changes += 1;
+    }
+
+    /// Says who may ask.
+    pub fn demand(&self, demand: Demand) {
+        self.memory.lock().demand = demand;
+    }
+
+    /// Cuts lists into pages of so many tags, or as many as are asked for.
+    pub fn pages_of(&self, page: Option<usize>) {
+        self.memory.lock().page = page;
+    }
+
+    /// Whether lists have an `ETag`.
+    pub fn etags(&self, on: bool) {
+        self.memory.lock().etags = on;
+    }
+
+    /// Forgets every token that was issued.
+    pub fn revoke_tokens(&self) {
+        self.memory.lock().tokens.clear();
+    }
+
+    /// Sets the bad manners.
+    pub fn misbehave(&self, manners: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
+        self.memory.lock().manners = Some(Arc::new(manners));
+    }
+
+    /// From now on it behaves.
+    pub fn behave(&self) {
+        self.memory.lock().manners = None;
+    }
+
+    /// Every request so far, and forgets them.
+    pub fn take_log(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.memory.lock().log)
+    }
+
+    /// Every request so far as lines `METHOD path proof status`, and forgets them.
+    pub fn take_lines(&self) -> Vec<String> {
+        self.take_log().iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether any request so far carried that text, plain or in Basic's base64.
+    pub fn saw(&self, text: &str) -> bool {
+        self.memory.lock().log.iter().any(|seen| seen.raw.contains(text))
+    }
+}
+
+fn digest(content: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(content.as_bytes())))
+}
+
+async fn serve(
+    State((memory, address)): State<(Arc<Mutex<Memory>>, SocketAddr)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let decoded = authorization.strip_prefix("Basic ").map(base64).unwrap_or_default();
+    let mut seen = Seen {
+        at: Instant::now(),
+        method: method.to_string(),
+        path: uri.to_string(),
+        proof: authorization.split(' ').next().filter(|scheme| !scheme.is_empty()).unwrap_or("-").to_ascii_lowercase(),
+        raw: format!("{uri} {headers:?} {authorization} {decoded} {}", String::from_utf8_lossy(&body)),
+        status: 0,
+    };
+    let manners = memory.lock().manners.clone();
+    let fault = manners.and_then(|manners| manners(&seen));
+    let mut response = match &fault {
+        Some(Fault::Answer(status, headers, body)) => {
+            let mut response = (StatusCode::from_u16(*status).unwrap_or_default(), body.clone()).into_response();
+            for (name, value) in headers {
+                set(&mut response, name, value);
+            }
+            response
+        }
+        _ => memory.lock().answer(address, &method, &uri, &headers, authorization, &decoded, &body),
+    };
+    seen.status = response.status().as_u16();
+    memory.lock().log.push(seen);
+    match fault {
+        None | Some(Fault::Answer(..)) => {}
+        Some(Fault::Header(name, value)) => set(&mut response, name, &value),
+        Some(Fault::Without(name)) => {
+            response.headers_mut().remove(name);
+        }
+        Some(Fault::Truncated) => {
+            let (parts, body) = response.into_parts();
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            response = Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)));
+        }
+        Some(Fault::Huge(size)) => {
+            let chunk = Bytes::from(vec![b' '; 64 * 1024]);
+            let chunks = size / chunk.len() as u64;
+            let stream = futures_util::stream::iter((0..chunks).map(move |_| Ok::<_, std::io::Error>(chunk.clone())));
+            *response.body_mut() = Body::from_stream(stream);
+        }
+        Some(Fault::Drip(pause)) => {
+            let stream = futures_util::stream::unfold((), move |()| async move {
+                tokio::time::sleep(pause).await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
+            });
+            *response.body_mut() = Body::from_stream(stream);
+        }
+        Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Hang) => std::future::pending().await,
+    }
+    response
+}
+
+fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn refusal(status: StatusCode, code: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!(r#"{{"errors":[{{"code":"{code}","message":"no"}}]}}"#)).into_response()
+}
+
+impl Memory {
+    #[expect(clippy::too_many_arguments, reason = "a request, taken apart")]
+    fn answer(
+        &mut self,
+        address: SocketAddr,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        authorization: &str,
+        decoded: &str,
+        body: &Bytes,
+    ) -> Response {
+        if uri.path() == "/token" {
+            return self.issue(uri, decoded, body);
+        }
+        let Some(rest) = uri.path().strip_prefix("/v2/") else { return refusal(StatusCode::NOT_FOUND, "UNSUPPORTED") };
+        let (repository, tail) = if let Some(repository) = rest.strip_suffix("/tags/list") {
+            (repository, None)
+        } else if let Some((repository, reference)) = rest.rsplit_once("/manifests/") {
+            (repository, Some(reference))
+        } else {
+            return refusal(StatusCode::NOT_FOUND, "UNSUPPORTED");
+        };
+        if let Some(challenge) = self.refuse(address, repository, authorization, decoded) {
+            let mut response = refusal(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+            set(&mut response, "www-authenticate", &challenge);
+            return response;
+        }
+        let Some(tags) = self.repositories.get(repository) else { return refusal(StatusCode::NOT_FOUND, "NAME_UNKNOWN") };
+        if let Some(reference) = tail {
+            let content = tags.get(reference).or_else(|| tags.values().find(|content| digest(content) == reference));
+            let Some(content) = content else { return refusal(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN") };
+            let mut response =
+                ([(header::CONTENT_TYPE, MANIFEST)], if method == Method::HEAD { String::new() } else { content.clone() }).into_response();
+            set(&mut response, "docker-content-digest", &digest(content));
+            return response;
+        }
+        self.list(repository, tags, uri, headers)
+    }
+
+    fn list(&self, repository: &str, tags: &BTreeMap<String, String>, uri: &Uri, headers: &HeaderMap) -> Response {
+        let query: HashMap<&str, &str> = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).collect();
+        let asked: usize = query.get("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+        let page = self.page.map_or(asked, |page| page.min(asked));
+        let last = query.get("last").copied().unwrap_or_default();
+        let mut names: Vec<&String> = tags.keys().filter(|tag| tag.as_str() > last).collect();
+        let more = names.len() > page;
+        names.truncate(page);
+        let etag = format!("\"{}\"", digest(&format!("{names:?}{more}")));
+        if self.etags && headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == etag.as_str()) {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        let body = serde_json::json!({"name": repository, "tags": names}).to_string();
+        let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(last) = names.last().filter(|_| more) {
+            set(&mut response, "link", &format!("</v2/{repository}/tags/list?last={last}&n={page}>; rel=\"next\""));
+        }
+        if self.etags {
+            set(&mut response, "etag", &etag);
+        }
+        response
+    }
+
+    /// The challenge, where the proof is not what is demanded.
+    fn refuse(&self, address: SocketAddr, repository: &str, authorization: &str, decoded: &str) -> Option<String> {
+        match &self.demand {
+            Demand::Nothing => None,
+            Demand::Basic(user, password) => (decoded != format!("{user}:{password}")).then(|| r#"Basic realm="fake registry""#.to_owned()),
+            Demand::Bearer { realm, .. } => {
+                let scope = format!("repository:{repository}:pull");
+                let holds = authorization.strip_prefix("Bearer ").and_then(|token| self.tokens.get(token));
+                let realm = realm.clone().unwrap_or_else(|| format!("http://{address}/token"));
+                (holds != Some(&scope)).then(|| format!(r#"Bearer realm="{realm}",service="fake",scope="{scope}""#))
+            }
+        }
+    }
+
+    fn issue(&mut self, uri: &Uri, decoded: &str, body: &Bytes) -> Response {
+        let Demand::Bearer { login, expires_in, .. } = &self.demand else { return refusal(StatusCode::NOT_FOUND, "UNSUPPORTED") };
+        let form = String::from_utf8_lossy(body);
+        let right = login
+            .as_ref()
+            .is_none_or(|(user, password)| decoded == format!("{user}:{password}") || form.contains(&format!("refresh_token={password}")));
+        if !right {
+            return refusal(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+        }
+        let asked = if form.is_empty() { uri.query().unwrap_or_default() } else { &form };
+        let scope = asked.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or_default();
+        let scope = scope.replace("%3A", ":").replace("%2F", "/");
+        self.issued += 1;
+        let token = format!("token-{}", self.issued);
+        let mut answer = serde_json::json!({ "token": token });
+        if let Some(seconds) = expires_in {
+            answer["expires_in"] = (*seconds).into();
+        }
+        self.tokens.insert(token, scope);
+        axum::Json(answer).into_response()
+    }
+}
