@@ -1,6 +1,8 @@
 //! The client against a registry with a memory and bad manners. What is asked is compared line by
 //! line: a request too many is a fault.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::time::{Duration, Instant};
 
 use headwind_core::reference::RepositoryKey;
@@ -31,12 +33,12 @@ fn login(registry: &FakeRegistry, password: &str) -> Keyring {
     Keyring::of(&registry.host(), Credential::login("user", password))
 }
 
-fn demand_login() -> Option<(String, String)> {
-    Some(("user".to_owned(), CANARY.to_owned()))
+fn user() -> (String, String) {
+    ("user".to_owned(), CANARY.to_owned())
 }
 
 fn bearer() -> Demand {
-    Demand::Bearer { realm: None, login: demand_login(), expires_in: Some(300) }
+    Demand::Bearer { realm: None, login: Some(user()), expires_in: Some(300) }
 }
 
 fn tags(listing: &Listing) -> Vec<&str> {
@@ -90,14 +92,14 @@ async fn the_challenge_is_learnt_once_and_the_token_kept() {
         client.digest(&key, "1", &keyring).await.unwrap();
         client.tags(&key, &keyring, None).await.unwrap();
     }
-    let token = format!("GET /token?service=fake&scope=repository%3Aweb%3Apull basic 200");
+    let token = "GET /token?service=fake&scope=repository%3Aweb%3Apull basic 200";
     let (head, list) = ("HEAD /v2/web/manifests/1 bearer 200", "GET /v2/web/tags/list?n=1000 bearer 200");
-    assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 - 401", &token, head, list, head, list, head, list]);
+    assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 - 401", token, head, list, head, list, head, list]);
 
     // A token that the registry no longer takes is replaced once.
     registry.revoke_tokens();
     client.digest(&key, "1", &keyring).await.unwrap();
-    assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 bearer 401", &token, head]);
+    assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 bearer 401", token, head]);
 }
 
 #[tokio::test]
@@ -136,7 +138,7 @@ async fn many_waiters_are_one_request_for_a_token() {
 async fn basic_is_learnt_once() {
     let registry = FakeRegistry::start().await.unwrap();
     registry.push("web", "1", "one");
-    registry.demand(Demand::Basic("user".to_owned(), CANARY.to_owned()));
+    registry.demand(Demand::Basic(user().0, user().1));
     let (client, key, keyring) = (client(&registry), key(&registry, "web"), login(&registry, CANARY));
     client.digest(&key, "1", &keyring).await.unwrap();
     client.digest(&key, "1", &keyring).await.unwrap();
@@ -156,7 +158,7 @@ async fn an_identity_token_is_traded_by_post() {
 }
 
 #[rstest]
-#[case::basic(Demand::Basic("user".to_owned(), CANARY.to_owned()))]
+#[case::basic(Demand::Basic(user().0, user().1))]
 #[case::bearer(bearer())]
 #[tokio::test]
 async fn several_credentials_are_tried_in_order_and_the_right_one_remembered(#[case] demand: Demand) {
@@ -179,7 +181,7 @@ async fn several_credentials_are_tried_in_order_and_the_right_one_remembered(#[c
 async fn a_wrong_or_missing_credential_is_denied(#[case] keyring: Keyring, #[case] told: &str) {
     let registry = FakeRegistry::start().await.unwrap();
     registry.push("web", "1", "one");
-    registry.demand(Demand::Basic("user".to_owned(), CANARY.to_owned()));
+    registry.demand(Demand::Basic(user().0, user().1));
     let error = client(&registry).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
     assert!(error.class == Class::Denied && error.to_string().contains(told), "{error}");
     let error = client(&registry).digest(&key(&registry, "web"), "1", &login(&registry, "wrong")).await.unwrap_err();
@@ -355,7 +357,7 @@ async fn another_host_never_sees_the_credential() {
     };
 
     // A redirect with the credential already learnt.
-    registry.demand(Demand::Basic("user".to_owned(), CANARY.to_owned()));
+    registry.demand(Demand::Basic(user().0, user().1));
     let location = format!("http://{}/v2/web/manifests/1", other.host());
     registry
         .misbehave(move |seen| (seen.proof == "basic").then(|| Fault::Answer(307, vec![("location", location.clone())], String::new())));
@@ -367,7 +369,7 @@ async fn another_host_never_sees_the_credential() {
     registry.behave();
     other.demand(bearer());
     let realm = format!("http://{}/token", other.host());
-    registry.demand(Demand::Bearer { realm: Some(realm.clone()), login: demand_login(), expires_in: None });
+    registry.demand(Demand::Bearer { realm: Some(realm.clone()), login: Some(user()), expires_in: None });
     let error = ask("digest").await.unwrap_err();
     assert!(error.class == Class::Denied && error.to_string().contains("tokenIssuers"), "{error}");
     assert!(!other.saw(CANARY) && !other.take_lines().is_empty());
@@ -380,7 +382,7 @@ async fn another_host_never_sees_the_credential() {
     other.take_lines();
 
     // A next page elsewhere is not asked at all.
-    registry.demand(Demand::Basic("user".to_owned(), CANARY.to_owned()));
+    registry.demand(Demand::Basic(user().0, user().1));
     let link = format!("<http://{}/v2/web/tags/list?last=1>; rel=next", other.host());
     registry.misbehave(move |seen| (seen.proof == "basic").then(|| Fault::Header("link", link.clone())));
     assert_eq!(ask("tags").await.unwrap_err().class, Class::Refused);
@@ -412,7 +414,7 @@ async fn mirrors_are_asked_first_with_their_own_credential() {
     let mut here = entry(&registry.host());
     here.mirrors = vec![format!("{}/hub", mirror.host())];
     let client = client_of(vec![here, entry(&mirror.host())], &Limits::default());
-    registry.demand(Demand::Basic("user".to_owned(), CANARY.to_owned()));
+    registry.demand(Demand::Basic(user().0, user().1));
     let mut keyring = login(&registry, CANARY);
     keyring.extend(&Keyring::of(&format!("{}/hub", mirror.host()), Credential::login("mirror", "m")));
     mirror.demand(Demand::Basic("mirror".to_owned(), "m".to_owned()));
