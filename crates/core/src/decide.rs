@@ -114,6 +114,16 @@ pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
     }
 }
 
+/// The tag that the container's policy would take, whatever is on record and whether or not its
+/// digest is known: what a scan has to ask the digest of, for a reference that is pinned.
+pub fn chosen_tag(site: &Site<'_>) -> Option<String> {
+    let settings = Settings::resolve(site.defaults, &site.target.annotations, &site.container.name).ok()?;
+    let standing = site.container.reference().ok()?;
+    let current = current(&standing, site.container);
+    let judged = judge(&settings.rule(), VersionKind::Image, site.occasion, &current, site.candidates);
+    judged.candidates.into_iter().nth(judged.chosen?).map(|verdict| verdict.tag)
+}
+
 /// What would be proposed if nothing were on record, with the settings that say so.
 fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
     let Site { target, defaults, container, candidates, occasion, trigger } = *site;

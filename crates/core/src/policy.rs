@@ -15,7 +15,7 @@ mod none;
 mod patch;
 mod pattern;
 
-pub use answer::{Answer, AnswerCandidate, Question, answer};
+pub use answer::{Answer, AnswerCandidate, Question, answer, answer_on};
 pub use pattern::{Pattern, PatternError};
 
 use std::cmp::Ordering;

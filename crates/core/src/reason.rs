@@ -59,6 +59,8 @@ reasons! {
     Artefact = "the tag is a signature, attestation or bill of materials, not an image",
     InvalidTag = "not a legal tag",
     NotFollowed = "while polling, force follows the current tag's digest only",
+    NotInRegistry = "the registry does not have the tag that the event tells of",
+    NotConfirmed = "the registry would not say whether it has the tag that the event tells of",
     DigestUnknown = "the new digest is not known, so it cannot be pinned",
 
     // Why a workload or container takes no part.

@@ -94,8 +94,19 @@ pub struct Target {
     pub template_has_annotations: bool,
     /// Containers first, then init containers, each in the object's order.
     pub containers: Vec<Container>,
+    /// Whose credentials its images are pulled with.
+    pub pull: PullSource,
     /// Whether a deletion is under way.
     pub deleting: bool,
+}
+
+/// Where a pod's credentials for registries come from, in its namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct PullSource {
+    /// The pod template's `imagePullSecrets`, in their order.
+    pub secrets: Vec<String>,
+    /// Its `serviceAccountName`; none is the namespace's `default`.
+    pub service_account: Option<String>,
 }
 
 impl Target {
@@ -120,6 +131,8 @@ pub struct Container {
     pub pulls_always: bool,
     /// The digest that Headwind wrote into the pod template for it (`digest-update: restart`).
     pub restarted_for: Option<String>,
+    /// The digest that a scan first saw behind the image as it stands now. A later one is new.
+    pub first_seen: Option<String>,
 }
 
 impl Container {
@@ -128,8 +141,10 @@ impl Container {
         ImageReference::parse(&self.image)
     }
 
-    /// The digest that is known to run: the one in the reference, else the one it was restarted for.
+    /// The digest that is known to run: the one in the reference, else the one it was restarted
+    /// for, else the one that was first seen behind its tag.
     pub fn known_digest(&self, reference: &ImageReference) -> Option<Digest> {
-        reference.digest().cloned().or_else(|| self.restarted_for.as_deref().and_then(|text| Digest::parse(text).ok()))
+        let told = [self.restarted_for.as_deref(), self.first_seen.as_deref()];
+        reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
     }
 }

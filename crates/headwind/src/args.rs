@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use clap::{Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser, Subcommand};
 use headwind_source::proof::Secret;
 use headwind_web::auth::Mode;
 
-use crate::command::{image, manifests, policy, webhook};
+use crate::command::{check, image, manifests, policy, webhook};
+use crate::registries::Registries;
 
 /// Keeps Kubernetes workloads on the right container image.
 #[derive(Debug, Parser)]
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Policy(policy::Args),
     /// Show what a registry's notification is understood as
     Webhook(webhook::Args),
+    /// Ask the registry about an image: its digest, its tags, and what each policy would choose and why
+    Check(Box<check::Args>),
 }
 
 /// The operator's settings. Every one is a flag and a variable.
@@ -59,6 +63,21 @@ pub(crate) struct Run {
     /// What every webhook has to prove that it knows; unset, every call is believed
     #[arg(long, env = "HEADWIND_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
     pub(crate) webhook_secret: Option<Secret>,
+
+    /// Whether the registry is asked, with the workload's credentials, before anything follows from a webhook
+    #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(crate) webhook_confirm: bool,
+
+    /// Whether registries are polled, for workloads with event-source polling or both
+    #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(crate) polling_enabled: bool,
+
+    /// How often a workload is polled that says nothing else, in seconds
+    #[arg(long, env = "HEADWIND_POLLING_INTERVAL", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    pub(crate) polling_interval: u32,
+
+    #[command(flatten)]
+    pub(crate) registries: Registries,
 
     /// Who callers of the API are: `none` (everybody is web-ui-user) or `simple` (the header X-User is believed)
     #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub(crate) mod check;
 pub(crate) mod image;
 pub(crate) mod lines;
 pub(crate) mod manifests;

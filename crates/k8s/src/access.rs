@@ -54,6 +54,14 @@ pub fn rights() -> Vec<Right> {
     all.extend([
         right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "the record of every update"),
         right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "move requests along"),
+        right(
+            "",
+            "secrets",
+            &["get"],
+            Reach::Watched,
+            "the pull secrets that workloads name, to ask their registries; read when asked for, never watched",
+        ),
+        right("", "serviceaccounts", &["get"], Reach::Watched, "the pull secrets that their service accounts name"),
         right("events.k8s.io", "events", &["create"], Reach::Watched, "tell what happened, on the objects it happened to"),
         right("", "namespaces", &["list", "watch"], Reach::Cluster, "defaults in the annotations of namespaces"),
         right("", "namespaces", &["get"], Reach::Listed, "defaults in the annotations of the namespace"),

@@ -15,17 +15,13 @@ pub use stateful_set::SlimStatefulSet;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use headwind_core::settings::{Annotations, PREFIX};
-use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_core::settings::{Annotations, PREFIX, key};
+use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// Where Headwind writes the digest that a container was restarted for, below the pod template's
-/// annotations: `headwind.sh/digest.<container>`.
-const RESTARTED_FOR: &str = "digest";
 
 /// A kind that Headwind keeps up to date.
 ///
@@ -68,13 +64,23 @@ pub fn image_pointer(container: &Container) -> String {
 /// An annotation's name has at most 63 characters (the API's qualified names); a container's name
 /// that leaves no room for the prefix is cut and told apart by its place.
 pub fn restart_key(container: &Container) -> String {
-    let name = if container.name.len() + RESTARTED_FOR.len() < 63 {
+    container_key(key::RESTARTED_FOR, container)
+}
+
+/// The key of the object's annotation that the digest first seen is written to, and its value
+/// (`<image>@<digest>`).
+pub fn seen_annotation(container: &Container, digest: &str) -> (String, String) {
+    (container_key(key::SEEN, container), format!("{}@{digest}", container.image))
+}
+
+fn container_key(begin: &str, container: &Container) -> String {
+    let name = if container.name.len() + begin.len() - PREFIX.len() <= 63 {
         container.name.clone()
     } else {
         let place = format!("{}{}", if container.init { "i" } else { "c" }, container.index);
         format!("{}.{place}", container.name.chars().take(40).collect::<String>())
     };
-    format!("{PREFIX}{RESTARTED_FOR}.{name}")
+    format!("{begin}{name}")
 }
 
 /// `spec` of the three kinds of apps/v1, as far as the rules read it.
@@ -104,6 +110,16 @@ struct SlimPodSpec {
     containers: Vec<SlimContainer>,
     #[serde(default)]
     init_containers: Vec<SlimContainer>,
+    #[serde(default)]
+    image_pull_secrets: Vec<SlimLocalReference>,
+    #[serde(default)]
+    service_account_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimLocalReference {
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -134,8 +150,12 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<T
                 index,
                 pulls_always: slim.image_pull_policy.as_deref() == Some("Always"),
                 restarted_for: None,
+                first_seen: None,
             };
             container.restarted_for = template_annotations.and_then(|all| all.get(&restart_key(&container)).cloned());
+            let seen = metadata.annotations.as_ref().and_then(|all| all.get(&container_key(key::SEEN, &container)));
+            // What was seen behind another image says nothing of this one.
+            container.first_seen = seen.and_then(|seen| Some(seen.strip_prefix(&container.image)?.strip_prefix('@')?.to_owned()));
             container
         }
     };
@@ -155,6 +175,10 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<T
             .map(container(false))
             .chain(pod.init_containers.iter().enumerate().map(container(true)))
             .collect(),
+        pull: PullSource {
+            secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
+            service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),
+        },
         deleting: metadata.deletion_timestamp.is_some(),
     })
 }

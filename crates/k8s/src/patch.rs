@@ -12,7 +12,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use crate::kind::{image_pointer, restart_key};
+use crate::kind::{image_pointer, restart_key, seen_annotation};
 
 /// The change names a container that the workload does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,25 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
         (key::UPDATE_HISTORY, apply.history.clone()),
     ] {
         operations.push(add(&["metadata", "annotations", key], json!(value)));
+    }
+    Ok(Patch(operations))
+}
+
+/// The patch that notes the digests which were first seen behind containers' images. It changes
+/// nothing but Headwind's annotations, so nothing is rolled out.
+pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, NoContainer> {
+    let mut operations = vec![test(&["metadata", "uid"], json!(target.uid))];
+    if !target.has_annotations {
+        operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version)));
+        operations.push(add(&["metadata", "annotations"], json!({})));
+    }
+    for (name, digest) in seen {
+        let container = target.container(name).ok_or_else(|| NoContainer(name.clone()))?;
+        let place = image_pointer(container);
+        operations.push(at(test(&[], json!(container.name)), &format!("{place}/name")));
+        operations.push(at(test(&[], json!(container.image)), &format!("{place}/image")));
+        let (key, value) = seen_annotation(container, digest);
+        operations.push(add(&["metadata", "annotations", &key], json!(value)));
     }
     Ok(Patch(operations))
 }

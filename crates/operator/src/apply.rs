@@ -2,12 +2,23 @@
 
 use headwind_core::reason::Reason;
 use headwind_core::request::Apply;
-use headwind_core::target::TargetKey;
+use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;
 
 use crate::reconcile::{Reconciler, Scene};
-use crate::verbs::{Class, Failure};
+use crate::shared::State;
+use crate::verbs::{Class, Failure, Verbs};
+
+/// Notes on the workload which digests a scan first saw behind its images. Whoever changed the
+/// workload in between is left alone: the next scan comes anyway.
+pub(crate) async fn note_seen(state: &State, verbs: &Verbs, target: &Target, seen: &[(String, String)]) -> Result<(), Failure> {
+    let Ok(patch) = patch::note_seen(target, seen) else { return Ok(()) };
+    if let Some(patched) = verbs.patch_target(&target.key, patch).await? {
+        state.index.write().apply(patched);
+    }
+    Ok(())
+}
 
 /// What became of a patch.
 pub(crate) enum Outcome {
@@ -61,7 +72,7 @@ impl Reconciler {
         }
     }
 
-    fn applied(&self, scene: &Scene, apply: &Apply, patched: &headwind_core::target::Target) {
+    fn applied(&self, scene: &Scene, apply: &Apply, patched: &Target) {
         for change in &apply.changes {
             self.metrics.updates_applied.inc();
             let request = scene.object(&change.request);

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use headwind_core::reference::RepositoryKey;
-use headwind_core::settings::{Annotations, Settings};
+use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::target::{Kind, Target, TargetKey};
 
 /// The index.
@@ -24,6 +24,8 @@ pub(crate) struct Index {
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<TargetKey>>,
     counts: HashMap<Kind, usize>,
+    /// Moves whenever something changes that the plan of polls is made of.
+    revision: u64,
     none: Arc<Annotations>,
 }
 
@@ -42,7 +44,10 @@ impl Index {
         {
             return false;
         }
+        let same_to_the_poller = self.targets.get(&target.key).is_some_and(|held| same_to_the_poller(&held.target, &target));
+        let revision = self.revision;
         self.remove(&target.key.clone());
+        self.revision = revision + u64::from(!same_to_the_poller);
         let key = Arc::new(target.key.clone());
         let mut repositories: Vec<RepositoryKey> = Vec::with_capacity(target.containers.len());
         for repository in target.containers.iter().filter_map(|container| Some(container.reference().ok()?.repository().clone())) {
@@ -63,6 +68,7 @@ impl Index {
     /// Forgets a workload.
     pub(crate) fn remove(&mut self, key: &TargetKey) {
         let Some(entry) = self.targets.remove(key) else { return };
+        self.revision += 1;
         for repository in &entry.repositories {
             if let Some(users) = self.users.get_mut(repository) {
                 users.remove(key);
@@ -98,6 +104,7 @@ impl Index {
         if *self.defaults(namespace) == annotations {
             return Vec::new();
         }
+        self.revision += 1;
         if annotations.is_empty() {
             self.defaults.remove(namespace);
         } else {
@@ -146,6 +153,16 @@ impl Index {
         keys.filter_map(|key| Some((self.target(key)?, self.defaults(&key.namespace)))).collect()
     }
 
+    /// Every workload, with Headwind's annotations of its namespace.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Arc<Target>, Arc<Annotations>)> {
+        self.targets.values().map(|entry| (&entry.target, self.defaults(&entry.target.key.namespace)))
+    }
+
+    /// Moves whenever something changes that the plan of polls is made of.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The workloads with a fault in an annotation.
     pub(crate) fn faulty(&self) -> impl Iterator<Item = &TargetKey> {
         self.faulty.iter().map(|key| &**key)
@@ -164,6 +181,19 @@ impl Index {
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.counts.get(&kind).copied().unwrap_or_default()
     }
+}
+
+/// Whether the plan of polls is the same for both: what Headwind writes itself and the status of
+/// a rollout do not count.
+fn same_to_the_poller(a: &Target, b: &Target) -> bool {
+    let set = |target: &Target| -> Vec<(String, String)> {
+        let managed = |key: &str| key::MANAGED.contains(&key) || key.starts_with(key::SEEN);
+        target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let images = |target: &Target| -> Vec<(String, String)> {
+        target.containers.iter().map(|container| (container.name.clone(), container.image.clone())).collect()
+    };
+    a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
 }
 
 /// Whether version `a` of an object comes after version `b`.

@@ -122,7 +122,7 @@ impl Lanes {
         for receiver in self.0 {
             let (intake, recording, stop) = (intake.clone(), recording.clone(), stop.clone());
             lanes.spawn(async move {
-                stop.run_until_cancelled(lane(receiver, intake, recording)).await;
+                stop.run_until_cancelled(Box::pin(lane(receiver, intake, recording))).await;
             });
         }
         lanes.close();

@@ -8,11 +8,14 @@
 //!                                              apply ──> the workload
 //! ```
 //!
+//! The poller asks registries instead of waiting for them, on the leader, and goes the same way.
+//!
 //! Every replica watches, hears events and records; only the holder of the Lease reconciles.
 //! What is in memory (`index`, `requests`) is a copy of what the API server has and can be
 //! rebuilt at any time. All writes go through `verbs`.
 
 mod apply;
+mod confirm;
 mod feed;
 mod handle;
 mod index;
@@ -20,11 +23,13 @@ mod intake;
 mod lease;
 mod metrics;
 mod namespaces;
+mod poll;
 mod queue;
 mod reconcile;
 mod record;
 mod requests;
 mod run;
+mod secrets;
 mod shared;
 mod tasks;
 mod tell;
@@ -32,4 +37,4 @@ mod verbs;
 mod watch;
 
 pub use handle::{ActError, Busy, Filter, Handle, Offered, Page};
-pub use run::{Config, Operator, StartError};
+pub use run::{Config, Operator, Polling, StartError};

@@ -48,6 +48,12 @@ pub(crate) struct Metrics {
     pub(crate) reconcile_duration: Histogram,
     pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
     pub(crate) events_dropped: Counter,
+    pub(crate) polling_cycles: Counter,
+    pub(crate) polling_errors: Family<ClassLabel, Counter>,
+    pub(crate) polling_images_checked: Counter,
+    pub(crate) polling_new_tags_found: Counter,
+    pub(crate) polling_resources_filtered: Counter,
+    pub(crate) polling_lateness: Histogram,
     registry: Arc<Mutex<Registry>>,
 }
 
@@ -62,6 +68,7 @@ impl Metrics {
             }};
         }
         // From 0.5 ms: a pass that only looks; to 16 s: one that waited for the API server.
+        let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         Self {
             webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
@@ -91,6 +98,24 @@ impl Metrics {
                 "kubernetes_events_dropped",
                 "Kubernetes Events not written because too many were waiting"
             ),
+            polling_cycles: register!(Counter::default(), "polling_cycles", "Scans of a repository with a credential that were answered"),
+            polling_errors: register!(Family::default(), "polling_errors", "Scans of a repository that were not answered, by class"),
+            polling_images_checked: register!(
+                Counter::default(),
+                "polling_images_checked",
+                "Containers that an answered scan was looked at for"
+            ),
+            polling_new_tags_found: register!(
+                Counter::default(),
+                "polling_new_tags_found",
+                "Updates that scans led to: a better tag, or a new digest behind the same tag"
+            ),
+            polling_resources_filtered: register!(
+                Counter::default(),
+                "polling_resources_filtered",
+                "Containers of a scanned repository that do not listen to polling"
+            ),
+            polling_lateness: register!(lateness, "polling_lateness_seconds", "How long after it was due a scan began"),
             registry: Arc::new(Mutex::new(registry)),
         }
     }

@@ -5,13 +5,15 @@
 //! same event twice, make one object; what is on record already costs no call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
-use headwind_core::event::Event;
+use headwind_core::event::{Event, Trigger};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
+use headwind_core::reference::{Digest, RepositoryKey};
 use headwind_core::request::{DEFAULT_EXPIRY, Identity};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
@@ -23,6 +25,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
 
+use crate::confirm::Confirm;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::shared::State;
@@ -42,52 +45,88 @@ pub(crate) struct Recording {
     pub(crate) tell: Tell,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
+    pub(crate) confirm: Confirm,
+}
+
+/// What a decision is about, apart from the container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) repository: &'a RepositoryKey,
+    pub(crate) candidates: &'a [Candidate],
+    pub(crate) occasion: Occasion,
+    pub(crate) trigger: Trigger,
 }
 
 impl Recording {
     /// Handles one event to its end. An error means that it is to be handled again as a whole.
     pub(crate) async fn event(&self, event: &Event) -> Result<(), Failure> {
         let users = self.state.index.read().users(&event.repository);
+        let users = self.confirm.confirmed(self, event, users).await?;
         stream::iter(users)
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |(target, defaults)| async move { self.workload(event, &target, &defaults).await })
+            .try_for_each_concurrent(AT_ONCE, |(target, defaults, digest)| async move {
+                self.workload(event, digest.as_ref(), &target, &defaults).await
+            })
             .await
     }
 
-    async fn workload(&self, event: &Event, target: &Target, defaults: &Annotations) -> Result<(), Failure> {
+    async fn workload(&self, event: &Event, digest: Option<&Digest>, target: &Target, defaults: &Annotations) -> Result<(), Failure> {
         let proposals: Vec<Proposal> = target
             .containers
             .iter()
             .filter(|container| container.reference().is_ok_and(|reference| *reference.repository() == event.repository))
-            .filter_map(|container| self.decide(event, target, defaults, container))
+            .filter_map(|container| {
+                let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
+                let candidates = [Candidate { tag: tag.unwrap_or_default(), digest: digest.cloned() }];
+                let look =
+                    Look { repository: &event.repository, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
+                self.decide(&look, target, defaults, container)
+            })
             .collect();
+        self.propose_all(target, proposals).await.map(|_| ())
+    }
+
+    /// Puts on record what is proposed for one workload. Answers how many requests were made.
+    pub(crate) async fn propose_all(&self, target: &Target, proposals: Vec<Proposal>) -> Result<u64, Failure> {
         // Where one event proposes for several containers, they are to go out together: the
         // reconciler of this process leaves the target alone until all are on record.
         let _together = (proposals.len() > 1).then(|| Together::new(self, &target.key));
+        let made = AtomicU64::new(0);
+        let count = &made;
         stream::iter(proposals)
-            .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |proposal| async move { self.propose(target, &proposal).await })
-            .await
+            .map(Ok::<_, Failure>)
+            .try_for_each_concurrent(AT_ONCE, |proposal| async move {
+                count.fetch_add(u64::from(self.propose(target, &proposal).await?), Ordering::Relaxed);
+                Ok(())
+            })
+            .await?;
+        Ok(made.into_inner())
     }
 
-    fn decide(&self, event: &Event, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
-        let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
-        let candidate = Candidate { tag: tag.unwrap_or_default(), digest: event.digest.clone() };
+    /// Decides about one container; tells a refusal where somebody should know it.
+    pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
+        let Look { candidates, occasion, trigger, .. } = *look;
         let record = Known { state: &self.state, target };
-        let site = Site { target, defaults, container, candidates: &[candidate], occasion: Occasion::Event, trigger: event.trigger };
+        let site = Site { target, defaults, container, candidates, occasion, trigger };
         match decide::decide(&site, &record) {
             Decision::Propose(proposal) => Some(*proposal),
             Decision::Refuse(refusal) => {
-                self.refused(event, target, container, &refusal);
+                self.refused(look, target, container, &refusal);
                 None
             }
         }
     }
 
-    fn refused(&self, event: &Event, target: &Target, container: &Container, refusal: &Refusal) {
+    pub(crate) fn refused(&self, look: &Look<'_>, target: &Target, container: &Container, refusal: &Refusal) {
         let Refusal { reason, message } = refusal;
-        self.metrics.refused(*reason);
-        let tag = event.tag.as_deref().unwrap_or_default();
+        // A scan looks at the same again and again; that is nobody's event.
+        let tag = match look.occasion {
+            Occasion::Event => {
+                self.metrics.refused(*reason);
+                look.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
+            }
+            Occasion::Scan => "",
+        };
         if calls_for_a_person(*reason) {
             self.tell.warn_target(
                 target,
@@ -98,18 +137,19 @@ impl Recording {
         } else {
             tracing::debug!(
                 workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                container = container.name, image.repository = %event.repository, image.tag = tag, reason = reason.code(), "no update: {message}"
+                container = container.name, image.repository = %look.repository, image.tag = tag, reason = reason.code(), "no update: {message}"
             );
         }
     }
 
-    async fn propose(&self, target: &Target, proposal: &Proposal) -> Result<(), Failure> {
+    /// Answers whether a request was made.
+    async fn propose(&self, target: &Target, proposal: &Proposal) -> Result<bool, Failure> {
         let request = request(target, proposal, Timestamp::now());
         let made = match self.verbs.create_request(&request).await {
             Ok(made) => made,
             Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(&request).await? {
                 Some(made) => made,
-                None => return Ok(()),
+                None => return Ok(false),
             },
             Err(failure) if matches!(failure.class, Class::Invalid) => {
                 // The same again would be refused again.
@@ -119,9 +159,9 @@ impl Recording {
                     &request.name_any(),
                     &format!("the request for {} was refused: {failure}", proposal.new_image),
                 );
-                return Ok(());
+                return Ok(false);
             }
-            Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(()),
+            Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(false),
             Err(failure) => return Err(failure),
         };
         tracing::info!(
@@ -140,7 +180,7 @@ impl Recording {
         self.tell.target(target, Reason::Proposed, &note, Some(&made));
         self.state.requests.write().apply(made);
         self.queue.now(target.key.clone());
-        Ok(())
+        Ok(true)
     }
 
     /// A request of that name is there. One that was superseded makes room; any other stands.
@@ -173,6 +213,8 @@ fn calls_for_a_person(reason: Reason) -> bool {
             | Reason::PatternMissing
             | Reason::DigestOnly
             | Reason::DigestUnknown
+            | Reason::NotInRegistry
+            | Reason::NotConfirmed
             | Reason::RevertedOutside
     )
 }

@@ -5,6 +5,7 @@
 //! safe to be cut off anywhere.
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +13,25 @@ use headwind_core::lease::Timing;
 use headwind_core::target::Kind;
 use headwind_k8s::kind::{self, SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
 use headwind_k8s::update_request::UpdateRequest;
+use headwind_registry::Client;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource as _;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::{Client, Resource as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::confirm::Confirm;
 use crate::feed::{Records, Targets};
 use crate::handle::Handle;
 use crate::intake::Intake;
 use crate::lease::Contender;
 use crate::metrics::Metrics;
 use crate::namespaces::{self, Defaults};
+use crate::poll::{Asking, Poller};
 use crate::queue::{Queue, queue};
 use crate::reconcile::Reconciler;
 use crate::record::Recording;
+use crate::secrets::Secrets;
 use crate::shared::{State, WATCH};
 use crate::tasks::{Ended, Tasks};
 use crate::tell::{Tell, tell};
@@ -52,6 +57,17 @@ pub struct Config {
     pub identity: String,
     /// How many finished requests are kept for a target.
     pub history_limit: usize,
+    /// Whether what a webhook claims is asked of the registry first.
+    pub confirm: bool,
+    /// Whether registries are polled.
+    pub polling: Option<Polling>,
+}
+
+/// How registries are polled.
+#[derive(Debug, Clone)]
+pub struct Polling {
+    /// How often a workload is polled that says nothing else.
+    pub interval: Duration,
 }
 
 /// The operator could not be started.
@@ -83,15 +99,15 @@ impl Operator {
     ///
     /// # Errors
     /// When the configuration makes no client.
-    pub fn start(kube: kube::Config, config: Config) -> Result<Self, StartError> {
+    pub fn start(kube: kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
         let mut kube = kube;
         // Retries are decided where the meaning of a failure is known.
         kube.default_retry = false;
-        let client = Client::try_from(kube.clone())?;
+        let client = kube::Client::try_from(kube.clone())?;
         kube.connect_timeout = Some(LEASE_TIMEOUT);
         kube.read_timeout = Some(LEASE_TIMEOUT);
         kube.write_timeout = Some(LEASE_TIMEOUT);
-        let lease_verbs = Verbs::new(Client::try_from(kube)?);
+        let lease_verbs = Verbs::new(kube::Client::try_from(kube)?);
 
         let state = Arc::new(State::default());
         let metrics = Metrics::new();
@@ -100,18 +116,29 @@ impl Operator {
         let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
+        let asking = Arc::new(Asking { client: registries, secrets: Secrets::new(verbs.clone()) });
+        let confirm = match (&config.polling, config.confirm) {
+            (_, true) => Confirm::Always(Arc::clone(&asking)),
+            (Some(_), false) => Confirm::Digests(Arc::clone(&asking)),
+            (None, false) => Confirm::Never,
+        };
         let recording = Recording {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
             tell: tell.clone(),
             metrics: metrics.clone(),
             queue: queue.clone(),
+            confirm,
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
         let mut tasks = Tasks::default();
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
         parts.watches(&mut tasks, &config.watched);
+        if let Some(Polling { interval }) = config.polling {
+            let poller = Poller { recording: recording.clone(), asking, interval, seed: seed(&config.identity) };
+            tasks.spawn("poll", poller.run(stop_intake.clone()));
+        }
         tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
         let contender = Contender {
             verbs: lease_verbs.clone(),
@@ -224,6 +251,13 @@ impl Operator {
     }
 }
 
+/// What spreads this process's scans: another number for each replica.
+fn seed(identity: &str) -> u64 {
+    let mut hash = DefaultHasher::new();
+    identity.hash(&mut hash);
+    hash.finish()
+}
+
 async fn bounded(what: &str, part: impl Future<Output = ()>) {
     if tokio::time::timeout(PATIENCE, part).await.is_err() {
         tracing::warn!("{what}: not done within {} s, left", PATIENCE.as_secs());
@@ -240,7 +274,7 @@ fn all_due(state: &State, queue: &Queue) {
 }
 
 struct Parts<'a> {
-    client: Client,
+    client: kube::Client,
     state: &'a Arc<State>,
     queue: &'a Queue,
     tell: &'a Tell,

@@ -11,6 +11,7 @@ use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
@@ -50,7 +51,7 @@ impl Class {
 }
 
 /// A call that failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     /// What it means.
     pub(crate) class: Class,
@@ -60,6 +61,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// Something that is needed is not to be had now.
+    pub(crate) fn busy(message: &str, retry_after: Option<Duration>) -> Self {
+        Self { class: Class::Busy, retry_after, message: message.to_owned() }
+    }
+
     /// Something changed between two calls that belong together.
     pub(crate) fn conflict(message: &str) -> Self {
         Self { class: Class::Conflict, retry_after: None, message: message.to_owned() }
@@ -186,6 +192,16 @@ impl Verbs {
             Err(error) if classify(&error) == Class::NotFound => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The secret; `None` when it is not there.
+    pub(crate) async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Failure> {
+        Ok(Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await?)
+    }
+
+    /// The service account; `None` when it is not there.
+    pub(crate) async fn service_account(&self, namespace: &str, name: &str) -> Result<Option<ServiceAccount>, Failure> {
+        Ok(Api::<ServiceAccount>::namespaced(self.client.clone(), namespace).get_opt(name).await?)
     }
 
     /// Tells something.

@@ -85,6 +85,19 @@ pub enum HostsError {
 }
 
 impl HostSettings {
+    /// An entry that says nothing.
+    pub fn of(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            plain_http: false,
+            ca_file: None,
+            client_certificate_file: None,
+            mirrors: Vec::new(),
+            token_issuers: Vec::new(),
+            at_once: None,
+        }
+    }
+
     /// Reads the document with the entries (YAML or JSON: `registries: [{host: …}, …]`).
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub struct Answer {
 }
 
 /// The verdict on one.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AnswerCandidate {
     /// The tag.
     pub tag: String,
@@ -57,6 +57,14 @@ pub struct AnswerCandidate {
 /// # Errors
 /// A sentence that says what of the question cannot be read.
 pub fn answer(question: &Question) -> Result<Answer, String> {
+    answer_on(question, Occasion::Event)
+}
+
+/// The same for what a scan finds.
+///
+/// # Errors
+/// A sentence that says what of the question cannot be read.
+pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, String> {
     let Question { current: text, policy, pattern, kind, candidates, digests } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
     let bare = *kind == Kind::Chart || is_tag(text);
@@ -73,7 +81,7 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
             Ok(Candidate { tag: tag.clone(), digest })
         })
         .collect::<Result<_, String>>()?;
-    let judgement = judge(&Rule { policy: *policy, pattern }, *kind, Occasion::Event, &current, &candidates);
+    let judgement = judge(&Rule { policy: *policy, pattern }, *kind, occasion, &current, &candidates);
     let mut chosen = judgement.chosen;
     let mut verdicts: Vec<AnswerCandidate> = judgement
         .candidates

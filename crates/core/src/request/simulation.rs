@@ -102,6 +102,7 @@ fn target(dice: &mut Dice) -> Target {
         index,
         pulls_always: index == 0,
         restarted_for: None,
+        first_seen: None,
     };
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
@@ -116,6 +117,7 @@ fn target(dice: &mut Dice) -> Target {
         has_annotations: true,
         template_has_annotations: true,
         containers: vec![container(0, "a"), container(1, "b")],
+        pull: crate::target::PullSource::default(),
         deleting: false,
     }
 }

@@ -2,6 +2,11 @@
 
 /// What every key begins with.
 pub const PREFIX: &str = "headwind.sh/";
+/// What the keys begin with under which the digest first seen behind a container's image is
+/// noted; the container's name follows. Only Headwind writes them.
+pub const SEEN: &str = "headwind.sh/seen.";
+/// The same in the pod template: the digest that a container was restarted for.
+pub const RESTARTED_FOR: &str = "headwind.sh/digest.";
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident = $key:literal,)+ ; $($(#[$managed_doc:meta])* $managed:ident = $managed_key:literal,)+) => {

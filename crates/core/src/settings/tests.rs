@@ -102,6 +102,7 @@ fn what_has_no_effect_is_told() {
         index: 0,
         pulls_always: false,
         restarted_for: None,
+        first_seen: None,
     };
     let target = Target {
         key: TargetKey { kind: Kind::Deployment, namespace: String::new(), name: String::new() },
@@ -119,6 +120,7 @@ fn what_has_no_effect_is_told() {
         has_annotations: true,
         template_has_annotations: false,
         containers: vec![container("web")],
+        pull: crate::target::PullSource::default(),
         deleting: false,
     };
     let all = unknown(&target.annotations, &target);

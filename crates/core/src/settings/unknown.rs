@@ -30,7 +30,7 @@ pub fn unknown(annotations: &Annotations, target: &Target) -> Vec<Unknown> {
 
 fn judge(full: &str, target: &Target) -> Option<Unknown> {
     let known = || key::SET_BY_USERS.iter().chain(key::MANAGED);
-    if known().any(|key| *key == full) {
+    if known().any(|key| *key == full) || full.starts_with(key::SEEN) {
         return None;
     }
     let of_container = key::SET_BY_USERS.iter().find_map(|key| full.strip_prefix(key)?.strip_prefix('.'));

@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(answer: &Answer, out: &mut impl Write) -> std::io::Result<()> {
+/// Prints an answer for a person.
+pub(crate) fn print(answer: &Answer, out: &mut impl Write) -> std::io::Result<()> {
     let Answer { chosen, image, candidates } = answer;
     let width = candidates.iter().map(|candidate| candidate.tag.chars().count()).max().unwrap_or_default();
     for AnswerCandidate { tag, verdict, reason, message } in candidates {

@@ -1,9 +1,10 @@
 //! `headwind run`: binds every port, starts the operator, serves until a signal or a fault.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use headwind_operator::{Config, Operator};
+use headwind_operator::{Config, Operator, Polling};
 use headwind_web::server::Port;
 use headwind_web::{api, probe, webhook};
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,10 +40,13 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         watched: args.watch_namespaces.0.clone(),
         identity: args.identity.clone().unwrap_or_else(identity),
         history_limit: usize::try_from(args.history_limit)?,
+        confirm: args.webhook_confirm,
+        polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
     };
+    let registries = args.registries.client()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_of_open_doors(&args);
-    let mut operator = Operator::start(kube, config)?;
+    let mut operator = Operator::start(kube, config, registries)?;
 
     let stop = CancellationToken::new();
     let handle = operator.handle();

@@ -25,6 +25,7 @@ fn target(object: &Value) -> Target {
             index,
             pulls_always: false,
             restarted_for: None,
+            first_seen: None,
         })
     };
     Target {
@@ -41,6 +42,7 @@ fn target(object: &Value) -> Target {
         has_annotations: annotations.is_some(),
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
         containers: container("containers", false).chain(container("initContainers", true)).collect(),
+        pull: headwind_core::target::PullSource::default(),
         deleting: false,
     }
 }

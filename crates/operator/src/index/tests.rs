@@ -10,6 +10,7 @@ fn target(name: &str, image: &str, version: &str) -> Target {
         index: 0,
         pulls_always: false,
         restarted_for: None,
+        first_seen: None,
     };
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() },
@@ -20,6 +21,7 @@ fn target(name: &str, image: &str, version: &str) -> Target {
         has_annotations: true,
         template_has_annotations: false,
         containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
+        pull: headwind_core::target::PullSource::default(),
         deleting: false,
     }
 }

@@ -26,7 +26,9 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
             index: 0,
             pulls_always: false,
             restarted_for: None,
+            first_seen: None,
         }],
+        pull: crate::target::PullSource::default(),
         deleting: false,
     }
 }

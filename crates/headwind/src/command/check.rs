@@ -1,0 +1,205 @@
+//! `headwind check`: what the registry has of an image, and what each policy would make of it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use headwind_core::policy::{Answer, AnswerCandidate, Kind, Occasion, Outcome, Policy, Question, answer_on};
+use headwind_core::reference::{Digest, ImageReference};
+use headwind_registry::credential::Format;
+use headwind_registry::{Client, HostSettings, Keyring};
+use serde::Serialize;
+
+use super::lines::{self, Output};
+use crate::registries::{Registries, client_of};
+
+/// `headwind check IMAGE [--policy P] [--pattern G]`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The image as it would stand in a workload
+    image: String,
+    /// One policy, with the verdict on every tag; all of them in short when left out
+    #[arg(long)]
+    policy: Option<Policy>,
+    /// What tags have to match; policy glob needs it
+    #[arg(long)]
+    pattern: Option<String>,
+    /// Credentials, as in a pull secret: a Docker configuration (~/.docker/config.json)
+    #[arg(long, value_name = "FILE")]
+    docker_config: Option<PathBuf>,
+    /// Ask by HTTP
+    #[arg(long)]
+    plain_http: bool,
+    #[command(flatten)]
+    registries: Registries,
+    /// How to print
+    #[arg(short, long, default_value = "text")]
+    output: Output,
+}
+
+/// What the registry has, and what follows.
+#[derive(Debug, Serialize)]
+struct Report {
+    image: String,
+    repository: String,
+    tag: Option<String>,
+    /// The digest behind the tag now; none where the registry does not have it.
+    digest: Option<String>,
+    tags: Vec<String>,
+    policies: Vec<Opinion>,
+}
+
+/// What one policy would do.
+#[derive(Debug, Serialize)]
+struct Opinion {
+    policy: Policy,
+    chosen: Option<String>,
+    image: Option<String>,
+    message: String,
+    candidates: Vec<AnswerCandidate>,
+}
+
+/// Asks and prints.
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    rustls_ready();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime could not be started")?;
+    let report = runtime.block_on(report(args))?;
+    match args.output {
+        Output::Json => lines::write(out, &report)?,
+        Output::Text => print(&report, args.policy.is_some(), out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A process has one provider of cryptography.
+fn rustls_ready() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+}
+
+async fn report(args: &Args) -> anyhow::Result<Report> {
+    let reference = ImageReference::parse(&args.image).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
+    let client = client(args, &reference)?;
+    let keyring = args.docker_config.as_deref().map_or_else(|| Ok(Keyring::default()), read_keyring)?;
+    let repository = reference.repository();
+    let asked = reference.effective_tag().map(ToOwned::to_owned).or_else(|| reference.digest().map(ToString::to_string));
+    let digest = match &asked {
+        Some(asked) => client.digest(repository, asked, &keyring).await.context("the digest cannot be had")?,
+        None => None,
+    };
+    let listing = client.tags(repository, &keyring, None).await.context("the tags cannot be had")?;
+    let tags: Vec<String> = listing.tags().map(ToOwned::to_owned).collect();
+    let mut policies = Vec::new();
+    for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
+        let mut asking = Asking { client: &client, keyring: &keyring, reference: &reference, digest: digest.as_ref(), tags: &tags };
+        policies.push(asking.opinion(*policy, args.pattern.as_deref()).await?);
+    }
+    Ok(Report {
+        image: args.image.clone(),
+        repository: repository.to_string(),
+        tag: reference.effective_tag().map(ToOwned::to_owned),
+        digest: digest.map(|digest| digest.to_string()),
+        tags,
+        policies,
+    })
+}
+
+fn client(args: &Args, reference: &ImageReference) -> anyhow::Result<Client> {
+    if !args.plain_http {
+        return args.registries.client();
+    }
+    let mut entries = args.registries.entries()?;
+    match entries.iter_mut().find(|entry| entry.host == reference.registry()) {
+        Some(entry) => entry.plain_http = true,
+        None => entries.push(HostSettings { plain_http: true, ..HostSettings::of(reference.registry()) }),
+    }
+    client_of(entries)
+}
+
+fn read_keyring(file: &Path) -> anyhow::Result<Keyring> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, &bytes);
+    if let Some(fault) = faults.first().filter(|_| keyring.is_empty()) {
+        anyhow::bail!("{}: {fault}", file.display());
+    }
+    Ok(keyring)
+}
+
+struct Asking<'a> {
+    client: &'a Client,
+    keyring: &'a Keyring,
+    reference: &'a ImageReference,
+    digest: Option<&'a Digest>,
+    tags: &'a [String],
+}
+
+impl Asking<'_> {
+    /// What a poll with this policy would do.
+    async fn opinion(&mut self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
+        let mut question = Question {
+            current: self.reference.to_string(),
+            policy,
+            pattern: pattern.map(ToOwned::to_owned),
+            kind: Kind::Image,
+            candidates: self.tags.to_vec(),
+            digests: BTreeMap::new(),
+        };
+        if let (Some(tag), Some(digest)) = (self.reference.effective_tag(), self.digest) {
+            question.digests.insert(tag.to_owned(), digest.to_string());
+        }
+        let ask = |question: &Question| answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg);
+        let mut answer = ask(&question)?;
+        // A reference that is pinned moves with the digest of the tag that is chosen.
+        if let Some(unknown) = answer.candidates.iter().find(|candidate| candidate.reason == headwind_core::reason::Reason::DigestUnknown)
+            && let Some(digest) = self.client.digest(self.reference.repository(), &unknown.tag, self.keyring).await?
+        {
+            question.digests.insert(unknown.tag.clone(), digest.to_string());
+            answer = ask(&question)?;
+        }
+        let Answer { chosen, image, candidates } = answer;
+        let taken = candidates.iter().find(|candidate| candidate.verdict == Outcome::Chosen);
+        let message = match taken {
+            Some(_) if policy == Policy::Force => "follows the digest behind this tag, and what events name".to_owned(),
+            Some(taken) => taken.message.clone(),
+            None => counted(&candidates),
+        };
+        Ok(Opinion { policy, chosen, image, message, candidates })
+    }
+}
+
+/// The reasons of the refusals, the most frequent first.
+fn counted(candidates: &[AnswerCandidate]) -> String {
+    if candidates.is_empty() {
+        return "the registry has no tags".to_owned();
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in candidates {
+        *counts.entry(candidate.reason.code()).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+    let parts: Vec<String> = counts.into_iter().map(|(code, count)| format!("{count} {code}")).collect();
+    parts.join(", ")
+}
+
+fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<()> {
+    let Report { image, repository, tag: _, digest, tags, policies } = report;
+    writeln!(out, "image       {image}")?;
+    writeln!(out, "repository  {repository}")?;
+    writeln!(out, "digest      {}", digest.as_deref().unwrap_or("(the registry does not have it)"))?;
+    writeln!(out, "tags        {}", tags.len())?;
+    writeln!(out)?;
+    if whole {
+        for Opinion { chosen, image, candidates, .. } in policies {
+            let answer = Answer { chosen: chosen.clone(), image: image.clone(), candidates: candidates.clone() };
+            super::policy::print(&answer, out)?;
+        }
+        return Ok(());
+    }
+    let width = policies.iter().filter_map(|opinion| Some(opinion.chosen.as_ref()?.len())).max().unwrap_or_default().max("nothing".len());
+    for Opinion { policy, chosen, message, .. } in policies {
+        writeln!(out, "{:<6}  {:width$}  {message}", policy.as_str(), chosen.as_deref().unwrap_or("nothing"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! The settings of registries, shared by the operator and `headwind check`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use headwind_registry::credential::cloud;
+use headwind_registry::{Client, HostSettings, Hosts, Limits};
+
+/// How registries are reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Registries {
+    /// A file (YAML or JSON) with an entry for each registry that needs one: plain HTTP, own CA, client certificate, mirrors, token issuers, requests at once
+    #[arg(long, env = "HEADWIND_REGISTRY_CONFIG", value_name = "FILE")]
+    pub(crate) registry_config: Option<PathBuf>,
+}
+
+impl Registries {
+    /// The entries of the file.
+    pub(crate) fn entries(&self) -> anyhow::Result<Vec<HostSettings>> {
+        let Some(file) = &self.registry_config else { return Ok(Vec::new()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("HEADWIND_REGISTRY_CONFIG {}", file.display()))?;
+        HostSettings::read(&text).with_context(|| format!("HEADWIND_REGISTRY_CONFIG {}", file.display()))
+    }
+
+    /// A client of the registries, with the logins of the cloud that the process runs in.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        client_of(self.entries()?)
+    }
+}
+
+/// A client with these entries.
+pub(crate) fn client_of(entries: Vec<HostSettings>) -> anyhow::Result<Client> {
+    let hosts = Hosts::new(entries, &Limits::default()).context("HEADWIND_REGISTRY_CONFIG")?;
+    let exchanges: Vec<Arc<dyn cloud::Exchange>> = Vec::new();
+    Ok(Client::new(hosts, exchanges))
+}
