@@ -65,11 +65,11 @@ pub(crate) struct Run {
     pub(crate) webhook_secret: Option<Secret>,
 
     /// Whether the registry is asked, with the workload's credentials, before anything follows from a webhook
-    #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) webhook_confirm: bool,
 
     /// Whether registries are polled, for workloads with event-source polling or both
-    #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) polling_enabled: bool,
 
     /// How often a workload is polled that says nothing else, in seconds

@@ -12,6 +12,7 @@ use headwind_core::request::Phase;
 use headwind_core::request::action::{Action, NotNow, act};
 use headwind_core::target::Kind;
 use headwind_k8s::update_request::UpdateRequest;
+use headwind_source::webhook::IgnoredReason;
 use kube::ResourceExt as _;
 
 pub use crate::intake::{Busy, Offered};
@@ -122,6 +123,11 @@ impl From<Failure> for ActError {
 }
 
 impl Handle {
+    /// Counts what a webhook told that was no push of a tag.
+    pub fn ignored(&self, reason: IgnoredReason) {
+        self.metrics.ignored(reason);
+    }
+
     /// Offers events: all of them are taken or none.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use headwind_core::reason::Reason;
 use headwind_core::target::Kind;
+use headwind_source::webhook::IgnoredReason;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -39,6 +40,7 @@ pub(crate) struct Metrics {
     /// Those of them that were handled to their end. SPEC's name has no `_total`, which this
     /// library adds to every counter; so it is a gauge that only grows.
     pub(crate) webhook_events_processed: Gauge<u64, AtomicU64>,
+    pub(crate) webhook_ignored: Family<ReasonLabel, Counter>,
     pub(crate) updates_approved: Counter,
     pub(crate) updates_rejected: Counter,
     pub(crate) updates_applied: Counter,
@@ -76,6 +78,11 @@ impl Metrics {
                 Gauge::default(),
                 "webhook_events_processed",
                 "Webhook events that were handled to their end"
+            ),
+            webhook_ignored: register!(
+                Family::default(),
+                "webhook_ignored",
+                "What webhooks told that was no push of a tag, by reason: pulls, deletes, layers, what cannot be read"
             ),
             updates_approved: register!(Counter::default(), "updates_approved", "Updates approved, by a person or by policy"),
             updates_rejected: register!(Counter::default(), "updates_rejected", "Updates that a person rejected"),
@@ -123,6 +130,10 @@ impl Metrics {
     /// Adds what is read from the state at scrape time.
     pub(crate) fn watch(&self, state: Arc<State>) {
         self.registry.lock().register_collector(Box::new(Counts(state)));
+    }
+
+    pub(crate) fn ignored(&self, reason: IgnoredReason) {
+        self.webhook_ignored.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
     }
 
     pub(crate) fn refused(&self, reason: Reason) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine as _;
 use reqwest::{Client, Method, Response, StatusCode, Url, header};
 use serde_json::{Value, json};
 
@@ -31,7 +32,14 @@ pub struct RegistryOptions {
     pub headers: Vec<(String, String)>,
     /// The port; a free one when there is none.
     pub port: Option<u16>,
+    /// Whether it demands [`LOGIN`] by Basic.
+    pub locked: bool,
 }
+
+/// The user and password of a registry that is locked.
+pub const LOGIN: (&str, &str) = ("puller", "canary-pull-7f3a");
+/// The same for its `htpasswd` file: bcrypt with cost 5.
+const HTPASSWD: &str = "puller:$2y$05$abcdefghijklmnopqrstuukEO56vHmmKC/LLvLMAKm8kvfB.i5AKe\n";
 
 /// A registry that runs; it ends with the value.
 #[derive(Debug)]
@@ -64,7 +72,12 @@ impl Registry {
         ])?;
         crate::provide_tls();
         // No connection is kept: it would belong to the runtime of one test.
-        let http = Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
+        let mut http = Client::builder().pool_max_idle_per_host(0).no_proxy();
+        if options.locked {
+            let login = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
+            http = http.default_headers([(header::AUTHORIZATION, format!("Basic {login}").parse()?)].into_iter().collect());
+        }
+        let http = http.build()?;
         let registry = Self { address, log, http, guard };
         registry.restart().await?;
         Ok(registry)
@@ -207,7 +220,7 @@ pub(crate) fn write_config(folder: &Path, address: &str, notify: &[Url], options
             })
         })
         .collect();
-    let config = json!({
+    let mut config = json!({
         "version": "0.1",
         "log": {"level": "info", "accesslog": {"disabled": true}},
         "storage": {
@@ -218,6 +231,11 @@ pub(crate) fn write_config(folder: &Path, address: &str, notify: &[Url], options
         "http": {"addr": address, "secret": "not a secret: one registry, on loopback"},
         "notifications": {"endpoints": endpoints},
     });
+    if options.locked {
+        let file = folder.join("htpasswd");
+        fs::write(&file, HTPASSWD)?;
+        config["auth"] = json!({"htpasswd": {"realm": "test bed", "path": file}});
+    }
     let path = folder.join("config.yaml");
     fs::write(&path, serde_json::to_vec_pretty(&config)?)?;
     Ok(path)

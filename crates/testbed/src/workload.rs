@@ -107,6 +107,8 @@ pub struct Fixture {
     annotations: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
     progress_deadline: Option<u32>,
+    pull_secrets: Vec<String>,
+    service_account: Option<String>,
 }
 
 impl Fixture {
@@ -121,6 +123,8 @@ impl Fixture {
             annotations: BTreeMap::new(),
             labels: BTreeMap::new(),
             progress_deadline: None,
+            pull_secrets: Vec::new(),
+            service_account: None,
         }
     }
 
@@ -175,6 +179,20 @@ impl Fixture {
         self
     }
 
+    /// One more of the pod template's `imagePullSecrets`.
+    #[must_use]
+    pub fn pull_secret(mut self, name: &str) -> Self {
+        self.pull_secrets.push(name.to_owned());
+        self
+    }
+
+    /// The pod template's `serviceAccountName`.
+    #[must_use]
+    pub fn service_account(mut self, name: &str) -> Self {
+        self.service_account = Some(name.to_owned());
+        self
+    }
+
     /// `progressDeadlineSeconds` of a Deployment.
     #[must_use]
     pub fn progress_deadline(mut self, seconds: u32) -> Self {
@@ -196,6 +214,12 @@ impl Fixture {
         let mut pod = json!({"containers": containers(&self.containers), "terminationGracePeriodSeconds": 0});
         if !self.init_containers.is_empty() {
             put(&mut pod, "initContainers", json!(containers(&self.init_containers)));
+        }
+        if !self.pull_secrets.is_empty() {
+            put(&mut pod, "imagePullSecrets", self.pull_secrets.iter().map(|name| json!({"name": name})).collect());
+        }
+        if let Some(account) = &self.service_account {
+            put(&mut pod, "serviceAccountName", json!(account));
         }
         let mut spec = json!({"selector": {"matchLabels": pod_labels}, "template": {"metadata": {"labels": pod_labels}, "spec": pod}});
         match self.kind {

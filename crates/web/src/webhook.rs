@@ -88,6 +88,7 @@ impl Webhooks {
         let envelope = Envelope { sender, registry: parameters.registry.as_deref(), header: &header, body: &body };
         let decoded = decode(&envelope).map_err(|error| Problem::new(status(&error), error.to_string()))?;
         for ignored in &decoded.ignored {
+            self.handle.ignored(ignored.reason);
             tracing::debug!(webhook.sender = decoded.sender.as_str(), reason = ignored.reason.code(), "not taken: {}", ignored.detail);
         }
         let ignored = decoded.ignored.len();

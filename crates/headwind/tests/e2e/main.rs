@@ -14,6 +14,7 @@ mod hostile;
 mod interval;
 mod kill;
 mod odd;
+mod poll;
 mod push;
 mod rejection;
 mod start;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             each("two_containers_one_rollout", kind, interval::two_containers),
             each("twenty_approvals", kind, approval::twenty),
             each("new_digest", kind, odd::new_digest),
+            each("poll_finds", kind, poll::finds),
         ]);
     }
     trials.extend([
@@ -61,6 +63,11 @@ fn main() -> ExitCode {
         one("junk_does_not_block", hostile::junk),
         one("proof", hostile::proof),
         one("unused_repository_costs_nothing", hostile::costs),
+        one("poll_quiet", poll::quiet),
+        one("poll_comes_and_goes", poll::comes_and_goes),
+        one("poll_after_a_restart", poll::after_a_restart),
+        one("poll_own_pulls", poll::own_pulls),
+        one("poll_confirms_webhooks", poll::confirms),
         one("api_lists_and_pages", api::lists),
         one("api_bulk_and_errors", api::bulk_and_errors),
         one("crd_missing", start::crd_missing),

@@ -1,0 +1,386 @@
+//! Asking registries instead of waiting for them: real registries open, locked and behind a token
+//! server, and a fake one where requests are counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use headwind_testbed::registry::LOGIN;
+use headwind_testbed::{
+    Demand, FakeRegistry, Operator, OperatorOptions, Registry, RegistryOptions, TokenGate, WorkloadKind, eventually, payload,
+};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{LocalObjectReference, Secret, ServiceAccount};
+use kube::ResourceExt as _;
+use kube::api::{Api, ObjectMeta, PostParams};
+use serde_json::json;
+
+use crate::world::{SOON, World};
+
+/// An operator that polls each second, and knows these hosts as plain HTTP.
+fn polling(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<impl FnOnce(OperatorOptions) -> OperatorOptions + use<>> {
+    name_hosts(hosts, file)?;
+    let path = file.path().to_string_lossy().into_owned();
+    Ok(move |options: OperatorOptions| {
+        options.env("HEADWIND_POLLING_ENABLED", "true").env("HEADWIND_POLLING_INTERVAL", "1").env("HEADWIND_REGISTRY_CONFIG", &path)
+    })
+}
+
+fn name_hosts(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<()> {
+    let entries: Vec<_> = hosts.iter().map(|host| json!({"host": host, "plainHttp": true})).collect();
+    Ok(std::fs::write(file.path(), json!({"registries": entries}).to_string())?)
+}
+
+fn settings() -> Result<tempfile::NamedTempFile> {
+    Ok(tempfile::NamedTempFile::new()?)
+}
+
+impl World {
+    /// A pull secret; `.dockercfg` has the old format.
+    async fn pull_secret(&self, name: &str, key: &str, host: &str, (user, password): (&str, &str)) -> Result<()> {
+        let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        let auths = json!({ host: {"auth": auth} });
+        let (kind, content) = match key {
+            ".dockercfg" => ("kubernetes.io/dockercfg", auths),
+            _ => ("kubernetes.io/dockerconfigjson", json!({ "auths": auths })),
+        };
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            type_: Some(kind.to_owned()),
+            data: Some(BTreeMap::from([(key.to_owned(), ByteString(content.to_string().into_bytes()))])),
+            ..Secret::default()
+        };
+        Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await?;
+        Ok(())
+    }
+
+    async fn service_account(&self, name: &str, secret: &str) -> Result<()> {
+        let account = ServiceAccount {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            image_pull_secrets: Some(vec![LocalObjectReference { name: secret.to_owned() }]),
+            ..ServiceAccount::default()
+        };
+        Api::<ServiceAccount>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &account).await?;
+        Ok(())
+    }
+
+    /// The canary is in no log, no metric, no Event and no request.
+    async fn keeps_the_canary(&self) -> Result<()> {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
+        let events: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let metrics = self.http.get(format!("{}/metrics", self.operator.metrics_url())).send().await?.text().await?;
+        let places = [
+            ("the log", self.operator.logs()?),
+            ("the metrics", metrics),
+            ("Events", serde_json::to_string(&events.list(&kube::api::ListParams::default()).await?.items)?),
+            ("requests", serde_json::to_string(&self.requests().await?)?),
+        ];
+        for (place, text) in places {
+            ensure!(!text.is_empty() || place == "requests", "{place}: nothing to look at");
+            ensure!(!text.contains(LOGIN.1) && !text.contains(&encoded), "the credential is in {place}");
+        }
+        Ok(())
+    }
+
+    async fn checked(&self, at_least: f64) -> Result<()> {
+        eventually("scans were answered", SOON, || async {
+            let now = self.operator.metric("headwind_polling_images_checked_total", &[]).await.map_err(|error| error.to_string())?;
+            if now >= at_least { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await
+    }
+}
+
+/// A new tag and a moved digest, from an open registry, a locked one and one behind a token
+/// server, with each source of credentials, direct and by approval.
+pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
+    let open = Registry::start(&[], RegistryOptions::default()).await?;
+    let locked = Registry::start(&[], RegistryOptions { locked: true, ..RegistryOptions::default() }).await?;
+    let gate = TokenGate::start(open.addr()).await?;
+    let file = settings()?;
+    let options = polling(&[open.addr(), locked.addr(), gate.addr()], &file)?;
+    let world = World::prepared("poll", &[], options).await?;
+    for registry in [&open, &locked] {
+        registry.push("shop/web", "1.0.0", "old").await?;
+        registry.push("shop/web", "main", "old").await?;
+    }
+    world.pull_secret("locked", ".dockerconfigjson", locked.addr(), LOGIN).await?;
+    world.pull_secret("wrong", ".dockerconfigjson", locked.addr(), ("puller", "wrong")).await?;
+    world.pull_secret("gate", ".dockercfg", &format!("http://{}/v2/", gate.addr()), LOGIN).await?;
+    world.service_account("puller", "gate").await?;
+    let image = |host: &str, tag: &str| format!("{host}/shop/web:{tag}");
+
+    let direct = |name: &str, image: &str| World::direct(kind, name, image).headwind("event-source", "polling");
+    let asking = World::asking(kind, "template", &image(locked.addr(), "1.0.0")).headwind("event-source", "polling");
+    let fixtures = [
+        direct("anonymous", &image(open.addr(), "1.0.0")),
+        asking.pull_secret("missing").pull_secret("wrong").pull_secret("locked"),
+        direct("account", &image(gate.addr(), "1.0.0")).service_account("puller"),
+        direct("restarts", &image(gate.addr(), "main")).pull_policy("Always").headwind("policy", "force").service_account("puller"),
+        direct("pins", &image(locked.addr(), "main")).headwind("policy", "force").headwind("digest-update", "pin").pull_secret("locked"),
+        World::direct(kind, "not-polled", &image(open.addr(), "1.0.0")),
+    ];
+    let mut live = Vec::new();
+    for fixture in fixtures {
+        live.push(fixture.create(&world.client, &world.namespace).await?);
+    }
+    let [anonymous, template, account, restarts, pins, not_polled] = live.as_slice() else { anyhow::bail!("six workloads") };
+    world.operator.start().await?;
+    world.operator.ready().await?;
+    // What is seen first is noted and not rolled out.
+    for live in [restarts, pins] {
+        eventually("the digest is noted", SOON, || async {
+            let annotations = live.annotations().await.map_err(|error| error.to_string())?;
+            annotations.get("headwind.sh/seen.web").cloned().ok_or_else(|| format!("{annotations:?}"))
+        })
+        .await?;
+    }
+    world.checked(10.0).await?;
+    ensure!(world.requests().await?.is_empty(), "nothing is new yet");
+
+    let mut moved = Vec::new();
+    for registry in [&open, &locked] {
+        registry.push("shop/web", "1.1.0", "new").await?;
+        moved.push(registry.push("shop/web", "main", "new").await?);
+    }
+    anonymous.has_image("web", &image(open.addr(), "1.1.0"), SOON).await?;
+    account.has_image("web", &image(gate.addr(), "1.1.0"), SOON).await?;
+    pins.has_image("web", &format!("{}@{}", image(locked.addr(), "main"), moved[1]), SOON).await?;
+    eventually("the pods are made anew", SOON, || async {
+        let annotations = restarts.template_annotations().await.map_err(|error| error.to_string())?;
+        if annotations.get("headwind.sh/digest.web") == Some(&moved[0]) { Ok(()) } else { Err(format!("{annotations:?}")) }
+    })
+    .await?;
+    let request = world.request(&image(locked.addr(), "1.1.0"), "Pending").await?;
+    ensure!(serde_json::to_value(&request.spec)?["trigger"] == "polling");
+    world.does(&request, "approve").await?;
+    template.has_image("web", &image(locked.addr(), "1.1.0"), SOON).await?;
+    ensure!(not_polled.image_of("web").await? == image(open.addr(), "1.0.0"));
+
+    world.counted("headwind_polling_new_tags_found_total", 5.0).await?;
+    ensure!(world.operator.metric("headwind_polling_cycles_total", &[]).await? >= 5.0);
+    ensure!(world.operator.metric("headwind_polling_resources_filtered_total", &[]).await? >= 1.0);
+    ensure!(world.operator.metric("headwind_polling_lateness_seconds_count", &[]).await? >= 5.0);
+    world.keeps_the_canary().await
+}
+
+/// A digest that moves while nobody looks is found when somebody does again.
+pub(crate) async fn after_a_restart() -> Result<()> {
+    let registry = FakeRegistry::start().await?;
+    let file = settings()?;
+    let world = World::with("pollrestart", polling(&[&registry.host()], &file)?).await?;
+    registry.push("web", "main", "old");
+    let image = format!("{}/web:main", registry.host());
+    let live = world
+        .create(&World::direct(WorkloadKind::Deployment, "web", &image).headwind("policy", "force").headwind("event-source", "polling"))
+        .await?;
+    eventually("the digest is noted", SOON, || async {
+        let annotations = live.annotations().await.map_err(|error| error.to_string())?;
+        annotations.get("headwind.sh/seen.web").cloned().ok_or_else(|| format!("{annotations:?}"))
+    })
+    .await?;
+    world.operator.kill9().await?;
+    let moved = registry.push("web", "main", "new");
+    world.operator.start().await?;
+    live.has_image("web", &format!("{image}@{moved}"), SOON).await
+}
+
+/// A quiet cycle is one request for the tags and one HEAD for each digest that is followed, for
+/// all workloads together; it writes nothing and says nothing. Two replicas ask no more than one.
+pub(crate) async fn quiet() -> Result<()> {
+    let registry = FakeRegistry::start().await?;
+    let canary = LOGIN;
+    registry.demand(Demand::Bearer { realm: None, login: Some((canary.0.to_owned(), canary.1.to_owned())), expires_in: Some(3600) });
+    let elsewhere = FakeRegistry::start().await?;
+    for fake in [&registry, &elsewhere] {
+        fake.push("shop/web", "1.0.0", "x");
+        fake.push("shop/web", "main", "x");
+    }
+    registry.etags(true);
+    let file = settings()?;
+    let world = World::with("pollquiet", polling(&[&registry.host(), &elsewhere.host()], &file)?).await?;
+    world.pull_secret("canary", ".dockerconfigjson", &registry.host(), canary).await?;
+    world.pull_secret("copy", ".dockerconfigjson", &registry.host(), canary).await?;
+    let image = |host: &str, tag: &str| format!("{host}/shop/web:{tag}");
+    for (name, secret) in [("a", "canary"), ("b", "canary"), ("c", "copy")] {
+        let fixture = World::direct(WorkloadKind::Deployment, name, &image(&registry.host(), "1.0.0"));
+        world.create(&fixture.headwind("event-source", "polling").pull_secret(secret)).await?;
+    }
+    for name in ["d", "e"] {
+        let fixture = World::direct(WorkloadKind::Deployment, name, &image(&registry.host(), "main")).headwind("policy", "force");
+        world.create(&fixture.headwind("event-source", "polling").pull_secret("canary")).await?;
+    }
+    let fixture = World::direct(WorkloadKind::Deployment, "f", &image(&elsewhere.host(), "1.0.0"));
+    world.create(&fixture.headwind("event-source", "polling").pull_secret("canary")).await?;
+    world.checked(30.0).await?;
+    let options = polling(&[&registry.host(), &elsewhere.host()], &file)?(OperatorOptions::new(&world.namespace));
+    let second = Operator::run(world.bed, options.replica("headwind-1")).await?;
+    second.ready().await?;
+
+    let writes = || async {
+        let mut audit = world.bed.audit().context("the test bed's audit log")?;
+        audit.catch_up(&world.client).await?;
+        let all = world.operator.requests().writes();
+        anyhow::Ok(audit.count(&all)? - audit.count(&all.resource("leases"))?)
+    };
+    let before = writes().await?;
+    let (log, cycles) = (world.operator.logs()?.len(), world.operator.metric("headwind_polling_cycles_total", &[]).await?);
+    registry.take_lines();
+    elsewhere.take_lines();
+    eventually("twenty quiet cycles", SOON, || async {
+        let now = world.operator.metric("headwind_polling_cycles_total", &[]).await.map_err(|error| error.to_string())?;
+        if now - cycles >= 20.0 { Ok(()) } else { Err(format!("{now}")) }
+    })
+    .await?;
+    let (lines, others) = (registry.take_lines(), elsewhere.take_lines());
+    let lists = lines.iter().filter(|line| *line == "GET /v2/shop/web/tags/list?n=1000 bearer 304").count();
+    let heads = lines.iter().filter(|line| *line == "HEAD /v2/shop/web/manifests/main bearer 200").count();
+    ensure!(lists + heads == lines.len(), "nothing else is asked: {lines:#?}");
+    ensure!(lists.abs_diff(heads) <= 1, "one of each a cycle: {lists} lists, {heads} heads");
+    ensure!(others.iter().all(|line| line == "GET /v2/shop/web/tags/list?n=1000 - 200"), "{others:#?}");
+    ensure!(lists.abs_diff(others.len()) <= 3, "{lists} and {} cycles in the same time", others.len());
+    ensure!(!elsewhere.saw(canary.1), "another host saw the credential");
+    ensure!(writes().await? == before, "a quiet cycle writes nothing");
+    let said = world.operator.logs()?.split_off(log);
+    let loud: Vec<&str> = said.lines().filter(|line| line.contains("\"level\":\"INFO\"") || line.contains("\"level\":\"WARN\"")).collect();
+    ensure!(loud.is_empty(), "{loud:?}");
+    world.keeps_the_canary().await
+}
+
+/// Workloads that come, go and change their mind are polled at once, or no more.
+pub(crate) async fn comes_and_goes() -> Result<()> {
+    let registry = FakeRegistry::start().await?;
+    let file = settings()?;
+    let world = World::with("polllive", polling(&[&registry.host()], &file)?).await?;
+    for repository in ["one", "two"] {
+        registry.push(repository, "1.0.0", "x");
+    }
+    let image = |repository: &str, tag: &str| format!("{}/{repository}:{tag}", registry.host());
+    let one =
+        world.create(&World::asking(WorkloadKind::Deployment, "one", &image("one", "1.0.0")).headwind("event-source", "both")).await?;
+    let asked = async |repository: &str| {
+        eventually("the repository is asked for", SOON, || async {
+            let path = format!("/v2/{repository}/");
+            let lines = registry.take_lines();
+            if lines.iter().any(|line| line.contains(&path)) { Ok(()) } else { Err(format!("{repository}: {lines:?}")) }
+        })
+        .await
+    };
+    asked("one").await?;
+    // A vanished repository, an empty list and an error are no news.
+    registry.push("one", "1.2.0", "x");
+    let request = world.request(&image("one", "1.2.0"), "Pending").await?;
+    registry.remove("one", "1.2.0");
+    registry.remove("one", "1.0.0");
+    asked("one").await?;
+    registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(500, Vec::new(), String::new())));
+    eventually("the error is counted", SOON, || async {
+        let errors =
+            world.operator.metric("headwind_polling_errors_total", &[("class", "unavailable")]).await.map_err(|e| e.to_string())?;
+        if errors >= 1.0 { Ok(()) } else { Err(errors.to_string()) }
+    })
+    .await?;
+    registry.behave();
+    ensure!(world.requests().await?.iter().any(|open| open.name_any() == request.name_any() && open.phase().as_str() == "Pending"));
+
+    one.set_image("web", &image("two", "1.0.0")).await?;
+    asked("two").await?;
+    one.annotate("headwind.sh/event-source", Some("webhook")).await?;
+    eventually("nothing is asked any more", SOON, || async {
+        registry.take_lines();
+        let cycles = world.operator.metric("headwind_polling_cycles_total", &[]).await.map_err(|error| error.to_string())?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let lines = registry.take_lines();
+        let now = world.operator.metric("headwind_polling_cycles_total", &[]).await.map_err(|error| error.to_string())?;
+        if lines.is_empty() && (now - cycles).abs() < 0.5 { Ok(()) } else { Err(format!("{lines:?}")) }
+    })
+    .await
+}
+
+/// What a webhook claims is asked of the registry first, with the workload's credential.
+pub(crate) async fn confirms() -> Result<()> {
+    let registry = FakeRegistry::start().await?;
+    registry.demand(Demand::Basic(LOGIN.0.to_owned(), LOGIN.1.to_owned()));
+    let there = registry.push("web", "1.1.0", "there");
+    let file = settings()?;
+    let options = polling(&[&registry.host()], &file)?;
+    let world =
+        World::with("confirm", |all| options(all).env("HEADWIND_POLLING_ENABLED", "false").env("HEADWIND_WEBHOOK_CONFIRM", "true")).await?;
+    world.pull_secret("mine", ".dockerconfigjson", &registry.host(), LOGIN).await?;
+    let image = |tag: &str| format!("{}/web:{tag}", registry.host());
+    let with = |name: &str| World::asking(WorkloadKind::Deployment, name, &image("1.0.0"));
+    world.create(&with("web").pull_secret("mine")).await?;
+    world.create(&with("stranger")).await?;
+    let lie = crate::world::digest('f');
+    for tag in ["1.2.0", "1.1.0"] {
+        let (status, body) = world.post(&payload::distribution(&registry.host(), "web", tag, &lie)).await?;
+        ensure!(status == 202, "{status} {body}");
+    }
+    world.told("web", "NotInRegistry").await?;
+    world.told("stranger", "NotConfirmed").await?;
+    let request = world.request(&image("1.1.0"), "Pending").await?;
+    ensure!(request.spec.target_ref.name == "web" && request.spec.new_digest.as_deref() == Some(&there), "{:?}", request.spec);
+    world.quiet().await?;
+    ensure!(world.requests().await?.len() == 1);
+
+    // A registry that does not answer now is asked again until it does.
+    registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(503, Vec::new(), String::new())));
+    registry.push("web", "1.3.0", "later");
+    registry.take_lines();
+    let (status, _) = world.post(&payload::distribution(&registry.host(), "web", "1.3.0", &lie)).await?;
+    ensure!(status == 202);
+    eventually("it is asked", SOON, || async {
+        let lines = registry.take_lines();
+        if lines.iter().any(|line| line.ends_with(" 503")) { Ok(()) } else { Err(format!("{lines:?}")) }
+    })
+    .await?;
+    registry.behave();
+    world.request(&image("1.3.0"), "Pending").await?;
+    world.keeps_the_canary().await
+}
+
+/// A real registry notifies of every HEAD that Headwind sends: that costs no API call.
+pub(crate) async fn own_pulls() -> Result<()> {
+    let file = settings()?;
+    let world = World::prepared("ownpulls", &[], polling(&[], &file)?).await?;
+    let registry = Registry::start(&[world.operator.notifications()?], RegistryOptions::default()).await?;
+    name_hosts(&[registry.addr()], &file)?;
+    world.operator.start().await?;
+    world.operator.ready().await?;
+    registry.push("web", "main", "x").await?;
+    world
+        .create(
+            &World::direct(WorkloadKind::Deployment, "web", &registry.image("web", "main"))
+                .headwind("policy", "force")
+                .headwind("event-source", "polling"),
+        )
+        .await?;
+    world.checked(2.0).await?;
+    let mut audit = world.bed.audit().context("the test bed's audit log")?;
+    audit.catch_up(&world.client).await?;
+    let count = |audit: &mut headwind_testbed::Audit| -> Result<usize> {
+        let mut all = 0;
+        for verb in ["get", "list", "create", "update", "patch", "delete"] {
+            all += audit.count(&world.operator.requests().verb(verb))?;
+            all -= audit.count(&world.operator.requests().verb(verb).resource("leases"))?;
+        }
+        Ok(all)
+    };
+    let before = count(&mut audit)?;
+    let (checked, ignored) = (
+        world.operator.metric("headwind_polling_images_checked_total", &[]).await?,
+        world.operator.metric("headwind_webhook_ignored_total", &[("reason", "NotAPush")]).await?,
+    );
+    world.checked(checked + 10.0).await?;
+    eventually("its own pulls come back", SOON, || async {
+        let now =
+            world.operator.metric("headwind_webhook_ignored_total", &[("reason", "NotAPush")]).await.map_err(|error| error.to_string())?;
+        if now - ignored >= 10.0 { Ok(()) } else { Err(format!("{}", now - ignored)) }
+    })
+    .await?;
+    audit.catch_up(&world.client).await?;
+    let now = count(&mut audit)?;
+    ensure!(now == before, "pulls cost API calls: {before} before, {now} now");
+    Ok(())
+}
