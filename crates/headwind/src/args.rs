@@ -64,6 +64,22 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
     pub(crate) webhook_secret: Option<Secret>,
 
+    /// The audience of Google's signed tokens (Pub/Sub push); set, such a token proves a webhook in the secret's place
+    #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", value_name = "AUDIENCE")]
+    pub(crate) webhook_google_audience: Option<String>,
+
+    /// The service account that Google's signed tokens have to be of; any account of Google's when it is not set
+    #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_EMAIL", value_name = "EMAIL", requires = "webhook_google_audience")]
+    pub(crate) webhook_google_email: Option<String>,
+
+    /// Where Google's public keys are
+    #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_KEYS", value_name = "URL", default_value = "https://www.googleapis.com/oauth2/v3/certs")]
+    pub(crate) webhook_google_keys: String,
+
+    /// The topics of Amazon SNS whose subscriptions are confirmed, by their ARNs, separated by commas; others are refused
+    #[arg(long, env = "HEADWIND_WEBHOOK_SNS_TOPICS", value_name = "ARNS", value_delimiter = ',')]
+    pub(crate) webhook_sns_topics: Vec<String>,
+
     /// Whether the registry is asked, with the workload's credentials, before anything follows from a webhook
     #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) webhook_confirm: bool,

@@ -112,7 +112,7 @@ impl Client {
         computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it answers a manifest's GET with nothing"))
     }
 
-    /// Every tag of a repository. What is `known` from before is asked for with its `ETag`s.
+    /// Every tag of a repository. What is `known` from before is asked for with its ETags.
     ///
     /// # Errors
     /// When any page cannot be had: half a list is no list.

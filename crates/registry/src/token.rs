@@ -1,6 +1,6 @@
 //! Bearer tokens: fetched once for many, kept until they expire.
 //!
-//! Distribution "Token Authentication Specification" (GET) and "`OAuth2` Token Authentication"
+//! Distribution "Token Authentication Specification" (GET) and "OAuth2 Token Authentication"
 //! (POST, for identity tokens). A token is kept by (realm, service, scope, credential). An issuer
 //! on another host than the registry is asked, but sees the credential only where it is known or
 //! set to be the registry's own.

@@ -1,20 +1,41 @@
 //! Whether a webhook call knows the secret (SPEC section 6).
 //!
 //! A call may prove itself by a signature of its body, by an `Authorization` header or by a token
-//! in the query. A signature that is there decides alone: a wrong one is a body that was changed,
-//! whatever else the call carries. Every comparison takes the same time wherever the difference
+//! in the path or query. A signature that is there decides alone: a wrong one is a body that was
+//! changed, whatever else the call carries. Every comparison takes the same time wherever the difference
 //! is, and does not tell the secret's length: digests are compared, not texts.
+
+pub mod google;
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The headers that may carry `sha256=<hex>`, the first one that is there counts.
-const SIGNATURES: [&str; 2] = ["x-hub-signature-256", "x-headwind-signature"];
+/// The headers that may carry a signature of the body. The first one that is there counts.
+const SIGNATURES: [(&str, Signature); 4] = [
+    ("x-hub-signature-256", Signature::Prefixed),
+    ("x-headwind-signature", Signature::Prefixed),
+    ("x-nexus-webhook-signature", Signature::Sha1),
+    ("x-jfrog-event-auth", Signature::BareOrSecret),
+];
+/// GitLab's "secret token".
+const GITLAB: &str = "x-gitlab-token";
+
+/// How a signature is written.
+#[derive(Clone, Copy)]
+enum Signature {
+    /// `sha256=<hex>` of HMAC-SHA256 (GitHub's form).
+    Prefixed,
+    /// `<hex>` of HMAC-SHA1 (Nexus, "Working with HMAC payloads").
+    Sha1,
+    /// `<hex>` of HMAC-SHA256, or the secret itself (JFrog, as "use secret for payload signing" is set).
+    BareOrSecret,
+}
 
 /// A secret that does not print.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +55,11 @@ impl Secret {
     fn signed(&self, hex_signature: &str, body: &[u8]) -> bool {
         let Ok(signature) = hex::decode(hex_signature) else { return false };
         Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
+    }
+
+    fn signed_by_sha1(&self, hex_signature: &str, body: &[u8]) -> bool {
+        let Ok(signature) = hex::decode(hex_signature) else { return false };
+        Hmac::<Sha1>::new_from_slice(self.0.as_bytes()).is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
     }
 }
 
@@ -61,15 +87,21 @@ pub enum ProofError {
 /// # Errors
 /// When the call carries no proof, or none that is right.
 pub fn verify<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, token: Option<&str>, body: &[u8]) -> Result<(), ProofError> {
-    if let Some(signature) = SIGNATURES.iter().find_map(|name| header(name)) {
-        let right = signature.trim().strip_prefix("sha256=").is_some_and(|hex| secret.signed(hex, body));
+    if let Some((value, signature)) = SIGNATURES.iter().find_map(|(name, signature)| Some((header(name)?.trim(), *signature))) {
+        let right = match signature {
+            Signature::Prefixed => value.strip_prefix("sha256=").is_some_and(|hex| secret.signed(hex, body)),
+            Signature::Sha1 => secret.signed_by_sha1(value, body),
+            Signature::BareOrSecret => secret.signed(value, body) | secret.equals(value),
+        };
         return if right { Ok(()) } else { Err(ProofError::Wrong) };
     }
     let authorization = header("authorization").map(str::trim);
-    if authorization.is_none() && token.is_none() {
+    let gitlab = header(GITLAB).map(str::trim);
+    if authorization.is_none() && token.is_none() && gitlab.is_none() {
         return Err(ProofError::Missing);
     }
-    let right = authorization.is_some_and(|value| authorized(secret, value)) | token.is_some_and(|token| secret.equals(token));
+    let right = authorization.is_some_and(|value| authorized(secret, value))
+        | [token, gitlab].into_iter().flatten().any(|token| secret.equals(token));
     if right { Ok(()) } else { Err(ProofError::Wrong) }
 }
 
@@ -94,6 +126,8 @@ mod tests {
     const BODY: &[u8] = b"{}";
     // HMAC-SHA256 of `{}` under `s3cret`, by `openssl dgst -sha256 -hmac s3cret`.
     const SIGNATURE: &str = "adbde1ce40c89c14215687d5d762a47df6dfaefcfad61e2e86718ffc8498571b";
+    // The same with `-sha1`.
+    const SHA1: &str = "e7e0225292f975eab7d48999ea520020ef91b18d";
 
     fn check(headers: &[(&str, &'static str)], token: Option<&str>) -> Result<(), ProofError> {
         let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
@@ -105,6 +139,10 @@ mod tests {
     #[case::bearer(&[("authorization", "Bearer s3cret")])]
     #[case::bearer_lower(&[("authorization", "bearer  s3cret")])]
     #[case::basic(&[("authorization", "Basic dXNlcjpzM2NyZXQ=")])]
+    #[case::gitlab(&[("x-gitlab-token", "s3cret")])]
+    #[case::jfrog_secret(&[("x-jfrog-event-auth", "s3cret")])]
+    #[case::jfrog_signed(&[("x-jfrog-event-auth", SIGNATURE)])]
+    #[case::nexus(&[("x-nexus-webhook-signature", SHA1)])]
     fn right(#[case] headers: &[(&str, &'static str)]) {
         assert_eq!(check(headers, None), Ok(()));
     }
@@ -116,6 +154,10 @@ mod tests {
     #[case::wrong_token(&[], Some("x"), ProofError::Wrong)]
     #[case::empty_token(&[], Some(""), ProofError::Wrong)]
     #[case::changed_body(&[("x-hub-signature-256", "sha256=00"), ("authorization", "s3cret")], Some("s3cret"), ProofError::Wrong)]
+    #[case::wrong_gitlab(&[("x-gitlab-token", "x")], None, ProofError::Wrong)]
+    #[case::changed_for_nexus(&[("x-nexus-webhook-signature", "00"), ("authorization", "s3cret")], None, ProofError::Wrong)]
+    #[case::sha256_for_nexus(&[("x-nexus-webhook-signature", SIGNATURE)], None, ProofError::Wrong)]
+    #[case::wrong_for_jfrog(&[("x-jfrog-event-auth", SHA1)], None, ProofError::Wrong)]
     #[case::no_scheme(&[("x-headwind-signature", "s3cret")], None, ProofError::Wrong)]
     fn turned_away(#[case] headers: &[(&str, &'static str)], #[case] token: Option<&str>, #[case] error: ProofError) {
         assert_eq!(check(headers, token), Err(error));

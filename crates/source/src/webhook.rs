@@ -2,19 +2,35 @@
 //!
 //! A sender is one file here and one line in [`Sender`]: what its payload looks like, and how it
 //! is read. Where the route or the caller does not name the sender, it is recognised by the shape
-//! of the payload. Only pushes make events; everything else is ignored with a reason, and one bad
-//! event never spoils the others.
+//! of the payload and its headers: each file claims only what nobody else sends. Only pushes make
+//! events; everything else is ignored with a reason, and one bad event never spoils the others.
+//!
+//! Distribution's notifications come for every pull, so they are read first and without making
+//! values of them; everybody else's calls are rare, and read as JSON values.
 
+mod aliyun;
+mod azure;
+mod cloud_events;
 mod distribution;
 mod docker_hub;
+mod ecr;
+mod github;
+mod gitlab;
+mod google;
+mod harbor;
+mod jfrog;
+mod native;
+mod nexus;
+mod quay;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 use headwind_core::event::{Event, Trigger};
-use headwind_core::reference::{Digest, RepositoryKey, is_tag};
+use headwind_core::reference::{Digest, ImageReference, RepositoryKey, is_tag};
 use serde::Serialize;
+use serde_json::Value;
 
 /// The most events that one payload may carry.
 pub const EVENTS: usize = 10_000;
@@ -25,29 +41,93 @@ const DETAIL: usize = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sender {
-    /// The CNCF distribution registry, and what is built on it (self-managed GitLab).
+    /// The CNCF distribution registry, and what is built on it (self-managed GitLab's registry).
     Distribution,
+    /// Harbor, both formats.
+    Harbor,
+    /// Quay.
+    Quay,
+    /// GitHub packages.
+    GitHub,
+    /// GitLab's webhooks of other kinds; its registry sends distribution's.
+    GitLab,
+    /// Azure Container Registry.
+    Azure,
+    /// Google Artifact Registry and Container Registry, by Pub/Sub.
+    Google,
+    /// Amazon ECR, by EventBridge or SNS.
+    Ecr,
+    /// JFrog Artifactory.
+    JFrog,
+    /// Sonatype Nexus.
+    Nexus,
+    /// Alibaba Cloud Container Registry.
+    Aliyun,
     /// Docker Hub.
     DockerHub,
+    /// A CloudEvents envelope around one of the others.
+    CloudEvents,
+    /// Headwind's own form, for a pipeline's curl.
+    Native,
 }
 
 impl Sender {
     /// Every sender, in the order in which shapes are tried.
-    pub const ALL: &'static [Sender] = &[Sender::Distribution, Sender::DockerHub];
+    pub const ALL: &'static [Sender] = &[
+        Sender::Distribution,
+        Sender::Harbor,
+        Sender::Quay,
+        Sender::GitHub,
+        Sender::GitLab,
+        Sender::Azure,
+        Sender::Google,
+        Sender::Ecr,
+        Sender::JFrog,
+        Sender::Nexus,
+        Sender::Aliyun,
+        Sender::DockerHub,
+        Sender::CloudEvents,
+        Sender::Native,
+    ];
 
     /// The word for flags, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Sender::Distribution => "distribution",
+            Sender::Harbor => "harbor",
+            Sender::Quay => "quay",
+            Sender::GitHub => "github",
+            Sender::GitLab => "gitlab",
+            Sender::Azure => "azure",
+            Sender::Google => "google",
+            Sender::Ecr => "ecr",
+            Sender::JFrog => "jfrog",
+            Sender::Nexus => "nexus",
+            Sender::Aliyun => "aliyun",
             Sender::DockerHub => "dockerhub",
+            Sender::CloudEvents => "cloudevents",
+            Sender::Native => "native",
         }
     }
 
-    /// Reads a body as this sender's; `None` where it has another shape.
-    fn read(self, body: &[u8], registry: Option<&str>, out: &mut Collector) -> Result<(), Shape> {
+    /// Reads a call as this sender's; `None` where it has another shape.
+    fn read(self, call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         match self {
-            Sender::Distribution => distribution::read(body, registry, out),
-            Sender::DockerHub => docker_hub::read(body, registry, out),
+            // Read before a value is made of the body.
+            Sender::Distribution => None,
+            Sender::Harbor => harbor::read(call, out),
+            Sender::Quay => quay::read(call, out),
+            Sender::GitHub => github::read(call, out),
+            Sender::GitLab => gitlab::read(call, out),
+            Sender::Azure => azure::read(call, out),
+            Sender::Google => google::read(call, out),
+            Sender::Ecr => ecr::read(call, out),
+            Sender::JFrog => jfrog::read(call, out),
+            Sender::Nexus => nexus::read(call, out),
+            Sender::Aliyun => aliyun::read(call, out),
+            Sender::DockerHub => docker_hub::read(call, out),
+            Sender::CloudEvents => cloud_events::read(call, out),
+            Sender::Native => native::read(call, out),
         }
     }
 }
@@ -68,8 +148,13 @@ impl FromStr for Sender {
 
 /// A word that names no sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no sender that is known; known are distribution and dockerhub")]
+#[error("{0:?} is no sender that is known; known are {known}", known = known_senders())]
 pub struct UnknownSender(String);
+
+/// The words of every sender, for help and errors.
+pub fn known_senders() -> String {
+    Sender::ALL.iter().map(|sender| sender.as_str()).collect::<Vec<_>>().join(", ")
+}
 
 /// A call, as far as decoding looks at it.
 #[derive(Clone, Copy)]
@@ -93,6 +178,17 @@ pub struct Decoded {
     pub events: Vec<Event>,
     /// What was no push of a tag.
     pub ignored: Vec<Ignored>,
+    /// What Amazon SNS asks to be confirmed before it sends anything.
+    pub subscription: Option<Subscription>,
+}
+
+/// A subscription that waits to be confirmed (Amazon SNS, "`SubscriptionConfirmation`").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic's ARN.
+    pub topic: String,
+    /// What has to be fetched to confirm it: HTTPS, on a host of Amazon SNS.
+    pub url: String,
 }
 
 /// Something that made no event.
@@ -156,12 +252,38 @@ pub enum DecodeError {
     TooMany,
 }
 
-/// Why a sender's file did not read a body.
-enum Shape {
-    /// It is another sender's, or nobody's.
-    Other,
-    /// It has too many events.
-    TooMany,
+/// A call with its body read.
+#[derive(Clone, Copy)]
+struct Call<'a, 'h> {
+    body: &'a Value,
+    registry: Option<&'a str>,
+    header: &'a dyn Fn(&str) -> Option<&'h str>,
+    /// Whether it was the content of another envelope.
+    nested: bool,
+}
+
+impl<'a> Call<'a, '_> {
+    /// The text at a path of object keys.
+    fn text(&self, path: &[&str]) -> Option<&'a str> {
+        text(self.body, path)
+    }
+}
+
+/// The value at a path of object keys.
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// The text at a path of object keys.
+fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
+    at(value, path)?.as_str()
+}
+
+/// The host of a URL or of a reference: what stands before the first slash.
+fn host_of(text: &str) -> Option<&str> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host)).filter(|host| !host.is_empty())
 }
 
 /// Decodes a call.
@@ -169,23 +291,25 @@ enum Shape {
 /// # Errors
 /// See [`DecodeError`].
 pub fn decode(envelope: &Envelope<'_>) -> Result<Decoded, DecodeError> {
-    let Envelope { sender, registry, header: _, body } = *envelope;
+    let Envelope { sender, registry, header, body } = *envelope;
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let one = sender.map(|sender| [sender]);
-    for sender in one.as_ref().map_or(Sender::ALL, |one| one.as_slice()).iter().copied() {
-        let mut out = Collector::default();
-        match sender.read(body, registry, &mut out) {
-            Ok(()) => return Ok(Decoded { sender, events: out.events, ignored: out.ignored }),
-            Err(Shape::TooMany) => return Err(DecodeError::TooMany),
-            Err(Shape::Other) => {}
-        }
+    let mut out = Collector::default();
+    if sender.is_none_or(|sender| sender == Sender::Distribution) && distribution::read(body, registry, &mut out).is_some() {
+        return out.into_decoded(Sender::Distribution);
     }
-    // What it is wrong with is asked only where something is.
     let text = std::str::from_utf8(body).map_err(|error| DecodeError::Malformed(error.to_string()))?;
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Err(DecodeError::UnknownShape(sender)),
-        Err(error) => Err(DecodeError::Malformed(error.to_string())),
-    }
+    let body: Value = serde_json::from_str(text).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let call = Call { body: &body, registry, header, nested: false };
+    let claimed = match sender {
+        Some(sender) => sender.read(&call, &mut out).map(|()| sender),
+        None => claim(&call, &mut out),
+    };
+    out.into_decoded(claimed.ok_or(DecodeError::UnknownShape(sender))?)
+}
+
+/// Has the sender read the call whose shape it has.
+fn claim(call: &Call<'_, '_>, out: &mut Collector) -> Option<Sender> {
+    Sender::ALL.iter().copied().find(|sender| sender.read(call, out).is_some())
 }
 
 /// Where a sender's file puts what it finds.
@@ -194,15 +318,43 @@ struct Collector {
     events: Vec<Event>,
     seen: HashSet<Event>,
     ignored: Vec<Ignored>,
+    subscription: Option<Subscription>,
+    too_many: bool,
 }
 
 impl Collector {
+    fn into_decoded(self, sender: Sender) -> Result<Decoded, DecodeError> {
+        let Self { events, seen: _, ignored, subscription, too_many } = self;
+        if too_many { Err(DecodeError::TooMany) } else { Ok(Decoded { sender, events, ignored, subscription }) }
+    }
+
+    /// A push of what a whole image reference names.
+    fn push_reference(&mut self, reference: &str, digest: Option<&str>) {
+        match ImageReference::parse(reference) {
+            Ok(read) => {
+                let digest = digest.or_else(|| read.digest().map(Digest::as_str));
+                match read.tag() {
+                    Some(tag) => self.push(Some(read.registry()), read.repository().path(), tag, digest),
+                    None => self.ignore(IgnoredReason::NoTag, reference),
+                }
+            }
+            Err(_) => self.ignore(IgnoredReason::BadRepository, reference),
+        }
+    }
+
     fn ignore(&mut self, reason: IgnoredReason, detail: &str) {
         self.ignored.push(Ignored { reason, detail: detail.chars().take(DETAIL).collect() });
     }
 
     /// A push of a tag. The repository never decides the host.
     fn push(&mut self, host: Option<&str>, repository: &str, tag: &str, digest: Option<&str>) {
+        if self.events.len() + self.ignored.len() >= EVENTS {
+            self.too_many = true;
+            return;
+        }
+        if tag.is_empty() {
+            return self.ignore(IgnoredReason::NoTag, repository);
+        }
         let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else {
             return self.ignore(IgnoredReason::NoHost, repository);
         };
@@ -228,5 +380,7 @@ impl Collector {
     }
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

@@ -4,18 +4,21 @@
 //! offered to the operator, in this order; whatever is wrong ends it with its own answer. Nothing
 //! here waits for the API server.
 
+mod google;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use headwind_operator::Handle;
+use headwind_source::proof::google::is_token;
 use headwind_source::proof::{self, Secret};
-use headwind_source::webhook::{DecodeError, Envelope, Sender, decode};
+use headwind_source::webhook::{DecodeError, Envelope, Sender, Subscription, decode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -33,22 +36,56 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a call of Headwind's own to a sender may take.
+const OUTWARD: Duration = Duration::from_secs(10);
+
+pub use google::Google;
+
+/// Whom the port believes.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// What every call has to prove that it knows.
+    pub secret: Option<Secret>,
+    /// How Google's signed tokens are checked; they prove a call in the secret's place.
+    pub google: Option<Google>,
+    /// The topics of Amazon SNS whose subscriptions are confirmed, by their ARNs.
+    pub sns_topics: Vec<String>,
+}
+
 /// What the port needs.
 #[derive(Clone)]
 pub struct Webhooks {
     handle: Handle,
     secret: Option<Arc<Secret>>,
+    google: Option<Arc<google::Checker>>,
+    sns_topics: Arc<[String]>,
+    http: reqwest::Client,
     budget: Arc<Semaphore>,
 }
 
 /// The routes of the port.
-pub fn router(handle: Handle, secret: Option<Secret>) -> Router {
-    let webhooks = Webhooks { handle: handle.clone(), secret: secret.map(Arc::new), budget: Arc::new(Semaphore::new(BUDGET)) };
-    Router::new()
+///
+/// # Errors
+/// When no HTTP client can be made.
+pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
+    let Trust { secret, google, sns_topics } = trust;
+    let http = reqwest::Client::builder().timeout(OUTWARD).redirect(reqwest::redirect::Policy::none()).build()?;
+    let webhooks = Webhooks {
+        handle: handle.clone(),
+        secret: secret.map(Arc::new),
+        google: google.map(|settings| Arc::new(google::Checker::new(settings, http.clone()))),
+        sns_topics: sns_topics.into(),
+        http,
+        budget: Arc::new(Semaphore::new(BUDGET)),
+    };
+    let router = Router::new()
         .route("/webhook/registry", post(registry))
+        .route("/webhook/registry/{token}", post(registry_with_token))
         .route("/webhook/dockerhub", post(docker_hub))
+        .route("/webhook/dockerhub/{token}", post(docker_hub_with_token))
         .with_state(webhooks)
-        .merge(Router::new().route("/health", get(probe::health)).with_state(handle))
+        .merge(Router::new().route("/health", get(probe::health)).with_state(handle));
+    Ok(router)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +109,28 @@ async fn registry(State(webhooks): State<Webhooks>, parameters: Query<Parameters
     webhooks.call(None, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
+async fn registry_with_token(
+    State(webhooks): State<Webhooks>,
+    Path(token): Path<String>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let parameters = Parameters { token: Some(token), ..parameters };
+    webhooks.call(None, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn docker_hub_with_token(
+    State(webhooks): State<Webhooks>,
+    Path(token): Path<String>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let parameters = Parameters { token: Some(token), ..parameters };
+    webhooks.call(Some(Sender::DockerHub), &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+}
+
 async fn docker_hub(State(webhooks): State<Webhooks>, parameters: Query<Parameters>, headers: HeaderMap, body: Body) -> Response {
     webhooks.call(Some(Sender::DockerHub), &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
 }
@@ -80,21 +139,52 @@ impl Webhooks {
     async fn call(&self, sender: Option<Sender>, parameters: &Parameters, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
         json_or_nothing(headers)?;
         let (body, _held) = self.read(headers, body).await?;
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(secret) = &self.secret {
-            proof::verify(secret, &header, parameters.token.as_deref(), &body)
-                .map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, error.to_string()))?;
-        }
-        let envelope = Envelope { sender, registry: parameters.registry.as_deref(), header: &header, body: &body };
-        let decoded = decode(&envelope).map_err(|error| Problem::new(status(&error), error.to_string()))?;
+        self.prove(headers, parameters.token.as_deref(), &body).await?;
+        let decoded =
+            decode(&Envelope { sender, registry: parameters.registry.as_deref(), header: &|name| text(headers, name), body: &body })
+                .map_err(|error| Problem::new(status(&error), error.to_string()))?;
         for ignored in &decoded.ignored {
             self.handle.ignored(ignored.reason);
             tracing::debug!(webhook.sender = decoded.sender.as_str(), reason = ignored.reason.code(), "not taken: {}", ignored.detail);
+        }
+        if let Some(subscription) = &decoded.subscription {
+            return self.confirm(subscription).await;
         }
         let ignored = decoded.ignored.len();
         let offered = self.handle.offer(decoded.events).map_err(|busy| Problem::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()))?;
         let status = if offered.taken > 0 { StatusCode::ACCEPTED } else { StatusCode::OK };
         Ok((status, Json(Taken { accepted: offered.taken, unused: offered.unused, ignored })).into_response())
+    }
+
+    /// Checks that the call comes from whom it has to. Where nothing is demanded, everybody is believed.
+    async fn prove(&self, headers: &HeaderMap, token: Option<&str>, body: &[u8]) -> Result<(), Problem> {
+        let unauthorized = |detail: String| Problem::new(StatusCode::UNAUTHORIZED, detail);
+        if let Some(google) = &self.google {
+            let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+            match bearer.filter(|bearer| is_token(bearer)) {
+                Some(bearer) => return google.check(bearer).await.map_err(|error| unauthorized(format!("the token: {error}"))),
+                None if self.secret.is_none() => return Err(unauthorized("the call carries no token signed by Google".to_owned())),
+                None => {}
+            }
+        }
+        let Some(secret) = &self.secret else { return Ok(()) };
+        proof::verify(secret, &|name| text(headers, name), token, body).map_err(|error| unauthorized(error.to_string()))
+    }
+
+    /// Confirms a subscription of Amazon SNS, where its topic is one of those that are allowed.
+    async fn confirm(&self, subscription: &Subscription) -> Result<Response, Problem> {
+        let Subscription { topic, url } = subscription;
+        if !self.sns_topics.contains(topic) {
+            tracing::warn!(sns.topic = topic, "a subscription was not confirmed: its topic is not in HEADWIND_WEBHOOK_SNS_TOPICS");
+            return Err(Problem::new(StatusCode::FORBIDDEN, format!("the topic {topic} is not in HEADWIND_WEBHOOK_SNS_TOPICS")));
+        }
+        let confirmed = self.http.get(url).send().await.map(|answer| answer.status().is_success());
+        if confirmed.as_ref().is_ok_and(|confirmed| *confirmed) {
+            tracing::info!(sns.topic = topic, "subscription confirmed");
+            return Ok((StatusCode::OK, Json(Taken { accepted: 0, unused: 0, ignored: 0 })).into_response());
+        }
+        // SNS asks again.
+        Err(Problem::new(StatusCode::BAD_GATEWAY, "Amazon SNS did not take the confirmation"))
     }
 
     /// Reads the body as it comes; what is held counts against the common budget.
@@ -149,14 +239,19 @@ async fn drain(mut body: Body) {
 }
 
 /// A body that says it is something else than JSON is not looked at; one that says nothing is.
+/// Amazon SNS calls its JSON plain text.
 fn json_or_nothing(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| !headers.contains_key("x-amz-sns-message-type")) else { return Ok(()) };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || essence == "text/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         Ok(())
     } else {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a webhook's body is JSON (Content-Type: application/json)"))
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn status(error: &DecodeError) -> StatusCode {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
+use headwind_source::proof::google::Expected;
 use headwind_web::server::Port;
 use headwind_web::{api, probe, webhook};
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +52,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let handle = operator.handle();
     let mut servers = JoinSet::new();
-    servers.spawn(webhook_port.serve(webhook::router(handle.clone(), args.webhook_secret), stop.clone()));
+    servers.spawn(webhook_port.serve(webhook::router(handle.clone(), trust(&args))?, stop.clone()));
     servers.spawn(api_port.serve(api::router(handle.clone(), args.ui_auth_mode), stop.clone()));
     let probes = CancellationToken::new();
     let mut probe = tokio::spawn(probe_port.serve(probe::router(handle.clone()), probes.clone()));
@@ -84,8 +85,20 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     fault.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
+/// Whom the webhook port believes.
+fn trust(args: &Run) -> webhook::Trust {
+    webhook::Trust {
+        secret: args.webhook_secret.clone(),
+        google: args.webhook_google_audience.clone().map(|audience| webhook::Google {
+            expected: Expected { audience, email: args.webhook_google_email.clone() },
+            keys_url: args.webhook_google_keys.clone(),
+        }),
+        sns_topics: args.webhook_sns_topics.clone(),
+    }
+}
+
 fn warn_of_open_doors(args: &Run) {
-    if args.webhook_secret.is_none() {
+    if args.webhook_secret.is_none() && args.webhook_google_audience.is_none() {
         tracing::warn!("HEADWIND_WEBHOOK_SECRET is not set: whoever reaches the webhook port is believed");
     }
     if args.ui_auth_mode == headwind_web::auth::Mode::None {

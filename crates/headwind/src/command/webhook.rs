@@ -5,7 +5,7 @@ use std::io::{BufRead, Read as _, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use headwind_source::webhook::{Envelope, Ignored, Sender, decode};
+use headwind_source::webhook::{Envelope, Ignored, Sender, decode, known_senders};
 use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Output};
@@ -16,8 +16,8 @@ const BODY: u64 = 64 * 1024 * 1024;
 /// `headwind webhook [--sender NAME] [--header 'K: V']… FILE|-`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who sent it (distribution, dockerhub); recognised by its shape when left out
-    #[arg(long)]
+    /// Who sent it; recognised by its shape and headers when left out
+    #[arg(long, help = format!("Who sent it ({}); recognised by its shape and headers when left out", known_senders()))]
     sender: Option<Sender>,
     /// The registry's host, for senders that do not tell it
     #[arg(long)]

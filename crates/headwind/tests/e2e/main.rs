@@ -17,6 +17,7 @@ mod odd;
 mod poll;
 mod push;
 mod rejection;
+mod senders;
 mod start;
 mod world;
 
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
         one("junk_does_not_block", hostile::junk),
         one("proof", hostile::proof),
         one("unused_repository_costs_nothing", hostile::costs),
+        one("senders_all", senders::all),
+        one("senders_proofs", senders::proofs),
         one("poll_quiet", poll::quiet),
         one("poll_comes_and_goes", poll::comes_and_goes),
         one("poll_after_a_restart", poll::after_a_restart),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Collector, EVENTS, IgnoredReason, Shape};
+use super::{Collector, EVENTS, IgnoredReason, host_of};
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -26,7 +26,7 @@ struct Head<'a> {
 }
 
 #[derive(Deserialize)]
-struct Push<'a> {
+pub(super) struct Push<'a> {
     #[serde(borrow)]
     target: Target<'a>,
     #[serde(borrow, default)]
@@ -54,10 +54,12 @@ struct Request<'a> {
     host: Option<Cow<'a, str>>,
 }
 
-pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> Result<(), Shape> {
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| Shape::Other)?;
+/// `None` where the body is not of this shape.
+pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> Option<()> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body).ok()?;
     if envelope.events.len() > EVENTS {
-        return Err(Shape::TooMany);
+        out.too_many = true;
+        return Some(());
     }
     for raw in envelope.events {
         match serde_json::from_str::<Head<'_>>(raw.get()) {
@@ -66,14 +68,19 @@ pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> 
             Err(error) => out.ignore(IgnoredReason::BadEvent, &error.to_string()),
         }
     }
-    Ok(())
+    Some(())
 }
 
 fn push(raw: &RawValue, registry: Option<&str>, out: &mut Collector) {
-    let Push { target, request } = match serde_json::from_str(raw.get()) {
-        Ok(push) => push,
-        Err(error) => return out.ignore(IgnoredReason::BadEvent, &error.to_string()),
-    };
+    match serde_json::from_str(raw.get()) {
+        Ok(push) => take(&push, registry, out),
+        Err(error) => out.ignore(IgnoredReason::BadEvent, &error.to_string()),
+    }
+}
+
+/// Takes one push; Azure's are of the same shape.
+pub(super) fn take(push: &Push<'_>, registry: Option<&str>, out: &mut Collector) {
+    let Push { target, request } = push;
     if target.media_type.as_deref().is_some_and(|media_type| !is_manifest(media_type)) {
         return out.ignore(IgnoredReason::NotAManifest, target.media_type.as_deref().unwrap_or_default());
     }
@@ -89,11 +96,4 @@ fn push(raw: &RawValue, registry: Option<&str>, out: &mut Collector) {
 /// configurations are pushed as well and told of alike.
 fn is_manifest(media_type: &str) -> bool {
     media_type.is_empty() || (media_type.contains("manifest") || media_type.contains("image.index")) && !media_type.contains("layer")
-}
-
-/// The host of `scheme://host/…`.
-fn host_of(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host)).filter(|host| !host.is_empty())
 }

@@ -1,0 +1,69 @@
+//! Amazon ECR's events (its document "Amazon ECR events and EventBridge"), from EventBridge or
+//! wrapped by Amazon SNS ("HTTP/HTTPS notification JSON format").
+//!
+//! Account and region make the host. A subscription of SNS that wants to be confirmed is handed
+//! on; whether it is, is decided by who called.
+
+use serde_json::Value;
+
+use super::{Call, Collector, IgnoredReason, Subscription, host_of, text};
+
+pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
+    if let (Some(kind), Some(topic)) = (call.text(&["Type"]), call.text(&["TopicArn"])) {
+        sns(call, kind, topic, out);
+        return Some(());
+    }
+    event(call.body, out)
+}
+
+fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
+    match kind {
+        "Notification" => {
+            let message = call.text(&["Message"]).and_then(|text| serde_json::from_str::<Value>(text).ok());
+            if message.and_then(|message| event(&message, out)).is_none() {
+                out.ignore(IgnoredReason::BadEvent, "a message that is no event of ECR");
+            }
+        }
+        "SubscriptionConfirmation" => match call.text(&["SubscribeURL"]).filter(|url| is_sns(url)) {
+            Some(url) => out.subscription = Some(Subscription { topic: topic.to_owned(), url: url.to_owned() }),
+            None => out.ignore(IgnoredReason::BadEvent, "a SubscribeURL that is not of Amazon SNS"),
+        },
+        _ => out.ignore(IgnoredReason::NotAPush, kind),
+    }
+}
+
+/// Whether it is an HTTPS address on `sns.<region>.amazonaws.com`, with neither user nor port.
+fn is_sns(url: &str) -> bool {
+    let Some(host) = url.starts_with("https://").then(|| host_of(url)).flatten() else { return false };
+    let authority = url.trim_start_matches("https://").split(['/', '?', '#']).next().unwrap_or_default();
+    let region = host.strip_prefix("sns.").and_then(|rest| {
+        let rest = rest.strip_suffix(".cn").unwrap_or(rest);
+        rest.strip_suffix(".amazonaws.com")
+    });
+    authority == host && url.is_ascii() && !url.contains('\\') && region.is_some_and(is_region)
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.len() < 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn event(event: &Value, out: &mut Collector) -> Option<()> {
+    text(event, &["source"]).filter(|source| *source == "aws.ecr")?;
+    let kind = text(event, &["detail-type"])?;
+    let detail = event.get("detail")?;
+    let (action, result) = (text(detail, &["action-type"]).unwrap_or_default(), text(detail, &["result"]).unwrap_or_default());
+    if kind != "ECR Image Action" || action != "PUSH" || result != "SUCCESS" {
+        out.ignore(IgnoredReason::NotAPush, &format!("{kind} {action} {result}"));
+        return Some(());
+    }
+    let account = text(event, &["account"]).filter(|account| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()));
+    let region = text(event, &["region"]).filter(|region| is_region(region));
+    let (Some(account), Some(region), Some(repository)) = (account, region, text(detail, &["repository-name"])) else {
+        out.ignore(IgnoredReason::BadEvent, "no account, region or repository");
+        return Some(());
+    };
+    let top = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let host = format!("{account}.dkr.ecr.{region}.{top}");
+    out.push(Some(&host), repository, text(detail, &["image-tag"]).unwrap_or_default(), text(detail, &["image-digest"]));
+    Some(())
+}

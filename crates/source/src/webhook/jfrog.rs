@@ -1,0 +1,29 @@
+//! JFrog Artifactory's webhooks (its document "Event Types", domain `docker`).
+//!
+//! The payload names the platform (`jpd_origin`) and the repository's key, not the host that
+//! images are pulled from. The repository path method is assumed: `HOST/REPO_KEY/IMAGE`, with the
+//! host of `?registry=` or of `jpd_origin`. A `?registry=` whose name has the key in it (the
+//! subdomain method: `REPO_KEY.example.com`) stands for the repository itself.
+
+use super::{Call, Collector, IgnoredReason, host_of};
+
+pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
+    let (domain, event) = (call.text(&["domain"])?, call.text(&["event_type"])?);
+    if domain != "docker" || event != "pushed" {
+        out.ignore(IgnoredReason::NotAPush, &format!("{domain} {event}"));
+        return Some(());
+    }
+    let data = |key| call.text(&["data", key]);
+    let (Some(key), Some(image), Some(tag)) = (data("repo_key"), data("image_name"), data("tag")) else {
+        out.ignore(IgnoredReason::BadEvent, "no repo_key, image_name or tag");
+        return Some(());
+    };
+    let host = call.registry.or_else(|| call.text(&["jpd_origin"]).and_then(host_of));
+    let subdomain = call.registry.is_some_and(|host| host.split(['.', ':']).next().is_some_and(|label| label.contains(key)));
+    let repository = if subdomain { image.to_owned() } else { format!("{key}/{image}") };
+    // The checksum is that of the manifest file, which is what a digest is.
+    let manifest = data("name").is_some_and(|name| name.ends_with("manifest.json"));
+    let digest = data("sha256").filter(|_| manifest).map(|hex| format!("sha256:{hex}"));
+    out.push(host, &repository, tag, digest.as_deref());
+    Some(())
+}

@@ -1,0 +1,28 @@
+//! Sonatype Nexus Repository's webhooks (its document "Repository Webhooks"): components of a
+//! repository.
+//!
+//! Nothing in it names the host that images are pulled from, so `?registry=HOST` has to. Assets
+//! are told of as well: layers and manifests, one by one.
+
+use super::{Call, Collector, IgnoredReason};
+
+pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
+    call.text(&["repositoryName"])?;
+    let action = call.text(&["action"])?;
+    if call.body.get("asset").is_some() {
+        out.ignore(IgnoredReason::NotAManifest, "asset");
+        return Some(());
+    }
+    call.body.get("component")?;
+    let component = |key| call.text(&["component", key]);
+    if component("format") != Some("docker") {
+        out.ignore(IgnoredReason::NotAManifest, component("format").unwrap_or_default());
+    } else if !matches!(action, "CREATED" | "UPDATED") {
+        out.ignore(IgnoredReason::NotAPush, action);
+    } else if let (Some(name), Some(version)) = (component("name"), component("version")) {
+        out.push(call.registry, name, version, None);
+    } else {
+        out.ignore(IgnoredReason::BadEvent, "no name or version");
+    }
+    Some(())
+}
