@@ -1,7 +1,6 @@
 //! The settings of registries, shared by the operator and `headwind check`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use headwind_registry::credential::cloud;
@@ -32,6 +31,6 @@ impl Registries {
 /// A client with these entries.
 pub(crate) fn client_of(entries: Vec<HostSettings>) -> anyhow::Result<Client> {
     let hosts = Hosts::new(entries, &Limits::default()).context("HEADWIND_REGISTRY_CONFIG")?;
-    let exchanges: Vec<Arc<dyn cloud::Exchange>> = Vec::new();
+    let exchanges = cloud::from_env(&|name| std::env::var(name).ok()).context("the clients of the clouds")?;
     Ok(Client::new(hosts, exchanges))
 }

@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         one("unused_repository_costs_nothing", hostile::costs),
         one("senders_all", senders::all),
         one("senders_proofs", senders::proofs),
+        one("poll_at_scale", poll::at_scale),
         one("poll_quiet", poll::quiet),
         one("poll_comes_and_goes", poll::comes_and_goes),
         one("poll_after_a_restart", poll::after_a_restart),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use headwind_testbed::registry::LOGIN;
 use headwind_testbed::{
     Demand, FakeRegistry, Operator, OperatorOptions, Registry, RegistryOptions, TokenGate, WorkloadKind, eventually, payload,
@@ -382,5 +383,68 @@ pub(crate) async fn own_pulls() -> Result<()> {
     audit.catch_up(&world.client).await?;
     let now = count(&mut audit)?;
     ensure!(now == before, "pulls cost API calls: {before} before, {now} now");
+    Ok(())
+}
+
+/// 2,000 workloads over 200 repositories on five hosts, one that never answers and one that takes
+/// 2 s a request: the others are asked on time, each repository once an interval.
+pub(crate) async fn at_scale() -> Result<()> {
+    const INTERVAL: Duration = Duration::from_secs(20);
+    const ROUNDS: u32 = 3;
+    let mut hosts = Vec::new();
+    for _ in 0..5 {
+        hosts.push(FakeRegistry::start().await?);
+    }
+    for (index, host) in hosts.iter().enumerate() {
+        for repository in 0..40 {
+            host.push(&format!("team/app{repository}"), "1.0.0", "x");
+        }
+        match index {
+            0 => host.misbehave(|_| Some(headwind_testbed::Fault::Hang)),
+            1 => host.misbehave(|_| Some(headwind_testbed::Fault::Late(Duration::from_secs(2)))),
+            _ => {}
+        }
+    }
+    let names: Vec<String> = hosts.iter().map(FakeRegistry::host).collect();
+    let file = settings()?;
+    let options = polling(&names.iter().map(String::as_str).collect::<Vec<_>>(), &file)?;
+    let seconds = INTERVAL.as_secs().to_string();
+    let world = World::prepared("pollscale", &[], |all| options(all).env("HEADWIND_POLLING_INTERVAL", &seconds)).await?;
+    let fixtures = (0..2000_usize).map(|number| {
+        let image = format!("{}/team/app{}:1.0.0", names[number % 5], (number / 5) % 40);
+        World::asking(WorkloadKind::Deployment, &format!("w{number}"), &image).headwind("event-source", "polling").replicas(0)
+    });
+    let create = |fixture: headwind_testbed::Fixture| {
+        let (client, namespace) = (world.client.clone(), world.namespace.clone());
+        async move { fixture.create(&client, &namespace).await.map(drop) }
+    };
+    futures_util::stream::iter(fixtures.map(create)).buffer_unordered(16).try_collect::<Vec<()>>().await?;
+    world.operator.start().await?;
+    world.operator.ready().await?;
+
+    // The first scans are spread over the first interval; then a whole number of them.
+    tokio::time::sleep(INTERVAL + Duration::from_secs(2)).await;
+    for host in &hosts {
+        host.take_log();
+    }
+    tokio::time::sleep(INTERVAL * ROUNDS).await;
+    let logs: Vec<_> = hosts.iter().map(FakeRegistry::take_log).collect();
+    for log in &logs[2..] {
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        for seen in log {
+            ensure!(seen.status == 200, "{seen}");
+            *counts.entry(&seen.path).or_default() += 1;
+        }
+        ensure!(counts.len() == 40, "every repository is asked: {}", counts.len());
+        ensure!(counts.values().all(|count| count.abs_diff(ROUNDS) <= 1), "once an interval: {counts:?}");
+        // Ten workloads share a repository, and cost no more than one.
+        ensure!(log.len().abs_diff(40 * 3) <= 12, "the floor is {}, asked were {}", 40 * 3, log.len());
+    }
+    ensure!(logs[1].len() >= 40, "the slow one is asked as fast as it goes: {}", logs[1].len());
+    ensure!(logs[0].len() <= 6, "the dead one is left alone: {}", logs[0].len());
+    let text = world.http.get(format!("{}/metrics", world.operator.metrics_url())).send().await?.text().await?;
+    for line in text.lines().filter(|line| line.starts_with("headwind_polling_lateness_seconds")) {
+        eprintln!("{line}");
+    }
     Ok(())
 }
