@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use headwind_testbed::WorkloadKind;
+use headwind_testbed::{WorkloadKind, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use crate::world::{World, image};
+use crate::world::{SOON, World, image};
 
 fn names(body: &Value) -> Vec<String> {
     body["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
@@ -27,7 +27,12 @@ pub(crate) async fn lists() -> Result<()> {
         ensure!(status == 200, "{query}: {status} {body}");
         Ok(body)
     };
-    ensure!(names(&get("").await?).len() == 7);
+    // The replica that is asked sees a request a moment after the API server has it.
+    eventually("the API lists every request", SOON, || async {
+        let listed = names(&get("").await.map_err(|error| error.to_string())?);
+        if listed.len() == 7 { Ok(()) } else { Err(format!("{listed:?}")) }
+    })
+    .await?;
     ensure!(names(&get("?kind=statefulset").await?).len() == 2);
     ensure!(names(&get("?phase=Pending&policy=minor").await?).len() == 7 && names(&get("?phase=Completed").await?).is_empty());
     ensure!(names(&get("?q=APP-3").await?).len() == 1 && names(&get("?namespace=elsewhere").await?).is_empty());
