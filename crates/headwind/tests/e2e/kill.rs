@@ -150,8 +150,8 @@ fn unseen(steps: &[Change], from: &str, to: &str) -> Option<usize> {
         return Some(0);
     }
     // Versions go up only, so this ends.
-    let next = steps.iter().filter(|step| step.code >= 499 && step.from == from && step.to.as_str() > from);
-    next.filter_map(|step| Some(1 + unseen(steps, &step.to, to)?)).next()
+    let mut next = steps.iter().filter(|step| step.code >= 499 && step.from == from && step.to.as_str() > from);
+    next.find_map(|step| Some(1 + unseen(steps, &step.to, to)?))
 }
 
 /// A killed leader is followed within 20 s; one that is asked to end hands over at once.
