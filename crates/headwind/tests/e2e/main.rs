@@ -9,6 +9,7 @@
 
 mod api;
 mod approval;
+mod check;
 mod closing;
 mod hostile;
 mod interval;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         one("junk_does_not_block", hostile::junk),
         one("proof", hostile::proof),
         one("unused_repository_costs_nothing", hostile::costs),
+        one("check_private", check::private),
         one("senders_all", senders::all),
         one("senders_proofs", senders::proofs),
         one("poll_at_scale", poll::at_scale),

@@ -1,0 +1,60 @@
+//! `headwind check` against a real registry that wants a password.
+
+use anyhow::{Result, ensure};
+use base64::Engine as _;
+use headwind_testbed::registry::LOGIN;
+use headwind_testbed::{Registry, RegistryOptions};
+use serde_json::{Value, json};
+
+async fn run(arguments: &[&str]) -> Result<(bool, String, String)> {
+    let binary = tokio::task::spawn_blocking(headwind_testbed::binaries::headwind).await??;
+    let output = tokio::process::Command::new(binary).arg("check").args(arguments).output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.success(), text(&output.stdout), text(&output.stderr)))
+}
+
+pub(crate) async fn private() -> Result<()> {
+    let registry = Registry::start(&[], RegistryOptions { locked: true, ..RegistryOptions::default() }).await?;
+    let digest = registry.push("shop/web", "1.0.0", "one").await?;
+    for tag in ["1.0.1", "1.1.0", "2.0.0", "1.2.0-alpine", "latest"] {
+        registry.push("shop/web", tag, tag).await?;
+    }
+    let newest = registry.push("shop/web", "1.1.0", "1.1.0").await?;
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), json!({"auths": {registry.addr(): {"auth": auth}}}).to_string())?;
+    let config = file.path().to_string_lossy().into_owned();
+    let image = registry.image("shop/web", "1.0.0");
+    let private = ["--plain-http", "--docker-config", &config];
+
+    let (done, text, error) = run(&[&[image.as_str()][..], &private].concat()).await?;
+    ensure!(done, "{error}");
+    let rest = text.split_once("\n\n").map(|(_, rest)| rest).unwrap_or_default();
+    ensure!(text.contains(&format!("digest      {digest}\n")) && text.contains("tags        6\n"), "{text}");
+    ensure!(
+        rest == "\
+none    nothing  6 PolicyNone
+patch   1.0.1    1.0.1 is higher than 1.0.0 and within policy patch
+minor   1.1.0    1.1.0 is higher than 1.0.0 and within policy minor
+major   2.0.0    2.0.0 is higher than 1.0.0 and within policy major
+all     2.0.0    2.0.0 is higher than 1.0.0 and within policy all
+glob    nothing  6 PatternMissing
+force   1.0.0    follows the digest behind this tag, and what events name
+",
+        "{rest}"
+    );
+
+    // Pinned: tag and digest move together.
+    let pinned = format!("{image}@{digest}");
+    let (done, text, error) = run(&[&[pinned.as_str(), "--policy", "minor", "-o", "json"][..], &private].concat()).await?;
+    ensure!(done, "{error}");
+    let report: Value = serde_json::from_str(&text)?;
+    ensure!(report["policies"][0]["image"] == format!("{}@{newest}", registry.image("shop/web", "1.1.0")), "{report}");
+    ensure!(report["policies"][0]["candidates"].as_array().is_some_and(|all| all.len() == 6), "{report}");
+
+    let (done, _, error) = run(&[&image, "--plain-http"]).await?;
+    ensure!(!done && error.contains("wants a credential") && !error.contains(LOGIN.1), "{error}");
+    let (done, _, error) = run(&["--docker-config", &config, &image]).await?;
+    ensure!(!done && !error.contains(LOGIN.1) && !error.contains(&auth), "{error}");
+    Ok(())
+}
