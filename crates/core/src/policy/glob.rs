@@ -1,7 +1,9 @@
 //! `glob`: the highest of the tags that match the pattern.
 //!
 //! Versions order where every match is a version of one scheme, else natural order over the whole
-//! tag. Never lower than the current tag where that one matches too.
+//! tag. The current tag has no say in that, or the order would be another one once a tag is taken.
+//! Never lower than the current tag where that one matches too; one of another scheme is compared
+//! in natural order.
 
 use std::cmp::Ordering;
 
@@ -16,10 +18,10 @@ pub(super) enum Order {
     Natural,
 }
 
-/// The order that all matches allow, the current tag among them if it is one.
+/// The order that all matches allow.
 pub(super) fn order(scene: &Scene<'_>, candidates: &[Candidate]) -> Order {
     let Some(pattern) = &scene.rule.pattern else { return Order::Natural };
-    let tags = candidates.iter().map(|candidate| candidate.tag.as_str()).chain(scene.current.tag.as_deref());
+    let tags = candidates.iter().map(|candidate| candidate.tag.as_str());
     let mut versions = tags.filter(|tag| pattern.matches(tag)).map(|tag| read(scene.kind, tag));
     let Some(first) = versions.next() else { return Order::Natural };
     let alike = |version: Option<Version>| matches!((&first, &version), (Some(first), Some(version)) if first.same_scheme(version));
@@ -43,7 +45,11 @@ pub(super) fn admits(scene: &Scene<'_>, tag: &str, order: Option<Order>) -> Resu
     if !current_matches {
         return Ok(());
     }
-    match compare(scene, order, tag, mine) {
+    let one_scheme = match (&scene.version, read(scene.kind, tag)) {
+        (Some(current), Some(candidate)) => current.same_scheme(&candidate),
+        (_, _) => false,
+    };
+    match compare(scene, if one_scheme { order } else { Order::Natural }, tag, mine) {
         Ordering::Greater => Ok(()),
         Ordering::Equal => Err(Refused::new(Reason::SameVersion, format!("{tag} is the same version as {mine}, spelt otherwise"))),
         Ordering::Less => Err(Refused::new(Reason::LowerMatch, format!("{tag} is lower than {mine}, which matches the pattern too"))),

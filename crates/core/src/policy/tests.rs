@@ -154,6 +154,13 @@ fn answers_of_the_command_line() {
     assert!(ask(serde_json::json!({"current": "nginx:1", "policy": "glob", "pattern": "[", "candidates": []})).is_err());
 }
 
+#[test]
+fn a_pattern_orders_the_same_once_a_tag_is_taken() {
+    let candidates: Vec<Candidate> = ["v1-r1", "v1-rc.1"].iter().map(|tag| Candidate { tag: (*tag).to_owned(), digest: None }).collect();
+    let chosen = |at: &str| judge(&rule("glob *"), Kind::Image, Occasion::Scan, &current(at), &candidates).chosen;
+    assert_eq!((chosen("2024.01.05"), chosen("v1-r1")), (Some(0), None));
+}
+
 fn any_tag() -> impl Strategy<Value = String> {
     let number = 0_u32..4;
     prop_oneof![
@@ -174,7 +181,7 @@ fn any_tag() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(20000))]
 
     #[test]
     fn never_down_and_taken_once(at in any_tag(), list in prop::collection::vec(any_tag(), 0..8), policy in prop::sample::select(vec!["patch", "minor", "major", "all", "glob *", "glob [0-9v]*"])) {
