@@ -96,6 +96,7 @@ mod tests {
     #[case::none(r#"</x>; rel="prev""#, Ok(None))]
     #[case::empty("", Ok(None))]
     #[case::elsewhere("<https://evil.example/v2/a/b/tags/list?last=b>; rel=next", Err(BadLink::Elsewhere))]
+    #[case::elsewhere_on_the_same_port("<https://evil.example:5000/v2/a/b/tags/list?last=b>; rel=next", Err(BadLink::Elsewhere))]
     #[case::other_port("<https://r.example:5001/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
     #[case::without_scheme("<//evil.example/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
     #[case::user("<https://x@r.example:5000/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]

@@ -48,6 +48,8 @@ fn keyring(keys: &[&str]) -> Keyring {
 #[case::path_is_a_prefix("quay.io/coreos", "quay.io/coreos-extra/x", true)]
 #[case::another_host("kubernetes.io", "kubernetes.com/a", false)]
 #[case::suffix_is_no_match("kubernetes.io", "evil-kubernetes.io/a", false)]
+#[case::longer_host("kubernetes.io", "kubernetes.io.evil.com/a", false)]
+#[case::longer_host_behind_a_wild("*.io", "kubernetes.io.evil.com/a", false)]
 #[case::scheme("https://kubernetes.io", "kubernetes.io/a", true)]
 #[case::plain_scheme("http://kubernetes.io/", "kubernetes.io/a", true)]
 #[case::v1("https://kubernetes.io/v1/", "kubernetes.io/a", true)]
