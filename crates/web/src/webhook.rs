@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use headwind_operator::Handle;
 use headwind_source::proof::google::is_token;
@@ -79,10 +79,10 @@ pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
         budget: Arc::new(Semaphore::new(BUDGET)),
     };
     let router = Router::new()
-        .route("/webhook/registry", post(registry))
-        .route("/webhook/registry/{token}", post(registry_with_token))
-        .route("/webhook/dockerhub", post(docker_hub))
-        .route("/webhook/dockerhub/{token}", post(docker_hub_with_token))
+        .route("/webhook/registry", from(None))
+        .route("/webhook/registry/{token}", from(None))
+        .route("/webhook/dockerhub", from(Some(Sender::DockerHub)))
+        .route("/webhook/dockerhub/{token}", from(Some(Sender::DockerHub)))
         .with_state(webhooks)
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle));
     Ok(router)
@@ -105,34 +105,20 @@ struct Taken {
     ignored: usize,
 }
 
-async fn registry(State(webhooks): State<Webhooks>, parameters: Query<Parameters>, headers: HeaderMap, body: Body) -> Response {
-    webhooks.call(None, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
-}
+/// What a route needs of a call.
+type Parts = (Option<Path<String>>, Query<Parameters>, HeaderMap, Body);
 
-async fn registry_with_token(
-    State(webhooks): State<Webhooks>,
-    Path(token): Path<String>,
-    Query(parameters): Query<Parameters>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let parameters = Parameters { token: Some(token), ..parameters };
-    webhooks.call(None, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
-}
-
-async fn docker_hub_with_token(
-    State(webhooks): State<Webhooks>,
-    Path(token): Path<String>,
-    Query(parameters): Query<Parameters>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let parameters = Parameters { token: Some(token), ..parameters };
-    webhooks.call(Some(Sender::DockerHub), &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
-}
-
-async fn docker_hub(State(webhooks): State<Webhooks>, parameters: Query<Parameters>, headers: HeaderMap, body: Body) -> Response {
-    webhooks.call(Some(Sender::DockerHub), &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+/// A route whose path names the sender, or nobody. The secret may be a part of the path, for
+/// senders that ask for an address and nothing else.
+fn from(sender: Option<Sender>) -> MethodRouter<Webhooks> {
+    post(move |State(webhooks): State<Webhooks>, token, parameters, headers, body| async move {
+        let (token, Query(parameters), headers, body): Parts = (token, parameters, headers, body);
+        let parameters = match token {
+            Some(Path(token)) => Parameters { token: Some(token), ..parameters },
+            None => parameters,
+        };
+        webhooks.call(sender, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+    })
 }
 
 impl Webhooks {
