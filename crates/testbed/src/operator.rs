@@ -16,6 +16,7 @@ use crate::audit::Query;
 use crate::bed::Bed;
 use crate::guard::Guard;
 use crate::protocol::{Order, ProcessId, Report, Signal};
+use crate::registry::canaries;
 use crate::wait::eventually;
 use crate::{binaries, folder, port, skip};
 
@@ -79,6 +80,15 @@ impl OperatorOptions {
         replica.clone_into(&mut self.replica);
         self
     }
+}
+
+/// The namespaces of operators with a credential in their logs.
+static LEAKS: parking_lot::Mutex<Vec<String>> = parking_lot::Mutex::new(Vec::new());
+
+/// The operators that are gone and had a credential of the test bed's registries in their logs,
+/// by their namespaces.
+pub fn leaks() -> Vec<String> {
+    LEAKS.lock().clone()
 }
 
 /// An operator; killed when the value goes. Its ports stay the same over restarts.
@@ -330,9 +340,13 @@ impl Operator {
 }
 
 impl Drop for Operator {
+    /// Remembers whether a credential of the test bed's registries is in the log ([`leaks`]).
     /// Shows the end of the log where a test fails by a panic, and keeps the whole of it where
     /// `HEADWIND_TESTBED_LOGS` names a folder.
     fn drop(&mut self) {
+        if self.logs().is_ok_and(|log| canaries().iter().any(|canary| log.contains(canary))) {
+            LEAKS.lock().push(self.options.own_namespace.clone());
+        }
         if std::thread::panicking() {
             skip::note(&folder::tail(&self.log, 60));
         }

@@ -38,6 +38,12 @@ pub struct RegistryOptions {
 
 /// The user and password of a registry that is locked.
 pub const LOGIN: (&str, &str) = ("puller", "canary-pull-7f3a");
+/// The forms in which [`LOGIN`] could come to light: its password, and what Basic makes of both.
+pub fn canaries() -> [String; 2] {
+    let (user, password) = LOGIN;
+    [password.to_owned(), base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))]
+}
+
 /// The same for its `htpasswd` file: bcrypt with cost 5.
 const HTPASSWD: &str = "puller:$2y$05$abcdefghijklmnopqrstuukEO56vHmmKC/LLvLMAKm8kvfB.i5AKe\n";
 
@@ -74,7 +80,7 @@ impl Registry {
         // No connection is kept: it would belong to the runtime of one test.
         let mut http = Client::builder().pool_max_idle_per_host(0).no_proxy();
         if options.locked {
-            let login = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
+            let [_, login] = canaries();
             http = http.default_headers([(header::AUTHORIZATION, format!("Basic {login}").parse()?)].into_iter().collect());
         }
         let http = http.build()?;

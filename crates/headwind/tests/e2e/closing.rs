@@ -4,7 +4,25 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use headwind_k8s::access::{self, Reach};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::registry::canaries;
 use headwind_testbed::{Bed, Query, skip};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams};
+
+/// The registries' credential is in no operator's log, no Event and no request of the whole run.
+async fn no_credential(client: &kube::Client) -> Result<()> {
+    let leaks = headwind_testbed::operator::leaks();
+    ensure!(leaks.is_empty(), "a credential is in the log of the operators of {leaks:?}");
+    let all = ListParams::default();
+    let events = serde_json::to_string(&Api::<Event>::all(client.clone()).list(&all).await?.items)?;
+    let requests = serde_json::to_string(&Api::<UpdateRequest>::all(client.clone()).list(&all).await?.items)?;
+    for (place, text) in [("an Event", events), ("a request", requests)] {
+        ensure!(text.len() > 2, "{place}: nothing to look at");
+        ensure!(!canaries().iter().any(|canary| text.contains(canary)), "a credential is in {place}");
+    }
+    Ok(())
+}
 
 /// No 403, and no right of those for listed namespaces that was never used. (What is for all
 /// namespaces is looked at by the test that runs so.)
@@ -36,6 +54,7 @@ pub(crate) async fn audit() -> Result<()> {
         }
     }
     ensure!(unused.is_empty(), "rights that were never used: {unused:?}");
+    no_credential(&bed.client().await?).await?;
     eprintln!("audit: {} accounts, no 403, every right used", users.len());
     Ok(())
 }

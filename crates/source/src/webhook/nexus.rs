@@ -7,6 +7,10 @@
 use super::{Call, Collector, IgnoredReason};
 
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
+    if call.text(&["nodeId"]).is_some() && call.body.get("audit").is_some() {
+        out.ignore(IgnoredReason::NotAPush, "audit");
+        return Some(());
+    }
     call.text(&["repositoryName"])?;
     let action = call.text(&["action"])?;
     if call.body.get("asset").is_some() {

@@ -19,21 +19,25 @@ payloads![
     "docker_hub/push",
     "harbor/push",
     "harbor/scan",
+    "harbor/replication",
     "harbor/cloudevent",
     "harbor/cloudevent_pull",
     "quay/push",
     "quay/push_old",
     "quay/vulnerability",
+    "quay/build",
     "github/registry_package",
     "github/package_platform",
     "github/package_npm",
     "github/ping",
     "gitlab/pipeline",
+    "gitlab/system",
     "gitlab/registry",
     "azure/push",
     "azure/delete",
     "azure/chart_push",
     "azure/ping",
+    "azure/quarantine",
     "google/insert",
     "google/gcr",
     "google/delete",
@@ -41,16 +45,21 @@ payloads![
     "ecr/push",
     "ecr/delete",
     "ecr/scan",
+    "ecr/pull_through_cache",
+    "ecr/replication",
     "ecr/sns",
     "ecr/sns_confirmation",
     "jfrog/push",
     "jfrog/deleted",
     "jfrog/artifact",
+    "jfrog/promoted",
     "nexus/component",
     "nexus/npm",
     "nexus/asset",
+    "nexus/audit",
     "aliyun/push",
     "cloudevents/ecr",
+    "cloudevents/event_grid",
     "cloudevents/distribution",
     "native/image",
     "native/images",
@@ -111,6 +120,15 @@ fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
 #[case("docker_hub/push", Sender::DockerHub, &["docker.io/svendowideit/testhook:1.4.0"], &[])]
 #[case("cloudevents/ecr", Sender::CloudEvents, &["123456789012.dkr.ecr.us-west-2.amazonaws.com/my-repository-name:1.2.0@D"], &[])]
 #[case("cloudevents/distribution", Sender::CloudEvents, &["registry.example/a/web:1.2.0@D"], &[])]
+#[case("cloudevents/event_grid", Sender::CloudEvents, &["myregistry.azurecr.io/hello-world:v1@sha256:80f0d5c8786bb9e621a45ece0db56d11cdc624ad20da9fe62e9d25490f331d7d"], &[])]
+#[case("harbor/replication", Sender::Harbor, &[], &[IgnoredReason::NotAPush])]
+#[case("quay/build", Sender::Quay, &[], &[IgnoredReason::NotAPush])]
+#[case("gitlab/system", Sender::GitLab, &[], &[IgnoredReason::NotAPush])]
+#[case("azure/quarantine", Sender::Azure, &[], &[IgnoredReason::NotAPush])]
+#[case("ecr/pull_through_cache", Sender::Ecr, &[], &[IgnoredReason::NotAPush])]
+#[case("ecr/replication", Sender::Ecr, &[], &[IgnoredReason::NotAPush])]
+#[case("jfrog/promoted", Sender::JFrog, &[], &[IgnoredReason::NotAPush])]
+#[case("nexus/audit", Sender::Nexus, &[], &[IgnoredReason::NotAPush])]
 #[case("native/image", Sender::Native, &["registry.example:5000/shop/web:1.2.0"], &[])]
 #[case("native/images", Sender::Native, &["docker.io/library/nginx:1.27", "ghcr.io/acme/web:2.0.0@D"], &[])]
 fn recorded(#[case] name: &str, #[case] sender: Sender, #[case] events: &[&str], #[case] ignored: &[IgnoredReason]) {
