@@ -65,10 +65,10 @@ pub(crate) struct Run {
     pub(crate) webhook_secret: Option<Secret>,
 
     /// The audience of Google's signed tokens (Pub/Sub push); set, such a token proves a webhook in the secret's place
-    #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", value_name = "AUDIENCE")]
+    #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", value_name = "AUDIENCE", requires = "webhook_google_email")]
     pub(crate) webhook_google_audience: Option<String>,
 
-    /// The service account that Google's signed tokens have to be of; any account of Google's when it is not set
+    /// The service account that Google's signed tokens have to be of
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_EMAIL", value_name = "EMAIL", requires = "webhook_google_audience")]
     pub(crate) webhook_google_email: Option<String>,
 

@@ -89,8 +89,9 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
 fn trust(args: &Run) -> webhook::Trust {
     webhook::Trust {
         secret: args.webhook_secret.clone(),
-        google: args.webhook_google_audience.clone().map(|audience| webhook::Google {
-            expected: Expected { audience, email: args.webhook_google_email.clone() },
+        // Neither is there without the other.
+        google: args.webhook_google_audience.clone().zip(args.webhook_google_email.clone()).map(|(audience, email)| webhook::Google {
+            expected: Expected { audience, email },
             keys_url: args.webhook_google_keys.clone(),
         }),
         sns_topics: args.webhook_sns_topics.clone(),

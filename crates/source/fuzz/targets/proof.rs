@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     let secret = "a secret that a fuzzer does not find";
     let believed = verify(&Secret::new(secret), &|asked| (asked == name).then_some(value), None, body.as_bytes()).is_ok();
     assert!(!believed || value.contains(secret));
-    let expected = Expected { audience: "a".to_owned(), email: None };
+    let expected = Expected { audience: "a".to_owned(), email: "b".to_owned() };
     let keys = Keys::read(body.as_bytes()).unwrap_or_default();
     let _ = verify_token(value, &keys, &expected, 0);
 });

@@ -56,7 +56,8 @@ struct Request<'a> {
 
 /// `None` where the body is not of this shape.
 pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> Option<()> {
-    let envelope: Envelope<'_> = serde_json::from_slice(body).ok()?;
+    // A list would be read as the fields of a struct.
+    let envelope: Envelope<'_> = body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())??;
     if envelope.events.len() > EVENTS {
         out.too_many = true;
         return Some(());

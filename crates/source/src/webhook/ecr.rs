@@ -24,7 +24,7 @@ fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
                 out.ignore(IgnoredReason::BadEvent, "a message that is no event of ECR");
             }
         }
-        "SubscriptionConfirmation" => match call.text(&["SubscribeURL"]).filter(|url| is_sns(url)) {
+        "SubscriptionConfirmation" => match call.text(&["SubscribeURL"]).filter(|url| confirms(url, topic)) {
             Some(url) => out.subscription = Some(Subscription { topic: topic.to_owned(), url: url.to_owned() }),
             None => out.ignore(IgnoredReason::BadEvent, "a SubscribeURL that is not of Amazon SNS"),
         },
@@ -32,15 +32,21 @@ fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
     }
 }
 
-/// Whether it is an HTTPS address on `sns.<region>.amazonaws.com`, with neither user nor port.
-fn is_sns(url: &str) -> bool {
+/// Whether it is the address that confirms a subscription of the topic: HTTPS on
+/// `sns.<the topic's region>.amazonaws.com`, with neither user nor port, and nothing but that action.
+fn confirms(url: &str, topic: &str) -> bool {
     let Some(host) = url.starts_with("https://").then(|| host_of(url)).flatten() else { return false };
     let authority = url.trim_start_matches("https://").split(['/', '?', '#']).next().unwrap_or_default();
     let region = host.strip_prefix("sns.").and_then(|rest| {
         let rest = rest.strip_suffix(".cn").unwrap_or(rest);
         rest.strip_suffix(".amazonaws.com")
     });
-    authority == host && url.is_ascii() && !url.contains('\\') && region.is_some_and(is_region)
+    // arn:<partition>:sns:<region>:<account>:<name>
+    let of_topic = topic.split(':').nth(3);
+    let action = url.split_once('?').is_some_and(|(before, query)| {
+        before.trim_end_matches('/').ends_with(host) && query.split('&').any(|parameter| parameter == "Action=ConfirmSubscription")
+    });
+    authority == host && url.is_ascii() && !url.contains('\\') && action && region.is_some_and(is_region) && region == of_topic
 }
 
 fn is_region(text: &str) -> bool {

@@ -95,6 +95,7 @@ fn docker_hub_needs_two_fields_and_takes_a_proxy() {
 #[case::not_utf8(b"{\"events\":[\"\xff\"]}", true)]
 #[case::other(br#"{"hello":1}"#, false)]
 #[case::list(b"[]", false)]
+#[case::fields_as_a_list(b"[[]]", false)]
 #[case::wrong_events(br#"{"events":{}}"#, false)]
 #[case::text(b"\"x\"", false)]
 fn unreadable(#[case] body: &[u8], #[case] malformed: bool) {
