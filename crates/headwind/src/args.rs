@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use headwind_source::proof::Secret;
 use headwind_web::auth::Mode;
 
@@ -16,6 +17,42 @@ use crate::registries::Registries;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// Reads the process's arguments and variables.
+    ///
+    /// # Errors
+    /// What clap says; where values of variables are bad, all of them, and not only the first.
+    pub(crate) fn read() -> Result<Self, Vec<clap::Error>> {
+        let mut command = Self::command();
+        let mut faults = Vec::new();
+        loop {
+            match command.clone().try_get_matches() {
+                Ok(matches) if faults.is_empty() => return Self::from_arg_matches(&matches).map_err(|error| vec![error]),
+                Ok(_) => return Err(faults),
+                Err(error) => {
+                    let bad = bad_variable(&command, &error);
+                    faults.push(error);
+                    // Without this variable the next fault comes to light.
+                    let Some((subcommand, id)) = bad else { return Err(faults) };
+                    command = command.mut_subcommand(subcommand, |one| one.mut_arg(id, |arg| arg.env(None::<&'static str>)));
+                }
+            }
+        }
+    }
+}
+
+/// The subcommand and the argument whose variable has the bad value that the error tells of.
+fn bad_variable(command: &clap::Command, error: &clap::Error) -> Option<(String, String)> {
+    if error.kind() != ErrorKind::ValueValidation {
+        return None;
+    }
+    // Shown as `--api-addr <API_ADDR>`.
+    let ContextValue::String(shown) = error.get(ContextKind::InvalidArg)? else { return None };
+    let flag = shown.split_whitespace().next()?.strip_prefix("--")?;
+    let is_it = |arg: &&clap::Arg| arg.get_long() == Some(flag) && arg.get_env().is_some_and(|name| std::env::var_os(name).is_some());
+    command.get_subcommands().find_map(|one| Some((one.get_name().to_owned(), one.get_arguments().find(is_it)?.get_id().to_string())))
 }
 
 /// What to do.
@@ -143,7 +180,6 @@ fn identity(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_definition_is_sound() {

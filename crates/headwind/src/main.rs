@@ -7,12 +7,13 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(faults) => return telemetry::explain(&faults),
+    };
     let ended = match args.command {
         Command::Run(args) => command::run::run(*args),
         Command::Crds(args) => command::manifests::crds(&args),

@@ -1,6 +1,7 @@
 //! Logs: JSON, or readable on a terminal; and the one line that says why nothing was started.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +19,24 @@ pub(crate) fn init() -> anyhow::Result<()> {
     let set =
         if terminal { logs.try_init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init() };
     set.map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
+}
+
+/// Says what is wrong with the arguments, or prints the help that was asked for.
+pub(crate) fn explain(faults: &[clap::Error]) -> ExitCode {
+    match faults {
+        [one] => {
+            // Where there is nobody to tell, the exit code does.
+            one.print().ok();
+        }
+        several => {
+            // Of each its own words; how to get help is known after the first.
+            let words = several.iter().map(|fault| fault.to_string().split("\n\n").next().unwrap_or_default().to_owned());
+            let text = words.collect::<Vec<_>>().join("\n") + "\n";
+            std::io::stderr().write_all(text.as_bytes()).ok();
+        }
+    }
+    let code = faults.iter().map(clap::Error::exit_code).max().unwrap_or(1);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
 /// One clear line on standard error, with the chain of causes.

@@ -28,6 +28,7 @@ pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: Run) -> anyhow::Result<ExitCode> {
+    let registries = args.registries.client()?;
     let webhook_port = Port::bind("webhook", args.webhook_addr).await?;
     let api_port = Port::bind("api", args.api_addr).await?;
     let probe_port = Port::bind("metrics", args.metrics_addr).await?;
@@ -44,7 +45,6 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         confirm: args.webhook_confirm,
         polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
     };
-    let registries = args.registries.client()?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_of_open_doors(&args);
     let mut operator = Operator::start(kube, config, registries)?;

@@ -74,6 +74,17 @@ pub(crate) async fn bad_settings() -> Result<()> {
         (vec![("HEADWIND_WATCH_NAMESPACES", "Bad_Name")], "Bad_Name"),
         (vec![("HEADWIND_HISTORY_LIMIT", "0")], "--history-limit"),
         (vec![("HEADWIND_WEBHOOK_SECRET", "")], "secret"),
+        (vec![("HEADWIND_REGISTRY_CONFIG", "/does/not/exist.yaml")], "/does/not/exist.yaml"),
+        (vec![("HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", "x")], "--webhook-google-email"),
+        (
+            vec![
+                ("HEADWIND_API_ADDR", "nowhere"),
+                ("HEADWIND_HISTORY_LIMIT", "0"),
+                ("HEADWIND_POLLING_INTERVAL", "soon"),
+                ("HEADWIND_UI_AUTH_MODE", "magic"),
+            ],
+            "soon",
+        ),
         (vec![("RUST_LOG", "headwind=loudest")], "RUST_LOG"),
         (vec![("KUBECONFIG", "/does/not/exist")], "kubeconfig"),
     ] {
@@ -90,6 +101,11 @@ pub(crate) async fn bad_settings() -> Result<()> {
         let output = tokio::time::timeout(SOON, command.output()).await??;
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(!output.status.success(), "{variables:?} started");
+        for (name, _) in &variables {
+            // Every fault is told by one start.
+            let flag = format!("--{}", name.trim_start_matches("HEADWIND_").to_lowercase().replace('_', "-"));
+            ensure!(variables.len() == 1 || error.contains(&flag), "{variables:?}: {flag} is not told of: {error}");
+        }
         ensure!(error.contains(expected) || error.to_lowercase().contains(&expected.to_lowercase()), "{variables:?}: {error}");
     }
     Ok(())
