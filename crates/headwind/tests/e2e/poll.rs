@@ -234,12 +234,15 @@ pub(crate) async fn quiet() -> Result<()> {
     })
     .await?;
     let (lines, others) = (registry.take_lines(), elsewhere.take_lines());
+    let scans = world.operator.metric("headwind_polling_cycles_total", &[]).await? - cycles;
     let lists = lines.iter().filter(|line| *line == "GET /v2/shop/web/tags/list?n=1000 bearer 304").count();
     let heads = lines.iter().filter(|line| *line == "HEAD /v2/shop/web/manifests/main bearer 200").count();
     ensure!(lists + heads == lines.len(), "nothing else is asked: {lines:#?}");
     ensure!(lists.abs_diff(heads) <= 1, "one of each a cycle: {lists} lists, {heads} heads");
     ensure!(others.iter().all(|line| line == "GET /v2/shop/web/tags/list?n=1000 - 200"), "{others:#?}");
-    ensure!(lists.abs_diff(others.len()) <= 3, "{lists} and {} cycles in the same time", others.len());
+    let asked = f64::from(u32::try_from(lists + others.len())?);
+    ensure!((asked - scans).abs() <= 2.0, "a scan is one list: {scans} scans, {asked} lists");
+    ensure!(second.metric("headwind_polling_cycles_total", &[]).await? < 0.5, "a standby asks nothing");
     ensure!(!elsewhere.saw(canary.1), "another host saw the credential");
     ensure!(writes().await? == before, "a quiet cycle writes nothing");
     let said = world.operator.logs()?.split_off(log);
