@@ -25,7 +25,11 @@ pub(crate) async fn deployments(client: &Client, namespace: &str, range: Range<u
     stream::iter(range)
         .map(|n| async move {
             let fixture = Fixture::new(WorkloadKind::Deployment, &name(n)).container("web", &image(n, "1.0.0")).replicas(0);
-            let fixture = fixture.headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "0");
+            let fixture = fixture
+                .headwind("policy", "minor")
+                .headwind("require-approval", "false")
+                .headwind("min-update-interval", "0")
+                .headwind("settle-time", "0");
             fixture.create(client, namespace).await.map(drop)
         })
         .buffer_unordered(CLIENTS)

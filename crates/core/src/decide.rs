@@ -69,7 +69,10 @@ pub trait Record {
     /// one and it does.
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason>;
 
-    /// The new images of the open requests for this container.
+    /// Whether a rollback that a person asked for left this version.
+    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool;
+
+    /// The new images of the requests for this container that are not applied yet.
     fn open_for(&self, container: &str) -> Vec<String>;
 }
 
@@ -196,7 +199,7 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
     Ok((proposal, settings))
 }
 
-fn current(standing: &ImageReference, container: &Container) -> Current {
+pub(crate) fn current(standing: &ImageReference, container: &Container) -> Current {
     Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) }
 }
 
@@ -204,6 +207,10 @@ fn current(standing: &ImageReference, container: &Container) -> Current {
 fn obstacle(site: &Site<'_>, settings: &Settings, proposal: &Proposal, record: &impl Record) -> Option<Refusal> {
     if let Some(reason) = record.obstacle(&proposal.container, &proposal.identity) {
         return Some(Refusal { reason, message: format!("{}: {}", proposal.new_image, reason.sentence()) });
+    }
+    if record.left(&proposal.container, &proposal.identity, proposal.policy) {
+        let message = format!("{}: a person went back from this version", proposal.new_image);
+        return Some(Refusal { reason: Reason::RolledBack, message });
     }
     let standing = site.container.reference().ok()?;
     let better = |open: &String| prefer(&settings.rule(), &standing, site.container, open, &proposal.new_image) == Some(true);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::reason::Reason;
+use crate::rollout::whole_second;
 
 /// What the gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +38,6 @@ pub fn interval(last_update: Option<Timestamp>, least: Duration, now: Timestamp)
     } else {
         Gate::Wait { until: whole_second(until), reason: Reason::MinUpdateInterval }
     }
-}
-
-/// The next whole second: what is written into a status must read back as the same moment, and
-/// Kubernetes' times carry no fraction.
-fn whole_second(at: Timestamp) -> Timestamp {
-    let up = i64::from(at.subsec_nanosecond() > 0);
-    Timestamp::from_second(at.as_second().saturating_add(up)).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ impl History {
             update_request_name: request.map(str::to_owned),
             approved_by: approved_by.map(str::to_owned),
         };
-        if self.of(container).next().is_none() {
+        // The image before the first update; later, one that another hand put there.
+        if self.of(container).next().is_none_or(|newest| newest.image != before) {
             self.entries.insert(0, entry(before, None, None));
         }
         self.entries.insert(0, entry(image, Some(request), approved_by));
@@ -74,6 +75,40 @@ impl History {
             let Some((container, count)) = self.fullest() else { break };
             self.trim(&container, count - 1);
         }
+    }
+
+    /// What stood in the container before `standing`, newest first: what a rollback can go to.
+    pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.of(container).skip_while(move |entry| entry.image == standing)
+    }
+
+    /// Notes that the container went back to `image`: what was put there after it is forgotten, so
+    /// that the next rollback goes further back.
+    pub fn go_back(&mut self, container: &str, standing: &str, image: &str, now: Timestamp) {
+        let skipped = self.of(container).take_while(|entry| entry.image == standing).count();
+        let newer = self.before(container, standing).take_while(|entry| entry.image != image).count();
+        let known = self.before(container, standing).any(|entry| entry.image == image);
+        let mut drop = if known { skipped + newer } else { usize::MAX };
+        self.entries.retain(|entry| {
+            let goes = entry.container == container && drop > 0;
+            drop = drop.saturating_sub(usize::from(goes));
+            !goes
+        });
+        if !known {
+            let entry = Entry {
+                container: container.to_owned(),
+                image: image.to_owned(),
+                timestamp: now,
+                update_request_name: None,
+                approved_by: None,
+            };
+            self.entries.insert(0, entry);
+        }
+    }
+
+    /// Whether an entry names the request.
+    pub fn names(&self, request: &str) -> bool {
+        self.times_applied(request) > 0
     }
 
     /// Leaves at most that many entries of the container; the oldest one stays.

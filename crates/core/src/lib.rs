@@ -7,13 +7,15 @@
 //! ```text
 //! reference ─┐
 //! version ───┼─> policy ─> decide ─> request (the machine) ─> gate
-//! settings ──┘                          └─> history
+//! settings ──┘                          ├─> history
+//!                                       └─> rollout (was the patch any good?)
 //! ```
 //!
 //! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
 
 pub mod decide;
 pub mod event;
+pub mod explain;
 pub mod gate;
 pub mod history;
 pub mod lease;
@@ -21,6 +23,7 @@ pub mod policy;
 pub mod reason;
 pub mod reference;
 pub mod request;
+pub mod rollout;
 pub mod settings;
 pub mod target;
 pub mod version;

@@ -100,10 +100,29 @@ reasons! {
     PastExpiry = "nobody answered before it expired",
     Settled = "nothing stands in the way",
 
-    // Deferred to the rollout watch.
+    // The rollout after the patch.
     RolloutProgressing = "the rollout is under way",
-    RolloutComplete = "the rollout is complete",
-    RolloutFailed = "the rollout failed",
+    RolloutComplete = "the rollout is complete and its pods stayed available",
+    RolloutTimedOut = "the rollout got no further within rollback-timeout, and nothing says that the new version is to blame",
+    RolloutPaused = "the Deployment is paused",
+    OnDelete = "the update strategy makes pods take the new version when somebody deletes them",
+    CrashLoopBackOff = "a container of a new pod crashes again and again",
+    ImagePullBackOff = "the image of a new pod cannot be pulled",
+    ErrImagePull = "the image of a new pod cannot be pulled",
+    InvalidImageName = "the image of a new pod has no legal name",
+    CreateContainerConfigError = "a container of a new pod cannot be configured",
+    CreateContainerError = "a container of a new pod cannot be created",
+    RunContainerError = "a container of a new pod cannot be run",
+    OOMKilled = "a container of a new pod is killed again and again because it runs out of memory",
+    Restarting = "a container of a new pod restarts again and again",
+    ProgressDeadlineExceeded = "the Deployment exceeded its progress deadline",
+    PodsNotReady = "a new pod runs but does not become ready",
+    PodsForbidden = "Headwind may not list pods, so rollouts are judged by the workload's status alone",
+    PodUnblocked = "a broken pod of an older version kept the StatefulSet from going on and was deleted",
+    RollingBack = "the rollout failed; the image before is put back",
+    RollbackComplete = "the image before is in place again",
+    RollbackFailed = "the rollback failed as well; a person has to look at it",
+    NothingToRollBackTo = "there is nothing older to go back to",
 }
 
 impl fmt::Display for Reason {

@@ -8,18 +8,21 @@
 //! ```text
 //!              ┌──────────── reopen ◄──────────────────────────────┐
 //!              ▼                                                   │
-//! (born) ─> Pending ─> Approved ─> Applying ─> RollingOut ─> Completed
+//! (born) ─> Pending ─> Approved ─> Applying ─> RollingOut ─> Completed ─> RolledBack (by a person)
 //!              │           │           │            └─────> Failed, RolledBack
 //!              ├─> Rejected, Expired ──┴──> Failed, Superseded
 //! ```
 //!
 //! A request whose update needs no approval goes from `Pending` without a write of its own. The
 //! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`),
-//! so `Applying` is never stored: after a crash the workload itself says whether it was patched.
+//! so `Applying` is never stored: after a crash the workload itself says whether it was patched,
+//! and whether the change was taken back ([`Request::back_mark`]).
 
 pub mod action;
+mod follow;
 pub mod invariant;
 mod next;
+pub mod timeline;
 
 #[cfg(test)]
 mod simulation;
@@ -29,7 +32,7 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
     invariant::violations(requests, &[], &[])
 }
 
-pub use next::{Apply, Change, Observed, StatusWrite, Step, next};
+pub use next::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step, next};
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,6 +45,7 @@ use crate::event::Trigger;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::reference::ImageReference;
+use crate::rollout::Watch;
 
 /// How long a request waits for an answer when its spec does not say (SPEC section 4).
 pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
@@ -119,8 +123,12 @@ impl Phase {
             Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded),
             Applying => matches!(to, RollingOut | Completed | Failed | Superseded),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
+            // A person may go back over what is done.
+            Completed | Failed => matches!(to, Pending | RolledBack),
             // What was applied once and reopened may be superseded, and is still to be reopened then.
-            Completed | Rejected | Failed | Expired | RolledBack | Superseded => to == Pending,
+            // Nor does the workload care what an old copy of it gave a reason for.
+            Superseded => matches!(to, Pending | RollingOut | RolledBack),
+            Rejected | Expired | RolledBack => to == Pending,
         }
     }
 }
@@ -211,8 +219,14 @@ pub struct Status {
     pub finished_at: Option<Timestamp>,
     /// How many times its change was applied: 0 or 1, one more for each time a person reopened it.
     pub times_applied: u32,
+    /// When its change was last applied.
+    pub applied_at: Option<Timestamp>,
+    /// For a rollback that a person asked for, once it was applied: the image that it left.
+    pub left: Option<String>,
     /// What it waits for, and until when.
     pub waiting: Option<Waiting>,
+    /// What is remembered of the watch over its rollout.
+    pub rollout: Option<Watch>,
 }
 
 impl Status {
@@ -263,6 +277,45 @@ impl Request {
         }
     }
 
+    /// The word that says that this request's change failed and was taken back.
+    pub fn back_mark(&self) -> String {
+        self.undone(BACK)
+    }
+
+    /// The word that says that a person went back over this request's change.
+    pub fn over_mark(&self) -> String {
+        self.undone(OVER)
+    }
+
+    /// The word that says that this request's change was applied once, and another stands there now. For
+    /// a rollback that a person asked for: the history tells of updates alone.
+    pub fn past_mark(&self) -> String {
+        self.undone(PAST)
+    }
+
+    fn undone(&self, how: &str) -> String {
+        fence(&self.name, self.status.times_applied, how)
+    }
+
+    /// Whether `mark` says that this request was applied, or undone, more often than it knows: then
+    /// this is an old copy of it, or its status could not be written any more.
+    fn is_behind(&self, mark: &str) -> bool {
+        let undone = || {
+            let (name, times) = mark.rsplit_once('@')?;
+            let times: u32 = FENCES.iter().find_map(|how| times.strip_suffix(how))?.parse().ok()?;
+            Some(name == self.name && times > self.status.times_applied)
+        };
+        mark == self.mark() || undone() == Some(true)
+    }
+
+    /// Whether it is a rollback that a person asked for and that left this version: the version
+    /// is not offered again by itself.
+    pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        let left = self.status.left.as_deref().and_then(|image| ImageReference::parse(image).ok());
+        self.spec.container.as_deref() == Some(container)
+            && left.is_some_and(|left| Identity::new(container, &left, policy, self.spec.current_digest.as_deref()) == *identity)
+    }
+
     /// The moment after which it cannot be approved any more.
     pub fn expires_at(&self) -> Timestamp {
         let born = self.spec.expires_at.unwrap_or_else(|| after(self.created, DEFAULT_EXPIRY));
@@ -276,6 +329,30 @@ impl Request {
     pub fn is_restart(&self) -> bool {
         self.spec.current_image == self.spec.new_image
     }
+}
+
+/// How a mark ends that tells of a change that failed and was taken back.
+const BACK: &str = ".back";
+/// How a mark ends that tells of a change that a person went back over.
+const OVER: &str = ".over";
+/// How a mark ends that tells of a rollback which something else has replaced since.
+const PAST: &str = ".past";
+const FENCES: [&str; 3] = [BACK, OVER, PAST];
+
+/// The word that keeps an old copy of a request from bringing its change back.
+fn fence(name: &str, times_applied: u32, how: &str) -> String {
+    format!("{name}@{}{how}", times_applied.max(1))
+}
+
+/// What a mark becomes when something else takes the place of its change.
+fn past_mark(mark: &str) -> String {
+    let (name, before) = mark.split_once('@').unwrap_or((mark, "0"));
+    fence(name, before.parse::<u32>().unwrap_or_default().saturating_add(1), PAST)
+}
+
+/// Whether a mark says what became of a change that does not stand any more.
+fn is_fence(mark: &str) -> bool {
+    FENCES.iter().any(|how| mark.ends_with(how))
 }
 
 /// The request's name without the mark's number: what stands before `@` in `last-request`.
@@ -315,6 +392,13 @@ impl Identity {
     #[must_use]
     pub fn at_generation(self, generation: i64) -> Self {
         Self(format!("{}#{generation}", self.0))
+    }
+
+    /// Ties the identity to what a person saw when they asked for it: the same again, later, is another
+    /// request.
+    #[must_use]
+    pub fn asked_for(self, generation: i64) -> Self {
+        Self(format!("{}?{generation}", self.0))
     }
 
     /// The identity as one line of text: the input of the request's name.

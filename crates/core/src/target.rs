@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::reference::{Digest, ImageReference, ReferenceError};
+use crate::rollout::View;
 use crate::settings::Annotations;
 
 /// The kinds of workload that Headwind keeps up to date (SPEC section 5).
@@ -96,6 +97,12 @@ pub struct Target {
     pub containers: Vec<Container>,
     /// Whose credentials its images are pulled with.
     pub pull: PullSource,
+    /// What its status says of its rollout.
+    pub rollout: View,
+    /// The label selector of its pods, as the API's parameter wants it; empty for none.
+    pub selector: String,
+    /// What tells its newest pods: a Deployment's revision number, a StatefulSet's update revision.
+    pub revision: String,
     /// Whether a deletion is under way.
     pub deleting: bool,
 }

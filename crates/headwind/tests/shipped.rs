@@ -184,9 +184,9 @@ fn the_pages_name_everything_there_is() {
     let policies: Vec<String> = Policy::ALL.iter().map(ToString::to_string).collect();
     names("docs/configuration/policies.md", &policies.iter().map(String::as_str).collect::<Vec<_>>());
     names("docs/api/crd.md", &Phase::ALL.iter().map(|phase| phase.as_str()).collect::<Vec<_>>());
-    let source = read("crates/web/src/api/updates.rs");
+    let source = format!("{}{}", read("crates/web/src/api/updates.rs"), read("crates/web/src/api/workloads.rs"));
     let routes: BTreeSet<&str> = source.split('"').filter(|text| text.starts_with("/api/v1/")).collect();
-    assert!(routes.len() >= 7, "the source was read wrongly: {routes:?}");
+    assert!(routes.len() >= 12, "the source was read wrongly: {routes:?}");
     let http = read("docs/api/http.md");
     for route in routes {
         assert!(http.contains(route), "docs/api/http.md says nothing of {route}");

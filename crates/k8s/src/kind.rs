@@ -9,17 +9,19 @@ mod deployment;
 mod stateful_set;
 
 pub use daemon_set::SlimDaemonSet;
-pub use deployment::SlimDeployment;
+pub use deployment::{REVISION, SlimDeployment};
 pub use stateful_set::SlimStatefulSet;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use headwind_core::rollout::View;
 use headwind_core::settings::{Annotations, PREFIX, key};
 use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;
+use kube::core::Selector;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -83,10 +85,55 @@ fn container_key(begin: &str, container: &Container) -> String {
     format!("{begin}{name}")
 }
 
-/// `spec` of the three kinds of apps/v1, as far as the rules read it.
+/// `spec` of the three kinds of apps/v1, as far as the rules read it. Not every kind has every field.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SlimSpec {
     template: SlimTemplate,
+    #[serde(default)]
+    selector: Option<LabelSelector>,
+    #[serde(default)]
+    replicas: Option<u32>,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default)]
+    update_strategy: Option<SlimStrategy>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimStrategy {
+    #[serde(default)]
+    r#type: String,
+    #[serde(default)]
+    rolling_update: Option<SlimRollingUpdate>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimRollingUpdate {
+    #[serde(default)]
+    partition: u32,
+}
+
+impl SlimSpec {
+    /// Pods that are asked for; the API's default is one.
+    fn wanted(&self) -> u32 {
+        self.replicas.unwrap_or(1)
+    }
+
+    fn on_delete(&self) -> bool {
+        self.update_strategy.as_ref().is_some_and(|strategy| strategy.r#type == "OnDelete")
+    }
+
+    fn partition(&self) -> u32 {
+        self.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref()).map_or(0, |rolling| rolling.partition)
+    }
+
+    /// The selector of the pods, as a list's parameter wants it; empty for one that cannot be said.
+    fn selector(&self) -> String {
+        let selector = self.selector.clone().and_then(|selector| Selector::try_from(selector).ok());
+        selector.map(|selector| selector.to_string()).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -138,8 +185,8 @@ pub fn own_annotations(metadata: &ObjectMeta) -> Annotations {
     all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Reads a kind with a pod template.
-fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<Target> {
+/// Reads a kind with a pod template. `rollout` and `revision` are what its status says.
+fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: View, revision: String) -> Option<Target> {
     let template_annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let container = |init: bool| {
         move |(index, slim): (usize, &SlimContainer)| {
@@ -179,6 +226,9 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec) -> Option<T
             secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
             service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),
         },
+        rollout,
+        selector: spec.selector(),
+        revision,
         deleting: metadata.deletion_timestamp.is_some(),
     })
 }

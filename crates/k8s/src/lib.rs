@@ -5,10 +5,12 @@
 //! workload is one file in [`kind`], one line in its list and one row in [`access`].
 
 pub mod access;
+pub mod condition;
 pub mod kind;
 pub mod manifest;
 pub mod name;
 pub mod patch;
+pub mod pod;
 #[allow(
     unreachable_pub,
     clippy::duplicated_attributes,

@@ -14,8 +14,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The condition that an update which must wait carries.
-pub const WAITING: &str = "Waiting";
+use crate::condition;
+
+mod rollout;
+
+pub use rollout::RolloutStatus;
 
 /// An annotation on the request: when it was proposed, to the millisecond. The API server's own
 /// time stamp has whole seconds, too coarse to tell which of two pushes came later.
@@ -200,6 +203,17 @@ pub struct UpdateRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub times_applied: Option<i32>,
+    /// When its change was last applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<Time>,
+    /// For a rollback that a person asked for: the image that it left. That version is not offered
+    /// again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub rolled_back_from: Option<String>,
+    /// What is remembered of the watch over its rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// Until when it waits; the condition `Waiting` says what for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_until: Option<Time>,
@@ -209,7 +223,8 @@ pub struct UpdateRequestStatus {
     /// The generation of the request that this status tells of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions: `Waiting` while an approved update is held back.
+    /// Conditions: `Ready` when the update is done and its pods serve, `Progressing` while it goes on
+    /// by itself, `Waiting` while an approved update is held back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -314,6 +329,9 @@ impl UpdateRequestStatus {
             reopened_at,
             finished_at,
             times_applied,
+            applied_at,
+            rolled_back_from,
+            rollout,
             waiting_until,
             last_updated: _,
             observed_generation: _,
@@ -332,10 +350,10 @@ impl UpdateRequestStatus {
             reopened_at: at(reopened_at),
             finished_at: at(finished_at),
             times_applied: times_applied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
-            waiting: conditions
-                .iter()
-                .find(|condition| condition.type_ == WAITING && condition.status == "True")
-                .and_then(|condition| Some(Waiting { reason: code(&condition.reason)?, until: at(waiting_until)? })),
+            applied_at: at(applied_at),
+            left: rolled_back_from.clone(),
+            waiting: condition::waiting(conditions).and_then(|reason| Some(Waiting { reason: code(reason)?, until: at(waiting_until)? })),
+            rollout: rollout.as_ref().map(RolloutStatus::read),
         }
     }
 
@@ -352,13 +370,12 @@ impl UpdateRequestStatus {
             reopened_at,
             finished_at,
             times_applied,
+            applied_at,
+            left,
             waiting,
+            rollout,
         } = status.clone();
-        let mut conditions: Vec<Condition> = self.conditions.iter().filter(|condition| condition.type_ != WAITING).cloned().collect();
-        let before = self.conditions.iter().find(|condition| condition.type_ == WAITING);
-        if waiting.is_some() || before.is_some() {
-            conditions.push(waiting_condition(waiting, before, phase, generation, now));
-        }
+        let conditions = condition::following(&self.conditions, status, generation, now);
         Self {
             phase: Some(PhaseName(phase)),
             reason: reason.map(|reason| reason.code().to_owned()),
@@ -370,31 +387,14 @@ impl UpdateRequestStatus {
             reopened_at: reopened_at.map(Time),
             finished_at: finished_at.map(Time),
             times_applied: i32::try_from(times_applied).ok().filter(|times| *times > 0),
+            applied_at: applied_at.map(Time),
+            rolled_back_from: left,
+            rollout: rollout.as_ref().map(RolloutStatus::of),
             waiting_until: waiting.map(|waiting| Time(waiting.until)),
             last_updated: Some(Time(now)),
             observed_generation: generation,
             conditions,
         }
-    }
-}
-
-fn waiting_condition(
-    waiting: Option<Waiting>,
-    before: Option<&Condition>,
-    phase: Phase,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Condition {
-    let status = if waiting.is_some() { "True" } else { "False" };
-    Condition {
-        type_: WAITING.to_owned(),
-        status: status.to_owned(),
-        reason: waiting.map_or_else(|| phase.as_str().to_owned(), |waiting| waiting.reason.code().to_owned()),
-        message: waiting.map_or_else(String::new, |waiting| format!("until {}: {}", waiting.until, waiting.reason.sentence())),
-        last_transition_time: before
-            .filter(|before| before.status == status)
-            .map_or(Time(now), |before| before.last_transition_time.clone()),
-        observed_generation: generation,
     }
 }
 

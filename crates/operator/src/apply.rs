@@ -1,7 +1,7 @@
 //! The only writer of workloads: one guarded patch for everything that is due.
 
 use headwind_core::reason::Reason;
-use headwind_core::request::Apply;
+use headwind_core::request::{Apply, ChangeKind};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;
@@ -74,17 +74,32 @@ impl Reconciler {
 
     fn applied(&self, scene: &Scene, apply: &Apply, patched: &Target) {
         for change in &apply.changes {
-            self.metrics.updates_applied.inc();
             let request = scene.object(&change.request);
             let note = match &change.restart_for {
                 None => format!("container {}: {} replaced by {}", change.container, change.from, change.to),
                 Some(digest) => format!("container {}: {} is pulled anew for {digest}", change.container, change.to),
             };
+            let (reason, what) = match change.kind {
+                ChangeKind::Update => {
+                    self.metrics.updates_applied.inc();
+                    (Reason::Applied, "update applied")
+                }
+                ChangeKind::ManualRollback => {
+                    self.metrics.rollbacks.inc();
+                    self.metrics.rollbacks_manual.inc();
+                    (Reason::RollingBack, "rollback applied, as a person asked for")
+                }
+                ChangeKind::AutomaticRollback => {
+                    self.metrics.rollbacks.inc();
+                    self.metrics.rollbacks_automatic.inc();
+                    (Reason::RollingBack, "rollback applied")
+                }
+            };
             tracing::info!(
                 workload.kind = %patched.key.kind, workload.namespace = patched.key.namespace, workload.name = patched.key.name,
-                request.name = request.map(|request| request.name_any()), container = change.container, image.from = change.from, image.to = change.to, "update applied"
+                request.name = request.map(|request| request.name_any()), container = change.container, image.from = change.from, image.to = change.to, "{what}"
             );
-            self.tell.target(patched, Reason::Applied, &note, request.map(|request| &**request));
+            self.tell.target(patched, reason, &note, request.map(|request| &**request));
         }
     }
 }

@@ -89,7 +89,7 @@ impl Records {
         };
         if by_api != Some(reason.code()) && self.state.leadership.leads() {
             counter.inc();
-            self.tell.request(request, reason, reason.sentence());
+            self.tell.request(request, reason, reason.sentence(), false);
         }
     }
 }

@@ -17,6 +17,7 @@ use kube::ResourceExt as _;
 
 pub use crate::intake::{Busy, Offered};
 
+use crate::explain::KnownTags;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
+    pub(crate) tags: KnownTags,
     /// The namespaces that are served; empty for all.
     pub(crate) namespaces: Arc<[String]>,
 }
@@ -219,7 +221,7 @@ impl Handle {
             reason = reason.code(),
             "{message}"
         );
-        self.tell.request(written, reason, &message);
+        self.tell.request(written, reason, &message, false);
         self.state.requests.write().apply(written.clone());
         self.queue.now(written.target());
     }

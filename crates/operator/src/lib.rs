@@ -16,6 +16,7 @@
 
 mod apply;
 mod confirm;
+mod explain;
 mod feed;
 mod handle;
 mod index;
@@ -28,6 +29,7 @@ mod queue;
 mod reconcile;
 mod record;
 mod requests;
+mod rollback;
 mod run;
 mod secrets;
 mod shared;
@@ -36,5 +38,7 @@ mod tell;
 mod verbs;
 mod watch;
 
+pub use explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use handle::{ActError, Busy, Filter, Handle, Offered, Page};
+pub use rollback::{Past, RollbackError};
 pub use run::{Config, Operator, Polling, StartError};

@@ -46,6 +46,13 @@ pub(crate) struct Metrics {
     pub(crate) updates_applied: Counter,
     pub(crate) updates_failed: Counter,
     pub(crate) updates_skipped_interval: Counter,
+    pub(crate) rollbacks: Counter,
+    pub(crate) rollbacks_manual: Counter,
+    pub(crate) rollbacks_automatic: Counter,
+    pub(crate) rollbacks_failed: Counter,
+    /// SPEC's names say "deployment"; they count for every kind.
+    pub(crate) health_checks: Counter,
+    pub(crate) health_failures: Counter,
     pub(crate) updates_refused: Family<ReasonLabel, Counter>,
     pub(crate) reconcile_duration: Histogram,
     pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
@@ -93,6 +100,20 @@ impl Metrics {
                 "updates_skipped_interval",
                 "Times an approved update had to wait for min-update-interval"
             ),
+            rollbacks: register!(Counter::default(), "rollbacks", "Times an earlier image was put back"),
+            rollbacks_manual: register!(Counter::default(), "rollbacks_manual", "Those of them that a person asked for"),
+            rollbacks_automatic: register!(Counter::default(), "rollbacks_automatic", "Those of them because the rollout failed"),
+            rollbacks_failed: register!(
+                Counter::default(),
+                "rollbacks_failed",
+                "Rollbacks that the API server refused, or whose pods did not run either"
+            ),
+            health_checks: register!(
+                Counter::default(),
+                "deployment_health_checks",
+                "Looks at the pods of a workload (of any kind) whose rollout is watched"
+            ),
+            health_failures: register!(Counter::default(), "deployment_health_failures", "Checks of a rollout that failed"),
             updates_refused: register!(
                 Family::default(),
                 "updates_refused",

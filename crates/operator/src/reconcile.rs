@@ -6,12 +6,13 @@
 //! A write that meets a newer object (409, or a patch whose tests fail) is answered by reading
 //! that object and deciding again; one that gets no answer is decided again from what is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
-use headwind_core::request::{Observed, Phase, Request, Status, StatusWrite, Step, next};
+use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Request, Status, StatusWrite, Step, next};
+use headwind_core::rollout::pod::Look;
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
@@ -39,7 +40,9 @@ pub(crate) struct Reconciler {
     /// How many finished requests are kept for a target.
     pub(crate) history_limit: usize,
     /// Failures in a row, by target, and until when it is left alone.
-    pub(crate) failures: parking_lot::Mutex<std::collections::HashMap<TargetKey, (u32, Instant)>>,
+    pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
+    /// The newest look at the pods of a workload whose rollout is watched.
+    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Look>>,
 }
 
 /// A workload and its requests, as they were read together.
@@ -85,19 +88,29 @@ impl Reconciler {
             let scene = self.observe(key);
             let now = now();
             let requests: Vec<&Request> = scene.requests.iter().collect();
+            let look = self.looks.lock().get(key).cloned();
             let observed = Observed {
                 target: scene.target.as_deref(),
                 defaults: &scene.defaults,
                 requests: &requests,
                 now,
                 history_limit: self.history_limit,
+                look: look.as_ref(),
+                seen_since: self.state.unbroken.since(),
             };
             let step = next(&observed);
             if !self.state.leadership.leads() {
                 return Ok(None);
             }
             match step {
-                Step::Rest(until) => return Ok(until.map(|until| span(now, until))),
+                Step::Rest(until) => {
+                    if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
+                        self.looks.lock().remove(key);
+                    }
+                    return Ok(until.map(|until| span(now, until)));
+                }
+                Step::Look => self.look(key).await?,
+                Step::Unblock(pods) => self.unblock(key, &scene, &pods).await?,
                 Step::Write(write) => self.write(&scene, &write, now).await?,
                 Step::Delete { request } => self.delete(&scene, &request).await?,
                 Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
@@ -108,6 +121,41 @@ impl Reconciler {
         }
         tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {STEPS} steps; this is a fault of Headwind's");
         Ok(Some(PAUSE.1))
+    }
+
+    /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
+    /// so; no answer is none.
+    async fn look(&self, key: &TargetKey) -> Result<(), Failure> {
+        let Some(target) = self.verbs.target(key).await? else {
+            self.state.index.write().remove(key);
+            return Ok(());
+        };
+        self.state.index.write().apply(target.clone());
+        let pods = match self.verbs.pods(&target).await {
+            Ok(pods) => Some(pods),
+            Err(failure) if failure.class == Class::Forbidden => {
+                self.tell.warn_target(&target, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        self.metrics.health_checks.inc();
+        self.looks.lock().insert(key.clone(), Look { at: now(), generation: target.generation, pods });
+        Ok(())
+    }
+
+    /// Deletes broken pods of an older version, which the rollout waits for.
+    async fn unblock(&self, key: &TargetKey, scene: &Scene, pods: &[PodName]) -> Result<(), Failure> {
+        for pod in pods {
+            self.verbs.delete_pod(&key.namespace, pod).await?;
+            if let Some(target) = &scene.target {
+                let note = format!("{}: {}", pod.name, Reason::PodUnblocked.sentence());
+                tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, pod.name = pod.name, "{note}");
+                self.tell.target(target, Reason::PodUnblocked, &note, None);
+            }
+        }
+        self.looks.lock().remove(key);
+        Ok(())
     }
 
     fn observe(&self, key: &TargetKey) -> Scene {
@@ -143,9 +191,10 @@ impl Reconciler {
 
     async fn write(&self, scene: &Scene, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
         let Some(object) = scene.object(&write.request) else { return Ok(()) };
+        let before = object.read().status;
         match self.verbs.replace_status(&object.with_status(&write.status, now)).await {
             Ok(written) => {
-                self.told(&written, write.from, &write.status);
+                self.told(scene, &written, &before, &write.status);
                 self.state.requests.write().apply(written);
                 Ok(())
             }
@@ -158,37 +207,63 @@ impl Reconciler {
         }
     }
 
-    /// The transition was made by this process: say it and count it.
-    fn told(&self, request: &UpdateRequest, from: Phase, status: &Status) {
+    /// The transition was made by this process: count it, and say it where it is one.
+    fn told(&self, scene: &Scene, request: &UpdateRequest, before: &Status, status: &Status) {
+        self.count(before, status);
         let message = status.message.as_deref().unwrap_or_default();
-        let waits = status.waiting;
-        let reason = match (status.phase, waits) {
-            (Phase::Failed, _) => {
-                self.metrics.updates_failed.inc();
-                Reason::Failed
+        let note =
+            status.waiting.map_or_else(|| message.to_owned(), |waits| format!("waits until {}: {}", waits.until, waits.reason.sentence()));
+        let reason = status.waiting.map(|waits| waits.reason).or(status.reason).unwrap_or(Reason::Settled);
+        let moved = before.phase != status.phase || before.reason != status.reason || before.waiting != status.waiting;
+        if !moved {
+            // A rollout gets on: that is in the request, and no news for anybody.
+            let failure = status.rollout.as_ref().filter(|watch| watch.failed_checks > 0).and_then(|watch| watch.failure.as_ref());
+            if let (Some(failure), Some(target)) = (failure, &scene.target) {
+                self.tell.warn_target(target, failure.reason, &request.name_any(), &failure.message);
             }
-            (Phase::Pending | Phase::Approved, Some(waits)) => {
-                self.metrics.updates_skipped_interval.inc();
-                waits.reason
-            }
-            (_, _) => status.reason.unwrap_or(Reason::Settled),
-        };
-        let note = waits.map_or_else(|| message.to_owned(), |waits| format!("waits until {}: {}", waits.until, waits.reason.sentence()));
+            tracing::debug!(request.namespace = request.namespace(), request.name = request.name_any(), "{note}");
+            return;
+        }
         tracing::info!(
             request.namespace = request.namespace(), request.name = request.name_any(), workload.kind = %request.spec.target_ref.kind.0, workload.name = request.spec.target_ref.name,
-            phase.from = from.as_str(), phase.to = status.phase.as_str(), reason = reason.code(), "{note}"
+            phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.code(), "{note}"
         );
-        self.tell.request(request, reason, &note);
+        let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) || reason == Reason::RollingBack;
+        self.tell.request(request, reason, &note, bad);
+    }
+
+    fn count(&self, before: &Status, status: &Status) {
+        let failed = |status: &Status| status.rollout.as_ref().map_or(0, |watch| watch.failed_checks);
+        if failed(status) > failed(before) {
+            self.metrics.health_failures.inc();
+        }
+        if status.waiting.is_some() && before.waiting != status.waiting {
+            self.metrics.updates_skipped_interval.inc();
+        }
+        if before.phase == status.phase {
+            return;
+        }
+        if status.reason == Some(Reason::RollbackFailed) {
+            self.metrics.rollbacks_failed.inc();
+        }
+        let manual = status.left.is_some();
+        if matches!(status.phase, Phase::Failed) && !manual || status.phase == Phase::RolledBack && before.phase == Phase::RollingOut {
+            self.metrics.updates_failed.inc();
+        }
     }
 
     async fn refuse(&self, scene: &Scene, apply: &headwind_core::request::Apply, message: &str, now: Timestamp) -> Result<(), Failure> {
         for change in &apply.changes {
             let Some(object) = scene.object(&change.request) else { continue };
             let before = object.read().status;
+            let (reason, what) = match change.kind {
+                ChangeKind::Update => (Reason::ApplyFailed, "change"),
+                ChangeKind::ManualRollback | ChangeKind::AutomaticRollback => (Reason::RollbackFailed, "rollback"),
+            };
             let status = Status {
                 phase: Phase::Failed,
-                reason: Some(Reason::ApplyFailed),
-                message: Some(format!("the API server refused the change: {message}")),
+                reason: Some(reason),
+                message: Some(format!("the API server refused the {what}: {message}")),
                 finished_at: Some(now),
                 waiting: None,
                 ..before.clone()

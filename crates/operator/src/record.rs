@@ -11,10 +11,10 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::event::{Event, Trigger};
-use headwind_core::policy::{Candidate, Occasion};
+use headwind_core::policy::{Candidate, Occasion, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::reference::{Digest, RepositoryKey};
-use headwind_core::request::{DEFAULT_EXPIRY, Identity};
+use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_k8s::update_request::{
@@ -220,9 +220,9 @@ fn calls_for_a_person(reason: Reason) -> bool {
 }
 
 /// What is on record for a target, as this process knows it.
-struct Known<'a> {
-    state: &'a State,
-    target: &'a Target,
+pub(crate) struct Known<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) target: &'a Target,
 }
 
 impl decide::Record for Known<'_> {
@@ -231,12 +231,18 @@ impl decide::Record for Known<'_> {
         self.state.requests.read().get(&self.target.key.namespace, &name).and_then(|request| request.read().status.obstacle())
     }
 
+    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        let requests = self.state.requests.read().of(&self.target.key);
+        let ours = requests.iter().filter(|request| request.spec.target_ref.uid == self.target.uid);
+        ours.into_iter().any(|request| request.read().quarantines(container, identity, policy))
+    }
+
     fn open_for(&self, container: &str) -> Vec<String> {
         let requests = self.state.requests.read().of(&self.target.key);
         requests
             .iter()
             .filter(|request| {
-                request.phase().is_open()
+                matches!(request.phase(), Phase::Pending | Phase::Approved | Phase::Applying)
                     && request.spec.container_name.as_deref() == Some(container)
                     && request.spec.target_ref.uid == self.target.uid
             })
@@ -272,7 +278,7 @@ impl Drop for Together<'_> {
 }
 
 /// The object for a proposal.
-fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
+pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
     let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
     let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
     let mut request = UpdateRequest::new(

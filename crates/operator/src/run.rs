@@ -21,6 +21,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use tokio_util::sync::CancellationToken;
 
 use crate::confirm::Confirm;
+use crate::explain::KnownTags;
 use crate::feed::{Records, Targets};
 use crate::handle::Handle;
 use crate::intake::Intake;
@@ -136,7 +137,7 @@ impl Operator {
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
         parts.watches(&mut tasks, &config.watched);
         if let Some(Polling { interval }) = config.polling {
-            let poller = Poller { recording: recording.clone(), asking, interval, seed: seed(&config.identity) };
+            let poller = Poller { recording: recording.clone(), asking: Arc::clone(&asking), interval, seed: seed(&config.identity) };
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
         tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
@@ -164,6 +165,7 @@ impl Operator {
             metrics: metrics.clone(),
             history_limit: config.history_limit,
             failures: parking_lot::Mutex::default(),
+            looks: parking_lot::Mutex::default(),
         });
         reconcilers.spawn("reconcile", {
             let (queue, stop) = (queue.clone(), stop_reconciler.clone());
@@ -185,6 +187,7 @@ impl Operator {
             metrics,
             queue,
             alive: tasks.alive(),
+            tags: KnownTags::new(asking),
             namespaces: config.watched.clone().into(),
         };
         Ok(Self {
@@ -266,6 +269,7 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
 
 /// A new leader looks at everything that has requests or something to be told.
 fn all_due(state: &State, queue: &Queue) {
+    state.unbroken.begin();
     let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
     due.extend(state.index.read().faulty().cloned());
     for key in due {

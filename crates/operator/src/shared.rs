@@ -1,10 +1,11 @@
 //! What every part of the operator looks at: the state, and who leads.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use headwind_core::target::TargetKey;
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
@@ -18,8 +19,33 @@ pub(crate) struct State {
     pub(crate) requests: RwLock<Requests>,
     pub(crate) leadership: Leadership,
     pub(crate) readiness: Readiness,
+    /// Since when the cluster is seen without a gap.
+    pub(crate) unbroken: Unbroken,
     /// The targets whose requests are being made at this moment, and how many makers are at it.
     pub(crate) recording: Mutex<HashMap<TargetKey, usize>>,
+}
+
+/// Since when the watches run and this process leads without a break: what did not happen before
+/// that was perhaps not seen.
+#[derive(Debug)]
+pub(crate) struct Unbroken(AtomicI64);
+
+impl Default for Unbroken {
+    fn default() -> Self {
+        Self(AtomicI64::new(Timestamp::now().as_millisecond()))
+    }
+}
+
+impl Unbroken {
+    /// From now on it is seen again.
+    pub(crate) fn begin(&self) {
+        self.0.store(Timestamp::now().as_millisecond(), Ordering::Release);
+    }
+
+    /// Since when.
+    pub(crate) fn since(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::Acquire)).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// Until when this process leads by its own clock.

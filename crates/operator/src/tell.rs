@@ -93,13 +93,9 @@ impl Tell {
         self.send(about_target(target), None, Weight::Warning, reason, note);
     }
 
-    /// A request moved on.
-    pub(crate) fn request(&self, request: &UpdateRequest, reason: Reason, note: &str) {
-        let kind = match reason {
-            Reason::Failed | Reason::ApplyFailed | Reason::InvalidRequest | Reason::InvalidImage => Weight::Warning,
-            _ => Weight::Normal,
-        };
-        self.send(request.object_ref(&()), None, kind, reason, note);
+    /// A request moved on. `bad` when a person should look at it.
+    pub(crate) fn request(&self, request: &UpdateRequest, reason: Reason, note: &str, bad: bool) {
+        self.send(request.object_ref(&()), None, if bad { Weight::Warning } else { Weight::Normal }, reason, note);
     }
 
     fn send(&self, about: ObjectReference, related: Option<ObjectReference>, weight: Weight, reason: Reason, note: &str) {

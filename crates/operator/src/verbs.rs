@@ -7,17 +7,27 @@
 use std::fmt;
 use std::time::Duration;
 
+use headwind_core::request::PodName;
+use headwind_core::rollout::pod::PodView;
 use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
+use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision, revision_label};
 use headwind_k8s::update_request::UpdateRequest;
+use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
+
+/// How many revisions of a workload are looked at; Kubernetes keeps ten unasked.
+const REVISIONS: u32 = 500;
+/// How many of a workload's new pods are looked at, and how many of the old ones.
+const NEW_PODS: u32 = 500;
+const OLD_PODS: u32 = 20;
 
 /// What an error means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,6 +165,45 @@ impl Verbs {
     /// Patches the workload; answers what it is afterwards.
     pub(crate) async fn patch_target(&self, key: &TargetKey, patch: json_patch::Patch) -> Result<Option<Target>, Failure> {
         by_kind!(key.kind, patch_target(&self.client, key, patch))
+    }
+
+    /// Pods of the workload: those of its newest revision, and some of the others. Empty while nothing
+    /// says which revision is the newest.
+    pub(crate) async fn pods(&self, target: &Target) -> Result<Vec<PodView>, Failure> {
+        let namespace = &target.key.namespace;
+        if target.selector.is_empty() {
+            return Ok(Vec::new());
+        }
+        let selected = |more: &str, limit: u32| ListParams::default().labels(&format!("{}{more}", target.selector)).limit(limit);
+        let newest = match target.key.kind {
+            Kind::Deployment => {
+                let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
+                let sets = sets.list_metadata(&selected("", REVISIONS)).await?;
+                newest_replica_set(target, sets.items.iter().map(|set| &set.metadata))
+            }
+            Kind::StatefulSet => Some(target.revision.clone()).filter(|revision| !revision.is_empty()),
+            Kind::DaemonSet => {
+                let revisions: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
+                newest_revision(target, &revisions.list(&selected("", REVISIONS)).await?.items)
+            }
+        };
+        let Some(newest) = newest else { return Ok(Vec::new()) };
+        let (pods, label): (Api<SlimPod>, _) = (Api::namespaced(self.client.clone(), namespace), revision_label(target.key.kind));
+        let new = pods.list(&selected(&format!(",{label}={newest}"), NEW_PODS)).await?.items;
+        let old = pods.list(&selected(&format!(",{label}!={newest}"), OLD_PODS)).await?.items;
+        Ok(new.into_iter().map(|pod| pod.read(target, true)).chain(old.into_iter().map(|pod| pod.read(target, false))).collect())
+    }
+
+    /// Deletes a pod, if it is still the one that was seen. One that is gone is deleted.
+    pub(crate) async fn delete_pod(&self, namespace: &str, pod: &PodName) -> Result<(), Failure> {
+        let pods: Api<SlimPod> = Api::namespaced(self.client.clone(), namespace);
+        let preconditions = Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None });
+        let deleted = pods.delete(&pod.name, &DeleteParams { preconditions, ..DeleteParams::default() }).await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(classify(&error), Class::NotFound | Class::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn requests(&self, namespace: &str) -> Api<UpdateRequest> {

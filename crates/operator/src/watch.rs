@@ -94,7 +94,10 @@ where
     let mut trouble: Option<Class> = None;
     while let Some(event) = events.next().await {
         if event.is_ok() && trouble.is_some() && !matches!(event, Ok(Event::Init)) {
-            trouble = None;
+            // A watch that is begun anew in its due course leaves no gap.
+            if trouble.take() != Some(Class::Conflict) {
+                state.unbroken.begin();
+            }
             tracing::info!(watch = part, "watching again");
         }
         match event {

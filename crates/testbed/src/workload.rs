@@ -109,6 +109,7 @@ pub struct Fixture {
     progress_deadline: Option<u32>,
     pull_secrets: Vec<String>,
     service_account: Option<String>,
+    spec: Value,
 }
 
 impl Fixture {
@@ -125,11 +126,13 @@ impl Fixture {
             progress_deadline: None,
             pull_secrets: Vec::new(),
             service_account: None,
+            spec: json!({}),
         }
     }
 
     /// A container. The ending of its image's tag decides what becomes of the pod
-    /// (`testbed/kwok-stages.yaml`): `-crash`, `-nopull`, `-unready`, `-flap`, `-slow`, else ready at once.
+    /// (`testbed/kwok-stages.yaml`): `-crash`, `-oom`, `-nopull`, `-unready`, `-flap`, `-slow`, one of the
+    /// kubelet's waiting reasons (`-CreateContainerError`), else ready at once.
     #[must_use]
     pub fn container(mut self, name: &str, image: &str) -> Self {
         self.containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
@@ -200,6 +203,13 @@ impl Fixture {
         self
     }
 
+    /// More of its `spec`, merged over what is there (RFC 7396).
+    #[must_use]
+    pub fn spec(mut self, more: &Value) -> Self {
+        json_patch::merge(&mut self.spec, more);
+        self
+    }
+
     /// The object.
     pub fn json(&self) -> Value {
         let pod_labels = json!({"app": self.name});
@@ -235,6 +245,7 @@ impl Fixture {
             }
             WorkloadKind::DaemonSet => {}
         }
+        json_patch::merge(&mut spec, &self.spec);
         json!({
             "apiVersion": self.kind.api_version(), "kind": self.kind.kind(),
             "metadata": {"name": self.name, "annotations": self.annotations, "labels": self.labels},

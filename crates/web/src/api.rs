@@ -4,6 +4,7 @@
 
 mod schema;
 mod updates;
+mod workloads;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -30,7 +31,7 @@ pub(crate) struct Api {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Headwind", description = "Looks at update requests, approves, rejects and reopens them."))]
+#[openapi(info(title = "Headwind", description = "Looks at update requests and workloads; approves, rejects, reopens and rolls back."))]
 struct Document;
 
 /// The routes of the port.
@@ -39,11 +40,16 @@ pub fn router(handle: Handle, auth: Mode) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(updates::list))
         .routes(routes!(updates::get))
+        .routes(routes!(updates::timeline))
         .routes(routes!(updates::approve))
         .routes(routes!(updates::reject))
         .routes(routes!(updates::reopen))
         .routes(routes!(updates::bulk_approve))
         .routes(routes!(updates::bulk_reject))
+        .routes(routes!(workloads::list))
+        .routes(routes!(workloads::explain))
+        .routes(routes!(workloads::history, workloads::roll_back))
+        .routes(routes!(workloads::history_of_deployment, workloads::roll_back_deployment))
         .with_state(api)
         .split_for_parts();
     router
@@ -73,9 +79,9 @@ impl Api {
 }
 
 /// One line for every action that a person asked for, with what really came of it.
-pub(crate) fn audit(user: &str, action: &str, namespace: &str, name: &str, result: &str, reason: &str) {
+pub(crate) fn audit(user: &str, action: &str, resource_type: &str, namespace: &str, name: &str, result: &str, reason: &str) {
     let timestamp = jiff::Timestamp::now();
-    tracing::info!(target: "headwind::audit", timestamp = %timestamp, username = user, action, resource_type = "UpdateRequest", namespace, name, result, reason, "{action} {namespace}/{name}: {result}");
+    tracing::info!(target: "headwind::audit", timestamp = %timestamp, username = user, action, resource_type, namespace, name, result, reason, "{action} {namespace}/{name}: {result}");
 }
 
 /// For handlers that end early with a problem.

@@ -8,12 +8,17 @@ use crate::target::{Kind, TargetKey};
 #[derive(Default)]
 struct OnRecord {
     obstacle: Option<Reason>,
+    left: bool,
     open: Vec<String>,
 }
 
 impl Record for OnRecord {
     fn obstacle(&self, _: &str, _: &Identity) -> Option<Reason> {
         self.obstacle
+    }
+
+    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
+        self.left
     }
 
     fn open_for(&self, _: &str) -> Vec<String> {
@@ -44,6 +49,9 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
             first_seen: None,
         }],
         pull: crate::target::PullSource::default(),
+        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Request};
+use crate::event::Trigger;
 use crate::policy::Policy;
 
 /// A write that changed a container's image, in the order in which the API server took them.
@@ -58,9 +59,11 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
         let status = &request.status;
         if status.phase.is_open() {
             // Only policy force follows digests: for the others a version is its tag. Pushes whose
-            // digest nobody told cannot be told apart.
+            // digest nobody told cannot be told apart. What a person asks for is another matter, and
+            // what is applied is no offer any more.
             let forced = request.spec.policy == Policy::Force;
-            if !forced || request.spec.new_digest.is_some() {
+            let offered = status.phase != Phase::RollingOut && request.spec.trigger != Trigger::Manual;
+            if offered && (!forced || request.spec.new_digest.is_some()) {
                 let digest = request.spec.new_digest.as_deref().filter(|_| forced);
                 open.entry((request.spec.container.as_deref(), &request.spec.new_image, digest)).or_default().push(&request.name);
             }
@@ -72,8 +75,8 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
                 all.push(format!("{} is {} without a time", request.name, status.phase));
             }
         }
-        if status.phase == Phase::Completed && status.times_applied == 0 {
-            all.push(format!("{} is Completed but was never applied", request.name));
+        if matches!(status.phase, Phase::RollingOut | Phase::Completed | Phase::RolledBack) && status.times_applied == 0 {
+            all.push(format!("{} is {} but was never applied", request.name, status.phase));
         }
     }
     all.extend(

@@ -6,16 +6,19 @@
 //! goes out in one patch.
 //!
 //! ```text
-//! applied already? ─> void? ─> superseded? ─> expired? ─> due? ─> apply ─┐
-//!        │               │          │            │          └─> waiting  │
-//!        └───────────────┴──────────┴────────────┴───> StatusWrite <─────┘ (next pass)
+//! applied already? ─> void? ─> superseded? ─> expired? ─> watched? ─> due? ─> apply ─┐
+//!        │               │          │            │           │         └─> waiting  │
+//!        └───────────────┴──────────┴────────────┴───────────┴──> StatusWrite <─────┘ (next pass)
 //! ```
+//!
+//! What is watched after its patch stands in [`super::follow`].
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Phase, Request, Status, Waiting, mark_name};
+use super::follow::{follow, gone_over, is_rollback, settle_back};
+use super::{OVER, Phase, Request, Status, Waiting, fence, is_fence, mark_name, past_mark};
 use crate::decide;
 use crate::event::Trigger;
 use crate::gate::{self, Gate};
@@ -23,8 +26,13 @@ use crate::history::History;
 use crate::policy::{Candidate, Current, Kind as VersionKind, Occasion, Policy, judge};
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference};
+use crate::rollout::Watch;
+use crate::rollout::pod::Look;
 use crate::settings::{Annotations, Settings, key};
 use crate::target::{Container, Target};
+
+/// How many marks of what does not stand any more a workload carries at most.
+const FENCES: usize = 10;
 
 /// All that a decision about one workload needs to see.
 #[derive(Debug, Clone, Copy)]
@@ -39,15 +47,23 @@ pub struct Observed<'a> {
     pub now: Timestamp,
     /// How many finished requests are kept (`HEADWIND_HISTORY_LIMIT`).
     pub history_limit: usize,
+    /// The newest look at the workload's pods, if there was one.
+    pub look: Option<&'a Look>,
+    /// Since when the cluster is seen without a gap.
+    pub seen_since: Timestamp,
 }
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Write this status to this request.
-    Write(StatusWrite),
+    Write(Box<StatusWrite>),
     /// Patch the workload, once, for all the changes.
     Apply(Apply),
+    /// Read the workload anew, look at its pods, and ask again with what they say.
+    Look,
+    /// Delete these pods of an older version, which keep the rollout from going on.
+    Unblock(Vec<PodName>),
     /// Delete this finished request: enough newer ones are kept.
     Delete {
         /// The request's name.
@@ -55,6 +71,21 @@ pub enum Step {
     },
     /// Nothing now. Look again at that time, or on the next change.
     Rest(Option<Timestamp>),
+}
+
+impl Step {
+    pub(super) fn write(write: StatusWrite) -> Self {
+        Step::Write(Box::new(write))
+    }
+}
+
+/// A pod, to be deleted if it is still the one that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodName {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 /// A status for a request, to be written with the `resourceVersion` it was decided on.
@@ -95,6 +126,19 @@ pub struct Change {
     /// With an unchanged image: the text that goes into the pod template so that the pods are made
     /// anew, the digest where it is known.
     pub restart_for: Option<String>,
+    /// Which way it goes.
+    pub kind: ChangeKind,
+}
+
+/// Which way a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// To another version.
+    Update,
+    /// Back, because a person wants it.
+    ManualRollback,
+    /// Back, because the rollout failed.
+    AutomaticRollback,
 }
 
 /// Decides the next step.
@@ -113,9 +157,16 @@ pub fn next(observed: &Observed<'_>) -> Step {
         return Step::Rest(None);
     }
     let scene = Scene::new(target, observed);
-    if let Some(step) = open.iter().find_map(|request| settle_applied(request, target, &scene.history, observed.now)) {
+    if let Some(step) = observed.requests.iter().find_map(|request| scene.settle_applied(request)) {
         return step;
     }
+    if let Some(step) = open.iter().find_map(|request| settle_back(&scene, request)) {
+        return step;
+    }
+    if let Some(step) = gone_over(&scene) {
+        return step;
+    }
+    let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.into_iter().partition(|request| request.status.phase == Phase::RollingOut);
     if let Some(step) = open.iter().find_map(|request| scene.void(request)) {
         return step;
     }
@@ -128,31 +179,12 @@ pub fn next(observed: &Observed<'_>) -> Step {
     if let Some(step) = observed.requests.iter().find_map(|request| ended_by_hand(request, observed.now)) {
         return step;
     }
-    scene.go_out(&open).unwrap_or_else(|| prune(&scene, observed).unwrap_or_else(|| Step::Rest(scene.wake(&open))))
-}
-
-/// The workload names the request as applied: write that down, whatever stands there now.
-///
-/// `last-request` tells of what stands there, the history of what stood there before: a copy of
-/// the request that lags far behind must not bring it back.
-fn settle_applied(request: &Request, target: &Target, history: &History, now: Timestamp) -> Option<Step> {
-    let times = history.times_applied(&request.name);
-    (times > request.status.times_applied as usize || marks(target).any(|mark| mark == request.mark())).then(|| {
-        let mut status = request.status.clone();
-        status.phase = Phase::Completed;
-        status.reason = Some(Reason::Applied);
-        status.message = Some(if request.is_restart() {
-            format!("{} is pulled anew", request.spec.new_image)
-        } else {
-            format!("{} is in place", request.spec.new_image)
-        });
-        status.finished_at = Some(now);
-        // Who approves with plain `kubectl` writes a name and no time.
-        status.approved_at = status.approved_at.or(status.approved_by.as_ref().map(|_| now));
-        status.times_applied = request.status.times_applied.saturating_add(1);
-        status.waiting = None;
-        Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
-    })
+    let watched = match follow(&scene, &rolling) {
+        Ok(step) => return step,
+        Err(again) => again,
+    };
+    let rest = || Step::Rest(scene.wake(&open).into_iter().chain(watched).min());
+    scene.go_out(&open).unwrap_or_else(|| prune(&scene, observed).unwrap_or_else(rest))
 }
 
 /// The requests that the workload itself names as applied.
@@ -160,30 +192,33 @@ pub(super) fn marks(target: &Target) -> impl Iterator<Item = &str> {
     target.annotations.get(key::LAST_REQUEST).into_iter().flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty())
 }
 
-fn end(request: &Request, phase: Phase, reason: Reason, message: Option<String>, now: Timestamp) -> Step {
+pub(super) fn end(request: &Request, phase: Phase, reason: Reason, message: Option<String>, now: Timestamp) -> Step {
     let mut status = request.status.clone();
     status.phase = phase;
     status.reason = Some(reason);
     status.message = Some(message.unwrap_or_else(|| reason.sentence().to_owned()));
     status.finished_at = Some(now);
     status.waiting = None;
-    Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }
 
 /// A workload that is there, with what is read of it once.
-struct Scene<'a> {
-    target: &'a Target,
-    observed: &'a Observed<'a>,
-    history: History,
+pub(super) struct Scene<'a> {
+    pub(super) target: &'a Target,
+    pub(super) observed: &'a Observed<'a>,
+    pub(super) history: History,
 }
 
 impl<'a> Scene<'a> {
     fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
-        let history = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
+        let (mut history, whole) = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+        if !whole {
+            repair(&mut history, target, observed.requests);
+        }
         Self { target, observed, history }
     }
 
-    fn settings(&self, container: &str) -> Result<Settings, String> {
+    pub(super) fn settings(&self, container: &str) -> Result<Settings, String> {
         Settings::resolve(self.observed.defaults, &self.target.annotations, container)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
@@ -192,8 +227,42 @@ impl<'a> Scene<'a> {
         self.target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
     }
 
-    fn container_of(&self, request: &Request) -> Option<&'a Container> {
+    pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {
         request.spec.container.as_deref().and_then(|name| self.target.container(name))
+    }
+
+    /// The workload names the request as applied: write that down, whatever stands there now.
+    ///
+    /// `last-request` tells of what stands there, the history of what stood there before: a copy of
+    /// the request that lags far behind must not bring it back.
+    fn settle_applied(&self, request: &Request) -> Option<Step> {
+        // One that an old copy of the workload gave a reason to supersede was applied all the same.
+        if !(request.status.phase.is_open() || request.status.phase == Phase::Superseded) || request.target_uid != self.target.uid {
+            return None;
+        }
+        let noted = self.history.times_applied(&request.name) > request.status.times_applied as usize;
+        if !noted && !marks(self.target).any(|mark| request.is_behind(mark)) {
+            return None;
+        }
+        let now = self.observed.now;
+        // Where a rollback is applied, the history forgets; an update it names.
+        let back = request.spec.trigger == Trigger::Manual && !self.history.names(&request.name);
+        let named = marks(self.target).any(|mark| mark == request.mark());
+        let status = Status {
+            phase: Phase::RollingOut,
+            reason: Some(Reason::RolloutProgressing),
+            message: Some(format!("{} is written into the workload", request.spec.new_image)),
+            finished_at: None,
+            // Who approves with plain `kubectl` writes a name and no time.
+            approved_at: request.status.approved_at.or(request.status.approved_by.as_ref().map(|_| now)),
+            times_applied: request.status.times_applied.saturating_add(1),
+            applied_at: self.last_update().filter(|_| named).or(Some(now)),
+            left: back.then(|| request.spec.current_image.clone()),
+            waiting: None,
+            rollout: Some(Watch::new(self.target.generation, now)),
+            ..request.status.clone()
+        };
+        Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
     }
 
     /// Ends a request that makes no sense any more.
@@ -203,7 +272,7 @@ impl<'a> Scene<'a> {
             return Some(reopened_by_hand(request, now));
         }
         if request.status.times_applied > 0 && !request.is_restart() && self.stands_already(request) {
-            return Some(stands_still(request, now));
+            return Some(stands_still(request, self.target.generation, now));
         }
         match self.stands(request) {
             Ok(()) => None,
@@ -235,13 +304,18 @@ impl<'a> Scene<'a> {
         let standing = container
             .reference()
             .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
-        if wanted.repository() != standing.repository() {
+        // Who may approve versions may not thereby run what was never meant to run there.
+        let known = request.spec.trigger == Trigger::Manual && self.history.of(name).any(|entry| entry.image == request.spec.new_image);
+        if wanted.repository() != standing.repository() && !known {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
         }
         self.unmoved(request, container)?;
-        let settings = self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has a bad value: {faults}")))?;
         if request.spec.trigger == Trigger::Manual {
             return Ok(());
+        }
+        let settings = self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has a bad value: {faults}")))?;
+        if self.observed.requests.iter().any(|one| left_behind(one, request)) {
+            return Err((Reason::RolledBack, format!("a person went back from {} since", request.spec.new_image)));
         }
         decide::admits(&settings, container, standing.repository(), request.spec.trigger)
             .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
@@ -253,9 +327,20 @@ impl<'a> Scene<'a> {
         if container.image == request.spec.current_image {
             return Ok(());
         }
+        // What a person asked for is meant for what they saw.
+        let found = request.spec.trigger != Trigger::Manual;
         let mut ours = self.history.of(&container.name);
-        let newest_is_here = ours.next().is_some_and(|entry| entry.image == container.image);
+        let newest_is_here = found && ours.next().is_some_and(|entry| entry.image == container.image);
         if newest_is_here && container.image != request.spec.new_image && ours.any(|entry| entry.image == request.spec.current_image) {
+            return Ok(());
+        }
+        // It was made while a version stood there that Headwind took back since.
+        let taken_back = |one: &Request| {
+            let back =
+                one.status.phase == Phase::RolledBack || one.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+            back && one.spec.container == request.spec.container && one.spec.new_image == request.spec.current_image
+        };
+        if newest_is_here && self.observed.requests.iter().any(|one| taken_back(one)) {
             return Ok(());
         }
         Err((
@@ -266,11 +351,13 @@ impl<'a> Scene<'a> {
 
     /// Ends a request for whose container a better one is open.
     ///
-    /// What a person approved gives way to nothing that still waits for an approval.
+    /// What a person approved gives way to nothing that still waits for an approval; what a person
+    /// asked for and what Headwind found leave each other alone.
     fn outdone(&self, request: &Request, open: &[&Request]) -> Option<Step> {
         let rival = open.iter().find(|rival| {
             rival.name != request.name
                 && rival.spec.container == request.spec.container
+                && (rival.spec.trigger == Trigger::Manual) == (request.spec.trigger == Trigger::Manual)
                 && (self.approved(rival) || !self.approved(request))
                 && self.better(rival, request)
         })?;
@@ -325,6 +412,10 @@ impl<'a> Scene<'a> {
     }
 
     fn gate(&self, request: &Request) -> Gate {
+        if request.spec.trigger == Trigger::Manual {
+            // Who asks for it wants it now.
+            return Gate::Open;
+        }
         match request.spec.container.as_deref().map(|name| self.settings(name)) {
             Some(Ok(settings)) => gate::interval(self.last_update(), settings.min_update_interval, self.observed.now),
             Some(Err(_)) | None => Gate::Open,
@@ -335,7 +426,9 @@ impl<'a> Scene<'a> {
     fn go_out(&self, open: &[&Request]) -> Option<Step> {
         let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
-        for request in approved.iter().filter(|request| self.gate(request) == Gate::Open) {
+        // What a person asked for comes first.
+        let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
+        for request in asked.into_iter().chain(found).filter(|request| self.gate(request) == Gate::Open) {
             if let Some(container) = request.spec.container.as_deref() {
                 due.entry(container).or_insert(request);
             }
@@ -348,7 +441,7 @@ impl<'a> Scene<'a> {
             let waiting = Some(Waiting { reason, until });
             (request.status.waiting != waiting).then(|| {
                 let status = Status { waiting, ..request.status.clone() };
-                Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+                Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
             })
         })
     }
@@ -357,33 +450,67 @@ impl<'a> Scene<'a> {
         let now = self.observed.now;
         let mut history = self.history.clone();
         let mut changes = Vec::with_capacity(due.len());
+        let mut over = Vec::new();
         for (name, request) in due {
             let Some(container) = self.target.container(name) else { continue };
             let approver = request.status.approved_by.as_deref();
-            history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
+            let back = is_rollback(self, request);
+            if back {
+                over.extend(self.goes_over(container, &request.spec.new_image));
+                history.go_back(name, &container.image, &request.spec.new_image, now);
+            } else {
+                history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
+            }
             changes.push(Change {
                 request: request.name.clone(),
                 container: (*name).to_owned(),
                 from: container.image.clone(),
                 to: request.spec.new_image.clone(),
                 restart_for: request.is_restart().then(|| request.spec.new_digest.clone().unwrap_or_else(|| now.to_string())),
+                kind: if back { ChangeKind::ManualRollback } else { ChangeKind::Update },
             });
         }
-        let last_request = self.standing_marks(due).chain(due.values().map(|request| request.mark())).collect::<Vec<_>>().join(",");
+        let own = due.values().map(|request| request.mark());
+        let last_request = self.standing_marks(due).chain(over).chain(own).collect::<Vec<_>>().join(",");
         Apply { changes, last_update: now, last_request, history: history.to_annotation() }
     }
 
-    /// The earlier marks whose change still stands in a container that is not touched now.
-    fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
-        marks(self.target)
-            .filter(|mark| {
-                self.observed.requests.iter().any(|request| {
-                    request.name == mark_name(mark)
-                        && request.spec.container.as_deref().is_some_and(|name| !due.contains_key(name))
-                        && self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
-                })
-            })
-            .map(str::to_owned)
+    /// What says of the requests between the container's image and the one it goes back to that they
+    /// were gone over: without it, an old copy of one of them would be applied again.
+    fn goes_over(&self, container: &Container, image: &str) -> Vec<String> {
+        let newer = self.history.of(&container.name).take_while(|entry| entry.image == container.image || entry.image != image);
+        let over = |name: &str| match self.observed.requests.iter().find(|request| request.name == name) {
+            Some(request) => request.over_mark(),
+            None => fence(name, u32::try_from(self.history.times_applied(name)).unwrap_or(1), OVER),
+        };
+        newer.filter_map(|entry| entry.update_request_name.as_deref()).map(over).collect()
+    }
+
+    /// The earlier marks whose change still stands in a container that is not touched now, and the
+    /// newest of those that say what became of others: they keep an old copy of a request from
+    /// bringing its change back.
+    pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
+        let mut room = FENCES;
+        let mut kept: Vec<String> = Vec::new();
+        for mark in marks(self.target).collect::<Vec<_>>().into_iter().rev() {
+            let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
+            let untouched = request
+                .and_then(|request| Some((request, self.container_of(request)?)))
+                .is_some_and(|(request, one)| one.image == request.spec.new_image && !due.contains_key(one.name.as_str()));
+            let past = match request {
+                Some(request) => (request.spec.trigger == Trigger::Manual).then(|| request.past_mark()),
+                None => Some(past_mark(mark)),
+            };
+            if untouched && !is_fence(mark) {
+                kept.push(mark.to_owned());
+            } else if let Some(fence) = is_fence(mark).then(|| mark.to_owned()).or(past)
+                && room > 0
+            {
+                room -= 1;
+                kept.push(fence);
+            }
+        }
+        kept.into_iter().rev()
     }
 
     /// When something happens by the clock alone.
@@ -399,16 +526,54 @@ impl<'a> Scene<'a> {
 
     /// Whether a finished request holds back a version that the policy would take today.
     fn holds_back(&self, request: &Request) -> bool {
-        if request.status.makes_room() || request.target_uid != self.target.uid {
+        if request.target_uid != self.target.uid {
             return false;
         }
+        if let Some(left) = &request.status.left {
+            return self.would_take(request, left);
+        }
+        if request.status.makes_room() {
+            return false;
+        }
+        self.would_take(request, &request.spec.new_image)
+    }
+
+    /// Whether the policy would take that image of the request today.
+    fn would_take(&self, request: &Request, image: &str) -> bool {
         let Some(container) = self.container_of(request) else { return false };
-        let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(&request.spec.new_image)) else { return false };
+        let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(image)) else { return false };
         match self.settings(&container.name) {
             Ok(settings) => still_taken(request, container, &standing, &wanted, &settings).is_ok(),
             // While the settings are broken nobody can say: keep it.
             Err(_) => true,
         }
+    }
+}
+
+/// Whether a person went back from what `request` wants, after it was made or reopened.
+fn left_behind(rollback: &Request, request: &Request) -> bool {
+    let (Some(left), Some(applied)) = (&rollback.status.left, rollback.status.applied_at) else { return false };
+    rollback.spec.container == request.spec.container
+        && *left == request.spec.new_image
+        && request.status.reopened_at.unwrap_or(request.created).as_second() <= applied.as_second()
+}
+
+/// Makes a history that somebody broke anew, from the requests that are on record.
+fn repair(history: &mut History, target: &Target, requests: &[&Request]) {
+    let stands = |request: &&Request| {
+        request.target_uid == target.uid
+            && request.status.times_applied > 0
+            && request.status.phase != Phase::RolledBack
+            && request.status.left.is_none()
+            && !history.names(&request.name)
+    };
+    let mut applied: Vec<&Request> = requests.iter().copied().filter(stands).collect();
+    applied.sort_by_key(|request| (request.status.applied_at, request.created));
+    for request in applied {
+        let Request { name, spec, status, .. } = request;
+        let Some(container) = spec.container.as_deref() else { continue };
+        let at = status.applied_at.unwrap_or(request.created);
+        history.record(container, &spec.current_image, &spec.new_image, at, name, status.approved_by.as_deref());
     }
 }
 
@@ -434,10 +599,18 @@ fn still_taken(
     }
 }
 
-/// Reopened although there is nothing to do.
-fn stands_still(request: &Request, now: Timestamp) -> Step {
-    let message = format!("{} is in place still", request.spec.new_image);
-    end(request, Phase::Completed, Reason::Applied, Some(message), now)
+/// Reopened although its change is in place: whether it runs by now is what there is to find out.
+fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
+    let status = Status {
+        phase: Phase::RollingOut,
+        reason: Some(Reason::RolloutProgressing),
+        message: Some(format!("{} is in place still; its rollout is watched again", request.spec.new_image)),
+        times_applied: request.status.times_applied.saturating_add(1),
+        waiting: None,
+        rollout: Some(Watch::new(generation, now)),
+        ..request.status.clone()
+    };
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }
 
 /// Somebody ended the request with plain `kubectl`: give it the reason and the time that every end
@@ -458,7 +631,7 @@ fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     }
     status.finished_at = finished_at.or(Some(now));
     status.waiting = None;
-    Some(Step::Write(StatusWrite { request: request.name.clone(), from: *phase, status }))
+    Some(Step::write(StatusWrite { request: request.name.clone(), from: *phase, status }))
 }
 
 /// Somebody set the phase back with plain `kubectl`: give the request the rest of a reopened one.
@@ -471,7 +644,7 @@ fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
         times_applied: request.status.times_applied,
         ..Status::default()
     };
-    Step::Write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }
 
 /// Deletes the oldest finished request past the limit that holds nothing back.

@@ -3,28 +3,41 @@
 //! One workload, a store that compares and swaps, two replicas with copies of their own that lag
 //! behind, and at random: events (twice, late, out of order), people, other hands on the image and
 //! on the annotations, crashes, answers that get lost, clocks that jump, and a second leader that
-//! has not noticed yet. After every step the invariants are checked.
+//! has not noticed yet; a model of the Deployment controller rolls out, and versions whose patch
+//! number is [`BAD`] crash. After every step the invariants are checked.
 //!
 //! `HEADWIND_SIMULATIONS` sets how many schedules are run, `HEADWIND_SEED` runs one of them alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
-use super::{Apply, Identity, Observed, Phase, Request, Spec, Step, mark_name, next};
+use super::{Apply, ChangeKind, Identity, Observed, Phase, Request, Spec, Step, mark_name, next};
 use crate::decide::{self, Decision, Site};
 use crate::event::Trigger;
+use crate::history::History;
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::reference::Digest;
+use crate::rollout::pod::{ContainerView, Look, PodView};
+use crate::rollout::{DeploymentView, View};
 use crate::settings::{Annotations, key};
 use crate::target::{Container, Kind, Target, TargetKey};
 use crate::version::parse_tag;
 
-const SCHEDULES: u64 = 100_000;
+const SCHEDULES: u64 = 50_000;
 const STEPS: u32 = 40;
+/// Versions 1.x.2 do not run.
+const BAD: &str = ".2";
+const REPLICAS: u32 = 3;
+/// Clocks of replicas differ by at most this.
+const SKEW: i64 = 10;
+
+fn bad(image: &str) -> bool {
+    image.split('@').next().unwrap().ends_with(BAD)
+}
 
 /// `SplitMix64`: small, and the same everywhere.
 struct Dice(u64);
@@ -53,11 +66,20 @@ struct Cluster {
     version: u64,
     applied: Vec<Applied>,
     moved: Vec<Moved>,
+    /// The images before the newest generation.
+    old_images: Vec<String>,
+    /// Pods of the newest generation that were made.
+    updated: u32,
+    /// When the newest generation began.
+    began: i64,
+    /// Versions of containers that were rolled back and that no person asked for again.
+    quarantine: BTreeSet<(String, String)>,
 }
 
 /// A replica's copy, and its clock's error in seconds.
 #[derive(Clone)]
 struct Replica {
+    look: Option<Look>,
     target: Target,
     requests: BTreeMap<String, Stored>,
     skew: i64,
@@ -69,6 +91,8 @@ struct World {
     replicas: [Replica; 2],
     leader: usize,
     second: i64,
+    /// For how long nothing broke the watches.
+    calm: i64,
     trail: Vec<String>,
 }
 
@@ -79,12 +103,13 @@ impl decide::Record for Known<'_> {
         self.0.requests.get(&name(identity)).and_then(|(request, _)| request.status.obstacle())
     }
 
+    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        self.0.requests.values().any(|(request, _)| request.quarantines(container, identity, policy))
+    }
+
     fn open_for(&self, container: &str) -> Vec<String> {
-        let open = self
-            .0
-            .requests
-            .values()
-            .filter(|(request, _)| request.status.phase.is_open() && request.spec.container.as_deref() == Some(container));
+        let waits = |request: &Request| matches!(request.status.phase, Phase::Pending | Phase::Approved);
+        let open = self.0.requests.values().filter(|(request, _)| waits(request) && request.spec.container.as_deref() == Some(container));
         open.map(|(request, _)| request.spec.new_image.clone()).collect()
     }
 }
@@ -107,6 +132,10 @@ fn target(dice: &mut Dice) -> Target {
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
     annotations.insert(key::REQUIRE_APPROVAL.to_owned(), dice.pick(&["true", "false"]).to_string());
+    annotations.insert(key::AUTO_ROLLBACK.to_owned(), dice.pick(&["true", "true", "false"]).to_string());
+    annotations.insert(key::SETTLE_TIME.to_owned(), dice.pick(&["0", "20"]).to_string());
+    annotations.insert(key::ROLLBACK_TIMEOUT.to_owned(), dice.pick(&["60", "300"]).to_string());
+    annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), dice.pick(&["1", "3"]).to_string());
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "app".to_owned() },
@@ -118,6 +147,9 @@ fn target(dice: &mut Dice) -> Target {
         template_has_annotations: true,
         containers: vec![container(0, "a"), container(1, "b")],
         pull: crate::target::PullSource::default(),
+        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     }
 }
@@ -126,9 +158,19 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let target = target(&mut dice);
-        let cluster = Cluster { target: target.clone(), requests: BTreeMap::new(), version: 1, applied: Vec::new(), moved: Vec::new() };
-        let replica = Replica { target, requests: BTreeMap::new(), skew: 0 };
-        Self { dice, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, trail: Vec::new() }
+        let cluster = Cluster {
+            target: target.clone(),
+            requests: BTreeMap::new(),
+            version: 1,
+            applied: Vec::new(),
+            moved: Vec::new(),
+            old_images: vec!["app:1.0.0".to_owned(); 2],
+            updated: REPLICAS,
+            began: 0,
+            quarantine: BTreeSet::new(),
+        };
+        let replica = Replica { look: None, target, requests: BTreeMap::new(), skew: 0 };
+        Self { dice, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
     }
 
     fn now(&self, who: usize) -> Timestamp {
@@ -153,7 +195,7 @@ impl World {
 
     fn step(&mut self) {
         let who = usize::try_from(self.dice.roll(2)).unwrap();
-        match self.dice.roll(20) {
+        match self.dice.roll(26) {
             0..=3 => self.event(who),
             4..=9 => self.reconcile(self.leader),
             // The other one has not noticed that it leads no more, or not yet.
@@ -161,15 +203,114 @@ impl World {
             11 => self.leader = 1 - self.leader,
             12 => {
                 // A crash: the successor begins with a whole list.
+                self.replicas[who].look = None;
                 self.replicas[who].target = self.cluster.target.clone();
                 self.replicas[who].requests = self.cluster.requests.clone();
             }
             13 => self.person(who),
             14 => self.other_hand(),
             15 => self.second += i64::try_from(self.dice.roll(400)).unwrap(),
-            16 => self.replicas[who].skew = i64::try_from(self.dice.roll(20)).unwrap() - 10,
+            16 => self.replicas[who].skew = i64::try_from(self.dice.roll(2 * SKEW.unsigned_abs())).unwrap() - SKEW,
+            17..=20 => self.controller(),
+            21 => self.second += i64::try_from(self.dice.roll(20)).unwrap(),
+            22 => self.go_back(who),
             _ => self.sync(who),
         }
+    }
+
+    /// The Deployment controller gets on by a step.
+    fn controller(&mut self) {
+        let version = self.bump();
+        let cluster = &mut self.cluster;
+        let crashes = cluster.target.containers.iter().any(|container| bad(&container.image));
+        cluster.updated = if crashes { 1 } else { (cluster.updated + 1).min(REPLICAS) };
+        let old = REPLICAS - cluster.updated;
+        cluster.target.rollout = View::Deployment(DeploymentView {
+            replicas: REPLICAS,
+            paused: false,
+            observed_generation: cluster.target.generation,
+            total: cluster.updated + old + u32::from(crashes),
+            updated: cluster.updated,
+            available: REPLICAS - u32::from(crashes),
+            deadline_exceeded: None,
+        });
+        cluster.target.resource_version = version.to_string();
+    }
+
+    /// The template changed: its pods are to be made.
+    fn renewed(&mut self, old_images: Vec<String>) {
+        self.cluster.old_images = old_images;
+        self.cluster.updated = 0;
+        self.cluster.began = self.second;
+        self.cluster.target.generation += 1;
+    }
+
+    /// What the pods look like: those of a bad version crash every five seconds.
+    fn pods(&self) -> Vec<PodView> {
+        let cluster = &self.cluster;
+        let crashes = u32::try_from((self.second - cluster.began) / 5).unwrap_or_default();
+        let pod = |new: bool, images: Vec<&str>| PodView {
+            name: "pod".to_owned(),
+            uid: String::new(),
+            owned: false,
+            new,
+            deleting: false,
+            unschedulable: None,
+            containers: cluster
+                .target
+                .containers
+                .iter()
+                .zip(images)
+                .map(|(container, image)| ContainerView {
+                    name: container.name.clone(),
+                    ready: !bad(image),
+                    restarts: if bad(image) { crashes } else { 0 },
+                    waiting: bad(image).then(|| ("CrashLoopBackOff".to_owned(), "back-off".to_owned())),
+                    ..ContainerView::default()
+                })
+                .collect(),
+        };
+        let new = (cluster.updated > 0).then(|| pod(true, cluster.target.containers.iter().map(|one| one.image.as_str()).collect()));
+        new.into_iter().chain([pod(false, cluster.old_images.iter().map(String::as_str).collect())]).collect()
+    }
+
+    /// A person wants a container back where it was.
+    fn go_back(&mut self, who: usize) {
+        let replica = &self.replicas[who];
+        let container = self.dice.pick(&replica.target.containers).clone();
+        let history = History::parse(replica.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
+        let Some(image) = history.before(&container.name, &container.image).next().map(|entry| entry.image.clone()) else { return };
+        let name = format!("back-{}-{}", container.name, replica.target.generation);
+        if self.cluster.requests.contains_key(&name) {
+            return;
+        }
+        let now = self.now(who);
+        let version = self.bump();
+        let request = Request {
+            name: name.clone(),
+            target_uid: self.cluster.target.uid.clone(),
+            fault: None,
+            created: Timestamp::from_second(self.second).unwrap(),
+            spec: Spec {
+                container: Some(container.name.clone()),
+                current_image: container.image.clone(),
+                new_image: image,
+                current_digest: None,
+                new_digest: None,
+                policy: Policy::Minor,
+                require_approval: true,
+                expires_at: None,
+                trigger: Trigger::Manual,
+            },
+            status: super::Status {
+                phase: Phase::Approved,
+                approved_by: Some("ann".to_owned()),
+                approved_at: Some(now),
+                ..super::Status::default()
+            },
+        };
+        self.trail.push(format!("{} a person asks for {name}: {} to {}", self.second, container.image, request.spec.new_image));
+        self.cluster.requests.insert(name, (request, version));
     }
 
     fn event(&mut self, who: usize) {
@@ -237,6 +378,7 @@ impl World {
         if *stored == read {
             self.trail
                 .push(format!("{} {who} writes {name}: {} to {} ({:?})", self.second, request.status.phase, status.phase, status.reason));
+            Self::check_end(request, &status);
             self.cluster.moved.push(Moved { request: name.to_owned(), from: request.status.phase, to: status.phase });
             request.status = status;
             *stored = version;
@@ -259,6 +401,8 @@ impl World {
                 requests: &requests,
                 now: self.now(who),
                 history_limit: 10,
+                look: replica.look.as_ref(),
+                seen_since: Timestamp::from_second(self.second - i64::try_from(self.dice.roll(60)).unwrap() - self.calm).unwrap(),
             };
             match next(&observed) {
                 Step::Rest(_) => return,
@@ -272,6 +416,12 @@ impl World {
                         self.cluster.requests.remove(&request);
                     }
                     self.replicas[who].requests = self.cluster.requests.clone();
+                }
+                Step::Unblock(pods) => unreachable!("a Deployment needs no help: {pods:?}"),
+                Step::Look => {
+                    self.replicas[who].target = self.cluster.target.clone();
+                    let generation = self.cluster.target.generation;
+                    self.replicas[who].look = Some(Look { at: self.now(who), generation, pods: Some(self.pods()) });
                 }
                 Step::Apply(apply) => self.apply(who, &replica, &apply),
             }
@@ -297,10 +447,12 @@ impl World {
             return;
         }
         for change in &apply.changes {
-            Self::check_apply(replica, change);
+            self.check_apply(replica, change);
             let request = &replica.requests[&change.request].0;
-            let (mark, approved) = (request.mark(), request.status.approved_by.is_some() || !request.spec.require_approval);
-            self.trail.push(format!("{} {who} applies {mark}: {} to {}", self.second, change.from, change.to));
+            let mark = if change.kind == ChangeKind::AutomaticRollback { request.back_mark() } else { request.mark() };
+            let approved =
+                request.status.approved_by.is_some() || !request.spec.require_approval || change.kind == ChangeKind::AutomaticRollback;
+            self.trail.push(format!("{} {who} applies {mark}: {} to {} ({:?})", self.second, change.from, change.to, change.kind));
             self.cluster.applied.push(Applied {
                 mark,
                 container: change.container.clone(),
@@ -310,6 +462,8 @@ impl World {
             });
         }
         let version = self.bump();
+        let images = self.cluster.target.containers.iter().map(|container| container.image.clone()).collect();
+        self.renewed(images);
         let real = &mut self.cluster.target;
         for change in &apply.changes {
             let container = real.containers.iter_mut().find(|container| container.name == change.container).unwrap();
@@ -323,19 +477,49 @@ impl World {
         ] {
             real.annotations.insert(name.to_owned(), value);
         }
-        real.generation += 1;
         real.resource_version = version.to_string();
         if self.dice.roll(5) > 0 {
             self.replicas[who].target = self.cluster.target.clone();
         }
     }
 
-    fn check_apply(replica: &Replica, change: &super::Change) {
+    fn check_apply(&mut self, replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
+        let version = (change.container.clone(), change.to.clone());
+        let forced = request.spec.policy == Policy::Force || replica.target.annotations[key::POLICY] == "force";
+        if change.kind == ChangeKind::Update {
+            assert!(
+                forced || !self.cluster.quarantine.contains(&version),
+                "{} puts {version:?} in place, which was rolled back",
+                change.request
+            );
+        } else if !forced {
+            let ours = self.cluster.requests.values().any(|(one, _)| one.spec.new_image == change.from && one.spec.policy != Policy::Force);
+            self.cluster.quarantine.extend(ours.then(|| (change.container.clone(), change.from.clone())));
+        }
+        if change.kind == ChangeKind::AutomaticRollback {
+            assert!(bad(&change.from), "{} takes back {}, which runs", change.request, change.from);
+            assert_eq!(replica.target.annotations[key::AUTO_ROLLBACK], "true", "nobody asked {} to be taken back", change.request);
+        }
         let tag = |image: &str| parse_tag(image.trim_start_matches("app:").split('@').next().unwrap());
-        if request.spec.policy != Policy::Force && replica.target.annotations[key::POLICY] != "force" {
+        if !forced && change.kind == ChangeKind::Update {
             let (old, new) = (tag(&change.from).unwrap(), tag(&change.to).unwrap());
             assert!(new.cmp_precedence(&old).is_gt(), "{} goes down from {} to {}", change.request, change.from, change.to);
+        }
+    }
+
+    /// What does not run is never said to be done, what runs never said to be failed.
+    fn check_end(request: &Request, status: &super::Status) {
+        if request.status.phase != Phase::RollingOut || status.phase == Phase::RollingOut {
+            return;
+        }
+        let bad = bad(&request.spec.new_image);
+        match (status.phase, status.reason) {
+            // Those say themselves that nothing is known of the version.
+            (Phase::Failed, Some(Reason::RolloutTimedOut | Reason::RollbackFailed)) | (Phase::RolledBack, Some(Reason::RolledBack)) => {}
+            (Phase::Completed, _) => assert!(!bad, "{} is Completed", request.name),
+            (Phase::RolledBack | Phase::Failed, _) => assert!(bad, "{} is {}: {:?}", request.name, status.phase, status.message),
+            _ => {}
         }
     }
 
@@ -348,6 +532,10 @@ impl World {
         let action = *self.dice.pick(&[Action::Approve, Action::Approve, Action::Reject, Action::Reopen]);
         let (request, read) = self.replicas[who].requests[&name].clone();
         if let Ok(status) = act(&request, action, "ann", None, self.now(who)) {
+            if action == Action::Reopen {
+                let version = (request.spec.container.clone().unwrap(), request.spec.new_image.clone());
+                self.cluster.quarantine.remove(&version);
+            }
             self.store(who, &name, status, read);
         }
     }
@@ -358,10 +546,15 @@ impl World {
         let image = format!("app:1.{}.{}", self.dice.roll(2), self.dice.roll(2));
         let annotation = match self.dice.roll(4) {
             0 => Some((key::REQUIRE_APPROVAL, *self.dice.pick(&["true", "false"]))),
+            1 if self.dice.roll(3) == 0 => Some((key::AUTO_ROLLBACK, *self.dice.pick(&["true", "false"]))),
             1 => Some((key::POLICY, *self.dice.pick(&["patch", "minor", "none", "nonsense", "force"]))),
             2 => {
                 // With the history goes what fences off a leader whose copies lag by several steps:
                 // who breaks it is supposed not to do it in that very moment.
+                let history = History::parse(self.cluster.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
+                if self.cluster.requests.values().any(|(one, _)| history.times_applied(&one.name) > one.status.times_applied as usize) {
+                    return;
+                }
                 for replica in &mut self.replicas {
                     replica.requests = self.cluster.requests.clone();
                 }
@@ -372,11 +565,13 @@ impl World {
         let real = &mut self.cluster.target;
         real.resource_version = version.to_string();
         if let Some((name, value)) = annotation {
+            self.trail.push(format!("{} another hand sets {name} to {value}", self.second));
             real.annotations.insert(name.to_owned(), value.to_owned());
         } else {
             self.trail.push(format!("{} another hand sets {place} to {image}", self.second));
+            let images = real.containers.iter().map(|container| container.image.clone()).collect();
             real.containers[place].image = image;
-            real.generation += 1;
+            self.renewed(images);
         }
     }
 
@@ -388,20 +583,29 @@ impl World {
 
     /// When everybody has seen everything and no more happens, nothing that is due is left.
     fn settle(&mut self) {
-        for round in 0..60 {
+        let mut quiet = 0;
+        self.calm = 1000;
+        for round in 0..120 {
             for who in 0..2 {
                 self.replicas[who].target = self.cluster.target.clone();
                 self.replicas[who].requests = self.cluster.requests.clone();
                 self.replicas[who].skew = 0;
             }
+            for _ in 0..=REPLICAS {
+                self.controller();
+            }
+            for who in 0..2 {
+                self.replicas[who].target = self.cluster.target.clone();
+            }
             let (before, leader) = (self.cluster.version, self.leader);
             self.reconcile(leader);
             self.check();
-            self.second += 1000;
-            if before == self.cluster.version && round > 2 {
+            self.second += if round % 4 == 3 { 1000 } else { 10 };
+            quiet = if before == self.cluster.version { quiet + 1 } else { 0 };
+            if quiet > 8 {
                 break;
             }
-            assert!(round < 59, "no rest");
+            assert!(round < 119, "no rest");
         }
         let target = &self.cluster.target;
         for (request, _) in self.cluster.requests.values() {
@@ -409,6 +613,7 @@ impl World {
                 || (request.status.phase == Phase::Pending
                     && !request.spec.require_approval
                     && target.annotations[key::REQUIRE_APPROVAL] == "false");
+            assert!(request.status.phase != Phase::RollingOut, "{} is watched for ever: {:?}", request.name, request.status);
             assert!(!due, "{} is due and was left: {:?}", request.name, request.status);
         }
     }

@@ -121,6 +121,9 @@ fn what_has_no_effect_is_told() {
         template_has_annotations: false,
         containers: vec![container("web")],
         pull: crate::target::PullSource::default(),
+        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     };
     let all = unknown(&target.annotations, &target);

@@ -48,7 +48,13 @@ pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
         .container("side", &image("shop/app", "1.0.0"))
         .container("other", &image("shop/other", "1.0.0"));
     let live = world
-        .create(&fixture.headwind("policy", "minor").headwind("require-approval", "false").headwind("min-update-interval", "5"))
+        .create(
+            &fixture
+                .headwind("policy", "minor")
+                .headwind("require-approval", "false")
+                .headwind("min-update-interval", "5")
+                .headwind("settle-time", "0"),
+        )
         .await?;
     let generation = live.generation().await?;
     world.push("shop/app", "1.1.0").await?;

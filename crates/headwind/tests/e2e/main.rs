@@ -18,6 +18,7 @@ mod odd;
 mod poll;
 mod push;
 mod rejection;
+mod rollout;
 mod senders;
 mod start;
 mod world;
@@ -35,7 +36,8 @@ const THREADS: usize = 4;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    let mut trials = Vec::new();
+    // The longest first: it waits for its pods while the others run.
+    let mut trials: Vec<Trial> = WorkloadKind::ALL.into_iter().map(|kind| each("rollout_of_fifty", kind, rollout::fifty)).collect();
     for kind in WorkloadKind::ALL {
         trials.extend([
             each("push_direct", kind, push::direct),
@@ -48,9 +50,15 @@ fn main() -> ExitCode {
             each("twenty_approvals", kind, approval::twenty),
             each("new_digest", kind, odd::new_digest),
             each("poll_finds", kind, poll::finds),
+            each("rollout_good", kind, rollout::good),
+            each("rollout_failures", kind, rollout::failures),
+            each("rollout_taken_over", kind, rollout::taken_over),
         ]);
     }
     trials.extend([
+        one("rollout_deadline", rollout::deadline),
+        one("rollout_left_alone", rollout::left_alone),
+        one("rollout_without_pods", rollout::without_pods),
         one("kill_nine", kill::nine),
         one("leader_hands_over", kill::hands_over),
         one("approve_by_kubectl", approval::by_kubectl),

@@ -44,7 +44,7 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
 
     world.told("web", "Proposed").await?;
     world.told("web", "Applied").await?;
-    world.told(&request.name_any(), "Applied").await?;
+    world.told(&request.name_any(), "RolloutComplete").await?;
     world.counted("headwind_updates_applied_total", 1.0).await?;
     world.counted("headwind_updates_approved_total", 1.0).await?;
     world.counted("headwind_updates_pending", 0.0).await?;

@@ -67,7 +67,11 @@ impl World {
 
     /// A workload that asks, without an interval.
     pub(crate) fn asking(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
-        Fixture::new(kind, name).container("web", image).headwind("policy", "minor").headwind("min-update-interval", "0")
+        Fixture::new(kind, name)
+            .container("web", image)
+            .headwind("policy", "minor")
+            .headwind("min-update-interval", "0")
+            .headwind("settle-time", "0")
     }
 
     /// Creates it, and waits until the operator knows it.

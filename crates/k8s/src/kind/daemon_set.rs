@@ -1,5 +1,6 @@
 //! `apps/v1` DaemonSet.
 
+use headwind_core::rollout::{DaemonSetView, View};
 use headwind_core::target::{Kind, Target};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,12 +16,32 @@ pub struct SlimDaemonSet {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimSpec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    observed_generation: i64,
+    desired_number_scheduled: u32,
+    updated_number_scheduled: u32,
+    number_available: u32,
 }
 
 impl Workload for SlimDaemonSet {
     const KIND: Kind = Kind::DaemonSet;
 
     fn read(&self) -> Option<Target> {
-        read_template(Self::KIND, &self.metadata, &self.spec)
+        let Status { observed_generation, desired_number_scheduled, updated_number_scheduled, number_available } = &self.status;
+        let view = DaemonSetView {
+            on_delete: self.spec.on_delete(),
+            observed_generation: *observed_generation,
+            desired: *desired_number_scheduled,
+            updated: *updated_number_scheduled,
+            available: *number_available,
+        };
+        // Its status names no revision: the newest ControllerRevision does.
+        read_template(Self::KIND, &self.metadata, &self.spec, View::DaemonSet(view), String::new())
     }
 }

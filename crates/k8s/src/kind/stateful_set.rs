@@ -1,5 +1,6 @@
 //! `apps/v1` StatefulSet.
 
+use headwind_core::rollout::{StatefulSetView, View};
 use headwind_core::target::{Kind, Target};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,12 +16,37 @@ pub struct SlimStatefulSet {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimSpec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    observed_generation: i64,
+    ready_replicas: u32,
+    available_replicas: u32,
+    updated_replicas: u32,
+    current_revision: String,
+    update_revision: String,
 }
 
 impl Workload for SlimStatefulSet {
     const KIND: Kind = Kind::StatefulSet;
 
     fn read(&self) -> Option<Target> {
-        read_template(Self::KIND, &self.metadata, &self.spec)
+        let Status { observed_generation, ready_replicas, available_replicas, updated_replicas, current_revision, update_revision } =
+            &self.status;
+        let view = StatefulSetView {
+            replicas: self.spec.wanted(),
+            partition: self.spec.partition(),
+            on_delete: self.spec.on_delete(),
+            observed_generation: *observed_generation,
+            ready: *ready_replicas,
+            available: *available_replicas,
+            updated: *updated_replicas,
+            one_revision: current_revision == update_revision,
+        };
+        read_template(Self::KIND, &self.metadata, &self.spec, View::StatefulSet(view), update_revision.clone())
     }
 }

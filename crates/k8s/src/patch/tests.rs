@@ -1,4 +1,4 @@
-use headwind_core::request::Change;
+use headwind_core::request::{Change, ChangeKind};
 use headwind_core::target::{Container, Kind, TargetKey};
 use serde_json::Value;
 
@@ -43,12 +43,15 @@ fn target(object: &Value) -> Target {
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
         containers: container("containers", false).chain(container("initContainers", true)).collect(),
         pull: headwind_core::target::PullSource::default(),
+        rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     }
 }
 
 fn change(container: &str, from: &str, to: &str) -> Change {
-    Change { request: "r".to_owned(), container: container.to_owned(), from: from.to_owned(), to: to.to_owned(), restart_for: None }
+    Change { request: "r".to_owned(), container: container.to_owned(), from: from.to_owned(), to: to.to_owned(), restart_for: None, kind: ChangeKind::Update }
 }
 
 fn plan(changes: Vec<Change>) -> Apply {

@@ -1,6 +1,8 @@
+use headwind_core::rollout::{Failure, Watch};
 use serde_json::json;
 
 use super::*;
+use crate::condition::{PROGRESSING, READY, WAITING};
 
 fn object(status: &serde_json::Value) -> UpdateRequest {
     serde_json::from_value(json!({
@@ -29,18 +31,41 @@ fn a_status_reads_back_as_it_was_decided() {
         reopened_at: Some(now),
         finished_at: None,
         times_applied: 2,
+        applied_at: Some(now),
+        left: Some("a:1".to_owned()),
+        rollout: Some(Watch {
+            wanted: 3,
+            remaining: 2,
+            held: true,
+            checked_at: Some(now),
+            failed_checks: 1,
+            restarts: 4,
+            available_since: Some(now),
+            failure: Some(Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() }),
+            returned_to: Some("a:0".to_owned()),
+            cause: Some(Failure { reason: Reason::OOMKilled, message: "pod q".to_owned() }),
+            ..Watch::new(7, now)
+        }),
         waiting: Some(Waiting { reason: Reason::MinUpdateInterval, until: now }),
     };
     let written = object(&json!({"phase": "Pending"})).with_status(&decided, now);
     let stored: UpdateRequest = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
     assert_eq!(stored.read().status, decided);
-    let condition = &stored.status.as_ref().unwrap().conditions[0];
+    let of = |request: &UpdateRequest, name: &str| {
+        let conditions = request.status.as_ref().unwrap().conditions.clone();
+        conditions.into_iter().find(|condition| condition.type_ == name).unwrap()
+    };
+    let condition = of(&stored, WAITING);
     assert_eq!((condition.type_.as_str(), condition.status.as_str(), condition.reason.as_str()), (WAITING, "True", "MinUpdateInterval"));
 
     let later: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
     let done = stored.with_status(&request::Status { waiting: None, phase: Phase::Completed, ..decided }, later);
-    let condition = &done.status.as_ref().unwrap().conditions[0];
-    assert_eq!((condition.status.as_str(), condition.last_transition_time.0), ("False", later), "it waits no more");
+    let seen = |name: &str| (of(&done, name).status, of(&done, name).last_transition_time.0);
+    assert_eq!(seen(WAITING), ("False".to_owned(), later), "it waits no more");
+    assert_eq!(seen(READY), ("True".to_owned(), later));
+    assert_eq!(seen(PROGRESSING), ("False".to_owned(), later));
+    assert_eq!((of(&stored, READY).status.as_str(), of(&stored, PROGRESSING).status.as_str()), ("False", "True"));
+    assert_eq!(of(&done, READY).observed_generation, Some(1));
     assert_eq!(done.status.unwrap().observed_generation, Some(1));
 }
 

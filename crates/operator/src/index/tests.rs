@@ -22,6 +22,9 @@ fn target(name: &str, image: &str, version: &str) -> Target {
         template_has_annotations: false,
         containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
         pull: headwind_core::target::PullSource::default(),
+        rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     }
 }

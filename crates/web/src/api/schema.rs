@@ -1,10 +1,16 @@
 //! Shapes of the API's answers, for the answers themselves and for the OpenAPI document.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use headwind_core::explain::Explained;
+use headwind_core::gate::Gate;
+use headwind_core::policy::{CandidateVerdict, Outcome};
+use headwind_core::request::timeline::Moment;
 use headwind_k8s::manifest;
 use headwind_k8s::update_request::UpdateRequest;
+use headwind_operator::{Past, WorkloadView};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -107,4 +113,217 @@ pub(crate) struct BulkResult {
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+}
+
+/// How far to go back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollBack {
+    /// Which container; needed only where several have a history.
+    pub(crate) container: Option<String>,
+    /// How many steps (1 unasked).
+    pub(crate) index: Option<usize>,
+    /// Why, for those who read it later.
+    pub(crate) reason: Option<String>,
+}
+
+/// What stood in a workload's containers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct History {
+    /// By container, the newest first.
+    pub(crate) entries: Vec<HistoryEntry>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HistoryEntry {
+    /// How many steps back it is: the `index` to roll back with; 0 for what stands there now.
+    pub(crate) index: usize,
+    pub(crate) container: String,
+    pub(crate) image: String,
+    /// When it was put there (RFC 3339).
+    pub(crate) timestamp: String,
+    /// The request that put it there; none for the image before the first update.
+    pub(crate) update_request_name: Option<String>,
+    /// Who approved it; none where the policy did.
+    pub(crate) approved_by: Option<String>,
+}
+
+impl From<Past> for HistoryEntry {
+    fn from(Past { index, entry }: Past) -> Self {
+        Self {
+            index,
+            container: entry.container,
+            image: entry.image,
+            timestamp: entry.timestamp.to_string(),
+            update_request_name: entry.update_request_name,
+            approved_by: entry.approved_by,
+        }
+    }
+}
+
+/// A page of workloads.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkloadList {
+    pub(crate) metadata: ListMeta,
+    /// In the order of namespace, kind and name.
+    pub(crate) items: Vec<Workload>,
+}
+
+/// A workload that is kept up to date.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Workload {
+    pub(crate) namespace: String,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) containers: Vec<TrackedContainer>,
+    /// The requests on record, the youngest first.
+    pub(crate) requests: Vec<RequestSummary>,
+    /// Repositories whose registry did not tell its tags, and what it said.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unasked: BTreeMap<String, String>,
+}
+
+/// One of its containers.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TrackedContainer {
+    pub(crate) name: String,
+    /// The image as it stands.
+    pub(crate) image: String,
+    pub(crate) policy: Option<&'static str>,
+    pub(crate) require_approval: Option<bool>,
+    /// The newest version that is known, whatever the policy says of it.
+    pub(crate) newest: Option<String>,
+    /// The image that would be put in place now.
+    pub(crate) would_take: Option<String>,
+    /// Why, or why nothing, as a stable code.
+    pub(crate) reason: &'static str,
+    /// The same for a person.
+    pub(crate) message: String,
+    pub(crate) gate: GateView,
+    /// The verdict on every candidate; in `explain` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) candidates: Option<Vec<CandidateView>>,
+}
+
+/// Whether an approved update could go out at this moment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GateView {
+    pub(crate) open: bool,
+    /// When it opens (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// The verdict on one candidate.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CandidateView {
+    pub(crate) tag: String,
+    /// `chosen`, `eligible` or `refused`.
+    pub(crate) verdict: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+/// A request in short.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RequestSummary {
+    pub(crate) name: String,
+    pub(crate) container: Option<String>,
+    pub(crate) new_image: String,
+    pub(crate) phase: &'static str,
+    pub(crate) message: Option<String>,
+}
+
+impl Workload {
+    /// Without the candidates.
+    pub(crate) fn summary(view: &WorkloadView) -> Self {
+        let mut workload = Self::whole(view);
+        workload.containers.iter_mut().for_each(|container| container.candidates = None);
+        workload
+    }
+
+    /// With everything.
+    pub(crate) fn whole(view: &WorkloadView) -> Self {
+        let request = |request: &Arc<UpdateRequest>| RequestSummary {
+            name: request.metadata.name.clone().unwrap_or_default(),
+            container: request.spec.container_name.clone(),
+            new_image: request.spec.new_image.clone(),
+            phase: request.phase().as_str(),
+            message: request.status.as_ref().and_then(|status| status.message.clone()),
+        };
+        Self {
+            namespace: view.key.namespace.clone(),
+            kind: view.key.kind.as_str(),
+            name: view.key.name.clone(),
+            containers: view.containers.iter().map(TrackedContainer::from).collect(),
+            requests: view.requests.iter().map(request).collect(),
+            unasked: view.unasked.clone(),
+        }
+    }
+}
+
+impl From<&Explained> for TrackedContainer {
+    fn from(explained: &Explained) -> Self {
+        let candidate = |verdict: &CandidateVerdict| CandidateView {
+            tag: verdict.tag.clone(),
+            verdict: match verdict.outcome {
+                Outcome::Chosen => "chosen",
+                Outcome::Eligible => "eligible",
+                Outcome::Refused => "refused",
+            },
+            reason: verdict.reason.code(),
+            message: verdict.message.clone(),
+        };
+        let settings = explained.settings.as_ref().ok();
+        Self {
+            name: explained.container.clone(),
+            image: explained.image.clone(),
+            policy: settings.map(|settings| settings.policy.as_str()),
+            require_approval: settings.map(|settings| settings.require_approval),
+            newest: explained.newest.clone(),
+            would_take: explained.would_take.clone(),
+            reason: explained.because.0.code(),
+            message: explained.because.1.clone(),
+            gate: match explained.gate {
+                Gate::Open => GateView { open: true, until: None, reason: None },
+                Gate::Wait { until, reason } => GateView { open: false, until: Some(until.to_string()), reason: Some(reason.code()) },
+            },
+            candidates: Some(explained.candidates.iter().map(candidate).collect()),
+        }
+    }
+}
+
+/// What happened to a request, in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Timeline {
+    /// The oldest first.
+    pub(crate) moments: Vec<MomentView>,
+}
+
+/// One moment of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MomentView {
+    /// When (RFC 3339).
+    pub(crate) at: String,
+    /// `created`, `reopened`, `approved`, `rejected`, `applied`, `returned`, `progressed`,
+    /// `available` or `finished`.
+    pub(crate) what: &'static str,
+    /// Who, where it was a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) who: Option<String>,
+    pub(crate) message: String,
+}
+
+impl From<Moment> for MomentView {
+    fn from(Moment { at, what, who, message }: Moment) -> Self {
+        Self { at: at.to_string(), what, who, message }
+    }
 }

@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Update, UpdateList, Why};
+use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Timeline, Update, UpdateList, Why};
 use super::{Shared, audit, flat};
 use crate::problem::Problem;
 
-/// How many requests a page has unasked, and at most.
+/// How many things a page has unasked, and at most.
 const PAGE: (usize, usize) = (100, 500);
 /// How many requests one bulk action may name.
 const BULK: usize = 500;
@@ -48,10 +48,7 @@ pub(super) struct Parameters {
 #[utoipa::path(get, path = "/api/v1/updates", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
     flat(parameters.map_err(|error| invalid(error.body_text())).and_then(|Query(parameters)| {
-        let limit = parameters.limit.unwrap_or(PAGE.0);
-        if limit == 0 || limit > PAGE.1 {
-            return Err(invalid(format!("limit is a number from 1 to {}", PAGE.1)));
-        }
+        let limit = limit(parameters.limit)?;
         let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
         let page = api.handle.list(&filter(&parameters)?, after.as_ref(), limit);
         let r#continue = page.more_after.map(|(namespace, name)| format!("{namespace}/{name}")).unwrap_or_default();
@@ -63,6 +60,12 @@ pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters
         })
         .into_response())
     }))
+}
+
+/// How many to a page.
+pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(PAGE.0);
+    if limit == 0 || limit > PAGE.1 { Err(invalid(format!("limit is a number from 1 to {}", PAGE.1))) } else { Ok(limit) }
 }
 
 fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
@@ -86,7 +89,7 @@ fn position(token: &str) -> Result<(String, String), Problem> {
         .ok_or_else(|| invalid("continue is not from a page of this list"))
 }
 
-fn invalid(detail: impl Into<String>) -> Problem {
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
@@ -94,6 +97,17 @@ fn invalid(detail: impl Into<String>) -> Problem {
 pub(super) async fn get(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
     match api.handle.get(&namespace, &name) {
         Some(request) => Json(Update(request)).into_response(),
+        None => problem(&ActError::NotFound { namespace, name }).into_response(),
+    }
+}
+
+#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}/timeline", summary = "What happened to it, in order", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Timeline), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn timeline(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match api.handle.get(&namespace, &name) {
+        Some(request) => {
+            let moments = headwind_core::request::timeline::timeline(&request.read());
+            Json(Timeline { moments: moments.into_iter().map(Into::into).collect() }).into_response()
+        }
         None => problem(&ActError::NotFound { namespace, name }).into_response(),
     }
 }
@@ -159,11 +173,11 @@ async fn act(api: &super::Api, name: &Name, action: Action, user: &str, note: Op
         Ok(_) => "success".to_owned(),
         Err(error) => format!("failure: {error}"),
     };
-    audit(user, action.as_str(), &name.namespace, &name.name, &result, note.unwrap_or_default());
+    audit(user, action.as_str(), "UpdateRequest", &name.namespace, &name.name, &result, note.unwrap_or_default());
     done
 }
 
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Problem::new(status, format!("the body is not what this route takes: {error}"))
@@ -171,7 +185,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
 }
 
 /// What is kept of the reason, with whom the caller says it acts for.
-fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, Problem> {
+pub(super) fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, Problem> {
     let mut parts = Vec::new();
     parts.extend(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned));
     parts.extend(approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, as the caller says)")));
@@ -182,7 +196,7 @@ fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, 
     Ok(Some(note).filter(|note| !note.is_empty()))
 }
 
-fn problem(error: &ActError) -> Problem {
+pub(super) fn problem(error: &ActError) -> Problem {
     let detail = error.to_string();
     match error {
         ActError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, detail),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::policy::Policy;
 use crate::request::{Spec, violations_of};
+use crate::rollout::{DeploymentView, View};
 use crate::target::{Kind, TargetKey};
 
 const NOW: i64 = 1_000_000;
@@ -29,8 +30,23 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
             first_seen: None,
         }],
         pull: crate::target::PullSource::default(),
+        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
+        selector: String::new(),
+        revision: String::new(),
         deleting: false,
     }
+}
+
+/// A Deployment whose rollout is done.
+fn complete(replicas: u32) -> View {
+    View::Deployment(DeploymentView {
+        replicas,
+        observed_generation: 3,
+        total: replicas,
+        updated: replicas,
+        available: replicas,
+        ..DeploymentView::default()
+    })
 }
 
 fn request(name: &str, from: &str, to: &str) -> Request {
@@ -56,7 +72,15 @@ fn request(name: &str, from: &str, to: &str) -> Request {
 
 fn step(target: Option<&Target>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
-    next(&Observed { target, defaults: &Annotations::new(), requests: &requests, now: at(NOW), history_limit: 2 })
+    next(&Observed {
+        target,
+        defaults: &Annotations::new(),
+        requests: &requests,
+        now: at(NOW),
+        history_limit: 2,
+        look: None,
+        seen_since: at(0),
+    })
 }
 
 /// The phase and reason that the step writes.
@@ -79,7 +103,13 @@ fn what_is_due_is_applied_and_then_written_down() {
     live.containers[0].image = "app:1.1.0".to_owned();
     live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not written down") };
-    assert_eq!((write.status.phase, write.status.times_applied), (Phase::Completed, 1));
+    assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 1));
+    asked.status = write.status;
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None), "the controller has not seen it");
+    live.rollout = complete(1);
+    live.annotations.insert(key::SETTLE_TIME.to_owned(), "0".to_owned());
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not completed") };
+    assert_eq!(write.status.phase, Phase::Completed);
     asked.status = write.status;
     assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None));
     assert_eq!(violations_of(&[asked]), Vec::<String>::new());
@@ -90,11 +120,11 @@ fn what_was_applied_is_never_applied_again_wherever_the_image_is() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
     // Put back by another hand between the patch and its record.
     let marked = target("app:1.0.0", &[(key::LAST_REQUEST, "other, r")]);
-    assert_eq!(written(step(Some(&marked), std::slice::from_ref(&asked))), (Phase::Completed, Reason::Applied));
+    assert_eq!(written(step(Some(&marked), std::slice::from_ref(&asked))), (Phase::RollingOut, Reason::RolloutProgressing));
     let mut reopened = asked;
     reopened.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
     assert!(
-        matches!(step(Some(&marked), &[reopened]), Step::Apply(apply) if apply.last_request == "r@1"),
+        matches!(step(Some(&marked), &[reopened]), Step::Apply(apply) if apply.last_request == "other@1.past,r@1"),
         "the old mark is not the new one"
     );
 }
@@ -226,5 +256,5 @@ fn reopened_though_it_stands() {
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not told") };
-    assert_eq!((write.status.phase, write.status.times_applied), (Phase::Completed, 1));
+    assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 2), "watched again");
 }

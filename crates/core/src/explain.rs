@@ -1,0 +1,145 @@
+//! Why a workload is on the version it is on, and what would make it move.
+//!
+//! Answers with the very functions that decide: [`decide::decide`] for what would be taken,
+//! [`judge`] for the verdict on each candidate, [`gate`] for when it may go out.
+
+use jiff::Timestamp;
+
+use crate::decide::{self, Decision, Record, Site};
+use crate::event::Trigger;
+use crate::gate::{self, Gate};
+use crate::policy::{Candidate, CandidateVerdict, Kind as VersionKind, Occasion, Outcome, Policy, Rule, judge};
+use crate::reason::Reason;
+use crate::reference::ImageReference;
+use crate::request::Identity;
+use crate::settings::{Annotations, Settings, key};
+use crate::target::{Container, Target};
+
+/// One container, explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The container's name.
+    pub container: String,
+    /// Its image, as it stands.
+    pub image: String,
+    /// What applies to it; the faults in its annotations where they are bad.
+    pub settings: Result<Settings, String>,
+    /// Why it takes no part, if it does not: as a code, and for a person.
+    pub out: Option<(Reason, String)>,
+    /// The newest version that is known, whatever the policy says of it.
+    pub newest: Option<String>,
+    /// The image that would be put in place now.
+    pub would_take: Option<String>,
+    /// Why, or why nothing: as a code, and for a person.
+    pub because: (Reason, String),
+    /// The verdict on every candidate.
+    pub candidates: Vec<CandidateVerdict>,
+    /// Whether an approved update could go out at this moment.
+    pub gate: Gate,
+}
+
+/// The settings of a container, with their faults as one sentence.
+fn settings(defaults: &Annotations, target: &Target, container: &str) -> Result<Settings, String> {
+    Settings::resolve(defaults, &target.annotations, container)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+/// Why a container takes no part in updates at all, if it does not.
+pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Option<(Reason, String)> {
+    let settings = match settings(defaults, target, &container.name) {
+        Ok(settings) => settings,
+        Err(faults) => return Some((Reason::InvalidAnnotation, faults)),
+    };
+    let reference = match container.reference() {
+        Ok(reference) => reference,
+        Err(error) => return Some((Reason::InvalidImage, format!("{:?}: {error}", container.image))),
+    };
+    // What a person asks for is always heard: what is left are policy and tracking.
+    let refused = decide::admits(&settings, container, reference.repository(), Trigger::Manual).err();
+    refused.map(|reason| (reason, reason.sentence().to_owned()))
+}
+
+/// Explains a container by the tags that are known of its repository.
+pub fn explain(
+    target: &Target,
+    defaults: &Annotations,
+    container: &Container,
+    candidates: &[Candidate],
+    record: &impl Record,
+    now: Timestamp,
+) -> Explained {
+    let settings = settings(defaults, target, &container.name);
+    let rule = settings.as_ref().map(Settings::rule).unwrap_or_default();
+    let reference = container.reference().ok();
+    let mut explained = Explained {
+        container: container.name.clone(),
+        image: container.image.clone(),
+        out: out(defaults, target, container),
+        newest: None,
+        would_take: None,
+        because: (Reason::Settled, Reason::Settled.sentence().to_owned()),
+        candidates: Vec::new(),
+        gate: Gate::Open,
+        settings,
+    };
+    if let Ok(settings) = &explained.settings {
+        let last_update = target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok());
+        explained.gate = gate::interval(last_update, settings.min_update_interval, now);
+    }
+    let Some(reference) = reference else {
+        explained.because = explained.out.clone().unwrap_or(explained.because);
+        return explained;
+    };
+    let current = decide::current(&reference, container);
+    let any = Rule { policy: Policy::All, pattern: None };
+    let newest = judge(&any, VersionKind::Image, Occasion::Scan, &current, candidates);
+    explained.newest = newest.chosen.and_then(|place| candidates.get(place)).map(|best| best.tag.clone()).or_else(|| current.tag.clone());
+    explained.candidates = judge(&rule, VersionKind::Image, Occasion::Scan, &current, candidates).candidates;
+    for verdict in &mut explained.candidates {
+        if verdict.outcome != Outcome::Refused
+            && let Some(reason) = on_record(record, container, &reference, rule.policy, verdict)
+        {
+            verdict.outcome = Outcome::Refused;
+            verdict.reason = reason;
+            reason.sentence().clone_into(&mut verdict.message);
+        }
+    }
+    if let Some(out) = &explained.out {
+        explained.because = out.clone();
+        return explained;
+    }
+    let trigger = if explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling)) {
+        Trigger::Polling
+    } else {
+        Trigger::Webhook
+    };
+    let site = Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger };
+    match decide::decide(&site, record) {
+        Decision::Propose(proposal) => {
+            explained.would_take = Some(proposal.new_image.clone());
+            explained.because = (proposal.reason, proposal.message.clone());
+        }
+        Decision::Refuse(refusal) if candidates.is_empty() && refusal.reason == Reason::Settled => {
+            explained.because = (Reason::Settled, "no other tag is known".to_owned());
+        }
+        Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
+    }
+    explained
+}
+
+/// What on record stands in the way of a version that the policy would take.
+fn on_record(
+    record: &impl Record,
+    container: &Container,
+    reference: &ImageReference,
+    policy: Policy,
+    verdict: &CandidateVerdict,
+) -> Option<Reason> {
+    let digest = verdict.digest.as_ref().map(ToString::to_string);
+    let identity = Identity::new(&container.name, &reference.with_tag(&verdict.tag), policy, digest.as_deref());
+    let obstacle = record.obstacle(&container.name, &identity);
+    obstacle.or_else(|| record.left(&container.name, &identity, policy).then_some(Reason::RolledBack))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use super::*;
+use crate::rollout::{DeploymentView, View};
+use crate::target::{Kind, PullSource, TargetKey};
+
+/// One version was rejected.
+struct Rejected(&'static str);
+
+impl Record for Rejected {
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
+        let version = ImageReference::parse(self.0).unwrap();
+        (Identity::new(container, &version, Policy::Minor, None) == *identity).then_some(Reason::Rejected)
+    }
+
+    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
+        false
+    }
+
+    fn open_for(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn target(annotations: &[(&str, &str)]) -> Target {
+    Target {
+        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        uid: "u".to_owned(),
+        resource_version: "1".to_owned(),
+        generation: 1,
+        annotations: annotations.iter().map(|(key, value)| (format!("headwind.sh/{key}"), (*value).to_owned())).collect(),
+        has_annotations: true,
+        template_has_annotations: false,
+        containers: vec![Container {
+            name: "web".to_owned(),
+            image: "app:1.0.0".to_owned(),
+            init: false,
+            index: 0,
+            pulls_always: false,
+            restarted_for: None,
+            first_seen: None,
+        }],
+        pull: PullSource::default(),
+        rollout: View::Deployment(DeploymentView::default()),
+        selector: String::new(),
+        revision: String::new(),
+        deleting: false,
+    }
+}
+
+fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
+    let target = target(annotations);
+    let candidates: Vec<Candidate> = tags.iter().map(|tag| Candidate { tag: (*tag).to_owned(), digest: None }).collect();
+    let now = Timestamp::from_second(1000).unwrap();
+    explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Rejected("app:1.2.0"), now)
+}
+
+#[test]
+fn every_candidate_has_its_verdict() {
+    let last = Timestamp::from_second(900).unwrap().to_string();
+    let all = explained(&[("policy", "minor"), ("last-update", &last)], &["1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest"]);
+    let verdicts: Vec<(Outcome, Reason)> = all.candidates.iter().map(|verdict| (verdict.outcome, verdict.reason)).collect();
+    assert_eq!(
+        verdicts,
+        [
+            (Outcome::Refused, Reason::SameTag),
+            (Outcome::Eligible, Reason::NotBest),
+            (Outcome::Refused, Reason::Rejected),
+            (Outcome::Refused, Reason::MajorDiffers),
+            (Outcome::Refused, Reason::NotAVersion)
+        ]
+    );
+    assert_eq!((all.newest.as_deref(), all.would_take, all.because.0), (Some("2.0.0"), None, Reason::Rejected));
+    assert_eq!(all.gate, Gate::Wait { until: Timestamp::from_second(1200).unwrap(), reason: Reason::MinUpdateInterval });
+}
+
+#[test]
+fn what_would_be_taken_and_who_takes_no_part() {
+    let one = explained(&[("policy", "patch")], &["1.0.1"]);
+    assert_eq!((one.would_take.as_deref(), one.because.0, one.gate), (Some("app:1.0.1"), Reason::HigherVersion, Gate::Open));
+    let polled = explained(&[("policy", "patch"), ("event-source", "polling")], &["1.0.1"]);
+    assert_eq!(polled.would_take.as_deref(), Some("app:1.0.1"));
+    assert_eq!(explained(&[], &["1.0.1"]).because.0, Reason::PolicyNone);
+    assert_eq!(explained(&[("policy", "x")], &["1.0.1"]).because.0, Reason::InvalidAnnotation);
+    assert_eq!(explained(&[("policy", "minor"), ("images", "other")], &["1.0.1"]).because.0, Reason::NotTracked);
+    assert_eq!(explained(&[("policy", "minor")], &[]).because.0, Reason::Settled);
+    assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.0, Reason::EventSource);
+}

@@ -1,0 +1,325 @@
+//! What becomes of a change after its patch: the requests in phase `RollingOut`.
+//!
+//! The second half of [`super::next()`]. Each request judges the rollout for its own container; those
+//! that failed are taken back together, in one patch. The workload itself says that it was taken back
+//! ([`Request::back_mark`]), so a successor never does it twice.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::next::{Scene, end, marks};
+use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, mark_name};
+use crate::event::Trigger;
+use crate::history::Entry;
+use crate::reason::Reason;
+use crate::reference::{Digest, ImageReference};
+use crate::rollout::pod::Look;
+use crate::rollout::{Failure, Patience, Sight, Standing, Verdict, View, Watch, judge};
+use crate::settings::Settings;
+use crate::target::Container;
+use crate::version::parse_tag;
+
+/// The workload says that the change was taken back: from now on that rollout is watched.
+pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> {
+    let watch = request.status.rollout.as_ref()?;
+    let back = request.back_mark();
+    if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(scene.target).any(|mark| mark == back) {
+        return None;
+    }
+    let image = scene.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
+    let why = watch.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+    let status = Status {
+        reason: Some(Reason::RollingBack),
+        message: Some(format!("{} failed and {image} is put back{why}", request.spec.new_image)),
+        rollout: Some(Watch {
+            returned_to: Some(image),
+            cause: watch.failure.clone(),
+            ..Watch::new(scene.target.generation, scene.observed.now)
+        }),
+        ..request.status.clone()
+    };
+    Some(Step::write(StatusWrite { request: request.name.clone(), from: Phase::RollingOut, status }))
+}
+
+/// A person went back to an older version: what stood there in between was taken back as well.
+pub(super) fn gone_over(scene: &Scene<'_>) -> Option<Step> {
+    scene.observed.requests.iter().find_map(|request| {
+        let Status { phase, times_applied, .. } = request.status;
+        let stood = matches!(phase, Phase::RollingOut | Phase::Completed | Phase::Failed | Phase::Superseded) && times_applied > 0;
+        let over = request.over_mark();
+        if !stood || !marks(scene.target).any(|mark| mark == over) {
+            return None;
+        }
+        let to = scene.container_of(request).map(|container| format!(" to {}", container.image)).unwrap_or_default();
+        Some(end(request, Phase::RolledBack, Reason::RolledBack, Some(format!("a person went back{to}")), scene.observed.now))
+    })
+}
+
+/// What the watches over the rollouts come to: a step, or when to look again.
+pub(super) fn follow(scene: &Scene<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
+    let standing = scene.target.rollout.standing(scene.target.generation);
+    let mut failed: Vec<(&Request, Failure)> = Vec::new();
+    let mut wake: Option<Timestamp> = None;
+    for request in rolling {
+        match one(scene, request, &standing) {
+            Outcome::Step(step) => return Ok(step),
+            Outcome::Failed(failure) => failed.push((request, failure)),
+            Outcome::Rest(again) => wake = wake.into_iter().chain(again).min(),
+        }
+    }
+    take_back(scene, &failed).ok_or(wake)
+}
+
+enum Outcome {
+    Step(Step),
+    /// It failed, its settings want it taken back, and there is something to go back to.
+    Failed(Failure),
+    Rest(Option<Timestamp>),
+}
+
+fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
+    let now = scene.observed.now;
+    let fallback = Watch::new(scene.target.generation, now);
+    let watch = request.status.rollout.as_ref().unwrap_or(&fallback);
+    if scene.target.generation < watch.generation {
+        // The copy of the workload is older than the request: wait for the watch.
+        return Outcome::Rest(None);
+    }
+    if let Some(step) = taken_over(scene, request, watch) {
+        return Outcome::Step(step);
+    }
+    let name = request.spec.container.as_deref().unwrap_or_default();
+    let others = answered_for(scene, name);
+    let settings = scene.settings(name).unwrap_or_default();
+    let sight = Sight {
+        watch,
+        standing,
+        look: scene.observed.look.filter(|look| look.generation == scene.target.generation),
+        container: name,
+        others: &others,
+        patience: Patience::from(&settings),
+        now,
+        seen_since: scene.observed.seen_since,
+    };
+    match judge(&sight) {
+        Verdict::Look => Outcome::Step(Step::Look),
+        Verdict::Watch(memory, again) => match remember(request, *memory, standing).or_else(|| unblock(scene, standing, sight.look)) {
+            Some(step) => Outcome::Step(step),
+            None => Outcome::Rest(again),
+        },
+        Verdict::Healthy => Outcome::Step(healthy(request, watch, &settings, now)),
+        Verdict::TimedOut(message) => Outcome::Step(timed_out(request, watch, message, now)),
+        Verdict::Failed(failure) => failed(scene, request, watch, &settings, failure),
+    }
+}
+
+/// The other containers that have a request to answer for what they run, so that their pods say
+/// nothing of this one: its rollout is watched as well, or failed and was left where it is. Where the
+/// workload names a request that is not known (yet), that may be any of them.
+fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
+    let known = |mark: &str| scene.observed.requests.iter().any(|request| request.name == mark_name(mark));
+    let all = scene.target.containers.iter().filter(|one| one.name != container);
+    if !marks(scene.target).all(known) {
+        return all.map(|one| one.name.as_str()).collect();
+    }
+    let answered = |one: &&Container| {
+        scene.observed.requests.iter().any(|request| {
+            let applied = request.status.times_applied > 0 || marks(scene.target).any(|mark| mark == request.name);
+            applied
+                && request.status.phase != Phase::Completed
+                && request.spec.container.as_ref() == Some(&one.name)
+                && request.spec.new_image == one.image
+        })
+    };
+    all.filter(answered).map(|one| one.name.as_str()).collect()
+}
+
+/// A pod of an older version that does not become ready keeps an ordered StatefulSet from going on,
+/// back or forth, until somebody deletes it (Kubernetes' own documentation: "Forced rollback").
+fn unblock(scene: &Scene<'_>, standing: &Standing, look: Option<&Look>) -> Option<Step> {
+    let View::StatefulSet(view) = &scene.target.rollout else { return None };
+    // A partition, or strategy OnDelete, keeps pods as they are because somebody wants it so.
+    if view.on_delete || view.partition > 0 || !matches!(standing, Standing::Moving(_, _)) {
+        return None;
+    }
+    let stuck = look?.pods.iter().flatten().filter(|pod| pod.owned && pod.is_broken() && !pod.new && !pod.deleting);
+    let pods: Vec<PodName> = stuck.map(|pod| PodName { name: pod.name.clone(), uid: pod.uid.clone() }).collect();
+    (!pods.is_empty()).then_some(Step::Unblock(pods))
+}
+
+/// Another hand, or a newer request, has changed what is watched.
+fn taken_over(scene: &Scene<'_>, request: &Request, watch: &Watch) -> Option<Step> {
+    let now = scene.observed.now;
+    let image = scene.container_of(request).map(|container| container.image.as_str());
+    let expected = watch.returned_to.as_deref().unwrap_or(&request.spec.new_image);
+    if image == Some(expected) {
+        return None;
+    }
+    let changed = image.map_or_else(|| "the container is gone".to_owned(), |image| format!("{image} stands there now"));
+    if let Some(returned) = &watch.returned_to {
+        return Some(end(request, Phase::RolledBack, cause(watch), Some(format!("taken back to {returned}; {changed}")), now));
+    }
+    let name = request.spec.container.as_deref().unwrap_or_default();
+    let ours = scene.history.of(name).next().is_some_and(|entry| {
+        Some(entry.image.as_str()) == image && entry.update_request_name.as_ref().is_some_and(|by| *by != request.name)
+    });
+    let reason = match (image, ours) {
+        (None, _) => Reason::ContainerGone,
+        (Some(_), true) => Reason::NewerVersion,
+        (Some(_), false) => Reason::ImageChanged,
+    };
+    Some(end(request, Phase::Superseded, reason, Some(format!("while the rollout was watched: {changed}")), now))
+}
+
+fn cause(watch: &Watch) -> Reason {
+    watch.cause.as_ref().map_or(Reason::RolledBack, |failure| failure.reason)
+}
+
+/// Writes down what changed in the memory of the watch.
+fn remember(request: &Request, memory: Watch, standing: &Standing) -> Option<Step> {
+    if request.status.rollout.as_ref() == Some(&memory) {
+        return None;
+    }
+    let back = memory.returned_to.is_some();
+    let (reason, message) = match standing {
+        Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
+        Standing::Unseen => (Reason::RolloutProgressing, None),
+        Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
+        Standing::Complete(count) => (Reason::RolloutProgressing, Some(format!("{count}; they have to stay so"))),
+    };
+    let trouble = memory.failure.as_ref().filter(|_| memory.failed_checks > 0 && !back);
+    let message = match (trouble, message) {
+        (Some(failure), message) => {
+            Some(format!("{}; failed checks in a row: {}; {}", message.unwrap_or_default(), memory.failed_checks, failure.message))
+        }
+        (None, message) => message,
+    };
+    let mut status = request.status.clone();
+    if !back {
+        status.reason = Some(reason);
+        status.message = message.or(status.message);
+    }
+    status.rollout = Some(memory);
+    Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
+}
+
+fn healthy(request: &Request, watch: &Watch, settings: &Settings, now: Timestamp) -> Step {
+    let stayed = match settings.settle_time.as_secs() {
+        0 => String::new(),
+        seconds => format!(", and has been for {seconds} s"),
+    };
+    if let Some(image) = &watch.returned_to {
+        let why = watch.cause.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+        return end(request, Phase::RolledBack, cause(watch), Some(format!("taken back to {image}{why}")), now);
+    }
+    let what = if request.is_restart() { "is pulled anew" } else { "is in place" };
+    let reason = if request.status.left.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
+    end(request, Phase::Completed, reason, Some(format!("{} {what}, every pod is available{stayed}", request.spec.new_image)), now)
+}
+
+fn timed_out(request: &Request, watch: &Watch, message: String, now: Timestamp) -> Step {
+    match &watch.returned_to {
+        Some(_) => unhappy_return(request, watch, &message, now),
+        None if request.status.left.is_some() => end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now),
+        None => end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now),
+    }
+}
+
+/// The image is back, but its pods do not run either: that is said, and nothing is tried any more.
+fn unhappy_return(request: &Request, watch: &Watch, message: &str, now: Timestamp) -> Step {
+    let image = watch.returned_to.as_deref().unwrap_or_default();
+    end(
+        request,
+        Phase::RolledBack,
+        Reason::RollbackFailed,
+        Some(format!("taken back to {image}, which does not run either: {message}")),
+        now,
+    )
+}
+
+fn failed(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settings, failure: Failure) -> Outcome {
+    let now = scene.observed.now;
+    let Failure { reason, message } = &failure;
+    if watch.returned_to.is_some() {
+        return Outcome::Step(unhappy_return(request, watch, message, now));
+    }
+    if request.status.left.is_some() {
+        let message = format!("the rollback to {} failed as well: {message}", request.spec.new_image);
+        return Outcome::Step(end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now));
+    }
+    // What the defaults of broken settings say is nobody's wish.
+    let wished = settings.auto_rollback;
+    match (wished, return_to(scene, request)) {
+        (true, Some(_)) => Outcome::Failed(failure),
+        (true, None) => {
+            let message = format!("{message}; {}", Reason::NothingToRollBackTo.sentence());
+            Outcome::Step(end(request, Phase::Failed, *reason, Some(message), now))
+        }
+        (false, _) => Outcome::Step(end(request, Phase::Failed, *reason, Some(message.clone()), now)),
+    }
+}
+
+/// The image that stood there before, and was good as far as anybody knows.
+fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
+    let name = request.spec.container.as_deref()?;
+    let new = &request.spec.new_image;
+    if request.is_restart() {
+        // The tag names the new digest by now: what ran before is had by its digest alone.
+        let before = request.spec.current_digest.as_deref().and_then(|text| Digest::parse(text).ok())?;
+        return Some(ImageReference::parse(new).ok()?.with_digest(&before).to_string());
+    }
+    let proven = |entry: &&Entry| {
+        entry.update_request_name.as_ref().is_none_or(|by| {
+            scene.observed.requests.iter().find(|one| one.name == *by).is_none_or(|one| one.status.phase == Phase::Completed)
+        })
+    };
+    let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == *new);
+    let noted = scene.history.before(name, new).filter(|_| ours).find(proven).map(|entry| entry.image.clone());
+    noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && ImageReference::parse(image).is_ok())
+}
+
+/// One patch that puts the images before back.
+fn take_back(scene: &Scene<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
+    let now = scene.observed.now;
+    let mut history = scene.history.clone();
+    let mut changes = Vec::new();
+    let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
+    for (request, _) in failed {
+        let (Some(container), Some(to)) = (scene.container_of(request), return_to(scene, request)) else { continue };
+        if due.insert(&container.name, request).is_some() {
+            continue;
+        }
+        history.go_back(&container.name, &container.image, &to, now);
+        changes.push(Change {
+            request: request.name.clone(),
+            container: container.name.clone(),
+            from: container.image.clone(),
+            to,
+            restart_for: None,
+            kind: ChangeKind::AutomaticRollback,
+        });
+    }
+    if changes.is_empty() {
+        return None;
+    }
+    let own = due.values().map(|request| request.back_mark());
+    let last_request = scene.standing_marks(&due).chain(own).collect::<Vec<_>>().join(",");
+    Some(Step::Apply(Apply { changes, last_update: now, last_request, history: history.to_annotation() }))
+}
+
+/// Whether a manual request goes back: to what its container ran before, or, where the history does
+/// not tell (any more), to a lower version.
+pub(super) fn is_rollback(scene: &Scene<'_>, request: &Request) -> bool {
+    let Some(container) = scene.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
+    let known = scene.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
+    known || is_lower(&request.spec.new_image, &container.image)
+}
+
+fn is_lower(image: &str, than: &str) -> bool {
+    let read = |image: &str| ImageReference::parse(image).ok();
+    let (Some(image), Some(than)) = (read(image), read(than)) else { return false };
+    let version = |reference: &ImageReference| parse_tag(reference.effective_tag()?);
+    image.repository() == than.repository()
+        && version(&image).zip(version(&than)).is_some_and(|(image, than)| image.cmp_precedence(&than).is_lt())
+}

@@ -1,0 +1,160 @@
+//! Whether a rollout is under way, done or failed: the judgement after the patch.
+//!
+//! Pure. The operator hands in what the workload's status says ([`View`], one small file a kind),
+//! what its newest pods say ([`pod`]), what was remembered of the watch so far ([`Watch`], kept in the
+//! UpdateRequest's status, so that a successor goes on where its predecessor was killed) and the
+//! time; [`judge`] answers what to remember, or how it ended.
+//!
+//! ```text
+//! status ──> View ──> Standing ─┐
+//! pods ────> Look ──> Evidence ─┼─> judge ─> Watch … Healthy | Failed(with evidence) | TimedOut
+//! request's status ──> Watch ───┘
+//! ```
+//!
+//! Silence is never failure: without an answer from the API nothing is judged, without the right
+//! to list pods the status alone speaks.
+
+mod daemon_set;
+mod deployment;
+mod judge;
+pub mod pod;
+mod stateful_set;
+
+pub use daemon_set::DaemonSetView;
+pub use deployment::DeploymentView;
+pub use judge::{Patience, Sight, Verdict, judge};
+pub use stateful_set::StatefulSetView;
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::reason::Reason;
+
+/// What a workload's status says of its rollout, by its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// Of a Deployment.
+    Deployment(DeploymentView),
+    /// Of a StatefulSet.
+    StatefulSet(StatefulSetView),
+    /// Of a DaemonSet.
+    DaemonSet(DaemonSetView),
+}
+
+impl View {
+    /// Where the rollout of the object's newest spec stands. `generation` is the object's.
+    pub fn standing(&self, generation: i64) -> Standing {
+        match self {
+            View::Deployment(view) => view.standing(generation),
+            View::StatefulSet(view) => view.standing(generation),
+            View::DaemonSet(view) => view.standing(generation),
+        }
+    }
+}
+
+/// Where a rollout stands, whatever the kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The controller has not seen the newest spec yet (`observedGeneration`): what the status counts
+    /// is of an older one.
+    Unseen,
+    /// It stands still because somebody wants it so: the clock stands still as well.
+    Held(Reason),
+    /// It is under way, or stuck.
+    Moving(Count, Option<String>),
+    /// Every pod that has to be new is, and all are available.
+    Complete(Count),
+}
+
+/// How far a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Pods that the workload is to have.
+    pub wanted: u32,
+    /// Pods of the new revision.
+    pub updated: u32,
+    /// Pods that are available, of whichever revision.
+    pub available: u32,
+    /// Steps that are left: pods to be made anew, old ones to go, new ones to become available. It
+    /// falls with each pod that gets on, and a pod that comes and goes does not make it fall again.
+    pub remaining: u32,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} pods are new, {} available", self.updated, self.wanted, self.available)
+    }
+}
+
+/// What is remembered of a watch between two looks. Times have whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The workload's generation when the change was first seen in it: an older copy says nothing.
+    pub generation: i64,
+    /// When the change was first seen in the workload.
+    pub started_at: Timestamp,
+    /// When the rollout last got on.
+    pub progressed_at: Timestamp,
+    /// [`Count::wanted`] then.
+    pub wanted: u32,
+    /// [`Count::remaining`] then.
+    pub remaining: u32,
+    /// Whether somebody held it when it was last looked at.
+    pub held: bool,
+    /// When a check last counted.
+    pub checked_at: Option<Timestamp>,
+    /// Checks that failed in a row.
+    pub failed_checks: u32,
+    /// Restarts of the new pods' containers by the last check that counted.
+    pub restarts: u32,
+    /// Since when all is available without a restart.
+    pub available_since: Option<Timestamp>,
+    /// What the last failed check found.
+    pub failure: Option<Failure>,
+    /// The image that was put back, once it was: then it is that rollout which is watched.
+    pub returned_to: Option<String>,
+    /// Why it was put back.
+    pub cause: Option<Failure>,
+}
+
+impl Watch {
+    /// The watch of a change that is first seen now, in the workload of that generation.
+    pub fn new(generation: i64, now: Timestamp) -> Self {
+        let now = whole_second(now);
+        Self {
+            generation,
+            started_at: now,
+            progressed_at: now,
+            wanted: 0,
+            remaining: 0,
+            held: false,
+            checked_at: None,
+            failed_checks: 0,
+            restarts: 0,
+            available_since: None,
+            failure: None,
+            returned_to: None,
+            cause: None,
+        }
+    }
+}
+
+/// Evidence that the new version does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// As a code.
+    pub reason: Reason,
+    /// For a person, with the pod's own words.
+    pub message: String,
+}
+
+/// The next whole second: what is written into a status must read back as the same moment, and
+/// Kubernetes' times carry no fraction.
+pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
+    let up = i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(at.as_second().saturating_add(up)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests;

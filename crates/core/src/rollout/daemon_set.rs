@@ -1,0 +1,37 @@
+//! The rollout of a DaemonSet: a pod on each node, those that are down included.
+
+use super::{Count, Standing};
+use crate::reason::Reason;
+
+/// What is read of a DaemonSet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DaemonSetView {
+    /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
+    pub on_delete: bool,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `status.desiredNumberScheduled`.
+    pub desired: u32,
+    /// `status.updatedNumberScheduled`.
+    pub updated: u32,
+    /// `status.numberAvailable`: ready for `minReadySeconds`.
+    pub available: u32,
+}
+
+impl DaemonSetView {
+    pub(super) fn standing(&self, generation: i64) -> Standing {
+        let Self { on_delete, observed_generation, desired, updated, available } = *self;
+        if observed_generation < generation {
+            return Standing::Unseen;
+        }
+        let (missing, unavailable) = (desired.saturating_sub(updated), desired.saturating_sub(available));
+        let count = Count { wanted: desired, updated, available, remaining: missing + unavailable };
+        if missing == 0 && unavailable == 0 {
+            Standing::Complete(count)
+        } else if on_delete && unavailable == 0 {
+            Standing::Held(Reason::OnDelete)
+        } else {
+            Standing::Moving(count, None)
+        }
+    }
+}

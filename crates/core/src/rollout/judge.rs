@@ -1,0 +1,248 @@
+//! The judgement itself: remember, look, or a verdict.
+//!
+//! A *check* is a look at the new pods, at most one in a [`Patience::period`], and only while the
+//! rollout does not get on by itself. A check that finds evidence counts as failed; progress, or a
+//! whole period in which all was available, sets the count back; anything between does neither.
+//! The time-out counts from the last progress, and not before this process has watched for a
+//! while: after an outage the controllers need their time as well.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::pod::{Evidence, Look};
+use super::{Count, Failure, Standing, Watch, whole_second};
+use crate::reason::Reason;
+use crate::settings::Settings;
+
+/// The longest time between two checks.
+const PERIOD: Duration = Duration::from_secs(5);
+/// How long this process has to have watched before a time-out counts.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How much a rollout may try Headwind's patience (SPEC section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long it may go without progress.
+    pub timeout: Duration,
+    /// How many checks in a row have to fail.
+    pub retries: u32,
+    /// How long all has to stay available without a restart.
+    pub settle: Duration,
+}
+
+impl From<&Settings> for Patience {
+    fn from(settings: &Settings) -> Self {
+        Self { timeout: settings.rollback_timeout, retries: settings.health_check_retries.max(1), settle: settings.settle_time }
+    }
+}
+
+impl Patience {
+    /// The least time between two checks that count: 5 s, less where the time-out is short.
+    pub fn period(&self) -> Duration {
+        (self.timeout / 10).clamp(Duration::from_secs(1), PERIOD)
+    }
+}
+
+/// All that a judgement sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// What is remembered.
+    pub watch: &'a Watch,
+    /// Where the rollout stands.
+    pub standing: &'a Standing,
+    /// The newest look at the pods, if there was one.
+    pub look: Option<&'a Look>,
+    /// The container whose change is watched.
+    pub container: &'a str,
+    /// The containers that changed with it.
+    pub others: &'a [&'a str],
+    /// The workload's settings.
+    pub patience: Patience,
+    /// The time.
+    pub now: Timestamp,
+    /// Since when this process sees the cluster without a gap.
+    pub seen_since: Timestamp,
+}
+
+/// What a judgement says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on watching: remember this (where it differs), and look again then, or on the next change.
+    Watch(Box<Watch>, Option<Timestamp>),
+    /// Look at the pods first.
+    Look,
+    /// The new pods serve, and have for the settle time.
+    Healthy,
+    /// The new version does not run.
+    Failed(Failure),
+    /// It got no further in time, and nothing says that the new version is to blame.
+    TimedOut(String),
+}
+
+/// Judges a rollout.
+pub fn judge(sight: &Sight<'_>) -> Verdict {
+    let Sight { watch, patience, .. } = *sight;
+    if let Some(failure) = watch.failure.as_ref().filter(|_| watch.failed_checks >= patience.retries) {
+        return Verdict::Failed(failure.clone());
+    }
+    match sight.standing {
+        Standing::Unseen => remember(Watch { available_since: None, ..watch.clone() }, None),
+        Standing::Held(_) => remember(Watch { available_since: None, held: true, ..watch.clone() }, None),
+        Standing::Moving(count, deadline) => sight.moving(*count, deadline.as_deref()),
+        Standing::Complete(count) => sight.complete(*count),
+    }
+}
+
+impl Sight<'_> {
+    /// The look, if it is no older than a period.
+    fn fresh(&self) -> Option<&Look> {
+        self.look.filter(|look| after(look.at, self.patience.period()) > self.now)
+    }
+
+    fn evidence(&self, look: &Look) -> Evidence {
+        look.pods.as_deref().map(|pods| Evidence::of(pods, self.container, self.others)).unwrap_or_default()
+    }
+
+    /// When the next check may count.
+    fn check_due(&self, memory: &Watch) -> Timestamp {
+        after(memory.checked_at.unwrap_or(memory.started_at).max(memory.progressed_at), self.patience.period())
+    }
+
+    fn times_out(&self, memory: &Watch) -> Timestamp {
+        let patience = self.patience.timeout;
+        after(memory.progressed_at, patience).max(after(self.seen_since, patience.min(GRACE)))
+    }
+
+    /// The memory with what the rollout got on by.
+    fn progress(&self, count: Count) -> (Watch, bool) {
+        let watch = self.watch;
+        let mut memory = Watch { held: false, ..watch.clone() };
+        let progressed = watch.held || count.wanted != watch.wanted || count.remaining < watch.remaining;
+        if progressed {
+            memory.wanted = count.wanted;
+            memory.remaining = count.remaining;
+            memory.progressed_at = whole_second(self.now);
+        }
+        (memory, progressed)
+    }
+
+    fn moving(&self, count: Count, deadline: Option<&str>) -> Verdict {
+        let Self { watch, patience, now, .. } = *self;
+        let (mut memory, progressed) = self.progress(count);
+        memory.available_since = None;
+        if progressed {
+            memory.failed_checks = 0;
+            memory.failure = None;
+            // A rollout of many pods gets on many times a second: that is not written each time.
+            let written = after(watch.progressed_at, patience.period());
+            let only_progress = watch.available_since.is_none() && watch.failure.is_none() && !watch.held;
+            let memory = if only_progress && now < written { watch.clone() } else { memory };
+            return remember(memory, Some(written.max(after(now, Duration::from_secs(1)))));
+        }
+        let (check_due, times_out) = (self.check_due(&memory), self.times_out(&memory));
+        if now < check_due && now < times_out {
+            return remember(memory, Some(check_due.min(times_out)));
+        }
+        let Some(look) = self.fresh() else { return Verdict::Look };
+        let evidence = self.evidence(look);
+        let found = found(&memory, &evidence).or_else(|| deadline_exceeded(deadline, &evidence));
+        if look.at >= check_due {
+            count_check(&mut memory, look, &evidence, found.as_ref());
+        }
+        if now >= times_out {
+            let Some(cause) = memory.failure.clone().or(found).or_else(|| evidence.unready.clone()) else {
+                let room = evidence.no_room.map(|words| format!("; {words}")).unwrap_or_default();
+                let blind = if look.pods.is_none() { "; Headwind may not list its pods" } else { "" };
+                return Verdict::TimedOut(format!("no progress for {} s: {count}{room}{blind}", patience.timeout.as_secs()));
+            };
+            memory.failed_checks = patience.retries;
+            memory.failure = Some(cause);
+        }
+        remember(memory, Some(after(look.at, patience.period())))
+    }
+
+    fn complete(&self, count: Count) -> Verdict {
+        let Self { patience, now, .. } = *self;
+        if patience.settle.is_zero() {
+            return Verdict::Healthy;
+        }
+        let (mut memory, _) = self.progress(count);
+        let Some(since) = memory.available_since else {
+            let Some(look) = self.fresh() else { return Verdict::Look };
+            let evidence = self.evidence(look);
+            if look.at >= self.check_due(&memory) {
+                let found = found(&memory, &evidence);
+                count_check(&mut memory, look, &evidence, found.as_ref());
+            }
+            memory.restarts = evidence.restarts;
+            memory.available_since = Some(whole_second(now));
+            return remember(memory, Some(after(now, patience.period())));
+        };
+        let settled = after(since, patience.settle);
+        let check_due = self.check_due(&memory);
+        // Who was seen failing is looked at while it settles, others at the end alone.
+        let due = if memory.failure.is_some() { settled.min(check_due) } else { settled };
+        if now < due {
+            return remember(memory, Some(due));
+        }
+        let Some(look) = self.fresh().filter(|look| look.at >= due) else { return Verdict::Look };
+        let evidence = self.evidence(look);
+        match found(&memory, &evidence) {
+            Some(failure) => {
+                if look.at >= check_due {
+                    count_check(&mut memory, look, &evidence, Some(&failure));
+                }
+                memory.restarts = evidence.restarts;
+                memory.available_since = Some(whole_second(now));
+                memory.failure.get_or_insert(failure);
+                if now >= self.times_out(&memory) {
+                    memory.failed_checks = patience.retries;
+                }
+                remember(memory, Some(after(now, patience.period())))
+            }
+            None if now >= settled => Verdict::Healthy,
+            None => {
+                if look.at >= after(since, patience.period()) {
+                    memory.failed_checks = 0;
+                    memory.checked_at = Some(whole_second(look.at));
+                }
+                remember(memory, Some(after(look.at, patience.period()).min(settled)))
+            }
+        }
+    }
+}
+
+fn remember(memory: Watch, again: Option<Timestamp>) -> Verdict {
+    Verdict::Watch(Box::new(memory), again)
+}
+
+/// What a check finds: a bad state, or more restarts than the last time.
+fn found(memory: &Watch, evidence: &Evidence) -> Option<Failure> {
+    let grew = evidence.restarts > memory.restarts;
+    evidence.failure.clone().or_else(|| evidence.restarting.clone().filter(|_| grew))
+}
+
+/// The Deployment's own verdict; no evidence while its pods only wait for room.
+fn deadline_exceeded(message: Option<&str>, evidence: &Evidence) -> Option<Failure> {
+    let message = message.filter(|_| evidence.no_room.is_none())?;
+    Some(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() })
+}
+
+fn count_check(memory: &mut Watch, look: &Look, evidence: &Evidence, found: Option<&Failure>) {
+    if look.pods.is_some() {
+        memory.restarts = evidence.restarts;
+    }
+    if let Some(failure) = found {
+        memory.failed_checks = memory.failed_checks.saturating_add(1);
+        memory.checked_at = Some(whole_second(look.at));
+        // That it restarts says less than what it was seen to suffer from.
+        if failure.reason != Reason::Restarting || memory.failure.is_none() {
+            memory.failure = Some(failure.clone());
+        }
+    }
+}
+
+fn after(at: Timestamp, span: Duration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}

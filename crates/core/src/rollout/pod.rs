@@ -1,0 +1,158 @@
+//! What the pods of a workload say of its new version.
+//!
+//! Evidence comes from the pods of the **new** revision only. Of several containers that were
+//! changed together, each answers for itself; a container that nobody changed speaks for all,
+//! unless it was bad in the old pods already.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::Failure;
+use crate::reason::Reason;
+
+/// A look at the pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// When.
+    pub at: Timestamp,
+    /// The workload's generation then: a look at another one says nothing.
+    pub generation: i64,
+    /// The pods; `None` where Headwind may not list them.
+    pub pods: Option<Vec<PodView>>,
+}
+
+/// What is read of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodView {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Whether the workload itself owns it, not a ReplicaSet in between.
+    pub owned: bool,
+    /// Whether it is of the newest revision.
+    pub new: bool,
+    /// Whether its deletion is under way.
+    pub deleting: bool,
+    /// What the scheduler says while there is no room for it.
+    pub unschedulable: Option<String>,
+    /// Its containers, init containers first.
+    pub containers: Vec<ContainerView>,
+}
+
+impl PodView {
+    /// Whether the kubelet has had it and one of its containers is not well.
+    pub fn is_broken(&self) -> bool {
+        self.containers.iter().any(|one| !one.init && !one.ready && (one.running || one.waiting.is_some() || one.ended.is_some()))
+    }
+}
+
+/// What is read of a container's status.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContainerView {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it is an init container, which is not to be ready but to end.
+    pub init: bool,
+    /// `restartCount`.
+    pub restarts: u32,
+    /// Reason and message of state `waiting`.
+    pub waiting: Option<(String, String)>,
+    /// How it last ended: reason, exit code and message.
+    pub ended: Option<(String, i32, String)>,
+}
+
+/// The waiting reasons of the kubelet that mean failure (SPEC section 9).
+const BAD: &[(&str, Reason)] = &[
+    ("CrashLoopBackOff", Reason::CrashLoopBackOff),
+    ("ImagePullBackOff", Reason::ImagePullBackOff),
+    ("ErrImagePull", Reason::ErrImagePull),
+    ("ErrImageNeverPull", Reason::ErrImagePull),
+    ("InvalidImageName", Reason::InvalidImageName),
+    ("CreateContainerConfigError", Reason::CreateContainerConfigError),
+    ("CreateContainerError", Reason::CreateContainerError),
+    ("RunContainerError", Reason::RunContainerError),
+];
+const OOM: &str = "OOMKilled";
+
+impl ContainerView {
+    fn out_of_memory(&self) -> bool {
+        self.ended.as_ref().is_some_and(|(reason, _, _)| reason == OOM)
+    }
+
+    /// How it last ended, in words.
+    fn end(&self) -> Option<String> {
+        let (reason, code, message) = self.ended.as_ref()?;
+        let message = message.trim();
+        let words = if message.is_empty() { String::new() } else { format!(": {message}") };
+        Some(format!("{reason}, exit code {code}{words}"))
+    }
+
+    fn failure(&self, pod: &str) -> Option<Failure> {
+        let (reason, message) = self.waiting.as_ref()?;
+        let code = BAD.iter().find(|(bad, _)| bad == reason)?.1;
+        // Whose limit is too low is killed again and again, and waits in the same way as others.
+        let code = if code == Reason::CrashLoopBackOff && self.out_of_memory() { Reason::OOMKilled } else { code };
+        let end = self.end().map(|end| format!(" (last ended: {end})")).unwrap_or_default();
+        Some(Failure { reason: code, message: format!("pod {pod}, container {}: {reason}: {}{end}", self.name, message.trim()) })
+    }
+
+    fn restarted(&self, pod: &str) -> Failure {
+        let reason = if self.out_of_memory() { Reason::OOMKilled } else { Reason::Restarting };
+        let end = self.end().map(|end| format!(" (last ended: {end})")).unwrap_or_default();
+        Failure { reason, message: format!("pod {pod}, container {}: restarted {} times{end}", self.name, self.restarts) }
+    }
+}
+
+/// What the pods say of one changed container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// Restarts of the containers that speak for it, in all new pods.
+    pub restarts: u32,
+    /// A container that waits for a bad reason.
+    pub failure: Option<Failure>,
+    /// The container with the most restarts.
+    pub restarting: Option<Failure>,
+    /// A container that runs and is not ready.
+    pub unready: Option<Failure>,
+    /// What the scheduler says of a new pod that has no room.
+    pub no_room: Option<String>,
+}
+
+impl Evidence {
+    /// What the pods say of `container`. `others` are the containers that changed with it.
+    pub fn of(pods: &[PodView], container: &str, others: &[&str]) -> Self {
+        let bad_before: BTreeSet<&str> = pods
+            .iter()
+            .filter(|pod| !pod.new)
+            .flat_map(|pod| &pod.containers)
+            .filter(|one| one.name != container && (one.failure("").is_some() || (one.restarts > 0 && !one.ready)))
+            .map(|one| one.name.as_str())
+            .collect();
+        let speaks =
+            |one: &&ContainerView| one.name == container || !(others.contains(&one.name.as_str()) || bad_before.contains(&*one.name));
+        let mut found = Self::default();
+        let mut most = 0;
+        for pod in pods.iter().filter(|pod| pod.new && !pod.deleting) {
+            found.no_room = found.no_room.or_else(|| pod.unschedulable.as_ref().map(|words| format!("pod {}: {words}", pod.name)));
+            for one in pod.containers.iter().filter(speaks) {
+                found.restarts = found.restarts.saturating_add(one.restarts);
+                found.failure = found.failure.or_else(|| one.failure(&pod.name));
+                if one.restarts > most {
+                    most = one.restarts;
+                    found.restarting = Some(one.restarted(&pod.name));
+                }
+                if one.running && !one.ready && !one.init && found.unready.is_none() {
+                    let message = format!("pod {}, container {}: runs, but does not become ready", pod.name, one.name);
+                    found.unready = Some(Failure { reason: Reason::PodsNotReady, message });
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,47 @@
+//! The rollout of a StatefulSet: in order or parallel, as far as its partition lets it.
+
+use super::{Count, Standing};
+use crate::reason::Reason;
+
+/// What is read of a StatefulSet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatefulSetView {
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// `spec.updateStrategy.rollingUpdate.partition`: pods with a lower ordinal stay as they are.
+    pub partition: u32,
+    /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
+    pub on_delete: bool,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `status.readyReplicas`.
+    pub ready: u32,
+    /// `status.availableReplicas`: ready for `minReadySeconds`.
+    pub available: u32,
+    /// `status.updatedReplicas`.
+    pub updated: u32,
+    /// Whether `status.currentRevision` is `status.updateRevision`.
+    pub one_revision: bool,
+}
+
+impl StatefulSetView {
+    pub(super) fn standing(&self, generation: i64) -> Standing {
+        let Self { replicas, partition, on_delete, observed_generation, ready, available, updated, one_revision } = *self;
+        if observed_generation < generation {
+            return Standing::Unseen;
+        }
+        let to_update = if on_delete { replicas } else { replicas.saturating_sub(partition) };
+        let unavailable = replicas.saturating_sub(available.min(ready));
+        let missing = to_update.saturating_sub(updated);
+        let count = Count { wanted: to_update, updated, available, remaining: missing + unavailable };
+        // A set that is updated in part, or by deleting, keeps naming its old revision as current.
+        let whole = partition == 0 && !on_delete;
+        if missing == 0 && unavailable == 0 && (one_revision || !whole) {
+            Standing::Complete(count)
+        } else if on_delete && unavailable == 0 {
+            Standing::Held(Reason::OnDelete)
+        } else {
+            Standing::Moving(count, None)
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! After the patch: what is done, what failed, what is taken back.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::workload::Live;
+use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, WorkloadKind, eventually};
+use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use serde_json::json;
+
+use crate::world::{SOON, World, image};
+
+/// A rollout with its verdict: some checks of two seconds each, or the time-out.
+pub(crate) const VERDICT: Duration = Duration::from_mins(2);
+
+/// A workload that follows every tag, goes at once, is watched closely, and is taken back.
+pub(crate) fn watched(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
+    Fixture::new(kind, name)
+        .container("web", image)
+        .headwind("policy", "glob")
+        .headwind("pattern", "*")
+        .headwind("require-approval", "false")
+        .headwind("min-update-interval", "0")
+        .headwind("auto-rollback", "true")
+        .headwind("rollback-timeout", "20")
+        .headwind("health-check-retries", "3")
+        .headwind("settle-time", "3")
+}
+
+/// The request for that image once it is in one of the phases.
+pub(crate) async fn ends(world: &World, new_image: &str, phases: &[&str], deadline: Duration) -> Result<UpdateRequest> {
+    eventually(&format!("a request for {new_image} is {phases:?}"), deadline, || async {
+        let all = world.requests().await.map_err(|error| error.to_string())?;
+        let request = all.iter().find(|request| request.spec.new_image == new_image).ok_or_else(|| "no request".to_owned())?;
+        if phases.contains(&request.phase().as_str()) { Ok(request.clone()) } else { Err(format!("{:?}", request.status)) }
+    })
+    .await
+}
+
+fn message(request: &UpdateRequest) -> String {
+    request.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default()
+}
+
+fn reason(request: &UpdateRequest) -> String {
+    request.status.as_ref().and_then(|status| status.reason.clone()).unwrap_or_default()
+}
+
+/// `Completed` is said when the last new pod serves and not before; `kubectl wait` hears of it.
+pub(crate) async fn good(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("good").await?;
+    let live = world.create(&watched(kind, "web", &image("shop/web", "1.0.0")).replicas(3)).await?;
+    live.rolled_out(SOON).await?;
+    let slow = image("shop/web", "1.1.0-slow");
+    world.push("shop/web", "1.1.0-slow").await?;
+    let request = ends(&world, &slow, &["RollingOut"], SOON).await?;
+    ensure!(live.rolled_out(Duration::from_secs(1)).await.is_err(), "the pods cannot be ready yet");
+    let wait = ["-n", &world.namespace, "wait", "--for=condition=Ready", "--timeout=120s", "ur", &request.name_any()];
+    let done = ends(&world, &slow, &["Completed", "Failed", "RolledBack"], VERDICT);
+    let (waited, completed) = tokio::join!(world.bed.kubectl(&wait), done);
+    let completed = completed?;
+    live.rolled_out(Duration::from_secs(1)).await.context("Completed before the last pod was available")?;
+    ensure!(completed.phase().as_str() == "Completed" && reason(&completed) == "RolloutComplete", "{:?}", completed.status);
+    let waited = waited?;
+    ensure!(waited.status.success(), "{waited:?}");
+    let status = completed.status.clone().unwrap_or_default();
+    let rollout = status.rollout.context("what was remembered")?;
+    let stayed = status.finished_at.context("finished")?.0.duration_since(rollout.available_since.context("available")?.0);
+    ensure!(stayed.as_secs() >= 3, "settled for {stayed:#}");
+    let conditions: Vec<(&str, &str, Option<i64>)> = status
+        .conditions
+        .iter()
+        .map(|condition| (condition.type_.as_str(), condition.status.as_str(), condition.observed_generation))
+        .collect();
+    ensure!(conditions == [("Ready", "True", Some(1)), ("Progressing", "False", Some(1))], "{conditions:?}");
+    let (code, timeline) = world.api("GET", &format!("/api/v1/updates/{}/{}/timeline", world.namespace, request.name_any()), None).await?;
+    let moments: Vec<&str> = timeline["moments"].as_array().into_iter().flatten().filter_map(|moment| moment["what"].as_str()).collect();
+    ensure!(code == 200 && moments == ["created", "applied", "progressed", "available", "finished"], "{timeline}");
+    world.counted("headwind_rollbacks_total", 0.0).await?;
+    Ok(())
+}
+
+/// Fifty slow pods, one after the other, take many times the time-out, and are left alone.
+pub(crate) async fn fifty(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("fifty").await?;
+    let fixture = watched(kind, "web", &image("shop/web", "1.0.0")).replicas(50).headwind("rollback-timeout", "15");
+    let fixture = match kind {
+        WorkloadKind::Deployment => fixture.spec(&json!({"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
+        WorkloadKind::StatefulSet => fixture.spec(&json!({"podManagementPolicy": "Parallel"})),
+        WorkloadKind::DaemonSet => fixture,
+    };
+    let live = world.create(&fixture).await?;
+    live.rolled_out(VERDICT).await?;
+    world.push("shop/web", "1.1.0-slow").await?;
+    let request = ends(&world, &image("shop/web", "1.1.0-slow"), &["Completed", "Failed", "RolledBack"], Duration::from_mins(9)).await?;
+    ensure!(request.phase().as_str() == "Completed", "{:?}", request.status);
+    live.rolled_out(Duration::from_secs(1)).await?;
+    let status = request.status.clone().unwrap_or_default();
+    let took = status.finished_at.context("finished")?.0.duration_since(status.applied_at.context("applied")?.0);
+    ensure!(kind == WorkloadKind::DaemonSet || took.as_secs() > 150, "it took {took:#} only: that proves nothing");
+    Ok(())
+}
+
+/// Each way to fail, what it is called, and what the pod says.
+const FAILURES: &[(&str, &[&str], &str)] = &[
+    ("1.1.0-crash", &["CrashLoopBackOff", "Restarting"], "exit code 1"),
+    ("1.1.0-oom", &["OOMKilled"], "OOMKilled"),
+    ("1.1.0-nopull", &["ImagePullBackOff", "ErrImagePull"], "pulling image"),
+    ("1.1.0-InvalidImageName", &["InvalidImageName"], "as its tag says"),
+    ("1.1.0-CreateContainerConfigError", &["CreateContainerConfigError"], "as its tag says"),
+    ("1.1.0-CreateContainerError", &["CreateContainerError"], "as its tag says"),
+    ("1.1.0-RunContainerError", &["RunContainerError"], "as its tag says"),
+    ("1.1.0-flap", &["CrashLoopBackOff", "Restarting"], "exit code 1"),
+    ("1.1.0-unready", &["PodsNotReady", "ProgressDeadlineExceeded"], ""),
+];
+
+/// Every kind of failure ends in the image before, is told once in the pod's own words, and is
+/// never offered again by itself; a person may try it again.
+pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("failures").await?;
+    let mut lives: Vec<Live> = Vec::new();
+    for place in 0..FAILURES.len() {
+        let fixture = watched(kind, &format!("app-{place}"), &image(&format!("f/app-{place}"), "1.0.0")).replicas(2);
+        lives.push(world.create(&fixture).await?);
+    }
+    for live in &lives {
+        live.rolled_out(VERDICT).await?;
+    }
+    for (place, (tag, _, _)) in FAILURES.iter().enumerate() {
+        world.push(&format!("f/app-{place}"), tag).await?;
+    }
+    let mut requests = Vec::new();
+    for (place, (tag, codes, words)) in FAILURES.iter().enumerate() {
+        let new_image = image(&format!("f/app-{place}"), tag);
+        let request = ends(&world, &new_image, &["RolledBack", "Completed", "Failed", "Superseded"], VERDICT).await?;
+        ensure!(request.phase().as_str() == "RolledBack" && codes.contains(&reason(&request).as_str()), "{tag}: {:?}", request.status);
+        let told = message(&request);
+        ensure!(told.contains(words) && told.contains("1.0.0"), "{tag}: {told}");
+        if *codes != ["PodsNotReady", "ProgressDeadlineExceeded"] {
+            ensure!(told.contains(&format!("pod app-{place}-")), "{tag}: {told}");
+        }
+        ensure!(lives[place].image_of("web").await? == image(&format!("f/app-{place}"), "1.0.0"), "{tag}");
+        lives[place].rolled_out(SOON).await?;
+        requests.push(request);
+    }
+    let all = f64::from(u32::try_from(FAILURES.len())?);
+    world.counted("headwind_rollbacks_total", all).await?;
+    world.counted("headwind_rollbacks_automatic_total", all).await?;
+    world.counted("headwind_updates_failed_total", all).await?;
+    ensure!(world.operator.metric("headwind_deployment_health_failures_total", &[]).await? >= all);
+    ensure!(
+        world.operator.metric("headwind_deployment_health_checks_total", &[]).await?
+            >= world.operator.metric("headwind_deployment_health_failures_total", &[]).await?
+    );
+    one_verdict_each(&world, &requests).await?;
+    refused_from_now_on(&world, &lives).await?;
+
+    // A person wants to see it again.
+    world.does(&requests[0], "reopen").await?;
+    let again = eventually("it is tried again", VERDICT, || async {
+        let request = world.requests_api().get(&requests[0].name_any()).await.map_err(|error| error.to_string())?;
+        let times = request.status.as_ref().and_then(|status| status.times_applied);
+        if times == Some(2) && request.phase().as_str() == "RolledBack" { Ok(request) } else { Err(format!("{:?}", request.status)) }
+    })
+    .await?;
+    ensure!(lives[0].image_of("web").await? == image("f/app-0", "1.0.0") && message(&again).contains("taken back"));
+    Ok(())
+}
+
+/// One Event tells that a request was rolled back, and one that it began.
+async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<()> {
+    for request in requests {
+        world.told(&request.name_any(), &reason(request)).await?;
+        let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace).list(&ListParams::default()).await?.items;
+        let about = |event: &&Event| {
+            event
+                .regarding
+                .as_ref()
+                .is_some_and(|object| object.name == request.metadata.name && object.kind.as_deref() == Some("UpdateRequest"))
+        };
+        let said: Vec<&str> = events.iter().filter(about).filter_map(|event| event.reason.as_deref()).collect();
+        let count = |code: &str| said.iter().filter(|reason| **reason == code).count();
+        ensure!(count(&reason(request)) == 1 && count("RollingBack") == 1 && said.len() == 3, "{}: {said:?}", request.name_any());
+    }
+    Ok(())
+}
+
+/// Ten more pushes and a restart do not bring a bad version back.
+async fn refused_from_now_on(world: &World, lives: &[Live]) -> Result<()> {
+    let before = world.requests().await?.len();
+    for round in 0..10 {
+        if round == 5 {
+            world.operator.restart().await?;
+        }
+        for (place, (tag, _, _)) in FAILURES.iter().enumerate() {
+            world.push(&format!("f/app-{place}"), tag).await?;
+        }
+    }
+    world.quiet().await?;
+    ensure!(world.requests().await?.len() == before);
+    for (place, live) in lives.iter().enumerate() {
+        ensure!(live.image_of("web").await? == image(&format!("f/app-{place}"), "1.0.0"));
+    }
+    let refused = world.operator.metric("headwind_updates_refused_total", &[("reason", "RolledBack")]).await?;
+    ensure!(refused >= f64::from(u32::try_from(5 * FAILURES.len())?), "{refused}");
+    Ok(())
+}
+
+/// The Deployment controller's own verdict counts as well.
+pub(crate) async fn deadline() -> Result<()> {
+    let world = World::new("deadline").await?;
+    let fixture =
+        watched(WorkloadKind::Deployment, "web", &image("shop/web", "1.0.0")).progress_deadline(4).headwind("rollback-timeout", "120");
+    let live = world.create(&fixture).await?;
+    live.rolled_out(SOON).await?;
+    world.push("shop/web", "1.1.0-unready").await?;
+    let request = ends(&world, &image("shop/web", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
+    ensure!(request.phase().as_str() == "RolledBack" && reason(&request) == "ProgressDeadlineExceeded", "{:?}", request.status);
+    ensure!(message(&request).contains("exceeded"), "the controller's own words: {}", message(&request));
+    ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
+    Ok(())
+}
+
+/// Without auto-rollback the outcome is recorded and nothing is touched; want of room is nobody's
+/// failure; and who waits for a person to delete pods, or holds a Deployment, is waited for.
+pub(crate) async fn left_alone() -> Result<()> {
+    let world = World::new("alone").await?;
+    let fixture = |name: &str| watched(WorkloadKind::Deployment, name, &image(&format!("a/{name}"), "1.0.0"));
+    let records = world.create(&fixture("records").headwind("auto-rollback", "false")).await?;
+    let roomless = world.create(&fixture("roomless").progress_deadline(4)).await?;
+    let paused = world.create(&fixture("paused")).await?;
+    let on_delete = watched(WorkloadKind::StatefulSet, "on-delete", &image("a/on-delete", "1.0.0")).replicas(2);
+    let on_delete = world.create(&on_delete.spec(&json!({"updateStrategy": {"type": "OnDelete"}}))).await?;
+    for live in [&records, &roomless, &paused, &on_delete] {
+        live.rolled_out(SOON).await?;
+    }
+    // From now on a new pod of it fits nowhere. (The old one stays: maxUnavailable is rounded down.)
+    let huge = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image("a/roomless", "1.0.0"), "resources": {"requests": {"memory": "100Ti"}}}]}}}});
+    roomless.edit(&huge).await?;
+    paused.edit(&json!({"spec": {"paused": true}})).await?;
+    world.push("a/records", "1.1.0-crash").await?;
+    world.push("a/roomless", "1.1.0").await?;
+    world.push("a/paused", "1.1.0").await?;
+    world.push("a/on-delete", "1.1.0").await?;
+
+    let failed = ends(&world, &image("a/records", "1.1.0-crash"), &["Failed", "RolledBack", "Completed"], VERDICT).await?;
+    ensure!(
+        failed.phase().as_str() == "Failed" && ["CrashLoopBackOff", "Restarting"].contains(&reason(&failed).as_str()),
+        "{:?}",
+        failed.status
+    );
+    ensure!(records.image_of("web").await? == image("a/records", "1.1.0-crash"), "nobody asked for it to be taken back");
+    let timed_out = ends(&world, &image("a/roomless", "1.1.0"), &["Failed", "RolledBack", "Completed"], VERDICT).await?;
+    ensure!(timed_out.phase().as_str() == "Failed" && reason(&timed_out) == "RolloutTimedOut", "{:?}", timed_out.status);
+    ensure!(message(&timed_out).contains("Insufficient memory"), "the scheduler's own words: {}", message(&timed_out));
+    ensure!(roomless.image_of("web").await? == image("a/roomless", "1.1.0"));
+
+    // By now the time-out has long passed for the other two.
+    for (name, code) in [("paused", "RolloutPaused"), ("on-delete", "OnDelete")] {
+        let request = ends(&world, &image(&format!("a/{name}"), "1.1.0"), &["RollingOut"], SOON).await?;
+        ensure!(reason(&request) == code, "{:?}", request.status);
+    }
+    paused.edit(&json!({"spec": {"paused": false}})).await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=on-delete"]).await?;
+    world.request(&image("a/paused", "1.1.0"), "Completed").await?;
+    world.request(&image("a/on-delete", "1.1.0"), "Completed").await?;
+    Ok(())
+}
+
+/// Another hand's edit ends the watch, and a deletion ends everything, quietly.
+pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
+    let world = World::new("over").await?;
+    let edited = world.create(&watched(kind, "edited", &image("o/edited", "1.0.0"))).await?;
+    let deleted = world.create(&watched(kind, "deleted", &image("o/deleted", "1.0.0"))).await?;
+    edited.rolled_out(SOON).await?;
+    deleted.rolled_out(SOON).await?;
+    world.push("o/edited", "1.1.0-crash").await?;
+    world.push("o/deleted", "1.1.0-crash").await?;
+    ends(&world, &image("o/edited", "1.1.0-crash"), &["RollingOut"], SOON).await?;
+    ends(&world, &image("o/deleted", "1.1.0-crash"), &["RollingOut"], SOON).await?;
+    edited.set_image("web", &image("o/edited", "1.0.5-crash")).await?;
+    deleted.delete().await?;
+    let request = ends(&world, &image("o/edited", "1.1.0-crash"), &["Superseded", "RolledBack", "Failed"], VERDICT).await?;
+    ensure!(request.phase().as_str() == "Superseded" && reason(&request) == "ImageChanged", "{:?}", request.status);
+    eventually("the deleted one's request is gone", SOON, || async {
+        let all = world.requests().await.map_err(|error| error.to_string())?;
+        if all.iter().any(|request| request.spec.target_ref.name == "deleted") { Err(format!("{} left", all.len())) } else { Ok(()) }
+    })
+    .await?;
+    // Long enough for every check of a watch that went on.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    ensure!(edited.image_of("web").await? == image("o/edited", "1.0.5-crash"), "nothing is put back");
+    ensure!(world.patches(&edited).await? == 1);
+    world.counted("headwind_rollbacks_total", 0.0).await?;
+    ensure!(!world.operator.scrape().await?.contains("headwind_reconcile_errors_total{"), "a quiet end");
+    Ok(())
+}
+
+/// Without the right to list pods rollouts are judged by status alone, and a warning says so.
+pub(crate) async fn without_pods() -> Result<()> {
+    // A control plane of its own keeps the 403s out of the audit log that the run is judged by.
+    let bed = Bed::own().await?;
+    let client = bed.client().await?;
+    let namespace = bed.namespace("blind").await?;
+    let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
+    let roles = bed.kubectl_ok(&["get", "roles", "-n", &namespace, "-o", "json"]).await?;
+    let mut roles: serde_json::Value = serde_json::from_str(&roles)?;
+    for role in roles["items"].as_array_mut().into_iter().flatten() {
+        role["metadata"] = json!({"name": role["metadata"]["name"], "namespace": namespace});
+        if let Some(rules) = role["rules"].as_array_mut() {
+            rules.retain(|rule| {
+                !["pods", "replicasets", "controllerrevisions"].contains(&rule["resources"][0].as_str().unwrap_or_default())
+            });
+        }
+    }
+    bed.kubectl_ok(&["delete", "roles", "-n", &namespace, "--all"]).await?;
+    bed.apply_yaml(&roles.to_string()).await?;
+    operator.start().await?;
+    operator.ready().await?;
+    let http = reqwest::Client::builder().timeout(SOON).build()?;
+    let mut lives = Vec::new();
+    for (name, kind) in [("good", WorkloadKind::DaemonSet), ("exceeded", WorkloadKind::Deployment), ("stuck", WorkloadKind::StatefulSet)] {
+        let fixture = watched(kind, name, &image(&format!("b/{name}"), "1.0.0")).progress_deadline(4);
+        lives.push(fixture.create(&client, &namespace).await?);
+    }
+    for live in &lives {
+        live.rolled_out(SOON).await?;
+    }
+    for (name, tag) in [("good", "1.1.0"), ("exceeded", "1.1.0-unready"), ("stuck", "1.1.0-unready")] {
+        let body = headwind_testbed::payload::distribution(crate::world::HOST, &format!("b/{name}"), tag, &crate::world::digest('a'));
+        ensure!(http.post(operator.notifications()?).json(&body).send().await?.status() == 202);
+    }
+    let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), &namespace);
+    let expected = [
+        ("good", "Completed", "RolloutComplete"),
+        ("exceeded", "RolledBack", "ProgressDeadlineExceeded"),
+        ("stuck", "Failed", "RolloutTimedOut"),
+    ];
+    for (name, phase, code) in expected {
+        eventually(&format!("{name} is {phase}"), VERDICT, || async {
+            let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+            let ours = all.iter().find(|request| request.spec.target_ref.name == name).ok_or("none")?;
+            if (ours.phase().as_str(), reason(ours).as_str()) == (phase, code) { Ok(()) } else { Err(format!("{:?}", ours.status)) }
+        })
+        .await?;
+    }
+    ensure!(lives[2].image_of("web").await? == image("b/stuck", "1.1.0-unready"), "no evidence, no rollback");
+    ensure!(operator.log_contains("may not list pods")?);
+    let events = Api::<Event>::namespaced(client, &namespace).list(&ListParams::default()).await?.items;
+    let warned =
+        events.iter().filter(|event| event.reason.as_deref() == Some("PodsForbidden") && event.type_.as_deref() == Some("Warning"));
+    ensure!(warned.count() == 3, "each workload is told, once");
+    Ok(())
+}

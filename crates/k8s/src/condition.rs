@@ -1,0 +1,61 @@
+//! The conditions of an UpdateRequest, after Kubernetes' conventions.
+//!
+//! `Ready` is true when the update is done and its pods serve: `kubectl wait --for=condition=Ready`.
+//! `Progressing` is true while it goes on without anybody's help. `Waiting` is there while an approved
+//! update is held back. Conditions of other writers stay.
+
+use headwind_core::reason::Reason;
+use headwind_core::request::{Phase, Status, Waiting};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The update is done and its pods serve.
+pub const READY: &str = "Ready";
+/// The update goes on by itself.
+pub const PROGRESSING: &str = "Progressing";
+/// An approved update is held back.
+pub const WAITING: &str = "Waiting";
+/// The longest message of a condition (the API's own limit is 32 KiB).
+const MESSAGE: usize = 4096;
+
+/// The conditions that follow `before` once `status` is written.
+pub(crate) fn following(before: &[Condition], status: &Status, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    let ours = [READY, PROGRESSING, WAITING];
+    let mut all: Vec<Condition> = before.iter().filter(|condition| !ours.contains(&condition.type_.as_str())).cloned().collect();
+    let mut put = |name: &str, holds: bool, reason: &str, message: &str| {
+        let status = if holds { "True" } else { "False" };
+        let earlier = before.iter().find(|condition| condition.type_ == name && condition.status == status);
+        all.push(Condition {
+            type_: name.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.chars().take(MESSAGE).collect(),
+            last_transition_time: earlier.map_or(Time(now), |earlier| earlier.last_transition_time.clone()),
+            observed_generation: generation,
+        });
+    };
+    let reason = match (status.phase, status.reason) {
+        (Phase::Pending, _) if status.waiting.is_none() => Reason::AwaitingApproval.code(),
+        (_, Some(reason)) => reason.code(),
+        (phase, None) => phase.as_str(),
+    };
+    let message = status.message.as_deref().unwrap_or_default();
+    put(READY, status.phase == Phase::Completed, reason, message);
+    let goes_on = match status.phase {
+        Phase::Approved | Phase::Applying | Phase::RollingOut => true,
+        Phase::Pending => status.waiting.is_some(),
+        Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
+    };
+    put(PROGRESSING, goes_on, reason, message);
+    match status.waiting {
+        Some(Waiting { reason, until }) => put(WAITING, true, reason.code(), &format!("until {until}: {}", reason.sentence())),
+        None if before.iter().any(|condition| condition.type_ == WAITING) => put(WAITING, false, status.phase.as_str(), ""),
+        None => {}
+    }
+    all
+}
+
+/// What the condition says that an update waits for.
+pub(crate) fn waiting(conditions: &[Condition]) -> Option<&str> {
+    conditions.iter().find(|condition| condition.type_ == WAITING && condition.status == "True").map(|condition| condition.reason.as_str())
+}

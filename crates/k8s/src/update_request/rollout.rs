@@ -1,0 +1,157 @@
+//! What is remembered of the watch over a rollout, as it is stored (`status.rollout`).
+
+use headwind_core::reason::Reason;
+use headwind_core::rollout::{Failure, Watch};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What Headwind remembers of the rollout between two looks, so that a successor judges as it would have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The workload's generation when the change was first seen in it.
+    #[serde(default)]
+    pub target_generation: i64,
+    /// When the change was first seen in the workload.
+    pub started_at: Time,
+    /// When the rollout last got on; `rollback-timeout` counts from here.
+    pub progressed_at: Time,
+    /// Pods that the workload was to have then.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub wanted_pods: i32,
+    /// Steps that were left then: pods to be made anew, old ones to go, new ones to become available.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub remaining_steps: i32,
+    /// Whether somebody holds the rollout (a paused Deployment, strategy OnDelete).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// When a check last failed, or set the count back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Time>,
+    /// Checks that failed in a row.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub failed_checks: i32,
+    /// Restarts of the new pods' containers by the last check.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub restarts: i32,
+    /// Since when every pod is available; `settle-time` counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_since: Option<Time>,
+    /// What the last failed check found, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// The same in the pod's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub failure_message: Option<String>,
+    /// The image that was put back, while that rollout is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub returned_to: Option<String>,
+    /// Why it was put back, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause_reason: Option<String>,
+    /// The same in the pod's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub cause_message: Option<String>,
+}
+
+/// The longest message of a failure that is kept.
+const MESSAGE: usize = 4096;
+
+fn number(stored: i32) -> u32 {
+    u32::try_from(stored).unwrap_or_default()
+}
+
+fn stored(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn failure(reason: Option<String>, message: Option<String>) -> Option<Failure> {
+    let reason = reason.and_then(|code| serde_json::from_value::<Reason>(code.into()).ok())?;
+    Some(Failure { reason, message: message.unwrap_or_default() })
+}
+
+fn words(failure: Option<Failure>) -> (Option<String>, Option<String>) {
+    failure.map(|Failure { reason, message }| (reason.code().to_owned(), message.chars().take(MESSAGE).collect())).unzip()
+}
+
+impl RolloutStatus {
+    pub(super) fn read(&self) -> Watch {
+        let Self {
+            target_generation,
+            started_at,
+            progressed_at,
+            wanted_pods,
+            remaining_steps,
+            held,
+            checked_at,
+            failed_checks,
+            restarts,
+            available_since,
+            failure_reason,
+            failure_message,
+            returned_to,
+            cause_reason,
+            cause_message,
+        } = self.clone();
+        Watch {
+            generation: target_generation,
+            started_at: started_at.0,
+            progressed_at: progressed_at.0,
+            wanted: number(wanted_pods),
+            remaining: number(remaining_steps),
+            held,
+            checked_at: checked_at.map(|time| time.0),
+            failed_checks: number(failed_checks),
+            restarts: number(restarts),
+            available_since: available_since.map(|time| time.0),
+            failure: failure(failure_reason, failure_message),
+            returned_to,
+            cause: failure(cause_reason, cause_message),
+        }
+    }
+
+    pub(super) fn of(watch: &Watch) -> Self {
+        let Watch {
+            generation,
+            started_at,
+            progressed_at,
+            wanted,
+            remaining,
+            held,
+            checked_at,
+            failed_checks,
+            restarts,
+            available_since,
+            failure,
+            returned_to,
+            cause,
+        } = watch.clone();
+        let (failure_reason, failure_message) = words(failure);
+        let (cause_reason, cause_message) = words(cause);
+        Self {
+            target_generation: generation,
+            started_at: Time(started_at),
+            progressed_at: Time(progressed_at),
+            wanted_pods: stored(wanted),
+            remaining_steps: stored(remaining),
+            held,
+            checked_at: checked_at.map(Time),
+            failed_checks: stored(failed_checks),
+            restarts: stored(restarts),
+            available_since: available_since.map(Time),
+            failure_reason,
+            failure_message,
+            returned_to,
+            cause_reason,
+            cause_message,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is tracked, and why it is where it is: the doors' view of the workloads.
+//!
+//! The list is made of what this process knows; only `explain`, which a person asks for, asks the
+//! registry, and not again for the same repository within a minute. No rule is here: the verdicts
+//! are `headwind_core::explain`'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::explain::{self, Explained};
+use headwind_core::policy::Candidate;
+use headwind_core::reason::Reason;
+use headwind_core::reference::{ImageReference, RepositoryKey};
+use headwind_core::settings::Annotations;
+use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_registry::Keyring;
+use moka::future::Cache;
+
+use crate::handle::Handle;
+use crate::poll::Asking;
+use crate::reconcile::now;
+use crate::record::Known;
+use crate::secrets::Place;
+
+/// How long a list of tags is good enough for the next who asks.
+const KEPT: Duration = Duration::from_mins(1);
+/// How long the registry may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The tags of repositories that somebody asked about lately.
+#[derive(Clone)]
+pub(crate) struct KnownTags {
+    asking: Arc<Asking>,
+    lists: Cache<(RepositoryKey, Place), Arc<Vec<String>>>,
+}
+
+impl KnownTags {
+    pub(crate) fn new(asking: Arc<Asking>) -> Self {
+        Self { asking, lists: Cache::builder().max_capacity(1000).time_to_live(KEPT).build() }
+    }
+
+    async fn of(&self, repository: &RepositoryKey, place: &Place) -> Result<Arc<Vec<String>>, String> {
+        let ask = async {
+            let keyring: Keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
+            let listing = self.asking.client.tags(repository, &keyring, None).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(Arc::new(listing.tags().map(str::to_owned).collect()))
+        };
+        let asked = self.lists.try_get_with((repository.clone(), place.clone()), ask);
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(tags) => tags.map_err(|error| (*error).clone()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+}
+
+/// Which workloads of all. Every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkloadFilter {
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its kind.
+    pub kind: Option<Kind>,
+    /// Text that its name, a container or an image contains, whatever its case.
+    pub text: Option<String>,
+}
+
+/// A workload as people see it.
+#[derive(Debug, Clone)]
+pub struct WorkloadView {
+    /// Which.
+    pub key: TargetKey,
+    /// Every container that is tracked, or would be but for a fault.
+    pub containers: Vec<Explained>,
+    /// The requests on record, the youngest first.
+    pub requests: Vec<Arc<UpdateRequest>>,
+    /// Registries that did not tell their tags, and what they said; the candidates are then those of
+    /// the requests on record.
+    pub unasked: BTreeMap<String, String>,
+}
+
+/// Some of the workloads that a filter takes.
+#[derive(Debug, Clone)]
+pub struct WorkloadPage {
+    /// In the order of namespace, kind and name.
+    pub items: Vec<WorkloadView>,
+    /// The last one, where there are more behind it.
+    pub more_after: Option<TargetKey>,
+    /// How many more there are.
+    pub remaining: usize,
+}
+
+/// What a list is in the order of.
+fn order(key: &TargetKey) -> (&str, Kind, &str) {
+    (&key.namespace, key.kind, &key.name)
+}
+
+impl WorkloadFilter {
+    fn takes(&self, target: &Target) -> bool {
+        let Self { namespace, kind, text } = self;
+        namespace.as_ref().is_none_or(|namespace| target.key.namespace == *namespace)
+            && kind.is_none_or(|kind| target.key.kind == kind)
+            && text.as_ref().is_none_or(|text| {
+                let text = text.to_lowercase();
+                let names = target.containers.iter().flat_map(|container| [&container.name, &container.image]);
+                names.chain([&target.key.name]).any(|name| name.to_lowercase().contains(&text))
+            })
+    }
+}
+
+/// Whether the container is one that people look for among those that are kept up to date.
+fn is_tracked(defaults: &Annotations, target: &Target, container: &Container) -> bool {
+    !matches!(explain::out(defaults, target, container), Some((Reason::PolicyNone | Reason::NotTracked, _)))
+}
+
+impl Handle {
+    /// The tracked workloads that the filter takes, `limit` of them after that one.
+    pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&TargetKey>, limit: usize) -> WorkloadPage {
+        let mut all: Vec<(Arc<Target>, Arc<Annotations>)> = {
+            let index = self.state.index.read();
+            let takes = |(target, defaults): &(&Arc<Target>, Arc<Annotations>)| {
+                after.is_none_or(|after| order(&target.key) > order(after))
+                    && filter.takes(target)
+                    && target.containers.iter().any(|container| is_tracked(defaults, target, container))
+            };
+            index.all().filter(takes).map(|(target, defaults)| (Arc::clone(target), defaults)).collect()
+        };
+        all.sort_by(|(a, _), (b, _)| order(&a.key).cmp(&order(&b.key)));
+        let remaining = all.len().saturating_sub(limit);
+        all.truncate(limit);
+        let items: Vec<WorkloadView> = all.iter().map(|(target, defaults)| self.view(target, defaults, &BTreeMap::new())).collect();
+        let more_after = items.last().filter(|_| remaining > 0).map(|last| last.key.clone());
+        WorkloadPage { items, more_after, remaining }
+    }
+
+    /// One workload with every candidate that its registries tell; `None` when it is not known.
+    pub async fn explain(&self, key: &TargetKey) -> Option<WorkloadView> {
+        let (target, defaults) = {
+            let index = self.state.index.read();
+            (index.target(key)?, index.defaults(&key.namespace))
+        };
+        let place = Place::of(&target);
+        let mut known = BTreeMap::new();
+        let mut unasked = BTreeMap::new();
+        for container in target.containers.iter().filter(|container| is_tracked(&defaults, &target, container)) {
+            let Ok(reference) = container.reference() else { continue };
+            let repository = reference.repository();
+            match self.tags.of(repository, &place).await {
+                Ok(tags) => drop(known.insert(repository.clone(), tags)),
+                Err(error) => drop(unasked.insert(repository.to_string(), error)),
+            }
+        }
+        Some(WorkloadView { unasked, ..self.view(&target, &defaults, &known) })
+    }
+
+    fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<RepositoryKey, Arc<Vec<String>>>) -> WorkloadView {
+        let mut requests = self.state.requests.read().of(&target.key);
+        requests.retain(|request| request.spec.target_ref.uid == target.uid);
+        requests.sort_by_key(|request| std::cmp::Reverse(request.read().created));
+        let record = Known { state: &self.state, target };
+        let explained = |container: &Container| {
+            let tags = container.reference().ok().and_then(|reference| known.get(reference.repository()));
+            let candidates = match tags {
+                Some(tags) => tags.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect(),
+                None => on_record(&requests, container),
+            };
+            explain::explain(target, defaults, container, &candidates, &record, now())
+        };
+        let tracked = target.containers.iter().filter(|container| is_tracked(defaults, target, container));
+        WorkloadView { key: target.key.clone(), containers: tracked.map(explained).collect(), requests, unasked: BTreeMap::new() }
+    }
+}
+
+/// The versions that the requests of a container are about.
+fn on_record(requests: &[Arc<UpdateRequest>], container: &Container) -> Vec<Candidate> {
+    let mut tags: Vec<String> = requests
+        .iter()
+        .filter(|request| request.spec.container_name.as_deref() == Some(&container.name))
+        .filter_map(|request| ImageReference::parse(&request.spec.new_image).ok()?.effective_tag().map(str::to_owned))
+        .collect();
+    tags.sort();
+    tags.dedup();
+    tags.into_iter().map(|tag| Candidate { tag, digest: None }).collect()
+}

@@ -1,0 +1,139 @@
+//! `/api/v1/workloads` and `/api/v1/rollback`: what is tracked and why it is where it is; going back.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use headwind_core::target::{Kind, TargetKey};
+use headwind_operator::{Past, RollbackError, WorkloadFilter};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::schema::{History, HistoryEntry, ListMeta, RollBack, Update, Workload, WorkloadList};
+use super::updates;
+use super::{Api, Shared, audit, flat};
+use crate::problem::Problem;
+
+/// Which workloads.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    /// Only this namespace.
+    namespace: Option<String>,
+    /// Only this kind.
+    kind: Option<String>,
+    /// Only where the name, a container or an image contains this text.
+    q: Option<String>,
+    /// How many at most (1 to 500; 100 unasked).
+    limit: Option<usize>,
+    /// `metadata.continue` of the page before.
+    r#continue: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/workloads", summary = "What is tracked", params(Parameters), responses((status = 200, body = WorkloadList), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
+    flat(parameters.map_err(|error| updates::invalid(error.body_text())).and_then(|Query(parameters)| {
+        let limit = updates::limit(parameters.limit)?;
+        let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let kind = text(&parameters.kind).map(|kind| read_kind(&kind)).transpose()?;
+        let filter = WorkloadFilter { namespace: text(&parameters.namespace), kind, text: text(&parameters.q) };
+        let after = text(&parameters.r#continue).map(|token| position(&token)).transpose()?;
+        let page = api.handle.workloads(&filter, after.as_ref(), limit);
+        let r#continue = page.more_after.map(|key| format!("{}/{}/{}", key.namespace, key.kind, key.name)).unwrap_or_default();
+        Ok(Json(WorkloadList {
+            metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
+            items: page.items.iter().map(Workload::summary).collect(),
+        })
+        .into_response())
+    }))
+}
+
+fn read_kind(text: &str) -> Result<Kind, Problem> {
+    text.parse().map_err(|error: headwind_core::target::UnknownKind| updates::invalid(error.to_string()))
+}
+
+fn position(token: &str) -> Result<TargetKey, Problem> {
+    let parts: Vec<&str> = token.split('/').collect();
+    match parts.as_slice() {
+        [namespace, kind, name] => Ok(TargetKey { kind: read_kind(kind)?, namespace: (*namespace).to_owned(), name: (*name).to_owned() }),
+        _ => Err(updates::invalid("continue is not from a page of this list")),
+    }
+}
+
+/// The workload of a path, if its namespace is served.
+fn target(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<TargetKey, Problem> {
+    let key = TargetKey { kind: read_kind(kind)?, namespace: namespace.to_owned(), name: name.to_owned() };
+    if api.handle.serves(namespace) { Ok(key) } else { Err(problem(&RollbackError::NotFound(key))) }
+}
+
+#[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Why it is on the version it is on: every candidate with the rule that took or refused it", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn explain(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
+    flat(match target(&api, &namespace, &kind, &name) {
+        Ok(key) => match Box::pin(api.handle.explain(&key)).await {
+            Some(view) => Ok(Json(Workload::whole(&view)).into_response()),
+            None => Err(problem(&RollbackError::NotFound(key))),
+        },
+        Err(problem) => Err(problem),
+    })
+}
+
+#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "What stood there before", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn history(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
+    flat(past(&api, &namespace, &kind, &name))
+}
+
+#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "What stood in a Deployment before", params(("namespace" = String, Path), ("deployment" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn history_of_deployment(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
+    flat(past(&api, &namespace, Kind::Deployment.as_str(), &name))
+}
+
+fn past(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Response, Problem> {
+    let key = target(api, namespace, kind, name)?;
+    let entries: Vec<Past> = api.handle.history(&key).map_err(|error| problem(&error))?;
+    Ok(Json(History { entries: entries.into_iter().map(HistoryEntry::from).collect() }).into_response())
+}
+
+#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "Go back", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn roll_back(
+    State(api): Shared,
+    Path((namespace, kind, name)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    flat(back(&api, &namespace, &kind, &name, &headers, &body).await)
+}
+
+#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "Have a Deployment go back", params(("namespace" = String, Path), ("deployment" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn roll_back_deployment(
+    State(api): Shared,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    flat(back(&api, &namespace, Kind::Deployment.as_str(), &name, &headers, &body).await)
+}
+
+async fn back(api: &Api, namespace: &str, kind: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
+    let user = api.user(headers)?;
+    let asked: RollBack = if body.iter().all(u8::is_ascii_whitespace) { RollBack::default() } else { updates::read(body)? };
+    let note = updates::note(None, asked.reason.as_deref())?;
+    let key = target(api, namespace, kind, name)?;
+    let done = api.handle.roll_back(&key, asked.container.as_deref(), asked.index.unwrap_or(1), &user, note.as_deref()).await;
+    let result = match &done {
+        Ok(_) => "success".to_owned(),
+        Err(error) => format!("failure: {error}"),
+    };
+    audit(&user, "rollback", key.kind.as_str(), namespace, name, &result, note.as_deref().unwrap_or_default());
+    done.map(|request| Json(Update(std::sync::Arc::new(request))).into_response()).map_err(|error| problem(&error))
+}
+
+fn problem(error: &RollbackError) -> Problem {
+    let status = match error {
+        RollbackError::NotFound(_) => StatusCode::NOT_FOUND,
+        RollbackError::Unclear(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        RollbackError::NothingOlder { .. } => StatusCode::CONFLICT,
+        RollbackError::Act(error) => return updates::problem(error),
+    };
+    Problem::new(status, error.to_string())
+}
