@@ -8,6 +8,7 @@ use headwind_testbed::workload::Live;
 use headwind_testbed::{Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::ResourceExt as _;
 
+use crate::rollout::{ends, watched};
 use crate::world::{SOON, World, image};
 
 /// Workloads and updates each: 200 updates in all.
@@ -186,5 +187,90 @@ pub(crate) async fn hands_over() -> Result<()> {
     let code = old.exited(SOON).await?;
     ensure!(code != Some(0), "it lost the lease: {code:?}");
     ensure!(old.log_contains("the lease was lost")?);
+    Ok(())
+}
+
+/// How often Headwind is killed between a patch and its verdict.
+const VERDICT_KILLS: usize = 200;
+/// Rollouts that are watched at once while it is killed, and what their new version does.
+const WATCHED: usize = 30;
+const TAGS: &[&str] = &["crash", "slow", "unready", "nopull", "flap", "slow"];
+
+/// Killed two hundred times while rollouts are watched: the successor ends each watch as it would
+/// have ended, and puts nothing back twice.
+pub(crate) async fn verdicts() -> Result<()> {
+    let world = World::new("verdicts").await?;
+    let mut lives: Vec<Live> = Vec::new();
+    for n in 0..WATCHED {
+        let fixture = watched(WorkloadKind::ALL[n % 3], &format!("app-{n}"), &image(&format!("v/app-{n}"), "1.0.0"));
+        lives.push(fixture.create(&world.client, &world.namespace).await?);
+    }
+    for live in &lives {
+        live.rolled_out(SOON * 2).await?;
+    }
+    let mut dice = 0x853c_49e6_748f_ea9b_u64;
+    let mut roll = |sides: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % sides
+    };
+    let tag = |n: usize, round: usize| format!("1.{round}.0-{}", TAGS[(n / 3 + round) % TAGS.len()]);
+    let (mut kills, mut round) = (0, 0);
+    let mut standing: Vec<String> = vec!["1.0.0".to_owned(); WATCHED];
+    while kills < VERDICT_KILLS {
+        round += 1;
+        for n in 0..WATCHED {
+            world.push(&format!("v/app-{n}"), &tag(n, round)).await?;
+        }
+        for (n, live) in lives.iter().enumerate() {
+            live.has_image("web", &image(&format!("v/app-{n}"), &tag(n, round)), SOON * 2).await?;
+        }
+        // Until all have their verdict, it is killed again and again.
+        let ended = Instant::now() + Duration::from_mins(5);
+        loop {
+            let all = world.requests().await?;
+            if all.iter().all(|request| !request.phase().is_open()) {
+                break;
+            }
+            ensure!(Instant::now() < ended, "no verdicts: {:?}", all.iter().map(|request| request.status.clone()).collect::<Vec<_>>());
+            if kills < VERDICT_KILLS {
+                tokio::time::sleep(Duration::from_millis(roll(900))).await;
+                world.operator.kill9().await?;
+                world.operator.start().await?;
+                kills += 1;
+                // It has to come up now and then to get anything done at all.
+                if roll(3) == 0 {
+                    world.operator.ready().await?;
+                }
+            } else {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        world.operator.ready().await?;
+        for (n, live) in lives.iter().enumerate() {
+            let tag = tag(n, round);
+            let good = tag.ends_with("-slow");
+            let request =
+                ends(&world, &image(&format!("v/app-{n}"), &tag), &["Completed", "RolledBack", "Failed", "Superseded"], SOON).await?;
+            let expected = if good { "Completed" } else { "RolledBack" };
+            ensure!(request.phase().as_str() == expected, "{} {tag}: {:?}", live.name(), request.status);
+            if good {
+                standing[n].clone_from(&tag);
+            }
+            ensure!(live.image_of("web").await? == image(&format!("v/app-{n}"), &standing[n]), "{} {tag}", live.name());
+        }
+    }
+    ensure!(round > 1, "all kills in one round: the rollouts were too slow to tell anything");
+    let mut audit = world.bed.audit().context("this test counts from the audit log")?;
+    audit.catch_up(&world.client).await?;
+    for (n, live) in lives.iter().enumerate() {
+        let failed = (1..=round).filter(|round| !tag(n, *round).ends_with("-slow")).count();
+        let query = world.operator.requests().verb("patch").resource(live.kind().plural()).name(live.name()).successful();
+        let patches = audit.count(&query)?;
+        // A patch whose sender was killed before the answer may be logged as no success.
+        ensure!(patches <= round + failed, "{}: {patches} patches for {round} updates of which {failed} failed", live.name());
+    }
+    eprintln!("{kills} kills over {round} rounds of {WATCHED} rollouts");
     Ok(())
 }

@@ -13,11 +13,13 @@ mod check;
 mod closing;
 mod hostile;
 mod interval;
+mod judged;
 mod kill;
 mod odd;
 mod poll;
 mod push;
 mod rejection;
+mod rollback;
 mod rollout;
 mod senders;
 mod start;
@@ -53,13 +55,18 @@ fn main() -> ExitCode {
             each("rollout_good", kind, rollout::good),
             each("rollout_failures", kind, rollout::failures),
             each("rollout_taken_over", kind, rollout::taken_over),
+            each("rollback_twice", kind, rollback::twice),
         ]);
     }
     trials.extend([
         one("rollout_deadline", rollout::deadline),
         one("rollout_left_alone", rollout::left_alone),
         one("rollout_without_pods", rollout::without_pods),
+        one("rollback_asked", rollback::asked),
+        one("rollback_explained", rollback::explained),
+        one("judged_like_kubectl", judged::like_kubectl),
         one("kill_nine", kill::nine),
+        one("kill_verdicts", kill::verdicts),
         one("leader_hands_over", kill::hands_over),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", odd::bad_annotations),

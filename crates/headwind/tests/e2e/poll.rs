@@ -28,7 +28,7 @@ fn polling(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<impl FnOnce
     })
 }
 
-fn name_hosts(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<()> {
+pub(crate) fn name_hosts(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<()> {
     let entries: Vec<_> = hosts.iter().map(|host| json!({"host": host, "plainHttp": true})).collect();
     Ok(std::fs::write(file.path(), json!({"registries": entries}).to_string())?)
 }

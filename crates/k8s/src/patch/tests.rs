@@ -51,7 +51,14 @@ fn target(object: &Value) -> Target {
 }
 
 fn change(container: &str, from: &str, to: &str) -> Change {
-    Change { request: "r".to_owned(), container: container.to_owned(), from: from.to_owned(), to: to.to_owned(), restart_for: None, kind: ChangeKind::Update }
+    Change {
+        request: "r".to_owned(),
+        container: container.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        restart_for: None,
+        kind: ChangeKind::Update,
+    }
 }
 
 fn plan(changes: Vec<Change>) -> Apply {

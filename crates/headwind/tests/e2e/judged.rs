@@ -1,0 +1,167 @@
+//! The judgement held against `kubectl rollout status`, on two hundred random rollouts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_testbed::workload::Live;
+use headwind_testbed::{WorkloadKind, eventually};
+use kube::ResourceExt as _;
+use serde_json::json;
+
+use crate::rollout::watched;
+use crate::world::{SOON, World, image};
+
+const ROLLOUTS: usize = 200;
+/// Workloads that are created and updated at once.
+const BATCH: usize = 50;
+const DEADLINE: Duration = Duration::from_mins(4);
+/// What the new version does; most of them run.
+const TAGS: &[&str] = &["1.1.0", "1.1.0", "1.1.0-slow", "1.1.0-slow", "1.1.0-crash", "1.1.0-nopull", "1.1.0-unready", "1.1.0-flap"];
+
+/// What happens to a rollout meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Nothing,
+    /// Scaled up or down while it goes on.
+    Scaled,
+    /// Paused before, and resumed later (a Deployment).
+    Paused,
+    /// Only the pods above are to be new (a StatefulSet).
+    Partitioned,
+}
+
+struct Rollout {
+    live: Live,
+    repository: String,
+    tag: &'static str,
+    turn: Turn,
+}
+
+impl Rollout {
+    /// Whether the new version runs. A partition may leave nothing to do at all.
+    fn is_good(&self) -> bool {
+        matches!(self.tag, "1.1.0" | "1.1.0-slow")
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(sides).unwrap_or(1)).unwrap_or_default()
+    }
+}
+
+/// Whether `kubectl rollout status` calls it done at this moment, and what it says.
+async fn kubectl_says(world: &World, live: &Live) -> Result<(bool, String)> {
+    let object = format!("{}/{}", live.kind().plural(), live.name());
+    let output = world.bed.kubectl(&["-n", &world.namespace, "rollout", "status", &object, "--watch=false"]).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success() && (said.contains("successfully rolled out") || said.contains("complete")), said))
+}
+
+/// It never says done before kubectl does, never failed where the pods stay well, and does say
+/// failed for `-flap`, which kubectl calls a success.
+pub(crate) async fn like_kubectl() -> Result<()> {
+    let world = World::new("judged").await?;
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut ends: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    for batch in 0..ROLLOUTS / BATCH {
+        let mut rollouts = Vec::new();
+        for place in 0..BATCH {
+            rollouts.push(begin(&world, batch * BATCH + place, &mut dice).await?);
+        }
+        for rollout in &rollouts {
+            rollout.live.rolled_out(SOON * 2).await?;
+            if rollout.turn == Turn::Paused {
+                rollout.live.edit(&json!({"spec": {"paused": true}})).await?;
+            }
+        }
+        for rollout in &rollouts {
+            world.push(&rollout.repository, rollout.tag).await?;
+        }
+        for rollout in &rollouts {
+            rollout.live.has_image("web", &image(&rollout.repository, rollout.tag), SOON * 2).await?;
+            match rollout.turn {
+                Turn::Scaled => rollout.live.edit(&json!({"spec": {"replicas": 1 + dice.roll(4)}})).await?,
+                Turn::Paused => rollout.live.edit(&json!({"spec": {"paused": false}})).await?,
+                Turn::Nothing | Turn::Partitioned => {}
+            }
+        }
+        for rollout in &rollouts {
+            let phase = verdict(&world, rollout).await?;
+            *ends.entry((rollout.tag, phase)).or_default() += 1;
+        }
+        for rollout in &rollouts {
+            rollout.live.delete().await?;
+        }
+    }
+    let count = |tag: &str, phase: &str| ends.get(&(tag, phase.to_owned())).copied().unwrap_or_default();
+    ensure!(count("1.1.0-flap", "RolledBack") > 5 && count("1.1.0-flap", "Completed") == 0, "{ends:?}");
+    ensure!(
+        count("1.1.0", "Completed") > 20 && count("1.1.0-slow", "Completed") > 20 && count("1.1.0-crash", "RolledBack") > 5,
+        "{ends:?}"
+    );
+    eprintln!("judged like kubectl: {ends:?}");
+    Ok(())
+}
+
+async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout> {
+    let kind = WorkloadKind::ALL[dice.roll(3)];
+    let (name, repository) = (format!("app-{number}"), format!("j/app-{number}"));
+    let turn = match (kind, dice.roll(4)) {
+        (WorkloadKind::Deployment, 0) => Turn::Paused,
+        (WorkloadKind::StatefulSet, 0) => Turn::Partitioned,
+        (WorkloadKind::Deployment | WorkloadKind::StatefulSet, 1) => Turn::Scaled,
+        (_, _) => Turn::Nothing,
+    };
+    let replicas = 1 + dice.roll(3);
+    let mut fixture = watched(kind, &name, &image(&repository, "1.0.0")).replicas(u32::try_from(replicas)?).headwind("settle-time", "4");
+    if turn == Turn::Partitioned {
+        fixture = fixture.spec(&json!({"updateStrategy": {"rollingUpdate": {"partition": dice.roll(replicas)}}}));
+    }
+    if kind == WorkloadKind::StatefulSet && dice.roll(3) == 0 {
+        fixture = fixture.spec(&json!({"podManagementPolicy": "Parallel"}));
+    }
+    if kind == WorkloadKind::Deployment && dice.roll(3) == 0 {
+        fixture = fixture.progress_deadline(6);
+    }
+    let live = fixture.create(&world.client, &world.namespace).await?;
+    Ok(Rollout { live, repository, tag: TAGS[dice.roll(TAGS.len())], turn })
+}
+
+/// Waits for the end, and holds it against what kubectl says at that moment.
+async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
+    let Rollout { live, repository, tag, turn } = rollout;
+    let wanted = image(repository, tag);
+    let what = format!("{} {} {tag} {turn:?}", live.kind().kind(), live.name());
+    let phase = eventually(&format!("a verdict on {what}"), DEADLINE, || async {
+        let all = world.requests().await.map_err(|error| error.to_string())?;
+        let request = all.iter().find(|request| request.spec.new_image == wanted).ok_or("no request")?;
+        let phase = request.phase();
+        if phase.is_open() { Err(format!("{:?}", request.status)) } else { Ok(phase.as_str().to_owned()) }
+    })
+    .await?;
+    let (done, said) = kubectl_says(world, live).await?;
+    match phase.as_str() {
+        "Completed" => {
+            ensure!(rollout.is_good(), "{what} is Completed");
+            ensure!(done, "{what} is Completed, but kubectl says: {said}");
+        }
+        // What does not run is back at what does: kubectl calls that a success too.
+        "RolledBack" => {
+            ensure!(!rollout.is_good(), "{what} was taken back; kubectl says: {said}");
+            ensure!(live.image_of("web").await? == image(repository, "1.0.0") && done, "{what}: {said}");
+        }
+        other => {
+            let all = world.requests().await?;
+            let status = all.iter().find(|request| request.spec.new_image == wanted).context("gone")?;
+            anyhow::bail!("{what} ended as {other}: {:?} {}", status.status, status.name_any());
+        }
+    }
+    Ok(phase)
+}
