@@ -98,6 +98,14 @@ pub struct SlimSpec {
     paused: bool,
     #[serde(default)]
     update_strategy: Option<SlimStrategy>,
+    #[serde(default)]
+    ordinals: Option<SlimOrdinals>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimOrdinals {
+    #[serde(default)]
+    start: u32,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

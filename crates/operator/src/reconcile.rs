@@ -246,8 +246,10 @@ impl Reconciler {
         if status.reason == Some(Reason::RollbackFailed) {
             self.metrics.rollbacks_failed.inc();
         }
-        let manual = status.left.is_some();
-        if matches!(status.phase, Phase::Failed) && !manual || status.phase == Phase::RolledBack && before.phase == Phase::RollingOut {
+        // A rollback that fails is no update that failed, nor is one that a person went back over.
+        let update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
+        let taken_back = status.phase == Phase::RolledBack && before.phase == Phase::RollingOut;
+        if update && (status.phase == Phase::Failed || taken_back) {
             self.metrics.updates_failed.inc();
         }
     }

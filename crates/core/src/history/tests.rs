@@ -49,3 +49,29 @@ fn the_annotation_stays_small() {
     assert!(history.to_annotation().len() <= SIZE, "{}", history.to_annotation().len());
     assert!((0..40).all(|container| history.of(&format!("c{container}")).count() >= 2));
 }
+
+#[test]
+fn what_another_hand_put_there_is_noted() {
+    let mut history = History::default();
+    history.record("a", "i:0", "i:1", at(1), "r1", None);
+    history.record("a", "i:hand", "i:2", at(2), "r2", None);
+    assert_eq!(images(&history, "a"), ["i:2", "i:hand", "i:1", "i:0"]);
+    assert_eq!(history.before("a", "i:2").map(|entry| entry.image.as_str()).collect::<Vec<_>>(), ["i:hand", "i:1", "i:0"]);
+    assert_eq!(history.before("a", "i:elsewhere").count(), 4, "from where nobody knows, the newest is one step back");
+}
+
+#[test]
+fn going_back_forgets_what_is_gone_over() {
+    let mut history = History::default();
+    for n in 1..=3 {
+        history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
+    }
+    history.record("b", "j:0", "j:1", at(9), "s", None);
+    history.go_back("a", "i:3", "i:1", at(10));
+    assert_eq!((images(&history, "a"), images(&history, "b")), (vec!["i:1", "i:0"], vec!["j:1", "j:0"]));
+    assert!(history.names("r1") && !history.names("r3"));
+    history.go_back("a", "i:1", "i:0", at(11));
+    assert_eq!((images(&history, "a"), history.before("a", "i:0").count()), (vec!["i:0"], 0), "there is nothing older");
+    history.go_back("a", "i:0", "i:unknown", at(12));
+    assert_eq!(images(&history, "a"), ["i:unknown"], "what the history does not know begins it anew");
+}

@@ -14,7 +14,7 @@ use crate::event::Trigger;
 use crate::history::Entry;
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference};
-use crate::rollout::pod::Look;
+use crate::rollout::pod::{Look, PodView};
 use crate::rollout::{Failure, Patience, Sight, Standing, Verdict, View, Watch, judge};
 use crate::settings::Settings;
 use crate::target::Container;
@@ -139,11 +139,12 @@ fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
 /// back or forth, until somebody deletes it (Kubernetes' own documentation: "Forced rollback").
 fn unblock(scene: &Scene<'_>, standing: &Standing, look: Option<&Look>) -> Option<Step> {
     let View::StatefulSet(view) = &scene.target.rollout else { return None };
-    // A partition, or strategy OnDelete, keeps pods as they are because somebody wants it so.
-    if view.on_delete || view.partition > 0 || !matches!(standing, Standing::Moving(_, _)) {
+    if !matches!(standing, Standing::Moving(_, _)) {
         return None;
     }
-    let stuck = look?.pods.iter().flatten().filter(|pod| pod.owned && pod.is_broken() && !pod.new && !pod.deleting);
+    // A partition, or strategy OnDelete, keeps pods as they are because somebody wants it so.
+    let broken = |pod: &&PodView| pod.owned && pod.is_broken() && !pod.new && !pod.deleting && view.is_to_update(&pod.name);
+    let stuck = look?.pods.iter().flatten().filter(broken);
     let pods: Vec<PodName> = stuck.map(|pod| PodName { name: pod.name.clone(), uid: pod.uid.clone() }).collect();
     (!pods.is_empty()).then_some(Step::Unblock(pods))
 }

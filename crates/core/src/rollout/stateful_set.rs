@@ -10,6 +10,8 @@ pub struct StatefulSetView {
     pub replicas: u32,
     /// `spec.updateStrategy.rollingUpdate.partition`: pods with a lower ordinal stay as they are.
     pub partition: u32,
+    /// `spec.ordinals.start`: the number of the first pod.
+    pub start: u32,
     /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
     pub on_delete: bool,
     /// `status.observedGeneration`.
@@ -25,8 +27,14 @@ pub struct StatefulSetView {
 }
 
 impl StatefulSetView {
+    /// Whether the rolling update is to replace the pod of that name.
+    pub(crate) fn is_to_update(&self, pod: &str) -> bool {
+        let ordinal = pod.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<u32>().ok());
+        !self.on_delete && ordinal.is_some_and(|ordinal| ordinal >= self.start.saturating_add(self.partition))
+    }
+
     pub(super) fn standing(&self, generation: i64) -> Standing {
-        let Self { replicas, partition, on_delete, observed_generation, ready, available, updated, one_revision } = *self;
+        let Self { replicas, partition, start: _, on_delete, observed_generation, ready, available, updated, one_revision } = *self;
         if observed_generation < generation {
             return Standing::Unseen;
         }

@@ -1,1 +1,351 @@
+use std::time::Duration;
 
+use rstest::rstest;
+
+use super::pod::{ContainerView, Evidence, Look, PodView};
+use super::*;
+
+const BEGUN: i64 = 1_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(BEGUN + second).unwrap()
+}
+
+fn patience() -> Patience {
+    Patience { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) }
+}
+
+fn count(wanted: u32, updated: u32, available: u32) -> Count {
+    let remaining = wanted.saturating_sub(updated) + wanted.saturating_sub(available);
+    Count { wanted, updated, available, remaining }
+}
+
+fn pod(container: ContainerView) -> PodView {
+    PodView {
+        name: "web-1".to_owned(),
+        uid: "u".to_owned(),
+        owned: true,
+        new: true,
+        deleting: false,
+        unschedulable: None,
+        containers: vec![ContainerView { name: "web".to_owned(), ..container }],
+    }
+}
+
+fn waits(reason: &str) -> ContainerView {
+    ContainerView { waiting: Some((reason.to_owned(), "words of the kubelet".to_owned())), ..ContainerView::default() }
+}
+
+fn runs(ready: bool, restarts: u32) -> ContainerView {
+    ContainerView { running: true, ready, restarts, ..ContainerView::default() }
+}
+
+/// A watch and a clock.
+struct Story {
+    watch: Watch,
+    seen_since: Timestamp,
+    patience: Patience,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { watch: Watch::new(2, at(0)), seen_since: at(-600), patience: patience() }
+    }
+
+    /// One whose rollout was seen to be stuck there.
+    fn stuck() -> Self {
+        let mut story = Self::new();
+        story.watch.wanted = 2;
+        story.watch.remaining = 2;
+        story
+    }
+
+    fn judge(&self, second: i64, standing: &Standing, pods: Option<Vec<PodView>>) -> Verdict {
+        let look = Look { at: at(second), generation: 2, pods };
+        judge(&Sight {
+            watch: &self.watch,
+            standing,
+            look: Some(&look),
+            container: "web",
+            others: &[],
+            patience: self.patience,
+            now: at(second),
+            seen_since: self.seen_since,
+        })
+    }
+
+    /// What comes of it when what is to be remembered is, as the reconciler does it.
+    fn settle(&mut self, second: i64, standing: &Standing, pods: &[PodView]) -> Verdict {
+        for _ in 0..5 {
+            match self.judge(second, standing, Some(pods.to_vec())) {
+                Verdict::Watch(memory, _) if *memory != self.watch => self.watch = *memory,
+                verdict => return verdict,
+            }
+        }
+        panic!("no rest: {:?}", self.watch);
+    }
+}
+
+#[rstest]
+#[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Unseen)]
+#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0 }))]
+#[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, Standing::Complete(Count::default()))]
+#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1 }, None))]
+#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1 }, None))]
+#[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, Standing::Held(Reason::RolloutPaused))]
+fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
+    assert_eq!(View::Deployment(view).standing(2), standing);
+}
+
+#[rstest]
+#[case::done(3, 0, false, 3, 3, true, Some(0), None)]
+#[case::revision_not_moved(3, 0, false, 3, 3, false, None, None)]
+#[case::partition_reached(3, 2, false, 3, 1, false, Some(0), None)]
+#[case::partition_above_all(3, 5, false, 3, 0, false, Some(0), None)]
+#[case::partition_missed(3, 1, false, 3, 1, false, None, None)]
+#[case::one_not_ready(3, 0, false, 2, 3, true, None, None)]
+#[case::on_delete_waits(3, 0, true, 3, 1, false, None, Some(Reason::OnDelete))]
+#[case::on_delete_goes_on(3, 0, true, 2, 1, false, None, None)]
+#[case::on_delete_done(3, 0, true, 3, 3, false, Some(0), None)]
+fn stateful_sets(
+    #[case] replicas: u32,
+    #[case] partition: u32,
+    #[case] on_delete: bool,
+    #[case] ready: u32,
+    #[case] updated: u32,
+    #[case] one_revision: bool,
+    #[case] done: Option<u32>,
+    #[case] held: Option<Reason>,
+) {
+    let view = StatefulSetView {
+        replicas,
+        partition,
+        start: 0,
+        on_delete,
+        observed_generation: 2,
+        ready,
+        available: ready,
+        updated,
+        one_revision,
+    };
+    match View::StatefulSet(view.clone()).standing(2) {
+        Standing::Complete(count) => assert_eq!(done, Some(count.remaining)),
+        Standing::Held(reason) => assert_eq!(held, Some(reason)),
+        Standing::Moving(_, _) => assert_eq!((done, held), (None, None)),
+        Standing::Unseen => panic!("it was seen"),
+    }
+    assert_eq!(View::StatefulSet(view).standing(3), Standing::Unseen);
+}
+
+#[test]
+fn which_pods_a_stateful_set_replaces() {
+    let view = StatefulSetView { replicas: 3, partition: 1, start: 5, ..StatefulSetView::default() };
+    assert!(view.is_to_update("web-6") && view.is_to_update("a-web-7") && !view.is_to_update("web-5") && !view.is_to_update("web"));
+    assert!(!StatefulSetView { on_delete: true, ..view }.is_to_update("web-6"));
+}
+
+#[rstest]
+#[case::done(false, 3, 3, "complete")]
+#[case::a_node_is_down(false, 3, 2, "moving")]
+#[case::on_delete(true, 1, 3, "held")]
+#[case::on_delete_goes_on(true, 1, 2, "moving")]
+fn daemon_sets(#[case] on_delete: bool, #[case] updated: u32, #[case] available: u32, #[case] expected: &str) {
+    let view = DaemonSetView { on_delete, observed_generation: 2, desired: 3, updated, available };
+    let standing = match View::DaemonSet(view).standing(2) {
+        Standing::Complete(_) => "complete",
+        Standing::Held(_) => "held",
+        Standing::Moving(_, _) => "moving",
+        Standing::Unseen => "unseen",
+    };
+    assert_eq!(standing, expected);
+}
+
+#[rstest]
+#[case("CrashLoopBackOff", Reason::CrashLoopBackOff)]
+#[case("ImagePullBackOff", Reason::ImagePullBackOff)]
+#[case("ErrImagePull", Reason::ErrImagePull)]
+#[case("InvalidImageName", Reason::InvalidImageName)]
+#[case("CreateContainerConfigError", Reason::CreateContainerConfigError)]
+#[case("CreateContainerError", Reason::CreateContainerError)]
+#[case("RunContainerError", Reason::RunContainerError)]
+fn bad_states_three_times_in_a_row(#[case] state: &str, #[case] reason: Reason) {
+    let mut story = Story::new();
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let pods = [pod(waits(state))];
+    for second in [0, 6, 12, 18] {
+        assert!(matches!(story.settle(second, &stuck, &pods), Verdict::Watch(_, Some(_))), "{second}: {:?}", story.watch);
+    }
+    let Verdict::Failed(failure) = story.settle(24, &stuck, &pods) else { panic!("{:?}", story.watch) };
+    assert_eq!(failure.reason, reason);
+    assert!(failure.message.contains("web-1") && failure.message.contains("words of the kubelet"), "{}", failure.message);
+}
+
+#[test]
+fn a_check_counts_once_in_a_period_whoever_makes_it() {
+    let mut story = Story::stuck();
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    story.settle(0, &stuck, &[]);
+    for second in 6..10 {
+        // Passes come as often as something changes; a successor begins in between.
+        story.settle(second, &stuck, &[pod(waits("ErrImagePull"))]);
+    }
+    assert_eq!(story.watch.failed_checks, 1);
+}
+
+#[test]
+fn creating_and_waiting_for_room_are_no_evidence() {
+    let mut story = Story::new();
+    let stuck = Standing::Moving(count(2, 1, 1), Some("exceeded its progress deadline".to_owned()));
+    let mut roomless = pod(waits("ContainerCreating"));
+    roomless.unschedulable = Some("0/3 nodes are available".to_owned());
+    let mut deleted = pod(waits("CrashLoopBackOff"));
+    deleted.deleting = true;
+    let mut old = pod(waits("CrashLoopBackOff"));
+    old.new = false;
+    let pods = [roomless, deleted, old];
+    for second in (0..300).step_by(6) {
+        story.settle(second, &stuck, &pods);
+        assert_eq!(story.watch.failed_checks, 0, "{second}");
+    }
+    let Verdict::TimedOut(message) = story.settle(306, &stuck, &pods) else { panic!("{:?}", story.watch) };
+    assert!(message.contains("0/3 nodes"), "{message}");
+    // The same with nothing in the way but itself.
+    let Verdict::Watch(memory, _) = Story::stuck().judge(306, &stuck, Some(vec![pod(runs(false, 0))])) else { panic!("no evidence") };
+    assert!(memory.failure.is_some());
+}
+
+#[test]
+fn the_deadline_of_the_deployment_counts() {
+    let mut story = Story::new();
+    let stuck = Standing::Moving(count(2, 1, 1), Some("ReplicaSet \"web\" has timed out progressing.".to_owned()));
+    let verdicts: Vec<Verdict> = [0, 6, 12, 18, 24].into_iter().map(|second| story.settle(second, &stuck, &[])).collect();
+    assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::ProgressDeadlineExceeded), "{verdicts:?}");
+}
+
+#[test]
+fn a_slow_rollout_is_never_taken_back() {
+    let mut story = Story::new();
+    for done in 0..50 {
+        // A pod every four minutes, the time-out is five.
+        for second in (0..240).step_by(7) {
+            let now = i64::from(done) * 240 + second;
+            let verdict = story.settle(now, &Standing::Moving(count(50, done, 49), None), &[pod(runs(false, 0))]);
+            assert!(matches!(verdict, Verdict::Watch(_, _)), "{now}: {verdict:?}");
+        }
+    }
+    let stuck = Standing::Moving(count(50, 49, 49), None);
+    let end = 49 * 240;
+    story.settle(end, &stuck, &[pod(runs(false, 0))]);
+    assert!(
+        matches!(story.settle(end + 310, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(failure) if failure.reason == Reason::PodsNotReady)
+    );
+}
+
+#[test]
+fn done_is_what_has_stayed_done() {
+    let mut story = Story::new();
+    let done = Standing::Complete(count(2, 2, 2));
+    assert!(matches!(story.settle(10, &done, &[pod(runs(true, 0))]), Verdict::Watch(_, Some(again)) if again == at(40)));
+    assert!(matches!(story.settle(39, &done, &[pod(runs(true, 0))]), Verdict::Watch(_, _)));
+    assert_eq!(story.settle(40, &done, &[pod(runs(true, 0))]), Verdict::Healthy);
+    // One that was restarted meanwhile begins anew, and unavailable ones anyway.
+    assert!(matches!(story.settle(40, &done, &[pod(runs(true, 1))]), Verdict::Watch(_, _)));
+    assert_eq!(story.watch.available_since, Some(at(40)));
+    story.settle(50, &Standing::Moving(count(2, 2, 1), None), &[pod(runs(true, 1))]);
+    assert_eq!(story.watch.available_since, None);
+    story.settle(55, &done, &[pod(runs(true, 1))]);
+    story.settle(70, &done, &[pod(runs(true, 1))]);
+    assert_eq!(story.settle(85, &done, &[pod(runs(true, 1))]), Verdict::Healthy, "restarts before are forgiven");
+    story.patience.settle = Duration::ZERO;
+    assert_eq!(story.settle(10, &done, &[]), Verdict::Healthy, "the controller's word is enough");
+}
+
+#[test]
+fn a_container_that_crashes_between_two_good_seconds_has_failed() {
+    let mut story = Story::new();
+    let (done, broken) = (Standing::Complete(count(1, 1, 1)), Standing::Moving(count(1, 1, 0), None));
+    let mut restarts = 0;
+    for second in 0..60 {
+        let (standing, container) = if second % 4 == 0 {
+            (&done, runs(true, restarts))
+        } else {
+            restarts += u32::from(second % 4 == 1);
+            (&broken, ContainerView { restarts, ..waits("CrashLoopBackOff") })
+        };
+        if let Verdict::Failed(failure) = story.settle(second, standing, &[pod(container)]) {
+            assert_eq!(failure.reason, Reason::CrashLoopBackOff);
+            return;
+        }
+    }
+    panic!("it settled, or nobody noticed: {:?}", story.watch);
+}
+
+#[test]
+fn one_that_crashes_now_and_then_fails_at_the_time_out() {
+    let mut story = Story::new();
+    let done = Standing::Complete(count(1, 1, 1));
+    for second in 0..600 {
+        match story.settle(second, &done, &[pod(runs(true, u32::try_from(second / 25).unwrap()))]) {
+            Verdict::Healthy => panic!("healthy after {second} s"),
+            Verdict::Failed(failure) => {
+                assert!(second >= 300 && failure.reason == Reason::Restarting, "{second} {failure:?}");
+                return;
+            }
+            _ => {}
+        }
+    }
+    panic!("watched for ever");
+}
+
+#[test]
+fn an_outage_is_no_time_out() {
+    let mut story = Story::stuck();
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    story.settle(0, &stuck, &[]);
+    // Nothing was seen for ten minutes: the controllers had no API server either.
+    story.seen_since = at(590);
+    assert!(matches!(story.settle(600, &stuck, &[pod(runs(false, 0))]), Verdict::Watch(_, _)));
+    assert!(matches!(story.settle(621, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
+}
+
+#[test]
+fn who_may_not_list_pods_believes_the_status() {
+    let story = Story::stuck();
+    let exceeded = Standing::Moving(count(2, 1, 1), Some("exceeded".to_owned()));
+    assert!(matches!(story.judge(10, &exceeded, None), Verdict::Watch(memory, _) if memory.failed_checks == 1));
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    assert!(matches!(story.judge(400, &stuck, None), Verdict::TimedOut(message) if message.contains("may not list")));
+}
+
+#[test]
+fn who_holds_it_holds_the_clock() {
+    let mut story = Story::new();
+    story.settle(5, &Standing::Held(Reason::RolloutPaused), &[]);
+    assert!(matches!(story.settle(10_000, &Standing::Held(Reason::RolloutPaused), &[]), Verdict::Watch(_, None)));
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    assert!(matches!(story.settle(10_000, &stuck, &[pod(runs(false, 0))]), Verdict::Watch(_, _)), "resumed");
+    assert!(matches!(story.settle(10_301, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
+    // Who scales meanwhile gives it time as well.
+    let mut scaled = Story::new();
+    scaled.settle(290, &Standing::Moving(count(4, 1, 1), None), &[]);
+    assert!(matches!(scaled.settle(310, &Standing::Moving(count(4, 1, 1), None), &[pod(runs(false, 0))]), Verdict::Watch(_, _)));
+}
+
+#[test]
+fn each_answers_for_itself() {
+    let named = |name: &str, container: ContainerView| ContainerView { name: name.to_owned(), ..container };
+    let of = |new: bool, a: ContainerView, b: ContainerView| PodView {
+        new,
+        containers: vec![named("a", a), named("b", b)],
+        ..pod(runs(true, 0))
+    };
+    let bad = [of(true, runs(true, 0), waits("CrashLoopBackOff"))];
+    assert!(Evidence::of(&bad, "a", &["b"]).failure.is_none(), "b has a request of its own");
+    assert!(Evidence::of(&bad, "a", &[]).failure.is_some(), "nobody changed b: it speaks for all");
+    assert!(Evidence::of(&bad, "b", &["a"]).failure.is_some());
+    let before = [of(true, runs(true, 0), waits("CrashLoopBackOff")), of(false, runs(true, 0), waits("CrashLoopBackOff"))];
+    assert!(Evidence::of(&before, "a", &[]).failure.is_none(), "b was bad in the old pods already");
+    let oom = ContainerView { ended: Some(("OOMKilled".to_owned(), 137, String::new())), restarts: 2, ..waits("CrashLoopBackOff") };
+    let evidence = Evidence::of(&[pod(oom)], "web", &[]);
+    assert_eq!((evidence.failure.unwrap().reason, evidence.restarts), (Reason::OOMKilled, 2));
+}

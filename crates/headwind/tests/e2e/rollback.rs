@@ -144,7 +144,7 @@ pub(crate) async fn explained() -> Result<()> {
     let path = hosts.path().to_string_lossy().into_owned();
     let world = World::prepared("explain", &[], |options| options.env("HEADWIND_REGISTRY_CONFIG", &path)).await?;
     let registry = world.registry().await?;
-    name_hosts(&[registry.host()], &hosts)?;
+    name_hosts(&[registry.addr()], &hosts)?;
     world.operator.start().await?;
     world.operator.ready().await?;
     for tag in ["1.0.0", "1.1.0", "2.0.0", "latest"] {

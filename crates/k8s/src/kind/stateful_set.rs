@@ -40,6 +40,7 @@ impl Workload for SlimStatefulSet {
         let view = StatefulSetView {
             replicas: self.spec.wanted(),
             partition: self.spec.partition(),
+            start: self.spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start),
             on_delete: self.spec.on_delete(),
             observed_generation: *observed_generation,
             ready: *ready_replicas,
