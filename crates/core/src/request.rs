@@ -20,8 +20,13 @@
 
 pub mod action;
 mod follow;
+mod go_out;
 pub mod invariant;
+mod mark;
 mod next;
+mod scene;
+mod sense;
+mod step;
 pub mod timeline;
 
 #[cfg(test)]
@@ -32,7 +37,9 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
     invariant::violations(requests, &[], &[])
 }
 
-pub use next::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step, next};
+pub use mark::mark_name;
+pub use next::next;
+pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
 use std::str::FromStr;
@@ -266,48 +273,6 @@ pub struct Waiting {
 }
 
 impl Request {
-    /// The word that names this request's coming application in `headwind.sh/last-request`.
-    ///
-    /// A reopened request is applied again under the same name; the number keeps the old mark from
-    /// being taken for the new one.
-    pub fn mark(&self) -> String {
-        match self.status.times_applied {
-            0 => self.name.clone(),
-            times => format!("{}@{times}", self.name),
-        }
-    }
-
-    /// The word that says that this request's change failed and was taken back.
-    pub fn back_mark(&self) -> String {
-        self.undone(BACK)
-    }
-
-    /// The word that says that a person went back over this request's change.
-    pub fn over_mark(&self) -> String {
-        self.undone(OVER)
-    }
-
-    /// The word that says that this request's change was applied once, and another stands there now. For
-    /// a rollback that a person asked for: the history tells of updates alone.
-    pub fn past_mark(&self) -> String {
-        self.undone(PAST)
-    }
-
-    fn undone(&self, how: &str) -> String {
-        fence(&self.name, self.status.times_applied, how)
-    }
-
-    /// Whether `mark` says that this request was applied, or undone, more often than it knows: then
-    /// this is an old copy of it, or its status could not be written any more.
-    fn is_behind(&self, mark: &str) -> bool {
-        let undone = || {
-            let (name, times) = mark.rsplit_once('@')?;
-            let times: u32 = FENCES.iter().find_map(|how| times.strip_suffix(how))?.parse().ok()?;
-            Some(name == self.name && times > self.status.times_applied)
-        };
-        mark == self.mark() || undone() == Some(true)
-    }
-
     /// Whether it is a rollback that a person asked for and that left this version: the version
     /// is not offered again by itself.
     pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
@@ -329,35 +294,6 @@ impl Request {
     pub fn is_restart(&self) -> bool {
         self.spec.current_image == self.spec.new_image
     }
-}
-
-/// How a mark ends that tells of a change that failed and was taken back.
-const BACK: &str = ".back";
-/// How a mark ends that tells of a change that a person went back over.
-const OVER: &str = ".over";
-/// How a mark ends that tells of a rollback which something else has replaced since.
-const PAST: &str = ".past";
-const FENCES: [&str; 3] = [BACK, OVER, PAST];
-
-/// The word that keeps an old copy of a request from bringing its change back.
-fn fence(name: &str, times_applied: u32, how: &str) -> String {
-    format!("{name}@{}{how}", times_applied.max(1))
-}
-
-/// What a mark becomes when something else takes the place of its change.
-fn past_mark(mark: &str) -> String {
-    let (name, before) = mark.split_once('@').unwrap_or((mark, "0"));
-    fence(name, before.parse::<u32>().unwrap_or_default().saturating_add(1), PAST)
-}
-
-/// Whether a mark says what became of a change that does not stand any more.
-fn is_fence(mark: &str) -> bool {
-    FENCES.iter().any(|how| mark.ends_with(how))
-}
-
-/// The request's name without the mark's number: what stands before `@` in `last-request`.
-pub fn mark_name(mark: &str) -> &str {
-    mark.split_once('@').map_or(mark, |(name, _)| name)
 }
 
 fn after(at: Timestamp, span: Duration) -> Timestamp {

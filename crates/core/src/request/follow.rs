@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::next::{Scene, end, marks};
-use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, mark_name};
+use super::mark::{mark_name, marks};
+use super::scene::Scene;
+use super::step::end;
+use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step};
 use crate::event::Trigger;
 use crate::history::Entry;
 use crate::reason::Reason;

@@ -98,17 +98,16 @@ fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
 }
 
 #[rstest]
-#[case::done(3, 0, false, 3, 3, true, Some(0), None)]
-#[case::revision_not_moved(3, 0, false, 3, 3, false, None, None)]
-#[case::partition_reached(3, 2, false, 3, 1, false, Some(0), None)]
-#[case::partition_above_all(3, 5, false, 3, 0, false, Some(0), None)]
-#[case::partition_missed(3, 1, false, 3, 1, false, None, None)]
-#[case::one_not_ready(3, 0, false, 2, 3, true, None, None)]
-#[case::on_delete_waits(3, 0, true, 3, 1, false, None, Some(Reason::OnDelete))]
-#[case::on_delete_goes_on(3, 0, true, 2, 1, false, None, None)]
-#[case::on_delete_done(3, 0, true, 3, 3, false, Some(0), None)]
+#[case::done(0, false, 3, 3, true, Some(0), None)]
+#[case::revision_not_moved(0, false, 3, 3, false, None, None)]
+#[case::partition_reached(2, false, 3, 1, false, Some(0), None)]
+#[case::partition_above_all(5, false, 3, 0, false, Some(0), None)]
+#[case::partition_missed(1, false, 3, 1, false, None, None)]
+#[case::one_not_ready(0, false, 2, 3, true, None, None)]
+#[case::on_delete_waits(0, true, 3, 1, false, None, Some(Reason::OnDelete))]
+#[case::on_delete_goes_on(0, true, 2, 1, false, None, None)]
+#[case::on_delete_done(0, true, 3, 3, false, Some(0), None)]
 fn stateful_sets(
-    #[case] replicas: u32,
     #[case] partition: u32,
     #[case] on_delete: bool,
     #[case] ready: u32,

@@ -1,8 +1,12 @@
+use jiff::Timestamp;
+
 use super::*;
+use crate::history::History;
 use crate::policy::Policy;
-use crate::request::{Spec, violations_of};
+use crate::request::{Spec, Waiting, violations_of};
 use crate::rollout::{DeploymentView, View};
-use crate::target::{Kind, TargetKey};
+use crate::settings::{Annotations, key};
+use crate::target::{Container, Kind, Target, TargetKey};
 
 const NOW: i64 = 1_000_000;
 

@@ -1,0 +1,154 @@
+//! What is due: who goes out, who gives way, who waits for what.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::follow::is_rollback;
+use super::scene::Scene;
+use super::step::end;
+use super::{Apply, Change, ChangeKind, Phase, Request, Status, StatusWrite, Step, Waiting};
+use crate::decide;
+use crate::event::Trigger;
+use crate::gate::{self, Gate};
+use crate::policy::Policy;
+use crate::reason::Reason;
+
+impl Scene<'_> {
+    /// Ends a request for whose container a better one is open.
+    ///
+    /// What a person approved gives way to nothing that still waits for an approval; what a person
+    /// asked for and what Headwind found leave each other alone.
+    pub(super) fn outdone(&self, request: &Request, open: &[&Request]) -> Option<Step> {
+        let rival = open.iter().find(|rival| {
+            rival.name != request.name
+                && rival.spec.container == request.spec.container
+                && (rival.spec.trigger == Trigger::Manual) == (request.spec.trigger == Trigger::Manual)
+                && (self.approved(rival) || !self.approved(request))
+                && self.better(rival, request)
+        })?;
+        let message = format!("{} took its place", rival.spec.new_image);
+        Some(end(request, Phase::Superseded, Reason::NewerVersion, Some(message), self.observed.now))
+    }
+
+    /// Whether `a` is to go out rather than `b`: the policy's choice, else the younger.
+    fn better(&self, a: &Request, b: &Request) -> bool {
+        let younger = (a.created, &a.name) > (b.created, &b.name);
+        let Some(container) = self.container_of(a) else { return younger };
+        let (Ok(standing), Ok(settings)) = (container.reference(), self.settings(&container.name)) else { return younger };
+        let rule = settings.rule();
+        if rule.policy == Policy::Force || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
+            return younger;
+        }
+        match decide::prefer(&rule, &standing, container, &a.spec.new_image, &b.spec.new_image) {
+            Some(first) => first,
+            None => younger,
+        }
+    }
+
+    /// Whether nothing but its turn is missing.
+    ///
+    /// Approved by policy is what both the request and today's settings say needs no approval: a
+    /// workload that asks for approval by now gets it asked.
+    fn approved(&self, request: &Request) -> bool {
+        match request.status.phase {
+            Phase::Pending => {
+                request.spec.trigger != Trigger::Manual
+                    && !request.spec.require_approval
+                    && request
+                        .spec
+                        .container
+                        .as_deref()
+                        .is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
+            }
+            Phase::Approved | Phase::Applying => true,
+            Phase::RollingOut
+            | Phase::Completed
+            | Phase::Rejected
+            | Phase::Failed
+            | Phase::Expired
+            | Phase::Superseded
+            | Phase::RolledBack => false,
+        }
+    }
+
+    pub(super) fn lapsed(&self, request: &Request) -> Option<Step> {
+        let due = request.status.phase == Phase::Pending && !self.approved(request) && request.expires_at() <= self.observed.now;
+        due.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, self.observed.now))
+    }
+
+    fn gate(&self, request: &Request) -> Gate {
+        if request.spec.trigger == Trigger::Manual {
+            // Who asks for it wants it now.
+            return Gate::Open;
+        }
+        match request.spec.container.as_deref().map(|name| self.settings(name)) {
+            Some(Ok(settings)) => gate::interval(self.last_update(), settings.min_update_interval, self.observed.now),
+            Some(Err(_)) | None => Gate::Open,
+        }
+    }
+
+    /// Applies what is due, or notes on each approved request what it waits for.
+    pub(super) fn go_out(&self, open: &[&Request]) -> Option<Step> {
+        let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
+        let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
+        // What a person asked for comes first.
+        let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
+        for request in asked.into_iter().chain(found).filter(|request| self.gate(request) == Gate::Open) {
+            if let Some(container) = request.spec.container.as_deref() {
+                due.entry(container).or_insert(request);
+            }
+        }
+        if !due.is_empty() {
+            return Some(Step::Apply(self.patch(&due)));
+        }
+        approved.iter().find_map(|request| {
+            let Gate::Wait { until, reason } = self.gate(request) else { return None };
+            let waiting = Some(Waiting { reason, until });
+            (request.status.waiting != waiting).then(|| {
+                let status = Status { waiting, ..request.status.clone() };
+                Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+            })
+        })
+    }
+
+    fn patch(&self, due: &BTreeMap<&str, &Request>) -> Apply {
+        let now = self.observed.now;
+        let mut history = self.history.clone();
+        let mut changes = Vec::with_capacity(due.len());
+        let mut over = Vec::new();
+        for (name, request) in due {
+            let Some(container) = self.target.container(name) else { continue };
+            let approver = request.status.approved_by.as_deref();
+            let back = is_rollback(self, request);
+            if back {
+                over.extend(self.goes_over(container, &request.spec.new_image));
+                history.go_back(name, &container.image, &request.spec.new_image, now);
+            } else {
+                history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
+            }
+            changes.push(Change {
+                request: request.name.clone(),
+                container: (*name).to_owned(),
+                from: container.image.clone(),
+                to: request.spec.new_image.clone(),
+                restart_for: request.is_restart().then(|| request.spec.new_digest.clone().unwrap_or_else(|| now.to_string())),
+                kind: if back { ChangeKind::ManualRollback } else { ChangeKind::Update },
+            });
+        }
+        let own = due.values().map(|request| request.mark());
+        let last_request = self.standing_marks(due).chain(over).chain(own).collect::<Vec<_>>().join(",");
+        Apply { changes, last_update: now, last_request, history: history.to_annotation() }
+    }
+
+    /// When something happens by the clock alone.
+    pub(super) fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
+        open.iter()
+            .filter_map(|request| match (self.approved(request), self.gate(request)) {
+                (true, Gate::Wait { until, .. }) => Some(until),
+                (true, Gate::Open) => None,
+                (false, _) => (request.status.phase == Phase::Pending).then(|| request.expires_at()),
+            })
+            .min()
+    }
+}

@@ -1,0 +1,134 @@
+//! The words in `headwind.sh/last-request`: what the workload itself says of its requests.
+//!
+//! `NAME` says that the change of that request stands there, `NAME@N` that it does for the N+1st
+//! time. The others are fences, which keep an old copy of a request from bringing its change back:
+//! `NAME@N.back` (it failed and was taken back), `.over` (a person went back over it) and `.past` (a
+//! rollback that something else has replaced; the history tells of updates alone).
+
+use std::collections::BTreeMap;
+
+use super::Request;
+use super::scene::Scene;
+use crate::event::Trigger;
+use crate::settings::key;
+use crate::target::{Container, Target};
+
+/// How many marks of what does not stand any more a workload carries at most.
+const FENCES: usize = 10;
+/// How a mark ends that tells of a change that failed and was taken back.
+const BACK: &str = ".back";
+/// How a mark ends that tells of a change that a person went back over.
+const OVER: &str = ".over";
+/// How a mark ends that tells of a rollback which something else has replaced since.
+const PAST: &str = ".past";
+const ENDINGS: [&str; 3] = [BACK, OVER, PAST];
+
+/// The word that keeps an old copy of a request from bringing its change back.
+fn fence(name: &str, times_applied: u32, how: &str) -> String {
+    format!("{name}@{}{how}", times_applied.max(1))
+}
+
+/// What a mark becomes when something else takes the place of its change.
+fn past_mark(mark: &str) -> String {
+    let (name, before) = mark.split_once('@').unwrap_or((mark, "0"));
+    fence(name, before.parse::<u32>().unwrap_or_default().saturating_add(1), PAST)
+}
+
+/// Whether a mark says what became of a change that does not stand any more.
+fn is_fence(mark: &str) -> bool {
+    ENDINGS.iter().any(|how| mark.ends_with(how))
+}
+
+/// The request's name without the mark's number: what stands before `@` in `last-request`.
+pub fn mark_name(mark: &str) -> &str {
+    mark.split_once('@').map_or(mark, |(name, _)| name)
+}
+
+/// The requests that the workload itself names as applied.
+pub(super) fn marks(target: &Target) -> impl Iterator<Item = &str> {
+    target.annotations.get(key::LAST_REQUEST).into_iter().flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}
+
+impl Request {
+    /// The word that names this request's coming application in `headwind.sh/last-request`.
+    ///
+    /// A reopened request is applied again under the same name; the number keeps the old mark from
+    /// being taken for the new one.
+    pub fn mark(&self) -> String {
+        match self.status.times_applied {
+            0 => self.name.clone(),
+            times => format!("{}@{times}", self.name),
+        }
+    }
+
+    /// The word that says that this request's change failed and was taken back.
+    pub fn back_mark(&self) -> String {
+        self.undone(BACK)
+    }
+
+    /// The word that says that a person went back over this request's change.
+    pub fn over_mark(&self) -> String {
+        self.undone(OVER)
+    }
+
+    /// The word that says that this request's change was applied once, and another stands there now. For
+    /// a rollback that a person asked for: the history tells of updates alone.
+    pub fn past_mark(&self) -> String {
+        self.undone(PAST)
+    }
+
+    fn undone(&self, how: &str) -> String {
+        fence(&self.name, self.status.times_applied, how)
+    }
+
+    /// Whether `mark` says that this request was applied, or undone, more often than it knows: then
+    /// this is an old copy of it, or its status could not be written any more.
+    pub(super) fn is_behind(&self, mark: &str) -> bool {
+        let undone = || {
+            let (name, times) = mark.rsplit_once('@')?;
+            let times: u32 = ENDINGS.iter().find_map(|how| times.strip_suffix(how))?.parse().ok()?;
+            Some(name == self.name && times > self.status.times_applied)
+        };
+        mark == self.mark() || undone() == Some(true)
+    }
+}
+
+impl Scene<'_> {
+    /// What says of the requests between the container's image and the one it goes back to that they
+    /// were gone over: without it, an old copy of one of them would be applied again.
+    pub(super) fn goes_over(&self, container: &Container, image: &str) -> Vec<String> {
+        let newer = self.history.of(&container.name).take_while(|entry| entry.image == container.image || entry.image != image);
+        let over = |name: &str| match self.observed.requests.iter().find(|request| request.name == name) {
+            Some(request) => request.over_mark(),
+            None => fence(name, u32::try_from(self.history.times_applied(name)).unwrap_or(1), OVER),
+        };
+        newer.filter_map(|entry| entry.update_request_name.as_deref()).map(over).collect()
+    }
+
+    /// The earlier marks whose change still stands in a container that is not touched now, and the
+    /// newest of those that say what became of others: they keep an old copy of a request from
+    /// bringing its change back.
+    pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
+        let mut room = FENCES;
+        let mut kept: Vec<String> = Vec::new();
+        for mark in marks(self.target).collect::<Vec<_>>().into_iter().rev() {
+            let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
+            let untouched = request
+                .and_then(|request| Some((request, self.container_of(request)?)))
+                .is_some_and(|(request, one)| one.image == request.spec.new_image && !due.contains_key(one.name.as_str()));
+            let past = match request {
+                Some(request) => (request.spec.trigger == Trigger::Manual).then(|| request.past_mark()),
+                None => Some(past_mark(mark)),
+            };
+            if untouched && !is_fence(mark) {
+                kept.push(mark.to_owned());
+            } else if let Some(fence) = is_fence(mark).then(|| mark.to_owned()).or(past)
+                && room > 0
+            {
+                room -= 1;
+                kept.push(fence);
+            }
+        }
+        kept.into_iter().rev()
+    }
+}

@@ -1,0 +1,57 @@
+//! A workload that is there with all its requests, and what is read of it once.
+
+use jiff::Timestamp;
+
+use super::{Observed, Phase, Request};
+use crate::history::History;
+use crate::settings::{Settings, key};
+use crate::target::{Container, Target};
+
+/// A workload that is there, with what is read of it once.
+pub(super) struct Scene<'a> {
+    pub(super) target: &'a Target,
+    pub(super) observed: &'a Observed<'a>,
+    pub(super) history: History,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
+        let (mut history, whole) = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+        if !whole {
+            repair(&mut history, target, observed.requests);
+        }
+        Self { target, observed, history }
+    }
+
+    pub(super) fn settings(&self, container: &str) -> Result<Settings, String> {
+        Settings::resolve(self.observed.defaults, &self.target.annotations, container)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    pub(super) fn last_update(&self) -> Option<Timestamp> {
+        self.target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
+    }
+
+    pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {
+        request.spec.container.as_deref().and_then(|name| self.target.container(name))
+    }
+}
+
+/// Makes a history that somebody broke anew, from the requests that are on record.
+fn repair(history: &mut History, target: &Target, requests: &[&Request]) {
+    let stands = |request: &&Request| {
+        request.target_uid == target.uid
+            && request.status.times_applied > 0
+            && request.status.phase != Phase::RolledBack
+            && request.status.left.is_none()
+            && !history.names(&request.name)
+    };
+    let mut applied: Vec<&Request> = requests.iter().copied().filter(stands).collect();
+    applied.sort_by_key(|request| (request.status.applied_at, request.created));
+    for request in applied {
+        let Request { name, spec, status, .. } = request;
+        let Some(container) = spec.container.as_deref() else { continue };
+        let at = status.applied_at.unwrap_or(request.created);
+        history.record(container, &spec.current_image, &spec.new_image, at, name, status.approved_by.as_deref());
+    }
+}

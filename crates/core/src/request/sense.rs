@@ -1,0 +1,205 @@
+//! Whether a request still makes sense: for its workload as it is now and is set up now, and, once
+//! it is finished, as what stands in the way of its version.
+
+use jiff::Timestamp;
+
+use super::scene::Scene;
+use super::step::end;
+use super::{Phase, Request, Status, StatusWrite, Step};
+use crate::decide;
+use crate::event::Trigger;
+use crate::policy::{Candidate, Current, Kind as VersionKind, Occasion, Policy, judge};
+use crate::reason::Reason;
+use crate::reference::{Digest, ImageReference};
+use crate::rollout::Watch;
+use crate::settings::Settings;
+use crate::target::Container;
+
+impl Scene<'_> {
+    /// Ends a request that makes no sense any more.
+    pub(super) fn void(&self, request: &Request) -> Option<Step> {
+        let now = self.observed.now;
+        if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
+            return Some(reopened_by_hand(request, now));
+        }
+        if request.status.times_applied > 0 && !request.is_restart() && self.stands_already(request) {
+            return Some(stands_still(request, self.target.generation, now));
+        }
+        match self.stands(request) {
+            Ok(()) => None,
+            Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => {
+                Some(end(request, Phase::Failed, reason, Some(message), now))
+            }
+            Err((reason, message)) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
+        }
+    }
+
+    /// Whether the image that the request once put in place is there.
+    fn stands_already(&self, request: &Request) -> bool {
+        self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
+    }
+
+    /// Whether the workload, as it is now and is set up now, would still get this update.
+    fn stands(&self, request: &Request) -> Result<(), (Reason, String)> {
+        if let Some(fault) = &request.fault {
+            return Err((Reason::InvalidRequest, fault.clone()));
+        }
+        let Some(name) = request.spec.container.as_deref() else {
+            return Err((Reason::InvalidRequest, "the request names no container".to_owned()));
+        };
+        let wanted = ImageReference::parse(&request.spec.new_image)
+            .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
+        let Some(container) = self.target.container(name) else {
+            return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
+        };
+        let standing = container
+            .reference()
+            .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
+        // Who may approve versions may not thereby run what was never meant to run there.
+        let known = request.spec.trigger == Trigger::Manual && self.history.of(name).any(|entry| entry.image == request.spec.new_image);
+        if wanted.repository() != standing.repository() && !known {
+            return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
+        }
+        self.unmoved(request, container)?;
+        if request.spec.trigger == Trigger::Manual {
+            return Ok(());
+        }
+        let settings = self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has a bad value: {faults}")))?;
+        if self.observed.requests.iter().any(|one| left_behind(one, request)) {
+            return Err((Reason::RolledBack, format!("a person went back from {} since", request.spec.new_image)));
+        }
+        decide::admits(&settings, container, standing.repository(), request.spec.trigger)
+            .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
+        still_taken(request, container, &standing, &wanted, &settings)
+    }
+
+    /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
+    fn unmoved(&self, request: &Request, container: &Container) -> Result<(), (Reason, String)> {
+        if container.image == request.spec.current_image {
+            return Ok(());
+        }
+        // What a person asked for is meant for what they saw.
+        let found = request.spec.trigger != Trigger::Manual;
+        let mut ours = self.history.of(&container.name);
+        let newest_is_here = found && ours.next().is_some_and(|entry| entry.image == container.image);
+        if newest_is_here && container.image != request.spec.new_image && ours.any(|entry| entry.image == request.spec.current_image) {
+            return Ok(());
+        }
+        // It was made while a version stood there that Headwind took back since.
+        let taken_back = |one: &Request| {
+            let back =
+                one.status.phase == Phase::RolledBack || one.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+            back && one.spec.container == request.spec.container && one.spec.new_image == request.spec.current_image
+        };
+        if newest_is_here && self.observed.requests.iter().any(|one| taken_back(one)) {
+            return Ok(());
+        }
+        Err((
+            Reason::ImageChanged,
+            format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image),
+        ))
+    }
+
+    /// Whether a finished request holds back a version that the policy would take today.
+    pub(super) fn holds_back(&self, request: &Request) -> bool {
+        if request.target_uid != self.target.uid {
+            return false;
+        }
+        if let Some(left) = &request.status.left {
+            return self.would_take(request, left);
+        }
+        if request.status.makes_room() {
+            return false;
+        }
+        self.would_take(request, &request.spec.new_image)
+    }
+
+    /// Whether the policy would take that image of the request today.
+    fn would_take(&self, request: &Request, image: &str) -> bool {
+        let Some(container) = self.container_of(request) else { return false };
+        let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(image)) else { return false };
+        match self.settings(&container.name) {
+            Ok(settings) => still_taken(request, container, &standing, &wanted, &settings).is_ok(),
+            // While the settings are broken nobody can say: keep it.
+            Err(_) => true,
+        }
+    }
+}
+
+/// Whether a person went back from what `request` wants, after it was made or reopened.
+fn left_behind(rollback: &Request, request: &Request) -> bool {
+    let (Some(left), Some(applied)) = (&rollback.status.left, rollback.status.applied_at) else { return false };
+    rollback.spec.container == request.spec.container
+        && *left == request.spec.new_image
+        && request.status.reopened_at.unwrap_or(request.created).as_second() <= applied.as_second()
+}
+
+/// Whether the policy would still take the request's version from where the container is now.
+fn still_taken(
+    request: &Request,
+    container: &Container,
+    standing: &ImageReference,
+    wanted: &ImageReference,
+    settings: &Settings,
+) -> Result<(), (Reason, String)> {
+    let rule = settings.rule();
+    let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
+    let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
+        // A digest alone is what policy force alone puts in place.
+        return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
+    };
+    let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
+    let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
+    match verdict.candidates.first() {
+        Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Reopened although its change is in place: whether it runs by now is what there is to find out.
+fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
+    let status = Status {
+        phase: Phase::RollingOut,
+        reason: Some(Reason::RolloutProgressing),
+        message: Some(format!("{} is in place still; its rollout is watched again", request.spec.new_image)),
+        times_applied: request.status.times_applied.saturating_add(1),
+        waiting: None,
+        rollout: Some(Watch::new(generation, now)),
+        ..request.status.clone()
+    };
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+}
+
+/// Somebody ended the request with plain `kubectl`: give it the reason and the time that every end
+/// has.
+pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
+    let Status { phase, reason, finished_at, rejected_by, .. } = &request.status;
+    if phase.is_open() || (finished_at.is_some() && reason.is_some()) {
+        return None;
+    }
+    let mut status = request.status.clone();
+    if *phase == Phase::Rejected {
+        status.reason = Some(Reason::RejectedByPerson);
+        status.message = Some(format!("rejected by {}", rejected_by.as_deref().unwrap_or("somebody")));
+        status.rejected_at = status.rejected_at.or(Some(now));
+    } else {
+        status.reason = reason.or(Some(Reason::Settled));
+        status.message = status.message.or_else(|| Some(Reason::Settled.sentence().to_owned()));
+    }
+    status.finished_at = finished_at.or(Some(now));
+    status.waiting = None;
+    Some(Step::write(StatusWrite { request: request.name.clone(), from: *phase, status }))
+}
+
+/// Somebody set the phase back with plain `kubectl`: give the request the rest of a reopened one.
+fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
+    let status = Status {
+        phase: Phase::Pending,
+        reason: Some(Reason::Reopened),
+        message: Some(Reason::Reopened.sentence().to_owned()),
+        reopened_at: Some(now),
+        times_applied: request.status.times_applied,
+        ..Status::default()
+    };
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+}
