@@ -117,7 +117,7 @@ fn stateful_sets(
     #[case] held: Option<Reason>,
 ) {
     let view = StatefulSetView {
-        replicas,
+        replicas: 3,
         partition,
         start: 0,
         on_delete,
