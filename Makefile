@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test fmt clippy doc deny tools build unit generate demo demo-down bench fuzz
+.PHONY: help test test-node fmt clippy doc deny tools build unit generate demo demo-down bench fuzz
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -41,6 +41,13 @@ build:
 
 unit:
 	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast)
+
+test-node: build ## The same operator on a real kubelet with real containers (root; Debian packages, nothing is installed)
+	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED make test-node: a kubelet needs root" >&2; exit 0; fi; \
+	code=0; testbed/tools.sh --node >/dev/null || code=$$?; \
+	if [ $$code = 3 ]; then echo "SKIPPED make test-node: containerd and runc cannot be had, the reason stands above" >&2; exit 0; fi; \
+	[ $$code = 0 ] || exit $$code; \
+	printf '\n==> a real node\n'; SECONDS=0; HEADWIND_TEST_NODE=1 cargo test --locked -p headwind --test node; printf -- '--- a real node: %d s\n' "$$SECONDS"
 
 generate: build ## Writes what is made out of the code: deploy/k8s/{crds,rbac}.yaml and the tables in docs
 	"$(HEADWIND)" crds >deploy/k8s/crds.yaml

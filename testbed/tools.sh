@@ -4,6 +4,8 @@
 # Idempotent: a tool whose stamp (module files, flags, Go version) is unchanged is not built again.
 # Prints the folder with the binaries as its last line, progress on standard error.
 #
+#   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
+#                           (out of Debian packages, unpacked into the cache and never installed)
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
 #   KUBEBUILDER_ASSETS      take etcd, kube-apiserver and kubectl from there where they exist
 set -euo pipefail
@@ -19,6 +21,8 @@ export CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
 total=7 step=0
+node=false
+if [ "${1:-}" = --node ]; then node=true total=9; fi
 
 # build NAME MODULE_FOLDER PACKAGE [LDFLAGS]
 build() {
@@ -52,4 +56,20 @@ build kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler "$kube_ldfl
 build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kube_ldflags"
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok
 build registry registry github.com/distribution/distribution/v3/cmd/registry
+if $node; then
+  build kubelet kubernetes k8s.io/kubernetes/cmd/kubelet "$kube_ldflags"
+  step=$((step + 1))
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { echo "tools.sh: containerd and runc come out of Debian packages: apt-get and dpkg-deb are needed" >&2; exit 3; }
+  if [ ! -x "$cache/node/usr/bin/containerd" ]; then
+    echo "[$step/$total] unpacking containerd, runc and CNI plugins (35 MB)" >&2
+    work=$(mktemp -d "$cache/node.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    (cd "$work" && { apt-get download -qq containerd runc containernetworking-plugins || { apt-get update -qq && apt-get download -qq containerd runc containernetworking-plugins; } || exit 3; }) >&2
+    for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
+    rm -rf "$cache/node"
+    mv "$work/root" "$cache/node"
+  fi
+  cp "$here/tools/node/main.go" "$here/tools/node/go.mod" "$cache/node/"
+  (cd "$cache/node" && go build -trimpath -ldflags '-s -w' -o app .)
+fi
 echo "$bin"

@@ -191,7 +191,9 @@ impl Cluster {
     fn kwok(&mut self, kubeconfig: &Path) -> Result<()> {
         let args = flags(&[
             ("kubeconfig", path(kubeconfig)),
-            ("manage-all-nodes", "true".to_owned()),
+            // A real node beside them has a kubelet of its own.
+            ("manage-all-nodes", "false".to_owned()),
+            ("manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake".to_owned()),
             ("node-lease-duration-seconds", "40".to_owned()),
             ("config", path(&testbed_file("kwok-base-stages.yaml")?)),
             ("config", path(&testbed_file("kwok-stages.yaml")?)),

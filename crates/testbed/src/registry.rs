@@ -105,6 +105,12 @@ impl Registry {
         self.put_manifest(repo, tag, &image.manifest).await
     }
 
+    /// Pushes an image of a program that really runs, with one argument. Gives its digest.
+    pub async fn push_program(&self, repo: &str, tag: &str, program: &[u8], argument: &str) -> Result<String> {
+        let image = self.upload(repo, image::program(program, argument)?).await?;
+        self.put_manifest(repo, tag, &image.manifest).await
+    }
+
     /// Pushes an OCI index over two images (amd64 and arm64). Gives the index's digest.
     pub async fn push_index(&self, repo: &str, tag: &str, seed: &str) -> Result<String> {
         let mut members = Vec::new();
@@ -165,7 +171,10 @@ impl Registry {
     }
 
     async fn upload_image(&self, repo: &str, seed: &str) -> Result<Image> {
-        let image = image::image(seed)?;
+        self.upload(repo, image::image(seed)?).await
+    }
+
+    async fn upload(&self, repo: &str, image: Image) -> Result<Image> {
         for blob in [&image.layer, &image.config] {
             self.put_blob(repo, blob).await?;
         }

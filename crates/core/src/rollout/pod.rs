@@ -105,7 +105,8 @@ impl ContainerView {
     fn restarted(&self, pod: &str) -> Failure {
         let reason = if self.out_of_memory() { Reason::OOMKilled } else { Reason::Restarting };
         let end = self.end().map(|end| format!(" (last ended: {end})")).unwrap_or_default();
-        Failure { reason, message: format!("pod {pod}, container {}: restarted {} times{end}", self.name, self.restarts) }
+        let times = if self.restarts == 1 { "once".to_owned() } else { format!("{} times", self.restarts) };
+        Failure { reason, message: format!("pod {pod}, container {}: restarted {times}{end}", self.name) }
     }
 }
 

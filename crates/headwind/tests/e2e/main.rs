@@ -33,7 +33,7 @@ use headwind_testbed::WorkloadKind;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many tests run side by side: they wait for most of their time.
-const THREADS: usize = 4;
+const THREADS: usize = 6;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

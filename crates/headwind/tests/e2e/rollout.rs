@@ -274,8 +274,10 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
     let world = World::new("over").await?;
     let edited = world.create(&watched(kind, "edited", &image("o/edited", "1.0.0"))).await?;
     let deleted = world.create(&watched(kind, "deleted", &image("o/deleted", "1.0.0"))).await?;
-    edited.rolled_out(SOON).await?;
-    deleted.rolled_out(SOON).await?;
+    let control = world.create(&watched(kind, "control", &image("o/control", "1.0.0"))).await?;
+    for live in [&edited, &deleted, &control] {
+        live.rolled_out(SOON).await?;
+    }
     world.push("o/edited", "1.1.0-crash").await?;
     world.push("o/deleted", "1.1.0-crash").await?;
     ends(&world, &image("o/edited", "1.1.0-crash"), &["RollingOut"], SOON).await?;
@@ -289,11 +291,12 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
         if all.iter().any(|request| request.spec.target_ref.name == "deleted") { Err(format!("{} left", all.len())) } else { Ok(()) }
     })
     .await?;
-    // Long enough for every check of a watch that went on.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    // One that is pushed later, and let be, is taken back by now: so would have been the others.
+    world.push("o/control", "1.1.0-crash").await?;
+    ends(&world, &image("o/control", "1.1.0-crash"), &["RolledBack"], VERDICT).await?;
     ensure!(edited.image_of("web").await? == image("o/edited", "1.0.5-crash"), "nothing is put back");
     ensure!(world.patches(&edited).await? == 1);
-    world.counted("headwind_rollbacks_total", 0.0).await?;
+    world.counted("headwind_rollbacks_total", 1.0).await?;
     ensure!(!world.operator.scrape().await?.contains("headwind_reconcile_errors_total{"), "a quiet end");
     Ok(())
 }

@@ -41,12 +41,21 @@ impl Blob {
 
 /// The image of a seed.
 pub(super) fn image(seed: &str) -> Result<Image> {
-    let layer = Blob::new(LAYER, tar("seed", seed.as_bytes()));
+    of("seed", seed.as_bytes(), &json!({"Cmd": ["/seed"]}))
+}
+
+/// The image of a program, which is run with that one argument.
+pub(super) fn program(program: &[u8], argument: &str) -> Result<Image> {
+    of("app", program, &json!({"Entrypoint": ["/app"], "Cmd": [argument]}))
+}
+
+fn of(file: &str, content: &[u8], run: &Value) -> Result<Image> {
+    let layer = Blob::new(LAYER, tar(file, content));
     let config = Blob::new(
         CONFIG,
         serde_json::to_vec(&json!({
             "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
-            "config": {"Cmd": ["/seed"]},
+            "config": run,
             "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
         }))?,
     );

@@ -1,0 +1,130 @@
+//! Headwind against a real kubelet and real containers: what kwok can only play.
+//!
+//! An extra for who is root (`make test-node`): with `HEADWIND_TEST_NODE` unset it does nothing. The
+//! machine is left as it was found, which the test itself looks after.
+
+#![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::node::{Machine, Node};
+use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use serde_json::json;
+
+/// A real image is pulled, a real container crashes and waits longer each time.
+const VERDICT: Duration = Duration::from_mins(4);
+
+fn main() -> ExitCode {
+    if std::env::var_os("HEADWIND_TEST_NODE").is_none() {
+        eprintln!("the tests on a real node run by `make test-node`, as root");
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(all()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("FAILED on the real node: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn all() -> Result<()> {
+    let before = Machine::look()?;
+    let bed = Bed::own().await?;
+    let namespace = bed.namespace("real").await?;
+    let operator = Operator::run(&bed, OperatorOptions::new(&namespace)).await?;
+    operator.ready().await?;
+    let registry = Registry::start(&[operator.notifications()?], RegistryOptions::default()).await?;
+    let program = Node::program(&bed)?;
+    registry.push_program("node/pause", "1", &program, "pause").await?;
+    let node = Node::start(&bed, &registry.image("node/pause", "1")).await?;
+    eprintln!("a real node is ready");
+    let outcome = rollouts(&bed, &namespace, &operator, &registry, &program).await.with_context(|| node.log());
+    // Pods first, so that no container is left to whoever comes after.
+    bed.kubectl_ok(&["-n", &namespace, "delete", "deployments,pods", "--all", "--wait=true", "--timeout=60s"]).await?;
+    node.end().await?;
+    outcome?;
+    let after = Machine::look()?;
+    ensure!(after == before, "the machine was left otherwise than it was found:\n{before:#?}\n{after:#?}");
+    eprintln!("the machine is as it was");
+    Ok(())
+}
+
+/// Three updates side by side: one that runs, one that crashes, one that is not there.
+async fn rollouts(bed: &Bed, namespace: &str, operator: &Operator, registry: &Registry, program: &[u8]) -> Result<()> {
+    let client = bed.client().await?;
+    let mut lives = Vec::new();
+    for name in ["healthy", "crashing", "missing"] {
+        registry.push_program(&format!("node/{name}"), "1.0.0", program, "pause").await?;
+        let fixture = Fixture::new(WorkloadKind::Deployment, name)
+            .container("app", &registry.image(&format!("node/{name}"), "1.0.0"))
+            .headwind("policy", "minor")
+            .headwind("require-approval", "false")
+            .headwind("min-update-interval", "0")
+            .headwind("auto-rollback", "true")
+            .headwind("rollback-timeout", "60")
+            .headwind("health-check-retries", "2")
+            .headwind("settle-time", "5")
+            .spec(&Node::placement());
+        lives.push(fixture.create(&client, namespace).await?);
+    }
+    for live in &lives {
+        live.rolled_out(VERDICT).await?;
+    }
+    let begun = Instant::now();
+    registry.push_program("node/healthy", "1.1.0", program, "pause").await?;
+    registry.push_program("node/crashing", "1.1.0", program, "crash").await?;
+    let missing = payload::distribution(registry.addr(), "node/missing", "1.1.0", &format!("sha256:{}", "a".repeat(64)));
+    let answer = reqwest::Client::new().post(operator.notifications()?).json(&missing).send().await?;
+    ensure!(answer.status() == 202, "{}", answer.status());
+
+    for (name, live, phase, words) in [
+        ("healthy", &lives[0], "Completed", "available"),
+        ("crashing", &lives[1], "RolledBack", "exit code 1"),
+        ("missing", &lives[2], "RolledBack", "node/missing:1.1.0"),
+    ] {
+        let request = verdict(&client, namespace, name).await?;
+        let message = request.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+        eprintln!("{name}: {} after {} s: {message}", request.phase(), begun.elapsed().as_secs());
+        ensure!(request.phase().as_str() == phase && message.contains(words), "{name}: {:?}", request.status);
+        let tag = if phase == "Completed" { "1.1.0" } else { "1.0.0" };
+        let image = registry.image(&format!("node/{name}"), tag);
+        ensure!(live.image_of("app").await? == image, "{name}");
+        live.rolled_out(VERDICT).await?;
+        let pods =
+            Api::<Pod>::namespaced(client.clone(), namespace).list(&ListParams::default().labels(&format!("app={name}"))).await?.items;
+        let running = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).any(|pod| {
+            let status = pod.status.clone().unwrap_or_default();
+            let runs = status
+                .container_statuses
+                .unwrap_or_default()
+                .iter()
+                .all(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()));
+            status.phase.as_deref() == Some("Running") && runs && json!(pod.spec).to_string().contains(&image)
+        });
+        ensure!(running, "{name}: no pod runs {image}");
+    }
+    Ok(())
+}
+
+async fn verdict(client: &kube::Client, namespace: &str, workload: &str) -> Result<UpdateRequest> {
+    let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
+    eventually(&format!("a verdict on {workload}"), VERDICT, || async {
+        let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let request = all.into_iter().find(|request| request.spec.target_ref.name == workload).ok_or("no request")?;
+        if request.phase().is_open() { Err(format!("{:?}", request.status)) } else { Ok(request) }
+    })
+    .await
+}

@@ -1,0 +1,138 @@
+//! A real node: the kubelet and containerd beside the fake ones. Needs root.
+//!
+//! `testbed/node.sh` starts them and takes everything back when its standard input ends, which the
+//! kernel sees to whatever becomes of the test. [`Machine`] is what has to be the same afterwards.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use kube::api::Api;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout};
+
+use crate::bed::Bed;
+use crate::tools::repository;
+use crate::wait::eventually;
+
+/// The node's name.
+pub const NAME: &str = "real-node";
+const START: Duration = Duration::from_mins(2);
+const END: Duration = Duration::from_mins(1);
+
+/// The node that runs.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    folder: PathBuf,
+}
+
+impl Node {
+    /// Starts it; returns when it is ready for pods. `sandbox` is the image that holds a pod together.
+    pub async fn start(bed: &Bed, sandbox: &str) -> Result<Self> {
+        let cache = bed.tools().folder().parent().context("the tools lie in a cache")?.to_owned();
+        let mut command = Command::new("bash");
+        command.arg(repository().join("testbed/node.sh")).arg(cache).arg(bed.kubeconfig()).arg(sandbox).arg(NAME);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A signal to the test's own group must not end it before it has undone everything.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = tokio::process::Command::from(command).spawn().context("starting node.sh")?;
+        let mut lines = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let first = tokio::time::timeout(START, lines.next_line()).await.context("node.sh said nothing")??;
+        let Some(folder) = first.as_deref().and_then(|line| line.strip_prefix("ready ")) else {
+            bail!("node.sh did not come up: {first:?}; its reason stands above");
+        };
+        let node = Self { child, folder: PathBuf::from(folder), lines };
+        let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(bed.client().await?);
+        eventually("the real node is ready", START, || async {
+            let real = nodes.get(NAME).await.map_err(|error| error.to_string())?;
+            let conditions = real.status.and_then(|status| status.conditions).unwrap_or_default();
+            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+            match ready {
+                Some(ready) if ready.status == "True" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+        .with_context(|| crate::folder::tail(&node.folder.join("kubelet.log"), crate::program::TAIL))?;
+        Ok(node)
+    }
+
+    /// What a workload's `spec` needs to run there and nowhere else.
+    pub fn placement() -> Value {
+        // On the host's own network: no bridge, no address to give back.
+        json!({"template": {"spec": {
+            "nodeSelector": {"headwind.test/node": "real"},
+            "tolerations": [{"key": "headwind.test/node", "operator": "Exists"}],
+            "hostNetwork": true,
+            "automountServiceAccountToken": false,
+        }}})
+    }
+
+    /// A program that runs until it is told to end, or, with the argument `crash`, fails after a second.
+    pub fn program(bed: &Bed) -> Result<Vec<u8>> {
+        let path = bed.tools().folder().parent().context("the tools lie in a cache")?.join("node/app");
+        fs::read(&path).with_context(|| format!("reading {}; testbed/tools.sh --node builds it", path.display()))
+    }
+
+    /// The last lines of the kubelet's log.
+    pub fn log(&self) -> String {
+        crate::folder::tail(&self.folder.join("kubelet.log"), crate::program::TAIL)
+    }
+
+    /// Ends it and waits until everything is undone.
+    pub async fn end(mut self) -> Result<()> {
+        drop(self.child.stdin.take());
+        let last = tokio::time::timeout(END, async {
+            let mut last = None;
+            while let Some(line) = self.lines.next_line().await? {
+                last = Some(line);
+            }
+            self.child.wait().await?;
+            anyhow::Ok(last)
+        });
+        let last = last.await.context("node.sh does not end")??;
+        ensure!(last.as_deref() == Some("undone"), "node.sh ended with {last:?}");
+        Ok(())
+    }
+}
+
+/// What of a machine the kubelet and containerd change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    mounts: BTreeSet<String>,
+    settings: Vec<(String, String)>,
+    links: BTreeSet<String>,
+    /// The cgroups of pods.
+    cgroups: BTreeSet<PathBuf>,
+    /// Programs of a real node that run.
+    programs: BTreeSet<String>,
+}
+
+impl Machine {
+    /// As it is now.
+    pub fn look() -> Result<Self> {
+        let names = |folder: &str| -> Result<BTreeSet<String>> {
+            Ok(fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect())
+        };
+        let setting =
+            |name: &str| -> Result<(String, String)> { Ok((name.to_owned(), fs::read_to_string(Path::new("/proc/sys").join(name))?)) };
+        let cgroups = names("/sys/fs/cgroup")?.into_iter().map(|name| Path::new("/sys/fs/cgroup").join(name).join("kubepods"));
+        let programs = names("/proc")?.into_iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).filter_map(|process| {
+            let line = fs::read_to_string(format!("/proc/{process}/cmdline")).ok()?.replace('\0', " ");
+            line.contains("/tmp/hw-node.").then_some(line)
+        });
+        Ok(Self {
+            mounts: fs::read_to_string("/proc/mounts")?.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect(),
+            settings: ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"].into_iter().map(setting).collect::<Result<_>>()?,
+            links: names("/sys/class/net")?,
+            cgroups: cgroups.filter(|path| path.exists()).collect(),
+            programs: programs.collect(),
+        })
+    }
+}

@@ -1,0 +1,3 @@
+module headwind.sh/testbed/node
+
+go 1.26
