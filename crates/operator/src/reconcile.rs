@@ -42,7 +42,7 @@ pub(crate) struct Reconciler {
     /// Failures in a row, by target, and until when it is left alone.
     pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
     /// The newest look at the pods of a workload whose rollout is watched.
-    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Look>>,
+    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Arc<Look>>>,
 }
 
 /// A workload and its requests, as they were read together.
@@ -95,7 +95,7 @@ impl Reconciler {
                 requests: &requests,
                 now,
                 history_limit: self.history_limit,
-                look: look.as_ref(),
+                look: look.as_deref(),
                 seen_since: self.state.unbroken.since(),
             };
             let step = next(&observed);
@@ -140,7 +140,7 @@ impl Reconciler {
             Err(failure) => return Err(failure),
         };
         self.metrics.health_checks.inc();
-        self.looks.lock().insert(key.clone(), Look { at: now(), generation: target.generation, pods });
+        self.looks.lock().insert(key.clone(), Arc::new(Look { at: now(), generation: target.generation, pods }));
         Ok(())
     }
 

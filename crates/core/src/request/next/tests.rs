@@ -3,8 +3,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::history::History;
 use crate::policy::Policy;
-use crate::request::{Spec, Waiting, violations_of};
-use crate::rollout::{DeploymentView, View};
+use crate::request::{ChangeKind, Spec, Waiting, violations_of};
+use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
 use crate::target::{Container, Kind, Target, TargetKey};
 
@@ -261,4 +261,79 @@ fn reopened_though_it_stands() {
     asked.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not told") };
     assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 2), "watched again");
+}
+
+/// A request whose change was applied that many seconds ago.
+fn applied(name: &str, from: &str, to: &str, phase: Phase, ago: i64) -> Request {
+    let mut asked = request(name, from, to);
+    let (reason, message, finished_at) = (Some(Reason::RolloutComplete), Some(String::new()), Some(at(NOW - ago)));
+    asked.status = Status { phase, reason, message, finished_at, times_applied: 1, applied_at: Some(at(NOW - ago)), ..Status::default() };
+    asked
+}
+
+#[test]
+fn a_broken_history_is_made_anew_from_the_requests() {
+    let live = target("app:1.2.0", &[(key::UPDATE_HISTORY, "[{\"nonsense\""), ("headwind.sh/min-update-interval", "0")]);
+    let all = [
+        applied("one", "app:1.0.0", "app:1.1.0", Phase::Completed, 900),
+        applied("gone", "app:1.1.0", "app:1.1.5", Phase::RolledBack, 800),
+        applied("two", "app:1.1.0", "app:1.2.0", Phase::Completed, 700),
+        request("three", "app:1.2.0", "app:1.3.0"),
+    ];
+    let Step::Apply(apply) = step(Some(&live), &all) else { panic!("not due") };
+    let (history, whole) = History::parse(Some(&apply.history));
+    let images: Vec<&str> = history.of("web").map(|entry| entry.image.as_str()).collect();
+    assert!(whole && images == ["app:1.3.0", "app:1.2.0", "app:1.1.0", "app:1.0.0"], "{images:?}");
+}
+
+#[test]
+fn a_failed_one_goes_back_to_the_newest_that_was_good() {
+    let mut history = History::default();
+    for (name, from, to) in [("good", "1.0.0", "1.1.0"), ("passed-over", "1.1.0", "1.2.0"), ("bad", "1.2.0", "1.3.0")] {
+        history.record("web", &format!("app:{from}"), &format!("app:{to}"), at(NOW - 60), name, None);
+    }
+    let annotations =
+        [(key::UPDATE_HISTORY, history.to_annotation()), (key::LAST_REQUEST, "bad".to_owned()), (key::AUTO_ROLLBACK, "true".to_owned())];
+    let annotations: Vec<(&str, &str)> = annotations.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let mut live = target("app:1.3.0", &annotations);
+    live.rollout = complete(1);
+    let mut bad = applied("bad", "app:1.2.0", "app:1.3.0", Phase::RollingOut, 60);
+    let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
+    bad.status.rollout = Some(Watch { failed_checks: 3, failure: Some(failure), ..Watch::new(3, at(NOW - 60)) });
+    bad.status.finished_at = None;
+    let all = [
+        applied("good", "app:1.0.0", "app:1.1.0", Phase::Completed, 300),
+        applied("passed-over", "app:1.1.0", "app:1.2.0", Phase::Superseded, 200),
+        bad.clone(),
+    ];
+    let Step::Apply(apply) = step(Some(&live), &all) else { panic!("not taken back") };
+    assert_eq!((apply.changes[0].from.as_str(), apply.changes[0].to.as_str()), ("app:1.3.0", "app:1.1.0"));
+    assert_eq!((apply.changes[0].kind, apply.last_request.as_str()), (ChangeKind::AutomaticRollback, "bad@1.back"));
+    let kept: Vec<String> = History::parse(Some(&apply.history)).0.of("web").map(|entry| entry.image.clone()).collect();
+    assert_eq!(kept, ["app:1.1.0", "app:1.0.0"]);
+
+    // Another hand was there: nothing is put back.
+    live.containers[0].image = "app:1.2.9".to_owned();
+    assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Superseded, Reason::ImageChanged));
+    // An old copy of the workload says nothing.
+    live.generation = 2;
+    assert_eq!(step(Some(&live), std::slice::from_ref(&bad)), Step::Rest(None));
+    // Nobody asked for it.
+    let mut asked = target("app:1.3.0", &[(key::UPDATE_HISTORY, &history.to_annotation())]);
+    asked.rollout = complete(1);
+    assert_eq!(written(step(Some(&asked), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff));
+}
+
+#[test]
+fn a_restart_is_taken_back_by_the_digest_that_ran() {
+    let before = format!("sha256:{}", "b".repeat(64));
+    let mut live = target("app:latest", &[(key::AUTO_ROLLBACK, "true"), ("headwind.sh/policy", "force")]);
+    live.rollout = complete(1);
+    let mut bad = applied("bad", "app:latest", "app:latest", Phase::RollingOut, 60);
+    let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
+    bad.status.rollout = Some(Watch { failed_checks: 3, failure: Some(failure), ..Watch::new(3, at(NOW - 60)) });
+    assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff), "nobody knows what ran");
+    bad.spec.current_digest = Some(before.clone());
+    let Step::Apply(apply) = step(Some(&live), &[bad]) else { panic!("not taken back") };
+    assert_eq!(apply.changes[0].to, format!("app:latest@{before}"));
 }
