@@ -33,13 +33,14 @@ use headwind_testbed::WorkloadKind;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many tests run side by side: they wait for most of their time.
-const THREADS: usize = 6;
+const THREADS: usize = 5;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    // The longest first: it waits for its pods while the others run.
+    // The longest first: they wait for their pods while the others run.
     let mut trials: Vec<Trial> = WorkloadKind::ALL.into_iter().map(|kind| each("rollout_of_fifty", kind, rollout::fifty)).collect();
+    trials.extend([one("kill_verdicts", kill::verdicts), one("judged_like_kubectl", judged::like_kubectl)]);
     for kind in WorkloadKind::ALL {
         trials.extend([
             each("push_direct", kind, push::direct),
@@ -64,9 +65,7 @@ fn main() -> ExitCode {
         one("rollout_without_pods", rollout::without_pods),
         one("rollback_asked", rollback::asked),
         one("rollback_explained", rollback::explained),
-        one("judged_like_kubectl", judged::like_kubectl),
         one("kill_nine", kill::nine),
-        one("kill_verdicts", kill::verdicts),
         one("leader_hands_over", kill::hands_over),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", odd::bad_annotations),

@@ -85,7 +85,7 @@ pub(crate) async fn good(kind: WorkloadKind) -> Result<()> {
 /// Fifty slow pods, one after the other, take many times the time-out, and are left alone.
 pub(crate) async fn fifty(kind: WorkloadKind) -> Result<()> {
     let world = World::new("fifty").await?;
-    let fixture = watched(kind, "web", &image("shop/web", "1.0.0")).replicas(50).headwind("rollback-timeout", "15");
+    let fixture = watched(kind, "web", &image("shop/web", "1.0.0")).replicas(50).headwind("rollback-timeout", "45");
     let fixture = match kind {
         WorkloadKind::Deployment => fixture.spec(&json!({"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
         WorkloadKind::StatefulSet => fixture.spec(&json!({"podManagementPolicy": "Parallel"})),
@@ -218,7 +218,7 @@ pub(crate) async fn deadline() -> Result<()> {
     world.push("shop/web", "1.1.0-unready").await?;
     let request = ends(&world, &image("shop/web", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
     ensure!(request.phase().as_str() == "RolledBack" && reason(&request) == "ProgressDeadlineExceeded", "{:?}", request.status);
-    ensure!(message(&request).contains("exceeded"), "the controller's own words: {}", message(&request));
+    ensure!(message(&request).contains("timed out progressing"), "the controller's own words: {}", message(&request));
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
     Ok(())
 }
