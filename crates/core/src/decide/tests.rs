@@ -150,3 +150,10 @@ fn a_push_whose_digest_nobody_told_is_new_once_for_each_state_of_the_workload() 
     live.generation += 1;
     assert_ne!(first, ask(&live, "latest", None, &OnRecord::default()).unwrap().identity);
 }
+
+#[test]
+fn what_a_person_left_is_not_offered_again() {
+    let live = target("nginx:1.25.0", &[("policy", "minor")]);
+    assert!(ask(&live, "1.26.0", None, &OnRecord::default()).is_ok());
+    assert_eq!(ask(&live, "1.26.0", None, &OnRecord { left: true, ..OnRecord::default() }), Err(Reason::RolledBack));
+}

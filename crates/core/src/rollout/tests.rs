@@ -348,3 +348,43 @@ fn each_answers_for_itself() {
     let evidence = Evidence::of(&[pod(oom)], "web", &[]);
     assert_eq!((evidence.failure.unwrap().reason, evidence.restarts), (Reason::OOMKilled, 2));
 }
+
+#[test]
+fn in_a_row_means_in_a_row() {
+    let mut story = Story::stuck();
+    let bad = [pod(waits("ErrImagePull"))];
+    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining }, None);
+    story.settle(6, &stuck(2), &bad);
+    story.settle(12, &stuck(2), &bad);
+    assert_eq!(story.watch.failed_checks, 2);
+    story.settle(20, &stuck(1), &bad);
+    story.settle(26, &stuck(1), &bad);
+    assert_eq!(story.watch.failed_checks, 1, "it got on meanwhile");
+}
+
+#[test]
+fn a_look_of_before_the_check_was_due_does_not_count() {
+    let mut story = Story::stuck();
+    story.watch.checked_at = Some(at(10));
+    let look = Look { at: at(12), generation: 2, pods: Some(vec![pod(waits("ErrImagePull"))]) };
+    let standing = Standing::Moving(count(2, 1, 1), None);
+    let sight = Sight {
+        watch: &story.watch,
+        standing: &standing,
+        look: Some(&look),
+        container: "web",
+        others: &[],
+        patience: story.patience,
+        now: at(15),
+        seen_since: story.seen_since,
+    };
+    assert!(matches!(judge(&sight), Verdict::Watch(memory, _) if memory.failed_checks == 0));
+}
+
+#[test]
+fn who_restarted_before_all_was_available_has_settled_all_the_same() {
+    let mut story = Story::new();
+    let done = Standing::Complete(count(2, 2, 2));
+    story.settle(3, &done, &[pod(runs(true, 2))]);
+    assert_eq!(story.settle(33, &done, &[pod(runs(true, 2))]), Verdict::Healthy);
+}

@@ -3,7 +3,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::history::History;
 use crate::policy::Policy;
-use crate::request::{ChangeKind, Spec, Waiting, violations_of};
+use crate::reference::ImageReference;
+use crate::request::{ChangeKind, Identity, Spec, Waiting, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
 use crate::target::{Container, Kind, Target, TargetKey};
@@ -336,4 +337,35 @@ fn a_restart_is_taken_back_by_the_digest_that_ran() {
     bad.spec.current_digest = Some(before.clone());
     let Step::Apply(apply) = step(Some(&live), &[bad]) else { panic!("not taken back") };
     assert_eq!(apply.changes[0].to, format!("app:latest@{before}"));
+}
+
+#[test]
+fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
+    let mut history = History::default();
+    history.record("web", "app:1.0.0", "app:1.1.0", at(NOW - 60), "left", None);
+    let updated = at(NOW - 60).to_string();
+    let annotations = [(key::UPDATE_HISTORY, history.to_annotation()), (key::LAST_REQUEST, "left".to_owned()), (key::LAST_UPDATE, updated)];
+    let annotations: Vec<(&str, &str)> = annotations.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let mut live = target("app:1.1.0", &annotations);
+    let left = applied("left", "app:1.0.0", "app:1.1.0", Phase::Completed, 60);
+    let mut back = request("back", "app:1.1.0", "app:1.0.0");
+    back.spec.trigger = Trigger::Manual;
+    back.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };
+    let Step::Apply(apply) = step(Some(&live), &[left.clone(), back.clone()]) else { panic!("it waits for the interval") };
+    assert_eq!((apply.changes[0].kind, apply.last_request.as_str()), (ChangeKind::ManualRollback, "left@1.over,back"));
+    live.containers[0].image = "app:1.0.0".to_owned();
+    live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
+    live.annotations.insert(key::UPDATE_HISTORY.to_owned(), apply.history);
+    let Step::Write(write) = step(Some(&live), &[left.clone(), back.clone()]) else { panic!("not written down") };
+    assert_eq!((write.request.as_str(), write.status.phase, write.status.left.as_deref()), ("back", Phase::RollingOut, Some("app:1.1.0")));
+    back.status = write.status;
+    let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
+    assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
+    // The version that another hand had put there is left behind as well: there is no request to say so.
+    let version = ImageReference::parse("app:1.1.0").unwrap();
+    assert!(back.quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
+    let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
+    live.rollout = complete(1);
+    live.annotations.insert("headwind.sh/settle-time".to_owned(), "0".to_owned());
+    assert_eq!(written(step(Some(&live), &[back, waits])), (Phase::Superseded, Reason::RolledBack));
 }
