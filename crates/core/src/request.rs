@@ -133,9 +133,10 @@ impl Phase {
             // A person may go back over what is done.
             Completed | Failed => matches!(to, Pending | RolledBack),
             // What was applied once and reopened may be superseded, and is still to be reopened then.
-            // Nor does the workload care what an old copy of it gave a reason for.
+            // What the workload says was applied was, whatever was written at the same time.
             Superseded => matches!(to, Pending | RollingOut | RolledBack),
-            Rejected | Expired | RolledBack => to == Pending,
+            Rejected | Expired => matches!(to, Pending | RollingOut),
+            RolledBack => to == Pending,
         }
     }
 }

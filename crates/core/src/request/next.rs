@@ -75,8 +75,10 @@ impl Scene<'_> {
     /// `last-request` tells of what stands there, the history of what stood there before: a copy of
     /// the request that lags far behind must not bring it back.
     fn settle_applied(&self, request: &Request) -> Option<Step> {
-        // One that an old copy of the workload gave a reason to supersede was applied all the same.
-        if !(request.status.phase.is_open() || request.status.phase == Phase::Superseded) || request.target_uid != self.target.uid {
+        // One that an old copy of the workload gave a reason to supersede was applied all the same, as
+        // was one that a person rejected, or the clock ended, in the moment after its patch.
+        let late = matches!(request.status.phase, Phase::Superseded | Phase::Rejected | Phase::Expired);
+        if !(request.status.phase.is_open() || late) || request.target_uid != self.target.uid {
             return None;
         }
         let noted = self.history.times_applied(&request.name) > request.status.times_applied as usize;
@@ -90,7 +92,10 @@ impl Scene<'_> {
         let status = Status {
             phase: Phase::RollingOut,
             reason: Some(Reason::RolloutProgressing),
-            message: Some(format!("{} is written into the workload", request.spec.new_image)),
+            message: Some(match request.status.phase {
+                Phase::Rejected => format!("{} was written into the workload in the moment before it was rejected", request.spec.new_image),
+                _ => format!("{} is written into the workload", request.spec.new_image),
+            }),
             finished_at: None,
             // Who approves with plain `kubectl` writes a name and no time.
             approved_at: request.status.approved_at.or(request.status.approved_by.as_ref().map(|_| now)),

@@ -369,3 +369,13 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     live.annotations.insert("headwind.sh/settle-time".to_owned(), "0".to_owned());
     assert_eq!(written(step(Some(&live), &[back, waits])), (Phase::Superseded, Reason::RolledBack));
 }
+
+#[test]
+fn rejected_in_the_moment_after_the_patch() {
+    let live = target("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status =
+        Status { phase: Phase::Rejected, reason: Some(Reason::RejectedByPerson), rejected_by: Some("ann".to_owned()), ..Status::default() };
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("nobody watches what stands there") };
+    assert_eq!((write.status.phase, write.status.rejected_by.as_deref()), (Phase::RollingOut, Some("ann")));
+}
