@@ -9,6 +9,7 @@ use headwind_testbed::{WorkloadKind, eventually};
 use kube::ResourceExt as _;
 use serde_json::json;
 
+use crate::dice::Dice;
 use crate::rollout::watched;
 use crate::world::{SOON, World, image};
 
@@ -45,17 +46,6 @@ impl Rollout {
     }
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(sides).unwrap_or(1)).unwrap_or_default()
-    }
-}
-
 /// Whether `kubectl rollout status` calls it done at this moment, and what it says.
 async fn kubectl_says(world: &World, live: &Live) -> Result<(bool, String)> {
     let object = format!("{}/{}", live.kind().plural(), live.name());
@@ -68,7 +58,7 @@ async fn kubectl_says(world: &World, live: &Live) -> Result<(bool, String)> {
 /// failed for `-flap`, which kubectl calls a success.
 pub(crate) async fn like_kubectl() -> Result<()> {
     let world = World::new("judged").await?;
-    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut dice = Dice::new(0x2545_f491_4f6c_dd1d);
     let mut ends: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for batch in 0..ROLLOUTS / BATCH {
         let mut rollouts = Vec::new();
@@ -111,7 +101,7 @@ pub(crate) async fn like_kubectl() -> Result<()> {
 }
 
 async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout> {
-    let kind = WorkloadKind::ALL[dice.roll(3)];
+    let kind = dice.pick(&WorkloadKind::ALL);
     let (name, repository) = (format!("app-{number}"), format!("j/app-{number}"));
     let turn = match (kind, dice.roll(4)) {
         (WorkloadKind::Deployment, 0) => Turn::Paused,
@@ -119,10 +109,10 @@ async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout>
         (WorkloadKind::Deployment | WorkloadKind::StatefulSet, 1) => Turn::Scaled,
         (_, _) => Turn::Nothing,
     };
-    let replicas = 1 + dice.roll(3);
-    let mut fixture = watched(kind, &name, &image(&repository, "1.0.0")).replicas(u32::try_from(replicas)?).headwind("settle-time", "4");
+    let replicas = u32::try_from(1 + dice.roll(3))?;
+    let mut fixture = watched(kind, &name, &image(&repository, "1.0.0")).replicas(replicas).headwind("settle-time", "4");
     if turn == Turn::Partitioned {
-        fixture = fixture.spec(&json!({"updateStrategy": {"rollingUpdate": {"partition": dice.roll(replicas)}}}));
+        fixture = fixture.spec(&json!({"updateStrategy": {"rollingUpdate": {"partition": dice.roll(u64::from(replicas))}}}));
     }
     if kind == WorkloadKind::StatefulSet && dice.roll(3) == 0 {
         fixture = fixture.spec(&json!({"podManagementPolicy": "Parallel"}));
@@ -131,7 +121,7 @@ async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout>
         fixture = fixture.progress_deadline(6);
     }
     let live = fixture.create(&world.client, &world.namespace).await?;
-    Ok(Rollout { live, repository, tag: TAGS[dice.roll(TAGS.len())], turn })
+    Ok(Rollout { live, repository, tag: dice.pick(TAGS), turn })
 }
 
 /// Waits for the end, and holds it against what kubectl says at that moment.

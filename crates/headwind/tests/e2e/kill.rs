@@ -8,6 +8,7 @@ use headwind_testbed::workload::Live;
 use headwind_testbed::{Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::ResourceExt as _;
 
+use crate::dice::Dice;
 use crate::rollout::{ends, watched};
 use crate::world::{SOON, World, image};
 
@@ -56,22 +57,16 @@ pub(crate) async fn nine() -> Result<()> {
         let fixture = World::direct(kind, &format!("app-{n}"), &registry.image(&format!("kill/app-{n}"), "1.0.0")).replicas(0);
         lives.push(fixture.create(&world.client, &world.namespace).await?);
     }
-    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut roll = |sides: u64| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        dice % sides
-    };
+    let mut dice = Dice::new(0x9e37_79b9_7f4a_7c15);
     let mut kills = 0;
     for round in 1..=ROUNDS {
         for n in 0..WORKLOADS {
             registry.push(&format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
             let due = kills * ROUNDS * WORKLOADS / KILLS <= (round - 1) * WORKLOADS + n;
-            if due && kills < KILLS && roll(3) == 0 {
+            if due && kills < KILLS && dice.roll(3) == 0 {
                 // Every other one is the leader, if there is one at this moment.
-                let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(roll(2))? };
-                tokio::time::sleep(Duration::from_millis(roll(40))).await;
+                let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(dice.roll(2))? };
+                tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
                 let victim = operators[victim];
                 victim.kill9().await?;
                 victim.start().await?;
@@ -210,13 +205,7 @@ pub(crate) async fn verdicts() -> Result<()> {
     for live in &lives {
         live.rolled_out(SOON * 2).await?;
     }
-    let mut dice = 0x853c_49e6_748f_ea9b_u64;
-    let mut roll = |sides: u64| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        dice % sides
-    };
+    let mut dice = Dice::new(0x853c_49e6_748f_ea9b);
     let tag = |n: usize, round: usize| format!("1.{round}.0-{}", TAGS[(n / 3 + round) % TAGS.len()]);
     let (mut kills, mut round) = (0, 0);
     let mut standing: Vec<String> = vec!["1.0.0".to_owned(); WATCHED];
@@ -238,12 +227,12 @@ pub(crate) async fn verdicts() -> Result<()> {
             }
             ensure!(Instant::now() < ended, "no verdicts: {:?}", all.iter().map(|request| request.status.clone()).collect::<Vec<_>>());
             if kills < until {
-                tokio::time::sleep(Duration::from_millis(roll(700))).await;
+                tokio::time::sleep(Duration::from_millis(dice.roll(700))).await;
                 world.operator.kill9().await?;
                 world.operator.start().await?;
                 kills += 1;
                 // It has to come up now and then to get anything done at all.
-                if roll(3) == 0 {
+                if dice.roll(3) == 0 {
                     world.operator.ready().await?;
                 }
             } else {

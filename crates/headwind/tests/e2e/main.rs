@@ -11,6 +11,7 @@ mod api;
 mod approval;
 mod check;
 mod closing;
+mod dice;
 mod hostile;
 mod interval;
 mod judged;
