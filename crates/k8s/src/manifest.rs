@@ -153,6 +153,13 @@ pub fn admission_policy(account: &Account) -> Vec<Value> {
                         "message": "timesApplied is Headwind's own",
                         "reason": "Forbidden",
                     },
+                    {
+                        "expression": format!("!variables.decides || {}", ["appliedAt", "rolledBackFrom", "rollout"].map(|field| {
+                            format!("has(object.status.{field}) == has(oldObject.status.{field}) && (!has(object.status.{field}) || object.status.{field} == oldObject.status.{field})")
+                        }).join(" && ")),
+                        "message": "appliedAt, rolledBackFrom and rollout are Headwind's own",
+                        "reason": "Forbidden",
+                    },
                 ],
             },
         }),

@@ -65,6 +65,11 @@ pub(crate) async fn by_kubectl() -> Result<()> {
         (json!({"phase": "Approved"}), "no name"),
         (json!({"phase": "Completed", "approvedBy": "ann"}), "an arrow that is Headwind's"),
         (json!({"timesApplied": 7}), "what is Headwind's"),
+        (json!({"rolledBackFrom": image("shop/web", "1.1.0")}), "what was left"),
+        (
+            json!({"rollout": {"startedAt": "2026-01-01T00:00:00Z", "progressedAt": "2026-01-01T00:00:00Z", "failedChecks": 9, "failureReason": "OOMKilled"}}),
+            "evidence",
+        ),
     ] {
         let (done, error) = patch("ann", status).await?;
         ensure!(!done, "{why} was let through: {error}");
