@@ -6,6 +6,8 @@
 //! has not noticed yet; a model of the Deployment controller rolls out, and versions whose patch
 //! number is [`BAD`] crash. After every step the invariants are checked.
 //!
+//! It is one long file because the model and what is done to it are read together.
+//!
 //! `HEADWIND_SIMULATIONS` sets how many schedules are run, `HEADWIND_SEED` runs one of them alone.
 
 use std::collections::{BTreeMap, BTreeSet};
