@@ -20,9 +20,9 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=7 step=0
+total=10 step=0
 node=false
-if [ "${1:-}" = --node ]; then node=true total=9; fi
+if [ "${1:-}" = --node ]; then node=true total=12; fi
 
 # build NAME MODULE_FOLDER PACKAGE [LDFLAGS]
 build() {
@@ -56,6 +56,19 @@ build kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler "$kube_ldfl
 build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kube_ldflags"
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok
 build registry registry github.com/distribution/distribution/v3/cmd/registry
+build helm helm helm.sh/helm/v4/cmd/helm
+for controller in source-controller helm-controller; do
+  build $controller $controller github.com/fluxcd/$controller
+  # The CRDs lie in the controllers' own modules.
+  crds=$cache/flux-crds/$controller
+  if [ ! -d "$crds" ] || [ "$(cat "$crds/stamp" 2>/dev/null)" != "$(cat "$cache/stamp/$controller")" ]; then
+    rm -rf "$crds"
+    mkdir -p "$crds"
+    cp "$(cd "$here/tools/$controller" && GOFLAGS=-mod=readonly go list -m -f '{{.Dir}}' github.com/fluxcd/$controller)"/config/crd/bases/*.yaml "$crds/"
+    chmod u+w "$crds"/*
+    cp "$cache/stamp/$controller" "$crds/stamp"
+  fi
+done
 if $node; then
   build kubelet kubernetes k8s.io/kubernetes/cmd/kubelet "$kube_ldflags"
   step=$((step + 1))

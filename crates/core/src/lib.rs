@@ -13,6 +13,7 @@
 //!
 //! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
 
+pub mod chart;
 pub mod decide;
 pub mod event;
 pub mod explain;
