@@ -4,12 +4,12 @@
 //! whoever explains a workload. It looks at the container's settings, asks the policy, and then
 //! at what is already on record: the same version is proposed once.
 
+use crate::artifact::Artifact;
 use crate::event::Trigger;
-use crate::policy::{Candidate, Current, Judgement, Kind as VersionKind, Occasion, Policy, Rule, judge};
+use crate::policy::{Candidate, CandidateVerdict, Current, Judgement, Kind as VersionKind, Occasion, Policy, Rule, judge};
 use crate::reason::Reason;
-use crate::reference::{ImageReference, RepositoryKey};
 use crate::request::Identity;
-use crate::settings::{Annotations, DigestUpdate, Settings};
+use crate::settings::{Annotations, DigestUpdate, EventSource, Settings};
 use crate::target::{Container, Target};
 
 /// What was decided about one container.
@@ -77,12 +77,16 @@ pub trait Record {
 }
 
 /// Whether the container listens to this trigger at all.
-pub fn admits(settings: &Settings, container: &Container, repository: &RepositoryKey, trigger: Trigger) -> Result<(), Reason> {
+///
+/// A release is looked up when it changes, whatever its period (`HEADWIND_HELM_AUTO_DISCOVERY`): to it what
+/// was found so is as good as what a webhook tells.
+pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
+    let discovery = artifact.kind() == VersionKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
     if settings.policy == Policy::None {
         Err(Reason::PolicyNone)
-    } else if !settings.tracks(&container.name, repository, container.init) {
+    } else if !settings.tracks(&container.name, artifact, container.init) {
         Err(Reason::NotTracked)
-    } else if !settings.event_source.allows(trigger) {
+    } else if !settings.event_source.allows(trigger) && !discovery {
         Err(Reason::EventSource)
     } else {
         Ok(())
@@ -121,9 +125,9 @@ pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
 /// digest is known: what a scan has to ask the digest of, for a reference that is pinned.
 pub fn chosen_tag(site: &Site<'_>) -> Option<String> {
     let settings = Settings::resolve(site.defaults, &site.target.annotations, &site.container.name).ok()?;
-    let standing = site.container.reference().ok()?;
+    let standing = site.container.artifact().ok()?;
     let current = current(&standing, site.container);
-    let judged = judge(&settings.rule(), VersionKind::Image, site.occasion, &current, site.candidates);
+    let judged = judge(&settings.rule(), standing.kind(), site.occasion, &current, site.candidates);
     judged.candidates.into_iter().nth(judged.chosen?).map(|verdict| verdict.tag)
 }
 
@@ -137,14 +141,19 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
         reason: Reason::InvalidAnnotation,
         message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })?;
-    let standing = container.reference().map_err(|error| Refusal {
+    if settings.policy != Policy::None
+        && let Some((reason, message)) = container.chart.as_ref().and_then(|site| site.left(&settings))
+    {
+        return Err(Refusal { reason, message });
+    }
+    let standing = container.artifact().map_err(|error| Refusal {
         reason: Reason::InvalidImage,
         message: format!("container {} has image {:?}: {error}", container.name, container.image),
     })?;
-    admits(&settings, container, standing.repository(), trigger).map_err(Refusal::plain)?;
+    admits(&settings, container, &standing, trigger).map_err(Refusal::plain)?;
 
     let current = current(&standing, container);
-    let Judgement { chosen, candidates: verdicts } = judge(&settings.rule(), VersionKind::Image, occasion, &current, candidates);
+    let Judgement { chosen, candidates: verdicts } = judge(&settings.rule(), standing.kind(), occasion, &current, candidates);
     let Some(verdict) = chosen.and_then(|index| verdicts.get(index)) else {
         // One candidate is the rule; of many, the first refusal speaks for all.
         return Err(verdicts
@@ -153,32 +162,8 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
             .map_or_else(|| Refusal::plain(Reason::Settled), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
     };
     let digest = verdict.digest.as_ref();
-    let same_tag = standing.effective_tag() == Some(verdict.tag.as_str());
-    let restart = same_tag
-        && standing.digest().is_none()
-        && match settings.digest_update {
-            DigestUpdate::Restart => true,
-            DigestUpdate::Pin => false,
-            DigestUpdate::Auto => container.pulls_always,
-        };
-    let pin = standing.digest().is_some() || (same_tag && !restart);
-    let unknown = || Refusal {
-        reason: Reason::DigestUnknown,
-        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag),
-    };
-    let wanted = if restart {
-        standing.clone()
-    } else if pin {
-        // A digest alone stays a digest alone.
-        let digest = digest.ok_or_else(unknown)?;
-        if standing.tag().is_none() && standing.digest().is_some() {
-            standing.with_digest(digest)
-        } else {
-            standing.with_tag_and_digest(&verdict.tag, digest)
-        }
-    } else {
-        standing.with_tag(&verdict.tag)
-    };
+    let same_tag = standing.version() == Some(verdict.tag.as_str());
+    let wanted = wanted(&standing, container, &settings, verdict)?;
     let mut identity = Identity::new(&container.name, &wanted, settings.policy, digest.map(ToString::to_string).as_deref());
     if same_tag && digest.is_none() {
         identity = identity.at_generation(target.generation);
@@ -199,8 +184,39 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
     Ok((proposal, settings))
 }
 
-pub(crate) fn current(standing: &ImageReference, container: &Container) -> Current {
-    Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) }
+/// What is to stand in the place of what stands there.
+fn wanted(standing: &Artifact, container: &Container, settings: &Settings, verdict: &CandidateVerdict) -> Result<Artifact, Refusal> {
+    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&verdict.tag)) };
+    let same_tag = image.effective_tag() == Some(verdict.tag.as_str());
+    let restart = same_tag
+        && image.digest().is_none()
+        && match settings.digest_update {
+            DigestUpdate::Restart => true,
+            DigestUpdate::Pin => false,
+            DigestUpdate::Auto => container.pulls_always,
+        };
+    let pin = image.digest().is_some() || (same_tag && !restart);
+    let unknown = || Refusal {
+        reason: Reason::DigestUnknown,
+        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag),
+    };
+    Ok(Artifact::Image(if restart {
+        image.clone()
+    } else if pin {
+        // A digest alone stays a digest alone.
+        let digest = verdict.digest.as_ref().ok_or_else(unknown)?;
+        if image.tag().is_none() && image.digest().is_some() {
+            image.with_digest(digest)
+        } else {
+            image.with_tag_and_digest(&verdict.tag, digest)
+        }
+    } else {
+        image.with_tag(&verdict.tag)
+    }))
+}
+
+pub(crate) fn current(standing: &Artifact, container: &Container) -> Current {
+    Current { tag: standing.version().map(str::to_owned), digest: container.known_digest(standing) }
 }
 
 /// What on record stands in the way.
@@ -212,7 +228,7 @@ fn obstacle(site: &Site<'_>, settings: &Settings, proposal: &Proposal, record: &
         let message = format!("{}: a person went back from this version", proposal.new_image);
         return Some(Refusal { reason: Reason::RolledBack, message });
     }
-    let standing = site.container.reference().ok()?;
+    let standing = site.container.artifact().ok()?;
     let better = |open: &String| prefer(&settings.rule(), &standing, site.container, open, &proposal.new_image) == Some(true);
     record.open_for(&proposal.container).into_iter().find(better).map(|open| Refusal {
         reason: Reason::NewerPending,
@@ -222,17 +238,17 @@ fn obstacle(site: &Site<'_>, settings: &Settings, proposal: &Proposal, record: &
 
 /// Which of two new images the policy would rather have: `Some(true)` for the first, `None` where
 /// it has no preference (policy force; or neither, or both, are to be had).
-pub fn prefer(rule: &Rule, standing: &ImageReference, container: &Container, first: &str, second: &str) -> Option<bool> {
+pub fn prefer(rule: &Rule, standing: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
     if rule.policy == Policy::Force {
         return None;
     }
-    let tag = |image: &str| ImageReference::parse(image).ok().and_then(|reference| reference.effective_tag().map(str::to_owned));
+    let tag = |text: &str| Artifact::parse(standing.kind(), text).ok().and_then(|artifact| artifact.version().map(str::to_owned));
     let (first, second) = (tag(first)?, tag(second)?);
     if first == second {
         return None;
     }
-    let candidates = [Candidate { tag: first, digest: None }, Candidate { tag: second, digest: None }];
-    judge(rule, VersionKind::Image, Occasion::Event, &current(standing, container), &candidates).chosen.map(|index| index == 0)
+    let candidates = [Candidate::new(first, None), Candidate::new(second, None)];
+    judge(rule, standing.kind(), Occasion::Event, &current(standing, container), &candidates).chosen.map(|index| index == 0)
 }
 
 #[cfg(test)]

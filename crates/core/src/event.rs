@@ -3,14 +3,17 @@
 //! Events are made by the webhook decoders and by the poller; they are claims, not orders. What
 //! follows from one is decided by [`crate::decide`].
 
-use crate::reference::{Digest, RepositoryKey};
+use crate::artifact::Origin;
+use crate::reference::Digest;
 
-/// A claim that a repository holds a tag, as a webhook or a scan reported it.
+/// A claim that a repository holds a tag or a chart's version, as a webhook or a scan reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
-    /// The normalised repository, host included (`docker.io/library/nginx`).
-    pub repository: RepositoryKey,
-    /// The tag that was pushed; `None` when the sender named a digest only.
+    /// The repository, normalised, host included (`docker.io/library/nginx`).
+    pub origin: Origin,
+    /// The chart's name, where the repository is one of many charts.
+    pub chart: Option<String>,
+    /// The tag that was pushed (of such a repository: the version); `None` when the sender named a digest only.
     pub tag: Option<String>,
     /// The manifest's digest, where the sender told it.
     pub digest: Option<Digest>,

@@ -5,12 +5,12 @@
 
 use jiff::Timestamp;
 
+use crate::artifact::Artifact;
 use crate::decide::{self, Decision, Record, Site};
 use crate::event::Trigger;
 use crate::gate::{self, Gate};
-use crate::policy::{Candidate, CandidateVerdict, Kind as VersionKind, Occasion, Outcome, Policy, Rule, judge};
+use crate::policy::{Candidate, CandidateVerdict, Occasion, Outcome, Policy, Rule, judge};
 use crate::reason::Reason;
-use crate::reference::ImageReference;
 use crate::request::Identity;
 use crate::settings::{Annotations, Settings, key};
 use crate::target::{Container, Target};
@@ -20,8 +20,10 @@ use crate::target::{Container, Target};
 pub struct Explained {
     /// The container's name.
     pub container: String,
-    /// Its image, as it stands.
+    /// Its image (or the release's chart), as it stands.
     pub image: String,
+    /// For a release: the version that runs, where it is another than the one that stands there.
+    pub running: Option<String>,
     /// What applies to it; the faults in its annotations where they are bad.
     pub settings: Result<Settings, String>,
     /// Why it takes no part, if it does not: as a code, and for a person.
@@ -50,12 +52,17 @@ pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Op
         Ok(settings) => settings,
         Err(faults) => return Some((Reason::InvalidAnnotation, faults)),
     };
-    let reference = match container.reference() {
-        Ok(reference) => reference,
+    if settings.policy != Policy::None
+        && let Some(left) = container.chart.as_ref().and_then(|site| site.left(&settings))
+    {
+        return Some(left);
+    }
+    let artifact = match container.artifact() {
+        Ok(artifact) => artifact,
         Err(error) => return Some((Reason::InvalidImage, format!("{:?}: {error}", container.image))),
     };
     // What a person asks for is always heard: what is left are policy and tracking.
-    let refused = decide::admits(&settings, container, reference.repository(), Trigger::Manual).err();
+    let refused = decide::admits(&settings, container, &artifact, Trigger::Manual).err();
     refused.map(|reason| (reason, reason.sentence().to_owned()))
 }
 
@@ -70,10 +77,11 @@ pub fn explain(
 ) -> Explained {
     let settings = settings(defaults, target, &container.name);
     let rule = settings.as_ref().map(Settings::rule).unwrap_or_default();
-    let reference = container.reference().ok();
+    let artifact = container.artifact().ok();
     let mut explained = Explained {
         container: container.name.clone(),
         image: container.image.clone(),
+        running: container.chart.as_ref().and_then(|site| site.running.clone()),
         out: out(defaults, target, container),
         newest: None,
         would_take: None,
@@ -86,18 +94,18 @@ pub fn explain(
         let last_update = target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok());
         explained.gate = gate::interval(last_update, settings.min_update_interval, now);
     }
-    let Some(reference) = reference else {
+    let Some(artifact) = artifact else {
         explained.because = explained.out.clone().unwrap_or(explained.because);
         return explained;
     };
-    let current = decide::current(&reference, container);
+    let current = decide::current(&artifact, container);
     let any = Rule { policy: Policy::All, pattern: None };
-    let newest = judge(&any, VersionKind::Image, Occasion::Scan, &current, candidates);
+    let newest = judge(&any, artifact.kind(), Occasion::Scan, &current, candidates);
     explained.newest = newest.chosen.and_then(|place| candidates.get(place)).map(|best| best.tag.clone()).or_else(|| current.tag.clone());
-    explained.candidates = judge(&rule, VersionKind::Image, Occasion::Scan, &current, candidates).candidates;
+    explained.candidates = judge(&rule, artifact.kind(), Occasion::Scan, &current, candidates).candidates;
     for verdict in &mut explained.candidates {
         if verdict.outcome != Outcome::Refused
-            && let Some(reason) = on_record(record, container, &reference, rule.policy, verdict)
+            && let Some(reason) = on_record(record, container, &artifact, rule.policy, verdict)
         {
             verdict.outcome = Outcome::Refused;
             verdict.reason = reason;
@@ -131,12 +139,12 @@ pub fn explain(
 fn on_record(
     record: &impl Record,
     container: &Container,
-    reference: &ImageReference,
+    artifact: &Artifact,
     policy: Policy,
     verdict: &CandidateVerdict,
 ) -> Option<Reason> {
     let digest = verdict.digest.as_ref().map(ToString::to_string);
-    let identity = Identity::new(&container.name, &reference.with_tag(&verdict.tag), policy, digest.as_deref());
+    let identity = Identity::new(&container.name, &artifact.with_version(&verdict.tag), policy, digest.as_deref());
     let obstacle = record.obstacle(&container.name, &identity);
     obstacle.or_else(|| record.left(&container.name, &identity, policy).then_some(Reason::RolledBack))
 }

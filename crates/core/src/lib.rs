@@ -13,6 +13,7 @@
 //!
 //! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
 
+pub mod artifact;
 pub mod chart;
 pub mod decide;
 pub mod event;
@@ -23,6 +24,7 @@ pub mod lease;
 pub mod policy;
 pub mod reason;
 pub mod reference;
+pub mod release;
 pub mod request;
 pub mod rollout;
 pub mod settings;

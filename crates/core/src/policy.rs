@@ -98,6 +98,16 @@ pub enum Kind {
     Chart,
 }
 
+impl Kind {
+    /// Reads a version as things of this kind are versioned.
+    pub fn read(self, text: &str) -> Option<Version> {
+        match self {
+            Kind::Image => parse_tag(text),
+            Kind::Chart => parse_chart(text),
+        }
+    }
+}
+
 /// Where the candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
@@ -123,6 +133,15 @@ pub struct Candidate {
     pub tag: String,
     /// Its digest, where it is known.
     pub digest: Option<Digest>,
+    /// Whether its author has deprecated it (a chart's `deprecated: true`).
+    pub deprecated: bool,
+}
+
+impl Candidate {
+    /// A candidate of that tag.
+    pub fn new(tag: impl Into<String>, digest: Option<Digest>) -> Self {
+        Self { tag: tag.into(), digest, deprecated: false }
+    }
 }
 
 /// A policy with its pattern.
@@ -173,7 +192,7 @@ pub struct Judgement {
 /// Judges the candidates. But for policy force, where the last one wins, their order does not
 /// matter.
 pub fn judge(rule: &Rule, kind: Kind, occasion: Occasion, current: &Current, candidates: &[Candidate]) -> Judgement {
-    let scene = Scene { rule, kind, current, version: current.tag.as_deref().and_then(|tag| read(kind, tag)) };
+    let scene = Scene { rule, kind, current, version: current.tag.as_deref().and_then(|tag| kind.read(tag)) };
     let glob_order = (rule.policy == Policy::Glob).then(|| glob::order(&scene, candidates));
     let verdicts: Vec<Result<(), Refused>> = candidates.iter().map(|candidate| scene.verdict(candidate, occasion, glob_order)).collect();
     let better = |a: usize, b: usize| match (candidates.get(a), candidates.get(b)) {
@@ -201,13 +220,6 @@ pub fn judge(rule: &Rule, kind: Kind, occasion: Occasion, current: &Current, can
         })
         .collect();
     Judgement { chosen, candidates }
-}
-
-fn read(kind: Kind, tag: &str) -> Option<Version> {
-    match kind {
-        Kind::Image => parse_tag(tag),
-        Kind::Chart => parse_chart(tag),
-    }
 }
 
 /// A refusal in the making.
@@ -274,6 +286,9 @@ impl Scene<'_> {
         if self.current.tag.as_deref() == Some(tag) || (by_digest_alone && self.rule.policy == Policy::Force) {
             return force::same_tag(self, candidate);
         }
+        if candidate.deprecated {
+            return Err(Refused::new(Reason::Deprecated, format!("{tag} is deprecated by its author")));
+        }
         force::admits_occasion(self, occasion, tag)?;
         match &self.rule.pattern {
             Some(pattern) if !pattern.matches(tag) => {
@@ -294,7 +309,7 @@ impl Scene<'_> {
                 ),
             ));
         };
-        let Some(candidate) = read(self.kind, tag) else {
+        let Some(candidate) = self.kind.read(tag) else {
             return Err(Refused::new(Reason::NotAVersion, format!("{tag} is not a version")));
         };
         self.comparable(current, &candidate, tag)?;
@@ -354,7 +369,7 @@ impl Scene<'_> {
 
     /// Which of two eligible candidates is better. Total, whatever the order of the list.
     fn better(&self, a: &Candidate, b: &Candidate, glob_order: Option<glob::Order>) -> Ordering {
-        let by_version = || match (read(self.kind, &a.tag), read(self.kind, &b.tag)) {
+        let by_version = || match (self.kind.read(&a.tag), self.kind.read(&b.tag)) {
             (Some(x), Some(y)) => x.cmp_precedence(&y).then_with(|| self.likeness(&x, &a.tag).cmp(&self.likeness(&y, &b.tag))),
             (x, y) => x.is_some().cmp(&y.is_some()),
         };

@@ -53,6 +53,7 @@ reasons! {
     NotAVersion = "the tag is not a version",
     CurrentNotAVersion = "the current tag is not a version, so it has no order; use policy glob or force",
     VersionRange = "the current version is a range, which belongs to Flux",
+    Deprecated = "its author has deprecated this version of the chart",
     DigestOnly = "the reference names a digest alone; only policy force touches it",
     PatternMissing = "policy glob needs a pattern",
     PatternMismatch = "the tag does not match the pattern",
@@ -71,6 +72,12 @@ reasons! {
     UnknownContainer = "an annotation names a container that the workload does not have",
     EventSource = "the workload does not listen to this source of events",
     Deleting = "the workload is being deleted",
+    SourceMissing = "the release's source is not there",
+    SourceUnsupported = "the release's source has no versions to choose from",
+    SourcePinned = "the release's source is pinned to a digest",
+    SourceShared = "other releases follow the same tag",
+    AccessDenied = "Flux does not allow the release to use its source",
+    Suspended = "the release or its source is suspended",
 
     // What stands in the way of a proposal.
     AlreadyRequested = "a request for this version is open already",

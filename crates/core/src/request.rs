@@ -48,10 +48,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Artifact;
 use crate::event::Trigger;
+use crate::policy::Kind as VersionKind;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::reference::ImageReference;
 use crate::rollout::Watch;
 
 /// How long a request waits for an answer when its spec does not say (SPEC section 4).
@@ -184,6 +185,8 @@ pub struct Request {
 /// What a request asks for (SPEC section 4, `spec`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
+    /// Whether an image or a chart's version is changed.
+    pub kind: VersionKind,
     /// The container whose image is changed.
     pub container: Option<String>,
     /// The image that stood there when the request was made, as written.
@@ -277,7 +280,7 @@ impl Request {
     /// Whether it is a rollback that a person asked for and that left this version: the version
     /// is not offered again by itself.
     pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        let left = self.status.left.as_deref().and_then(|image| ImageReference::parse(image).ok());
+        let left = self.status.left.as_deref().and_then(|left| self.artifact(left));
         self.spec.container.as_deref() == Some(container)
             && left.is_some_and(|left| Identity::new(container, &left, policy, self.spec.current_digest.as_deref()) == *identity)
     }
@@ -289,6 +292,11 @@ impl Request {
             Some(reopened) => born.max(after(reopened, DEFAULT_EXPIRY)),
             None => born,
         }
+    }
+
+    /// What a text of this request names.
+    pub fn artifact(&self, text: &str) -> Option<Artifact> {
+        Artifact::parse(self.spec.kind, text).ok()
     }
 
     /// Whether the image string stays as it is and the pods are made anew for a new digest.
@@ -311,12 +319,12 @@ fn after(at: Timestamp, span: Duration) -> Timestamp {
 pub struct Identity(String);
 
 impl Identity {
-    /// The identity of putting `reference` into `container`.
-    pub fn new(container: &str, reference: &ImageReference, policy: Policy, digest: Option<&str>) -> Self {
-        let tag = reference.effective_tag().unwrap_or_default();
-        let mut text = format!("{container}|{}:{tag}", reference.repository());
+    /// The identity of putting `artifact` into `container`.
+    pub fn new(container: &str, artifact: &Artifact, policy: Policy, digest: Option<&str>) -> Self {
+        let mut text = format!("{container}|{}:{}", artifact.name(), artifact.version().unwrap_or_default());
         if policy == Policy::Force
-            && let Some(digest) = digest.map(str::to_owned).or_else(|| reference.digest().map(ToString::to_string))
+            && artifact.kind() == VersionKind::Image
+            && let Some(digest) = digest.map(str::to_owned).or_else(|| artifact.digest().map(ToString::to_string))
         {
             text.push('@');
             text.push_str(&digest);

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::artifact::Artifact;
 use crate::event::Trigger;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::reference::RepositoryKey;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub settle_time: Duration,
     /// How a new digest behind the same tag is put in place.
     pub digest_update: DigestUpdate,
+    /// Whether a release may move the tag of an OCIRepository that other releases follow as well.
+    pub shared_source: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             health_check_retries: 3,
             settle_time: Duration::from_secs(30),
             digest_update: DigestUpdate::Auto,
+            shared_source: false,
         }
     }
 }
@@ -190,6 +194,7 @@ impl Settings {
             health_check_retries: at.get(key::HEALTH_CHECK_RETRIES, parse::count).unwrap_or(default.health_check_retries),
             settle_time: at.get(key::SETTLE_TIME, parse::duration).unwrap_or(default.settle_time),
             digest_update: at.get(key::DIGEST_UPDATE, parse::digest_update).unwrap_or(default.digest_update),
+            shared_source: at.get(key::SHARED_SOURCE, parse::boolean).unwrap_or(default.shared_source),
         };
         let mut faults = at.faults;
         if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))
@@ -206,18 +211,21 @@ impl Settings {
     }
 
     /// Whether a container is tracked: init containers only when named.
-    pub fn tracks(&self, container: &str, repository: &RepositoryKey, init: bool) -> bool {
+    pub fn tracks(&self, container: &str, artifact: &Artifact, init: bool) -> bool {
         match &self.images {
             None => !init,
-            Some(named) => named.iter().any(|name| name == container || names_repository(name, repository)),
+            Some(named) => named.iter().any(|name| name == container || names(name, artifact)),
         }
     }
 }
 
-/// Whether an entry of `images` is this repository. A bare word is a container's name first; it is
-/// a repository only where it is one of Docker Hub's own (`nginx`).
-fn names_repository(entry: &str, repository: &RepositoryKey) -> bool {
-    RepositoryKey::parse(entry).is_ok_and(|named| named == *repository)
+/// Whether an entry of `images` is this image's repository, or this chart's name. A bare word is a
+/// container's name first; it is a repository only where it is one of Docker Hub's own (`nginx`).
+fn names(entry: &str, artifact: &Artifact) -> bool {
+    match artifact {
+        Artifact::Image(image) => RepositoryKey::parse(entry).is_ok_and(|named| named == *image.repository()),
+        Artifact::Chart(chart) => entry == chart.name(),
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::reference::{Digest, ImageReference, ReferenceError};
+use crate::artifact::{Artifact, ArtifactError, Origin};
+use crate::policy::Kind as VersionKind;
+use crate::reference::Digest;
+use crate::release::{ChartAccess, ChartSite, Release};
 use crate::rollout::View;
 use crate::settings::Annotations;
 
@@ -19,11 +23,13 @@ pub enum Kind {
     StatefulSet,
     /// `apps/v1` DaemonSet.
     DaemonSet,
+    /// `helm.toolkit.fluxcd.io/v2` HelmRelease.
+    HelmRelease,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
+    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::HelmRelease];
 
     /// The kind's name as Kubernetes spells it.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +37,7 @@ impl Kind {
             Kind::Deployment => "Deployment",
             Kind::StatefulSet => "StatefulSet",
             Kind::DaemonSet => "DaemonSet",
+            Kind::HelmRelease => "HelmRelease",
         }
     }
 }
@@ -56,7 +63,7 @@ impl FromStr for Kind {
 
 /// A word that names none of the kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet)")]
+#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, HelmRelease)")]
 pub struct UnknownKind(String);
 
 /// Which workload: the key that everything is looked up, queued and reconciled by.
@@ -81,6 +88,8 @@ impl fmt::Display for TargetKey {
 pub struct Target {
     /// Kind, namespace and name.
     pub key: TargetKey,
+    /// The `apiVersion` that the object was read in, such as `apps/v1`.
+    pub api_version: &'static str,
     /// The object's uid: a new object under the old name is another target.
     pub uid: String,
     /// The object's `resourceVersion` as it was read.
@@ -93,8 +102,12 @@ pub struct Target {
     pub has_annotations: bool,
     /// Whether the pod template has an annotations map at all.
     pub template_has_annotations: bool,
-    /// Containers first, then init containers, each in the object's order.
+    /// Containers first, then init containers, each in the object's order. A release has one.
     pub containers: Vec<Container>,
+    /// For a release: what it says of its chart.
+    pub release: Option<Arc<Release>>,
+    /// The object that changes are written to, where it is not the workload itself.
+    pub carrier: Option<Carrier>,
     /// Whose credentials its images are pulled with.
     pub pull: PullSource,
     /// What its status says of its rollout.
@@ -107,13 +120,41 @@ pub struct Target {
     pub deleting: bool,
 }
 
-/// Where a pod's credentials for registries come from, in its namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct PullSource {
-    /// The pod template's `imagePullSecrets`, in their order.
-    pub secrets: Vec<String>,
-    /// Its `serviceAccountName`; none is the namespace's `default`.
-    pub service_account: Option<String>,
+/// What credentials a workload's registry or repository is asked with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PullSource {
+    /// A pod's, in its namespace.
+    Pod {
+        /// The pod template's `imagePullSecrets`, in their order.
+        secrets: Vec<String>,
+        /// Its `serviceAccountName`; none is the namespace's `default`.
+        service_account: Option<String>,
+    },
+    /// A chart's source's.
+    Chart(Box<ChartAccess>),
+}
+
+impl Default for PullSource {
+    fn default() -> Self {
+        PullSource::Pod { secrets: Vec::new(), service_account: None }
+    }
+}
+
+/// An OCIRepository in whose tag a release's version stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its `resourceVersion` as it was read.
+    pub resource_version: String,
+    /// Whether it has an annotations map at all.
+    pub has_annotations: bool,
+    /// Its `spec.url`.
+    pub url: String,
 }
 
 impl Target {
@@ -123,7 +164,7 @@ impl Target {
     }
 }
 
-/// One container of a pod template.
+/// One container of a pod template, or the chart of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its name, unique in the pod.
@@ -140,17 +181,52 @@ pub struct Container {
     pub restarted_for: Option<String>,
     /// The digest that a scan first saw behind the image as it stands now. A later one is new.
     pub first_seen: Option<String>,
+    /// For a release's chart: what its source says.
+    pub chart: Option<Box<ChartSite>>,
 }
 
 impl Container {
-    /// The image, read.
-    pub fn reference(&self) -> Result<ImageReference, ReferenceError> {
-        ImageReference::parse(&self.image)
+    /// A container of that name with that image, and nothing else known of it.
+    pub fn new(name: &str, image: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            init: false,
+            index: 0,
+            pulls_always: false,
+            restarted_for: None,
+            first_seen: None,
+            chart: None,
+        }
+    }
+
+    /// Whether it runs an image or a chart.
+    pub fn kind(&self) -> VersionKind {
+        if self.chart.is_some() { VersionKind::Chart } else { VersionKind::Image }
+    }
+
+    /// What it runs, read.
+    ///
+    /// # Errors
+    /// When what stands there is neither.
+    pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
+        Artifact::parse(self.kind(), &self.image)
+    }
+
+    /// Where its versions are published; none where nobody can say.
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.chart {
+            Some(site) => site.origin.clone(),
+            None => match self.artifact().ok()? {
+                Artifact::Image(image) => Some(Origin::Registry(image.repository().clone())),
+                Artifact::Chart(_) => None,
+            },
+        }
     }
 
     /// The digest that is known to run: the one in the reference, else the one it was restarted
     /// for, else the one that was first seen behind its tag.
-    pub fn known_digest(&self, reference: &ImageReference) -> Option<Digest> {
+    pub fn known_digest(&self, reference: &Artifact) -> Option<Digest> {
         let told = [self.restarted_for.as_deref(), self.first_seen.as_deref()];
         reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
     }

@@ -95,7 +95,7 @@ fn concerns(event: &Event, tag: &str, target: &Target, defaults: &Annotations, a
 fn refuse(recording: &Recording, event: &Event, tag: &str, users: &[User], reason: Reason, told: Option<String>) {
     let message = told.map_or_else(|| reason.sentence().to_owned(), |told| format!("{}: {told}", reason.sentence()));
     let refusal = Refusal { reason, message };
-    let candidates = [headwind_core::policy::Candidate { tag: tag.to_owned(), digest: None }];
+    let candidates = [headwind_core::policy::Candidate::new(tag.to_owned(), None)];
     let look = Look { repository: &event.repository, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
     for (target, _) in users {
         let of_it = |container: &&headwind_core::target::Container| {

@@ -162,7 +162,7 @@ impl Handle {
         let explained = |container: &Container| {
             let tags = container.reference().ok().and_then(|reference| known.get(reference.repository()));
             let candidates = match tags {
-                Some(tags) => tags.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect(),
+                Some(tags) => tags.iter().map(|tag| Candidate::new(tag.clone(), None)).collect(),
                 None => on_record(&requests, container),
             };
             explain::explain(target, defaults, container, &candidates, &record, now())

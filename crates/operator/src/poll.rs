@@ -229,7 +229,7 @@ impl Poller {
         let mut candidates = Vec::new();
         if followers.iter().any(|follower| follower.followed_tag().is_none() && follower.settings.policy != Policy::Force) {
             let read = found.asking.client.tags(found.repository, found.keyring, known).await?;
-            candidates = read.tags().map(|tag| Candidate { tag: tag.to_owned(), digest: None }).collect();
+            candidates = read.tags().map(|tag| Candidate::new(tag.to_owned(), None)).collect();
             listing = Some(read);
         }
         let mut by_target: Vec<(Arc<Target>, Arc<Annotations>, Vec<&Follower>)> = Vec::new();
@@ -245,7 +245,7 @@ impl Poller {
                 let container = &follower.container;
                 let offer = match follower.followed_tag() {
                     Some(tag) => match found.digest(&tag).await? {
-                        Some(digest) if knows_its_digest(container) => vec![Candidate { tag, digest: Some(digest) }],
+                        Some(digest) if knows_its_digest(container) => vec![Candidate::new(tag, Some(digest))],
                         Some(digest) => {
                             seen.push((container.name.clone(), digest.to_string()));
                             continue;
@@ -353,7 +353,7 @@ impl Found<'_> {
         let site = decide::Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger: Trigger::Polling };
         let Some(tag) = decide::chosen_tag(&site) else { return Ok(Vec::new()) };
         let digest = self.digest(&tag).await?;
-        Ok(vec![Candidate { tag, digest }])
+        Ok(vec![Candidate::new(tag, digest)])
     }
 }
 

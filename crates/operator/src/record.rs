@@ -77,7 +77,7 @@ impl Recording {
             .filter(|container| container.reference().is_ok_and(|reference| *reference.repository() == event.repository))
             .filter_map(|container| {
                 let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
-                let candidates = [Candidate { tag: tag.unwrap_or_default(), digest: digest.cloned() }];
+                let candidates = [Candidate::new(tag.unwrap_or_default(), digest.cloned())];
                 let look =
                     Look { repository: &event.repository, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
                 self.decide(&look, target, defaults, container)

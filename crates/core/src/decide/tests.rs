@@ -33,6 +33,7 @@ fn digest(letter: char) -> Digest {
 fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 4,
@@ -47,7 +48,10 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
             pulls_always: false,
             restarted_for: None,
             first_seen: None,
+            chart: None,
         }],
+        release: None,
+        carrier: None,
         pull: crate::target::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
@@ -57,7 +61,7 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
 }
 
 fn ask(target: &Target, tag: &str, digest: Option<Digest>, record: &OnRecord) -> Result<Proposal, Reason> {
-    let candidates = [Candidate { tag: tag.to_owned(), digest }];
+    let candidates = [Candidate::new(tag, digest)];
     let site = Site {
         target,
         defaults: &Annotations::new(),

@@ -7,7 +7,7 @@ struct Rejected(&'static str);
 
 impl Record for Rejected {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let version = ImageReference::parse(self.0).unwrap();
+        let version = Artifact::parse(crate::policy::Kind::Image, self.0).unwrap();
         (Identity::new(container, &version, Policy::Minor, None) == *identity).then_some(Reason::Rejected)
     }
 
@@ -23,6 +23,7 @@ impl Record for Rejected {
 fn target(annotations: &[(&str, &str)]) -> Target {
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 1,
@@ -37,7 +38,10 @@ fn target(annotations: &[(&str, &str)]) -> Target {
             pulls_always: false,
             restarted_for: None,
             first_seen: None,
+            chart: None,
         }],
+        release: None,
+        carrier: None,
         pull: PullSource::default(),
         rollout: View::Deployment(DeploymentView::default()),
         selector: String::new(),
@@ -48,7 +52,7 @@ fn target(annotations: &[(&str, &str)]) -> Target {
 
 fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
     let target = target(annotations);
-    let candidates: Vec<Candidate> = tags.iter().map(|tag| Candidate { tag: (*tag).to_owned(), digest: None }).collect();
+    let candidates: Vec<Candidate> = tags.iter().map(|tag| Candidate::new((*tag).to_owned(), None)).collect();
     let now = Timestamp::from_second(1000).unwrap();
     explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Rejected("app:1.2.0"), now)
 }

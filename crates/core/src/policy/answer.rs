@@ -78,7 +78,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
         .map(|tag| {
             let digest =
                 digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
-            Ok(Candidate { tag: tag.clone(), digest })
+            Ok(Candidate::new(tag.clone(), digest))
         })
         .collect::<Result<_, String>>()?;
     let judgement = judge(&Rule { policy: *policy, pattern }, *kind, occasion, &current, &candidates);

@@ -1,11 +1,14 @@
 //! `force`: what the event names, and the same tag with a new digest.
 
-use super::{Candidate, Occasion, Policy, Refused, Scene};
+use super::{Candidate, Kind, Occasion, Policy, Refused, Scene};
 use crate::reason::Reason;
 
 /// The candidate is the current tag, or the image has a digest alone.
 pub(super) fn same_tag(scene: &Scene<'_>, candidate: &Candidate) -> Result<(), Refused> {
     let tag = &candidate.tag;
+    if scene.kind == Kind::Chart {
+        return Err(Refused::new(Reason::SameTag, format!("{tag} is the current version; a chart's version is published once")));
+    }
     if scene.rule.policy != Policy::Force {
         return Err(Refused::new(Reason::SameTag, format!("{tag} is the current tag; set policy force to follow new digests behind it")));
     }

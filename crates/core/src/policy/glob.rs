@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Candidate, Refused, Scene, read};
+use super::{Candidate, Refused, Scene};
 use crate::reason::Reason;
 use crate::version::{Version, natural_order};
 
@@ -22,7 +22,7 @@ pub(super) enum Order {
 pub(super) fn order(scene: &Scene<'_>, candidates: &[Candidate]) -> Order {
     let Some(pattern) = &scene.rule.pattern else { return Order::Natural };
     let tags = candidates.iter().map(|candidate| candidate.tag.as_str());
-    let mut versions = tags.filter(|tag| pattern.matches(tag)).map(|tag| read(scene.kind, tag));
+    let mut versions = tags.filter(|tag| pattern.matches(tag)).map(|tag| scene.kind.read(tag));
     let Some(first) = versions.next() else { return Order::Natural };
     let alike = |version: Option<Version>| matches!((&first, &version), (Some(first), Some(version)) if first.same_scheme(version));
     if first.is_some() && versions.all(alike) { Order::Version } else { Order::Natural }
@@ -33,7 +33,7 @@ pub(super) fn admits(scene: &Scene<'_>, tag: &str, order: Option<Order>) -> Resu
     let mine = scene.current_tag();
     let current_matches = scene.rule.pattern.as_ref().is_some_and(|pattern| pattern.matches(mine));
     if order == Order::Version
-        && let Some(candidate) = read(scene.kind, tag)
+        && let Some(candidate) = scene.kind.read(tag)
     {
         let standing = scene.version.as_ref().filter(|_| current_matches);
         let same_release = standing.is_some_and(|current| current.is_pre_release() && current.same_release(&candidate));
@@ -45,7 +45,7 @@ pub(super) fn admits(scene: &Scene<'_>, tag: &str, order: Option<Order>) -> Resu
     if !current_matches {
         return Ok(());
     }
-    let one_scheme = match (&scene.version, read(scene.kind, tag)) {
+    let one_scheme = match (&scene.version, scene.kind.read(tag)) {
         (Some(current), Some(candidate)) => current.same_scheme(&candidate),
         (_, _) => false,
     };
@@ -58,7 +58,7 @@ pub(super) fn admits(scene: &Scene<'_>, tag: &str, order: Option<Order>) -> Resu
 
 /// Which of two matches is the higher.
 pub(super) fn compare(scene: &Scene<'_>, order: Order, a: &str, b: &str) -> Ordering {
-    match (order, read(scene.kind, a), read(scene.kind, b)) {
+    match (order, scene.kind.read(a), scene.kind.read(b)) {
         (Order::Version, Some(x), Some(y)) => x.cmp_precedence(&y).then_with(|| natural_order(&x.variant, &y.variant)).then_with(|| {
             // Equal in order and spelt otherwise: no update; among candidates the first in natural order.
             if scene.current.tag.as_deref() == Some(b) || scene.current.tag.as_deref() == Some(a) {

@@ -9,7 +9,7 @@ fn rule(policy: &str) -> Rule {
 }
 
 fn tags(text: &str) -> Vec<Candidate> {
-    text.split_whitespace().map(|tag| Candidate { tag: tag.to_owned(), digest: None }).collect()
+    text.split_whitespace().map(|tag| Candidate::new(tag.to_owned(), None)).collect()
 }
 
 fn current(tag: &str) -> Current {
@@ -103,7 +103,7 @@ fn digest(letter: &str) -> Digest {
 #[test]
 fn digests_behind_the_same_tag() {
     let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest) };
-    let pushed = |new: Option<&str>| vec![Candidate { tag: "latest".to_owned(), digest: new.map(digest) }];
+    let pushed = |new: Option<&str>| vec![Candidate::new("latest".to_owned(), new.map(digest))];
     let reason =
         |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
     assert_eq!(reason("force", Some("a"), Some("b"), Occasion::Event), Reason::NewDigest);
@@ -118,7 +118,7 @@ fn digests_behind_the_same_tag() {
 #[test]
 fn a_digest_alone_belongs_to_force() {
     let alone = Current { tag: None, digest: Some(digest("a")) };
-    let pushed = [Candidate { tag: "1.2.4".to_owned(), digest: Some(digest("b")) }];
+    let pushed = [Candidate::new("1.2.4".to_owned(), Some(digest("b")))];
     assert_eq!(judge(&rule("major"), Kind::Image, Occasion::Event, &alone, &pushed).candidates[0].reason, Reason::DigestOnly);
     assert_eq!(judge(&rule("force"), Kind::Image, Occasion::Event, &alone, &pushed).chosen, Some(0));
 }
@@ -156,7 +156,7 @@ fn answers_of_the_command_line() {
 
 #[test]
 fn a_pattern_orders_the_same_once_a_tag_is_taken() {
-    let candidates: Vec<Candidate> = ["v1-r1", "v1-rc.1"].iter().map(|tag| Candidate { tag: (*tag).to_owned(), digest: None }).collect();
+    let candidates: Vec<Candidate> = ["v1-r1", "v1-rc.1"].iter().map(|tag| Candidate::new((*tag).to_owned(), None)).collect();
     let chosen = |at: &str| judge(&rule("glob *"), Kind::Image, Occasion::Scan, &current(at), &candidates).chosen;
     assert_eq!((chosen("2024.01.05"), chosen("v1-r1")), (Some(0), None));
 }
@@ -185,7 +185,7 @@ proptest! {
 
     #[test]
     fn never_down_and_taken_once(at in any_tag(), list in prop::collection::vec(any_tag(), 0..8), policy in prop::sample::select(vec!["patch", "minor", "major", "all", "glob *", "glob [0-9v]*"])) {
-        let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect();
+        let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate::new(tag.clone(), None)).collect();
         let rule = rule(policy);
         let first = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &candidates);
         let mut backwards = candidates.clone();
@@ -210,7 +210,7 @@ proptest! {
     fn nothing_breaks_it(at in "\\PC{0,40}", list in prop::collection::vec("\\PC{0,40}", 0..4), pattern in "\\PC{0,20}") {
         let pattern = Pattern::new(&pattern).ok();
         for policy in Policy::ALL {
-            let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate { tag: tag.clone(), digest: None }).collect();
+            let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate::new(tag.clone(), None)).collect();
             let _ = judge(&Rule { policy: *policy, pattern: pattern.clone() }, Kind::Image, Occasion::Event, &current(&at), &candidates);
         }
     }

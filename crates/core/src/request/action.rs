@@ -102,6 +102,7 @@ mod tests {
             fault: None,
             created: Timestamp::from_second(1000).unwrap(),
             spec: Spec {
+                kind: crate::policy::Kind::Image,
                 container: Some("web".to_owned()),
                 current_image: "a:1".to_owned(),
                 new_image: "a:2".to_owned(),

@@ -12,6 +12,7 @@ use super::mark::{mark_name, marks};
 use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step};
+use crate::artifact::Artifact;
 use crate::event::Trigger;
 use crate::history::Entry;
 use crate::reason::Reason;
@@ -20,7 +21,6 @@ use crate::rollout::pod::{Look, PodView};
 use crate::rollout::{Failure, Patience, Sight, Standing, Verdict, View, Watch, judge};
 use crate::settings::Settings;
 use crate::target::Container;
-use crate::version::parse_tag;
 
 /// The workload says that the change was taken back: from now on that rollout is watched.
 pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> {
@@ -279,7 +279,7 @@ fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
     };
     let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == *new);
     let noted = scene.history.before(name, new).filter(|_| ours).find(proven).map(|entry| entry.image.clone());
-    noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && ImageReference::parse(image).is_ok())
+    noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && request.artifact(image).is_some())
 }
 
 /// One patch that puts the images before back.
@@ -316,13 +316,11 @@ fn take_back(scene: &Scene<'_>, failed: &[(&Request, Failure)]) -> Option<Step> 
 pub(super) fn is_rollback(scene: &Scene<'_>, request: &Request) -> bool {
     let Some(container) = scene.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
     let known = scene.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
-    known || is_lower(&request.spec.new_image, &container.image)
+    known || is_lower(request.artifact(&request.spec.new_image), request.artifact(&container.image))
 }
 
-fn is_lower(image: &str, than: &str) -> bool {
-    let read = |image: &str| ImageReference::parse(image).ok();
-    let (Some(image), Some(than)) = (read(image), read(than)) else { return false };
-    let version = |reference: &ImageReference| parse_tag(reference.effective_tag()?);
-    image.repository() == than.repository()
-        && version(&image).zip(version(&than)).is_some_and(|(image, than)| image.cmp_precedence(&than).is_lt())
+fn is_lower(artifact: Option<Artifact>, than: Option<Artifact>) -> bool {
+    let (Some(artifact), Some(than)) = (artifact, than) else { return false };
+    let version = |artifact: &Artifact| artifact.kind().read(artifact.version()?);
+    artifact.name() == than.name() && version(&artifact).zip(version(&than)).is_some_and(|(one, other)| one.cmp_precedence(&other).is_lt())
 }

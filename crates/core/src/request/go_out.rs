@@ -35,7 +35,7 @@ impl Scene<'_> {
     fn better(&self, a: &Request, b: &Request) -> bool {
         let younger = (a.created, &a.name) > (b.created, &b.name);
         let Some(container) = self.container_of(a) else { return younger };
-        let (Ok(standing), Ok(settings)) = (container.reference(), self.settings(&container.name)) else { return younger };
+        let (Ok(standing), Ok(settings)) = (container.artifact(), self.settings(&container.name)) else { return younger };
         let rule = settings.rule();
         if rule.policy == Policy::Force || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
             return younger;
@@ -88,13 +88,19 @@ impl Scene<'_> {
         }
     }
 
+    /// What an approved update waits for without an end that is known: the release is suspended.
+    fn held(&self, request: &Request) -> Option<(Reason, String)> {
+        self.container_of(request).and_then(|container| self.left(container))
+    }
+
     /// Applies what is due, or notes on each approved request what it waits for.
     pub(super) fn go_out(&self, open: &[&Request]) -> Option<Step> {
         let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
         // What a person asked for comes first.
         let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
-        for request in asked.into_iter().chain(found).filter(|request| self.gate(request) == Gate::Open) {
+        let goes = |request: &&Request| self.gate(request) == Gate::Open && self.held(request).is_none();
+        for request in asked.into_iter().chain(found).filter(goes) {
             if let Some(container) = request.spec.container.as_deref() {
                 due.entry(container).or_insert(request);
             }
@@ -103,6 +109,10 @@ impl Scene<'_> {
             return Some(Step::Apply(self.patch(&due)));
         }
         approved.iter().find_map(|request| {
+            if let Some((reason, message)) = self.held(request).filter(|(reason, _)| request.status.reason != Some(*reason)) {
+                let status = Status { reason: Some(reason), message: Some(message), waiting: None, ..request.status.clone() };
+                return Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }));
+            }
             let Gate::Wait { until, reason } = self.gate(request) else { return None };
             let waiting = Some(Waiting { reason, until });
             (request.status.waiting != waiting).then(|| {

@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use super::scene::Scene;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step};
+use crate::artifact::Artifact;
 use crate::decide;
 use crate::event::Trigger;
-use crate::policy::{Candidate, Current, Kind as VersionKind, Occasion, Policy, judge};
+use crate::policy::{Candidate, Kind as VersionKind, Occasion, Policy, judge};
 use crate::reason::Reason;
-use crate::reference::{Digest, ImageReference};
+use crate::reference::Digest;
+use crate::release;
 use crate::rollout::Watch;
 use crate::settings::Settings;
 use crate::target::Container;
@@ -47,18 +49,24 @@ impl Scene<'_> {
         let Some(name) = request.spec.container.as_deref() else {
             return Err((Reason::InvalidRequest, "the request names no container".to_owned()));
         };
-        let wanted = ImageReference::parse(&request.spec.new_image)
+        let wanted = Artifact::parse(request.spec.kind, &request.spec.new_image)
             .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
         let Some(container) = self.target.container(name) else {
             return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
         };
+        if container.kind() != wanted.kind() {
+            return Err((Reason::InvalidRequest, format!("{name} is no {}", word(wanted.kind()))));
+        }
         let standing = container
-            .reference()
+            .artifact()
             .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
         // Who may approve versions may not thereby run what was never meant to run there.
         let known = request.spec.trigger == Trigger::Manual && self.history.of(name).any(|entry| entry.image == request.spec.new_image);
-        if wanted.repository() != standing.repository() && !known {
+        if wanted.name() != standing.name() && !known {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
+        }
+        if let Some((reason, message)) = self.left(container).filter(|(reason, _)| !release::passes(*reason)) {
+            return Err((reason, message));
         }
         self.unmoved(request, container)?;
         if request.spec.trigger == Trigger::Manual {
@@ -68,9 +76,15 @@ impl Scene<'_> {
         if self.observed.requests.iter().any(|one| left_behind(one, request)) {
             return Err((Reason::RolledBack, format!("a person went back from {} since", request.spec.new_image)));
         }
-        decide::admits(&settings, container, standing.repository(), request.spec.trigger)
+        decide::admits(&settings, container, &standing, request.spec.trigger)
             .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
         still_taken(request, container, &standing, &wanted, &settings)
+    }
+
+    /// Why the container, as it is set up now, is left alone, if it is.
+    pub(super) fn left(&self, container: &Container) -> Option<(Reason, String)> {
+        let site = container.chart.as_ref()?;
+        site.left(&self.settings(&container.name).unwrap_or_default())
     }
 
     /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
@@ -117,12 +131,19 @@ impl Scene<'_> {
     /// Whether the policy would take that image of the request today.
     fn would_take(&self, request: &Request, image: &str) -> bool {
         let Some(container) = self.container_of(request) else { return false };
-        let (Ok(standing), Ok(wanted)) = (container.reference(), ImageReference::parse(image)) else { return false };
+        let (Ok(standing), Ok(wanted)) = (container.artifact(), Artifact::parse(container.kind(), image)) else { return false };
         match self.settings(&container.name) {
             Ok(settings) => still_taken(request, container, &standing, &wanted, &settings).is_ok(),
             // While the settings are broken nobody can say: keep it.
             Err(_) => true,
         }
+    }
+}
+
+fn word(kind: VersionKind) -> &'static str {
+    match kind {
+        VersionKind::Image => "container with an image",
+        VersionKind::Chart => "chart of a release",
     }
 }
 
@@ -138,18 +159,18 @@ fn left_behind(rollback: &Request, request: &Request) -> bool {
 fn still_taken(
     request: &Request,
     container: &Container,
-    standing: &ImageReference,
-    wanted: &ImageReference,
+    standing: &Artifact,
+    wanted: &Artifact,
     settings: &Settings,
 ) -> Result<(), (Reason, String)> {
     let rule = settings.rule();
-    let current = Current { tag: standing.effective_tag().map(str::to_owned), digest: container.known_digest(standing) };
-    let Some(tag) = wanted.effective_tag().map(str::to_owned) else {
+    let current = decide::current(standing, container);
+    let Some(tag) = wanted.version().map(str::to_owned) else {
         // A digest alone is what policy force alone puts in place.
         return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
     };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
-    let verdict = judge(&rule, VersionKind::Image, Occasion::Event, &current, &[Candidate { tag, digest }]);
+    let verdict = judge(&rule, wanted.kind(), Occasion::Event, &current, &[Candidate::new(tag, digest)]);
     match verdict.candidates.first() {
         Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
         Some(_) | None => Ok(()),

@@ -20,7 +20,7 @@ use super::{Apply, ChangeKind, Identity, Observed, Phase, Request, Spec, Step, m
 use crate::decide::{self, Decision, Site};
 use crate::event::Trigger;
 use crate::history::History;
-use crate::policy::{Candidate, Occasion, Policy};
+use crate::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
 use crate::reason::Reason;
 use crate::reference::Digest;
 use crate::rollout::pod::{ContainerView, Look, PodView};
@@ -130,6 +130,7 @@ fn target(dice: &mut Dice) -> Target {
         pulls_always: index == 0,
         restarted_for: None,
         first_seen: None,
+        chart: None,
     };
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
@@ -141,6 +142,7 @@ fn target(dice: &mut Dice) -> Target {
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "app".to_owned() },
+        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 1,
@@ -148,6 +150,8 @@ fn target(dice: &mut Dice) -> Target {
         has_annotations: true,
         template_has_annotations: true,
         containers: vec![container(0, "a"), container(1, "b")],
+        release: None,
+        carrier: None,
         pull: crate::target::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
@@ -294,6 +298,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
+                kind: VersionKind::Image,
                 container: Some(container.name.clone()),
                 current_image: container.image.clone(),
                 new_image: image,
@@ -323,7 +328,7 @@ impl World {
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
             for container in &replica.target.containers {
-                let candidate = Candidate { tag: tag.clone(), digest: digest.clone() };
+                let candidate = Candidate::new(tag.clone(), digest.clone());
                 let site = Site {
                     target: &replica.target,
                     defaults: &Annotations::new(),
@@ -352,6 +357,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
+                kind: VersionKind::Image,
                 container: Some(proposal.container.clone()),
                 current_image: proposal.current_image.clone(),
                 new_image: proposal.new_image.clone(),

@@ -75,7 +75,7 @@ fn durations(#[case] text: &str, #[case] seconds: Option<u64>) {
 
 #[test]
 fn which_containers_are_tracked() {
-    let nginx = RepositoryKey::parse("nginx").unwrap();
+    let nginx = Artifact::parse(crate::policy::Kind::Image, "nginx:1").unwrap();
     let tracks = |images: Option<&str>, container: &str, init: bool| {
         let workload = images.map_or_else(Vec::new, |images| vec![("images", images)]);
         resolve(&[], &workload).unwrap().tracks(container, &nginx, init)
@@ -103,9 +103,11 @@ fn what_has_no_effect_is_told() {
         pulls_always: false,
         restarted_for: None,
         first_seen: None,
+        chart: None,
     };
     let target = Target {
         key: TargetKey { kind: Kind::Deployment, namespace: String::new(), name: String::new() },
+        api_version: "apps/v1",
         uid: String::new(),
         resource_version: String::new(),
         generation: 1,
@@ -120,6 +122,8 @@ fn what_has_no_effect_is_told() {
         has_annotations: true,
         template_has_annotations: false,
         containers: vec![container("web")],
+        release: None,
+        carrier: None,
         pull: crate::target::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),

@@ -1,8 +1,7 @@
 //! Annotations that mean nothing: mistyped keys, and containers that are not there.
 
-use super::{Annotations, PREFIX, Settings, key};
+use super::{Annotations, PREFIX, Settings, key, names};
 use crate::reason::Reason;
-use crate::reference::RepositoryKey;
 use crate::target::Target;
 
 /// An annotation that has no effect, which its writer surely did not want.
@@ -52,9 +51,7 @@ fn judge(full: &str, target: &Target) -> Option<Unknown> {
 
 fn is_there(entry: &str, target: &Target) -> bool {
     target.container(entry).is_some()
-        || RepositoryKey::parse(entry).is_ok_and(|named| {
-            target.containers.iter().any(|container| container.reference().is_ok_and(|reference| *reference.repository() == named))
-        })
+        || target.containers.iter().any(|container| container.artifact().is_ok_and(|artifact| names(entry, &artifact)))
 }
 
 /// Levenshtein's distance of two short texts; long ones are far apart.

@@ -27,8 +27,9 @@ fn are_identifiers(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, or
-/// with an operator in it.
+/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, with an
+/// operator in it, or with less than three numbers (`1.2` is `~1.2`: Masterminds/semver, "Checking
+/// Version Constraints").
 pub fn is_range(text: &str) -> bool {
     let text = text.trim();
     if text.is_empty() || text.contains(['<', '>', '=', '~', '^', '*', '|', ',', ' ', '!']) {
@@ -36,5 +37,10 @@ pub fn is_range(text: &str) -> bool {
     }
     let bare = text.strip_prefix('v').unwrap_or(text);
     let numbers = bare.split(['-', '+']).next().unwrap_or_default();
-    numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"))
+    numbers.split('.').any(|part| part.eq_ignore_ascii_case("x")) || is_short(numbers)
+}
+
+fn is_short(numbers: &str) -> bool {
+    let mut parts = numbers.split('.');
+    parts.clone().count() < 3 && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }

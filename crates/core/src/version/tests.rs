@@ -160,6 +160,8 @@ fn charts(#[case] text: &str, #[case] fine: bool) {
 #[case("")]
 #[case("~1.2")]
 #[case("1.2 - 1.4")]
+#[case("1.2")]
+#[case("v1")]
 #[case("^1 || ^2")]
 fn ranges(#[case] text: &str) {
     assert!(is_range(text));

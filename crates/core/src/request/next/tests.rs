@@ -1,9 +1,9 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::artifact::Artifact;
 use crate::history::History;
-use crate::policy::Policy;
-use crate::reference::ImageReference;
+use crate::policy::{Kind as VersionKind, Policy};
 use crate::request::{ChangeKind, Identity, Spec, Waiting, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
@@ -19,6 +19,7 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
     let all = [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false")];
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        api_version: "apps/v1",
         uid: "uid".to_owned(),
         resource_version: "7".to_owned(),
         generation: 3,
@@ -33,7 +34,10 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
             pulls_always: false,
             restarted_for: None,
             first_seen: None,
+            chart: None,
         }],
+        release: None,
+        carrier: None,
         pull: crate::target::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
@@ -61,6 +65,7 @@ fn request(name: &str, from: &str, to: &str) -> Request {
         fault: None,
         created: at(NOW - 10),
         spec: Spec {
+            kind: VersionKind::Image,
             container: Some("web".to_owned()),
             current_image: from.to_owned(),
             new_image: to.to_owned(),
@@ -362,7 +367,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
     // The version that another hand had put there is left behind as well: there is no request to say so.
-    let version = ImageReference::parse("app:1.1.0").unwrap();
+    let version = Artifact::parse(VersionKind::Image, "app:1.1.0").unwrap();
     assert!(back.quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
     let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
     live.rollout = complete(1);

@@ -1,0 +1,297 @@
+//! A release (Flux's HelmRelease): which chart it runs, where that comes from, and why it is left
+//! alone where it is.
+//!
+//! A release names its source by another object. `headwind_k8s` reads both by themselves; the
+//! operator's index puts them together with [`resolve`], again each time one of the two changes.
+//! Pure, and the result is a [`Target`] with one container, named [`CHART`], like any other.
+//!
+//! ```text
+//! HelmRelease ──> Release ─┐
+//!                          ├─> resolve ─> Target { containers: [chart], pull, carrier }
+//! HelmRepository ─> Source ┘
+//! OCIRepository
+//! ```
+
+use std::fmt;
+
+use crate::artifact::Origin;
+use crate::chart::{ChartReference, ChartRepository, version_of};
+use crate::reason::Reason;
+use crate::reference::{ReferenceError, RepositoryKey};
+use crate::settings::{Annotations, Settings, key};
+use crate::target::{Carrier, Container, PullSource, Target};
+use crate::version::is_range;
+
+/// The name of a release's one container in histories, requests and annotations.
+pub const CHART: &str = "chart";
+
+/// The kinds of source that Headwind knows how to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// `source.toolkit.fluxcd.io` HelmRepository, classic or OCI.
+    HelmRepository,
+    /// `source.toolkit.fluxcd.io` OCIRepository.
+    OciRepository,
+}
+
+impl SourceKind {
+    /// The kind's name as Flux spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SourceKind::HelmRepository => "HelmRepository",
+            SourceKind::OciRepository => "OCIRepository",
+        }
+    }
+}
+
+/// Which source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceKey {
+    /// Its kind.
+    pub kind: SourceKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// What a release names as its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// One that can be asked for versions.
+    Source(SourceKey),
+    /// Another: its kind. It holds one chart, not versions to choose from.
+    Other(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// What a release says of its chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Its source.
+    pub source: Named,
+    /// Name and version in `spec.chart`; none where `spec.chartRef` names the whole.
+    pub chart: Option<(String, String)>,
+    /// `spec.suspend`.
+    pub suspended: bool,
+    /// What Flux says where it may not use the source (reason `AccessDenied`).
+    pub denied: Option<String>,
+    /// The version that runs, as `status.history` tells it.
+    pub running: Option<String>,
+}
+
+/// How an OCIRepository names what it pulls (`spec.ref`): digest before semver before tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pull {
+    /// A tag; `latest` where nothing is named.
+    Tag(String),
+    /// A range of tags.
+    Semver(String),
+    /// A digest.
+    Digest(String),
+}
+
+/// A source, as the rules read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Which.
+    pub key: SourceKey,
+    /// The object's uid.
+    pub uid: String,
+    /// The object's `resourceVersion` as it was read.
+    pub resource_version: String,
+    /// The object's `metadata.generation`.
+    pub generation: i64,
+    /// Headwind's annotations on it.
+    pub annotations: Annotations,
+    /// Whether it has an annotations map at all.
+    pub has_annotations: bool,
+    /// `spec.url`.
+    pub url: String,
+    /// What an OCIRepository pulls; none for a HelmRepository.
+    pub pull: Option<Pull>,
+    /// `spec.suspend`.
+    pub suspended: bool,
+    /// What it is asked with.
+    pub access: ChartAccess,
+    /// The digest of what it pulled (`status.artifact.revision`), for an OCIRepository.
+    pub pulled: Option<String>,
+    /// What it says of itself while it is not ready: reason and message.
+    pub trouble: Option<(String, String)>,
+}
+
+/// What a source is asked with: names of secrets in its namespace, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ChartAccess {
+    /// The source's namespace.
+    pub namespace: String,
+    /// `secretRef`: user name and password, or a docker configuration.
+    pub secret: Option<String>,
+    /// `certSecretRef`: roots and a client's certificate.
+    pub certificates: Option<String>,
+    /// `proxySecretRef`.
+    pub proxy: Option<String>,
+    /// `serviceAccountName`: its pull secrets are tried as well.
+    pub service_account: Option<String>,
+    /// Whether a registry is asked by plain HTTP.
+    pub insecure: bool,
+    /// Whether another host may see the credential.
+    pub pass_credentials: bool,
+    /// The host that a user name and a password are for.
+    pub host: String,
+}
+
+/// The chart of a release, with its source looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChartSite {
+    /// Where its versions are published, as far as that can be said.
+    pub origin: Option<Origin>,
+    /// Why Headwind leaves it alone, if it does: as a code, and for a person.
+    pub left: Option<(Reason, String)>,
+    /// How many releases take their version from the same tag of an OCIRepository.
+    pub shared_by: usize,
+    /// The version that runs, where it is not the one that stands there.
+    pub running: Option<String>,
+}
+
+impl ChartSite {
+    /// Why Headwind leaves the chart alone under these settings, if it does.
+    pub fn left(&self, settings: &Settings) -> Option<(Reason, String)> {
+        let shared = self.shared_by > 1 && !settings.shared_source;
+        self.left.clone().or_else(|| {
+            shared.then(|| {
+                let message = format!(
+                    "{} releases follow the same tag; annotation {} says that this one may move them all",
+                    self.shared_by,
+                    key::SHARED_SOURCE
+                );
+                (Reason::SourceShared, message)
+            })
+        })
+    }
+}
+
+/// Whether that is a state of things that passes: what was approved waits for it.
+pub fn passes(reason: Reason) -> bool {
+    matches!(reason, Reason::Suspended | Reason::SourceMissing | Reason::SourceShared)
+}
+
+/// Why a chart is left alone: as a code, and for a person.
+type Left = (Reason, String);
+
+/// Puts a release and its source together. `shared_by` is how many releases name the source by `chartRef`.
+#[must_use]
+pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> Target {
+    let mut target = release.clone();
+    let Some(named) = release.release.as_deref() else { return target };
+    let mut chart = named.chart.clone().unwrap_or_else(|| unseen(named));
+    let (origin, unsupported) = match locate(named, source, &mut chart) {
+        Ok((origin, left)) => (Some(origin), left),
+        Err(left) => (None, Some(left)),
+    };
+    let denied = || named.denied.clone().map(|denied| (Reason::AccessDenied, denied));
+    let range = || {
+        let range = named.chart.is_some() && is_range(&chart.1);
+        range.then(|| (Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", chart.1)))
+    };
+    let suspended = match (named.suspended, source) {
+        (true, _) => Some("the release is suspended".to_owned()),
+        (false, Some(source)) if source.suspended => Some(format!("{} is suspended", source.key)),
+        (false, _) => None,
+    };
+    let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
+    let left = unsupported.or_else(denied).or_else(range).or_else(pause);
+    let tag = source.filter(|_| named.chart.is_none());
+    let running = named.running.clone().filter(|running| *running != chart.1);
+    let site = ChartSite { origin, left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
+    // What is no legal name is left alone by whoever reads it, and shown as it stands.
+    let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
+    target.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
+    if let Some(source) = source {
+        target.pull = PullSource::Chart(Box::new(source.access.clone()));
+    }
+    if let Some(source) = tag {
+        carry(&mut target, source);
+    }
+    target
+}
+
+/// Where the versions are published, and what the source itself says of the chart. What is left alone
+/// may have an origin all the same.
+fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Left>), Left> {
+    let key = match &named.source {
+        Named::Source(key) => key,
+        Named::Other(kind) => {
+            return Err((Reason::SourceUnsupported, format!("its chart comes from a {kind}, which has no versions to choose from")));
+        }
+        Named::Nothing => return Err((Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
+    };
+    let missing = || (Reason::SourceMissing, format!("{key} is not there, or in a namespace that Headwind does not watch"));
+    let source = source.ok_or_else(missing)?;
+    let illegal = |problem: &dyn fmt::Display| (Reason::SourceUnsupported, format!("the address of {key}, {:?}: {problem}", source.url));
+    let Some(pull) = &source.pull else {
+        let origin = match source.url.strip_prefix("oci://") {
+            Some(address) => repository(&format!("{}/{}", address.trim_end_matches('/'), chart.0)).map(Origin::Registry),
+            None => return ChartRepository::parse(&source.url).map(|found| (Origin::Charts(found), None)).map_err(|error| illegal(&error)),
+        };
+        return origin.map(|origin| (origin, None)).map_err(|error| illegal(&error));
+    };
+    let address = source.url.strip_prefix("oci://").unwrap_or(&source.url);
+    let repository = repository(address.trim_end_matches('/')).map_err(|error| illegal(&error))?;
+    chart.0 = repository.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let left = match pull {
+        Pull::Tag(tag) => {
+            chart.1 = version_of(tag);
+            None
+        }
+        Pull::Semver(range) => {
+            chart.1.clone_from(range);
+            Some((Reason::VersionRange, format!("{key} follows the range {range:?}, which Flux resolves by itself")))
+        }
+        Pull::Digest(digest) => {
+            chart.1.clone_from(digest);
+            Some((Reason::SourcePinned, format!("{key} is pinned to {digest}")))
+        }
+    };
+    Ok((Origin::Registry(repository), left))
+}
+
+/// The repository at an address without its scheme. Its first part is the host, whatever it looks like.
+fn repository(address: &str) -> Result<RepositoryKey, ReferenceError> {
+    let (host, path) = address.split_once('/').ok_or(ReferenceError::Host)?;
+    RepositoryKey::from_parts(host, path)
+}
+
+/// What is shown of a `chartRef` whose source is not known: what runs.
+fn unseen(release: &Release) -> (String, String) {
+    let name = match &release.source {
+        Named::Source(key) => key.name.clone(),
+        Named::Other(_) | Named::Nothing => CHART.to_owned(),
+    };
+    (name, release.running.clone().unwrap_or_default())
+}
+
+/// The chart's version stands in the tag of another object: changes, and Headwind's notes of them, are
+/// written there, so that both are one write.
+fn carry(target: &mut Target, source: &Source) {
+    target.carrier = Some(Carrier {
+        namespace: source.key.namespace.clone(),
+        name: source.key.name.clone(),
+        uid: source.uid.clone(),
+        resource_version: source.resource_version.clone(),
+        has_annotations: source.has_annotations,
+        url: source.url.clone(),
+    });
+    target.annotations.retain(|name, _| !key::MANAGED.contains(&name.as_str()));
+    let managed = source.annotations.iter().filter(|(name, _)| key::MANAGED.contains(&name.as_str()));
+    target.annotations.extend(managed.map(|(name, value)| (name.clone(), value.clone())));
+    // Grows with a change of either of the two.
+    target.generation = target.generation.saturating_add(source.generation);
+}
