@@ -18,6 +18,7 @@ use crate::artifact::Origin;
 use crate::chart::{ChartReference, ChartRepository, version_of};
 use crate::reason::Reason;
 use crate::reference::{ReferenceError, RepositoryKey};
+use crate::rollout::{View, flux};
 use crate::settings::{Annotations, Settings, key};
 use crate::target::{Carrier, Container, PullSource, Target};
 use crate::version::is_range;
@@ -121,10 +122,8 @@ pub struct Source {
     pub suspended: bool,
     /// What it is asked with.
     pub access: ChartAccess,
-    /// The digest of what it pulled (`status.artifact.revision`), for an OCIRepository.
-    pub pulled: Option<String>,
-    /// What it says of itself while it is not ready: reason and message.
-    pub trouble: Option<(String, String)>,
+    /// What the rollout of its releases is judged by, for an OCIRepository.
+    pub seen: flux::Source,
 }
 
 /// What a source is asked with: names of secrets in its namespace, and how it is reached.
@@ -144,8 +143,6 @@ pub struct ChartAccess {
     pub insecure: bool,
     /// Whether another host may see the credential.
     pub pass_credentials: bool,
-    /// The host that a user name and a password are for.
-    pub host: String,
 }
 
 /// The chart of a release, with its source looked up.
@@ -216,6 +213,13 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     target.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
     if let Some(source) = source {
         target.pull = PullSource::Chart(Box::new(source.access.clone()));
+    }
+    if let View::HelmRelease(view) = &mut target.rollout {
+        view.suspended |= suspended.is_some();
+        if let Some(Source { pull: Some(Pull::Tag(tag)), seen, .. }) = tag {
+            view.wanted.clone_from(tag);
+            view.source = Some(seen.clone());
+        }
     }
     if let Some(source) = tag {
         carry(&mut target, source);

@@ -1,0 +1,140 @@
+//! `source.toolkit.fluxcd.io` HelmRepository and OCIRepository: where the charts of releases come from.
+//!
+//! Read here into `headwind_core::release::Source`; a Helm repository is only read, an OCIRepository's
+//! tag may be what an update changes.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use headwind_core::release::{ChartAccess, Pull, Source, SourceKey, SourceKind};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::kind::helm_release::status::{SourceStatus, source};
+use crate::kind::own_annotations;
+use crate::served::{SOURCES, V1, Version, resource};
+
+/// A kind of source.
+pub trait ChartSource:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Which.
+    const KIND: SourceKind;
+
+    /// What the rules read of it; `None` for an object without name or namespace, which the API
+    /// server never serves.
+    fn read(&self) -> Option<Source>;
+}
+
+/// A HelmRepository with only what the rules read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct SlimHelmRepository<V: Version = V1> {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(skip)]
+    version: PhantomData<V>,
+}
+
+/// An OCIRepository with only what the rules read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct SlimOciRepository<V: Version = V1> {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: SourceStatus,
+    #[serde(skip)]
+    version: PhantomData<V>,
+}
+
+resource!(SlimHelmRepository, SOURCES, "HelmRepository", "helmrepositories");
+resource!(SlimOciRepository, SOURCES, "OCIRepository", "ocirepositories");
+
+/// `spec` of both. Not every kind has every field.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    url: String,
+    suspend: bool,
+    insecure: bool,
+    pass_credentials: bool,
+    secret_ref: Option<Named>,
+    cert_secret_ref: Option<Named>,
+    proxy_secret_ref: Option<Named>,
+    service_account_name: Option<String>,
+    r#ref: Option<Ref>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Ref {
+    digest: String,
+    semver: String,
+    tag: String,
+}
+
+impl<V: Version> ChartSource for SlimHelmRepository<V> {
+    const KIND: SourceKind = SourceKind::HelmRepository;
+
+    fn read(&self) -> Option<Source> {
+        read(Self::KIND, &self.metadata, &self.spec, None, &SourceStatus::default())
+    }
+}
+
+impl<V: Version> ChartSource for SlimOciRepository<V> {
+    const KIND: SourceKind = SourceKind::OciRepository;
+
+    fn read(&self) -> Option<Source> {
+        let Ref { digest, semver, tag } = self.spec.r#ref.clone().unwrap_or_default();
+        // The order in which source-controller looks at them.
+        let pull = if !digest.is_empty() {
+            Pull::Digest(digest)
+        } else if !semver.is_empty() {
+            Pull::Semver(semver)
+        } else if tag.is_empty() {
+            Pull::Tag("latest".to_owned())
+        } else {
+            Pull::Tag(tag)
+        };
+        read(Self::KIND, &self.metadata, &self.spec, Some(pull), &self.status)
+    }
+}
+
+fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<Pull>, status: &SourceStatus) -> Option<Source> {
+    let key = SourceKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+    let generation = metadata.generation.unwrap_or_default();
+    let name = |named: &Option<Named>| named.as_ref().map(|named| named.name.clone()).filter(|name| !name.is_empty());
+    Some(Source {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        generation,
+        annotations: own_annotations(metadata),
+        has_annotations: metadata.annotations.is_some(),
+        url: spec.url.trim().to_owned(),
+        pull,
+        suspended: spec.suspend,
+        access: ChartAccess {
+            namespace: key.namespace.clone(),
+            secret: name(&spec.secret_ref),
+            certificates: name(&spec.cert_secret_ref),
+            proxy: name(&spec.proxy_secret_ref),
+            service_account: spec.service_account_name.clone().filter(|name| !name.is_empty()),
+            insecure: spec.insecure,
+            pass_credentials: spec.pass_credentials,
+        },
+        seen: source(generation, status),
+        key,
+    })
+}
