@@ -165,7 +165,12 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("HTTPS://Charts.Example:443/stable/", Ok("https://charts.example/stable"), "charts.example", "https://charts.example/stable/index.yaml")]
+    #[case(
+        "HTTPS://Charts.Example:443/stable/",
+        Ok("https://charts.example/stable"),
+        "charts.example",
+        "https://charts.example/stable/index.yaml"
+    )]
     #[case("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080"), "127.0.0.1:8080", "http://127.0.0.1:8080/index.yaml")]
     #[case("https://h/a?token=x", Ok("https://h/a?token=x"), "h", "https://h/a/index.yaml?token=x")]
     #[case("oci://h/a", Err(ChartError::Scheme), "", "")]
