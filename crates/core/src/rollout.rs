@@ -16,16 +16,20 @@
 
 mod daemon_set;
 mod deployment;
+pub mod flux;
+mod helm_release;
 mod judge;
 pub mod pod;
 mod stateful_set;
 
 pub use daemon_set::DaemonSetView;
 pub use deployment::DeploymentView;
+pub use helm_release::HelmReleaseView;
 pub use judge::{Patience, Sight, Verdict, judge};
 pub use stateful_set::StatefulSetView;
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -40,6 +44,8 @@ pub enum View {
     StatefulSet(StatefulSetView),
     /// Of a DaemonSet.
     DaemonSet(DaemonSetView),
+    /// Of a Flux HelmRelease.
+    HelmRelease(Box<HelmReleaseView>),
 }
 
 impl View {
@@ -49,6 +55,22 @@ impl View {
             View::Deployment(view) => view.standing(generation),
             View::StatefulSet(view) => view.standing(generation),
             View::DaemonSet(view) => view.standing(generation),
+            // The target's generation may count its source's as well.
+            View::HelmRelease(view) => view.standing(),
+        }
+    }
+
+    /// Whether there are pods to look at.
+    pub fn has_pods(&self) -> bool {
+        !matches!(self, View::HelmRelease(_))
+    }
+
+    /// The least time that the rollout has to be given as it stands; none for those that tell their
+    /// steps one by one.
+    pub fn least_timeout(&self) -> Duration {
+        match self {
+            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) => Duration::ZERO,
+            View::HelmRelease(view) => view.least_timeout(),
         }
     }
 }
@@ -62,9 +84,22 @@ pub enum Standing {
     /// It stands still because somebody wants it so: the clock stands still as well.
     Held(Reason),
     /// It is under way, or stuck.
-    Moving(Count, Option<String>),
-    /// Every pod that has to be new is, and all are available.
+    Moving(Count, Option<Trouble>),
+    /// Every pod that has to be new is, and all are available; a release is deployed and ready.
     Complete(Count),
+    /// Its controller has given up: nothing more comes by itself.
+    Failed(Failure),
+}
+
+/// What the status of a rollout that is under way complains of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The new version does not run: a check that finds it counts as failed.
+    Failing(Failure),
+    /// It may still pass, or its controller is at work on it: the cause if the time runs out.
+    AtTimeout(Failure),
+    /// The new version is not to blame: only told when the time runs out.
+    Blameless(String),
 }
 
 /// How far a rollout is.
@@ -79,10 +114,15 @@ pub struct Count {
     /// Steps that are left: pods to be made anew, old ones to go, new ones to become available. It
     /// falls with each pod that gets on, and a pod that comes and goes does not make it fall again.
     pub remaining: u32,
+    /// How far it is in words, for what has no pods to count: a release is one thing that becomes new.
+    pub stage: Option<&'static str>,
 }
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stage) = self.stage {
+            return f.write_str(stage);
+        }
         write!(f, "{} of {} pods are new, {} available", self.updated, self.wanted, self.available)
     }
 }

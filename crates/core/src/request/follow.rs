@@ -94,13 +94,16 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     let name = request.spec.container.as_deref().unwrap_or_default();
     let others = answered_for(scene, name);
     let settings = scene.settings(name).unwrap_or_default();
+    // Where there are no pods, the status says all there is to see.
+    let seen = Look { at: now, generation: scene.target.generation, pods: Some(Vec::new()) };
+    let nothing = (!scene.target.rollout.has_pods()).then_some(seen);
     let sight = Sight {
         watch,
         standing,
-        look: scene.observed.look.filter(|look| look.generation == scene.target.generation),
+        look: nothing.as_ref().or_else(|| scene.observed.look.filter(|look| look.generation == scene.target.generation)),
         container: name,
         others: &others,
-        patience: Patience::from(&settings),
+        patience: Patience::from(&settings).at_least(scene.target.rollout.least_timeout()),
         now,
         seen_since: scene.observed.seen_since,
     };
@@ -110,7 +113,7 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
             Some(step) => Outcome::Step(step),
             None => Outcome::Rest(again),
         },
-        Verdict::Healthy => Outcome::Step(healthy(request, watch, &settings, now)),
+        Verdict::Healthy => Outcome::Step(healthy(scene, request, watch, &settings)),
         Verdict::TimedOut(message) => Outcome::Step(timed_out(request, watch, message, now)),
         Verdict::Failed(failure) => failed(scene, request, watch, &settings, failure),
     }
@@ -189,7 +192,11 @@ fn remember(request: &Request, memory: Watch, standing: &Standing) -> Option<Ste
         Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
         Standing::Unseen => (Reason::RolloutProgressing, None),
         Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
-        Standing::Complete(count) => (Reason::RolloutProgressing, Some(format!("{count}; they have to stay so"))),
+        Standing::Complete(count) => {
+            let they = if count.stage.is_some() { "it has" } else { "they have" };
+            (Reason::RolloutProgressing, Some(format!("{count}; {they} to stay so")))
+        }
+        Standing::Failed(_) => (Reason::RolloutProgressing, None),
     };
     let trouble = memory.failure.as_ref().filter(|_| memory.failed_checks > 0 && !back);
     let message = match (trouble, message) {
@@ -207,7 +214,8 @@ fn remember(request: &Request, memory: Watch, standing: &Standing) -> Option<Ste
     Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
 }
 
-fn healthy(request: &Request, watch: &Watch, settings: &Settings, now: Timestamp) -> Step {
+fn healthy(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settings) -> Step {
+    let now = scene.observed.now;
     let stayed = match settings.settle_time.as_secs() {
         0 => String::new(),
         seconds => format!(", and has been for {seconds} s"),
@@ -218,7 +226,8 @@ fn healthy(request: &Request, watch: &Watch, settings: &Settings, now: Timestamp
     }
     let what = if request.is_restart() { "is pulled anew" } else { "is in place" };
     let reason = if request.status.left.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
-    end(request, Phase::Completed, reason, Some(format!("{} {what}, every pod is available{stayed}", request.spec.new_image)), now)
+    let well = if scene.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
+    end(request, Phase::Completed, reason, Some(format!("{} {what}, {well}{stayed}", request.spec.new_image)), now)
 }
 
 fn timed_out(request: &Request, watch: &Watch, message: String, now: Timestamp) -> Step {

@@ -25,7 +25,7 @@ impl DaemonSetView {
             return Standing::Unseen;
         }
         let (missing, unavailable) = (desired.saturating_sub(updated), desired.saturating_sub(available));
-        let count = Count { wanted: desired, updated, available, remaining: missing + unavailable };
+        let count = Count { wanted: desired, updated, available, remaining: missing + unavailable, stage: None };
         if missing == 0 && unavailable == 0 {
             Standing::Complete(count)
         } else if on_delete && unavailable == 0 {

@@ -1,6 +1,6 @@
 //! The rollout of a Deployment, as `kubectl rollout status` reads it and a little stricter.
 
-use super::{Count, Standing};
+use super::{Count, Failure, Standing, Trouble};
 use crate::reason::Reason;
 
 /// What is read of a Deployment.
@@ -30,13 +30,15 @@ impl DeploymentView {
         }
         let old = total.saturating_sub(updated);
         let remaining = replicas.saturating_sub(updated) + old + replicas.saturating_sub(available);
-        let count = Count { wanted: replicas, updated, available, remaining };
+        let count = Count { wanted: replicas, updated, available, remaining, stage: None };
         if updated >= replicas && old == 0 && available >= updated {
             Standing::Complete(count)
         } else if paused {
             Standing::Held(Reason::RolloutPaused)
         } else {
-            Standing::Moving(count, deadline_exceeded.as_deref().map(str::to_owned))
+            let failing =
+                |message: &str| Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() });
+            Standing::Moving(count, deadline_exceeded.as_deref().map(failing))
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pod::{Evidence, Look};
-use super::{Count, Failure, Standing, Watch, whole_second};
+use super::{Count, Failure, Standing, Trouble, Watch, whole_second};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
@@ -38,6 +38,12 @@ impl From<&Settings> for Patience {
 }
 
 impl Patience {
+    /// With a time-out of at least that.
+    #[must_use]
+    pub fn at_least(self, least: Duration) -> Self {
+        Self { timeout: self.timeout.max(least), ..self }
+    }
+
     /// The least time between two checks that count: 5 s, less where the time-out is short.
     pub fn period(&self) -> Duration {
         (self.timeout / 10).clamp(Duration::from_secs(1), PERIOD)
@@ -89,8 +95,13 @@ pub fn judge(sight: &Sight<'_>) -> Verdict {
     match sight.standing {
         Standing::Unseen => remember(Watch { available_since: None, ..watch.clone() }, None),
         Standing::Held(_) => remember(Watch { available_since: None, held: true, ..watch.clone() }, None),
-        Standing::Moving(count, deadline) => sight.moving(*count, deadline.as_deref()),
+        Standing::Moving(count, trouble) => sight.moving(*count, trouble.as_ref()),
         Standing::Complete(count) => sight.complete(*count),
+        // Written down before anything is done about it, as a failed check is.
+        Standing::Failed(failure) => remember(
+            Watch { available_since: None, held: false, failed_checks: patience.retries, failure: Some(failure.clone()), ..watch.clone() },
+            None,
+        ),
     }
 }
 
@@ -127,7 +138,7 @@ impl Sight<'_> {
         (memory, progressed)
     }
 
-    fn moving(&self, count: Count, deadline: Option<&str>) -> Verdict {
+    fn moving(&self, count: Count, trouble: Option<&Trouble>) -> Verdict {
         let Self { watch, patience, now, .. } = *self;
         let (mut memory, progressed) = self.progress(count);
         memory.available_since = None;
@@ -146,13 +157,13 @@ impl Sight<'_> {
         }
         let Some(look) = self.fresh() else { return Verdict::Look };
         let evidence = self.evidence(look);
-        let found = found(&memory, &evidence).or_else(|| deadline_exceeded(deadline, &evidence));
+        let found = found(&memory, &evidence).or_else(|| failing(trouble, &evidence));
         if look.at >= check_due {
             count_check(&mut memory, look, &evidence, found.as_ref());
         }
         if now >= times_out {
-            let Some(cause) = memory.failure.clone().or(found).or_else(|| evidence.unready.clone()) else {
-                let room = evidence.no_room.map(|words| format!("; {words}")).unwrap_or_default();
+            let Some(cause) = memory.failure.clone().or(found).or_else(|| lasting(trouble)).or_else(|| evidence.unready.clone()) else {
+                let room = evidence.no_room.or_else(|| blameless(trouble)).map(|words| format!("; {words}")).unwrap_or_default();
                 let blind = if look.pods.is_none() { "; Headwind may not list its pods" } else { "" };
                 return Verdict::TimedOut(format!("no progress for {} s: {count}{room}{blind}", patience.timeout.as_secs()));
             };
@@ -223,10 +234,26 @@ fn found(memory: &Watch, evidence: &Evidence) -> Option<Failure> {
     evidence.failure.clone().or_else(|| evidence.restarting.clone().filter(|_| grew))
 }
 
-/// The Deployment's own verdict; no evidence while its pods only wait for room.
-fn deadline_exceeded(message: Option<&str>, evidence: &Evidence) -> Option<Failure> {
-    let message = message.filter(|_| evidence.no_room.is_none())?;
-    Some(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() })
+/// The controller's own verdict; no evidence while the pods only wait for room.
+fn failing(trouble: Option<&Trouble>, evidence: &Evidence) -> Option<Failure> {
+    match trouble {
+        Some(Trouble::Failing(failure)) if evidence.no_room.is_none() => Some(failure.clone()),
+        _ => None,
+    }
+}
+
+fn lasting(trouble: Option<&Trouble>) -> Option<Failure> {
+    match trouble {
+        Some(Trouble::AtTimeout(failure)) => Some(failure.clone()),
+        _ => None,
+    }
+}
+
+fn blameless(trouble: Option<&Trouble>) -> Option<String> {
+    match trouble {
+        Some(Trouble::Blameless(words)) => Some(words.clone()),
+        _ => None,
+    }
 }
 
 fn count_check(memory: &mut Watch, look: &Look, evidence: &Evidence, found: Option<&Failure>) {

@@ -41,7 +41,7 @@ impl StatefulSetView {
         let to_update = if on_delete { replicas } else { replicas.saturating_sub(partition) };
         let unavailable = replicas.saturating_sub(available.min(ready));
         let missing = to_update.saturating_sub(updated);
-        let count = Count { wanted: to_update, updated, available, remaining: missing + unavailable };
+        let count = Count { wanted: to_update, updated, available, remaining: missing + unavailable, stage: None };
         // A set that is updated in part, or by deleting, keeps naming its old revision as current.
         let whole = partition == 0 && !on_delete;
         if missing == 0 && unavailable == 0 && (one_revision || !whole) {

@@ -17,7 +17,11 @@ fn patience() -> Patience {
 
 fn count(wanted: u32, updated: u32, available: u32) -> Count {
     let remaining = wanted.saturating_sub(updated) + wanted.saturating_sub(available);
-    Count { wanted, updated, available, remaining }
+    Count { wanted, updated, available, remaining, stage: None }
+}
+
+fn exceeded(message: &str) -> Option<Trouble> {
+    Some(Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() }))
 }
 
 fn pod(container: ContainerView) -> PodView {
@@ -88,10 +92,10 @@ impl Story {
 
 #[rstest]
 #[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Unseen)]
-#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0 }))]
+#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0, stage: None }))]
 #[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, Standing::Complete(Count::default()))]
-#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1 }, None))]
-#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1 }, None))]
+#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, stage: None }, None))]
+#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, stage: None }, None))]
 #[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, Standing::Held(Reason::RolloutPaused))]
 fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
     assert_eq!(View::Deployment(view).standing(2), standing);
@@ -131,7 +135,7 @@ fn stateful_sets(
         Standing::Complete(count) => assert_eq!(done, Some(count.remaining)),
         Standing::Held(reason) => assert_eq!(held, Some(reason)),
         Standing::Moving(_, _) => assert_eq!((done, held), (None, None)),
-        Standing::Unseen => panic!("it was seen"),
+        Standing::Unseen | Standing::Failed(_) => panic!("it was seen"),
     }
     assert_eq!(View::StatefulSet(view).standing(3), Standing::Unseen);
 }
@@ -154,7 +158,7 @@ fn daemon_sets(#[case] on_delete: bool, #[case] updated: u32, #[case] available:
         Standing::Complete(_) => "complete",
         Standing::Held(_) => "held",
         Standing::Moving(_, _) => "moving",
-        Standing::Unseen => "unseen",
+        Standing::Unseen | Standing::Failed(_) => "unseen",
     };
     assert_eq!(standing, expected);
 }
@@ -194,7 +198,7 @@ fn a_check_counts_once_in_a_period_whoever_makes_it() {
 #[test]
 fn creating_and_waiting_for_room_are_no_evidence() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), Some("exceeded its progress deadline".to_owned()));
+    let stuck = Standing::Moving(count(2, 1, 1), exceeded("exceeded its progress deadline"));
     let mut roomless = pod(waits("ContainerCreating"));
     roomless.unschedulable = Some("0/3 nodes are available".to_owned());
     let mut deleted = pod(waits("CrashLoopBackOff"));
@@ -216,7 +220,7 @@ fn creating_and_waiting_for_room_are_no_evidence() {
 #[test]
 fn the_deadline_of_the_deployment_counts() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), Some("ReplicaSet \"web\" has timed out progressing.".to_owned()));
+    let stuck = Standing::Moving(count(2, 1, 1), exceeded("ReplicaSet \"web\" has timed out progressing."));
     let verdicts: Vec<Verdict> = [0, 6, 12, 18, 24].into_iter().map(|second| story.settle(second, &stuck, &[])).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::ProgressDeadlineExceeded), "{verdicts:?}");
 }
@@ -310,7 +314,7 @@ fn an_outage_is_no_time_out() {
 #[test]
 fn who_may_not_list_pods_believes_the_status() {
     let story = Story::stuck();
-    let exceeded = Standing::Moving(count(2, 1, 1), Some("exceeded".to_owned()));
+    let exceeded = Standing::Moving(count(2, 1, 1), exceeded("exceeded"));
     assert!(matches!(story.judge(10, &exceeded, None), Verdict::Watch(memory, _) if memory.failed_checks == 1));
     let stuck = Standing::Moving(count(2, 1, 1), None);
     assert!(matches!(story.judge(400, &stuck, None), Verdict::TimedOut(message) if message.contains("may not list")));
@@ -353,7 +357,7 @@ fn each_answers_for_itself() {
 fn in_a_row_means_in_a_row() {
     let mut story = Story::stuck();
     let bad = [pod(waits("ErrImagePull"))];
-    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining }, None);
+    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, stage: None }, None);
     story.settle(6, &stuck(2), &bad);
     story.settle(12, &stuck(2), &bad);
     assert_eq!(story.watch.failed_checks, 2);

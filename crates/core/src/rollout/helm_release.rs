@@ -1,0 +1,231 @@
+//! The rollout of a Flux HelmRelease: there are no pods to look at, helm-controller's conditions are
+//! the evidence.
+//!
+//! Filled by `headwind_k8s::kind::helm_release` from the release's status (and, with `chartRef`, from
+//! its OCIRepository's), judged here. Two things are never believed: a condition of another attempt
+//! (Flux stamps the result of an attempt with the generation of the moment in which it ends), and a
+//! failure that Flux's own remediation is still at work on.
+//!
+//! ```text
+//! not fetched (chartRef) ─> not attempted ─> attempted ─> ready ─> done        remaining: 4 3 2 1 0
+//! ```
+
+use std::time::Duration;
+
+use super::flux::{Condition, ConditionType, Remediation, Snapshot, Source, digest_suffix, same_version};
+use super::{Count, Failure, Standing, Trouble};
+use crate::reason::Reason;
+
+/// What Flux needs besides its actions' own time-outs, for each attempt: to notice, to wait before it tries again.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// What is read of a HelmRelease, and of what its chart comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HelmReleaseView {
+    /// The release's own `metadata.generation`, whatever the target's is.
+    pub generation: i64,
+    /// The wanted version: `spec.chart.spec.version`, or with `chartRef` the OCIRepository's tag.
+    pub wanted: String,
+    /// Whether the release, or its source, is suspended.
+    pub suspended: bool,
+    /// The longest time-out of its Helm actions (`spec.timeout` and what overrides it).
+    pub timeout: Duration,
+    /// Whether Flux runs the chart's tests (`spec.test.enable`).
+    pub tested: bool,
+    /// What Flux does when an install fails.
+    pub install: Remediation,
+    /// What Flux does when an upgrade fails.
+    pub upgrade: Remediation,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `status.lastAttemptedGeneration`.
+    pub attempted_generation: i64,
+    /// `status.lastAttemptedRevision`.
+    pub attempted_revision: String,
+    /// `status.lastAttemptedRevisionDigest`, which there is only for an OCIRepository's chart.
+    pub attempted_digest: Option<String>,
+    /// Whether `status.lastAttemptedReleaseAction` is `install`.
+    pub installs: bool,
+    /// `status.failures`: all failures since chart or values last changed.
+    pub failures: u32,
+    /// `status.installFailures` and `status.upgradeFailures`: those that left a release to remediate.
+    pub remediable_failures: u32,
+    /// The conditions that are read.
+    pub conditions: Vec<Condition>,
+    /// `status.history[0]`.
+    pub newest: Option<Snapshot>,
+    /// The OCIRepository that `spec.chartRef` names.
+    pub source: Option<Source>,
+}
+
+impl HelmReleaseView {
+    pub(super) fn standing(&self) -> Standing {
+        let attempted = self.is_attempted();
+        if attempted && self.is_done() {
+            return Standing::Complete(count(0, "the release is ready"));
+        }
+        if self.suspended {
+            return Standing::Held(Reason::Suspended);
+        }
+        if attempted {
+            if let Some(failure) = self.failed_for_good() {
+                return Standing::Failed(failure);
+            }
+            let ready = self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(true));
+            let count = if ready { count(1, "Flux is about to finish") } else { count(2, "Flux is at work on it") };
+            return Standing::Moving(count, self.trouble());
+        }
+        match &self.source {
+            Some(source) if !source.has_fetched(&self.wanted) => match source.answer() {
+                None => Standing::Unseen,
+                Some(ready) => Standing::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
+            },
+            _ if self.is_seen() => Standing::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
+            _ => Standing::Unseen,
+        }
+    }
+
+    /// How long an attempt that has begun may take: each try, what Flux does to take it back, its
+    /// tests, and the pauses between. One that Flux repeats for ever has the time of one.
+    pub(super) fn least_timeout(&self) -> Duration {
+        if !self.is_attempted() {
+            return Duration::ZERO;
+        }
+        let plan = self.plan();
+        let actions = 1 + u32::from(self.tested) + u32::from(plan.remediates());
+        let attempts = plan.attempts().unwrap_or(1);
+        self.timeout.saturating_mul(actions).saturating_add(PAUSE).saturating_mul(attempts)
+    }
+
+    /// Whether what the status tells of is an attempt with the wanted version.
+    fn is_attempted(&self) -> bool {
+        self.attempted_generation == self.generation
+            && match &self.source {
+                None => same_version(&self.wanted, &self.attempted_revision),
+                // The release's generation does not change with the tag: the digest decides.
+                Some(source) => {
+                    let attempted = self.attempted_digest.as_deref().unwrap_or(&self.attempted_revision);
+                    source.fetched(&self.wanted).is_some_and(|digest| is_digest(attempted, digest))
+                }
+            }
+    }
+
+    fn is_done(&self) -> bool {
+        let ready = self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(true));
+        ready && self.observed_generation == self.generation && !self.is_acting() && self.runs_wanted()
+    }
+
+    /// Whether the newest release of Helm's is deployed and of the wanted version.
+    fn runs_wanted(&self) -> bool {
+        self.newest.as_ref().is_some_and(|newest| {
+            newest.status == "deployed"
+                && match self.source.as_ref().and_then(|source| source.fetched(&self.wanted)) {
+                    Some(digest) => is_digest(newest.oci_digest.as_deref().unwrap_or(&newest.version), digest),
+                    None => newest.version == self.attempted_revision,
+                }
+        })
+    }
+
+    /// Whether a Helm action runs, or what it came to is not all written down. A look whether there is
+    /// anything to do, which Flux takes at each interval, is none.
+    fn is_acting(&self) -> bool {
+        self.find(ConditionType::Reconciling)
+            .is_some_and(|one| one.status == Some(true) && (one.reason != "Progressing" || one.message.starts_with("Running")))
+    }
+
+    /// Whether helm-controller has taken notice of the newest spec.
+    fn is_seen(&self) -> bool {
+        if self.source.is_some() {
+            // It is the same generation as ever: only what is under way tells.
+            let on = |kind| self.find(kind).is_some_and(|one| one.status == Some(true));
+            return on(ConditionType::Reconciling) || on(ConditionType::Stalled);
+        }
+        self.conditions.iter().any(|one| one.observed_generation == self.generation)
+    }
+
+    /// Flux has given up, or has put the old version back and will not try again.
+    fn failed_for_good(&self) -> Option<Failure> {
+        let cause = self.cause()?;
+        let on = |kind| self.now(kind).filter(|one| one.status == Some(true));
+        let remediated = on(ConditionType::Remediated);
+        let plan = self.plan();
+        let old_again = self.newest.as_ref().is_some_and(|newest| newest.status == "deployed") && !self.runs_wanted();
+        let taken_back = remediated.is_some() && plan.is_exhausted(self.remediable_failures) && !plan.uninstalls && old_again;
+        if on(ConditionType::Stalled).is_none() && !taken_back {
+            return None;
+        }
+        Some(match remediated {
+            Some(done) => Failure { reason: Reason::Remediated, message: format!("{}; {}", cause.message, done.message) },
+            None => cause,
+        })
+    }
+
+    /// Why the attempt that is under way, or its last try, failed.
+    fn cause(&self) -> Option<Failure> {
+        if self.failures == 0 {
+            // A failure that Flux has not counted is one of another attempt.
+            return None;
+        }
+        let no = |kind| self.now(kind).filter(|one| one.status == Some(false));
+        let released = no(ConditionType::Released).and_then(|one| match &*one.reason {
+            "UpgradeFailed" => Some((Reason::UpgradeFailed, one)),
+            "InstallFailed" => Some((Reason::InstallFailed, one)),
+            _ => None,
+        });
+        let tested = || no(ConditionType::TestSuccess).map(|one| (Reason::TestFailed, one));
+        let (reason, condition) = released.or_else(tested)?;
+        Some(Failure { reason, message: condition.message.clone() })
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let Some(failure) = self.cause() else { return self.hindrance() };
+        let plan = self.plan();
+        let remediates = plan.retry_on_failure || (self.remediable_failures > 0 && plan.remediates());
+        // Between two tries Ready tells of the failure; while one runs it is not known how it ends.
+        let failing =
+            self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(false) && ready.reason == failure.reason.code());
+        Some(if failing && !remediates { Trouble::Failing(failure) } else { Trouble::AtTimeout(failure) })
+    }
+
+    /// What keeps Flux from an action. Only the chart can be the new version's fault.
+    fn hindrance(&self) -> Option<Trouble> {
+        let ready = self.now(ConditionType::Ready).filter(|ready| ready.status == Some(false))?;
+        let message = ready.message.clone();
+        match &*ready.reason {
+            "SourceNotReady" if self.source.is_none() => Some(Trouble::AtTimeout(Failure { reason: Reason::SourceNotReady, message })),
+            "ArtifactFailed" | "ChartMutateError" => Some(Trouble::AtTimeout(Failure { reason: Reason::ArtifactFailed, message })),
+            // Left by another attempt.
+            "UpgradeFailed" | "InstallFailed" | "TestFailed" | "RollbackSucceeded" | "RollbackFailed" | "UninstallSucceeded"
+            | "UninstallFailed" => None,
+            _ => Some(Trouble::Blameless(message)),
+        }
+    }
+
+    /// What the release wants done about a failure of its last action.
+    fn plan(&self) -> &Remediation {
+        if self.installs { &self.install } else { &self.upgrade }
+    }
+
+    fn find(&self, kind: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|one| one.kind == kind)
+    }
+
+    /// The condition, if it is of the newest generation.
+    fn now(&self, kind: ConditionType) -> Option<&Condition> {
+        self.find(kind).filter(|one| one.observed_generation == self.generation)
+    }
+}
+
+fn count(remaining: u32, stage: &'static str) -> Count {
+    Count { wanted: 1, updated: u32::from(remaining <= 2), available: u32::from(remaining == 0), remaining, stage: Some(stage) }
+}
+
+fn not_fetched(ready: &Condition) -> Option<Trouble> {
+    let message = ready.message.clone();
+    (ready.status == Some(false)).then_some(Trouble::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
+}
+
+/// Whether `text`, a whole digest or a revision that ends in the beginning of one, is of that digest.
+fn is_digest(text: &str, digest: &str) -> bool {
+    text == digest || digest_suffix(digest).is_some_and(|suffix| text.rsplit_once('+').is_some_and(|(_, build)| build == suffix))
+}
