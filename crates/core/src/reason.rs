@@ -130,7 +130,6 @@ reasons! {
     Remediated = "Helm could not bring the release to the new version, and Flux took it back",
     SourceNotReady = "Flux could not get the chart",
     ArtifactFailed = "Flux could not load the chart",
-    Suspended = "the release or its source is suspended",
     PodsForbidden = "Headwind may not list pods, so rollouts are judged by the workload's status alone",
     PodUnblocked = "a broken pod of an older version kept the StatefulSet from going on and was deleted",
     RollingBack = "the rollout failed; the image before is put back",

@@ -143,6 +143,8 @@ pub struct ChartAccess {
     pub insecure: bool,
     /// Whether another host may see the credential.
     pub pass_credentials: bool,
+    /// The host that a user name and a password are for: known once source and release are put together.
+    pub host: String,
 }
 
 /// The chart of a release, with its source looked up.
@@ -207,12 +209,13 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     let left = unsupported.or_else(denied).or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
     let running = named.running.clone().filter(|running| *running != chart.1);
-    let site = ChartSite { origin, left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
+    let site = ChartSite { origin: origin.clone(), left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
     target.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
     if let Some(source) = source {
-        target.pull = PullSource::Chart(Box::new(source.access.clone()));
+        let host = origin.as_ref().map(|origin| origin.host().to_owned()).unwrap_or_default();
+        target.pull = PullSource::Chart(Box::new(ChartAccess { host, ..source.access.clone() }));
     }
     if let View::HelmRelease(view) = &mut target.rollout {
         view.suspended |= suspended.is_some();

@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Policy(policy::Args),
     /// Show what a registry's notification is understood as
     Webhook(webhook::Args),
-    /// Ask the registry about an image: its digest, its tags, and what each policy would choose and why
+    /// Ask the registry about an image or a chart: its tags, and what each policy would choose and why
     Check(Box<check::Args>),
 }
 
@@ -128,6 +128,10 @@ pub(crate) struct Run {
     /// How often a workload is polled that says nothing else, in seconds
     #[arg(long, env = "HEADWIND_POLLING_INTERVAL", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub(crate) polling_interval: u32,
+
+    /// Whether the charts of HelmReleases are looked up at the start and when a release is new or changed, without waiting for a poll
+    #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(crate) helm_auto_discovery: bool,
 
     #[command(flatten)]
     pub(crate) registries: Registries,

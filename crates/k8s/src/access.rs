@@ -7,6 +7,7 @@ use headwind_core::target::Kind;
 use serde_json::{Value, json};
 
 use crate::kind;
+use crate::served::SOURCES;
 
 /// Where a right is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +49,22 @@ pub fn rights() -> Vec<Right> {
         .iter()
         .map(|kind| {
             let (group, resource) = kind::resource(*kind);
-            right(group, resource, &["get", "list", "watch", "patch"][..], Reach::Watched, "know which images run, and change them")
+            let why = match kind {
+                Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "know which images run, and change them",
+                Kind::HelmRelease => "know which charts run, and change their versions",
+            };
+            right(group, resource, &["get", "list", "watch", "patch"][..], Reach::Watched, why)
         })
         .collect();
     all.extend([
+        right(SOURCES, "helmrepositories", &["list", "watch"], Reach::Watched, "know where the charts of releases come from"),
+        right(
+            SOURCES,
+            "ocirepositories",
+            &["get", "list", "watch", "patch"],
+            Reach::Watched,
+            "the same, and change the tag where a release has its chart by `chartRef`",
+        ),
         right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "the record of every update"),
         right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "move requests along"),
         right(

@@ -133,6 +133,7 @@ fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<Pull>
             service_account: spec.service_account_name.clone().filter(|name| !name.is_empty()),
             insecure: spec.insecure,
             pass_credentials: spec.pass_credentials,
+            host: String::new(),
         },
         seen: source(generation, status),
         key,

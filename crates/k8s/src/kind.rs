@@ -6,15 +6,18 @@
 
 mod daemon_set;
 mod deployment;
+pub mod helm_release;
 mod stateful_set;
 
 pub use daemon_set::SlimDaemonSet;
 pub use deployment::{REVISION, SlimDeployment};
+pub use helm_release::SlimHelmRelease;
 pub use stateful_set::SlimStatefulSet;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use headwind_core::chart::{ChartReference, tag_of};
 use headwind_core::rollout::View;
 use headwind_core::settings::{Annotations, PREFIX, key};
 use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey};
@@ -25,10 +28,12 @@ use kube::core::Selector;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::served::Served;
+
 /// A kind that Headwind keeps up to date.
 ///
-/// A kind that has no pod template (a HelmRelease, which is to come) implements [`Workload::read`] by
-/// itself; the path of what is changed stands in [`image_pointer`].
+/// A kind that has no pod template implements [`Workload::read`] by itself; the place of what is
+/// changed stands in [`Place`].
 pub trait Workload:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
@@ -40,25 +45,62 @@ pub trait Workload:
     fn read(&self) -> Option<Target>;
 }
 
-/// The `apiVersion` that a request's `targetRef` names for the kind.
-pub fn api_version(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "apps/v1",
-    }
-}
-
 /// The kind's resource: API group, and the plural that routes and rules use.
 pub fn resource(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Deployment => ("apps", "deployments"),
         Kind::StatefulSet => ("apps", "statefulsets"),
         Kind::DaemonSet => ("apps", "daemonsets"),
+        Kind::HelmRelease => Served::HelmRelease.resource(),
     }
 }
 
-/// The JSON pointer of a container's image.
-pub fn image_pointer(container: &Container) -> String {
-    format!("/spec/template/spec/{}/{}", if container.init { "initContainers" } else { "containers" }, container.index)
+/// Where in an object a container's version stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The JSON pointer of the field that changes.
+    pub pointer: String,
+    /// What has to stand beside it for the field to be the one that is meant: pointers and texts.
+    pub guards: Vec<(String, String)>,
+    form: Form,
+}
+
+/// How a version is written in its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Image,
+    Version,
+    Tag,
+}
+
+impl Place {
+    /// The place of the container's version: in the workload, or in the object that it has it from.
+    pub fn of(target: &Target, container: &Container) -> Self {
+        let (form, pointer, guard, guarded) = match (&container.chart, &target.carrier) {
+            (None, _) => {
+                let list = if container.init { "initContainers" } else { "containers" };
+                let at = format!("/spec/template/spec/{list}/{}", container.index);
+                (Form::Image, format!("{at}/image"), format!("{at}/name"), container.name.clone())
+            }
+            (Some(_), None) => {
+                let chart = ChartReference::parse(&container.image).map(|chart| chart.name().to_owned()).unwrap_or_default();
+                (Form::Version, "/spec/chart/spec/version".to_owned(), "/spec/chart/spec/chart".to_owned(), chart)
+            }
+            (Some(_), Some(carrier)) => (Form::Tag, "/spec/ref/tag".to_owned(), "/spec/url".to_owned(), carrier.url.clone()),
+        };
+        Self { pointer, guards: vec![(guard, guarded)], form }
+    }
+
+    /// The text that stands in the field for what is shown as `image`; none for one that has no
+    /// version.
+    pub fn written(&self, image: &str) -> Option<String> {
+        let version = || ChartReference::parse(image).ok().map(|chart| chart.version().to_owned());
+        match self.form {
+            Form::Image => Some(image.to_owned()),
+            Form::Version => version(),
+            Form::Tag => version().map(|version| tag_of(&version)),
+        }
+    }
 }
 
 /// The key of the pod template's annotation that a container's new digest is written to.
@@ -199,13 +241,10 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: Vi
     let container = |init: bool| {
         move |(index, slim): (usize, &SlimContainer)| {
             let mut container = Container {
-                name: slim.name.clone(),
-                image: slim.image.clone(),
                 init,
                 index,
                 pulls_always: slim.image_pull_policy.as_deref() == Some("Always"),
-                restarted_for: None,
-                first_seen: None,
+                ..Container::new(&slim.name, &slim.image)
             };
             container.restarted_for = template_annotations.and_then(|all| all.get(&restart_key(&container)).cloned());
             let seen = metadata.annotations.as_ref().and_then(|all| all.get(&container_key(key::SEEN, &container)));
@@ -217,6 +256,7 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: Vi
     let pod = &spec.template.spec;
     Some(Target {
         key: TargetKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
+        api_version: "apps/v1",
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
@@ -230,7 +270,9 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: Vi
             .map(container(false))
             .chain(pod.init_containers.iter().enumerate().map(container(true)))
             .collect(),
-        pull: PullSource {
+        release: None,
+        carrier: None,
+        pull: PullSource::Pod {
             secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
             service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),
         },

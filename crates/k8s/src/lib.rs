@@ -6,11 +6,13 @@
 
 pub mod access;
 pub mod condition;
+pub mod helm;
 pub mod kind;
 pub mod manifest;
 pub mod name;
 pub mod patch;
 pub mod pod;
+pub mod served;
 #[allow(
     unreachable_pub,
     clippy::duplicated_attributes,

@@ -36,11 +36,11 @@ fn legal(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwind_core::policy::Policy;
-    use headwind_core::reference::ImageReference;
+    use headwind_core::policy::{Kind, Policy};
+    use headwind_core::artifact::Artifact;
 
     fn identity(image: &str, policy: Policy, digest: Option<&str>) -> Identity {
-        Identity::new("web", &ImageReference::parse(image).unwrap(), policy, digest)
+        Identity::new("web", &Artifact::parse(Kind::Image, image).unwrap(), policy, digest)
     }
 
     #[test]

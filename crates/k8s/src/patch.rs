@@ -7,38 +7,49 @@
 
 use headwind_core::request::Apply;
 use headwind_core::settings::key;
-use headwind_core::target::Target;
+use headwind_core::target::{Carrier, Target};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use crate::kind::{image_pointer, restart_key, seen_annotation};
+use crate::kind::{Place, restart_key, seen_annotation};
 
-/// The change names a container that the workload does not have.
+/// The change does not fit the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the workload has no container {0:?}")]
-pub struct NoContainer(pub String);
+pub enum Misfit {
+    /// It names a container that the workload does not have.
+    #[error("the workload has no container {0:?}")]
+    NoContainer(String),
+    /// What stands there, or is to, has no version.
+    #[error("{0:?} has no version")]
+    NoVersion(String),
+}
 
 /// The patch that makes `apply` out of `target` as it was read.
-pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
-    let mut operations = vec![test(&["metadata", "uid"], json!(target.uid))];
+///
+/// # Errors
+/// See [`Misfit`].
+pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
+    let object = Object::of(target);
+    let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
     let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, target.annotations.get(key)));
     for (key, value) in last {
         match value {
             Some(value) => operations.push(test(&["metadata", "annotations", key], json!(value))),
             // There is nothing to test but the object as a whole. It happens once in a workload's life.
-            None => operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version))),
+            None => operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version))),
         }
     }
     let mut restarted = false;
     for change in &apply.changes {
-        let container = target.container(&change.container).ok_or_else(|| NoContainer(change.container.clone()))?;
-        let place = image_pointer(container);
-        operations.push(at(test(&[], json!(container.name)), &format!("{place}/name")));
-        operations.push(at(test(&[], json!(change.from)), &format!("{place}/image")));
+        let container = target.container(&change.container).ok_or_else(|| Misfit::NoContainer(change.container.clone()))?;
+        let place = Place::of(target, container);
+        let written = |image: &str| place.written(image).map(Value::from).ok_or_else(|| Misfit::NoVersion(image.to_owned()));
+        operations.extend(guards(&place));
+        operations.push(test_at(&place.pointer, written(&change.from)?));
         match &change.restart_for {
             None => operations
-                .push(PatchOperation::Replace(ReplaceOperation { path: parsed(&format!("{place}/image")), value: json!(change.to) })),
+                .push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? })),
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {
                     // Nothing is lost by this: the map was not there in the version that is tested.
@@ -50,7 +61,7 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
             }
         }
     }
-    if !target.has_annotations {
+    if !object.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
     for (key, value) in [
@@ -64,18 +75,21 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, NoContainer> {
 }
 
 /// The patch that notes the digests which were first seen behind containers' images. It changes
-/// nothing but Headwind's annotations, so nothing is rolled out.
-pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, NoContainer> {
+/// nothing but Headwind's annotations, so nothing is rolled out. For images alone.
+///
+/// # Errors
+/// See [`Misfit`].
+pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Misfit> {
     let mut operations = vec![test(&["metadata", "uid"], json!(target.uid))];
     if !target.has_annotations {
         operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version)));
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
     for (name, digest) in seen {
-        let container = target.container(name).ok_or_else(|| NoContainer(name.clone()))?;
-        let place = image_pointer(container);
-        operations.push(at(test(&[], json!(container.name)), &format!("{place}/name")));
-        operations.push(at(test(&[], json!(container.image)), &format!("{place}/image")));
+        let container = target.container(name).ok_or_else(|| Misfit::NoContainer(name.clone()))?;
+        let place = Place::of(target, container);
+        operations.extend(guards(&place));
+        operations.push(test_at(&place.pointer, json!(container.image)));
         let (key, value) = seen_annotation(container, digest);
         operations.push(add(&["metadata", "annotations", &key], json!(value)));
     }
@@ -90,11 +104,30 @@ fn add(path: &[&str], value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
 }
 
-/// The operation with the path in place of its own.
-fn at(operation: PatchOperation, path: &str) -> PatchOperation {
-    match operation {
-        PatchOperation::Test(test) => PatchOperation::Test(TestOperation { path: parsed(path), ..test }),
-        other => other,
+fn test_at(pointer: &str, value: Value) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path: parsed(pointer), value })
+}
+
+/// That the field is the one that is meant.
+fn guards(place: &Place) -> impl Iterator<Item = PatchOperation> {
+    place.guards.iter().map(|(pointer, text)| test_at(pointer, json!(text)))
+}
+
+/// The object that is patched: the workload, or the one that has its version.
+struct Object<'a> {
+    uid: &'a str,
+    resource_version: &'a str,
+    has_annotations: bool,
+}
+
+impl<'a> Object<'a> {
+    fn of(target: &'a Target) -> Self {
+        match &target.carrier {
+            Some(Carrier { uid, resource_version, has_annotations, .. }) => {
+                Self { uid, resource_version, has_annotations: *has_annotations }
+            }
+            None => Self { uid: &target.uid, resource_version: &target.resource_version, has_annotations: target.has_annotations },
+        }
     }
 }
 

@@ -100,7 +100,8 @@ fn container(status: ContainerStatus, init: bool) -> ContainerView {
 pub fn revision_label(kind: Kind) -> &'static str {
     match kind {
         Kind::Deployment => "pod-template-hash",
-        Kind::StatefulSet | Kind::DaemonSet => "controller-revision-hash",
+        // A release owns no pods by itself; none is ever asked for.
+        Kind::StatefulSet | Kind::DaemonSet | Kind::HelmRelease => "controller-revision-hash",
     }
 }
 

@@ -4,8 +4,9 @@
 //! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.
 
 use headwind_core::event::Trigger;
-use headwind_core::policy::Policy;
+use headwind_core::policy::{Kind as VersionKind, Policy};
 use headwind_core::reason::Reason;
+use headwind_core::release::CHART;
 use headwind_core::request::{self, Phase, Request, Waiting};
 use headwind_core::target::{Kind, TargetKey};
 use jiff::Timestamp;
@@ -126,6 +127,24 @@ pub enum UpdateType {
     HelmChart,
 }
 
+impl UpdateType {
+    /// The type of a change of such an artefact.
+    pub fn of(artifacts: VersionKind) -> Self {
+        match artifacts {
+            VersionKind::Image => UpdateType::Image,
+            VersionKind::Chart => UpdateType::HelmChart,
+        }
+    }
+
+    /// What is versioned.
+    pub fn artifacts(self) -> VersionKind {
+        match self {
+            UpdateType::Image => VersionKind::Image,
+            UpdateType::HelmChart => VersionKind::Chart,
+        }
+    }
+}
+
 macro_rules! schema_words {
     ($(#[$doc:meta])* $name:ident($inner:ty): $words:expr) => {
         $(#[$doc])*
@@ -239,6 +258,14 @@ impl UpdateRequest {
         }
     }
 
+    /// The container that it is for; a release has one.
+    pub fn container(&self) -> Option<&str> {
+        match self.spec.update_type {
+            UpdateType::Image => self.spec.container_name.as_deref(),
+            UpdateType::HelmChart => Some(CHART),
+        }
+    }
+
     /// The phase; an object whose status is empty was just born.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().and_then(|status| status.phase).map_or(Phase::Pending, |phase| phase.0)
@@ -249,8 +276,8 @@ impl UpdateRequest {
         let fault = self.fault();
         let UpdateRequestSpec {
             target_ref,
-            update_type: _,
-            container_name,
+            update_type,
+            container_name: _,
             current_image,
             new_image,
             current_digest,
@@ -267,7 +294,8 @@ impl UpdateRequest {
             fault,
             created: self.created(),
             spec: request::Spec {
-                container: container_name,
+                kind: update_type.artifacts(),
+                container: self.container().map(str::to_owned),
                 current_image,
                 new_image,
                 current_digest,
@@ -300,9 +328,12 @@ impl UpdateRequest {
             }
             _ => {}
         }
-        match update_type {
-            UpdateType::Image => None,
-            UpdateType::HelmChart => Some(format!("a {} has no chart version", target_ref.kind.0)),
+        match (update_type, target_ref.kind.0) {
+            (UpdateType::Image, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) | (UpdateType::HelmChart, Kind::HelmRelease) => {
+                None
+            }
+            (UpdateType::HelmChart, kind) => Some(format!("a {kind} has no chart version")),
+            (UpdateType::Image, kind) => Some(format!("a {kind} has no container with an image")),
         }
     }
 

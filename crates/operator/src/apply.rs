@@ -1,6 +1,10 @@
 //! The only writer of workloads: one guarded patch for everything that is due.
 
+use std::sync::Arc;
+
+use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
+use headwind_core::release::{CHART, Named};
 use headwind_core::request::{Apply, ChangeKind};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
@@ -8,16 +12,28 @@ use kube::ResourceExt as _;
 
 use crate::reconcile::{Reconciler, Scene};
 use crate::shared::State;
-use crate::verbs::{Class, Failure, Verbs};
+use crate::verbs::{Class, Failure, Patched, Verbs};
 
 /// Notes on the workload which digests a scan first saw behind its images. Whoever changed the
 /// workload in between is left alone: the next scan comes anyway.
 pub(crate) async fn note_seen(state: &State, verbs: &Verbs, target: &Target, seen: &[(String, String)]) -> Result<(), Failure> {
     let Ok(patch) = patch::note_seen(target, seen) else { return Ok(()) };
-    if let Some(patched) = verbs.patch_target(&target.key, patch).await? {
-        state.index.write().apply(patched);
-    }
+    take_in(state, verbs.patch(target, patch).await?);
     Ok(())
+}
+
+/// Has the index show an object as it is now.
+fn take_in(state: &State, patched: Option<Patched>) -> bool {
+    match patched {
+        Some(Patched::Workload(target)) => {
+            state.index.write().apply(*target);
+        }
+        Some(Patched::Source(source)) => {
+            state.index.write().apply_source(*source);
+        }
+        None => return false,
+    }
+    true
 }
 
 /// What became of a patch.
@@ -38,50 +54,60 @@ impl Reconciler {
             Ok(patch) => patch,
             Err(error) => return Ok(Outcome::Refused(error.to_string())),
         };
-        match self.verbs.patch_target(key, patch).await {
-            Ok(Some(patched)) => {
-                self.applied(scene, apply, &patched);
-                self.state.index.write().apply(patched);
+        match self.verbs.patch(target, patch).await {
+            Ok(patched) => {
+                if !take_in(&self.state, patched) {
+                    return Ok(Outcome::Moved);
+                }
+                self.applied(scene, apply, target);
                 Ok(Outcome::Applied)
             }
-            Ok(None) => Ok(Outcome::Moved),
-            Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid) => {
-                self.read_anew(key, &target.resource_version, &failure).await
-            }
-            Err(failure) if failure.class == Class::NotFound => {
-                self.state.index.write().remove(key);
-                Ok(Outcome::Moved)
+            Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
+                self.read_anew(key, target, &failure).await
             }
             Err(failure) => Err(failure),
         }
     }
 
+    /// The workload as it is now, with the object that has its version; the index shows it then.
+    pub(crate) async fn read_target(&self, key: &TargetKey) -> Result<Option<Arc<Target>>, Failure> {
+        let Some(target) = self.verbs.target(key).await? else {
+            self.state.index.write().remove(key);
+            return Ok(None);
+        };
+        let named = target.release.as_ref().filter(|release| release.chart.is_none()).map(|release| release.source.clone());
+        self.state.index.write().apply(target);
+        if let Some(Named::Source(source)) = named
+            && let Some(carrier) = self.verbs.carrier(&source).await?
+        {
+            self.state.index.write().apply_source(carrier);
+        }
+        Ok(self.state.index.read().target(key))
+    }
+
     /// A failed `test` and an object that is no longer valid are the same answer (422): the
     /// object itself says which it was.
-    async fn read_anew(&self, key: &TargetKey, decided_on: &str, failure: &Failure) -> Result<Outcome, Failure> {
-        match self.verbs.target(key).await? {
-            Some(fresh) if fresh.resource_version == decided_on => Ok(Outcome::Refused(failure.to_string())),
-            Some(fresh) => {
-                self.state.index.write().apply(fresh);
-                Ok(Outcome::Moved)
+    async fn read_anew(&self, key: &TargetKey, decided_on: &Target, failure: &Failure) -> Result<Outcome, Failure> {
+        let version = |target: &Target| target.carrier.as_ref().map(|carrier| carrier.resource_version.clone());
+        match self.read_target(key).await? {
+            Some(fresh) if fresh.resource_version == decided_on.resource_version && version(&fresh) == version(decided_on) => {
+                Ok(Outcome::Refused(failure.to_string()))
             }
-            None => {
-                self.state.index.write().remove(key);
-                Ok(Outcome::Moved)
-            }
+            Some(_) | None => Ok(Outcome::Moved),
         }
     }
 
-    fn applied(&self, scene: &Scene, apply: &Apply, patched: &Target) {
+    fn applied(&self, scene: &Scene, apply: &Apply, target: &Target) {
         for change in &apply.changes {
             let request = scene.object(&change.request);
             let note = match &change.restart_for {
+                None if change.container == CHART && target.release.is_some() => format!("chart {} replaced by {}", change.from, change.to),
                 None => format!("container {}: {} replaced by {}", change.container, change.from, change.to),
                 Some(digest) => format!("container {}: {} is pulled anew for {digest}", change.container, change.to),
             };
             let (reason, what) = match change.kind {
                 ChangeKind::Update => {
-                    self.metrics.updates_applied.inc();
+                    self.metrics.applied(request.map_or(VersionKind::Image, |request| request.spec.update_type.artifacts()));
                     (Reason::Applied, "update applied")
                 }
                 ChangeKind::ManualRollback => {
@@ -96,10 +122,10 @@ impl Reconciler {
                 }
             };
             tracing::info!(
-                workload.kind = %patched.key.kind, workload.namespace = patched.key.namespace, workload.name = patched.key.name,
+                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
                 request.name = request.map(|request| request.name_any()), container = change.container, image.from = change.from, image.to = change.to, "{what}"
             );
-            self.tell.target(patched, reason, &note, request.map(|request| &**request));
+            self.tell.target(target, reason, &note, request.map(|request| &**request));
         }
     }
 }

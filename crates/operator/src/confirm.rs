@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use headwind_core::artifact::Artifact;
 use headwind_core::decide::Refusal;
 use headwind_core::event::{Event, Trigger};
 use headwind_core::policy::{Occasion, Policy};
@@ -16,8 +17,8 @@ use headwind_core::reference::Digest;
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::Target;
 
-use crate::poll::{AskError, Asking};
-use crate::record::{Look, Recording};
+use crate::asking::{AskError, Asking, Claim};
+use crate::record::{Look, Recording, hears};
 use crate::secrets::Place;
 use crate::verbs::Failure;
 
@@ -57,19 +58,19 @@ impl Confirm {
         let mut groups: BTreeMap<[u8; 32], (BTreeSet<Place>, Vec<User>)> = BTreeMap::new();
         for (target, defaults) in asked {
             let place = Place::of(&target);
-            let access = asking.client.access(&event.repository, &asking.secrets.keyring(&place).await?);
+            let access = asking.access(&event.origin, &asking.secrets.keyring(&place).await?);
             let (places, users) = groups.entry(access).or_default();
             places.insert(place);
             users.push((target, defaults));
         }
         for (places, users) in groups.into_values() {
-            match asking.digest(&event.repository, tag, &places).await {
-                Ok(Some(digest)) => {
-                    confirmed.extend(users.into_iter().map(|(target, defaults)| (target, defaults, Some(digest.clone()))));
+            match asking.confirm(&event.origin, event.chart.as_deref(), tag, &places).await {
+                Ok(Claim::There(digest)) => {
+                    confirmed.extend(users.into_iter().map(|(target, defaults)| (target, defaults, digest.clone())));
                 }
                 // Without confirmation the claim stands as it was made.
-                Ok(None) | Err(AskError::Registry(_)) if !all => confirmed.extend(told(users)),
-                Ok(None) => refuse(recording, event, tag, &users, Reason::NotInRegistry, None),
+                Ok(Claim::NotThere) | Err(AskError::Registry(_)) if !all => confirmed.extend(told(users)),
+                Ok(Claim::NotThere) => refuse(recording, event, tag, &users, Reason::NotInRegistry, None),
                 Err(AskError::Secrets(failure)) => return Err(failure),
                 Err(AskError::Registry(error)) if error.class.is_of_the_host() => {
                     return Err(Failure::busy(&error.to_string(), error.wait));
@@ -84,11 +85,15 @@ impl Confirm {
 /// Whether the registry is to be asked for this workload.
 fn concerns(event: &Event, tag: &str, target: &Target, defaults: &Annotations, all: bool) -> bool {
     target.containers.iter().any(|container| {
-        let Ok(reference) = container.reference() else { return false };
+        let Ok(artifact) = container.artifact() else { return false };
         let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { return false };
-        *reference.repository() == event.repository
-            && headwind_core::decide::admits(&settings, container, &event.repository, event.trigger).is_ok()
-            && (all || reference.digest().is_some() || settings.policy == Policy::Force && reference.effective_tag() == Some(tag))
+        let digest = match &artifact {
+            Artifact::Image(image) => image.digest().is_some() || settings.policy == Policy::Force && image.effective_tag() == Some(tag),
+            Artifact::Chart(_) => false,
+        };
+        hears(container, event)
+            && headwind_core::decide::admits(&settings, container, &artifact, event.trigger).is_ok()
+            && (all || digest)
     })
 }
 
@@ -96,12 +101,9 @@ fn refuse(recording: &Recording, event: &Event, tag: &str, users: &[User], reaso
     let message = told.map_or_else(|| reason.sentence().to_owned(), |told| format!("{}: {told}", reason.sentence()));
     let refusal = Refusal { reason, message };
     let candidates = [headwind_core::policy::Candidate::new(tag.to_owned(), None)];
-    let look = Look { repository: &event.repository, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
+    let look = Look { origin: &event.origin, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
     for (target, _) in users {
-        let of_it = |container: &&headwind_core::target::Container| {
-            container.reference().is_ok_and(|reference| *reference.repository() == event.repository)
-        };
-        for container in target.containers.iter().filter(of_it) {
+        for container in target.containers.iter().filter(|container| hears(container, event)) {
             recording.refused(&look, target, container, &refusal);
         }
     }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
-use headwind_core::reference::{ImageReference, RepositoryKey};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Kind, Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
@@ -19,7 +19,7 @@ use headwind_registry::Keyring;
 use moka::future::Cache;
 
 use crate::handle::Handle;
-use crate::poll::Asking;
+use crate::asking::{Asking, chart_of};
 use crate::reconcile::now;
 use crate::record::Known;
 use crate::secrets::Place;
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) struct KnownTags {
     asking: Arc<Asking>,
-    lists: Cache<(RepositoryKey, Place), Arc<Vec<String>>>,
+    lists: Cache<(Origin, Option<String>, Place), Arc<Vec<Candidate>>>,
 }
 
 impl KnownTags {
@@ -41,15 +41,17 @@ impl KnownTags {
         Self { asking, lists: Cache::builder().max_capacity(1000).time_to_live(KEPT).build() }
     }
 
-    async fn of(&self, repository: &RepositoryKey, place: &Place) -> Result<Arc<Vec<String>>, String> {
+    async fn of(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Arc<Vec<Candidate>>, String> {
+        let chart = chart_of(artifact);
         let ask = async {
             let keyring: Keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
-            let listing = self.asking.client.tags(repository, &keyring, None).await.map_err(|error| error.to_string())?;
-            Ok::<_, String>(Arc::new(listing.tags().map(str::to_owned).collect()))
+            let charts = chart.iter().cloned().collect();
+            let listed = self.asking.list(origin, &charts, chart.is_some(), &keyring, None).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(Arc::new(listed.candidates(artifact, origin)))
         };
-        let asked = self.lists.try_get_with((repository.clone(), place.clone()), ask);
+        let asked = self.lists.try_get_with((origin.clone(), chart.clone(), place.clone()), ask);
         match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(tags) => tags.map_err(|error| (*error).clone()),
+            Ok(candidates) => candidates.map_err(|error| (*error).clone()),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         }
     }
@@ -144,25 +146,23 @@ impl Handle {
         let mut known = BTreeMap::new();
         let mut unasked = BTreeMap::new();
         for container in target.containers.iter().filter(|container| is_tracked(&defaults, &target, container)) {
-            let Ok(reference) = container.reference() else { continue };
-            let repository = reference.repository();
-            match self.tags.of(repository, &place).await {
-                Ok(tags) => drop(known.insert(repository.clone(), tags)),
-                Err(error) => drop(unasked.insert(repository.to_string(), error)),
+            let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
+            match self.tags.of(&origin, &artifact, &place).await {
+                Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
+                Err(error) => drop(unasked.insert(origin.to_string(), error)),
             }
         }
         Some(WorkloadView { unasked, ..self.view(&target, &defaults, &known) })
     }
 
-    fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<RepositoryKey, Arc<Vec<String>>>) -> WorkloadView {
+    fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<String, Arc<Vec<Candidate>>>) -> WorkloadView {
         let mut requests = self.state.requests.read().of(&target.key);
         requests.retain(|request| request.spec.target_ref.uid == target.uid);
         requests.sort_by_key(|request| std::cmp::Reverse(request.read().created));
         let record = Known { state: &self.state, target };
         let explained = |container: &Container| {
-            let tags = container.reference().ok().and_then(|reference| known.get(reference.repository()));
-            let candidates = match tags {
-                Some(tags) => tags.iter().map(|tag| Candidate::new(tag.clone(), None)).collect(),
+            let candidates = match known.get(&container.name) {
+                Some(candidates) => candidates.to_vec(),
                 None => on_record(&requests, container),
             };
             explain::explain(target, defaults, container, &candidates, &record, now())
@@ -176,10 +176,10 @@ impl Handle {
 fn on_record(requests: &[Arc<UpdateRequest>], container: &Container) -> Vec<Candidate> {
     let mut tags: Vec<String> = requests
         .iter()
-        .filter(|request| request.spec.container_name.as_deref() == Some(&container.name))
-        .filter_map(|request| ImageReference::parse(&request.spec.new_image).ok()?.effective_tag().map(str::to_owned))
+        .filter(|request| request.container() == Some(&container.name))
+        .filter_map(|request| request.read().artifact(&request.spec.new_image)?.version().map(str::to_owned))
         .collect();
     tags.sort();
     tags.dedup();
-    tags.into_iter().map(|tag| Candidate { tag, digest: None }).collect()
+    tags.into_iter().map(|tag| Candidate::new(tag, None)).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
 use headwind_core::target::TargetKey;
@@ -10,6 +11,7 @@ use headwind_k8s::kind::Workload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
 
+use crate::index::Odd;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::requests::{Moved, Name, key};
@@ -55,7 +57,13 @@ impl<K: Workload> Feed<K> for Targets {
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
         let key = TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
         tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
-        self.state.index.write().remove(&key);
+        let odd = Odd {
+            api_version: K::api_version(&()).into_owned(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            problem: problem.to_owned(),
+        };
+        self.state.index.write().set_odd(key.clone(), odd);
+        self.queue.now(key.clone());
         Some(key)
     }
 
@@ -82,13 +90,13 @@ impl Records {
     /// the API was by the replica that wrote it, and carries its reason.
     fn tell_kubectl(&self, request: &UpdateRequest, moved: Moved) {
         let by_api = request.status.as_ref().and_then(|status| status.reason.as_deref());
-        let (reason, counter) = match (moved.before, moved.after) {
-            (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, &self.metrics.updates_approved),
-            (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, &self.metrics.updates_rejected),
+        let (reason, count): (_, fn(&Metrics, VersionKind)) = match (moved.before, moved.after) {
+            (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, Metrics::approved),
+            (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, Metrics::rejected),
             _ => return,
         };
         if by_api != Some(reason.code()) && self.state.leadership.leads() {
-            counter.inc();
+            count(&self.metrics, request.spec.update_type.artifacts());
             self.tell.request(request, reason, reason.sentence(), false);
         }
     }

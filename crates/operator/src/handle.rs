@@ -202,13 +202,14 @@ impl Handle {
     }
 
     fn done(&self, written: &UpdateRequest, action: Action, person: &str) {
+        let artifacts = written.spec.update_type.artifacts();
         let reason = match action {
             Action::Approve => {
-                self.metrics.updates_approved.inc();
+                self.metrics.approved(artifacts);
                 Reason::ApprovedByPerson
             }
             Action::Reject => {
-                self.metrics.updates_rejected.inc();
+                self.metrics.rejected(artifacts);
                 Reason::RejectedByPerson
             }
             Action::Reopen => Reason::Reopened,

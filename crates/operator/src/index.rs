@@ -5,75 +5,213 @@
 //! already held is ignored, so what this process wrote itself is seen at once and never unseen.
 //! Feeding it needs no client.
 //!
+//! A release is held twice: as its own object says it, and put together with its source, which is how
+//! everybody else sees it. It is put together anew when either of the two changes.
+//!
 //! ```text
-//! watch ──apply, delete, swept──> targets ──> users: repository -> targets
+//! watch ──apply, delete, swept──> targets ──> users: origin -> targets
+//!                                    ^ resolve
+//! watch ──apply_source, …──> sources ┘
 //! ```
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::Origin;
+use headwind_core::release::{self, ChartSite, Named, Source, SourceKey, SourceKind};
 use headwind_core::settings::{Annotations, Settings, key};
-use headwind_core::target::{Kind, Target, TargetKey};
+use headwind_core::target::{Container, Kind, Target, TargetKey};
 
 /// The index.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     targets: HashMap<Arc<TargetKey>, Entry>,
-    users: HashMap<RepositoryKey, HashSet<Arc<TargetKey>>>,
+    users: HashMap<Origin, HashSet<Arc<TargetKey>>>,
+    sources: HashMap<SourceKey, Source>,
+    /// The releases that name a source, whether it is there or not.
+    followers: HashMap<SourceKey, HashSet<Arc<TargetKey>>>,
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<TargetKey>>,
+    odd: HashMap<TargetKey, Odd>,
     counts: HashMap<Kind, usize>,
     /// Moves whenever something changes that the plan of polls is made of.
     revision: u64,
     none: Arc<Annotations>,
 }
 
+/// An object that cannot be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Odd {
+    pub(crate) api_version: String,
+    pub(crate) uid: String,
+    pub(crate) problem: String,
+}
+
 #[derive(Debug)]
 struct Entry {
     target: Arc<Target>,
-    repositories: Box<[RepositoryKey]>,
+    /// A release as its own object says it.
+    alone: Option<Arc<Target>>,
+    origins: Box<[Origin]>,
+}
+
+impl Entry {
+    fn source(&self) -> Option<&SourceKey> {
+        source_of(&self.target)
+    }
+}
+
+fn source_of(target: &Target) -> Option<&SourceKey> {
+    match &target.release.as_ref()?.source {
+        Named::Source(key) => Some(key),
+        Named::Other(_) | Named::Nothing => None,
+    }
 }
 
 impl Index {
     /// Takes in a workload as it was read. Answers whether it was news.
     pub(crate) fn apply(&mut self, target: Target) -> bool {
+        self.odd.remove(&target.key);
         if let Some(held) = self.targets.get(&target.key)
             && held.target.uid == target.uid
             && !is_newer(&target.resource_version, &held.target.resource_version)
         {
             return false;
         }
-        let same_to_the_poller = self.targets.get(&target.key).is_some_and(|held| same_to_the_poller(&held.target, &target));
-        let revision = self.revision;
-        self.remove(&target.key.clone());
-        self.revision = revision + u64::from(!same_to_the_poller);
-        let key = Arc::new(target.key.clone());
-        let mut repositories: Vec<RepositoryKey> = Vec::with_capacity(target.containers.len());
-        for repository in target.containers.iter().filter_map(|container| Some(container.reference().ok()?.repository().clone())) {
-            if !repositories.contains(&repository) {
-                // One copy of a name that many workloads share.
-                repositories.push(self.users.get_key_value(&repository).map_or(repository, |(shared, _)| shared.clone()));
+        if target.release.is_none() {
+            self.put(target, None);
+            return true;
+        }
+        let (key, before) = (target.key.clone(), self.targets.get(&target.key).and_then(|held| held.source().cloned()));
+        let now = source_of(&target).cloned();
+        if let Some(named) = &before
+            && before != now
+        {
+            self.unfollow(named, &key);
+        }
+        if let Some(named) = &now {
+            self.followers.entry(named.clone()).or_default().insert(Arc::new(key));
+        }
+        self.put_together(Arc::new(target));
+        for named in [before, now].into_iter().flatten().collect::<HashSet<_>>() {
+            self.share(&named);
+        }
+        true
+    }
+
+    /// Takes in a source of charts as it was read. Answers the releases that mean something else now.
+    pub(crate) fn apply_source(&mut self, source: Source) -> Vec<TargetKey> {
+        let key = source.key.clone();
+        if let Some(held) = self.sources.get(&key)
+            && held.uid == source.uid
+            && !is_newer(&source.resource_version, &held.resource_version)
+        {
+            return Vec::new();
+        }
+        self.sources.insert(key.clone(), source);
+        self.follow(&key)
+    }
+
+    /// Forgets a source. Answers the releases that mean something else now.
+    pub(crate) fn remove_source(&mut self, key: &SourceKey) -> Vec<TargetKey> {
+        if self.sources.remove(key).is_none() {
+            return Vec::new();
+        }
+        self.follow(key)
+    }
+
+    /// After a whole list of sources: forgets those that were not on it.
+    pub(crate) fn sweep_sources(&mut self, kind: SourceKind, namespace: Option<&str>, seen: &HashSet<SourceKey>) -> Vec<TargetKey> {
+        let here = |key: &&SourceKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
+        let vanished: Vec<SourceKey> = self.sources.keys().filter(here).filter(|key| !seen.contains(*key)).cloned().collect();
+        vanished.iter().flat_map(|key| self.remove_source(key)).collect()
+    }
+
+    /// Puts the source's releases together anew.
+    fn follow(&mut self, key: &SourceKey) -> Vec<TargetKey> {
+        let followers: Vec<Arc<TargetKey>> = self.followers.get(key).into_iter().flatten().cloned().collect();
+        for follower in &followers {
+            if let Some(alone) = self.targets.get(follower).and_then(|entry| entry.alone.clone()) {
+                self.put_together(alone);
             }
         }
-        for repository in &repositories {
-            self.users.entry(repository.clone()).or_default().insert(Arc::clone(&key));
+        followers.iter().map(|follower| (**follower).clone()).collect()
+    }
+
+    /// Who follows the same tag counts those that do.
+    fn share(&mut self, key: &SourceKey) {
+        if key.kind == SourceKind::OciRepository {
+            self.follow(key);
+        }
+    }
+
+    fn unfollow(&mut self, source: &SourceKey, key: &TargetKey) {
+        if let Some(followers) = self.followers.get_mut(source) {
+            followers.remove(key);
+            if followers.is_empty() {
+                self.followers.remove(source);
+            }
+        }
+    }
+
+    fn put_together(&mut self, alone: Arc<Target>) {
+        let named = source_of(&alone);
+        let source = named.and_then(|key| self.sources.get(key));
+        let followers = named.and_then(|key| self.followers.get(key)).map_or(0, HashSet::len);
+        let target = release::resolve(&alone, source, followers);
+        self.put(target, Some(alone));
+    }
+
+    fn put(&mut self, target: Target, alone: Option<Arc<Target>>) {
+        let same_to_the_poller = self.targets.get(&target.key).is_some_and(|held| same_to_the_poller(&held.target, &target));
+        self.revision += u64::from(!same_to_the_poller);
+        self.take(&target.key);
+        let key = Arc::new(target.key.clone());
+        let mut origins: Vec<Origin> = Vec::with_capacity(target.containers.len());
+        for origin in target.containers.iter().filter_map(Container::origin) {
+            if !origins.contains(&origin) {
+                // One copy of a name that many workloads share.
+                origins.push(self.users.get_key_value(&origin).map_or(origin, |(shared, _)| shared.clone()));
+            }
+        }
+        for origin in &origins {
+            self.users.entry(origin.clone()).or_default().insert(Arc::clone(&key));
         }
         *self.counts.entry(key.kind).or_default() += 1;
-        self.targets.insert(Arc::clone(&key), Entry { target: Arc::new(target), repositories: repositories.into() });
+        self.targets.insert(Arc::clone(&key), Entry { target: Arc::new(target), alone, origins: origins.into() });
         self.check(&key);
-        true
     }
 
     /// Forgets a workload.
     pub(crate) fn remove(&mut self, key: &TargetKey) {
-        let Some(entry) = self.targets.remove(key) else { return };
+        self.odd.remove(key);
+        let Some(entry) = self.take(key) else { return };
         self.revision += 1;
-        for repository in &entry.repositories {
-            if let Some(users) = self.users.get_mut(repository) {
+        if let Some(source) = entry.source() {
+            self.unfollow(source, key);
+            self.share(source);
+        }
+    }
+
+    /// Notes that a workload is there and cannot be read.
+    pub(crate) fn set_odd(&mut self, key: TargetKey, odd: Odd) {
+        self.remove(&key);
+        self.odd.insert(key, odd);
+    }
+
+    /// Why a workload that is there cannot be read.
+    pub(crate) fn odd(&self, key: &TargetKey) -> Option<&Odd> {
+        self.odd.get(key)
+    }
+
+    /// Takes a workload out, but for what it follows.
+    fn take(&mut self, key: &TargetKey) -> Option<Entry> {
+        let entry = self.targets.remove(key)?;
+        for origin in &entry.origins {
+            if let Some(users) = self.users.get_mut(origin) {
                 users.remove(key);
                 if users.is_empty() {
-                    self.users.remove(repository);
+                    self.users.remove(origin);
                 }
             }
         }
@@ -81,11 +219,15 @@ impl Index {
         if let Some(count) = self.counts.get_mut(&key.kind) {
             *count -= 1;
         }
+        Some(entry)
     }
 
     /// After a whole list of a kind in a namespace (or in all): forgets what was not on it and
     /// answers what vanished.
     pub(crate) fn sweep(&mut self, kind: Kind, namespace: Option<&str>, seen: &HashSet<TargetKey>) -> Vec<TargetKey> {
+        self.odd.retain(|key, _| {
+            key.kind != kind || namespace.is_some_and(|namespace| key.namespace != namespace) || seen.contains(key)
+        });
         let vanished: Vec<TargetKey> = self
             .targets
             .keys()
@@ -142,14 +284,14 @@ impl Index {
         self.targets.get(key).map(|entry| Arc::clone(&entry.target))
     }
 
-    /// Whether any workload has a container of that repository.
-    pub(crate) fn is_used(&self, repository: &RepositoryKey) -> bool {
-        self.users.contains_key(repository)
+    /// Whether any workload has a container, or any release its chart, from there.
+    pub(crate) fn is_used(&self, origin: &Origin) -> bool {
+        self.users.contains_key(origin)
     }
 
-    /// The workloads with a container of that repository.
-    pub(crate) fn users(&self, repository: &RepositoryKey) -> Vec<(Arc<Target>, Arc<Annotations>)> {
-        let keys = self.users.get(repository).into_iter().flatten();
+    /// The workloads with a container, and the releases with their chart, from there.
+    pub(crate) fn users(&self, origin: &Origin) -> Vec<(Arc<Target>, Arc<Annotations>)> {
+        let keys = self.users.get(origin).into_iter().flatten();
         keys.filter_map(|key| Some((self.target(key)?, self.defaults(&key.namespace)))).collect()
     }
 
@@ -168,13 +310,17 @@ impl Index {
         self.faulty.iter().map(|key| &**key)
     }
 
-    /// Whether there is something to tell about the workload's annotations.
+    /// Every workload that there is something to tell about.
+    pub(crate) fn conspicuous(&self) -> impl Iterator<Item = &TargetKey> {
+        self.targets.keys().map(|key| &**key).filter(|key| self.is_conspicuous(key)).chain(self.odd.keys())
+    }
+
+    /// Whether there is something to tell about the workload: its annotations, or that it is left alone.
     pub(crate) fn is_conspicuous(&self, key: &TargetKey) -> bool {
+        let Some(entry) = self.targets.get(key) else { return false };
         self.faulty.contains(key)
-            || self
-                .targets
-                .get(key)
-                .is_some_and(|entry| !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty())
+            || entry.target.containers.iter().any(|container| container.chart.as_ref().is_some_and(|site| site.left.is_some()))
+            || !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty()
     }
 
     /// How many workloads of the kind are known.
@@ -190,8 +336,8 @@ fn same_to_the_poller(a: &Target, b: &Target) -> bool {
         let managed = |key: &str| key::MANAGED.contains(&key) || key.starts_with(key::SEEN);
         target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let images = |target: &Target| -> Vec<(String, String)> {
-        target.containers.iter().map(|container| (container.name.clone(), container.image.clone())).collect()
+    let images = |target: &Target| -> Vec<(String, String, Option<Box<ChartSite>>)> {
+        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), container.chart.clone())).collect()
     };
     a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
 }

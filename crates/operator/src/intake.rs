@@ -79,7 +79,7 @@ impl Intake {
         // Before the caches are whole nobody can say that a repository is not used.
         let used: Vec<Event> = if self.state.readiness.synced() {
             let index = self.state.index.read();
-            events.into_iter().filter(|event| index.is_used(&event.repository)).collect()
+            events.into_iter().filter(|event| index.is_used(&event.origin)).collect()
         } else {
             events
         };
@@ -98,7 +98,7 @@ impl Intake {
 
     fn send(&self, placed: Placed) {
         let mut hash = DefaultHasher::new();
-        placed.event.repository.hash(&mut hash);
+        placed.event.origin.hash(&mut hash);
         let lane = usize::try_from(hash.finish() % LANES as u64).unwrap_or_default();
         if let Some(lane) = self.lanes.get(lane)
             && lane.send(placed).is_err()
@@ -143,7 +143,7 @@ async fn lane(mut receiver: mpsc::UnboundedReceiver<Placed>, intake: Intake, rec
             Err(failure) => {
                 let pause = failure.retry_after.unwrap_or_else(|| (PAUSE.0 * 2_u32.saturating_pow(placed.tries.min(16))).min(PAUSE.1));
                 if placed.tries == 0 {
-                    tracing::warn!(image.repository = %placed.event.repository, error = %failure, "a request could not be made; trying again until it can");
+                    tracing::warn!(image.repository = %placed.event.origin, error = %failure, "a request could not be made; trying again until it can");
                 }
                 placed.tries = placed.tries.saturating_add(1);
                 let intake = intake.clone();

@@ -15,9 +15,11 @@
 //! rebuilt at any time. All writes go through `verbs`.
 
 mod apply;
+mod asking;
 mod confirm;
 mod explain;
 mod feed;
+mod flux;
 mod handle;
 mod index;
 mod intake;

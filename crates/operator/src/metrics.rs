@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
 use headwind_core::target::Kind;
 use headwind_source::webhook::IgnoredReason;
@@ -41,9 +42,9 @@ pub(crate) struct Metrics {
     /// library adds to every counter; so it is a gauge that only grows.
     pub(crate) webhook_events_processed: Gauge<u64, AtomicU64>,
     pub(crate) webhook_ignored: Family<ReasonLabel, Counter>,
-    pub(crate) updates_approved: Counter,
-    pub(crate) updates_rejected: Counter,
-    pub(crate) updates_applied: Counter,
+    updates_approved: Counter,
+    updates_rejected: Counter,
+    updates_applied: Counter,
     pub(crate) updates_failed: Counter,
     pub(crate) updates_skipped_interval: Counter,
     pub(crate) rollbacks: Counter,
@@ -63,7 +64,23 @@ pub(crate) struct Metrics {
     pub(crate) polling_new_tags_found: Counter,
     pub(crate) polling_resources_filtered: Counter,
     pub(crate) polling_lateness: Histogram,
+    pub(crate) polling_helm_charts_checked: Counter,
+    pub(crate) polling_helm_new_versions_found: Counter,
+    pub(crate) helm: Helm,
     registry: Arc<Mutex<Registry>>,
+}
+
+/// What is counted of charts beside what is counted of everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Helm {
+    pub(crate) versions_checked: Counter,
+    pub(crate) updates_found: Counter,
+    updates_approved: Counter,
+    updates_rejected: Counter,
+    updates_applied: Counter,
+    pub(crate) repository_queries: Counter,
+    pub(crate) repository_errors: Family<ClassLabel, Counter>,
+    pub(crate) repository_query_duration: Histogram,
 }
 
 impl Metrics {
@@ -79,6 +96,8 @@ impl Metrics {
         // From 0.5 ms: a pass that only looks; to 16 s: one that waited for the API server.
         let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
+        // From 5 ms to 3 minutes: what a large index takes from a slow server.
+        let query = Histogram::new(exponential_buckets(0.005, 2.0, 16));
         Self {
             webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
             webhook_events_processed: register!(
@@ -144,6 +163,38 @@ impl Metrics {
                 "Containers of a scanned repository that do not listen to polling"
             ),
             polling_lateness: register!(lateness, "polling_lateness_seconds", "How long after it was due a scan began"),
+            polling_helm_charts_checked: register!(
+                Counter::default(),
+                "polling_helm_charts_checked",
+                "Releases that an answered scan was looked at for"
+            ),
+            polling_helm_new_versions_found: register!(
+                Counter::default(),
+                "polling_helm_new_versions_found",
+                "Updates of charts that scans led to"
+            ),
+            helm: Helm {
+                versions_checked: register!(
+                    Counter::default(),
+                    "helm_chart_versions_checked",
+                    "Versions of charts that were looked at, once for each release and scan"
+                ),
+                updates_found: register!(Counter::default(), "helm_updates_found", "Updates of charts that were proposed"),
+                updates_approved: register!(
+                    Counter::default(),
+                    "helm_updates_approved",
+                    "Updates of charts approved, by a person or by policy"
+                ),
+                updates_rejected: register!(Counter::default(), "helm_updates_rejected", "Updates of charts that a person rejected"),
+                updates_applied: register!(Counter::default(), "helm_updates_applied", "Updates of charts written into a release"),
+                repository_queries: register!(
+                    Counter::default(),
+                    "helm_repository_queries",
+                    "Times the versions of a chart's repository were asked for, classic or OCI"
+                ),
+                repository_errors: register!(Family::default(), "helm_repository_errors", "Those of them that had no answer, by class"),
+                repository_query_duration: register!(query, "helm_repository_query_duration_seconds", "How long such a question took"),
+            },
             registry: Arc::new(Mutex::new(registry)),
         }
     }
@@ -151,6 +202,30 @@ impl Metrics {
     /// Adds what is read from the state at scrape time.
     pub(crate) fn watch(&self, state: Arc<State>) {
         self.registry.lock().register_collector(Box::new(Counts(state)));
+    }
+
+    /// Somebody, or the policy, said yes.
+    pub(crate) fn approved(&self, artifacts: VersionKind) {
+        self.updates_approved.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_approved.inc();
+        }
+    }
+
+    /// Somebody said no.
+    pub(crate) fn rejected(&self, artifacts: VersionKind) {
+        self.updates_rejected.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_rejected.inc();
+        }
+    }
+
+    /// An update was written.
+    pub(crate) fn applied(&self, artifacts: VersionKind) {
+        self.updates_applied.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_applied.inc();
+        }
     }
 
     pub(crate) fn ignored(&self, reason: IgnoredReason) {
@@ -183,6 +258,7 @@ impl Collector for Counts {
             gauge("deployments_watched", "Deployments that are known", index.count(Kind::Deployment))?;
             gauge("statefulsets_watched", "StatefulSets that are known", index.count(Kind::StatefulSet))?;
             gauge("daemonsets_watched", "DaemonSets that are known", index.count(Kind::DaemonSet))?;
+            gauge("helm_releases_watched", "HelmReleases that are known", index.count(Kind::HelmRelease))?;
             gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
         }
         gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;

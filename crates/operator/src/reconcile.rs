@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Request, Status, StatusWrite, Step, next};
 use headwind_core::rollout::pod::Look;
@@ -126,11 +127,7 @@ impl Reconciler {
     /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
     /// so; no answer is none.
     async fn look(&self, key: &TargetKey) -> Result<(), Failure> {
-        let Some(target) = self.verbs.target(key).await? else {
-            self.state.index.write().remove(key);
-            return Ok(());
-        };
-        self.state.index.write().apply(target.clone());
+        let Some(target) = self.read_target(key).await? else { return Ok(()) };
         let pods = match self.verbs.pods(&target).await {
             Ok(pods) => Some(pods),
             Err(failure) if failure.class == Class::Forbidden => {
@@ -163,8 +160,13 @@ impl Reconciler {
             let index = self.state.index.read();
             (index.target(key), index.defaults(&key.namespace))
         };
-        if let Some(target) = &target {
-            self.tell_faults(target, &defaults);
+        match &target {
+            Some(target) => self.tell_faults(target, &defaults),
+            None => {
+                if let Some(odd) = self.state.index.read().odd(key) {
+                    self.tell.odd(key, odd);
+                }
+            }
         }
         let objects = self.state.requests.read().of(key);
         let requests = objects.iter().map(|object| object.read()).collect();
@@ -184,8 +186,23 @@ impl Reconciler {
             let all = faults.into_iter().collect::<Vec<_>>().join("; ");
             self.tell.warn_target(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
         }
+        if self.state.readiness.synced() {
+            self.tell_left(target, defaults);
+        }
         for unknown in headwind_core::settings::unknown(&target.annotations, target) {
             self.tell.warn_target(target, unknown.reason, &unknown.key, &unknown.message);
+        }
+    }
+
+    /// Says why a release that wants updates is left alone, once for the same reason. That it is suspended
+    /// whoever did it knows.
+    fn tell_left(&self, target: &Target, defaults: &Annotations) {
+        for container in &target.containers {
+            let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { continue };
+            let left = container.chart.as_ref().and_then(|site| site.left(&settings));
+            if let Some((reason, message)) = left.filter(|(reason, _)| settings.policy != Policy::None && *reason != Reason::Suspended) {
+                self.tell.warn_target(target, reason, &message, &format!("no updates: {message}"));
+            }
         }
     }
 

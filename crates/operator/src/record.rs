@@ -9,18 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::chart::version_of;
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::event::{Event, Trigger};
-use headwind_core::policy::{Candidate, Occasion, Policy};
+use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
 use headwind_core::reason::Reason;
-use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_core::reference::Digest;
 use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_k8s::update_request::{
     KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
 };
-use headwind_k8s::{kind, name};
+use headwind_k8s::name;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
@@ -51,7 +53,7 @@ pub(crate) struct Recording {
 /// What a decision is about, apart from the container.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look<'a> {
-    pub(crate) repository: &'a RepositoryKey,
+    pub(crate) origin: &'a Origin,
     pub(crate) candidates: &'a [Candidate],
     pub(crate) occasion: Occasion,
     pub(crate) trigger: Trigger,
@@ -60,7 +62,7 @@ pub(crate) struct Look<'a> {
 impl Recording {
     /// Handles one event to its end. An error means that it is to be handled again as a whole.
     pub(crate) async fn event(&self, event: &Event) -> Result<(), Failure> {
-        let users = self.state.index.read().users(&event.repository);
+        let users = self.state.index.read().users(&event.origin);
         let users = self.confirm.confirmed(self, event, users).await?;
         stream::iter(users)
             .map(Ok)
@@ -74,12 +76,12 @@ impl Recording {
         let proposals: Vec<Proposal> = target
             .containers
             .iter()
-            .filter(|container| container.reference().is_ok_and(|reference| *reference.repository() == event.repository))
+            .filter(|container| hears(container, event))
             .filter_map(|container| {
-                let tag = event.tag.clone().or_else(|| Some(container.reference().ok()?.effective_tag()?.to_owned()));
-                let candidates = [Candidate::new(tag.unwrap_or_default(), digest.cloned())];
-                let look =
-                    Look { repository: &event.repository, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
+                let artifact = container.artifact().ok()?;
+                let tag = event.tag.as_deref().or_else(|| artifact.version())?;
+                let candidates = [Candidate::new(version(&artifact, &event.origin, tag), digest.cloned())];
+                let look = Look { origin: &event.origin, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
                 self.decide(&look, target, defaults, container)
             })
             .collect();
@@ -137,7 +139,7 @@ impl Recording {
         } else {
             tracing::debug!(
                 workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                container = container.name, image.repository = %look.repository, image.tag = tag, reason = reason.code(), "no update: {message}"
+                container = container.name, image.repository = %look.origin, image.tag = tag, reason = reason.code(), "no update: {message}"
             );
         }
     }
@@ -169,8 +171,12 @@ impl Recording {
             request.name = made.name_any(), container = proposal.container, image.current = proposal.current_image, image.new = proposal.new_image,
             policy = %proposal.policy, approval = proposal.require_approval, "update proposed"
         );
+        let artifacts = made.spec.update_type.artifacts();
+        if artifacts == VersionKind::Chart {
+            self.metrics.helm.updates_found.inc();
+        }
         if !proposal.require_approval {
-            self.metrics.updates_approved.inc();
+            self.metrics.approved(artifacts);
         }
         let approval = if proposal.require_approval { "waits for approval" } else { "approved by policy" };
         let note = format!(
@@ -219,6 +225,23 @@ fn calls_for_a_person(reason: Reason) -> bool {
     )
 }
 
+/// Whether the event is about what the container, or the release, runs.
+pub(crate) fn hears(container: &Container, event: &Event) -> bool {
+    container.origin().as_ref() == Some(&event.origin)
+        && event
+            .chart
+            .as_ref()
+            .is_none_or(|chart| container.artifact().is_ok_and(|artifact| artifact.kind() == VersionKind::Chart && artifact.name() == chart))
+}
+
+/// The version that a tag of that origin stands for. A registry has no `+` in its tags.
+pub(crate) fn version(artifact: &Artifact, origin: &Origin, tag: &str) -> String {
+    match (artifact, origin) {
+        (Artifact::Chart(_), Origin::Registry(_)) => version_of(tag),
+        (Artifact::Chart(_), Origin::Charts(_)) | (Artifact::Image(_), _) => tag.to_owned(),
+    }
+}
+
 /// What is on record for a target, as this process knows it.
 pub(crate) struct Known<'a> {
     pub(crate) state: &'a State,
@@ -243,7 +266,7 @@ impl decide::Record for Known<'_> {
             .iter()
             .filter(|request| {
                 matches!(request.phase(), Phase::Pending | Phase::Approved | Phase::Applying)
-                    && request.spec.container_name.as_deref() == Some(container)
+                    && request.container() == Some(container)
                     && request.spec.target_ref.uid == self.target.uid
             })
             .map(|request| request.spec.new_image.clone())
@@ -281,18 +304,19 @@ impl Drop for Together<'_> {
 pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
     let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
     let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
+    let update_type = UpdateType::of(if target.release.is_some() { VersionKind::Chart } else { VersionKind::Image });
     let mut request = UpdateRequest::new(
         &name,
         UpdateRequestSpec {
             target_ref: TargetRef {
-                api_version: kind::api_version(target_kind).to_owned(),
+                api_version: target.api_version.to_owned(),
                 kind: KindName(target_kind),
                 name: target_name.clone(),
                 uid: target.uid.clone(),
                 namespace: Some(namespace.clone()),
             },
-            update_type: UpdateType::Image,
-            container_name: Some(proposal.container.clone()),
+            update_type,
+            container_name: (update_type == UpdateType::Image).then(|| proposal.container.clone()),
             current_image: proposal.current_image.clone(),
             new_image: proposal.new_image.clone(),
             current_digest: proposal.current_digest.clone(),
@@ -307,7 +331,7 @@ pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> U
     request.metadata.namespace = Some(namespace);
     request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
     request.metadata.owner_references = Some(vec![OwnerReference {
-        api_version: kind::api_version(target_kind).to_owned(),
+        api_version: target.api_version.to_owned(),
         kind: target_kind.as_str().to_owned(),
         name: target_name,
         uid: target.uid.clone(),

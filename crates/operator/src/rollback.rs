@@ -3,12 +3,12 @@
 //! The request's name follows from what the person saw (the workload's generation), so the same
 //! asked twice is one request, and one that was made but not approved any more is found again.
 
+use headwind_core::artifact::Artifact;
 use headwind_core::decide::Proposal;
 use headwind_core::event::Trigger;
 use headwind_core::history::{Entry, History};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::reference::ImageReference;
 use headwind_core::request::Identity;
 use headwind_core::request::action::Action;
 use headwind_core::settings::{Settings, key};
@@ -99,18 +99,18 @@ impl Handle {
             };
             return Err(RollbackError::NothingOlder { target: key.clone(), container: container.name.clone(), known });
         };
-        let reference = ImageReference::parse(&to.entry.image)
+        let artifact = Artifact::parse(container.kind(), &to.entry.image)
             .map_err(|error| RollbackError::Unclear(format!("the history names {:?}: {error}", to.entry.image)))?;
-        let request = self.asked(&target, container, &reference, person);
+        let request = self.asked(&target, container, &artifact, person);
         let name = request.name_any();
         self.make(request).await?;
         Ok(self.act(&key.namespace, &name, Action::Approve, person, note).await?)
     }
 
-    fn asked(&self, target: &Target, container: &Container, to: &ImageReference, person: &str) -> UpdateRequest {
+    fn asked(&self, target: &Target, container: &Container, to: &Artifact, person: &str) -> UpdateRequest {
         let defaults = self.state.index.read().defaults(&target.key.namespace);
         let policy = Settings::resolve(&defaults, &target.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
-        let known = container.reference().ok().and_then(|reference| container.known_digest(&reference));
+        let known = container.artifact().ok().and_then(|artifact| container.known_digest(&artifact));
         let proposal = Proposal {
             container: container.name.clone(),
             current_image: container.image.clone(),

@@ -23,12 +23,14 @@ use tokio_util::sync::CancellationToken;
 use crate::confirm::Confirm;
 use crate::explain::KnownTags;
 use crate::feed::{Records, Targets};
+use crate::flux::{Flux, Offered};
 use crate::handle::Handle;
 use crate::intake::Intake;
 use crate::lease::Contender;
 use crate::metrics::Metrics;
 use crate::namespaces::{self, Defaults};
-use crate::poll::{Asking, Poller};
+use crate::asking::Asking;
+use crate::poll::Poller;
 use crate::queue::{Queue, queue};
 use crate::reconcile::Reconciler;
 use crate::record::Recording;
@@ -62,6 +64,8 @@ pub struct Config {
     pub confirm: bool,
     /// Whether registries are polled.
     pub polling: Option<Polling>,
+    /// Whether the charts of releases are looked up when these are new or changed.
+    pub discovery: bool,
 }
 
 /// How registries are polled.
@@ -108,16 +112,17 @@ impl Operator {
         kube.connect_timeout = Some(LEASE_TIMEOUT);
         kube.read_timeout = Some(LEASE_TIMEOUT);
         kube.write_timeout = Some(LEASE_TIMEOUT);
-        let lease_verbs = Verbs::new(kube::Client::try_from(kube)?);
+        let offered = Arc::new(Offered::default());
+        let lease_verbs = Verbs::new(kube::Client::try_from(kube)?, Arc::clone(&offered));
 
         let state = Arc::new(State::default());
         let metrics = Metrics::new();
         metrics.watch(Arc::clone(&state));
-        let verbs = Verbs::new(client.clone());
+        let verbs = Verbs::new(client.clone(), Arc::clone(&offered));
         let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
-        let asking = Arc::new(Asking { client: registries, secrets: Secrets::new(verbs.clone()) });
+        let asking = Arc::new(Asking { client: registries, secrets: Secrets::new(verbs.clone()), metrics: metrics.clone() });
         let confirm = match (&config.polling, config.confirm) {
             (_, true) => Confirm::Always(Arc::clone(&asking)),
             (Some(_), false) => Confirm::Digests(Arc::clone(&asking)),
@@ -134,10 +139,16 @@ impl Operator {
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
         let mut tasks = Tasks::default();
-        let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics };
+        let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics, offered };
         parts.watches(&mut tasks, &config.watched);
-        if let Some(Polling { interval }) = config.polling {
-            let poller = Poller { recording: recording.clone(), asking: Arc::clone(&asking), interval, seed: seed(&config.identity) };
+        if config.polling.is_some() || config.discovery {
+            let poller = Poller {
+                recording: recording.clone(),
+                asking: Arc::clone(&asking),
+                interval: config.polling.as_ref().map(|polling| polling.interval),
+                discovery: config.discovery,
+                seed: seed(&config.identity),
+            };
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
         tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
@@ -271,7 +282,7 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
 fn all_due(state: &State, queue: &Queue) {
     state.unbroken.begin();
     let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
-    due.extend(state.index.read().faulty().cloned());
+    due.extend(state.index.read().conspicuous().cloned());
     for key in due {
         queue.now(key);
     }
@@ -283,18 +294,30 @@ struct Parts<'a> {
     queue: &'a Queue,
     tell: &'a Tell,
     metrics: &'a Metrics,
+    offered: Arc<Offered>,
 }
 
 impl Parts<'_> {
     /// Every watch, for all namespaces at once or for each of those that are named.
     fn watches(&self, tasks: &mut Tasks, namespaces: &[String]) {
         let scopes: Vec<Option<String>> = if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+        let flux = Flux {
+            client: self.client.clone(),
+            state: Arc::clone(self.state),
+            queue: self.queue.clone(),
+            offered: Arc::clone(&self.offered),
+            scopes: scopes.clone(),
+        };
+        flux.expect();
+        tasks.spawn("watch flux", flux.run());
         for namespace in scopes {
             for kind in Kind::ALL {
                 match kind {
                     Kind::Deployment => self.workloads::<SlimDeployment>(tasks, namespace.clone()),
                     Kind::StatefulSet => self.workloads::<SlimStatefulSet>(tasks, namespace.clone()),
                     Kind::DaemonSet => self.workloads::<SlimDaemonSet>(tasks, namespace.clone()),
+                    // Watched where it is there.
+                    Kind::HelmRelease => {}
                 }
             }
             let scope =

@@ -108,8 +108,8 @@ impl Readiness {
         parts.insert(part.to_owned(), true);
         if parts.iter().filter(|(part, _)| part.starts_with(WATCH)).all(|(_, done)| *done) {
             self.synced.store(true, Ordering::Release);
-            self.changed.notify_waiters();
         }
+        self.changed.notify_waiters();
     }
 
     /// From now on it is not ready any more.
@@ -129,6 +129,17 @@ impl Readiness {
     /// Whether the caches show the whole state.
     pub(crate) fn synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Waits until that part is ready.
+    pub(crate) async fn until_done(&self, part: &str) {
+        loop {
+            let told = self.changed.notified();
+            if self.parts.lock().get(part) == Some(&true) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Waits until the caches show the whole state.

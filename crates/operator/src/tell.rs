@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use headwind_core::reason::Reason;
-use headwind_core::target::Target;
-use headwind_k8s::kind;
+use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -23,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::index::Odd;
 use crate::metrics::Metrics;
 use crate::verbs::{Class, Verbs};
 
@@ -80,17 +80,37 @@ impl Tell {
 
     /// Something a person should look at happened to a workload. Said once for the same `subject`.
     pub(crate) fn warn_target(&self, target: &Target, reason: Reason, subject: &str, note: &str) {
-        {
-            let mut said = self.said.lock();
-            if said.len() >= SAID {
-                said.clear();
-            }
-            if !said.insert((target.uid.clone(), reason, subject.to_owned())) {
-                return;
-            }
+        if !self.is_news(&target.uid, reason, subject) {
+            return;
         }
         tracing::warn!(workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name, reason = reason.code(), "{note}");
         self.send(about_target(target), None, Weight::Warning, reason, note);
+    }
+
+    /// An object cannot be read. Said once for the same problem.
+    pub(crate) fn odd(&self, key: &TargetKey, odd: &Odd) {
+        let Odd { api_version, uid, problem } = odd;
+        let about = ObjectReference {
+            api_version: Some(api_version.clone()),
+            kind: Some(key.kind.as_str().to_owned()),
+            namespace: Some(key.namespace.clone()),
+            name: Some(key.name.clone()),
+            uid: Some(uid.clone()),
+            ..ObjectReference::default()
+        };
+        if self.is_news(uid, Reason::InvalidObject, problem) {
+            let note = format!("{} and is left alone: {problem}", Reason::InvalidObject.sentence());
+            self.send(about, None, Weight::Warning, Reason::InvalidObject, &note);
+        }
+    }
+
+    /// Whether it was not said before.
+    fn is_news(&self, uid: &str, reason: Reason, subject: &str) -> bool {
+        let mut said = self.said.lock();
+        if said.len() >= SAID {
+            said.clear();
+        }
+        said.insert((uid.to_owned(), reason, subject.to_owned()))
     }
 
     /// A request moved on. `bad` when a person should look at it.
@@ -136,7 +156,7 @@ fn cut(note: &str) -> String {
 
 fn about_target(target: &Target) -> ObjectReference {
     ObjectReference {
-        api_version: Some(kind::api_version(target.key.kind).to_owned()),
+        api_version: Some(target.api_version.to_owned()),
         kind: Some(target.key.kind.as_str().to_owned()),
         namespace: Some(target.key.namespace.clone()),
         name: Some(target.key.name.clone()),

@@ -5,13 +5,17 @@
 //! who calls decides by the error's [`Class`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::request::PodName;
+use headwind_core::release::{Source, SourceKey, SourceKind};
 use headwind_core::rollout::pod::PodView;
 use headwind_core::target::{Kind, Target, TargetKey};
-use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
+use headwind_k8s::helm::{ChartSource, SlimOciRepository};
+use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload};
 use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision, revision_label};
+use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -19,6 +23,8 @@ use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
+
+use crate::flux::Offered;
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
@@ -140,31 +146,64 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
 #[derive(Clone)]
 pub(crate) struct Verbs {
     client: Client,
+    offered: Arc<Offered>,
+}
+
+/// The object that a patch was for, as it is now.
+pub(crate) enum Patched {
+    /// The workload itself.
+    Workload(Box<Target>),
+    /// What has its version.
+    Source(Box<Source>),
 }
 
 macro_rules! by_kind {
-    ($kind:expr, $call:ident($($arg:expr),*)) => {
+    ($offered:expr, $kind:expr, $call:ident($($arg:expr),*)) => {
         match $kind {
             Kind::Deployment => $call::<SlimDeployment>($($arg),*).await,
             Kind::StatefulSet => $call::<SlimStatefulSet>($($arg),*).await,
             Kind::DaemonSet => $call::<SlimDaemonSet>($($arg),*).await,
+            Kind::HelmRelease if $offered.is_older(Served::HelmRelease) => $call::<SlimHelmRelease<V2Beta2>>($($arg),*).await,
+            Kind::HelmRelease => $call::<SlimHelmRelease<V2>>($($arg),*).await,
         }
     };
 }
 
 impl Verbs {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: Client, offered: Arc<Offered>) -> Self {
+        Self { client, offered }
     }
 
     /// The workload as it is now; `None` when it is gone.
     pub(crate) async fn target(&self, key: &TargetKey) -> Result<Option<Target>, Failure> {
-        by_kind!(key.kind, get_target(&self.client, key))
+        by_kind!(self.offered, key.kind, get_target(&self.client, key))
     }
 
-    /// Patches the workload; answers what it is afterwards.
-    pub(crate) async fn patch_target(&self, key: &TargetKey, patch: json_patch::Patch) -> Result<Option<Target>, Failure> {
-        by_kind!(key.kind, patch_target(&self.client, key, patch))
+    /// Patches the workload, or the object that has its version; answers what that is afterwards.
+    pub(crate) async fn patch(&self, target: &Target, patch: json_patch::Patch) -> Result<Option<Patched>, Failure> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Json::<()>(patch);
+        if let Some(carrier) = &target.carrier {
+            let place = (carrier.namespace.as_str(), carrier.name.as_str());
+            let source = if self.offered.is_older(Served::OciRepository) {
+                patch_source::<SlimOciRepository<V1Beta2>>(&self.client, place, &params, &patch).await?
+            } else {
+                patch_source::<SlimOciRepository<V1>>(&self.client, place, &params, &patch).await?
+            };
+            return Ok(source.map(|source| Patched::Source(Box::new(source))));
+        }
+        let patched: Option<Target> = by_kind!(self.offered, target.key.kind, patch_target(&self.client, &target.key, &params, &patch))?;
+        Ok(patched.map(|target| Patched::Workload(Box::new(target))))
+    }
+
+    /// The object that a release's version stands in, as it is now; `None` when it is gone.
+    pub(crate) async fn carrier(&self, key: &SourceKey) -> Result<Option<Source>, Failure> {
+        match (key.kind, self.offered.is_older(Served::OciRepository)) {
+            // Nothing is written there, and the watch shows it.
+            (SourceKind::HelmRepository, _) => Ok(None),
+            (SourceKind::OciRepository, false) => get_source::<SlimOciRepository<V1>>(&self.client, key).await,
+            (SourceKind::OciRepository, true) => get_source::<SlimOciRepository<V1Beta2>>(&self.client, key).await,
+        }
     }
 
     /// Pods of the workload: those of its newest revision, and some of the others. Empty while nothing
@@ -181,6 +220,8 @@ impl Verbs {
                 let sets = sets.list_metadata(&selected("", REVISIONS)).await?;
                 newest_replica_set(target, sets.items.iter().map(|set| &set.metadata))
             }
+            // Flux says what became of them.
+            Kind::HelmRelease => None,
             Kind::StatefulSet => Some(target.revision.clone()).filter(|revision| !revision.is_empty()),
             Kind::DaemonSet => {
                 let revisions: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
@@ -285,8 +326,27 @@ async fn get_target<K: Workload>(client: &Client, key: &TargetKey) -> Result<Opt
     Ok(api.get_opt(&key.name).await?.and_then(|object| object.read()))
 }
 
-async fn patch_target<K: Workload>(client: &Client, key: &TargetKey, patch: json_patch::Patch) -> Result<Option<Target>, Failure> {
+async fn patch_target<K: Workload>(
+    client: &Client,
+    key: &TargetKey,
+    params: &PatchParams,
+    patch: &Patch<()>,
+) -> Result<Option<Target>, Failure> {
     let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    Ok(api.patch(&key.name, &params, &Patch::Json::<()>(patch)).await?.read())
+    Ok(api.patch(&key.name, params, patch).await?.read())
+}
+
+async fn get_source<K: ChartSource>(client: &Client, key: &SourceKey) -> Result<Option<Source>, Failure> {
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    Ok(api.get_opt(&key.name).await?.and_then(|object| object.read()))
+}
+
+async fn patch_source<K: ChartSource>(
+    client: &Client,
+    (namespace, name): (&str, &str),
+    params: &PatchParams,
+    patch: &Patch<()>,
+) -> Result<Option<Source>, Failure> {
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    Ok(api.patch(name, params, patch).await?.read())
 }

@@ -27,8 +27,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
+use headwind_core::artifact::Origin;
+use headwind_core::chart::{ChartReference, ChartRepository};
 use headwind_core::event::{Event, Trigger};
 use headwind_core::reference::{Digest, ImageReference, RepositoryKey, is_tag};
+use headwind_core::version::parse_chart;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -373,7 +376,34 @@ impl Collector {
             Some(Ok(digest)) => Some(digest),
             Some(Err(_)) => return self.ignore(IgnoredReason::BadDigest, digest.unwrap_or_default()),
         };
-        let event = Event { repository, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook };
+        self.add(Event { origin: Origin::Registry(repository), chart: None, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook });
+    }
+
+    /// A push of a chart's version to a classic Helm repository.
+    fn push_chart(&mut self, repository: &str, chart: &str, version: &str) {
+        if self.events.len() + self.ignored.len() >= EVENTS {
+            self.too_many = true;
+            return;
+        }
+        let Ok(repository) = ChartRepository::parse(repository) else {
+            return self.ignore(IgnoredReason::BadRepository, repository);
+        };
+        if ChartReference::new(chart, version).is_err() {
+            return self.ignore(IgnoredReason::BadRepository, chart);
+        }
+        if parse_chart(version).is_none() {
+            return self.ignore(IgnoredReason::BadTag, version);
+        }
+        self.add(Event {
+            origin: Origin::Charts(repository),
+            chart: Some(chart.to_owned()),
+            tag: Some(version.to_owned()),
+            digest: None,
+            trigger: Trigger::Webhook,
+        });
+    }
+
+    fn add(&mut self, event: Event) {
         if self.seen.insert(event.clone()) {
             self.events.push(event);
         }

@@ -1,6 +1,6 @@
 //! The question and the answer of `headwind policy` (SPEC section 12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub struct Question {
     /// Digests of candidates, where they are known.
     #[serde(default)]
     pub digests: BTreeMap<String, String>,
+    /// Candidates that their author has deprecated.
+    #[serde(default)]
+    pub deprecated: BTreeSet<String>,
 }
 
 /// One answer.
@@ -65,7 +68,7 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
 /// # Errors
 /// A sentence that says what of the question cannot be read.
 pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, String> {
-    let Question { current: text, policy, pattern, kind, candidates, digests } = question;
+    let Question { current: text, policy, pattern, kind, candidates, digests, deprecated } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
     let bare = *kind == Kind::Chart || is_tag(text);
     let reference = if bare { None } else { Some(ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?) };
@@ -78,7 +81,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
         .map(|tag| {
             let digest =
                 digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
-            Ok(Candidate::new(tag.clone(), digest))
+            Ok(Candidate { deprecated: deprecated.contains(tag), ..Candidate::new(tag.clone(), digest) })
         })
         .collect::<Result<_, String>>()?;
     let judgement = judge(&Rule { policy: *policy, pattern }, *kind, occasion, &current, &candidates);

@@ -1,6 +1,9 @@
-//! `headwind check`: what the registry has of an image, and what each policy would make of it.
+//! `headwind check`: what the registry has of an image (or of a chart: [`chart`]), and what each policy
+//! would make of it.
 
-use std::collections::BTreeMap;
+mod chart;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,11 +18,21 @@ use serde::Serialize;
 use super::lines::{self, Output};
 use crate::registries::{Registries, client_of};
 
-/// `headwind check IMAGE [--policy P] [--pattern G]`
+/// `headwind check IMAGE [--policy P] [--pattern G]`, `headwind check oci://HOST/PATH/CHART[:VERSION]`,
+/// `headwind check --repo URL CHART[:VERSION]`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image as it would stand in a workload
+    /// The image as it would stand in a workload; a chart as `oci://HOST/PATH/CHART[:VERSION]`, or, with `--repo`, `CHART[:VERSION]`
     image: String,
+    /// The Helm repository that the chart lies in
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    /// The user name for a chart's repository
+    #[arg(long, requires = "password_file")]
+    username: Option<String>,
+    /// A file with the password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
     /// One policy, with the verdict on every tag; all of them in short when left out
     #[arg(long)]
     policy: Option<Policy>,
@@ -47,6 +60,9 @@ struct Report {
     tag: Option<String>,
     /// The digest behind the tag now; none where the registry does not have it.
     digest: Option<String>,
+    /// Of a chart: the highest version that is neither a pre-release nor deprecated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest: Option<String>,
     tags: Vec<String>,
     policies: Vec<Opinion>,
 }
@@ -79,8 +95,11 @@ fn rustls_ready() {
 }
 
 async fn report(args: &Args) -> anyhow::Result<Report> {
+    if chart::is_asked(args) {
+        return chart::report(args, &client(args, chart::registry(args).as_deref())?).await;
+    }
     let reference = ImageReference::parse(&args.image).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
-    let client = client(args, &reference)?;
+    let client = client(args, Some(reference.registry()))?;
     let keyring = args.docker_config.as_deref().map_or_else(|| Ok(Keyring::default()), read_keyring)?;
     let repository = reference.repository();
     let asked = reference.effective_tag().map(ToOwned::to_owned).or_else(|| reference.digest().map(ToString::to_string));
@@ -100,19 +119,18 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
         repository: repository.to_string(),
         tag: reference.effective_tag().map(ToOwned::to_owned),
         digest: digest.map(|digest| digest.to_string()),
+        newest: None,
         tags,
         policies,
     })
 }
 
-fn client(args: &Args, reference: &ImageReference) -> anyhow::Result<Client> {
-    if !args.plain_http {
-        return args.registries.client();
-    }
+fn client(args: &Args, registry: Option<&str>) -> anyhow::Result<Client> {
+    let Some(registry) = registry.filter(|_| args.plain_http) else { return args.registries.client() };
     let mut entries = args.registries.entries()?;
-    match entries.iter_mut().find(|entry| entry.host == reference.registry()) {
+    match entries.iter_mut().find(|entry| entry.host == registry) {
         Some(entry) => entry.plain_http = true,
-        None => entries.push(HostSettings { plain_http: true, ..HostSettings::of(reference.registry()) }),
+        None => entries.push(HostSettings { plain_http: true, ..HostSettings::of(registry) }),
     }
     client_of(entries)
 }
@@ -144,6 +162,7 @@ impl Asking<'_> {
             kind: Kind::Image,
             candidates: self.tags.to_vec(),
             digests: BTreeMap::new(),
+            deprecated: BTreeSet::new(),
         };
         if let (Some(tag), Some(digest)) = (self.reference.effective_tag(), self.digest) {
             question.digests.insert(tag.to_owned(), digest.to_string());
@@ -158,13 +177,17 @@ impl Asking<'_> {
             answer = ask(&question)?;
         }
         let Answer { chosen, image, candidates } = answer;
-        let taken = candidates.iter().find(|candidate| candidate.verdict == Outcome::Chosen);
-        let message = match taken {
-            Some(_) if policy == Policy::Force => "follows the digest behind this tag, and what events name".to_owned(),
-            Some(taken) => taken.message.clone(),
-            None => counted(&candidates),
-        };
+        let message = message(policy, &candidates, "follows the digest behind this tag, and what events name");
         Ok(Opinion { policy, chosen, image, message, candidates })
+    }
+}
+
+/// Why what is chosen is, or why nothing is. `force` is what policy force does.
+fn message(policy: Policy, candidates: &[AnswerCandidate], force: &str) -> String {
+    match candidates.iter().find(|candidate| candidate.verdict == Outcome::Chosen) {
+        Some(_) if policy == Policy::Force => force.to_owned(),
+        Some(taken) => taken.message.clone(),
+        None => counted(candidates),
     }
 }
 
@@ -184,11 +207,20 @@ fn counted(candidates: &[AnswerCandidate]) -> String {
 }
 
 fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<()> {
-    let Report { image, repository, tag: _, digest, tags, policies } = report;
-    writeln!(out, "image       {image}")?;
+    let Report { image, repository, tag: _, digest, newest, tags, policies } = report;
+    let chart = image.starts_with("oci://") || repository.contains("://");
+    writeln!(out, "{}  {image}", if chart { "chart     " } else { "image     " })?;
     writeln!(out, "repository  {repository}")?;
-    writeln!(out, "digest      {}", digest.as_deref().unwrap_or("(the registry does not have it)"))?;
-    writeln!(out, "tags        {}", tags.len())?;
+    if chart {
+        writeln!(out, "versions    {}", tags.len())?;
+        writeln!(out, "newest      {}", newest.as_deref().unwrap_or("(there is none)"))?;
+    } else {
+        writeln!(out, "digest      {}", digest.as_deref().unwrap_or("(the registry does not have it)"))?;
+        writeln!(out, "tags        {}", tags.len())?;
+    }
+    if policies.is_empty() {
+        return Ok(());
+    }
     writeln!(out)?;
     if whole {
         for Opinion { chosen, image, candidates, .. } in policies {

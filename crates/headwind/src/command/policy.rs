@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
         kind: if args.chart { Kind::Chart } else { Kind::Image },
         candidates: args.candidates.clone(),
         digests: std::collections::BTreeMap::new(),
+        deprecated: std::collections::BTreeSet::new(),
     };
     let answer = answer(&question).map_err(anyhow::Error::msg)?;
     match args.output {

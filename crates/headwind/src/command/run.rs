@@ -43,6 +43,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         identity: args.identity.clone().unwrap_or_else(identity),
         history_limit: usize::try_from(args.history_limit)?,
         confirm: args.webhook_confirm,
+        discovery: args.helm_auto_discovery,
         polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");

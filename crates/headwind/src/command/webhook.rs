@@ -65,6 +65,9 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Event {
     repository: String,
+    /// In a Helm repository, which has many: the chart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chart: Option<String>,
     tag: Option<String>,
     digest: Option<String>,
 }
@@ -73,7 +76,8 @@ fn answer(sender: Option<Sender>, registry: Option<&str>, headers: &BTreeMap<Str
     let header = |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let decoded = decode(&Envelope { sender, registry, header: &header, body }).map_err(|error| error.to_string())?;
     let events = decoded.events.into_iter().map(|event| Event {
-        repository: event.repository.to_string(),
+        repository: event.origin.to_string(),
+        chart: event.chart,
         tag: event.tag,
         digest: event.digest.map(|digest| digest.to_string()),
     });
@@ -110,10 +114,11 @@ pub(crate) fn run(args: &Args, mut stdin: impl BufRead, out: &mut impl Write) ->
         Output::Json => lines::write(out, &answer)?,
         Output::Text => {
             writeln!(out, "sender {}", answer.sender)?;
-            for Event { repository, tag, digest } in &answer.events {
+            for Event { repository, chart, tag, digest } in &answer.events {
+                let chart = chart.as_ref().map(|chart| format!(" {chart}")).unwrap_or_default();
                 writeln!(
                     out,
-                    "push   {repository}:{}{}",
+                    "push   {repository}{chart}:{}{}",
                     tag.as_deref().unwrap_or_default(),
                     digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default()
                 )?;

@@ -26,10 +26,12 @@ fn target(object: &Value) -> Target {
             pulls_always: false,
             restarted_for: None,
             first_seen: None,
+            chart: None,
         })
     };
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
+        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: object["metadata"]["resourceVersion"].as_str().unwrap().to_owned(),
         generation: 1,
@@ -42,6 +44,8 @@ fn target(object: &Value) -> Target {
         has_annotations: annotations.is_some(),
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
         containers: container("containers", false).chain(container("initContainers", true)).collect(),
+        release: None,
+        carrier: None,
         pull: headwind_core::target::PullSource::default(),
         rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
         selector: String::new(),

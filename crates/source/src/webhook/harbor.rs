@@ -1,8 +1,9 @@
 //! Harbor's webhooks (its document "Configure Webhook Notifications"), in the default format and
 //! as CloudEvents.
 //!
-//! One event of several resources. The host is that of each resource's `resource_url`; a Helm
-//! chart in a repository of its own (`uploadChart`, Harbor 1) is no image.
+//! One event of several resources. The host is that of each resource's `resource_url`. Up to Harbor 2.7
+//! charts could lie in classic repositories, one a project (`UPLOAD_CHART`): there the address of the
+//! repository is what stands before `/charts/` in the resource's URL.
 
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use super::{Call, Collector, IgnoredReason, at, host_of, text};
 
 /// What a push is called: now, in Harbor 1, and as a CloudEvent.
 const PUSHES: [&str; 3] = ["PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed"];
+/// What the upload of a chart is called: in Harbor 2, and in Harbor 1.
+const UPLOADS: [&str; 2] = ["UPLOAD_CHART", "uploadChart"];
 /// How the types of its CloudEvents begin.
 const CLOUD_EVENT: &str = "harbor.";
 
@@ -21,6 +24,10 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         let data = if kind.starts_with(CLOUD_EVENT) && call.body.get("specversion").is_some() { "data" } else { "event_data" };
         (kind, call.body.get(data)?)
     };
+    if UPLOADS.contains(&kind) {
+        charts(data, out);
+        return Some(());
+    }
     if !PUSHES.contains(&kind) {
         out.ignore(IgnoredReason::NotAPush, kind);
         return Some(());
@@ -35,4 +42,18 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.push(host, repository, tag, text(resource, &["digest"]));
     }
     Some(())
+}
+
+fn charts(data: &Value, out: &mut Collector) {
+    for resource in at(data, &["resources"]).and_then(Value::as_array).into_iter().flatten() {
+        let (Some(chart), Some(version)) = (text(data, &["repository", "name"]), text(resource, &["tag"])) else {
+            out.ignore(IgnoredReason::BadEvent, "no chart or version");
+            continue;
+        };
+        match text(resource, &["resource_url"]).and_then(|url| url.split_once("/charts/")) {
+            Some((repository, _)) if repository.contains("://") => out.push_chart(repository, chart, version),
+            Some((repository, _)) => out.push_chart(&format!("https://{repository}"), chart, version),
+            None => out.ignore(IgnoredReason::NoHost, chart),
+        }
+    }
 }

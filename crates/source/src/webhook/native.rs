@@ -1,11 +1,21 @@
 //! Headwind's own form, for a pipeline's `curl`: `{"image": "repo:tag"}` or
-//! `{"images": ["repo:tag@sha256:…", …]}`. References are read as they are in a workload.
+//! `{"images": ["repo:tag@sha256:…", …]}`, and for what lies in a classic Helm repository, which tells
+//! nobody, `{"chart": "name:version", "repository": "https://…"}`. References are read as they are in a
+//! workload.
 
+use headwind_core::chart::ChartReference;
 use serde_json::Value;
 
 use super::{Call, Collector, IgnoredReason};
 
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
+    if let (Some(chart), Some(repository)) = (call.text(&["chart"]), call.text(&["repository"])) {
+        match ChartReference::parse(chart) {
+            Ok(chart) => out.push_chart(repository, chart.name(), chart.version()),
+            Err(_) => out.ignore(IgnoredReason::BadEvent, chart),
+        }
+        return Some(());
+    }
     let images = match (call.body.get("image"), call.body.get("images")) {
         (Some(image), None) => std::slice::from_ref(image),
         (None, Some(Value::Array(images))) => images.as_slice(),

@@ -19,6 +19,7 @@ payloads![
     "docker_hub/push",
     "harbor/push",
     "harbor/scan",
+    "harbor/upload_chart",
     "harbor/replication",
     "harbor/cloudevent",
     "harbor/cloudevent_pull",
@@ -77,7 +78,8 @@ fn read(body: &str, sender: Option<Sender>, registry: Option<&str>) -> Result<De
 fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
     let event = |event: &Event| {
         let digest = event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
-        format!("{}:{}{digest}", event.repository, event.tag.as_deref().unwrap_or_default())
+        let chart = event.chart.as_ref().map(|chart| format!(" {chart}")).unwrap_or_default();
+        format!("{}{chart}:{}{digest}", event.origin, event.tag.as_deref().unwrap_or_default())
     };
     (decoded.events.iter().map(event).collect(), decoded.ignored.iter().map(|ignored| ignored.reason).collect())
 }
@@ -86,6 +88,8 @@ fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
 #[rstest]
 #[case("harbor/push", Sender::Harbor, &["hub.harbor.com/test-webhook/debian:1.4.0@D"], &[])]
 #[case("harbor/scan", Sender::Harbor, &[], &[IgnoredReason::NotAPush])]
+#[case("harbor/upload_chart", Sender::Harbor, &["https://hub.harbor.com/chartrepo/test-webhook podinfo:0.2.0"], &[])]
+#[case("native/chart", Sender::Native, &["https://charts.example/stable podinfo:0.2.0"], &[])]
 #[case("harbor/cloudevent", Sender::Harbor, &["harbor.dev/library/alpine:3.17@D"], &[IgnoredReason::NoTag])]
 #[case("harbor/cloudevent_pull", Sender::Harbor, &[], &[IgnoredReason::NotAPush])]
 #[case("quay/push", Sender::Quay, &["quay.io/mynamespace/repository:latest", "quay.io/mynamespace/repository:1.2.0"], &[])]
@@ -269,8 +273,16 @@ proptest! {
         }
         if let Ok(decoded) = read(&body.to_string(), None, registry.as_deref()) {
             for event in decoded.events {
-                prop_assert!(RepositoryKey::from_parts(event.repository.registry(), event.repository.path()).is_ok_and(|read| read == event.repository));
-                prop_assert!(event.tag.as_deref().is_some_and(is_tag));
+                match &event.origin {
+                    Origin::Registry(repository) => {
+                        prop_assert!(RepositoryKey::from_parts(repository.registry(), repository.path()).is_ok_and(|read| read == *repository));
+                        prop_assert!(event.chart.is_none() && event.tag.as_deref().is_some_and(is_tag));
+                    }
+                    Origin::Charts(repository) => {
+                        prop_assert!(ChartRepository::parse(repository.as_str()).is_ok_and(|read| read == *repository));
+                        prop_assert!(event.chart.is_some() && event.tag.as_deref().is_some_and(|version| parse_chart(version).is_some()));
+                    }
+                }
             }
         }
     }

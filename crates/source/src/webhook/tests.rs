@@ -17,7 +17,7 @@ fn told(decoded: &Decoded) -> Vec<String> {
         .map(|event| {
             format!(
                 "{}:{}{}",
-                event.repository,
+                event.origin,
                 event.tag.as_deref().unwrap_or_default(),
                 event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default()
             )

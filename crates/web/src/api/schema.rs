@@ -191,8 +191,11 @@ pub(crate) struct Workload {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TrackedContainer {
     pub(crate) name: String,
-    /// The image as it stands.
+    /// The image (of a release: the chart with its version) as it stands.
     pub(crate) image: String,
+    /// For a release: the version that runs, where it is another than the one that stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) running: Option<String>,
     pub(crate) policy: Option<&'static str>,
     pub(crate) require_approval: Option<bool>,
     /// The newest version that is known, whatever the policy says of it.
@@ -286,6 +289,7 @@ impl From<&Explained> for TrackedContainer {
         Self {
             name: explained.container.clone(),
             image: explained.image.clone(),
+            running: explained.running.clone(),
             policy: settings.map(|settings| settings.policy.as_str()),
             require_approval: settings.map(|settings| settings.require_approval),
             newest: explained.newest.clone(),

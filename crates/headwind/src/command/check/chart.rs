@@ -1,0 +1,127 @@
+//! `headwind check` of a chart: the versions that a registry or a Helm repository has, and what each
+//! policy would make of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Context as _;
+use headwind_core::artifact::Origin;
+use headwind_core::chart::{ChartReference, ChartRepository, version_of};
+use headwind_core::policy::{Answer, Kind, Occasion, Policy, Question, answer_on};
+use headwind_core::reference::RepositoryKey;
+use headwind_core::version::parse_chart;
+use headwind_registry::{Client, Keyring};
+
+use super::{Args, Opinion, Report, message, read_keyring};
+
+/// A chart that is asked about.
+struct Asked {
+    chart: ChartReference,
+    origin: Origin,
+}
+
+/// Whether the arguments name a chart.
+pub(super) fn is_asked(args: &Args) -> bool {
+    args.repo.is_some() || args.image.starts_with("oci://")
+}
+
+/// The registry that an `oci://` address names.
+pub(super) fn registry(args: &Args) -> Option<String> {
+    match read(args).ok()?.origin {
+        Origin::Registry(repository) => Some(repository.registry().to_owned()),
+        Origin::Charts(_) => None,
+    }
+}
+
+fn read(args: &Args) -> anyhow::Result<Asked> {
+    if let Some(address) = &args.repo {
+        let (name, version) = args.image.split_once(':').unwrap_or((&args.image, ""));
+        let chart = ChartReference::new(name, version).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
+        let repository = ChartRepository::parse(address).map_err(|error| anyhow::anyhow!("{address:?}: {error}"))?;
+        return Ok(Asked { chart, origin: Origin::Charts(repository) });
+    }
+    let address = args.image.strip_prefix("oci://").unwrap_or(&args.image);
+    let (host, path) = address.split_once('/').with_context(|| format!("{:?} is no oci://HOST/PATH/CHART", args.image))?;
+    let (path, version) = path.split_once(':').unwrap_or((path, ""));
+    let repository = RepositoryKey::from_parts(host, path).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let chart = ChartReference::new(name, &version_of(version)).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
+    Ok(Asked { chart, origin: Origin::Registry(repository) })
+}
+
+/// Asks, and answers what follows.
+pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Report> {
+    let Asked { chart, origin } = read(args)?;
+    let mut keyring = args.docker_config.as_deref().map_or_else(|| Ok(Keyring::default()), read_keyring)?;
+    if let Some(username) = &args.username {
+        keyring.extend(&Keyring::basic(origin.host(), username, &password(args.password_file.as_deref())?));
+    }
+    let (mut versions, mut deprecated) = (Vec::new(), BTreeSet::new());
+    match &origin {
+        Origin::Registry(repository) => {
+            let listing = client.tags(repository, &keyring, None).await.context("the tags cannot be had")?;
+            versions.extend(listing.tags().map(version_of).filter(|version| parse_chart(version).is_some()));
+        }
+        Origin::Charts(repository) => {
+            let wanted = BTreeSet::from([chart.name().to_owned()]);
+            let index = client.index(repository, &wanted, &keyring, None).await.context("the index cannot be had")?;
+            for one in index.versions(chart.name()) {
+                versions.push(one.version.clone());
+                deprecated.extend(one.deprecated.then(|| one.version.clone()));
+            }
+        }
+    }
+    let mut opinions = Vec::new();
+    if !chart.version().is_empty() {
+        for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
+            opinions.push(opinion(&chart, *policy, args.pattern.as_deref(), &versions, &deprecated)?);
+        }
+    }
+    Ok(Report {
+        image: args.image.clone(),
+        repository: origin.to_string(),
+        tag: Some(chart.version().to_owned()).filter(|version| !version.is_empty()),
+        digest: None,
+        newest: newest(&versions, &deprecated),
+        tags: versions,
+        policies: opinions,
+    })
+}
+
+fn opinion(
+    chart: &ChartReference,
+    policy: Policy,
+    pattern: Option<&str>,
+    versions: &[String],
+    deprecated: &BTreeSet<String>,
+) -> anyhow::Result<Opinion> {
+    let question = Question {
+        current: chart.version().to_owned(),
+        policy,
+        pattern: pattern.map(ToOwned::to_owned),
+        kind: Kind::Chart,
+        candidates: versions.to_vec(),
+        digests: BTreeMap::new(),
+        deprecated: deprecated.clone(),
+    };
+    let Answer { chosen, image, candidates } = answer_on(&question, Occasion::Scan).map_err(anyhow::Error::msg)?;
+    let image = image.map(|version| chart.with_version(&version).to_string());
+    let message = message(policy, &candidates, "what events name; a chart's version is published once");
+    Ok(Opinion { policy, chosen, image, message, candidates })
+}
+
+/// The highest version that is no pre-release and not deprecated, else the highest of all.
+fn newest(versions: &[String], deprecated: &BTreeSet<String>) -> Option<String> {
+    let read = |text: &String| parse_chart(text).map(|version| (version, text.clone()));
+    let stable = versions.iter().filter(|text| !deprecated.contains(*text)).filter_map(read).filter(|(version, _)| !version.is_pre_release());
+    let highest = |all: Vec<(headwind_core::version::Version, String)>| {
+        all.into_iter().reduce(|best, next| if next.0.cmp_precedence(&best.0).is_gt() { next } else { best }).map(|(_, text)| text)
+    };
+    highest(stable.collect()).or_else(|| highest(versions.iter().filter_map(read).collect()))
+}
+
+fn password(file: Option<&Path>) -> anyhow::Result<String> {
+    let file = file.context("--username needs --password-file")?;
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,130 @@
+//! `helm.toolkit.fluxcd.io` HelmRelease.
+//!
+//! What it runs is known only together with its source (`headwind_core::release::resolve`); what is
+//! read here is what the release itself says.
+
+pub mod status;
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use headwind_core::release::{Named, Release, SourceKey, SourceKind};
+use headwind_core::rollout::View;
+use headwind_core::target::{Kind, PullSource, Target, TargetKey};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+use self::status::{RolloutSpec, Status, Wanted, view};
+use super::{Workload, own_annotations};
+use crate::served::{RELEASES, V2, Version, resource};
+
+/// The reason that Flux gives where a release may not use a source in another namespace
+/// (`fluxcd/pkg/apis/acl`, `AccessDeniedReason`; helm-controller's `--no-cross-namespace-refs`).
+const DENIED: &str = "AccessDenied";
+
+/// A HelmRelease with only what the rules read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct SlimHelmRelease<V: Version = V2> {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+    #[serde(skip)]
+    version: PhantomData<V>,
+}
+
+resource!(SlimHelmRelease, RELEASES, "HelmRelease", "helmreleases");
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    chart: Option<Template>,
+    chart_ref: Option<Reference>,
+    #[serde(flatten)]
+    rollout: RolloutSpec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Template {
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TemplateSpec {
+    chart: String,
+    version: String,
+    source_ref: Reference,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Reference {
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+}
+
+impl Reference {
+    fn named(&self, namespace: &str) -> Named {
+        let kind = match &*self.kind {
+            "HelmRepository" => SourceKind::HelmRepository,
+            "OCIRepository" => SourceKind::OciRepository,
+            other => return Named::Other(other.to_owned()),
+        };
+        let namespace = self.namespace.clone().filter(|named| !named.is_empty()).unwrap_or_else(|| namespace.to_owned());
+        Named::Source(SourceKey { kind, namespace, name: self.name.clone() })
+    }
+}
+
+impl<V: Version> Workload for SlimHelmRelease<V> {
+    const KIND: Kind = Kind::HelmRelease;
+
+    fn read(&self) -> Option<Target> {
+        let (metadata, Spec { chart, chart_ref, rollout }) = (&self.metadata, &self.spec);
+        let key = TargetKey { kind: Self::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+        let (source, chart) = match (chart, chart_ref) {
+            (Some(Template { spec }), _) => {
+                (spec.source_ref.named(&key.namespace), Some((spec.chart.clone(), spec.version.clone())))
+            }
+            (None, Some(reference)) => (reference.named(&key.namespace), None),
+            (None, None) => (Named::Nothing, None),
+        };
+        let generation = metadata.generation.unwrap_or_default();
+        let version = chart.as_ref().map(|(_, version)| version.as_str()).unwrap_or_default();
+        let view = view(generation, Wanted { version, ..Wanted::default() }, rollout, &self.status);
+        let release = Release {
+            source,
+            chart,
+            suspended: view.suspended,
+            denied: view.conditions.iter().find(|one| one.reason == DENIED && one.status == Some(false)).map(|one| one.message.clone()),
+            running: view.newest.as_ref().map(|newest| newest.version.clone()),
+        };
+        Some(Target {
+            key,
+            api_version: api_version(V::NAME),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            generation,
+            annotations: own_annotations(metadata),
+            has_annotations: metadata.annotations.is_some(),
+            template_has_annotations: false,
+            containers: Vec::new(),
+            release: Some(Arc::new(release)),
+            carrier: None,
+            pull: PullSource::default(),
+            rollout: View::HelmRelease(Box::new(view)),
+            selector: String::new(),
+            revision: String::new(),
+            deleting: metadata.deletion_timestamp.is_some(),
+        })
+    }
+}
+
+fn api_version(version: &str) -> &'static str {
+    if version == V2::NAME { "helm.toolkit.fluxcd.io/v2" } else { "helm.toolkit.fluxcd.io/v2beta2" }
+}

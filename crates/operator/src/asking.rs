@@ -1,0 +1,157 @@
+//! Asking a repository what it has, whatever it is: the tags of a registry's, the index of a classic
+//! Helm repository.
+//!
+//! What comes back is kept by the poller for the next time, and read by each workload as candidates of
+//! its own kind: a tag list may be asked of for an image and for a chart at once.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::policy::{Candidate, Kind as VersionKind};
+use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keyring, Listing};
+
+use crate::metrics::{ClassLabel, Metrics};
+use crate::record::version;
+use crate::secrets::{Place, Secrets};
+use crate::verbs::Failure;
+
+/// Who asks, and with what.
+pub(crate) struct Asking {
+    pub(crate) client: Client,
+    pub(crate) secrets: Secrets,
+    pub(crate) metrics: Metrics,
+}
+
+/// What a repository has.
+pub(crate) enum Listed {
+    /// A registry's repository: its tags.
+    Tags(Listing),
+    /// A Helm repository: the versions of the charts that were asked for.
+    Index(Index),
+}
+
+impl Listed {
+    /// What could take the artefact's place.
+    pub(crate) fn candidates(&self, artifact: &Artifact, origin: &Origin) -> Vec<Candidate> {
+        match self {
+            Listed::Tags(listing) => listing.tags().map(|tag| Candidate::new(version(artifact, origin, tag), None)).collect(),
+            Listed::Index(index) => index
+                .versions(artifact.name())
+                .map(|one| Candidate { deprecated: one.deprecated, ..Candidate::new(one.version.clone(), None) })
+                .collect(),
+        }
+    }
+
+    /// Whether keeping it saves anything next time.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        match self {
+            Listed::Tags(listing) => listing.is_worth_keeping(),
+            Listed::Index(index) => index.is_worth_keeping(),
+        }
+    }
+}
+
+/// Whether the registry has what somebody claims.
+pub(crate) enum Claim {
+    /// It has, with that digest where there is one.
+    There(Option<Digest>),
+    /// It has not.
+    NotThere,
+}
+
+impl Asking {
+    /// What tells apart the ways in which an origin may be asked: two with the same answer see the same.
+    pub(crate) fn access(&self, origin: &Origin, keyring: &Keyring) -> [u8; 32] {
+        match origin {
+            Origin::Registry(repository) => self.client.access(repository, keyring),
+            Origin::Charts(repository) => self.client.index_access(repository, keyring),
+        }
+    }
+
+    /// Every version. `charts` are the charts that are wanted of a Helm repository; `helm` says that it is
+    /// asked for a chart's sake.
+    pub(crate) async fn list(
+        &self,
+        origin: &Origin,
+        charts: &BTreeSet<String>,
+        helm: bool,
+        keyring: &Keyring,
+        known: Option<&Listed>,
+    ) -> Result<Listed, Error> {
+        let began = Instant::now();
+        let listed = match (origin, known) {
+            (Origin::Registry(repository), Some(Listed::Tags(known))) => self.client.tags(repository, keyring, Some(known)).await.map(Listed::Tags),
+            (Origin::Registry(repository), _) => self.client.tags(repository, keyring, None).await.map(Listed::Tags),
+            (Origin::Charts(repository), Some(Listed::Index(known))) => {
+                self.client.index(repository, charts, keyring, Some(known)).await.map(Listed::Index)
+            }
+            (Origin::Charts(repository), _) => self.client.index(repository, charts, keyring, None).await.map(Listed::Index),
+        };
+        if helm {
+            let helm = &self.metrics.helm;
+            helm.repository_queries.inc();
+            helm.repository_query_duration.observe(began.elapsed().as_secs_f64());
+            if let Err(error) = &listed {
+                helm.repository_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+            }
+        }
+        listed
+    }
+
+    /// Whether the version that an event tells of is there, asked with the credentials of the first place
+    /// that is not denied.
+    pub(crate) async fn confirm(&self, origin: &Origin, chart: Option<&str>, tag: &str, places: &BTreeSet<Place>) -> Result<Claim, AskError> {
+        let mut last = None;
+        for place in places {
+            let keyring = self.secrets.keyring(place).await?;
+            let answer = match origin {
+                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(claim),
+                Origin::Charts(_) => {
+                    let charts = chart.map(str::to_owned).into_iter().collect();
+                    let has = |listed: &Listed| match listed {
+                        Listed::Index(index) => chart.is_some_and(|chart| index.versions(chart).any(|one| one.version == tag)),
+                        Listed::Tags(_) => false,
+                    };
+                    let listed = self.list(origin, &charts, true, &keyring, None).await;
+                    listed.map(|listed| if has(&listed) { Claim::There(None) } else { Claim::NotThere })
+                }
+            };
+            match answer {
+                Err(error) if error.class == RegistryClass::Denied => {
+                    self.secrets.forget(place).await;
+                    last = Some(error);
+                }
+                other => return Ok(other?),
+            }
+        }
+        last.map_or(Ok(Claim::NotThere), |error| Err(error.into()))
+    }
+
+    /// The digest behind a tag, as `keyring` sees it.
+    pub(crate) async fn digest(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Option<Digest>, Error> {
+        self.client.digest(repository, tag, keyring).await
+    }
+}
+
+fn claim(digest: Option<Digest>) -> Claim {
+    match digest {
+        Some(digest) => Claim::There(Some(digest)),
+        None => Claim::NotThere,
+    }
+}
+
+/// The chart that is wanted of a Helm repository, for an artefact.
+pub(crate) fn chart_of(artifact: &Artifact) -> Option<String> {
+    (artifact.kind() == VersionKind::Chart).then(|| artifact.name().to_owned())
+}
+
+/// Why a question had no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("{0}")]
+    Secrets(#[from] Failure),
+    #[error("{0}")]
+    Registry(#[from] Error),
+}

@@ -1,0 +1,277 @@
+//! Flux's kinds, which a cluster may have, may not have, or has in an older version.
+//!
+//! Looks now and then at what the API server offers, and keeps a watch on what is there: sources first,
+//! since a release is read with its source. What disappears is forgotten; a newer version takes the place
+//! of an older one. Readiness waits for the first look, and for the watches of what it found, never
+//! for Flux itself: where there is none, nothing is logged but once.
+//!
+//! ```text
+//! API server's discovery ──every PERIOD──> Offered ─┬─> watch sources ──> index
+//!                                                   ├─> watch releases ─> index
+//!                                                   └─> verbs: which version is read and written
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use headwind_core::release::{SourceKey, SourceKind};
+use headwind_core::target::TargetKey;
+use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
+use headwind_k8s::kind::{SlimHelmRelease, Workload};
+use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
+use kube::Client;
+use kube::core::ObjectMeta;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use crate::feed::Targets;
+use crate::queue::Queue;
+use crate::shared::{State, WATCH};
+use crate::verbs::{Class, classify};
+use crate::watch::{Feed, Scope, watch};
+
+/// How often it is looked what the API server offers.
+const PERIOD: Duration = Duration::from_secs(15);
+/// The same while that cannot be seen.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long releases wait for their sources to be known.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which version of each kind the API server offers, as its place in [`Served::versions`].
+#[derive(Debug, Default)]
+pub(crate) struct Offered {
+    releases: Choice,
+    helm_repositories: Choice,
+    oci_repositories: Choice,
+}
+
+/// One more than the place; 0 for none.
+#[derive(Debug, Default)]
+struct Choice(AtomicUsize);
+
+impl Offered {
+    fn choice(&self, served: Served) -> &Choice {
+        match served {
+            Served::HelmRelease => &self.releases,
+            Served::HelmRepository => &self.helm_repositories,
+            Served::OciRepository => &self.oci_repositories,
+        }
+    }
+
+    /// The place of the version; none where the kind is not offered.
+    pub(crate) fn get(&self, served: Served) -> Option<usize> {
+        self.choice(served).0.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// Whether it is offered in the older version alone.
+    pub(crate) fn is_older(&self, served: Served) -> bool {
+        self.get(served) == Some(1)
+    }
+
+    fn set(&self, served: Served, place: Option<usize>) {
+        self.choice(served).0.store(place.map_or(0, |place| place + 1), Ordering::Release);
+    }
+}
+
+/// What keeps the watches on Flux's kinds.
+pub(crate) struct Flux {
+    pub(crate) client: Client,
+    pub(crate) state: Arc<State>,
+    pub(crate) queue: Queue,
+    pub(crate) offered: Arc<Offered>,
+    /// The namespaces that are watched, or all.
+    pub(crate) scopes: Vec<Option<String>>,
+}
+
+/// The name under which readiness waits for the first look.
+const FIRST_LOOK: &str = "what the API server offers of Flux";
+
+impl Flux {
+    /// Has readiness wait for the first look.
+    pub(crate) fn expect(&self) {
+        self.state.readiness.expect(&format!("{WATCH}{FIRST_LOOK}"));
+    }
+
+    /// Looks and watches for as long as the process lives.
+    pub(crate) async fn run(self) -> Result<(), JoinError> {
+        let mut watches: JoinSet<Result<(), Infallible>> = JoinSet::new();
+        let mut running: HashMap<&'static str, Vec<AbortHandle>> = HashMap::new();
+        let (mut first, mut trouble) = (true, false);
+        loop {
+            let mut wait = PERIOD;
+            for served in Served::ALL.iter().copied() {
+                match self.look(served).await {
+                    Ok(found) if found == self.offered.get(served) => {}
+                    Ok(found) => {
+                        let handles = running.entry(served.resource().1).or_default();
+                        handles.drain(..).for_each(|handle| handle.abort());
+                        self.offered.set(served, found);
+                        match found {
+                            Some(place) => handles.extend(self.begin(&mut watches, served, place, first)),
+                            None => self.forget(served),
+                        }
+                        tell_offer(served, found);
+                    }
+                    Err(error) => {
+                        if !std::mem::replace(&mut trouble, true) {
+                            tracing::warn!(%error, "cannot see what the API server offers of Flux; trying again");
+                        }
+                        wait = RETRY;
+                    }
+                }
+            }
+            trouble &= wait == RETRY;
+            if first && wait == PERIOD {
+                self.state.readiness.done(&format!("{WATCH}{FIRST_LOOK}"));
+                first = false;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                Some(Err(died)) = watches.join_next(), if !watches.is_empty() => {
+                    if !died.is_cancelled() {
+                        return Err(died);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The best version that the API server offers.
+    async fn look(&self, served: Served) -> Result<Option<usize>, kube::Error> {
+        let (group, plural) = served.resource();
+        for (place, version) in served.versions().into_iter().enumerate() {
+            match self.client.list_api_group_resources(&format!("{group}/{version}")).await {
+                Ok(list) if list.resources.iter().any(|resource| resource.name == plural) => return Ok(Some(place)),
+                Ok(_) => {}
+                Err(error) if classify(&error) == Class::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins the watches of a kind. Readiness waits for them where the kind was there from the start.
+    fn begin(&self, watches: &mut JoinSet<Result<(), Infallible>>, served: Served, place: usize, first: bool) -> Vec<AbortHandle> {
+        let (group, plural) = served.resource();
+        let mut handles = Vec::new();
+        for namespace in &self.scopes {
+            let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
+            if first {
+                self.state.readiness.expect(&scope.part());
+            }
+            handles.push(match (served, place) {
+                (Served::HelmRepository, 0) => watches.spawn(self.sources::<SlimHelmRepository<V1>>(scope)),
+                (Served::HelmRepository, _) => watches.spawn(self.sources::<SlimHelmRepository<V1Beta2>>(scope)),
+                (Served::OciRepository, 0) => watches.spawn(self.sources::<SlimOciRepository<V1>>(scope)),
+                (Served::OciRepository, _) => watches.spawn(self.sources::<SlimOciRepository<V1Beta2>>(scope)),
+                (Served::HelmRelease, 0) => watches.spawn(self.releases::<SlimHelmRelease<V2>>(scope)),
+                (Served::HelmRelease, _) => watches.spawn(self.releases::<SlimHelmRelease<V2Beta2>>(scope)),
+            });
+        }
+        handles
+    }
+
+    fn sources<K: ChartSource>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
+        let feed = Sources { state: Arc::clone(&self.state), queue: self.queue.clone(), namespace: scope.namespace.clone() };
+        watch::<K, _>(scope.api(&self.client), scope, feed, Arc::clone(&self.state))
+    }
+
+    fn releases<K: Workload>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
+        let feed = Targets {
+            state: Arc::clone(&self.state),
+            queue: self.queue.clone(),
+            namespace: scope.namespace.clone(),
+        };
+        let (state, api) = (Arc::clone(&self.state), scope.api(&self.client));
+        let sources: Vec<String> = [Served::HelmRepository, Served::OciRepository]
+            .into_iter()
+            .filter(|served| self.offered.get(*served).is_some())
+            .map(|served| {
+                let (group, plural) = served.resource();
+                Scope { resource: format!("{plural}.{group}"), namespace: scope.namespace.clone() }.part()
+            })
+            .collect();
+        async move {
+            for part in sources {
+                // One that cannot be watched is told of; releases are read without it then.
+                let _ = tokio::time::timeout(PATIENCE, state.readiness.until_done(&part)).await;
+            }
+            watch::<K, _>(api, scope, feed, state).await
+        }
+    }
+
+    /// A kind is gone, and with it every object.
+    fn forget(&self, served: Served) {
+        let gone = match served {
+            Served::HelmRelease => self.state.index.write().sweep(headwind_core::target::Kind::HelmRelease, None, &HashSet::new()),
+            Served::HelmRepository => self.state.index.write().sweep_sources(SourceKind::HelmRepository, None, &HashSet::new()),
+            Served::OciRepository => self.state.index.write().sweep_sources(SourceKind::OciRepository, None, &HashSet::new()),
+        };
+        for key in gone {
+            self.queue.now(key);
+        }
+    }
+}
+
+fn tell_offer(served: Served, found: Option<usize>) {
+    let (group, plural) = served.resource();
+    match found.and_then(|place| served.versions().get(place).copied()) {
+        Some(version) => tracing::info!(resource = plural, version, "{plural}.{group} are there and watched"),
+        None => tracing::info!(resource = plural, "{plural}.{group} are not there any more"),
+    }
+}
+
+/// Sources of charts into the index.
+struct Sources {
+    state: Arc<State>,
+    queue: Queue,
+    /// The one namespace that is watched, or all.
+    namespace: Option<String>,
+}
+
+impl Sources {
+    /// Releases mean something else now.
+    fn touched(&self, keys: Vec<TargetKey>) {
+        for key in keys {
+            let concerns = !self.state.requests.read().of(&key).is_empty() || self.state.index.read().is_conspicuous(&key);
+            if concerns {
+                self.queue.now(key);
+            }
+        }
+    }
+}
+
+impl<K: ChartSource> Feed<K> for Sources {
+    type Key = SourceKey;
+
+    fn apply(&self, object: K, _: bool) -> Option<SourceKey> {
+        let source = object.read()?;
+        let key = source.key.clone();
+        let touched = self.state.index.write().apply_source(source);
+        self.touched(touched);
+        Some(key)
+    }
+
+    fn delete(&self, object: K) {
+        if let Some(source) = object.read() {
+            let touched = self.state.index.write().remove_source(&source.key);
+            self.touched(touched);
+        }
+    }
+
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<SourceKey> {
+        let key = SourceKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+        tracing::warn!(source.kind = K::KIND.as_str(), source.namespace = key.namespace, source.name = key.name, "the source cannot be read and counts as not there: {problem}");
+        let touched = self.state.index.write().remove_source(&key);
+        self.touched(touched);
+        Some(key)
+    }
+
+    fn sweep(&self, seen: &HashSet<SourceKey>) {
+        let touched = self.state.index.write().sweep_sources(K::KIND, self.namespace.as_deref(), seen);
+        self.touched(touched);
+    }
+}
