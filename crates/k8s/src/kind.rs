@@ -6,6 +6,7 @@
 
 mod daemon_set;
 mod deployment;
+pub mod helm_release;
 mod stateful_set;
 
 pub use daemon_set::SlimDaemonSet;

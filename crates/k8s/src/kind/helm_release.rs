@@ -1,0 +1,3 @@
+//! Flux HelmRelease: its status, read for the judgement of rollouts.
+
+pub mod status;

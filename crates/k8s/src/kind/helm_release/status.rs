@@ -1,0 +1,265 @@
+//! What the judgement of a rollout reads of a HelmRelease: its status, and the part of its spec that
+//! says how Flux goes about failures.
+//!
+//! Used by the kind's own file, which knows the rest of the spec and where the chart comes from;
+//! [`view`] makes of both the plain value that `headwind_core::rollout` judges. A field that is odd is
+//! read as if it were not there: the object stays readable, and what is not known is not believed.
+
+use std::time::Duration;
+
+use headwind_core::rollout::HelmReleaseView;
+use headwind_core::rollout::flux::{Condition, ConditionType, Remediation, Snapshot, Source};
+use jiff::SignedDuration;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What Flux takes for `spec.timeout` where it is not set.
+const TIMEOUT: Duration = Duration::from_mins(5);
+/// As much of a condition's message as is kept.
+const MESSAGE: usize = 1000;
+
+/// The part of `spec` that bears on the rollout; made to be flattened into the kind's own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutSpec {
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
+    suspend: bool,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    install: Option<Action>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    upgrade: Option<Action>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    rollback: Option<Action>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    uninstall: Option<Action>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    test: Option<Action>,
+}
+
+/// One of Helm's actions. Not every one has every field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Action {
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "std::ops::Not::not")]
+    enable: bool,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    remediation: Option<SlimRemediation>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    strategy: Option<Strategy>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimRemediation {
+    #[serde(deserialize_with = "lenient")]
+    retries: i32,
+    #[serde(deserialize_with = "lenient")]
+    remediate_last_failure: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
+    strategy: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Strategy {
+    #[serde(deserialize_with = "lenient")]
+    name: String,
+}
+
+/// `status`, as far as the rules read it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    #[serde(deserialize_with = "lenient")]
+    observed_generation: i64,
+    #[serde(deserialize_with = "lenient")]
+    last_attempted_generation: i64,
+    #[serde(deserialize_with = "lenient")]
+    last_attempted_revision: String,
+    #[serde(deserialize_with = "lenient")]
+    last_attempted_revision_digest: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    last_attempted_release_action: String,
+    #[serde(deserialize_with = "lenient")]
+    failures: u32,
+    #[serde(deserialize_with = "lenient")]
+    install_failures: u32,
+    #[serde(deserialize_with = "lenient")]
+    upgrade_failures: u32,
+    #[serde(deserialize_with = "each")]
+    conditions: Vec<SlimCondition>,
+    #[serde(deserialize_with = "each")]
+    history: Vec<SlimSnapshot>,
+}
+
+/// `status` of an `OCIRepository`, as far as the rules read it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceStatus {
+    #[serde(deserialize_with = "lenient")]
+    artifact: Option<Artifact>,
+    #[serde(deserialize_with = "each")]
+    conditions: Vec<SlimCondition>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Artifact {
+    #[serde(deserialize_with = "lenient")]
+    revision: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimCondition {
+    #[serde(deserialize_with = "lenient")]
+    r#type: String,
+    #[serde(deserialize_with = "lenient")]
+    status: String,
+    #[serde(deserialize_with = "lenient")]
+    reason: String,
+    #[serde(deserialize_with = "lenient")]
+    message: String,
+    #[serde(deserialize_with = "lenient")]
+    observed_generation: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimSnapshot {
+    #[serde(deserialize_with = "lenient")]
+    chart_version: String,
+    #[serde(deserialize_with = "lenient")]
+    status: String,
+    #[serde(deserialize_with = "lenient")]
+    oci_digest: Option<String>,
+}
+
+/// What the release's chart is meant to be, as the kind's own file knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    /// `spec.chart.spec.version`, or with `chartRef` the `OCIRepository`'s `spec.ref.tag`.
+    pub version: &'a str,
+    /// Whether what the chart comes from is suspended.
+    pub suspended: bool,
+    /// The `OCIRepository`, with `chartRef`.
+    pub source: Option<Source>,
+}
+
+/// The release as its rollout is judged. `generation` is the release's own.
+pub fn view(generation: i64, wanted: Wanted<'_>, spec: &RolloutSpec, status: &Status) -> HelmReleaseView {
+    let actions = [&spec.install, &spec.upgrade, &spec.rollback, &spec.uninstall, &spec.test];
+    let set = actions.into_iter().flatten().filter_map(|action| duration(action.timeout.as_deref()?));
+    let timeout = spec.timeout.as_deref().and_then(duration).unwrap_or(TIMEOUT);
+    HelmReleaseView {
+        generation,
+        wanted: wanted.version.to_owned(),
+        suspended: spec.suspend || wanted.suspended,
+        timeout: set.fold(timeout, Duration::max),
+        tested: spec.test.as_ref().is_some_and(|test| test.enable),
+        install: remediation(spec.install.as_ref()),
+        upgrade: remediation(spec.upgrade.as_ref()),
+        observed_generation: status.observed_generation,
+        attempted_generation: status.last_attempted_generation,
+        attempted_revision: status.last_attempted_revision.clone(),
+        attempted_digest: status.last_attempted_revision_digest.clone().filter(|digest| !digest.is_empty()),
+        installs: status.last_attempted_release_action == "install",
+        failures: status.failures,
+        remediable_failures: status.install_failures.saturating_add(status.upgrade_failures),
+        conditions: status.conditions.iter().filter_map(condition).collect(),
+        newest: status.history.first().map(|newest| Snapshot {
+            version: newest.chart_version.clone(),
+            status: newest.status.clone(),
+            oci_digest: newest.oci_digest.clone().filter(|digest| !digest.is_empty()),
+        }),
+        source: wanted.source,
+    }
+}
+
+/// The `OCIRepository` of a `chartRef`, as the rollout of its releases is judged by it.
+pub fn source(generation: i64, status: &SourceStatus) -> Source {
+    Source {
+        generation,
+        revision: status.artifact.as_ref().map(|artifact| artifact.revision.clone()),
+        ready: status.conditions.iter().filter_map(condition).find(|one| one.kind == ConditionType::Ready),
+    }
+}
+
+fn condition(slim: &SlimCondition) -> Option<Condition> {
+    let kind = match &*slim.r#type {
+        "Ready" => ConditionType::Ready,
+        "Reconciling" => ConditionType::Reconciling,
+        "Stalled" => ConditionType::Stalled,
+        "Released" => ConditionType::Released,
+        "Remediated" => ConditionType::Remediated,
+        "TestSuccess" => ConditionType::TestSuccess,
+        _ => return None,
+    };
+    let status = match &*slim.status {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    Some(Condition {
+        kind,
+        status,
+        reason: slim.reason.clone(),
+        message: cut(&slim.message),
+        observed_generation: slim.observed_generation,
+    })
+}
+
+/// Helm quotes whole objects in its errors: the beginning says what is wrong.
+fn cut(message: &str) -> String {
+    let message = message.trim();
+    match message.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
+        None => message.to_owned(),
+    }
+}
+
+fn remediation(action: Option<&Action>) -> Remediation {
+    let slim = action.and_then(|action| action.remediation.clone()).unwrap_or_default();
+    Remediation {
+        retries: slim.retries,
+        last_failure: slim.remediate_last_failure,
+        uninstalls: slim.strategy.as_deref() == Some("uninstall"),
+        retry_on_failure: action.and_then(|action| action.strategy.as_ref()).is_some_and(|strategy| strategy.name == "RetryOnFailure"),
+    }
+}
+
+/// A duration as Go writes it (`5m0s`).
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Read(T),
+    Odd(IgnoredAny),
+}
+
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Read(value) => value,
+        Lenient::Odd(_) => T::default(),
+    })
+}
+
+/// Those of a list that can be read.
+fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let all: Vec<Lenient<T>> = lenient(deserializer)?;
+    let read = |one| match one {
+        Lenient::Read(value) => Some(value),
+        Lenient::Odd(_) => None,
+    };
+    Ok(all.into_iter().filter_map(read).collect())
+}
+
+#[cfg(test)]
+mod tests;
