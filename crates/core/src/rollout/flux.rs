@@ -2,7 +2,7 @@
 //! revisions.
 //!
 //! Plain values with the few rules of Flux's that belong to them; [`super::helm_release`] judges by
-//! them. Versions are compared here as Flux writes them: a chart of an OCIRepository carries the
+//! them. Versions are compared here as Flux writes them: a chart of an `OCIRepository` carries the
 //! first 12 digits of its digest where SemVer has build metadata (`0.2.0+92a4fa0b73a2`).
 
 use semver::Version;
@@ -76,11 +76,11 @@ pub struct Snapshot {
     pub version: String,
     /// Helm's status: `deployed`, `failed`, `superseded`, …
     pub status: String,
-    /// `ociDigest`: of the chart's artifact, where it came from an OCIRepository.
+    /// `ociDigest`: of the chart's artifact, where it came from an `OCIRepository`.
     pub oci_digest: Option<String>,
 }
 
-/// The OCIRepository that a release's `chartRef` names.
+/// The `OCIRepository` that a release's `chartRef` names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
     /// Its `metadata.generation`.
@@ -108,7 +108,7 @@ impl Source {
     }
 }
 
-/// What Flux appends to the version of a chart that came from an OCIRepository.
+/// What Flux appends to the version of a chart that came from an `OCIRepository`.
 pub(super) fn digest_suffix(digest: &str) -> Option<&str> {
     digest.split_once(':')?.1.get(..12)
 }

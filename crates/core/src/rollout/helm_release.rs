@@ -2,7 +2,7 @@
 //! the evidence.
 //!
 //! Filled by `headwind_k8s::kind::helm_release` from the release's status (and, with `chartRef`, from
-//! its OCIRepository's), judged here. Two things are never believed: a condition of another attempt
+//! its `OCIRepository`'s), judged here. Two things are never believed: a condition of another attempt
 //! (Flux stamps the result of an attempt with the generation of the moment in which it ends), and a
 //! failure that Flux's own remediation is still at work on.
 //!
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub struct HelmReleaseView {
     /// The release's own `metadata.generation`, whatever the target's is.
     pub generation: i64,
-    /// The wanted version: `spec.chart.spec.version`, or with `chartRef` the OCIRepository's tag.
+    /// The wanted version: `spec.chart.spec.version`, or with `chartRef` the `OCIRepository`'s tag.
     pub wanted: String,
     /// Whether the release, or its source, is suspended.
     pub suspended: bool,
@@ -42,7 +42,7 @@ pub struct HelmReleaseView {
     pub attempted_generation: i64,
     /// `status.lastAttemptedRevision`.
     pub attempted_revision: String,
-    /// `status.lastAttemptedRevisionDigest`, which there is only for an OCIRepository's chart.
+    /// `status.lastAttemptedRevisionDigest`, which there is only for an `OCIRepository`'s chart.
     pub attempted_digest: Option<String>,
     /// Whether `status.lastAttemptedReleaseAction` is `install`.
     pub installs: bool,
@@ -54,7 +54,7 @@ pub struct HelmReleaseView {
     pub conditions: Vec<Condition>,
     /// `status.history[0]`.
     pub newest: Option<Snapshot>,
-    /// The OCIRepository that `spec.chartRef` names.
+    /// The `OCIRepository` that `spec.chartRef` names.
     pub source: Option<Source>,
 }
 
@@ -80,7 +80,7 @@ impl HelmReleaseView {
                 None => Standing::Unseen,
                 Some(ready) => Standing::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
             },
-            _ if self.is_seen() => Standing::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
+            _ if self.is_seen() && !self.is_acting() => Standing::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
             _ => Standing::Unseen,
         }
     }
@@ -133,7 +133,8 @@ impl HelmReleaseView {
             .is_some_and(|one| one.status == Some(true) && (one.reason != "Progressing" || one.message.starts_with("Running")))
     }
 
-    /// Whether helm-controller has taken notice of the newest spec.
+    /// Whether helm-controller has taken notice of the newest spec. While it is busy with an attempt
+    /// that it began before, it has not.
     fn is_seen(&self) -> bool {
         if self.source.is_some() {
             // It is the same generation as ever: only what is under way tells.
@@ -192,6 +193,8 @@ impl HelmReleaseView {
         let ready = self.now(ConditionType::Ready).filter(|ready| ready.status == Some(false))?;
         let message = ready.message.clone();
         match &*ready.reason {
+            // Who was attempted had its chart.
+            "SourceNotReady" | "ArtifactFailed" | "ChartMutateError" if self.is_attempted() => Some(Trouble::Blameless(message)),
             "SourceNotReady" if self.source.is_none() => Some(Trouble::AtTimeout(Failure { reason: Reason::SourceNotReady, message })),
             "ArtifactFailed" | "ChartMutateError" => Some(Trouble::AtTimeout(Failure { reason: Reason::ArtifactFailed, message })),
             // Left by another attempt.
@@ -229,3 +232,6 @@ fn not_fetched(ready: &Condition) -> Option<Trouble> {
 fn is_digest(text: &str, digest: &str) -> bool {
     text == digest || digest_suffix(digest).is_some_and(|suffix| text.rsplit_once('+').is_some_and(|(_, build)| build == suffix))
 }
+
+#[cfg(test)]
+mod tests;

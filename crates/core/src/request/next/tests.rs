@@ -384,3 +384,53 @@ fn rejected_in_the_moment_after_the_patch() {
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("nobody watches what stands there") };
     assert_eq!((write.status.phase, write.status.rejected_by.as_deref()), (Phase::RollingOut, Some("ann")));
 }
+
+#[test]
+fn a_release_is_judged_by_its_conditions_alone() {
+    use crate::rollout::HelmReleaseView;
+    use crate::rollout::flux::{Condition, ConditionType, Snapshot};
+    let says = |kind: ConditionType, status: bool, reason: &str| Condition {
+        kind,
+        status: Some(status),
+        reason: reason.to_owned(),
+        message: format!("words of {reason}"),
+        observed_generation: 3,
+    };
+    let release = |failures: u32, conditions: Vec<Condition>| {
+        View::HelmRelease(Box::new(HelmReleaseView {
+            generation: 3,
+            wanted: "1.1.0".to_owned(),
+            observed_generation: 3,
+            attempted_generation: 3,
+            attempted_revision: "1.1.0".to_owned(),
+            failures,
+            newest: Some(Snapshot { version: "1.1.0".to_owned(), status: "deployed".to_owned(), oci_digest: None }),
+            conditions,
+            ..HelmReleaseView::default()
+        }))
+    };
+    let mut live = target("app:1.1.0", &[(key::LAST_REQUEST, "r"), (key::SETTLE_TIME, "10s"), (key::AUTO_ROLLBACK, "true")]);
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(Watch::new(3, at(NOW - 60))), ..Status::default() };
+    // Good, and has to stay so: nobody looks for pods.
+    live.rollout = release(0, vec![says(ConditionType::Ready, true, "UpgradeSucceeded")]);
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
+    assert_eq!(write.status.message.as_deref(), Some("the release is ready; it has to stay so"));
+    let mut settled = asked.clone();
+    settled.status.rollout = write.status.rollout.map(|watch| Watch { available_since: Some(at(NOW - 10)), ..watch });
+    let Step::Write(write) = step(Some(&live), &[settled]) else { panic!("not completed") };
+    assert_eq!((write.status.phase, write.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
+    assert_eq!(write.status.message.as_deref(), Some("app:1.1.0 is in place, the release is ready, and has been for 10 s"));
+    // Given up by Flux: written down, then taken back, then it is known why.
+    let stalled = says(ConditionType::Stalled, true, "RetriesExceeded");
+    live.rollout = release(1, vec![stalled, says(ConditionType::Released, false, "UpgradeFailed")]);
+    let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
+    asked.status = write.status;
+    let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not taken back") };
+    assert_eq!((apply.changes[0].to.as_str(), apply.last_request.as_str()), ("app:1.0.0", "r@1.back"));
+    live.containers[0].image = "app:1.0.0".to_owned();
+    live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not written down") };
+    let cause = write.status.rollout.and_then(|watch| watch.cause).map(|cause| (cause.reason, cause.message));
+    assert_eq!(cause, Some((Reason::UpgradeFailed, "words of UpgradeFailed".to_owned())));
+}

@@ -96,7 +96,7 @@ pub struct Status {
     history: Vec<SlimSnapshot>,
 }
 
-/// `status` of an OCIRepository, as far as the rules read it.
+/// `status` of an `OCIRepository`, as far as the rules read it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceStatus {
@@ -142,11 +142,11 @@ struct SlimSnapshot {
 /// What the release's chart is meant to be, as the kind's own file knows it.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted<'a> {
-    /// `spec.chart.spec.version`, or with `chartRef` the OCIRepository's `spec.ref.tag`.
+    /// `spec.chart.spec.version`, or with `chartRef` the `OCIRepository`'s `spec.ref.tag`.
     pub version: &'a str,
     /// Whether what the chart comes from is suspended.
     pub suspended: bool,
-    /// The OCIRepository, with `chartRef`.
+    /// The `OCIRepository`, with `chartRef`.
     pub source: Option<Source>,
 }
 
@@ -180,7 +180,7 @@ pub fn view(generation: i64, wanted: Wanted<'_>, spec: &RolloutSpec, status: &St
     }
 }
 
-/// The OCIRepository of a `chartRef`, as the rollout of its releases is judged by it.
+/// The `OCIRepository` of a `chartRef`, as the rollout of its releases is judged by it.
 pub fn source(generation: i64, status: &SourceStatus) -> Source {
     Source {
         generation,
@@ -261,5 +261,5 @@ fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
     Ok(all.into_iter().filter_map(read).collect())
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
