@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::audit::Audit;
 use crate::control_plane::ControlPlane;
+use crate::flux::Flux;
 use crate::wait::eventually;
 
 /// How long the controllers may take over a small thing.
@@ -28,6 +29,9 @@ static NAMES: AtomicU32 = AtomicU32::new(0);
 /// A control plane with its conveniences.
 #[derive(Debug)]
 pub struct Bed {
+    /// Before its API server: fields end in this order.
+    pub(crate) flux: OnceCell<Flux>,
+    pub(crate) flux_crds: OnceCell<()>,
     plane: ControlPlane,
     crds: OnceCell<()>,
 }
@@ -49,7 +53,8 @@ impl Bed {
     /// A control plane for the caller alone, which ends with the value: for tests that would
     /// disturb others.
     pub async fn own() -> Result<Self> {
-        Ok(Self { plane: ControlPlane::start().await?, crds: OnceCell::const_new() })
+        let plane = ControlPlane::start().await?;
+        Ok(Self { flux: OnceCell::const_new(), flux_crds: OnceCell::const_new(), plane, crds: OnceCell::const_new() })
     }
 
     /// Makes a namespace of its own for a scenario and gives its name: the hint, made legal, and

@@ -8,17 +8,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+pub use crate::manners::{Fault, Seen};
+use crate::manners::{Manners, authorization, basic, listen, set};
 
 /// The media type of what it stores.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -42,51 +43,6 @@ pub enum Demand {
         expires_in: Option<u64>,
     },
 }
-
-/// One request, as it came.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// When.
-    pub at: Instant,
-    /// `GET`, `HEAD`, `POST`.
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    /// The scheme of the `Authorization` header in lower case, or `-`.
-    pub proof: String,
-    /// Everything that it carried: headers and body, as text.
-    pub raw: String,
-    /// The status that was answered.
-    pub status: u16,
-}
-
-impl std::fmt::Display for Seen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {} {}", self.method, self.path, self.proof, self.status)
-    }
-}
-
-/// Bad manners: what is answered in place of the right answer.
-pub enum Fault {
-    /// A status with headers and a body.
-    Answer(u16, Vec<(&'static str, String)>, String),
-    /// The right answer with one more header, or another value of one.
-    Header(&'static str, String),
-    /// The right answer without that header.
-    Without(&'static str),
-    /// The right headers and half of the body.
-    Truncated,
-    /// A body of so many bytes.
-    Huge(u64),
-    /// One byte in each of these times, without end.
-    Drip(Duration),
-    /// The right answer after that time.
-    Late(Duration),
-    /// No answer.
-    Hang,
-}
-
-type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
 
 #[derive(Default)]
 struct Memory {
@@ -120,8 +76,7 @@ impl FakeRegistry {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await.context("a port for the fake registry")?;
-        let address = listener.local_addr()?;
+        let (listener, address) = listen().await.context("a port for the fake registry")?;
         let memory = Arc::new(Mutex::new(Memory::default()));
         let app = axum::Router::new().fallback(serve).with_state((Arc::clone(&memory), address));
         let server = tokio::spawn(async move {
@@ -208,70 +163,14 @@ async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let decoded = authorization.strip_prefix("Basic ").map(base64).unwrap_or_default();
-    let mut seen = Seen {
-        at: Instant::now(),
-        method: method.to_string(),
-        path: uri.to_string(),
-        proof: authorization.split(' ').next().filter(|scheme| !scheme.is_empty()).unwrap_or("-").to_ascii_lowercase(),
-        raw: format!("{uri} {headers:?} {authorization} {decoded} {}", String::from_utf8_lossy(&body)),
-        status: 0,
-    };
+    let mut seen = Seen::new(&method, &uri, &headers, &body);
     let manners = memory.lock().manners.clone();
     let fault = manners.and_then(|manners| manners(&seen));
-    let mut response = match &fault {
-        Some(Fault::Answer(status, headers, body)) => {
-            let mut response = (StatusCode::from_u16(*status).unwrap_or_default(), body.clone()).into_response();
-            for (name, value) in headers {
-                set(&mut response, name, value);
-            }
-            response
-        }
-        _ => memory.lock().answer(address, &method, &uri, &headers, authorization, &decoded, &body),
-    };
+    let response =
+        Seen::instead(fault.as_ref()).unwrap_or_else(|| memory.lock().answer(address, &method, &uri, &headers, &basic(&headers), &body));
     seen.status = response.status().as_u16();
-    memory.lock().log.push(seen);
-    match fault {
-        None | Some(Fault::Answer(..)) => {}
-        Some(Fault::Header(name, value)) => set(&mut response, name, &value),
-        Some(Fault::Without(name)) => {
-            response.headers_mut().remove(name);
-        }
-        Some(Fault::Truncated) => {
-            let (parts, body) = response.into_parts();
-            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-            response = Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)));
-        }
-        Some(Fault::Huge(size)) => {
-            let chunk = Bytes::from(vec![b' '; 64 * 1024]);
-            let chunks = size / chunk.len() as u64;
-            let stream = futures_util::stream::iter((0..chunks).map(move |_| Ok::<_, std::io::Error>(chunk.clone())));
-            *response.body_mut() = Body::from_stream(stream);
-        }
-        Some(Fault::Drip(pause)) => {
-            let stream = futures_util::stream::unfold((), move |()| async move {
-                tokio::time::sleep(pause).await;
-                Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
-            });
-            *response.body_mut() = Body::from_stream(stream);
-        }
-        Some(Fault::Late(time)) => tokio::time::sleep(time).await,
-        Some(Fault::Hang) => std::future::pending().await,
-    }
-    response
-}
-
-fn set(response: &mut Response, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-}
-
-fn base64(text: &str) -> String {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    memory.lock().log.push(seen.clone());
+    seen.send(response, fault).await
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response {
@@ -279,17 +178,7 @@ fn refusal(status: StatusCode, code: &str) -> Response {
 }
 
 impl Memory {
-    #[expect(clippy::too_many_arguments, reason = "a request, taken apart")]
-    fn answer(
-        &mut self,
-        address: SocketAddr,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        authorization: &str,
-        decoded: &str,
-        body: &Bytes,
-    ) -> Response {
+    fn answer(&mut self, address: SocketAddr, method: &Method, uri: &Uri, headers: &HeaderMap, decoded: &str, body: &Bytes) -> Response {
         if uri.path() == "/token" {
             return self.issue(uri, decoded, body);
         }
@@ -301,7 +190,7 @@ impl Memory {
         } else {
             return refusal(StatusCode::NOT_FOUND, "UNSUPPORTED");
         };
-        if let Some(challenge) = self.refuse(address, repository, authorization, decoded) {
+        if let Some(challenge) = self.refuse(address, repository, authorization(headers), decoded) {
             let mut response = refusal(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
             set(&mut response, "www-authenticate", &challenge);
             return response;

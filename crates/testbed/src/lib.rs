@@ -1,11 +1,12 @@
 //! The test bed: the world that Headwind's tests run in, made of plain processes.
 //!
 //! A real etcd, API server, controller-manager and scheduler, kwok for the pods, a real image
-//! registry, and the real `headwind` binary. No container engine, no root, nothing but loopback.
+//! registry, Flux's real controllers where a test asks for them, and the real `headwind` binary. No
+//! container engine, no root, nothing but loopback.
 //!
 //! ```text
 //!  test process ──stdin──> headwind-testbed control-plane ──> etcd, kube-apiserver, …, kwok
-//!       │  └──────stdin──> headwind-testbed guard ──────────> registry
+//!       │  └──────stdin──> headwind-testbed guard ──────────> registry, source-controller, …
 //!       └─────────stdin──> headwind-testbed guard ──────────> headwind (the operator)
 //! ```
 //!
@@ -16,12 +17,17 @@
 pub mod audit;
 pub mod bed;
 pub mod binaries;
+pub mod chart;
+pub mod chart_repository;
 pub mod cluster;
 pub mod control_plane;
 pub mod demo;
 pub mod fake_registry;
+pub mod flux;
 mod folder;
 pub mod guard;
+pub mod helm;
+mod manners;
 pub mod node;
 pub mod operator;
 pub mod payload;
@@ -39,7 +45,11 @@ pub mod workload;
 
 pub use audit::{Audit, Query};
 pub use bed::Bed;
-pub use fake_registry::{Demand, FakeRegistry, Fault};
+pub use chart::Chart;
+pub use chart_repository::ChartRepository;
+pub use fake_registry::{Demand, FakeRegistry, Fault, Seen};
+pub use flux::Flux;
+pub use helm::Helm;
 pub use node::Node;
 pub use operator::{Operator, OperatorOptions};
 pub use registry::{Registry, RegistryOptions};

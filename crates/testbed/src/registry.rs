@@ -17,6 +17,7 @@ use crate::protocol::{Order, ProcessId, Report, Signal};
 use crate::tools::Tools;
 use crate::wait::eventually;
 
+mod chart;
 mod image;
 
 use image::{Blob, Image};

@@ -57,6 +57,16 @@ impl Tools {
         &self.folder
     }
 
+    /// Whether a program is there: those of Helm and Flux may not be to be had.
+    pub fn has(&self, name: &str) -> bool {
+        self.path(name).is_file()
+    }
+
+    /// The folder with the CRDs of one of Flux's controllers.
+    pub fn flux_crds(&self, controller: &str) -> PathBuf {
+        self.folder.with_file_name("flux-crds").join(controller)
+    }
+
     /// One program's path.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)

@@ -1,92 +1,27 @@
 //! Workloads as fixtures, one interface for every kind, so that one scenario runs for each.
 //!
-//! What differs between the kinds stands in the `match`es of this file and of `workload/live.rs`.
+//! ```text
+//!  Fixture ─ json, sources ─> API server ─> Live          kind     what the kinds are called
+//!     └─ of a release: chart, source (`release`)          live     a hold on one object, whatever its kind
+//! ```
+//!
+//! What differs between the kinds stands in the `match`es of this file, of `kind` and of `live`;
+//! what a release has in a pod template's place, in `release`.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
+mod kind;
 mod live;
+mod release;
 
+pub use kind::WorkloadKind;
 pub use live::Live;
-
-/// The kinds that Headwind looks after (`HelmRelease` is to come).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum WorkloadKind {
-    /// `apps/v1` Deployment.
-    Deployment,
-    /// `apps/v1` `StatefulSet`.
-    StatefulSet,
-    /// `apps/v1` `DaemonSet`: a pod on each of the bed's three nodes.
-    DaemonSet,
-}
-
-impl WorkloadKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
-
-    /// The kind's name.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
-    }
-
-    /// The resource's name.
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::Deployment => "deployments",
-            Self::StatefulSet => "statefulsets",
-            Self::DaemonSet => "daemonsets",
-        }
-    }
-
-    /// The API group.
-    pub fn group(self) -> &'static str {
-        match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
-        }
-    }
-
-    /// The group's version.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "v1",
-        }
-    }
-
-    /// `apps/v1`.
-    pub fn api_version(self) -> String {
-        format!("{}/{}", self.group(), self.version())
-    }
-
-    /// The path of one object.
-    pub fn api_path(self, namespace: &str, name: &str) -> String {
-        format!("/apis/{}/namespaces/{namespace}/{}/{name}", self.api_version(), self.plural())
-    }
-
-    /// The objects of a namespace.
-    pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
-        let resource = ApiResource {
-            group: self.group().to_owned(),
-            version: self.version().to_owned(),
-            api_version: self.api_version(),
-            kind: self.kind().to_owned(),
-            plural: self.plural().to_owned(),
-        };
-        Api::namespaced_with(client.clone(), namespace, &resource)
-    }
-
-    /// An object that exists already.
-    pub fn find(self, client: &Client, namespace: &str, name: &str) -> Live {
-        Live::new(self, self.api(client, namespace), namespace, name)
-    }
-}
+use release::Source;
 
 /// A container of a fixture.
 #[derive(Debug, Clone)]
@@ -109,6 +44,7 @@ pub struct Fixture {
     progress_deadline: Option<u32>,
     pull_secrets: Vec<String>,
     service_account: Option<String>,
+    source: Source,
     spec: Value,
 }
 
@@ -126,6 +62,7 @@ impl Fixture {
             progress_deadline: None,
             pull_secrets: Vec::new(),
             service_account: None,
+            source: Source::default(),
             spec: json!({}),
         }
     }
@@ -133,6 +70,9 @@ impl Fixture {
     /// A container. The ending of its image's tag decides what becomes of the pod
     /// (`testbed/kwok-stages.yaml`): `-crash`, `-oom`, `-nopull`, `-unready`, `-flap`, `-slow`, one of the
     /// kubelet's waiting reasons (`-CreateContainerError`), else ready at once.
+    ///
+    /// A release has one, its chart: `HOST/shop/web:1.0.0` is version 1.0.0 of the chart `web` in the
+    /// OCI repository `oci://HOST/shop`.
     #[must_use]
     pub fn container(mut self, name: &str, image: &str) -> Self {
         self.containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
@@ -212,6 +152,19 @@ impl Fixture {
 
     /// The object.
     pub fn json(&self) -> Value {
+        let mut spec = match self.kind {
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => self.pods(),
+            WorkloadKind::HelmRelease => self.release(),
+        };
+        json_patch::merge(&mut spec, &self.spec);
+        json!({
+            "apiVersion": self.api_version(), "kind": self.kind.kind(),
+            "metadata": {"name": self.name, "annotations": self.annotations, "labels": self.labels},
+            "spec": spec,
+        })
+    }
+
+    fn pods(&self) -> Value {
         let pod_labels = json!({"app": self.name});
         let containers = |all: &[Container]| {
             all.iter()
@@ -243,14 +196,9 @@ impl Fixture {
                 put(&mut spec, "replicas", json!(self.replicas));
                 put(&mut spec, "serviceName", json!(self.name));
             }
-            WorkloadKind::DaemonSet => {}
+            WorkloadKind::DaemonSet | WorkloadKind::HelmRelease => {}
         }
-        json_patch::merge(&mut spec, &self.spec);
-        json!({
-            "apiVersion": self.kind.api_version(), "kind": self.kind.kind(),
-            "metadata": {"name": self.name, "annotations": self.annotations, "labels": self.labels},
-            "spec": spec,
-        })
+        spec
     }
 
     /// The object as YAML, for kubectl.
@@ -258,9 +206,10 @@ impl Fixture {
         Ok(serde_saphyr::to_string(&self.json())?)
     }
 
-    /// Makes it.
+    /// Makes it, and before it the sources of a release that are not there yet.
     pub async fn create(&self, client: &Client, namespace: &str) -> Result<Live> {
-        let api = self.kind.api(client, namespace);
+        self.create_sources(client, namespace).await?;
+        let api = self.kind.api_in(client, namespace, &self.version());
         let object = serde_json::from_value(self.json())?;
         api.create(&PostParams::default(), &object)
             .await

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -29,12 +29,12 @@ pub(super) struct Image {
 }
 
 impl Blob {
-    fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
+    pub(super) fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
         let digest = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
         Self { media_type, bytes, digest }
     }
 
-    fn descriptor(&self) -> Value {
+    pub(super) fn descriptor(&self) -> Value {
         json!({"mediaType": self.media_type, "digest": self.digest, "size": self.bytes.len()})
     }
 }

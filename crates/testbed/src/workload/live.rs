@@ -8,6 +8,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::WorkloadKind;
+use super::release::Chart;
 use crate::wait::eventually;
 
 /// A hold on one object.
@@ -54,8 +55,12 @@ impl Live {
         self.get().await?.metadata.generation.context("an object without a generation")
     }
 
-    /// The image of a container, init containers included.
+    /// The image of a container, init containers included; of a release its chart, `web:1.0.0`,
+    /// whatever the container.
     pub async fn image_of(&self, container: &str) -> Result<String> {
+        if self.kind == WorkloadKind::HelmRelease {
+            return Ok(self.chart(&self.get().await?).await?.image());
+        }
         image_in(&self.get().await?.data, container)
             .with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
     }
@@ -79,8 +84,17 @@ impl Live {
         self.patch(&Patch::Merge(patch)).await
     }
 
-    /// Puts an image in place, as another hand would.
+    /// Puts an image in place, as another hand would; for a release the version of its chart, in
+    /// its own spec or in the `OCIRepository` that it names.
     pub async fn set_image(&self, container: &str, image: &str) -> Result<()> {
+        if self.kind == WorkloadKind::HelmRelease {
+            let version = image.rsplit(':').next().unwrap_or(image);
+            let chart = self.chart(&self.get().await?).await?;
+            if chart.set_reference(version, &self.api.clone().into_client()).await? {
+                return Ok(());
+            }
+            return self.edit(&json!({"spec": {"chart": {"spec": {"version": version}}}})).await;
+        }
         let field = if self.is_init(container).await? { "initContainers" } else { "containers" };
         self.patch(&Patch::Strategic(json!({"spec": {"template": {"spec": {field: [{"name": container, "image": image}]}}}}))).await
     }
@@ -108,13 +122,23 @@ impl Live {
         .await
     }
 
-    /// Waits until its controller has seen the newest spec and every pod of it is available.
+    /// Waits until its controller has seen the newest spec and every pod of it is available; of a
+    /// release, until Flux has seen the newest spec and its chart runs.
     pub async fn rolled_out(&self, deadline: Duration) -> Result<()> {
         eventually(&format!("{} {}/{} is rolled out", self.kind.kind(), self.namespace, self.name), deadline, || async {
             let object = self.get().await.map_err(|error| format!("{error:#}"))?;
-            if complete(self.kind, &object) { Ok(()) } else { Err(object.data.get("status").unwrap_or(&Value::Null).to_string()) }
+            let complete = match self.kind {
+                WorkloadKind::Deployment | WorkloadKind::StatefulSet => complete(&object, "/spec/replicas", &COUNTED),
+                WorkloadKind::DaemonSet => complete(&object, "/status/desiredNumberScheduled", &SCHEDULED),
+                WorkloadKind::HelmRelease => self.chart(&object).await.map_err(|error| format!("{error:#}"))?.runs(&object),
+            };
+            if complete { Ok(()) } else { Err(object.data.get("status").unwrap_or(&Value::Null).to_string()) }
         })
         .await
+    }
+
+    async fn chart(&self, release: &DynamicObject) -> Result<Chart> {
+        Chart::of(release, &self.api.clone().into_client()).await
     }
 
     async fn is_init(&self, container: &str) -> Result<bool> {
@@ -142,18 +166,13 @@ fn image_in(object: &Value, container: &str) -> Option<String> {
         .and_then(|one| one.get("image").and_then(Value::as_str).map(str::to_owned))
 }
 
-fn complete(kind: WorkloadKind, object: &DynamicObject) -> bool {
+const COUNTED: [&str; 3] = ["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"];
+const SCHEDULED: [&str; 2] = ["/status/updatedNumberScheduled", "/status/numberAvailable"];
+
+fn complete(object: &DynamicObject, wanted: &str, reached: &[&str]) -> bool {
     let number = |path: &str| object.data.pointer(path).and_then(Value::as_i64).unwrap_or_default();
-    let wanted = match kind {
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => number("/spec/replicas"),
-        WorkloadKind::DaemonSet => number("/status/desiredNumberScheduled"),
-    };
-    let reached: &[&str] = match kind {
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
-            &["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"]
-        }
-        WorkloadKind::DaemonSet => &["/status/updatedNumberScheduled", "/status/numberAvailable"],
-    };
-    let seen = number("/status/observedGeneration") >= object.metadata.generation.unwrap_or(i64::MAX);
-    seen && (wanted > 0 || kind != WorkloadKind::DaemonSet) && reached.iter().all(|path| number(path) == wanted)
+    let (seen, generation) = (number("/status/observedGeneration"), object.metadata.generation.unwrap_or(i64::MAX));
+    // A DaemonSet wants a pod on each node, and has not counted them yet while it wants none.
+    let counted = !wanted.starts_with("/status") || number(wanted) > 0;
+    seen >= generation && counted && reached.iter().all(|path| number(path) == number(wanted))
 }

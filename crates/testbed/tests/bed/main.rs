@@ -1,6 +1,9 @@
 //! The bed proves itself: everything starts, pods become ready, pushes are told, the audit log is
 //! read, and nothing is left however a test ends.
 
+mod charts;
+mod flux;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const SOON: Duration = Duration::from_secs(30);
 
-fn said(what: &str, since: Instant) {
+pub(crate) fn said(what: &str, since: Instant) {
     let _ = writeln!(std::io::stderr(), "{what}: {:?}", since.elapsed());
 }
 
@@ -31,7 +34,7 @@ async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() 
     said("bed started", started);
     let client = bed.client().await?;
     let namespace = bed.namespace("every kind").await?;
-    for kind in WorkloadKind::ALL {
+    for kind in WorkloadKind::PODS {
         let created = Instant::now();
         let live = Fixture::new(kind, "web")
             .container("web", "127.0.0.1:5000/web:1.0.0")
@@ -191,7 +194,8 @@ async fn nothing_is_left_of_a_test_that_is_killed() -> Result<()> {
         .context("the child did not come up")?;
     let processes: Vec<ProcessId> = serde_json::from_value(told["processes"].clone())?;
     let folders: Vec<PathBuf> = serde_json::from_value(told["folders"].clone())?;
-    ensure!(processes.len() == 8, "{processes:?}");
+    // With Flux's controllers, where those can be had.
+    ensure!(processes.len() == 8 || processes.len() == 10, "{processes:?}");
     ensure!(processes.iter().all(ProcessId::lives) && folders.iter().all(|folder| folder.is_dir()), "{told}");
     child.kill()?;
     child.wait()?;
@@ -220,7 +224,15 @@ async fn holds_a_bed_until_it_is_killed() -> Result<()> {
     processes.extend(registry.process());
     processes.push(guard_of(processes.last().context("no process")?)?);
     let registry_folder = folder_of(processes.get(processes.len() - 2).context("no registry")?)?;
-    let told = json!({"processes": processes, "folders": [bed.folder(), registry_folder]});
+    let mut folders = vec![bed.folder().context("no folder")?.to_owned(), registry_folder];
+    if !bed.lacks_flux("nothing_is_left_of_a_test_that_is_killed (of Flux)") {
+        let flux = bed.flux().await?;
+        for controller in [flux.source(), flux.helm()] {
+            processes.extend(controller.process());
+            folders.push(controller.folder().to_owned());
+        }
+    }
+    let told = json!({"processes": processes, "folders": folders});
     writeln!(std::io::stdout(), "HELD {told}")?;
     std::future::pending().await
 }

@@ -1,0 +1,195 @@
+//! Chart versions made on the fly: one Deployment, whose pods behave as the test wants.
+//!
+//! The archive is written here and not by `helm package`: that takes a process of 70 MB each time,
+//! and parallel tests make hundreds. It is the same file in all that matters, which a test has the
+//! real Helm confirm; what goes to a registry is compared with what `helm push` sends.
+//!
+//! The invariant: a chart that is equal has the same bytes, and so the same digest.
+
+use anyhow::{Context as _, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// The media type of a chart's configuration in a registry, which is its metadata.
+pub(crate) const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// The media type of its archive there.
+pub(crate) const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
+/// One version of a chart.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    name: String,
+    version: String,
+    description: String,
+    pods: String,
+    broken: bool,
+    deprecated: bool,
+}
+
+impl Chart {
+    /// One whose pods become ready at once.
+    pub fn new(name: &str, version: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            description: "A chart of the test bed".to_owned(),
+            pods: String::new(),
+            broken: false,
+            deprecated: false,
+        }
+    }
+
+    /// What becomes of its pods: an ending of their image's tag (`-unready`, `-crash`, `-slow`; all
+    /// of them stand at [`crate::Fixture::container`]).
+    #[must_use]
+    pub fn pods(mut self, ending: &str) -> Self {
+        ending.clone_into(&mut self.pods);
+        self
+    }
+
+    /// Its templates cannot be rendered.
+    #[must_use]
+    pub fn broken(mut self) -> Self {
+        self.broken = true;
+        self
+    }
+
+    /// Says of itself that it is deprecated.
+    #[must_use]
+    pub fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
+
+    /// Another description, and so another digest under the same version.
+    #[must_use]
+    pub fn described(mut self, description: &str) -> Self {
+        description.clone_into(&mut self.description);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The tag of it in a registry, where `+` cannot be.
+    pub fn tag(&self) -> String {
+        self.version.replace('+', "_")
+    }
+
+    /// `web-1.0.0.tgz`.
+    pub fn file_name(&self) -> String {
+        format!("{}-{}.tgz", self.name, self.version)
+    }
+
+    /// The image of its pods.
+    pub fn image(&self) -> String {
+        format!("registry.test:5000/charts/{}:{}{}", self.name, self.tag(), self.pods)
+    }
+
+    /// What stands in `Chart.yaml`, and in a registry as the chart's configuration.
+    pub fn metadata(&self) -> Value {
+        let mut metadata = json!({
+            "name": self.name, "version": self.version, "description": self.description, "apiVersion": "v2",
+            "appVersion": self.version, "type": "application",
+        });
+        if self.deprecated {
+            metadata["deprecated"] = true.into();
+        }
+        metadata
+    }
+
+    /// The archive, as `helm package` makes it.
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+        let mut files = vec![
+            ("Chart.yaml", serde_saphyr::to_string(&self.metadata())?),
+            ("values.yaml", "replicas: 1\n".to_owned()),
+            ("templates/deployment.yaml", DEPLOYMENT.replace("IMAGE", &self.image())),
+        ];
+        if self.broken {
+            files.push(("templates/broken.yaml", "{{ fail \"this chart is broken on purpose\" }}\n".to_owned()));
+        }
+        for (path, text) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_mode(0o644);
+            header.set_size(text.len() as u64);
+            header.set_entry_type(tar::EntryType::Regular);
+            archive.append_data(&mut header, format!("{}/{path}", self.name), text.as_bytes())?;
+        }
+        archive.into_inner().and_then(GzEncoder::finish).context("packing a chart")
+    }
+}
+
+/// The archive's digest as an index has it: SHA-256 in hexadecimal.
+pub(crate) fn digest(archive: &[u8]) -> String {
+    hex::encode(Sha256::digest(archive))
+}
+
+const DEPLOYMENT: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  labels:
+    app: {{ .Release.Name }}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector:
+    matchLabels:
+      app: {{ .Release.Name }}
+  template:
+    metadata:
+      labels:
+        app: {{ .Release.Name }}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: web
+        image: "IMAGE"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn files(chart: &Chart) -> Vec<(String, String)> {
+        let archive = chart.archive().unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive.as_slice()));
+        archive
+            .entries()
+            .unwrap()
+            .map(|file| {
+                let mut file = file.unwrap();
+                let mut text = String::new();
+                file.read_to_string(&mut text).unwrap();
+                (file.path().unwrap().display().to_string(), text)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_same_chart_is_the_same_file() {
+        let chart = Chart::new("web", "1.0.0");
+        assert_eq!(chart.archive().unwrap(), chart.clone().archive().unwrap());
+        for other in [chart.clone().pods("-crash"), chart.clone().broken(), chart.clone().deprecated(), chart.clone().described("other")] {
+            assert_ne!(chart.archive().unwrap(), other.archive().unwrap(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_image_tag_tells_what_becomes_of_the_pods() {
+        let files = files(&Chart::new("web", "1.0.0+build.1").pods("-unready"));
+        let (_, deployment) = files.iter().find(|(path, _)| path == "web/templates/deployment.yaml").unwrap();
+        assert!(deployment.contains("image: \"registry.test:5000/charts/web:1.0.0_build.1-unready\""), "{deployment}");
+    }
+}

@@ -1,0 +1,238 @@
+//! What the servers that we fake have in common: requests are written down, and answers can be
+//! given with bad manners.
+//!
+//! Called by `fake_registry` and `chart_repository`. The invariant: what is in the log is what was
+//! asked and answered, bad manners included; bytes are counted as they leave, so that a client
+//! that hangs up, or asks conditionally, is seen to have saved them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::{self, StreamExt as _};
+
+/// What leaves at once.
+const PIECE: usize = 64 * 1024;
+/// A slow answer has so many pieces a second.
+const BEATS: u64 = 10;
+
+/// One request, as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When.
+    pub at: Instant,
+    /// `GET`, `HEAD`, `POST`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The scheme of the `Authorization` header in lower case, or `-`.
+    pub proof: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Everything that it carried: headers and body, as text.
+    pub raw: String,
+    /// The status that was answered.
+    pub status: u16,
+    sent: Arc<AtomicU64>,
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {} {}", self.method, self.path, self.proof, self.status)
+    }
+}
+
+/// Bad manners: what is answered in place of the right answer.
+pub enum Fault {
+    /// A status with headers and a body.
+    Answer(u16, Vec<(&'static str, String)>, String),
+    /// The right answer with one more header, or another value of one.
+    Header(&'static str, String),
+    /// The right answer without that header.
+    Without(&'static str),
+    /// The right headers and half of the body, as if that were all.
+    Truncated,
+    /// The right headers and half of the body; then the connection breaks.
+    Cut,
+    /// The right answer, so many bytes a second.
+    Slow(u64),
+    /// A body of so many bytes.
+    Huge(u64),
+    /// One byte in each of these times, without end.
+    Drip(Duration),
+    /// The right answer after that time.
+    Late(Duration),
+    /// No answer.
+    Hang,
+}
+
+impl Fault {
+    /// Another server has it.
+    pub fn redirect(location: impl Into<String>) -> Self {
+        Self::Answer(302, vec![("location", location.into())], String::new())
+    }
+
+    /// Too many requests; come again after so many seconds.
+    pub fn throttle(seconds: u32) -> Self {
+        Self::Answer(429, vec![("retry-after", seconds.to_string())], String::new())
+    }
+}
+
+/// Who decides, for each request, whether the answer is a bad one.
+pub(crate) type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
+
+impl Seen {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Self {
+        let authorization = authorization(headers);
+        let decoded = basic(headers);
+        Self {
+            at: Instant::now(),
+            method: method.to_string(),
+            path: uri.to_string(),
+            proof: authorization.split(' ').next().filter(|scheme| !scheme.is_empty()).unwrap_or("-").to_ascii_lowercase(),
+            headers: headers.clone(),
+            raw: format!("{uri} {headers:?} {authorization} {decoded} {}", String::from_utf8_lossy(body)),
+            status: 0,
+            sent: Arc::default(),
+        }
+    }
+
+    /// How many bytes of the answer's body have left so far.
+    pub fn bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Who says to ask (`User-Agent`).
+    pub fn agent(&self) -> &str {
+        self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The answer in place of the right one, where the fault is of that sort.
+    pub(crate) fn instead(fault: Option<&Fault>) -> Option<Response> {
+        let Some(Fault::Answer(status, headers, body)) = fault else { return None };
+        let mut response = (StatusCode::from_u16(*status).unwrap_or_default(), body.clone()).into_response();
+        for (name, value) in headers {
+            set(&mut response, name, value);
+        }
+        Some(response)
+    }
+
+    /// The answer as it leaves, with its fault and with its bytes counted.
+    pub(crate) async fn send(self, response: Response, fault: Option<Fault>) -> Response {
+        let response = match fault {
+            Some(fault) => fault.spoil(response).await,
+            None => response,
+        };
+        self.count(response)
+    }
+
+    fn count(self, mut response: Response) -> Response {
+        let size = response.body().size_hint().exact();
+        if size == Some(0) {
+            return response;
+        }
+        if let Some(size) = size {
+            response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+        }
+        let (parts, body) = response.into_parts();
+        let pieces = body.into_data_stream().flat_map(|data| {
+            let pieces: Vec<_> = match data {
+                Ok(bytes) => pieces(&bytes, PIECE).into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            stream::iter(pieces)
+        });
+        let counted = pieces.inspect(move |piece| {
+            let length = piece.as_ref().map_or(0, Bytes::len);
+            self.sent.fetch_add(length as u64, Ordering::Relaxed);
+        });
+        Response::from_parts(parts, Body::from_stream(counted))
+    }
+}
+
+impl Fault {
+    async fn spoil(self, mut response: Response) -> Response {
+        match self {
+            Self::Answer(..) => {}
+            Self::Header(name, value) => set(&mut response, name, &value),
+            Self::Without(name) => {
+                response.headers_mut().remove(name);
+            }
+            Self::Truncated => {
+                let (parts, bytes) = whole(response).await;
+                response = Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)));
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+            }
+            Self::Cut => {
+                let (parts, bytes) = whole(response).await;
+                let half = pieces(&bytes.slice(..bytes.len() / 2), PIECE).into_iter().map(Ok);
+                let broken = half.chain([Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe))]);
+                response = Response::from_parts(parts, Body::from_stream(stream::iter(broken)));
+                response.headers_mut().insert(header::CONTENT_LENGTH, bytes.len().into());
+            }
+            Self::Slow(rate) => {
+                let (parts, bytes) = whole(response).await;
+                let piece = usize::try_from(rate / BEATS).unwrap_or(usize::MAX).max(1);
+                let slow = stream::iter(pieces(&bytes, piece)).then(|piece| async move {
+                    tokio::time::sleep(Duration::from_secs(1) / u32::try_from(BEATS).unwrap_or(1)).await;
+                    Ok::<_, std::io::Error>(piece)
+                });
+                response = Response::from_parts(parts, Body::from_stream(slow));
+                response.headers_mut().insert(header::CONTENT_LENGTH, bytes.len().into());
+            }
+            Self::Huge(size) => {
+                let chunk = Bytes::from(vec![b' '; PIECE]);
+                let chunks = size / PIECE as u64;
+                *response.body_mut() = Body::from_stream(stream::iter((0..chunks).map(move |_| Ok::<_, std::io::Error>(chunk.clone()))));
+            }
+            Self::Drip(pause) => {
+                let drops = stream::unfold((), move |()| async move {
+                    tokio::time::sleep(pause).await;
+                    Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
+                });
+                *response.body_mut() = Body::from_stream(drops);
+            }
+            Self::Late(time) => tokio::time::sleep(time).await,
+            Self::Hang => std::future::pending().await,
+        }
+        response
+    }
+}
+
+/// A listener on a free port of loopback.
+pub(crate) async fn listen() -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+pub(crate) fn authorization(headers: &HeaderMap) -> &str {
+    headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// `USER:PASSWORD` as Basic carries it; empty where there is none.
+pub(crate) fn basic(headers: &HeaderMap) -> String {
+    use base64::Engine as _;
+    let text = authorization(headers).strip_prefix("Basic ").unwrap_or_default();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+pub(crate) fn set(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+async fn whole(response: Response) -> (axum::http::response::Parts, Bytes) {
+    let (parts, body) = response.into_parts();
+    (parts, axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default())
+}
+
+fn pieces(bytes: &Bytes, size: usize) -> Vec<Bytes> {
+    (0..bytes.len()).step_by(size).map(|at| bytes.slice(at..bytes.len().min(at + size))).collect()
+}

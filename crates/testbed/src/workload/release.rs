@@ -1,0 +1,305 @@
+//! What a HelmRelease has in a pod template's place: a chart, from a source of Flux.
+//!
+//! The source is made beside the release, under a name that follows from where it points: releases
+//! of one repository share it. Three sorts: a `HelmRepository` of type `oci` (the chart is the fixture's
+//! container), one over HTTP, and an `OCIRepository` that the release names by `chartRef`.
+//!
+//! Controllers that have nothing to do are quiet: a changed spec is acted on at once whatever the
+//! intervals are, so they are long; only an HTTP repository is looked at often, because a version is
+//! not known to Flux before.
+
+use anyhow::{Context as _, Result, bail};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::kind::objects;
+use super::{Fixture, WorkloadKind, put};
+
+const GROUP: &str = "source.toolkit.fluxcd.io";
+const VERSION: &str = "v1";
+const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
+/// Where a release's chart comes from, and what else the test said of the source.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    place: Place,
+    spec: Value,
+    versions: (String, String),
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// The OCI repository above the container's image.
+    Oci,
+    /// A chart repository over HTTP.
+    Http { url: String, chart: String, version: String },
+    /// An `OCIRepository` of that name, at the container's image.
+    Reference(String),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self { place: Place::Oci, spec: json!({}), versions: ("v2".to_owned(), VERSION.to_owned()) }
+    }
+}
+
+impl Fixture {
+    /// The release's chart is that version of that chart, in a repository over HTTP.
+    #[must_use]
+    pub fn chart_repository(mut self, url: &str, chart: &str, version: &str) -> Self {
+        self.source.place = Place::Http { url: url.to_owned(), chart: chart.to_owned(), version: version.to_owned() };
+        self
+    }
+
+    /// The release names an `OCIRepository` by `chartRef`, with the container's image as its URL and
+    /// tag. Releases that are given the same name share it.
+    #[must_use]
+    pub fn chart_ref(mut self, name: &str) -> Self {
+        self.source.place = Place::Reference(name.to_owned());
+        self
+    }
+
+    /// The `secretRef` of the release's source. The same as [`Fixture::pull_secret`].
+    #[must_use]
+    pub fn source_secret(self, name: &str) -> Self {
+        self.pull_secret(name)
+    }
+
+    /// More of its source's `spec`, merged over what is there (RFC 7396). A source that is not like
+    /// others at the same place has another name.
+    #[must_use]
+    pub fn source_spec(mut self, more: &Value) -> Self {
+        json_patch::merge(&mut self.source.spec, more);
+        self
+    }
+
+    /// Other versions of Flux's API than `v2` and `v1`, for the release and for its source.
+    #[must_use]
+    pub fn flux_versions(mut self, release: &str, source: &str) -> Self {
+        self.source.versions = (release.to_owned(), source.to_owned());
+        self
+    }
+
+    /// The source of a release.
+    pub fn source(&self) -> Option<Value> {
+        if self.kind != WorkloadKind::HelmRelease {
+            return None;
+        }
+        let (repository, tag) = self.chart_image();
+        let (base, _) = repository.rsplit_once('/').unwrap_or_default();
+        let mut spec = match &self.source.place {
+            Place::Oci => json!({"type": "oci", "url": format!("oci://{base}"), "insecure": true, "interval": "1h"}),
+            Place::Http { url, .. } => json!({"url": url, "interval": "2s"}),
+            Place::Reference(_) => json!({
+                "url": format!("oci://{repository}"), "insecure": true, "interval": "1h", "ref": {"tag": tag},
+                "layerSelector": {"mediaType": CONTENT, "operation": "copy"},
+            }),
+        };
+        if let Some(secret) = self.pull_secrets.first() {
+            put(&mut spec, "secretRef", json!({"name": secret}));
+        }
+        if let (Place::Reference(_), Some(account)) = (&self.source.place, &self.service_account) {
+            put(&mut spec, "serviceAccountName", json!(account));
+        }
+        json_patch::merge(&mut spec, &self.source.spec);
+        let (kind, name) = match &self.source.place {
+            Place::Reference(name) => ("OCIRepository", name.clone()),
+            Place::Oci | Place::Http { .. } => ("HelmRepository", self.name_of(&spec)),
+        };
+        Some(json!({
+            "apiVersion": format!("{GROUP}/{}", self.source.versions.1), "kind": kind, "metadata": {"name": name}, "spec": spec,
+        }))
+    }
+
+    /// The name of a `HelmRepository`: from its URL, and from all else that was said of it.
+    fn name_of(&self, spec: &Value) -> String {
+        let url = spec["url"].as_str().unwrap_or_default();
+        let legal: String = url.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(200).collect();
+        let legal = legal.trim_end_matches('-').replace("---", "-");
+        if self.pull_secrets.is_empty() && self.source.spec == json!({}) {
+            return legal;
+        }
+        let hash = hex::encode(Sha256::digest(spec.to_string()));
+        format!("{legal}-{}", hash.get(..8).unwrap_or_default())
+    }
+
+    pub(super) fn version(&self) -> String {
+        match self.kind {
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => self.kind.version().to_owned(),
+            WorkloadKind::HelmRelease => self.source.versions.0.clone(),
+        }
+    }
+
+    pub(super) fn api_version(&self) -> String {
+        format!("{}/{}", self.kind.group(), self.version())
+    }
+
+    /// The `spec` of a release.
+    pub(super) fn release(&self) -> Value {
+        let mut spec = json!({
+            "interval": "1h", "timeout": "1m", "values": {"replicas": self.replicas},
+            // Flux's own waiting looks every five seconds, Helm's every two.
+            "waitStrategy": {"name": "legacy"},
+        });
+        let source = self.source().unwrap_or_default();
+        let reference = json!({"kind": source["kind"], "name": source["metadata"]["name"]});
+        let (repository, tag) = self.chart_image();
+        let (chart, version) = match &self.source.place {
+            Place::Oci => (name_in(repository), tag.replace('_', "+")),
+            Place::Http { chart, version, .. } => (chart.as_str(), version.clone()),
+            Place::Reference(_) => {
+                put(&mut spec, "chartRef", reference);
+                return spec;
+            }
+        };
+        put(&mut spec, "chart", json!({"spec": {"chart": chart, "version": version, "sourceRef": reference}}));
+        spec
+    }
+
+    /// Repository and tag of the first container.
+    fn chart_image(&self) -> (&str, &str) {
+        let image = self.containers.first().map(|container| container.image.as_str()).unwrap_or_default();
+        image.rsplit_once(':').unwrap_or((image, ""))
+    }
+
+    /// Makes the source, unless it is there.
+    pub(super) async fn create_sources(&self, client: &Client, namespace: &str) -> Result<()> {
+        let Some(source) = self.source() else { return Ok(()) };
+        let kind = source["kind"].as_str().unwrap_or_default().to_owned();
+        let api = sources(client, namespace, &self.source.versions.1, &kind);
+        let object: DynamicObject = serde_json::from_value(source)?;
+        match api.create(&PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            made => made.map(drop).with_context(|| format!("making {kind} for {namespace}/{}", self.name)),
+        }
+    }
+}
+
+/// A release's chart: in its own `spec`, or in the `OCIRepository` that it names.
+pub(super) struct Chart {
+    name: String,
+    version: String,
+    reference: Option<DynamicObject>,
+}
+
+impl Chart {
+    pub(super) async fn of(release: &DynamicObject, client: &Client) -> Result<Self> {
+        let text = |path: &str| release.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        if let Some(name) = text("/spec/chart/spec/chart") {
+            return Ok(Self { name, version: text("/spec/chart/spec/version").unwrap_or_default(), reference: None });
+        }
+        let Some("OCIRepository") = text("/spec/chartRef/kind").as_deref() else { bail!("a release without a chart that we can follow") };
+        let namespace = text("/spec/chartRef/namespace").or_else(|| release.metadata.namespace.clone()).unwrap_or_default();
+        let api = sources(client, &namespace, VERSION, "OCIRepository");
+        let repository = api.get(&text("/spec/chartRef/name").unwrap_or_default()).await.context("reading the release's OCIRepository")?;
+        let field = |path: &str| repository.data.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let (name, version) = (name_in(field("/spec/url")).to_owned(), field("/spec/ref/tag").replace('_', "+"));
+        Ok(Self { name, version, reference: Some(repository) })
+    }
+
+    /// As Headwind shows it: `web:1.0.0`.
+    pub(super) fn image(&self) -> String {
+        format!("{}:{}", self.name, self.version)
+    }
+
+    /// Puts another version of it in place. Answers whether that is done: what stands in the
+    /// release's own `spec` is changed by who asks.
+    pub(super) async fn set_reference(&self, version: &str, client: &Client) -> Result<bool> {
+        let Some(repository) = &self.reference else { return Ok(false) };
+        let api = sources(client, &repository.namespace().unwrap_or_default(), VERSION, "OCIRepository");
+        let patch = json!({"spec": {"ref": {"tag": version.replace('+', "_")}}});
+        api.patch(&repository.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(true)
+    }
+
+    /// Whether Flux has seen what stands there now, and it runs.
+    pub(super) fn runs(&self, release: &DynamicObject) -> bool {
+        let latest = |field: &str| release.data.pointer(&format!("/status/history/0/{field}")).and_then(Value::as_str).unwrap_or_default();
+        let fetched = self.reference.as_ref().is_none_or(|repository| {
+            let revision = repository.data.pointer("/status/artifact/revision").and_then(Value::as_str).unwrap_or_default();
+            observed(repository) && revision.split_once('@').is_some_and(|(_, digest)| digest == latest("ociDigest"))
+        });
+        // A chart by reference carries a part of its digest as build metadata.
+        let running = latest("chartVersion").strip_prefix(self.version.as_str());
+        fetched
+            && observed(release)
+            && condition(release, "Ready", "True")
+            && !condition(release, "Reconciling", "True")
+            && latest("status") == "deployed"
+            && running.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+    }
+}
+
+/// Whether the controller has seen the newest spec.
+fn observed(object: &DynamicObject) -> bool {
+    let seen = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    seen.is_some() && seen == object.metadata.generation
+}
+
+fn condition(object: &DynamicObject, kind: &str, status: &str) -> bool {
+    let all = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    all.into_iter().flatten().any(|one| one["type"] == kind && one["status"] == status)
+}
+
+fn name_in(repository: &str) -> &str {
+    repository.rsplit('/').next().unwrap_or(repository)
+}
+
+fn sources(client: &Client, namespace: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+    let plural = if kind == "OCIRepository" { "ocirepositories" } else { "helmrepositories" };
+    objects(client, namespace, GROUP, version, kind, plural)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> Fixture {
+        Fixture::new(WorkloadKind::HelmRelease, "shop").container("web", "127.0.0.1:5000/shop/web:1.0.0")
+    }
+
+    #[test]
+    fn a_container_is_a_chart_of_an_oci_repository() {
+        let object = fixture().replicas(3).headwind("policy", "minor").spec(&json!({"timeout": "5s"})).json();
+        assert_eq!(object["apiVersion"], "helm.toolkit.fluxcd.io/v2");
+        assert_eq!(object["metadata"]["annotations"]["headwind.sh/policy"], "minor");
+        assert_eq!(
+            object["spec"],
+            json!({
+                "interval": "1h", "timeout": "5s", "values": {"replicas": 3}, "waitStrategy": {"name": "legacy"},
+                "chart": {"spec": {"chart": "web", "version": "1.0.0", "sourceRef": {"kind": "HelmRepository", "name": "oci-127-0-0-1-5000-shop"}}},
+            })
+        );
+        let source = fixture().source().unwrap();
+        assert_eq!(source["spec"], json!({"type": "oci", "url": "oci://127.0.0.1:5000/shop", "insecure": true, "interval": "1h"}));
+    }
+
+    #[test]
+    fn sources_that_differ_have_other_names() {
+        let name = |fixture: Fixture| fixture.source().unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+        let plain = name(fixture());
+        assert_eq!(plain, name(fixture().annotation("a", "b")));
+        let others = [
+            name(fixture().source_secret("one")),
+            name(fixture().source_secret("two")),
+            name(fixture().source_spec(&json!({"suspend": true}))),
+            name(fixture().chart_repository("http://127.0.0.1:5000/shop", "web", "1.0.0")),
+        ];
+        for (at, other) in others.iter().enumerate() {
+            assert!(*other != plain && !others[..at].contains(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_an_oci_repository() {
+        let fixture = fixture().chart_ref("web").source_secret("key");
+        assert_eq!(fixture.json()["spec"]["chartRef"], json!({"kind": "OCIRepository", "name": "web"}));
+        assert!(fixture.json()["spec"]["chart"].is_null());
+        let source = fixture.source().unwrap();
+        assert_eq!(source["spec"]["url"], "oci://127.0.0.1:5000/shop/web");
+        assert_eq!((&source["spec"]["ref"], &source["spec"]["secretRef"]), (&json!({"tag": "1.0.0"}), &json!({"name": "key"})));
+        assert!(Fixture::new(WorkloadKind::Deployment, "web").source().is_none());
+    }
+}
