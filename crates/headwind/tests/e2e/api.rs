@@ -17,7 +17,7 @@ fn names(body: &Value) -> Vec<String> {
 pub(crate) async fn lists() -> Result<()> {
     let world = World::new("lists").await?;
     for n in 0..7 {
-        let kind = WorkloadKind::ALL[n % 3];
+        let kind = WorkloadKind::PODS[n % 3];
         world.create(&World::asking(kind, &format!("app-{n}"), &image(&format!("a/app-{n}"), "1.0.0"))).await?;
         world.push(&format!("a/app-{n}"), "1.1.0").await?;
         world.request(&image(&format!("a/app-{n}"), "1.1.0"), "Pending").await?;

@@ -11,18 +11,18 @@ use crate::world::{SOON, World, image};
 
 /// Twenty people approve at once: one is told yes, nineteen 409, and there is one patch.
 pub(crate) async fn twenty(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("twenty").await?;
-    let live = world.create(&World::asking(kind, "web", &image("shop/web", "1.0.0"))).await?;
+    let world = World::of(kind, "twenty").await?;
+    let live = world.create(&World::asking(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;
     world.push("shop/web", "1.1.0").await?;
-    let request = world.request(&image("shop/web", "1.1.0"), "Pending").await?;
+    let request = world.request(&world.image("shop/web", "1.1.0"), "Pending").await?;
     let answers = futures_util::future::join_all((0..20).map(|_| world.act(&request, "approve"))).await;
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
     for answer in answers {
         *counts.entry(answer?.0).or_default() += 1;
     }
     ensure!(counts == BTreeMap::from([(200, 1), (409, 19)]), "{counts:?}");
-    live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
-    world.request(&image("shop/web", "1.1.0"), "Completed").await?;
+    live.has_image("web", &world.image("shop/web", "1.1.0"), SOON).await?;
+    world.request(&world.image("shop/web", "1.1.0"), "Completed").await?;
     ensure!(world.patches(&live).await? == 1);
     world.counted("headwind_updates_approved_total", 1.0).await
 }

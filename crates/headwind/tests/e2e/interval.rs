@@ -8,14 +8,14 @@ use crate::world::{HOST, SOON, World, digest, image};
 
 /// The second update waits, a newer one takes its place, and it goes out by itself in time.
 pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("interval").await?;
-    let live = world.create(&World::direct(kind, "web", &image("shop/web", "1.0.0")).headwind("min-update-interval", "6s")).await?;
+    let world = World::of(kind, "interval").await?;
+    let live = world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("min-update-interval", "6s")).await?;
     world.push("shop/web", "1.1.0").await?;
-    live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
+    live.has_image("web", &world.image("shop/web", "1.1.0"), SOON).await?;
     let first: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;
     world.push("shop/web", "1.2.0").await?;
     let waiting = eventually("the request says what it waits for", SOON, || async {
-        let request = world.request(&image("shop/web", "1.2.0"), "Pending").await.map_err(|error| error.to_string())?;
+        let request = world.request(&world.image("shop/web", "1.2.0"), "Pending").await.map_err(|error| error.to_string())?;
         let conditions = request.status.unwrap_or_default().conditions;
         conditions
             .iter()
@@ -25,17 +25,17 @@ pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     })
     .await?;
     ensure!(waiting.reason == "MinUpdateInterval", "{waiting:?}");
-    ensure!(live.image_of("web").await? == image("shop/web", "1.1.0"));
+    ensure!(live.image_of("web").await? == world.image("shop/web", "1.1.0"));
     world.counted("headwind_updates_skipped_interval_total", 1.0).await?;
     world.push("shop/web", "1.3.0").await?;
-    world.request(&image("shop/web", "1.3.0"), "Pending").await?;
+    world.request(&world.image("shop/web", "1.3.0"), "Pending").await?;
     // The wait is by the clock alone, and survives a restart.
     world.operator.restart().await?;
-    live.has_image("web", &image("shop/web", "1.3.0"), SOON * 2).await?;
+    live.has_image("web", &world.image("shop/web", "1.3.0"), SOON * 2).await?;
     let second: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;
     ensure!(second.duration_since(first).as_secs() >= 6, "{first} {second}");
-    world.request(&image("shop/web", "1.2.0"), "Superseded").await?;
-    world.request(&image("shop/web", "1.3.0"), "Completed").await?;
+    world.request(&world.image("shop/web", "1.2.0"), "Superseded").await?;
+    world.request(&world.image("shop/web", "1.3.0"), "Completed").await?;
     ensure!(world.patches(&live).await? == 2);
     Ok(())
 }

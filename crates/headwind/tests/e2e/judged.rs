@@ -101,7 +101,7 @@ pub(crate) async fn like_kubectl() -> Result<()> {
 }
 
 async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout> {
-    let kind = dice.pick(&WorkloadKind::ALL);
+    let kind = dice.pick(&WorkloadKind::PODS);
     let (name, repository) = (format!("app-{number}"), format!("j/app-{number}"));
     let turn = match (kind, dice.roll(4)) {
         (WorkloadKind::Deployment, 0) => Turn::Paused,

@@ -53,7 +53,7 @@ pub(crate) async fn nine() -> Result<()> {
     let registry = Registry::start(&[world.operator.notifications()?, second.notifications()?], RegistryOptions::default()).await?;
     let mut lives: Vec<Live> = Vec::new();
     for n in 0..WORKLOADS {
-        let kind = WorkloadKind::ALL[n % 3];
+        let kind = WorkloadKind::PODS[n % 3];
         let fixture = World::direct(kind, &format!("app-{n}"), &registry.image(&format!("kill/app-{n}"), "1.0.0")).replicas(0);
         lives.push(fixture.create(&world.client, &world.namespace).await?);
     }
@@ -199,7 +199,7 @@ pub(crate) async fn verdicts() -> Result<()> {
     let world = World::new("verdicts").await?;
     let mut lives: Vec<Live> = Vec::new();
     for n in 0..WATCHED {
-        let fixture = watched(WorkloadKind::ALL[n % 3], &format!("app-{n}"), &image(&format!("v/app-{n}"), "1.0.0"));
+        let fixture = watched(WorkloadKind::PODS[n % 3], &format!("app-{n}"), &image(&format!("v/app-{n}"), "1.0.0"));
         lives.push(fixture.create(&world.client, &world.namespace).await?);
     }
     for live in &lives {

@@ -8,24 +8,30 @@ use serde_json::{Value, json};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{SOON, World, image};
+use crate::world::{SOON, World};
+
+/// The container that a request for the kind is about.
+fn container(kind: WorkloadKind) -> &'static str {
+    if kind == WorkloadKind::HelmRelease { "chart" } else { "web" }
+}
 
 /// A push to a real registry leads to the new image at once; everything else stays as it was.
 pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("direct").await?;
+    let world = World::of(kind, "direct").await?;
     let registry = world.registry().await?;
-    registry.push("shop/web", "1.25.0", "old").await?;
-    let old = registry.image("shop/web", "1.25.0");
-    let live = world.create(&World::direct(kind, "web", &old).annotation("team.example/owner", "shop")).await?;
+    registry.publish(kind, "shop/web", "1.25.0", "old").await?;
+    let image = |tag: &str| kind.image(registry.addr(), "shop/web", tag);
+    let (old, new) = (image("1.25.0"), image("1.26.0"));
+    let fixture = World::direct(kind, "web", &registry.image("shop/web", "1.25.0"));
+    let live = world.create(&fixture.annotation("team.example/owner", "shop")).await?;
     let before = Timestamp::now();
-    let digest = registry.push("shop/web", "1.26.0", "new").await?;
-    let new = registry.image("shop/web", "1.26.0");
+    let digest = registry.publish(kind, "shop/web", "1.26.0", "new").await?;
     live.has_image("web", &new, SOON).await?;
     // Another hand's edit at the same time survives, and is not undone later.
     live.edit(&json!({"metadata": {"labels": {"edited": "yes"}}})).await?;
 
     let request = world.request(&new, "Completed").await?;
-    ensure!(request.spec.current_image == old && request.spec.container_name.as_deref() == Some("web"), "{:?}", request.spec);
+    ensure!(request.spec.current_image == old && request.container() == Some(container(kind)), "{:?}", request.spec);
     ensure!(request.spec.new_digest.as_deref() == Some(digest.as_str()), "the digest that was pushed");
     ensure!(!request.spec.require_approval && request.spec.target_ref.uid == live.uid().await?);
     ensure!(request.owner_references().iter().any(|owner| owner.kind == kind.kind()), "owned by its target");
@@ -51,13 +57,16 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     world.quiet().await?;
     ensure!(world.operator.metric("headwind_webhook_events_total", &[]).await? >= 1.0);
     ensure!(world.operator.metric("headwind_reconcile_duration_seconds_count", &[]).await? >= 1.0);
-    let watched = format!("headwind_{}_watched", kind.plural());
-    world.counted(&watched, 1.0).await?;
+    world.counted(kind.watched_metric(), 1.0).await?;
+    let charts = if kind == WorkloadKind::HelmRelease { 1.0 } else { 0.0 };
+    for metric in ["found", "approved", "applied"] {
+        world.counted(&format!("headwind_helm_updates_{metric}_total"), charts).await?;
+    }
     ensure!(world.patches(&live).await? == 1, "one patch");
 
     // A lower tag, and the same one again, change nothing.
-    registry.push("shop/web", "1.24.0", "lower").await?;
-    registry.push("shop/web", "1.26.0", "rebuilt").await?;
+    registry.publish(kind, "shop/web", "1.24.0", "lower").await?;
+    registry.publish(kind, "shop/web", "1.26.0", "rebuilt").await?;
     world.quiet().await?;
     ensure!(world.requests().await?.len() == 1 && live.image_of("web").await? == new);
     Ok(())
@@ -65,12 +74,13 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
 
 /// Where the workload asks, a person decides.
 pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("approval").await?;
+    let world = World::of(kind, "approval").await?;
     let registry = world.registry().await?;
-    let old = registry.image("shop/web", "1.25.0");
-    let live = world.create(&World::asking(kind, "web", &old)).await?;
-    registry.push("shop/web", "1.26.0", "new").await?;
-    let new = registry.image("shop/web", "1.26.0");
+    registry.publish(kind, "shop/web", "1.25.0", "old").await?;
+    let live = world.create(&World::asking(kind, "web", &registry.image("shop/web", "1.25.0"))).await?;
+    registry.publish(kind, "shop/web", "1.26.0", "new").await?;
+    let image = |tag: &str| kind.image(registry.addr(), "shop/web", tag);
+    let (old, new) = (image("1.25.0"), image("1.26.0"));
     let request = world.request(&new, "Pending").await?;
     world.counted("headwind_updates_pending", 1.0).await?;
     ensure!(live.image_of("web").await? == old, "nothing moves that nobody allowed");
@@ -103,12 +113,12 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
 
 /// While somebody edits the workload without pause, updates go through and no edit is lost.
 pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("edits").await?;
+    let world = World::of(kind, "edits").await?;
     // The guard is met by chance: as many rounds as it takes until the audit log shows that the
     // workload had to be read anew.
     for round in 0..40 {
         let name = format!("app-{round}");
-        let live = world.create(&World::direct(kind, &name, &image(&format!("e/{name}"), "1.0.0")).replicas(0)).await?;
+        let live = world.create(&World::direct(kind, &name, &world.source(&format!("e/{name}"), "1.0.0").await?).replicas(0)).await?;
         let stop = CancellationToken::new();
         let edits = async {
             let mut count = 0;
@@ -120,7 +130,7 @@ pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
         };
         let update = async {
             world.push(&format!("e/{name}"), "1.1.0").await?;
-            let seen = live.has_image("web", &image(&format!("e/{name}"), "1.1.0"), SOON).await;
+            let seen = live.has_image("web", &world.image(&format!("e/{name}"), "1.1.0"), SOON).await;
             stop.cancel();
             seen
         };

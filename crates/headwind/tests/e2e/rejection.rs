@@ -4,18 +4,19 @@ use anyhow::{Result, ensure};
 use headwind_testbed::WorkloadKind;
 use kube::ResourceExt as _;
 
-use crate::world::{SOON, World, digest, image};
+use crate::world::{SOON, World, digest};
 
 /// Ten more pushes and a restart do not bring a rejected version back; reopened, it goes through;
 /// a newer one passes.
 pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("rejection").await?;
-    let live = world.create(&World::asking(kind, "web", &image("shop/web", "1.0.0"))).await?;
+    let world = World::of(kind, "rejection").await?;
+    let live = world.create(&World::asking(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;
     world.push("shop/web", "1.1.0").await?;
-    let request = world.request(&image("shop/web", "1.1.0"), "Pending").await?;
+    let request = world.request(&world.image("shop/web", "1.1.0"), "Pending").await?;
     let body = world.does(&request, "reject").await?;
     ensure!(body["status"]["rejectedBy"] == "web-ui-user" && body["status"]["phase"] == "Rejected", "{body}");
     world.counted("headwind_updates_rejected_total", 1.0).await?;
+    world.counted("headwind_helm_updates_rejected_total", if kind == WorkloadKind::HelmRelease { 1.0 } else { 0.0 }).await?;
     for round in 0..10 {
         if round == 5 {
             world.operator.restart().await?;
@@ -34,31 +35,31 @@ pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
     ensure!(world.operator.metric("headwind_updates_refused_total", &[("reason", "Rejected")]).await? >= 5.0);
 
     world.does(&request, "reopen").await?;
-    let reopened = world.request(&image("shop/web", "1.1.0"), "Pending").await?;
+    let reopened = world.request(&world.image("shop/web", "1.1.0"), "Pending").await?;
     ensure!(reopened.name_any() == request.name_any());
     world.does(&reopened, "approve").await?;
-    live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
-    world.request(&image("shop/web", "1.1.0"), "Completed").await?;
+    live.has_image("web", &world.image("shop/web", "1.1.0"), SOON).await?;
+    world.request(&world.image("shop/web", "1.1.0"), "Completed").await?;
 
     // A rejected version does not stand in the way of a newer one.
     world.push("shop/web", "1.2.0").await?;
-    let second = world.request(&image("shop/web", "1.2.0"), "Pending").await?;
+    let second = world.request(&world.image("shop/web", "1.2.0"), "Pending").await?;
     world.does(&second, "reject").await?;
     world.push("shop/web", "1.3.0").await?;
-    let third = world.request(&image("shop/web", "1.3.0"), "Pending").await?;
+    let third = world.request(&world.image("shop/web", "1.3.0"), "Pending").await?;
     world.does(&third, "approve").await?;
-    live.has_image("web", &image("shop/web", "1.3.0"), SOON).await
+    live.has_image("web", &world.image("shop/web", "1.3.0"), SOON).await
 }
 
 /// An image that another hand put back is not fought over, over a restart too.
 pub(crate) async fn put_back_by_hand(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("put-back").await?;
-    let live = world.create(&World::direct(kind, "web", &image("shop/web", "1.0.0"))).await?;
+    let world = World::of(kind, "put-back").await?;
+    let live = world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;
     world.push("shop/web", "1.1.0").await?;
-    let new = image("shop/web", "1.1.0");
+    let new = world.image("shop/web", "1.1.0");
     live.has_image("web", &new, SOON).await?;
     let request = world.request(&new, "Completed").await?;
-    live.set_image("web", &image("shop/web", "1.0.0")).await?;
+    live.set_image("web", &world.image("shop/web", "1.0.0")).await?;
     for round in 0..4 {
         if round == 2 {
             world.operator.restart().await?;
@@ -66,7 +67,7 @@ pub(crate) async fn put_back_by_hand(kind: WorkloadKind) -> Result<()> {
         world.push("shop/web", "1.1.0").await?;
         world.quiet().await?;
     }
-    ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
+    ensure!(live.image_of("web").await? == world.image("shop/web", "1.0.0"));
     world.told("web", "RevertedOutside").await?;
     ensure!(world.patches(&live).await? == 1, "one patch in all");
     // A person may try it again.

@@ -12,15 +12,15 @@ use crate::world::{SOON, World, image};
 
 async fn updated(world: &World, live: &Live, tag: &str) -> Result<()> {
     world.push("shop/web", tag).await?;
-    ends(world, &image("shop/web", tag), &["Completed"], VERDICT).await?;
-    live.has_image("web", &image("shop/web", tag), SOON).await
+    ends(world, &world.image("shop/web", tag), &["Completed"], VERDICT).await?;
+    live.has_image("web", &world.image("shop/web", tag), SOON).await
 }
 
 /// Two rollbacks go back two versions, a third says that there is nothing older; what was left is
 /// not offered again, over restarts and ten more pushes; a newer version passes.
 pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
-    let world = World::new("back").await?;
-    let live = world.create(&watched(kind, "web", &image("shop/web", "1.0.0")).headwind("settle-time", "0")).await?;
+    let world = World::of(kind, "back").await?;
+    let live = world.create(&watched(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("settle-time", "0")).await?;
     live.rolled_out(SOON).await?;
     let path = format!("/api/v1/rollback/{}/{}/web", world.namespace, kind.kind());
     let (code, nothing) = world.api("POST", &path, None).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
         ensure!(
             body["status"]["approvedBy"] == "web-ui-user" && body["status"]["message"].as_str().is_some_and(|said| said.contains("slow"))
         );
-        live.has_image("web", &image("shop/web", tag), SOON).await?;
+        live.has_image("web", &world.image("shop/web", tag), SOON).await?;
         let name = body["metadata"]["name"].as_str().context("a name")?.to_owned();
         eventually("the rollback is done", VERDICT, || async {
             let request = world.requests_api().get(&name).await.map_err(|error| error.to_string())?;
@@ -80,7 +80,7 @@ pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
         world.push("shop/web", "1.2.0").await?;
     }
     world.quiet().await?;
-    ensure!(world.requests().await?.len() == before && live.image_of("web").await? == image("shop/web", "1.0.0"));
+    ensure!(world.requests().await?.len() == before && live.image_of("web").await? == world.image("shop/web", "1.0.0"));
     ensure!(world.operator.metric("headwind_updates_refused_total", &[("reason", "RolledBack")]).await? >= 10.0);
     updated(&world, &live, "1.3.0").await
 }

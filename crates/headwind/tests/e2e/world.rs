@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use headwind_k8s::update_request::UpdateRequest;
+use headwind_testbed::chart::Chart;
 use headwind_testbed::workload::Live;
 use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
 use k8s_openapi::api::events::v1::Event;
@@ -27,12 +28,30 @@ pub(crate) struct World {
     pub(crate) namespace: String,
     pub(crate) operator: Operator,
     pub(crate) http: reqwest::Client,
+    /// The kind that the scenario runs for.
+    pub(crate) kind: WorkloadKind,
+    /// Where posted pushes say that they were made: for pods a registry that nobody asks, for releases a
+    /// real one, since Flux fetches what they name.
+    host: String,
+    charts: Option<Registry>,
 }
 
 impl World {
     /// A namespace and a running operator.
     pub(crate) async fn new(hint: &str) -> Result<Self> {
         Self::with(hint, |options| options).await
+    }
+
+    /// The same for a kind: what scenarios that run for every kind begin with.
+    pub(crate) async fn of(kind: WorkloadKind, hint: &str) -> Result<Self> {
+        if kind != WorkloadKind::HelmRelease {
+            return Self::new(hint).await;
+        }
+        Bed::start().await?.flux().await?;
+        let charts = Registry::start(&[], RegistryOptions::default()).await?;
+        // What is looked up unasked comes before what is pushed: that has scenarios of its own.
+        let world = Self::with(hint, |options| options.env("HEADWIND_HELM_AUTO_DISCOVERY", "false")).await?;
+        Ok(Self { kind, host: charts.addr().to_owned(), charts: Some(charts), ..world })
     }
 
     pub(crate) async fn with(hint: &str, options: impl FnOnce(OperatorOptions) -> OperatorOptions) -> Result<Self> {
@@ -52,12 +71,31 @@ impl World {
         let namespace = bed.namespace_with(hint, annotations).await?;
         let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
         let http = reqwest::Client::builder().timeout(SOON).build()?;
-        Ok(Self { bed, client: bed.client().await?, namespace, operator, http })
+        let (kind, host) = (WorkloadKind::Deployment, HOST.to_owned());
+        Ok(Self { bed, client: bed.client().await?, namespace, operator, http, kind, host, charts: None })
     }
 
     /// A registry that calls this operator.
     pub(crate) async fn registry(&self) -> Result<Registry> {
         Registry::start(&[self.operator.notifications()?], RegistryOptions::default()).await
+    }
+
+    /// What a fixture is given as its image. For a release it is published, so that Flux finds it.
+    pub(crate) async fn source(&self, repository: &str, tag: &str) -> Result<String> {
+        self.publish(repository, tag).await?;
+        Ok(format!("{}/{repository}:{tag}", self.host))
+    }
+
+    /// How Headwind shows it.
+    pub(crate) fn image(&self, repository: &str, tag: &str) -> String {
+        self.kind.image(&self.host, repository, tag)
+    }
+
+    async fn publish(&self, repository: &str, tag: &str) -> Result<()> {
+        let Some(charts) = &self.charts else { return Ok(()) };
+        let (path, name) = repository.rsplit_once('/').unwrap_or(("", repository));
+        let pods = tag.find('-').and_then(|at| tag.get(at..)).unwrap_or_default();
+        charts.push_chart(path, &Chart::new(name, tag).pods(pods)).await.map(drop)
     }
 
     /// A workload that goes at once and without an interval.
@@ -76,16 +114,21 @@ impl World {
 
     /// Creates it, and waits until the operator knows it.
     pub(crate) async fn create(&self, fixture: &Fixture) -> Result<Live> {
-        let metrics = ["headwind_deployments_watched", "headwind_statefulsets_watched", "headwind_daemonsets_watched"];
         let live = fixture.create(&self.client, &self.namespace).await?;
         let mut expected: u32 = 0;
         for kind in WorkloadKind::ALL {
-            expected += u32::try_from(kind.api(&self.client, &self.namespace).list_metadata(&ListParams::default()).await?.items.len())?;
+            let there = match kind.api(&self.client, &self.namespace).list_metadata(&ListParams::default()).await {
+                Ok(list) => list.items.len(),
+                // Flux is not there.
+                Err(kube::Error::Api(status)) if status.code == 404 => 0,
+                Err(error) => return Err(error.into()),
+            };
+            expected += u32::try_from(there)?;
         }
         eventually("the operator knows the workload", SOON, || async {
             let mut known = 0.0;
-            for metric in metrics {
-                known += self.operator.metric(metric, &[]).await.map_err(|error| error.to_string())?;
+            for kind in WorkloadKind::ALL {
+                known += self.operator.metric(kind.watched_metric(), &[]).await.map_err(|error| error.to_string())?;
             }
             if known >= f64::from(expected) { Ok(()) } else { Err(format!("{known} of {expected} known")) }
         })
@@ -105,7 +148,8 @@ impl World {
     }
 
     pub(crate) async fn push_digest(&self, repository: &str, tag: &str, digest: &str) -> Result<()> {
-        let (status, body) = self.post(&payload::distribution(HOST, repository, tag, digest)).await?;
+        self.publish(repository, tag).await?;
+        let (status, body) = self.post(&payload::distribution(&self.host, repository, tag, digest)).await?;
         if status == 202 { Ok(()) } else { bail!("push of {repository}:{tag} answered {status}: {body}") }
     }
 
