@@ -17,7 +17,7 @@ use headwind_core::reference::RepositoryKey;
 use jiff::Timestamp;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
-use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
 use crate::challenge::{self, Scheme};
@@ -117,6 +117,9 @@ impl Client {
             }
             hash.update([0]);
         }
+        if let Some(way) = keyring.transport() {
+            hash.update(way.fingerprint());
+        }
         hash.finalize().into()
     }
 
@@ -139,22 +142,30 @@ impl Client {
     /// Asks the mirrors, then the registry itself. A mirror that has no answer is passed over.
     pub(crate) async fn ask(&self, repository: &RepositoryKey, keyring: &Keyring, question: &Question<'_>) -> Result<Answer, Error> {
         for place in self.hosts.get(repository.registry()).at_mirrors(repository) {
-            match self.ask_place(&place, keyring, question).await {
+            // The way is that of the source itself.
+            let host = self.hosts.get(place.registry());
+            match self.ask_place(&host, &place, keyring, question).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
                     tracing::debug!(registry.host = place.registry(), class = error.class.as_str(), "mirror passed over: {error}");
                 }
             }
         }
-        self.ask_place(repository, keyring, question).await
+        let host = self.hosts.reach(repository.registry(), keyring.transport()).await?;
+        self.ask_place(&host, repository, keyring, question).await
     }
 
     /// Tries the credentials in their order; none at all where none matches.
-    async fn ask_place(&self, place: &RepositoryKey, keyring: &Keyring, question: &Question<'_>) -> Result<Answer, Error> {
-        let host = self.hosts.get(place.registry());
+    async fn ask_place(
+        &self,
+        host: &Host,
+        place: &RepositoryKey,
+        keyring: &Keyring,
+        question: &Question<'_>,
+    ) -> Result<Answer, Error> {
         let mut credentials = self.credentials(place, keyring);
         if credentials.len() < 2 {
-            return self.ask_with(&host, place, credentials.first(), question).await;
+            return self.ask_with(host, place, credentials.first(), question).await;
         }
         let all: [u8; 32] = {
             let mut hash = Sha256::new();
@@ -169,7 +180,7 @@ impl Client {
         }
         let mut last = None;
         for credential in &credentials {
-            match self.ask_with(&host, place, Some(credential), question).await {
+            match self.ask_with(host, place, Some(credential), question).await {
                 Ok(answer) => {
                     self.right.insert(remembered, credential.clone()).await;
                     return Ok(answer);
@@ -214,7 +225,7 @@ impl Client {
                 break;
             }
             if let Some(Scheme::Bearer(bearer)) = &scheme {
-                self.forget_token(bearer, credential).await;
+                self.forget_token(host, bearer, credential).await;
             }
             let demanded = challenge::read(&sent.headers);
             let same = demanded == scheme;
@@ -233,31 +244,49 @@ impl Client {
     }
 }
 
-fn denied(host: &Host, message: &str) -> Error {
+pub(crate) fn denied(host: &Host, message: &str) -> Error {
     Error::new(Class::Denied, &host.name, message)
 }
 
-/// Sends once, following redirects. A redirect to another host goes without the credential.
+/// Sends once and reads what comes back.
 async fn send(host: &Host, url: &Url, authorization: Option<&HeaderValue>, question: &Question<'_>) -> Result<Answer, Error> {
     let _permit = host.permits.acquire().await;
     host.is_open()?;
+    let asked = |at: &Url| {
+        let request = host.http.request(question.method.clone(), at.clone()).header(ACCEPT, question.accept);
+        match question.etag {
+            Some(etag) => request.header(IF_NONE_MATCH, etag),
+            None => request,
+        }
+    };
+    let response = follow(host, url, asked, authorization, false).await?;
+    take(host, response, question.largest).await
+}
+
+/// Sends what `asked` makes of an address, following redirects. Another host than the first sees
+/// the credential only where it is to be `passed_on`.
+pub(crate) async fn follow(
+    host: &Host,
+    url: &Url,
+    asked: impl Fn(&Url) -> RequestBuilder,
+    authorization: Option<&HeaderValue>,
+    passed_on: bool,
+) -> Result<Response, Error> {
     let mut at = url.clone();
     for _ in 0..=REDIRECTS {
-        let mut request = host.http.request(question.method.clone(), at.clone()).header(ACCEPT, question.accept);
-        if let Some(authorization) = authorization.filter(|_| origin(&at) == origin(url)) {
+        let mut request = asked(&at);
+        if let Some(authorization) = authorization.filter(|_| passed_on || origin(&at) == origin(url)) {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        if let Some(etag) = question.etag {
-            request = request.header(IF_NONE_MATCH, etag);
+        let response = request.send().await.map_err(|error| Error::of_transport(&host.name, error))?;
+        if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(response);
         }
-        let answer = read(host, request, question.largest).await?;
-        if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(answer);
-        }
+        let answer = take(host, response, REFUSAL).await?;
         let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
         let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|text| at.join(text).ok());
         let next = location.ok_or_else(|| refused("it redirects to nowhere"))?;
-        if next.scheme() != "https" && !(next.scheme() == "http" && host.plain_http) {
+        if next.scheme() != "https" && !(next.scheme() == "http" && url.scheme() == "http") {
             return Err(refused("it redirects to something else than HTTPS"));
         }
         at = next;
@@ -265,16 +294,20 @@ async fn send(host: &Host, url: &Url, authorization: Option<&HeaderValue>, quest
     Err(Error::new(Class::Refused, &host.name, "it redirects without end"))
 }
 
-/// Sends one request and reads its answer up to `largest` bytes. Refusals to serve are errors and
-/// hold the host; every other status is the caller's.
+/// Sends one request and reads its answer; see [`take`].
 pub(crate) async fn read(host: &Host, request: RequestBuilder, largest: usize) -> Result<Answer, Error> {
-    let transport = |error| Error::of_transport(&host.name, error);
-    let mut response = request.send().await.map_err(transport)?;
+    let response = request.send().await.map_err(|error| Error::of_transport(&host.name, error))?;
+    take(host, response, largest).await
+}
+
+/// Reads an answer up to `largest` bytes. Refusals to serve are errors and hold the host; every
+/// other status is the caller's.
+pub(crate) async fn take(host: &Host, mut response: Response, largest: usize) -> Result<Answer, Error> {
     let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
     let serves = status.is_success();
     let largest = if serves { largest } else { REFUSAL };
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::of_transport(&host.name, error))? {
         if body.len() + chunk.len() > largest {
             if serves {
                 return Err(Error::new(Class::Broken, &host.name, format!("its answer is larger than {largest} bytes")));
@@ -296,10 +329,15 @@ pub(crate) async fn read(host: &Host, request: RequestBuilder, largest: usize) -
             if throttled { (Class::Throttled, "it takes no more requests for now") } else { (Class::Unavailable, "it is not well") };
         return Err(Error::new(class, &host.name, format!("{what} ({})", status.as_u16())).wait(wait));
     }
-    if let Some(wait) = throttle::used_up(&headers, now) {
+    heed(host, &headers, now);
+    Ok(Answer { status, headers, body, url })
+}
+
+/// Leaves the host alone where this answer was the last one that its limit gives.
+pub(crate) fn heed(host: &Host, headers: &HeaderMap, now: Timestamp) {
+    if let Some(wait) = throttle::used_up(headers, now) {
         host.hold(wait);
     }
-    Ok(Answer { status, headers, body, url })
 }
 
 fn classify(host: &Host, answer: &Answer, question: &Question<'_>) -> Result<(), Error> {
@@ -313,6 +351,7 @@ fn classify(host: &Host, answer: &Answer, question: &Question<'_>) -> Result<(),
         StatusCode::METHOD_NOT_ALLOWED if question.method == Method::HEAD => Ok(()),
         StatusCode::NOT_FOUND => error(Class::NotFound, "it is not there"),
         StatusCode::FORBIDDEN => error(Class::Denied, "it may not be seen with this credential"),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => error(Class::Denied, "the proxy before it refuses the login"),
         _ => error(Class::Broken, "it gives an answer that the specification does not have"),
     }
 }

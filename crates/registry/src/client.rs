@@ -31,11 +31,14 @@ pub struct Limits {
     pub connect: Duration,
     /// One request with its whole answer.
     pub request: Duration,
+    /// The index of a chart repository, whole. 50 MB in this time are a slow line; Flux gives up
+    /// after a minute.
+    pub index: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), request: Duration::from_secs(30) }
+        Self { connect: Duration::from_secs(10), request: Duration::from_secs(30), index: Duration::from_mins(2) }
     }
 }
 

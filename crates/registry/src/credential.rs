@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 pub use docker_config::{Fault, Format};
 use pattern::Pattern;
 
+use crate::transport::{self, SecretError, Transport};
+
 /// What proves to a registry who asks. It does not print.
 #[derive(Clone)]
 pub struct Credential(Arc<Inner>);
@@ -120,9 +122,13 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The credentials of a workload, in the order in which they are tried.
+/// The credentials of a workload or a source, in the order in which they are tried, and the way
+/// that a source says it is reached by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keyring(Vec<Vec<(Pattern, Credential)>>);
+pub struct Keyring {
+    shelves: Vec<Vec<(Pattern, Credential)>>,
+    transport: Option<Arc<Transport>>,
+}
 
 impl Keyring {
     /// Reads one pull secret. What cannot be used of it is told and left out; the rest counts.
@@ -130,34 +136,74 @@ impl Keyring {
         let (entries, faults) = docker_config::read(format, bytes);
         let mut shelf: Vec<(Pattern, Credential)> = entries;
         shelf.sort_by(|(a, _), (b, _)| b.as_str().cmp(a.as_str()));
-        (Self(vec![shelf]), faults)
+        (Self { shelves: vec![shelf], transport: None }, faults)
     }
 
     /// One credential for everything on a host.
     pub fn of(host: &str, credential: Credential) -> Self {
-        Self(Pattern::read(host).map(|pattern| vec![vec![(pattern, credential)]]).unwrap_or_default())
+        Self::holding(Pattern::read(host), credential)
     }
 
-    /// Puts another's credentials behind one's own.
+    /// A user name and a password for one host, with its port: an OCI registry's or a chart
+    /// repository's. Wildcards are none here.
+    pub fn basic(host: &str, username: &str, password: &str) -> Self {
+        Self::holding(Pattern::exact(host), Credential::login(username, password))
+    }
+
+    /// The same out of a secret with `username` and `password` (Flux: `secretRef`); `None` where
+    /// it holds neither. `value` gives the secret's value under a key.
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn from_login<'a>(host: &str, value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Option<Self>, SecretError> {
+        Ok(transport::login(value)?.map(|(username, password)| Self::basic(host, username, password)))
+    }
+
+    fn holding(pattern: Option<Pattern>, credential: Credential) -> Self {
+        let shelves = pattern.map(|pattern| vec![vec![(pattern, credential)]]).unwrap_or_default();
+        Self { shelves, transport: None }
+    }
+
+    /// The same credentials, used on the way that the source says.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(Arc::new(transport)).filter(|transport| **transport != Transport::default());
+        self
+    }
+
+    /// The way that the source says; `None` where it is reached as its host is.
+    pub(crate) fn transport(&self) -> Option<&Arc<Transport>> {
+        self.transport.as_ref()
+    }
+
+    /// Puts another's credentials behind one's own. The way stays one's own.
     pub fn extend(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
+        self.shelves.extend(other.shelves.iter().cloned());
     }
 
-    /// Whether it holds nothing.
+    /// Whether it holds no credential.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Vec::is_empty)
+        self.shelves.iter().all(Vec::is_empty)
     }
 
     /// The credentials that may be used for a repository, each once, in the order in which they
     /// are tried.
     pub fn lookup(&self, repository: &RepositoryKey) -> Vec<Credential> {
         let mut found: Vec<Credential> = Vec::new();
-        for (_, credential) in self.0.iter().flatten().filter(|(pattern, _)| pattern.matches(repository)) {
+        for (_, credential) in self.shelves.iter().flatten().filter(|(pattern, _)| pattern.matches(repository)) {
             if !found.contains(credential) {
                 found.push(credential.clone());
             }
         }
         found
+    }
+
+    /// The credential for a chart repository's host: a user name and a password that are for this
+    /// host by name, not by a wildcard.
+    pub(crate) fn of_host(&self, host: &str) -> Option<&Credential> {
+        let own = Pattern::exact(host)?;
+        let entries = self.shelves.iter().flatten().filter(|(pattern, _)| *pattern == own);
+        entries.map(|(_, credential)| credential).find(|credential| matches!(credential.proof(), Proof::Login { .. }))
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! What a person may set is one entry a host in a file (`HEADWIND_REGISTRY_CONFIG`): plain HTTP,
 //! an own CA, a client certificate, mirrors, token issuers on other hosts, how many requests at
-//! once. A host without an entry is asked by HTTPS with the system's roots.
+//! once. A host without an entry is asked by HTTPS with the system's roots. A source that says
+//! itself how it is reached ([`Transport`]) is asked through a client of its own; permits and waits
+//! stay the host's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::reference::RepositoryKey;
+use moka::future::Cache;
 use parking_lot::{Mutex, RwLock};
 use reqwest::{Certificate, Identity};
 use serde::Deserialize;
@@ -17,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::client::Limits;
 use crate::error::{Class, Error};
+use crate::transport::Transport;
 
 /// Where a registry's API is, other than under its own name.
 const AUTHORITIES: &[(&str, &str)] = &[("docker.io", "registry-1.docker.io")];
@@ -24,6 +28,9 @@ const AUTHORITIES: &[(&str, &str)] = &[("docker.io", "registry-1.docker.io")];
 const ISSUERS: &[(&str, &str)] = &[("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
 /// Requests to one host at once, where its entry says nothing.
 pub const AT_ONCE: usize = 4;
+/// How many clients for the ways of sources are kept, and for how long after their last use. Each
+/// has its own copy of the roots.
+const WAYS: (u64, Duration) = (64, Duration::from_hours(1));
 
 /// One host's entry.
 #[derive(Debug, Clone, Deserialize)]
@@ -109,7 +116,7 @@ impl HostSettings {
 }
 
 /// One host, ready to be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Host {
     /// As in image references.
     pub(crate) name: String,
@@ -117,14 +124,51 @@ pub(crate) struct Host {
     pub(crate) authority: String,
     pub(crate) plain_http: bool,
     pub(crate) http: reqwest::Client,
+    /// The way of the source that it is asked for, with what tells it apart.
+    pub(crate) way: Option<(Arc<Transport>, [u8; 32])>,
+    own: Option<Arc<Own>>,
     mirrors: Vec<(String, String)>,
     issuers: Vec<String>,
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) at_once: usize,
-    not_before: Mutex<Option<Instant>>,
+    not_before: Arc<Mutex<Option<Instant>>>,
+}
+
+/// The certificates of a host's entry.
+#[derive(Debug)]
+struct Own {
+    roots: Vec<Certificate>,
+    identity: Option<Identity>,
+}
+
+impl Own {
+    fn apply(&self, http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        let http = http.tls_certs_merge(self.roots.iter().cloned());
+        match &self.identity {
+            Some(identity) => http.identity(identity.clone()),
+            None => http,
+        }
+    }
 }
 
 impl Host {
+    /// A host that nothing is said of.
+    fn bare(name: &str, http: reqwest::Client, at_once: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            authority: authority(name),
+            plain_http: false,
+            http,
+            way: None,
+            own: None,
+            mirrors: Vec::new(),
+            issuers: issuers(name, Vec::new()),
+            permits: Arc::new(Semaphore::new(at_once)),
+            at_once,
+            not_before: Arc::default(),
+        }
+    }
+
     /// Whether it may be asked now.
     pub(crate) fn is_open(&self) -> Result<(), Error> {
         let mut not_before = self.not_before.lock();
@@ -166,8 +210,11 @@ impl Host {
 /// All hosts.
 #[derive(Debug)]
 pub struct Hosts {
+    pub(crate) limits: Limits,
     plain: reqwest::Client,
     hosts: RwLock<HashMap<String, Arc<Host>>>,
+    /// The clients for the ways of sources, by the way and the host whose entry is below it.
+    ways: Cache<([u8; 32], Option<String>), reqwest::Client>,
 }
 
 impl Hosts {
@@ -182,36 +229,38 @@ impl Hosts {
         for entry in settings {
             let HostSettings { host: name, plain_http, ca_file, client_certificate_file, mirrors, token_issuers, at_once } = entry;
             let name = host_name(&name)?;
-            let mut http = builder(limits);
-            if let Some(file) = &ca_file {
-                let roots = Certificate::from_pem_bundle(&read(&name, file)?)
+            let roots = match &ca_file {
+                Some(file) => Certificate::from_pem_bundle(&read(&name, file)?)
                     .ok()
                     .filter(|roots| !roots.is_empty())
-                    .ok_or_else(|| bad(&name, file, "no PEM certificate is in it"))?;
-                http = http.tls_certs_merge(roots);
-            }
-            if let Some(file) = &client_certificate_file {
-                let identity =
-                    Identity::from_pem(&read(&name, file)?).map_err(|_| bad(&name, file, "no PEM certificate with its key is in it"))?;
-                http = http.identity(identity);
-            }
-            let own = ca_file.is_some() || client_certificate_file.is_some();
+                    .ok_or_else(|| bad(&name, file, "no PEM certificate is in it"))?,
+                None => Vec::new(),
+            };
+            let identity = match &client_certificate_file {
+                Some(file) => {
+                    Some(Identity::from_pem(&read(&name, file)?).map_err(|_| bad(&name, file, "no PEM certificate with its key is in it"))?)
+                }
+                None => None,
+            };
+            let own = (ca_file.is_some() || identity.is_some()).then(|| Arc::new(Own { roots, identity }));
             let host = Host {
-                http: if own { client(http)? } else { plain.clone() },
+                http: match &own {
+                    Some(own) => client(own.apply(builder(limits)))?,
+                    None => plain.clone(),
+                },
                 plain_http,
+                own,
                 mirrors: mirrors.iter().map(|mirror| mirror_place(mirror)).collect::<Result<_, _>>()?,
                 issuers: issuers(&name, token_issuers),
-                permits: Semaphore::new(at_once.unwrap_or(AT_ONCE).clamp(1, 1024)),
-                at_once: at_once.unwrap_or(AT_ONCE).clamp(1, 1024),
-                not_before: Mutex::default(),
-                authority: authority(&name),
-                name: name.clone(),
+                ..Host::bare(&name, plain.clone(), at_once.unwrap_or(AT_ONCE).clamp(1, 1024))
             };
             if hosts.insert(name.clone(), Arc::new(host)).is_some() {
                 return Err(HostsError::Twice(name));
             }
         }
-        Ok(Self { plain, hosts: RwLock::new(hosts.into_iter().collect()) })
+        let (capacity, idle) = WAYS;
+        let ways = Cache::builder().max_capacity(capacity).time_to_idle(idle).build();
+        Ok(Self { limits: limits.clone(), plain, hosts: RwLock::new(hosts.into_iter().collect()), ways })
     }
 
     /// The host of that name.
@@ -219,20 +268,31 @@ impl Hosts {
         if let Some(host) = self.hosts.read().get(name) {
             return Arc::clone(host);
         }
-        let make = || {
-            Arc::new(Host {
-                name: name.to_owned(),
-                authority: authority(name),
-                plain_http: false,
-                http: self.plain.clone(),
-                mirrors: Vec::new(),
-                issuers: issuers(name, Vec::new()),
-                permits: Semaphore::new(AT_ONCE),
-                at_once: AT_ONCE,
-                not_before: Mutex::default(),
-            })
-        };
+        let make = || Arc::new(Host::bare(name, self.plain.clone(), AT_ONCE));
         Arc::clone(self.hosts.write().entry(name.to_owned()).or_insert_with(make))
+    }
+
+    /// The host of that name on the way that a source says.
+    pub(crate) async fn reach(&self, name: &str, transport: Option<&Arc<Transport>>) -> Result<Arc<Host>, Error> {
+        let host = self.get(name);
+        let Some(transport) = transport else { return Ok(host) };
+        let fingerprint = transport.fingerprint();
+        let http = if transport.is_own() {
+            let key = (fingerprint, host.own.is_some().then(|| host.name.clone()));
+            let make = async {
+                let below = match &host.own {
+                    Some(own) => own.apply(builder(&self.limits)),
+                    None => builder(&self.limits),
+                };
+                transport.build(below)
+            };
+            let made = self.ways.try_get_with(key, make).await;
+            made.map_err(|words| Error::new(Class::Denied, name, *words))?
+        } else {
+            host.http.clone()
+        };
+        let way = Some((Arc::clone(transport), fingerprint));
+        Ok(Arc::new(Host { http, way, plain_http: host.plain_http || transport.plain_http, ..Host::clone(&host) }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking OCI registries what they have.
+//! Asking OCI registries and Helm's chart repositories what they have.
 //!
 //! The operator's poll loop, the confirmation of webhooks and `headwind check` call this crate;
 //! it knows nothing of Kubernetes. A credential leaves it for its own registry host only, and
@@ -10,6 +10,7 @@
 //!                                ├─ challenge what a 401 demands
 //!                                ├─ token     one request in flight for many, kept until it expires
 //!                                └─ throttle  how long a refusal asks to be left alone
+//! Client::index ──────────> helm_index ─> host, throttle as above; parsed while it arrives
 //! ```
 
 mod ask;
@@ -17,13 +18,17 @@ mod challenge;
 pub mod client;
 pub mod credential;
 pub mod error;
+pub mod helm_index;
 pub mod host;
 mod manifest;
 mod page;
 mod throttle;
 mod token;
+pub mod transport;
 
 pub use client::{Client, Limits, Listing};
 pub use credential::{Credential, Keyring};
 pub use error::{Class, Error};
+pub use helm_index::{ChartVersion, Index};
 pub use host::{HostSettings, Hosts};
+pub use transport::{SecretError, Transport};

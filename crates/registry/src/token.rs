@@ -1,7 +1,7 @@
 //! Bearer tokens: fetched once for many, kept until they expire.
 //!
 //! Distribution "Token Authentication Specification" (GET) and "OAuth2 Token Authentication"
-//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential). An issuer
+//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential, way). An issuer
 //! on another host than the registry is asked, but sees the credential only where it is known or
 //! set to be the registry's own.
 
@@ -37,6 +37,15 @@ const CAPACITY: u64 = 20_000;
 pub(crate) struct Key {
     bearer: Bearer,
     credential: Option<[u8; 32]>,
+    /// A client certificate may stand for a credential.
+    way: Option<[u8; 32]>,
+}
+
+impl Key {
+    fn new(host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Self {
+        let way = host.way.as_ref().map(|(_, fingerprint)| *fingerprint);
+        Self { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint), way }
+    }
 }
 
 /// A token, ready to be sent.
@@ -97,7 +106,7 @@ impl Client {
         if let Some(Proof::Token(token)) = credential.map(Credential::proof) {
             return Ok((bearer_header(host, token)?, true));
         }
-        let key = Key { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint) };
+        let key = Key::new(host, bearer, credential);
         let entry = self
             .tokens
             .tokens
@@ -110,8 +119,8 @@ impl Client {
     }
 
     /// Forgets a token that was refused.
-    pub(crate) async fn forget_token(&self, bearer: &Bearer, credential: Option<&Credential>) {
-        self.tokens.tokens.invalidate(&Key { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint) }).await;
+    pub(crate) async fn forget_token(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) {
+        self.tokens.tokens.invalidate(&Key::new(host, bearer, credential)).await;
     }
 
     /// The user name and password of a credential for a host; `None` for one that has none.
@@ -153,7 +162,9 @@ impl Client {
             return Err(refused("the address of its token issuer has a user in it"));
         }
         let trusted = host.trusts(&authority);
-        let issuer = self.hosts.get(&authority);
+        // An authority of one's own has often signed for the issuer as well.
+        let way = host.way.as_ref().map(|(way, _)| if trusted { Arc::clone(way) } else { Arc::new(way.without_client_certificate()) });
+        let issuer = self.hosts.reach(&authority, way.as_ref()).await?;
         let credential = credential.filter(|_| trusted);
         let mut parameters: Vec<(&str, &str)> = Vec::new();
         if let Some(service) = &bearer.service {

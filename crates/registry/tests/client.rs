@@ -279,7 +279,7 @@ async fn a_second_page_with_bad_manners(#[case] fault: Fault, #[case] class: Cla
         }
         if seen.path.contains("last=1&") { fault.lock().take() } else { None }
     });
-    let limits = Limits { connect: Duration::from_secs(2), request: Duration::from_secs(1) };
+    let limits = Limits { connect: Duration::from_secs(2), request: Duration::from_secs(1), ..Limits::default() };
     let client = client_of(vec![entry(&registry.host())], &limits);
     let error = client.tags(&key(&registry, "web"), &Keyring::default(), None).await.unwrap_err();
     assert_eq!(error.class, class, "{error}");

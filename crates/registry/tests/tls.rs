@@ -1,13 +1,16 @@
-//! Own roots and client certificates, against a server that demands both.
+//! Own roots and client certificates, against servers that demand both: of the host's entry, and of
+//! a source that says so itself.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use headwind_core::chart::ChartRepository;
 use headwind_core::reference::RepositoryKey;
-use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits, SecretError, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,12 +32,26 @@ fn leaf(issuer: &Issuer, purpose: ExtendedKeyUsagePurpose) -> (rcgen::Certificat
     (params.signed_by(&key, issuer).unwrap(), key)
 }
 
+fn response(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
 /// Answers every request of a client that `issuer` has signed with a digest.
 async fn serve(issuer: &Issuer) -> (String, tokio::task::JoinHandle<()>) {
+    answering(issuer, true, |_| response("200 OK", &format!("docker-content-digest: {DIGEST}\r\n"), "")).await
+}
+
+/// Answers requests, of clients that `issuer` has signed if that is demanded.
+async fn answering(
+    issuer: &Issuer,
+    demands: bool,
+    answer: impl Fn(&str) -> String + Send + 'static,
+) -> (String, tokio::task::JoinHandle<()>) {
     let (certificate, key) = leaf(issuer, ExtendedKeyUsagePurpose::ServerAuth);
     let mut roots = rustls::RootCertStore::empty();
     roots.add(issuer.der().clone()).unwrap();
-    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots));
+    let clients = if demands { clients } else { clients.allow_unauthenticated() }.build().unwrap();
     let config = rustls::ServerConfig::builder()
         .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
@@ -46,9 +63,8 @@ async fn serve(issuer: &Issuer) -> (String, tokio::task::JoinHandle<()>) {
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut request = [0; 2048];
-            if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\ndocker-content-digest: {DIGEST}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            if let Ok(read @ 1..) = stream.read(&mut request).await {
+                let answer = answer(&String::from_utf8_lossy(&request[..read]));
                 stream.write_all(answer.as_bytes()).await.ok();
                 stream.shutdown().await.ok();
             }
@@ -97,5 +113,92 @@ fn files_without_what_they_should_have() {
     ] {
         let error = Hosts::new(vec![entry], &Limits::default()).unwrap_err().to_string();
         assert!(error.contains("no PEM certificate"), "{error}");
+    }
+}
+
+/// A way with these of Flux's keys.
+fn way(entries: &[(&str, &str)]) -> Result<Transport, SecretError> {
+    Transport::default().with_certificates(|key| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes()))
+}
+
+fn client(entries: Vec<HostSettings>) -> Client {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::new(Hosts::new(entries, &Limits::default()).unwrap(), Vec::new())
+}
+
+#[tokio::test]
+async fn a_source_brings_its_own_certificates() {
+    let (ours, theirs) = (issuer(), issuer());
+    let (certificate, key) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);
+    let (certificate, key, ca, other) = (certificate.pem(), key.serialize_pem(), ours.pem(), theirs.pem());
+    let (host, _server) = serve(&ours).await;
+    let image = RepositoryKey::from_parts(&host, "web").unwrap();
+    let both = way(&[("ca.crt", &ca), ("tls.crt", &certificate), ("tls.key", &key)]).unwrap();
+    let bare = client(Vec::new());
+    let digest = bare.digest(&image, "1", &Keyring::default().with_transport(both)).await.unwrap().unwrap();
+    assert_eq!(digest.as_str(), DIGEST);
+    for way in [
+        way(&[("ca.crt", &ca)]).unwrap(),
+        way(&[("ca.crt", &other), ("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),
+        way(&[("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),
+        Transport::default(),
+    ] {
+        let error = bare.digest(&image, "1", &Keyring::default().with_transport(way)).await.unwrap_err();
+        assert_eq!(error.class, Class::Unreachable, "{error}");
+    }
+
+    // What the host's entry has stays below what the source says.
+    let (_ca, ca_file) = file(&ca);
+    let of_entry = client(vec![HostSettings { ca_file: Some(ca_file), ..HostSettings::of(&host) }]);
+    let own = way(&[("tls.crt", &certificate), ("tls.key", &key)]).unwrap();
+    assert!(of_entry.digest(&image, "1", &Keyring::default().with_transport(own)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_chart_repository_with_an_own_authority() {
+    let ours = issuer();
+    let (host, _server) = answering(&ours, false, |_| response("200 OK", "", "entries: {a: [{version: 1.0.0}]}")).await;
+    let repository = ChartRepository::parse(&format!("https://{host}/stable")).unwrap();
+    let wanted = BTreeSet::from(["a".to_owned()]);
+    let keyring = Keyring::default().with_transport(way(&[("caFile", &ours.pem())]).unwrap());
+    assert!(client(Vec::new()).index(&repository, &wanted, &keyring, None).await.unwrap().has("a"));
+    let error = client(Vec::new()).index(&repository, &wanted, &Keyring::default(), None).await.unwrap_err();
+    assert!(error.class == Class::Unreachable && error.message.contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn the_issuer_of_tokens_is_reached_the_same_way() {
+    let ours = issuer();
+    let (issuing, _issuer) = answering(&ours, false, |_| response("200 OK", "", r#"{"token":"t"}"#)).await;
+    let challenge = format!("www-authenticate: Bearer realm=\"https://{issuing}/token\"\r\n");
+    let (host, _server) = answering(&ours, false, move |request| {
+        if request.to_ascii_lowercase().contains("authorization: bearer t") {
+            response("200 OK", &format!("docker-content-digest: {DIGEST}\r\n"), "")
+        } else {
+            response("401 Unauthorized", &challenge, "")
+        }
+    })
+    .await;
+    let image = RepositoryKey::from_parts(&host, "web").unwrap();
+    let keyring = Keyring::default().with_transport(way(&[("ca.crt", &ours.pem())]).unwrap());
+    assert!(client(Vec::new()).digest(&image, "1", &keyring).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_be_used_are_told() {
+    let ours = issuer();
+    let (certificate, _) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);
+    let (_, key) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);
+    let image = RepositoryKey::from_parts("registry.example", "web").unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5LTdmM2E=\n-----END CERTIFICATE-----\n";
+    for (way, words) in [
+        (way(&[("ca.crt", broken)]), "the CA certificate of its source cannot be used"),
+        (
+            way(&[("tls.crt", &certificate.pem()), ("tls.key", &key.serialize_pem())]),
+            "the client certificate of its source cannot be used, or the key is not its own",
+        ),
+    ] {
+        let error = client(Vec::new()).digest(&image, "1", &Keyring::default().with_transport(way.unwrap())).await.unwrap_err();
+        assert_eq!((error.class, error.message.as_str()), (Class::Denied, words));
     }
 }

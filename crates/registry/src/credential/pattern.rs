@@ -53,6 +53,13 @@ impl Pattern {
         Some(Self { key: format!("{authority}{path}"), parts, port: port.to_owned(), path: path.to_owned() })
     }
 
+    /// One host, without a path; `None` where it would match others as well.
+    pub(crate) fn exact(host: &str) -> Option<Self> {
+        let pattern = Self::read(host)?;
+        let exact = pattern.path.is_empty() && pattern.parts.iter().all(|part| matches!(part, Part::Exact(_)));
+        exact.then_some(pattern)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.key
     }

@@ -1,0 +1,252 @@
+//! Asking a classic chart repository for its index, once for every chart that is followed.
+//!
+//! The poll loop, discovery and `headwind check` call [`Client::index`]. One conditional GET; the
+//! body is parsed while it arrives (a bounded channel to a blocking thread), and of it only the
+//! wanted charts are kept: an index of 50 MB costs no more memory than the charts asked for.
+//! The credential goes with the first request, as Helm sends it, to the repository's own origin.
+//!
+//! ```text
+//! host (permits, not before) ─> GET ─┬─ 304: as it was
+//!                                    ├─ 200: pieces ─> chars ─> walk ─> the wanted charts
+//!                                    └─ else: the classes of `ask`
+//! ```
+
+mod chars;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwind_core::chart::ChartRepository;
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::{Response, StatusCode, Url};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::ask::{self, Client, denied};
+use crate::credential::Keyring;
+use crate::error::{Class, Error};
+use crate::host::Host;
+use crate::token::basic_header;
+use walk::{Found, Unreadable};
+
+/// The largest index, unpacked. Flux itself takes 50 MiB unless it is told otherwise.
+const LARGEST: u64 = 256 * 1024 * 1024;
+/// Versions that are kept of one index, of all charts together.
+const VERSIONS: usize = 100_000;
+/// Pieces of the body that wait for the parser.
+const AHEAD: usize = 4;
+
+/// One version of a chart, as the index has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChartVersion {
+    /// The version as it is written there.
+    pub version: String,
+    /// The version of what the chart installs.
+    pub app_version: Option<String>,
+    /// Whether its makers have given it up.
+    pub deprecated: bool,
+    /// When it was put there.
+    pub created: Option<Timestamp>,
+    /// The archive's SHA-256.
+    pub digest: Option<String>,
+    /// Where the archive lies: absolute, or relative to the repository.
+    pub url: Option<String>,
+}
+
+/// What an index has of the charts that were asked for. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// The charts, each with its versions in the index's order; none for one that it lacks.
+    pub charts: BTreeMap<String, Arc<[ChartVersion]>>,
+    /// Entries of these charts that could not be read and were passed over.
+    pub skipped: usize,
+    repository: ChartRepository,
+    validator: Option<Validator>,
+    unchanged: bool,
+}
+
+/// What a repository tells an index by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Validator {
+    Etag(String),
+    Modified(String),
+}
+
+impl Index {
+    /// The versions of a chart in the index's order, each once.
+    pub fn versions(&self, chart: &str) -> impl Iterator<Item = &ChartVersion> {
+        self.charts.get(chart).into_iter().flat_map(|versions| versions.iter())
+    }
+
+    /// Whether the repository has the chart.
+    pub fn has(&self, chart: &str) -> bool {
+        self.charts.get(chart).is_some_and(|versions| !versions.is_empty())
+    }
+
+    /// Whether the repository said that it is as it was (304).
+    pub fn is_unchanged(&self) -> bool {
+        self.unchanged
+    }
+
+    /// Whether keeping it saves anything next time.
+    pub fn is_worth_keeping(&self) -> bool {
+        self.validator.is_some()
+    }
+
+    /// Whether a 304 would answer for these charts.
+    fn answers(&self, repository: &ChartRepository, wanted: &BTreeSet<String>) -> bool {
+        self.repository == *repository && wanted.iter().all(|chart| self.charts.contains_key(chart))
+    }
+
+    fn still(&self, wanted: &BTreeSet<String>) -> Self {
+        let charts = self.charts.iter().filter(|(chart, _)| wanted.contains(*chart));
+        let charts = charts.map(|(chart, versions)| (chart.clone(), Arc::clone(versions))).collect();
+        Self { charts, unchanged: true, ..self.clone() }
+    }
+}
+
+impl Validator {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        text(ETAG).map(Self::Etag).or_else(|| text(LAST_MODIFIED).map(Self::Modified))
+    }
+
+    fn header(&self) -> (HeaderName, &str) {
+        match self {
+            Self::Etag(tag) => (IF_NONE_MATCH, tag),
+            Self::Modified(date) => (IF_MODIFIED_SINCE, date),
+        }
+    }
+}
+
+impl Client {
+    /// What the repository's index has of the wanted charts. What is `known` from before is asked
+    /// for with its `ETag` or date, if it answers for all of them.
+    ///
+    /// # Errors
+    /// When the index cannot be had or read.
+    pub async fn index(
+        &self,
+        repository: &ChartRepository,
+        wanted: &BTreeSet<String>,
+        keyring: &Keyring,
+        known: Option<&Index>,
+    ) -> Result<Index, Error> {
+        let host = self.hosts.reach(repository.host(), keyring.transport()).await?;
+        let url = Url::parse(&repository.index());
+        let url = url.map_err(|_| Error::new(Class::Refused, &host.name, "the repository's address is none that can be asked"))?;
+        let authorization = match keyring.of_host(repository.host()) {
+            Some(credential) => self.login(&host, credential).await?.map(|login| basic_header(&host, &login)).transpose()?,
+            None => None,
+        };
+        let known = known.filter(|known| known.answers(repository, wanted));
+        let condition = known.and_then(|known| known.validator.as_ref()).map(Validator::header);
+        let whole = self.hosts.limits.index;
+        let asked = |at: &Url| {
+            // The whole time is watched here, over redirects as well.
+            let request = host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
+            match &condition {
+                Some((name, value)) => request.header(name, *value),
+                None => request,
+            }
+        };
+        let passed_on = keyring.transport().is_some_and(|way| way.pass_credentials);
+        let mut came = 0;
+        let answer = async {
+            let response = ask::follow(&host, &url, asked, authorization.as_ref(), passed_on).await?;
+            match (response.status(), known) {
+                (StatusCode::OK, _) => self.read(&host, repository, response, wanted, &mut came).await,
+                (StatusCode::NOT_MODIFIED, Some(known)) if condition.is_some() => {
+                    ask::heed(&host, response.headers(), Timestamp::now());
+                    Ok(known.still(wanted))
+                }
+                _ => Err(refusal(&host, response, authorization.is_some()).await),
+            }
+        };
+        let _permit = host.permits.acquire().await;
+        host.is_open()?;
+        match timeout(whole, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(too_slow(&host, format!("did not come whole within {whole:?}"), came)),
+        }
+    }
+
+    /// What tells apart the ways in which a repository may be asked with keyrings; as
+    /// [`access`](Self::access).
+    pub fn index_access(&self, repository: &ChartRepository, keyring: &Keyring) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(keyring.of_host(repository.host()).map(crate::Credential::fingerprint).unwrap_or_default());
+        hash.update(keyring.transport().map(|way| way.fingerprint()).unwrap_or_default());
+        hash.finalize().into()
+    }
+
+    /// Feeds the parser while the body arrives.
+    async fn read(
+        &self,
+        host: &Host,
+        repository: &ChartRepository,
+        mut response: Response,
+        wanted: &BTreeSet<String>,
+        came: &mut u64,
+    ) -> Result<Index, Error> {
+        ask::heed(host, response.headers(), Timestamp::now());
+        let validator = Validator::of(response.headers());
+        let (pieces, arriving) = mpsc::channel(AHEAD);
+        let sought = wanted.clone();
+        let reading = tokio::task::spawn_blocking(move || walk::read(arriving, &sought));
+        let silence = self.hosts.limits.request;
+        loop {
+            let piece = timeout(silence, response.chunk()).await;
+            let piece = piece.map_err(|_| too_slow(host, format!("stopped coming for {silence:?}"), *came))?;
+            let Some(piece) = piece.map_err(|error| Error::of_transport(&host.name, error))? else { break };
+            *came += piece.len() as u64;
+            if *came > LARGEST {
+                return Err(Error::new(Class::Refused, &host.name, format!("its index is larger than {} MiB", LARGEST >> 20)));
+            }
+            // Nobody listens any more: the parser has found something that ends it.
+            if pieces.send(piece.into()).await.is_err() {
+                break;
+            }
+        }
+        drop(pieces);
+        let read = reading.await.map_err(|_| Error::new(Class::Broken, &host.name, "its index could not be read"))?;
+        let Found { charts, skipped } = read.map_err(|error| {
+            let class = match error {
+                Unreadable::Page | Unreadable::Syntax(_) | Unreadable::NoEntries => Class::Broken,
+                Unreadable::TooLong(_) | Unreadable::Anchors | Unreadable::TooMany => Class::Refused,
+            };
+            Error::new(class, &host.name, error.to_string())
+        })?;
+        let charts = charts.into_iter().map(|(chart, versions)| (chart, versions.into())).collect();
+        Ok(Index { charts, skipped, repository: repository.clone(), validator, unchanged: false })
+    }
+}
+
+/// What an answer without an index means.
+async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
+    let status = response.status();
+    if !status.is_success()
+        && let Err(error) = ask::take(host, response, 0).await
+    {
+        return error;
+    }
+    let (code, status) = (status, status.as_u16());
+    match code {
+        StatusCode::UNAUTHORIZED if proven => denied(host, &format!("it refuses the credential ({status})")),
+        StatusCode::UNAUTHORIZED => denied(host, &format!("it wants a credential, and there is none for it ({status})")),
+        StatusCode::FORBIDDEN if proven => denied(host, &format!("its index may not be seen with this credential ({status})")),
+        StatusCode::FORBIDDEN => denied(host, &format!("its index may not be seen without a credential ({status})")),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => denied(host, &format!("the proxy before it refuses the login ({status})")),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Error::new(Class::NotFound, &host.name, format!("there is no index.yaml: it is no chart repository ({status})"))
+        }
+        _ => Error::new(Class::Broken, &host.name, format!("it answers with something else than its index ({status})")),
+    }
+}
+
+fn too_slow(host: &Host, what: String, came: u64) -> Error {
+    Error::new(Class::TimedOut, &host.name, format!("its index {what} ({} kB of it came)", came / 1000))
+}

@@ -1,0 +1,363 @@
+//! How one source is reached, where it says so for itself.
+//!
+//! A Flux source names plain HTTP, an own CA, a client certificate, a proxy. The caller puts that
+//! into the [`Keyring`](crate::Keyring) that it asks with, and every question takes this way, on
+//! top of what the host's own entry says. The secrets of Flux are read here (its
+//! `pkg/runtime/secrets`): the keys of `certSecretRef` and `proxySecretRef`, the new ones first.
+//!
+//! No error and no printed form quotes what a secret holds.
+
+use std::fmt;
+
+use reqwest::{Certificate, Identity, Url};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use sha2::{Digest as _, Sha256};
+
+/// The longest address of a proxy, as in Flux.
+const ADDRESS: usize = 2048;
+
+/// How a source is reached. The default is: as its host is.
+#[derive(Clone, Default)]
+pub struct Transport {
+    /// Ask an OCI registry by HTTP (Flux: `insecure`). Of a chart repository, the address says it.
+    pub plain_http: bool,
+    /// Send the credential to another host as well when the source redirects there.
+    pub pass_credentials: bool,
+    ca: Option<Vec<u8>>,
+    client_certificate: Option<ClientCertificate>,
+    proxy: Option<Proxy>,
+}
+
+#[derive(Clone)]
+struct ClientCertificate {
+    certificate: Vec<u8>,
+    key: SecretSlice<u8>,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    address: Url,
+    login: Option<(String, SecretString)>,
+}
+
+/// A secret that cannot be used, by what is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Neither an authority nor a client certificate.
+    #[error("it holds neither ca.crt nor tls.crt with tls.key")]
+    NoCertificate,
+    /// A certificate without its key.
+    #[error("it holds tls.crt and no tls.key")]
+    NoKey,
+    /// A key without its certificate.
+    #[error("it holds tls.key and no tls.crt")]
+    NoCertificateOfTheKey,
+    /// The authority's certificate cannot be read.
+    #[error("its ca.crt is no certificate in PEM")]
+    Ca,
+    /// The client's certificate or its key cannot be read.
+    #[error("its tls.crt and tls.key are no certificate and private key in PEM")]
+    ClientCertificate,
+    /// A proxy without an address.
+    #[error("it holds no address of a proxy")]
+    NoAddress,
+    /// The proxy's address cannot be read.
+    #[error("its address is no proxy (http://, https:// or socks5://, a host and a port)")]
+    Address,
+    /// A user name without a password.
+    #[error("it holds a username and no password")]
+    NoPassword,
+    /// A password without a user name.
+    #[error("it holds a password and no username")]
+    NoUsername,
+    /// A value that is no text.
+    #[error("its username or password is no text")]
+    NoText,
+}
+
+impl Transport {
+    /// With the certificates of a `certSecretRef`: `ca.crt`, `tls.crt` and `tls.key`, or the older
+    /// `caFile`, `certFile` and `keyFile`. `value` gives the secret's value under a key.
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn with_certificates<'a>(mut self, value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, SecretError> {
+        let filled = |key: &str, older: &str| value(key).or_else(|| value(older)).filter(|value| !value.is_empty());
+        let ca = filled("ca.crt", "caFile");
+        match (filled("tls.crt", "certFile"), filled("tls.key", "keyFile")) {
+            (None, None) if ca.is_none() => return Err(SecretError::NoCertificate),
+            (None, None) => {}
+            (Some(_), None) => return Err(SecretError::NoKey),
+            (None, Some(_)) => return Err(SecretError::NoCertificateOfTheKey),
+            (Some(certificate), Some(key)) => {
+                let own = ClientCertificate { certificate: certificate.to_vec(), key: key.to_vec().into() };
+                own.identity().ok_or(SecretError::ClientCertificate)?;
+                self.client_certificate = Some(own);
+            }
+        }
+        if let Some(ca) = ca {
+            roots(ca).ok_or(SecretError::Ca)?;
+            self.ca = Some(ca.to_vec());
+        }
+        Ok(self)
+    }
+
+    /// With the proxy of a `proxySecretRef`: `address`, and `username` and `password` if it wants
+    /// them.
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn with_proxy<'a>(mut self, value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, SecretError> {
+        let address = value("address").filter(|address| !address.is_empty()).ok_or(SecretError::NoAddress)?;
+        let address = Some(address).filter(|address| address.len() <= ADDRESS).and_then(|address| str::from_utf8(address).ok());
+        let mut address = address.and_then(|address| Url::parse(address.trim()).ok()).ok_or(SecretError::Address)?;
+        if !matches!(address.scheme(), "http" | "https" | "socks5") || address.host_str().is_none_or(str::is_empty) {
+            return Err(SecretError::Address);
+        }
+        let text = |value: &[u8]| str::from_utf8(value).map(ToOwned::to_owned).map_err(|_| SecretError::NoText);
+        let username = value("username").map(text).transpose()?;
+        let password = value("password").map(text).transpose()?;
+        let login = match username {
+            Some(username) => Some((username, password.unwrap_or_default().into())),
+            None if address.username().is_empty() => None,
+            None => Some((decoded(address.username()), decoded(address.password().unwrap_or_default()).into())),
+        };
+        // The address alone may be shown.
+        address.set_username("").and_then(|()| address.set_password(None)).map_err(|()| SecretError::Address)?;
+        self.proxy = Some(Proxy { address, login });
+        Ok(self)
+    }
+
+    /// Without the client's certificate: for hosts that are not the source's own.
+    pub(crate) fn without_client_certificate(&self) -> Self {
+        Self { client_certificate: None, ..self.clone() }
+    }
+
+    /// Whether it needs a client of its own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.ca.is_some() || self.client_certificate.is_some() || self.proxy.is_some()
+    }
+
+    /// Sets up a client that goes this way. The words are for a person.
+    pub(crate) fn build(&self, mut http: reqwest::ClientBuilder) -> Result<reqwest::Client, &'static str> {
+        const CA: &str = "the CA certificate of its source cannot be used";
+        const CLIENT: &str = "the client certificate of its source cannot be used, or the key is not its own";
+        const PROXY: &str = "the proxy of its source cannot be used";
+        if let Some(ca) = &self.ca {
+            http = http.tls_certs_merge(roots(ca).ok_or(CA)?);
+        }
+        if let Some(own) = &self.client_certificate {
+            http = http.identity(own.identity().ok_or(CLIENT)?);
+        }
+        if let Some(Proxy { address, login }) = &self.proxy {
+            let mut proxy = reqwest::Proxy::all(address.clone()).map_err(|_| PROXY)?;
+            if let Some((username, password)) = login {
+                proxy = proxy.basic_auth(username, password.expose_secret());
+            }
+            http = http.proxy(proxy);
+        }
+        http.build().map_err(|_| if self.client_certificate.is_some() { CLIENT } else { CA })
+    }
+
+    /// What tells ways apart, in memory only.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let Self { plain_http, pass_credentials, ca, client_certificate, proxy } = self;
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update(bytes.len().to_be_bytes());
+            hash.update(bytes);
+        };
+        part(&[u8::from(*plain_http), u8::from(*pass_credentials)]);
+        part(ca.as_deref().unwrap_or_default());
+        if let Some(ClientCertificate { certificate, key }) = client_certificate {
+            part(b"client");
+            part(certificate);
+            part(key.expose_secret());
+        }
+        if let Some(Proxy { address, login }) = proxy {
+            part(b"proxy");
+            part(address.as_str().as_bytes());
+            if let Some((username, password)) = login {
+                part(username.as_bytes());
+                part(password.expose_secret().as_bytes());
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+impl ClientCertificate {
+    fn identity(&self) -> Option<Identity> {
+        let Self { certificate, key } = self;
+        Identity::from_pem(&[certificate.as_slice(), b"\n", key.expose_secret()].concat()).ok()
+    }
+}
+
+impl PartialEq for Transport {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint() == other.fingerprint()
+    }
+}
+
+impl Eq for Transport {}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("plain_http", &self.plain_http)
+            .field("pass_credentials", &self.pass_credentials)
+            .field("ca", &self.ca.is_some())
+            .field("client_certificate", &self.client_certificate.is_some())
+            .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.address.as_str()))
+            .finish()
+    }
+}
+
+/// User name and password of Flux's `secretRef`; `None` where it holds neither.
+///
+/// # Errors
+/// See [`SecretError`].
+pub(crate) fn login<'a>(value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Option<(&'a str, &'a str)>, SecretError> {
+    let text = |value: &'a [u8]| str::from_utf8(value).map_err(|_| SecretError::NoText);
+    match (value("username"), value("password")) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(SecretError::NoPassword),
+        (None, Some(_)) => Err(SecretError::NoUsername),
+        (Some(username), Some(password)) => Ok(Some((text(username)?, text(password)?))),
+    }
+}
+
+fn roots(pem: &[u8]) -> Option<Vec<Certificate>> {
+    Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty())
+}
+
+/// A part of an address as it was before it was escaped.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        match after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(b'%');
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use rstest::rstest;
+
+    const CANARY: &str = "canary-7f3a";
+
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn read(entries: &[(&str, &str)]) -> Result<Transport, SecretError> {
+        let value = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes());
+        Transport::default().with_certificates(value)
+    }
+
+    #[test]
+    fn certificates() {
+        let (certificate, key) = pair();
+        let (other, _) = pair();
+        let (certificate, key, other) = (certificate.as_str(), key.as_str(), other.as_str());
+        for (entries, expected) in [
+            (vec![("ca.crt", certificate)], Ok((true, false))),
+            (vec![("caFile", certificate)], Ok((true, false))),
+            (vec![("tls.crt", certificate), ("tls.key", key)], Ok((false, true))),
+            (vec![("certFile", certificate), ("keyFile", key), ("caFile", other)], Ok((true, true))),
+            // The newer key counts, whatever stands under the older one.
+            (vec![("tls.crt", certificate), ("certFile", CANARY), ("tls.key", key)], Ok((false, true))),
+            (vec![], Err(SecretError::NoCertificate)),
+            (vec![("ca.crt", "")], Err(SecretError::NoCertificate)),
+            (vec![("tls.crt", certificate), ("ca.crt", other)], Err(SecretError::NoKey)),
+            (vec![("tls.key", key)], Err(SecretError::NoCertificateOfTheKey)),
+            (vec![("ca.crt", CANARY)], Err(SecretError::Ca)),
+            (vec![("ca.crt", key)], Err(SecretError::Ca)),
+            (vec![("tls.crt", certificate), ("tls.key", CANARY)], Err(SecretError::ClientCertificate)),
+            (vec![("tls.crt", key), ("tls.key", key)], Err(SecretError::ClientCertificate)),
+        ] {
+            let read = read(&entries).map(|way| (way.ca.is_some(), way.client_certificate.is_some()));
+            assert_eq!(read, expected, "{:?}", entries.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        }
+    }
+
+    #[rstest]
+    #[case(&[("address", "http://p.example:3128")], Ok(("http://p.example:3128/", None)))]
+    #[case(&[("address", "socks5://p.example:1080")], Ok(("socks5://p.example:1080", None)))]
+    #[case(&[("address", "https://p.example"), ("username", "u"), ("password", CANARY)], Ok(("https://p.example/", Some(("u", CANARY)))))]
+    #[case(&[("address", "http://p.example"), ("username", "u")], Ok(("http://p.example/", Some(("u", "")))))]
+    #[case(&[("address", "http://u:canary%2D7f3a@p.example")], Ok(("http://p.example/", Some(("u", CANARY)))))]
+    #[case(&[("address", "")], Err(SecretError::NoAddress))]
+    #[case(&[("username", "u")], Err(SecretError::NoAddress))]
+    #[case(&[("address", "p.example:3128")], Err(SecretError::Address))]
+    #[case(&[("address", "ftp://p.example")], Err(SecretError::Address))]
+    #[case(&[("address", "http://")], Err(SecretError::Address))]
+    fn proxies(#[case] entries: &[(&str, &str)], #[case] expected: Result<(&str, Option<(&str, &str)>), SecretError>) {
+        let value = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes());
+        let read = Transport::default().with_proxy(value);
+        if let Ok(way) = &read {
+            assert!(!format!("{way:?}").contains(CANARY));
+        }
+        let read = read.map(|way| way.proxy.unwrap());
+        let login = |proxy: &Proxy| proxy.login.as_ref().map(|(name, password)| (name.clone(), password.expose_secret().to_owned()));
+        let read = read.map(|proxy| (proxy.address.to_string(), login(&proxy)));
+        let expected = expected.map(|(address, login)| (address.to_owned(), login.map(|(u, p)| (u.to_owned(), p.to_owned()))));
+        assert_eq!(read, expected);
+    }
+
+    #[rstest]
+    #[case(&[("username", "u"), ("password", CANARY)], Ok(Some(("u", CANARY))))]
+    #[case(&[("username", ""), ("password", "")], Ok(Some(("", ""))))]
+    #[case(&[("ca.crt", "x")], Ok(None))]
+    #[case(&[("username", "u")], Err(SecretError::NoPassword))]
+    #[case(&[("password", CANARY)], Err(SecretError::NoUsername))]
+    fn logins(#[case] entries: &[(&str, &str)], #[case] expected: Result<Option<(&str, &str)>, SecretError>) {
+        let value = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes());
+        assert_eq!(login(value), expected);
+    }
+
+    #[test]
+    fn ways_are_told_apart_by_everything_that_matters() {
+        let (certificate, key) = pair();
+        let proxy = |address: &'static str, password: &'static str| {
+            let value = move |key: &str| match key {
+                "address" => Some(address.as_bytes()),
+                "username" => Some(b"u".as_slice()),
+                "password" => Some(password.as_bytes()),
+                _ => None,
+            };
+            Transport::default().with_proxy(value).unwrap()
+        };
+        let all = [
+            Transport::default(),
+            Transport { plain_http: true, ..Transport::default() },
+            Transport { pass_credentials: true, ..Transport::default() },
+            read(&[("ca.crt", &certificate)]).unwrap(),
+            read(&[("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),
+            read(&[("ca.crt", &certificate), ("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),
+            proxy("http://p.example", "a"),
+            proxy("http://p.example", "b"),
+            proxy("http://q.example", "a"),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all.iter().enumerate().all(|(other, way)| (other == at) == (way == one)), "{at}");
+        }
+        assert_eq!(all[5].without_client_certificate(), all[3]);
+    }
+}

@@ -1,0 +1,130 @@
+//! The way through a proxy that a source names, and plain HTTP that a source allows.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod site;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use headwind_core::reference::RepositoryKey;
+use headwind_registry::{Class, Client, Hosts, Keyring, Limits, Transport};
+use headwind_testbed::FakeRegistry;
+use parking_lot::Mutex;
+use site::{Site, answer, basic};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const CANARY: &str = "canary-7f3a";
+
+fn client() -> Client {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::new(Hosts::new(Vec::new(), &Limits::default()).unwrap(), Vec::new())
+}
+
+/// A forward proxy that passes on what carries the right proof, and writes down the first lines.
+async fn proxy(proof: &'static str) -> (String, Arc<Mutex<Vec<String>>>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&lines);
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+            let text = String::from_utf8_lossy(&head).into_owned();
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            log.lock().push(line.clone());
+            let sent = text.lines().find_map(|line| line.to_ascii_lowercase().starts_with("proxy-authorization: ").then(|| &line[21..]));
+            if sent.map(basic).unwrap_or_default() != proof {
+                stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.ok();
+                continue;
+            }
+            let target = line.split(' ').nth(1).unwrap_or_default();
+            let host = target.trim_start_matches("http://").split('/').next().unwrap_or_default();
+            let Ok(mut upstream) = TcpStream::connect(host).await else { continue };
+            if line.starts_with("CONNECT") {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok();
+            } else {
+                upstream.write_all(&head).await.ok();
+            }
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut upstream).await });
+        }
+    });
+    (address, lines, server)
+}
+
+fn through(address: &str, login: Option<(&str, &str)>) -> Transport {
+    let address = format!("http://{address}");
+    let value = |key: &str| match key {
+        "address" => Some(address.as_bytes()),
+        "username" => login.map(|(username, _)| username.as_bytes()),
+        "password" => login.map(|(_, password)| password.as_bytes()),
+        _ => None,
+    };
+    Transport::default().with_proxy(value).unwrap()
+}
+
+#[tokio::test]
+async fn every_question_goes_through_the_proxy_of_the_source() {
+    let (address, lines, _proxy) = proxy("me:canary-7f3a").await;
+    let site = Site::start(|_| answer(200, &[], "entries: {a: [{version: 1.0.0}]}")).await;
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.push("web", "1", "x");
+    let (client, wanted) = (client(), BTreeSet::from(["a".to_owned()]));
+    let way = Transport { plain_http: true, ..through(&address, Some(("me", CANARY))) };
+    let keyring = Keyring::basic(&site.address.to_string(), "user", "secret").with_transport(way);
+
+    assert!(client.index(&site.repository(), &wanted, &keyring, None).await.unwrap().has("a"));
+    let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    assert_eq!(client.tags(&image, &keyring, None).await.unwrap().tags().collect::<Vec<_>>(), ["1"]);
+    // The proxy's login stays with the proxy, the repository's with the repository.
+    assert_eq!(site.take_lines(), [format!("http://{}/index.yaml user:secret - 200", site.address)]);
+    assert!(registry.take_lines()[0].ends_with(" - 200"));
+    let (of_site, of_registry) = (site.address.to_string(), registry.host());
+    assert_eq!(
+        *lines.lock(),
+        [format!("GET http://{of_site}/index.yaml HTTP/1.1"), format!("GET http://{of_registry}/v2/web/tags/list?n=1000 HTTP/1.1")]
+    );
+
+    // Without the source's word nothing goes there.
+    assert!(client.index(&site.repository(), &wanted, &Keyring::default(), None).await.unwrap().has("a"));
+    assert_eq!(lines.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_told() {
+    let (address, lines, _proxy) = proxy("me:right").await;
+    let image = RepositoryKey::from_parts("registry.example", "web").unwrap();
+    let keyring = Keyring::default().with_transport(through(&address, Some(("me", CANARY))));
+    let error = client().digest(&image, "1", &keyring).await.unwrap_err();
+    assert_eq!(error.class, Class::Unreachable, "{error}");
+    assert!(error.message.contains("proxy") && !error.message.contains(CANARY), "{error}");
+    assert_eq!(*lines.lock(), ["CONNECT registry.example:443 HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn plain_http_where_the_source_allows_it() {
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.push("web", "1", "x");
+    registry.demand(headwind_testbed::Demand::Bearer { realm: None, login: None, expires_in: None });
+    let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    let (client, plain) = (client(), Keyring::default().with_transport(Transport { plain_http: true, ..Transport::default() }));
+    assert!(client.digest(&image, "1", &plain).await.unwrap().is_some());
+    let error = client.digest(&image, "1", &Keyring::default()).await.unwrap_err();
+    assert_eq!(error.class, Class::Unreachable, "{error}");
+    assert_ne!(client.access(&image, &plain), client.access(&image, &Keyring::default()));
+}
+
+#[tokio::test]
+async fn a_host_that_waits_waits_on_every_way() {
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(429, vec![("retry-after", "60".into())], String::new())));
+    let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    let client = client();
+    let plain = |pass_credentials| Keyring::default().with_transport(Transport { plain_http: true, pass_credentials, ..Transport::default() });
+    for keyring in [plain(false), plain(true), Keyring::default()] {
+        assert_eq!(client.digest(&image, "1", &keyring).await.unwrap_err().class, Class::Throttled);
+    }
+    assert_eq!(registry.take_lines().len(), 1);
+}

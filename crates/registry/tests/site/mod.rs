@@ -1,0 +1,102 @@
+//! A web site on loopback that answers as a test says, and writes down what it was asked.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use headwind_core::chart::ChartRepository;
+use parking_lot::Mutex;
+
+/// A request: its path with the query, and its headers.
+pub struct Asked {
+    pub path: String,
+    pub headers: HeaderMap,
+}
+
+impl Asked {
+    pub fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-")
+    }
+
+    /// What was sent as Basic authorization, decoded.
+    pub fn proof(&self) -> String {
+        basic(self.header(header::AUTHORIZATION))
+    }
+}
+
+/// The inside of a Basic proof.
+pub fn basic(value: &str) -> String {
+    let decoded = value.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
+    decoded.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+type Answer = Arc<dyn Fn(&Asked) -> Response + Send + Sync>;
+
+struct Inner {
+    answer: Answer,
+    lines: Mutex<Vec<String>>,
+}
+
+pub struct Site {
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Site {
+    pub async fn start(answer: impl Fn(&Asked) -> Response + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Arc::new(Inner { answer: Arc::new(answer), lines: Mutex::default() });
+        let app = axum::Router::new().fallback(serve).with_state(Arc::clone(&inner));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, app).await.ok();
+        });
+        Self { address, inner, server }
+    }
+
+    /// One that always answers with this index.
+    pub async fn of(index: &'static str) -> Self {
+        Self::start(move |_| Response::new(index.into())).await
+    }
+
+    pub fn repository(&self) -> ChartRepository {
+        ChartRepository::parse(&format!("http://{}", self.address)).unwrap()
+    }
+
+    /// Every request so far as `PATH PROOF CONDITION STATUS`, and forgets them.
+    pub fn take_lines(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.lines.lock())
+    }
+}
+
+async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response<Body> {
+    let asked = Asked { path: request.uri().to_string(), headers: request.headers().clone() };
+    let response = (inner.answer)(&asked);
+    let condition = [asked.header(header::IF_NONE_MATCH), asked.header(header::IF_MODIFIED_SINCE)].into_iter().find(|value| *value != "-");
+    let line = format!("{} {} {} {}", asked.path, asked.proof(), condition.unwrap_or("-"), response.status().as_u16());
+    inner.lines.lock().push(line);
+    response
+}
+
+/// An answer with a status, headers and a body.
+pub fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(body.into()).unwrap()
+}
