@@ -36,8 +36,8 @@ fn legal(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwind_core::policy::{Kind, Policy};
     use headwind_core::artifact::Artifact;
+    use headwind_core::policy::{Kind, Policy};
 
     fn identity(image: &str, policy: Policy, digest: Option<&str>) -> Identity {
         Identity::new("web", &Artifact::parse(Kind::Image, image).unwrap(), policy, digest)

@@ -48,8 +48,9 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
         operations.extend(guards(&place));
         operations.push(test_at(&place.pointer, written(&change.from)?));
         match &change.restart_for {
-            None => operations
-                .push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? })),
+            None => {
+                operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }))
+            }
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {
                     // Nothing is lost by this: the map was not there in the version that is tested.

@@ -82,7 +82,9 @@ impl Asking {
     ) -> Result<Listed, Error> {
         let began = Instant::now();
         let listed = match (origin, known) {
-            (Origin::Registry(repository), Some(Listed::Tags(known))) => self.client.tags(repository, keyring, Some(known)).await.map(Listed::Tags),
+            (Origin::Registry(repository), Some(Listed::Tags(known))) => {
+                self.client.tags(repository, keyring, Some(known)).await.map(Listed::Tags)
+            }
             (Origin::Registry(repository), _) => self.client.tags(repository, keyring, None).await.map(Listed::Tags),
             (Origin::Charts(repository), Some(Listed::Index(known))) => {
                 self.client.index(repository, charts, keyring, Some(known)).await.map(Listed::Index)
@@ -102,7 +104,13 @@ impl Asking {
 
     /// Whether the version that an event tells of is there, asked with the credentials of the first place
     /// that is not denied.
-    pub(crate) async fn confirm(&self, origin: &Origin, chart: Option<&str>, tag: &str, places: &BTreeSet<Place>) -> Result<Claim, AskError> {
+    pub(crate) async fn confirm(
+        &self,
+        origin: &Origin,
+        chart: Option<&str>,
+        tag: &str,
+        places: &BTreeSet<Place>,
+    ) -> Result<Claim, AskError> {
         let mut last = None;
         for place in places {
             let keyring = self.secrets.keyring(place).await?;

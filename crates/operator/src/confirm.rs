@@ -91,9 +91,7 @@ fn concerns(event: &Event, tag: &str, target: &Target, defaults: &Annotations, a
             Artifact::Image(image) => image.digest().is_some() || settings.policy == Policy::Force && image.effective_tag() == Some(tag),
             Artifact::Chart(_) => false,
         };
-        hears(container, event)
-            && headwind_core::decide::admits(&settings, container, &artifact, event.trigger).is_ok()
-            && (all || digest)
+        hears(container, event) && headwind_core::decide::admits(&settings, container, &artifact, event.trigger).is_ok() && (all || digest)
     })
 }
 

@@ -18,8 +18,8 @@ use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::Keyring;
 use moka::future::Cache;
 
-use crate::handle::Handle;
 use crate::asking::{Asking, chart_of};
+use crate::handle::Handle;
 use crate::reconcile::now;
 use crate::record::Known;
 use crate::secrets::Place;

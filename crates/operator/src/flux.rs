@@ -180,11 +180,7 @@ impl Flux {
     }
 
     fn releases<K: Workload>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
-        let feed = Targets {
-            state: Arc::clone(&self.state),
-            queue: self.queue.clone(),
-            namespace: scope.namespace.clone(),
-        };
+        let feed = Targets { state: Arc::clone(&self.state), queue: self.queue.clone(), namespace: scope.namespace.clone() };
         let (state, api) = (Arc::clone(&self.state), scope.api(&self.client));
         let sources: Vec<String> = [Served::HelmRepository, Served::OciRepository]
             .into_iter()
@@ -264,7 +260,12 @@ impl<K: ChartSource> Feed<K> for Sources {
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<SourceKey> {
         let key = SourceKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
-        tracing::warn!(source.kind = K::KIND.as_str(), source.namespace = key.namespace, source.name = key.name, "the source cannot be read and counts as not there: {problem}");
+        tracing::warn!(
+            source.kind = K::KIND.as_str(),
+            source.namespace = key.namespace,
+            source.name = key.name,
+            "the source cannot be read and counts as not there: {problem}"
+        );
         let touched = self.state.index.write().remove_source(&key);
         self.touched(touched);
         Some(key)

@@ -19,10 +19,10 @@ use headwind_core::reference::Digest;
 use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase};
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
+use headwind_k8s::name;
 use headwind_k8s::update_request::{
     KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
 };
-use headwind_k8s::name;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
@@ -228,10 +228,9 @@ fn calls_for_a_person(reason: Reason) -> bool {
 /// Whether the event is about what the container, or the release, runs.
 pub(crate) fn hears(container: &Container, event: &Event) -> bool {
     container.origin().as_ref() == Some(&event.origin)
-        && event
-            .chart
-            .as_ref()
-            .is_none_or(|chart| container.artifact().is_ok_and(|artifact| artifact.kind() == VersionKind::Chart && artifact.name() == chart))
+        && event.chart.as_ref().is_none_or(|chart| {
+            container.artifact().is_ok_and(|artifact| artifact.kind() == VersionKind::Chart && artifact.name() == chart)
+        })
 }
 
 /// The version that a tag of that origin stands for. A registry has no `+` in its tags.

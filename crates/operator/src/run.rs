@@ -20,6 +20,7 @@ use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use tokio_util::sync::CancellationToken;
 
+use crate::asking::Asking;
 use crate::confirm::Confirm;
 use crate::explain::KnownTags;
 use crate::feed::{Records, Targets};
@@ -29,7 +30,6 @@ use crate::intake::Intake;
 use crate::lease::Contender;
 use crate::metrics::Metrics;
 use crate::namespaces::{self, Defaults};
-use crate::asking::Asking;
 use crate::poll::Poller;
 use crate::queue::{Queue, queue};
 use crate::reconcile::Reconciler;

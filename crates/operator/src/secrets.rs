@@ -142,7 +142,9 @@ impl Secrets {
                 keyring.extend(&*self.secret(namespace, name).await?);
             }
         }
-        let mut transport = Transport { plain_http: *insecure, pass_credentials: *pass_credentials, ..Transport::default() };
+        let mut transport = Transport::default();
+        transport.plain_http = *insecure;
+        transport.pass_credentials = *pass_credentials;
         let parts = [(certificates, Part::Certificates), (proxy, Part::Proxy)];
         for (name, part) in parts.iter().filter_map(|(name, part)| Some((name.as_ref()?, part))) {
             let Some(secret) = self.read(namespace, name, part.what()).await? else { continue };

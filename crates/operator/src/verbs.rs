@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::request::PodName;
 use headwind_core::release::{Source, SourceKey, SourceKind};
+use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
 use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};

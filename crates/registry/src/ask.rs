@@ -156,13 +156,7 @@ impl Client {
     }
 
     /// Tries the credentials in their order; none at all where none matches.
-    async fn ask_place(
-        &self,
-        host: &Host,
-        place: &RepositoryKey,
-        keyring: &Keyring,
-        question: &Question<'_>,
-    ) -> Result<Answer, Error> {
+    async fn ask_place(&self, host: &Host, place: &RepositoryKey, keyring: &Keyring, question: &Question<'_>) -> Result<Answer, Error> {
         let mut credentials = self.credentials(place, keyring);
         if credentials.len() < 2 {
             return self.ask_with(host, place, credentials.first(), question).await;

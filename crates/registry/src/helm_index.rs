@@ -147,7 +147,8 @@ impl Client {
         let whole = self.hosts.limits.index;
         let asked = |at: &Url| {
             // The whole time is watched here, over redirects as well.
-            let request = host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
+            let request =
+                host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
             match &condition {
                 Some((name, value)) => request.header(name, *value),
                 None => request,

@@ -237,9 +237,9 @@ impl Hosts {
                 None => Vec::new(),
             };
             let identity = match &client_certificate_file {
-                Some(file) => {
-                    Some(Identity::from_pem(&read(&name, file)?).map_err(|_| bad(&name, file, "no PEM certificate with its key is in it"))?)
-                }
+                Some(file) => Some(
+                    Identity::from_pem(&read(&name, file)?).map_err(|_| bad(&name, file, "no PEM certificate with its key is in it"))?,
+                ),
                 None => None,
             };
             let own = (ca_file.is_some() || identity.is_some()).then(|| Arc::new(Own { roots, identity }));

@@ -312,13 +312,8 @@ fn accesses_are_told_apart() {
     let repository = ChartRepository::parse("https://charts.example/stable").unwrap();
     let own = |password: &str| Keyring::basic("charts.example", "user", password);
     let passing = Transport { pass_credentials: true, ..Transport::default() };
-    let all = [
-        Keyring::default(),
-        own("a"),
-        own("b"),
-        own("a").with_transport(passing.clone()),
-        Keyring::default().with_transport(passing),
-    ];
+    let all =
+        [Keyring::default(), own("a"), own("b"), own("a").with_transport(passing.clone()), Keyring::default().with_transport(passing)];
     let seen: BTreeSet<[u8; 32]> = all.iter().map(|keyring| client.index_access(&repository, keyring)).collect();
     assert_eq!(seen.len(), all.len());
     let same = [Keyring::default(), Keyring::basic("other.example", "user", "a"), Keyring::default().with_transport(Transport::default())];

@@ -37,7 +37,10 @@ async fn proxy(proof: &'static str) -> (String, Arc<Mutex<Vec<String>>>, tokio::
             log.lock().push(line.clone());
             let sent = text.lines().find_map(|line| line.to_ascii_lowercase().starts_with("proxy-authorization: ").then(|| &line[21..]));
             if sent.map(basic).unwrap_or_default() != proof {
-                stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.ok();
+                stream
+                    .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .await
+                    .ok();
                 continue;
             }
             let target = line.split(' ').nth(1).unwrap_or_default();
@@ -122,7 +125,8 @@ async fn a_host_that_waits_waits_on_every_way() {
     registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(429, vec![("retry-after", "60".into())], String::new())));
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     let client = client();
-    let plain = |pass_credentials| Keyring::default().with_transport(Transport { plain_http: true, pass_credentials, ..Transport::default() });
+    let plain =
+        |pass_credentials| Keyring::default().with_transport(Transport { plain_http: true, pass_credentials, ..Transport::default() });
     for keyring in [plain(false), plain(true), Keyring::default()] {
         assert_eq!(client.digest(&image, "1", &keyring).await.unwrap_err().class, Class::Throttled);
     }

@@ -9,7 +9,8 @@ use crate::world::{HOST, SOON, World, digest, image};
 /// The second update waits, a newer one takes its place, and it goes out by itself in time.
 pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "interval").await?;
-    let live = world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("min-update-interval", "6s")).await?;
+    let live =
+        world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("min-update-interval", "6s")).await?;
     world.push("shop/web", "1.1.0").await?;
     live.has_image("web", &world.image("shop/web", "1.1.0"), SOON).await?;
     let first: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;

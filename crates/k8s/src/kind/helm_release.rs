@@ -88,9 +88,7 @@ impl<V: Version> Workload for SlimHelmRelease<V> {
         let (metadata, Spec { chart, chart_ref, rollout }) = (&self.metadata, &self.spec);
         let key = TargetKey { kind: Self::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
         let (source, chart) = match (chart, chart_ref) {
-            (Some(Template { spec }), _) => {
-                (spec.source_ref.named(&key.namespace), Some((spec.chart.clone(), spec.version.clone())))
-            }
+            (Some(Template { spec }), _) => (spec.source_ref.named(&key.namespace), Some((spec.chart.clone(), spec.version.clone()))),
             (None, Some(reference)) => (reference.named(&key.namespace), None),
             (None, None) => (Named::Nothing, None),
         };

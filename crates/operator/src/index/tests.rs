@@ -1,19 +1,12 @@
-use headwind_core::target::Container;
+use headwind_core::reference::RepositoryKey;
 
 use super::*;
 
 fn target(name: &str, image: &str, version: &str) -> Target {
-    let container = |name: &str, image: &str| Container {
-        name: name.to_owned(),
-        image: image.to_owned(),
-        init: false,
-        index: 0,
-        pulls_always: false,
-        restarted_for: None,
-        first_seen: None,
-    };
+    let container = Container::new;
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() },
+        api_version: "apps/v1",
         uid: format!("uid-{name}"),
         resource_version: version.to_owned(),
         generation: 1,
@@ -21,6 +14,8 @@ fn target(name: &str, image: &str, version: &str) -> Target {
         has_annotations: true,
         template_has_annotations: false,
         containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
+        release: None,
+        carrier: None,
         pull: headwind_core::target::PullSource::default(),
         rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
         selector: String::new(),
@@ -30,8 +25,11 @@ fn target(name: &str, image: &str, version: &str) -> Target {
 }
 
 fn users(index: &Index, repository: &str) -> Vec<String> {
-    let mut names: Vec<String> =
-        index.users(&RepositoryKey::parse(repository).unwrap()).into_iter().map(|(target, _)| target.key.name.clone()).collect();
+    let mut names: Vec<String> = index
+        .users(&Origin::Registry(RepositoryKey::parse(repository).unwrap()))
+        .into_iter()
+        .map(|(target, _)| target.key.name.clone())
+        .collect();
     names.sort();
     names
 }
@@ -45,7 +43,7 @@ fn who_uses_what() {
     assert!(index.apply(target("a", "redis:1", "2")));
     assert_eq!((users(&index, "nginx"), users(&index, "redis")), (vec!["b".to_owned()], vec!["a".to_owned()]));
     index.remove(&target("b", "", "").key);
-    assert!(!index.is_used(&RepositoryKey::parse("nginx").unwrap()) && index.users.len() == 1, "nothing is left behind");
+    assert!(!index.is_used(&Origin::Registry(RepositoryKey::parse("nginx").unwrap())) && index.users.len() == 1, "nothing is left behind");
     assert_eq!(index.count(Kind::Deployment), 1);
 }
 

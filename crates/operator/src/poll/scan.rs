@@ -63,8 +63,7 @@ impl Poller {
         if self.asking.access(&origin, &keyring) != access {
             return Scanned { moved: true, ..answered() };
         }
-        let mut found =
-            Found { asking: &self.asking, origin: &origin, keyring: &keyring, digests: HashMap::new(), missed: HashSet::new() };
+        let mut found = Found { asking: &self.asking, origin: &origin, keyring: &keyring, digests: HashMap::new(), missed: HashSet::new() };
         let asked = self.ask_and_record(&mut found, &followers, known.as_ref()).await;
         let metrics = &self.recording.metrics;
         match asked {

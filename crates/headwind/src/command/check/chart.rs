@@ -113,7 +113,8 @@ fn opinion(
 /// The highest version that is no pre-release and not deprecated, else the highest of all.
 fn newest(versions: &[String], deprecated: &BTreeSet<String>) -> Option<String> {
     let read = |text: &String| parse_chart(text).map(|version| (version, text.clone()));
-    let stable = versions.iter().filter(|text| !deprecated.contains(*text)).filter_map(read).filter(|(version, _)| !version.is_pre_release());
+    let stable =
+        versions.iter().filter(|text| !deprecated.contains(*text)).filter_map(read).filter(|(version, _)| !version.is_pre_release());
     let highest = |all: Vec<(headwind_core::version::Version, String)>| {
         all.into_iter().reduce(|best, next| if next.0.cmp_precedence(&best.0).is_gt() { next } else { best }).map(|(_, text)| text)
     };
