@@ -205,8 +205,8 @@ impl HelmReleaseView {
     }
 
     /// What the release wants done about a failure of its last action.
-    fn plan(&self) -> &Remediation {
-        if self.installs { &self.install } else { &self.upgrade }
+    fn plan(&self) -> Remediation {
+        if self.installs { self.install } else { self.upgrade }
     }
 
     fn find(&self, kind: ConditionType) -> Option<&Condition> {
