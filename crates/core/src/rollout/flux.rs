@@ -46,8 +46,6 @@ pub struct Remediation {
     pub retries: i32,
     /// `remediation.remediateLastFailure`, where it is set.
     pub last_failure: Option<bool>,
-    /// Whether `remediation.strategy` is `uninstall`: Flux then installs the new version anew.
-    pub uninstalls: bool,
     /// Whether `strategy.name` is `RetryOnFailure`: the same is tried for ever, nothing is taken back.
     pub retry_on_failure: bool,
 }

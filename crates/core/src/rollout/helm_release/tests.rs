@@ -187,7 +187,7 @@ fn with_a_chart_ref_the_repository_speaks_first() {
 #[case::stalled_for_another_cause(attempted(vec![on(ConditionType::Stalled, "AccessDenied"), ready(false, "AccessDenied")]), ("blameless", None, 2))]
 #[case::taken_back(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "RollbackSucceeded")]) }, ("failed", Some(Reason::Remediated), 0))]
 #[case::taken_back_to_try_again(HelmReleaseView { upgrade: remediation(2), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "RollbackSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
-#[case::removed_to_be_installed_anew(HelmReleaseView { upgrade: Remediation { uninstalls: true, ..remediation(1) }, remediable_failures: 2, newest: Some(history("0.2.0", "uninstalled")), ..failing(2, vec![ready(false, "UninstallSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "UninstallSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
+#[case::removed_to_be_installed_anew(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, newest: Some(history("0.2.0", "uninstalled")), ..failing(2, vec![ready(false, "UninstallSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "UninstallSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
 #[case::not_put_back(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackFailed"), released("UpgradeFailed"), condition(ConditionType::Remediated, Some(false), "RollbackFailed")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
 #[case::dependencies(HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, "DependencyNotReady")]) }, ("blameless", None, 3))]
 #[case::source(HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, "SourceNotReady")]) }, ("at time-out", Some(Reason::SourceNotReady), 3))]
@@ -266,6 +266,18 @@ fn who_only_waits_is_not_blamed() {
     let verdict = (0..100).find_map(|second| settle(&mut watch, &waits, second));
     let Some(Verdict::TimedOut(words)) = verdict else { panic!("{verdict:?}") };
     assert_eq!(words, "no progress for 60 s: Flux has not begun with it yet; words of DependencyNotReady");
+}
+
+#[test]
+fn what_lasts_until_the_time_is_up_is_the_cause() {
+    let source = |reason| HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, reason)]) };
+    let mut watch = Watch::new(2, at(0));
+    let verdict = (0..100).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second));
+    assert!(matches!(&verdict, Some(Verdict::Failed(failure)) if failure.message == "words of SourceNotReady"), "{verdict:?}");
+    // One that passes in time is forgotten.
+    let mut watch = Watch::new(2, at(0));
+    assert_eq!((0..50).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second)), None);
+    assert_eq!((50..90).find_map(|second| settle(&mut watch, &done(), second)), Some(Verdict::Healthy));
 }
 
 /// Anything that a status may say, likely or not.
