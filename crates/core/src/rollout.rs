@@ -3,7 +3,8 @@
 //! Pure. The operator hands in what the workload's status says ([`View`], one small file a kind),
 //! what its newest pods say ([`pod`]), what was remembered of the watch so far ([`Watch`], kept in the
 //! UpdateRequest's status, so that a successor goes on where its predecessor was killed) and the
-//! time; [`judge`] answers what to remember, or how it ended.
+//! time; [`judge`] answers what to remember, or how it ended. A release has no pods of its own: what
+//! its status complains of ([`Trouble`]) is the evidence.
 //!
 //! ```text
 //! status ──> View ──> Standing ─┐

@@ -190,13 +190,12 @@ fn remember(request: &Request, memory: Watch, standing: &Standing) -> Option<Ste
     let back = memory.returned_to.is_some();
     let (reason, message) = match standing {
         Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
-        Standing::Unseen => (Reason::RolloutProgressing, None),
+        Standing::Unseen | Standing::Failed(_) => (Reason::RolloutProgressing, None),
         Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
         Standing::Complete(count) => {
             let they = if count.stage.is_some() { "it has" } else { "they have" };
             (Reason::RolloutProgressing, Some(format!("{count}; {they} to stay so")))
         }
-        Standing::Failed(_) => (Reason::RolloutProgressing, None),
     };
     let trouble = memory.failure.as_ref().filter(|_| memory.failed_checks > 0 && !back);
     let message = match (trouble, message) {

@@ -46,25 +46,23 @@ pub struct Remediation {
     pub retries: i32,
     /// `remediation.remediateLastFailure`, where it is set.
     pub last_failure: Option<bool>,
-    /// Whether `remediation.strategy` is `uninstall`: Flux then installs the new version anew.
-    pub uninstalls: bool,
     /// Whether `strategy.name` is `RetryOnFailure`: the same is tried for ever, nothing is taken back.
     pub retry_on_failure: bool,
 }
 
 impl Remediation {
     /// Whether Flux does anything about a failure.
-    pub(super) fn remediates(&self) -> bool {
+    pub(super) fn remediates(self) -> bool {
         self.retries != 0 || self.last_failure == Some(true)
     }
 
     /// How many tries there are; `None` is no end of them.
-    pub(super) fn attempts(&self) -> Option<u32> {
+    pub(super) fn attempts(self) -> Option<u32> {
         u32::try_from(self.retries).ok().filter(|_| !self.retry_on_failure).map(|retries| retries.saturating_add(1))
     }
 
     /// Whether the last try was made.
-    pub(super) fn is_exhausted(&self, failures: u32) -> bool {
+    pub(super) fn is_exhausted(self, failures: u32) -> bool {
         self.attempts().is_some_and(|attempts| failures >= attempts)
     }
 }

@@ -151,7 +151,7 @@ impl HelmReleaseView {
         let remediated = on(ConditionType::Remediated);
         let plan = self.plan();
         let old_again = self.newest.as_ref().is_some_and(|newest| newest.status == "deployed") && !self.runs_wanted();
-        let taken_back = remediated.is_some() && plan.is_exhausted(self.remediable_failures) && !plan.uninstalls && old_again;
+        let taken_back = remediated.is_some() && plan.is_exhausted(self.remediable_failures) && old_again;
         if on(ConditionType::Stalled).is_none() && !taken_back {
             return None;
         }
@@ -205,8 +205,8 @@ impl HelmReleaseView {
     }
 
     /// What the release wants done about a failure of its last action.
-    fn plan(&self) -> &Remediation {
-        if self.installs { &self.install } else { &self.upgrade }
+    fn plan(&self) -> Remediation {
+        if self.installs { self.install } else { self.upgrade }
     }
 
     fn find(&self, kind: ConditionType) -> Option<&Condition> {

@@ -1,10 +1,10 @@
 //! The judgement itself: remember, look, or a verdict.
 //!
-//! A *check* is a look at the new pods, at most one in a [`Patience::period`], and only while the
-//! rollout does not get on by itself. A check that finds evidence counts as failed; progress, or a
-//! whole period in which all was available, sets the count back; anything between does neither.
-//! The time-out counts from the last progress, and not before this process has watched for a
-//! while: after an outage the controllers need their time as well.
+//! A *check* is a look at the new pods and at what the status complains of, at most one in a
+//! [`Patience::period`], and only while the rollout does not get on by itself. A check that finds
+//! evidence counts as failed; progress, or a whole period in which all was available, sets the count
+//! back; anything between does neither. The time-out counts from the last progress, and not before
+//! this process has watched for a while: after an outage the controllers need their time as well.
 
 use std::time::Duration;
 

@@ -20,8 +20,8 @@ fn count(wanted: u32, updated: u32, available: u32) -> Count {
     Count { wanted, updated, available, remaining, stage: None }
 }
 
-fn exceeded(message: &str) -> Option<Trouble> {
-    Some(Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() }))
+fn exceeded(message: &str) -> Trouble {
+    Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() })
 }
 
 fn pod(container: ContainerView) -> PodView {
@@ -198,7 +198,7 @@ fn a_check_counts_once_in_a_period_whoever_makes_it() {
 #[test]
 fn creating_and_waiting_for_room_are_no_evidence() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), exceeded("exceeded its progress deadline"));
+    let stuck = Standing::Moving(count(2, 1, 1), Some(exceeded("exceeded its progress deadline")));
     let mut roomless = pod(waits("ContainerCreating"));
     roomless.unschedulable = Some("0/3 nodes are available".to_owned());
     let mut deleted = pod(waits("CrashLoopBackOff"));
@@ -220,7 +220,7 @@ fn creating_and_waiting_for_room_are_no_evidence() {
 #[test]
 fn the_deadline_of_the_deployment_counts() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), exceeded("ReplicaSet \"web\" has timed out progressing."));
+    let stuck = Standing::Moving(count(2, 1, 1), Some(exceeded("ReplicaSet \"web\" has timed out progressing.")));
     let verdicts: Vec<Verdict> = [0, 6, 12, 18, 24].into_iter().map(|second| story.settle(second, &stuck, &[])).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::ProgressDeadlineExceeded), "{verdicts:?}");
 }
@@ -314,7 +314,7 @@ fn an_outage_is_no_time_out() {
 #[test]
 fn who_may_not_list_pods_believes_the_status() {
     let story = Story::stuck();
-    let exceeded = Standing::Moving(count(2, 1, 1), exceeded("exceeded"));
+    let exceeded = Standing::Moving(count(2, 1, 1), Some(exceeded("exceeded")));
     assert!(matches!(story.judge(10, &exceeded, None), Verdict::Watch(memory, _) if memory.failed_checks == 1));
     let stuck = Standing::Moving(count(2, 1, 1), None);
     assert!(matches!(story.judge(400, &stuck, None), Verdict::TimedOut(message) if message.contains("may not list")));

@@ -388,7 +388,7 @@ fn rejected_in_the_moment_after_the_patch() {
 #[test]
 fn a_release_is_judged_by_its_conditions_alone() {
     use crate::rollout::HelmReleaseView;
-    use crate::rollout::flux::{Condition, ConditionType, Snapshot};
+    use crate::rollout::flux::{Condition, ConditionType, Remediation, Snapshot};
     let says = |kind: ConditionType, status: bool, reason: &str| Condition {
         kind,
         status: Some(status),
@@ -421,6 +421,27 @@ fn a_release_is_judged_by_its_conditions_alone() {
     let Step::Write(write) = step(Some(&live), &[settled]) else { panic!("not completed") };
     assert_eq!((write.status.phase, write.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(write.status.message.as_deref(), Some("app:1.1.0 is in place, the release is ready, and has been for 10 s"));
+    // Of many tries, and at work for longer than the time-out: it is given the time of all of them.
+    let slow = |retries: i32| {
+        let upgrade = Remediation { retries, ..Remediation::default() };
+        let view = HelmReleaseView {
+            generation: 3,
+            wanted: "1.1.0".to_owned(),
+            timeout: std::time::Duration::from_mins(3),
+            attempted_generation: 3,
+            attempted_revision: "1.1.0".to_owned(),
+            upgrade,
+            ..HelmReleaseView::default()
+        };
+        View::HelmRelease(Box::new(view))
+    };
+    let begun = Watch { wanted: 1, remaining: 2, ..Watch::new(3, at(NOW - 600)) };
+    let mut waits = asked.clone();
+    waits.status.rollout = Some(begun);
+    live.rollout = slow(4);
+    assert!(matches!(step(Some(&live), std::slice::from_ref(&waits)), Step::Rest(Some(_))), "its time is not up");
+    live.rollout = slow(0);
+    assert_eq!(written(step(Some(&live), &[waits])), (Phase::Failed, Reason::RolloutTimedOut));
     // Given up by Flux: written down, then taken back, then it is known why.
     let stalled = says(ConditionType::Stalled, true, "RetriesExceeded");
     live.rollout = release(1, vec![stalled, says(ConditionType::Released, false, "UpgradeFailed")]);

@@ -31,8 +31,8 @@ fn released(reason: &str) -> Condition {
     condition(ConditionType::Released, Some(false), reason)
 }
 
-fn history(version: &str, status: &str) -> Option<Snapshot> {
-    Some(Snapshot { version: version.to_owned(), status: status.to_owned(), oci_digest: None })
+fn history(version: &str, status: &str) -> Snapshot {
+    Snapshot { version: version.to_owned(), status: status.to_owned(), oci_digest: None }
 }
 
 /// One that was patched to 0.2.0, attempted so far.
@@ -44,7 +44,7 @@ fn attempted(conditions: Vec<Condition>) -> HelmReleaseView {
         observed_generation: 1,
         attempted_generation: 2,
         attempted_revision: "0.2.0".to_owned(),
-        newest: history("0.1.0", "deployed"),
+        newest: Some(history("0.1.0", "deployed")),
         conditions,
         ..HelmReleaseView::default()
     }
@@ -56,10 +56,14 @@ fn failing(failures: u32, conditions: Vec<Condition>) -> HelmReleaseView {
 }
 
 fn done() -> HelmReleaseView {
-    HelmReleaseView { observed_generation: 2, newest: history("0.2.0", "deployed"), ..attempted(vec![ready(true, "UpgradeSucceeded")]) }
+    HelmReleaseView {
+        observed_generation: 2,
+        newest: Some(history("0.2.0", "deployed")),
+        ..attempted(vec![ready(true, "UpgradeSucceeded")])
+    }
 }
 
-/// One whose chart comes from an OCIRepository that has fetched that.
+/// One whose chart comes from an `OCIRepository` that has fetched that.
 fn of_source(revision: &str) -> HelmReleaseView {
     let source = Source { generation: 7, revision: Some(revision.to_owned()), ready: None };
     HelmReleaseView { source: Some(source), ..done() }
@@ -109,8 +113,8 @@ fn versions_as_flux_writes_them(#[case] wanted: &str, #[case] revision: &str, #[
 #[case::not_all_written(HelmReleaseView { conditions: vec![on(ConditionType::Reconciling, "Progressing"), ready(true, "UpgradeSucceeded")], ..done() }, ("moving", None, 1))]
 #[case::retries(HelmReleaseView { conditions: vec![on(ConditionType::Reconciling, "ProgressingWithRetry"), ready(true, "UpgradeSucceeded")], ..done() }, ("moving", None, 1))]
 #[case::generation_not_observed(HelmReleaseView { observed_generation: 1, ..done() }, ("moving", None, 1))]
-#[case::not_in_the_history(HelmReleaseView { newest: history("0.1.0", "deployed"), ..done() }, ("moving", None, 1))]
-#[case::not_deployed(HelmReleaseView { newest: history("0.2.0", "pending-upgrade"), ..done() }, ("moving", None, 1))]
+#[case::not_in_the_history(HelmReleaseView { newest: Some(history("0.1.0", "deployed")), ..done() }, ("moving", None, 1))]
+#[case::not_deployed(HelmReleaseView { newest: Some(history("0.2.0", "pending-upgrade")), ..done() }, ("moving", None, 1))]
 #[case::no_history(HelmReleaseView { newest: None, ..done() }, ("moving", None, 1))]
 #[case::ready_of_before(HelmReleaseView { generation: 3, attempted_generation: 3, observed_generation: 3, ..done() }, ("moving", None, 2))]
 #[case::another_version(HelmReleaseView { wanted: "0.3.0".to_owned(), ..done() }, ("moving", None, 3))]
@@ -183,7 +187,7 @@ fn with_a_chart_ref_the_repository_speaks_first() {
 #[case::stalled_for_another_cause(attempted(vec![on(ConditionType::Stalled, "AccessDenied"), ready(false, "AccessDenied")]), ("blameless", None, 2))]
 #[case::taken_back(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "RollbackSucceeded")]) }, ("failed", Some(Reason::Remediated), 0))]
 #[case::taken_back_to_try_again(HelmReleaseView { upgrade: remediation(2), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "RollbackSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
-#[case::removed_to_be_installed_anew(HelmReleaseView { upgrade: Remediation { uninstalls: true, ..remediation(1) }, remediable_failures: 2, newest: history("0.2.0", "uninstalled"), ..failing(2, vec![ready(false, "UninstallSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "UninstallSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
+#[case::removed_to_be_installed_anew(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, newest: Some(history("0.2.0", "uninstalled")), ..failing(2, vec![ready(false, "UninstallSucceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "UninstallSucceeded")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
 #[case::not_put_back(HelmReleaseView { upgrade: remediation(1), remediable_failures: 2, ..failing(2, vec![ready(false, "RollbackFailed"), released("UpgradeFailed"), condition(ConditionType::Remediated, Some(false), "RollbackFailed")]) }, ("at time-out", Some(Reason::UpgradeFailed), 2))]
 #[case::dependencies(HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, "DependencyNotReady")]) }, ("blameless", None, 3))]
 #[case::source(HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, "SourceNotReady")]) }, ("at time-out", Some(Reason::SourceNotReady), 3))]
@@ -264,6 +268,18 @@ fn who_only_waits_is_not_blamed() {
     assert_eq!(words, "no progress for 60 s: Flux has not begun with it yet; words of DependencyNotReady");
 }
 
+#[test]
+fn what_lasts_until_the_time_is_up_is_the_cause() {
+    let source = |reason| HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, reason)]) };
+    let mut watch = Watch::new(2, at(0));
+    let verdict = (0..100).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second));
+    assert!(matches!(&verdict, Some(Verdict::Failed(failure)) if failure.message == "words of SourceNotReady"), "{verdict:?}");
+    // One that passes in time is forgotten.
+    let mut watch = Watch::new(2, at(0));
+    assert_eq!((0..50).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second)), None);
+    assert_eq!((50..90).find_map(|second| settle(&mut watch, &done(), second)), Some(Verdict::Healthy));
+}
+
 /// Anything that a status may say, likely or not.
 fn views() -> impl Strategy<Value = HelmReleaseView> {
     let kinds =
@@ -282,7 +298,7 @@ fn views() -> impl Strategy<Value = HelmReleaseView> {
             failures,
             remediable_failures: remediable,
             upgrade: remediation(retries),
-            newest: history(version, status),
+            newest: Some(history(version, status)),
             timeout: Duration::from_secs(20),
             ..attempted(conditions)
         },

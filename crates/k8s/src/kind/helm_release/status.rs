@@ -59,8 +59,6 @@ struct SlimRemediation {
     retries: i32,
     #[serde(deserialize_with = "lenient")]
     remediate_last_failure: Option<bool>,
-    #[serde(deserialize_with = "lenient")]
-    strategy: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -227,7 +225,6 @@ fn remediation(action: Option<&Action>) -> Remediation {
     Remediation {
         retries: slim.retries,
         last_failure: slim.remediate_last_failure,
-        uninstalls: slim.strategy.as_deref() == Some("uninstall"),
         retry_on_failure: action.and_then(|action| action.strategy.as_ref()).is_some_and(|strategy| strategy.name == "RetryOnFailure"),
     }
 }

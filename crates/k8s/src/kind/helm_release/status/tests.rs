@@ -284,7 +284,7 @@ fn the_longest_time_out_counts() {
 fn what_is_odd_is_as_if_it_were_not_there() {
     let spec: RolloutSpec = serde_json::from_value(json!({
         "suspend": "yes", "timeout": 5, "install": null, "test": {"enable": true}, "interval": {},
-        "upgrade": {"remediation": {"retries": "many", "strategy": "uninstall"}, "strategy": []},
+        "upgrade": {"remediation": {"retries": "many", "remediateLastFailure": true}, "strategy": []},
     }))
     .unwrap();
     let status: Status = serde_json::from_value(json!({
@@ -295,7 +295,7 @@ fn what_is_odd_is_as_if_it_were_not_there() {
     .unwrap();
     let view = view(5, Wanted::default(), &spec, &status);
     assert_eq!((view.suspended, view.tested, view.timeout.as_secs()), (false, true, 300));
-    assert_eq!(view.upgrade, Remediation { uninstalls: true, ..Remediation::default() });
+    assert_eq!(view.upgrade, Remediation { last_failure: Some(true), ..Remediation::default() });
     assert_eq!((view.observed_generation, view.attempted_generation, view.failures, view.remediable_failures), (0, 4, 0, 2));
     assert_eq!(view.newest, Some(Snapshot { version: "1.0.0".to_owned(), ..Snapshot::default() }));
     let kinds: Vec<_> = view.conditions.iter().map(|one| (one.kind, one.status)).collect();
