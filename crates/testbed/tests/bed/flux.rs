@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use headwind_testbed::registry::LOGIN;
 use headwind_testbed::workload::Live;
-use headwind_testbed::{Bed, Chart, ChartRepository, Fixture, Registry, RegistryOptions, WorkloadKind, eventually};
+use headwind_testbed::{Bed, Chart, ChartRepository, Fixture, Flux, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -22,10 +22,10 @@ fn release(name: &str) -> Fixture {
 
 #[tokio::test]
 async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
-    let bed = Bed::start().await?;
-    if bed.lacks_flux("releases_of_every_source_run_and_are_upgraded") {
+    if Flux::lacks("releases_of_every_source_run_and_are_upgraded").await? {
         return Ok(());
     }
+    let bed = Bed::start().await?;
     let started = Instant::now();
     let flux = bed.flux().await?;
     said("flux ready", started);
@@ -94,11 +94,11 @@ async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
 
 #[tokio::test]
 async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
-    // Alone: its controllers are killed.
-    let bed = Bed::own().await?;
-    if bed.lacks_flux("bad_charts_end_as_bad_and_controllers_can_be_killed") {
+    if Flux::lacks("bad_charts_end_as_bad_and_controllers_can_be_killed").await? {
         return Ok(());
     }
+    // Alone: its controllers are killed.
+    let bed = Bed::own().await?;
     let flux = bed.flux().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("bad").await?);
     let repository = ChartRepository::start().await?;
@@ -140,10 +140,10 @@ async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
 
 #[tokio::test]
 async fn old_versions_of_the_api_come_before_new_ones() -> Result<()> {
-    let bed = Bed::own().await?;
-    if bed.lacks_flux("old_versions_of_the_api_come_before_new_ones") {
+    if Flux::lacks("old_versions_of_the_api_come_before_new_ones").await? {
         return Ok(());
     }
+    let bed = Bed::own().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("old").await?);
     let fixture = release("old").container("web", "127.0.0.1:5000/shop/web:1.0.0");
     ensure!(fixture.create(&client, &namespace).await.is_err(), "there is no Flux");
