@@ -1,10 +1,13 @@
 //! Chart versions made on the fly: one Deployment, whose pods behave as the test wants.
 //!
-//! The archive is written here and not by `helm package`: that takes a process of 70 MB each time,
-//! and parallel tests make hundreds. It is the same file in all that matters, which a test has the
-//! real Helm confirm; what goes to a registry is compared with what `helm push` sends.
+//! The real Helm packs and pushes what goes to a registry (`Registry::push_chart`). What an HTTP
+//! repository serves, and charts by the hundred, are packed here, in the same form, which a test has
+//! the real Helm confirm.
 //!
-//! The invariant: a chart that is equal has the same bytes, and so the same digest.
+//! The invariant: a chart that is equal is packed here into the same bytes, and so the same digest.
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use flate2::Compression;
@@ -107,9 +110,8 @@ impl Chart {
         metadata
     }
 
-    /// The archive, as `helm package` makes it.
-    pub fn archive(&self) -> Result<Vec<u8>> {
-        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    /// Its files, below a folder of its name.
+    fn files(&self) -> Result<Vec<(String, String)>> {
         let mut files = vec![
             ("Chart.yaml", serde_saphyr::to_string(&self.metadata())?),
             ("values.yaml", "replicas: 1\n".to_owned()),
@@ -118,12 +120,28 @@ impl Chart {
         if self.broken {
             files.push(("templates/broken.yaml", "{{ fail \"this chart is broken on purpose\" }}\n".to_owned()));
         }
-        for (path, text) in files {
+        Ok(files.into_iter().map(|(path, text)| (format!("{}/{path}", self.name), text)).collect())
+    }
+
+    /// Writes it into a folder, for `helm package`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        for (path, text) in self.files()? {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The archive, as `helm package` makes it.
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+        for (path, text) in self.files()? {
             let mut header = tar::Header::new_ustar();
             header.set_mode(0o644);
             header.set_size(text.len() as u64);
             header.set_entry_type(tar::EntryType::Regular);
-            archive.append_data(&mut header, format!("{}/{path}", self.name), text.as_bytes())?;
+            archive.append_data(&mut header, path, text.as_bytes())?;
         }
         archive.into_inner().and_then(GzEncoder::finish).context("packing a chart")
     }
@@ -162,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn files(chart: &Chart) -> Vec<(String, String)> {
+    fn packed(chart: &Chart) -> Vec<(String, String)> {
         let archive = chart.archive().unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive.as_slice()));
         archive
@@ -188,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_image_tag_tells_what_becomes_of_the_pods() {
-        let files = files(&Chart::new("web", "1.0.0+build.1").pods("-unready"));
+        let files = packed(&Chart::new("web", "1.0.0+build.1").pods("-unready"));
         let (_, deployment) = files.iter().find(|(path, _)| path == "web/templates/deployment.yaml").unwrap();
         assert!(deployment.contains("image: \"registry.test:5000/charts/web:1.0.0_build.1-unready\""), "{deployment}");
     }

@@ -175,7 +175,8 @@ impl ChartRepository {
         self.memory.lock().manners = None;
     }
 
-    /// Every request so far, and forgets them. Flux asks as well: [`Seen::agent`] tells who it was.
+    /// Every request so far, and forgets them. Flux asks as well: its [`Seen::agent`]
+    /// begins with `Helm/`.
     pub fn take_log(&self) -> Vec<Seen> {
         std::mem::take(&mut self.memory.lock().log)
     }

@@ -50,19 +50,6 @@ pub struct Controller {
 }
 
 impl Bed {
-    /// Why Flux's controllers cannot be had for this test, said and counted as skipped; nothing
-    /// where they can.
-    pub fn lacks_flux(&self, test: &str) -> bool {
-        let missing = CONTROLLERS.into_iter().find(|name| !self.tools().has(name));
-        let reason = match (missing, self.folder()) {
-            (Some(name), _) => format!("testbed/tools.sh could not build {name}"),
-            (None, None) => "the cluster of KUBECONFIG is not ours: its own Flux may be at work there".to_owned(),
-            (None, Some(_)) => return false,
-        };
-        crate::skip::skipped(test, &reason);
-        true
-    }
-
     /// Flux's CRDs and controllers, started by who asks first.
     pub async fn flux(&self) -> Result<&Flux> {
         self.flux
@@ -130,6 +117,20 @@ fn renamed(mut crd: Value, version: &str) -> Result<Value> {
 }
 
 impl Flux {
+    /// Whether this test has to do without Flux: then it is said why, and counted as skipped.
+    pub async fn lacks(test: &str) -> Result<bool> {
+        let tools = Tools::ready().await?;
+        let missing = CONTROLLERS.into_iter().find(|name| !tools.has(name));
+        let foreign = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
+        let reason = match missing {
+            Some(name) => format!("testbed/tools.sh could not build {name}"),
+            None if foreign => "the cluster of KUBECONFIG is not ours: its own Flux may be at work there".to_owned(),
+            None => return Ok(false),
+        };
+        crate::skip::skipped(test, &reason);
+        Ok(true)
+    }
+
     async fn start(bed: &Bed) -> Result<Self> {
         let source = Controller::prepare(bed, "source-controller", |folder| {
             let storage = folder.join("artifacts");

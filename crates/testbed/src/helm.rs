@@ -21,13 +21,21 @@ pub struct Helm {
 impl Helm {
     /// One, where `testbed/tools.sh` could build it; else it is said that the test is skipped.
     pub async fn for_test(test: &str) -> Result<Option<Self>> {
+        if Tools::ready().await?.has("helm") {
+            return Self::new().await.map(Some);
+        }
+        crate::skip::skipped(test, "testbed/tools.sh could not build helm");
+        Ok(None)
+    }
+
+    /// One, with new homes.
+    pub async fn new() -> Result<Self> {
         let tools = Tools::ready().await?;
         if !tools.has("helm") {
-            crate::skip::skipped(test, "testbed/tools.sh could not build helm");
-            return Ok(None);
+            bail!("testbed/tools.sh could not build helm");
         }
         let homes = tempfile::Builder::new().prefix("headwind-testbed-helm-").tempdir().context("making Helm's homes")?;
-        Ok(Some(Self { tools, homes }))
+        Ok(Self { tools, homes })
     }
 
     /// A folder that goes with the value.

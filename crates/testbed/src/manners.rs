@@ -205,6 +205,8 @@ impl Fault {
 
 /// A listener on a free port of loopback.
 pub(crate) async fn listen() -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
+    // Who asks it will want a client.
+    crate::provide_tls();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))

@@ -53,6 +53,7 @@ const HTPASSWD: &str = "puller:$2y$05$abcdefghijklmnopqrstuukEO56vHmmKC/LLvLMAKm
 pub struct Registry {
     address: String,
     log: PathBuf,
+    locked: bool,
     http: Client,
     guard: Guard,
 }
@@ -85,7 +86,7 @@ impl Registry {
             http = http.default_headers([(header::AUTHORIZATION, format!("Basic {login}").parse()?)].into_iter().collect());
         }
         let http = http.build()?;
-        let registry = Self { address, log, http, guard };
+        let registry = Self { address, log, locked: options.locked, http, guard };
         registry.restart().await?;
         Ok(registry)
     }

@@ -3,10 +3,11 @@
 //! ```text
 //!  Fixture ─ json, sources ─> API server ─> Live          kind     what the kinds are called
 //!     └─ of a release: chart, source (`release`)          live     a hold on one object, whatever its kind
+//!                                                         deployed what a release in the cluster has
 //! ```
 //!
 //! What differs between the kinds stands in the `match`es of this file, of `kind` and of `live`;
-//! what a release has in a pod template's place, in `release`.
+//! what a release has in a pod template's place, in `release` and `deployed`.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use kube::Client;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
+mod deployed;
 mod kind;
 mod live;
 mod release;

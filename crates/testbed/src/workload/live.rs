@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::WorkloadKind;
-use super::release::Chart;
+use super::deployed::Chart;
 use crate::wait::eventually;
 
 /// A hold on one object.

@@ -8,9 +8,9 @@
 //! intervals are, so they are long; only an HTTP repository is looked at often, because a version is
 //! not known to Flux before.
 
-use anyhow::{Context as _, Result, bail};
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt as _};
+use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +18,7 @@ use super::kind::objects;
 use super::{Fixture, WorkloadKind, put};
 
 const GROUP: &str = "source.toolkit.fluxcd.io";
-const VERSION: &str = "v1";
+pub(super) const VERSION: &str = "v1";
 const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
 /// Where a release's chart comes from, and what else the test said of the source.
@@ -177,77 +177,11 @@ impl Fixture {
     }
 }
 
-/// A release's chart: in its own `spec`, or in the `OCIRepository` that it names.
-pub(super) struct Chart {
-    name: String,
-    version: String,
-    reference: Option<DynamicObject>,
-}
-
-impl Chart {
-    pub(super) async fn of(release: &DynamicObject, client: &Client) -> Result<Self> {
-        let text = |path: &str| release.data.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        if let Some(name) = text("/spec/chart/spec/chart") {
-            return Ok(Self { name, version: text("/spec/chart/spec/version").unwrap_or_default(), reference: None });
-        }
-        let Some("OCIRepository") = text("/spec/chartRef/kind").as_deref() else { bail!("a release without a chart that we can follow") };
-        let namespace = text("/spec/chartRef/namespace").or_else(|| release.metadata.namespace.clone()).unwrap_or_default();
-        let api = sources(client, &namespace, VERSION, "OCIRepository");
-        let repository = api.get(&text("/spec/chartRef/name").unwrap_or_default()).await.context("reading the release's OCIRepository")?;
-        let field = |path: &str| repository.data.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let (name, version) = (name_in(field("/spec/url")).to_owned(), field("/spec/ref/tag").replace('_', "+"));
-        Ok(Self { name, version, reference: Some(repository) })
-    }
-
-    /// As Headwind shows it: `web:1.0.0`.
-    pub(super) fn image(&self) -> String {
-        format!("{}:{}", self.name, self.version)
-    }
-
-    /// Puts another version of it in place. Answers whether that is done: what stands in the
-    /// release's own `spec` is changed by who asks.
-    pub(super) async fn set_reference(&self, version: &str, client: &Client) -> Result<bool> {
-        let Some(repository) = &self.reference else { return Ok(false) };
-        let api = sources(client, &repository.namespace().unwrap_or_default(), VERSION, "OCIRepository");
-        let patch = json!({"spec": {"ref": {"tag": version.replace('+', "_")}}});
-        api.patch(&repository.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
-        Ok(true)
-    }
-
-    /// Whether Flux has seen what stands there now, and it runs.
-    pub(super) fn runs(&self, release: &DynamicObject) -> bool {
-        let latest = |field: &str| release.data.pointer(&format!("/status/history/0/{field}")).and_then(Value::as_str).unwrap_or_default();
-        let fetched = self.reference.as_ref().is_none_or(|repository| {
-            let revision = repository.data.pointer("/status/artifact/revision").and_then(Value::as_str).unwrap_or_default();
-            observed(repository) && revision.split_once('@').is_some_and(|(_, digest)| digest == latest("ociDigest"))
-        });
-        // A chart by reference carries a part of its digest as build metadata.
-        let running = latest("chartVersion").strip_prefix(self.version.as_str());
-        fetched
-            && observed(release)
-            && condition(release, "Ready", "True")
-            && !condition(release, "Reconciling", "True")
-            && latest("status") == "deployed"
-            && running.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
-    }
-}
-
-/// Whether the controller has seen the newest spec.
-fn observed(object: &DynamicObject) -> bool {
-    let seen = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
-    seen.is_some() && seen == object.metadata.generation
-}
-
-fn condition(object: &DynamicObject, kind: &str, status: &str) -> bool {
-    let all = object.data.pointer("/status/conditions").and_then(Value::as_array);
-    all.into_iter().flatten().any(|one| one["type"] == kind && one["status"] == status)
-}
-
-fn name_in(repository: &str) -> &str {
+pub(super) fn name_in(repository: &str) -> &str {
     repository.rsplit('/').next().unwrap_or(repository)
 }
 
-fn sources(client: &Client, namespace: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+pub(super) fn sources(client: &Client, namespace: &str, version: &str, kind: &str) -> Api<DynamicObject> {
     let plural = if kind == "OCIRepository" { "ocirepositories" } else { "helmrepositories" };
     objects(client, namespace, GROUP, version, kind, plural)
 }

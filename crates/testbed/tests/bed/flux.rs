@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use headwind_testbed::registry::LOGIN;
 use headwind_testbed::workload::Live;
-use headwind_testbed::{Bed, Chart, ChartRepository, Fixture, Registry, RegistryOptions, WorkloadKind, eventually};
+use headwind_testbed::{Bed, Chart, ChartRepository, Fixture, Flux, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -22,10 +22,10 @@ fn release(name: &str) -> Fixture {
 
 #[tokio::test]
 async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
-    let bed = Bed::start().await?;
-    if bed.lacks_flux("releases_of_every_source_run_and_are_upgraded") {
+    if Flux::lacks("releases_of_every_source_run_and_are_upgraded").await? {
         return Ok(());
     }
+    let bed = Bed::start().await?;
     let started = Instant::now();
     let flux = bed.flux().await?;
     said("flux ready", started);
@@ -56,7 +56,9 @@ async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
     .await?;
     secret(bed, &namespace, "basic", "Opaque", &json!({"username": user, "password": password})).await?;
 
+    let unwaited = json!({"install": {"disableWait": true}, "upgrade": {"disableWait": true}});
     let fixtures = [
+        release("unwaited").container("web", &open.image("shop/web", "1.0.0")).spec(&unwaited),
         release("oci").container("web", &open.image("shop/web", "1.0.0")),
         release("oci-locked").container("web", &locked.image("shop/web", "1.0.0")).pull_secret("docker"),
         release("http").chart_repository(&public.url(), "web", "1.0.0"),
@@ -76,14 +78,15 @@ async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
         ensure!(pods == "registry.test:5000/charts/web:1.0.0", "{pods}");
         ensure!(live.image_of("web").await? == WorkloadKind::HelmRelease.image("any", "shop/web", "1.0.0"));
     }
-    ensure!(private.saw(&format!("{user}:{password}")) && private.take_log().iter().any(|seen| seen.agent().contains("source-controller")));
+    ensure!(private.saw(&format!("{user}:{password}")));
+    let agents: Vec<String> = private.take_log().iter().map(|seen| seen.agent().to_owned()).collect();
+    ensure!(agents.iter().all(|agent| agent.starts_with("Helm/")), "{agents:?}");
 
     // Published only now: Flux finds it by itself.
     public.add(&Chart::new("web", "1.1.0"))?;
     for live in &lives {
         let started = Instant::now();
         live.set_image("web", "web:1.1.0").await?;
-        ensure!(live.rolled_out(Duration::from_millis(1)).await.is_err(), "not yet");
         live.rolled_out(SOON).await.with_context(|| flux.helm().logs().unwrap_or_default())?;
         said(&format!("{} upgraded", live.name()), started);
         ensure!(live.image_of("web").await? == "web:1.1.0");
@@ -94,11 +97,11 @@ async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
 
 #[tokio::test]
 async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
-    // Alone: its controllers are killed.
-    let bed = Bed::own().await?;
-    if bed.lacks_flux("bad_charts_end_as_bad_and_controllers_can_be_killed") {
+    if Flux::lacks("bad_charts_end_as_bad_and_controllers_can_be_killed").await? {
         return Ok(());
     }
+    // Alone: its controllers are killed.
+    let bed = Bed::own().await?;
     let flux = bed.flux().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("bad").await?);
     let repository = ChartRepository::start().await?;
@@ -127,7 +130,8 @@ async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
     })
     .await?;
     for live in [&unready, &broken] {
-        ensure!(live.rolled_out(Duration::from_millis(1)).await.is_err());
+        let error = live.rolled_out(Duration::from_millis(500)).await.err().context("it does not run")?.to_string();
+        ensure!(error.contains("UpgradeFailed"), "{error}");
         live.set_image("web", "web:1.0.0").await?;
         live.rolled_out(SOON).await?;
     }
@@ -140,10 +144,10 @@ async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
 
 #[tokio::test]
 async fn old_versions_of_the_api_come_before_new_ones() -> Result<()> {
-    let bed = Bed::own().await?;
-    if bed.lacks_flux("old_versions_of_the_api_come_before_new_ones") {
+    if Flux::lacks("old_versions_of_the_api_come_before_new_ones").await? {
         return Ok(());
     }
+    let bed = Bed::own().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("old").await?);
     let fixture = release("old").container("web", "127.0.0.1:5000/shop/web:1.0.0");
     ensure!(fixture.create(&client, &namespace).await.is_err(), "there is no Flux");

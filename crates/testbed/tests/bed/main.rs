@@ -15,7 +15,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use headwind_testbed::protocol::ProcessId;
 use headwind_testbed::{
-    Bed, Fixture, Operator, OperatorOptions, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip,
+    Bed, Fixture, Flux, Operator, OperatorOptions, Query, Registry, RegistryOptions, WorkloadKind, eventually, payload, skip,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ async fn holds_a_bed_until_it_is_killed() -> Result<()> {
     processes.push(guard_of(processes.last().context("no process")?)?);
     let registry_folder = folder_of(processes.get(processes.len() - 2).context("no registry")?)?;
     let mut folders = vec![bed.folder().context("no folder")?.to_owned(), registry_folder];
-    if !bed.lacks_flux("nothing_is_left_of_a_test_that_is_killed (of Flux)") {
+    if !Flux::lacks("nothing_is_left_of_a_test_that_is_killed (of Flux)").await? {
         let flux = bed.flux().await?;
         for controller in [flux.source(), flux.helm()] {
             processes.extend(controller.process());
