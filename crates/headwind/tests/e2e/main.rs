@@ -30,7 +30,8 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use headwind_testbed::{Bed, WorkloadKind};
+use headwind_testbed::WorkloadKind;
+use headwind_testbed::flux::Flux;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many tests run side by side: they wait for most of their time.
@@ -122,7 +123,7 @@ fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) ->
 fn each<F: Future<Output = Result<()>> + 'static>(name: &'static str, kind: WorkloadKind, test: fn(WorkloadKind) -> F) -> Trial {
     Trial::test(format!("{name}::{}", kind.kind()), move || {
         block_on(async move {
-            if kind == WorkloadKind::HelmRelease && Bed::start().await?.lacks_flux(name) {
+            if kind == WorkloadKind::HelmRelease && Flux::lacks(name).await? {
                 return Ok(());
             }
             test(kind).await

@@ -95,7 +95,7 @@ impl World {
         let Some(charts) = &self.charts else { return Ok(()) };
         let (path, name) = repository.rsplit_once('/').unwrap_or(("", repository));
         let pods = tag.find('-').and_then(|at| tag.get(at..)).unwrap_or_default();
-        charts.push_chart(path, &Chart::new(name, tag).pods(pods)).await.map(drop)
+        charts.put_chart(path, &Chart::new(name, tag).pods(pods)).await.map(drop)
     }
 
     /// A workload that goes at once and without an interval.
