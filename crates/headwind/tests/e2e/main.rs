@@ -12,6 +12,7 @@ mod approval;
 mod check;
 mod closing;
 mod dice;
+mod helm;
 mod hostile;
 mod interval;
 mod judged;
@@ -67,6 +68,10 @@ fn main() -> ExitCode {
         ]);
     }
     trials.extend([
+        flux("helm_finds", helm::finds),
+        flux("helm_bad_cases", helm::bad_cases),
+        flux("helm_odd_ones", helm::odd_ones),
+        flux("helm_reference", helm::reference),
         one("rollout_deadline", rollout::deadline),
         one("rollout_left_alone", rollout::left_alone),
         one("rollout_without_pods", rollout::without_pods),
@@ -121,14 +126,23 @@ fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) ->
 }
 
 fn each<F: Future<Output = Result<()>> + 'static>(name: &'static str, kind: WorkloadKind, test: fn(WorkloadKind) -> F) -> Trial {
-    Trial::test(format!("{name}::{}", kind.kind()), move || {
-        block_on(async move {
-            if kind == WorkloadKind::HelmRelease && Flux::lacks(name).await? {
-                return Ok(());
-            }
-            test(kind).await
-        })
-    })
+    if kind == WorkloadKind::HelmRelease {
+        return with_flux(name, format!("{name}::{}", kind.kind()), move || test(kind));
+    }
+    Trial::test(format!("{name}::{}", kind.kind()), move || block_on(test(kind)))
+}
+
+/// A test that needs Flux.
+fn flux<F: Future<Output = Result<()>> + 'static>(name: &'static str, test: fn() -> F) -> Trial {
+    with_flux(name, name.to_owned(), test)
+}
+
+fn with_flux<F: Future<Output = Result<()>> + 'static>(
+    name: &'static str,
+    shown: String,
+    test: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
+    Trial::test(shown, move || block_on(async move { if Flux::lacks(name).await? { Ok(()) } else { test().await } }))
 }
 
 fn block_on(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {

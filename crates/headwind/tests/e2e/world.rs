@@ -153,6 +153,21 @@ impl World {
         if status == 202 { Ok(()) } else { bail!("push of {repository}:{tag} answered {status}: {body}") }
     }
 
+    /// The same with a version whose chart is as its ending says: `-broken` cannot be rendered, `-gone` is not
+    /// there at all.
+    pub(crate) async fn push_bad(&self, repository: &str, tag: &str) -> Result<()> {
+        let charts = self.charts.as_ref().context("a world of charts")?;
+        let (path, name) = repository.rsplit_once('/').unwrap_or(("", repository));
+        let chart = Chart::new(name, tag);
+        if tag.ends_with("-broken") {
+            charts.put_chart(path, &chart.broken()).await?;
+        } else if !tag.ends_with("-gone") {
+            self.publish(repository, tag).await?;
+        }
+        let (status, body) = self.post(&payload::distribution(&self.host, repository, tag, &digest('a'))).await?;
+        if status == 202 { Ok(()) } else { bail!("push of {repository}:{tag} answered {status}: {body}") }
+    }
+
     pub(crate) fn requests_api(&self) -> Api<UpdateRequest> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
