@@ -147,7 +147,8 @@ impl Client {
         let whole = self.hosts.limits.index;
         let asked = |at: &Url| {
             // The whole time is watched here, over redirects as well.
-            let request = host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
+            let request =
+                host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
             match &condition {
                 Some((name, value)) => request.header(name, *value),
                 None => request,
@@ -170,7 +171,7 @@ impl Client {
         host.is_open()?;
         match timeout(whole, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(too_slow(&host, format!("did not come whole within {whole:?}"), came)),
+            Err(_) => Err(too_slow(&host, &format!("did not come whole within {whole:?}"), came)),
         }
     }
 
@@ -200,7 +201,7 @@ impl Client {
         let silence = self.hosts.limits.request;
         loop {
             let piece = timeout(silence, response.chunk()).await;
-            let piece = piece.map_err(|_| too_slow(host, format!("stopped coming for {silence:?}"), *came))?;
+            let piece = piece.map_err(|_| too_slow(host, &format!("stopped coming for {silence:?}"), *came))?;
             let Some(piece) = piece.map_err(|error| Error::of_transport(&host.name, error))? else { break };
             *came += piece.len() as u64;
             if *came > LARGEST {
@@ -247,6 +248,6 @@ async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
     }
 }
 
-fn too_slow(host: &Host, what: String, came: u64) -> Error {
+fn too_slow(host: &Host, what: &str, came: u64) -> Error {
     Error::new(Class::TimedOut, &host.name, format!("its index {what} ({} kB of it came)", came / 1000))
 }
