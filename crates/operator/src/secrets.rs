@@ -142,9 +142,7 @@ impl Secrets {
                 keyring.extend(&*self.secret(namespace, name).await?);
             }
         }
-        let mut transport = Transport::default();
-        transport.plain_http = *insecure;
-        transport.pass_credentials = *pass_credentials;
+        let mut transport = Transport::default().with_plain_http(*insecure).with_passed_credentials(*pass_credentials);
         let parts = [(certificates, Part::Certificates), (proxy, Part::Proxy)];
         for (name, part) in parts.iter().filter_map(|(name, part)| Some((name.as_ref()?, part))) {
             let Some(secret) = self.read(namespace, name, part.what()).await? else { continue };

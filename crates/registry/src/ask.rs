@@ -56,8 +56,9 @@ pub struct Client {
     pub(crate) tokens: Tokens,
     clouds: Vec<Credential>,
     exchanges: Vec<Arc<dyn Exchange>>,
-    /// How a place wants to be asked.
-    schemes: Cache<RepositoryKey, Scheme>,
+    /// How a place wants to be asked, by the way it is reached: what answers through somebody's
+    /// proxy must not say where the others' credentials go.
+    schemes: Cache<(RepositoryKey, Option<[u8; 32]>), Scheme>,
     /// Which of several credentials was right.
     right: Cache<(RepositoryKey, [u8; 32]), Credential>,
 }
@@ -196,7 +197,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         let url = format!("{}://{}/v2/{}/{}", host.scheme(), host.authority, place.path(), question.tail);
         let url = Url::parse(&url).map_err(|_| Error::new(Class::Broken, &host.name, "no address can be made of the reference"))?;
-        let mut scheme = self.schemes.get(place).await;
+        let remembered = (place.clone(), host.way());
+        let mut scheme = self.schemes.get(&remembered).await;
         let mut answer = None;
         for _ in 0..SENDS {
             let (authorization, last_try) = match &scheme {
@@ -229,7 +231,7 @@ impl Client {
                 return Err(denied(host, &format!("it {with} (401{code})")));
             }
             if let Some(demanded) = &demanded {
-                self.schemes.insert(place.clone(), demanded.clone()).await;
+                self.schemes.insert(remembered.clone(), demanded.clone()).await;
             }
             scheme = demanded;
         }

@@ -171,7 +171,7 @@ impl Client {
         host.is_open()?;
         match timeout(whole, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(too_slow(&host, format!("did not come whole within {whole:?}"), came)),
+            Err(_) => Err(too_slow(&host, &format!("did not come whole within {whole:?}"), came)),
         }
     }
 
@@ -201,7 +201,7 @@ impl Client {
         let silence = self.hosts.limits.request;
         loop {
             let piece = timeout(silence, response.chunk()).await;
-            let piece = piece.map_err(|_| too_slow(host, format!("stopped coming for {silence:?}"), *came))?;
+            let piece = piece.map_err(|_| too_slow(host, &format!("stopped coming for {silence:?}"), *came))?;
             let Some(piece) = piece.map_err(|error| Error::of_transport(&host.name, error))? else { break };
             *came += piece.len() as u64;
             if *came > LARGEST {
@@ -248,6 +248,6 @@ async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
     }
 }
 
-fn too_slow(host: &Host, what: String, came: u64) -> Error {
+fn too_slow(host: &Host, what: &str, came: u64) -> Error {
     Error::new(Class::TimedOut, &host.name, format!("its index {what} ({} kB of it came)", came / 1000))
 }

@@ -188,6 +188,11 @@ impl Host {
         *not_before = Some(not_before.map_or(at, |held| held.max(at)));
     }
 
+    /// What tells the way apart on which it is reached; `None` on its own.
+    pub(crate) fn way(&self) -> Option<[u8; 32]> {
+        self.way.as_ref().map(|(_, fingerprint)| *fingerprint)
+    }
+
     pub(crate) fn scheme(&self) -> &'static str {
         if self.plain_http { "http" } else { "https" }
     }
@@ -212,7 +217,7 @@ impl Host {
 pub struct Hosts {
     pub(crate) limits: Limits,
     plain: reqwest::Client,
-    hosts: RwLock<HashMap<String, Arc<Host>>>,
+    named: RwLock<HashMap<String, Arc<Host>>>,
     /// The clients for the ways of sources, by the way and the host whose entry is below it.
     ways: Cache<([u8; 32], Option<String>), reqwest::Client>,
 }
@@ -260,16 +265,16 @@ impl Hosts {
         }
         let (capacity, idle) = WAYS;
         let ways = Cache::builder().max_capacity(capacity).time_to_idle(idle).build();
-        Ok(Self { limits: limits.clone(), plain, hosts: RwLock::new(hosts.into_iter().collect()), ways })
+        Ok(Self { limits: limits.clone(), plain, named: RwLock::new(hosts.into_iter().collect()), ways })
     }
 
     /// The host of that name.
     pub(crate) fn get(&self, name: &str) -> Arc<Host> {
-        if let Some(host) = self.hosts.read().get(name) {
+        if let Some(host) = self.named.read().get(name) {
             return Arc::clone(host);
         }
         let make = || Arc::new(Host::bare(name, self.plain.clone(), AT_ONCE));
-        Arc::clone(self.hosts.write().entry(name.to_owned()).or_insert_with(make))
+        Arc::clone(self.named.write().entry(name.to_owned()).or_insert_with(make))
     }
 
     /// The host of that name on the way that a source says.
@@ -286,8 +291,7 @@ impl Hosts {
                 };
                 transport.build(below)
             };
-            let made = self.ways.try_get_with(key, make).await;
-            made.map_err(|words| Error::new(Class::Denied, name, *words))?
+            self.ways.try_get_with(key, make).await.map_err(|words| Error::new(Class::Denied, name, *words))?
         } else {
             host.http.clone()
         };

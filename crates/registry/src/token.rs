@@ -43,8 +43,7 @@ pub(crate) struct Key {
 
 impl Key {
     fn new(host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Self {
-        let way = host.way.as_ref().map(|(_, fingerprint)| *fingerprint);
-        Self { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint), way }
+        Self { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint), way: host.way() }
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use reqwest::{Certificate, Identity, Url};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -19,10 +20,8 @@ const ADDRESS: usize = 2048;
 /// How a source is reached. The default is: as its host is.
 #[derive(Clone, Default)]
 pub struct Transport {
-    /// Ask an OCI registry by HTTP (Flux: `insecure`). Of a chart repository, the address says it.
-    pub plain_http: bool,
-    /// Send the credential to another host as well when the source redirects there.
-    pub pass_credentials: bool,
+    pub(crate) plain_http: bool,
+    pub(crate) pass_credentials: bool,
     ca: Option<Vec<u8>>,
     client_certificate: Option<ClientCertificate>,
     proxy: Option<Proxy>,
@@ -76,6 +75,19 @@ pub enum SecretError {
 }
 
 impl Transport {
+    /// With HTTP for an OCI registry (Flux: `insecure`). Of a chart repository, the address says it.
+    #[must_use]
+    pub fn with_plain_http(self, plain_http: bool) -> Self {
+        Self { plain_http, ..self }
+    }
+
+    /// With the credential sent to another host as well where the source redirects there (Flux:
+    /// `passCredentials`).
+    #[must_use]
+    pub fn with_passed_credentials(self, pass_credentials: bool) -> Self {
+        Self { pass_credentials, ..self }
+    }
+
     /// With the certificates of a `certSecretRef`: `ca.crt`, `tls.crt` and `tls.key`, or the older
     /// `caFile`, `certFile` and `keyFile`. `value` gives the secret's value under a key.
     ///
@@ -233,23 +245,7 @@ fn roots(pem: &[u8]) -> Option<Vec<Certificate>> {
 
 /// A part of an address as it was before it was escaped.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        match after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(b'%');
-                rest = after;
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -297,6 +293,9 @@ mod tests {
         }
     }
 
+    /// An address, and the user name and password for it.
+    type Expected = (&'static str, Option<(&'static str, &'static str)>);
+
     #[rstest]
     #[case(&[("address", "http://p.example:3128")], Ok(("http://p.example:3128/", None)))]
     #[case(&[("address", "socks5://p.example:1080")], Ok(("socks5://p.example:1080", None)))]
@@ -308,7 +307,7 @@ mod tests {
     #[case(&[("address", "p.example:3128")], Err(SecretError::Address))]
     #[case(&[("address", "ftp://p.example")], Err(SecretError::Address))]
     #[case(&[("address", "http://")], Err(SecretError::Address))]
-    fn proxies(#[case] entries: &[(&str, &str)], #[case] expected: Result<(&str, Option<(&str, &str)>), SecretError>) {
+    fn proxies(#[case] entries: &[(&str, &str)], #[case] expected: Result<Expected, SecretError>) {
         let value = |key: &str| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes());
         let read = Transport::default().with_proxy(value);
         if let Ok(way) = &read {
@@ -346,8 +345,8 @@ mod tests {
         };
         let all = [
             Transport::default(),
-            Transport { plain_http: true, ..Transport::default() },
-            Transport { pass_credentials: true, ..Transport::default() },
+            Transport::default().with_plain_http(true),
+            Transport::default().with_passed_credentials(true),
             read(&[("ca.crt", &certificate)]).unwrap(),
             read(&[("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),
             read(&[("ca.crt", &certificate), ("tls.crt", &certificate), ("tls.key", &key)]).unwrap(),

@@ -75,7 +75,7 @@ async fn every_question_goes_through_the_proxy_of_the_source() {
     let registry = FakeRegistry::start().await.unwrap();
     registry.push("web", "1", "x");
     let (client, wanted) = (client(), BTreeSet::from(["a".to_owned()]));
-    let way = Transport { plain_http: true, ..through(&address, Some(("me", CANARY))) };
+    let way = through(&address, Some(("me", CANARY))).with_plain_http(true);
     let keyring = Keyring::basic(&site.address.to_string(), "user", "secret").with_transport(way);
 
     assert!(client.index(&site.repository(), &wanted, &keyring, None).await.unwrap().has("a"));
@@ -112,7 +112,7 @@ async fn plain_http_where_the_source_allows_it() {
     registry.push("web", "1", "x");
     registry.demand(headwind_testbed::Demand::Bearer { realm: None, login: None, expires_in: None });
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
-    let (client, plain) = (client(), Keyring::default().with_transport(Transport { plain_http: true, ..Transport::default() }));
+    let (client, plain) = (client(), Keyring::default().with_transport(Transport::default().with_plain_http(true)));
     assert!(client.digest(&image, "1", &plain).await.unwrap().is_some());
     let error = client.digest(&image, "1", &Keyring::default()).await.unwrap_err();
     assert_eq!(error.class, Class::Unreachable, "{error}");
@@ -125,8 +125,7 @@ async fn a_host_that_waits_waits_on_every_way() {
     registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(429, vec![("retry-after", "60".into())], String::new())));
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     let client = client();
-    let plain =
-        |pass_credentials| Keyring::default().with_transport(Transport { plain_http: true, pass_credentials, ..Transport::default() });
+    let plain = |passed| Keyring::default().with_transport(Transport::default().with_plain_http(true).with_passed_credentials(passed));
     for keyring in [plain(false), plain(true), Keyring::default()] {
         assert_eq!(client.digest(&image, "1", &keyring).await.unwrap_err().class, Class::Throttled);
     }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -15,24 +15,24 @@ use headwind_core::chart::ChartRepository;
 use parking_lot::Mutex;
 
 /// A request: its path with the query, and its headers.
-pub struct Asked {
-    pub path: String,
-    pub headers: HeaderMap,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
 }
 
 impl Asked {
-    pub fn header(&self, name: impl header::AsHeaderName) -> &str {
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-")
     }
 
     /// What was sent as Basic authorization, decoded.
-    pub fn proof(&self) -> String {
+    pub(crate) fn proof(&self) -> String {
         basic(self.header(header::AUTHORIZATION))
     }
 }
 
 /// The inside of a Basic proof.
-pub fn basic(value: &str) -> String {
+pub(crate) fn basic(value: &str) -> String {
     let decoded = value.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
     decoded.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -44,8 +44,8 @@ struct Inner {
     lines: Mutex<Vec<String>>,
 }
 
-pub struct Site {
-    pub address: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
     inner: Arc<Inner>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -57,7 +57,7 @@ impl Drop for Site {
 }
 
 impl Site {
-    pub async fn start(answer: impl Fn(&Asked) -> Response + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&Asked) -> Response + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner { answer: Arc::new(answer), lines: Mutex::default() });
@@ -69,16 +69,16 @@ impl Site {
     }
 
     /// One that always answers with this index.
-    pub async fn of(index: &'static str) -> Self {
+    pub(crate) async fn of(index: &'static str) -> Self {
         Self::start(move |_| Response::new(index.into())).await
     }
 
-    pub fn repository(&self) -> ChartRepository {
+    pub(crate) fn repository(&self) -> ChartRepository {
         ChartRepository::parse(&format!("http://{}", self.address)).unwrap()
     }
 
     /// Every request so far as `PATH PROOF CONDITION STATUS`, and forgets them.
-    pub fn take_lines(&self) -> Vec<String> {
+    pub(crate) fn take_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.lines.lock())
     }
 }
@@ -93,10 +93,27 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response<Bo
 }
 
 /// An answer with a status, headers and a body.
-pub fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
     response.body(body.into()).unwrap()
+}
+
+/// An index of about that many bytes, made while it is sent.
+pub(crate) fn large(size: usize) -> Response {
+    let entry = |chart: usize, version: usize| {
+        format!(
+            "  - annotations:\n      changes: |\n        - kind: fixed\n          description: {}\n    apiVersion: v2\n    \
+             appVersion: 1.{version}.0\n    created: \"2026-05-01T10:11:12.123456789Z\"\n    description: Ein Häuschen für chart-{chart}\n    \
+             digest: {version:064x}\n    keywords: [one, two, three]\n    name: chart-{chart}\n    urls:\n    \
+             - https://charts.example/chart-{chart}-1.{version}.0.tgz\n    version: 1.{version}.0\n",
+            "x".repeat(400)
+        )
+    };
+    let chart = move |n: usize| format!("  chart-{n}:\n{}", (0..100).map(|version| entry(n, version)).collect::<String>());
+    let pieces = (0..size / chart(1000).len()).map(chart);
+    let pieces = std::iter::once("apiVersion: v1\nentries:\n".to_owned()).chain(pieces);
+    Response::new(Body::from_stream(futures_util::stream::iter(pieces.map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece))))))
 }

@@ -112,23 +112,25 @@ fn unreadable_indexes(#[case] text: &str, #[case] expected: Unreadable) {
     assert_eq!(versions(text), Err(expected));
 }
 
+fn lines(numbers: std::ops::Range<usize>, line: impl Fn(usize) -> String) -> String {
+    numbers.map(line).collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn nothing_grows() {
     // A billion laughs: the aliases are seen, and stay what they are.
-    let mut bomb = String::from("a: &a [lol, lol, lol, lol]\n");
-    for (before, name) in ('a'..'z').zip('b'..='z') {
-        bomb.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", ")));
-    }
-    bomb.push_str("entries: {a: [{version: 1.0.0, annotations: *z}, *z]}\n");
+    let level = |n: usize| format!("k{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+    let levels = lines(1..30, level);
+    let bomb = format!("k: &a0 [lol, lol, lol, lol]\n{levels}entries: {{a: [{{version: 1.0.0, annotations: *a29}}, *a29]}}\n");
     assert_eq!(versions(&bomb), Ok((vec!["1.0.0".to_owned()], 1)));
 
     let deep = |open: &str, close: &str| format!("x: {}{}\nentries: {{}}\n", open.repeat(5000), close.repeat(5000));
     assert_eq!(versions(&deep("[", "]")), Err(Unreadable::Syntax(1)));
     assert_eq!(versions(&deep("{a: ", "}")), Err(Unreadable::Syntax(1)));
-    let deep: String = (0..5000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let deep = lines(0..5000, |depth| format!("{}a:\n", " ".repeat(depth)));
     assert_eq!(versions(&deep), Err(Unreadable::Syntax(101)));
 
-    let anchors: String = (0..2000).map(|n| format!("k{n}: &a{n} x\n")).collect();
+    let anchors = lines(0..2000, |n| format!("k{n}: &a{n} x\n"));
     assert_eq!(versions(&anchors), Err(Unreadable::Anchors));
     let anchors = format!("k: &{} x\nentries: {{}}", "a".repeat(70_000));
     assert_eq!(versions(&anchors), Err(Unreadable::Anchors));
@@ -141,7 +143,7 @@ fn nothing_grows() {
     let icon = format!("entries: {{a: [{{version: 1.0.0, icon: '{}'}}]}}", "x".repeat(1024 * 1024));
     assert_eq!(versions(&icon), Ok((vec!["1.0.0".to_owned()], 0)));
 
-    let many: String = (0..=VERSIONS).map(|n| format!("  - version: 1.0.{n}\n")).collect();
+    let many = lines(0..VERSIONS + 1, |n| format!("  - version: 1.0.{n}\n"));
     assert_eq!(read_of(format!("entries:\n  a:\n{many}").as_bytes(), 65536, &["a"]), Err(Unreadable::TooMany));
     assert_eq!(read_of(format!("entries:\n  a:\n{many}").as_bytes(), 65536, &["b"]).map(|found| found.skipped), Ok(0));
 }
