@@ -277,6 +277,9 @@ impl Scene<'_> {
         if self.kind == Kind::Image && is_artefact(tag) {
             return Err(Refused::new(Reason::Artefact, format!("{tag} is a signature, attestation or bill of materials, not an image")));
         }
+        if self.kind == Kind::Chart && parse_chart(tag).is_none() {
+            return Err(Refused::new(Reason::NotAVersion, format!("{tag} is not a version that Helm reads")));
+        }
         if self.kind == Kind::Chart && is_range(self.current_tag()) {
             return Err(Refused::new(
                 Reason::VersionRange,
@@ -301,12 +304,13 @@ impl Scene<'_> {
     /// The policies that know versions.
     fn versions(&self, tag: &str) -> Result<(), Refused> {
         let Some(current) = &self.version else {
+            let advice = match self.kind {
+                Kind::Image => "set policy force to follow its digest, or glob with a pattern",
+                Kind::Chart => "name a version of the chart",
+            };
             return Err(Refused::new(
                 Reason::CurrentNotAVersion,
-                format!(
-                    "the current tag {:?} is no version, so nothing is higher; set policy force to follow its digest, or glob with a pattern",
-                    self.current_tag()
-                ),
+                format!("the current tag {:?} is no version, so nothing is higher; {advice}", self.current_tag()),
             ));
         };
         let Some(candidate) = self.kind.read(tag) else {

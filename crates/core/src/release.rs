@@ -13,6 +13,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::artifact::Origin;
 use crate::chart::{ChartReference, ChartRepository, version_of};
@@ -91,8 +92,10 @@ pub struct Release {
 /// How an OCIRepository names what it pulls (`spec.ref`): digest before semver before tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pull {
-    /// A tag; `latest` where nothing is named.
+    /// A tag.
     Tag(String),
+    /// Nothing is named: the tag `latest`.
+    Latest,
     /// A range of tags.
     Semver(String),
     /// A digest.
@@ -122,6 +125,8 @@ pub struct Source {
     pub suspended: bool,
     /// What it is asked with.
     pub access: ChartAccess,
+    /// How often Flux looks what it has (`spec.interval`).
+    pub interval: Duration,
     /// What the rollout of its releases is judged by, for an OCIRepository.
     pub seen: flux::Source,
 }
@@ -208,7 +213,9 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
     let left = unsupported.or_else(denied).or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
-    let running = named.running.clone().filter(|running| *running != chart.1);
+    // Flux appends a part of the digest to the version of a chart that came from an OCIRepository.
+    let plain = |running: &str| running.rsplit_once('+').filter(|_| tag.is_some()).map_or(running, |(version, _)| version).to_owned();
+    let running = named.running.as_deref().map(plain).filter(|running| *running != chart.1);
     let site = ChartSite { origin: origin.clone(), left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
@@ -219,6 +226,9 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     }
     if let View::HelmRelease(view) = &mut target.rollout {
         view.suspended |= suspended.is_some();
+        // Flux knows no version of a classic repository before it has read the index again.
+        view.source_interval =
+            source.filter(|_| matches!(origin, Some(Origin::Charts(_)))).map_or(Duration::ZERO, |source| source.interval);
         if let Some(Source { pull: Some(Pull::Tag(tag)), seen, .. }) = tag {
             view.wanted.clone_from(tag);
             view.source = Some(seen.clone());
@@ -257,6 +267,10 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
         Pull::Tag(tag) => {
             chart.1 = version_of(tag);
             None
+        }
+        Pull::Latest => {
+            "latest".clone_into(&mut chart.1);
+            Some((Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to move on from")))
         }
         Pull::Semver(range) => {
             chart.1.clone_from(range);

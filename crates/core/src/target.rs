@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::artifact::{Artifact, ArtifactError, Origin};
 use crate::policy::Kind as VersionKind;
 use crate::reference::Digest;
-use crate::release::{ChartAccess, ChartSite, Release};
+use crate::release::{ChartAccess, ChartSite, Named, Release};
 use crate::rollout::View;
 use crate::settings::Annotations;
 
@@ -158,6 +158,13 @@ pub struct Carrier {
 }
 
 impl Target {
+    /// Whether nobody can say what stands there: a release has its version in another object, which is not
+    /// known (yet).
+    pub fn is_unseen(&self) -> bool {
+        let by_reference = |release: &Release| release.chart.is_none() && matches!(release.source, Named::Source(_));
+        self.carrier.is_none() && self.release.as_deref().is_some_and(by_reference)
+    }
+
     /// The container of that name.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)

@@ -11,7 +11,7 @@ use headwind_web::auth::Mode;
 use crate::command::{check, image, manifests, policy, webhook};
 use crate::registries::Registries;
 
-/// Keeps Kubernetes workloads on the right container image.
+/// Keeps Kubernetes workloads on the right container image, and Flux HelmReleases on the right chart version.
 #[derive(Debug, Parser)]
 #[command(name = "headwind", version, max_term_width = 110)]
 pub(crate) struct Args {

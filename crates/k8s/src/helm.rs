@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use headwind_core::release::{ChartAccess, Pull, Source, SourceKey, SourceKind};
 use k8s_openapi::NamespaceResourceScope;
@@ -13,9 +14,12 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::helm_release::status::{SourceStatus, source};
+use crate::kind::helm_release::status::{SourceStatus, duration, source};
 use crate::kind::own_annotations;
 use crate::served::{SOURCES, V1, Version, resource};
+
+/// How often Flux looks at a HelmRepository that does not say (source-controller's own default).
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// A kind of source.
 pub trait ChartSource:
@@ -68,6 +72,7 @@ struct Spec {
     cert_secret_ref: Option<Named>,
     proxy_secret_ref: Option<Named>,
     service_account_name: Option<String>,
+    interval: Option<String>,
     r#ref: Option<Ref>,
 }
 
@@ -104,7 +109,7 @@ impl<V: Version> ChartSource for SlimOciRepository<V> {
         } else if !semver.is_empty() {
             Pull::Semver(semver)
         } else if tag.is_empty() {
-            Pull::Tag("latest".to_owned())
+            Pull::Latest
         } else {
             Pull::Tag(tag)
         };
@@ -135,6 +140,7 @@ fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<Pull>
             pass_credentials: spec.pass_credentials,
             host: String::new(),
         },
+        interval: spec.interval.as_deref().and_then(duration).unwrap_or(INTERVAL),
         seen: source(generation, status),
         key,
     })

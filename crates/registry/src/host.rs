@@ -212,14 +212,22 @@ impl Host {
     }
 }
 
+/// What a way of a source to a host has for itself.
+#[derive(Debug, Clone)]
+struct Way {
+    http: reqwest::Client,
+    not_before: Arc<Mutex<Option<Instant>>>,
+}
+
 /// All hosts.
 #[derive(Debug)]
 pub struct Hosts {
     pub(crate) limits: Limits,
     plain: reqwest::Client,
     named: RwLock<HashMap<String, Arc<Host>>>,
-    /// The clients for the ways of sources, by the way and the host whose entry is below it.
-    ways: Cache<([u8; 32], Option<String>), reqwest::Client>,
+    /// What there is for each way of a source to a host: a proxy that somebody names must not be able to
+    /// shut the host for everybody else.
+    ways: Cache<([u8; 32], String), Way>,
 }
 
 impl Hosts {
@@ -282,21 +290,21 @@ impl Hosts {
         let host = self.get(name);
         let Some(transport) = transport else { return Ok(host) };
         let fingerprint = transport.fingerprint();
-        let http = if transport.is_own() {
-            let key = (fingerprint, host.own.is_some().then(|| host.name.clone()));
+        let Way { http, not_before } = if transport.is_own() {
+            let key = (fingerprint, host.name.clone());
             let make = async {
                 let below = match &host.own {
                     Some(own) => own.apply(builder(&self.limits)),
                     None => builder(&self.limits),
                 };
-                transport.build(below)
+                transport.build(below).map(|http| Way { http, not_before: Arc::default() })
             };
             self.ways.try_get_with(key, make).await.map_err(|words| Error::new(Class::Denied, name, *words))?
         } else {
-            host.http.clone()
+            Way { http: host.http.clone(), not_before: Arc::clone(&host.not_before) }
         };
         let way = Some((Arc::clone(transport), fingerprint));
-        Ok(Arc::new(Host { http, way, plain_http: host.plain_http || transport.plain_http, ..Host::clone(&host) }))
+        Ok(Arc::new(Host { http, not_before, way, plain_http: host.plain_http || transport.plain_http, ..Host::clone(&host) }))
     }
 }
 

@@ -131,3 +131,21 @@ async fn a_host_that_waits_waits_on_every_way() {
     }
     assert_eq!(registry.take_lines().len(), 1);
 }
+
+/// Whoever names a proxy of their own must not be able to have a host left alone by everybody.
+#[tokio::test]
+async fn a_proxy_shuts_its_own_way_alone() {
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.push("web", "1", "x");
+    let hostile = FakeRegistry::start().await.unwrap();
+    hostile.misbehave(|_| Some(headwind_testbed::Fault::Answer(429, vec![("retry-after", "3600".into())], String::new())));
+    let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    let client = client();
+    let proxied = Keyring::default().with_transport(through(&hostile.host(), None).with_plain_http(true));
+    for _ in 0..2 {
+        assert_eq!(client.digest(&image, "1", &proxied).await.unwrap_err().class, Class::Throttled);
+    }
+    assert_eq!(hostile.take_lines().len(), 1, "that way waits");
+    let plain = Keyring::default().with_transport(Transport::default().with_plain_http(true));
+    assert!(client.digest(&image, "1", &plain).await.unwrap().is_some());
+}

@@ -35,7 +35,7 @@ pub fn next(observed: &Observed<'_>) -> Step {
     if let Some(orphan) = open.iter().find(|request| request.target_uid != target.uid) {
         return end(orphan, Phase::Superseded, Reason::TargetGone, None, observed.now);
     }
-    if target.deleting {
+    if target.deleting || target.is_unseen() {
         return Step::Rest(None);
     }
     let scene = Scene::new(target, observed);

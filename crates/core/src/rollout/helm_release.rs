@@ -28,6 +28,8 @@ pub struct HelmReleaseView {
     pub wanted: String,
     /// Whether the release, or its source, is suspended.
     pub suspended: bool,
+    /// How long Flux may not know of a version that is there: the interval of a classic repository.
+    pub source_interval: Duration,
     /// The longest time-out of its Helm actions (`spec.timeout` and what overrides it).
     pub timeout: Duration,
     /// Whether Flux runs the chart's tests (`spec.test.enable`).
@@ -89,7 +91,7 @@ impl HelmReleaseView {
     /// tests, and the pauses between. One that Flux repeats for ever has the time of one.
     pub(super) fn least_timeout(&self) -> Duration {
         if !self.is_attempted() {
-            return Duration::ZERO;
+            return if self.source_interval.is_zero() { Duration::ZERO } else { self.source_interval.saturating_add(PAUSE) };
         }
         let plan = self.plan();
         let actions = 1 + u32::from(self.tested) + u32::from(plan.remediates());

@@ -10,7 +10,7 @@ use super::lines::{self, Output};
 /// `headwind policy --current REF_OR_TAG --policy P [--pattern G] CANDIDATE…`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What runs: an image reference or a tag
+    /// What runs: an image reference, a tag, or, with --chart, a version
     #[arg(long, required_unless_present = "stdin")]
     current: Option<String>,
     /// none, patch, minor, major, all, glob or force
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     chart: bool,
     /// What could run
     candidates: Vec<String>,
-    /// Read lines {"current","policy","pattern","kind","candidates","digests"} and answer each with a line
+    /// Read lines {"current","policy","pattern","kind","candidates","digests","deprecated"} and answer each with a line
     #[arg(long, conflicts_with_all = ["current", "policy", "pattern", "chart", "candidates"])]
     stdin: bool,
     /// How to print

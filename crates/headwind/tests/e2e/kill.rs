@@ -12,11 +12,14 @@ use crate::dice::Dice;
 use crate::rollout::{ends, watched};
 use crate::world::{SOON, World, image};
 
-/// Workloads and updates each: 200 updates in all.
-const WORKLOADS: usize = 40;
-const ROUNDS: usize = 5;
-/// How often one of the two is killed.
-const KILLS: usize = 8;
+/// How many workloads of which kinds, how many updates each, and how often one of the two replicas is
+/// killed meanwhile.
+struct Plan {
+    kinds: &'static [WorkloadKind],
+    workloads: usize,
+    rounds: usize,
+    kills: usize,
+}
 
 /// A patch of an image, by tags, with the API server's answer.
 #[derive(Debug)]
@@ -44,26 +47,38 @@ async fn leader(operators: &[&Operator]) -> Result<usize> {
     .await
 }
 
-/// `kill -9` at random moments during 200 updates, the leader included: none lost, none twice, none
-/// wrong, counted from the API server's audit log.
+/// `kill -9` at random moments during 200 updates, the leader included.
 pub(crate) async fn nine() -> Result<()> {
+    killed(Plan { kinds: &WorkloadKind::PODS, workloads: 40, rounds: 5, kills: 8 }).await
+}
+
+/// The same for releases, which Flux really upgrades meanwhile.
+pub(crate) async fn nine_releases() -> Result<()> {
+    headwind_testbed::Bed::start().await?.flux().await?;
+    killed(Plan { kinds: &[WorkloadKind::HelmRelease], workloads: 8, rounds: 4, kills: 6 }).await
+}
+
+/// None lost, none twice, none wrong, counted from the API server's audit log.
+async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Result<()> {
     let (world, second) = two("kill").await?;
     let operators = [&world.operator, &second];
     // The registry calls both, as a Service with two ready pods would reach one of them.
     let registry = Registry::start(&[world.operator.notifications()?, second.notifications()?], RegistryOptions::default()).await?;
     let mut lives: Vec<Live> = Vec::new();
-    for n in 0..WORKLOADS {
-        let kind = WorkloadKind::PODS[n % 3];
+    let kind = |n: usize| kinds[n % kinds.len()];
+    for n in 0..workloads {
+        let kind = kind(n);
+        registry.publish(kind, &format!("kill/app-{n}"), "1.0.0", "0").await?;
         let fixture = World::direct(kind, &format!("app-{n}"), &registry.image(&format!("kill/app-{n}"), "1.0.0")).replicas(0);
         lives.push(fixture.create(&world.client, &world.namespace).await?);
     }
     let mut dice = Dice::new(0x9e37_79b9_7f4a_7c15);
     let mut kills = 0;
-    for round in 1..=ROUNDS {
-        for n in 0..WORKLOADS {
-            registry.push(&format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
-            let due = kills * ROUNDS * WORKLOADS / KILLS <= (round - 1) * WORKLOADS + n;
-            if due && kills < KILLS && dice.roll(3) == 0 {
+    for round in 1..=rounds {
+        for n in 0..workloads {
+            registry.publish(kind(n), &format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
+            let due = kills * rounds * workloads / wanted <= (round - 1) * workloads + n;
+            if due && kills < wanted && dice.roll(3) == 0 {
                 // Every other one is the leader, if there is one at this moment.
                 let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(dice.roll(2))? };
                 tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
@@ -74,12 +89,12 @@ pub(crate) async fn nine() -> Result<()> {
             }
         }
     }
-    ensure!(kills == KILLS, "{kills} kills");
+    ensure!(kills == wanted, "{kills} kills");
     for operator in operators {
         operator.ready().await?;
     }
     // Notifications that came while both were down are the registry's to send again.
-    let newest = |n: usize| registry.image(&format!("kill/app-{n}"), &format!("1.{ROUNDS}.0"));
+    let newest = |n: usize| kind(n).image(registry.addr(), &format!("kill/app-{n}"), &format!("1.{rounds}.0"));
     for (n, live) in lives.iter().enumerate() {
         live.has_image("web", &newest(n), Duration::from_secs(90)).await?;
     }
@@ -97,13 +112,15 @@ pub(crate) async fn nine() -> Result<()> {
     let mut audit = world.bed.audit().context("this test counts from the audit log")?;
     audit.catch_up(&world.client).await?;
     let mut changes: BTreeMap<(String, String), Vec<Change>> = BTreeMap::new();
-    for entry in audit.entries(&world.operator.requests().namespace(&world.namespace).verb("patch").group("apps"))? {
+    for entry in audit.entries(&world.operator.requests().namespace(&world.namespace).verb("patch").group(kinds[0].group()))? {
         let body = entry.body.context("the body of a patch")?;
         let operations = body.as_array().context("a JSON Patch")?;
         let find = |op: &str| {
             operations
                 .iter()
-                .find(|one| one["op"] == op && one["path"].as_str().is_some_and(|path| path.ends_with("/image")))
+                .find(|one| {
+                    one["op"] == op && one["path"].as_str().is_some_and(|path| path.ends_with("/image") || path.ends_with("/version"))
+                })
                 .and_then(|one| one["value"].as_str())
                 .map(str::to_owned)
         };
@@ -111,7 +128,7 @@ pub(crate) async fn nine() -> Result<()> {
         let change = Change { from: tag(find("test").context("test")?), to: tag(find("replace").context("replace")?), code: entry.code };
         changes.entry((entry.resource, entry.name)).or_default().push(change);
     }
-    ensure!(changes.len() == WORKLOADS);
+    ensure!(changes.len() == workloads);
     let mut patched = 0;
     for ((resource, name), steps) in &changes {
         let mut at = "1.0.0".to_owned();
@@ -125,7 +142,7 @@ pub(crate) async fn nine() -> Result<()> {
             patched += 1;
             at.clone_from(&step.to);
         }
-        let last = format!("1.{ROUNDS}.0");
+        let last = format!("1.{rounds}.0");
         if let Some(unseen) = unseen(steps, &at, &last) {
             patched += unseen;
             at.clone_from(&last);

@@ -13,6 +13,7 @@ mod check;
 mod closing;
 mod dice;
 mod helm;
+mod helm_scale;
 mod hostile;
 mod interval;
 mod judged;
@@ -72,12 +73,15 @@ fn main() -> ExitCode {
         flux("helm_bad_cases", helm::bad_cases),
         flux("helm_odd_ones", helm::odd_ones),
         flux("helm_reference", helm::reference),
+        one("helm_at_scale", helm_scale::at_scale),
+        one("helm_comes_later", helm_scale::comes_later),
         one("rollout_deadline", rollout::deadline),
         one("rollout_left_alone", rollout::left_alone),
         one("rollout_without_pods", rollout::without_pods),
         one("rollback_asked", rollback::asked),
         one("rollback_explained", rollback::explained),
         one("kill_nine", kill::nine),
+        flux("kill_nine_releases", kill::nine_releases),
         one("leader_hands_over", kill::hands_over),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", odd::bad_annotations),

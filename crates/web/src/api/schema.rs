@@ -257,7 +257,7 @@ impl Workload {
     pub(crate) fn whole(view: &WorkloadView) -> Self {
         let request = |request: &Arc<UpdateRequest>| RequestSummary {
             name: request.metadata.name.clone().unwrap_or_default(),
-            container: request.spec.container_name.clone(),
+            container: request.container().map(str::to_owned),
             new_image: request.spec.new_image.clone(),
             phase: request.phase().as_str(),
             message: request.status.as_ref().and_then(|status| status.message.clone()),

@@ -71,6 +71,7 @@ pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Repor
             }
         }
     }
+    anyhow::ensure!(!versions.is_empty(), "{origin} has no version of a chart {}", chart.name());
     let mut opinions = Vec::new();
     if !chart.version().is_empty() {
         for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {

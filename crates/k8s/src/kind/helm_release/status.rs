@@ -157,6 +157,7 @@ pub fn view(generation: i64, wanted: Wanted<'_>, spec: &RolloutSpec, status: &St
         generation,
         wanted: wanted.version.to_owned(),
         suspended: spec.suspend || wanted.suspended,
+        source_interval: Duration::ZERO,
         timeout: set.fold(timeout, Duration::max),
         tested: spec.test.as_ref().is_some_and(|test| test.enable),
         install: remediation(spec.install.as_ref()),
@@ -230,7 +231,7 @@ fn remediation(action: Option<&Action>) -> Remediation {
 }
 
 /// A duration as Go writes it (`5m0s`).
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()
 }
 
