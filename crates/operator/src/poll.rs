@@ -94,7 +94,7 @@ impl Poller {
                     round.planning = None;
                     round.adopt(&poller, plan, revision, state.leadership.now());
                 }
-                Some(ended) = round.scans.join_next_with_id(), if !round.scans.is_empty() => round.ended(ended, state.leadership.now()),
+                Some(ended) = round.scans.join_next_with_id(), if !round.scans.is_empty() => round.ended(&poller, ended, state.leadership.now()),
             }
         }
         round.scans.shutdown().await;
@@ -163,8 +163,7 @@ impl Round {
             self.read.remove(&key);
         }
         for (key, planned) in &scans {
-            let host = key.0.host();
-            self.schedule.set(now, key, host, poller.asking.client.at_once(host), planned.period());
+            self.set(poller, key, planned.period(), now);
         }
         Arc::make_mut(&mut self.discovered).retain(|key, _| releases.contains(key));
         self.plan = scans;
@@ -172,7 +171,7 @@ impl Round {
         self.replan_at = now + REPLAN;
     }
 
-    fn ended(&mut self, ended: Result<(tokio::task::Id, Scanned), tokio::task::JoinError>, now: Duration) {
+    fn ended(&mut self, poller: &Poller, ended: Result<(tokio::task::Id, Scanned), tokio::task::JoinError>, now: Duration) {
         let (id, scanned) = match ended {
             Ok((id, scanned)) => (id, scanned),
             Err(error) => {
@@ -181,20 +180,21 @@ impl Round {
             }
         };
         let Some((key, mut look_ups)) = self.running.remove(&id) else { return };
-        self.schedule.done(now, &key, scanned.outcome);
         if scanned.moved {
             self.replan_at = now;
         } else if scanned.outcome == Outcome::Answered {
             look_ups.retain(|release, _| !scanned.missed.contains(release));
-            self.looked_up(&key, look_ups);
+            self.looked_up(poller, &key, look_ups, now);
         }
+        self.schedule.done(now, &key, scanned.outcome);
         if let Some(listed) = scanned.listed.filter(|_| self.plan.contains_key(&key)) {
             self.read.insert(key, listed);
         }
     }
 
-    /// The releases of the scan were looked up. One that nobody polls is not made again.
-    fn looked_up(&mut self, key: &Key, look_ups: Discovered) {
+    /// The releases of the scan, which is about to be reported, were looked up. One that nobody polls is not
+    /// made again, another from now on at its own interval.
+    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: Discovered, now: Duration) {
         if look_ups.is_empty() {
             return;
         }
@@ -202,9 +202,18 @@ impl Round {
             planned.look_ups.retain(|release, now| look_ups.get(release) != Some(now));
         }
         Arc::make_mut(&mut self.discovered).extend(look_ups);
-        if self.plan.get(key).is_some_and(|planned| planned.interval.is_none() && planned.look_ups.is_empty()) {
-            self.plan.remove(key);
-            self.schedule.remove(key);
+        match self.plan.get(key) {
+            Some(planned) if planned.interval.is_none() && planned.look_ups.is_empty() => {
+                self.plan.remove(key);
+                self.schedule.remove(key);
+            }
+            Some(planned) => self.set(poller, key, planned.period(), now),
+            None => {}
         }
+    }
+
+    fn set(&mut self, poller: &Poller, key: &Key, period: Duration, now: Duration) {
+        let host = key.0.host();
+        self.schedule.set(now, key, host, poller.asking.client.at_once(host), period);
     }
 }

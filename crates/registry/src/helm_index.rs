@@ -157,7 +157,9 @@ impl Client {
         let passed_on = keyring.transport().is_some_and(|way| way.pass_credentials);
         let mut came = 0;
         let answer = async {
-            let response = ask::follow(&host, &url, asked, authorization.as_ref(), passed_on).await?;
+            let silence = self.hosts.limits.request;
+            let response = timeout(silence, ask::follow(&host, &url, asked, authorization.as_ref(), passed_on)).await;
+            let response = response.map_err(|_| too_slow(&host, &format!("did not begin to come within {silence:?}"), 0))??;
             match (response.status(), known) {
                 (StatusCode::OK, _) => self.read(&host, repository, response, wanted, &mut came).await,
                 (StatusCode::NOT_MODIFIED, Some(known)) if condition.is_some() => {

@@ -55,7 +55,7 @@ pub(crate) async fn nine() -> Result<()> {
 /// The same for releases, which Flux really upgrades meanwhile.
 pub(crate) async fn nine_releases() -> Result<()> {
     headwind_testbed::Bed::start().await?.flux().await?;
-    killed(Plan { kinds: &[WorkloadKind::HelmRelease], workloads: 8, rounds: 4, kills: 6 }).await
+    killed(Plan { kinds: &[WorkloadKind::HelmRelease], workloads: 8, rounds: 5, kills: 5 }).await
 }
 
 /// None lost, none twice, none wrong, counted from the API server's audit log.
@@ -77,8 +77,9 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
     for round in 1..=rounds {
         for n in 0..workloads {
             registry.publish(kind(n), &format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
-            let due = kills * rounds * workloads / wanted <= (round - 1) * workloads + n;
-            if due && kills < wanted && dice.roll(3) == 0 {
+            let (due, done) = (kills * rounds * workloads / wanted, (round - 1) * workloads + n);
+            // At some moment after it is due, and not much later.
+            if kills < wanted && due <= done && (dice.roll(3) == 0 || due + 4 <= done) {
                 // Every other one is the leader, if there is one at this moment.
                 let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(dice.roll(2))? };
                 tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
