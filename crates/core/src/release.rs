@@ -317,3 +317,8 @@ fn carry(target: &mut Target, source: &Source) {
     // Grows with a change of either of the two.
     target.generation = target.generation.saturating_add(source.generation);
 }
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
