@@ -28,6 +28,7 @@ pub(crate) fn helm(url: &str) -> Source {
         pull: None,
         suspended: false,
         access: ChartAccess { namespace: "flux".to_owned(), secret: Some("login".to_owned()), ..ChartAccess::default() },
+        interval: Duration::from_mins(1),
         seen: flux::Source::default(),
     }
 }

@@ -45,6 +45,8 @@ fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] 
     let target = resolve(&alone(templated(chart, "1.2.0"), &[]), Some(&helm(url)), 1);
     assert_eq!(site(&target).origin.as_ref().map(ToString::to_string).as_deref(), Some(origin));
     assert_eq!((left(&target), image(&target)), (None, format!("{chart}:1.2.0").as_str()));
+    let awaited = if origin.contains("://") { Duration::from_mins(1) } else { Duration::ZERO };
+    assert_eq!(view(&target).source_interval, awaited, "what a registry has Flux sees at once");
     assert_eq!((target.carrier.is_none(), target.generation), (true, GENERATIONS.0), "the version stands in the release itself");
     let access = ChartAccess { host: host.to_owned(), ..helm(url).access };
     assert_eq!(target.pull, PullSource::Chart(Box::new(access)));
@@ -77,7 +79,8 @@ fn an_illegal_name_is_shown_and_can_be_read_by_nobody() {
 #[rstest]
 #[case::tag(Pull::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
 #[case::metadata(Pull::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
-#[case::nothing_named(Pull::Tag("latest".to_owned()), "podinfo:latest", "latest", None)]
+#[case::latest(Pull::Tag("latest".to_owned()), "podinfo:latest", "latest", None)]
+#[case::nothing_named(Pull::Latest, "podinfo:latest", "", Some(Reason::SourceUnsupported))]
 #[case::semver(Pull::Semver(">=1.0.0".to_owned()), "podinfo:>=1.0.0", "", Some(Reason::VersionRange))]
 #[case::digest(Pull::Digest("sha256:abc".to_owned()), "podinfo:sha256:abc", "", Some(Reason::SourcePinned))]
 fn oci_repositories(#[case] pull: Pull, #[case] shown: &str, #[case] wanted: &str, #[case] reason: Option<Reason>) {
@@ -219,7 +222,7 @@ fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown
 #[rstest]
 #[case::the_same("1.2.0", "1.2.0+92a4fa0b73a2", None)]
 #[case::with_metadata("1.2.0_build.7", "1.2.0+92a4fa0b73a2", None)]
-#[case::behind("1.2.0", "1.1.0+2490b250eba2", Some("1.1.0+2490b250eba2"))]
+#[case::behind("1.2.0", "1.1.0+2490b250eba2", Some("1.1.0"))]
 fn what_runs_of_an_oci_repository(#[case] tag: &str, #[case] running: &str, #[case] shown: Option<&str>) {
     let release = Release { running: Some(running.to_owned()), ..referring() };
     let target = resolve(&alone(release, &[]), Some(&oci(Pull::Tag(tag.to_owned()))), 1);

@@ -40,6 +40,7 @@ fn as_it_comes() {
     assert_eq!(read.annotations.keys().collect::<Vec<_>>(), ["headwind.sh/last-request"]);
     assert_eq!((read.pull, read.suspended, read.has_annotations), (None, false, true));
     assert_eq!(read.access, ChartAccess { namespace: "flux".to_owned(), ..ChartAccess::default() });
+    assert_eq!(read.interval, Duration::from_mins(1));
     assert_eq!(read.seen.revision, None, "no rollout is judged by a Helm repository");
 }
 
@@ -69,15 +70,24 @@ fn what_it_is_asked_with() {
 
 /// Digest before semver before tag, as source-controller looks at them.
 #[rstest]
-#[case(json!({"url": "oci://h/a"}), Pull::Tag("latest".to_owned()))]
-#[case(json!({"url": "oci://h/a", "ref": {}}), Pull::Tag("latest".to_owned()))]
-#[case(json!({"url": "oci://h/a", "ref": {"tag": ""}}), Pull::Tag("latest".to_owned()))]
+#[case(json!({"url": "oci://h/a"}), Pull::Latest)]
+#[case(json!({"url": "oci://h/a", "ref": {}}), Pull::Latest)]
+#[case(json!({"url": "oci://h/a", "ref": {"tag": ""}}), Pull::Latest)]
 #[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0_build.7"}}), Pull::Tag("1.2.0_build.7".to_owned()))]
 #[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": ">=1.0.0"}}), Pull::Semver(">=1.0.0".to_owned()))]
 #[case(json!({"url": "oci://h/a", "ref": {"semver": "*", "semverFilter": ".*-rc.*"}}), Pull::Semver("*".to_owned()))]
 #[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": "*", "digest": "sha256:a"}}), Pull::Digest("sha256:a".to_owned()))]
 fn what_an_oci_repository_pulls(#[case] spec: Value, #[case] expected: Pull) {
     assert_eq!(oci(&spec).pull, Some(expected));
+}
+
+#[rstest]
+#[case(json!("1h30m"), 5400)]
+#[case(json!("10m0s"), 600)]
+#[case(json!("soon"), 60)]
+#[case(json!(null), 60)]
+fn how_often_flux_looks(#[case] interval: Value, #[case] seconds: u64) {
+    assert_eq!(repository(&json!({"url": "https://h", "interval": interval})).interval.as_secs(), seconds);
 }
 
 #[test]

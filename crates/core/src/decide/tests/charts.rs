@@ -54,6 +54,7 @@ fn event(target: &Target, version: &str, digest: Option<Digest>) -> Result<Propo
 #[case::too_far("patch", "", "1.2.3", "1.3.0", Err(Reason::MinorDiffers))]
 #[case::much_too_far("minor", "", "1.2.3", "2.0.0", Err(Reason::MajorDiffers))]
 #[case::no_version("minor", "", "1.2.3", "latest", Err(Reason::NotAVersion))]
+#[case::no_version_whatever_the_pattern("glob", "l*", "1.2.3", "latest", Err(Reason::NotAVersion))]
 #[case::deprecated("minor", "", "1.2.3", "1.3.0!", Err(Reason::Deprecated))]
 #[case::deprecated_beside_good("minor", "", "1.2.3", "1.4.0! 1.3.0", Ok("podinfo:1.3.0"))]
 #[case::deprecated_current("minor", "", "1.2.3", "1.2.3! 1.3.0", Ok("podinfo:1.3.0"))]
@@ -78,6 +79,7 @@ fn force_takes_what_an_event_names_and_no_version_twice() {
         |version: &str, digest| event(&target, version, digest).map(|proposal| proposal.new_image).map_err(|refusal| refusal.reason);
     assert_eq!(taken("1.0.0", None), Ok("podinfo:1.0.0".to_owned()), "down as well");
     assert_eq!(taken("1.2.3", None), Err(Reason::SameTag));
+    assert_eq!(taken("latest", None), Err(Reason::NotAVersion), "Flux would take it for a range, or refuse it");
     assert_eq!(taken("1.2.3", Some(digest('b'))), Err(Reason::SameTag), "a chart's version is published once");
 }
 
