@@ -268,8 +268,9 @@ fn same_to_the_poller(a: &Target, b: &Target) -> bool {
         let managed = |key: &str| key::MANAGED.contains(&key) || key.starts_with(key::SEEN);
         target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let images = |target: &Target| -> Vec<(String, String, Option<Box<ChartSite>>)> {
-        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), container.chart.clone())).collect()
+    let site = |container: &Container| container.chart.as_deref().map(|site| ChartSite { running: None, ..site.clone() });
+    let images = |target: &Target| -> Vec<(String, String, Option<ChartSite>)> {
+        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
     };
     a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
 }
