@@ -34,6 +34,8 @@ pub(crate) struct Index {
     sources: HashMap<SourceKey, Source>,
     /// The releases that name a source, whether it is there or not.
     followers: HashMap<SourceKey, HashSet<Arc<TargetKey>>>,
+    /// The releases that mean something else since another one came or went.
+    unsettled: HashSet<TargetKey>,
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<TargetKey>>,
     odd: HashMap<TargetKey, Odd>,
@@ -90,8 +92,10 @@ impl Index {
             self.followers.entry(named.clone()).or_default().insert(Arc::new(key));
         }
         self.put_together(Arc::new(target));
-        for named in [before, now].into_iter().flatten().collect::<HashSet<_>>() {
-            self.share(&named);
+        if before != now {
+            for named in [before, now].into_iter().flatten() {
+                self.share(&named);
+            }
         }
         true
     }

@@ -62,8 +62,14 @@ impl Index {
     /// Who follows the same tag counts those that do.
     pub(super) fn share(&mut self, key: &SourceKey) {
         if key.kind == SourceKind::OciRepository {
-            self.follow(key);
+            let touched = self.follow(key);
+            self.unsettled.extend(touched);
         }
+    }
+
+    /// The releases that mean something else since others came or went: for whoever feeds the index.
+    pub(crate) fn take_unsettled(&mut self) -> HashSet<TargetKey> {
+        std::mem::take(&mut self.unsettled)
     }
 
     pub(super) fn unfollow(&mut self, source: &SourceKey, key: &TargetKey) {

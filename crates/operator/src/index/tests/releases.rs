@@ -157,9 +157,14 @@ fn who_follows_the_same_tag(#[case] goes: fn(&mut Index)) {
     };
     assert_eq!([shared(&index, "b"), shared(&index, "c")], [(2, Some(Reason::SourceShared)), (2, Some(Reason::SourceShared))]);
     assert_eq!(shared(&index, "a"), (1, None), "releases of one HelmRepository have nothing to do with each other");
+    index.take_unsettled();
     goes(&mut index);
     assert_eq!(shared(&index, "b"), (1, None));
+    assert!(index.take_unsettled().contains(&key("b")), "what it held back may go on");
     index.apply(read("c", 3, &reference("tags"), &json!({})));
+    assert!(index.take_unsettled().contains(&key("b")));
+    index.apply(read("c", 4, &reference("tags"), &json!({"failures": 1})));
+    assert!(index.take_unsettled().is_empty(), "a status is nobody else's business");
     assert_eq!([shared(&index, "b").0, shared(&index, "c").0], [2, 2]);
 }
 
