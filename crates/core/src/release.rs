@@ -213,9 +213,10 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
     let left = unsupported.or_else(denied).or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
-    // Flux appends a part of the digest to the version of a chart that came from an OCIRepository.
-    let plain = |running: &str| running.rsplit_once('+').filter(|_| tag.is_some()).map_or(running, |(version, _)| version).to_owned();
-    let running = named.running.as_deref().map(plain).filter(|running| *running != chart.1);
+    // Flux writes a part of the digest in the place of the build metadata of a chart that came from an OCIRepository.
+    let plain = |version: &str| version.split('+').next().filter(|_| tag.is_some()).unwrap_or(version).to_owned();
+    let asked = plain(&chart.1);
+    let running = named.running.as_deref().map(plain).filter(|running| !flux::same_version(&asked, running));
     let site = ChartSite { origin: origin.clone(), left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
@@ -316,3 +317,8 @@ fn carry(target: &mut Target, source: &Source) {
     // Grows with a change of either of the two.
     target.generation = target.generation.saturating_add(source.generation);
 }
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

@@ -145,3 +145,6 @@ fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<Pull>
         key,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,20 @@ mod tests {
         assert_ne!(forced, request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Force, Some(&digest))), "force follows digests");
     }
 
+    #[test]
+    fn a_version_of_a_chart_makes_one_name() {
+        let name = |version: &str, digest: Option<&str>, policy: Policy| {
+            let chart = Artifact::parse(Kind::Chart, &format!("team/podinfo:{version}")).unwrap();
+            request("shop", "u-1", "chart", &Identity::new("chart", &chart, policy, digest))
+        };
+        let one = name("1.2.0+build.7", None, Policy::Minor);
+        assert!(one.starts_with("shop-chart-") && one.len() == "shop-chart-".len() + HASH, "{one}");
+        let digest = format!("sha256:{}", "a".repeat(64));
+        assert_eq!(one, name("1.2.0+build.7", Some(&digest), Policy::Minor));
+        assert_eq!(one, name("1.2.0+build.7", Some(&digest), Policy::Force), "a chart's version is published once");
+        assert_ne!(one, name("1.2.0+build.8", None, Policy::Minor));
+    }
+
     #[rstest::rstest]
     #[case("shop", "web")]
     #[case(&"a.b".repeat(80), &"c".repeat(63))]

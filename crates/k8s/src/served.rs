@@ -107,3 +107,35 @@ impl Served {
 pub const RELEASES: &str = "helm.toolkit.fluxcd.io";
 /// The API group of source-controller.
 pub const SOURCES: &str = "source.toolkit.fluxcd.io";
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::helm::{SlimHelmRepository, SlimOciRepository};
+    use crate::kind::SlimHelmRelease;
+
+    fn of<K: Resource<DynamicType = ()>>() -> [String; 4] {
+        let text = |text: std::borrow::Cow<'_, str>| text.into_owned();
+        [text(K::group(&())), text(K::version(&())), text(K::kind(&())), text(K::plural(&()))]
+    }
+
+    /// Each type is asked for in its own version, the best of a kind first.
+    #[rstest]
+    #[case(Served::HelmRelease, "HelmRelease", [of::<SlimHelmRelease<V2>>(), of::<SlimHelmRelease<V2Beta2>>()])]
+    #[case(Served::HelmRepository, "HelmRepository", [of::<SlimHelmRepository<V1>>(), of::<SlimHelmRepository<V1Beta2>>()])]
+    #[case(Served::OciRepository, "OCIRepository", [of::<SlimOciRepository<V1>>(), of::<SlimOciRepository<V1Beta2>>()])]
+    fn every_version_is_asked_for_by_its_name(#[case] served: Served, #[case] kind: &str, #[case] types: [[String; 4]; 2]) {
+        let (group, plural) = served.resource();
+        let expected = served.versions().map(|version| [group, version, kind, plural].map(str::to_owned));
+        assert_eq!(types, expected);
+    }
+
+    #[test]
+    fn sources_come_before_the_releases_that_are_read_with_them() {
+        assert_eq!(Served::ALL.last(), Some(&Served::HelmRelease));
+        assert_eq!(Served::ALL.len(), 3);
+    }
+}

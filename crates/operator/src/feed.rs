@@ -32,6 +32,14 @@ impl Targets {
     fn concerns(&self, key: &TargetKey) -> bool {
         !self.state.requests.read().of(key).is_empty() || self.state.index.read().is_conspicuous(key)
     }
+
+    /// Those that count this workload among the followers of a tag, or do so no more, are looked at as well.
+    fn others(&self) {
+        let touched = self.state.index.write().take_unsettled();
+        for key in touched.into_iter().filter(|key| self.concerns(key)) {
+            self.queue.now(key);
+        }
+    }
 }
 
 impl<K: Workload> Feed<K> for Targets {
@@ -41,8 +49,11 @@ impl<K: Workload> Feed<K> for Targets {
         let target = object.read()?;
         let key = target.key.clone();
         let news = self.state.index.write().apply(target);
-        if news && !first && self.concerns(&key) {
-            self.queue.now(key.clone());
+        if news && !first {
+            if self.concerns(&key) {
+                self.queue.now(key.clone());
+            }
+            self.others();
         }
         Some(key)
     }
@@ -51,6 +62,7 @@ impl<K: Workload> Feed<K> for Targets {
         if let Some(target) = object.read() {
             self.state.index.write().remove(&target.key);
             self.queue.now(target.key);
+            self.others();
         }
     }
 
@@ -64,6 +76,7 @@ impl<K: Workload> Feed<K> for Targets {
         };
         self.state.index.write().set_odd(key.clone(), odd);
         self.queue.now(key.clone());
+        self.others();
         Some(key)
     }
 
@@ -72,6 +85,7 @@ impl<K: Workload> Feed<K> for Targets {
         for key in vanished.into_iter().chain(seen.iter().filter(|key| self.concerns(key)).cloned()) {
             self.queue.now(key);
         }
+        self.others();
     }
 }
 

@@ -14,13 +14,17 @@
 //! watch ──apply_source, …──> sources ┘
 //! ```
 
+mod sources;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use headwind_core::artifact::Origin;
-use headwind_core::release::{self, ChartSite, Named, Source, SourceKey, SourceKind};
+use headwind_core::release::{ChartSite, Source, SourceKey};
 use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::target::{Container, Kind, Target, TargetKey};
+
+use self::sources::source_of;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub(crate) struct Index {
     sources: HashMap<SourceKey, Source>,
     /// The releases that name a source, whether it is there or not.
     followers: HashMap<SourceKey, HashSet<Arc<TargetKey>>>,
+    /// The releases that mean something else since another one came or went.
+    unsettled: HashSet<TargetKey>,
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<TargetKey>>,
     odd: HashMap<TargetKey, Odd>,
@@ -61,13 +67,6 @@ impl Entry {
     }
 }
 
-fn source_of(target: &Target) -> Option<&SourceKey> {
-    match &target.release.as_ref()?.source {
-        Named::Source(key) => Some(key),
-        Named::Other(_) | Named::Nothing => None,
-    }
-}
-
 impl Index {
     /// Takes in a workload as it was read. Answers whether it was news.
     pub(crate) fn apply(&mut self, target: Target) -> bool {
@@ -93,73 +92,12 @@ impl Index {
             self.followers.entry(named.clone()).or_default().insert(Arc::new(key));
         }
         self.put_together(Arc::new(target));
-        for named in [before, now].into_iter().flatten().collect::<HashSet<_>>() {
-            self.share(&named);
+        if before != now {
+            for named in [before, now].into_iter().flatten() {
+                self.share(&named);
+            }
         }
         true
-    }
-
-    /// Takes in a source of charts as it was read. Answers the releases that mean something else now.
-    pub(crate) fn apply_source(&mut self, source: Source) -> Vec<TargetKey> {
-        let key = source.key.clone();
-        if let Some(held) = self.sources.get(&key)
-            && held.uid == source.uid
-            && !is_newer(&source.resource_version, &held.resource_version)
-        {
-            return Vec::new();
-        }
-        self.sources.insert(key.clone(), source);
-        self.follow(&key)
-    }
-
-    /// Forgets a source. Answers the releases that mean something else now.
-    pub(crate) fn remove_source(&mut self, key: &SourceKey) -> Vec<TargetKey> {
-        if self.sources.remove(key).is_none() {
-            return Vec::new();
-        }
-        self.follow(key)
-    }
-
-    /// After a whole list of sources: forgets those that were not on it.
-    pub(crate) fn sweep_sources(&mut self, kind: SourceKind, namespace: Option<&str>, seen: &HashSet<SourceKey>) -> Vec<TargetKey> {
-        let here = |key: &&SourceKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
-        let vanished: Vec<SourceKey> = self.sources.keys().filter(here).filter(|key| !seen.contains(*key)).cloned().collect();
-        vanished.iter().flat_map(|key| self.remove_source(key)).collect()
-    }
-
-    /// Puts the source's releases together anew.
-    fn follow(&mut self, key: &SourceKey) -> Vec<TargetKey> {
-        let followers: Vec<Arc<TargetKey>> = self.followers.get(key).into_iter().flatten().cloned().collect();
-        for follower in &followers {
-            if let Some(alone) = self.targets.get(follower).and_then(|entry| entry.alone.clone()) {
-                self.put_together(alone);
-            }
-        }
-        followers.iter().map(|follower| (**follower).clone()).collect()
-    }
-
-    /// Who follows the same tag counts those that do.
-    fn share(&mut self, key: &SourceKey) {
-        if key.kind == SourceKind::OciRepository {
-            self.follow(key);
-        }
-    }
-
-    fn unfollow(&mut self, source: &SourceKey, key: &TargetKey) {
-        if let Some(followers) = self.followers.get_mut(source) {
-            followers.remove(key);
-            if followers.is_empty() {
-                self.followers.remove(source);
-            }
-        }
-    }
-
-    fn put_together(&mut self, alone: Arc<Target>) {
-        let named = source_of(&alone);
-        let source = named.and_then(|key| self.sources.get(key));
-        let followers = named.and_then(|key| self.followers.get(key)).map_or(0, HashSet::len);
-        let target = release::resolve(&alone, source, followers);
-        self.put(target, Some(alone));
     }
 
     fn put(&mut self, target: Target, alone: Option<Arc<Target>>) {
@@ -334,8 +272,9 @@ fn same_to_the_poller(a: &Target, b: &Target) -> bool {
         let managed = |key: &str| key::MANAGED.contains(&key) || key.starts_with(key::SEEN);
         target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let images = |target: &Target| -> Vec<(String, String, Option<Box<ChartSite>>)> {
-        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), container.chart.clone())).collect()
+    let site = |container: &Container| container.chart.as_deref().map(|site| ChartSite { running: None, ..site.clone() });
+    let images = |target: &Target| -> Vec<(String, String, Option<ChartSite>)> {
+        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
     };
     a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
 }

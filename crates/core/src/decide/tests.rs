@@ -1,3 +1,5 @@
+mod charts;
+
 use rstest::rstest;
 
 use super::*;

@@ -1,3 +1,5 @@
+mod charts;
+
 use super::*;
 use crate::rollout::{DeploymentView, View};
 use crate::target::{Kind, PullSource, TargetKey};

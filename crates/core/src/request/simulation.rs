@@ -4,7 +4,8 @@
 //! behind, and at random: events (twice, late, out of order), people, other hands on the image and
 //! on the annotations, crashes, answers that get lost, clocks that jump, and a second leader that
 //! has not noticed yet; a model of the Deployment controller rolls out, and versions whose patch
-//! number is [`BAD`] crash. After every step the invariants are checked.
+//! number is [`BAD`] crash. After every step the invariants are checked. One schedule in four is a
+//! release's: it has no pods, a model of Flux tells how its versions fare, and people suspend it.
 //!
 //! It is one long file because the model and what is done to it are read together.
 //!
@@ -20,11 +21,13 @@ use super::{Apply, ChangeKind, Identity, Observed, Phase, Request, Spec, Step, m
 use crate::decide::{self, Decision, Site};
 use crate::event::Trigger;
 use crate::history::History;
-use crate::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
+use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::reference::Digest;
+use crate::release::{resolve, samples};
+use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::rollout::pod::{ContainerView, Look, PodView};
-use crate::rollout::{DeploymentView, View};
+use crate::rollout::{DeploymentView, HelmReleaseView, View};
 use crate::settings::{Annotations, key};
 use crate::target::{Container, Kind, Target, TargetKey};
 use crate::version::parse_tag;
@@ -121,17 +124,8 @@ fn name(identity: &Identity) -> String {
     identity.as_str().replace('@', "~")
 }
 
-fn target(dice: &mut Dice) -> Target {
-    let container = |index: usize, name: &str| Container {
-        name: name.to_owned(),
-        image: "app:1.0.0".to_owned(),
-        init: false,
-        index,
-        pulls_always: index == 0,
-        restarted_for: None,
-        first_seen: None,
-        chart: None,
-    };
+fn target(dice: &mut Dice, release: bool) -> Target {
+    let container = |index: usize, name: &str| Container { index, pulls_always: index == 0, ..Container::new(name, "app:1.0.0") };
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
     annotations.insert(key::REQUIRE_APPROVAL.to_owned(), dice.pick(&["true", "false"]).to_string());
@@ -140,6 +134,11 @@ fn target(dice: &mut Dice) -> Target {
     annotations.insert(key::ROLLBACK_TIMEOUT.to_owned(), dice.pick(&["60", "300"]).to_string());
     annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), dice.pick(&["1", "3"]).to_string());
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
+    if release {
+        let alone = samples::alone(samples::templated("app", "1.0.0"), &[]);
+        let target = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
+        return Target { resource_version: "1".to_owned(), generation: 1, annotations, ..target };
+    }
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "app".to_owned() },
         api_version: "apps/v1",
@@ -163,14 +162,14 @@ fn target(dice: &mut Dice) -> Target {
 impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let target = target(&mut dice);
+        let target = target(&mut dice, seed % 4 == 3);
         let cluster = Cluster {
             target: target.clone(),
             requests: BTreeMap::new(),
             version: 1,
             applied: Vec::new(),
             moved: Vec::new(),
-            old_images: vec!["app:1.0.0".to_owned(); 2],
+            old_images: target.containers.iter().map(|container| container.image.clone()).collect(),
             updated: REPLICAS,
             began: 0,
             quarantine: BTreeSet::new(),
@@ -226,6 +225,9 @@ impl World {
 
     /// The Deployment controller gets on by a step.
     fn controller(&mut self) {
+        if self.cluster.target.release.is_some() {
+            return self.flux();
+        }
         let version = self.bump();
         let cluster = &mut self.cluster;
         let crashes = cluster.target.containers.iter().any(|container| bad(&container.image));
@@ -243,12 +245,72 @@ impl World {
         cluster.target.resource_version = version.to_string();
     }
 
+    /// helm-controller gets on by a step: it attempts what stands there, then it is done or gives up.
+    fn flux(&mut self) {
+        let version = self.bump();
+        let Cluster { target, updated, .. } = &mut self.cluster;
+        let (generation, image) = (target.generation, target.containers[0].image.clone());
+        let View::HelmRelease(view) = &mut target.rollout else { unreachable!("a release has no other view") };
+        if view.suspended {
+            return;
+        }
+        let wanted = image.trim_start_matches("app:").to_owned();
+        *updated = (*updated + 1).min(REPLICAS);
+        let ends = *updated == REPLICAS;
+        let failed = ends && bad(&image);
+        let says = |kind, status, reason: &str| Condition {
+            kind,
+            status: Some(status),
+            reason: reason.to_owned(),
+            message: format!("Running: {reason}"),
+            observed_generation: generation,
+        };
+        let conditions = match (ends, failed) {
+            (false, _) => vec![says(ConditionType::Reconciling, true, "Progressing")],
+            (true, false) => vec![says(ConditionType::Ready, true, "UpgradeSucceeded")],
+            (true, true) => vec![
+                says(ConditionType::Ready, false, "UpgradeFailed"),
+                says(ConditionType::Released, false, "UpgradeFailed"),
+                says(ConditionType::Stalled, true, "RetriesExceeded"),
+            ],
+        };
+        let newest = Snapshot { version: wanted.clone(), status: if failed { "failed" } else { "deployed" }.to_owned(), oci_digest: None };
+        **view = HelmReleaseView {
+            generation,
+            wanted: wanted.clone(),
+            observed_generation: if ends { generation } else { view.observed_generation },
+            attempted_generation: generation,
+            attempted_revision: wanted,
+            failures: u32::from(failed),
+            conditions,
+            newest: if ends { Some(newest) } else { view.newest.clone() },
+            ..HelmReleaseView::default()
+        };
+        target.resource_version = version.to_string();
+    }
+
+    /// Somebody suspends the release, or lets it go on.
+    fn suspend(&mut self, suspended: bool) {
+        let version = self.bump();
+        let target = &mut self.cluster.target;
+        let Some(site) = &mut target.containers[0].chart else { return };
+        site.left = suspended.then(|| (Reason::Suspended, Reason::Suspended.sentence().to_owned()));
+        if let View::HelmRelease(view) = &mut target.rollout {
+            view.suspended = suspended;
+        }
+        target.resource_version = version.to_string();
+        self.trail.push(format!("{} suspended: {suspended}", self.second));
+    }
+
     /// The template changed: its pods are to be made.
     fn renewed(&mut self, old_images: Vec<String>) {
         self.cluster.old_images = old_images;
         self.cluster.updated = 0;
         self.cluster.began = self.second;
         self.cluster.target.generation += 1;
+        if let View::HelmRelease(view) = &mut self.cluster.target.rollout {
+            view.generation = self.cluster.target.generation;
+        }
     }
 
     /// What the pods look like: those of a bad version crash every five seconds.
@@ -298,7 +360,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
-                kind: VersionKind::Image,
+                kind: container.kind(),
                 container: Some(container.name.clone()),
                 current_image: container.image.clone(),
                 new_image: image,
@@ -357,7 +419,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
-                kind: VersionKind::Image,
+                kind: self.cluster.target.containers[0].kind(),
                 container: Some(proposal.container.clone()),
                 current_image: proposal.current_image.clone(),
                 new_image: proposal.new_image.clone(),
@@ -427,6 +489,7 @@ impl World {
                 }
                 Step::Unblock(pods) => unreachable!("a Deployment needs no help: {pods:?}"),
                 Step::Look => {
+                    assert!(replica.target.release.is_none(), "a release has no pods");
                     self.replicas[who].target = self.cluster.target.clone();
                     let generation = self.cluster.target.generation;
                     self.replicas[who].look = Some(Look { at: self.now(who), generation, pods: Some(self.pods()) });
@@ -493,6 +556,8 @@ impl World {
 
     fn check_apply(&mut self, replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
+        let left = replica.target.containers[0].chart.as_ref().and_then(|site| site.left.as_ref());
+        assert!(left.is_none() || change.kind == ChangeKind::AutomaticRollback, "{} is applied though {left:?}", change.request);
         let version = (change.container.clone(), change.to.clone());
         let forced = request.spec.policy == Policy::Force || replica.target.annotations[key::POLICY] == "force";
         if change.kind == ChangeKind::Update {
@@ -549,8 +614,12 @@ impl World {
     }
 
     fn other_hand(&mut self) {
+        if self.cluster.target.release.is_some() && self.dice.roll(2) == 0 {
+            let suspended = self.dice.roll(2) == 0;
+            return self.suspend(suspended);
+        }
         let version = self.bump();
-        let place = usize::try_from(self.dice.roll(2)).unwrap();
+        let place = usize::try_from(self.dice.roll(self.cluster.target.containers.len() as u64)).unwrap();
         let image = format!("app:1.{}.{}", self.dice.roll(2), self.dice.roll(2));
         let annotation = match self.dice.roll(4) {
             0 => Some((key::REQUIRE_APPROVAL, *self.dice.pick(&["true", "false"]))),
@@ -593,6 +662,7 @@ impl World {
     fn settle(&mut self) {
         let mut quiet = 0;
         self.calm = 1000;
+        self.suspend(false);
         for round in 0..120 {
             for who in 0..2 {
                 self.replicas[who].target = self.cluster.target.clone();

@@ -115,7 +115,7 @@ pub(super) fn digest_suffix(digest: &str) -> Option<&str> {
 ///
 /// Flux takes a chart `1.0.0+abc` for the wanted `1.0.0` where the repository has no other, so build
 /// metadata counts where it is asked for.
-pub(super) fn same_version(wanted: &str, revision: &str) -> bool {
+pub(crate) fn same_version(wanted: &str, revision: &str) -> bool {
     let parse = |text: &str| Version::parse(text.strip_prefix('v').unwrap_or(text)).ok();
     wanted == revision
         || parse(wanted).zip(parse(revision)).is_some_and(|(wanted, revision)| {

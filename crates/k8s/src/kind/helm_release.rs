@@ -126,3 +126,6 @@ impl<V: Version> Workload for SlimHelmRelease<V> {
 fn api_version(version: &str) -> &'static str {
     if version == V2::NAME { "helm.toolkit.fluxcd.io/v2" } else { "helm.toolkit.fluxcd.io/v2beta2" }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,17 @@ fn the_crd_is_what_the_spec_promises() {
     assert_eq!(schema["spec"]["x-kubernetes-validations"][0]["rule"], "self == oldSelf");
     assert_eq!(schema["spec"]["properties"]["policy"]["enum"], json!(["none", "patch", "minor", "major", "all", "glob", "force"]));
     assert_eq!(schema["spec"]["properties"]["trigger"]["enum"], json!(["webhook", "polling", "manual"]));
+    let target_kinds = &schema["spec"]["properties"]["targetRef"]["properties"]["kind"]["enum"];
+    assert_eq!(*target_kinds, json!(["Deployment", "StatefulSet", "DaemonSet", "HelmRelease"]));
+    let words: Vec<&str> = schema["spec"]["properties"]["updateType"]["oneOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain([&schema["spec"]["properties"]["updateType"]])
+        .flat_map(|one| one["enum"].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(words, ["image", "helmChart"]);
     let bare: Vec<&String> = schema["spec"]["properties"]
         .as_object()
         .unwrap()
@@ -62,6 +73,17 @@ fn no_right_is_wider_than_it_has_to_be() {
         assert!(right.resource != "secrets" || right.verbs == ["get"], "{right:?}");
         assert!(!right.why.is_empty());
     }
+}
+
+/// A release is changed itself, or by the tag of its OCIRepository; a Helm repository is only read.
+#[test]
+fn what_is_asked_of_flux_kinds() {
+    let verbs = |resource: &str| -> Vec<(&str, &[&str])> {
+        access::rights().into_iter().filter(|right| right.resource == resource).map(|right| (right.group, right.verbs)).collect()
+    };
+    assert_eq!(verbs("helmreleases"), [("helm.toolkit.fluxcd.io", &["get", "list", "watch", "patch"][..])]);
+    assert_eq!(verbs("ocirepositories"), [("source.toolkit.fluxcd.io", &["get", "list", "watch", "patch"][..])]);
+    assert_eq!(verbs("helmrepositories"), [("source.toolkit.fluxcd.io", &["list", "watch"][..])]);
 }
 
 #[test]

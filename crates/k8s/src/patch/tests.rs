@@ -1,3 +1,5 @@
+mod releases;
+
 use headwind_core::request::{Change, ChangeKind};
 use headwind_core::target::{Container, Kind, TargetKey};
 use serde_json::Value;

@@ -95,3 +95,31 @@ fn what_makes_no_sense_is_a_fault() {
     request.spec.update_type = UpdateType::HelmChart;
     assert!(request.read().fault.unwrap().contains("chart"));
 }
+
+/// A release has one chart, whatever the request calls its container.
+#[test]
+fn of_a_releases_chart() {
+    let mut request = object(&json!({"phase": "Pending"}));
+    request.spec.update_type = UpdateType::HelmChart;
+    request.spec.target_ref.kind = KindName(Kind::HelmRelease);
+    request.spec.target_ref.api_version = "helm.toolkit.fluxcd.io/v2".to_owned();
+    request.spec.current_image = "podinfo:1.2.0".to_owned();
+    request.spec.new_image = "podinfo:1.3.0+build.1".to_owned();
+    for container in [None, Some("web".to_owned())] {
+        request.spec.container_name = container;
+        let read = request.read();
+        assert_eq!((read.fault, read.spec.kind, read.spec.container.as_deref()), (None, VersionKind::Chart, Some(CHART)));
+        assert_eq!((read.spec.current_image.as_str(), read.spec.new_image.as_str()), ("podinfo:1.2.0", "podinfo:1.3.0+build.1"));
+    }
+    assert_eq!(request.target().to_string(), "HelmRelease n/t");
+    request.spec.update_type = UpdateType::Image;
+    assert!(request.read().fault.unwrap().contains("no container"));
+}
+
+#[rstest::rstest]
+#[case(VersionKind::Image, UpdateType::Image, "image")]
+#[case(VersionKind::Chart, UpdateType::HelmChart, "helmChart")]
+fn update_types(#[case] artifacts: VersionKind, #[case] update_type: UpdateType, #[case] word: &str) {
+    assert_eq!((UpdateType::of(artifacts), update_type.artifacts()), (update_type, artifacts));
+    assert_eq!(json!(update_type), word);
+}

@@ -1,3 +1,5 @@
+mod releases;
+
 use headwind_core::reference::RepositoryKey;
 
 use super::*;

@@ -1,3 +1,5 @@
+mod releases;
+
 use jiff::Timestamp;
 
 use super::*;

@@ -1,0 +1,89 @@
+//! Releases and sources for tests: one of each, to be changed where a test is about the difference.
+//!
+//! The release is `n/shop`, its source `flux/charts`, its chart `podinfo`. Used by the tests of every
+//! room that decides about releases.
+
+use super::*;
+use crate::rollout::HelmReleaseView;
+use crate::target::{Kind, TargetKey};
+
+/// The release's generation, and its source's.
+pub(crate) const GENERATIONS: (i64, i64) = (3, 5);
+
+/// The source's key.
+pub(crate) fn key(kind: SourceKind) -> SourceKey {
+    SourceKey { kind, namespace: "flux".to_owned(), name: "charts".to_owned() }
+}
+
+/// A HelmRepository at that address.
+pub(crate) fn helm(url: &str) -> Source {
+    Source {
+        key: key(SourceKind::HelmRepository),
+        uid: "source-uid".to_owned(),
+        resource_version: "70".to_owned(),
+        generation: GENERATIONS.1,
+        annotations: Annotations::new(),
+        has_annotations: false,
+        url: url.to_owned(),
+        pull: None,
+        suspended: false,
+        access: ChartAccess { namespace: "flux".to_owned(), secret: Some("login".to_owned()), ..ChartAccess::default() },
+        interval: Duration::from_mins(1),
+        seen: flux::Source::default(),
+    }
+}
+
+/// An OCIRepository of `podinfo` that pulls that.
+pub(crate) fn oci(pull: Pull) -> Source {
+    Source {
+        key: key(SourceKind::OciRepository),
+        pull: Some(pull),
+        seen: flux::Source { generation: GENERATIONS.1, revision: Some("1.2.0@sha256:abc".to_owned()), ready: None },
+        ..helm("oci://registry.example/team/podinfo")
+    }
+}
+
+/// What a release says of its chart in `spec.chart`.
+pub(crate) fn templated(chart: &str, version: &str) -> Release {
+    Release {
+        source: Named::Source(key(SourceKind::HelmRepository)),
+        chart: Some((chart.to_owned(), version.to_owned())),
+        suspended: false,
+        denied: None,
+        running: None,
+    }
+}
+
+/// What one says whose chart is an OCIRepository's.
+pub(crate) fn referring() -> Release {
+    Release { source: Named::Source(key(SourceKind::OciRepository)), chart: None, ..templated("", "") }
+}
+
+/// A release as its own object says it. The annotations' keys come without their prefix.
+pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Target {
+    let wanted = release.chart.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
+    let view = HelmReleaseView { generation: GENERATIONS.0, wanted, suspended: release.suspended, ..HelmReleaseView::default() };
+    Target {
+        key: TargetKey { kind: Kind::HelmRelease, namespace: "n".to_owned(), name: "shop".to_owned() },
+        api_version: "helm.toolkit.fluxcd.io/v2",
+        uid: "uid".to_owned(),
+        resource_version: "7".to_owned(),
+        generation: GENERATIONS.0,
+        annotations: annotations.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect(),
+        has_annotations: true,
+        template_has_annotations: false,
+        containers: Vec::new(),
+        release: Some(std::sync::Arc::new(release)),
+        carrier: None,
+        pull: PullSource::default(),
+        rollout: View::HelmRelease(Box::new(view)),
+        selector: String::new(),
+        revision: String::new(),
+        deleting: false,
+    }
+}
+
+/// A release of `podinfo` at that version, from a HelmRepository that is there.
+pub(crate) fn at_version(version: &str, annotations: &[(&str, &str)]) -> Target {
+    resolve(&alone(templated("podinfo", version), annotations), Some(&helm("https://charts.example")), 1)
+}

@@ -1,0 +1,230 @@
+use rstest::rstest;
+
+use super::samples::*;
+use super::*;
+use crate::artifact::Artifact;
+use crate::settings::key::{LAST_REQUEST, LAST_UPDATE, SHARED_SOURCE, UPDATE_HISTORY};
+
+fn site(target: &Target) -> &ChartSite {
+    target.container(CHART).unwrap().chart.as_ref().unwrap()
+}
+
+fn image(target: &Target) -> &str {
+    &target.container(CHART).unwrap().image
+}
+
+/// What the release is left alone for, as a code.
+fn left(target: &Target) -> Option<Reason> {
+    site(target).left.as_ref().map(|(reason, _)| *reason)
+}
+
+fn view(target: &Target) -> &crate::rollout::HelmReleaseView {
+    match &target.rollout {
+        View::HelmRelease(view) => view,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_no_release_stays_as_it_is() {
+    let other = Target { release: None, ..alone(templated("podinfo", "1.0.0"), &[]) };
+    assert_eq!(resolve(&other, Some(&helm("https://charts.example")), 3), other);
+}
+
+#[rstest]
+#[case::http("https://charts.example/stable/", "podinfo", "https://charts.example/stable", "charts.example")]
+#[case::http_with_a_port("HTTP://Charts.Example:8080", "podinfo", "http://charts.example:8080", "charts.example:8080")]
+#[case::http_nested("https://charts.example", "team/podinfo", "https://charts.example", "charts.example")]
+#[case::oci("oci://registry.example/charts", "podinfo", "registry.example/charts/podinfo", "registry.example")]
+#[case::oci_with_a_slash("oci://registry.example:5000/charts/", "podinfo", "registry.example:5000/charts/podinfo", "registry.example:5000")]
+#[case::oci_nested("oci://registry.example/charts", "team/podinfo", "registry.example/charts/team/podinfo", "registry.example")]
+#[case::oci_host_alone("oci://registry.example", "podinfo", "registry.example/podinfo", "registry.example")]
+#[case::oci_host_without_a_dot("oci://registry/charts", "podinfo", "registry/charts/podinfo", "registry")]
+#[case::oci_docker_hub("oci://registry-1.docker.io/bitnamicharts", "redis", "docker.io/bitnamicharts/redis", "docker.io")]
+fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] origin: &str, #[case] host: &str) {
+    let target = resolve(&alone(templated(chart, "1.2.0"), &[]), Some(&helm(url)), 1);
+    assert_eq!(site(&target).origin.as_ref().map(ToString::to_string).as_deref(), Some(origin));
+    assert_eq!((left(&target), image(&target)), (None, format!("{chart}:1.2.0").as_str()));
+    let awaited = if origin.contains("://") { Duration::from_mins(1) } else { Duration::ZERO };
+    assert_eq!(view(&target).source_interval, awaited, "what a registry has Flux sees at once");
+    assert_eq!((target.carrier.is_none(), target.generation), (true, GENERATIONS.0), "the version stands in the release itself");
+    let access = ChartAccess { host: host.to_owned(), ..helm(url).access };
+    assert_eq!(target.pull, PullSource::Chart(Box::new(access)));
+}
+
+#[rstest]
+#[case::no_scheme("charts.example")]
+#[case::another_scheme("ftp://charts.example")]
+#[case::empty("")]
+#[case::with_a_user("https://user:pass@charts.example")]
+#[case::no_host("oci://")]
+#[case::no_legal_path("oci://registry.example/Charts")]
+fn bad_addresses(#[case] url: &str) {
+    let target = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
+    let (reason, message) = site(&target).left.clone().unwrap();
+    assert_eq!((reason, site(&target).origin.clone(), image(&target)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
+    assert!(message.contains("HelmRepository flux/charts"), "{message}");
+    let source = Source { url: url.to_owned(), ..oci(Pull::Tag("1.2.0".to_owned())) };
+    assert_eq!(left(&resolve(&alone(referring(), &[]), Some(&source), 1)), Some(Reason::SourceUnsupported));
+}
+
+#[test]
+fn an_illegal_name_is_shown_and_can_be_read_by_nobody() {
+    let target = resolve(&alone(templated("../podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), 1);
+    assert_eq!(image(&target), "../podinfo:1.2.0");
+    assert!(target.containers[0].artifact().is_err());
+}
+
+/// What an OCIRepository pulls: what is shown, what is awaited in its status, and why it is left.
+#[rstest]
+#[case::tag(Pull::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
+#[case::metadata(Pull::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
+#[case::latest(Pull::Tag("latest".to_owned()), "podinfo:latest", "latest", None)]
+#[case::nothing_named(Pull::Latest, "podinfo:latest", "", Some(Reason::SourceUnsupported))]
+#[case::semver(Pull::Semver(">=1.0.0".to_owned()), "podinfo:>=1.0.0", "", Some(Reason::VersionRange))]
+#[case::digest(Pull::Digest("sha256:abc".to_owned()), "podinfo:sha256:abc", "", Some(Reason::SourcePinned))]
+fn oci_repositories(#[case] pull: Pull, #[case] shown: &str, #[case] wanted: &str, #[case] reason: Option<Reason>) {
+    let source = oci(pull);
+    let target = resolve(&alone(referring(), &[]), Some(&source), 1);
+    assert_eq!((image(&target), left(&target)), (shown, reason));
+    assert_eq!(site(&target).origin.as_ref().map(ToString::to_string).as_deref(), Some("registry.example/team/podinfo"));
+    assert_eq!((view(&target).wanted.as_str(), view(&target).source.as_ref()), (wanted, reason.is_none().then_some(&source.seen)));
+    assert!(matches!(target.containers[0].artifact(), Ok(Artifact::Chart(chart)) if chart.name() == "podinfo"));
+}
+
+#[rstest]
+#[case::git(Named::Other("GitRepository".to_owned()), Reason::SourceUnsupported, "GitRepository")]
+#[case::bucket(Named::Other("Bucket".to_owned()), Reason::SourceUnsupported, "Bucket")]
+#[case::nothing(Named::Nothing, Reason::SourceMissing, "neither a chart nor a source")]
+#[case::not_there(Named::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository flux/charts is not there")]
+fn no_versions_to_choose_from(#[case] source: Named, #[case] reason: Reason, #[case] words: &str) {
+    for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
+        let templated = release.chart.is_some();
+        let target = resolve(&alone(Release { source: source.clone(), ..release }, &[]), None, 1);
+        let (code, message) = site(&target).left.clone().unwrap();
+        assert!(code == reason && message.contains(words), "{code}: {message}");
+        assert_eq!((site(&target).origin.clone(), &target.pull, target.carrier.is_none()), (None, &PullSource::default(), true));
+        // Of a chart that is the source's own, what runs is all there is to show.
+        let name = if matches!(source, Named::Source(_)) { "charts" } else { CHART };
+        assert_eq!(image(&target), if templated { "podinfo:1.2.0".to_owned() } else { format!("{name}:1.1.0") });
+    }
+}
+
+#[rstest]
+#[case(">=1.2", true)]
+#[case("1.x", true)]
+#[case("1.2.*", true)]
+#[case("*", true)]
+#[case("", true)]
+#[case("1.2", true)]
+#[case("1", true)]
+#[case("v1", true)]
+#[case("^1.2.0", true)]
+#[case("~1.2.0", true)]
+#[case("1.2.0 - 1.4.0", true)]
+#[case("1.2.0 || 1.4.0", true)]
+#[case("1.2.0", false)]
+#[case("v1.2.0", false)]
+#[case("1.2.0-rc.1", false)]
+#[case("1.2.0-x", false)]
+#[case("1.2.0+build.7", false)]
+fn ranges_belong_to_flux(#[case] version: &str, #[case] range: bool) {
+    let target = at_version(version, &[]);
+    assert_eq!(left(&target), range.then_some(Reason::VersionRange));
+    assert_eq!(image(&target), format!("podinfo:{version}"));
+    assert!(site(&target).origin.is_some(), "its versions can be shown all the same");
+}
+
+/// Of several reasons the one that lasts longest is told.
+#[rstest]
+#[case::release(true, false, None, "1.2.0", Reason::Suspended, "the release is suspended")]
+#[case::source(false, true, None, "1.2.0", Reason::Suspended, "HelmRepository flux/charts is suspended")]
+#[case::both(true, true, None, "1.2.0", Reason::Suspended, "the release is suspended")]
+#[case::denied(false, false, Some("not yours"), "1.2.0", Reason::AccessDenied, "not yours")]
+#[case::denied_and_a_range(true, false, Some("not yours"), "1.x", Reason::AccessDenied, "not yours")]
+#[case::a_range_and_suspended(true, false, None, "1.x", Reason::VersionRange, "\"1.x\" is a range")]
+fn left_alone(
+    #[case] release_suspended: bool,
+    #[case] source_suspended: bool,
+    #[case] denied: Option<&str>,
+    #[case] version: &str,
+    #[case] reason: Reason,
+    #[case] words: &str,
+) {
+    let release = Release { suspended: release_suspended, denied: denied.map(str::to_owned), ..templated("podinfo", version) };
+    let source = Source { suspended: source_suspended, ..helm("https://charts.example") };
+    let target = resolve(&alone(release, &[]), Some(&source), 1);
+    let (code, message) = site(&target).left.clone().unwrap();
+    assert!(code == reason && message.contains(words), "{code}: {message}");
+    assert_eq!(view(&target).suspended, release_suspended || source_suspended, "its rollout is not waited for meanwhile");
+    let fatal = |reason: Reason| matches!(reason, Reason::AccessDenied | Reason::VersionRange);
+    assert_eq!(passes(code), !fatal(code));
+}
+
+#[rstest]
+#[case::own(1, false, None)]
+#[case::shared(2, false, Some(Reason::SourceShared))]
+#[case::allowed(2, true, None)]
+fn a_tag_that_several_follow(#[case] followers: usize, #[case] allowed: bool, #[case] expected: Option<Reason>) {
+    let settings = Settings { shared_source: allowed, ..Settings::default() };
+    let reason = |target: &Target| site(target).left(&settings).map(|(reason, _)| reason);
+    let tag = oci(Pull::Tag("1.2.0".to_owned()));
+    let shared = resolve(&alone(referring(), &[]), Some(&tag), followers);
+    assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
+    if let Some((_, message)) = site(&shared).left(&settings) {
+        assert!(message.contains(&followers.to_string()) && message.contains(SHARED_SOURCE), "{message}");
+    }
+    // What lasts is told first; releases of one HelmRepository have nothing to do with each other.
+    let suspended = resolve(&alone(Release { suspended: true, ..referring() }, &[]), Some(&tag), followers);
+    assert_eq!(reason(&suspended), Some(Reason::Suspended));
+    let apart = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), followers);
+    assert_eq!((reason(&apart), site(&apart).shared_by), (None, 1));
+}
+
+#[test]
+fn what_is_written_stands_where_the_version_does() {
+    let own = [("policy", "minor"), ("last-request", "of-another-life"), ("update-history", "[]")];
+    let noted = [(LAST_REQUEST, "r"), (LAST_UPDATE, "2026-01-01T00:00:00Z"), ("headwind.sh/policy", "all")];
+    let annotations = noted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let source = Source { annotations, has_annotations: true, ..oci(Pull::Tag("1.2.0".to_owned())) };
+    let target = resolve(&alone(referring(), &own), Some(&source), 1);
+    let expected = Carrier {
+        namespace: "flux".to_owned(),
+        name: "charts".to_owned(),
+        uid: "source-uid".to_owned(),
+        resource_version: "70".to_owned(),
+        has_annotations: true,
+        url: "oci://registry.example/team/podinfo".to_owned(),
+    };
+    assert_eq!(target.carrier, Some(expected));
+    let has = |name: &str| target.annotations.get(name).map(String::as_str);
+    assert_eq!((has(LAST_REQUEST), has(LAST_UPDATE), has(UPDATE_HISTORY)), (Some("r"), Some("2026-01-01T00:00:00Z"), None));
+    assert_eq!(has("headwind.sh/policy"), Some("minor"), "what people set stands on the release");
+    assert_eq!(target.generation, GENERATIONS.0 + GENERATIONS.1, "it grows with either");
+    assert_eq!((target.uid.as_str(), target.resource_version.as_str(), view(&target).generation), ("uid", "7", GENERATIONS.0));
+}
+
+/// What runs is shown where it is another version than the one that is asked for.
+#[rstest]
+#[case::the_same("1.2.0", Some("1.2.0"), None)]
+#[case::not_known("1.2.0", None, None)]
+#[case::behind("1.2.0", Some("1.1.0"), Some("1.1.0"))]
+#[case::of_a_range("1.x", Some("1.1.0"), Some("1.1.0"))]
+#[case::spelt_otherwise("v1.2.0", Some("1.2.0"), None)]
+#[case::the_only_build_there_is("1.2.0", Some("1.2.0+build.7"), None)]
+fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown: Option<&str>) {
+    let release = Release { running: running.map(str::to_owned), ..templated("podinfo", version) };
+    let target = resolve(&alone(release, &[]), Some(&helm("https://charts.example")), 1);
+    assert_eq!(site(&target).running.as_deref(), shown);
+}
+
+/// Flux writes the digest of an OCIRepository's chart into the place of the build metadata.
+#[rstest]
+#[case::the_same("1.2.0", "1.2.0+92a4fa0b73a2", None)]
+#[case::with_metadata("1.2.0_build.7", "1.2.0+92a4fa0b73a2", None)]
+#[case::behind("1.2.0", "1.1.0+2490b250eba2", Some("1.1.0"))]
+fn what_runs_of_an_oci_repository(#[case] tag: &str, #[case] running: &str, #[case] shown: Option<&str>) {
+    let release = Release { running: Some(running.to_owned()), ..referring() };
+    let target = resolve(&alone(release, &[]), Some(&oci(Pull::Tag(tag.to_owned()))), 1);
+    assert_eq!(site(&target).running.as_deref(), shown);
+}

@@ -1,0 +1,324 @@
+//! The life of a request for a release's chart.
+
+use rstest::rstest;
+
+use super::*;
+use crate::decide::{Decision, Record, Site, decide};
+use crate::policy::{Candidate, Occasion};
+use crate::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
+use crate::release::{CHART, Pull, Release, Source, resolve};
+use crate::request::Apply;
+use crate::rollout::HelmReleaseView;
+use crate::rollout::flux::{Condition, ConditionType, Snapshot};
+use crate::settings::PREFIX;
+
+const DIRECT: [(&str, &str); 4] = [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0"), ("auto-rollback", "true")];
+
+/// A release of `podinfo` that says so and is set up so.
+fn release_of(release: Release, annotations: &[(&str, &str)]) -> Target {
+    let annotations: Vec<(&str, &str)> = DIRECT.iter().chain(annotations).copied().collect();
+    let source = if release.chart.is_some() { helm("https://charts.example") } else { oci(Pull::Tag("1.0.0".to_owned())) };
+    resolve(&alone(release, &annotations), Some(&source), 1)
+}
+
+/// One at that version.
+fn live(version: &str, annotations: &[(&str, &str)]) -> Target {
+    release_of(templated("podinfo", version), annotations)
+}
+
+/// A request to move the chart between those versions.
+fn asked(name: &str, from: &str, to: &str) -> Request {
+    let image = request(name, &format!("podinfo:{from}"), &format!("podinfo:{to}"));
+    Request { spec: Spec { kind: VersionKind::Chart, container: Some(CHART.to_owned()), ..image.spec.clone() }, ..image }
+}
+
+/// One that was applied.
+fn finished(name: &str, from: &str, to: &str, phase: Phase) -> Request {
+    Request { status: applied(name, "", "", phase, 60).status, ..asked(name, from, to) }
+}
+
+/// The release as the patch left it, with what Headwind wrote.
+fn patched(before: &Target, apply: &Apply) -> Target {
+    let mut after = before.clone();
+    after.containers[0].image.clone_from(&apply.changes[0].to);
+    after.generation += 1;
+    for (key, value) in [
+        (key::LAST_UPDATE, apply.last_update.to_string()),
+        (key::LAST_REQUEST, apply.last_request.clone()),
+        (key::UPDATE_HISTORY, apply.history.clone()),
+    ] {
+        after.annotations.insert(key.to_owned(), value);
+    }
+    after
+}
+
+/// What helm-controller says once it has attempted the version that stands there.
+fn attempted(target: &mut Target, failures: u32, runs: &str, conditions: &[(ConditionType, bool, &str)]) {
+    let generation = target.generation;
+    let wanted = target.containers[0].image.trim_start_matches("podinfo:").to_owned();
+    let said = |(kind, status, reason): &(ConditionType, bool, &str)| Condition {
+        kind: *kind,
+        status: Some(*status),
+        reason: (*reason).to_owned(),
+        message: format!("words of {reason}"),
+        observed_generation: generation,
+    };
+    target.rollout = View::HelmRelease(Box::new(HelmReleaseView {
+        generation,
+        wanted: wanted.clone(),
+        observed_generation: generation,
+        attempted_generation: generation,
+        attempted_revision: wanted,
+        failures,
+        newest: Some(Snapshot { version: runs.to_owned(), status: "deployed".to_owned(), oci_digest: None }),
+        conditions: conditions.iter().map(said).collect(),
+        ..HelmReleaseView::default()
+    }));
+}
+
+fn applies(target: &Target, requests: &[Request]) -> Apply {
+    match step(Some(target), requests) {
+        Step::Apply(apply) => apply,
+        other => panic!("not due: {other:?}"),
+    }
+}
+
+fn writes(target: &Target, requests: &[Request]) -> Status {
+    match step(Some(target), requests) {
+        Step::Write(write) => write.status,
+        other => panic!("nothing is written: {other:?}"),
+    }
+}
+
+/// What stands in the way of a version is what its requests say.
+struct OnRecord<'a>(&'a [Request]);
+
+impl Record for OnRecord<'_> {
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
+        let of = |request: &&Request| {
+            request.artifact(&request.spec.new_image).is_some_and(|new| Identity::new(container, &new, Policy::Minor, None) == *identity)
+        };
+        self.0.iter().find(of).and_then(|request| request.status.obstacle())
+    }
+
+    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        self.0.iter().any(|request| request.quarantines(container, identity, policy))
+    }
+
+    fn open_for(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Why that version is not proposed for the release, if it is not.
+fn refused(target: &Target, version: &str, requests: &[Request]) -> Option<Reason> {
+    let candidates = [Candidate::new(version, None)];
+    let defaults = Annotations::new();
+    let container = &target.containers[0];
+    let site =
+        Site { target, defaults: &defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: Trigger::Webhook };
+    match decide(&site, &OnRecord(requests)) {
+        Decision::Propose(_) => None,
+        Decision::Refuse(refusal) => Some(refusal.reason),
+    }
+}
+
+#[test]
+fn from_one_version_to_the_next() {
+    let before = live("1.0.0", &[]);
+    let mut one = asked("r", "1.0.0", "1.1.0");
+    let apply = applies(&before, std::slice::from_ref(&one));
+    let [change] = apply.changes.as_slice() else { panic!("{:?}", apply.changes) };
+    assert_eq!((change.container.as_str(), change.from.as_str(), change.to.as_str()), (CHART, "podinfo:1.0.0", "podinfo:1.1.0"));
+    assert_eq!((change.kind, change.restart_for.as_deref(), apply.last_request.as_str()), (ChangeKind::Update, None, "r"));
+    let mut after = patched(&before, &apply);
+    one.status = writes(&after, std::slice::from_ref(&one));
+    assert_eq!((one.status.phase, one.status.rollout.as_ref().map(|watch| watch.generation)), (Phase::RollingOut, Some(4)));
+    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Rest(None), "Flux has not seen it");
+    attempted(&mut after, 0, "1.1.0", &[(ConditionType::Ready, true, "UpgradeSucceeded")]);
+    one.status = writes(&after, std::slice::from_ref(&one));
+    assert_eq!((one.status.phase, one.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
+    assert_eq!(violations_of(std::slice::from_ref(&one)), Vec::<String>::new());
+    // Another hand puts the old version back: it is not fought over.
+    after.containers[0].image = "podinfo:1.0.0".to_owned();
+    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Rest(None));
+    assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&one)), Some(Reason::RevertedOutside));
+    assert_eq!(refused(&after, "1.2.0", &[one]), None, "a newer one passes");
+}
+
+/// With `chartRef` the source's annotations and both generations say what was applied.
+#[test]
+fn the_tag_of_an_oci_repository() {
+    let before = release_of(referring(), &[]);
+    let one = asked("r", "1.0.0", "1.1.0");
+    let apply = applies(&before, std::slice::from_ref(&one));
+    let annotations = Annotations::from([(key::LAST_REQUEST.to_owned(), apply.last_request)]);
+    let source = Source { annotations, generation: GENERATIONS.1 + 1, ..oci(Pull::Tag("1.1.0".to_owned())) };
+    let after = resolve(&alone(referring(), &DIRECT), Some(&source), 1);
+    let status = writes(&after, &[one]);
+    assert_eq!(status.rollout.map(|watch| watch.generation), Some(GENERATIONS.0 + GENERATIONS.1 + 1));
+    // The release's own note of another time says nothing.
+    let other = release_of(referring(), &[("last-request", "q")]);
+    assert!(matches!(step(Some(&other), &[asked("q", "1.0.0", "1.1.0")]), Step::Apply(_)));
+}
+
+#[test]
+fn a_person_is_asked_and_a_no_stands() {
+    let target = live("1.0.0", &[("require-approval", "true")]);
+    let mut one = asked("r", "1.0.0", "1.1.0");
+    assert!(matches!(step(Some(&target), std::slice::from_ref(&one)), Step::Rest(Some(_))), "it waits until it expires");
+    one.status.phase = Phase::Approved;
+    assert_eq!(applies(&target, std::slice::from_ref(&one)).changes[0].to, "podinfo:1.1.0");
+    let rejected = finished("r", "1.0.0", "1.1.0", Phase::Rejected);
+    let rejected = Request { status: Status { times_applied: 0, applied_at: None, ..rejected.status }, ..rejected };
+    assert_eq!(step(Some(&target), std::slice::from_ref(&rejected)), Step::Rest(None));
+    assert_eq!(refused(&target, "1.1.0", std::slice::from_ref(&rejected)), Some(Reason::Rejected));
+    assert_eq!(refused(&target, "1.1.1", &[rejected]), None);
+}
+
+#[test]
+fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
+    let updated = at(NOW - 100).to_string();
+    let target = live("1.0.0", &[("last-update", &updated)]);
+    let older = asked("a", "1.0.0", "1.1.0");
+    let waiting = Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) });
+    assert_eq!(writes(&target, std::slice::from_ref(&older)).waiting, waiting);
+    let newer = asked("b", "1.0.0", "1.2.0");
+    let Step::Write(write) = step(Some(&target), &[newer, older]) else { panic!("both stand") };
+    let status = (write.status.phase, write.status.reason);
+    assert_eq!((write.request.as_str(), status), ("a", (Phase::Superseded, Some(Reason::NewerVersion))));
+}
+
+/// What the release is left alone for by now: what was approved waits for what passes, and ends with what stays.
+#[rstest]
+#[case::suspended(Release { suspended: true, ..templated("podinfo", "1.0.0") }, None)]
+#[case::a_range(templated("podinfo", "1.x"), Some(Reason::VersionRange))]
+#[case::denied(Release { denied: Some("no".to_owned()), ..templated("podinfo", "1.0.0") }, Some(Reason::AccessDenied))]
+#[case::moved_by_another_hand(templated("podinfo", "1.0.1"), Some(Reason::ImageChanged))]
+#[case::another_chart(templated("redis", "1.0.0"), Some(Reason::ImageChanged))]
+fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[values(Phase::Pending, Phase::Approved)] phase: Phase) {
+    let target = release_of(release, &[]);
+    let mut one = asked("r", "1.0.0", "1.1.0");
+    one.status.phase = phase;
+    let status = writes(&target, std::slice::from_ref(&one));
+    if let Some(reason) = ends {
+        assert_eq!((status.phase, status.reason), (Phase::Superseded, Some(reason)));
+        return;
+    }
+    assert_eq!((status.phase, status.reason), (phase, Some(Reason::Suspended)));
+    assert_eq!((status.message.as_deref(), status.waiting), (Some("the release is suspended"), None));
+    one.status = status;
+    assert_eq!(step(Some(&target), std::slice::from_ref(&one)), Step::Rest(None), "said once");
+    assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it goes on when the release does");
+}
+
+/// Until its source is there again: nobody can say what a release by `chartRef` runs, so nothing of it is judged.
+#[rstest]
+fn a_source_that_comes_back(
+    #[values(Phase::Pending, Phase::Approved, Phase::RollingOut)] phase: Phase,
+    #[values(true, false)] by_reference: bool,
+) {
+    let release = || if by_reference { referring() } else { templated("podinfo", "1.0.0") };
+    let gone = resolve(&alone(Release { running: Some("1.0.0+abc".to_owned()), ..release() }, &DIRECT), None, 0);
+    let mut one = asked("r", "1.0.0", "1.1.0");
+    one.status.phase = phase;
+    assert_eq!(gone.is_unseen(), by_reference);
+    if by_reference {
+        assert_eq!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(None));
+    } else if phase != Phase::RollingOut {
+        one.status = writes(&gone, std::slice::from_ref(&one));
+        assert_eq!((one.status.phase, one.status.reason), (phase, Some(Reason::SourceMissing)));
+        assert_eq!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(None));
+    }
+    if phase != Phase::RollingOut {
+        assert_eq!(applies(&release_of(release(), &[]), &[one]).last_request, "r");
+    }
+}
+
+#[test]
+fn a_tag_that_another_release_follows_by_now() {
+    let shared = resolve(&alone(referring(), &DIRECT), Some(&oci(Pull::Tag("1.0.0".to_owned()))), 2);
+    let mut one = asked("r", "1.0.0", "1.1.0");
+    one.status = writes(&shared, std::slice::from_ref(&one));
+    assert_eq!((one.status.phase, one.status.reason), (Phase::Pending, Some(Reason::SourceShared)));
+    let mut allowed = shared;
+    allowed.annotations.insert(format!("{PREFIX}shared-source"), "true".to_owned());
+    assert_eq!(applies(&allowed, &[one]).last_request, "r");
+}
+
+/// What is asked of a kind that does not have it.
+#[rstest]
+#[case::an_image_of_a_release(live("1.0.0", &[]), request("r", "podinfo:1.0.0", "podinfo:1.1.0"), CHART, "container with an image")]
+#[case::a_chart_of_a_deployment(target("podinfo:1.0.0", &[]), asked("r", "1.0.0", "1.1.0"), "web", "chart of a release")]
+fn of_the_wrong_kind(#[case] target: Target, #[case] one: Request, #[case] container: &str, #[case] words: &str) {
+    let one = Request { spec: Spec { container: Some(container.to_owned()), ..one.spec }, ..one };
+    let status = writes(&target, &[one]);
+    assert_eq!((status.phase, status.reason), (Phase::Failed, Some(Reason::InvalidRequest)));
+    assert!(status.message.as_deref().is_some_and(|message| message.contains(words)), "{:?}", status.message);
+}
+
+#[test]
+fn a_person_goes_back() {
+    let mut history = History::default();
+    history.record(CHART, "podinfo:1.0.0", "podinfo:1.1.0", at(NOW - 60), "left", None);
+    let (updated, history) = (at(NOW - 60).to_string(), history.to_annotation());
+    let before = live("1.1.0", &[("update-history", &history), ("last-request", "left"), ("last-update", &updated)]);
+    let left = finished("left", "1.0.0", "1.1.0", Phase::Completed);
+    let mut back = asked("back", "1.1.0", "1.0.0");
+    back.spec.trigger = Trigger::Manual;
+    back.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };
+    let apply = applies(&before, &[left.clone(), back.clone()]);
+    assert_eq!((apply.changes[0].kind, apply.changes[0].to.as_str()), (ChangeKind::ManualRollback, "podinfo:1.0.0"));
+    assert_eq!(apply.last_request, "left@1.over,back");
+    let after = patched(&before, &apply);
+    back.status = writes(&after, &[left.clone(), back.clone()]);
+    assert_eq!(back.status.left.as_deref(), Some("podinfo:1.1.0"));
+    let gone_over = writes(&after, &[left, back.clone()]);
+    assert_eq!((gone_over.phase, gone_over.reason), (Phase::RolledBack, Some(Reason::RolledBack)));
+    assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&back)), Some(Reason::RolledBack), "it is not offered again");
+    assert_eq!(refused(&after, "1.1.1", &[back]), None);
+}
+
+/// Flux has given up: the version before is put back, and the request says why.
+#[test]
+fn a_failed_one_is_taken_back() {
+    let mut history = History::default();
+    history.record(CHART, "podinfo:1.0.0", "podinfo:1.1.0", at(NOW - 60), "bad", None);
+    let mut failed = live("1.1.0", &[("update-history", &history.to_annotation()), ("last-request", "bad")]);
+    let mut bad = finished("bad", "1.0.0", "1.1.0", Phase::RollingOut);
+    bad.status.finished_at = None;
+    bad.status.rollout = Some(Watch::new(failed.generation, at(NOW - 60)));
+    let given_up = [(ConditionType::Stalled, true, "RetriesExceeded"), (ConditionType::Released, false, "UpgradeFailed")];
+    attempted(&mut failed, 1, "1.1.0", &given_up);
+    bad.status = writes(&failed, std::slice::from_ref(&bad));
+    assert_eq!((bad.status.phase, bad.status.rollout.as_ref().unwrap().failure.is_some()), (Phase::RollingOut, true), "seen");
+    let seen = bad.clone();
+    let apply = applies(&failed, std::slice::from_ref(&bad));
+    let change = &apply.changes[0];
+    assert_eq!((change.kind, change.from.as_str(), change.to.as_str()), (ChangeKind::AutomaticRollback, "podinfo:1.1.0", "podinfo:1.0.0"));
+    assert_eq!(apply.last_request, "bad@1.back");
+    let mut after = patched(&failed, &apply);
+    bad.status = writes(&after, std::slice::from_ref(&bad));
+    assert_eq!(bad.status.rollout.as_ref().unwrap().returned_to.as_deref(), Some("podinfo:1.0.0"));
+    attempted(&mut after, 0, "1.0.0", &[(ConditionType::Ready, true, "UpgradeSucceeded")]);
+    bad.status = writes(&after, std::slice::from_ref(&bad));
+    assert_eq!((bad.status.phase, bad.status.reason), (Phase::RolledBack, Some(Reason::UpgradeFailed)));
+    assert!(bad.status.message.as_deref().is_some_and(|message| message.contains("words of UpgradeFailed")), "{:?}", bad.status.message);
+    assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&bad)), Some(Reason::RolledBack));
+    assert_eq!(violations_of(&[bad]), Vec::<String>::new());
+    // Nobody wants it taken back: it is left where it is.
+    failed.annotations.insert(key::AUTO_ROLLBACK.to_owned(), "false".to_owned());
+    let status = writes(&failed, &[seen]);
+    assert_eq!((status.phase, status.reason), (Phase::Failed, Some(Reason::UpgradeFailed)));
+}
+
+#[test]
+fn suspended_while_it_rolls_out() {
+    let mut rolling = finished("r", "1.0.0", "1.1.0", Phase::RollingOut);
+    rolling.status.finished_at = None;
+    rolling.status.rollout = Some(Watch::new(3, at(NOW - 3600)));
+    let target = release_of(Release { suspended: true, ..templated("podinfo", "1.1.0") }, &[("last-request", "r")]);
+    rolling.status = writes(&target, std::slice::from_ref(&rolling));
+    assert_eq!((rolling.status.phase, rolling.status.reason), (Phase::RollingOut, Some(Reason::Suspended)), "its time stands still");
+    assert!(matches!(step(Some(&target), &[rolling]), Step::Rest(_)));
+}
