@@ -255,7 +255,11 @@ impl Index {
     pub(crate) fn is_conspicuous(&self, key: &TargetKey) -> bool {
         let Some(entry) = self.targets.get(key) else { return false };
         self.faulty.contains(key)
-            || entry.target.containers.iter().any(|container| container.chart.as_ref().is_some_and(|site| site.left.is_some()))
+            || entry
+                .target
+                .containers
+                .iter()
+                .any(|container| container.chart.as_ref().is_some_and(|site| site.left.is_some() || site.shared_by > 1))
             || !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty()
     }
 
