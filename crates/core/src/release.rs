@@ -263,7 +263,7 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
     };
     let address = source.url.strip_prefix("oci://").unwrap_or(&source.url);
     let repository = repository(address.trim_end_matches('/')).map_err(|error| illegal(&error))?;
-    chart.0 = repository.path().rsplit('/').next().unwrap_or_default().to_owned();
+    repository.path().rsplit('/').next().unwrap_or_default().clone_into(&mut chart.0);
     let left = match pull {
         Pull::Tag(tag) => {
             chart.1 = version_of(tag);
