@@ -121,3 +121,50 @@ impl fmt::Display for Artifact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    /// The same questions, whichever of the two it is.
+    #[rstest]
+    #[case(VersionKind::Image, "nginx:1.25", "docker.io/library/nginx", Some("1.25"), "nginx:2.0")]
+    #[case(VersionKind::Image, "registry.example:5000/app", "registry.example:5000/app", Some("latest"), "registry.example:5000/app:2.0")]
+    #[case(VersionKind::Chart, "podinfo:1.2.0+build.7", "podinfo", Some("1.2.0+build.7"), "podinfo:2.0")]
+    #[case(VersionKind::Chart, "team/podinfo:>=1.2", "team/podinfo", Some(">=1.2"), "team/podinfo:2.0")]
+    #[case(VersionKind::Chart, "podinfo:", "podinfo", Some(""), "podinfo:2.0")]
+    fn both(#[case] kind: VersionKind, #[case] text: &str, #[case] name: &str, #[case] version: Option<&str>, #[case] moved: &str) {
+        let artifact = Artifact::parse(kind, text).unwrap();
+        assert_eq!((artifact.kind(), artifact.name(), artifact.version()), (kind, name, version));
+        assert_eq!((artifact.to_string().as_str(), artifact.with_version("2.0").to_string().as_str()), (text, moved));
+    }
+
+    #[test]
+    fn a_chart_has_no_digest() {
+        let image = Artifact::parse(VersionKind::Image, &format!("nginx:1.25@{DIGEST}")).unwrap();
+        assert_eq!(image.digest().map(ToString::to_string).as_deref(), Some(DIGEST));
+        assert_eq!(image.with_version("1.26").digest(), None);
+        let chart = Artifact::parse(VersionKind::Chart, &format!("podinfo:{DIGEST}")).unwrap();
+        assert_eq!((chart.digest(), chart.version()), (None, Some(DIGEST)));
+    }
+
+    #[rstest]
+    #[case(VersionKind::Chart, "nginx", ArtifactError::Chart(ChartError::NoVersion))]
+    #[case(VersionKind::Chart, "../nginx:1", ArtifactError::Chart(ChartError::Name))]
+    #[case(VersionKind::Image, "podinfo:1.2.0+build.7", ArtifactError::Image(ReferenceError::Tag))]
+    fn neither(#[case] kind: VersionKind, #[case] text: &str, #[case] error: ArtifactError) {
+        assert_eq!(Artifact::parse(kind, text), Err(error));
+    }
+
+    #[test]
+    fn who_is_asked() {
+        let registry = Origin::Registry(RepositoryKey::parse("registry.example:5000/charts/podinfo").unwrap());
+        assert_eq!((registry.host(), registry.to_string().as_str()), ("registry.example:5000", "registry.example:5000/charts/podinfo"));
+        let charts = Origin::Charts(ChartRepository::parse("https://charts.example:8443/stable/").unwrap());
+        assert_eq!((charts.host(), charts.to_string().as_str()), ("charts.example:8443", "https://charts.example:8443/stable"));
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) fn key(kind: SourceKind) -> SourceKey {
     SourceKey { kind, namespace: "flux".to_owned(), name: "charts".to_owned() }
 }
 
-/// A HelmRepository at that address.
+/// A `HelmRepository` at that address.
 pub(crate) fn helm(url: &str) -> Source {
     Source {
         key: key(SourceKind::HelmRepository),
@@ -33,7 +33,7 @@ pub(crate) fn helm(url: &str) -> Source {
     }
 }
 
-/// An OCIRepository of `podinfo` that pulls that.
+/// An `OCIRepository` of `podinfo` that pulls that.
 pub(crate) fn oci(pull: Pull) -> Source {
     Source {
         key: key(SourceKind::OciRepository),
@@ -54,7 +54,7 @@ pub(crate) fn templated(chart: &str, version: &str) -> Release {
     }
 }
 
-/// What one says whose chart is an OCIRepository's.
+/// What one says whose chart is an `OCIRepository`'s.
 pub(crate) fn referring() -> Release {
     Release { source: Named::Source(key(SourceKind::OciRepository)), chart: None, ..templated("", "") }
 }
@@ -83,7 +83,7 @@ pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Target {
     }
 }
 
-/// A release of `podinfo` at that version, from a HelmRepository that is there.
+/// A release of `podinfo` at that version, from a `HelmRepository` that is there.
 pub(crate) fn at_version(version: &str, annotations: &[(&str, &str)]) -> Target {
     resolve(&alone(templated("podinfo", version), annotations), Some(&helm("https://charts.example")), 1)
 }

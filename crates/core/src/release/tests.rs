@@ -75,7 +75,7 @@ fn an_illegal_name_is_shown_and_can_be_read_by_nobody() {
     assert!(target.containers[0].artifact().is_err());
 }
 
-/// What an OCIRepository pulls: what is shown, what is awaited in its status, and why it is left.
+/// What an `OCIRepository` pulls: what is shown, what is awaited in its status, and why it is left.
 #[rstest]
 #[case::tag(Pull::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
 #[case::metadata(Pull::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
@@ -218,7 +218,7 @@ fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown
     assert_eq!(site(&target).running.as_deref(), shown);
 }
 
-/// Flux writes the digest of an OCIRepository's chart into the place of the build metadata.
+/// Flux writes the digest of an `OCIRepository`'s chart into the place of the build metadata.
 #[rstest]
 #[case::the_same("1.2.0", "1.2.0+92a4fa0b73a2", None)]
 #[case::with_metadata("1.2.0_build.7", "1.2.0+92a4fa0b73a2", None)]

@@ -86,6 +86,35 @@ fn which_containers_are_tracked() {
     assert!(resolve(&[], &[("images", " , ")]).is_err());
 }
 
+/// A release's chart is tracked by its name, or as what it is.
+#[test]
+fn which_charts_are_tracked() {
+    let chart = Artifact::parse(crate::policy::Kind::Chart, "team/podinfo:1.2.0").unwrap();
+    let tracks = |images: &str| {
+        Settings::resolve(&Annotations::new(), &annotations(&[("images", images)]), "chart").unwrap().tracks("chart", &chart, false)
+    };
+    assert!(Settings::default().tracks("chart", &chart, false));
+    assert!(tracks("team/podinfo") && tracks("chart") && tracks("redis, chart"));
+    assert!(!tracks("podinfo") && !tracks("docker.io/team/podinfo"), "a chart's name is no repository");
+}
+
+#[test]
+fn a_shared_tag_is_moved_by_who_says_so() {
+    assert!(!resolve(&[], &[]).unwrap().shared_source);
+    assert!(resolve(&[], &[("shared-source", "true")]).unwrap().shared_source);
+    assert!(!resolve(&[("shared-source", "true")], &[("shared-source", "false")]).unwrap().shared_source);
+    assert!(resolve(&[], &[("shared-source", "yes")]).is_err());
+}
+
+/// The one container of a release is its chart.
+#[test]
+fn what_has_no_effect_on_a_release_is_told() {
+    let release =
+        crate::release::samples::at_version("1.2.0", &[("policy.chart", "minor"), ("policy.web", "minor"), ("images", "podinfo,nginx")]);
+    let told: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.key).collect();
+    assert_eq!(told, ["headwind.sh/policy.web", "headwind.sh/images nginx"]);
+}
+
 #[test]
 fn sources_of_events() {
     let allows = |source: &str, trigger| resolve(&[], &[("event-source", source)]).unwrap().event_source.allows(trigger);

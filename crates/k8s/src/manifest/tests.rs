@@ -75,7 +75,7 @@ fn no_right_is_wider_than_it_has_to_be() {
     }
 }
 
-/// A release is changed itself, or by the tag of its OCIRepository; a Helm repository is only read.
+/// A release is changed itself, or by the tag of its `OCIRepository`; a Helm repository is only read.
 #[test]
 fn what_is_asked_of_flux_kinds() {
     let verbs = |resource: &str| -> Vec<(&str, &[&str])> {

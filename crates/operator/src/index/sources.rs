@@ -1,8 +1,8 @@
 //! The sources of charts, and the releases that follow them.
 //!
-//! The half of the index that is about Flux: fed by the watches on HelmRepositories and OCIRepositories.
+//! The half of the index that is about Flux: fed by the watches on `HelmRepositories` and `OCIRepositories`.
 //! A release follows the source that it names, whether that is there or not, and is put together with it
-//! anew when either changes; those that follow the same OCIRepository count each other.
+//! anew when either changes; those that follow the same `OCIRepository` count each other.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Changes of a release's chart: in the release, or in the OCIRepository that it has it from.
+//! Changes of a release's chart: in the release, or in the `OCIRepository` that it has it from.
 
 use headwind_core::release::resolve;
 use rstest::rstest;
@@ -29,15 +29,14 @@ fn oci() -> Value {
     })
 }
 
-/// The release put together with a HelmRepository, or with that OCIRepository.
+/// The release put together with a `HelmRepository`, or with that `OCIRepository`.
 fn target(release: &Value, oci: Option<&Value>) -> Target {
     let read = serde_json::from_value::<SlimHelmRelease>(release.clone()).unwrap().read().unwrap();
-    let source = match oci {
-        Some(oci) => serde_json::from_value::<SlimOciRepository>(oci.clone()).unwrap().read(),
-        None => {
-            let object = json!({"metadata": {"name": "charts", "namespace": "n"}, "spec": {"url": "https://charts.example"}});
-            serde_json::from_value::<SlimHelmRepository>(object).unwrap().read()
-        }
+    let source = if let Some(oci) = oci {
+        serde_json::from_value::<SlimOciRepository>(oci.clone()).unwrap().read()
+    } else {
+        let object = json!({"metadata": {"name": "charts", "namespace": "n"}, "spec": {"url": "https://charts.example"}});
+        serde_json::from_value::<SlimHelmRepository>(object).unwrap().read()
     };
     resolve(&read, source.as_ref(), 1)
 }

@@ -16,12 +16,12 @@ fn read(name: &str, version: u32, spec: &Value, status: &Value) -> Target {
     serde_json::from_value::<SlimHelmRelease>(object).unwrap().read().unwrap()
 }
 
-/// What a release says that has its chart, `podinfo`, from that HelmRepository.
+/// What a release says that has its chart, `podinfo`, from that `HelmRepository`.
 fn template(version: &str, source: &str) -> Value {
     json!({"chart": {"spec": {"chart": "podinfo", "version": version, "sourceRef": {"kind": "HelmRepository", "name": source, "namespace": "flux"}}}})
 }
 
-/// What one says that has it from that OCIRepository.
+/// What one says that has it from that `OCIRepository`.
 fn reference(source: &str) -> Value {
     json!({"chartRef": {"kind": "OCIRepository", "name": source, "namespace": "flux"}})
 }
@@ -62,7 +62,7 @@ fn sorted(mut keys: Vec<TargetKey>) -> Vec<String> {
     keys.into_iter().map(|key| key.name).collect()
 }
 
-/// An index with release `a` of a HelmRepository and `b` and `c` of one OCIRepository, all there.
+/// An index with release `a` of a `HelmRepository` and `b` and `c` of one `OCIRepository`, all there.
 fn filled() -> Index {
     let mut index = Index::default();
     index.apply_source(repository("charts", 1, "https://charts.example"));
