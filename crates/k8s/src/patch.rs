@@ -49,7 +49,7 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
         operations.push(test_at(&place.pointer, written(&change.from)?));
         match &change.restart_for {
             None => {
-                operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }))
+                operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }));
             }
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {

@@ -29,7 +29,9 @@ fn take_in(state: &State, patched: Option<Patched>) -> bool {
             state.index.write().apply(*target);
         }
         Some(Patched::Source(source)) => {
-            state.index.write().apply_source(*source);
+            let mut index = state.index.write();
+            let touched = index.apply_source(*source);
+            index.unsettle(touched);
         }
         None => return false,
     }

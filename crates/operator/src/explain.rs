@@ -50,7 +50,7 @@ impl KnownTags {
             Ok::<_, String>(Arc::new(listed.candidates(artifact, origin)))
         };
         let asked = self.lists.try_get_with((origin.clone(), chart.clone(), place.clone()), ask);
-        match tokio::time::timeout(PATIENCE, asked).await {
+        match tokio::time::timeout(PATIENCE, Box::pin(asked)).await {
             Ok(candidates) => candidates.map_err(|error| (*error).clone()),
             Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
         }
@@ -147,7 +147,7 @@ impl Handle {
         let mut unasked = BTreeMap::new();
         for container in target.containers.iter().filter(|container| is_tracked(&defaults, &target, container)) {
             let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
-            match self.tags.of(&origin, &artifact, &place).await {
+            match Box::pin(self.tags.of(&origin, &artifact, &place)).await {
                 Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
                 Err(error) => drop(unasked.insert(origin.to_string(), error)),
             }

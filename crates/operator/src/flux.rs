@@ -214,9 +214,10 @@ impl Flux {
 
 fn tell_offer(served: Served, found: Option<usize>) {
     let (group, plural) = served.resource();
-    match found.and_then(|place| served.versions().get(place).copied()) {
-        Some(version) => tracing::info!(resource = plural, version, "{plural}.{group} are there and watched"),
-        None => tracing::info!(resource = plural, "{plural}.{group} are not there any more"),
+    if let Some(version) = found.and_then(|place| served.versions().get(place).copied()) {
+        tracing::info!(resource = plural, version, "{plural}.{group} are there and watched");
+    } else {
+        tracing::info!(resource = plural, "{plural}.{group} are not there any more");
     }
 }
 

@@ -17,7 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::shared::State;
 
@@ -83,21 +83,57 @@ pub(crate) struct Helm {
     pub(crate) repository_query_duration: Histogram,
 }
 
+impl Helm {
+    fn new(registry: &mut Registry) -> Self {
+        // From 5 ms to 3 minutes: what a large index takes from a slow server.
+        let query = Histogram::new(exponential_buckets(0.005, 2.0, 16));
+        Self {
+            versions_checked: register(
+                registry,
+                Counter::default(),
+                "helm_chart_versions_checked",
+                "Versions of charts that were looked at, once for each release and scan",
+            ),
+            updates_found: register(registry, Counter::default(), "helm_updates_found", "Updates of charts that were proposed"),
+            updates_approved: register(
+                registry,
+                Counter::default(),
+                "helm_updates_approved",
+                "Updates of charts approved, by a person or by policy",
+            ),
+            updates_rejected: register(registry, Counter::default(), "helm_updates_rejected", "Updates of charts that a person rejected"),
+            updates_applied: register(registry, Counter::default(), "helm_updates_applied", "Updates of charts written into a release"),
+            repository_queries: register(
+                registry,
+                Counter::default(),
+                "helm_repository_queries",
+                "Times the versions of a chart's repository were asked for, classic or OCI",
+            ),
+            repository_errors: register(
+                registry,
+                Family::default(),
+                "helm_repository_errors",
+                "Those of them that had no answer, by class",
+            ),
+            repository_query_duration: register(registry, query, "helm_repository_query_duration_seconds", "How long such a question took"),
+        }
+    }
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, metric: M, name: &str, help: &str) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("headwind");
         macro_rules! register {
-            ($metric:expr, $name:literal, $help:literal) => {{
-                let metric = $metric;
-                registry.register($name, $help, metric.clone());
-                metric
-            }};
+            ($metric:expr, $name:literal, $help:literal) => {{ register(&mut registry, $metric, $name, $help) }};
         }
         // From 0.5 ms: a pass that only looks; to 16 s: one that waited for the API server.
         let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
-        // From 5 ms to 3 minutes: what a large index takes from a slow server.
-        let query = Histogram::new(exponential_buckets(0.005, 2.0, 16));
         Self {
             webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
             webhook_events_processed: register!(
@@ -173,28 +209,7 @@ impl Metrics {
                 "polling_helm_new_versions_found",
                 "Updates of charts that scans led to"
             ),
-            helm: Helm {
-                versions_checked: register!(
-                    Counter::default(),
-                    "helm_chart_versions_checked",
-                    "Versions of charts that were looked at, once for each release and scan"
-                ),
-                updates_found: register!(Counter::default(), "helm_updates_found", "Updates of charts that were proposed"),
-                updates_approved: register!(
-                    Counter::default(),
-                    "helm_updates_approved",
-                    "Updates of charts approved, by a person or by policy"
-                ),
-                updates_rejected: register!(Counter::default(), "helm_updates_rejected", "Updates of charts that a person rejected"),
-                updates_applied: register!(Counter::default(), "helm_updates_applied", "Updates of charts written into a release"),
-                repository_queries: register!(
-                    Counter::default(),
-                    "helm_repository_queries",
-                    "Times the versions of a chart's repository were asked for, classic or OCI"
-                ),
-                repository_errors: register!(Family::default(), "helm_repository_errors", "Those of them that had no answer, by class"),
-                repository_query_duration: register!(query, "helm_repository_query_duration_seconds", "How long such a question took"),
-            },
+            helm: Helm::new(&mut registry),
             registry: Arc::new(Mutex::new(registry)),
         }
     }

@@ -142,13 +142,7 @@ impl Operator {
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics, offered };
         parts.watches(&mut tasks, &config.watched);
         if config.polling.is_some() || config.discovery {
-            let poller = Poller {
-                recording: recording.clone(),
-                asking: Arc::clone(&asking),
-                interval: config.polling.as_ref().map(|polling| polling.interval),
-                discovery: config.discovery,
-                seed: seed(&config.identity),
-            };
+            let poller = poller(&config, &recording, &asking);
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
         tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
@@ -262,6 +256,16 @@ impl Operator {
         stop_writer.cancel();
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
+    }
+}
+
+fn poller(config: &Config, recording: &Recording, asking: &Arc<Asking>) -> Poller {
+    Poller {
+        recording: recording.clone(),
+        asking: Arc::clone(asking),
+        interval: config.polling.as_ref().map(|polling| polling.interval),
+        discovery: config.discovery,
+        seed: seed(&config.identity),
     }
 }
 

@@ -5,13 +5,14 @@
 //! ([`Request::back_mark`]), so a successor never does it twice.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::mark::{mark_name, marks};
 use super::scene::Scene;
 use super::step::end;
-use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step};
+use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after};
 use crate::artifact::Artifact;
 use crate::event::Trigger;
 use crate::history::Entry;
@@ -58,6 +59,9 @@ pub(super) fn gone_over(scene: &Scene<'_>) -> Option<Step> {
     })
 }
 
+/// How long a copy of an object may be older than what this process wrote itself.
+const STALE: Duration = Duration::from_mins(1);
+
 /// What the watches over the rollouts come to: a step, or when to look again.
 pub(super) fn follow(scene: &Scene<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
     let standing = scene.target.rollout.standing(scene.target.generation);
@@ -84,10 +88,19 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     let now = scene.observed.now;
     let fallback = Watch::new(scene.target.generation, now);
     let watch = request.status.rollout.as_ref().unwrap_or(&fallback);
-    if scene.target.generation < watch.generation {
+    let made_anew;
+    let watch = if scene.target.generation < watch.generation {
         // The copy of the workload is older than the request: wait for the watch.
-        return Outcome::Rest(None);
-    }
+        let patience = after(watch.progressed_at, STALE);
+        if scene.target.carrier.is_none() || now < patience {
+            return Outcome::Rest(scene.target.carrier.as_ref().map(|_| patience));
+        }
+        // Where it stays so, the object that has a release's version was made anew, and counts from one.
+        made_anew = Watch { generation: scene.target.generation, ..watch.clone() };
+        &made_anew
+    } else {
+        watch
+    };
     if let Some(step) = taken_over(scene, request, watch) {
         return Outcome::Step(step);
     }

@@ -13,6 +13,7 @@ use crate::event::Trigger;
 use crate::gate::{self, Gate};
 use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::release::passes;
 
 impl Scene<'_> {
     /// Ends a request for whose container a better one is open.
@@ -116,7 +117,12 @@ impl Scene<'_> {
             let Gate::Wait { until, reason } = self.gate(request) else { return None };
             let waiting = Some(Waiting { reason, until });
             (request.status.waiting != waiting).then(|| {
-                let status = Status { waiting, ..request.status.clone() };
+                let mut status = Status { waiting, ..request.status.clone() };
+                if status.reason.is_some_and(passes) {
+                    // What it was held for before is over.
+                    status.reason = Some(reason);
+                    status.message = Some(reason.sentence().to_owned());
+                }
                 Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
             })
         })

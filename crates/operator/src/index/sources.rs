@@ -67,6 +67,11 @@ impl Index {
         }
     }
 
+    /// These mean something else now, and who found it out cannot have them looked at.
+    pub(crate) fn unsettle(&mut self, keys: Vec<TargetKey>) {
+        self.unsettled.extend(keys);
+    }
+
     /// The releases that mean something else since others came or went: for whoever feeds the index.
     pub(crate) fn take_unsettled(&mut self) -> HashSet<TargetKey> {
         std::mem::take(&mut self.unsettled)

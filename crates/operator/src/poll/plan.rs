@@ -67,19 +67,6 @@ pub(super) struct Plan {
     pub(super) releases: HashSet<TargetKey>,
 }
 
-/// Whether the container is to be asked for, and whether again and again.
-pub(super) fn listens(poller: &Poller, target: &Target, defaults: &Annotations, container: &Container) -> Option<(Settings, bool)> {
-    let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
-    let artifact = container.artifact().ok()?;
-    let left = container.chart.as_ref().is_some_and(|site| site.left(&settings).is_some());
-    if target.deleting || left || decide::admits(&settings, container, &artifact, Trigger::Polling).is_err() {
-        return None;
-    }
-    let polled = poller.interval.is_some() && settings.event_source.allows(Trigger::Polling);
-    let looked_up = poller.discovery && artifact.kind() == VersionKind::Chart;
-    (polled || looked_up).then_some((settings, polled))
-}
-
 /// A release as far as a look-up depends on it.
 fn fingerprint(target: &Target, defaults: &Annotations, container: &Container) -> u64 {
     let mut hash = DefaultHasher::new();
@@ -90,6 +77,19 @@ fn fingerprint(target: &Target, defaults: &Annotations, container: &Container) -
 }
 
 impl Poller {
+    /// The settings of a container that is to be asked for, and whether again and again.
+    pub(super) fn listens(&self, target: &Target, defaults: &Annotations, container: &Container) -> Option<(Settings, bool)> {
+        let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
+        let artifact = container.artifact().ok()?;
+        let left = container.chart.as_ref().is_some_and(|site| site.left(&settings).is_some());
+        if target.deleting || left || decide::admits(&settings, container, &artifact, Trigger::Polling).is_err() {
+            return None;
+        }
+        let polled = self.interval.is_some() && settings.event_source.allows(Trigger::Polling);
+        let looked_up = self.discovery && artifact.kind() == VersionKind::Chart;
+        (polled || looked_up).then_some((settings, polled))
+    }
+
     /// Every scan that is wanted, of the index as it is now.
     pub(super) async fn plan(self: Arc<Self>, discovered: Arc<Discovered>) -> Plan {
         let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
@@ -98,7 +98,7 @@ impl Poller {
             let index = self.recording.state.index.read();
             for (target, defaults) in index.all() {
                 for container in &target.containers {
-                    let Some((settings, polled)) = listens(&self, target, &defaults, container) else { continue };
+                    let Some((settings, polled)) = self.listens(target, &defaults, container) else { continue };
                     let Some(origin) = container.origin() else { continue };
                     let mut entry = Wanted::default();
                     if polled {

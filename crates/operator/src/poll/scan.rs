@@ -13,7 +13,7 @@ use headwind_core::target::{Container, Target, TargetKey};
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
 use headwind_source::schedule::Outcome;
 
-use super::plan::{Planned, listens};
+use super::plan::Planned;
 use super::{Key, Poller, Scanned};
 use crate::apply;
 use crate::asking::{Asking, Listed, chart_of};
@@ -156,7 +156,7 @@ impl Poller {
                 if container.origin().as_ref() != Some(origin) {
                     continue;
                 }
-                let Some((settings, polled)) = listens(self, &target, &defaults, container) else {
+                let Some((settings, polled)) = self.listens(&target, &defaults, container) else {
                     filtered += 1;
                     continue;
                 };
