@@ -1,7 +1,7 @@
 //! The parts that a HelmRelease's view is made of: conditions, what Flux does about failures,
 //! revisions.
 //!
-//! Plain values with the few rules of Flux's that belong to them; [`super::helm_release`] judges by
+//! Plain values with the few rules of Flux's that belong to them; `super::helm_release` judges by
 //! them. Versions are compared here as Flux writes them: a chart of an `OCIRepository` carries the
 //! first 12 digits of its digest where SemVer has build metadata (`0.2.0+92a4fa0b73a2`).
 

@@ -97,7 +97,7 @@ pub(crate) async fn at_scale() -> Result<()> {
     .await?;
     let after = peak(&operator)?;
     eprintln!("500 releases, 20 repositories, an index of 50 MB: resident {before} KiB at the start, {after} KiB at most");
-    ensure!(after < 128 * 1024, "an unoptimized build had {after} KiB");
+    ensure!(after < 64 * 1024, "the goal is 64 MB, and an unoptimized build had {after} KiB");
     let text = operator.scrape().await?;
     for line in text.lines().filter(|line| line.starts_with("headwind_polling_lateness_seconds_bucket")) {
         eprintln!("{line}");
