@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::chart::{ChartError, ChartReference, ChartRepository};
+use crate::chart::{ChartError, ChartReference, ChartRepository, version_of};
 use crate::policy::Kind as VersionKind;
 use crate::reference::{Digest, ImageReference, ReferenceError, RepositoryKey};
 
@@ -26,6 +26,14 @@ impl Origin {
         match self {
             Origin::Registry(repository) => repository.registry(),
             Origin::Charts(repository) => repository.host(),
+        }
+    }
+
+    /// The version that a tag of it stands for. A registry's tags have no `+`.
+    pub fn version(&self, artifact: &Artifact, tag: &str) -> String {
+        match (artifact, self) {
+            (Artifact::Chart(_), Origin::Registry(_)) => version_of(tag),
+            (Artifact::Chart(_), Origin::Charts(_)) | (Artifact::Image(_), _) => tag.to_owned(),
         }
     }
 }

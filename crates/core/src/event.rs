@@ -4,7 +4,9 @@
 //! follows from one is decided by [`crate::decide`].
 
 use crate::artifact::Origin;
+use crate::policy::Kind;
 use crate::reference::Digest;
+use crate::target::Container;
 
 /// A claim that a repository holds a tag or a chart's version, as a webhook or a scan reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +21,15 @@ pub struct Event {
     pub digest: Option<Digest>,
     /// Which door the event came through.
     pub trigger: Trigger,
+}
+
+impl Event {
+    /// Whether it is about what the container, or the release, runs.
+    pub fn is_about(&self, container: &Container) -> bool {
+        let of_chart =
+            |chart: &String| container.artifact().is_ok_and(|artifact| artifact.kind() == Kind::Chart && artifact.name() == chart);
+        container.origin().as_ref() == Some(&self.origin) && self.chart.as_ref().is_none_or(of_chart)
+    }
 }
 
 /// What made Headwind look at a workload (SPEC section 4, `spec.trigger`).

@@ -28,5 +28,6 @@ pub mod release;
 pub mod request;
 pub mod rollout;
 pub mod settings;
+pub mod source;
 pub mod target;
 pub mod version;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::artifact::{Artifact, ArtifactError, Origin};
 use crate::policy::Kind as VersionKind;
 use crate::reference::Digest;
-use crate::release::{ChartAccess, ChartSite, Named, Release};
 use crate::rollout::View;
 use crate::settings::Annotations;
+use crate::source::{ChartAccess, ChartSite, Named, Release};
 
 /// The kinds of workload that Headwind keeps up to date (SPEC section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
-use headwind_core::release::{CHART, Named};
+use headwind_core::release::CHART;
 use headwind_core::request::{Apply, ChangeKind};
+use headwind_core::source::Named;
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;

@@ -13,7 +13,6 @@ use headwind_core::reference::{Digest, RepositoryKey};
 use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keyring, Listing};
 
 use crate::metrics::{ClassLabel, Metrics};
-use crate::record::version;
 use crate::secrets::{Place, Secrets};
 use crate::verbs::Failure;
 
@@ -36,7 +35,7 @@ impl Listed {
     /// What could take the artefact's place.
     pub(crate) fn candidates(&self, artifact: &Artifact, origin: &Origin) -> Vec<Candidate> {
         match self {
-            Listed::Tags(listing) => listing.tags().map(|tag| Candidate::new(version(artifact, origin, tag), None)).collect(),
+            Listed::Tags(listing) => listing.tags().map(|tag| Candidate::new(origin.version(artifact, tag), None)).collect(),
             Listed::Index(index) => index
                 .versions(artifact.name())
                 .map(|one| Candidate { deprecated: one.deprecated, ..Candidate::new(one.version.clone(), None) })

@@ -18,7 +18,7 @@ use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::Target;
 
 use crate::asking::{AskError, Asking, Claim};
-use crate::record::{Look, Recording, hears};
+use crate::record::{Look, Recording};
 use crate::secrets::Place;
 use crate::verbs::Failure;
 
@@ -91,7 +91,9 @@ fn concerns(event: &Event, tag: &str, target: &Target, defaults: &Annotations, a
             Artifact::Image(image) => image.digest().is_some() || settings.policy == Policy::Force && image.effective_tag() == Some(tag),
             Artifact::Chart(_) => false,
         };
-        hears(container, event) && headwind_core::decide::admits(&settings, container, &artifact, event.trigger).is_ok() && (all || digest)
+        event.is_about(container)
+            && headwind_core::decide::admits(&settings, container, &artifact, event.trigger).is_ok()
+            && (all || digest)
     })
 }
 
@@ -101,7 +103,7 @@ fn refuse(recording: &Recording, event: &Event, tag: &str, users: &[User], reaso
     let candidates = [headwind_core::policy::Candidate::new(tag.to_owned(), None)];
     let look = Look { origin: &event.origin, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
     for (target, _) in users {
-        for container in target.containers.iter().filter(|container| hears(container, event)) {
+        for container in target.containers.iter().filter(|container| event.is_about(container)) {
             recording.refused(&look, target, container, &refusal);
         }
     }

@@ -15,10 +15,9 @@ use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use headwind_core::release::{SourceKey, SourceKind};
+use headwind_core::source::{SourceKey, SourceKind};
 use headwind_core::target::TargetKey;
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kind::{SlimHelmRelease, Workload};
@@ -28,6 +27,7 @@ use kube::core::ObjectMeta;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use crate::feed::Targets;
+use crate::offered::Offered;
 use crate::queue::Queue;
 use crate::shared::{State, WATCH};
 use crate::verbs::{Class, classify};
@@ -39,42 +39,6 @@ const PERIOD: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 /// How long releases wait for their sources to be known.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Which version of each kind the API server offers, as its place in [`Served::versions`].
-#[derive(Debug, Default)]
-pub(crate) struct Offered {
-    releases: Choice,
-    helm_repositories: Choice,
-    oci_repositories: Choice,
-}
-
-/// One more than the place; 0 for none.
-#[derive(Debug, Default)]
-struct Choice(AtomicUsize);
-
-impl Offered {
-    fn choice(&self, served: Served) -> &Choice {
-        match served {
-            Served::HelmRelease => &self.releases,
-            Served::HelmRepository => &self.helm_repositories,
-            Served::OciRepository => &self.oci_repositories,
-        }
-    }
-
-    /// The place of the version; none where the kind is not offered.
-    pub(crate) fn get(&self, served: Served) -> Option<usize> {
-        self.choice(served).0.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    /// Whether it is offered in the older version alone.
-    pub(crate) fn is_older(&self, served: Served) -> bool {
-        self.get(served) == Some(1)
-    }
-
-    fn set(&self, served: Served, place: Option<usize>) {
-        self.choice(served).0.store(place.map_or(0, |place| place + 1), Ordering::Release);
-    }
-}
 
 /// What keeps the watches on Flux's kinds.
 pub(crate) struct Flux {

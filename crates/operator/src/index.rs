@@ -20,8 +20,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use headwind_core::artifact::Origin;
-use headwind_core::release::{ChartSite, Source, SourceKey};
 use headwind_core::settings::{Annotations, Settings, key};
+use headwind_core::source::{ChartSite, Source, SourceKey};
 use headwind_core::target::{Container, Kind, Target, TargetKey};
 
 use self::sources::source_of;

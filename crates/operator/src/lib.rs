@@ -26,6 +26,7 @@ mod intake;
 mod lease;
 mod metrics;
 mod namespaces;
+mod offered;
 mod poll;
 mod queue;
 mod reconcile;

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::chart::version_of;
+use headwind_core::artifact::Origin;
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::event::{Event, Trigger};
 use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
@@ -76,11 +75,11 @@ impl Recording {
         let proposals: Vec<Proposal> = target
             .containers
             .iter()
-            .filter(|container| hears(container, event))
+            .filter(|container| event.is_about(container))
             .filter_map(|container| {
                 let artifact = container.artifact().ok()?;
                 let tag = event.tag.as_deref().or_else(|| artifact.version())?;
-                let candidates = [Candidate::new(version(&artifact, &event.origin, tag), digest.cloned())];
+                let candidates = [Candidate::new(event.origin.version(&artifact, tag), digest.cloned())];
                 let look = Look { origin: &event.origin, candidates: &candidates, occasion: Occasion::Event, trigger: event.trigger };
                 self.decide(&look, target, defaults, container)
             })
@@ -223,22 +222,6 @@ fn calls_for_a_person(reason: Reason) -> bool {
             | Reason::NotConfirmed
             | Reason::RevertedOutside
     )
-}
-
-/// Whether the event is about what the container, or the release, runs.
-pub(crate) fn hears(container: &Container, event: &Event) -> bool {
-    container.origin().as_ref() == Some(&event.origin)
-        && event.chart.as_ref().is_none_or(|chart| {
-            container.artifact().is_ok_and(|artifact| artifact.kind() == VersionKind::Chart && artifact.name() == chart)
-        })
-}
-
-/// The version that a tag of that origin stands for. A registry has no `+` in its tags.
-pub(crate) fn version(artifact: &Artifact, origin: &Origin, tag: &str) -> String {
-    match (artifact, origin) {
-        (Artifact::Chart(_), Origin::Registry(_)) => version_of(tag),
-        (Artifact::Chart(_), Origin::Charts(_)) | (Artifact::Image(_), _) => tag.to_owned(),
-    }
 }
 
 /// What is on record for a target, as this process knows it.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::release::ChartAccess;
+use headwind_core::source::ChartAccess;
 use headwind_core::target::{PullSource, Target};
 use headwind_registry::credential::Format;
 use headwind_registry::{Keyring, Transport};

@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::release::{Source, SourceKey, SourceKind};
 use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
+use headwind_core::source::{Source, SourceKey, SourceKind};
 use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};
 use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload};
@@ -24,7 +24,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 
-use crate::flux::Offered;
+use crate::offered::Offered;
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";

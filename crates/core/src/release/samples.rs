@@ -5,6 +5,8 @@
 
 use super::*;
 use crate::rollout::HelmReleaseView;
+use crate::settings::Annotations;
+use crate::source::{SourceKey, SourceKind};
 use crate::target::{Kind, TargetKey};
 
 /// The release's generation, and its source's.

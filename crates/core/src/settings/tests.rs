@@ -124,16 +124,7 @@ fn sources_of_events() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let container = |name: &str| Container {
-        name: name.to_owned(),
-        image: "nginx:1".to_owned(),
-        init: false,
-        index: 0,
-        pulls_always: false,
-        restarted_for: None,
-        first_seen: None,
-        chart: None,
-    };
+    let container = |name: &str| Container::new(name, "nginx:1");
     let target = Target {
         key: TargetKey { kind: Kind::Deployment, namespace: String::new(), name: String::new() },
         api_version: "apps/v1",

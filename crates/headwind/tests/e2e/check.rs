@@ -1,7 +1,9 @@
-//! `headwind check` against a real registry that wants a password.
+//! `headwind check` against a real registry that wants a password, and against repositories of charts.
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
+use headwind_testbed::chart::Chart;
+use headwind_testbed::chart_repository::ChartRepository;
 use headwind_testbed::registry::LOGIN;
 use headwind_testbed::{Registry, RegistryOptions};
 use serde_json::{Value, json};
@@ -56,5 +58,48 @@ force   1.0.0    follows the digest behind this tag, and what events name
     ensure!(!done && error.contains("wants a credential") && !error.contains(LOGIN.1), "{error}");
     let (done, _, error) = run(&["--docker-config", &config, &image]).await?;
     ensure!(!done && !error.contains(LOGIN.1) && !error.contains(&auth), "{error}");
+    Ok(())
+}
+
+/// A chart in a registry, and one in a Helm repository that wants a password.
+pub(crate) async fn charts() -> Result<()> {
+    let registry = Registry::start(&[], RegistryOptions::default()).await?;
+    let repository = ChartRepository::start().await?;
+    for version in ["1.0.0", "1.1.0", "2.0.0-rc.1"] {
+        registry.put_chart("charts", &Chart::new("web", version)).await?;
+        repository.add(&Chart::new("web", version))?;
+    }
+    repository.add(&Chart::new("web", "1.2.0").deprecated())?;
+    repository.lock(Some(LOGIN));
+    let password = tempfile::NamedTempFile::new()?;
+    std::fs::write(password.path(), format!("{}\n", LOGIN.1))?;
+    let file = password.path().to_string_lossy().into_owned();
+    let (url, oci) = (repository.url(), format!("oci://{}/charts/web", registry.addr()));
+    let login = ["--repo", &url, "--username", LOGIN.0, "--password-file", &file];
+
+    let (done, text, error) = run(&[&["web:1.0.0"][..], &login].concat()).await?;
+    ensure!(done, "{error}");
+    ensure!(text.starts_with("chart       web:1.0.0\n") && text.contains("versions    4\nnewest      1.1.0\n"), "{text}");
+    ensure!(text.contains("minor   1.1.0       1.1.0 is higher than 1.0.0 and within policy minor\n"), "{text}");
+    ensure!(text.contains("all     2.0.0-rc.1  2.0.0-rc.1 is higher"), "{text}");
+    let (done, text, error) = run(&[&["web:1.0.0", "--policy", "minor", "-o", "json"][..], &login].concat()).await?;
+    ensure!(done, "{error}");
+    let report: Value = serde_json::from_str(&text)?;
+    let candidates = report["policies"][0]["candidates"].as_array().cloned().unwrap_or_default();
+    ensure!(candidates.iter().any(|one| one["tag"] == "1.2.0" && one["reason"] == "Deprecated"), "{report}");
+    ensure!(report["policies"][0]["image"] == "web:1.1.0" && report["newest"] == "1.1.0", "{report}");
+
+    let (done, text, error) = run(&[&oci, "--plain-http"]).await?;
+    ensure!(
+        done && text.contains("newest      1.1.0\n") && !text.contains("minor"),
+        "without a version there is nothing to judge: {text} {error}"
+    );
+    let (done, text, error) = run(&[&format!("{oci}:1.0.0"), "--plain-http", "--policy", "major", "-o", "json"]).await?;
+    ensure!(done && serde_json::from_str::<Value>(&text)?["policies"][0]["chosen"] == "1.1.0", "{text} {error}");
+
+    let (done, _, error) = run(&["web:1.0.0", "--repo", &url]).await?;
+    ensure!(!done && error.contains(&repository.host()) && !error.contains(LOGIN.1), "{error}");
+    let (done, _, error) = run(&[&["nothing:1.0.0"][..], &login].concat()).await?;
+    ensure!(!done && error.contains("no version of a chart nothing"), "{error}");
     Ok(())
 }

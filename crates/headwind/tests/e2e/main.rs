@@ -96,6 +96,7 @@ fn main() -> ExitCode {
         one("proof", hostile::proof),
         one("unused_repository_costs_nothing", hostile::costs),
         one("check_private", check::private),
+        one("check_charts", check::charts),
         one("senders_all", senders::all),
         one("senders_proofs", senders::proofs),
         one("poll_at_scale", poll::at_scale),

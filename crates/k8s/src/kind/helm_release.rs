@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use headwind_core::release::{Named, Release, SourceKey, SourceKind};
 use headwind_core::rollout::View;
+use headwind_core::source::{Named, Release, SourceKey, SourceKind};
 use headwind_core::target::{Kind, PullSource, Target, TargetKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use headwind_core::release::{self, Named, Source, SourceKey, SourceKind};
+use headwind_core::release;
+use headwind_core::source::{Named, Source, SourceKey, SourceKind};
 use headwind_core::target::{Target, TargetKey};
 
 use super::{Index, is_newer};

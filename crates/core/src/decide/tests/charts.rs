@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::release::samples::{alone, at_version, helm, oci, referring, templated};
-use crate::release::{CHART, Pull, Release, resolve};
+use crate::release::{CHART, resolve};
 use crate::settings::key;
+use crate::source::{Pull, Release};
 
 fn candidates(versions: &str) -> Vec<Candidate> {
     versions

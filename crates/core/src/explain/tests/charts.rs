@@ -3,8 +3,9 @@
 use rstest::rstest;
 
 use super::*;
+use crate::release::resolve;
 use crate::release::samples::{alone, at_version, helm, templated};
-use crate::release::{Release, resolve};
+use crate::source::Release;
 
 /// Nothing is on record.
 struct Nothing;

@@ -2,7 +2,8 @@
 
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
-use headwind_core::release::{SourceKind, resolve};
+use headwind_core::release::resolve;
+use headwind_core::source::SourceKind;
 use headwind_k8s::helm::{ChartSource as _, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kind::{SlimHelmRelease, Workload as _};
 use rstest::rstest;

@@ -6,11 +6,12 @@ use super::*;
 use crate::decide::{Decision, Record, Site, decide};
 use crate::policy::{Candidate, Occasion};
 use crate::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
-use crate::release::{CHART, Pull, Release, Source, resolve};
+use crate::release::{CHART, resolve};
 use crate::request::Apply;
 use crate::rollout::HelmReleaseView;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::settings::PREFIX;
+use crate::source::{Pull, Release, Source};
 
 const DIRECT: [(&str, &str); 4] = [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0"), ("auto-rollback", "true")];
 
