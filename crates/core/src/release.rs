@@ -23,7 +23,7 @@ use crate::rollout::{View, flux};
 use crate::settings::key;
 use crate::source::{ChartAccess, ChartSite, Named, Pull, Release, Source};
 use crate::target::{Carrier, Container, PullSource, Target};
-use crate::version::is_range;
+use crate::version::is_constraint;
 
 /// The name of a release's one container in histories, requests and annotations.
 pub const CHART: &str = "chart";
@@ -48,7 +48,7 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     };
     let denied = || named.denied.clone().map(|denied| (Reason::AccessDenied, denied));
     let range = || {
-        let range = named.chart.is_some() && is_range(&chart.1);
+        let range = named.chart.is_some() && is_constraint(&chart.1);
         range.then(|| (Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", chart.1)))
     };
     let suspended = match (named.suspended, source) {

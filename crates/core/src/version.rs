@@ -14,7 +14,7 @@ mod natural;
 mod number;
 mod tag;
 
-pub use chart::{is_range, parse as parse_chart};
+pub use chart::{is_constraint, is_range, parse as parse_chart};
 pub use natural::natural_order;
 pub use number::Number;
 pub use tag::{is_artefact, parse as parse_tag};

@@ -27,9 +27,8 @@ fn are_identifiers(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, with an
-/// operator in it, or with less than three numbers (`1.2` is `~1.2`: Masterminds/semver, "Checking
-/// Version Constraints").
+/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, or
+/// with an operator in it.
 pub fn is_range(text: &str) -> bool {
     let text = text.trim();
     if text.is_empty() || text.contains(['<', '>', '=', '~', '^', '*', '|', ',', ' ', '!']) {
@@ -37,10 +36,14 @@ pub fn is_range(text: &str) -> bool {
     }
     let bare = text.strip_prefix('v').unwrap_or(text);
     let numbers = bare.split(['-', '+']).next().unwrap_or_default();
-    numbers.split('.').any(|part| part.eq_ignore_ascii_case("x")) || is_short(numbers)
+    numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"))
 }
 
-fn is_short(numbers: &str) -> bool {
-    let mut parts = numbers.split('.');
-    parts.clone().count() < 3 && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+/// Whether Flux takes the version that stands in a release for a range: one with less than three numbers as
+/// well (`1.2` is `~1.2`: Masterminds/semver, "Checking Version Constraints").
+pub fn is_constraint(text: &str) -> bool {
+    let bare = text.trim().trim_start_matches('v');
+    let numbers = bare.split(['-', '+']).next().unwrap_or_default();
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    is_range(text) || numbers.split('.').count() < 3 && numbers.split('.').all(number)
 }

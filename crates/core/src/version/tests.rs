@@ -160,12 +160,12 @@ fn charts(#[case] text: &str, #[case] fine: bool) {
 #[case("")]
 #[case("~1.2")]
 #[case("1.2 - 1.4")]
-#[case("1.2")]
-#[case("v1")]
 #[case("^1 || ^2")]
 fn ranges(#[case] text: &str) {
     assert!(is_range(text));
     assert!(!is_range("1.2.3-x.1") && !is_range("v1.2.3"));
+    assert!(is_constraint(text) && !is_constraint("1.2.3-x.1") && !is_constraint("v1.2.3"));
+    assert!(is_constraint("1.2") && is_constraint("v1") && !is_range("1.2"), "only where Flux reads it as one");
 }
 
 fn scheme() -> impl Strategy<Value = String> {
