@@ -215,6 +215,7 @@ fn who_was_taken_back_says_why_and_whereto() {
 #[case::last_one_taken_back(HelmReleaseView { upgrade: Remediation { last_failure: Some(true), ..remediation(0) }, ..attempted(vec![]) }, 630)]
 #[case::for_ever(HelmReleaseView { upgrade: remediation(-1), ..attempted(vec![]) }, 630)]
 #[case::of_an_install(HelmReleaseView { installs: true, upgrade: remediation(9), ..attempted(vec![]) }, 330)]
+#[case::index_not_read_yet(HelmReleaseView { attempted_generation: 1, source_interval: Duration::from_hours(1), ..attempted(vec![]) }, 3630)]
 #[case::endless(HelmReleaseView { timeout: Duration::MAX, upgrade: remediation(i32::MAX), ..attempted(vec![]) }, u64::MAX)]
 fn how_long_it_may_take(#[case] view: HelmReleaseView, #[case] seconds: u64) {
     assert_eq!(view.least_timeout().as_secs(), seconds);
