@@ -46,9 +46,9 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     let mut audit = bed.audit().context("the test bed's own control plane")?;
     audit.catch_up(client).await?;
     let calls = audit.entries(&operator.requests().since(since))?;
-    // What is left of the updates before is not of these pushes: the lease, watches, and the namespace's look.
+    // What is left of the updates before is not of these pushes: the lease, watches, the namespace's look, and the look at what there is of Flux.
     let api_calls =
-        calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "leases" | "namespaces") && entry.verb != "watch").count();
+        calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "" | "leases" | "namespaces") && entry.verb != "watch").count();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let count = done.load(Ordering::Relaxed) as f64;
     Ok(Unused { rate: count / elapsed, cpu: spent * 1e6 / count, api_calls })
@@ -65,10 +65,10 @@ fn processor_time(operator: &Operator) -> Result<f64> {
 }
 
 /// The operator's calls since then, but for what goes on whether or not anything is pushed: the
-/// lease, the watches, and the look at the namespace's annotations.
+/// lease, the watches, the look at the namespace's annotations and that at what there is of Flux.
 fn calls(audit: &mut Audit, operator: &Operator, since: Timestamp) -> Result<usize> {
     let all = audit.entries(&operator.requests().since(since))?;
-    Ok(all.iter().filter(|entry| !matches!(entry.resource.as_str(), "leases" | "namespaces") && entry.verb != "watch").count())
+    Ok(all.iter().filter(|entry| !matches!(entry.resource.as_str(), "" | "leases" | "namespaces") && entry.verb != "watch").count())
 }
 
 /// Waits until what the updates before left to be written is written.

@@ -35,6 +35,8 @@ use crate::watch::{Feed, Scope, watch};
 
 /// How often it is looked what the API server offers.
 const PERIOD: Duration = Duration::from_secs(15);
+/// The same while every kind is there: one that goes is told by its watch.
+const CONTENT: Duration = Duration::from_mins(1);
 /// The same while that cannot be seen.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long releases wait for their sources to be known.
@@ -65,11 +67,9 @@ impl Flux {
         let mut running: HashMap<&'static str, Vec<AbortHandle>> = HashMap::new();
         let (mut first, mut trouble) = (true, false);
         loop {
-            let mut wait = PERIOD;
-            for served in Served::ALL.iter().copied() {
-                match self.look(served).await {
-                    Ok(found) if found == self.offered.get(served) => {}
-                    Ok(found) => {
+            let wait = match self.look().await {
+                Ok(all) => {
+                    for (served, found) in all.iter().copied().filter(|(served, found)| self.offered.get(*served) != *found) {
                         let handles = running.entry(served.resource().1).or_default();
                         handles.drain(..).for_each(|handle| handle.abort());
                         self.offered.set(served, found);
@@ -79,19 +79,19 @@ impl Flux {
                         }
                         tell_offer(served, found);
                     }
-                    Err(error) => {
-                        if !std::mem::replace(&mut trouble, true) {
-                            tracing::warn!(%error, "cannot see what the API server offers of Flux; trying again");
-                        }
-                        wait = RETRY;
+                    if std::mem::take(&mut first) {
+                        self.state.readiness.done(&format!("{WATCH}{FIRST_LOOK}"));
                     }
+                    trouble = false;
+                    if all.iter().all(|(_, found)| found.is_some()) { CONTENT } else { PERIOD }
                 }
-            }
-            trouble &= wait == RETRY;
-            if first && wait == PERIOD {
-                self.state.readiness.done(&format!("{WATCH}{FIRST_LOOK}"));
-                first = false;
-            }
+                Err(error) => {
+                    if !std::mem::replace(&mut trouble, true) {
+                        tracing::warn!(%error, "cannot see what the API server offers of Flux; trying again");
+                    }
+                    RETRY
+                }
+            };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 Some(Err(died)) = watches.join_next(), if !watches.is_empty() => {
@@ -103,18 +103,37 @@ impl Flux {
         }
     }
 
-    /// The best version that the API server offers.
-    async fn look(&self, served: Served) -> Result<Option<usize>, kube::Error> {
-        let (group, plural) = served.resource();
-        for (place, version) in served.versions().into_iter().enumerate() {
-            match self.client.list_api_group_resources(&format!("{group}/{version}")).await {
-                Ok(list) if list.resources.iter().any(|resource| resource.name == plural) => return Ok(Some(place)),
-                Ok(_) => {}
-                Err(error) if classify(&error) == Class::NotFound => {}
-                Err(error) => return Err(error),
+    /// Every kind with the place of the best version that the API server offers: one call where there is no
+    /// Flux, one more for each group and version of its kinds where there is.
+    async fn look(&self) -> Result<Vec<(Served, Option<usize>)>, kube::Error> {
+        let groups = self.client.list_api_groups().await?.groups;
+        let offers = |group: &str, version: &str| {
+            groups.iter().any(|one| one.name == group && one.versions.iter().any(|offered| offered.version == version))
+        };
+        let mut listed: HashMap<String, Vec<String>> = HashMap::new();
+        let mut all = Vec::new();
+        for served in Served::ALL.iter().copied() {
+            let (group, plural) = served.resource();
+            let mut found = None;
+            for (place, version) in served.versions().into_iter().enumerate().filter(|(_, version)| offers(group, version)) {
+                let name = format!("{group}/{version}");
+                if !listed.contains_key(&name) {
+                    let resources = match self.client.list_api_group_resources(&name).await {
+                        Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
+                        // It went between the two calls.
+                        Err(error) if classify(&error) == Class::NotFound => Vec::new(),
+                        Err(error) => return Err(error),
+                    };
+                    listed.insert(name.clone(), resources);
+                }
+                if listed.get(&name).is_some_and(|resources| resources.iter().any(|resource| resource == plural)) {
+                    found = Some(place);
+                    break;
+                }
             }
+            all.push((served, found));
         }
-        Ok(None)
+        Ok(all)
     }
 
     /// Begins the watches of a kind. Readiness waits for them where the kind was there from the start.

@@ -14,7 +14,7 @@ use headwind_testbed::{Bed, Fixture, Registry, RegistryOptions, WorkloadKind, ev
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::rollout::{VERDICT, ends};
@@ -179,19 +179,21 @@ async fn reference_is_the_record(world: &World, live: &Live) -> Result<()> {
 /// moves it back.
 pub(crate) async fn reference() -> Result<()> {
     let world = World::of(RELEASE, "reference").await?;
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("source.toolkit.fluxcd.io", "v1", "OCIRepository"), "ocirepositories");
+    let repositories: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
     for round in 0..40 {
         let name = format!("app-{round}");
         let chart = format!("r/{name}");
         let source = world.source(&chart, "1.0.0").await?;
         let live = world.create(&direct(&name, &source).chart_ref(&name)).await?;
         live.rolled_out(UPGRADE).await?;
-        let label = |count: u32| json!({"metadata": {"labels": {"edited": count.to_string()}}}).to_string();
         let (mut count, done) = (0, tokio_util::sync::CancellationToken::new());
         let edits = async {
             while !done.is_cancelled() {
                 count += 1;
-                let patch = label(count);
-                world.bed.kubectl_ok(&["patch", "ocirepository", &name, "-n", &world.namespace, "--type=merge", "-p", &patch]).await?;
+                let patch = json!({"metadata": {"labels": {"edited": count.to_string()}}});
+                repositories.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
             }
             anyhow::Ok(())
         };
@@ -204,12 +206,14 @@ pub(crate) async fn reference() -> Result<()> {
         let (edited, updated) = tokio::join!(edits, update);
         edited?;
         updated?;
-        world.of_release(&name, &format!("{name}:1.1.0"), "Completed").await?;
+        let labels = repositories.get(&name).await?.metadata.labels.unwrap_or_default();
+        ensure!(labels.get("edited") == Some(&count.to_string()), "the last edit stands: {labels:?}");
         let mut audit = world.bed.audit().context("this test needs the audit log")?;
         audit.catch_up(&world.client).await?;
         let ours = |verb: &str| world.operator.requests().verb(verb).resource("ocirepositories");
         ensure!(audit.count(&ours("patch").name(&name).successful())? == 1, "one patch");
         if audit.count(&ours("get"))? > 0 {
+            world.of_release(&name, &format!("{name}:1.1.0"), "Completed").await?;
             let path = format!("/api/v1/rollback/{}/HelmRelease/{name}", world.namespace);
             let (code, body) = world.api("POST", &path, None).await?;
             ensure!(code == 200, "{code} {body}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use headwind_testbed::{Query, WorkloadKind, eventually, payload};
+use headwind_testbed::{WorkloadKind, eventually, payload};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -121,23 +121,12 @@ pub(crate) async fn costs() -> Result<()> {
         headwind_testbed::skip::skipped("unused_repository_costs_nothing", "no audit log");
         return Ok(());
     };
-    // All but the lease and the watches' own renewals, which go on whether or not anything is pushed.
-    let calls = async |audit: &mut headwind_testbed::Audit, since: Timestamp, query: fn(Query) -> Query| {
-        audit.catch_up(&world.client).await?;
-        let all = audit.entries(&query(world.operator.requests().since(since)))?;
-        anyhow::Ok(
-            all.into_iter()
-                .filter(|entry| entry.resource != "leases" && entry.resource != "namespaces" && entry.verb != "watch")
-                .map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource))
-                .collect::<Vec<_>>(),
-        )
-    };
     let start = Timestamp::now();
     for n in 0..1000 {
         let (status, answer) = world.post(&payload::distribution(HOST, &format!("nobody/app-{n}"), "1.0.0", &digest('a'))).await?;
         ensure!(status == 200 && answer["unused"] == 1, "{status} {answer}");
     }
-    let cost = calls(&mut audit, start, |query| query).await?;
+    let cost = world.calls(&mut audit, start).await?;
     ensure!(cost.is_empty(), "{cost:?}");
 
     let start = Timestamp::now();
@@ -146,7 +135,7 @@ pub(crate) async fn costs() -> Result<()> {
     world.request(&image("k/web", "1.1.0"), "Completed").await?;
     let mut cost = eventually("the Events are written", SOON, || async {
         let mut audit = world.bed.audit().ok_or("no audit log")?;
-        let cost = calls(&mut audit, start, |query| query).await.map_err(|error| error.to_string())?;
+        let cost = world.calls(&mut audit, start).await.map_err(|error| error.to_string())?;
         if cost.iter().filter(|call| call.contains("events")).count() >= 3 { Ok(cost) } else { Err(format!("{cost:?}")) }
     })
     .await?;
@@ -168,7 +157,7 @@ pub(crate) async fn costs() -> Result<()> {
         world.push("k/web", "1.1.0").await?;
     }
     world.quiet().await?;
-    let cost = calls(&mut audit, start, |query| query).await?;
+    let cost = world.calls(&mut audit, start).await?;
     ensure!(cost.is_empty(), "{cost:?}");
     Ok(())
 }

@@ -37,7 +37,7 @@ use headwind_testbed::flux::Flux;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many tests run side by side: they wait for most of their time.
-const THREADS: usize = 5;
+const THREADS: usize = 6;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::chart::Chart;
 use headwind_testbed::workload::Live;
-use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
+use headwind_testbed::{Audit, Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
+use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
@@ -258,6 +259,17 @@ impl World {
     pub(crate) async fn does(&self, request: &UpdateRequest, action: &str) -> Result<Value> {
         let (status, body) = self.act(request, action).await?;
         if status == 200 { Ok(body) } else { bail!("{action} of {}: {status} {body}", request.name_any()) }
+    }
+
+    /// What this operator has asked of the API server since then: all but the lease, the watches' own
+    /// renewals, and the looks at the namespace and at what there is of Flux (which is for no resource). These
+    /// go on whether or not anything happens.
+    pub(crate) async fn calls(&self, audit: &mut Audit, since: Timestamp) -> Result<Vec<String>> {
+        audit.catch_up(&self.client).await?;
+        let all = audit.entries(&self.operator.requests().since(since))?;
+        let goes_on = |resource: &str| matches!(resource, "" | "leases" | "namespaces");
+        let caused = all.into_iter().filter(|entry| !goes_on(&entry.resource) && entry.verb != "watch");
+        Ok(caused.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect())
     }
 
     /// How many successful patches of the workload the audit log has, by this operator.
