@@ -64,6 +64,7 @@ payloads![
     "cloudevents/distribution",
     "native/image",
     "native/images",
+    "native/chart",
 ];
 
 fn payload(name: &str) -> &'static str {
