@@ -35,8 +35,11 @@ use crate::watch::{Feed, Scope, watch};
 
 /// How often it is looked what the API server offers.
 const PERIOD: Duration = Duration::from_secs(15);
-/// The same while every kind is there: one that goes is told by its watch.
-const CONTENT: Duration = Duration::from_mins(1);
+/// The same while every kind is there.
+const CONTENT: Duration = Duration::from_secs(30);
+/// An API server that starts offers its own kinds before those of CustomResourceDefinitions: what was there is
+/// believed to be gone when it is missing that often in a row, so long after each other.
+const MISSING: (u32, Duration) = (5, Duration::from_secs(5));
 /// The same while that cannot be seen.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long releases wait for their sources to be known.
@@ -65,12 +68,24 @@ impl Flux {
     pub(crate) async fn run(self) -> Result<(), JoinError> {
         let mut watches: JoinSet<Result<(), Infallible>> = JoinSet::new();
         let mut running: HashMap<&'static str, Vec<AbortHandle>> = HashMap::new();
+        let mut missing: HashMap<&'static str, u32> = HashMap::new();
         let (mut first, mut trouble) = (true, false);
         loop {
             let wait = match self.look().await {
                 Ok(all) => {
-                    for (served, found) in all.iter().copied().filter(|(served, found)| self.offered.get(*served) != *found) {
-                        let handles = running.entry(served.resource().1).or_default();
+                    let mut wait = if all.iter().all(|(_, found)| found.is_some()) { CONTENT } else { PERIOD };
+                    for (served, found) in all {
+                        let plural = served.resource().1;
+                        let times = missing.entry(plural).or_default();
+                        *times = if found.is_none() { times.saturating_add(1) } else { 0 };
+                        if self.offered.get(served) == found {
+                            continue;
+                        }
+                        if found.is_none() && *times < MISSING.0 {
+                            wait = MISSING.1;
+                            continue;
+                        }
+                        let handles = running.entry(plural).or_default();
                         handles.drain(..).for_each(|handle| handle.abort());
                         self.offered.set(served, found);
                         match found {
@@ -83,7 +98,7 @@ impl Flux {
                         self.state.readiness.done(&format!("{WATCH}{FIRST_LOOK}"));
                     }
                     trouble = false;
-                    if all.iter().all(|(_, found)| found.is_some()) { CONTENT } else { PERIOD }
+                    wait
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {

@@ -158,7 +158,7 @@ pub(crate) async fn comes_later() -> Result<()> {
     .await?;
 
     bed.kubectl_ok(&["delete", "crd", "helmreleases.helm.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"]).await?;
-    eventually("what is gone is forgotten", SOON * 2, || async {
+    eventually("what is gone is forgotten", SOON * 4, || async {
         let known = operator.metric("headwind_helm_releases_watched", &[]).await.map_err(|error| error.to_string())?;
         if known < 0.5 { Ok(()) } else { Err(known.to_string()) }
     })
