@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ObjectMeta, PostParams};
+use kube::runtime::{conditions, wait};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -95,6 +97,16 @@ impl Bed {
         said(args, self.kubectl(args).await?)
     }
 
+    /// Waits until these CRDs are served. `kubectl wait` fails at once on one that has no conditions yet.
+    pub(crate) async fn established(&self, names: &[&str]) -> Result<()> {
+        let crds: Api<CustomResourceDefinition> = Api::all(self.client().await?);
+        for name in names {
+            let served = wait::await_condition(crds.clone(), name, conditions::is_crd_established());
+            tokio::time::timeout(Duration::from_mins(1), served).await.with_context(|| format!("{name} is not served"))??;
+        }
+        Ok(())
+    }
+
     /// Applies YAML by server-side apply.
     pub async fn apply_yaml(&self, yaml: &str) -> Result<String> {
         let args = ["apply", "--server-side", "--force-conflicts", "--filename=-"];
@@ -122,7 +134,7 @@ impl Bed {
             .get_or_try_init(|| async {
                 let yaml = printed(headwind, &["crds"]).await?;
                 self.apply_yaml(&yaml).await?;
-                self.kubectl_ok(&["wait", "--for=condition=Established", "--timeout=30s", "crd/updaterequests.headwind.sh"]).await.map(drop)
+                self.established(&["updaterequests.headwind.sh"]).await
             })
             .await
             .copied()

@@ -87,15 +87,12 @@ impl Bed {
             }
         }
         self.apply_yaml(&yaml).await?;
-        let established = ["wait", "--for=condition=Established", "--timeout=60s"];
         let names = [
             "helmreleases.helm.toolkit.fluxcd.io",
             "helmrepositories.source.toolkit.fluxcd.io",
             "ocirepositories.source.toolkit.fluxcd.io",
         ];
-        let crds: Vec<String> = names.into_iter().map(|name| format!("crd/{name}")).collect();
-        let args: Vec<&str> = established.into_iter().chain(crds.iter().map(String::as_str)).collect();
-        self.kubectl_ok(&args).await.map(drop)
+        self.established(&names).await
     }
 }
 
