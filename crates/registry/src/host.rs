@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::client::Limits;
 use crate::error::{Class, Error};
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 
 /// Where a registry's API is, other than under its own name.
 const AUTHORITIES: &[(&str, &str)] = &[("docker.io", "registry-1.docker.io")];
@@ -243,10 +243,7 @@ impl Hosts {
             let HostSettings { host: name, plain_http, ca_file, client_certificate_file, mirrors, token_issuers, at_once } = entry;
             let name = host_name(&name)?;
             let roots = match &ca_file {
-                Some(file) => Certificate::from_pem_bundle(&read(&name, file)?)
-                    .ok()
-                    .filter(|roots| !roots.is_empty())
-                    .ok_or_else(|| bad(&name, file, "no PEM certificate is in it"))?,
+                Some(file) => transport::roots(&read(&name, file)?).ok_or_else(|| bad(&name, file, "no PEM certificate is in it"))?,
                 None => Vec::new(),
             };
             let identity = match &client_certificate_file {

@@ -239,7 +239,8 @@ pub(crate) fn login<'a>(value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Opti
     }
 }
 
-fn roots(pem: &[u8]) -> Option<Vec<Certificate>> {
+/// The certificates in a PEM text; none where it holds no certificate.
+pub(crate) fn roots(pem: &[u8]) -> Option<Vec<Certificate>> {
     Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty())
 }
 
