@@ -13,7 +13,7 @@ use std::time::Duration;
 use headwind_core::source::ChartAccess;
 use headwind_core::target::{PullSource, Target};
 use headwind_registry::credential::Format;
-use headwind_registry::{Keyring, Transport};
+use headwind_registry::{Keyring, SecretError, Transport};
 use k8s_openapi::api::core::v1::Secret;
 use moka::future::Cache;
 use parking_lot::Mutex;
@@ -49,22 +49,8 @@ impl Place {
 /// What secrets are for, in words.
 const IMAGES: &str = "secret for pulling images";
 const CHARTS: &str = "secret for asking a repository of charts";
-
-/// What a source names besides its credential.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Certificates,
-    Proxy,
-}
-
-impl Part {
-    fn what(self) -> &'static str {
-        match self {
-            Part::Certificates => "secret with the certificates of a repository of charts",
-            Part::Proxy => "secret with the proxy of a repository of charts",
-        }
-    }
-}
+const CERTIFICATES: &str = "secret with the certificates of a repository of charts";
+const PROXY: &str = "secret with the proxy of a repository of charts";
 
 fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(key).map(|bytes| bytes.0.as_slice())
@@ -143,20 +129,30 @@ impl Secrets {
             }
         }
         let mut transport = Transport::default().with_plain_http(*insecure).with_passed_credentials(*pass_credentials);
-        let parts = [(certificates, Part::Certificates), (proxy, Part::Proxy)];
-        for (name, part) in parts.iter().filter_map(|(name, part)| Some((name.as_ref()?, part))) {
-            let Some(secret) = self.read(namespace, name, part.what()).await? else { continue };
-            let value = |key: &str| value(&secret, key);
-            let with = match part {
-                Part::Certificates => transport.clone().with_certificates(value),
-                Part::Proxy => transport.clone().with_proxy(value),
-            };
-            match with {
-                Ok(with) => transport = with,
-                Err(error) => self.tell((namespace, name), part.what(), &error.to_string()),
-            }
+        if let Some(name) = certificates {
+            let with = |way: Transport, secret: &Secret| way.with_certificates(|key| value(secret, key));
+            transport = self.extended(transport, (namespace, name), CERTIFICATES, with).await?;
+        }
+        if let Some(name) = proxy {
+            let with = |way: Transport, secret: &Secret| way.with_proxy(|key| value(secret, key));
+            transport = self.extended(transport, (namespace, name), PROXY, with).await?;
         }
         Ok(Arc::new(keyring.with_transport(transport)))
+    }
+
+    /// The transport with what a secret adds to it; as it was where that cannot be used.
+    async fn extended(
+        &self,
+        transport: Transport,
+        (namespace, name): (&str, &str),
+        what: &str,
+        with: impl FnOnce(Transport, &Secret) -> Result<Transport, SecretError>,
+    ) -> Result<Transport, Failure> {
+        let Some(secret) = self.read(namespace, name, what).await? else { return Ok(transport) };
+        Ok(with(transport.clone(), &secret).unwrap_or_else(|error| {
+            self.tell((namespace, name), what, &error.to_string());
+            transport
+        }))
     }
 
     /// A source's own secret: user name and password for its host, or a docker configuration.
