@@ -49,16 +49,11 @@ impl Planned {
         self.interval.into_iter().chain(soon).min().unwrap_or(SOON)
     }
 
-    fn add(&mut self, wanted: Wanted) {
-        self.interval = self.interval.into_iter().chain(wanted.interval).min();
-        self.look_ups.extend(wanted.look_ups);
+    fn add(&mut self, other: Self) {
+        self.interval = self.interval.into_iter().chain(other.interval).min();
+        self.places.extend(other.places);
+        self.look_ups.extend(other.look_ups);
     }
-}
-
-#[derive(Default)]
-struct Wanted {
-    interval: Option<Duration>,
-    look_ups: HashMap<TargetKey, u64>,
 }
 
 /// The plan, and the releases that are there to be looked up at all.
@@ -92,7 +87,7 @@ impl Poller {
 
     /// Every scan that is wanted, of the index as it is now.
     pub(super) async fn plan(self: Arc<Self>, discovered: Arc<Discovered>) -> Plan {
-        let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
+        let mut wanted: HashMap<(Origin, Place), Planned> = HashMap::new();
         let mut releases = HashSet::new();
         {
             let index = self.recording.state.index.read();
@@ -100,7 +95,7 @@ impl Poller {
                 for container in &target.containers {
                     let Some((settings, polled)) = self.listens(target, &defaults, container) else { continue };
                     let Some(origin) = container.origin() else { continue };
-                    let mut entry = Wanted::default();
+                    let mut entry = Planned::default();
                     if polled {
                         entry.interval = settings.polling_interval.or(self.interval).map(|interval| interval.max(SHORTEST));
                     }
@@ -114,20 +109,18 @@ impl Poller {
                     if entry.interval.is_none() && entry.look_ups.is_empty() {
                         continue;
                     }
-                    let all = wanted.entry((origin, Place::of(target))).or_default();
-                    all.interval = all.interval.into_iter().chain(entry.interval).min();
-                    all.look_ups.extend(entry.look_ups);
+                    let place = Place::of(target);
+                    entry.places.insert(place.clone());
+                    wanted.entry((origin, place)).or_default().add(entry);
                 }
             }
         }
         let keyrings = self.keyrings(wanted.keys().map(|(_, place)| place.clone()).collect()).await;
         let mut scans: HashMap<Key, Planned> = HashMap::new();
-        for ((origin, place), wanted) in wanted {
+        for ((origin, place), planned) in wanted {
             let Some(keyring) = keyrings.get(&place) else { continue };
             let access = self.asking.access(&origin, keyring);
-            let planned = scans.entry((origin, access)).or_default();
-            planned.add(wanted);
-            planned.places.insert(place);
+            scans.entry((origin, access)).or_default().add(planned);
         }
         Plan { scans, releases }
     }
