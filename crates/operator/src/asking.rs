@@ -43,6 +43,20 @@ impl Listed {
         }
     }
 
+    fn tags(&self) -> Option<&Listing> {
+        match self {
+            Listed::Tags(listing) => Some(listing),
+            Listed::Index(_) => None,
+        }
+    }
+
+    fn index(&self) -> Option<&Index> {
+        match self {
+            Listed::Index(index) => Some(index),
+            Listed::Tags(_) => None,
+        }
+    }
+
     /// Whether keeping it saves anything next time.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         match self {
@@ -80,15 +94,15 @@ impl Asking {
         known: Option<&Listed>,
     ) -> Result<Listed, Error> {
         let began = Instant::now();
-        let listed = match (origin, known) {
-            (Origin::Registry(repository), Some(Listed::Tags(known))) => {
-                self.client.tags(repository, keyring, Some(known)).await.map(Listed::Tags)
+        let listed = match origin {
+            Origin::Registry(repository) => {
+                let known = known.and_then(Listed::tags);
+                self.client.tags(repository, keyring, known).await.map(Listed::Tags)
             }
-            (Origin::Registry(repository), _) => self.client.tags(repository, keyring, None).await.map(Listed::Tags),
-            (Origin::Charts(repository), Some(Listed::Index(known))) => {
-                self.client.index(repository, charts, keyring, Some(known)).await.map(Listed::Index)
+            Origin::Charts(repository) => {
+                let known = known.and_then(Listed::index);
+                self.client.index(repository, charts, keyring, known).await.map(Listed::Index)
             }
-            (Origin::Charts(repository), _) => self.client.index(repository, charts, keyring, None).await.map(Listed::Index),
         };
         if helm {
             let helm = &self.metrics.helm;
@@ -117,9 +131,8 @@ impl Asking {
                 Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(claim),
                 Origin::Charts(_) => {
                     let charts = chart.map(str::to_owned).into_iter().collect();
-                    let has = |listed: &Listed| match listed {
-                        Listed::Index(index) => chart.is_some_and(|chart| index.versions(chart).any(|one| one.version == tag)),
-                        Listed::Tags(_) => false,
+                    let has = |listed: &Listed| {
+                        listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
                     };
                     let listed = self.list(origin, &charts, true, &keyring, None).await;
                     listed.map(|listed| if has(&listed) { Claim::There(None) } else { Claim::NotThere })

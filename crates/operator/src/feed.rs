@@ -28,15 +28,10 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Whether a pass over the workload could find anything to do.
-    fn concerns(&self, key: &TargetKey) -> bool {
-        !self.state.requests.read().of(key).is_empty() || self.state.index.read().is_conspicuous(key)
-    }
-
     /// Those that count this workload among the followers of a tag, or do so no more, are looked at as well.
     fn others(&self) {
         let touched = self.state.index.write().take_unsettled();
-        for key in touched.into_iter().filter(|key| self.concerns(key)) {
+        for key in touched.into_iter().filter(|key| self.state.concerns(key)) {
             self.queue.now(key);
         }
     }
@@ -50,7 +45,7 @@ impl<K: Workload> Feed<K> for Targets {
         let key = target.key.clone();
         let news = self.state.index.write().apply(target);
         if news && !first {
-            if self.concerns(&key) {
+            if self.state.concerns(&key) {
                 self.queue.now(key.clone());
             }
             self.others();
@@ -82,7 +77,7 @@ impl<K: Workload> Feed<K> for Targets {
 
     fn sweep(&self, seen: &HashSet<TargetKey>) {
         let vanished = self.state.index.write().sweep(K::KIND, self.namespace.as_deref(), seen);
-        for key in vanished.into_iter().chain(seen.iter().filter(|key| self.concerns(key)).cloned()) {
+        for key in vanished.into_iter().chain(seen.iter().filter(|key| self.state.concerns(key)).cloned()) {
             self.queue.now(key);
         }
         self.others();

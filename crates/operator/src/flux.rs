@@ -230,11 +230,8 @@ struct Sources {
 impl Sources {
     /// Releases mean something else now.
     fn touched(&self, keys: Vec<TargetKey>) {
-        for key in keys {
-            let concerns = !self.state.requests.read().of(&key).is_empty() || self.state.index.read().is_conspicuous(&key);
-            if concerns {
-                self.queue.now(key);
-            }
+        for key in keys.into_iter().filter(|key| self.state.concerns(key)) {
+            self.queue.now(key);
         }
     }
 }

@@ -163,13 +163,10 @@ impl Index {
     /// After a whole list of a kind in a namespace (or in all): forgets what was not on it and
     /// answers what vanished.
     pub(crate) fn sweep(&mut self, kind: Kind, namespace: Option<&str>, seen: &HashSet<TargetKey>) -> Vec<TargetKey> {
-        self.odd.retain(|key, _| key.kind != kind || namespace.is_some_and(|namespace| key.namespace != namespace) || seen.contains(key));
-        let vanished: Vec<TargetKey> = self
-            .targets
-            .keys()
-            .filter(|key| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace) && !seen.contains(&***key))
-            .map(|key| (**key).clone())
-            .collect();
+        let vanished =
+            |key: &TargetKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace) && !seen.contains(key);
+        self.odd.retain(|key, _| !vanished(key));
+        let vanished: Vec<TargetKey> = self.targets.keys().map(|key| &**key).filter(|key| vanished(key)).cloned().collect();
         for key in &vanished {
             self.remove(key);
         }

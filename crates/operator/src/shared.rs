@@ -25,6 +25,13 @@ pub(crate) struct State {
     pub(crate) recording: Mutex<HashMap<TargetKey, usize>>,
 }
 
+impl State {
+    /// Whether a pass over the workload could find anything to do.
+    pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
+        !self.requests.read().of(key).is_empty() || self.index.read().is_conspicuous(key)
+    }
+}
+
 /// Since when the watches run and this process leads without a break: what did not happen before
 /// that was perhaps not seen.
 #[derive(Debug)]
