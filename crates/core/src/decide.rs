@@ -141,9 +141,7 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
         reason: Reason::InvalidAnnotation,
         message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })?;
-    if settings.policy != Policy::None
-        && let Some((reason, message)) = container.chart.as_ref().and_then(|site| site.left(&settings))
-    {
+    if let Some((reason, message)) = container.left_alone(&settings) {
         return Err(Refusal { reason, message });
     }
     let standing = container.artifact().map_err(|error| Refusal {

@@ -52,9 +52,7 @@ pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Op
         Ok(settings) => settings,
         Err(faults) => return Some((Reason::InvalidAnnotation, faults)),
     };
-    if settings.policy != Policy::None
-        && let Some(left) = container.chart.as_ref().and_then(|site| site.left(&settings))
-    {
+    if let Some(left) = container.left_alone(&settings) {
         return Some(left);
     }
     let artifact = match container.artifact() {

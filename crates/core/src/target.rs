@@ -8,10 +8,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::artifact::{Artifact, ArtifactError, Origin};
-use crate::policy::Kind as VersionKind;
+use crate::policy::{Kind as VersionKind, Policy};
+use crate::reason::Reason;
 use crate::reference::Digest;
 use crate::rollout::View;
-use crate::settings::Annotations;
+use crate::settings::{Annotations, Settings};
 use crate::source::{ChartAccess, ChartSite, Named, Release};
 
 /// The kinds of workload that Headwind keeps up to date (SPEC section 5).
@@ -229,6 +230,12 @@ impl Container {
                 Artifact::Chart(_) => None,
             },
         }
+    }
+
+    /// Why it gets no updates although its policy wants them: what a release's source says. None for images.
+    pub fn left_alone(&self, settings: &Settings) -> Option<(Reason, String)> {
+        let site = self.chart.as_ref().filter(|_| settings.policy != Policy::None)?;
+        site.left(settings)
     }
 
     /// The digest that is known to run: the one in the reference, else the one it was restarted

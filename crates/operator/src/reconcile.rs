@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Request, Status, StatusWrite, Step, next};
 use headwind_core::rollout::pod::Look;
@@ -199,8 +198,8 @@ impl Reconciler {
     fn tell_left(&self, target: &Target, defaults: &Annotations) {
         for container in &target.containers {
             let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { continue };
-            let left = container.chart.as_ref().and_then(|site| site.left(&settings));
-            if let Some((reason, message)) = left.filter(|(reason, _)| settings.policy != Policy::None && *reason != Reason::Suspended) {
+            let left = container.left_alone(&settings);
+            if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
                 self.tell.warn_target(target, reason, &message, &format!("no updates: {message}"));
             }
         }

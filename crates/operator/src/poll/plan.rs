@@ -76,7 +76,7 @@ impl Poller {
     pub(super) fn listens(&self, target: &Target, defaults: &Annotations, container: &Container) -> Option<(Settings, bool)> {
         let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
         let artifact = container.artifact().ok()?;
-        let left = container.chart.as_ref().is_some_and(|site| site.left(&settings).is_some());
+        let left = container.left_alone(&settings).is_some();
         if target.deleting || left || decide::admits(&settings, container, &artifact, Trigger::Polling).is_err() {
             return None;
         }
