@@ -7,22 +7,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
 use crate::chart::{self, Chart};
-use crate::manners::{Fault, Manners, Seen, basic, listen, set};
+use crate::manners::{Asked, Site, basic, set};
 
 mod index;
 
@@ -39,8 +38,6 @@ struct Memory {
     login: Option<(String, String)>,
     plain: bool,
     unconditional: bool,
-    manners: Option<Manners>,
-    log: Vec<Seen>,
 }
 
 /// Items of one chart in the index.
@@ -49,23 +46,24 @@ struct Entry {
     yaml: String,
 }
 
-/// The running repository. It ends with the value.
+/// The running repository. It ends with the value. Flux asks it as well: the
+/// [`agent`](crate::fake_registry::Seen::agent) of what it asks begins with `Helm/`.
 pub struct ChartRepository {
-    address: SocketAddr,
+    site: Site,
     memory: Arc<Mutex<Memory>>,
-    server: JoinHandle<()>,
 }
 
-impl Drop for ChartRepository {
-    fn drop(&mut self) {
-        self.server.abort();
+impl Deref for ChartRepository {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 
 impl ChartRepository {
     /// Starts an empty one on loopback, open to everybody.
     pub async fn start() -> Result<Self> {
-        let (listener, address) = listen().await.context("a port for the chart repository")?;
         let memory = Arc::new(Mutex::new(Memory {
             entries: BTreeMap::new(),
             raw: None,
@@ -76,24 +74,15 @@ impl ChartRepository {
             login: None,
             plain: false,
             unconditional: false,
-            manners: None,
-            log: Vec::new(),
         }));
-        let app = axum::Router::new().fallback(serve).with_state((Arc::clone(&memory), address));
-        let server = tokio::spawn(async move {
-            axum::serve(listener, app).await.ok();
-        });
-        Ok(Self { address, memory, server })
+        let answering = Arc::clone(&memory);
+        let site = Site::start(move |address, asked| answer(Arc::clone(&answering), address, asked));
+        Ok(Self { site: site.await.context("a port for the chart repository")?, memory })
     }
 
     /// Its URL, as it stands in a `HelmRepository`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// `127.0.0.1:PORT`.
-    pub fn host(&self) -> String {
-        self.address.to_string()
+        format!("http://{}", self.host())
     }
 
     /// Publishes a chart version, with its archive beside the index.
@@ -165,32 +154,6 @@ impl ChartRepository {
         self.memory.lock().unconditional = !on;
     }
 
-    /// Sets the bad manners.
-    pub fn misbehave(&self, manners: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
-        self.memory.lock().manners = Some(Arc::new(manners));
-    }
-
-    /// From now on it behaves.
-    pub fn behave(&self) {
-        self.memory.lock().manners = None;
-    }
-
-    /// Every request so far, and forgets them. Flux asks as well: its [`Seen::agent`]
-    /// begins with `Helm/`.
-    pub fn take_log(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.memory.lock().log)
-    }
-
-    /// Every request so far as lines `METHOD path proof status`, and forgets them.
-    pub fn take_lines(&self) -> Vec<String> {
-        self.take_log().iter().map(ToString::to_string).collect()
-    }
-
-    /// Whether any request so far carried that text, plain or in Basic's base64.
-    pub fn saw(&self, text: &str) -> bool {
-        self.memory.lock().log.iter().any(|seen| seen.raw.contains(text))
-    }
-
     fn change(&self, change: impl FnOnce(&mut Memory)) {
         let mut memory = self.memory.lock();
         change(&mut memory);
@@ -203,29 +166,10 @@ impl ChartRepository {
     }
 }
 
-async fn serve(
-    State((memory, address)): State<(Arc<Mutex<Memory>>, SocketAddr)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let mut seen = Seen::new(&method, &uri, &headers, &body);
-    let manners = memory.lock().manners.clone();
-    let fault = manners.and_then(|manners| manners(&seen));
-    let response = match Seen::instead(fault.as_ref()) {
-        Some(response) => response,
-        None => answer(&memory, address, &uri, &headers).await,
-    };
-    seen.status = response.status().as_u16();
-    memory.lock().log.push(seen.clone());
-    seen.send(response, fault).await
-}
-
-async fn answer(memory: &Mutex<Memory>, address: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Response {
+async fn answer(memory: Arc<Mutex<Memory>>, address: SocketAddr, Asked { uri, headers, .. }: Asked) -> Response {
     let (index, plain, conditional) = {
         let mut memory = memory.lock();
-        if memory.login.as_ref().is_some_and(|(user, password)| basic(headers) != format!("{user}:{password}")) {
+        if memory.login.as_ref().is_some_and(|(user, password)| basic(&headers) != format!("{user}:{password}")) {
             let mut response = (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
             set(&mut response, "www-authenticate", r#"Basic realm="charts""#);
             return response;
@@ -239,9 +183,9 @@ async fn answer(memory: &Mutex<Memory>, address: SocketAddr, uri: &Uri, headers:
         }
         (memory.index(address), memory.plain, !memory.unconditional)
     };
-    let mut response = if conditional && index.known(headers) {
+    let mut response = if conditional && index.known(&headers) {
         StatusCode::NOT_MODIFIED.into_response()
-    } else if !plain && takes_gzip(headers) {
+    } else if !plain && takes_gzip(&headers) {
         // Megabytes take their time: not on the thread that the test runs on.
         let packed = tokio::task::spawn_blocking({
             let index = Arc::clone(&index);

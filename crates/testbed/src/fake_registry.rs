@@ -6,20 +6,20 @@
 //! and the issuing of tokens at `/token`. Every request is written down, with what it carried.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::ready;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
 
+use crate::manners::{Asked, Site, authorization, basic, set};
 pub use crate::manners::{Fault, Seen};
-use crate::manners::{Manners, authorization, basic, listen, set};
 
 /// The media type of what it stores.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -53,20 +53,19 @@ struct Memory {
     etags: bool,
     tokens: HashMap<String, String>,
     issued: u64,
-    manners: Option<Manners>,
-    log: Vec<Seen>,
 }
 
-/// The running registry. It ends with its last handle.
+/// The running registry. It ends with the value.
 pub struct FakeRegistry {
-    address: SocketAddr,
+    site: Site,
     memory: Arc<Mutex<Memory>>,
-    server: JoinHandle<()>,
 }
 
-impl Drop for FakeRegistry {
-    fn drop(&mut self) {
-        self.server.abort();
+impl Deref for FakeRegistry {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 
@@ -76,18 +75,11 @@ impl FakeRegistry {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let (listener, address) = listen().await.context("a port for the fake registry")?;
         let memory = Arc::new(Mutex::new(Memory::default()));
-        let app = axum::Router::new().fallback(serve).with_state((Arc::clone(&memory), address));
-        let server = tokio::spawn(async move {
-            axum::serve(listener, app).await.ok();
-        });
-        Ok(Self { address, memory, server })
-    }
-
-    /// Host and port, as they stand in an image reference.
-    pub fn host(&self) -> String {
-        self.address.to_string()
+        let answering = Arc::clone(&memory);
+        let answer = move |address, asked: Asked| ready(answering.lock().answer(address, &asked));
+        let site = Site::start(answer).await.context("a port for the fake registry")?;
+        Ok(Self { site, memory })
     }
 
     /// Puts a tag. Answers the digest, which follows from the content.
@@ -125,52 +117,10 @@ impl FakeRegistry {
     pub fn revoke_tokens(&self) {
         self.memory.lock().tokens.clear();
     }
-
-    /// Sets the bad manners.
-    pub fn misbehave(&self, manners: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
-        self.memory.lock().manners = Some(Arc::new(manners));
-    }
-
-    /// From now on it behaves.
-    pub fn behave(&self) {
-        self.memory.lock().manners = None;
-    }
-
-    /// Every request so far, and forgets them.
-    pub fn take_log(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.memory.lock().log)
-    }
-
-    /// Every request so far as lines `METHOD path proof status`, and forgets them.
-    pub fn take_lines(&self) -> Vec<String> {
-        self.take_log().iter().map(ToString::to_string).collect()
-    }
-
-    /// Whether any request so far carried that text, plain or in Basic's base64.
-    pub fn saw(&self, text: &str) -> bool {
-        self.memory.lock().log.iter().any(|seen| seen.raw.contains(text))
-    }
 }
 
 fn digest(content: &str) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(content.as_bytes())))
-}
-
-async fn serve(
-    State((memory, address)): State<(Arc<Mutex<Memory>>, SocketAddr)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let mut seen = Seen::new(&method, &uri, &headers, &body);
-    let manners = memory.lock().manners.clone();
-    let fault = manners.and_then(|manners| manners(&seen));
-    let response =
-        Seen::instead(fault.as_ref()).unwrap_or_else(|| memory.lock().answer(address, &method, &uri, &headers, &basic(&headers), &body));
-    seen.status = response.status().as_u16();
-    memory.lock().log.push(seen.clone());
-    seen.send(response, fault).await
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response {
@@ -178,7 +128,8 @@ fn refusal(status: StatusCode, code: &str) -> Response {
 }
 
 impl Memory {
-    fn answer(&mut self, address: SocketAddr, method: &Method, uri: &Uri, headers: &HeaderMap, decoded: &str, body: &Bytes) -> Response {
+    fn answer(&mut self, address: SocketAddr, Asked { method, uri, headers, body }: &Asked) -> Response {
+        let decoded = &basic(headers);
         if uri.path() == "/token" {
             return self.issue(uri, decoded, body);
         }
@@ -200,7 +151,7 @@ impl Memory {
             let content = tags.get(reference).or_else(|| tags.values().find(|content| digest(content) == reference));
             let Some(content) = content else { return refusal(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN") };
             let mut response =
-                ([(header::CONTENT_TYPE, MANIFEST)], if method == Method::HEAD { String::new() } else { content.clone() }).into_response();
+                ([(header::CONTENT_TYPE, MANIFEST)], if *method == Method::HEAD { String::new() } else { content.clone() }).into_response();
             set(&mut response, "docker-content-digest", &digest(content));
             return response;
         }

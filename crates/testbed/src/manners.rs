@@ -1,10 +1,11 @@
-//! What the servers that we fake have in common: requests are written down, and answers can be
-//! given with bad manners.
+//! What the servers that we fake have in common ([`Site`]): requests are written down, and answers
+//! can be given with bad manners.
 //!
 //! Called by `fake_registry` and `chart_repository`. The invariant: what is in the log is what was
 //! asked and answered, bad manners included; bytes are counted as they leave, so that a client
 //! that hangs up, or asks conditionally, is seen to have saved them.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,9 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// What leaves at once.
 const PIECE: usize = 64 * 1024;
@@ -83,10 +87,10 @@ impl Fault {
 }
 
 /// Who decides, for each request, whether the answer is a bad one.
-pub(crate) type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
+type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
 
 impl Seen {
-    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Self {
+    fn new(Asked { method, uri, headers, body }: &Asked) -> Self {
         let authorization = authorization(headers);
         let decoded = basic(headers);
         Self {
@@ -112,7 +116,7 @@ impl Seen {
     }
 
     /// The answer in place of the right one, where the fault is of that sort.
-    pub(crate) fn instead(fault: Option<&Fault>) -> Option<Response> {
+    fn instead(fault: Option<&Fault>) -> Option<Response> {
         let Some(Fault::Answer(status, headers, body)) = fault else { return None };
         let mut response = (StatusCode::from_u16(*status).unwrap_or_default(), body.clone()).into_response();
         for (name, value) in headers {
@@ -122,7 +126,7 @@ impl Seen {
     }
 
     /// The answer as it leaves, with its fault and with its bytes counted.
-    pub(crate) async fn send(self, response: Response, fault: Option<Fault>) -> Response {
+    async fn send(self, response: Response, fault: Option<Fault>) -> Response {
         let response = match fault {
             Some(fault) => fault.spoil(response).await,
             None => response,
@@ -203,13 +207,105 @@ impl Fault {
     }
 }
 
-/// A listener on a free port of loopback.
-pub(crate) async fn listen() -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
-    // Who asks it will want a client.
-    crate::provide_tls();
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// A server on a free port of loopback that writes down what it is asked, and behaves as it is told.
+/// It ends with the value.
+pub struct Site {
+    address: SocketAddr,
+    conduct: Arc<Mutex<Conduct>>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Conduct {
+    manners: Option<Manners>,
+    log: Vec<Seen>,
+}
+
+/// One request, for whoever gives the right answer.
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Site {
+    /// Starts a server whose right answers are those of `answer`.
+    pub(crate) async fn start<A, F>(answer: A) -> anyhow::Result<Self>
+    where
+        A: Fn(SocketAddr, Asked) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        // Who asks it will want a client.
+        crate::provide_tls();
+        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
+        let address = listener.local_addr()?;
+        let conduct = Arc::new(Mutex::new(Conduct::default()));
+        let serve = {
+            let conduct = Arc::clone(&conduct);
+            move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                serve(Arc::clone(&conduct), answer.clone(), address, Asked { method, uri, headers, body })
+            }
+        };
+        let app = axum::Router::new().fallback(serve);
+        let server = tokio::spawn(async move {
+            axum::serve(listener, app).await.ok();
+        });
+        Ok(Self { address, conduct, server })
+    }
+
+    /// `127.0.0.1:PORT`, as it stands in an image reference or an address.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Sets the bad manners.
+    pub fn misbehave(&self, manners: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
+        self.conduct.lock().manners = Some(Arc::new(manners));
+    }
+
+    /// From now on it behaves.
+    pub fn behave(&self) {
+        self.conduct.lock().manners = None;
+    }
+
+    /// Every request so far, and forgets them.
+    pub fn take_log(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.conduct.lock().log)
+    }
+
+    /// Every request so far as lines `METHOD path proof status`, and forgets them.
+    pub fn take_lines(&self) -> Vec<String> {
+        self.take_log().iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether any request so far carried that text, plain or in Basic's base64.
+    pub fn saw(&self, text: &str) -> bool {
+        self.conduct.lock().log.iter().any(|seen| seen.raw.contains(text))
+    }
+}
+
+async fn serve<A, F>(conduct: Arc<Mutex<Conduct>>, answer: A, address: SocketAddr, asked: Asked) -> Response
+where
+    A: Fn(SocketAddr, Asked) -> F,
+    F: Future<Output = Response>,
+{
+    let mut seen = Seen::new(&asked);
+    let manners = conduct.lock().manners.clone();
+    let fault = manners.and_then(|manners| manners(&seen));
+    let response = match Seen::instead(fault.as_ref()) {
+        Some(response) => response,
+        None => answer(address, asked).await,
+    };
+    seen.status = response.status().as_u16();
+    conduct.lock().log.push(seen.clone());
+    seen.send(response, fault).await
 }
 
 pub(crate) fn authorization(headers: &HeaderMap) -> &str {

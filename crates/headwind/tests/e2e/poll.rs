@@ -411,7 +411,7 @@ pub(crate) async fn at_scale() -> Result<()> {
             _ => {}
         }
     }
-    let names: Vec<String> = hosts.iter().map(FakeRegistry::host).collect();
+    let names: Vec<String> = hosts.iter().map(|host| host.host()).collect();
     let file = settings()?;
     let options = polling(&names.iter().map(String::as_str).collect::<Vec<_>>(), &file)?;
     let seconds = INTERVAL.as_secs().to_string();
@@ -434,7 +434,7 @@ pub(crate) async fn at_scale() -> Result<()> {
         host.take_log();
     }
     tokio::time::sleep(INTERVAL * ROUNDS).await;
-    let logs: Vec<_> = hosts.iter().map(FakeRegistry::take_log).collect();
+    let logs: Vec<_> = hosts.iter().map(|host| host.take_log()).collect();
     for log in &logs[2..] {
         let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
         for seen in log {
