@@ -15,7 +15,7 @@ use headwind_core::target::{Kind, PullSource, Target, TargetKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use self::status::{RolloutSpec, Status, Wanted, view};
+use self::status::{RolloutSpec, Status, view};
 use super::{Workload, own_annotations};
 use crate::served::{RELEASES, V2, Version, resource};
 
@@ -94,7 +94,7 @@ impl<V: Version> Workload for SlimHelmRelease<V> {
         };
         let generation = metadata.generation.unwrap_or_default();
         let version = chart.as_ref().map(|(_, version)| version.as_str()).unwrap_or_default();
-        let view = view(generation, Wanted { version, ..Wanted::default() }, rollout, &self.status);
+        let view = view(generation, version, rollout, &self.status);
         let release = Release {
             source,
             chart,

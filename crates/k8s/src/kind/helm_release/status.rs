@@ -137,26 +137,16 @@ struct SlimSnapshot {
     oci_digest: Option<String>,
 }
 
-/// What the release's chart is meant to be, as the kind's own file knows it.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted<'a> {
-    /// `spec.chart.spec.version`, or with `chartRef` the `OCIRepository`'s `spec.ref.tag`.
-    pub version: &'a str,
-    /// Whether what the chart comes from is suspended.
-    pub suspended: bool,
-    /// The `OCIRepository`, with `chartRef`.
-    pub source: Option<Source>,
-}
-
-/// The release as its rollout is judged. `generation` is the release's own.
-pub fn view(generation: i64, wanted: Wanted<'_>, spec: &RolloutSpec, status: &Status) -> HelmReleaseView {
+/// The release as its rollout is judged, as far as it says so itself: `headwind_core::release::resolve`
+/// adds what its source says. `generation` is the release's own, `wanted` its `spec.chart.spec.version`.
+pub fn view(generation: i64, wanted: &str, spec: &RolloutSpec, status: &Status) -> HelmReleaseView {
     let actions = [&spec.install, &spec.upgrade, &spec.rollback, &spec.uninstall, &spec.test];
     let set = actions.into_iter().flatten().filter_map(|action| duration(action.timeout.as_deref()?));
     let timeout = spec.timeout.as_deref().and_then(duration).unwrap_or(TIMEOUT);
     HelmReleaseView {
         generation,
-        wanted: wanted.version.to_owned(),
-        suspended: spec.suspend || wanted.suspended,
+        wanted: wanted.to_owned(),
+        suspended: spec.suspend,
         source_interval: Duration::ZERO,
         timeout: set.fold(timeout, Duration::max),
         tested: spec.test.as_ref().is_some_and(|test| test.enable),
@@ -175,7 +165,7 @@ pub fn view(generation: i64, wanted: Wanted<'_>, spec: &RolloutSpec, status: &St
             status: newest.status.clone(),
             oci_digest: newest.oci_digest.clone().filter(|digest| !digest.is_empty()),
         }),
-        source: wanted.source,
+        source: None,
     }
 }
 

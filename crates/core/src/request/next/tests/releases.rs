@@ -323,3 +323,22 @@ fn suspended_while_it_rolls_out() {
     assert_eq!((rolling.status.phase, rolling.status.reason), (Phase::RollingOut, Some(Reason::Suspended)), "its time stands still");
     assert!(matches!(step(Some(&target), &[rolling]), Step::Rest(_)));
 }
+
+/// An `OCIRepository` that is made anew counts its generations from one. Until it is certain that this is no
+/// old copy, nothing is judged; then the rollout is watched on.
+#[rstest]
+#[case::at_the_new_tag("1.1.0", Phase::RollingOut, Reason::RolloutProgressing)]
+#[case::at_the_old_tag("1.0.0", Phase::Superseded, Reason::ImageChanged)]
+fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase, #[case] reason: Reason) {
+    let anew = Source { uid: "another".to_owned(), generation: 1, ..oci(Pull::Tag(tag.to_owned())) };
+    let target = resolve(&alone(referring(), &DIRECT), Some(&anew), 1);
+    let rolling_since = |second: i64| {
+        let mut rolling = finished("r", "1.0.0", "1.1.0", Phase::RollingOut);
+        rolling.status.finished_at = None;
+        rolling.status.rollout = Some(Watch::new(GENERATIONS.0 + GENERATIONS.1, at(second)));
+        rolling
+    };
+    assert_eq!(step(Some(&target), &[rolling_since(NOW - 59)]), Step::Rest(Some(at(NOW + 1))));
+    let status = writes(&target, &[rolling_since(NOW - 60)]);
+    assert_eq!((status.phase, status.reason), (phase, Some(reason)), "{:?}", status.message);
+}

@@ -61,8 +61,7 @@ impl Release {
     fn view(&self) -> HelmReleaseView {
         let chart_ref = self.spec.chart.is_null().then(|| web("0.2.0", DIGEST));
         let version = self.spec.chart.pointer("/spec/version").and_then(Value::as_str).unwrap_or("0.2.0");
-        let wanted = Wanted { version, suspended: false, source: chart_ref };
-        view(self.metadata.generation, wanted, &self.spec.rollout, &self.status)
+        HelmReleaseView { source: chart_ref, ..view(self.metadata.generation, version, &self.spec.rollout, &self.status) }
     }
 }
 
@@ -243,8 +242,8 @@ fn a_tag_that_is_not_there_shows_on_the_repository_alone() {
     let status: SourceStatus = serde_json::from_value(missing["status"].clone()).unwrap();
     let installed = recorded!("chartref-upgrade").pop().unwrap().object;
     let of = |status: &SourceStatus| {
-        let wanted = Wanted { version: "9.9.9", suspended: false, source: Some(source(3, status)) };
-        view(installed.metadata.generation, wanted, &installed.spec.rollout, &installed.status)
+        let alone = view(installed.metadata.generation, "9.9.9", &installed.spec.rollout, &installed.status);
+        HelmReleaseView { source: Some(source(3, status)), ..alone }
     };
     let mut replay = Replay::new(4, 0.0);
     let Some(Verdict::Failed(failure)) = replay.wait(&of(&status), 1_000.0) else { panic!("{:?}", replay.watch) };
@@ -274,7 +273,7 @@ fn durations_of_go(#[case] text: &str, #[case] seconds: Option<u64>) {
 fn the_longest_time_out_counts() {
     let of = |spec: Value| {
         let spec: RolloutSpec = serde_json::from_value(spec).unwrap();
-        view(1, Wanted::default(), &spec, &Status::default()).timeout.as_secs()
+        view(1, "", &spec, &Status::default()).timeout.as_secs()
     };
     assert_eq!(of(json!({})), 300);
     assert_eq!(of(json!({"timeout": "20s", "upgrade": {"timeout": "1m"}, "test": {"timeout": "2m"}, "rollback": {"timeout": "no"}})), 120);
@@ -293,7 +292,7 @@ fn what_is_odd_is_as_if_it_were_not_there() {
         "conditions": [3, {"type": "Ready", "status": "True", "observedGeneration": null}, {"type": "Drifted"}, {"type": "Stalled", "status": "False"}],
     }))
     .unwrap();
-    let view = view(5, Wanted::default(), &spec, &status);
+    let view = view(5, "", &spec, &status);
     assert_eq!((view.suspended, view.tested, view.timeout.as_secs()), (false, true, 300));
     assert_eq!(view.upgrade, Remediation { last_failure: Some(true), ..Remediation::default() });
     assert_eq!((view.observed_generation, view.attempted_generation, view.failures, view.remediable_failures), (0, 4, 0, 2));
