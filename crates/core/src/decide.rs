@@ -157,7 +157,7 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
         return Err(verdicts
             .into_iter()
             .next()
-            .map_or_else(|| Refusal::plain(Reason::Settled), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
+            .map_or_else(|| Refusal::plain(Reason::UpToDate), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
     };
     let digest = verdict.digest.as_ref();
     let same_tag = standing.version() == Some(verdict.tag.as_str());

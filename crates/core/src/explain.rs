@@ -83,7 +83,7 @@ pub fn explain(
         out: out(defaults, target, container),
         newest: None,
         would_take: None,
-        because: (Reason::Settled, Reason::Settled.sentence().to_owned()),
+        because: (Reason::NotQueried, Reason::NotQueried.sentence().to_owned()),
         candidates: Vec::new(),
         gate: Gate::Open,
         settings,
@@ -125,8 +125,8 @@ pub fn explain(
             explained.would_take = Some(proposal.new_image.clone());
             explained.because = (proposal.reason, proposal.message.clone());
         }
-        Decision::Refuse(refusal) if candidates.is_empty() && refusal.reason == Reason::Settled => {
-            explained.because = (Reason::Settled, "no other tag is known".to_owned());
+        Decision::Refuse(refusal) if candidates.is_empty() && refusal.reason == Reason::UpToDate => {
+            explained.because = (Reason::NotQueried, Reason::NotQueried.sentence().to_owned());
         }
         Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
     }

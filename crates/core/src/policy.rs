@@ -275,7 +275,7 @@ impl Scene<'_> {
             return Err(Refused::new(Reason::InvalidTag, format!("{tag:?} is not a legal tag")));
         }
         if self.kind == Kind::Image && is_artefact(tag) {
-            return Err(Refused::new(Reason::Artefact, format!("{tag} is a signature, attestation or bill of materials, not an image")));
+            return Err(Refused::new(Reason::NotAnImage, format!("{tag} is a signature, attestation or bill of materials, not an image")));
         }
         if self.kind == Kind::Chart && parse_chart(tag).is_none() {
             return Err(Refused::new(Reason::NotAVersion, format!("{tag} is not a version that Helm reads")));

@@ -38,6 +38,7 @@ reasons! {
     Forced = "policy force takes what the event names",
     NewDigest = "the same tag has a new digest",
     NotBest = "allowed, but a better candidate is there",
+    UpToDate = "runs the best version that the policy accepts",
     PolicyNone = "policy none takes nothing",
     SameTag = "the tag is the current one; only policy force follows a new digest behind it",
     SameDigest = "the tag and its digest are the current ones",
@@ -57,12 +58,16 @@ reasons! {
     DigestOnly = "the reference names a digest alone; only policy force touches it",
     PatternMissing = "policy glob needs a pattern",
     PatternMismatch = "the tag does not match the pattern",
-    Artefact = "the tag is a signature, attestation or bill of materials, not an image",
+    NotAnImage = "the tag is a signature, attestation or bill of materials, not an image",
     InvalidTag = "not a legal tag",
     NotFollowed = "while polling, force follows the current tag's digest only",
     NotInRegistry = "the registry does not have the tag that the event tells of",
     NotConfirmed = "the registry would not say whether it has the tag that the event tells of",
     DigestUnknown = "the new digest is not known, so it cannot be pinned",
+
+    // Why nothing is known of other versions.
+    NotQueried = "the registry has not been queried for other versions",
+    RegistryError = "the registry could not be queried",
 
     // Why a workload or container takes no part.
     InvalidAnnotation = "an annotation has a bad value; the workload is treated as policy none until it is mended",
@@ -86,7 +91,7 @@ reasons! {
     Expired = "the request for this version expired without an answer; reopen it to try it again",
     Failed = "this version failed before; reopen its request to try it again",
     RolledBack = "this version was rolled back; reopen its request to try it again",
-    RevertedOutside = "this version was applied and another hand put the image back; reopen its request to try it again",
+    RevertedExternally = "this version was applied and then reverted outside Headwind; reopen its request to try it again",
 
     // The life of a request.
     Proposed = "a new version was found",
@@ -105,7 +110,7 @@ reasons! {
     TargetGone = "the workload is gone",
     InvalidRequest = "the request does not make sense for its target",
     PastExpiry = "nobody answered before it expired",
-    Settled = "nothing stands in the way",
+    EndedExternally = "the request was ended outside Headwind",
 
     // The rollout after the patch.
     RolloutProgressing = "the rollout is under way",

@@ -247,12 +247,12 @@ impl Status {
     pub fn obstacle(&self) -> Option<Reason> {
         match self.phase {
             Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => Some(Reason::AlreadyRequested),
-            Phase::Completed => Some(Reason::RevertedOutside),
+            Phase::Completed => Some(Reason::RevertedExternally),
             Phase::Rejected => Some(Reason::Rejected),
             Phase::Failed => Some(Reason::Failed),
             Phase::Expired => Some(Reason::Expired),
             Phase::RolledBack => Some(Reason::RolledBack),
-            Phase::Superseded => (self.times_applied > 0).then_some(Reason::RevertedOutside),
+            Phase::Superseded => (self.times_applied > 0).then_some(Reason::RevertedExternally),
         }
     }
 

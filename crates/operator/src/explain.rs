@@ -77,9 +77,9 @@ pub struct WorkloadView {
     pub containers: Vec<Explained>,
     /// The requests on record, the youngest first.
     pub requests: Vec<Arc<UpdateRequest>>,
-    /// Registries that did not tell their tags, and what they said; the candidates are then those of
-    /// the requests on record.
-    pub unasked: BTreeMap<String, String>,
+    /// The error of each registry that Headwind could not query, by repository; the candidates are then
+    /// those of the requests on record.
+    pub registry_errors: BTreeMap<String, String>,
 }
 
 /// Some of the workloads that a filter takes.
@@ -144,15 +144,15 @@ impl Handle {
         };
         let place = Place::of(&target);
         let mut known = BTreeMap::new();
-        let mut unasked = BTreeMap::new();
+        let mut registry_errors = BTreeMap::new();
         for container in target.containers.iter().filter(|container| is_tracked(&defaults, &target, container)) {
             let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
             match Box::pin(self.tags.of(&origin, &artifact, &place)).await {
                 Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
-                Err(error) => drop(unasked.insert(origin.to_string(), error)),
+                Err(error) => drop(registry_errors.insert(origin.to_string(), error)),
             }
         }
-        Some(WorkloadView { unasked, ..self.view(&target, &defaults, &known) })
+        Some(WorkloadView { registry_errors, ..self.view(&target, &defaults, &known) })
     }
 
     fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<String, Arc<Vec<Candidate>>>) -> WorkloadView {
@@ -168,7 +168,7 @@ impl Handle {
             explain::explain(target, defaults, container, &candidates, &record, now())
         };
         let tracked = target.containers.iter().filter(|container| is_tracked(defaults, target, container));
-        WorkloadView { key: target.key.clone(), containers: tracked.map(explained).collect(), requests, unasked: BTreeMap::new() }
+        WorkloadView { key: target.key.clone(), containers: tracked.map(explained).collect(), requests, registry_errors: BTreeMap::new() }
     }
 }
 

@@ -229,7 +229,7 @@ impl Reconciler {
         let message = status.message.as_deref().unwrap_or_default();
         let note =
             status.waiting.map_or_else(|| message.to_owned(), |waits| format!("waits until {}: {}", waits.until, waits.reason.sentence()));
-        let reason = status.waiting.map(|waits| waits.reason).or(status.reason).unwrap_or(Reason::Settled);
+        let reason = status.waiting.map(|waits| waits.reason).or(status.reason);
         let moved = before.phase != status.phase || before.reason != status.reason || before.waiting != status.waiting;
         if !moved {
             // A rollout gets on: that is in the request, and no news for anybody.
@@ -242,8 +242,9 @@ impl Reconciler {
         }
         tracing::info!(
             request.namespace = request.namespace(), request.name = request.name_any(), workload.kind = %request.spec.target_ref.kind.0, workload.name = request.spec.target_ref.name,
-            phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.code(), "{note}"
+            phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.map(Reason::code), "{note}"
         );
+        let Some(reason) = reason else { return };
         let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) || reason == Reason::RollingBack;
         self.tell.request(request, reason, &note, bad);
     }

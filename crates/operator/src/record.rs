@@ -220,7 +220,7 @@ fn calls_for_a_person(reason: Reason) -> bool {
             | Reason::DigestUnknown
             | Reason::NotInRegistry
             | Reason::NotConfirmed
-            | Reason::RevertedOutside
+            | Reason::RevertedExternally
     )
 }
 

@@ -92,7 +92,7 @@ fn refusals(#[case] annotations: &[(&str, &str)], #[case] reason: Reason) {
 #[test]
 fn what_is_on_record_stands_in_the_way() {
     let target = target("nginx:1.25.0", &[("policy", "minor")]);
-    for reason in [Reason::Rejected, Reason::RevertedOutside, Reason::AlreadyRequested] {
+    for reason in [Reason::Rejected, Reason::RevertedExternally, Reason::AlreadyRequested] {
         let record = OnRecord { obstacle: Some(reason), ..OnRecord::default() };
         assert_eq!(ask(&target, "1.26.0", None, &record), Err(reason));
     }

@@ -78,6 +78,6 @@ fn what_would_be_taken_and_who_takes_no_part() {
     assert_eq!(explained(&[], &["1.0.1"]).because.0, Reason::PolicyNone);
     assert_eq!(explained(&[("policy", "x")], &["1.0.1"]).because.0, Reason::InvalidAnnotation);
     assert_eq!(explained(&[("policy", "minor"), ("images", "other")], &["1.0.1"]).because.0, Reason::NotTracked);
-    assert_eq!(explained(&[("policy", "minor")], &[]).because.0, Reason::Settled);
+    assert_eq!(explained(&[("policy", "minor")], &[]).because.0, Reason::NotQueried);
     assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.0, Reason::EventSource);
 }

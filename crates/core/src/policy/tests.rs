@@ -89,7 +89,7 @@ fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[c
 #[case("minor 9.*", "1.2.3", "1.3.0", Reason::PatternMismatch)]
 #[case("glob", "1.2.3", "1.3.0", Reason::PatternMissing)]
 #[case("force", "1.2.3", "bad/tag", Reason::InvalidTag)]
-#[case("force", "1.2.3", "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig", Reason::Artefact)]
+#[case("force", "1.2.3", "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig", Reason::NotAnImage)]
 fn refusals(#[case] policy: &str, #[case] at: &str, #[case] candidate: &str, #[case] reason: Reason) {
     let judgement = judge(&rule(policy), Kind::Image, Occasion::Event, &current(at), &tags(candidate));
     assert_eq!(judgement.candidates[0].reason, reason, "{}", judgement.candidates[0].message);

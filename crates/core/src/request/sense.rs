@@ -204,8 +204,8 @@ pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
         status.message = Some(format!("rejected by {}", rejected_by.as_deref().unwrap_or("somebody")));
         status.rejected_at = status.rejected_at.or(Some(now));
     } else {
-        status.reason = reason.or(Some(Reason::Settled));
-        status.message = status.message.or_else(|| Some(Reason::Settled.sentence().to_owned()));
+        status.reason = reason.or(Some(Reason::EndedExternally));
+        status.message = status.message.or_else(|| Some(Reason::EndedExternally.sentence().to_owned()));
     }
     status.finished_at = finished_at.or(Some(now));
     status.waiting = None;

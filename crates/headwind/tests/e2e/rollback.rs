@@ -190,7 +190,7 @@ pub(crate) async fn explained() -> Result<()> {
     ensure!(body["items"][0]["requests"].as_array().is_some_and(|requests| requests.len() == 2), "{body}");
 
     let (code, body) = world.api("GET", &path("unreachable", "Deployment"), None).await?;
-    ensure!(code == 200 && body["unasked"].as_object().is_some_and(|unasked| unasked.len() == 1), "{body}");
+    ensure!(code == 200 && body["registryErrors"].as_object().is_some_and(|errors| errors.len() == 1), "{body}");
     ensure!(world.api("GET", &path("nobody", "Deployment"), None).await?.0 == 404);
     ensure!(world.api("GET", &path("web", "Gadget"), None).await?.0 == 422);
     let (_, first) = world.api("GET", "/api/v1/workloads?limit=1", None).await?;

@@ -181,9 +181,9 @@ pub(crate) struct Workload {
     pub(crate) containers: Vec<TrackedContainer>,
     /// The requests on record, the youngest first.
     pub(crate) requests: Vec<RequestSummary>,
-    /// Repositories whose registry did not tell its tags, and what it said.
+    /// The error of each registry that Headwind could not query, by repository.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) unasked: BTreeMap<String, String>,
+    pub(crate) registry_errors: BTreeMap<String, String>,
 }
 
 /// One of its containers.
@@ -268,7 +268,7 @@ impl Workload {
             name: view.key.name.clone(),
             containers: view.containers.iter().map(TrackedContainer::from).collect(),
             requests: view.requests.iter().map(request).collect(),
-            unasked: view.unasked.clone(),
+            registry_errors: view.registry_errors.clone(),
         }
     }
 }

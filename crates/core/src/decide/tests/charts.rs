@@ -60,7 +60,7 @@ fn event(target: &Target, version: &str, digest: Option<Digest>) -> Result<Propo
 #[case::deprecated_beside_good("minor", "", "1.2.3", "1.4.0! 1.3.0", Ok("podinfo:1.3.0"))]
 #[case::deprecated_current("minor", "", "1.2.3", "1.2.3! 1.3.0", Ok("podinfo:1.3.0"))]
 #[case::force_follows_no_scan("force", "", "1.2.3", "1.3.0", Err(Reason::NotFollowed))]
-#[case::nothing("minor", "", "1.2.3", "", Err(Reason::Settled))]
+#[case::nothing("minor", "", "1.2.3", "", Err(Reason::UpToDate))]
 fn policies(
     #[case] policy: &str,
     #[case] pattern: &str,

@@ -143,7 +143,7 @@ fn from_one_version_to_the_next() {
     // Another hand puts the old version back: it is not fought over.
     after.containers[0].image = "podinfo:1.0.0".to_owned();
     assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Rest(None));
-    assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&one)), Some(Reason::RevertedOutside));
+    assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&one)), Some(Reason::RevertedExternally));
     assert_eq!(refused(&after, "1.2.0", &[one]), None, "a newer one passes");
 }
 
