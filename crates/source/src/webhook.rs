@@ -3,7 +3,8 @@
 //! A sender is one file here and one line in [`Sender`]: what its payload looks like, and how it
 //! is read. Where the route or the caller does not name the sender, it is recognised by the shape
 //! of the payload and its headers: each file claims only what nobody else sends. Only pushes make
-//! events; everything else is ignored with a reason, and one bad event never spoils the others.
+//! events; everything else is ignored with a reason. A malformed field affects only itself, and one bad event never
+//! spoils the others.
 //!
 //! Distribution's notifications come for every pull, so they are read first and without making
 //! values of them; everybody else's calls are rare, and read as JSON values.
@@ -14,6 +15,7 @@ mod cloud_events;
 mod distribution;
 mod docker_hub;
 mod ecr;
+mod gitea;
 mod github;
 mod gitlab;
 mod google;
@@ -22,6 +24,7 @@ mod jfrog;
 mod native;
 mod nexus;
 mod quay;
+mod zot;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -50,6 +53,8 @@ pub enum Sender {
     Harbor,
     /// Quay.
     Quay,
+    /// Gitea and Forgejo packages.
+    Gitea,
     /// GitHub packages.
     GitHub,
     /// GitLab's webhooks of other kinds; its registry sends distribution's.
@@ -68,7 +73,9 @@ pub enum Sender {
     Aliyun,
     /// Docker Hub.
     DockerHub,
-    /// A CloudEvents envelope around one of the others.
+    /// zot.
+    Zot,
+    /// A CloudEvents envelope around one of the others, or around a repository and a tag.
     CloudEvents,
     /// Headwind's own form, for a pipeline's curl.
     Native,
@@ -80,6 +87,7 @@ impl Sender {
         Sender::Distribution,
         Sender::Harbor,
         Sender::Quay,
+        Sender::Gitea,
         Sender::GitHub,
         Sender::GitLab,
         Sender::Azure,
@@ -89,6 +97,7 @@ impl Sender {
         Sender::Nexus,
         Sender::Aliyun,
         Sender::DockerHub,
+        Sender::Zot,
         Sender::CloudEvents,
         Sender::Native,
     ];
@@ -99,6 +108,7 @@ impl Sender {
             Sender::Distribution => "distribution",
             Sender::Harbor => "harbor",
             Sender::Quay => "quay",
+            Sender::Gitea => "gitea",
             Sender::GitHub => "github",
             Sender::GitLab => "gitlab",
             Sender::Azure => "azure",
@@ -108,6 +118,7 @@ impl Sender {
             Sender::Nexus => "nexus",
             Sender::Aliyun => "aliyun",
             Sender::DockerHub => "dockerhub",
+            Sender::Zot => "zot",
             Sender::CloudEvents => "cloudevents",
             Sender::Native => "native",
         }
@@ -120,6 +131,7 @@ impl Sender {
             Sender::Distribution => None,
             Sender::Harbor => harbor::read(call, out),
             Sender::Quay => quay::read(call, out),
+            Sender::Gitea => gitea::read(call, out),
             Sender::GitHub => github::read(call, out),
             Sender::GitLab => gitlab::read(call, out),
             Sender::Azure => azure::read(call, out),
@@ -129,6 +141,7 @@ impl Sender {
             Sender::Nexus => nexus::read(call, out),
             Sender::Aliyun => aliyun::read(call, out),
             Sender::DockerHub => docker_hub::read(call, out),
+            Sender::Zot => zot::read(call, out),
             Sender::CloudEvents => cloud_events::read(call, out),
             Sender::Native => native::read(call, out),
         }
@@ -219,8 +232,6 @@ pub enum IgnoredReason {
     BadRepository,
     /// The tag is not legal.
     BadTag,
-    /// The digest is not legal.
-    BadDigest,
     /// The event has another shape than its sender's have.
     BadEvent,
 }
@@ -235,7 +246,6 @@ impl IgnoredReason {
             IgnoredReason::NoHost => "NoHost",
             IgnoredReason::BadRepository => "BadRepository",
             IgnoredReason::BadTag => "BadTag",
-            IgnoredReason::BadDigest => "BadDigest",
             IgnoredReason::BadEvent => "BadEvent",
         }
     }
@@ -333,9 +343,10 @@ impl Collector {
 
     /// A push of what a whole image reference names.
     fn push_reference(&mut self, reference: &str, digest: Option<&str>) {
-        match ImageReference::parse(reference) {
+        let (image, own) = reference.split_once('@').map_or((reference, None), |(image, digest)| (image, Some(digest)));
+        match ImageReference::parse(image) {
             Ok(read) => {
-                let digest = digest.or_else(|| read.digest().map(Digest::as_str));
+                let digest = digest.or(own);
                 match read.tag() {
                     Some(tag) => self.push(Some(read.registry()), read.repository().path(), tag, digest),
                     None => self.ignore(IgnoredReason::NoTag, reference),
@@ -371,11 +382,8 @@ impl Collector {
         if !is_tag(tag) {
             return self.ignore(IgnoredReason::BadTag, tag);
         }
-        let digest = match digest.filter(|digest| !digest.is_empty()).map(Digest::parse) {
-            None => None,
-            Some(Ok(digest)) => Some(digest),
-            Some(Err(_)) => return self.ignore(IgnoredReason::BadDigest, digest.unwrap_or_default()),
-        };
+        // The tag is news, whatever the digest looks like.
+        let digest = digest.and_then(|digest| Digest::parse(digest).ok());
         self.add(Event { origin: Origin::Registry(repository), chart: None, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook });
     }
 

@@ -1,14 +1,28 @@
 //! Docker Hub's webhooks (its document "Webhooks"): one push of one tag.
 //!
-//! Only `push_data.tag` and `repository.repo_name` are required. The host is Docker Hub's, unless
-//! the caller names the proxy that images are pulled through.
+//! The repository is `repo_name`, else `namespace` and `name`; a name alone is one of Docker Hub's own
+//! (`library/`). The host is Docker Hub's, unless the caller names the proxy that images are pulled through.
 
-use super::{Call, Collector};
+use super::{Call, Collector, IgnoredReason};
 
 const HOST: &str = "docker.io";
 
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
-    let (tag, repository) = (call.text(&["push_data", "tag"])?, call.text(&["repository", "repo_name"])?);
-    out.push(Some(call.registry.unwrap_or(HOST)), repository, tag, None);
+    call.body.get("push_data")?;
+    let of = |key| call.text(&["repository", key]).filter(|text| !text.is_empty());
+    // Alibaba Cloud's calls have this shape too, with a name of their own.
+    if of("repo_full_name").is_some() {
+        return None;
+    }
+    let repository = match (of("repo_name"), of("namespace"), of("name")) {
+        (Some(whole), _, _) => whole.to_owned(),
+        (None, Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (None, None, Some(name)) => name.to_owned(),
+        (None, _, None) => return None,
+    };
+    match call.text(&["push_data", "tag"]) {
+        Some(tag) => out.push(Some(call.registry.unwrap_or(HOST)), &repository, tag, None),
+        None => out.ignore(IgnoredReason::NoTag, &repository),
+    }
     Some(())
 }

@@ -33,7 +33,7 @@ fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
 }
 
 /// Whether it is the address that confirms a subscription of the topic: HTTPS on
-/// `sns.<the topic's region>.amazonaws.com`, with neither user nor port, and nothing but that action.
+/// `sns.<the topic's region>.amazonaws.com`, with neither user nor port, that action and that topic.
 fn confirms(url: &str, topic: &str) -> bool {
     let Some(host) = url.starts_with("https://").then(|| host_of(url)).flatten() else { return false };
     let authority = url.trim_start_matches("https://").split(['/', '?', '#']).next().unwrap_or_default();
@@ -43,10 +43,17 @@ fn confirms(url: &str, topic: &str) -> bool {
     });
     // arn:<partition>:sns:<region>:<account>:<name>
     let of_topic = topic.split(':').nth(3);
-    let action = url.split_once('?').is_some_and(|(before, query)| {
-        before.trim_end_matches('/').ends_with(host) && query.split('&').any(|parameter| parameter == "Action=ConfirmSubscription")
-    });
-    authority == host && url.is_ascii() && !url.contains('\\') && action && region.is_some_and(is_region) && region == of_topic
+    let query = url.split_once('?').filter(|(before, _)| before.trim_end_matches('/').ends_with(host)).map(|(_, query)| query);
+    let is = |key: &str, value: &str| query.is_some_and(|query| parameter(query, key) == Some(value.to_owned()));
+    let names_it = is("Action", "ConfirmSubscription") && is("TopicArn", topic);
+    authority == host && url.is_ascii() && !url.contains('\\') && names_it && region.is_some_and(is_region) && region == of_topic
+}
+
+/// The value of a parameter that a query has once. The colons of an ARN may be encoded.
+fn parameter(query: &str, key: &str) -> Option<String> {
+    let mut values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| *name == key);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.replace("%3A", ":").replace("%3a", ":"))
 }
 
 fn is_region(text: &str) -> bool {

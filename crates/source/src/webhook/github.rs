@@ -2,10 +2,13 @@
 //! `registry_package`, `ping`).
 //!
 //! Only packages of type container. The host is that of `package_url`, which is `ghcr.io` or an
-//! enterprise's own; owner and name make the repository, in lower case as the registry has them.
+//! enterprise's own; owner and name make the repository, in lower case as the registry has them. The tag is that of
+//! `container_metadata`, else the version's name, else that of `package_url`.
 //! GitHub sends an event for the manifest of each platform too, without a tag.
 
-use super::{Call, Collector, IgnoredReason, host_of, text};
+use headwind_core::reference::{Digest, is_tag};
+
+use super::{Call, Collector, IgnoredReason, at, host_of, text};
 
 const HOST: &str = "ghcr.io";
 
@@ -35,9 +38,14 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.ignore(IgnoredReason::BadEvent, "no owner or name");
         return Some(());
     };
-    let tag = text(package, &["package_version", "container_metadata", "tag", "name"]).unwrap_or_default();
-    let digest = text(package, &["package_version", "container_metadata", "tag", "digest"]);
-    let host = text(package, &["package_version", "package_url"]).and_then(host_of).or(call.registry).unwrap_or(HOST);
+    let version = |path: &[&str]| at(package, &["package_version"]).and_then(|version| text(version, path)).filter(|text| !text.is_empty());
+    let (name_of, url) = (version(&["name"]), version(&["package_url"]));
+    let tag_of_name = name_of.filter(|name| is_tag(name));
+    let tag_of_url = url.and_then(|url| url.rsplit('/').next()?.split_once(':')).map(|(_, tag)| tag);
+    let tag = version(&["container_metadata", "tag", "name"]).or(tag_of_name).or(tag_of_url).unwrap_or_default();
+    let digests = [version(&["container_metadata", "tag", "digest"]), name_of, version(&["version"])];
+    let digest = digests.into_iter().flatten().find(|text| Digest::parse(text).is_ok());
+    let host = url.and_then(host_of).or(call.registry).unwrap_or(HOST);
     out.push(Some(host), &format!("{owner}/{name}").to_lowercase(), tag, digest);
     Some(())
 }

@@ -32,14 +32,19 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.ignore(IgnoredReason::NotAPush, kind);
         return Some(());
     }
-    let repository = text(data, &["repository", "repo_full_name"]);
+    let of = |key| text(data, &["repository", key]).filter(|text| !text.is_empty());
+    let nested = || Some(format!("{}/{}", of("namespace")?, of("name")?));
+    let Some(repository) = of("repo_full_name").map(str::to_owned).or_else(nested) else {
+        out.ignore(IgnoredReason::BadEvent, "no repository");
+        return Some(());
+    };
     for resource in at(data, &["resources"]).and_then(Value::as_array).into_iter().flatten() {
-        let (Some(repository), Some(tag)) = (repository, text(resource, &["tag"])) else {
-            out.ignore(IgnoredReason::BadEvent, "no repository or tag");
+        let Some(tag) = text(resource, &["tag"]) else {
+            out.ignore(IgnoredReason::NoTag, &repository);
             continue;
         };
         let host = text(resource, &["resource_url"]).and_then(host_of).or(call.registry);
-        out.push(host, repository, tag, text(resource, &["digest"]));
+        out.push(host, &repository, tag, text(resource, &["digest"]));
     }
     Some(())
 }

@@ -4,6 +4,9 @@
 //! images are pulled from. The repository path method is assumed: `HOST/REPO_KEY/IMAGE`, with the
 //! host of `?registry=` or of `jpd_origin`. A `?registry=` whose name has the key in it (the
 //! subdomain method: `REPO_KEY.example.com`) stands for the repository itself.
+//!
+//! `image_name` may be the last part of a nested image alone; `path` has its folders:
+//! `team/shop/web/1.4.2/manifest.json`.
 
 use super::{Call, Collector, IgnoredReason, host_of};
 
@@ -13,9 +16,14 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.ignore(IgnoredReason::NotAPush, &format!("{domain} {event}"));
         return Some(());
     }
-    let data = |key| call.text(&["data", key]);
-    let (Some(key), Some(image), Some(tag)) = (data("repo_key"), data("image_name"), data("tag")) else {
-        out.ignore(IgnoredReason::BadEvent, "no repo_key, image_name or tag");
+    let data = |key| call.text(&["data", key]).filter(|text| !text.is_empty());
+    let Some(tag) = data("tag") else {
+        out.ignore(IgnoredReason::NoTag, data("image_name").unwrap_or_default());
+        return Some(());
+    };
+    let image = data("path").and_then(|path| image_of(path, tag)).or_else(|| data("image_name"));
+    let (Some(key), Some(image)) = (data("repo_key"), image) else {
+        out.ignore(IgnoredReason::BadEvent, "no repo_key or image");
         return Some(());
     };
     let host = call.registry.or_else(|| call.text(&["jpd_origin"]).and_then(host_of));
@@ -26,4 +34,10 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
     let digest = data("sha256").filter(|_| manifest).map(|hex| format!("sha256:{hex}"));
     out.push(host, &repository, tag, digest.as_deref());
     Some(())
+}
+
+/// The image of a manifest's path: what stands before its tag.
+fn image_of<'a>(path: &'a str, tag: &str) -> Option<&'a str> {
+    let (folder, _) = path.trim_matches('/').rsplit_once('/')?;
+    folder.strip_suffix(tag)?.strip_suffix('/')
 }

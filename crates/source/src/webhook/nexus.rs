@@ -23,10 +23,10 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.ignore(IgnoredReason::NotAManifest, component("format").unwrap_or_default());
     } else if !matches!(action, "CREATED" | "UPDATED") {
         out.ignore(IgnoredReason::NotAPush, action);
-    } else if let (Some(name), Some(version)) = (component("name"), component("version")) {
-        out.push(call.registry, name, version, None);
+    } else if let Some(name) = component("name") {
+        out.push(call.registry, name, component("version").unwrap_or_default(), None);
     } else {
-        out.ignore(IgnoredReason::BadEvent, "no name or version");
+        out.ignore(IgnoredReason::BadEvent, "no name");
     }
     Some(())
 }

@@ -62,6 +62,26 @@ payloads![
     "cloudevents/ecr",
     "cloudevents/event_grid",
     "cloudevents/distribution",
+    "gitea/package",
+    "gitea/manifest",
+    "gitea/deleted",
+    "gitea/npm",
+    "zot/image_updated",
+    "zot/default_source",
+    "zot/deleted",
+    "zot/repository_created",
+    "cloudevents/plain",
+    "cloudevents/plain_deleted",
+    "jfrog/nested",
+    "jfrog/self_hosted",
+    "docker_hub/namespace",
+    "docker_hub/official",
+    "harbor/several",
+    "github/version_name",
+    "github/other_url",
+    "azure/no_digest",
+    "azure/bare_ping",
+    "google/cut_digest",
     "native/image",
     "native/images",
     "native/chart",
@@ -134,6 +154,26 @@ fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
 #[case("ecr/replication", Sender::Ecr, &[], &[IgnoredReason::NotAPush])]
 #[case("jfrog/promoted", Sender::JFrog, &[], &[IgnoredReason::NotAPush])]
 #[case("nexus/audit", Sender::Nexus, &[], &[IgnoredReason::NotAPush])]
+#[case("gitea/package", Sender::Gitea, &["git.example:3000/shop/team/web:1.2.0"], &[])]
+#[case("gitea/manifest", Sender::Gitea, &[], &[IgnoredReason::NoTag])]
+#[case("gitea/deleted", Sender::Gitea, &[], &[IgnoredReason::NotAPush])]
+#[case("gitea/npm", Sender::Gitea, &[], &[IgnoredReason::NotAManifest])]
+#[case("zot/image_updated", Sender::Zot, &["registry.example:5000/shop/web:1.2.0@D"], &[])]
+#[case("zot/default_source", Sender::Zot, &[], &[IgnoredReason::NoHost])]
+#[case("zot/deleted", Sender::Zot, &[], &[IgnoredReason::NotAPush])]
+#[case("zot/repository_created", Sender::Zot, &[], &[IgnoredReason::NotAPush])]
+#[case("cloudevents/plain", Sender::CloudEvents, &["registry.example/shop/web:1.2.0@D"], &[])]
+#[case("cloudevents/plain_deleted", Sender::CloudEvents, &[], &[IgnoredReason::NotAPush])]
+#[case("jfrog/nested", Sender::JFrog, &["example.jfrog.io/docker-local/team/shop/web:1.2.0@D"], &[])]
+#[case("jfrog/self_hosted", Sender::JFrog, &[], &[IgnoredReason::NoHost])]
+#[case("docker_hub/namespace", Sender::DockerHub, &["docker.io/svendowideit/testhook:1.4.0"], &[])]
+#[case("docker_hub/official", Sender::DockerHub, &["docker.io/library/nginx:1.27"], &[])]
+#[case("harbor/several", Sender::Harbor, &["hub.harbor.com/test-webhook/debian:1.4.0", "hub.harbor.com/test-webhook/debian:1.4"], &[IgnoredReason::NoTag])]
+#[case("github/version_name", Sender::GitHub, &["ghcr.io/octo-org/hello-world:1.2.0@D"], &[])]
+#[case("github/other_url", Sender::GitHub, &["ghcr.io/octo-org/hello-world:1.2.0@D"], &[])]
+#[case("azure/no_digest", Sender::Azure, &["myregistry.azurecr.io/hello-world:1.2.0"], &[])]
+#[case("azure/bare_ping", Sender::Azure, &[], &[IgnoredReason::NotAPush])]
+#[case("google/cut_digest", Sender::Google, &["us-east1-docker.pkg.dev/my-project/my-repo/hello-world:1.1"], &[])]
 #[case("native/image", Sender::Native, &["registry.example:5000/shop/web:1.2.0"], &[])]
 #[case("native/images", Sender::Native, &["docker.io/library/nginx:1.27", "ghcr.io/acme/web:2.0.0@D"], &[])]
 fn recorded(#[case] name: &str, #[case] sender: Sender, #[case] events: &[&str], #[case] ignored: &[IgnoredReason]) {
@@ -150,8 +190,9 @@ fn each_is_claimed_by_one() {
     for (name, body) in PAYLOADS {
         let claims = |sender: &Sender| read(body, Some(*sender), None).is_ok();
         let mut claimed: Vec<&str> = Sender::ALL.iter().copied().filter(claims).map(Sender::as_str).collect();
-        // Harbor's own CloudEvents are CloudEvents too; Harbor is asked first.
-        claimed.retain(|sender| !(name.starts_with("harbor/cloudevent") && *sender == "cloudevents"));
+        // The CloudEvents of Harbor and of zot are CloudEvents too; their senders come first.
+        let own = name.starts_with("harbor/cloudevent") || name.starts_with("zot/");
+        claimed.retain(|sender| !(own && *sender == "cloudevents"));
         assert_eq!(claimed.len(), 1, "{name}: {claimed:?}");
     }
     let folders: std::collections::BTreeSet<&str> = PAYLOADS.iter().map(|(name, _)| name.split('/').next().unwrap()).collect();
@@ -173,7 +214,7 @@ fn the_caller_names_the_host(#[case] name: &str, #[case] registry: &str, #[case]
 #[case("harbor/push", "evil/../x")]
 #[case("quay/push", "a b")]
 #[case("ecr/push", "../other")]
-#[case("aliyun/push", "UPPER")]
+#[case("aliyun/push", "a/../b")]
 fn a_repository_that_is_none(#[case] name: &str, #[case] repository: &str) {
     let body = payload(name);
     for field in ["test-webhook/debian", "mynamespace/repository", "my-repository-name", "namespace/repotest"] {
@@ -184,23 +225,36 @@ fn a_repository_that_is_none(#[case] name: &str, #[case] repository: &str) {
 }
 
 #[rstest]
-#[case::sns("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=x", true)]
-#[case::china("https://sns.us-west-2.amazonaws.com.cn/?Action=ConfirmSubscription", true)]
-#[case::other_region("https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription", false)]
-#[case::other_action("https://sns.us-west-2.amazonaws.com/?Action=Publish", false)]
-#[case::other_path("https://sns.us-west-2.amazonaws.com/x?Action=ConfirmSubscription", false)]
-#[case::plain("http://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription", false)]
+#[case::sns("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC&Token=x", true)]
+#[case::encoded(
+    "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn%3Aaws%3asns:us-west-2:123456789012:MyTopic",
+    true
+)]
+#[case::no_topic("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&Token=x", false)]
+#[case::other_topic(
+    "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us-west-2:999999999999:Theirs",
+    false
+)]
+#[case::two_topics(
+    "https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC&TopicArn=arn:aws:sns:us-west-2:999999999999:Theirs",
+    false
+)]
+#[case::china("https://sns.us-west-2.amazonaws.com.cn/?Action=ConfirmSubscription&TopicArn=TOPIC", true)]
+#[case::other_region("https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::other_action("https://sns.us-west-2.amazonaws.com/?Action=Publish&TopicArn=TOPIC", false)]
+#[case::other_path("https://sns.us-west-2.amazonaws.com/x?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::plain("http://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
 #[case::elsewhere("https://evil.example/sns.us-west-2.amazonaws.com", false)]
-#[case::suffix("https://sns.us-west-2.amazonaws.com.evil.example/?Action=ConfirmSubscription", false)]
-#[case::user("https://sns.us-west-2.amazonaws.com@evil.example/?Action=ConfirmSubscription", false)]
-#[case::user_before("https://evil@sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription", false)]
-#[case::port("https://sns.us-west-2.amazonaws.com:444/?Action=ConfirmSubscription", false)]
-#[case::label("https://sns.a.b.amazonaws.com/?Action=ConfirmSubscription", false)]
+#[case::suffix("https://sns.us-west-2.amazonaws.com.evil.example/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::user("https://sns.us-west-2.amazonaws.com@evil.example/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::user_before("https://evil@sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::port("https://sns.us-west-2.amazonaws.com:444/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
+#[case::label("https://sns.a.b.amazonaws.com/?Action=ConfirmSubscription&TopicArn=TOPIC", false)]
 #[case::backslash("https://sns.us-west-2.amazonaws.com\\@evil.example/", false)]
 #[case::metadata("https://169.254.169.254/latest", false)]
 fn what_may_be_confirmed(#[case] url: &str, #[case] may: bool) {
     let mut body: Value = serde_json::from_str(payload("ecr/sns_confirmation")).unwrap();
-    body["SubscribeURL"] = url.into();
+    body["SubscribeURL"] = url.replace("TOPIC", "arn:aws:sns:us-west-2:123456789012:MyTopic").into();
     let decoded = read(&body.to_string(), None, None).unwrap();
     assert_eq!((decoded.subscription.is_some(), decoded.ignored.len()), (may, usize::from(!may)));
 }
@@ -216,6 +270,85 @@ fn headers_tell_what_the_body_does_not() {
     let whole: Value = serde_json::from_str(payload("harbor/cloudevent")).unwrap();
     let binary = call("ce-type", "harbor.artifact.pushed", &whole["data"].to_string()).unwrap();
     assert_eq!((binary.sender, binary.events.len()), (Sender::Harbor, 1));
+}
+
+/// Gitea and Forgejo send GitHub's headers beside their own.
+#[rstest]
+#[case("x-gitea-event")]
+#[case("x-forgejo-event")]
+#[case("x-gogs-event")]
+fn gitea_is_not_github(#[case] own: &'static str) {
+    let call = |body: &'static str, event: &'static str| {
+        let header = move |name: &str| (name == own || name == "x-github-event").then_some(event);
+        decode(&Envelope { sender: None, registry: None, header: &header, body: body.as_bytes() })
+    };
+    let push = call(r#"{"ref":"refs/heads/main","commits":[]}"#, "push").unwrap();
+    assert_eq!((push.sender, told(&push)), (Sender::Gitea, (vec![], vec![IgnoredReason::NotAPush])), "the test delivery");
+    let package = call(payload("gitea/package"), "package").unwrap();
+    assert_eq!((package.sender, package.events.len()), (Sender::Gitea, 1));
+}
+
+/// The attributes of a CloudEvent in headers, its data as the body.
+#[rstest]
+#[case::zot("zotregistry.image.updated", "zotregistry.dev", "zot/image_updated", Some("r.example"), Sender::Zot, &["r.example/shop/web:1.2.0"])]
+#[case::own_prefix("com.example.image.updated", "https://r.example/zot", "zot/image_updated", None, Sender::Zot, &["r.example/shop/web:1.2.0"])]
+#[case::no_host("zotregistry.image.updated", "zotregistry.dev", "zot/image_updated", None, Sender::Zot, &[])]
+#[case::other("zotregistry.image.deleted", "zotregistry.dev", "zot/deleted", Some("r.example"), Sender::Zot, &[])]
+#[case::plain("com.example.pushed", "https://r.example", "cloudevents/plain", None, Sender::CloudEvents, &["r.example/shop/web:1.2.0"])]
+#[case::plain_deleted("com.example.deleted", "https://r.example", "cloudevents/plain", None, Sender::CloudEvents, &[])]
+fn binary_mode(
+    #[case] kind: &'static str,
+    #[case] source: &'static str,
+    #[case] name: &str,
+    #[case] registry: Option<&str>,
+    #[case] sender: Sender,
+    #[case] expected: &[&str],
+) {
+    let whole: Value = serde_json::from_str(payload(name)).unwrap();
+    let header = |name: &str| match name {
+        "ce-type" => Some(kind),
+        "ce-source" => Some(source),
+        _ => None,
+    };
+    let decoded = decode(&Envelope { sender: None, registry, header: &header, body: whole["data"].to_string().as_bytes() }).unwrap();
+    let expected: Vec<String> = expected.iter().map(|event| format!("{event}@{DIGEST}")).collect();
+    assert_eq!((decoded.sender, told(&decoded).0), (sender, expected));
+}
+
+/// A field that is malformed or missing costs the others nothing: the tag is still told.
+#[rstest]
+#[case("distribution/push", "/events/1/target/digest")]
+#[case("distribution/push", "/events/1/target/url")]
+#[case("distribution/push", "/events/1/request/addr")]
+#[case("azure/push", "/target/digest")]
+#[case("azure/push", "/request/id")]
+#[case("harbor/push", "/event_data/resources/0/digest")]
+#[case("harbor/push", "/event_data/repository/repo_full_name")]
+#[case("github/registry_package", "/registry_package/package_version/container_metadata")]
+#[case("github/registry_package", "/registry_package/package_version/package_url")]
+#[case("google/unwrapped", "/digest")]
+#[case("ecr/push", "/detail/image-digest")]
+#[case("jfrog/push", "/data/sha256")]
+#[case("jfrog/push", "/data/path")]
+#[case("jfrog/push", "/data/image_name")]
+#[case("aliyun/push", "/push_data/digest")]
+#[case("docker_hub/push", "/repository/repo_name")]
+#[case("docker_hub/push", "/push_data/pusher")]
+#[case("zot/image_updated", "/data/digest")]
+#[case("zot/image_updated", "/data/mediaType")]
+#[case("cloudevents/plain", "/data/digest")]
+fn a_malformed_field_affects_only_itself(#[case] name: &str, #[case] field: &str) {
+    let whole: Value = serde_json::from_str(payload(name)).unwrap();
+    let event = |body: &Value| {
+        let decoded = read(&body.to_string(), None, None).unwrap();
+        decoded.events.first().map(|event| (event.origin.clone(), event.tag.clone()))
+    };
+    for with in [Value::from("sha256:abc123"), Value::from(7), Value::Null, serde_json::json!({"a": []})] {
+        let mut body = whole.clone();
+        *body.pointer_mut(field).unwrap_or_else(|| panic!("{name} has {field}")) = with.clone();
+        let odd_text = with.is_string() && !field.contains("igest") && !field.contains("sha256");
+        assert!(odd_text || event(&body) == event(&whole), "{name} with {with} at {field}: {:?}", event(&body));
+    }
 }
 
 #[test]

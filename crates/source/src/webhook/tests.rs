@@ -66,12 +66,23 @@ fn hosts(#[case] event: Value, #[case] expected: &str) {
 #[case::wrong_type(json!({"action": 7}), IgnoredReason::BadEvent)]
 #[case::no_host(json!({"action": "push", "target": {"repository": "a", "tag": "1"}}), IgnoredReason::NoHost)]
 #[case::layer(json!({"action": "push", "target": {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "repository": "a", "tag": "1"}, "request": {"host": "h"}}), IgnoredReason::NotAManifest)]
-#[case::bad_digest(json!({"action": "push", "target": {"digest": "sha256:x", "repository": "a", "tag": "1"}, "request": {"host": "h"}}), IgnoredReason::BadDigest)]
+#[case::no_repository(json!({"action": "push", "target": {"tag": "1"}, "request": {"host": "h"}}), IgnoredReason::BadEvent)]
 fn ignored_beside_a_good_one(#[case] event: Value, #[case] reason: IgnoredReason) {
     let body = json!({"events": [event, push(json!("h"), "good", json!("1"))]}).to_string();
     let decoded = read(body.as_bytes(), None, None).unwrap();
     assert_eq!(reasons(&decoded), [reason]);
     assert_eq!(told(&decoded), [format!("h/good:1@{DIGEST}")], "one bad event spoils no other");
+}
+
+#[rstest]
+#[case::short(json!("sha256:x"))]
+#[case::number(json!(7))]
+#[case::null(Value::Null)]
+fn a_bad_digest_costs_the_digest_alone(#[case] digest: Value) {
+    let mut event = push(json!("h"), "a", json!("1"));
+    event["target"]["digest"] = digest;
+    let decoded = read(json!({"events": [event]}).to_string().as_bytes(), None, None).unwrap();
+    assert_eq!((told(&decoded), decoded.ignored.len()), (vec!["h/a:1".to_owned()], 0));
 }
 
 #[test]
