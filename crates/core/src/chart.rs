@@ -127,7 +127,7 @@ impl ChartRepository {
         Ok(Self(format!("{scheme}://{authority}{}", path.trim_end_matches('/')).into()))
     }
 
-    /// The address.
+    /// The whole address, with its query: not to be shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -147,15 +147,16 @@ impl ChartRepository {
     }
 }
 
+/// Without its query, which may hold a token.
 impl fmt::Display for ChartRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0.split_once('?').map_or(&*self.0, |(address, _)| address))
     }
 }
 
 impl fmt::Debug for ChartRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        write!(f, "\"{self}\"")
     }
 }
 
@@ -185,6 +186,12 @@ mod tests {
         if let Ok(read) = read {
             assert_eq!((read.host(), read.index().as_str()), (host, index));
         }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let repository = ChartRepository::parse("https://h/a?token=secret").unwrap();
+        assert_eq!((repository.to_string().as_str(), format!("{repository:?}").as_str()), ("https://h/a", "\"https://h/a\""));
     }
 
     #[rstest]

@@ -1,16 +1,20 @@
-//! From an event to a proposal, or to a refusal that says why.
+//! From an event or a scan to a proposal, or to a refusal that says why.
 //!
-//! Called by the operator's intake for every container that uses the event's repository, and by
-//! whoever explains a workload. It looks at the container's settings, asks the policy, and then
-//! at what is already on record: the same version is proposed once.
+//! The operator decides so for every container that uses the repository, and when it explains a workload. The
+//! container's settings come first, then its policy, then what is on record: a version that was rejected, failed,
+//! expired or was rolled back is set aside, and the next best one is proposed. The same version is proposed once.
+//!
+//! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and given to [`decide_among`].
 
 use crate::artifact::Artifact;
 use crate::event::Trigger;
-use crate::policy::{Candidate, CandidateVerdict, Current, Judgement, Kind as VersionKind, Occasion, Policy, Rule, judge};
+use crate::history::History;
+use crate::policy::{Candidate, Choice, Current, Kind as VersionKind, Occasion, Policy, Rule, choose, judge, sentence, why};
 use crate::reason::Reason;
 use crate::request::Identity;
-use crate::settings::{Annotations, DigestUpdate, EventSource, Settings};
+use crate::settings::{Annotations, DigestUpdate, EventSource, Settings, key};
 use crate::target::{Container, Target};
+use crate::version::natural_order;
 
 /// What was decided about one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,30 +114,68 @@ pub struct Site<'a> {
     pub trigger: Trigger,
 }
 
-/// Decides about one container of a workload.
-pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
-    match proposal(site) {
-        Ok((proposal, settings)) => match obstacle(site, &settings, &proposal, record) {
-            Some(refusal) => Decision::Refuse(refusal),
-            None => Decision::Propose(Box::new(proposal)),
-        },
-        Err(refusal) => Decision::Refuse(refusal),
+/// What a container's policy is asked, without the candidates. Equal ones have equal answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Inquiry {
+    /// The policy with its pattern.
+    pub rule: Rule,
+    /// Image or chart.
+    pub kind: VersionKind,
+    /// What runs.
+    pub current: Current,
+}
+
+impl Inquiry {
+    /// The candidates that the policy accepts, the best first.
+    pub fn choose(&self, occasion: Occasion, candidates: &[Candidate]) -> Choice {
+        choose(&self.rule, self.kind, occasion, &self.current, candidates)
     }
 }
 
-/// The tag that the container's policy would take, whatever is on record and whether or not its
-/// digest is known: what a scan has to ask the digest of, for a reference that is pinned.
-pub fn chosen_tag(site: &Site<'_>) -> Option<String> {
-    let settings = Settings::resolve(site.defaults, &site.target.annotations, &site.container.name).ok()?;
-    let standing = site.container.artifact().ok()?;
-    let current = current(&standing, site.container);
-    let judged = judge(&settings.rule(), standing.kind(), site.occasion, &current, site.candidates);
-    judged.candidates.into_iter().nth(judged.chosen?).map(|verdict| verdict.tag)
+/// Decides about one container of a workload.
+pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
+    prepare(site, record)
+        .and_then(|prepared| {
+            let choice = prepared.inquiry.choose(site.occasion, site.candidates);
+            prepared.select(site, &choice, record)
+        })
+        .map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
 }
 
-/// What would be proposed if nothing were on record, with the settings that say so.
-fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
-    let Site { target, defaults, container, candidates, occasion, trigger } = *site;
+/// Decides as [`decide`] does, with the choice that was made before of the same inquiry and the same candidates.
+pub fn decide_among(site: &Site<'_>, choice: &Choice, record: &impl Record) -> Decision {
+    prepare(site, record)
+        .and_then(|prepared| prepared.select(site, choice, record))
+        .map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
+}
+
+/// What the container's policy is asked.
+///
+/// # Errors
+/// Why the container takes no part.
+pub fn inquiry(site: &Site<'_>, record: &impl Record) -> Result<Inquiry, Refusal> {
+    prepare(site, record).map(|prepared| prepared.inquiry)
+}
+
+/// The tag that would be proposed, even if its digest is not known: for a pinned reference, a scan has to look up the
+/// digest of this tag.
+pub fn chosen_tag(site: &Site<'_>, record: &impl Record) -> Option<String> {
+    let prepared = prepare(site, record).ok()?;
+    let choice = prepared.inquiry.choose(site.occasion, site.candidates);
+    let accepted = choice.accepted.iter().filter_map(|place| site.candidates.get(*place));
+    let free = |candidate: &&Candidate| !prepared.obstacle(site, candidate, record).is_some_and(sets_aside);
+    accepted.into_iter().find(free).map(|candidate| candidate.tag.clone())
+}
+
+/// A container that takes part, with what is read of it once.
+struct Prepared {
+    settings: Settings,
+    standing: Artifact,
+    inquiry: Inquiry,
+}
+
+fn prepare(site: &Site<'_>, record: &impl Record) -> Result<Prepared, Refusal> {
+    let Site { target, defaults, container, trigger, .. } = *site;
     if target.deleting {
         return Err(Refusal::plain(Reason::Deleting));
     }
@@ -149,43 +191,146 @@ fn proposal(site: &Site<'_>) -> Result<(Proposal, Settings), Refusal> {
         message: format!("container {} has image {:?}: {error}", container.name, container.image),
     })?;
     admits(&settings, container, &standing, trigger).map_err(Refusal::plain)?;
-
-    let current = current(&standing, container);
-    let Judgement { chosen, candidates: verdicts } = judge(&settings.rule(), standing.kind(), occasion, &current, candidates);
-    let Some(verdict) = chosen.and_then(|index| verdicts.get(index)) else {
-        // One candidate is the rule; of many, the first refusal speaks for all.
-        return Err(verdicts
-            .into_iter()
-            .next()
-            .map_or_else(|| Refusal::plain(Reason::UpToDate), |verdict| Refusal { reason: verdict.reason, message: verdict.message }));
-    };
-    let digest = verdict.digest.as_ref();
-    let same_tag = standing.version() == Some(verdict.tag.as_str());
-    let wanted = wanted(&standing, container, &settings, verdict)?;
-    let mut identity = Identity::new(&container.name, &wanted, settings.policy, digest.map(ToString::to_string).as_deref());
-    if same_tag && digest.is_none() {
-        identity = identity.at_generation(target.generation);
+    let mut current = current(&standing, container);
+    if settings.policy == Policy::Glob {
+        current.known = known(site, &standing, record);
     }
-    let proposal = Proposal {
-        container: container.name.clone(),
-        current_image: container.image.clone(),
-        new_image: wanted.to_string(),
-        current_digest: current.digest.map(|digest| digest.to_string()),
-        new_digest: digest.map(ToString::to_string),
-        policy: settings.policy,
-        reason: verdict.reason,
-        message: verdict.message.clone(),
-        require_approval: settings.require_approval,
-        trigger,
-        identity,
-    };
-    Ok((proposal, settings))
+    let inquiry = Inquiry { rule: settings.rule(), kind: standing.kind(), current };
+    Ok(Prepared { settings, standing, inquiry })
 }
 
-/// What is to stand in the place of what stands there.
-fn wanted(standing: &Artifact, container: &Container, settings: &Settings, verdict: &CandidateVerdict) -> Result<Artifact, Refusal> {
-    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&verdict.tag)) };
-    let same_tag = image.effective_tag() == Some(verdict.tag.as_str());
+/// The tags that Headwind applied to the container before, and those of its open requests.
+fn known(site: &Site<'_>, standing: &Artifact, record: &impl Record) -> Vec<String> {
+    let (history, _) = History::parse(site.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+    let applied = history.of(&site.container.name).filter(|entry| entry.update_request_name.is_some()).map(|entry| entry.image.clone());
+    let images = applied.chain(record.open_for(&site.container.name));
+    let of_same_name = |image: String| {
+        let artifact = Artifact::parse(standing.kind(), &image).ok().filter(|artifact| artifact.name() == standing.name())?;
+        artifact.version().map(str::to_owned)
+    };
+    let mut tags: Vec<String> = images.filter_map(of_same_name).collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+impl Prepared {
+    /// Proposes the best candidate that nothing on record sets aside.
+    fn select(&self, site: &Site<'_>, choice: &Choice, record: &impl Record) -> Result<Proposal, Refusal> {
+        let mut set_aside = None;
+        for candidate in choice.accepted.iter().filter_map(|place| site.candidates.get(*place)) {
+            match self.obstacle(site, candidate, record) {
+                None => {
+                    let proposal = self.proposal(site, candidate)?;
+                    return match self.better_pending(site, &proposal, record) {
+                        Some(refusal) => Err(refusal),
+                        None => Ok(proposal),
+                    };
+                }
+                Some(reason) => {
+                    let message = format!("{}: {}", candidate.tag, reason.sentence());
+                    let refusal = Refusal { reason, message };
+                    if !sets_aside(reason) {
+                        return Err(refusal);
+                    }
+                    set_aside.get_or_insert(refusal);
+                }
+            }
+        }
+        Err(set_aside.unwrap_or_else(|| self.refusal(site, choice)))
+    }
+
+    fn refusal(&self, site: &Site<'_>, choice: &Choice) -> Refusal {
+        let Inquiry { rule, kind, current } = &self.inquiry;
+        let reason = choice.headline.reason;
+        let candidate = choice.headline.place.and_then(|place| site.candidates.get(place));
+        Refusal { reason, message: sentence(rule, *kind, current, candidate, reason) }
+    }
+
+    fn proposal(&self, site: &Site<'_>, candidate: &Candidate) -> Result<Proposal, Refusal> {
+        let Site { container, trigger, .. } = *site;
+        let Inquiry { rule, kind, current } = &self.inquiry;
+        let wanted = wanted(&self.standing, container, &self.settings, candidate)?;
+        let reason = why(rule, current, candidate);
+        Ok(Proposal {
+            container: container.name.clone(),
+            current_image: container.image.clone(),
+            new_image: wanted.to_string(),
+            current_digest: current.digest.as_ref().map(ToString::to_string),
+            new_digest: candidate.digest.as_ref().map(ToString::to_string),
+            policy: rule.policy,
+            reason,
+            message: sentence(rule, *kind, current, Some(candidate), reason),
+            require_approval: self.settings.require_approval,
+            trigger,
+            identity: identity(site.target, container, &self.standing, rule.policy, candidate, &wanted),
+        })
+    }
+
+    fn obstacle(&self, site: &Site<'_>, candidate: &Candidate, record: &impl Record) -> Option<Reason> {
+        obstacle(site.target, site.container, &self.standing, self.settings.policy, candidate, record)
+    }
+
+    /// A refusal where an open request is for a better version.
+    fn better_pending(&self, site: &Site<'_>, proposal: &Proposal, record: &impl Record) -> Option<Refusal> {
+        let rule = &self.inquiry.rule;
+        let tag = |image: &str| Some(Artifact::parse(self.standing.kind(), image).ok()?.version()?.to_owned());
+        // Under glob, the verdict was made with all candidates of a scan.
+        let judged = |open: &str| {
+            let scanned = rule.policy == Policy::Glob && site.occasion == Occasion::Scan;
+            scanned && tag(open).is_some_and(|tag| site.candidates.iter().any(|candidate| candidate.tag == tag))
+        };
+        let better = |open: &String| !judged(open) && prefer(rule, &self.standing, site.container, open, &proposal.new_image) == Some(true);
+        record.open_for(&proposal.container).into_iter().find(better).map(|open| Refusal {
+            reason: Reason::NewerPending,
+            message: format!("a request for {open} is open, which is the better of the two"),
+        })
+    }
+}
+
+fn identity(
+    target: &Target,
+    container: &Container,
+    standing: &Artifact,
+    policy: Policy,
+    candidate: &Candidate,
+    wanted: &Artifact,
+) -> Identity {
+    let digest = candidate.digest.as_ref().map(ToString::to_string);
+    let identity = Identity::new(&container.name, wanted, policy, digest.as_deref());
+    let same_tag = standing.version() == Some(candidate.tag.as_str());
+    if same_tag && digest.is_none() { identity.at_generation(target.generation) } else { identity }
+}
+
+/// The reason why what is on record stands in the way of the candidate, if it does.
+pub(crate) fn obstacle(
+    target: &Target,
+    container: &Container,
+    standing: &Artifact,
+    policy: Policy,
+    candidate: &Candidate,
+    record: &impl Record,
+) -> Option<Reason> {
+    // A digest alone stays a digest alone; every other reference is the same version with its digest and without.
+    let wanted = match (standing, &candidate.digest) {
+        (Artifact::Image(image), Some(digest)) if image.effective_tag().is_none() => Artifact::Image(image.with_digest(digest)),
+        (_, _) => standing.with_version(&candidate.tag),
+    };
+    let identity = identity(target, container, standing, policy, candidate, &wanted);
+    let obstacle = record.obstacle(&container.name, &identity);
+    obstacle.or_else(|| record.left(&container.name, &identity, policy).then_some(Reason::RolledBack))
+}
+
+/// Whether an obstacle leaves the next best candidate to be proposed. What is open is waited for, and what somebody
+/// reverted is not fought.
+pub(crate) fn sets_aside(reason: Reason) -> bool {
+    matches!(reason, Reason::Rejected | Reason::Failed | Reason::Expired | Reason::RolledBack)
+}
+
+/// The artifact that is to take the place of the standing one.
+fn wanted(standing: &Artifact, container: &Container, settings: &Settings, candidate: &Candidate) -> Result<Artifact, Refusal> {
+    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&candidate.tag)) };
+    let same_tag = image.effective_tag() == Some(candidate.tag.as_str());
     let restart = same_tag
         && image.digest().is_none()
         && match settings.digest_update {
@@ -196,46 +341,32 @@ fn wanted(standing: &Artifact, container: &Container, settings: &Settings, verdi
     let pin = image.digest().is_some() || (same_tag && !restart);
     let unknown = || Refusal {
         reason: Reason::DigestUnknown,
-        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", verdict.tag),
+        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", candidate.tag),
     };
     Ok(Artifact::Image(if restart {
         image.clone()
     } else if pin {
         // A digest alone stays a digest alone.
-        let digest = verdict.digest.as_ref().ok_or_else(unknown)?;
+        let digest = candidate.digest.as_ref().ok_or_else(unknown)?;
         if image.tag().is_none() && image.digest().is_some() {
             image.with_digest(digest)
         } else {
-            image.with_tag_and_digest(&verdict.tag, digest)
+            image.with_tag_and_digest(&candidate.tag, digest)
         }
     } else {
-        image.with_tag(&verdict.tag)
+        image.with_tag(&candidate.tag)
     }))
 }
 
 pub(crate) fn current(standing: &Artifact, container: &Container) -> Current {
-    Current { tag: standing.version().map(str::to_owned), digest: container.known_digest(standing) }
+    Current { tag: standing.version().map(str::to_owned), digest: container.known_digest(standing), known: Vec::new() }
 }
 
-/// What on record stands in the way.
-fn obstacle(site: &Site<'_>, settings: &Settings, proposal: &Proposal, record: &impl Record) -> Option<Refusal> {
-    if let Some(reason) = record.obstacle(&proposal.container, &proposal.identity) {
-        return Some(Refusal { reason, message: format!("{}: {}", proposal.new_image, reason.sentence()) });
-    }
-    if record.left(&proposal.container, &proposal.identity, proposal.policy) {
-        let message = format!("{}: a person went back from this version", proposal.new_image);
-        return Some(Refusal { reason: Reason::RolledBack, message });
-    }
-    let standing = site.container.artifact().ok()?;
-    let better = |open: &String| prefer(&settings.rule(), &standing, site.container, open, &proposal.new_image) == Some(true);
-    record.open_for(&proposal.container).into_iter().find(better).map(|open| Refusal {
-        reason: Reason::NewerPending,
-        message: format!("a request for {open} is open, which is the better of the two"),
-    })
-}
-
-/// Which of two new images the policy would rather have: `Some(true)` for the first, `None` where
-/// it has no preference (policy force; or neither, or both, are to be had).
+/// Which of two new images the policy prefers: `Some(true)` for the first, `None` where it has no preference (policy
+/// force; or it accepts neither, or both are the same tag).
+///
+/// Two matches of policy glob are not ranked as a whole list would be: it has a preference only where version order and
+/// natural order agree.
 pub fn prefer(rule: &Rule, standing: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
     if rule.policy == Policy::Force {
         return None;
@@ -243,6 +374,13 @@ pub fn prefer(rule: &Rule, standing: &Artifact, container: &Container, first: &s
     let tag = |text: &str| Artifact::parse(standing.kind(), text).ok().and_then(|artifact| artifact.version().map(str::to_owned));
     let (first, second) = (tag(first)?, tag(second)?);
     if first == second {
+        return None;
+    }
+    if rule.policy == Policy::Glob
+        && let (Some(a), Some(b)) = (standing.kind().read(&first), standing.kind().read(&second))
+        && a.same_scheme(&b)
+        && a.cmp_precedence(&b) != natural_order(&first, &second)
+    {
         return None;
     }
     let candidates = [Candidate::new(first, None), Candidate::new(second, None)];

@@ -1,7 +1,9 @@
 //! Why a workload is on the version it is on, and what would make it move.
 //!
-//! Answers with the very functions that decide: [`decide::decide`] for what would be taken,
-//! [`judge`] for the verdict on each candidate, [`gate`] for when it may go out.
+//! Answers with the functions that decide: [`decide::decide`] for what would be proposed, the policy's own verdict on
+//! each candidate, [`gate`] for when it may be applied.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -9,9 +11,8 @@ use crate::artifact::Artifact;
 use crate::decide::{self, Decision, Record, Site};
 use crate::event::Trigger;
 use crate::gate::{self, Gate};
-use crate::policy::{Candidate, CandidateVerdict, Occasion, Outcome, Policy, Rule, judge};
+use crate::policy::{Candidate, CandidateVerdict, Current, Occasion, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
-use crate::request::Identity;
 use crate::settings::{Annotations, Settings, key};
 use crate::target::{Container, Target};
 
@@ -30,9 +31,9 @@ pub struct Explained {
     pub out: Option<(Reason, String)>,
     /// The newest version that is known, whatever the policy says of it.
     pub newest: Option<String>,
-    /// The image that would be put in place now.
+    /// The image that would be proposed now.
     pub would_take: Option<String>,
-    /// Why, or why nothing: as a code, and for a person.
+    /// Why, or why nothing: the verdict that matters, as a code and for a person.
     pub because: (Reason, String),
     /// The verdict on every candidate.
     pub candidates: Vec<CandidateVerdict>,
@@ -97,54 +98,49 @@ pub fn explain(
         return explained;
     };
     let current = decide::current(&artifact, container);
-    let any = Rule { policy: Policy::All, pattern: None };
-    let newest = judge(&any, artifact.kind(), Occasion::Scan, &current, candidates);
-    explained.newest = newest.chosen.and_then(|place| candidates.get(place)).map(|best| best.tag.clone()).or_else(|| current.tag.clone());
-    explained.candidates = judge(&rule, artifact.kind(), Occasion::Scan, &current, candidates).candidates;
-    for verdict in &mut explained.candidates {
-        if verdict.outcome != Outcome::Refused
-            && let Some(reason) = on_record(record, container, &artifact, rule.policy, verdict)
-        {
-            verdict.outcome = Outcome::Refused;
-            verdict.reason = reason;
-            reason.sentence().clone_into(&mut verdict.message);
-        }
-    }
+    explained.newest = newest(&artifact, &current, candidates);
+    let aside = aside(target, container, &artifact, &rule, &current, candidates, record);
+    explained.candidates = judge_without(&rule, artifact.kind(), Occasion::Scan, &current, candidates, &aside).candidates;
     if let Some(out) = &explained.out {
         explained.because = out.clone();
         return explained;
     }
-    let trigger = if explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling)) {
-        Trigger::Polling
-    } else {
-        Trigger::Webhook
-    };
+    if candidates.is_empty() {
+        return explained;
+    }
+    let polls = explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling));
+    let trigger = if polls { Trigger::Polling } else { Trigger::Webhook };
     let site = Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger };
     match decide::decide(&site, record) {
         Decision::Propose(proposal) => {
             explained.would_take = Some(proposal.new_image.clone());
             explained.because = (proposal.reason, proposal.message.clone());
         }
-        Decision::Refuse(refusal) if candidates.is_empty() && refusal.reason == Reason::UpToDate => {
-            explained.because = (Reason::NotQueried, Reason::NotQueried.sentence().to_owned());
-        }
         Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
     }
     explained
 }
 
-/// What on record stands in the way of a version that the policy would take.
-fn on_record(
-    record: &impl Record,
+/// The newest of the candidates and the current version, whatever the policy says of it.
+fn newest(artifact: &Artifact, current: &Current, candidates: &[Candidate]) -> Option<String> {
+    let any = Rule { policy: Policy::All, pattern: None };
+    let accepted = choose(&any, artifact.kind(), Occasion::Scan, current, candidates).accepted;
+    accepted.first().and_then(|place| candidates.get(*place)).map(|best| best.tag.clone()).or_else(|| current.tag.clone())
+}
+
+/// The candidates that the policy accepts and that something on record stands in the way of, with the reason.
+fn aside(
+    target: &Target,
     container: &Container,
     artifact: &Artifact,
-    policy: Policy,
-    verdict: &CandidateVerdict,
-) -> Option<Reason> {
-    let digest = verdict.digest.as_ref().map(ToString::to_string);
-    let identity = Identity::new(&container.name, &artifact.with_version(&verdict.tag), policy, digest.as_deref());
-    let obstacle = record.obstacle(&container.name, &identity);
-    obstacle.or_else(|| record.left(&container.name, &identity, policy).then_some(Reason::RolledBack))
+    rule: &Rule,
+    current: &Current,
+    candidates: &[Candidate],
+    record: &impl Record,
+) -> BTreeMap<usize, Reason> {
+    let accepted = choose(rule, artifact.kind(), Occasion::Scan, current, candidates).accepted;
+    let reason = |place: &usize| decide::obstacle(target, container, artifact, rule.policy, candidates.get(*place)?, record);
+    accepted.iter().filter_map(|place| Some((*place, reason(place)?))).collect()
 }
 
 #[cfg(test)]

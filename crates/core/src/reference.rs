@@ -22,6 +22,8 @@ const DOCKER_HUB_TOO: &[&str] = &["index.docker.io", "registry-1.docker.io", "re
 const NAME: usize = 255;
 /// The longest tag.
 const TAG: usize = 128;
+/// The longest reference.
+const REFERENCE: usize = 1024;
 
 /// Why a text is no reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,9 +46,12 @@ pub enum ReferenceError {
     /// The digest breaks the grammar.
     #[error("the digest is not legal (sha256: and 64 hexadecimal digits)")]
     Digest,
-    /// Longer than any registry takes.
-    #[error("the repository's name is longer than 255 characters")]
+    /// Longer than any registry accepts.
+    #[error("the reference is longer than 1,024 characters, or the repository's name longer than 255")]
     TooLong,
+    /// Container runtimes read it as an image's ID.
+    #[error("a repository's name must not be 64 hexadecimal digits; container runtimes read that as an image ID")]
+    ImageId,
 }
 
 /// A repository, normalised, its registry's host included: `docker.io/library/nginx`.
@@ -194,6 +199,9 @@ impl ImageReference {
         if text.is_empty() {
             return Err(ReferenceError::Empty);
         }
+        if text.len() > REFERENCE {
+            return Err(ReferenceError::TooLong);
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
             None => (text, None),
@@ -214,6 +222,9 @@ impl ImageReference {
             return Err(ReferenceError::Host);
         }
         check_path(path)?;
+        if name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ReferenceError::ImageId);
+        }
         Ok(Self { name: name.to_owned(), repository: RepositoryKey::normal(host, path)?, tag, digest })
     }
 

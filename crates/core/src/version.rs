@@ -1,17 +1,19 @@
-//! Versions: what a tag says, and how two of them compare (SPEC section 3).
+//! Versions: the grammar of tags and chart versions, and their order.
 //!
-//! One grammar for tags, read from the left with nothing left over, and one for charts (SemVer 2
-//! as Helm reads it). Both become a [`Version`]; what is compared with what is decided in
-//! [`crate::policy`].
+//! One grammar for tags, parsed from the left with nothing left over, and one for charts (SemVer 2
+//! as Helm parses it). Both become a [`Version`]; [`crate::policy`] decides which of them are compared.
 //!
 //! ```text
-//! [v] N[.N[.N[.N]]]  [pre-release]  [-N]  [-variant]  [-rN]   [_metadata]
-//!     └ numbers       └ rc.1, b2    └──── revision ────┘       └ does not order
+//! [v] N[.N[.N[.N]]] | YYYY-MM[-DD]   [pre-release]   [-N | _N | pN]   [-variant]   [-rN]   [_metadata]
+//!     └ numbers                      └ rc.1, b2      └────────── revision ──────────┘       └ has no order
 //! ```
 
 mod chart;
+mod cursor;
 mod natural;
 mod number;
+mod pre_release;
+mod revision;
 mod tag;
 
 pub use chart::{is_constraint, is_range, parse as parse_chart};
@@ -21,7 +23,7 @@ pub use tag::{is_artefact, parse as parse_tag};
 
 use std::cmp::Ordering;
 
-/// A tag or chart version that was read.
+/// A parsed tag or chart version.
 ///
 /// Comparing two of them ([`Version::cmp_precedence`]) makes sense within one scheme only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +32,13 @@ pub struct Version {
     pub prefixed: bool,
     /// One to four numbers, the major one first.
     pub numbers: Vec<Number>,
-    /// What leads up to the release; empty for the release itself.
+    /// The stage before the release; empty for the release itself.
     pub pre: Vec<Identifier>,
-    /// What counts builds of one version.
-    pub revision: Option<Revision>,
+    /// The number of the build of this version.
+    pub revision: Option<Number>,
     /// Every other suffix, without its first dash; empty for the plain image.
     pub variant: String,
-    /// SemVer build metadata: does not order.
+    /// SemVer build metadata: has no order.
     pub metadata: String,
 }
 
@@ -49,35 +51,23 @@ pub enum Identifier {
     Word(String),
 }
 
-/// A count of builds, with how it is written: `-7`, `-r7`, `-build.7`, `.7`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revision {
-    /// What stands before the number.
-    pub style: String,
-    /// The count.
-    pub number: Number,
-}
-
 impl Version {
     /// Whether it is a pre-release.
     pub fn is_pre_release(&self) -> bool {
         !self.pre.is_empty()
     }
 
-    /// Whether its first number is a date or a build number: 19xx, 20xx, or five digits and more.
-    pub fn is_calendar(&self) -> bool {
-        let first = self.numbers.first().map_or("", |number| number.as_written());
-        first.len() >= 5 || (first.len() == 4 && (first.starts_with("19") || first.starts_with("20")))
-    }
-
-    /// Whether the two are numbered alike: as many numbers, the same `v`, both dates or neither.
+    /// Whether the two are numbered alike: the same count of numbers, both with `v` or both without, and number by
+    /// number both look like a date or a build number, or neither does.
     pub fn same_scheme(&self, other: &Self) -> bool {
-        self.numbers.len() == other.numbers.len() && self.prefixed == other.prefixed && self.is_calendar() == other.is_calendar()
+        self.prefixed == other.prefixed
+            && self.numbers.len() == other.numbers.len()
+            && self.numbers.iter().zip(&other.numbers).all(|(a, b)| a.is_calendar() == b.is_calendar())
     }
 
-    /// Whether both count builds in the same way, or neither does.
-    pub fn same_revision_style(&self, other: &Self) -> bool {
-        self.revision.as_ref().map(|revision| &revision.style) == other.revision.as_ref().map(|revision| &revision.style)
+    /// Whether both have a revision, or neither does.
+    pub fn both_have_revisions(&self, other: &Self) -> bool {
+        self.revision.is_some() == other.revision.is_some()
     }
 
     /// The number at that place; missing ones are zero.
@@ -90,8 +80,8 @@ impl Version {
         self.numbers == other.numbers
     }
 
-    /// The order of two versions of one scheme: numbers, then pre-release below release, then the
-    /// revision last. Metadata and spelling do not count.
+    /// Compares two versions of one scheme: by numbers, then a pre-release below its release, then by revision.
+    /// Metadata and the written form do not count.
     pub fn cmp_precedence(&self, other: &Self) -> Ordering {
         let pre = match (self.pre.is_empty(), other.pre.is_empty()) {
             (true, true) => Ordering::Equal,
@@ -99,8 +89,7 @@ impl Version {
             (false, true) => Ordering::Less,
             (false, false) => self.pre.cmp(&other.pre),
         };
-        let count = |version: &Self| version.revision.as_ref().map(|revision| revision.number.clone());
-        self.numbers.cmp(&other.numbers).then(pre).then_with(|| count(self).cmp(&count(other)))
+        self.numbers.cmp(&other.numbers).then(pre).then_with(|| self.revision.cmp(&other.revision))
     }
 }
 

@@ -131,7 +131,7 @@ impl Handle {
         all.sort_by(|(a, _), (b, _)| order(&a.key).cmp(&order(&b.key)));
         let remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
-        let items: Vec<WorkloadView> = all.iter().map(|(target, defaults)| self.view(target, defaults, &BTreeMap::new())).collect();
+        let items: Vec<WorkloadView> = all.iter().map(|(target, defaults)| self.summary(target, defaults)).collect();
         let more_after = items.last().filter(|_| remaining > 0).map(|last| last.key.clone());
         WorkloadPage { items, more_after, remaining }
     }
@@ -152,7 +152,24 @@ impl Handle {
                 Err(error) => drop(registry_errors.insert(origin.to_string(), error)),
             }
         }
-        Some(WorkloadView { registry_errors, ..self.view(&target, &defaults, &known) })
+        let view = self.view(&target, &defaults, &known);
+        Some(with_errors(view, &target, registry_errors))
+    }
+
+    /// What this process knows without asking a registry: the requests, and what the last scans said.
+    fn summary(&self, target: &Target, defaults: &Annotations) -> WorkloadView {
+        let mut view = self.view(target, defaults, &BTreeMap::new());
+        let scans = self.state.last_scans.read();
+        for explained in &mut view.containers {
+            let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
+            let container = target.container(&explained.container).filter(|_| unknown);
+            if let Some(verdict) = container.and_then(|container| scans.verdict(target, defaults, container)) {
+                explained.because = verdict;
+            }
+        }
+        let origins = target.containers.iter().filter_map(Container::origin);
+        let errors = origins.filter_map(|origin| scans.error(&origin).map(|error| (origin.to_string(), error.to_owned()))).collect();
+        with_errors(view, target, errors)
     }
 
     fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<String, Arc<Vec<Candidate>>>) -> WorkloadView {
@@ -170,6 +187,17 @@ impl Handle {
         let tracked = target.containers.iter().filter(|container| is_tracked(defaults, target, container));
         WorkloadView { key: target.key.clone(), containers: tracked.map(explained).collect(), requests, registry_errors: BTreeMap::new() }
     }
+}
+
+/// The view with the errors of its registries: what is not known because of one says so.
+fn with_errors(mut view: WorkloadView, target: &Target, errors: BTreeMap<String, String>) -> WorkloadView {
+    for explained in view.containers.iter_mut().filter(|explained| explained.because.0 == Reason::NotQueried) {
+        let origin = target.container(&explained.container).and_then(Container::origin);
+        if let Some(error) = origin.and_then(|origin| errors.get(&origin.to_string())) {
+            explained.because = (Reason::RegistryError, format!("the registry could not be queried: {error}"));
+        }
+    }
+    WorkloadView { registry_errors: errors, ..view }
 }
 
 /// The versions that the requests of a container are about.

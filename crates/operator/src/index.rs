@@ -292,4 +292,4 @@ pub(crate) fn is_newer(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,6 +23,7 @@ mod flux;
 mod handle;
 mod index;
 mod intake;
+mod last_scan;
 mod lease;
 mod metrics;
 mod namespaces;

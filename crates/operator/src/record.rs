@@ -110,8 +110,18 @@ impl Recording {
         let record = Known { state: &self.state, target };
         let site = Site { target, defaults, container, candidates, occasion, trigger };
         match decide::decide(&site, &record) {
-            Decision::Propose(proposal) => Some(*proposal),
+            Decision::Propose(proposal) => {
+                if occasion == Occasion::Scan {
+                    self.state.last_scans.write().proposed(target, container);
+                }
+                Some(*proposal)
+            }
             Decision::Refuse(refusal) => {
+                if occasion == Occasion::Scan {
+                    let index = self.state.index.read();
+                    let verdict = (refusal.reason, refusal.message.as_str());
+                    self.state.last_scans.write().refused(&index, (target, defaults), container, verdict);
+                }
                 self.refused(look, target, container, &refusal);
                 None
             }

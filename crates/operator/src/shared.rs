@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::index::Index;
+use crate::last_scan::LastScans;
 use crate::requests::Requests;
 
 /// The copy of the API server's state that this process keeps.
@@ -17,6 +18,7 @@ use crate::requests::Requests;
 pub(crate) struct State {
     pub(crate) index: RwLock<Index>,
     pub(crate) requests: RwLock<Requests>,
+    pub(crate) last_scans: RwLock<LastScans>,
     pub(crate) leadership: Leadership,
     pub(crate) readiness: Readiness,
     /// Since when the cluster is seen without a gap.

@@ -101,6 +101,129 @@ fn what_is_on_record_stands_in_the_way() {
     assert!(ask(&target, "1.28.0", None, &record).is_ok(), "a newer one passes");
 }
 
+/// Some versions are on record, each with what stands in its way.
+struct Versions(&'static [(&'static str, Reason)]);
+
+impl Record for Versions {
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
+        let of = |image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
+        self.0.iter().find(|(image, reason)| *reason != Reason::NewerPending && of(image) == *identity).map(|(_, reason)| *reason)
+    }
+
+    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
+        false
+    }
+
+    fn open_for(&self, _: &str) -> Vec<String> {
+        let open = |reason: &Reason| matches!(reason, Reason::AlreadyRequested | Reason::NewerPending);
+        self.0.iter().filter(|(_, reason)| open(reason)).map(|(image, _)| (*image).to_owned()).collect()
+    }
+}
+
+fn scan(target: &Target, tags: &str, record: &impl Record) -> Result<String, Reason> {
+    let candidates: Vec<Candidate> = tags.split_whitespace().map(|tag| Candidate::new(tag, None)).collect();
+    let defaults = Annotations::new();
+    let site = Site {
+        target,
+        defaults: &defaults,
+        container: &target.containers[0],
+        candidates: &candidates,
+        occasion: Occasion::Scan,
+        trigger: Trigger::Polling,
+    };
+    let decision = decide(&site, record);
+    if let Ok(inquiry) = inquiry(&site, record) {
+        assert_eq!(decide_among(&site, &inquiry.choose(Occasion::Scan, &candidates), record), decision, "a choice made before");
+    }
+    match decision {
+        Decision::Propose(proposal) => {
+            assert_eq!(chosen_tag(&site, record).as_deref(), proposal.new_image.split_once(':').map(|(_, tag)| tag));
+            Ok(proposal.new_image)
+        }
+        Decision::Refuse(refusal) => Err(refusal.reason),
+    }
+}
+
+/// What was rejected, failed, expired or was rolled back is set aside, and the next best is proposed.
+#[rstest]
+#[case::rejected(&[("app:1.2.0", Reason::Rejected)], Ok("app:1.1.9"))]
+#[case::failed(&[("app:1.2.0", Reason::Failed)], Ok("app:1.1.9"))]
+#[case::expired(&[("app:1.2.0", Reason::Expired)], Ok("app:1.1.9"))]
+#[case::rolled_back(&[("app:1.2.0", Reason::RolledBack), ("app:1.1.9", Reason::Failed)], Ok("app:1.1.8"))]
+#[case::all_of_them(&[("app:1.2.0", Reason::Rejected), ("app:1.1.9", Reason::Failed), ("app:1.1.8", Reason::Expired)], Err(Reason::Rejected))]
+#[case::open(&[("app:1.2.0", Reason::AlreadyRequested)], Err(Reason::AlreadyRequested))]
+#[case::reverted(&[("app:1.2.0", Reason::RevertedExternally)], Err(Reason::RevertedExternally))]
+#[case::the_next_is_open(&[("app:1.2.0", Reason::Rejected), ("app:1.1.9", Reason::AlreadyRequested)], Err(Reason::AlreadyRequested))]
+#[case::a_better_one_is_open(&[("app:1.2.0", Reason::Rejected), ("app:1.3.0", Reason::NewerPending)], Err(Reason::NewerPending))]
+fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expected: Result<&str, Reason>) {
+    let live = target("app:1.0.0", &[("policy", "minor"), ("event-source", "polling")]);
+    for tags in ["1.0.0 1.1.8 1.1.9 1.2.0 2.0.0", "2.0.0 1.2.0 1.1.9 1.1.8 1.0.0"] {
+        assert_eq!(scan(&live, tags, &Versions(record)), expected.map(str::to_owned));
+    }
+}
+
+#[test]
+fn a_pinned_reference_follows_the_next_best_as_well() {
+    let live = target(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);
+    let candidates = ["1.1.9", "1.2.0"].map(|tag| Candidate::new(tag, None));
+    let site = Site {
+        target: &live,
+        defaults: &Annotations::new(),
+        container: &live.containers[0],
+        candidates: &candidates,
+        occasion: Occasion::Scan,
+        trigger: Trigger::Polling,
+    };
+    assert_eq!(chosen_tag(&site, &Versions(&[])).as_deref(), Some("1.2.0"));
+    assert_eq!(chosen_tag(&site, &Versions(&[("app:1.2.0", Reason::Rejected)])).as_deref(), Some("1.1.9"));
+}
+
+/// A person set a hotfix: an event for an older match is no update.
+#[test]
+fn glob_goes_never_below_what_was_applied_or_is_open() {
+    let history = r#"[{"container":"web","image":"app:build-9","timestamp":"2026-01-01T00:00:00Z","updateRequestName":"r","approvedBy":null},
+        {"container":"web","image":"app:build-3","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
+    let annotations = [("policy", "glob"), ("pattern", "build-*"), ("update-history", history)];
+    let live = target("app:hotfix", &annotations);
+    let none = Versions(&[]);
+    let event = |target: &Target, tag: &str, record: &Versions| {
+        let candidates = [Candidate::new(tag, None)];
+        let defaults = Annotations::new();
+        let site = Site {
+            target,
+            defaults: &defaults,
+            container: &target.containers[0],
+            candidates: &candidates,
+            occasion: Occasion::Event,
+            trigger: Trigger::Webhook,
+        };
+        match decide(&site, record) {
+            Decision::Propose(proposal) => Ok(proposal.new_image),
+            Decision::Refuse(refusal) => Err(refusal.reason),
+        }
+    };
+    assert_eq!(event(&live, "build-8", &none), Err(Reason::LowerMatch));
+    assert_eq!(event(&live, "build-10", &none), Ok("app:build-10".to_owned()));
+    let fresh = target("app:hotfix", &annotations[..2]);
+    assert_eq!(event(&fresh, "build-8", &none), Ok("app:build-8".to_owned()), "nothing is known");
+    assert_eq!(event(&fresh, "build-8", &Versions(&[("app:build-9", Reason::NewerPending)])), Err(Reason::LowerMatch));
+}
+
+/// Under glob, two requests are not ranked as two tags where the whole list may have been ranked otherwise.
+#[rstest]
+#[case("glob *", "app:build-9", "app:build-10", Some(false))]
+#[case("glob *", "app:1.3.0", "app:1.2.0", Some(true))]
+#[case("glob *rc*", "app:1.3.0-rc.1", "app:1.3.0", None)]
+#[case("minor", "app:1.3.0", "app:1.2.0", Some(true))]
+#[case("force", "app:1.3.0", "app:1.2.0", None)]
+fn preferences(#[case] rule: &str, #[case] first: &str, #[case] second: &str, #[case] expected: Option<bool>) {
+    let (policy, pattern) = rule.split_once(' ').map_or((rule, None), |(policy, pattern)| (policy, Some(pattern)));
+    let pattern = pattern.map(|text| crate::policy::Pattern::new(text).unwrap());
+    let rule = Rule { policy: policy.parse().unwrap(), pattern };
+    let container = Container::new("web", "app:1.0.0");
+    assert_eq!(prefer(&rule, &container.artifact().unwrap(), &container, first, second), expected);
+}
+
 #[test]
 fn objects_that_go_or_cannot_be_read() {
     let mut going = target("nginx:1.25.0", &[("policy", "minor")]);

@@ -1,6 +1,8 @@
 mod charts;
 
 use super::*;
+use crate::policy::Outcome;
+use crate::request::Identity;
 use crate::rollout::{DeploymentView, View};
 use crate::target::{Kind, PullSource, TargetKey};
 
@@ -59,13 +61,17 @@ fn every_candidate_has_its_verdict() {
         verdicts,
         [
             (Outcome::Refused, Reason::SameTag),
-            (Outcome::Eligible, Reason::NotBest),
+            (Outcome::Chosen, Reason::HigherVersion),
             (Outcome::Refused, Reason::Rejected),
             (Outcome::Refused, Reason::MajorDiffers),
             (Outcome::Refused, Reason::NotAVersion)
         ]
     );
-    assert_eq!((all.newest.as_deref(), all.would_take, all.because.0), (Some("2.0.0"), None, Reason::Rejected));
+    assert_eq!(
+        (all.newest.as_deref(), all.would_take.as_deref(), all.because.0),
+        (Some("2.0.0"), Some("app:1.1.0"), Reason::HigherVersion),
+        "the next best"
+    );
     assert_eq!(all.gate, Gate::Wait { until: Timestamp::from_second(1200).unwrap(), reason: Reason::MinUpdateInterval });
 }
 
@@ -80,4 +86,25 @@ fn what_would_be_taken_and_who_takes_no_part() {
     assert_eq!(explained(&[("policy", "minor"), ("images", "other")], &["1.0.1"]).because.0, Reason::NotTracked);
     assert_eq!(explained(&[("policy", "minor")], &[]).because.0, Reason::NotQueried);
     assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.0, Reason::EventSource);
+}
+
+/// The verdict that matters, in whatever order the registry lists its tags.
+#[rstest::rstest]
+#[case::beyond_the_policy("minor", "0.1.0 1.0.0 2.0.0 0.2.0", Reason::MajorDiffers, "2.0.0 has another major version")]
+#[case::a_release_before_a_pre_release("minor", "3.0.0-rc.1 2.0.0", Reason::MajorDiffers, "2.0.0")]
+#[case::a_pre_release("minor", "0.9.0-rc.1 1.1.0-rc.1 1.1.0-rc.2", Reason::PreRelease, "1.1.0-rc.2")]
+#[case::nothing_higher("minor", "0.1.0 1.0.0 1.0.0-alpine latest 20240105", Reason::UpToDate, "no version is higher than 1.0.0")]
+#[case::rejected("minor", "1.0.0 1.2.0 2.0.0", Reason::Rejected, "1.2.0")]
+#[case::taken("minor", "1.0.0 1.2.0 1.1.0 2.0.0", Reason::HigherVersion, "1.1.0")]
+#[case::glob("glob", "0.1.0 1.0.0 2.0.0", Reason::UpToDate, "no match of 1.* is higher")]
+#[case::force("force", "0.1.0 1.0.0 2.0.0", Reason::NotFollowed, "follows the digest of 1.0.0")]
+fn the_headline(#[case] policy: &str, #[case] tags: &str, #[case] reason: Reason, #[case] words: &str) {
+    let mut annotations = vec![("policy", policy)];
+    annotations.extend((policy == "glob").then_some(("pattern", "1.*")));
+    let mut tags: Vec<&str> = tags.split_whitespace().collect();
+    for _ in 0..tags.len() {
+        let explained = explained(&annotations, &tags);
+        assert!(explained.because.0 == reason && explained.because.1.contains(words), "{:?}", explained.because);
+        tags.rotate_left(1);
+    }
 }

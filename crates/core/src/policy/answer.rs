@@ -1,10 +1,10 @@
-//! The question and the answer of `headwind policy` (SPEC section 12).
+//! The question and the answer of `headwind policy`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Current, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
+use super::{Candidate, CandidateVerdict, Current, Judgement, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference, is_tag};
 
@@ -73,8 +73,10 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
     let bare = *kind == Kind::Chart || is_tag(text);
     let reference = if bare { None } else { Some(ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?) };
     let current = match &reference {
-        Some(reference) => Current { tag: reference.effective_tag().map(str::to_owned), digest: reference.digest().cloned() },
-        None => Current { tag: Some(text.clone()), digest: None },
+        Some(reference) => {
+            Current { tag: reference.effective_tag().map(str::to_owned), digest: reference.digest().cloned(), known: Vec::new() }
+        }
+        None => Current { tag: Some(text.clone()), ..Current::default() },
     };
     let candidates: Vec<Candidate> = candidates
         .iter()
@@ -84,39 +86,32 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
             Ok(Candidate { deprecated: deprecated.contains(tag), ..Candidate::new(tag.clone(), digest) })
         })
         .collect::<Result<_, String>>()?;
-    let judgement = judge(&Rule { policy: *policy, pattern }, *kind, occasion, &current, &candidates);
-    let mut chosen = judgement.chosen;
-    let mut verdicts: Vec<AnswerCandidate> = judgement
-        .candidates
-        .into_iter()
-        .map(|verdict| AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message: verdict.message })
-        .collect();
-    let image = chosen.and_then(|place| candidates.get(place)).and_then(|candidate| written(reference.as_ref(), candidate));
-    if let (Some(place), None) = (chosen, &image) {
-        chosen = None;
-        if let Some(verdict) = verdicts.get_mut(place) {
-            verdict.verdict = Outcome::Refused;
-            verdict.reason = Reason::DigestUnknown;
-            verdict.message = format!("the image is pinned, and the digest of {} is not known", verdict.tag);
-        }
-    }
+    let Judgement { chosen, candidates: verdicts } = judge(&Rule { policy: *policy, pattern }, *kind, occasion, &current, &candidates);
+    let chosen = chosen.and_then(|place| candidates.get(place));
+    let pinned = reference.as_ref().is_some_and(|reference| reference.digest().is_some());
+    let looked_up = chosen.is_some_and(|candidate| pinned && candidate.digest.is_none());
+    let verdict = |verdict: CandidateVerdict| {
+        let later = looked_up && verdict.outcome == Outcome::Chosen;
+        let message = if later { format!("{}; {LOOKED_UP}", verdict.message) } else { verdict.message };
+        AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message }
+    };
     Ok(Answer {
-        chosen: chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.tag.clone()),
-        image,
-        candidates: verdicts,
+        chosen: chosen.map(|candidate| candidate.tag.clone()),
+        image: chosen.map(|candidate| written(reference.as_ref(), candidate)),
+        candidates: verdicts.into_iter().map(verdict).collect(),
     })
 }
 
-/// The image with the candidate in it; none where it is pinned and the digest is not known.
-fn written(reference: Option<&ImageReference>, candidate: &Candidate) -> Option<String> {
-    let Some(reference) = reference else { return Some(candidate.tag.clone()) };
-    Some(
-        match (reference.digest(), reference.tag(), &candidate.digest) {
-            (None, _, _) => reference.with_tag(&candidate.tag),
-            (Some(_), Some(_), Some(digest)) => reference.with_tag_and_digest(&candidate.tag, digest),
-            (Some(_), None, Some(digest)) => reference.with_digest(digest),
-            (Some(_), _, None) => return None,
-        }
-        .to_string(),
-    )
+/// Added to the verdict on a candidate of a pinned image whose digest the question does not tell.
+const LOOKED_UP: &str = "Headwind looks up its digest when it applies the update";
+
+/// The image with the candidate in it; of a pinned one without the digest that is not known yet.
+fn written(reference: Option<&ImageReference>, candidate: &Candidate) -> String {
+    let Some(reference) = reference else { return candidate.tag.clone() };
+    match (reference.digest(), reference.tag(), &candidate.digest) {
+        (Some(_), Some(_), Some(digest)) => reference.with_tag_and_digest(&candidate.tag, digest),
+        (Some(_), None, Some(digest)) => reference.with_digest(digest),
+        (None, _, _) | (Some(_), _, None) => reference.with_tag(&candidate.tag),
+    }
+    .to_string()
 }

@@ -1,17 +1,18 @@
 //! `glob`: the highest of the tags that match the pattern.
 //!
-//! Versions order where every match is a version of one scheme, else natural order over the whole
-//! tag. The current tag has no say in that, or the order would be another one once a tag is taken.
-//! Never lower than the current tag where that one matches too; one of another scheme is compared
-//! in natural order.
+//! The order is decided once, by all matches: by version where every match is a version of one scheme, else natural
+//! order over the whole tag. The current tag has no say in it, or the order would change once a tag is applied.
+//!
+//! Nothing is selected that is lower than the current tag where that one matches too. Where it does not match, nothing
+//! is selected that is lower than what Headwind applied before, or than what an open request is about.
 
 use std::cmp::Ordering;
 
-use super::{Candidate, Refused, Scene};
+use super::evaluation::Evaluation;
 use crate::reason::Reason;
 use crate::version::{Version, natural_order};
 
-/// How the matches are ordered.
+/// The order of the matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Version,
@@ -19,54 +20,33 @@ pub(super) enum Order {
 }
 
 /// The order that all matches allow.
-pub(super) fn order(scene: &Scene<'_>, candidates: &[Candidate]) -> Order {
-    let Some(pattern) = &scene.rule.pattern else { return Order::Natural };
-    let tags = candidates.iter().map(|candidate| candidate.tag.as_str());
-    let mut versions = tags.filter(|tag| pattern.matches(tag)).map(|tag| scene.kind.read(tag));
-    let Some(first) = versions.next() else { return Order::Natural };
-    let alike = |version: Option<Version>| matches!((&first, &version), (Some(first), Some(version)) if first.same_scheme(version));
-    if first.is_some() && versions.all(alike) { Order::Version } else { Order::Natural }
+pub(super) fn order<'a>(mut matches: impl Iterator<Item = Option<&'a Version>>) -> Order {
+    let Some(Some(first)) = matches.next() else { return Order::Natural };
+    let alike = |version: Option<&Version>| version.is_some_and(|version| first.same_scheme(version));
+    if matches.all(alike) { Order::Version } else { Order::Natural }
 }
 
-pub(super) fn admits(scene: &Scene<'_>, tag: &str, order: Option<Order>) -> Result<(), Refused> {
-    let order = order.unwrap_or(Order::Natural);
-    let mine = scene.current_tag();
-    let current_matches = scene.rule.pattern.as_ref().is_some_and(|pattern| pattern.matches(mine));
-    if order == Order::Version
-        && let Some(candidate) = scene.kind.read(tag)
-    {
-        let standing = scene.version.as_ref().filter(|_| current_matches);
-        let same_release = standing.is_some_and(|current| current.is_pre_release() && current.same_release(&candidate));
-        let named = scene.rule.pattern.as_ref().is_some_and(|pattern| pattern.names_pre_release(&candidate));
-        if candidate.is_pre_release() && !same_release && !named {
-            return Err(Refused::new(Reason::PreRelease, format!("{tag} is a pre-release; a pattern that names it takes it")));
-        }
+/// Whether the candidate, which matches, may be selected.
+pub(super) fn accepts(evaluation: &Evaluation<'_>, tag: &str, version: Option<&Version>, order: Order) -> Result<(), Reason> {
+    if version.is_some_and(|version| version.is_pre_release() && !evaluation.wants_pre_release(version)) {
+        return Err(Reason::PreRelease);
     }
-    if !current_matches {
-        return Ok(());
-    }
-    let one_scheme = match (&scene.version, scene.kind.read(tag)) {
-        (Some(current), Some(candidate)) => current.same_scheme(&candidate),
-        (_, _) => false,
+    let against = |floor: &str, of_floor: Option<&Version>| match (order, version, of_floor) {
+        (Order::Version, Some(version), Some(floor)) if version.same_scheme(floor) => by_version(version, floor),
+        (_, _, _) => natural_order(tag, floor),
     };
-    match compare(scene, if one_scheme { order } else { Order::Natural }, tag, mine) {
-        Ordering::Greater => Ok(()),
-        Ordering::Equal => Err(Refused::new(Reason::SameVersion, format!("{tag} is the same version as {mine}, spelt otherwise"))),
-        Ordering::Less => Err(Refused::new(Reason::LowerMatch, format!("{tag} is lower than {mine}, which matches the pattern too"))),
+    if evaluation.current_matches() {
+        return match against(evaluation.current_tag(), evaluation.current_version()) {
+            Ordering::Greater => Ok(()),
+            Ordering::Equal => Err(Reason::SameVersion),
+            Ordering::Less => Err(Reason::LowerMatch),
+        };
     }
+    let lower = evaluation.floors().any(|(floor, of_floor)| against(floor, of_floor).is_lt());
+    if lower { Err(Reason::LowerMatch) } else { Ok(()) }
 }
 
-/// Which of two matches is the higher.
-pub(super) fn compare(scene: &Scene<'_>, order: Order, a: &str, b: &str) -> Ordering {
-    match (order, scene.kind.read(a), scene.kind.read(b)) {
-        (Order::Version, Some(x), Some(y)) => x.cmp_precedence(&y).then_with(|| natural_order(&x.variant, &y.variant)).then_with(|| {
-            // Equal in order and spelt otherwise: no update; among candidates the first in natural order.
-            if scene.current.tag.as_deref() == Some(b) || scene.current.tag.as_deref() == Some(a) {
-                Ordering::Equal
-            } else {
-                natural_order(b, a)
-            }
-        }),
-        (_, _, _) => natural_order(a, b),
-    }
+/// The order of versions, whose variants may differ under a pattern.
+pub(super) fn by_version(a: &Version, b: &Version) -> Ordering {
+    a.cmp_precedence(b).then_with(|| natural_order(&a.variant, &b.variant))
 }

@@ -1,6 +1,7 @@
 //! Patterns over whole tags: `*`, `?`, `[…]`, `{a,b}`; case counts.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -80,6 +81,12 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

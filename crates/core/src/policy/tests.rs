@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::reference::Digest;
+use crate::version::natural_order;
 
 fn rule(policy: &str) -> Rule {
     let (policy, pattern) = policy.split_once(' ').map_or((policy, None), |(policy, pattern)| (policy, Some(pattern)));
@@ -13,7 +15,7 @@ fn tags(text: &str) -> Vec<Candidate> {
 }
 
 fn current(tag: &str) -> Current {
-    Current { tag: Some(tag.to_owned()), digest: None }
+    Current { tag: Some(tag.to_owned()), ..Current::default() }
 }
 
 fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
@@ -59,6 +61,28 @@ fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
 #[case("glob {main,dev}-*", "main-3", "dev-1 main-4", Some("main-4"))]
 #[case("glob v[12].*", "v1.0", "v2.1 v3.0", Some("v2.1"))]
 #[case("glob Build-*", "x", "build-1", None)]
+#[case(
+    "patch",
+    "17.0.3_7-jdk-alpine",
+    "17.0.5_8-jdk 17.0.5_8-jdk-alpine 17.0.5_8-jre-alpine 18.0.1_10-jdk-alpine",
+    Some("17.0.5_8-jdk-alpine")
+)]
+#[case("patch", "17.0.3_7-jdk", "17.0.3_10-jdk 17.0.3_8-jdk", Some("17.0.3_10-jdk"))]
+#[case("major", "2026-08-28", "2026-09-03 2026-08-29 2027-08-28", Some("2027-08-28"))]
+#[case("minor", "2026-08-28", "2026-09-03 2026-08-29", Some("2026-09-03"))]
+#[case("minor", "2026-08-28", "2026-09 2026-08-27", None)]
+#[case("minor", "1.4.9", "1.4.10 1.20231120.1", Some("1.4.10"))]
+#[case("patch", "2.5.0p9-slim", "2.5.0p10-slim 2.5.1-slim 2.5.0p11", Some("2.5.0p10-slim"))]
+#[case("patch", "1.2.3-r4", "1.2.3-r5 1.2.4", Some("1.2.3-r5"))]
+#[case("minor", "1.2.3-dev.12", "1.2.3-dev.13 1.2.4", Some("1.2.3-dev.13"))]
+#[case("minor", "1.2.3", "1.2.4_7 1.2.4_b", Some("1.2.4_b"))]
+#[case("major", "1.2.3", "1abb7b5dd 9abb7b5", None)]
+#[case("all", "1.2.0", "1.2.0-18-g1abb7b5dd 1.3.0-2-g1abb7b5dd", Some("1.3.0-2-g1abb7b5dd"))]
+#[case("minor", "1.2.0-rc1", "1.2.0-rc2 1.2.0-rc.2", Some("1.2.0-rc2"))]
+#[case("minor", "2024.01.05", "2024.2.5 2024.02.05 2024.02.5", Some("2024.02.05"))]
+#[case("minor", "99999999999999999999.1", "99999999999999999999.2 99999999999999999999.10", Some("99999999999999999999.10"))]
+#[case("glob 1.*", "1.2.0", "1 1.2 1.3 1.2.0 1.2.1 1.3.0 1.3.0-rc.1", Some("1.3.0"))]
+#[case("glob 1.*-rc*", "1.3.0-rc.1", "1 1.3.0 1.3.0-rc.2 1.3-rc.3", Some("1.3.0-rc.2"))]
 #[case("force", "1.2.3", "1.0.0", Some("1.0.0"))]
 #[case("force", "1.2.3", "main", Some("main"))]
 #[case("force", "main", "a b", Some("b"))]
@@ -87,6 +111,11 @@ fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[c
 #[case("minor", "latest", "1.2.3", Reason::CurrentNotAVersion)]
 #[case("minor", "2024.1.5", "2024.01.05", Reason::SameVersion)]
 #[case("minor 9.*", "1.2.3", "1.3.0", Reason::PatternMismatch)]
+#[case("minor", "1.2.0", "1.1.0-rc.1", Reason::LowerVersion)]
+#[case("minor", "17.0.3_7-jdk", "17.0.5-jdk", Reason::RevisionDiffers)]
+#[case("minor", "1.4.9", "1.20231120.1", Reason::SchemeDiffers)]
+#[case("glob 1.*", "1.2.0", "1.3.0-rc.1", Reason::PreRelease)]
+#[case("glob 1.*", "1.2.0", "1.1.0", Reason::LowerMatch)]
 #[case("glob", "1.2.3", "1.3.0", Reason::PatternMissing)]
 #[case("force", "1.2.3", "bad/tag", Reason::InvalidTag)]
 #[case("force", "1.2.3", "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig", Reason::NotAnImage)]
@@ -102,7 +131,7 @@ fn digest(letter: &str) -> Digest {
 
 #[test]
 fn digests_behind_the_same_tag() {
-    let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest) };
+    let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest), known: Vec::new() };
     let pushed = |new: Option<&str>| vec![Candidate::new("latest".to_owned(), new.map(digest))];
     let reason =
         |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
@@ -117,7 +146,7 @@ fn digests_behind_the_same_tag() {
 
 #[test]
 fn a_digest_alone_belongs_to_force() {
-    let alone = Current { tag: None, digest: Some(digest("a")) };
+    let alone = Current { tag: None, digest: Some(digest("a")), known: Vec::new() };
     let pushed = [Candidate::new("1.2.4".to_owned(), Some(digest("b")))];
     assert_eq!(judge(&rule("major"), Kind::Image, Occasion::Event, &alone, &pushed).candidates[0].reason, Reason::DigestOnly);
     assert_eq!(judge(&rule("force"), Kind::Image, Occasion::Event, &alone, &pushed).chosen, Some(0));
@@ -130,7 +159,8 @@ fn charts_are_semver_and_ranges_are_left() {
         judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(at), &candidates).chosen.map(|place| candidates[place].tag.clone())
     };
     assert_eq!(judged("1.2.3", "1.2.4 1.3.0 1.4.0-alpine 2.0.0").as_deref(), Some("1.3.0"));
-    assert_eq!(judged("v1.2.3", "1.3").as_deref(), Some("1.3"));
+    assert_eq!(judged("v1.2.3", "v1.3.0").as_deref(), Some("v1.3.0"));
+    assert_eq!(judged("v1.2.3", "1.3").as_deref(), None, "Flux would read it as a range");
     assert_eq!(
         judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason,
         Reason::VersionRange
@@ -144,7 +174,8 @@ fn answers_of_the_command_line() {
     assert_eq!((got.chosen.as_deref(), got.image.as_deref()), (Some("1.26"), Some("nginx:1.26")));
     let pinned = format!("nginx:1.25@{}", digest("a"));
     let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"]})).unwrap();
-    assert_eq!((got.chosen, got.candidates[0].reason), (None, Reason::DigestUnknown));
+    assert_eq!((got.chosen.as_deref(), got.image.as_deref()), (Some("1.26"), Some("nginx:1.26")));
+    assert!(got.candidates[0].message.contains("looks up its digest"), "{}", got.candidates[0].message);
     let got =
         ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"], "digests": {"1.26": digest("b")}})).unwrap();
     assert_eq!(got.image, Some(format!("nginx:1.26@{}", digest("b"))));
@@ -161,13 +192,39 @@ fn a_pattern_orders_the_same_once_a_tag_is_taken() {
     assert_eq!((chosen("2024.01.05"), chosen("v1-r1")), (Some(0), None));
 }
 
+/// The tag of a hotfix stands there, which the pattern does not match.
+#[rstest]
+#[case::nothing_known("", "build-7 build-8", Some("build-8"))]
+#[case::applied_before("build-9", "build-8", None)]
+#[case::higher_than_applied("build-9", "build-8 build-10", Some("build-10"))]
+#[case::the_same_again("build-9", "build-9", Some("build-9"))]
+#[case::what_does_not_match_counts_for_nothing("other-9", "build-8", Some("build-8"))]
+fn glob_from_outside_of_its_pattern(#[case] known: &str, #[case] candidates: &str, #[case] expected: Option<&str>) {
+    let current = Current { known: known.split_whitespace().map(str::to_owned).collect(), ..current("hotfix") };
+    let candidates = tags(candidates);
+    for occasion in [Occasion::Event, Occasion::Scan] {
+        let judged = judge(&rule("glob build-*"), Kind::Image, occasion, &current, &candidates);
+        assert_eq!(judged.chosen.map(|place| candidates[place].tag.as_str()), expected);
+    }
+}
+
+#[test]
+fn a_verdict_of_glob_is_not_ranked_again() {
+    let (rule, current) = (rule("glob 1.*"), current("1.2.0"));
+    let accepts = |tag: &str| still_accepts(&rule, Kind::Image, &current, &Candidate::new(tag, None)).map_err(|(reason, _)| reason);
+    assert_eq!(accepts("1.3.0-rc.1"), Ok(()), "it was chosen under another pattern, or all were");
+    assert_eq!(accepts("1.1.0"), Ok(()));
+    assert_eq!(accepts("2.0.0"), Err(Reason::PatternMismatch));
+    assert_eq!(accepts("1.2.0"), Err(Reason::SameTag));
+}
+
 fn any_tag() -> impl Strategy<Value = String> {
     let number = 0_u32..4;
     prop_oneof![
         (
             prop::option::of(Just("v")),
             prop::collection::vec(number, 1..4),
-            prop::sample::select(vec!["", "-alpine", "-rc.1", "-rc.2", "-r1", "-r2", "-7", "_m", "-alpine-r3", "-4-gabcd123"])
+            prop::sample::select(vec!["", "-alpine", "-rc.1", "-rc.2", "-r1", "-r2", "-7", "_7", "p9", "_m", "-alpine-r3", "-4-gabcd123"])
         )
             .prop_map(|(v, numbers, suffix)| format!(
                 "{}{}{suffix}",
@@ -176,6 +233,8 @@ fn any_tag() -> impl Strategy<Value = String> {
             )),
         Just("latest".to_owned()),
         Just("2024.01.05".to_owned()),
+        Just("2024-01-05".to_owned()),
+        Just("1.20240105".to_owned()),
         Just("build-7".to_owned()),
     ]
 }
@@ -191,6 +250,12 @@ proptest! {
         let mut backwards = candidates.clone();
         backwards.reverse();
         let second = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &backwards);
+        let choice = choose(&rule, Kind::Image, Occasion::Scan, &current(&at), &candidates);
+        prop_assert_eq!(choice.accepted.first().copied(), first.chosen, "with sentences and without");
+        prop_assert_eq!(choice.accepted.len(), first.candidates.iter().filter(|verdict| verdict.outcome != Outcome::Refused).count());
+        if let Some(chosen) = first.chosen {
+            prop_assert!(still_accepts(&rule, Kind::Image, &current(&at), &candidates[chosen]).is_ok(), "judged once");
+        }
         let tag = |judgement: &Judgement, list: &[Candidate]| judgement.chosen.map(|place| list[place].tag.clone());
         prop_assert_eq!(tag(&first, &candidates), tag(&second, &backwards), "the order of the list");
         if let Some(taken) = tag(&first, &candidates) {

@@ -54,6 +54,20 @@ fn too_long() {
     assert_eq!(ImageReference::parse(&"a".repeat(256)), Err(ReferenceError::TooLong));
     assert_eq!(ImageReference::parse(&format!("a:{}", "1".repeat(129))), Err(ReferenceError::Tag));
     assert!(ImageReference::parse(&format!("a:{}", "1".repeat(128))).is_ok());
+    assert_eq!(ImageReference::parse(&format!("a@x:{}", "A".repeat(1024))), Err(ReferenceError::TooLong));
+    assert_eq!(ImageReference::parse(&"é".repeat(2000)), Err(ReferenceError::TooLong));
+}
+
+/// Container runtimes read 64 hexadecimal digits as an image's ID.
+#[rstest]
+#[case(&"0123456789abcdef".repeat(4), false)]
+#[case(&format!("{}:1.0", "a".repeat(64)), false)]
+#[case(&format!("library/{}", "a".repeat(64)), true)]
+#[case(&format!("ghcr.io/{}", "a".repeat(64)), true)]
+#[case(&"a".repeat(63), true)]
+#[case(&"g".repeat(64), true)]
+fn image_ids(#[case] text: &str, #[case] fine: bool) {
+    assert_eq!(ImageReference::parse(text).err(), (!fine).then_some(ReferenceError::ImageId));
 }
 
 #[test]

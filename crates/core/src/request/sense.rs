@@ -9,7 +9,7 @@ use super::{Phase, Request, Status, StatusWrite, Step};
 use crate::artifact::Artifact;
 use crate::decide;
 use crate::event::Trigger;
-use crate::policy::{Candidate, Kind as VersionKind, Occasion, Policy, judge};
+use crate::policy::{Candidate, Kind as VersionKind, Policy, still_accepts};
 use crate::reason::Reason;
 use crate::reference::Digest;
 use crate::release;
@@ -170,11 +170,7 @@ fn still_taken(
         return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
     };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
-    let verdict = judge(&rule, wanted.kind(), Occasion::Event, &current, &[Candidate::new(tag, digest)]);
-    match verdict.candidates.first() {
-        Some(candidate) if verdict.chosen.is_none() => Err((Reason::PolicyChanged, candidate.message.clone())),
-        Some(_) | None => Ok(()),
-    }
+    still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest)).map_err(|(_, message)| (Reason::PolicyChanged, message))
 }
 
 /// Reopened although its change is in place: whether it runs by now is what there is to find out.

@@ -1,26 +1,39 @@
-//! Chart versions: SemVer 2 as Helm reads it (`Masterminds/semver`, `NewVersion`).
+//! Chart versions: SemVer 2 as Helm parses it (`Masterminds/semver`, `NewVersion`).
 
 use super::{Identifier, Number, Version};
 
-/// Reads a chart's version: a `v` and missing numbers are tolerated, every suffix is a
-/// pre-release. `None` where it is not one.
+/// Count of numbers in a whole version.
+const NUMBERS: usize = 3;
+
+/// Parses a chart's version: a `v` and missing numbers are tolerated, every suffix is a pre-release. `None` for
+/// what Helm refuses: numbers that do not fit into 64 bits, and numbers of a pre-release with a leading zero.
 pub fn parse(text: &str) -> Option<Version> {
     let bare = text.strip_prefix('v').unwrap_or(text);
     let (rest, metadata) = bare.split_once('+').unwrap_or((bare, ""));
     let (numbers, pre) = rest.split_once('-').map_or((rest, None), |(numbers, pre)| (numbers, Some(pre)));
-    let mut numbers: Vec<Number> = numbers.split('.').map(Number::new).collect::<Option<_>>()?;
-    if numbers.len() > 3 || (bare.contains('+') && !are_identifiers(metadata)) {
+    let mut numbers: Vec<Number> = numbers.split('.').map(number).collect::<Option<_>>()?;
+    if numbers.len() > NUMBERS || (bare.contains('+') && !are_identifiers(metadata)) {
         return None;
     }
-    numbers.resize_with(3, || Number::new("0").unwrap_or_default());
+    numbers.resize_with(NUMBERS, || Number::new("0").unwrap_or_default());
     let pre = match pre {
         None => Vec::new(),
-        Some(pre) if are_identifiers(pre) => {
-            pre.split('.').map(|part| Number::new(part).map_or_else(|| Identifier::Word(part.to_owned()), Identifier::Number)).collect()
-        }
+        Some(pre) if are_identifiers(pre) => pre.split('.').map(identifier).collect::<Option<_>>()?,
         Some(_) => return None,
     };
     Some(Version { prefixed: false, numbers, pre, revision: None, variant: String::new(), metadata: metadata.to_owned() })
+}
+
+fn number(digits: &str) -> Option<Number> {
+    Number::new(digits).filter(|_| digits.parse::<u64>().is_ok())
+}
+
+fn identifier(part: &str) -> Option<Identifier> {
+    match Number::new(part) {
+        Some(_) if part.len() > 1 && part.starts_with('0') => None,
+        Some(number) => Some(Identifier::Number(number)),
+        None => Some(Identifier::Word(part.to_owned())),
+    }
 }
 
 fn are_identifiers(text: &str) -> bool {

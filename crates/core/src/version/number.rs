@@ -18,6 +18,12 @@ impl Number {
         &self.0
     }
 
+    /// Whether it looks like a year, a date or a build number: 19xx, 20xx, or five digits and more.
+    pub fn is_calendar(&self) -> bool {
+        let digits = self.significant();
+        digits.len() >= 5 || digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"))
+    }
+
     fn significant(&self) -> &str {
         self.0.trim_start_matches('0')
     }

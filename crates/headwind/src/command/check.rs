@@ -170,10 +170,11 @@ impl Asking<'_> {
         let ask = |question: &Question| answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg);
         let mut answer = ask(&question)?;
         // A reference that is pinned moves with the digest of the tag that is chosen.
-        if let Some(unknown) = answer.candidates.iter().find(|candidate| candidate.reason == headwind_core::reason::Reason::DigestUnknown)
-            && let Some(digest) = self.client.digest(self.reference.repository(), &unknown.tag, self.keyring).await?
+        if self.reference.digest().is_some()
+            && let Some(tag) = answer.chosen.clone().filter(|tag| !question.digests.contains_key(tag))
+            && let Some(digest) = self.client.digest(self.reference.repository(), &tag, self.keyring).await?
         {
-            question.digests.insert(unknown.tag.clone(), digest.to_string());
+            question.digests.insert(tag, digest.to_string());
             answer = ask(&question)?;
         }
         let Answer { chosen, image, candidates } = answer;

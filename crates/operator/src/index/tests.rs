@@ -4,7 +4,7 @@ use headwind_core::reference::RepositoryKey;
 
 use super::*;
 
-fn target(name: &str, image: &str, version: &str) -> Target {
+pub(crate) fn target(name: &str, image: &str, version: &str) -> Target {
     let container = Container::new;
     Target {
         key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() },

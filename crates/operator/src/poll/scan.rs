@@ -18,8 +18,9 @@ use super::{Key, Poller, Scanned};
 use crate::apply;
 use crate::asking::{Asking, Listed, chart_of};
 use crate::metrics::ClassLabel;
-use crate::record::{Look, Recording};
+use crate::record::{Known, Look, Recording};
 use crate::secrets::Place;
+use crate::shared::State;
 
 /// One container (or chart) that is asked for.
 struct Follower {
@@ -65,6 +66,11 @@ impl Poller {
         }
         let mut found = Found { asking: &self.asking, origin: &origin, keyring: &keyring, digests: HashMap::new(), missed: HashSet::new() };
         let asked = self.ask_and_record(&mut found, &followers, known.as_ref()).await;
+        {
+            let Recording { state, .. } = &self.recording;
+            let error = asked.as_ref().err().map(ToString::to_string);
+            state.last_scans.write().asked(&state.index.read(), &origin, error);
+        }
         let metrics = &self.recording.metrics;
         match asked {
             Ok(listed) => {
@@ -122,7 +128,7 @@ impl Poller {
                         if follower.is_chart() {
                             self.recording.metrics.helm.versions_checked.inc_by(all.len() as u64);
                         }
-                        found.for_pinned(follower, &all).await?.map_or(all, Arc::from)
+                        found.for_pinned(follower, &all, &self.recording.state).await?.map_or(all, Arc::from)
                     }
                 };
                 let look = Look { origin: found.origin, candidates: &offer, occasion: Occasion::Scan, trigger: Trigger::Polling };
@@ -238,13 +244,13 @@ impl Found<'_> {
 
     /// A reference that is pinned moves tag and digest together: the digest of the tag that its
     /// policy would choose is asked. `None` where all candidates will do as they are.
-    async fn for_pinned(&mut self, follower: &Follower, candidates: &[Candidate]) -> Result<Option<Vec<Candidate>>, Error> {
+    async fn for_pinned(&mut self, follower: &Follower, candidates: &[Candidate], state: &State) -> Result<Option<Vec<Candidate>>, Error> {
         let Follower { target, defaults, container, artifact, .. } = follower;
         if artifact.digest().is_none() {
             return Ok(None);
         }
         let site = decide::Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger: Trigger::Polling };
-        let Some(tag) = decide::chosen_tag(&site) else { return Ok(None) };
+        let Some(tag) = decide::chosen_tag(&site, &Known { state, target }) else { return Ok(None) };
         let digest = self.digest(&tag).await?;
         Ok(Some(vec![Candidate::new(tag, digest)]))
     }

@@ -45,18 +45,30 @@ fn event(target: &Target, version: &str, digest: Option<Digest>) -> Result<Propo
 #[case::filtered_by_the_pattern("minor", "1.3.*", "1.2.3", "1.3.1 1.4.0", Ok("podinfo:1.3.1"))]
 #[case::any_suffix_is_a_pre_release("minor", "", "1.2.3", "1.2.4-alpine", Err(Reason::PreRelease))]
 #[case::glob("glob", "1.[23].*", "1.2.3", "1.2.9 1.3.1 1.10.0", Ok("podinfo:1.3.1"))]
-#[case::glob_never_down("glob", "1.*", "1.2.3", "1.2.2", Err(Reason::LowerMatch))]
+#[case::glob_never_down("glob", "1.*", "1.2.3", "1.2.2", Err(Reason::UpToDate))]
 #[case::prefix_is_tolerated("minor", "", "v1.2.3", "1.3.0", Ok("podinfo:1.3.0"))]
-#[case::spelt_otherwise("all", "", "1.2.3", "v1.2.3", Err(Reason::SameVersion))]
-#[case::metadata_has_no_order("all", "", "1.2.3", "1.2.3+build.7", Err(Reason::SameVersion))]
+#[case::written_differently("all", "", "1.2.3", "v1.2.3", Err(Reason::UpToDate))]
+#[case::metadata_has_no_order("all", "", "1.2.3", "1.2.3+build.7", Err(Reason::UpToDate))]
 #[case::metadata_is_kept("minor", "", "1.2.3+build.7", "1.3.0+build.1", Ok("podinfo:1.3.0+build.1"))]
-#[case::same("all", "", "1.2.3", "1.2.3", Err(Reason::SameTag))]
-#[case::lower("all", "", "1.2.3", "1.2.2", Err(Reason::LowerVersion))]
+#[case::same("all", "", "1.2.3", "1.2.3", Err(Reason::UpToDate))]
+#[case::lower("all", "", "1.2.3", "1.2.2", Err(Reason::UpToDate))]
 #[case::too_far("patch", "", "1.2.3", "1.3.0", Err(Reason::MinorDiffers))]
 #[case::much_too_far("minor", "", "1.2.3", "2.0.0", Err(Reason::MajorDiffers))]
-#[case::no_version("minor", "", "1.2.3", "latest", Err(Reason::NotAVersion))]
-#[case::no_version_whatever_the_pattern("glob", "l*", "1.2.3", "latest", Err(Reason::NotAVersion))]
+#[case::no_version("minor", "", "1.2.3", "latest", Err(Reason::UpToDate))]
+#[case::no_version_whatever_the_pattern("glob", "l*", "1.2.3", "latest", Err(Reason::UpToDate))]
 #[case::deprecated("minor", "", "1.2.3", "1.3.0!", Err(Reason::Deprecated))]
+#[case::ended("minor", "", "1.2.3", "1.2.2! 1.2.3!", Err(Reason::Deprecated))]
+#[case::too_few_numbers("minor", "", "1.0.0", "1.0.0 1.2", Err(Reason::PartialVersion))]
+#[case::too_few_numbers_beside_good("minor", "", "1.0.0", "1.0.0 1.2 1.1.0", Ok("podinfo:1.1.0"))]
+#[case::what_helm_refuses(
+    "all",
+    "",
+    "0.9.0-alpha.1",
+    "0.9.0-alpha.2 0.9.0-alpha.2.095.3e95dc3 1.0.0-03173138 18446744073709551616.0.0",
+    Ok("podinfo:0.9.0-alpha.2")
+)]
+#[case::highest_metadata("minor", "", "1.2.3", "1.3.0+9 1.3.0+10 1.3.0", Ok("podinfo:1.3.0+10"))]
+#[case::highest_metadata_in_any_order("minor", "", "1.2.3+9", "1.3.0 1.3.0+10 1.3.0+9", Ok("podinfo:1.3.0+10"))]
 #[case::deprecated_beside_good("minor", "", "1.2.3", "1.4.0! 1.3.0", Ok("podinfo:1.3.0"))]
 #[case::deprecated_current("minor", "", "1.2.3", "1.2.3! 1.3.0", Ok("podinfo:1.3.0"))]
 #[case::force_follows_no_scan("force", "", "1.2.3", "1.3.0", Err(Reason::NotFollowed))]

@@ -9,7 +9,7 @@ use headwind_core::artifact::Origin;
 use headwind_core::chart::{ChartReference, ChartRepository, version_of};
 use headwind_core::policy::{Answer, Kind, Occasion, Policy, Question, answer_on};
 use headwind_core::reference::RepositoryKey;
-use headwind_core::version::parse_chart;
+use headwind_core::version::{Version, natural_order, parse_chart};
 use headwind_registry::{Client, Keyring};
 
 use super::{Args, Opinion, Report, message, read_keyring};
@@ -116,9 +116,11 @@ fn newest(versions: &[String], deprecated: &BTreeSet<String>) -> Option<String> 
     let read = |text: &String| parse_chart(text).map(|version| (version, text.clone()));
     let stable =
         versions.iter().filter(|text| !deprecated.contains(*text)).filter_map(read).filter(|(version, _)| !version.is_pre_release());
-    let highest = |all: Vec<(headwind_core::version::Version, String)>| {
-        all.into_iter().reduce(|best, next| if next.0.cmp_precedence(&best.0).is_gt() { next } else { best }).map(|(_, text)| text)
+    let order = |(a, x): &(Version, String), (b, y): &(Version, String)| {
+        // As a release would get it: of versions equal but for their metadata, the highest.
+        a.cmp_precedence(b).then_with(|| natural_order(&a.metadata, &b.metadata)).then_with(|| natural_order(y, x))
     };
+    let highest = |all: Vec<(Version, String)>| all.into_iter().max_by(order).map(|(_, text)| text);
     highest(stable.collect()).or_else(|| highest(versions.iter().filter_map(read).collect()))
 }
 

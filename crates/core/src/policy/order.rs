@@ -1,0 +1,61 @@
+//! The order of accepted candidates: which of two is the better.
+
+use std::cmp::Ordering;
+
+use super::evaluation::Evaluation;
+use super::{Kind, glob};
+use crate::version::{Version, natural_order};
+
+/// Compares two candidates. A total order that does not depend on their places.
+pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Ordering {
+    let (left, right) = (evaluation.tag(a), evaluation.tag(b));
+    match (evaluation.version(a), evaluation.version(b), evaluation.glob_order()) {
+        (_, _, Some(glob::Order::Natural)) => natural_order(left, right),
+        (Some(x), Some(y), Some(glob::Order::Version)) => glob::by_version(x, y).then_with(|| tie(evaluation, (left, x), (right, y))),
+        (Some(x), Some(y), None) => x.cmp_precedence(y).then_with(|| tie(evaluation, (left, x), (right, y))),
+        (x, y, _) => x.is_some().cmp(&y.is_some()).then_with(|| natural_order(right, left)),
+    }
+}
+
+/// Of versions of equal order, the one written like the current tag is the better, else the first in natural order.
+/// Of charts, the one with the highest build metadata is.
+fn tie(evaluation: &Evaluation<'_>, a: (&str, &Version), b: (&str, &Version)) -> Ordering {
+    let metadata = match evaluation.kind() {
+        Kind::Chart => natural_order(&a.1.metadata, &b.1.metadata),
+        Kind::Image => Ordering::Equal,
+    };
+    metadata.then_with(|| likeness(evaluation, a).cmp(&likeness(evaluation, b))).then_with(|| natural_order(b.0, a.0))
+}
+
+/// How much a candidate is written like the current tag: the same metadata, the same text around its numbers, leading
+/// zeros at the same places, and the count of numbers of the same width.
+fn likeness(evaluation: &Evaluation<'_>, (tag, version): (&str, &Version)) -> (bool, bool, bool, usize) {
+    let Some(current) = evaluation.current_version() else { return Default::default() };
+    let padded = |version: &Version| version.numbers.iter().map(|number| is_padded(number.as_written())).collect::<Vec<_>>();
+    let widths = version.numbers.iter().zip(&current.numbers);
+    let same_width = widths.filter(|(a, b)| a.as_written().len() == b.as_written().len()).count();
+    (
+        version.metadata == current.metadata,
+        skeleton(tag, version) == skeleton(evaluation.current_tag(), current),
+        padded(version) == padded(current),
+        same_width,
+    )
+}
+
+fn is_padded(digits: &str) -> bool {
+    digits.len() > 1 && digits.starts_with('0')
+}
+
+/// The tag without its metadata, with `0` for every run of digits.
+fn skeleton(tag: &str, version: &Version) -> String {
+    let tag = tag.strip_suffix(version.metadata.as_str()).unwrap_or(tag);
+    let mut skeleton = String::with_capacity(tag.len());
+    for c in tag.chars() {
+        match c {
+            '0'..='9' if skeleton.ends_with('0') => {}
+            '0'..='9' => skeleton.push('0'),
+            c => skeleton.push(c),
+        }
+    }
+    skeleton
+}

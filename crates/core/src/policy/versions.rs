@@ -1,0 +1,55 @@
+//! `patch`, `minor`, `major` and `all`: higher versions of the same scheme and variant.
+
+use std::cmp::Ordering;
+
+use super::evaluation::Evaluation;
+use super::{Candidate, Policy};
+use crate::reason::Reason;
+use crate::version::Version;
+
+/// Whether one of these policies accepts the candidate.
+pub(super) fn accepts(evaluation: &Evaluation<'_>, candidate: Option<&Version>) -> Result<(), Reason> {
+    let current = evaluation.current_version().ok_or(Reason::CurrentNotAVersion)?;
+    let candidate = candidate.ok_or(Reason::NotAVersion)?;
+    comparable(current, candidate)?;
+    higher(current, candidate)?;
+    if candidate.is_pre_release() && evaluation.policy() != Policy::All && !evaluation.wants_pre_release(candidate) {
+        return Err(Reason::PreRelease);
+    }
+    match evaluation.policy() {
+        Policy::Patch | Policy::Minor if current.number(0) != candidate.number(0) => Err(Reason::MajorDiffers),
+        Policy::Patch if current.number(1) != candidate.number(1) => Err(Reason::MinorDiffers),
+        _ => Ok(()),
+    }
+}
+
+fn comparable(current: &Version, candidate: &Version) -> Result<(), Reason> {
+    if !current.same_scheme(candidate) {
+        Err(Reason::SchemeDiffers)
+    } else if current.variant != candidate.variant {
+        Err(Reason::VariantDiffers)
+    } else if !current.both_have_revisions(candidate) {
+        Err(Reason::RevisionDiffers)
+    } else {
+        Ok(())
+    }
+}
+
+fn higher(current: &Version, candidate: &Version) -> Result<(), Reason> {
+    match candidate.cmp_precedence(current) {
+        Ordering::Greater => Ok(()),
+        Ordering::Equal => Err(Reason::SameVersion),
+        Ordering::Less => Err(Reason::LowerVersion),
+    }
+}
+
+/// Whether nothing but its author or its written form keeps the policy from accepting the candidate.
+pub(super) fn fit_to_write(evaluation: &Evaluation<'_>, candidate: &Candidate) -> Result<(), Reason> {
+    if candidate.deprecated {
+        Err(Reason::Deprecated)
+    } else if evaluation.is_partial(&candidate.tag) {
+        Err(Reason::PartialVersion)
+    } else {
+        Ok(())
+    }
+}
