@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test test-node fmt clippy doc deny tools build unit generate demo demo-down bench fuzz
+.PHONY: help test test-node fmt clippy doc deny tools build unit generate demo demo-down bench soak fuzz
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -63,6 +63,10 @@ demo-down: ## Ends everything that `make demo` started
 bench: tools ## Measures, and writes docs/benchmarks.md (release builds, some minutes)
 	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
 	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md
+
+soak: tools ## Runs one hostile tenant beside 500 normal workloads for MINUTES (60); fails when a limit is exceeded
+	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
+	"$(TARGET)/release/headwind-bench" --soak $(or $(MINUTES),60)
 
 fuzz: ## Fuzzes the webhook decoders and proofs, SECONDS (20) each
 	crates/source/fuzz/run $(or $(SECONDS),20)

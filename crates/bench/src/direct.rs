@@ -1,21 +1,18 @@
 //! From a push to a patched Deployment, and the same writes without Headwind.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use futures_util::StreamExt as _;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::{Operator, payload};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
-use kube::{Client, ResourceExt as _};
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokio::sync::Notify;
 
-use crate::LONG;
+use crate::Load;
 use crate::load::{HOST, image, name};
+use crate::seen::Seen;
 
 /// How many pushes, and as many bare writes, one after the other; no Deployment twice.
 const ROUNDS: usize = 100;
@@ -29,69 +26,16 @@ pub(crate) struct Latency {
     pub(crate) bare: Vec<f64>,
 }
 
-/// When each Deployment was seen with which image.
-struct Seen {
-    images: Arc<Mutex<HashMap<String, (String, Instant)>>>,
-    changed: Arc<Notify>,
-    watcher: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        self.watcher.abort();
-    }
-}
-
-impl Seen {
-    async fn watch(client: &Client, namespace: &str) -> Result<Self> {
-        let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-        let version =
-            api.list_metadata(&kube::api::ListParams::default().limit(1)).await?.metadata.resource_version.context("resourceVersion")?;
-        let mut events = api.watch(&WatchParams::default(), &version).await?.boxed();
-        let images: Arc<Mutex<HashMap<String, (String, Instant)>>> = Arc::default();
-        let changed = Arc::new(Notify::new());
-        let (store, notify) = (Arc::clone(&images), Arc::clone(&changed));
-        let watcher = tokio::spawn(async move {
-            while let Some(Ok(event)) = events.next().await {
-                let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
-                let image = image_of(&object).unwrap_or_default();
-                let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-                if store.get(&object.name_any()).is_none_or(|(held, _)| *held != image) {
-                    store.insert(object.name_any(), (image, Instant::now()));
-                }
-                drop(store);
-                notify.notify_waiters();
-            }
-        });
-        Ok(Self { images, changed, watcher })
-    }
-
-    async fn at(&self, name: &str, image: &str) -> Result<Instant> {
-        let waiting = async {
-            loop {
-                let told = self.changed.notified();
-                if let Some((_, at)) =
-                    self.images.lock().unwrap_or_else(PoisonError::into_inner).get(name).filter(|(held, _)| held == image)
-                {
-                    return *at;
-                }
-                told.await;
-            }
-        };
-        tokio::time::timeout(LONG, waiting).await.with_context(|| format!("{name} never got {image}"))
-    }
-}
-
 /// Pushes through Headwind and bare writes in turns, each to a Deployment of its own.
-pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operator, size: usize) -> Result<Latency> {
+pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operator, load: Load) -> Result<Latency> {
+    let Load { size, .. } = load;
     let seen = Seen::watch(client, namespace).await?;
     let http = reqwest::Client::new();
     let url = operator.notifications()?;
-    // Tags grow with the size, so that a Deployment that was used before is used again.
-    let tag = format!("1.{size}.0");
+    let tag = tag_of(load, 0);
     let mut latency = Latency::default();
     // The API server takes its time over the first request under a new admission policy.
-    bare_write(client, namespace, &seen, size - 1, &format!("1.{}.9", size - 1)).await?;
+    bare_write(client, namespace, &seen, size - 1, &tag_of(load, 2)).await?;
     let rounds = ROUNDS.min(size / 2);
     for round in 0..rounds {
         // Spread over the whole range; the last ones of the range are the bare writes'.
@@ -104,6 +48,11 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
         latency.bare.push(bare_write(client, namespace, &seen, bare, &tag).await?);
     }
     Ok(latency)
+}
+
+/// A tag that grows with the load, so that a Deployment that was used before is used again.
+fn tag_of(load: Load, nth: usize) -> String {
+    format!("1.{}.{nth}", load.size + load.finished)
 }
 
 fn image_of(deployment: &Deployment) -> Option<String> {
@@ -145,11 +94,12 @@ async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag
 }
 
 /// Updates a second, of many pushes posted at once.
-pub(crate) async fn burst(client: &Client, namespace: &str, operator: &Operator, size: usize) -> Result<f64> {
+pub(crate) async fn burst(client: &Client, namespace: &str, operator: &Operator, load: Load) -> Result<f64> {
+    let Load { size, .. } = load;
     let seen = Seen::watch(client, namespace).await?;
     let http = reqwest::Client::new();
     let url = operator.notifications()?;
-    let tag = format!("1.{size}.1");
+    let tag = tag_of(load, 1);
     let all: Vec<usize> = (0..BURST.min(size)).map(|n| n * size / BURST.min(size)).collect();
     let events: Vec<serde_json::Value> =
         all.iter().map(|n| payload::distribution_event("push", HOST, &format!("bench/{}", name(*n)), &tag, &digest())).collect();

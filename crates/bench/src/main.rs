@@ -4,10 +4,15 @@
 //! names other numbers of Deployments. It measures
 //! and never judges: it fails only where something did not work at all. Figures that depend on the
 //! machine are ratios to the same work done without Headwind, both in the same loop.
+//!
+//! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded.
 
 mod direct;
+mod finished;
 mod load;
 mod report;
+mod seen;
+mod soak;
 mod unused;
 
 use std::process::ExitCode;
@@ -35,14 +40,17 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
+    if let Some(minutes) = option("--soak") {
+        return soak::run(Duration::from_mins(minutes.parse().context("--soak MINUTES")?)).await;
+    }
     let bed = Bed::start().await?;
     let client = bed.client().await?;
     let namespace = bed.namespace("bench").await?;
     let operator = Operator::new(bed, OperatorOptions::new(&namespace).env("MALLOC_ARENA_MAX", "1").env("RUST_LOG", "info")).await?;
     let mut report = Report::default();
     let mut made = 0;
-    let arguments: Vec<String> = std::env::args().collect();
-    let option = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
     let sizes: Vec<usize> = match option("--sizes") {
         Some(list) => list.split(',').map(str::parse).collect::<Result<_, _>>().context("--sizes 100,5000")?,
         None => SIZES.to_vec(),
@@ -51,20 +59,41 @@ async fn run() -> Result<()> {
         report::say(&format!("{size} Deployments: creating"));
         load::deployments(&client, &namespace, made..size).await?;
         made = size;
-        let ready = start(&operator, size).await?;
-        let idle = resident(&operator)?;
-        report::say(&format!("{size} Deployments: ready after {:.2} s, {idle} MiB; pushing", ready.as_secs_f64()));
-        let latency = direct::latency(&client, &namespace, &operator, size).await?;
-        let burst = direct::burst(&client, &namespace, &operator, size).await?;
-        report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
-        let unused = unused::run(bed, &client, &operator).await?;
-        report.rows.push(Row { size, ready, idle, latency, burst, unused, resident: resident(&operator)? });
+        report.rows.push(measure(bed, &client, &namespace, &operator, Load { size, finished: 0 }).await?);
     }
+    report::say(&format!("{made} Deployments: creating {} finished requests for each", finished::EACH));
+    operator.terminate().await?;
+    let finished = finished::create(&client, &namespace, made).await?;
+    report.rows.push(measure(bed, &client, &namespace, &operator, Load { size: made, finished }).await?);
     report.print()?;
     if let Some(file) = option("--write") {
         report.write(file)?;
     }
     Ok(())
+}
+
+/// What there is when it is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Deployments.
+    pub(crate) size: usize,
+    /// Finished requests that are there before the first push.
+    pub(crate) finished: usize,
+}
+
+async fn measure(bed: &Bed, client: &kube::Client, namespace: &str, operator: &Operator, load: Load) -> Result<Row> {
+    let Load { size, finished } = load;
+    let ready = start(operator, size).await?;
+    let idle = resident(operator)?;
+    report::say(&format!(
+        "{size} Deployments, {finished} finished requests: ready after {:.2} s, {idle} MiB; pushing",
+        ready.as_secs_f64()
+    ));
+    let latency = direct::latency(client, namespace, operator, load).await?;
+    let burst = direct::burst(client, namespace, operator, load).await?;
+    report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
+    let unused = unused::run(bed, client, operator).await?;
+    Ok(Row { load, ready, idle, latency, burst, unused, resident: resident(operator)? })
 }
 
 /// (Re)starts the operator; the time from the start of the process until `/ready` says yes.

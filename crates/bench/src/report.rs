@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::Load;
 use crate::direct::Latency;
 use crate::unused::Unused;
 
@@ -16,7 +17,7 @@ const END: &str = "<!-- measured: end -->";
 /// What was measured at one size.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) size: usize,
+    pub(crate) load: Load,
     pub(crate) ready: Duration,
     pub(crate) idle: u64,
     pub(crate) latency: Latency,
@@ -44,7 +45,7 @@ pub(crate) fn complain(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The value below which that part of all lies.
-fn quantile(values: &[f64], part: f64) -> f64 {
+pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a short list")]
@@ -64,16 +65,16 @@ impl Report {
         )?;
         writeln!(
             text,
-            "| Deployments | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
+            "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
         )?;
-        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
-        for Row { size, ready, idle, latency, burst, unused, resident } in &self.rows {
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        for Row { load: Load { size, finished }, ready, idle, latency, burst, unused, resident } in &self.rows {
             let three =
                 |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
             let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
             writeln!(
                 text,
-                "| {size} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} MiB | {resident} MiB |",
+                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} MiB | {resident} MiB |",
                 ready.as_secs_f64(),
                 three(&latency.headwind),
                 three(&latency.bare),

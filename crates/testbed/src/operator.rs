@@ -1,7 +1,7 @@
 //! The real `headwind` binary, run as it is in a cluster: a service account of its own with exactly
 //! the rights that ship, its settings by environment, its output in a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +36,8 @@ pub struct OperatorOptions {
     pub namespaces: Vec<String>,
     /// Further variables.
     pub env: BTreeMap<String, String>,
+    /// Variables that the test bed sets by itself and that are left out.
+    pub unset: BTreeSet<String>,
     /// The replica's name. Its identity in the Lease is the name and the number of its start, as
     /// every process has an identity of its own: `headwind-0-1`, after a restart `headwind-0-2`.
     pub replica: String,
@@ -53,6 +55,7 @@ impl OperatorOptions {
             own_namespace: own_namespace.to_owned(),
             namespaces: vec![own_namespace.to_owned()],
             env: BTreeMap::new(),
+            unset: BTreeSet::new(),
             replica: "headwind-0".to_owned(),
             admission_policy: true,
             binary: None,
@@ -71,6 +74,13 @@ impl OperatorOptions {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Leaves a variable to the operator's own default.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.unset.insert(name.to_owned());
         self
     }
 
@@ -132,6 +142,7 @@ impl Operator {
             env.insert(name.to_owned(), value);
         }
         env.extend(options.env.clone());
+        env.retain(|name, _| !options.unset.contains(name));
         let log = folder.join("operator.log");
         let guard = Guard::spawn([
             "guard".as_ref(),
