@@ -2,11 +2,12 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test test-node fmt clippy doc deny tools build unit generate demo demo-down bench soak fuzz
+.PHONY: help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
 DENY := $(CACHE)/cargo/bin/cargo-deny
+DENY_VERSION := 0.20.2
 HEADWIND := $(TARGET)/debug/headwind
 
 # $(call step,WHAT,COMMAND): says what is done, does it, says how long it took.
@@ -29,9 +30,13 @@ doc:
 deny: $(DENY)
 	$(call step,cargo deny,"$(DENY)" --locked check bans licenses sources)
 
+# Not a part of `test`: it needs the advisory database, thus the network.
+advisories: $(DENY) ## Check the dependencies against the RustSec advisory database (needs the network)
+	$(call step,cargo deny check advisories,"$(DENY)" --locked check advisories)
+
 # Built in a temporary folder, never in the target folder of the checkout.
 $(DENY):
-	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked cargo-deny --root "$(CACHE)/cargo")
+	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked --version $(DENY_VERSION) cargo-deny --root "$(CACHE)/cargo")
 
 tools:
 	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh)

@@ -17,7 +17,7 @@ command -v go >/dev/null || { echo "tools.sh: Go 1.26 or newer is needed" >&2; e
 exec 9>"$cache/lock"
 flock 9
 
-export CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off GOTOOLCHAIN=local
+export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
 total=10 step=0
@@ -81,7 +81,7 @@ for controller in source-controller helm-controller; do
   if [ ! -d "$crds" ] || [ "$(cat "$crds/stamp" 2>/dev/null)" != "$(cat "$cache/stamp/$controller")" ]; then
     rm -rf "$crds"
     mkdir -p "$crds"
-    cp "$(cd "$here/tools/$controller" && GOFLAGS=-mod=readonly go list -m -f '{{.Dir}}' github.com/fluxcd/$controller)"/config/crd/bases/*.yaml "$crds/"
+    cp "$(cd "$here/tools/$controller" && go list -m -f '{{.Dir}}' github.com/fluxcd/$controller)"/config/crd/bases/*.yaml "$crds/"
     chmod u+w "$crds"/*
     cp "$cache/stamp/$controller" "$crds/stamp"
   fi
