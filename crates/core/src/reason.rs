@@ -82,6 +82,8 @@ reasons! {
     SourceUnsupported = "the release's source has no versions to choose from",
     SourcePinned = "the release's source is pinned to a digest",
     SourceShared = "other releases follow the same tag",
+    SourceInOtherNamespace = "the release's source is in another namespace, and Headwind uses sources of the release's own namespace only",
+    SourceNotAccepted = "Flux has not yet accepted the release's source in another namespace, whose credentials Headwind would use",
     AccessDenied = "Flux does not allow the release to use its source",
     Suspended = "the release or its source is suspended",
 

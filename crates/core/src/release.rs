@@ -20,8 +20,8 @@ use crate::chart::{ChartReference, ChartRepository, version_of};
 use crate::reason::Reason;
 use crate::reference::{ReferenceError, RepositoryKey};
 use crate::rollout::{View, flux};
-use crate::settings::key;
-use crate::source::{ChartAccess, ChartSite, Named, Pull, Release, Source};
+use crate::settings::{Settings, key};
+use crate::source::{ChartAccess, ChartSite, Named, Pull, Release, Source, SourceKey};
 use crate::target::{Carrier, Container, PullSource, Target};
 use crate::version::is_constraint;
 
@@ -30,7 +30,7 @@ pub const CHART: &str = "chart";
 
 /// Whether that is a state of things that passes: what was approved waits for it.
 pub fn passes(reason: Reason) -> bool {
-    matches!(reason, Reason::Suspended | Reason::SourceMissing | Reason::SourceShared)
+    matches!(reason, Reason::Suspended | Reason::SourceMissing | Reason::SourceShared | Reason::SourceNotAccepted)
 }
 
 /// Why a chart is left alone: as a code, and for a person.
@@ -42,11 +42,13 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     let mut target = release.clone();
     let Some(named) = release.release.as_deref() else { return target };
     let mut chart = named.chart.clone().unwrap_or_else(|| unseen(named));
-    let (origin, unsupported) = match locate(named, source, &mut chart) {
+    let out_of_reach = out_of_reach(named, &release.key.namespace, source);
+    // What is out of reach is neither queried nor written: nothing of the source enters the target.
+    let source = source.filter(|_| out_of_reach.is_none());
+    let (origin, unsupported) = match out_of_reach.map_or_else(|| locate(named, source, &mut chart), Err) {
         Ok((origin, left)) => (Some(origin), left),
         Err(left) => (None, Some(left)),
     };
-    let denied = || named.denied.clone().map(|denied| (Reason::AccessDenied, denied));
     let range = || {
         let range = named.chart.is_some() && is_constraint(&chart.1);
         range.then(|| (Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", chart.1)))
@@ -57,13 +59,14 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
         (false, _) => None,
     };
     let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
-    let left = unsupported.or_else(denied).or_else(range).or_else(pause);
+    let left = unsupported.or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
     // Flux writes a part of the digest in the place of the build metadata of a chart that came from an OCIRepository.
     let plain = |version: &str| version.split('+').next().filter(|_| tag.is_some()).unwrap_or(version).to_owned();
     let asked = plain(&chart.1);
     let running = named.running.as_deref().map(plain).filter(|running| !flux::same_version(&asked, running));
-    let site = ChartSite { origin: origin.clone(), left, shared_by: if tag.is_some() { shared_by } else { 1 }, running };
+    let (shared_by, shareable) = tag.map_or((1, false), |source| (shared_by, Settings::consents_to_share(&source.annotations)));
+    let site = ChartSite { origin: origin.clone(), left, shared_by, shareable, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
     target.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
@@ -83,6 +86,46 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     }
     if let Some(source) = tag {
         carry(&mut target, source);
+    }
+    target
+}
+
+/// Returns why the release may not use its source, if it may not.
+///
+/// A version in an `OCIRepository` is changed there, and a release never leads to a change in another
+/// namespace. A `HelmRepository` is only read: in another namespace Flux's own rules decide. A query that
+/// uses secrets of that namespace waits until Flux has accepted the source for this release.
+fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Left> {
+    let Named::Source(key) = &release.source else { return None };
+    let elsewhere = key.namespace != namespace;
+    if elsewhere && release.chart.is_none() {
+        return Some(in_other_namespace(key));
+    }
+    if let Some(denied) = &release.denied {
+        return Some((Reason::AccessDenied, denied.clone()));
+    }
+    let accepted = release.accepted.as_ref() == Some(&key.namespace);
+    let unaccepted = elsewhere && !accepted && source.is_some_and(|source| source.access.has_credentials());
+    unaccepted.then(|| (Reason::SourceNotAccepted, format!("Flux has not yet accepted {key} for this release")))
+}
+
+fn in_other_namespace(key: &SourceKey) -> Left {
+    (Reason::SourceInOtherNamespace, format!("its source, {key}, is in another namespace"))
+}
+
+/// Takes the source away from a resolved release if it is in another namespace, whatever Flux allows
+/// (`HEADWIND_NO_CROSS_NAMESPACE_REFS`).
+#[must_use]
+pub fn confine(mut target: Target) -> Target {
+    let Some(Named::Source(key)) = target.release.as_deref().map(|release| &release.source) else { return target };
+    if key.namespace == target.key.namespace {
+        return target;
+    }
+    let left = in_other_namespace(key);
+    target.pull = PullSource::default();
+    for site in target.containers.iter_mut().filter_map(|container| container.chart.as_mut()) {
+        site.origin = None;
+        site.left = Some(left.clone());
     }
     target
 }

@@ -52,8 +52,6 @@ pub struct Settings {
     pub settle_time: Duration,
     /// How a new digest behind the same tag is put in place.
     pub digest_update: DigestUpdate,
-    /// Whether a release may move the tag of an OCIRepository that other releases follow as well.
-    pub shared_source: bool,
 }
 
 impl Default for Settings {
@@ -71,7 +69,6 @@ impl Default for Settings {
             health_check_retries: 3,
             settle_time: Duration::from_secs(30),
             digest_update: DigestUpdate::Auto,
-            shared_source: false,
         }
     }
 }
@@ -194,7 +191,6 @@ impl Settings {
             health_check_retries: at.get(key::HEALTH_CHECK_RETRIES, parse::count).unwrap_or(default.health_check_retries),
             settle_time: at.get(key::SETTLE_TIME, parse::duration).unwrap_or(default.settle_time),
             digest_update: at.get(key::DIGEST_UPDATE, parse::digest_update).unwrap_or(default.digest_update),
-            shared_source: at.get(key::SHARED_SOURCE, parse::boolean).unwrap_or(default.shared_source),
         };
         let mut faults = at.faults;
         if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))
@@ -203,6 +199,13 @@ impl Settings {
             faults.push(Fault { key: key::POLICY.to_owned(), value: "glob".to_owned(), place: Place::Workload, problem });
         }
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// Returns true if the object's owner lets one release move the tag for all releases that follow it.
+    ///
+    /// `annotations` are those of the `OCIRepository`, never of a release. An invalid value counts as no consent.
+    pub fn consents_to_share(annotations: &Annotations) -> bool {
+        annotations.get(key::SHARED_SOURCE).is_some_and(|value| parse::boolean(value.trim()) == Ok(true))
     }
 
     /// The policy with its pattern.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::artifact::Origin;
 use crate::reason::Reason;
 use crate::rollout::flux;
-use crate::settings::{Annotations, Settings, key};
+use crate::settings::{Annotations, key};
 
 /// The kinds of source that Headwind knows how to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +68,8 @@ pub struct Release {
     pub suspended: bool,
     /// What Flux says where it may not use the source (reason `AccessDenied`).
     pub denied: Option<String>,
+    /// The namespace whose source Flux has accepted for `spec.chart`: that of its HelmChart (`status.helmChart`).
+    pub accepted: Option<String>,
     /// The version that runs, as `status.history` tells it.
     pub running: Option<String>,
 }
@@ -135,6 +137,14 @@ pub struct ChartAccess {
     pub host: String,
 }
 
+impl ChartAccess {
+    /// Returns true if a query uses secrets or a service account of the source's namespace.
+    pub fn has_credentials(&self) -> bool {
+        let Self { secret, certificates, proxy, service_account, .. } = self;
+        secret.is_some() || certificates.is_some() || proxy.is_some() || service_account.is_some()
+    }
+}
+
 /// The chart of a release, with its source looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartSite {
@@ -144,18 +154,20 @@ pub struct ChartSite {
     pub left: Option<(Reason, String)>,
     /// How many releases take their version from the same tag of an OCIRepository.
     pub shared_by: usize,
+    /// Whether the OCIRepository consents that one release moves the tag for all.
+    pub shareable: bool,
     /// The version that runs, where it is not the one that stands there.
     pub running: Option<String>,
 }
 
 impl ChartSite {
-    /// Why Headwind leaves the chart alone under these settings, if it does.
-    pub fn left(&self, settings: &Settings) -> Option<(Reason, String)> {
-        let shared = self.shared_by > 1 && !settings.shared_source;
+    /// Returns why Headwind leaves the chart alone, if it does.
+    pub fn left(&self) -> Option<(Reason, String)> {
+        let shared = self.shared_by > 1 && !self.shareable;
         self.left.clone().or_else(|| {
             shared.then(|| {
                 let message = format!(
-                    "{} releases follow the same tag; annotation {} says that this one may move them all",
+                    "{} releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",
                     self.shared_by,
                     key::SHARED_SOURCE
                 );

@@ -159,10 +159,11 @@ pub struct Carrier {
 }
 
 impl Target {
-    /// Whether nobody can say what stands there: a release has its version in another object, which is not
-    /// known (yet).
+    /// Whether nobody can say what stands there: a release has its version in another object of its namespace,
+    /// which is not known (yet).
     pub fn is_unseen(&self) -> bool {
-        let by_reference = |release: &Release| release.chart.is_none() && matches!(release.source, Named::Source(_));
+        let here = |named: &Named| matches!(named, Named::Source(key) if key.namespace == self.key.namespace);
+        let by_reference = |release: &Release| release.chart.is_none() && here(&release.source);
         self.carrier.is_none() && self.release.as_deref().is_some_and(by_reference)
     }
 
@@ -235,7 +236,7 @@ impl Container {
     /// Why it gets no updates although its policy wants them: what a release's source says. None for images.
     pub fn left_alone(&self, settings: &Settings) -> Option<(Reason, String)> {
         let site = self.chart.as_ref().filter(|_| settings.policy != Policy::None)?;
-        site.left(settings)
+        site.left()
     }
 
     /// The digest that is known to run: the one in the reference, else the one it was restarted

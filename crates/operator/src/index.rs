@@ -43,6 +43,8 @@ pub(crate) struct Index {
     /// Moves whenever something changes that the plan of polls is made of.
     revision: u64,
     none: Arc<Annotations>,
+    /// Whether a release may only use sources of its own namespace.
+    own_namespace_only: bool,
 }
 
 /// An object that cannot be read.

@@ -1,6 +1,6 @@
 //! Releases and sources for tests: one of each, to be changed where a test is about the difference.
 //!
-//! The release is `n/shop`, its source `flux/charts`, its chart `podinfo`. Used by the tests of every
+//! The release is `n/shop`, its source `n/charts`, its chart `podinfo`. Used by the tests of every
 //! room that decides about releases.
 
 use super::*;
@@ -14,7 +14,7 @@ pub(crate) const GENERATIONS: (i64, i64) = (3, 5);
 
 /// The source's key.
 pub(crate) fn key(kind: SourceKind) -> SourceKey {
-    SourceKey { kind, namespace: "flux".to_owned(), name: "charts".to_owned() }
+    SourceKey { kind, namespace: "n".to_owned(), name: "charts".to_owned() }
 }
 
 /// A `HelmRepository` at that address.
@@ -29,7 +29,7 @@ pub(crate) fn helm(url: &str) -> Source {
         url: url.to_owned(),
         pull: None,
         suspended: false,
-        access: ChartAccess { namespace: "flux".to_owned(), secret: Some("login".to_owned()), ..ChartAccess::default() },
+        access: ChartAccess { namespace: "n".to_owned(), secret: Some("login".to_owned()), ..ChartAccess::default() },
         interval: Duration::from_mins(1),
         seen: flux::Source::default(),
     }
@@ -52,6 +52,7 @@ pub(crate) fn templated(chart: &str, version: &str) -> Release {
         chart: Some((chart.to_owned(), version.to_owned())),
         suspended: false,
         denied: None,
+        accepted: None,
         running: None,
     }
 }

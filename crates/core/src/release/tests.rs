@@ -3,7 +3,6 @@ use rstest::rstest;
 use super::samples::*;
 use super::*;
 use crate::artifact::Artifact;
-use crate::settings::Settings;
 use crate::settings::key::{LAST_REQUEST, LAST_UPDATE, SHARED_SOURCE, UPDATE_HISTORY};
 use crate::source::SourceKind;
 
@@ -65,7 +64,7 @@ fn bad_addresses(#[case] url: &str) {
     let target = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
     let (reason, message) = site(&target).left.clone().unwrap();
     assert_eq!((reason, site(&target).origin.clone(), image(&target)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
-    assert!(message.contains("HelmRepository flux/charts"), "{message}");
+    assert!(message.contains("HelmRepository n/charts"), "{message}");
     let source = Source { url: url.to_owned(), ..oci(Pull::Tag("1.2.0".to_owned())) };
     assert_eq!(left(&resolve(&alone(referring(), &[]), Some(&source), 1)), Some(Reason::SourceUnsupported));
 }
@@ -98,7 +97,7 @@ fn oci_repositories(#[case] pull: Pull, #[case] shown: &str, #[case] wanted: &st
 #[case::git(Named::Other("GitRepository".to_owned()), Reason::SourceUnsupported, "GitRepository")]
 #[case::bucket(Named::Other("Bucket".to_owned()), Reason::SourceUnsupported, "Bucket")]
 #[case::nothing(Named::Nothing, Reason::SourceMissing, "neither a chart nor a source")]
-#[case::not_there(Named::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository flux/charts is not there")]
+#[case::not_there(Named::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository n/charts is not there")]
 fn no_versions_to_choose_from(#[case] source: Named, #[case] reason: Reason, #[case] words: &str) {
     for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
         let templated = release.chart.is_some();
@@ -140,7 +139,7 @@ fn ranges_belong_to_flux(#[case] version: &str, #[case] range: bool) {
 /// Of several reasons the one that lasts longest is told.
 #[rstest]
 #[case::release(true, false, None, "1.2.0", Reason::Suspended, "the release is suspended")]
-#[case::source(false, true, None, "1.2.0", Reason::Suspended, "HelmRepository flux/charts is suspended")]
+#[case::source(false, true, None, "1.2.0", Reason::Suspended, "HelmRepository n/charts is suspended")]
 #[case::both(true, true, None, "1.2.0", Reason::Suspended, "the release is suspended")]
 #[case::denied(false, false, Some("not yours"), "1.2.0", Reason::AccessDenied, "not yours")]
 #[case::denied_and_a_range(true, false, Some("not yours"), "1.x", Reason::AccessDenied, "not yours")]
@@ -163,17 +162,25 @@ fn left_alone(
     assert_eq!(passes(code), !fatal(code));
 }
 
+/// The consent to share is read from the object that is changed, never from the release.
 #[rstest]
-#[case::own(1, false, None)]
-#[case::shared(2, false, Some(Reason::SourceShared))]
-#[case::allowed(2, true, None)]
-fn a_tag_that_several_follow(#[case] followers: usize, #[case] allowed: bool, #[case] expected: Option<Reason>) {
-    let settings = Settings { shared_source: allowed, ..Settings::default() };
-    let reason = |target: &Target| site(target).left(&settings).map(|(reason, _)| reason);
-    let tag = oci(Pull::Tag("1.2.0".to_owned()));
-    let shared = resolve(&alone(referring(), &[]), Some(&tag), followers);
+#[case::own(1, &[], &[], None)]
+#[case::shared(2, &[], &[], Some(Reason::SourceShared))]
+#[case::consent(2, &[("shared-source", "true")], &[], None)]
+#[case::refusal(2, &[("shared-source", "false")], &[], Some(Reason::SourceShared))]
+#[case::a_release_cannot_consent(2, &[], &[("shared-source", "true")], Some(Reason::SourceShared))]
+fn a_tag_that_several_follow(
+    #[case] followers: usize,
+    #[case] of_source: &[(&str, &str)],
+    #[case] of_release: &[(&str, &str)],
+    #[case] expected: Option<Reason>,
+) {
+    let reason = |target: &Target| site(target).left().map(|(reason, _)| reason);
+    let annotations = of_source.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect();
+    let tag = Source { annotations, ..oci(Pull::Tag("1.2.0".to_owned())) };
+    let shared = resolve(&alone(referring(), of_release), Some(&tag), followers);
     assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
-    if let Some((_, message)) = site(&shared).left(&settings) {
+    if let Some((_, message)) = site(&shared).left() {
         assert!(message.contains(&followers.to_string()) && message.contains(SHARED_SOURCE), "{message}");
     }
     // What lasts is told first; releases of one HelmRepository have nothing to do with each other.
@@ -181,6 +188,53 @@ fn a_tag_that_several_follow(#[case] followers: usize, #[case] allowed: bool, #[
     assert_eq!(reason(&suspended), Some(Reason::Suspended));
     let apart = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), followers);
     assert_eq!((reason(&apart), site(&apart).shared_by), (None, 1));
+}
+
+/// The same source, in the namespace `platform`.
+fn elsewhere(source: Source) -> Source {
+    let key = SourceKey { namespace: "platform".to_owned(), ..source.key };
+    Source { access: ChartAccess { namespace: "platform".to_owned(), ..source.access }, key, ..source }
+}
+
+/// Nothing of a source that is out of reach enters the target: no origin, no credentials, no object to write.
+fn assert_out_of_reach(target: &Target, reason: Reason) {
+    let (code, message) = site(target).left().unwrap();
+    assert!(code == reason && message.contains("platform/charts"), "{code}: {message}");
+    assert_eq!((site(target).origin.clone(), &target.pull, &target.carrier), (None, &PullSource::default(), &None));
+    assert!(!target.is_unseen(), "its requests are ended");
+}
+
+/// A release never leads to a change in another namespace, whoever consents.
+#[rstest]
+fn an_oci_repository_of_another_namespace(#[values(&[][..], &[("shared-source", "true")][..])] annotations: &[(&str, &str)]) {
+    let source = elsewhere(oci(Pull::Tag("1.2.0".to_owned())));
+    let release = Release { source: Named::Source(source.key.clone()), accepted: Some("platform".to_owned()), ..referring() };
+    let target = resolve(&alone(release.clone(), annotations), Some(&source), 1);
+    assert_out_of_reach(&target, Reason::SourceInOtherNamespace);
+    assert!(!image(&target).contains("1.2.0"), "what another namespace's object says is not shown");
+    assert!(!passes(Reason::SourceInOtherNamespace));
+    assert_eq!(left(&resolve(&alone(release, annotations), None, 1)), Some(Reason::SourceInOtherNamespace), "known or not");
+}
+
+/// A HelmRepository of another namespace is asked with its secrets only once Flux has accepted it.
+#[rstest]
+#[case::open(false, None, None)]
+#[case::not_looked_at_yet(true, None, Some(Reason::SourceNotAccepted))]
+#[case::another_was_accepted(true, Some("n"), Some(Reason::SourceNotAccepted))]
+#[case::accepted(true, Some("platform"), None)]
+fn a_helm_repository_of_another_namespace(#[case] secret: bool, #[case] accepted: Option<&str>, #[case] expected: Option<Reason>) {
+    let mut source = elsewhere(helm("https://charts.example"));
+    source.access.secret = secret.then(|| "login".to_owned());
+    let accepted = accepted.map(str::to_owned);
+    let release = Release { source: Named::Source(source.key.clone()), accepted, ..templated("podinfo", "1.2.0") };
+    let target = resolve(&alone(release, &[]), Some(&source), 1);
+    match expected {
+        Some(reason) => assert_out_of_reach(&target, reason),
+        None => assert!(left(&target).is_none() && site(&target).origin.is_some(), "{target:?}"),
+    }
+    assert_out_of_reach(&confine(target), Reason::SourceInOtherNamespace);
+    let own = at_version("1.2.0", &[]);
+    assert_eq!(confine(own.clone()), own);
 }
 
 #[test]
@@ -191,7 +245,7 @@ fn what_is_written_stands_where_the_version_does() {
     let source = Source { annotations, has_annotations: true, ..oci(Pull::Tag("1.2.0".to_owned())) };
     let target = resolve(&alone(referring(), &own), Some(&source), 1);
     let expected = Carrier {
-        namespace: "flux".to_owned(),
+        namespace: "n".to_owned(),
         name: "charts".to_owned(),
         uid: "source-uid".to_owned(),
         resource_version: "70".to_owned(),

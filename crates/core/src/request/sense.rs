@@ -57,6 +57,9 @@ impl Scene<'_> {
         if container.kind() != wanted.kind() {
             return Err((Reason::InvalidRequest, format!("{name} is no {}", word(wanted.kind()))));
         }
+        if let Some((reason, message)) = self.left(container).filter(|(reason, _)| !release::passes(*reason)) {
+            return Err((reason, message));
+        }
         let standing = container
             .artifact()
             .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
@@ -64,9 +67,6 @@ impl Scene<'_> {
         let known = request.spec.trigger == Trigger::Manual && self.history.of(name).any(|entry| entry.image == request.spec.new_image);
         if wanted.name() != standing.name() && !known {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
-        }
-        if let Some((reason, message)) = self.left(container).filter(|(reason, _)| !release::passes(*reason)) {
-            return Err((reason, message));
         }
         self.unmoved(request, container)?;
         if request.spec.trigger == Trigger::Manual {
@@ -83,8 +83,7 @@ impl Scene<'_> {
 
     /// Why the container, as it is set up now, is left alone, if it is.
     pub(super) fn left(&self, container: &Container) -> Option<(Reason, String)> {
-        let site = container.chart.as_ref()?;
-        site.left(&self.settings(&container.name).unwrap_or_default())
+        container.chart.as_ref()?.left()
     }
 
     /// The image is the one the request was made for, or Headwind's own updates moved it on from there.

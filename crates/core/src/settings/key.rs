@@ -45,7 +45,7 @@ keys! {
     SETTLE_TIME = "settle-time",
     /// How a new digest behind the same tag is put in place.
     DIGEST_UPDATE = "digest-update",
-    /// Whether a release may move a tag that other releases follow as well.
+    /// On an OCIRepository: whether a release may move the tag although other releases follow it as well.
     SHARED_SOURCE = "shared-source",
     ;
     /// When Headwind last updated the workload.

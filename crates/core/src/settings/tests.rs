@@ -99,11 +99,11 @@ fn which_charts_are_tracked() {
 }
 
 #[test]
-fn a_shared_tag_is_moved_by_who_says_so() {
-    assert!(!resolve(&[], &[]).unwrap().shared_source);
-    assert!(resolve(&[], &[("shared-source", "true")]).unwrap().shared_source);
-    assert!(!resolve(&[("shared-source", "true")], &[("shared-source", "false")]).unwrap().shared_source);
-    assert!(resolve(&[], &[("shared-source", "yes")]).is_err());
+fn consent_to_share_a_tag() {
+    for (value, expected) in [("true", true), (" True ", true), ("false", false), ("yes", false), ("", false)] {
+        assert_eq!(Settings::consents_to_share(&annotations(&[("shared-source", value)])), expected, "{value:?}");
+    }
+    assert!(!Settings::consents_to_share(&annotations(&[])));
 }
 
 /// The one container of a release is its chart.

@@ -309,7 +309,8 @@ pub(crate) async fn bad_cases() -> Result<()> {
 
 /// Releases that Headwind leaves alone say why, each in its own words; ten good ones beside them are served.
 pub(crate) async fn odd_ones() -> Result<()> {
-    let world = World::of(RELEASE, "odd").await?;
+    let platform = Bed::start().await?.namespace("platform").await?;
+    let world = World::of_releases("odd", &[&platform]).await?;
     let good: Vec<String> = (0..10).map(|n| format!("good-{n}")).collect();
     let mut lives = Vec::new();
     for name in &good {
@@ -330,12 +331,22 @@ pub(crate) async fn odd_ones() -> Result<()> {
         (at("pinned").chart_ref("pinned").source_spec(&json!({"ref": {"semver": ">=1.0.0"}})), "VersionRange", "OCIRepository"),
         (at("shared-a").chart_ref("shared"), "SourceShared", "shared-source"),
         (at("shared-b").chart_ref("shared"), "SourceShared", "shared-source"),
-        (at("allowed").chart_ref("twice").headwind("shared-source", "true"), "", ""),
+        (at("allowed").chart_ref("twice"), "", ""),
         (at("with-allowed").chart_ref("twice").headwind("policy", "none"), "", ""),
     ];
+    // Whatever the release says: what is changed has another owner.
+    let foreign = at("foreign").chart_ref("foreign").spec(&json!({"chartRef": {"namespace": platform}})).headwind("shared-source", "true");
+    let odd = [odd.as_slice(), &[(foreign, "SourceInOtherNamespace", "another namespace")]].concat();
+    let address = source.rsplit_once(':').map(|(address, _)| address).unwrap_or_default();
+    let theirs = json!({
+        "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": {"name": "foreign", "namespace": platform},
+        "spec": {"url": format!("oci://{address}"), "insecure": true, "interval": "1h", "ref": {"tag": "1.0.0"}},
+    });
+    world.bed.apply_yaml(&theirs.to_string()).await?;
     for (fixture, ..) in &odd {
         world.create(fixture).await?;
     }
+    world.bed.kubectl_ok(&["-n", &world.namespace, "annotate", "ocirepository", "twice", "headwind.sh/shared-source=true"]).await?;
     world.push("odd/web", "1.1.0").await?;
     for live in &lives {
         live.has_image("web", "web:1.1.0", SOON).await?;
@@ -356,6 +367,9 @@ pub(crate) async fn odd_ones() -> Result<()> {
     for name in &good {
         world.of_release(name, "web:1.1.0", "Completed").await?;
     }
+    let text = world.bed.kubectl_ok(&["-n", &platform, "get", "ocirepository", "foreign", "-o", "json"]).await?;
+    let theirs: Value = serde_json::from_str(&text)?;
+    ensure!(theirs["spec"]["ref"]["tag"] == "1.0.0" && !theirs["metadata"].to_string().contains("headwind.sh/"), "{theirs}");
     resumed(&world).await
 }
 

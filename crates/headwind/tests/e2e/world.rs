@@ -45,14 +45,20 @@ impl World {
 
     /// The same for a kind: what scenarios that run for every kind begin with.
     pub(crate) async fn of(kind: WorkloadKind, hint: &str) -> Result<Self> {
-        if kind != WorkloadKind::HelmRelease {
-            return Self::new(hint).await;
-        }
+        if kind == WorkloadKind::HelmRelease { Self::of_releases(hint, &[]).await } else { Self::new(hint).await }
+    }
+
+    /// The same for releases, with an operator that watches these namespaces as well.
+    pub(crate) async fn of_releases(hint: &str, also: &[&str]) -> Result<Self> {
         Bed::start().await?.flux().await?;
         let charts = Registry::start(&[], RegistryOptions::default()).await?;
         // What is looked up unasked comes before what is pushed: that has scenarios of its own.
-        let world = Self::with(hint, |options| options.env("HEADWIND_HELM_AUTO_DISCOVERY", "false")).await?;
-        Ok(Self { kind, host: charts.addr().to_owned(), charts: Some(charts), ..world })
+        let options = |mut options: OperatorOptions| {
+            options.namespaces.extend(also.iter().map(|namespace| (*namespace).to_owned()));
+            options.env("HEADWIND_HELM_AUTO_DISCOVERY", "false")
+        };
+        let world = Self::with(hint, options).await?;
+        Ok(Self { kind: WorkloadKind::HelmRelease, host: charts.addr().to_owned(), charts: Some(charts), ..world })
     }
 
     pub(crate) async fn with(hint: &str, options: impl FnOnce(OperatorOptions) -> OperatorOptions) -> Result<Self> {
@@ -243,8 +249,10 @@ impl World {
     /// Asks the API; answers status and body.
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let mut request = self.http.request(method.parse()?, format!("{}{path}", self.operator.api_url()));
-        if let Some(body) = body {
-            request = request.json(body);
+        match body {
+            Some(body) => request = request.json(body),
+            None if method != "GET" => request = request.header("content-type", "application/json"),
+            None => {}
         }
         let answer = request.send().await?;
         Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))

@@ -100,6 +100,7 @@ impl<V: Version> Workload for SlimHelmRelease<V> {
             chart,
             suspended: view.suspended,
             denied: view.conditions.iter().find(|one| one.reason == DENIED && one.status == Some(false)).map(|one| one.message.clone()),
+            accepted: self.status.chart_namespace().map(str::to_owned),
             running: view.newest.as_ref().map(|newest| newest.version.clone()),
         };
         Some(Target {

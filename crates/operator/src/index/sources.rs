@@ -21,6 +21,11 @@ pub(super) fn source_of(target: &Target) -> Option<&SourceKey> {
 }
 
 impl Index {
+    /// Leaves releases alone whose source is in another namespace, whatever Flux allows. For an empty index.
+    pub(crate) fn forbid_cross_namespace_refs(&mut self) {
+        self.own_namespace_only = true;
+    }
+
     /// Takes in a source of charts as it was read. Answers the releases that mean something else now.
     pub(crate) fn apply_source(&mut self, source: Source) -> Vec<TargetKey> {
         let key = source.key.clone();
@@ -92,6 +97,7 @@ impl Index {
         let source = named.and_then(|key| self.sources.get(key));
         let followers = named.and_then(|key| self.followers.get(key)).map_or(0, HashSet::len);
         let target = release::resolve(&alone, source, followers);
+        let target = if self.own_namespace_only { release::confine(target) } else { target };
         self.put(target, Some(alone));
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::release::samples::{alone, at_version, helm, oci, referring, templated};
 use crate::release::{CHART, resolve};
 use crate::settings::key;
-use crate::source::{Pull, Release};
+use crate::source::{Pull, Release, Source};
 
 fn candidates(versions: &str) -> Vec<Candidate> {
     versions
@@ -172,10 +172,14 @@ fn left_alone(#[case] release: Release, #[case] reason: Reason, #[case] words: &
 
 #[test]
 fn a_shared_tag_is_moved_where_that_is_allowed() {
-    let of = |annotations: &[(&str, &str)]| resolve(&alone(referring(), annotations), Some(&oci(Pull::Tag("1.2.3".to_owned()))), 2);
-    let refusal = event(&of(&[("policy", "minor")]), "1.3.0", None).unwrap_err();
+    let of = |consent: &str| {
+        let annotations = [(key::SHARED_SOURCE.to_owned(), consent.to_owned())].into();
+        let source = Source { annotations, ..oci(Pull::Tag("1.2.3".to_owned())) };
+        resolve(&alone(referring(), &[("policy", "minor"), ("shared-source", "true")]), Some(&source), 2)
+    };
+    let refusal = event(&of("false"), "1.3.0", None).unwrap_err();
     assert!(refusal.reason == Reason::SourceShared && refusal.message.contains(key::SHARED_SOURCE), "{refusal:?}");
-    let proposal = event(&of(&[("policy", "minor"), ("shared-source", "true")]), "1.3.0", None).unwrap();
+    let proposal = event(&of("true"), "1.3.0", None).unwrap();
     assert_eq!((proposal.current_image.as_str(), proposal.new_image.as_str()), ("podinfo:1.2.3", "podinfo:1.3.0"));
 }
 

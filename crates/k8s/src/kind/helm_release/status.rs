@@ -88,10 +88,20 @@ pub struct Status {
     install_failures: u32,
     #[serde(deserialize_with = "lenient")]
     upgrade_failures: u32,
+    #[serde(deserialize_with = "lenient")]
+    helm_chart: String,
     #[serde(deserialize_with = "each")]
     conditions: Vec<SlimCondition>,
     #[serde(deserialize_with = "each")]
     history: Vec<SlimSnapshot>,
+}
+
+impl Status {
+    /// Returns the namespace of the HelmChart that helm-controller made for `spec.chart`: the source's. Flux makes
+    /// one only after it has checked that the release may use a source there.
+    pub fn chart_namespace(&self) -> Option<&str> {
+        self.helm_chart.split_once('/').map(|(namespace, _)| namespace).filter(|namespace| !namespace.is_empty())
+    }
 }
 
 /// `status` of an `OCIRepository`, as far as the rules read it.

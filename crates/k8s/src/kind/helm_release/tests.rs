@@ -116,6 +116,17 @@ fn a_source_that_flux_does_not_allow(#[case] reason: &str, #[case] status: &str,
     assert_eq!(release(&spec, &json!({"conditions": [condition]})).denied.as_deref(), denied);
 }
 
+/// helm-controller makes the HelmChart in the source's namespace, once it has found that the release may use it.
+#[rstest]
+#[case::accepted(json!("flux/apps-shop"), Some("flux"))]
+#[case::not_yet(json!(""), None)]
+#[case::odd(json!(["flux/apps-shop"]), None)]
+#[case::nameless(json!("/x"), None)]
+fn the_namespace_that_flux_accepted(#[case] chart: Value, #[case] expected: Option<&str>) {
+    let spec = template(&json!({"kind": "HelmRepository", "name": "charts", "namespace": "flux"}));
+    assert_eq!(release(&spec, &json!({"helmChart": chart})).accepted.as_deref(), expected);
+}
+
 /// What is missing has Flux's defaults; what is odd counts as missing, and the rest is read.
 #[rstest]
 #[case::bare(json!({"chart": {"spec": {"chart": "podinfo", "sourceRef": {"kind": "HelmRepository", "name": "charts"}}}}), json!(null), None)]

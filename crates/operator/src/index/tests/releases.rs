@@ -21,16 +21,16 @@ fn read(name: &str, version: u32, spec: &Value, status: &Value) -> Target {
 
 /// What a release says that has its chart, `podinfo`, from that `HelmRepository`.
 fn template(version: &str, source: &str) -> Value {
-    json!({"chart": {"spec": {"chart": "podinfo", "version": version, "sourceRef": {"kind": "HelmRepository", "name": source, "namespace": "flux"}}}})
+    json!({"chart": {"spec": {"chart": "podinfo", "version": version, "sourceRef": {"kind": "HelmRepository", "name": source, "namespace": "apps"}}}})
 }
 
 /// What one says that has it from that `OCIRepository`.
 fn reference(source: &str) -> Value {
-    json!({"chartRef": {"kind": "OCIRepository", "name": source, "namespace": "flux"}})
+    json!({"chartRef": {"kind": "OCIRepository", "name": source, "namespace": "apps"}})
 }
 
 fn object(name: &str, version: u32, spec: &Value, status: &Value) -> Value {
-    let metadata = json!({"name": name, "namespace": "flux", "uid": format!("uid-{name}"), "resourceVersion": version.to_string()});
+    let metadata = json!({"name": name, "namespace": "apps", "uid": format!("uid-{name}"), "resourceVersion": version.to_string()});
     json!({"metadata": metadata, "spec": spec, "status": status})
 }
 
@@ -130,13 +130,13 @@ fn a_source_that_goes() {
 /// After a whole list, what was not on it is gone: of that kind, and where it was listed.
 #[rstest]
 #[case::everywhere(SourceKind::OciRepository, None, &[], &["b", "c"])]
-#[case::here(SourceKind::OciRepository, Some("flux"), &[], &["b", "c"])]
-#[case::elsewhere(SourceKind::OciRepository, Some("apps"), &[], &[])]
+#[case::here(SourceKind::OciRepository, Some("apps"), &[], &["b", "c"])]
+#[case::elsewhere(SourceKind::OciRepository, Some("other"), &[], &[])]
 #[case::seen(SourceKind::OciRepository, None, &["tags"], &[])]
 #[case::the_other_kind(SourceKind::HelmRepository, None, &[], &["a"])]
 fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&str>, #[case] seen: &[&str], #[case] told: &[&str]) {
     let mut index = filled();
-    let seen = seen.iter().map(|name| SourceKey { kind, namespace: "flux".to_owned(), name: (*name).to_owned() }).collect();
+    let seen = seen.iter().map(|name| SourceKey { kind, namespace: "apps".to_owned(), name: (*name).to_owned() }).collect();
     assert_eq!(sorted(index.sweep_sources(kind, namespace, &seen)), told);
     for name in ["a", "b", "c"] {
         assert_eq!(left(&index, name).is_some(), told.contains(&name), "{name}");
@@ -156,7 +156,7 @@ fn who_follows_the_same_tag(#[case] goes: fn(&mut Index)) {
     let mut index = filled();
     let shared = |index: &Index, name: &str| {
         let site = site(index, name);
-        (site.shared_by, site.left(&Settings::default()).map(|(reason, _)| reason))
+        (site.shared_by, site.left().map(|(reason, _)| reason))
     };
     assert_eq!([shared(&index, "b"), shared(&index, "c")], [(2, Some(Reason::SourceShared)), (2, Some(Reason::SourceShared))]);
     assert_eq!(shared(&index, "a"), (1, None), "releases of one HelmRepository have nothing to do with each other");

@@ -238,12 +238,13 @@ fn a_source_that_comes_back(
 
 #[test]
 fn a_tag_that_another_release_follows_by_now() {
-    let shared = resolve(&alone(referring(), &DIRECT), Some(&oci(Pull::Tag("1.0.0".to_owned()))), 2);
+    let tag = oci(Pull::Tag("1.0.0".to_owned()));
+    let shared = resolve(&alone(referring(), &DIRECT), Some(&tag), 2);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status = writes(&shared, std::slice::from_ref(&one));
     assert_eq!((one.status.phase, one.status.reason), (Phase::Pending, Some(Reason::SourceShared)));
-    let mut allowed = shared;
-    allowed.annotations.insert(format!("{PREFIX}shared-source"), "true".to_owned());
+    let annotations = [(format!("{PREFIX}shared-source"), "true".to_owned())].into();
+    let allowed = resolve(&alone(referring(), &DIRECT), Some(&Source { annotations, ..tag }), 2);
     assert_eq!(applies(&allowed, &[one]).last_request, "r");
 }
 
