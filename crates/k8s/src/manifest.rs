@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use crate::access::{self, Reach};
 use crate::update_request::UpdateRequest;
 
+mod admission;
+
+pub use admission::admission_policy;
+
 const LABEL: &str = "app.kubernetes.io/name";
 
 /// Whose rights, and over which namespaces.
@@ -70,103 +74,20 @@ fn meta(name: &str, namespace: Option<&str>) -> Value {
     meta
 }
 
-/// The ClusterRole that people are bound to who may approve, and the one for those who only look.
+/// The ClusterRoles for people: one to look, one to approve, and one to manage the record itself.
 pub fn people() -> Vec<Value> {
     let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name, None), "rules": rules});
-    let look = json!({"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["get", "list", "watch"]});
+    let rule = |resource: &str, verbs: &[&str]| json!({"apiGroups": ["headwind.sh"], "resources": [resource], "verbs": verbs});
+    let look = rule("updaterequests", &["get", "list", "watch"]);
+    // `kubectl patch --subresource=status` reads the status by itself first.
+    let decide = rule("updaterequests/status", &["get", "update", "patch"]);
     vec![
         role("headwind-viewer", json!([look])),
+        role("headwind-approver", json!([look, rule("updaterequests", &["approve"]), decide])),
         role(
-            "headwind-approver",
-            json!([
-                look,
-                {"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["approve"]},
-                {"apiGroups": ["headwind.sh"], "resources": ["updaterequests/status"], "verbs": ["update", "patch"]},
-            ]),
+            "headwind-manager",
+            json!([rule("updaterequests", &["get", "list", "watch", "create", "update", "patch", "delete", "approve", "manage"]), decide]),
         ),
-    ]
-}
-
-/// The admission policy that makes a phase a record that can be trusted (SPEC section 4): whoever
-/// changes one needs the verb `approve`, may only take the arrows Pending → Approved, Pending →
-/// Rejected and reopen, and may write only their own name.
-pub fn admission_policy(account: &Account) -> Vec<Value> {
-    let own = format!("system:serviceaccount:{}:{}", account.namespace, account.name);
-    let status = |old: &str, field: &str| format!("(has({old}.status) && has({old}.status.{field}) ? {old}.status.{field} : '')");
-    let unchanged = |field: &str| format!("{} == {}", status("object", field), status("oldObject", field));
-    let own_name = |field: &str| {
-        format!("{} || {} == request.userInfo.username || {} == ''", unchanged(field), status("object", field), status("object", field))
-    };
-    let signed =
-        |phase: &str, field: &str| format!("variables.after != '{phase}' || {} == request.userInfo.username", status("object", field));
-    let was = "variables.before";
-    let is = "variables.after";
-    let name = "updaterequests.headwind.sh";
-    vec![
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": meta(name, None),
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [{
-                    "apiGroups": ["headwind.sh"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"],
-                    "resources": ["updaterequests", "updaterequests/status"],
-                }]},
-                "variables": [
-                    {"name": "before", "expression": "request.operation == 'UPDATE' && has(oldObject.status) && has(oldObject.status.phase) ? oldObject.status.phase : 'Pending'"},
-                    {"name": "after", "expression": "has(object.status) && has(object.status.phase) ? object.status.phase : 'Pending'"},
-                    {"name": "decides", "expression": format!("has(request.subResource) && request.subResource == 'status' && request.userInfo.username != '{own}'")},
-                ],
-                "validations": [
-                    {
-                        "expression": "!has(object.spec.targetRef.__namespace__) || object.spec.targetRef.__namespace__ == request.namespace",
-                        "message": "targetRef.namespace must be the request's own namespace",
-                    },
-                    {
-                        "expression": "!variables.decides || authorizer.group('headwind.sh').resource('updaterequests').namespace(request.namespace).name(request.name).check('approve').allowed()",
-                        "message": "changing the status of an UpdateRequest needs the verb approve on updaterequests.headwind.sh",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || {was} == {is} || ({was} == 'Pending' && {is} in ['Approved', 'Rejected']) || ({is} == 'Pending' && {was} in ['Completed', 'Rejected', 'Failed', 'Expired', 'RolledBack'])"),
-                        "messageExpression": format!("'a person may approve or reject what is Pending and reopen what is finished, not turn ' + {was} + ' into ' + {is}"),
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || (({}) && ({}))", own_name("approvedBy"), own_name("rejectedBy")),
-                        "message": "approvedBy and rejectedBy take your own name only",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || {was} == {is} || ({})", signed("Approved", "approvedBy")),
-                        "message": "who approves writes their name into approvedBy",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || {was} == {is} || ({})", signed("Rejected", "rejectedBy")),
-                        "message": "who rejects writes their name into rejectedBy",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || {}", [ "timesApplied" ].iter().map(|field| {
-                            format!("(has(object.status.{field}) ? object.status.{field} : 0) == (has(oldObject.status.{field}) ? oldObject.status.{field} : 0)")
-                        }).collect::<Vec<_>>().join(" && ")),
-                        "message": "timesApplied is Headwind's own",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!("!variables.decides || {}", ["appliedAt", "rolledBackFrom", "rollout"].map(|field| {
-                            format!("has(object.status.{field}) == has(oldObject.status.{field}) && (!has(object.status.{field}) || object.status.{field} == oldObject.status.{field})")
-                        }).join(" && ")),
-                        "message": "appliedAt, rolledBackFrom and rollout are Headwind's own",
-                        "reason": "Forbidden",
-                    },
-                ],
-            },
-        }),
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": meta(name, None),
-            "spec": {"policyName": name, "validationActions": ["Deny"]},
-        }),
     ]
 }
 

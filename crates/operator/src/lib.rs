@@ -14,6 +14,7 @@
 //! What is in memory (`index`, `requests`) is a copy of what the API server has and can be
 //! rebuilt at any time. All writes go through `verbs`.
 
+mod admission;
 mod apply;
 mod asking;
 mod confirm;

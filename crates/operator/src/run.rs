@@ -20,6 +20,7 @@ use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::warn_without_policy;
 use crate::asking::Asking;
 use crate::confirm::Confirm;
 use crate::explain::KnownTags;
@@ -67,6 +68,8 @@ pub struct Config {
     pub polling: Option<Polling>,
     /// Whether the charts of releases are looked up when these are new or changed.
     pub discovery: bool,
+    /// Whether releases may use sources of other namespaces, as far as Flux allows.
+    pub cross_namespace_refs: bool,
 }
 
 /// How registries are polled.
@@ -117,6 +120,9 @@ impl Operator {
         let lease_verbs = Verbs::new(kube::Client::try_from(kube)?, Arc::clone(&offered));
 
         let state = Arc::new(State::default());
+        if !config.cross_namespace_refs {
+            state.index.write().forbid_cross_namespace_refs();
+        }
         let metrics = Metrics::new();
         metrics.watch(Arc::clone(&state));
         let verbs = Verbs::new(client.clone(), Arc::clone(&offered));
@@ -139,6 +145,9 @@ impl Operator {
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
+        // One call; nothing waits for it.
+        let checked = config.watched.first().unwrap_or(&config.namespace).clone();
+        tokio::spawn(warn_without_policy(verbs.clone(), checked));
         let mut tasks = Tasks::default();
         let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics, offered };
         parts.watches(&mut tasks, &config.watched);

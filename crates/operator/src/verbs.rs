@@ -82,6 +82,11 @@ impl Failure {
         Self { class: Class::Busy, retry_after, message: message.to_owned() }
     }
 
+    /// Something that is never done.
+    fn invalid(message: &str) -> Self {
+        Self { class: Class::Invalid, retry_after: None, message: message.to_owned() }
+    }
+
     /// Something changed between two calls that belong together.
     pub(crate) fn conflict(message: &str) -> Self {
         Self { class: Class::Conflict, retry_after: None, message: message.to_owned() }
@@ -184,6 +189,10 @@ impl Verbs {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Json::<()>(patch);
         if let Some(carrier) = &target.carrier {
+            // A request changes objects of its own namespace only, whatever led here.
+            if carrier.namespace != target.key.namespace {
+                return Err(Failure::invalid(&format!("OCIRepository {}/{} is in another namespace", carrier.namespace, carrier.name)));
+            }
             let place = (carrier.namespace.as_str(), carrier.name.as_str());
             let source = if self.offered.is_older(Served::OciRepository) {
                 patch_source::<SlimOciRepository<V1Beta2>>(&self.client, place, &params, &patch).await?
@@ -261,6 +270,14 @@ impl Verbs {
         let namespace = request.namespace().unwrap_or_default();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         Ok(self.requests(&namespace).create(&params, request).await?)
+    }
+
+    /// Asks the API server to check a new request without storing it.
+    pub(crate) async fn try_create_request(&self, request: &UpdateRequest) -> Result<(), Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
+        self.requests(&namespace).create(&params, request).await?;
+        Ok(())
     }
 
     /// Writes the request's status, if the request is still the one that was read.

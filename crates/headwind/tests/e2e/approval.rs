@@ -27,45 +27,74 @@ pub(crate) async fn twenty(kind: WorkloadKind) -> Result<()> {
     world.counted("headwind_updates_approved_total", 1.0).await
 }
 
+/// Whoever acts with plain `kubectl`: `ann` and `bob` with the shipped role for approvers, `mia` with the one for
+/// managers, `eve` with every right on the objects but no verb of Headwind's.
+async fn people(world: &World) -> Result<()> {
+    let binding = |role: &str, kind: &str, users: &[&str]| {
+        let subjects: Vec<_> = users.iter().map(|user| json!({"kind": "User", "name": user})).collect();
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": role, "namespace": world.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}, "subjects": subjects})
+    };
+    let all = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "edit", "namespace": world.namespace}, "rules": [
+            {"apiGroups": ["headwind.sh"], "resources": ["updaterequests", "updaterequests/status"],
+             "verbs": ["get", "list", "create", "patch", "update", "delete"]}]},
+        binding("edit", "Role", &["eve"]),
+        binding("headwind-approver", "ClusterRole", &["ann", "bob"]),
+        binding("headwind-manager", "ClusterRole", &["mia"]),
+    ]});
+    world.bed.apply_yaml(&all.to_string()).await.map(drop)
+}
+
+/// Runs `kubectl` as somebody; answers whether it was allowed, and what it said if it was not.
+async fn kubectl(world: &World, user: &str, args: &[&str]) -> Result<(bool, String)> {
+    let all: Vec<&str> = ["--as", user, "-n", &world.namespace].into_iter().chain(args.iter().copied()).collect();
+    let output = world.bed.kubectl(&all).await?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+async fn refused(world: &World, user: &str, args: &[&str], words: &str) -> Result<()> {
+    let (done, error) = kubectl(world, user, args).await?;
+    ensure!(!done && error.contains(words), "{user} {args:?}: expected {words:?}, got {done} {error}");
+    Ok(())
+}
+
+async fn allowed(world: &World, user: &str, args: &[&str]) -> Result<()> {
+    let (done, error) = kubectl(world, user, args).await?;
+    ensure!(done, "{user} {args:?}: {error}");
+    Ok(())
+}
+
 /// With plain kubectl: only who has the verb, only in their own name, only along the arrows.
 pub(crate) async fn by_kubectl() -> Result<()> {
     let world = World::new("kubectl").await?;
     let live = world.create(&World::asking(WorkloadKind::Deployment, "web", &image("shop/web", "1.0.0"))).await?;
     world.push("shop/web", "1.1.0").await?;
     let request = world.request(&image("shop/web", "1.1.0"), "Pending").await?.name_any();
-    let role = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "edit", "namespace": world.namespace}, "rules": [
-            {"apiGroups": ["headwind.sh"], "resources": ["updaterequests", "updaterequests/status"], "verbs": ["get", "patch", "update"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "approve", "namespace": world.namespace}, "rules": [
-            {"apiGroups": ["headwind.sh"], "resources": ["updaterequests"], "verbs": ["approve"]}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "edit", "namespace": world.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "edit"}, "subjects": [{"kind": "User", "name": "ann"}, {"kind": "User", "name": "eve"}]},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "approve", "namespace": world.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "approve"}, "subjects": [{"kind": "User", "name": "ann"}]},
-    ]});
-    world.bed.apply_yaml(&role.to_string()).await?;
+    people(&world).await?;
     let patch = async |user: &str, status: serde_json::Value| {
         let body = json!({"status": status}).to_string();
-        let output = world
-            .bed
-            .kubectl(&["--as", user, "-n", &world.namespace, "patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &body])
-            .await?;
-        anyhow::Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        kubectl(&world, user, &["patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &body]).await
     };
     // The policy takes effect some moments after it was made.
     eventually("one without the verb is refused", SOON, || async {
         match patch("eve", json!({"message": "hello"})).await {
-            Ok((false, error)) if error.contains("approve") => Ok(()),
+            Ok((false, error)) if error.contains("only Headwind") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await?;
+    let (done, error) = patch("eve", json!({"phase": "Approved", "approvedBy": "eve"})).await?;
+    ensure!(!done && error.contains("needs the verb approve"), "{error}");
     for (status, why) in [
         (json!({"phase": "Approved", "approvedBy": "bob"}), "another's name"),
         (json!({"phase": "Approved"}), "no name"),
+        (json!({"phase": "Rejected", "rejectedBy": "bob"}), "another's name"),
         (json!({"phase": "Completed", "approvedBy": "ann"}), "an arrow that is Headwind's"),
-        (json!({"timesApplied": 7}), "what is Headwind's"),
+        (json!({"phase": "Approved", "approvedBy": "ann", "reopenedAt": "2099-01-01T00:00:00Z"}), "another expiry"),
+        (json!({"phase": "Approved", "approvedBy": "ann", "timesApplied": 7}), "what is Headwind's"),
         (json!({"rolledBackFrom": image("shop/web", "1.1.0")}), "what was left"),
+        (json!({"message": "approved by the CISO"}), "a story"),
         (
             json!({"rollout": {"startedAt": "2026-01-01T00:00:00Z", "progressedAt": "2026-01-01T00:00:00Z", "failedChecks": 9, "failureReason": "OOMKilled"}}),
             "evidence",
@@ -75,13 +104,18 @@ pub(crate) async fn by_kubectl() -> Result<()> {
         ensure!(!done, "{why} was let through: {error}");
     }
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
-    let (done, error) = patch("ann", json!({"phase": "Approved", "approvedBy": "ann"})).await?;
+    let (done, error) = patch("ann", json!({"phase": "Approved", "approvedBy": "ann", "message": "tested on staging"})).await?;
     ensure!(done, "{error}");
     live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
     let completed = world.request(&image("shop/web", "1.1.0"), "Completed").await?;
     ensure!(completed.status.unwrap_or_default().approved_by.as_deref() == Some("ann"));
     world.counted("headwind_updates_approved_total", 1.0).await?;
     world.told(&request, "ApprovedByPerson").await?;
+    for status in [json!({"approvedBy": "bob"}), json!({"approvedBy": null}), json!({"approvedAt": "2020-01-01T00:00:00Z"})] {
+        let (done, error) = patch("bob", status.clone()).await?;
+        ensure!(!done && error.contains("only Headwind"), "the record is rewritten with {status}: {error}");
+    }
+    the_record_itself(&world, &request).await?;
 
     // The spec of a request is immutable, its namespace its own.
     let output = world
@@ -103,9 +137,62 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     ensure!(done, "{error}");
     live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
     reject_by_kubectl(&world).await?;
+    ensure!(!world.operator.log_contains("is not in effect")?, "the policy is there");
+    the_owner_takes_its_requests_along(&world, "web").await?;
     let explained = world.bed.kubectl_ok(&["explain", "updaterequest.spec.newImage"]).await?;
     ensure!(explained.contains("image that is to stand there"), "{explained}");
     Ok(())
+}
+
+/// Creating, deleting, and metadata: what is Headwind's, what needs the verb `manage`, and what is everybody's.
+async fn the_record_itself(world: &World, request: &str) -> Result<()> {
+    let patch = |body: serde_json::Value| body.to_string();
+    let owner = patch(json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "gone"}]}}));
+    refused(world, "eve", &["patch", "ur", request, "--type=merge", "-p", &owner], "verb manage").await?;
+    let note = patch(json!({"metadata": {"annotations": {"headwind.sh/note": "x"}}}));
+    refused(world, "mia", &["patch", "ur", request, "--type=merge", "-p", &note], "only Headwind").await?;
+    allowed(world, "eve", &["label", "ur", request, "team=shop"]).await?;
+    allowed(world, "eve", &["annotate", "ur", request, "example.com/ticket=1"]).await?;
+    refused(world, "eve", &["delete", "ur", request], "verb manage").await?;
+    allowed(world, "mia", &["delete", "ur", request, "--dry-run=server"]).await?;
+    allowed(world, "ann", &["get", "ur", request]).await?;
+
+    let folder = tempfile::tempdir()?;
+    for (changes, refusal) in [
+        (json!({}), None),
+        (json!({"trigger": "webhook"}), Some("verb manage")),
+        (json!({"requireApproval": false}), Some("verb manage")),
+    ] {
+        let mut spec = json!({
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u"}, "updateType": "image",
+            "containerName": "web", "currentImage": "a:1", "newImage": "a:2", "policy": "none", "reason": "by hand",
+            "requireApproval": true, "trigger": "manual",
+        });
+        for (field, value) in changes.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        let manual = json!({"apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest", "metadata": {"name": "by-hand"}, "spec": spec});
+        let file = folder.path().join("request.json");
+        std::fs::write(&file, manual.to_string())?;
+        let file = file.to_string_lossy();
+        let create = ["create", "--dry-run=server", "-f", &file];
+        match refusal {
+            Some(words) => refused(world, "eve", &create, words).await?,
+            None => allowed(world, "eve", &create).await?,
+        }
+        allowed(world, "mia", &create).await?;
+    }
+    Ok(())
+}
+
+/// The garbage collector is not fenced: with the workload go its requests, the finished ones too.
+async fn the_owner_takes_its_requests_along(world: &World, workload: &str) -> Result<()> {
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "deployment", workload]).await?;
+    eventually("the requests go with their workload", SOON, || async {
+        let left = world.requests().await.map_err(|error| error.to_string())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("{} left", left.len())) }
+    })
+    .await
 }
 
 /// A rejection by kubectl gets the reason and the time that every end has.

@@ -116,7 +116,8 @@ pub(crate) async fn bad_settings() -> Result<()> {
 pub(crate) async fn all_namespaces() -> Result<()> {
     let bed = Bed::own().await?;
     let own = bed.namespace("own").await?;
-    let operator = Operator::run(&bed, OperatorOptions::new(&own).watch(&[])).await?;
+    let options = OperatorOptions { admission_policy: false, ..OperatorOptions::new(&own).watch(&[]) };
+    let operator = Operator::run(&bed, options).await?;
     let shop = bed.namespace("shop").await?;
     let client = bed.client().await?;
     let live = headwind_testbed::Fixture::new(WorkloadKind::StatefulSet, "web")
@@ -137,6 +138,7 @@ pub(crate) async fn all_namespaces() -> Result<()> {
         if now == image("n/web", "1.1.0") { Ok(()) } else { Err(now) }
     })
     .await?;
+    says(&operator, "updaterequests.headwind.sh is not in effect").await?;
     let mut audit = anyhow::Context::context(bed.audit(), "own control plane")?;
     audit.catch_up(&client).await?;
     let forbidden = audit.forbidden(&operator.requests())?;

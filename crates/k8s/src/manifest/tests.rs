@@ -92,3 +92,29 @@ fn yaml_is_read_back() {
     let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     assert_eq!(read, [crd(), json!({"a": "yes", "b": "1.0", "c": "it's: \"x\"\nline"})]);
 }
+
+/// `kubectl patch --subresource=status` needs `get` on it; `manage` is nobody's who only approves.
+#[test]
+fn the_roles_for_people() {
+    let verbs = |role: &str, resource: &str| -> Vec<String> {
+        let roles = people();
+        let role = roles.iter().find(|one| one["metadata"]["name"] == role).unwrap();
+        let rules = role["rules"].as_array().unwrap().iter().filter(|rule| rule["resources"] == json!([resource]));
+        rules.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|verb| verb.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(verbs("headwind-viewer", "updaterequests"), ["get", "list", "watch"]);
+    assert!(verbs("headwind-viewer", "updaterequests/status").is_empty());
+    assert_eq!(verbs("headwind-approver", "updaterequests"), ["get", "list", "watch", "approve"]);
+    assert_eq!(verbs("headwind-approver", "updaterequests/status"), ["get", "update", "patch"]);
+    assert!(verbs("headwind-manager", "updaterequests").contains(&"manage".to_owned()));
+}
+
+#[test]
+fn the_policy_covers_every_write_and_exempts_its_own_account() {
+    let account = Account { namespace: "own".to_owned(), name: "hw".to_owned(), watched: Vec::new() };
+    let policy = &admission_policy(&account)[0];
+    assert_eq!(policy["spec"]["matchConstraints"]["resourceRules"][0]["operations"], json!(["CREATE", "UPDATE", "DELETE"]));
+    let person = policy["spec"]["variables"].as_array().unwrap().iter().find(|one| one["name"] == "person").unwrap();
+    let expression = person["expression"].as_str().unwrap();
+    assert!(expression.contains("'system:serviceaccount:own:hw'") && expression.contains("generic-garbage-collector"), "{expression}");
+}
