@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use headwind_source::proof::Secret;
 use headwind_web::auth::Mode;
+use headwind_web::hosts::{Authority, Uri};
 
 use crate::command::{check, image, manifests, policy, webhook};
 use crate::registries::Registries;
@@ -133,12 +134,33 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) helm_auto_discovery: bool,
 
+    /// Leave HelmReleases alone whose source is in another namespace. Set it if Flux runs with --no-cross-namespace-refs
+    #[arg(long, env = "HEADWIND_NO_CROSS_NAMESPACE_REFS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(crate) no_cross_namespace_refs: bool,
+
     #[command(flatten)]
     pub(crate) registries: Registries,
 
     /// Who callers of the API are: `none` (everybody is web-ui-user) or `simple` (the header X-User is believed)
     #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]
     pub(crate) ui_auth_mode: Mode,
+
+    /// Allow approvals, rejections and rollbacks over the API in the modes none and simple, which do not prove who calls.
+    /// If false, they are allowed only when the API listens on loopback
+    #[arg(long, env = "HEADWIND_UI_ANONYMOUS_ACTIONS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(crate) ui_anonymous_actions: bool,
+
+    /// Public URL of the web UI. Its host is accepted in requests
+    #[arg(long, env = "HEADWIND_UI_URL", value_name = "URL", value_parser = url)]
+    pub(crate) ui_url: Option<Uri>,
+
+    /// Public URL of the API. Its host is accepted in requests
+    #[arg(long, env = "HEADWIND_API_URL", value_name = "URL", value_parser = url)]
+    pub(crate) api_url: Option<Uri>,
+
+    /// Further hosts that requests to the API may name, separated by commas. A page from one of them, with this port, may act
+    #[arg(long, env = "HEADWIND_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = host)]
+    pub(crate) allowed_hosts: Vec<Authority>,
 
     /// How many finished requests are kept for each workload
     #[arg(long, env = "HEADWIND_HISTORY_LIMIT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -169,9 +191,30 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// An absolute http or https URL.
+fn url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.trim().parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    match (url.scheme_str(), url.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
+        _ => Err(format!("{text:?} is not a URL; use a value like https://headwind.example.com")),
+    }
+}
+
+/// A host with or without a port.
+fn host(text: &str) -> Result<Authority, String> {
+    let host: Authority = text.trim().parse().map_err(|error| format!("{text:?} is not a host: {error}"))?;
+    if host.host().is_empty() || host.as_str().contains('@') {
+        return Err(format!("{text:?} is not a host; use a value like headwind.example.com or headwind.example.com:8443"));
+    }
+    Ok(host)
+}
+
+/// Minimum length of a webhook secret, in characters: shorter ones are guessed.
+const SECRET: usize = 8;
+
 fn secret(text: &str) -> Result<Secret, String> {
-    if text.trim().is_empty() {
-        Err("an empty secret proves nothing; leave the variable out instead".to_owned())
+    if text.trim().chars().count() < SECRET {
+        Err(format!("a webhook secret has at least {SECRET} characters; leave the variable out to go without one"))
     } else {
         Ok(Secret::new(text))
     }
@@ -188,6 +231,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn urls_and_hosts_are_checked() {
+        assert_eq!(url("https://headwind.example:8443/ui").unwrap().host(), Some("headwind.example"));
+        assert_eq!(host(" headwind.example:8443 ").unwrap().host(), "headwind.example");
+        for bad in ["", "headwind.example", "ftp://headwind.example", "https://", "/ui"] {
+            assert!(url(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "https://headwind.example", "user@headwind.example", "a b"] {
+            assert!(host(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

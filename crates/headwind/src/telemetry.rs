@@ -3,7 +3,11 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use headwind_web::audit;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 /// What is logged when `RUST_LOG` says nothing.
 const DEFAULT: &str = "info";
@@ -14,11 +18,12 @@ pub(crate) fn init() -> anyhow::Result<()> {
         Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(&text).map_err(|error| anyhow::anyhow!("RUST_LOG={text}: {error}"))?,
         _ => EnvFilter::new(DEFAULT),
     };
-    let terminal = std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set =
-        if terminal { logs.try_init() } else { logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init() };
-    set.map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
+    let json = || fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false).with_span_list(false);
+    // Always written, always as JSON, with the time of the action itself.
+    let audit = json().without_time().with_filter(filter_fn(|line| line.target() == audit::TARGET));
+    let logs = if std::io::stderr().is_terminal() { fmt::layer().with_writer(std::io::stderr).boxed() } else { json().boxed() };
+    let logs = logs.with_filter(filter).with_filter(filter_fn(|line| line.target() != audit::TARGET));
+    registry().with(vec![audit.boxed(), logs.boxed()]).try_init().map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
 }
 
 /// Says what is wrong with the arguments, or prints the help that was asked for.

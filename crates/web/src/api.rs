@@ -6,28 +6,31 @@ mod schema;
 mod updates;
 mod workloads;
 
+use std::sync::Arc;
+
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use headwind_operator::Handle;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{self, Denied, Mode};
+use crate::gate::{self, Gate};
 use crate::probe;
 use crate::problem::Problem;
 
-/// The most that a request to the API may bring.
-const BODY: usize = 256 * 1024;
+/// Maximum number of `explain` calls at the same time: each may query registries and ranks every tag.
+const EXPLAINS: usize = 2;
 
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) handle: Handle,
-    pub(crate) auth: Mode,
+    pub(crate) explains: Arc<Semaphore>,
 }
 
 #[derive(OpenApi)]
@@ -35,8 +38,8 @@ pub(crate) struct Api {
 struct Document;
 
 /// The routes of the port.
-pub fn router(handle: Handle, auth: Mode) -> Router {
-    let api = Api { handle: handle.clone(), auth };
+pub fn router(handle: Handle, gate: Gate) -> Router {
+    let api = Api { handle: handle.clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(updates::list))
         .routes(routes!(updates::get))
@@ -57,7 +60,7 @@ pub fn router(handle: Handle, auth: Mode) -> Router {
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::new(gate), gate::guard))
 }
 
 async fn not_found() -> Problem {
@@ -68,20 +71,10 @@ async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route does not take this method; GET /openapi.json lists them")
 }
 
-impl Api {
-    /// Who asks; for a change, from where as well.
-    fn user(&self, headers: &HeaderMap) -> Result<String, Problem> {
-        auth::same_origin(headers).and_then(|()| self.auth.user(headers)).map_err(|denied| match denied {
-            Denied::Unknown => Problem::new(StatusCode::UNAUTHORIZED, denied.to_string()),
-            Denied::Foreign => Problem::new(StatusCode::FORBIDDEN, denied.to_string()),
-        })
-    }
-}
-
-/// One line for every action that a person asked for, with what really came of it.
-pub(crate) fn audit(user: &str, action: &str, resource_type: &str, namespace: &str, name: &str, result: &str, reason: &str) {
-    let timestamp = jiff::Timestamp::now();
-    tracing::info!(target: "headwind::audit", timestamp = %timestamp, username = user, action, resource_type, namespace, name, result, reason, "{action} {namespace}/{name}: {result}");
+/// Does a piece of work to its end, even if the caller closes the connection meanwhile.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+    let failed = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request was not finished: {error}"));
+    tokio::spawn(work).await.map_err(failed)
 }
 
 /// For handlers that end early with a problem.

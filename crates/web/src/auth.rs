@@ -1,15 +1,16 @@
-//! Who the caller is (SPEC section 11), for the API now and the UI later.
+//! Who the caller is, for the API and later the UI.
 //!
-//! The recorded approver is always the user found here, never a field of a form.
+//! The recorded approver is always the caller found here, never a field of a form.
 
 use std::fmt;
 use std::str::FromStr;
 
-use axum::http::HeaderMap;
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName};
 
-/// How long a user's name may be.
+/// Maximum length of a user's name, in bytes.
 const NAME: usize = 256;
+/// The header that mode `simple` reads.
+const USER: HeaderName = HeaderName::from_static("x-user");
 
 /// `HEADWIND_UI_AUTH_MODE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,13 +18,13 @@ pub enum Mode {
     /// Everybody is `web-ui-user`.
     #[default]
     None,
-    /// The header `X-User` is believed.
+    /// The header `X-User` is believed. The name is a label, not a proof.
     Simple,
 }
 
 /// A mode that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown authentication mode {0:?}; this version knows none and simple")]
+#[error("unknown authentication mode {0:?}; use none or simple")]
 pub struct UnknownMode(String);
 
 impl FromStr for Mode {
@@ -40,78 +41,78 @@ impl FromStr for Mode {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Mode::None => "none",
-            Mode::Simple => "simple",
-        })
+        f.write_str(self.as_str())
     }
 }
 
-/// Why a caller is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// Nobody said who they are.
-    #[error("the header X-User is missing or is no name")]
-    Unknown,
-    /// The request comes from a page of another origin.
-    #[error("requests from another origin are refused")]
-    Foreign,
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The name that is recorded.
+    pub(crate) name: String,
+    /// How the name was proven, as audit lines call it.
+    pub(crate) method: &'static str,
+    /// The peer's address, as audit lines show it.
+    pub(crate) peer: String,
 }
 
+/// The caller did not say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the header X-User must occur once and hold a user name: at most 256 printable characters, not beginning with system:")]
+pub(crate) struct Unknown;
+
 impl Mode {
-    /// The user behind a request.
+    /// The mode's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Mode::None => "none",
+            Mode::Simple => "simple",
+        }
+    }
+
+    /// Returns the name of the caller.
     ///
     /// # Errors
-    /// When the mode wants a name and there is none.
-    pub fn user(self, headers: &HeaderMap) -> Result<String, Denied> {
+    /// When the mode needs a name and the headers hold none.
+    pub(crate) fn user(self, headers: &HeaderMap) -> Result<String, Unknown> {
         match self {
             Mode::None => Ok("web-ui-user".to_owned()),
             Mode::Simple => {
-                let name = headers.get("x-user").and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
-                if name.is_empty() || name.len() > NAME { Err(Denied::Unknown) } else { Ok(name.to_owned()) }
+                let mut values = headers.get_all(USER).iter();
+                let (Some(value), None) = (values.next(), values.next()) else { return Err(Unknown) };
+                let name = value.to_str().map_err(|_| Unknown)?.trim();
+                let fits = !name.is_empty() && name.len() <= NAME && !name.chars().any(char::is_control);
+                // A name that Kubernetes keeps for its own users would be taken for one of them.
+                if fits && !name.starts_with("system:") { Ok(format!("simple:{name}")) } else { Err(Unknown) }
             }
         }
     }
-}
-
-/// Refuses what a browser sends on behalf of another site's page.
-///
-/// # Errors
-/// When `Sec-Fetch-Site` or `Origin` say so.
-pub fn same_origin(headers: &HeaderMap) -> Result<(), Denied> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")) {
-        return Err(Denied::Foreign);
-    }
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let from = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if from.is_some() && from == text(HOST.as_str()) { Ok(()) } else { Err(Denied::Foreign) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
-        all.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    #[rstest::rstest]
+    #[case::none(Mode::None, &["eve"], Ok("web-ui-user"))]
+    #[case::simple(Mode::Simple, &[" ann "], Ok("simple:ann"))]
+    #[case::missing(Mode::Simple, &[], Err(Unknown))]
+    #[case::empty(Mode::Simple, &[" "], Err(Unknown))]
+    #[case::twice(Mode::Simple, &["ann", "bob"], Err(Unknown))]
+    #[case::of_kubernetes(Mode::Simple, &["system:admin"], Err(Unknown))]
+    #[case::tab(Mode::Simple, &["a\tb"], Err(Unknown))]
+    fn the_user_of_each_mode(#[case] mode: Mode, #[case] names: &[&str], #[case] expected: Result<&str, Unknown>) {
+        let mut headers = HeaderMap::new();
+        for name in names {
+            headers.append(USER, name.parse().unwrap());
+        }
+        assert_eq!(mode.user(&headers), expected.map(str::to_owned));
     }
 
     #[test]
-    fn the_user_of_each_mode() {
-        assert_eq!(Mode::None.user(&headers(&[("x-user", "eve")])).as_deref(), Ok("web-ui-user"), "a header is not believed unasked");
-        assert_eq!(Mode::Simple.user(&headers(&[("x-user", " ann ")])).as_deref(), Ok("ann"));
-        assert_eq!(Mode::Simple.user(&headers(&[])), Err(Denied::Unknown));
+    fn modes() {
+        assert!(Mode::Simple.user(&[(USER, "a".repeat(257).parse().unwrap())].into_iter().collect()).is_err());
+        assert_eq!("simple".parse(), Ok(Mode::Simple));
         assert!("oauth".parse::<Mode>().is_err());
-    }
-
-    #[rstest::rstest]
-    #[case::curl(&[("host", "h:1")], true)]
-    #[case::own_page(&[("host", "h:1"), ("origin", "http://h:1"), ("sec-fetch-site", "same-origin")], true)]
-    #[case::other_page(&[("host", "h:1"), ("origin", "http://evil")], false)]
-    #[case::other_port(&[("host", "h:1"), ("origin", "http://h:2")], false)]
-    #[case::null_origin(&[("host", "h:1"), ("origin", "null")], false)]
-    #[case::other_site(&[("host", "h:1"), ("sec-fetch-site", "cross-site")], false)]
-    fn origins(#[case] all: &[(&'static str, &'static str)], #[case] fine: bool) {
-        assert_eq!(same_origin(&headers(all)).is_ok(), fine);
     }
 }

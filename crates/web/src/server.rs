@@ -1,30 +1,59 @@
 //! A port with a router behind it: bound before anything else starts, drained at the end.
 //!
 //! Own accept loop rather than `axum::serve`: that one cannot end a connection whose headers never
-//! come, nor bound how many there are.
+//! come, nor bound how many there are. A new connection is always accepted: the idlest one makes room.
+
+mod connections;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections of one port at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 2_048;
+use self::connections::{Connections, Place};
+
 /// How long the head of a request may take.
 const HEADERS: Duration = Duration::from_secs(10);
 /// The most that is read for one head.
 const BUFFER: usize = 32 * 1024;
 /// How long open connections have to end at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Maximum number of connections of one port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of all peers together.
+    pub total: usize,
+    /// Of one peer's address.
+    pub per_peer: usize,
+}
+
+impl Limits {
+    /// For a port that registries, people and programs use: many of them may share the address of a proxy.
+    pub const PUBLIC: Self = Self { total: 2_048, per_peer: 512 };
+    /// For the port that the kubelet probes and Prometheus scrapes.
+    pub const PROBES: Self = Self { total: 512, per_peer: 64 };
+}
+
+/// The two ends of the connection that a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// The client's address.
+    pub(crate) peer: IpAddr,
+    /// The address that the client connected to.
+    pub(crate) local: IpAddr,
+}
 
 /// A port that could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +70,7 @@ pub struct Port {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
+    limits: Limits,
 }
 
 impl Port {
@@ -48,12 +78,12 @@ impl Port {
     ///
     /// # Errors
     /// When the port is taken, or may not be.
-    pub async fn bind(name: &'static str, address: SocketAddr) -> Result<Self, BindError> {
+    pub async fn bind(name: &'static str, address: SocketAddr, limits: Limits) -> Result<Self, BindError> {
         let failed = |source| BindError { name, address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(server = name, address = %address, "listening");
-        Ok(Self { name, listener, address })
+        Ok(Self { name, listener, address, limits })
     }
 
     /// The address that was taken.
@@ -66,29 +96,29 @@ impl Port {
     /// # Errors
     /// Never, so far: a connection that cannot be accepted is tried again.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let connections = TaskTracker::new();
+        let connections = Arc::new(Connections::new(self.limits));
+        let running = TaskTracker::new();
         loop {
-            let (stream, place) = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = accept(&self.listener, &places) => accepted,
+                accepted = accept(&self.listener) => accepted,
             };
-            connections.spawn(connection(stream, place, router.clone(), stop.clone()));
+            let place = connections.admit(peer.ip().to_canonical());
+            running.spawn(connection(stream, place, router.clone(), stop.clone()));
         }
         drop(self.listener);
-        connections.close();
-        if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
-            tracing::warn!(server = self.name, connections = connections.len(), "connections that did not end were left");
+        running.close();
+        if tokio::time::timeout(DRAIN, running.wait()).await.is_err() {
+            tracing::warn!(server = self.name, connections = running.len(), "connections that did not end were left");
         }
         Ok(())
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let place = Arc::clone(places).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 // Out of file descriptors, or a peer that is gone already: neither is the end.
                 tracing::debug!(%error, "a connection was not accepted");
@@ -98,15 +128,30 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
-async fn connection(stream: TcpStream, place: Option<OwnedSemaphorePermit>, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, place: Place, router: Router, stop: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
+    let ends = stream.local_addr().ok().map(|local| Ends { peer: place.peer(), local: local.ip().to_canonical() });
+    let (evicted, router) = (place.evicted(), TowerToHyperService::new(router));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let busy = place.busy();
+        if let Some(ends) = ends {
+            request.extensions_mut().insert(ends);
+        }
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
+    });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = evicted.cancelled() => Ok(()),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -115,5 +160,7 @@ async fn connection(stream: TcpStream, place: Option<OwnedSemaphorePermit>, rout
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
-    drop(place);
 }
+
+#[cfg(test)]
+mod tests;

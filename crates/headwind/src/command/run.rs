@@ -6,7 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
 use headwind_source::proof::google::Expected;
-use headwind_web::server::Port;
+use headwind_web::auth::Mode;
+use headwind_web::gate::Gate;
+use headwind_web::hosts::Hosts;
+use headwind_web::server::{Limits, Port};
 use headwind_web::{api, probe, webhook};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -29,9 +32,9 @@ pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let registries = args.registries.client()?;
-    let webhook_port = Port::bind("webhook", args.webhook_addr).await?;
-    let api_port = Port::bind("api", args.api_addr).await?;
-    let probe_port = Port::bind("metrics", args.metrics_addr).await?;
+    let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?;
+    let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?;
+    let probe_port = Port::bind("metrics", args.metrics_addr, Limits::PROBES).await?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
 
@@ -44,17 +47,19 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         history_limit: usize::try_from(args.history_limit)?,
         confirm: args.webhook_confirm,
         discovery: args.helm_auto_discovery,
+        cross_namespace_refs: !args.no_cross_namespace_refs,
         polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_of_open_doors(&args);
+    let gate = gate(&args, &config.namespace);
     let mut operator = Operator::start(kube, config, registries)?;
 
     let stop = CancellationToken::new();
     let handle = operator.handle();
     let mut servers = JoinSet::new();
     servers.spawn(webhook_port.serve(webhook::router(handle.clone(), trust(&args))?, stop.clone()));
-    servers.spawn(api_port.serve(api::router(handle.clone(), args.ui_auth_mode), stop.clone()));
+    servers.spawn(api_port.serve(api::router(handle.clone(), gate), stop.clone()));
     let probes = CancellationToken::new();
     let mut probe = tokio::spawn(probe_port.serve(probe::router(handle.clone()), probes.clone()));
     drop(handle);
@@ -99,12 +104,28 @@ fn trust(args: &Run) -> webhook::Trust {
     }
 }
 
+/// Who may do what on the API port.
+fn gate(args: &Run, namespace: &str) -> Gate {
+    Gate {
+        mode: args.ui_auth_mode,
+        hosts: Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts),
+        anonymous_actions: anonymous_actions(args),
+    }
+}
+
+/// Whether callers who prove nothing may act.
+fn anonymous_actions(args: &Run) -> bool {
+    args.ui_anonymous_actions || args.api_addr.ip().is_loopback()
+}
+
 fn warn_of_open_doors(args: &Run) {
     if args.webhook_secret.is_none() && args.webhook_google_audience.is_none() {
         tracing::warn!("HEADWIND_WEBHOOK_SECRET is not set: whoever reaches the webhook port is believed");
     }
-    if args.ui_auth_mode == headwind_web::auth::Mode::None {
-        tracing::warn!("HEADWIND_UI_AUTH_MODE is none: whoever reaches the API may approve, as web-ui-user");
+    let may = if anonymous_actions(args) { "read everything, approve, reject and roll back" } else { "read everything" };
+    match args.ui_auth_mode {
+        Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API may {may}"),
+        Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API may {may}, under any name"),
     }
 }
 

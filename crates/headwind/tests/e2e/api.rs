@@ -61,7 +61,7 @@ pub(crate) async fn lists() -> Result<()> {
 
 /// Bulk actions answer for each; every error is a problem that a program can read.
 pub(crate) async fn bulk_and_errors() -> Result<()> {
-    let world = World::with("bulk", |options| options.env("HEADWIND_UI_AUTH_MODE", "simple")).await?;
+    let world = World::with("bulk", |options| options.env("HEADWIND_UI_AUTH_MODE", "simple").env("RUST_LOG", "off")).await?;
     let mut updates = Vec::new();
     for n in 0..3 {
         world.create(&World::asking(WorkloadKind::Deployment, &format!("app-{n}"), &image(&format!("b/app-{n}"), "1.0.0"))).await?;
@@ -71,6 +71,9 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
     }
     let send = async |method: &str, path: &str, user: Option<&str>, headers: &[(&str, &str)], body: String| {
         let mut request = world.http.request(method.parse()?, format!("{}{path}", world.operator.api_url())).body(body);
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         if let Some(user) = user {
             request = request.header("x-user", user);
         }
@@ -91,6 +94,12 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
     let approve = format!("/api/v1/updates/{}/{}/approve", world.namespace, updates[0]["name"].as_str().unwrap_or_default());
     ensure!(send("POST", &approve, None, &[], String::new()).await?.0 == 401, "simple mode wants a name");
     ensure!(send("POST", &approve, Some("ann"), &[("origin", "http://evil.example")], String::new()).await?.0 == 403, "another origin");
+    ensure!(
+        send("POST", &approve, Some("ann"), &[("content-type", "text/plain")], String::new()).await?.0 == 415,
+        "a form of another site"
+    );
+    let rebound = [("host", "rebind.evil.example:8081"), ("origin", "http://rebind.evil.example:8081"), ("sec-fetch-site", "same-origin")];
+    ensure!(send("POST", &approve, Some("ann"), &rebound, String::new()).await?.0 == 421, "a name that is not Headwind's");
     ensure!(send("POST", &approve, Some("ann"), &[], "{".to_owned()).await?.0 == 400);
     ensure!(send("POST", &approve, Some("ann"), &[], json!({"reason": 7}).to_string()).await?.0 == 422);
     ensure!(
@@ -104,7 +113,7 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
         ensure!(status == 422, "{query}: {status} {body}");
     }
     ensure!(send("GET", "/api/v2", None, &[], String::new()).await?.0 == 404);
-    ensure!(send("DELETE", "/api/v1/updates", None, &[], String::new()).await?.0 == 405);
+    ensure!(send("DELETE", "/api/v1/updates", Some("ann"), &[], String::new()).await?.0 == 405);
 
     updates.push(json!({"namespace": world.namespace, "name": "missing"}));
     let body = json!({"updates": updates, "reason": "release day"}).to_string();
@@ -113,9 +122,33 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
     ensure!(status == 200 && statuses == [200, 200, 200, 404], "{answer}");
     for n in 0..3 {
         let done = world.request(&image(&format!("b/app-{n}"), "1.1.0"), "Completed").await?;
-        ensure!(done.status.unwrap_or_default().approved_by.as_deref() == Some("ann"));
+        ensure!(done.status.unwrap_or_default().approved_by.as_deref() == Some("simple:ann"));
     }
     let (_, again) = send("POST", "/api/v1/updates/bulk/reject", Some("ann"), &[], body).await?;
     ensure!(again["results"][0]["status"] == 409 && again["results"][0]["phase"] == "Completed", "{again}");
+    audited(&world)
+}
+
+/// What was done and what was denied stands in the audit log, whatever `RUST_LOG` says.
+fn audited(world: &World) -> Result<()> {
+    let lines = world.operator.log_lines()?;
+    ensure!(lines.iter().all(|line| line["target"] == "headwind::audit"), "RUST_LOG=off: {lines:?}");
+    let with =
+        |result: &str| lines.iter().filter(|line| line["result"].as_str().is_some_and(|one| one.starts_with(result))).collect::<Vec<_>>();
+    let done = with("success");
+    ensure!(done.len() == 3 && done.iter().all(|line| line["uid"].as_str().is_some_and(|uid| !uid.is_empty())), "{done:?}");
+    let first = done[0];
+    ensure!(
+        first["username"] == "simple:ann"
+            && first["action"] == "approve"
+            && first["method"] == "simple"
+            && first["peer"] == "127.0.0.1"
+            && first["image"] == image("b/app-0", "1.1.0")
+            && first["reason"] == "release day",
+        "{first}"
+    );
+    for status in [401, 403, 415, 421] {
+        ensure!(!with(&format!("denied: {status}")).is_empty(), "{status}: {lines:?}");
+    }
     Ok(())
 }

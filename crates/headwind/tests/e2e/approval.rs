@@ -158,11 +158,9 @@ async fn the_record_itself(world: &World, request: &str) -> Result<()> {
     allowed(world, "ann", &["get", "ur", request]).await?;
 
     let folder = tempfile::tempdir()?;
-    for (changes, refusal) in [
-        (json!({}), None),
-        (json!({"trigger": "webhook"}), Some("verb manage")),
-        (json!({"requireApproval": false}), Some("verb manage")),
-    ] {
+    for (changes, refusal) in
+        [(json!({}), None), (json!({"trigger": "webhook"}), Some("verb manage")), (json!({"requireApproval": false}), Some("verb manage"))]
+    {
         let mut spec = json!({
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u"}, "updateType": "image",
             "containerName": "web", "currentImage": "a:1", "newImage": "a:2", "policy": "none", "reason": "by hand",

@@ -50,9 +50,12 @@ fn variables(account: &Account) -> Vec<Value> {
     let own = format!("system:serviceaccount:{}:{}", account.namespace, account.name);
     let exempt = std::iter::once(own.as_str()).chain(CONTROLLERS).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     let may = |verb: &str| {
-        format!("authorizer.group('headwind.sh').resource('updaterequests').namespace(request.namespace).name(request.name).check('{verb}').allowed()")
+        format!(
+            "authorizer.group('headwind.sh').resource('updaterequests').namespace(request.namespace).name(request.name).check('{verb}').allowed()"
+        )
     };
-    let status = |object: &str, operation: &str| format!("request.operation != '{operation}' && has({object}.status) ? {object}.status : {{}}");
+    let status =
+        |object: &str, operation: &str| format!("request.operation != '{operation}' && has({object}.status) ? {object}.status : {{}}");
     let annotations = |object: &str, operation: &str| {
         format!(
             "request.operation != '{operation}' && has({object}.metadata.annotations) ? {object}.metadata.annotations.filter(key, key.startsWith('headwind.sh/')).map(key, key + '=' + {object}.metadata.annotations[key]) : []"

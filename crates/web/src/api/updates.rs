@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use headwind_core::request::action::Action;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_operator::{ActError, Filter};
@@ -15,7 +15,9 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Timeline, Update, UpdateList, Why};
-use super::{Shared, audit, flat};
+use super::{Shared, flat};
+use crate::audit;
+use crate::auth::Caller;
 use crate::problem::Problem;
 
 /// How many things a page has unasked, and at most.
@@ -116,8 +118,8 @@ macro_rules! action {
     ($name:ident, $action:expr, $path:literal, $summary:literal) => {
         #[utoipa::path(post, path = $path, summary = $summary, params(("namespace" = String, Path), ("name" = String, Path)), request_body = Option<Why>,
             responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
-        pub(super) async fn $name(State(api): Shared, Path((namespace, name)): Path<(String, String)>, headers: HeaderMap, body: Bytes) -> Response {
-            flat(one(&api, Name { namespace, name }, $action, &headers, &body).await)
+        pub(super) async fn $name(State(api): Shared, Path((namespace, name)): Path<(String, String)>, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
+            flat(one(&api, Name { namespace, name }, $action, caller, &body).await)
         }
     };
 }
@@ -126,26 +128,24 @@ action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", 
 action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Never propose this version again");
 action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Try a finished update again");
 
-async fn one(api: &super::Api, name: Name, action: Action, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
-    let user = api.user(headers)?;
+async fn one(api: &super::Api, name: Name, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
     let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
     let note = note(why.approver.as_deref(), why.reason.as_deref())?;
-    let done = act(api, &name, action, &user, note.as_deref()).await;
+    let done = act(api, name, action, caller, note).await?;
     done.map(|request| Json(Update(Arc::new(request))).into_response()).map_err(|error| problem(&error))
 }
 
 #[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Let several pending updates go out", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn bulk_approve(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    flat(bulk(&api, Action::Approve, &headers, &body).await)
+pub(super) async fn bulk_approve(State(api): Shared, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
+    flat(bulk(&api, Action::Approve, &caller, &body).await)
 }
 
 #[utoipa::path(post, path = "/api/v1/updates/bulk/reject", summary = "Never propose these versions again", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn bulk_reject(State(api): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    flat(bulk(&api, Action::Reject, &headers, &body).await)
+pub(super) async fn bulk_reject(State(api): Shared, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
+    flat(bulk(&api, Action::Reject, &caller, &body).await)
 }
 
-async fn bulk(api: &super::Api, action: Action, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
-    let user = api.user(headers)?;
+async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -> Result<Response, Problem> {
     let bulk: Bulk = read(body)?;
     if bulk.updates.len() > BULK {
         return Err(invalid(format!("at most {BULK} updates at once")));
@@ -153,7 +153,7 @@ async fn bulk(api: &super::Api, action: Action, headers: &HeaderMap, body: &Byte
     let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
     let mut results = Vec::with_capacity(bulk.updates.len());
     for name in bulk.updates {
-        let result = match act(api, &name, action, &user, note.as_deref()).await {
+        let result = match act(api, name.clone(), action, caller.clone(), note.clone()).await? {
             Ok(request) => {
                 BulkResult { namespace: name.namespace, name: name.name, status: 200, phase: Some(request.phase().as_str()), error: None }
             }
@@ -167,14 +167,22 @@ async fn bulk(api: &super::Api, action: Action, headers: &HeaderMap, body: &Byte
     Ok(Json(BulkResults { results }).into_response())
 }
 
-async fn act(api: &super::Api, name: &Name, action: Action, user: &str, note: Option<&str>) -> Result<UpdateRequest, ActError> {
-    let done = api.handle.act(&name.namespace, &name.name, action, user, note).await;
-    let result = match &done {
-        Ok(_) => "success".to_owned(),
-        Err(error) => format!("failure: {error}"),
-    };
-    audit(user, action.as_str(), "UpdateRequest", &name.namespace, &name.name, &result, note.unwrap_or_default());
-    done
+/// Acts and writes the audit line, also when the caller does not wait for the answer.
+async fn act(
+    api: &super::Api,
+    name: Name,
+    action: Action,
+    caller: Caller,
+    note: Option<String>,
+) -> Result<Result<UpdateRequest, ActError>, Problem> {
+    let handle = api.handle.clone();
+    super::to_the_end(async move {
+        let done = handle.act(&name.namespace, &name.name, action, &caller.name, note.as_deref()).await;
+        let entry = audit::Action::on_request(action.as_str(), &name.namespace, &name.name);
+        entry.done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+        done
+    })
+    .await
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {

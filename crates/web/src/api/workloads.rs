@@ -1,10 +1,12 @@
 //! `/api/v1/workloads` and `/api/v1/rollback`: what is tracked and why it is where it is; going back.
 
-use axum::Json;
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use headwind_core::target::{Kind, TargetKey};
 use headwind_operator::{Past, RollbackError, WorkloadFilter};
 use serde::Deserialize;
@@ -12,8 +14,13 @@ use utoipa::IntoParams;
 
 use super::schema::{History, HistoryEntry, ListMeta, RollBack, Update, Workload, WorkloadList};
 use super::updates;
-use super::{Api, Shared, audit, flat};
+use super::{Api, Shared, flat};
+use crate::audit::Action;
+use crate::auth::Caller;
 use crate::problem::Problem;
+
+/// The time for which an `explain` call waits for its turn.
+const EXPLAIN_WAIT: Duration = Duration::from_secs(10);
 
 /// Which workloads.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,12 +77,19 @@ fn target(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<TargetKe
 #[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Why it is on the version it is on: every candidate with the rule that took or refused it", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn explain(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
     flat(match target(&api, &namespace, &kind, &name) {
-        Ok(key) => match Box::pin(api.handle.explain(&key)).await {
-            Some(view) => Ok(Json(Workload::whole(&view)).into_response()),
-            None => Err(problem(&RollbackError::NotFound(key))),
-        },
+        Ok(key) => explained(&api, key).await,
         Err(problem) => Err(problem),
     })
+}
+
+async fn explained(api: &Api, key: TargetKey) -> Result<Response, Problem> {
+    let Ok(Ok(_place)) = tokio::time::timeout(EXPLAIN_WAIT, api.explains.acquire()).await else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many explain calls at the same time"));
+    };
+    match Box::pin(api.handle.explain(&key)).await {
+        Some(view) => Ok(Json(Workload::whole(&view)).into_response()),
+        None => Err(problem(&RollbackError::NotFound(key))),
+    }
 }
 
 #[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "What stood there before", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
@@ -98,34 +112,34 @@ fn past(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Response, 
 pub(super) async fn roll_back(
     State(api): Shared,
     Path((namespace, kind, name)): Path<(String, String, String)>,
-    headers: HeaderMap,
+    Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Response {
-    flat(back(&api, &namespace, &kind, &name, &headers, &body).await)
+    flat(back(&api, &namespace, &kind, &name, caller, &body).await)
 }
 
 #[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "Have a Deployment go back", params(("namespace" = String, Path), ("deployment" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn roll_back_deployment(
     State(api): Shared,
     Path((namespace, name)): Path<(String, String)>,
-    headers: HeaderMap,
+    Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Response {
-    flat(back(&api, &namespace, Kind::Deployment.as_str(), &name, &headers, &body).await)
+    flat(back(&api, &namespace, Kind::Deployment.as_str(), &name, caller, &body).await)
 }
 
-async fn back(api: &Api, namespace: &str, kind: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response, Problem> {
-    let user = api.user(headers)?;
+async fn back(api: &Api, namespace: &str, kind: &str, name: &str, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
     let asked: RollBack = if body.iter().all(u8::is_ascii_whitespace) { RollBack::default() } else { updates::read(body)? };
     let note = updates::note(None, asked.reason.as_deref())?;
     let key = target(api, namespace, kind, name)?;
-    let done = api.handle.roll_back(&key, asked.container.as_deref(), asked.index.unwrap_or(1), &user, note.as_deref()).await;
-    let result = match &done {
-        Ok(_) => "success".to_owned(),
-        Err(error) => format!("failure: {error}"),
-    };
-    audit(&user, "rollback", key.kind.as_str(), namespace, name, &result, note.as_deref().unwrap_or_default());
-    done.map(|request| Json(Update(std::sync::Arc::new(request))).into_response()).map_err(|error| problem(&error))
+    let handle = api.handle.clone();
+    let action = Action { resource_type: key.kind.as_str().to_owned(), ..Action::on_request("rollback", namespace, name) };
+    let done = super::to_the_end(async move {
+        let done = handle.roll_back(&key, asked.container.as_deref(), asked.index.unwrap_or(1), &caller.name, note.as_deref()).await;
+        action.done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+        done
+    });
+    done.await?.map(|request| Json(Update(std::sync::Arc::new(request))).into_response()).map_err(|error| problem(&error))
 }
 
 fn problem(error: &RollbackError) -> Problem {

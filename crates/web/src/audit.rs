@@ -1,0 +1,106 @@
+//! The audit log: one line for each action that somebody asked for, with what became of it.
+//!
+//! The lines have a tracing target of their own, which the process writes as JSON whatever `RUST_LOG` says.
+
+use std::fmt::Display;
+
+use headwind_k8s::update_request::UpdateRequest;
+
+use crate::auth::Caller;
+
+/// The target of the lines.
+pub const TARGET: &str = "headwind::audit";
+/// Maximum length of what a caller chose, in characters.
+const TEXT: usize = 256;
+
+/// What somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Action {
+    /// `approve`, `reject`, `reopen` or `rollback`.
+    pub(crate) verb: String,
+    /// The kind of the object.
+    pub(crate) resource_type: String,
+    /// The object's namespace; empty for a bulk action that was denied as a whole.
+    pub(crate) namespace: String,
+    /// The object's name.
+    pub(crate) name: String,
+}
+
+impl Action {
+    /// An action on an UpdateRequest.
+    pub(crate) fn on_request(verb: &str, namespace: &str, name: &str) -> Self {
+        let text = |text: &str| text.chars().take(TEXT).collect();
+        Self { verb: text(verb), resource_type: "UpdateRequest".to_owned(), namespace: text(namespace), name: text(name) }
+    }
+
+    /// The action that a route stands for, for a request that never reaches its handler.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix("/api/v1/")?.split('/').filter(|part| !part.is_empty());
+        let parts = [(); 4].map(|()| parts.next().unwrap_or_default());
+        Some(match parts {
+            ["updates", "bulk", verb, _] => Self::on_request(verb, "", "bulk"),
+            ["updates", namespace, name, verb] => Self::on_request(verb, namespace, name),
+            ["rollback", namespace, name, ""] => {
+                Self { resource_type: "Deployment".to_owned(), ..Self::on_request("rollback", namespace, name) }
+            }
+            ["rollback", namespace, kind, name] => {
+                Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Writes what became of the action.
+    pub(crate) fn done<E: Display>(&self, caller: &Caller, result: Result<&UpdateRequest, &E>, reason: &str) {
+        match result {
+            Ok(request) => {
+                self.line(caller, request.metadata.uid.as_deref().unwrap_or_default(), &request.spec.new_image, "success", reason);
+            }
+            Err(error) => self.line(caller, "", "", &format!("failure: {error}"), reason),
+        }
+    }
+
+    /// Writes that the action was denied before anything was done.
+    pub(crate) fn denied(&self, caller: &Caller, status: u16, why: &str) {
+        self.line(caller, "", "", &format!("denied: {status}"), why);
+    }
+
+    fn line(&self, caller: &Caller, uid: &str, image: &str, result: &str, reason: &str) {
+        let Self { verb, resource_type, namespace, name } = self;
+        let Caller { name: username, method, peer } = caller;
+        tracing::info!(
+            target: TARGET,
+            timestamp = %jiff::Timestamp::now(),
+            username,
+            action = verb,
+            resource_type,
+            namespace,
+            name,
+            uid,
+            image,
+            method,
+            peer,
+            result,
+            reason,
+            "{verb} {namespace}/{name}: {result}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("/api/v1/updates/shop/web-1/approve", Some(("approve", "UpdateRequest", "shop", "web-1")))]
+    #[case("/api/v1/updates/bulk/reject", Some(("reject", "UpdateRequest", "", "bulk")))]
+    #[case("/api/v1/rollback/shop/StatefulSet/db", Some(("rollback", "StatefulSet", "shop", "db")))]
+    #[case("/api/v1/rollback/shop/web", Some(("rollback", "Deployment", "shop", "web")))]
+    #[case("/api/v1/updates", None)]
+    #[case("/openapi.json", None)]
+    fn what_a_route_stands_for(#[case] path: &str, #[case] expected: Option<(&str, &str, &str, &str)>) {
+        let action = Action::of_path(path);
+        let read = action.as_ref().map(|one| (&*one.verb, &*one.resource_type, &*one.namespace, &*one.name));
+        assert_eq!(read, expected);
+    }
+}

@@ -1,0 +1,100 @@
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+
+use super::*;
+
+fn router(gate: Gate) -> Router {
+    Router::new()
+        .route("/read", get(async || "read"))
+        .route(
+            "/api/v1/updates/{namespace}/{name}/approve",
+            post(async |Extension(caller): Extension<Caller>, body: String| format!("{} {body}", caller.name)),
+        )
+        .layer(axum::middleware::from_fn_with_state(Arc::new(gate), guard))
+}
+
+const APPROVE: &str = "POST /api/v1/updates/n/r/approve";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+async fn send(gate: Gate, route: &str, headers: &[(&str, &str)], body: Body) -> (u16, String, HeaderMap) {
+    let (method, path) = route.split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost:8081"));
+    let response = TowerToHyperService::new(router(gate)).call(request).await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = to_bytes(response.into_body(), 1024).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap(), headers)
+}
+
+fn open(mode: Mode) -> Gate {
+    Gate { mode, hosts: Hosts::new("hw", [], &[]), anonymous_actions: true }
+}
+
+#[rstest::rstest]
+#[case::read("GET /read", &[], 200)]
+#[case::read_under_a_strange_name("GET /read", &[("host", "rebind.evil.example:8081")], 421)]
+#[case::approve(APPROVE, &[JSON], 200)]
+#[case::json_with_charset(APPROVE, &[("content-type", "application/json; charset=utf-8")], 200)]
+#[case::htmx(APPROVE, &[("hx-request", "true"), ("content-type", "application/x-www-form-urlencoded")], 200)]
+#[case::form(APPROVE, &[("content-type", "application/x-www-form-urlencoded")], 415)]
+#[case::plain(APPROVE, &[("content-type", "text/plain")], 415)]
+#[case::no_type(APPROVE, &[], 415)]
+// What a browser sends after the attacker's name was led to Headwind's address.
+#[case::rebound(APPROVE, &[JSON, ("host", "rebind.evil.example:8081"), ("origin", "http://rebind.evil.example:8081"), ("sec-fetch-site", "same-origin")], 421)]
+#[case::foreign_page(APPROVE, &[JSON, ("origin", "http://evil.example")], 403)]
+#[case::foreign_site(APPROVE, &[JSON, ("sec-fetch-site", "cross-site")], 403)]
+#[case::own_page(APPROVE, &[JSON, ("origin", "http://localhost:8081"), ("sec-fetch-site", "same-origin")], 200)]
+#[case::unknown_route("DELETE /read", &[JSON, ("origin", "http://evil.example")], 403)]
+#[tokio::test]
+async fn what_passes(#[case] route: &str, #[case] headers: &[(&str, &str)], #[case] expected: u16) {
+    let (status, body, answered) = send(open(Mode::None), route, headers, Body::empty()).await;
+    assert_eq!(status, expected, "{body}");
+    for name in ["cache-control", "x-content-type-options", "cross-origin-resource-policy", "referrer-policy", "content-security-policy"] {
+        assert!(answered.contains_key(name), "{name} is missing from {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_proves_nothing_only_reads_on_an_open_port() {
+    for mode in [Mode::None, Mode::Simple] {
+        let gate = Gate { anonymous_actions: false, ..open(mode) };
+        assert_eq!(send(gate.clone(), "GET /read", &[], Body::empty()).await.0, 200);
+        let (status, body, _) = send(gate, APPROVE, &[JSON, ("x-user", "ann")], Body::empty()).await;
+        assert!(status == 403 && body.contains("HEADWIND_UI_ANONYMOUS_ACTIONS"), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_caller_and_the_body_reach_the_handler() {
+    let (_, body, _) = send(open(Mode::Simple), APPROVE, &[JSON, ("x-user", "ann")], Body::from("{}")).await;
+    assert_eq!(body, "simple:ann {}");
+    assert_eq!(send(open(Mode::Simple), APPROVE, &[JSON], Body::empty()).await.0, 401);
+    assert_eq!(send(open(Mode::Simple), "GET /read", &[], Body::empty()).await.0, 200, "everybody may read");
+}
+
+/// A body that never comes.
+struct Stalled;
+
+impl hyper::body::Body for Stalled {
+    type Data = axum::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_in_size_and_time() {
+    assert_eq!(send(open(Mode::None), APPROVE, &[JSON], Body::from(vec![b' '; BODY + 1])).await.0, 413);
+    let late = read(Body::new(Stalled), Duration::from_millis(10)).await.unwrap_err();
+    assert_eq!(late.status, 408);
+}

@@ -1,0 +1,145 @@
+//! The hosts that a request may be addressed to, and the origins that a browser may act from.
+//!
+//! DNS rebinding leads a browser to Headwind's address under a name of the attacker's. The browser then
+//! takes the attacker's page and Headwind for one origin, but the request still names that host.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use axum::http::header::{HOST, ORIGIN};
+pub use axum::http::uri::{Authority, Uri};
+use axum::http::{HeaderMap, HeaderName};
+
+/// `Sec-Fetch-Site`: where a browser says that a request comes from.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The Services of the shipped manifests.
+const SERVICES: [&str; 4] = ["headwind", "headwind-api", "headwind-metrics", "headwind-webhook"];
+
+/// The hosts under which Headwind is known.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts {
+    /// Names and addresses, in lower case and without a port.
+    names: BTreeSet<String>,
+    /// Hosts with their ports, as in `Origin`, whose pages may act.
+    origins: BTreeSet<String>,
+}
+
+impl Hosts {
+    /// The Services in `namespace`, the hosts of `urls` (`HEADWIND_UI_URL`, `HEADWIND_API_URL`) and the `listed`
+    /// ones (`HEADWIND_ALLOWED_HOSTS`). Loopback and the address of the connection are always known.
+    pub fn new<'a>(namespace: &str, urls: impl IntoIterator<Item = &'a Uri>, listed: &'a [Authority]) -> Self {
+        let services = SERVICES.iter().flat_map(|service| {
+            ["", ".svc", ".svc.cluster.local"]
+                .map(|suffix| format!("{service}.{namespace}{suffix}"))
+                .into_iter()
+                .chain([(*service).to_owned()])
+        });
+        let given: Vec<&Authority> = urls.into_iter().filter_map(Uri::authority).chain(listed).collect();
+        Self {
+            names: services.chain(["localhost".to_owned()]).chain(given.iter().map(|authority| name(authority))).collect(),
+            origins: given.iter().map(|authority| authority.as_str().to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Returns true if the request names a known host. `local` is the address that the client connected to.
+    pub(crate) fn knows(&self, uri: &Uri, headers: &HeaderMap, local: Option<IpAddr>) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let header = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+            _ => None,
+        };
+        // A request in absolute form names the host a second time.
+        let Some(header) = header else { return false };
+        [Some(&header), uri.authority()].into_iter().flatten().all(|authority| self.is_known(&name(authority), local))
+    }
+
+    fn is_known(&self, host: &str, local: Option<IpAddr>) -> bool {
+        let own = |address: IpAddr| address.is_loopback() || local.is_some_and(|local| local.to_canonical() == address.to_canonical());
+        self.names.contains(host) || host.parse().is_ok_and(own)
+    }
+
+    /// Returns true unless a browser sends the request on behalf of another site's page. Programs send neither
+    /// `Sec-Fetch-Site` nor `Origin`.
+    pub(crate) fn is_own_origin(&self, headers: &HeaderMap) -> bool {
+        let site = headers.get(FETCH_SITE).map(|site| site.as_bytes());
+        if matches!(site, Some(b"same-origin" | b"none")) {
+            return true;
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return site.is_none() };
+        let Some((_, origin)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return false };
+        let addressed = site.is_none() && headers.get(HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
+        addressed || self.origins.contains(&origin.to_ascii_lowercase())
+    }
+}
+
+/// The host without its port: a forwarded port may have any number.
+fn name(authority: &Authority) -> String {
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+        all.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn hosts() -> Hosts {
+        let url = Uri::from_static("https://headwind.example:8443/ui");
+        Hosts::new("hw", [&url], &["proxy.example".parse().unwrap(), "10.9.9.9:30081".parse().unwrap()])
+    }
+
+    #[rstest::rstest]
+    #[case::loopback("127.0.0.1:8081", true)]
+    #[case::loopback_v6("[::1]:8081", true)]
+    #[case::localhost("LocalHost:9999", true)]
+    #[case::pod("10.1.2.3:8081", true)]
+    #[case::another_address("10.1.2.4:8081", false)]
+    #[case::node("10.9.9.9:30081", true)]
+    #[case::service("headwind-api", true)]
+    #[case::service_in_full("headwind-api.hw.svc.cluster.local.:8081", true)]
+    #[case::service_of_another("headwind-api.other.svc", false)]
+    #[case::ui("headwind.example", true)]
+    #[case::listed("PROXY.example:443", true)]
+    #[case::rebound("rebind.evil.example:8081", false)]
+    #[case::below_a_known_one("x.headwind.example", false)]
+    #[case::nip("127.0.0.1.nip.example", false)]
+    #[case::user("localhost@evil.example", false)]
+    #[case::empty("", false)]
+    fn hosts_that_are_known(#[case] host: &'static str, #[case] expected: bool) {
+        let local = Some("::ffff:10.1.2.3".parse().unwrap());
+        assert_eq!(hosts().knows(&Uri::from_static("/api/v1/updates"), &headers(&[("host", host)]), local), expected);
+    }
+
+    #[test]
+    fn one_host_everywhere() {
+        let known = |uri: &'static str, all: &[(&'static str, &'static str)]| hosts().knows(&Uri::from_static(uri), &headers(all), None);
+        assert!(known("http://localhost/x", &[("host", "localhost")]));
+        assert!(!known("http://evil.example/x", &[("host", "localhost")]), "absolute form");
+        assert!(!known("/x", &[]));
+        let mut two = headers(&[("host", "localhost")]);
+        two.append("host", "evil.example".parse().unwrap());
+        assert!(!hosts().knows(&Uri::from_static("/x"), &two, None));
+    }
+
+    #[rstest::rstest]
+    #[case::curl(&[], true)]
+    #[case::own_page(&[("origin", "http://h:1"), ("sec-fetch-site", "same-origin")], true)]
+    #[case::typed(&[("sec-fetch-site", "none")], true)]
+    #[case::own_page_over_http(&[("origin", "http://h:1")], true)]
+    #[case::other_page(&[("origin", "http://evil")], false)]
+    #[case::other_port(&[("origin", "http://h:2")], false)]
+    #[case::other_local_port(&[("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")], false)]
+    #[case::null_origin(&[("origin", "null")], false)]
+    #[case::other_site(&[("sec-fetch-site", "cross-site")], false)]
+    #[case::other_site_with_our_name(&[("origin", "http://h:1"), ("sec-fetch-site", "cross-site")], false)]
+    #[case::the_ui(&[("origin", "https://headwind.example:8443"), ("sec-fetch-site", "cross-site")], true)]
+    #[case::listed(&[("origin", "https://proxy.example")], true)]
+    fn origins_that_may_act(#[case] all: &[(&'static str, &'static str)], #[case] expected: bool) {
+        let mut headers = headers(all);
+        headers.insert(HOST, "h:1".parse().unwrap());
+        assert_eq!(hosts().is_own_origin(&headers), expected);
+    }
+}
