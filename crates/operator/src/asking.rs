@@ -10,7 +10,7 @@ use std::time::Instant;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::policy::{Candidate, Kind as VersionKind};
 use headwind_core::reference::{Digest, RepositoryKey};
-use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keyring, Listing};
+use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keep, Keyring, Listing};
 
 use crate::metrics::{ClassLabel, Metrics};
 use crate::secrets::{Place, Secrets};
@@ -97,7 +97,7 @@ impl Asking {
         let listed = match origin {
             Origin::Registry(repository) => {
                 let known = known.and_then(Listed::tags);
-                self.client.tags(repository, keyring, known).await.map(Listed::Tags)
+                self.client.tags(repository, keyring, known, &Keep::everything()).await.map(Listed::Tags)
             }
             Origin::Charts(repository) => {
                 let known = known.and_then(Listed::index);

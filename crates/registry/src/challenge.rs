@@ -6,13 +6,23 @@
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+/// The longest header that is read, in bytes.
+const HEADER: usize = 4096;
+/// The longest address of an issuer, name of a registry or scope, in bytes.
+const PARAMETER: usize = 2048;
+
 /// How a registry wants to be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
     /// User name and password with each request.
     Basic,
     /// A token, to be had at the realm.
-    Bearer(Bearer),
+    Bearer {
+        /// Where and for what.
+        bearer: Bearer,
+        /// Whether a user name and a password would do as well.
+        or_basic: bool,
+    },
 }
 
 /// Where a token is to be had and for what.
@@ -26,27 +36,49 @@ pub(crate) struct Bearer {
     pub(crate) scope: Option<String>,
 }
 
-/// The scheme that a response demands; `None` where it demands none that is known.
+impl Scheme {
+    /// Bytes of its texts.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Basic => 0,
+            Self::Bearer { bearer, or_basic: _ } => bearer.size(),
+        }
+    }
+}
+
+impl Bearer {
+    /// Bytes of its texts.
+    pub(crate) fn size(&self) -> usize {
+        let Self { realm, service, scope } = self;
+        realm.len() + service.as_ref().map_or(0, String::len) + scope.as_ref().map_or(0, String::len)
+    }
+}
+
+/// The scheme that a response demands; `None` where it demands none that is known. What is longer than it has to be is
+/// passed over.
 pub(crate) fn read(headers: &HeaderMap) -> Option<Scheme> {
-    let mut basic = None;
-    for value in headers.get_all(WWW_AUTHENTICATE) {
+    let (mut basic, mut bearer) = (false, None);
+    for value in headers.get_all(WWW_AUTHENTICATE).iter().filter(|value| value.len() <= HEADER) {
         let Ok(text) = value.to_str() else { continue };
         // A header that cannot be read to its end is used as far as it can.
         for challenge in http_auth::ChallengeParser::new(text).map_while(Result::ok) {
             let parameter = |name: &str| {
                 let (_, value) = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-                Some(value.to_unescaped()).filter(|value| !value.is_empty())
+                Some(value.to_unescaped()).filter(|value| !value.is_empty() && value.len() <= PARAMETER)
             };
             if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                if let Some(realm) = parameter("realm") {
-                    return Some(Scheme::Bearer(Bearer { realm, service: parameter("service"), scope: parameter("scope") }));
+                if let Some(realm) = parameter("realm").filter(|_| bearer.is_none()) {
+                    bearer = Some(Bearer { realm, service: parameter("service"), scope: parameter("scope") });
                 }
             } else if challenge.scheme.eq_ignore_ascii_case("basic") {
-                basic = Some(Scheme::Basic);
+                basic = true;
             }
         }
     }
-    basic
+    match bearer {
+        Some(bearer) => Some(Scheme::Bearer { bearer, or_basic: basic }),
+        None => basic.then_some(Scheme::Basic),
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +88,13 @@ mod tests {
     use rstest::rstest;
 
     fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Scheme {
-        Scheme::Bearer(Bearer { realm: realm.to_owned(), service: service.map(ToOwned::to_owned), scope: scope.map(ToOwned::to_owned) })
+        let text = |text: Option<&str>| text.map(ToOwned::to_owned);
+        Scheme::Bearer { bearer: Bearer { realm: realm.to_owned(), service: text(service), scope: text(scope) }, or_basic: false }
+    }
+
+    fn or_basic(realm: &str) -> Scheme {
+        let Scheme::Bearer { bearer, .. } = bearer(realm, None, None) else { return Scheme::Basic };
+        Scheme::Bearer { bearer, or_basic: true }
     }
 
     #[rstest]
@@ -65,8 +103,8 @@ mod tests {
     #[case::no_scope(&[r#"Bearer realm="https://r/token",service="r""#], Some(bearer("https://r/token", Some("r"), None)))]
     #[case::basic(&[r#"Basic realm="Registry Realm""#], Some(Scheme::Basic))]
     #[case::bare_basic(&["Basic"], Some(Scheme::Basic))]
-    #[case::two_in_one(&[r#"Basic realm="x", Bearer realm="https://r/token""#], Some(bearer("https://r/token", None, None)))]
-    #[case::two_headers(&[r#"Basic realm="x""#, r#"bearer REALM="https://r/token""#], Some(bearer("https://r/token", None, None)))]
+    #[case::two_in_one(&[r#"Basic realm="x", Bearer realm="https://r/token""#], Some(or_basic("https://r/token")))]
+    #[case::two_headers(&[r#"Basic realm="x""#, r#"bearer REALM="https://r/token""#], Some(or_basic("https://r/token")))]
     #[case::unknown_first(&[r#"Negotiate, Basic realm="x""#], Some(Scheme::Basic))]
     #[case::comma_in_scope(&[r#"Bearer realm="https://r/t",scope="repository:a/b:pull,push""#], Some(bearer("https://r/t", None, Some("repository:a/b:pull,push"))))]
     #[case::escaped(&[r#"Bearer realm="https://r/\"t""#], Some(bearer(r#"https://r/"t"#, None, None)))]
@@ -77,5 +115,16 @@ mod tests {
     fn challenges(#[case] headers: &[&'static str], #[case] expected: Option<Scheme>) {
         let headers = headers.iter().map(|value| (WWW_AUTHENTICATE, HeaderValue::from_static(value))).collect();
         assert_eq!(read(&headers), expected);
+    }
+
+    #[test]
+    fn what_is_too_long_is_passed_over() {
+        let read = |text: String| read(&[(WWW_AUTHENTICATE, HeaderValue::from_str(&text).unwrap())].into_iter().collect());
+        assert_eq!(read(format!(r#"Bearer realm="https://r/{}""#, "x".repeat(PARAMETER))), None);
+        assert_eq!(
+            read(format!(r#"Bearer realm="https://r/t",scope="{}""#, "x".repeat(PARAMETER + 1))),
+            Some(bearer("https://r/t", None, None))
+        );
+        assert_eq!(read(format!(r#"Basic realm="{}""#, "x".repeat(HEADER))), None);
     }
 }

@@ -3,24 +3,22 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use headwind_core::reference::{Digest, RepositoryKey, is_tag};
+use headwind_core::reference::{Digest, RepositoryKey};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 
 pub use crate::ask::Client;
-use crate::ask::{Answer, Question};
+use crate::ask::Question;
 use crate::credential::Keyring;
 use crate::error::{Class, Error};
-use crate::{manifest, page};
+use crate::manifest;
+use crate::page::{self, TOLD};
+use crate::send::Answer;
+use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Room, Unusable};
 
-/// Pages of a list of tags.
-const PAGES: usize = 2_000;
-/// Tags of a repository.
-const TAGS: usize = 1_000_000;
-/// One page, unpacked.
-const PAGE: usize = 16 * 1024 * 1024;
 /// How many tags are asked for at once; what more registries refuse or cut down by themselves.
 const PAGE_OF: usize = 1000;
+/// The longest `ETag` that is kept, in bytes.
+pub(crate) const ETAG: usize = 256;
 /// The registry that counts every GET of a manifest as a pull (Docker Hub, "Pull usage and limits").
 const COUNTS_PULLS: &str = "docker.io";
 
@@ -31,6 +29,8 @@ pub struct Limits {
     pub connect: Duration,
     /// One request with its whole answer.
     pub request: Duration,
+    /// A list of tags, with all its pages.
+    pub list: Duration,
     /// The index of a chart repository, whole. 50 MB in this time are a slow line; Flux gives up
     /// after a minute.
     pub index: Duration,
@@ -38,48 +38,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), request: Duration::from_secs(30), index: Duration::from_mins(2) }
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            list: Duration::from_mins(1),
+            index: Duration::from_mins(2),
+        }
     }
-}
-
-/// The tags of a repository, as read page by page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    pages: Vec<Page>,
-    unchanged: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Page {
-    /// Path and query.
-    address: String,
-    etag: Option<String>,
-    tags: Vec<String>,
-    next: Option<String>,
-}
-
-impl Listing {
-    /// Every tag, in the registry's order.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.pages.iter().flat_map(|page| page.tags.iter().map(String::as_str))
-    }
-
-    /// Whether the registry said of every page that it is as it was (304).
-    pub fn is_unchanged(&self) -> bool {
-        self.unchanged
-    }
-
-    /// Whether keeping it saves anything next time.
-    pub fn is_worth_keeping(&self) -> bool {
-        self.pages.iter().any(|page| page.etag.is_some())
-    }
-}
-
-/// The body of a page; what else is in it does not matter.
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    tags: Option<Vec<String>>,
 }
 
 impl Client {
@@ -115,23 +80,41 @@ impl Client {
         computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it answers a manifest's GET with nothing"))
     }
 
-    /// Every tag of a repository. What is `known` from before is asked for with its ETags.
+    /// The tags of a repository that are to be kept. What is `known` from before is asked for with its `ETag`s.
     ///
     /// # Errors
-    /// When any page cannot be had: half a list is no list.
-    pub async fn tags(&self, repository: &RepositoryKey, keyring: &Keyring, known: Option<&Listing>) -> Result<Listing, Error> {
+    /// When any page fails to load: half a list is no list. When the list passes a limit; the message names it.
+    pub async fn tags(
+        &self,
+        repository: &RepositoryKey,
+        keyring: &Keyring,
+        known: Option<&Listing>,
+        keep: &Keep<'_>,
+    ) -> Result<Listing, Error> {
+        let whole = self.hosts.limits.list;
+        let listed = tokio::time::timeout(whole, self.read_tags(repository, keyring, known, keep)).await;
+        // Not the host's failure: a single request has a time of its own.
+        listed.unwrap_or_else(|_| Err(refused(repository.registry(), format!("its list of tags did not come whole within {whole:?}"))))
+    }
+
+    async fn read_tags(
+        &self,
+        repository: &RepositoryKey,
+        keyring: &Keyring,
+        known: Option<&Listing>,
+        keep: &Keep<'_>,
+    ) -> Result<Listing, Error> {
         let host = repository.registry();
-        let mut listing = Listing { pages: Vec::new(), unchanged: true };
+        let mut listing = Listing::new(keep);
+        let (mut room, mut held) = (Room::default(), self.hosts.budget.reader());
         let mut seen = HashSet::new();
-        let (mut count, mut tail) = (0, Some(format!("tags/list?n={PAGE_OF}")));
+        let mut tail = Some(format!("tags/list?n={PAGE_OF}"));
         while let Some(address) = tail.take() {
-            if !seen.insert(address.clone()) {
-                return Err(Error::new(Class::Refused, host, "its pages go round in a circle"));
+            if seen.len() == PAGES {
+                return Err(refused(host, format!("its list has more than {PAGES} pages")));
             }
-            if seen.len() > PAGES {
-                return Err(Error::new(Class::Refused, host, format!("its list has more than {PAGES} pages")));
-            }
-            let before = known.and_then(|known| known.pages.iter().find(|page| page.address == address));
+            seen.insert(address.clone());
+            let before = known.and_then(|known| known.page(&address, keep));
             let question = Question {
                 method: Method::GET,
                 tail: &address,
@@ -140,34 +123,49 @@ impl Client {
                 largest: PAGE,
             };
             let answer = self.ask(repository, keyring, &question).await?;
-            let page = if let (StatusCode::NOT_MODIFIED, Some(page)) = (answer.status, before) {
-                page.clone()
-            } else {
-                listing.unchanged = false;
-                read_page(host, address, &answer)?
+            let (page, changed) = match before {
+                Some(page) if answer.status == StatusCode::NOT_MODIFIED => {
+                    page.tags.iter().try_for_each(|tag| room.take(tag)).map_err(|limit| unusable(host, limit))?;
+                    (page.clone(), false)
+                }
+                _ => (read_page(host, address, &answer, keep, &mut room)?, true),
             };
-            count += page.tags.len();
-            if count > TAGS {
-                return Err(Error::new(Class::Refused, host, format!("its list has more than {TAGS} tags")));
-            }
+            drop(answer);
+            held.grow(page.size()).await.map_err(|error| refused(host, error.to_string()))?;
             tail.clone_from(&page.next);
-            listing.pages.push(page);
+            if let Some(next) = tail.take_if(|next| seen.contains(next))
+                && !page.empty
+            {
+                let next: String = next.chars().take(TOLD).collect();
+                return Err(refused(host, format!("its pages go round in a circle (back to {next})")));
+            }
+            listing.push(page, changed);
         }
         Ok(listing)
     }
 }
 
-fn read_page(host: &str, address: String, answer: &Answer) -> Result<Page, Error> {
-    let broken = |what: String| Error::new(Class::Broken, host, what);
+fn refused(host: &str, what: String) -> Error {
+    Error::new(Class::Refused, host, what)
+}
+
+fn unusable(host: &str, what: Unusable) -> Error {
+    let class = match what {
+        Unusable::Json | Unusable::Errors => Class::Broken,
+        Unusable::Tags | Unusable::Bytes => Class::Refused,
+    };
+    Error::new(class, host, what.to_string())
+}
+
+fn read_page(host: &str, address: String, answer: &Answer, keep: &Keep<'_>, room: &mut Room) -> Result<Page, Error> {
     if answer.status != StatusCode::OK {
-        return Err(broken(format!("it answers the list of tags with {}", answer.status.as_u16())));
+        let what = format!("it answers the list of tags with {}", answer.status.as_u16());
+        return Err(Error::new(Class::Broken, host, what));
     }
-    let body: Body =
-        serde_json::from_slice(&answer.body).map_err(|_| broken("its list of tags is not the JSON it should be".to_owned()))?;
-    let next = page::next(&answer.url, &answer.headers).map_err(|error| Error::new(Class::Refused, host, error.to_string()))?;
+    let (tags, count) = tags::read(&answer.body, keep, room).map_err(|what| unusable(host, what))?;
+    let next = page::next(&answer.url, &answer.headers).map_err(|error| refused(host, error.to_string()))?;
     // The path is the same; a mirror's own prefix is put before it again when it is asked.
     let next = next.map(|next| format!("tags/list{}", next.find('?').map(|at| &next[at..]).unwrap_or_default()));
-    let etag = answer.headers.get("etag").and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    let tags = body.tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag)).collect();
-    Ok(Page { address, etag, tags, next })
+    let etag = answer.headers.get("etag").filter(|etag| etag.len() <= ETAG).and_then(|etag| etag.to_str().ok());
+    Ok(Page { address, etag: etag.map(ToOwned::to_owned), tags, empty: count == 0, next })
 }

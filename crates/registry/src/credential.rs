@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 pub use docker_config::{Fault, Format};
 use pattern::Pattern;
 
+use crate::route::Route;
 use crate::transport::{self, SecretError, Transport};
 
 /// What proves to a registry who asks. It does not print.
@@ -169,6 +170,11 @@ impl Keyring {
     pub fn with_transport(mut self, transport: Transport) -> Self {
         self.transport = Some(Arc::new(transport)).filter(|transport| **transport != Transport::default());
         self
+    }
+
+    /// Whose word it is how the place is reached.
+    pub(crate) fn route(&self) -> Route {
+        self.transport.clone().map_or(Route::Administrator, Route::Tenant)
     }
 
     /// The way that the source says; `None` where it is reached as its host is.

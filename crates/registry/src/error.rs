@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::rules::Refusal;
+
 /// What an error means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -20,7 +22,8 @@ pub enum Class {
     NotFound,
     /// The answer is not what the specification says: broken JSON, too large, no digest.
     Broken,
-    /// The registry asks for something that is not done: a page, a token or a redirect elsewhere.
+    /// Headwind does not do it: the host or its address is not allowed, the registry names a page, a token issuer or a
+    /// redirect elsewhere, or a list passes a limit.
     Refused,
 }
 
@@ -96,17 +99,59 @@ impl Error {
     /// What the client could not do. The URL is left out: it may carry a token.
     pub(crate) fn of_transport(host: &str, error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let class = if error.is_timeout() { Class::TimedOut } else { Class::Unreachable };
+        if let Some(refusal) = causes(&error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
+            return refusal.of(host);
+        }
+        if causes(&error).any(speaks_no_tls) {
+            let words = "it speaks plain HTTP where HTTPS was expected: set plainHttp: true for it in HEADWIND_REGISTRY_CONFIG \
+                         (of a Flux source: insecure: true)";
+            return Self::new(Class::Unreachable, host, words);
+        }
+        let class = if error.is_timeout() {
+            Class::TimedOut
+        } else if error.is_builder() {
+            // No request was made.
+            Class::Refused
+        } else {
+            Class::Unreachable
+        };
         let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            let part = inner.to_string();
+        for part in causes(&error).skip(1).map(ToString::to_string) {
             if !text.contains(&part) {
                 text.push_str(": ");
                 text.push_str(&part);
             }
-            cause = inner.source();
         }
         Self::new(class, host, text)
     }
+
+    /// The same error, told by another host than the one that was asked.
+    pub(crate) fn told_by(mut self, elsewhere: Option<String>) -> Self {
+        if let Some(elsewhere) = elsewhere {
+            self.message = format!("it redirects to {elsewhere}: {}", self.message);
+        }
+        self
+    }
+}
+
+impl Refusal {
+    /// The error for a question to `host`.
+    pub(crate) fn of(&self, host: &str) -> Error {
+        Error::new(Class::Refused, host, self.to_string())
+    }
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// Whether the peer answered TLS's greeting with something else.
+fn speaks_no_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error is not the cause of its own content, and may hold another one.
+    let mut inner = cause;
+    while let Some(held) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        inner = held;
+    }
+    matches!(inner.downcast_ref(), Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }

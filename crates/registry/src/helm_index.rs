@@ -12,6 +12,7 @@
 //! ```
 
 mod chars;
+mod share;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,17 +26,24 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::ask::{self, Client, denied};
+use crate::ask::Client;
+use crate::client::ETAG as VALIDATOR;
 use crate::credential::Keyring;
 use crate::error::{Class, Error};
 use crate::host::Host;
+use crate::send;
+use crate::status::denied;
 use crate::token::basic_header;
+use share::Share;
+pub(crate) use share::Turns;
 use walk::{Found, Unreadable};
 
 /// The largest index, unpacked. Flux itself takes 50 MiB unless it is told otherwise.
 const LARGEST: u64 = 256 * 1024 * 1024;
 /// Versions that are kept of one index, of all charts together.
-const VERSIONS: usize = 100_000;
+const VERSIONS: usize = 50_000;
+/// Bytes that are kept of one index.
+const BYTES: usize = 10_000_000;
 /// Pieces of the body that wait for the parser.
 const AHEAD: usize = 4;
 
@@ -54,6 +62,14 @@ pub struct ChartVersion {
     pub digest: Option<String>,
     /// Where the archive lies: absolute, or relative to the repository.
     pub url: Option<String>,
+}
+
+impl ChartVersion {
+    /// Bytes that it takes in memory, about.
+    fn size(&self) -> usize {
+        let Self { version, app_version, deprecated: _, created: _, digest, url } = self;
+        size_of::<Self>() + version.len() + [app_version, digest, url].into_iter().flatten().map(String::len).sum::<usize>()
+    }
 }
 
 /// What an index has of the charts that were asked for. Cheap to clone.
@@ -96,6 +112,11 @@ impl Index {
         self.validator.is_some()
     }
 
+    /// Bytes that it takes in memory, about.
+    pub fn size(&self) -> usize {
+        self.charts.values().flat_map(|versions| versions.iter()).map(ChartVersion::size).sum()
+    }
+
     /// Whether a 304 would answer for these charts.
     fn answers(&self, repository: &ChartRepository, wanted: &BTreeSet<String>) -> bool {
         self.repository == *repository && wanted.iter().all(|chart| self.charts.contains_key(chart))
@@ -110,7 +131,8 @@ impl Index {
 
 impl Validator {
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let short = |name| headers.get(name).filter(|value| value.len() <= VALIDATOR);
+        let text = |name| short(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
         text(ETAG).map(Self::Etag).or_else(|| text(LAST_MODIFIED).map(Self::Modified))
     }
 
@@ -135,6 +157,7 @@ impl Client {
         keyring: &Keyring,
         known: Option<&Index>,
     ) -> Result<Index, Error> {
+        self.hosts.guard.allow(repository.host()).map_err(|refusal| refusal.of(repository.host()))?;
         let host = self.hosts.reach(repository.host(), keyring.transport()).await?;
         let url = Url::parse(&repository.index());
         let url = url.map_err(|_| Error::new(Class::Refused, &host.name, "the repository's address is none that can be asked"))?;
@@ -145,10 +168,9 @@ impl Client {
         let known = known.filter(|known| known.answers(repository, wanted));
         let condition = known.and_then(|known| known.validator.as_ref()).map(Validator::header);
         let whole = self.hosts.limits.index;
-        let asked = |at: &Url| {
+        let asked = |client: &reqwest::Client, at: &Url| {
             // The whole time is watched here, over redirects as well.
-            let request =
-                host.http.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
+            let request = client.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
             match &condition {
                 Some((name, value)) => request.header(name, *value),
                 None => request,
@@ -158,18 +180,18 @@ impl Client {
         let mut came = 0;
         let answer = async {
             let silence = self.hosts.limits.request;
-            let response = timeout(silence, ask::follow(&host, &url, asked, authorization.as_ref(), passed_on)).await;
+            let response = timeout(silence, send::follow(&host, &url, asked, authorization.as_ref(), passed_on)).await;
             let response = response.map_err(|_| too_slow(&host, &format!("did not begin to come within {silence:?}"), 0))??;
             match (response.status(), known) {
                 (StatusCode::OK, _) => self.read(&host, repository, response, wanted, &mut came).await,
                 (StatusCode::NOT_MODIFIED, Some(known)) if condition.is_some() => {
-                    ask::heed(&host, response.headers(), Timestamp::now());
+                    send::heed(&host, response.headers(), Timestamp::now());
                     Ok(known.still(wanted))
                 }
                 _ => Err(refusal(&host, response, authorization.is_some()).await),
             }
         };
-        let _permit = host.permits.acquire().await;
+        let _permit = host.traffic.permits.acquire().await;
         host.is_open()?;
         match timeout(whole, answer).await {
             Ok(answer) => answer,
@@ -195,11 +217,12 @@ impl Client {
         wanted: &BTreeSet<String>,
         came: &mut u64,
     ) -> Result<Index, Error> {
-        ask::heed(host, response.headers(), Timestamp::now());
+        send::heed(host, response.headers(), Timestamp::now());
         let validator = Validator::of(response.headers());
         let (pieces, arriving) = mpsc::channel(AHEAD);
         let sought = wanted.clone();
-        let reading = tokio::task::spawn_blocking(move || walk::read(arriving, &sought));
+        let share = Share::new(&self.turns, tokio::runtime::Handle::current(), self.hosts.budget.reader());
+        let reading = tokio::task::spawn_blocking(move || walk::read(arriving, &sought, share));
         let silence = self.hosts.limits.request;
         loop {
             let piece = timeout(silence, response.chunk()).await;
@@ -219,7 +242,9 @@ impl Client {
         let Found { charts, skipped } = read.map_err(|error| {
             let class = match error {
                 Unreadable::Page | Unreadable::Syntax(_) | Unreadable::NoEntries => Class::Broken,
-                Unreadable::TooLong(_) | Unreadable::Anchors | Unreadable::TooMany => Class::Refused,
+                Unreadable::TooLong(_) | Unreadable::Anchors | Unreadable::TooMany | Unreadable::TooLarge | Unreadable::NoRoom(_) => {
+                    Class::Refused
+                }
             };
             Error::new(class, &host.name, error.to_string())
         })?;
@@ -230,24 +255,30 @@ impl Client {
 
 /// What an answer without an index means.
 async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
-    let status = response.status();
+    let (status, elsewhere) = (response.status(), host.elsewhere(response.url()));
     if !status.is_success()
-        && let Err(error) = ask::take(host, response, 0).await
+        && let Err(error) = send::take(host, response, 0).await
     {
         return error;
     }
     let (code, status) = (status, status.as_u16());
-    match code {
+    let error = match code {
+        StatusCode::UNAUTHORIZED if proven && elsewhere.is_some() => {
+            denied(host, &format!("it wants a credential, and a credential is for its own host only ({status})"))
+        }
         StatusCode::UNAUTHORIZED if proven => denied(host, &format!("it refuses the credential ({status})")),
         StatusCode::UNAUTHORIZED => denied(host, &format!("it wants a credential, and there is none for it ({status})")),
-        StatusCode::FORBIDDEN if proven => denied(host, &format!("its index may not be seen with this credential ({status})")),
+        StatusCode::FORBIDDEN if proven => {
+            denied(host, &format!("its index may not be seen with this credential ({status}); the password lacks the right or has expired"))
+        }
         StatusCode::FORBIDDEN => denied(host, &format!("its index may not be seen without a credential ({status})")),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => denied(host, &format!("the proxy before it refuses the login ({status})")),
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             Error::new(Class::NotFound, &host.name, format!("there is no index.yaml: it is no chart repository ({status})"))
         }
         _ => Error::new(Class::Broken, &host.name, format!("it answers with something else than its index ({status})")),
-    }
+    };
+    error.told_by(elsewhere)
 }
 
 fn too_slow(host: &Host, what: &str, came: u64) -> Error {

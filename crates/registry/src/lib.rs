@@ -1,34 +1,51 @@
 //! Asking OCI registries and Helm's chart repositories what they have.
 //!
 //! The operator's poll loop, the confirmation of webhooks and `headwind check` call this crate;
-//! it knows nothing of Kubernetes. A credential leaves it for its own registry host only, and
-//! nothing that a registry says is believed further than the distribution specification goes:
-//! bodies are capped, pages are followed on the same host only, waits have an upper end.
+//! it knows nothing of Kubernetes. A credential leaves it for its own registry host only, Headwind's
+//! own identity only over what the administrator configured (`route`), and no connection is made to
+//! an address that is not allowed (`rules`). Nothing that a registry says is believed further than
+//! the distribution specification goes: what is read has a limit in bytes (`budget`), entries and
+//! time, pages are followed on the same host only, waits have an upper end.
 //!
 //! ```text
-//! Client::{digest, tags} ─> ask ─┬─ host      scheme, authorities, mirrors, permits, not before
+//! Client::{digest, tags} ─> ask ─┬─ hosts     scheme, authorities, mirrors; permits and waits of each lane
 //!                                ├─ challenge what a 401 demands
 //!                                ├─ token     one request in flight for many, kept until it expires
-//!                                └─ throttle  how long a refusal asks to be left alone
-//! Client::index ──────────> helm_index ─> host, throttle as above; parsed while it arrives
+//!                                └─ send      redirects, rules, budget ─> throttle, status
+//! Client::index ──────────> helm_index ─> hosts, send as above; parsed while it arrives
 //! ```
 
+mod address;
 mod ask;
+mod budget;
 mod challenge;
 pub mod client;
 pub mod credential;
 pub mod error;
 pub mod helm_index;
-pub mod host;
+mod host;
+pub mod hosts;
+mod issuers;
+mod lane;
 mod manifest;
 mod page;
+mod route;
+pub mod rules;
+mod send;
+pub mod settings;
+mod status;
+pub mod tags;
 mod throttle;
 mod token;
 pub mod transport;
 
-pub use client::{Client, Limits, Listing};
+pub use client::{Client, Limits};
 pub use credential::{Credential, Keyring};
 pub use error::{Class, Error};
 pub use helm_index::{ChartVersion, Index};
-pub use host::{HostSettings, Hosts};
+pub use hosts::Hosts;
+pub use lane::Lane;
+pub use rules::Rules;
+pub use settings::HostSettings;
+pub use tags::{Keep, Listing};
 pub use transport::{SecretError, Transport};

@@ -1,7 +1,8 @@
 //! The next page of a list (RFC 8288 `Link: <…>; rel="next"`, distribution-spec "Listing Tags").
 //!
-//! A next page lies on the same host and under the same path, or the list is given up: whatever
-//! a registry writes there is asked with its credential.
+//! A next page lies under the same host name and path, or the list is given up: whatever a registry writes there is
+//! asked with its credential. It is always asked of the address that the list was asked of: a registry behind a proxy
+//! often knows neither its own scheme nor its port.
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
@@ -10,21 +11,30 @@ use reqwest::header::{HeaderMap, LINK};
 const LONGEST: usize = 4096;
 
 /// A link that is not followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadLink {
     #[error("the link to the next page cannot be read")]
     Unreadable,
     #[error("the link to the next page is longer than {LONGEST} characters")]
     TooLong,
-    #[error("the link to the next page leads to another host")]
-    Elsewhere,
-    #[error("the link to the next page leads to something else than the list")]
-    AnotherPath,
+    #[error("the link to the next page leads to another host ({0})")]
+    Elsewhere(String),
+    #[error("the link to the next page leads to something else than the list ({0})")]
+    AnotherPath(String),
+}
+
+/// As much of a link as is told, in characters.
+pub(crate) const TOLD: usize = 128;
+
+/// A link as a person may see it: without what could be a secret.
+fn told(url: &Url) -> String {
+    let host = crate::rules::authority(url).unwrap_or_default();
+    format!("{}://{host}{}", url.scheme(), url.path()).chars().take(TOLD).collect()
 }
 
 /// The next page after `current`, as path and query; `None` after the last one.
 ///
-/// The scheme is not looked at: a registry behind a proxy that ends TLS writes `http`.
+/// Scheme and port are not looked at: a registry behind a proxy writes its own.
 pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>, BadLink> {
     for value in headers.get_all(LINK) {
         if value.len() > LONGEST {
@@ -33,13 +43,11 @@ pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>,
         let value = value.to_str().map_err(|_| BadLink::Unreadable)?;
         if let Some(target) = target(value)? {
             let url = current.join(target).map_err(|_| BadLink::Unreadable)?;
-            let same_port =
-                url.port() == current.port() || target.starts_with("http://") && url.port().is_none() && current.port().is_none();
-            if url.host_str() != current.host_str() || !same_port || !url.username().is_empty() || url.password().is_some() {
-                return Err(BadLink::Elsewhere);
+            if url.host_str() != current.host_str() || !url.username().is_empty() || url.password().is_some() {
+                return Err(BadLink::Elsewhere(told(&url)));
             }
             if url.path() != current.path() {
-                return Err(BadLink::AnotherPath);
+                return Err(BadLink::AnotherPath(told(&url)));
             }
             let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
             return Ok(Some(format!("{}{query}", url.path())));
@@ -95,17 +103,25 @@ mod tests {
     )]
     #[case::none(r#"</x>; rel="prev""#, Ok(None))]
     #[case::empty("", Ok(None))]
-    #[case::elsewhere("<https://evil.example/v2/a/b/tags/list?last=b>; rel=next", Err(BadLink::Elsewhere))]
-    #[case::elsewhere_on_the_same_port("<https://evil.example:5000/v2/a/b/tags/list?last=b>; rel=next", Err(BadLink::Elsewhere))]
-    #[case::other_port("<https://r.example:5001/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
-    #[case::without_scheme("<//evil.example/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
-    #[case::user("<https://x@r.example:5000/v2/a/b/tags/list>; rel=next", Err(BadLink::Elsewhere))]
-    #[case::other_repository("</v2/a/c/tags/list?last=b>; rel=next", Err(BadLink::AnotherPath))]
-    #[case::climbs("<../../c/tags/list>; rel=next", Err(BadLink::AnotherPath))]
-    #[case::no_brackets("/v2/a/b/tags/list?last=b; rel=next", Err(BadLink::Unreadable))]
-    #[case::scheme("<file:///etc/passwd>; rel=next", Err(BadLink::Elsewhere))]
-    fn links(#[case] link: &str, #[case] expected: Result<Option<&str>, BadLink>) {
-        assert_eq!(ask(link), expected.map(|path| path.map(ToOwned::to_owned)));
+    #[case::other_port("<https://r.example:5001/v2/a/b/tags/list?last=b>; rel=next", Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::no_port("<https://r.example/v2/a/b/tags/list?last=b>; rel=next", Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::other_case("<HTTPS://R.Example/v2/a/b/tags/list?last=b>; rel=next", Ok(Some("/v2/a/b/tags/list?last=b")))]
+    #[case::elsewhere(
+        "<https://evil.example/v2/a/b/tags/list?last=b>; rel=next",
+        Err("another host (https://evil.example/v2/a/b/tags/list)")
+    )]
+    #[case::elsewhere_on_the_same_port("<https://evil.example:5000/v2/a/b/tags/list?last=b>; rel=next", Err("(https://evil.example:5000/"))]
+    #[case::without_scheme("<//evil.example/v2/a/b/tags/list>; rel=next", Err("another host"))]
+    #[case::user("<https://secret@r.example:5000/v2/a/b/tags/list>; rel=next", Err("another host (https://r.example:5000/"))]
+    #[case::other_repository("</v2/a/c/tags/list?last=b>; rel=next", Err("else than the list (https://r.example:5000/v2/a/c/tags/list)"))]
+    #[case::climbs("<../../c/tags/list>; rel=next", Err("else than the list"))]
+    #[case::no_brackets("/v2/a/b/tags/list?last=b; rel=next", Err("cannot be read"))]
+    #[case::scheme("<file:///etc/passwd>; rel=next", Err("another host (file:///etc/passwd)"))]
+    fn links(#[case] link: &str, #[case] expected: Result<Option<&str>, &str>) {
+        match (ask(link), expected) {
+            (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+            (found, expected) => assert_eq!(found, Ok(expected.unwrap().map(ToOwned::to_owned))),
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Bearer tokens: fetched once for many, kept until they expire.
 //!
 //! Distribution "Token Authentication Specification" (GET) and "OAuth2 Token Authentication"
-//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential, way). An issuer
-//! on another host than the registry is asked, but sees the credential only where it is known or
-//! set to be the registry's own.
+//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential, transport). An issuer on
+//! another host than the registry is asked only if it is known or set to be the registry's own: what it answers is
+//! sent to the registry.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +15,14 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::ask::{self, Client, sensitive};
+use crate::ask::{Client, ENTRY};
 use crate::challenge::Bearer;
 use crate::credential::cloud::Login;
 use crate::credential::{Credential, Proof};
 use crate::error::{Class, Error};
 use crate::host::Host;
+use crate::rules::authority;
+use crate::send::{self, sensitive};
 
 /// What a token lasts where the issuer says nothing (the specification's words).
 const LASTS: Duration = Duration::from_mins(1);
@@ -30,20 +32,29 @@ const LONGEST: Duration = Duration::from_hours(24);
 const MARGIN: Duration = Duration::from_secs(10);
 /// The largest answer of an issuer.
 const BODY: usize = 64 * 1024;
-/// How many tokens are kept.
-const CAPACITY: u64 = 20_000;
+/// The bytes of the tokens that are kept, and of the logins.
+const CAPACITY: u64 = 16 * 1024 * 1024;
+/// The longest token, in bytes.
+const TOKEN: usize = 32 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     bearer: Bearer,
     credential: Option<[u8; 32]>,
+    /// Another host's token is another's, whoever issued it.
+    registry: String,
     /// A client certificate may stand for a credential.
-    way: Option<[u8; 32]>,
+    transport: Option<[u8; 32]>,
 }
 
 impl Key {
     fn new(host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Self {
-        Self { bearer: bearer.clone(), credential: credential.map(Credential::fingerprint), way: host.way() }
+        Self {
+            bearer: bearer.clone(),
+            credential: credential.map(Credential::fingerprint),
+            registry: host.name.clone(),
+            transport: host.transport(),
+        }
     }
 }
 
@@ -77,10 +88,22 @@ pub(crate) struct Tokens {
 impl Default for Tokens {
     fn default() -> Self {
         Self {
-            tokens: Cache::builder().max_capacity(CAPACITY).expire_after(Lifetime).build(),
-            logins: Cache::builder().max_capacity(CAPACITY).expire_after(Lifetime).build(),
+            tokens: Cache::builder()
+                .weigher(|key: &Key, token: &Token| weight(key.bearer.size() + key.registry.len() + token.header.len()))
+                .max_capacity(CAPACITY)
+                .expire_after(Lifetime)
+                .build(),
+            logins: Cache::builder()
+                .weigher(|_, login: &Arc<Login>| weight(login.username.len() + login.password.expose_secret().len()))
+                .max_capacity(CAPACITY)
+                .expire_after(Lifetime)
+                .build(),
         }
     }
+}
+
+fn weight(texts: usize) -> u32 {
+    u32::try_from(ENTRY + texts).unwrap_or(u32::MAX)
 }
 
 #[derive(Deserialize)]
@@ -129,6 +152,11 @@ impl Client {
                 Ok(Some(Arc::new(Login { username: username.clone(), password: password.clone(), lasts: LONGEST })))
             }
             Proof::Identity(_) | Proof::Token(_) => Ok(None),
+            Proof::Cloud(exchange) if !host.route.carries_own_identity() => Err(Error::new(
+                Class::Refused,
+                &host.name,
+                format!("the login from {} is not sent over a source's own transport", exchange.name()),
+            )),
             Proof::Cloud(exchange) => {
                 let key = {
                     use sha2::Digest as _;
@@ -153,18 +181,27 @@ impl Client {
     async fn issue(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<Token, Error> {
         let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
         let mut url = Url::parse(&bearer.realm).map_err(|_| refused("the address of its token issuer cannot be read"))?;
-        let authority = ask::authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
+        let authority = authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
         if !(url.scheme() == "https" || url.scheme() == "http" && host.plain_http) {
             return Err(refused("its token issuer is not asked by HTTPS"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("the address of its token issuer has a user in it"));
         }
-        let trusted = host.trusts(&authority);
-        // An authority of one's own has often signed for the issuer as well.
-        let way = host.way.as_ref().map(|(way, _)| if trusted { Arc::clone(way) } else { Arc::new(way.without_client_certificate()) });
-        let issuer = self.hosts.reach(&authority, way.as_ref()).await?;
-        let credential = credential.filter(|_| trusted);
+        if !host.trusts(&authority) {
+            let what = format!(
+                "its token issuer {authority} is another host and is not asked: if it is the registry's own, name it in tokenIssuers of \
+                 the registry's entry in HEADWIND_REGISTRY_CONFIG"
+            );
+            return Err(Error::new(Class::Denied, &host.name, what));
+        }
+        let issuer = self.hosts.reach(&authority, host.route.transport()).await?;
+        let told_by_issuer = |mut error: Error| {
+            error.host.clone_from(&host.name);
+            error.message = format!("its token issuer {authority}: {}", error.message);
+            error
+        };
+        issuer.guard.admit(&url).await.map_err(|refusal| told_by_issuer(refusal.of(&host.name)))?;
         let mut parameters: Vec<(&str, &str)> = Vec::new();
         if let Some(service) = &bearer.service {
             parameters.push(("service", service));
@@ -175,7 +212,7 @@ impl Client {
             if !scopes.is_empty() {
                 parameters.push(("scope", scopes));
             }
-            issuer.http.post(url).form(&parameters)
+            issuer.clients.own.post(url).form(&parameters)
         } else {
             parameters.extend(scopes.split_ascii_whitespace().map(|scope| ("scope", scope)));
             url.query_pairs_mut().extend_pairs(parameters);
@@ -183,25 +220,18 @@ impl Client {
                 Some(credential) => self.login(host, credential).await?,
                 None => None,
             };
-            let request = issuer.http.get(url);
+            let request = issuer.clients.own.get(url);
             match &login {
                 Some(login) => request.header(AUTHORIZATION, basic_header(host, login)?),
                 None => request,
             }
         };
-        issuer.is_open()?;
-        let answer = ask::read(&issuer, request, BODY).await.map_err(|mut error| {
-            error.host.clone_from(&host.name);
-            error.message = format!("its token issuer {authority}: {}", error.message);
-            error
-        })?;
+        issuer.is_open().map_err(told_by_issuer)?;
+        let response = request.send().await.map_err(|error| told_by_issuer(Error::of_transport(&host.name, error)))?;
+        let answer = send::take(&issuer, response, BODY).await.map_err(told_by_issuer)?;
         if answer.status.is_client_error() {
-            let untrusted = if trusted {
-                ""
-            } else {
-                "; it is another host, so it was asked without the credential: name it in tokenIssuers of the registry's entry if it is the registry's own"
-            };
-            let message = format!("its token issuer {authority} gives no token ({}){untrusted}", answer.status.as_u16());
+            let with = if credential.is_some() { "" } else { " to whoever has no credential" };
+            let message = format!("its token issuer {authority} gives no token{with} ({})", answer.status.as_u16());
             return Err(Error::new(Class::Denied, &host.name, message));
         }
         let broken =
@@ -210,7 +240,8 @@ impl Client {
             return Err(broken());
         }
         let Issued { token, access_token, expires_in } = serde_json::from_slice(&answer.body).map_err(|_| broken())?;
-        let token = token.or(access_token).filter(|token| !token.expose_secret().is_empty()).ok_or_else(broken)?;
+        let fits = |token: &SecretString| (1..=TOKEN).contains(&token.expose_secret().len());
+        let token = token.or(access_token).filter(fits).ok_or_else(broken)?;
         let lasts = expires_in.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Ok(Token { header: bearer_header(host, &token)?, lasts: usable(lasts.unwrap_or(LASTS)) })
     }

@@ -1,8 +1,8 @@
-//! How one source is reached, where it says so for itself.
+//! How one source is reached, where its owner says so.
 //!
 //! A Flux source names plain HTTP, an own CA, a client certificate, a proxy. The caller puts that
 //! into the [`Keyring`](crate::Keyring) that it asks with, and every question takes this way, on
-//! top of what the host's own entry says. The secrets of Flux are read here (its
+//! top of what the host's own entry says. Headwind's own identity never takes it: see `route`. The secrets of Flux are read here (its
 //! `pkg/runtime/secrets`): the keys of `certSecretRef` and `proxySecretRef`, the new ones first.
 //!
 //! No error and no printed form quotes what a secret holds.
@@ -148,6 +148,16 @@ impl Transport {
     /// Whether it needs a client of its own.
     pub(crate) fn is_own(&self) -> bool {
         self.ca.is_some() || self.client_certificate.is_some() || self.proxy.is_some()
+    }
+
+    /// Whether it says whom to trust, or whom the source is to trust.
+    pub(crate) fn has_certificates(&self) -> bool {
+        self.ca.is_some() || self.client_certificate.is_some()
+    }
+
+    /// The address of the proxy, without its login.
+    pub(crate) fn proxy_address(&self) -> Option<&Url> {
+        self.proxy.as_ref().map(|proxy| &proxy.address)
     }
 
     /// Sets up a client that goes this way. The words are for a person.

@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use headwind_registry::credential::cloud::{Azure, Ecr, Exchange, ExchangeError, Google, client};
-use headwind_registry::{Client, HostSettings, Hosts, Keyring, Limits};
+use headwind_registry::credential::cloud::{Azure, Ecr, Exchange, ExchangeError, Google, Http};
+use headwind_registry::{Client, HostSettings, Hosts, Keyring, Limits, Rules};
 use rstest::rstest;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -40,9 +40,9 @@ async fn serve(
     (address, calls, server)
 }
 
-fn http() -> reqwest::Client {
+fn http() -> Http {
     rustls::crypto::ring::default_provider().install_default().ok();
-    client().unwrap()
+    Http::new().unwrap()
 }
 
 fn token_file() -> tempfile::NamedTempFile {
@@ -307,7 +307,12 @@ async fn the_client_uses_it() {
     registry.push("web", "1", "x");
     registry.demand(headwind_testbed::Demand::Basic("u".to_owned(), CANARY.to_owned()));
     let logins = Arc::new(AtomicUsize::new(0));
-    let hosts = Hosts::new(vec![HostSettings { plain_http: true, ..HostSettings::of(&registry.host()) }], &Limits::default()).unwrap();
+    let hosts = Hosts::new(
+        vec![HostSettings { plain_http: Some(true), ..HostSettings::of(&registry.host()) }],
+        Rules::default(),
+        &Limits::default(),
+    )
+    .unwrap();
     let client = Client::new(hosts, vec![Arc::new(Fixed(Arc::clone(&logins)))]);
     let key = headwind_core::reference::RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use headwind_core::chart::ChartRepository;
-use headwind_registry::{Class, Client, Error, Hosts, Index, Keyring, Limits, Transport};
+use headwind_registry::{Class, Client, Error, Hosts, Index, Keyring, Limits, Rules, Transport};
 use rstest::rstest;
 use site::{Site, answer};
 
@@ -19,7 +19,7 @@ const INDEX: &str = "apiVersion: v1\nentries:\n  a:\n  - version: 1.1.0\n  - ver
 
 fn client_of(limits: &Limits) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(Vec::new(), limits).unwrap(), Vec::new())
+    Client::new(Hosts::new(Vec::new(), Rules::default(), limits).unwrap(), Vec::new())
 }
 
 fn client() -> Client {
@@ -150,11 +150,11 @@ type Response = axum::response::Response;
 #[rstest]
 #[case::wants_a_credential(401, &[], "", false, Class::Denied, "it wants a credential, and there is none for it (401)")]
 #[case::refuses_it(401, &[], "", true, Class::Denied, "it refuses the credential (401)")]
-#[case::forbidden(403, &[], "", true, Class::Denied, "its index may not be seen with this credential (403)")]
+#[case::forbidden(403, &[], "", true, Class::Denied, "its index may not be seen with this credential (403); the password lacks the right or has expired")]
 #[case::absent(404, &[], "", false, Class::NotFound, "there is no index.yaml: it is no chart repository (404)")]
 #[case::unasked_304(304, &[], "", false, Class::Broken, "it answers with something else than its index (304)")]
 #[case::no_content(204, &[], "", false, Class::Broken, "it answers with something else than its index (204)")]
-#[case::ill(503, &[], "", false, Class::Unavailable, "it is not well (503)")]
+#[case::ill(503, &[], "", false, Class::Unavailable, "it returned a server error (503)")]
 #[case::page(200, &[("content-type", "text/html")], "<html>\n<p>sign in", false, Class::Broken, "it answers with a web page in place of its index")]
 #[case::no_index(200, &[], "{\"message\": \"canary-7f3a\"}", false, Class::Broken, "its index has no entries: it is no chart repository")]
 #[case::broken(200, &[], "entries:\n  a: [canary-7f3a\n", false, Class::Broken, "its index is no YAML that can be read (line 2)")]
@@ -182,9 +182,7 @@ async fn a_host_that_asks_to_be_left_alone_is() {
     let (client, wanted, none) = (client(), charts(&["a"]), Keyring::default());
     let error = client.index(&site.repository(), &wanted, &none, None).await.unwrap_err();
     assert_eq!((error.class, error.wait), (Class::Throttled, Some(Duration::from_mins(2))));
-    // Every way to this host waits.
-    let other = none.with_transport(Transport::default().with_passed_credentials(true));
-    let error = client.index(&site.repository(), &wanted, &other, None).await.unwrap_err();
+    let error = client.index(&site.repository(), &wanted, &none, None).await.unwrap_err();
     assert_eq!((error.class, site.take_lines().len()), (Class::Throttled, 1));
     assert!(error.wait.is_some_and(|wait| wait > Duration::from_secs(100)));
 }

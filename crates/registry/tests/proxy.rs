@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwind_core::reference::RepositoryKey;
-use headwind_registry::{Class, Client, Hosts, Keyring, Limits, Transport};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Lane, Limits, Rules, Transport};
 use headwind_testbed::FakeRegistry;
 use parking_lot::Mutex;
 use site::{Site, answer, basic};
@@ -19,7 +19,7 @@ const CANARY: &str = "canary-7f3a";
 
 fn client() -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(Vec::new(), &Limits::default()).unwrap(), Vec::new())
+    Client::new(Hosts::new(Vec::new(), Rules::default(), &Limits::default()).unwrap(), Vec::new())
 }
 
 /// A forward proxy that passes on what carries the right proof, and writes down the first lines.
@@ -80,7 +80,7 @@ async fn every_question_goes_through_the_proxy_of_the_source() {
 
     assert!(client.index(&site.repository(), &wanted, &keyring, None).await.unwrap().has("a"));
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
-    assert_eq!(client.tags(&image, &keyring, None).await.unwrap().tags().collect::<Vec<_>>(), ["1"]);
+    assert_eq!(client.tags(&image, &keyring, None, &Keep::everything()).await.unwrap().tags().collect::<Vec<_>>(), ["1"]);
     // The proxy's login stays with the proxy, the repository's with the repository.
     assert_eq!(site.take_lines(), [format!("http://{}/index.yaml user:secret - 200", site.address)]);
     assert!(registry.take_lines()[0].ends_with(" - 200"));
@@ -112,24 +112,56 @@ async fn plain_http_where_the_source_allows_it() {
     registry.push("web", "1", "x");
     registry.demand(headwind_testbed::Demand::Bearer { realm: None, login: None, expires_in: None });
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
-    let (client, plain) = (client(), Keyring::default().with_transport(Transport::default().with_plain_http(true)));
-    assert!(client.digest(&image, "1", &plain).await.unwrap().is_some());
-    let error = client.digest(&image, "1", &Keyring::default()).await.unwrap_err();
-    assert_eq!(error.class, Class::Unreachable, "{error}");
-    assert_ne!(client.access(&image, &plain), client.access(&image, &Keyring::default()));
+    let plain = Keyring::default().with_transport(Transport::default().with_plain_http(true));
+    // Loopback is asked by plain HTTP unless its entry says otherwise.
+    assert!(client().digest(&image, "1", &Keyring::default()).await.unwrap().is_some());
+    let entry = HostSettings { plain_http: Some(false), ..HostSettings::of(&registry.host()) };
+    let by_https = Client::new(Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap(), Vec::new());
+    assert!(by_https.digest(&image, "1", &plain).await.unwrap().is_some());
+    let error = by_https.digest(&image, "1", &Keyring::default()).await.unwrap_err();
+    assert!(error.class == Class::Unreachable && error.message.contains("it speaks plain HTTP"), "{error}");
+    assert!(error.message.contains("plainHttp: true") && error.message.contains("HEADWIND_REGISTRY_CONFIG"), "{error}");
+    assert_ne!(by_https.access(&image, &plain), by_https.access(&image, &Keyring::default()));
 }
 
 #[tokio::test]
-async fn a_host_that_waits_waits_on_every_way() {
+async fn each_transport_to_a_host_waits_for_itself() {
     let registry = FakeRegistry::start().await.unwrap();
     registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(429, vec![("retry-after", "60".into())], String::new())));
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     let client = client();
     let plain = |passed| Keyring::default().with_transport(Transport::default().with_plain_http(true).with_passed_credentials(passed));
-    for keyring in [plain(false), plain(true), Keyring::default()] {
-        assert_eq!(client.digest(&image, "1", &keyring).await.unwrap_err().class, Class::Throttled);
+    let keyrings = [plain(false), plain(true), Keyring::default()];
+    for keyring in keyrings.iter().chain(&keyrings) {
+        assert_eq!(client.digest(&image, "1", keyring).await.unwrap_err().class, Class::Throttled);
     }
-    assert_eq!(registry.take_lines().len(), 1);
+    assert_eq!(registry.take_lines().len(), keyrings.len());
+    let lanes: std::collections::BTreeSet<Lane> = keyrings.iter().map(|keyring| Lane::of(&registry.host(), keyring)).collect();
+    assert_eq!(lanes.len(), keyrings.len());
+}
+
+/// The permits of a host are not used up by those who reach it over a proxy that hangs.
+#[tokio::test]
+async fn a_proxy_that_hangs_takes_no_permit_of_the_host() {
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.push("web", "1", "x");
+    let hanging = FakeRegistry::start().await.unwrap();
+    hanging.misbehave(|_| Some(headwind_testbed::Fault::Hang));
+    let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    let client = Arc::new(client());
+    let proxied = Keyring::default().with_transport(through(&hanging.host(), None).with_plain_http(true));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (client, image, proxied) = (Arc::clone(&client), image.clone(), proxied.clone());
+        waiting.spawn(async move { client.digest(&image, "1", &proxied).await });
+    }
+    let mut asked = 0;
+    while asked < 4 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        asked += hanging.take_lines().len();
+    }
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(5), client.digest(&image, "1", &Keyring::default())).await;
+    assert!(asked.unwrap().unwrap().is_some());
 }
 
 /// Whoever names a proxy of their own must not be able to have a host left alone by everybody.

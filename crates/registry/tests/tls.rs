@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use headwind_core::chart::ChartRepository;
 use headwind_core::reference::RepositoryKey;
-use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits, SecretError, Transport};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits, Rules, SecretError, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -91,7 +91,7 @@ async fn own_roots_and_a_client_certificate() {
     let (_client, client_file) = file(&format!("{}{}", certificate.pem(), key.serialize_pem()));
     let ask = |ca: Option<PathBuf>, client: Option<PathBuf>| {
         let entry = HostSettings { ca_file: ca, client_certificate_file: client, ..HostSettings::of(&host) };
-        let client = Client::new(Hosts::new(vec![entry], &Limits::default()).unwrap(), Vec::new());
+        let client = Client::new(Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap(), Vec::new());
         let key = RepositoryKey::from_parts(&host, "web").unwrap();
         async move { client.digest(&key, "1", &Keyring::default()).await }
     };
@@ -111,7 +111,7 @@ fn files_without_what_they_should_have() {
         HostSettings { ca_file: Some(empty.clone()), ..HostSettings::of("a.example") },
         HostSettings { client_certificate_file: Some(empty.clone()), ..HostSettings::of("a.example") },
     ] {
-        let error = Hosts::new(vec![entry], &Limits::default()).unwrap_err().to_string();
+        let error = Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap_err().to_string();
         assert!(error.contains("no PEM certificate"), "{error}");
     }
 }
@@ -123,7 +123,7 @@ fn way(entries: &[(&str, &str)]) -> Result<Transport, SecretError> {
 
 fn client(entries: Vec<HostSettings>) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(entries, &Limits::default()).unwrap(), Vec::new())
+    Client::new(Hosts::new(entries, Rules::default(), &Limits::default()).unwrap(), Vec::new())
 }
 
 #[tokio::test]
@@ -181,7 +181,39 @@ async fn the_issuer_of_tokens_is_reached_the_same_way() {
     .await;
     let image = RepositoryKey::from_parts(&host, "web").unwrap();
     let keyring = Keyring::default().with_transport(way(&[("ca.crt", &ours.pem())]).unwrap());
-    assert!(client(Vec::new()).digest(&image, "1", &keyring).await.unwrap().is_some());
+    let entry = HostSettings { token_issuers: vec![issuing], ..HostSettings::of(&host) };
+    assert!(client(vec![entry]).digest(&image, "1", &keyring).await.unwrap().is_some());
+}
+
+/// Whoever reads what passes under an authority of a source's own does not get the certificate of the host's entry,
+/// and neither does a host that is redirected to.
+#[tokio::test]
+async fn a_client_certificate_is_for_its_own_host() {
+    let ours = issuer();
+    let (certificate, key) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);
+    let (_ca, ca) = file(&ours.pem());
+    let (_client, own) = file(&format!("{}{}", certificate.pem(), key.serialize_pem()));
+    let (host, _server) = serve(&ours).await;
+    let image = RepositoryKey::from_parts(&host, "web").unwrap();
+    let entry =
+        |host: &str| HostSettings { ca_file: Some(ca.clone()), client_certificate_file: Some(own.clone()), ..HostSettings::of(host) };
+    let configured = client(vec![entry(&host)]);
+    assert!(configured.digest(&image, "1", &Keyring::default()).await.unwrap().is_some());
+    for transport in [way(&[("ca.crt", &ours.pem())]).unwrap(), Transport::default().with_passed_credentials(true)] {
+        let error = configured.digest(&image, "1", &Keyring::default().with_transport(transport)).await.unwrap_err();
+        assert_eq!(error.class, Class::Unreachable, "{error}");
+    }
+
+    let location = format!("location: https://{host}/v2/web/manifests/1\r\n");
+    let (redirecting, _server) = answering(&ours, true, move |_| response("307 Temporary Redirect", &location, "")).await;
+    let image = RepositoryKey::from_parts(&redirecting, "web").unwrap();
+    let both = way(&[("ca.crt", &ours.pem()), ("tls.crt", &certificate.pem()), ("tls.key", &key.serialize_pem())]).unwrap();
+    for (client, keyring) in
+        [(client(vec![entry(&redirecting)]), Keyring::default()), (client(Vec::new()), Keyring::default().with_transport(both))]
+    {
+        let error = client.digest(&image, "1", &keyring).await.unwrap_err();
+        assert!(error.class == Class::Unreachable && error.message.contains(&format!("redirects to {host}")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -12,11 +12,11 @@ use anyhow::Context as _;
 use headwind_core::policy::{Answer, AnswerCandidate, Kind, Occasion, Outcome, Policy, Question, answer_on};
 use headwind_core::reference::{Digest, ImageReference};
 use headwind_registry::credential::Format;
-use headwind_registry::{Client, HostSettings, Keyring};
+use headwind_registry::{Client, HostSettings, Keep, Keyring};
 use serde::Serialize;
 
 use super::lines::{self, Output};
-use crate::registries::{Registries, client_of};
+use crate::registries::Registries;
 
 /// `headwind check IMAGE [--policy P] [--pattern G]`, `headwind check oci://HOST/PATH/CHART[:VERSION]`,
 /// `headwind check --repo URL CHART[:VERSION]`
@@ -65,6 +65,9 @@ struct Report {
     newest: Option<String>,
     tags: Vec<String>,
     policies: Vec<Opinion>,
+    /// What of the Docker configuration could not be used, where it holds no credential for this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// What one policy would do.
@@ -81,10 +84,15 @@ struct Opinion {
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     rustls_ready();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime could not be started")?;
-    let report = runtime.block_on(report(args))?;
-    match args.output {
-        Output::Json => lines::write(out, &report)?,
-        Output::Text => print(&report, args.policy.is_some(), out)?,
+    match (runtime.block_on(report(args)), args.output) {
+        (Ok(report), Output::Json) => lines::write(out, &report)?,
+        (Ok(report), Output::Text) => print(&report, args.policy.is_some(), out)?,
+        // Programs read the output whatever becomes of it; the line for a person is the caller's.
+        (Err(error), Output::Json) => {
+            lines::write(out, &serde_json::json!({"image": args.image, "error": format!("{error:#}")}))?;
+            return Err(error);
+        }
+        (Err(error), Output::Text) => return Err(error),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,14 +108,15 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
     }
     let reference = ImageReference::parse(&args.image).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
     let client = client(args, Some(reference.registry()))?;
-    let keyring = args.docker_config.as_deref().map_or_else(|| Ok(Keyring::default()), read_keyring)?;
+    let (keyring, faults) = args.docker_config.as_deref().map_or_else(|| Ok(Default::default()), read_keyring)?;
     let repository = reference.repository();
+    let notes = if keyring.lookup(repository).is_empty() { faults } else { Vec::new() };
     let asked = reference.effective_tag().map(ToOwned::to_owned).or_else(|| reference.digest().map(ToString::to_string));
     let digest = match &asked {
         Some(asked) => client.digest(repository, asked, &keyring).await.context("the digest cannot be had")?,
         None => None,
     };
-    let listing = client.tags(repository, &keyring, None).await.context("the tags cannot be had")?;
+    let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("the tags cannot be had")?;
     let tags: Vec<String> = listing.tags().map(ToOwned::to_owned).collect();
     let mut policies = Vec::new();
     for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
@@ -122,6 +131,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
         newest: None,
         tags,
         policies,
+        notes,
     })
 }
 
@@ -129,19 +139,18 @@ fn client(args: &Args, registry: Option<&str>) -> anyhow::Result<Client> {
     let Some(registry) = registry.filter(|_| args.plain_http) else { return args.registries.client() };
     let mut entries = args.registries.entries()?;
     match entries.iter_mut().find(|entry| entry.host == registry) {
-        Some(entry) => entry.plain_http = true,
-        None => entries.push(HostSettings { plain_http: true, ..HostSettings::of(registry) }),
+        Some(entry) => entry.plain_http = Some(true),
+        None => entries.push(HostSettings { plain_http: Some(true), ..HostSettings::of(registry) }),
     }
-    client_of(entries)
+    args.registries.client_of(entries)
 }
 
-fn read_keyring(file: &Path) -> anyhow::Result<Keyring> {
+/// Reads credentials from a file, of either format, with what of it cannot be used.
+fn read_keyring(file: &Path) -> anyhow::Result<(Keyring, Vec<String>)> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, &bytes);
-    if let Some(fault) = faults.first().filter(|_| keyring.is_empty()) {
-        anyhow::bail!("{}: {fault}", file.display());
-    }
-    Ok(keyring)
+    let format = Format::of(&bytes).with_context(|| format!("{}: it is no JSON object", file.display()))?;
+    let (keyring, faults) = Keyring::read(format, &bytes);
+    Ok((keyring, faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect()))
 }
 
 struct Asking<'a> {
@@ -208,7 +217,7 @@ fn counted(candidates: &[AnswerCandidate]) -> String {
 }
 
 fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<()> {
-    let Report { image, repository, tag: _, digest, newest, tags, policies } = report;
+    let Report { image, repository, tag: _, digest, newest, tags, policies, notes } = report;
     let chart = image.starts_with("oci://") || repository.contains("://");
     writeln!(out, "{}  {image}", if chart { "chart     " } else { "image     " })?;
     writeln!(out, "repository  {repository}")?;
@@ -218,6 +227,9 @@ fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<
     } else {
         writeln!(out, "digest      {}", digest.as_deref().unwrap_or("(the registry does not have it)"))?;
         writeln!(out, "tags        {}", tags.len())?;
+    }
+    for note in notes {
+        writeln!(out, "note        {note}")?;
     }
     if policies.is_empty() {
         return Ok(());

@@ -93,7 +93,7 @@ pub trait Exchange: Send + Sync {
 /// When no HTTP client can be made.
 pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Arc<dyn Exchange>>, reqwest::Error> {
     let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-    let http = client()?;
+    let http = Http::new()?;
     let mut all: Vec<Arc<dyn Exchange>> = Vec::new();
     if let Some(ecr) = Ecr::from_env(&filled, http.clone()) {
         all.push(Arc::new(ecr));
@@ -107,12 +107,25 @@ pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Arc<dyn
     Ok(all)
 }
 
-/// A client that neither follows a redirect nor waits for long.
-///
-/// # Errors
-/// When no HTTP client can be made.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()
+/// The clients for the endpoints of clouds. Neither follows a redirect or waits for long.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// For endpoints on the internet.
+    public: reqwest::Client,
+    /// For services of the node. Their answers are for this pod alone, so no proxy is in between, whatever the
+    /// process's variables say.
+    node: reqwest::Client,
+}
+
+impl Http {
+    /// Makes the clients.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let client = || reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        Ok(Self { public: client().build()?, node: client().no_proxy().build()? })
+    }
 }
 
 /// An answer of a cloud.

@@ -21,6 +21,19 @@ pub enum Format {
     DockerCfg,
 }
 
+impl Format {
+    /// The format of a file that does not say which it is; `None` where it is no JSON object.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let Ok(Value::Object(root)) = serde_json::from_slice::<Value>(bytes) else { return None };
+        let holds_credentials = |value: &Value| ENTRY.iter().any(|key| value.get(key).is_some());
+        let is_old = !root.contains_key("auths") && root.values().any(holds_credentials);
+        Some(if is_old { Self::DockerCfg } else { Self::DockerConfigJson })
+    }
+}
+
+/// The keys of an entry.
+const ENTRY: [&str; 5] = ["auth", "username", "password", "identitytoken", "registrytoken"];
+
 /// Something in a pull secret that cannot be used. It quotes the key at most, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(String);
@@ -52,11 +65,12 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
     let Ok(Value::Object(mut root)) = serde_json::from_slice::<Value>(bytes) else {
         return fault("it is no JSON object");
     };
+    let has_store = root.contains_key("credsStore") || root.contains_key("credHelpers");
     let auths = match format {
         Format::DockerCfg => Value::Object(root),
         Format::DockerConfigJson => match root.remove("auths") {
             Some(auths) => auths,
-            None if root.contains_key("credsStore") || root.contains_key("credHelpers") => {
+            None if has_store => {
                 return fault("it has no auths: a credential helper cannot be asked from here");
             }
             None => return fault("it has no auths"),
@@ -72,6 +86,10 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
         };
         match serde_json::from_value::<Entry>(value).map_err(|_| "has another shape").and_then(proof) {
             Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),
+            // Desktop engines keep the credential in the store and leave an empty entry.
+            Ok(None) if has_store => faults.push(Fault(format!(
+                "the entry for {shown:?} is empty: its credential is in a store (credsStore, credHelpers) that cannot be asked from here"
+            ))),
             Ok(None) => faults.push(Fault(format!("the entry for {shown:?} is empty"))),
             Err(what) => faults.push(Fault(format!("the entry for {shown:?} {what}"))),
         }

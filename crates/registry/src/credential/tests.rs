@@ -140,3 +140,24 @@ proptest::proptest! {
         let _ = Keyring::read(Format::DockerConfigJson, json!({"auths": {key: {"auth": bytes}}}).to_string().as_bytes());
     }
 }
+
+#[rstest]
+#[case::new(r#"{"auths":{"a.b":{"auth":"dTpw"}}}"#, Some(Format::DockerConfigJson))]
+#[case::old(r#"{"a.b":{"auth":"dTpw"}}"#, Some(Format::DockerCfg))]
+#[case::old_with_a_login(r#"{"https://a.b":{"username":"u","password":"p"}}"#, Some(Format::DockerCfg))]
+#[case::store_alone(r#"{"credsStore":"desktop"}"#, Some(Format::DockerConfigJson))]
+#[case::settings_alone(r#"{"HttpHeaders":{"User-Agent":"x"}}"#, Some(Format::DockerConfigJson))]
+#[case::empty("{}", Some(Format::DockerConfigJson))]
+#[case::array("[]", None)]
+#[case::no_json("x", None)]
+fn the_format_of_a_file(#[case] text: &str, #[case] expected: Option<Format>) {
+    assert_eq!(Format::of(text.as_bytes()), expected);
+}
+
+#[test]
+fn an_empty_entry_beside_a_store_says_where_the_credential_is() {
+    let text = r#"{"auths":{"https://index.docker.io/v1/":{},"a.b":{"auth":"dTpw"}},"credsStore":"desktop"}"#;
+    let (keyring, faults) = Keyring::read(Format::DockerConfigJson, text.as_bytes());
+    assert_eq!(users(&keyring, "a.b/c"), ["u"]);
+    assert!(faults.len() == 1 && faults[0].to_string().contains("credsStore"), "{faults:?}");
+}

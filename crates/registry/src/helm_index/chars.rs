@@ -4,11 +4,13 @@
 //! Nothing is kept but the piece at hand. How much has been read since the parser last gave an
 //! event is counted: one endless text must not grow in memory until the body's own cap is reached.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use granit_parser::ErrorKind;
 use tokio::sync::mpsc::Receiver;
+
+use super::share::Share;
 
 /// The longest node with what stands before it, in characters. Icons stand in indexes as base64.
 pub(super) const LONGEST: usize = 4 * 1024 * 1024;
@@ -29,17 +31,21 @@ pub(super) struct Chars {
     at: usize,
     began: bool,
     progress: Rc<Progress>,
+    share: Rc<RefCell<Share>>,
 }
 
 impl Chars {
-    pub(super) fn new(pieces: Receiver<Vec<u8>>, progress: Rc<Progress>) -> Self {
-        Self { pieces, piece: Vec::new(), at: 0, began: false, progress }
+    pub(super) fn new(pieces: Receiver<Vec<u8>>, progress: Rc<Progress>, share: Rc<RefCell<Share>>) -> Self {
+        Self { pieces, piece: Vec::new(), at: 0, began: false, progress, share }
     }
 
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         while self.at == self.piece.len() {
+            let mut share = self.share.borrow_mut();
+            share.rest();
             self.piece = self.pieces.blocking_recv()?;
+            share.begin();
             self.at = 0;
         }
         self.piece.get(self.at).copied()
@@ -101,7 +107,7 @@ mod tests {
         }
         drop(sender);
         let progress = Rc::<Progress>::default();
-        let text = Chars::new(receiver, Rc::clone(&progress)).collect();
+        let text = Chars::new(receiver, Rc::clone(&progress), Rc::new(RefCell::new(Share::alone()))).collect();
         (text, progress.is_page.get())
     }
 

@@ -6,6 +6,7 @@
 //!
 //! What is wrong with an entry costs that entry only; what is wrong with the YAML costs the index.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
@@ -13,7 +14,9 @@ use granit_parser::{ErrorKind, Event, FallibleBufferedInput, Parser, ScalarStyle
 use tokio::sync::mpsc::Receiver;
 
 use super::chars::{Chars, LONGEST, Progress};
-use super::{ChartVersion, VERSIONS};
+use super::share::Share;
+use super::{BYTES, ChartVersion, VERSIONS};
+use crate::budget::Exhausted;
 
 /// The longest text that is kept.
 const TEXT: usize = 2048;
@@ -44,6 +47,10 @@ pub(super) enum Unreadable {
     Anchors,
     #[error("its index has more than {VERSIONS} versions of the charts that are followed")]
     TooMany,
+    #[error("its index has more than {} MB of the charts that are followed", BYTES / 1_000_000)]
+    TooLarge,
+    #[error("{0}")]
+    NoRoom(#[from] Exhausted),
 }
 
 /// One step of the walk.
@@ -65,9 +72,11 @@ enum Node {
 struct Walk {
     parser: Parser<'static, FallibleBufferedInput<Chars>>,
     progress: Rc<Progress>,
+    share: Rc<RefCell<Share>>,
     texts: BTreeMap<usize, (String, bool)>,
     names: usize,
     kept: usize,
+    bytes: usize,
     skipped: usize,
 }
 
@@ -80,7 +89,8 @@ enum Odd {
 }
 
 /// Reads an index to its end.
-pub(super) fn read(pieces: Receiver<Vec<u8>>, wanted: &BTreeSet<String>) -> Result<Found, Unreadable> {
+pub(super) fn read(pieces: Receiver<Vec<u8>>, wanted: &BTreeSet<String>, share: Share) -> Result<Found, Unreadable> {
+    let share = Rc::new(RefCell::new(share));
     let progress = Rc::<Progress>::default();
     let mut options = granit_parser::options! {
         flow_nesting_limit: DEPTH,
@@ -88,9 +98,9 @@ pub(super) fn read(pieces: Receiver<Vec<u8>>, wanted: &BTreeSet<String>) -> Resu
         emit_anchor_events: true,
     };
     options.set_emit_comments(false);
-    let chars = Chars::new(pieces, Rc::clone(&progress));
+    let chars = Chars::new(pieces, Rc::clone(&progress), Rc::clone(&share));
     let parser = Parser::new_from_fallible_iter_with_options(chars, options);
-    let mut walk = Walk { parser, progress, texts: BTreeMap::new(), names: 0, kept: 0, skipped: 0 };
+    let mut walk = Walk { parser, progress, share, texts: BTreeMap::new(), names: 0, kept: 0, bytes: 0, skipped: 0 };
     let found = walk.document(wanted);
     match found {
         Err(Unreadable::Syntax(_) | Unreadable::NoEntries) if walk.progress.is_page.get() => Err(Unreadable::Page),
@@ -219,11 +229,16 @@ impl Walk {
             match entry {
                 // Helm takes the first of two.
                 Ok(version) if seen.insert(version.version.clone()) => {
-                    versions.push(version);
                     self.kept += 1;
+                    self.bytes += version.size();
                     if self.kept > VERSIONS {
                         return Err(Unreadable::TooMany);
                     }
+                    if self.bytes > BYTES {
+                        return Err(Unreadable::TooLarge);
+                    }
+                    self.share.borrow_mut().keep(version.size())?;
+                    versions.push(version);
                 }
                 Ok(_) | Err(Odd::Removed) => {}
                 Err(Odd::Broken) => self.skipped += 1,

@@ -10,7 +10,7 @@ use headwind_core::chart::{ChartReference, ChartRepository, version_of};
 use headwind_core::policy::{Answer, Kind, Occasion, Policy, Question, answer_on};
 use headwind_core::reference::RepositoryKey;
 use headwind_core::version::{Version, natural_order, parse_chart};
-use headwind_registry::{Client, Keyring};
+use headwind_registry::{Client, Keep, Keyring};
 
 use super::{Args, Opinion, Report, message, read_keyring};
 
@@ -52,14 +52,14 @@ fn read(args: &Args) -> anyhow::Result<Asked> {
 /// Asks, and answers what follows.
 pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Report> {
     let Asked { chart, origin } = read(args)?;
-    let mut keyring = args.docker_config.as_deref().map_or_else(|| Ok(Keyring::default()), read_keyring)?;
+    let (mut keyring, notes) = args.docker_config.as_deref().map_or_else(|| Ok(Default::default()), read_keyring)?;
     if let Some(username) = &args.username {
         keyring.extend(&Keyring::basic(origin.host(), username, &password(args.password_file.as_deref())?));
     }
     let (mut versions, mut deprecated) = (Vec::new(), BTreeSet::new());
     match &origin {
         Origin::Registry(repository) => {
-            let listing = client.tags(repository, &keyring, None).await.context("the tags cannot be had")?;
+            let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("the tags cannot be had")?;
             versions.extend(listing.tags().map(version_of).filter(|version| parse_chart(version).is_some()));
         }
         Origin::Charts(repository) => {
@@ -86,6 +86,7 @@ pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Repor
         newest: newest(&versions, &deprecated),
         tags: versions,
         policies: opinions,
+        notes,
     })
 }
 

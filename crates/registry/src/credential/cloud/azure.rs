@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{Exchange, ExchangeError, Login, LoginFuture, answer, read, token_file};
+use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read, token_file};
 
 /// The public cloud's directory.
 const AUTHORITY: &str = "https://login.microsoftonline.com/";
@@ -30,7 +30,7 @@ const SUFFIXES: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
 /// Logins by workload identity.
 #[derive(Debug)]
 pub struct Azure {
-    http: reqwest::Client,
+    http: Http,
     client: String,
     tenant: String,
     authority: String,
@@ -56,7 +56,7 @@ struct Expiry {
 
 impl Azure {
     /// As the variables say that the workload identity webhook injects; `None` where they are not all there.
-    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: reqwest::Client) -> Option<Self> {
+    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         Some(Self {
             http,
             client: variable("AZURE_CLIENT_ID")?,
@@ -95,7 +95,7 @@ impl Exchange for Azure {
                 ("client_assertion", assertion.expose_secret()),
                 ("scope", SCOPE),
             ];
-            let read_access = read(&endpoint, self.http.post(&endpoint).form(&form)).await?;
+            let read_access = read(&endpoint, self.http.public.post(&endpoint).form(&form)).await?;
             let Access { access_token } = answer(&endpoint, &read_access.body)?;
 
             let base = self.registry.clone().unwrap_or_else(|| format!("https://{host}"));
@@ -106,7 +106,7 @@ impl Exchange for Azure {
                 ("tenant", &self.tenant),
                 ("access_token", access_token.expose_secret()),
             ];
-            let read_refresh = read(&endpoint, self.http.post(&endpoint).form(&form)).await?;
+            let read_refresh = read(&endpoint, self.http.public.post(&endpoint).form(&form)).await?;
             let Refresh { refresh_token } = answer(&endpoint, &read_refresh.body)?;
             let lasts = expiry(&refresh_token).unwrap_or(LASTS);
             if refresh_token.expose_secret().is_empty() {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::sigv4::{self, Keys};
-use super::{Exchange, ExchangeError, Login, LoginFuture, answer, read, token_file};
+use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read, token_file};
 
 /// The operation, as AWS's JSON protocol names it.
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
@@ -32,7 +32,7 @@ const AGENTS: [&str; 5] = ["169.254.170.23", "[fd00:ec2::23]", "169.254.170.2", 
 /// Logins for ECR.
 #[derive(Debug)]
 pub struct Ecr {
-    http: reqwest::Client,
+    http: Http,
     identity: Identity,
     /// Where ECR is asked; its regional endpoint but in tests.
     endpoint: Option<String>,
@@ -100,7 +100,7 @@ struct AuthorizationData {
 
 impl Ecr {
     /// As the variables say, in the order of AWS's SDKs; `None` where they say nothing.
-    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: reqwest::Client) -> Option<Self> {
+    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         let keys = || {
             let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
             Some(Identity::Keys(Keys { id, secret: secret.into(), session: variable("AWS_SESSION_TOKEN").map(Into::into) }))
@@ -146,7 +146,7 @@ impl Ecr {
                     ("RoleSessionName", session),
                     ("WebIdentityToken", token.expose_secret()),
                 ];
-                let request = self.http.post(endpoint).header("accept", "application/json").form(&form);
+                let request = self.http.public.post(endpoint).header("accept", "application/json").form(&form);
                 let Assumed { assume_role_with_web_identity_response: response } = answer(endpoint, &read(endpoint, request).await?.body)?;
                 let StsKeys { access_key_id: id, secret_access_key: secret, session_token, expiration } =
                     response.assume_role_with_web_identity_result.credentials;
@@ -154,7 +154,9 @@ impl Ecr {
             }
             Identity::Agent { url, token_file: file } => {
                 let endpoint = url.origin().ascii_serialization();
-                let mut request = self.http.get(url.clone());
+                let is_on_the_node = url.host_str().is_some_and(|host| AGENTS.contains(&host));
+                let http = if is_on_the_node { &self.http.node } else { &self.http.public };
+                let mut request = http.get(url.clone());
                 if let Some(file) = file {
                     request = request.header("authorization", token_file(file).await?.expose_secret());
                 }
@@ -184,7 +186,7 @@ impl Exchange for Ecr {
             let Some(region) = region(host) else { return Err(ExchangeError::NotSetUp(format!("{host} is no registry of ECR's"))) };
             let keys = self.keys().await?;
             let endpoint = self.endpoint.clone().unwrap_or_else(|| format!("https://api.ecr.{region}.{}", top(region)));
-            let authority = Url::parse(&endpoint).ok().and_then(|url| crate::ask::authority(&url));
+            let authority = Url::parse(&endpoint).ok().and_then(|url| crate::rules::authority(&url));
             let authority =
                 authority.ok_or_else(|| ExchangeError::NotSetUp(format!("{endpoint:?} (AWS_ENDPOINT_URL_ECR) is no address")))?;
             let (date, body) = (sigv4::date(Timestamp::now()), "{}");
@@ -197,7 +199,7 @@ impl Exchange for Ecr {
                 sigv4::Request { region, service: "ecr", method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
             let authorization = sigv4::authorization(&keys, &signed, &date);
             let mut request =
-                self.http.post(format!("{}/", endpoint.trim_end_matches('/'))).body(body).header("authorization", authorization);
+                self.http.public.post(format!("{}/", endpoint.trim_end_matches('/'))).body(body).header("authorization", authorization);
             for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
                 request = request.header(*name, *value);
             }

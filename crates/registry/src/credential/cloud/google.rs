@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Exchange, ExchangeError, Login, LoginFuture, answer, read};
+use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read};
 
 /// Where the metadata server is, in every node and pod of Google's.
 const METADATA: &str = "metadata.google.internal";
@@ -24,7 +24,7 @@ const USER: &str = "oauth2accesstoken";
 /// Logins from Google's metadata server.
 #[derive(Debug)]
 pub struct Google {
-    http: reqwest::Client,
+    http: Http,
     endpoint: String,
 }
 
@@ -36,12 +36,12 @@ struct Token {
 
 impl Google {
     /// One that asks the metadata server at `host`.
-    pub fn new(http: reqwest::Client, host: &str) -> Self {
+    pub fn new(http: Http, host: &str) -> Self {
         Self { http, endpoint: format!("http://{host}/{PATH}") }
     }
 
     /// As the variables say; `None` where they say nothing.
-    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: reqwest::Client) -> Option<Self> {
+    pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         match variable("GCE_METADATA_HOST") {
             Some(host) => Some(Self::new(http, &host)),
             None => variable("HEADWIND_GOOGLE_WORKLOAD_IDENTITY").filter(|on| on == "true").map(|_| Self::new(http, METADATA)),
@@ -60,7 +60,7 @@ impl Exchange for Google {
 
     fn login<'a>(&'a self, _: &'a str) -> LoginFuture<'a> {
         Box::pin(async move {
-            let request = self.http.get(&self.endpoint).header(FLAVOR, "Google");
+            let request = self.http.node.get(&self.endpoint).header(FLAVOR, "Google");
             let read = read(&self.endpoint, request).await?;
             // What is no metadata server has not sent this (Google, "Verify the response").
             if read.headers.get(FLAVOR).is_none_or(|flavor| flavor != "Google") {

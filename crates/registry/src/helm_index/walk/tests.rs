@@ -8,7 +8,7 @@ fn read_of(text: &[u8], piece: usize, wanted: &[&str]) -> Result<Found, Unreadab
         sender.try_send(piece).unwrap();
     }
     drop(sender);
-    read(receiver, &wanted.iter().map(|name| (*name).to_owned()).collect())
+    read(receiver, &wanted.iter().map(|name| (*name).to_owned()).collect(), Share::alone())
 }
 
 /// The versions of chart `a` in short, and how many entries were passed over.

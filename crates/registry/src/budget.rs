@@ -1,0 +1,127 @@
+//! The memory for what registries send: one budget of bytes for everything that is being read.
+//!
+//! A body begins free of charge, so that the many small answers never wait. What is larger waits a moment for room and
+//! is then given up, so that two readers who wait for each other end as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of all that is being read.
+const ALL: usize = 32 * 1024 * 1024;
+/// Bytes of one reader that are not counted.
+const FREE: usize = 64 * 1024;
+/// How long a reader waits for room.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// There was no room in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many large answers are being read at once (more than {} MiB)", ALL >> 20)]
+pub(crate) struct Exhausted;
+
+/// The bytes that may be held at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    room: Arc<Semaphore>,
+    patience: Duration,
+}
+
+/// The bytes that one reader holds. They come back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: Budget,
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(ALL, PATIENCE)
+    }
+}
+
+impl Budget {
+    fn new(bytes: usize, patience: Duration) -> Self {
+        Self { room: Arc::new(Semaphore::new(bytes)), patience }
+    }
+
+    /// A reader that holds nothing yet.
+    pub(crate) fn reader(&self) -> Held {
+        Held { budget: self.clone(), bytes: 0, permit: None }
+    }
+}
+
+impl Held {
+    /// Holds as many bytes more. Waits for room if there is none.
+    pub(crate) async fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        let more = self.count(bytes)?;
+        if more > 0 {
+            let room = tokio::time::timeout(self.budget.patience, Arc::clone(&self.budget.room).acquire_many_owned(more)).await;
+            self.add(room.map_err(|_| Exhausted)?.map_err(|_| Exhausted)?);
+        }
+        Ok(())
+    }
+
+    /// Holds as many bytes more, if there is room now.
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        let more = self.count(bytes)?;
+        if more > 0 {
+            self.add(Arc::clone(&self.budget.room).try_acquire_many_owned(more).map_err(|_| Exhausted)?);
+        }
+        Ok(())
+    }
+
+    /// Counts the bytes; answers how many of them are not free.
+    fn count(&mut self, bytes: usize) -> Result<u32, Exhausted> {
+        let counted = |bytes: usize| bytes.saturating_sub(FREE);
+        let before = counted(self.bytes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        u32::try_from(counted(self.bytes) - before).map_err(|_| Exhausted)
+    }
+
+    fn add(&mut self, room: OwnedSemaphorePermit) {
+        match &mut self.permit {
+            Some(permit) => permit.merge(room),
+            None => self.permit = Some(room),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget() -> Budget {
+        Budget::new(1000, Duration::from_millis(50))
+    }
+
+    #[tokio::test]
+    async fn small_readers_never_wait_and_large_ones_are_given_up() {
+        let budget = budget();
+        let mut large = budget.reader();
+        large.grow(FREE).await.unwrap();
+        large.grow(1000).await.unwrap();
+        let mut small = budget.reader();
+        small.grow(FREE).await.unwrap();
+        assert_eq!(small.try_grow(1), Err(Exhausted));
+        assert_eq!(small.grow(1).await, Err(Exhausted));
+        drop(large);
+        budget.reader().grow(FREE + 1000).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_served_when_there_is_room() {
+        let budget = budget();
+        let mut first = budget.reader();
+        first.grow(FREE + 1000).await.unwrap();
+        let mut second = budget.reader();
+        let (served, ()) = tokio::join!(second.grow(FREE + 1), async { drop(first) });
+        assert_eq!(served, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_never_fits_is_given_up() {
+        assert_eq!(budget().reader().grow(FREE + 1001).await, Err(Exhausted));
+    }
+}

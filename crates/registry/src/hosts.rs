@@ -1,0 +1,193 @@
+//! All hosts: those of the administrator's entries, and every other one that an image or a source names.
+//!
+//! Each lane (a host over one transport) has permits and waits of its own, so that a dead proxy or a wrong CA that
+//! somebody names costs nobody else anything. What is kept of hosts and transports that no entry names is bounded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+
+use crate::budget::Budget;
+use crate::client::Limits;
+use crate::error::{Class, Error};
+use crate::host::{Clients, Host, Traffic};
+use crate::lane::Lane;
+use crate::route::Route;
+use crate::rules::{Guard, Resolver, Rules, is_loopback};
+use crate::settings::{HostSettings, HostsError, Own, host_name, mirror_place};
+use crate::transport::Transport;
+
+/// Where a registry's API is, other than under its own name.
+const AUTHORITIES: &[(&str, &str)] = &[("docker.io", "registry-1.docker.io")];
+/// Requests to one host at once, where its entry says nothing.
+pub const AT_ONCE: usize = 4;
+/// How many clients for the transports of sources are kept, and for how long after their last use. Each has its own
+/// copy of the roots.
+const CLIENTS: (u64, Duration) = (64, Duration::from_hours(1));
+/// How many lanes without an entry are kept.
+const LANES: u64 = 4096;
+
+/// All hosts.
+#[derive(Debug)]
+pub struct Hosts {
+    pub(crate) limits: Limits,
+    pub(crate) budget: Budget,
+    pub(crate) guard: Arc<Guard>,
+    plain: Clients,
+    /// Of the administrator's entries.
+    named: HashMap<String, Named>,
+    lanes: moka::sync::Cache<Lane, Arc<Traffic>>,
+    clients: Cache<Lane, Clients>,
+}
+
+/// A host with an entry.
+#[derive(Debug)]
+struct Named {
+    host: Arc<Host>,
+    own: Option<Own>,
+    plain_http: Option<bool>,
+}
+
+impl Hosts {
+    /// Makes them of their entries; reads the files that these name.
+    ///
+    /// # Errors
+    /// See [`HostsError`].
+    pub fn new(settings: Vec<HostSettings>, rules: Rules, limits: &Limits) -> Result<Self, HostsError> {
+        let mut entries = Vec::new();
+        let mut hosts = Vec::new();
+        for entry in settings {
+            let name = host_name(&entry.host)?;
+            let mirrors = entry.mirrors.iter().map(|mirror| mirror_place(mirror)).collect::<Result<Vec<_>, _>>()?;
+            hosts.extend(mirrors.iter().map(|(host, _)| host.clone()));
+            hosts.extend(entry.token_issuers.iter().cloned());
+            hosts.push(name.clone());
+            entries.push((name, mirrors, entry));
+        }
+        let guard = Arc::new(Guard::new(rules, hosts));
+        let client = |own: Option<&Own>, certified: bool| {
+            let mut http = builder(&guard, limits);
+            if let Some(own) = own {
+                http = own.trust(http);
+                if let Some(identity) = own.identity.as_ref().filter(|_| certified) {
+                    http = http.identity(identity.clone());
+                }
+            }
+            http.build().map_err(|error| HostsError::Client(error.to_string()))
+        };
+        let budget = Budget::default();
+        let plain = Clients::without_certificate(client(None, false)?);
+        let mut named = HashMap::new();
+        for (name, mirrors, entry) in entries {
+            let own = entry.certificates(&name)?;
+            let clients = match &own {
+                Some(own) => Clients { own: client(Some(own), true)?, elsewhere: client(Some(own), false)? },
+                None => plain.clone(),
+            };
+            let HostSettings { token_issuers: issuers, at_once, plain_http, .. } = entry;
+            let host = Host {
+                plain_http: plain_http.unwrap_or_else(|| own.is_none() && is_loopback(&name)),
+                mirrors,
+                issuers,
+                ..bare(&name, &guard, &budget, &clients, Arc::new(Traffic::new(at_once.unwrap_or(AT_ONCE).clamp(1, 1024))))
+            };
+            if named.insert(name.clone(), Named { host: Arc::new(host), own, plain_http }).is_some() {
+                return Err(HostsError::Twice(name));
+            }
+        }
+        let (capacity, idle) = CLIENTS;
+        Ok(Self {
+            limits: limits.clone(),
+            budget,
+            guard,
+            plain,
+            named,
+            lanes: moka::sync::Cache::builder().max_capacity(LANES).eviction_policy(EvictionPolicy::lru()).build(),
+            clients: Cache::builder().max_capacity(capacity).time_to_idle(idle).build(),
+        })
+    }
+
+    /// The host of that name, as the administrator has it reached.
+    pub(crate) fn get(&self, name: &str) -> Arc<Host> {
+        match self.named.get(name) {
+            Some(named) => Arc::clone(&named.host),
+            None => Arc::new(bare(name, &self.guard, &self.budget, &self.plain, self.traffic(Lane::new(name, None), AT_ONCE))),
+        }
+    }
+
+    /// The host of that name over the transport that a source names, if it names one.
+    pub(crate) async fn reach(&self, name: &str, transport: Option<&Arc<Transport>>) -> Result<Arc<Host>, Error> {
+        let host = self.get(name);
+        let Some(transport) = transport else { return Ok(host) };
+        let refused = |words: String| Error::new(Class::Refused, name, words);
+        if let Some(proxy) = transport.proxy_address() {
+            let allowed = crate::rules::authority(proxy).map_or(Ok(()), |authority| self.guard.allow(&authority));
+            let admitted = self.guard.admit(proxy).await;
+            allowed.and(admitted).map_err(|refusal| refused(format!("the proxy of its source: {refusal}")))?;
+        }
+        let lane = Lane::new(name, Some(transport));
+        let named = self.named.get(name);
+        let own = named.and_then(|named| named.own.as_ref());
+        let below = || {
+            let http = builder(&self.guard, &self.limits);
+            match own {
+                Some(own) => own.trust(http),
+                None => http,
+            }
+        };
+        let make = async {
+            let elsewhere = transport.without_client_certificate().build(below())?;
+            Ok::<_, &'static str>(Clients { own: transport.build(below())?, elsewhere })
+        };
+        let clients = if transport.is_own() {
+            let made = self.clients.try_get_with(lane.clone(), make).await;
+            made.map_err(|words| Error::new(Class::Denied, name, *words))?
+        } else {
+            // The certificate of the host's entry is Headwind's own.
+            Clients::without_certificate(host.clients.elsewhere.clone())
+        };
+        // Whoever names certificates wants them used.
+        let by_default = named.is_none_or(|named| named.plain_http.is_none()) && transport.has_certificates();
+        Ok(Arc::new(Host {
+            plain_http: transport.plain_http || host.plain_http && !by_default,
+            clients,
+            route: Route::Tenant(Arc::clone(transport)),
+            traffic: self.traffic(lane, host.traffic.at_once),
+            ..Host::clone(&host)
+        }))
+    }
+
+    fn traffic(&self, lane: Lane, at_once: usize) -> Arc<Traffic> {
+        self.lanes.get_with(lane, || Arc::new(Traffic::new(at_once)))
+    }
+}
+
+/// A host that nothing is said of.
+fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, clients: &Clients, traffic: Arc<Traffic>) -> Host {
+    Host {
+        name: name.to_owned(),
+        authority: AUTHORITIES.iter().find(|(host, _)| *host == name).map_or(name, |(_, authority)| authority).to_owned(),
+        plain_http: is_loopback(name),
+        route: Route::Administrator,
+        clients: clients.clone(),
+        guard: Arc::clone(guard),
+        budget: budget.clone(),
+        mirrors: Vec::new(),
+        issuers: Vec::new(),
+        traffic,
+    }
+}
+
+fn builder(guard: &Arc<Guard>, limits: &Limits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("headwind/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(limits.connect)
+        .timeout(limits.request)
+        .dns_resolver(Resolver(Arc::clone(guard)))
+        // Each step is looked at: see `send`.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+}

@@ -1,0 +1,39 @@
+//! What shares permits, waits and failures.
+
+use std::fmt;
+
+use crate::credential::Keyring;
+use crate::transport::Transport;
+
+/// A host over one transport: what shares permits and back-off.
+///
+/// The owner of a source may name a transport (proxy, CA, plain HTTP). Failures over it say nothing about the host
+/// for everybody else, so each transport to a host has its own lane. Good as a key for this process only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    host: String,
+    transport: Option<[u8; 32]>,
+}
+
+impl Lane {
+    /// The lane of questions to `host` with this keyring.
+    pub fn of(host: &str, keyring: &Keyring) -> Self {
+        Self::new(host, keyring.transport().map(|transport| &**transport))
+    }
+
+    pub(crate) fn new(host: &str, transport: Option<&Transport>) -> Self {
+        Self { host: host.to_owned(), transport: transport.map(Transport::fingerprint) }
+    }
+
+    /// The host, as in image references.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if self.transport.is_some() { f.write_str(" over a source's own transport") } else { Ok(()) }
+    }
+}

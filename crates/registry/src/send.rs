@@ -1,0 +1,133 @@
+//! One request and its answer: redirects, refusals to serve, and the bytes of the body.
+
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+
+use crate::budget::Held;
+use crate::error::{Class, Error};
+use crate::host::Host;
+use crate::rules::authority;
+use crate::throttle;
+
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
+/// The longest address that a redirect may lead to, in bytes.
+const ADDRESS: usize = 4096;
+/// As much of a refusal as is read.
+pub(crate) const REFUSAL: usize = 16 * 1024;
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Who answered in the end.
+    pub(crate) url: Url,
+    /// The room that the body takes.
+    _held: Held,
+}
+
+/// Sends what `asked` makes of an address and of the client for it, following redirects. Another host than the first
+/// sees the credential only where it is to be `passed_on`, and never the client certificate.
+pub(crate) async fn follow(
+    host: &Host,
+    url: &Url,
+    asked: impl Fn(&reqwest::Client, &Url) -> RequestBuilder,
+    authorization: Option<&HeaderValue>,
+    passed_on: bool,
+) -> Result<Response, Error> {
+    let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
+    let mut at = url.clone();
+    for _ in 0..=REDIRECTS {
+        let is_own = origin(&at) == origin(url);
+        let elsewhere = || host.elsewhere(&at);
+        if let Some(elsewhere) = elsewhere() {
+            host.guard.allow(&elsewhere).map_err(|refusal| refusal.of(&host.name).told_by(Some(elsewhere)))?;
+        }
+        host.guard.admit(&at).await.map_err(|refusal| refusal.of(&host.name).told_by(elsewhere()))?;
+        let mut request = asked(if is_own { &host.clients.own } else { &host.clients.elsewhere }, &at);
+        if let Some(authorization) = authorization.filter(|_| passed_on || is_own) {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let response = request.send().await.map_err(|error| Error::of_transport(&host.name, error).told_by(elsewhere()))?;
+        if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
+        let answer = take(host, response, REFUSAL).await?;
+        let location = answer.headers.get(LOCATION).filter(|value| value.len() <= ADDRESS);
+        let location = location.and_then(|value| value.to_str().ok()).and_then(|text| at.join(text).ok());
+        let next = location.ok_or_else(|| refused("it redirects to nowhere"))?;
+        if next.scheme() != "https" && !(next.scheme() == "http" && url.scheme() == "http") {
+            return Err(refused("it redirects to something else than HTTPS"));
+        }
+        at = next;
+    }
+    Err(refused("it redirects without end"))
+}
+
+/// Reads an answer up to `largest` bytes. Refusals to serve are errors and hold the host; every other status is the
+/// caller's.
+pub(crate) async fn take(host: &Host, response: Response, largest: usize) -> Result<Answer, Error> {
+    let elsewhere = host.elsewhere(response.url());
+    read(host, response, largest).await.map_err(|error| error.told_by(elsewhere))
+}
+
+async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Answer, Error> {
+    let mut held = host.budget.reader();
+    let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+    let serves = status.is_success();
+    let largest = if serves { largest } else { REFUSAL };
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::of_transport(&host.name, error))? {
+        if body.len() + chunk.len() > largest {
+            if serves {
+                return Err(Error::new(Class::Broken, &host.name, format!("its answer is larger than {}", in_words(largest))));
+            }
+            break;
+        }
+        held.grow(chunk.len()).await.map_err(|error| Error::new(Class::Refused, &host.name, error.to_string()))?;
+        body.extend_from_slice(&chunk);
+    }
+    let now = Timestamp::now();
+    let throttled = status == StatusCode::TOO_MANY_REQUESTS
+        // GitHub's secondary limits are a 403 with a time.
+        || status == StatusCode::FORBIDDEN && (headers.contains_key("retry-after") || throttle::used_up(&headers, now).is_some());
+    if throttled || status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        let wait = throttle::wait(&headers, &body, now);
+        if let Some(wait) = wait {
+            host.hold(wait);
+        }
+        let (class, what) = if throttled {
+            (Class::Throttled, "it takes no more requests for now")
+        } else {
+            (Class::Unavailable, "it returned a server error")
+        };
+        return Err(Error::new(class, &host.name, format!("{what} ({})", status.as_u16())).wait(wait));
+    }
+    heed(host, &headers, now);
+    Ok(Answer { status, headers, body, url, _held: held })
+}
+
+/// Leaves the host alone where this answer was the last one that its limit gives.
+pub(crate) fn heed(host: &Host, headers: &HeaderMap, now: Timestamp) {
+    if let Some(wait) = throttle::used_up(headers, now) {
+        host.hold(wait);
+    }
+}
+
+/// Scheme, host and port.
+fn origin(url: &Url) -> (&str, Option<String>) {
+    (url.scheme(), authority(url))
+}
+
+fn in_words(bytes: usize) -> String {
+    if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
+}
+
+/// A header that is not printed.
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

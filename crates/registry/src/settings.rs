@@ -1,0 +1,150 @@
+//! What the administrator says about hosts: one entry a host in a file (`HEADWIND_REGISTRY_CONFIG`).
+//!
+//! An entry sets plain HTTP, an own CA, a client certificate, mirrors, token issuers on other hosts, and how many
+//! requests run at once. A host without an entry is asked by HTTPS with the system's roots; loopback by plain HTTP,
+//! as container engines do it.
+
+use std::path::{Path, PathBuf};
+
+use headwind_core::reference::RepositoryKey;
+use reqwest::{Certificate, Identity};
+use serde::Deserialize;
+
+use crate::transport;
+
+/// One host's entry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostSettings {
+    /// The host as it stands in image references, with its port.
+    pub host: String,
+    /// Ask by plain HTTP (true) or by HTTPS (false). Credentials are sent in the clear over plain HTTP. Default: true for
+    /// loopback without certificates in the entry, else false.
+    #[serde(default)]
+    pub plain_http: Option<bool>,
+    /// A PEM file of further roots to trust for this host.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the client's certificate and its private key.
+    #[serde(default)]
+    pub client_certificate_file: Option<PathBuf>,
+    /// Where else to ask first: `host[:port][/path]`, in this order, each with its own credential.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// Other hosts (with port) that issue this registry's tokens and may see its credential.
+    #[serde(default)]
+    pub token_issuers: Vec<String>,
+    /// Requests at once, at least 1.
+    #[serde(default)]
+    pub at_once: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    registries: Vec<HostSettings>,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostsError {
+    /// The document is not what is expected.
+    #[error("{0}")]
+    Document(String),
+    /// A host stands in it twice.
+    #[error("{0} stands in it twice")]
+    Twice(String),
+    /// A host or mirror is no name that an image reference could begin with.
+    #[error("{0:?} is no registry")]
+    NoRegistry(String),
+    /// A file cannot be read or is not what it should be.
+    #[error("{host}: {}: {reason}", .file.display())]
+    File {
+        /// Whose entry names it.
+        host: String,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No HTTP client can be made.
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+}
+
+impl HostSettings {
+    /// An entry that says nothing.
+    pub fn of(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            plain_http: None,
+            ca_file: None,
+            client_certificate_file: None,
+            mirrors: Vec::new(),
+            token_issuers: Vec::new(),
+            at_once: None,
+        }
+    }
+
+    /// Reads the document with the entries (YAML or JSON: `registries: [{host: …}, …]`).
+    ///
+    /// # Errors
+    /// When it has another shape.
+    pub fn read(text: &str) -> Result<Vec<Self>, HostsError> {
+        let Document { registries } = serde_saphyr::from_str(text).map_err(|error| HostsError::Document(error.to_string()))?;
+        Ok(registries)
+    }
+
+    /// Reads the certificates that the entry names; `None` where it names none.
+    pub(crate) fn certificates(&self, name: &str) -> Result<Option<Own>, HostsError> {
+        let roots = match &self.ca_file {
+            Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "no PEM certificate is in it"))?,
+            None => Vec::new(),
+        };
+        let identity = match &self.client_certificate_file {
+            Some(file) => {
+                let identity = Identity::from_pem(&read(name, file)?);
+                Some(identity.map_err(|_| bad(name, file, "no PEM certificate with its key is in it"))?)
+            }
+            None => None,
+        };
+        Ok((!roots.is_empty() || identity.is_some()).then_some(Own { roots, identity }))
+    }
+}
+
+/// The certificates of a host's entry.
+#[derive(Debug)]
+pub(crate) struct Own {
+    roots: Vec<Certificate>,
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Own {
+    /// Adds the roots, which are nobody's secret.
+    pub(crate) fn trust(&self, http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        http.tls_certs_merge(self.roots.iter().cloned())
+    }
+}
+
+/// A host's name, normalised as the reference parser does it.
+pub(crate) fn host_name(text: &str) -> Result<String, HostsError> {
+    let key = RepositoryKey::from_parts(text, "x/x").map_err(|_| HostsError::NoRegistry(text.to_owned()))?;
+    Ok(key.registry().to_owned())
+}
+
+/// A mirror's host and the path before its repositories.
+pub(crate) fn mirror_place(text: &str) -> Result<(String, String), HostsError> {
+    let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let prefix = prefix.trim_matches('/');
+    let path = if prefix.is_empty() { "x/x".to_owned() } else { format!("{prefix}/x") };
+    let key = RepositoryKey::from_parts(host, &path).map_err(|_| HostsError::NoRegistry(text.to_owned()))?;
+    Ok((key.registry().to_owned(), prefix.to_owned()))
+}
+
+fn read(host: &str, file: &Path) -> Result<Vec<u8>, HostsError> {
+    std::fs::read(file).map_err(|error| bad(host, file, &error.to_string()))
+}
+
+fn bad(host: &str, file: &Path, reason: &str) -> HostsError {
+    HostsError::File { host: host.to_owned(), file: file.to_owned(), reason: reason.to_owned() }
+}

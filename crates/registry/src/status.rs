@@ -1,0 +1,83 @@
+//! What the status of an answer means.
+//!
+//! Texts have Headwind's own words and the codes of the specification: what a registry writes freely could be the
+//! credential itself, sent back.
+
+use reqwest::{Method, StatusCode};
+
+use crate::ask::Question;
+use crate::credential::{Credential, Proof};
+use crate::error::{Class, Error};
+use crate::host::Host;
+use crate::send::Answer;
+
+/// The codes that a registry's refusal may have (distribution-spec "Error Codes", and those of its
+/// token issuers); no other word of it is repeated.
+const CODES: &[&str] = &[
+    "UNAUTHORIZED",
+    "DENIED",
+    "NAME_UNKNOWN",
+    "NAME_INVALID",
+    "MANIFEST_UNKNOWN",
+    "MANIFEST_INVALID",
+    "TOOMANYREQUESTS",
+    "UNSUPPORTED",
+    "PAGINATION_NUMBER_INVALID",
+];
+
+pub(crate) fn denied(host: &Host, message: &str) -> Error {
+    Error::new(Class::Denied, &host.name, message)
+}
+
+/// The error for an answer that a question is not served with; `credential` is what it was asked with.
+pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, credential: Option<&Credential>) -> Result<(), Error> {
+    let status = answer.status;
+    let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
+    let error = |class, what: &str, hint: &str| {
+        let error = Error::new(class, &host.name, format!("{what} ({}{code}){hint}", status.as_u16()));
+        Err(error.told_by(host.elsewhere(&answer.url)))
+    };
+    match status {
+        StatusCode::OK => Ok(()),
+        StatusCode::NOT_MODIFIED if question.etag.is_some() => Ok(()),
+        // A HEAD that is not offered: a GET may be.
+        StatusCode::METHOD_NOT_ALLOWED if question.method == Method::HEAD => Ok(()),
+        StatusCode::NOT_FOUND => error(Class::NotFound, "it is not there", ""),
+        StatusCode::FORBIDDEN => match credential.map(Credential::proof) {
+            None => error(Class::Denied, "it may not be seen without a credential", ""),
+            Some(Proof::Login { .. }) => {
+                error(Class::Denied, "it may not be seen with this credential", "; the password lacks the right or has expired")
+            }
+            Some(Proof::Identity(_) | Proof::Token(_) | Proof::Cloud(_)) => {
+                error(Class::Denied, "it may not be seen with this credential", "")
+            }
+        },
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => error(Class::Denied, "the proxy before it refuses the login", ""),
+        // What servers of HTTPS answer to a request by plain HTTP.
+        StatusCode::BAD_REQUEST if host.plain_http => {
+            let hint = "; it was asked by plain HTTP: if it speaks HTTPS, set plainHttp: false for it in HEADWIND_REGISTRY_CONFIG";
+            error(Class::Broken, "it refuses the request", hint)
+        }
+        _ => error(Class::Broken, "it gives an answer that the specification does not have", ""),
+    }
+}
+
+/// What a 401 means that cannot be answered: `sent` says whether the credential was sent.
+pub(crate) fn unauthorized(host: &Host, answer: &Answer, credential: Option<&Credential>, sent: bool) -> Error {
+    let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
+    let elsewhere = host.elsewhere(&answer.url);
+    let what = match (credential, sent) {
+        _ if elsewhere.is_some() => "it wants a credential, and a credential is for its own host only",
+        (None, _) => "it wants a credential, and there is none for it",
+        (Some(_), true) => "it refuses the credential",
+        (Some(_), false) => "it demands no proof that is known (Basic, Bearer), so the credential was not sent",
+    };
+    denied(host, &format!("{what} (401{code})")).told_by(elsewhere)
+}
+
+/// The first code of a refusal that is one of the specification's.
+fn code(body: &[u8]) -> Option<&'static str> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let told = body.get("errors")?.get(0)?.get("code")?.as_str()?;
+    CODES.iter().copied().find(|code| *code == told)
+}
