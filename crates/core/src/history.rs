@@ -1,16 +1,21 @@
-//! The `update-history` annotation: what Headwind put into a workload, newest first.
+//! The `update-history` annotation: the images that Headwind put into a workload, newest first.
 //!
-//! At most ten entries a container; the oldest of them is always the image that stood there
-//! before Headwind's first update, so that there is something to go back to. An annotation that
-//! somebody broke is repaired, not trusted: what can be read of it is kept.
+//! At most [`LIMIT`] entries a container, plus one: the oldest entry is the image that was in place before
+//! Headwind's first update, so that there is something to go back to. The annotation is input like any
+//! other: whoever may edit the workload may write it. What can be read of it is kept, within limits, and
+//! no function here costs more than time in proportion to what is read.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How many entries a container has at most (SPEC section 2).
+/// How many entries a container has at most, besides the oldest one (SPEC section 2).
 pub const LIMIT: usize = 10;
 /// The longest annotation that is written: all annotations of an object share 256 KiB.
 const SIZE: usize = 32 * 1024;
+/// The longest text of an entry that is read: longer ones are no image and no name of an object.
+const TEXT: usize = 1024;
 
 /// One image that stood in one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +33,14 @@ pub struct Entry {
     pub approved_by: Option<String>,
 }
 
+impl Entry {
+    /// Whether it can be one that Headwind wrote.
+    fn is_sane(&self) -> bool {
+        let Self { container, image, timestamp: _, update_request_name, approved_by } = self;
+        [Some(container), Some(image), update_request_name.as_ref(), approved_by.as_ref()].into_iter().flatten().all(|text| text.len() <= TEXT)
+    }
+}
+
 /// The history of all containers, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
@@ -40,9 +53,12 @@ impl History {
         let Some(text) = annotation else { return (Self::default(), true) };
         let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) else { return (Self::default(), false) };
         let all = values.len();
-        let entries: Vec<Entry> = values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect();
+        let entries: Vec<Entry> =
+            values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).filter(Entry::is_sane).collect();
         let whole = entries.len() == all;
-        (Self { entries }, whole)
+        let mut history = Self { entries };
+        history.trim(LIMIT);
+        (history, whole)
     }
 
     /// The entries of a container, newest first.
@@ -69,41 +85,37 @@ impl History {
             self.entries.insert(0, entry(before, None, None));
         }
         self.entries.insert(0, entry(image, Some(request), approved_by));
-        self.trim(container, LIMIT);
-        // Many containers with long names: the fullest one gives way first.
-        while self.to_annotation().len() > SIZE {
-            let Some((container, count)) = self.fullest() else { break };
-            self.trim(&container, count - 1);
-        }
+        self.trim(LIMIT);
+        self.fit(container);
     }
 
-    /// What stood in the container before `standing`, newest first: what a rollback can go to.
+    /// What stood in the container before `standing`, each image once, newest first: what a rollback can go to.
     pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.of(container).skip_while(move |entry| entry.image == standing)
+        let mut seen = BTreeSet::from([standing]);
+        self.of(container).filter(move |entry| seen.insert(&entry.image))
     }
 
-    /// Notes that the container went back to `image`: what was put there after it is forgotten, so
-    /// that the next rollback goes further back.
-    pub fn go_back(&mut self, container: &str, standing: &str, image: &str, now: Timestamp) {
-        let skipped = self.of(container).take_while(|entry| entry.image == standing).count();
-        let newer = self.before(container, standing).take_while(|entry| entry.image != image).count();
-        let known = self.before(container, standing).any(|entry| entry.image == image);
-        let mut drop = if known { skipped + newer } else { usize::MAX };
+    /// Notes that the container went back to `image`, and returns the requests whose entries are forgotten.
+    ///
+    /// Every entry of an image that is left is forgotten (`standing`, and what was put there after `image`), wherever
+    /// it stands: the next rollback goes further back, never forward to one of them.
+    pub fn go_back(&mut self, container: &str, standing: &str, image: &str, now: Timestamp) -> Vec<String> {
+        let known = self.of(container).any(|entry| entry.image == image);
+        let newer = self.of(container).take_while(|entry| known && entry.image != image).map(|entry| entry.image.clone());
+        let left: BTreeSet<String> = newer.chain([standing.to_owned()]).filter(|left| left != image).collect();
+        let mut forgotten = Vec::new();
         self.entries.retain(|entry| {
-            let goes = entry.container == container && drop > 0;
-            drop = drop.saturating_sub(usize::from(goes));
+            let goes = entry.container == container && left.contains(&entry.image);
+            if let Some(request) = entry.update_request_name.as_ref().filter(|request| goes && !forgotten.contains(*request)) {
+                forgotten.push(request.clone());
+            }
             !goes
         });
         if !known {
-            let entry = Entry {
-                container: container.to_owned(),
-                image: image.to_owned(),
-                timestamp: now,
-                update_request_name: None,
-                approved_by: None,
-            };
-            self.entries.insert(0, entry);
+            let (container, image) = (container.to_owned(), image.to_owned());
+            self.entries.insert(0, Entry { container, image, timestamp: now, update_request_name: None, approved_by: None });
         }
+        forgotten
     }
 
     /// Whether an entry names the request.
@@ -111,22 +123,45 @@ impl History {
         self.times_applied(request) > 0
     }
 
-    /// Leaves at most that many entries of the container; the oldest one stays.
-    fn trim(&mut self, container: &str, limit: usize) {
-        let places: Vec<usize> =
-            self.entries.iter().enumerate().filter(|(_, entry)| entry.container == container).map(|(place, _)| place).collect();
-        let too_many = places.len().saturating_sub(limit);
-        for place in places.iter().rev().skip(1).take(too_many) {
-            self.entries.remove(*place);
+    /// Leaves the newest `limit` entries of each container, and its oldest one.
+    fn trim(&mut self, limit: usize) {
+        let mut all: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &self.entries {
+            *all.entry(&entry.container).or_default() += 1;
         }
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let keep: Vec<bool> = self
+            .entries
+            .iter()
+            .map(|entry| {
+                let seen = seen.entry(&entry.container).or_default();
+                *seen += 1;
+                *seen <= limit || Some(&*seen) == all.get(entry.container.as_str())
+            })
+            .collect();
+        let mut keep = keep.into_iter();
+        self.entries.retain(|_| keep.next().unwrap_or(true));
     }
 
-    /// The container with the most entries, while one has more than the least that makes sense.
-    fn fullest(&self) -> Option<(String, usize)> {
-        let count = |name: &str| self.of(name).count();
-        let fullest = self.entries.iter().max_by_key(|entry| count(&entry.container))?;
-        let count = count(&fullest.container);
-        (count > 2).then(|| (fullest.container.clone(), count))
+    /// Makes the annotation fit: every container keeps fewer entries, then those of the containers that were
+    /// changed longest ago go, but never those of `container`.
+    fn fit(&mut self, container: &str) {
+        for limit in (1..LIMIT).rev() {
+            if self.to_annotation().len() <= SIZE {
+                return;
+            }
+            self.trim(limit);
+        }
+        let length = |entry: &Entry| serde_json::to_string(entry).map_or(0, |text| text.len() + 1);
+        let mut size = self.to_annotation().len();
+        let mut keep: Vec<bool> = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.iter().rev() {
+            let goes = size > SIZE && entry.container != container;
+            size -= if goes { length(entry).min(size) } else { 0 };
+            keep.push(!goes);
+        }
+        let mut keep = keep.into_iter().rev();
+        self.entries.retain(|_| keep.next().unwrap_or(true));
     }
 
     /// The annotation's text.

@@ -24,6 +24,7 @@ mod go_out;
 pub mod invariant;
 mod mark;
 mod next;
+mod provenance;
 mod scene;
 mod sense;
 mod step;
@@ -39,6 +40,7 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
 
 pub use mark::mark_name;
 pub use next::next;
+pub use provenance::may_return_to;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
@@ -340,10 +342,11 @@ impl Identity {
     }
 
     /// Ties the identity to what a person saw when they asked for it: the same again, later, is another
-    /// request.
+    /// request, and so is the same after it has ended that many times.
     #[must_use]
-    pub fn asked_for(self, generation: i64) -> Self {
-        Self(format!("{}?{generation}", self.0))
+    pub fn asked_for(self, generation: i64, times: u32) -> Self {
+        let again = if times == 0 { String::new() } else { format!("?{times}") };
+        Self(format!("{}?{generation}{again}", self.0))
     }
 
     /// The identity as one line of text: the input of the request's name.

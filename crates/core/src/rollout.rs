@@ -101,6 +101,8 @@ pub enum Trouble {
     AtTimeout(Failure),
     /// The new version is not to blame: only told when the time runs out.
     Blameless(String),
+    /// It goes on when a person acts: the time does not run out.
+    Waits(Reason),
 }
 
 /// How far a rollout is.
@@ -115,6 +117,8 @@ pub struct Count {
     /// Steps that are left: pods to be made anew, old ones to go, new ones to become available. It
     /// falls with each pod that gets on, and a pod that comes and goes does not make it fall again.
     pub remaining: u32,
+    /// Pods of the new revision that are available, at least.
+    pub new_available: u32,
     /// How far it is in words, for what has no pods to count: a release is one thing that becomes new.
     pub stage: Option<&'static str>,
 }
@@ -124,7 +128,9 @@ impl fmt::Display for Count {
         if let Some(stage) = self.stage {
             return f.write_str(stage);
         }
-        write!(f, "{} of {} pods are new, {} available", self.updated, self.wanted, self.available)
+        // While it is scaled down, or has a pod more for the time of the rollout, there are more than are wanted.
+        let Self { wanted, updated, available, .. } = *self;
+        write!(f, "{} of {wanted} pods are new, {} available", updated.min(wanted), available.min(wanted))
     }
 }
 
@@ -137,10 +143,12 @@ pub struct Watch {
     pub started_at: Timestamp,
     /// When the rollout last got on.
     pub progressed_at: Timestamp,
-    /// [`Count::wanted`] then.
+    /// [`Count::wanted`] when it was last counted.
     pub wanted: u32,
-    /// [`Count::remaining`] then.
+    /// The least [`Count::remaining`] since.
     pub remaining: u32,
+    /// The most [`Count::new_available`] since.
+    pub new_available: u32,
     /// Whether somebody held it when it was last looked at.
     pub held: bool,
     /// When a check last counted.
@@ -169,6 +177,7 @@ impl Watch {
             progressed_at: now,
             wanted: 0,
             remaining: 0,
+            new_available: 0,
             held: false,
             checked_at: None,
             failed_checks: 0,
@@ -177,6 +186,18 @@ impl Watch {
             failure: None,
             returned_to: None,
             cause: None,
+        }
+    }
+
+    /// The same, with no time later than `now` by more than `tolerance`: the clock was set back since.
+    fn not_ahead_of(&self, now: Timestamp, tolerance: Duration) -> Self {
+        let latest = now.checked_add(tolerance).unwrap_or(Timestamp::MAX);
+        let back = |at: Timestamp| if at > latest { whole_second(now) } else { at };
+        Self {
+            progressed_at: back(self.progressed_at),
+            checked_at: self.checked_at.map(back),
+            available_since: self.available_since.map(back),
+            ..self.clone()
         }
     }
 }

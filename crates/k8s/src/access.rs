@@ -78,10 +78,10 @@ pub fn rights() -> Vec<Right> {
         right("", "pods", &["list"], Reach::Watched, "see why a rollout does not get on; listed when asked for, never watched"),
         right(
             "",
-            "pods",
-            &["delete"],
+            "pods/eviction",
+            &["create"],
             Reach::Watched,
-            "free an ordered StatefulSet from a broken pod of an older version, which Kubernetes waits for for ever",
+            "evict a broken pod of another version that an ordered StatefulSet waits for, as the last resort",
         ),
         right("apps", "replicasets", &["list"], Reach::Watched, "tell a Deployment's new pods from its old ones"),
         right("apps", "controllerrevisions", &["list"], Reach::Watched, "tell a DaemonSet's new pods from its old ones"),

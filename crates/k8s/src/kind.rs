@@ -142,6 +142,8 @@ pub struct SlimSpec {
     update_strategy: Option<SlimStrategy>,
     #[serde(default)]
     ordinals: Option<SlimOrdinals>,
+    #[serde(default)]
+    pod_management_policy: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

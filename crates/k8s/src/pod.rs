@@ -16,7 +16,15 @@ use crate::kind::REVISION;
 pub struct SlimPod {
     metadata: ObjectMeta,
     #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
     status: Status,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    node_name: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -62,13 +70,18 @@ struct Words {
     exit_code: i32,
 }
 
+/// The longest text of a pod that is kept, in characters: it goes into status, Events, logs and the API.
+const TEXT: usize = 500;
+/// The same for the last words of a container, which are its own log where its pod says so.
+const LAST_WORDS: usize = 200;
+
 impl SlimPod {
     /// What a judgement of the target's rollout reads of it. `new` when it is of the newest revision.
     pub fn read(self, target: &Target, new: bool) -> PodView {
-        let unschedulable = |condition: &Condition| {
-            condition.r#type == "PodScheduled" && condition.status == "False" && condition.reason == "Unschedulable"
-        };
         let Status { conditions, container_statuses, init_container_statuses } = self.status;
+        let find = |kind: &str| conditions.iter().find(|condition| condition.r#type == kind);
+        let unschedulable = find("PodScheduled").filter(|condition| condition.status == "False" && condition.reason == "Unschedulable");
+        let ready = find("Ready");
         let init = init_container_statuses.into_iter().map(|status| container(status, true));
         PodView {
             owned: owned(&self.metadata, target),
@@ -76,10 +89,28 @@ impl SlimPod {
             name: self.metadata.name.unwrap_or_default(),
             new,
             deleting: self.metadata.deletion_timestamp.is_some(),
-            unschedulable: conditions.into_iter().find(unschedulable).map(|condition| condition.message),
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            unschedulable: unschedulable.map(|condition| one_line(&condition.message, TEXT)),
+            // The node controller takes nothing but `Ready` from the pods of a node that does not answer; the
+            // kubelet, and a readiness gate, would give a reason.
+            lost_node: ready
+                .filter(|condition| condition.status == "False" && condition.reason.is_empty())
+                .filter(|_| find("ContainersReady").is_some_and(|condition| condition.status == "True"))
+                .map(|_| self.spec.node_name),
             containers: init.chain(container_statuses.into_iter().map(|status| container(status, false))).collect(),
         }
     }
+}
+
+/// The first line with anything in it, without control characters, and at most that many characters of it.
+fn one_line(text: &str, characters: usize) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut shown = line.chars().filter(|character| !character.is_control());
+    let mut short: String = shown.by_ref().take(characters).collect();
+    if shown.next().is_some() {
+        short.push('…');
+    }
+    short
 }
 
 fn container(status: ContainerStatus, init: bool) -> ContainerView {
@@ -90,8 +121,11 @@ fn container(status: ContainerStatus, init: bool) -> ContainerView {
         ready,
         init,
         restarts: restart_count,
-        waiting: state.waiting.map(|words| (words.reason, words.message)),
-        ended: state.terminated.or(last_state.terminated).map(|words| (words.reason, words.exit_code, words.message)),
+        waiting: state.waiting.map(|words| (one_line(&words.reason, TEXT), one_line(&words.message, TEXT))),
+        ended: state
+            .terminated
+            .or(last_state.terminated)
+            .map(|words| (one_line(&words.reason, TEXT), words.exit_code, one_line(&words.message, LAST_WORDS))),
     }
 }
 
@@ -125,3 +159,6 @@ fn owned(metadata: &ObjectMeta, target: &Target) -> bool {
 fn label(metadata: &ObjectMeta, kind: Kind) -> Option<String> {
     metadata.labels.as_ref().and_then(|labels| labels.get(revision_label(kind))).cloned()
 }
+
+#[cfg(test)]
+mod tests;

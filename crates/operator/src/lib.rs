@@ -17,6 +17,7 @@
 mod admission;
 mod apply;
 mod asking;
+mod clock;
 mod confirm;
 mod explain;
 mod feed;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Request, Status, StatusWrite, Step, next};
-use headwind_core::rollout::pod::Look;
+use headwind_core::rollout::pod::{Look, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
@@ -24,10 +24,12 @@ use crate::metrics::{ClassLabel, Metrics};
 use crate::requests;
 use crate::shared::State;
 use crate::tell::Tell;
-use crate::verbs::{Class, Failure, Verbs};
+use crate::verbs::{Class, Eviction, Failure, Verbs};
 
-/// Steps of one pass: far more than any sound sequence needs, so that a fault cannot spin.
+/// Steps of one pass, and those that each request may take in it: more than any sound sequence needs, so that a fault
+/// cannot spin.
 const STEPS: usize = 200;
+const STEPS_OF_ONE: usize = 8;
 /// The pause after the first failure, doubled with each further one up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
@@ -84,8 +86,13 @@ impl Reconciler {
     }
 
     async fn steps(&self, key: &TargetKey) -> Result<Option<Duration>, Failure> {
-        for _ in 0..STEPS {
+        let mut steps = 0;
+        loop {
             let scene = self.observe(key);
+            if steps >= STEPS + STEPS_OF_ONE * scene.requests.len() {
+                break;
+            }
+            steps += 1;
             let now = now();
             let requests: Vec<&Request> = scene.requests.iter().collect();
             let look = self.looks.lock().get(key).cloned();
@@ -97,6 +104,7 @@ impl Reconciler {
                 history_limit: self.history_limit,
                 look: look.as_deref(),
                 seen_since: self.state.unbroken.since(),
+                clock_stepped: self.state.clock.stepped(now),
             };
             let step = next(&observed);
             if !self.state.leadership.leads() {
@@ -110,7 +118,7 @@ impl Reconciler {
                     return Ok(until.map(|until| span(now, until)));
                 }
                 Step::Look => self.look(key).await?,
-                Step::Unblock(pods) => self.unblock(key, &scene, &pods).await?,
+                Step::Evict(pod) => self.evict(key, &scene, &pod).await?,
                 Step::Write(write) => self.write(&scene, &write, now).await?,
                 Step::Delete { request } => self.delete(&scene, &request).await?,
                 Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
@@ -119,7 +127,7 @@ impl Reconciler {
                 },
             }
         }
-        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {STEPS} steps; this is a fault of Headwind's");
+        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {steps} steps; this is a fault of Headwind's");
         Ok(Some(PAUSE.1))
     }
 
@@ -136,21 +144,31 @@ impl Reconciler {
             Err(failure) => return Err(failure),
         };
         self.metrics.health_checks.inc();
-        self.looks.lock().insert(key.clone(), Arc::new(Look { at: now(), generation: target.generation, pods }));
+        let mut looks = self.looks.lock();
+        let look = Look::new(now(), target.generation, pods, looks.get(key).map(|before| &**before));
+        looks.insert(key.clone(), Arc::new(look));
         Ok(())
     }
 
-    /// Deletes broken pods of an older version, which the rollout waits for.
-    async fn unblock(&self, key: &TargetKey, scene: &Scene, pods: &[PodName]) -> Result<(), Failure> {
-        for pod in pods {
-            self.verbs.delete_pod(&key.namespace, pod).await?;
-            if let Some(target) = &scene.target {
+    /// Evicts a pod of an older version, which the rollout waits for. That it is refused is remembered with the look:
+    /// the rollout goes on being watched, and says so.
+    async fn evict(&self, key: &TargetKey, scene: &Scene, pod: &PodName) -> Result<(), Failure> {
+        let Some(target) = &scene.target else { return Ok(()) };
+        match self.verbs.evict(&key.namespace, pod).await? {
+            Eviction::Done => {
+                self.looks.lock().remove(key);
                 let note = format!("{}: {}", pod.name, Reason::PodUnblocked.sentence());
                 tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, pod.name = pod.name, "{note}");
                 self.tell.target(target, Reason::PodUnblocked, &note, None);
             }
+            Eviction::Refused { why, again } => {
+                self.tell.warn_target(target, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
+                let again = now().checked_add(again).unwrap_or(Timestamp::MAX);
+                if let Some(look) = self.looks.lock().get_mut(key) {
+                    Arc::make_mut(look).refused = Some(RefusedEviction { uid: pod.uid.clone(), why, again });
+                }
+            }
         }
-        self.looks.lock().remove(key);
         Ok(())
     }
 
@@ -245,7 +263,9 @@ impl Reconciler {
             phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.map(Reason::code), "{note}"
         );
         let Some(reason) = reason else { return };
-        let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) || reason == Reason::RollingBack;
+        // One that went back as it should was told of when it failed.
+        let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Reason::RollbackComplete;
+        let bad = bad || reason == Reason::RollingBack;
         self.tell.request(request, reason, &note, bad);
     }
 

@@ -1,7 +1,8 @@
 //! Going back because a person wants it: a request like any other, made and approved in one go.
 //!
-//! The request's name follows from what the person saw (the workload's generation), so the same
-//! asked twice is one request, and one that was made but not approved any more is found again.
+//! The request's name follows from what the person saw (the workload's generation), so the same asked twice is one
+//! request, and one that was made but not approved any more is found again. One that has ended stays as the record of
+//! it: the next one has another name.
 
 use headwind_core::artifact::Artifact;
 use headwind_core::decide::Proposal;
@@ -9,7 +10,7 @@ use headwind_core::event::Trigger;
 use headwind_core::history::{Entry, History};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::request::Identity;
+use headwind_core::request::{Identity, may_return_to};
 use headwind_core::request::action::Action;
 use headwind_core::settings::{Settings, key};
 use headwind_core::target::{Container, Target, TargetKey};
@@ -20,6 +21,9 @@ use kube::ResourceExt as _;
 use crate::handle::{ActError, Handle};
 use crate::record;
 use crate::verbs::Class;
+
+/// How often the same rollback may be asked for, and end, before anything else happens to the workload.
+const TIMES: u32 = 20;
 
 /// An entry of a workload's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,13 +105,37 @@ impl Handle {
         };
         let artifact = Artifact::parse(container.kind(), &to.entry.image)
             .map_err(|error| RollbackError::Unclear(format!("the history names {:?}: {error}", to.entry.image)))?;
-        let request = self.asked(&target, container, &artifact, person);
-        let name = request.name_any();
-        self.make(request).await?;
-        Ok(self.act(&key.namespace, &name, Action::Approve, person, note).await?)
+        if !self.may_return_to(&target, container, &to.entry.image) {
+            let image = &to.entry.image;
+            return Err(RollbackError::Unclear(format!(
+                "the history names {image:?}, but no UpdateRequest on record put it into container {}, and {} is of another repository",
+                container.name, container.image
+            )));
+        }
+        let mut refused = None;
+        for time in 0..TIMES {
+            let request = self.asked(&target, container, &artifact, person, time);
+            let name = request.name_any();
+            if self.get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open()) && time + 1 < TIMES {
+                continue;
+            }
+            self.make(request).await?;
+            match self.act(&key.namespace, &name, Action::Approve, person, note).await {
+                Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
+                done => return Ok(done?),
+            }
+        }
+        Err(refused.map_or_else(|| ActError::Unavailable("no request could be made".to_owned()), ActError::NotNow).into())
     }
 
-    fn asked(&self, target: &Target, container: &Container, to: &Artifact, person: &str) -> UpdateRequest {
+    /// Whether something else than the annotation vouches for an image of the history.
+    fn may_return_to(&self, target: &Target, container: &Container, image: &str) -> bool {
+        let requests: Vec<_> = self.state.requests.read().of(&target.key).iter().map(|request| request.read()).collect();
+        may_return_to(container, &target.uid, image, &requests)
+    }
+
+    /// The request, when the same was asked for, and ended, that many times before.
+    fn asked(&self, target: &Target, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
         let defaults = self.state.index.read().defaults(&target.key.namespace);
         let policy = Settings::resolve(&defaults, &target.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
         let known = container.artifact().ok().and_then(|artifact| container.known_digest(&artifact));
@@ -122,7 +150,7 @@ impl Handle {
             message: format!("{person} asked to go back to it"),
             require_approval: true,
             trigger: Trigger::Manual,
-            identity: Identity::new(&container.name, to, policy, None).asked_for(target.generation),
+            identity: Identity::new(&container.name, to, policy, None).asked_for(target.generation, times),
         };
         record::request(target, &proposal, Timestamp::now())
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use crate::clock::SteppedClock;
 use crate::index::Index;
 use crate::last_scan::LastScans;
 use crate::requests::Requests;
@@ -23,6 +24,7 @@ pub(crate) struct State {
     pub(crate) readiness: Readiness,
     /// Since when the cluster is seen without a gap.
     pub(crate) unbroken: Unbroken,
+    pub(crate) clock: SteppedClock,
     /// The targets whose requests are being made at this moment, and how many makers are at it.
     pub(crate) recording: Mutex<HashMap<TargetKey, usize>>,
 }

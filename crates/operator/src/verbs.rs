@@ -19,9 +19,9 @@ use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 
 use crate::offered::Offered;
@@ -34,6 +34,24 @@ const REVISIONS: u32 = 500;
 /// How many of a workload's new pods are looked at, and how many of the old ones.
 const NEW_PODS: u32 = 500;
 const OLD_PODS: u32 = 20;
+
+/// How long an eviction waits that a PodDisruptionBudget, or a missing right, does not allow.
+const BUDGET_PAUSE: Duration = Duration::from_secs(10);
+const FORBIDDEN_PAUSE: Duration = Duration::from_mins(1);
+
+/// What became of an eviction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// The pod goes, or is gone.
+    Done,
+    /// It is not allowed, or not now.
+    Refused {
+        /// The server's words.
+        why: String,
+        /// When to try again.
+        again: Duration,
+    },
+}
 
 /// What an error means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -244,15 +262,30 @@ impl Verbs {
         Ok(new.into_iter().map(|pod| pod.read(target, true)).chain(old.into_iter().map(|pod| pod.read(target, false))).collect())
     }
 
-    /// Deletes a pod, if it is still the one that was seen. One that is gone is deleted.
-    pub(crate) async fn delete_pod(&self, namespace: &str, pod: &PodName) -> Result<(), Failure> {
-        let pods: Api<SlimPod> = Api::namespaced(self.client.clone(), namespace);
+    /// Evicts a pod, if it is still the one that was seen. One that is gone is evicted.
+    pub(crate) async fn evict(&self, namespace: &str, pod: &PodName) -> Result<Eviction, Failure> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let preconditions = Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None });
-        let deleted = pods.delete(&pod.name, &DeleteParams { preconditions, ..DeleteParams::default() }).await;
-        match deleted {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(classify(&error), Class::NotFound | Class::Conflict) => Ok(()),
-            Err(error) => Err(error.into()),
+        let delete_options = Some(DeleteParams { preconditions, ..DeleteParams::default() });
+        let error = match pods.evict(&pod.name, &EvictParams { delete_options, ..EvictParams::default() }).await {
+            Ok(_) => return Ok(Eviction::Done),
+            Err(error) => error,
+        };
+        let disruption = |text: &str| text.to_ascii_lowercase().replace(' ', "").contains("disruptionbudget");
+        match &error {
+            // Its words say which budget it is; one pod in two of them is an internal error (500).
+            kube::Error::Api(status) if matches!(status.code, 429 | 500) && disruption(&status.message) => {
+                let why = format!("a PodDisruptionBudget does not allow it yet: {}", status.message);
+                Ok(Eviction::Refused { why, again: retry_after(&error).unwrap_or(BUDGET_PAUSE) })
+            }
+            _ => match classify(&error) {
+                Class::NotFound | Class::Conflict => Ok(Eviction::Done),
+                Class::Forbidden => {
+                    let why = format!("Headwind may not evict pods (create on pods/eviction): {}", Failure::from(error));
+                    Ok(Eviction::Refused { why, again: FORBIDDEN_PAUSE })
+                }
+                Class::Invalid | Class::Busy | Class::NoAnswer => Err(error.into()),
+            },
         }
     }
 

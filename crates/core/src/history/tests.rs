@@ -15,7 +15,7 @@ fn ten_are_kept_and_the_first_image_stays() {
         history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
     }
     history.record("b", "j:0", "j:1", at(99), "s", Some("ann"));
-    assert_eq!(images(&history, "a"), ["i:15", "i:14", "i:13", "i:12", "i:11", "i:10", "i:9", "i:8", "i:7", "i:0"]);
+    assert_eq!(images(&history, "a"), ["i:15", "i:14", "i:13", "i:12", "i:11", "i:10", "i:9", "i:8", "i:7", "i:6", "i:0"]);
     assert_eq!(images(&history, "b"), ["j:1", "j:0"]);
     assert_eq!(history.of("b").next().unwrap().approved_by.as_deref(), Some("ann"));
     let (read, whole) = History::parse(Some(&history.to_annotation()));
@@ -67,11 +67,49 @@ fn going_back_forgets_what_is_gone_over() {
         history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
     }
     history.record("b", "j:0", "j:1", at(9), "s", None);
-    history.go_back("a", "i:3", "i:1", at(10));
+    assert_eq!(history.go_back("a", "i:3", "i:1", at(10)), ["r3", "r2"]);
     assert_eq!((images(&history, "a"), images(&history, "b")), (vec!["i:1", "i:0"], vec!["j:1", "j:0"]));
     assert!(history.names("r1") && !history.names("r3"));
     history.go_back("a", "i:1", "i:0", at(11));
     assert_eq!((images(&history, "a"), history.before("a", "i:0").count()), (vec!["i:0"], 0), "there is nothing older");
-    history.go_back("a", "i:0", "i:unknown", at(12));
-    assert_eq!(images(&history, "a"), ["i:unknown"], "what the history does not know begins it anew");
+}
+
+#[test]
+fn going_back_never_goes_forward() {
+    let mut history = History::default();
+    for (n, (from, to)) in [("i:1", "i:2"), ("i:2", "i:1"), ("i:1", "i:2")].into_iter().enumerate() {
+        history.record("a", from, to, at(1), &format!("r{n}"), None);
+    }
+    assert_eq!(images(&history, "a"), ["i:2", "i:1", "i:2", "i:1"]);
+    assert_eq!(history.before("a", "i:2").map(|entry| entry.image.as_str()).collect::<Vec<_>>(), ["i:1"]);
+    assert_eq!(history.go_back("a", "i:2", "i:1", at(2)), ["r2", "r0"]);
+    assert_eq!(history.before("a", "i:1").count(), 0, "i:2 was left: {:?}", images(&history, "a"));
+}
+
+#[test]
+fn going_back_to_what_the_history_does_not_know_keeps_what_is_older() {
+    let mut history = History::default();
+    history.record("a", "i:0", "i:main", at(1), "r1", None);
+    history.record("a", "i:main", "i:main", at(2), "r2", None);
+    history.go_back("a", "i:main", "i:main@sha256:old", at(3));
+    assert_eq!(images(&history, "a"), ["i:main@sha256:old", "i:0"], "the tag alone names what was left");
+}
+
+#[test]
+fn a_hostile_annotation_costs_little() {
+    let entry = |container: &str, image: &str| {
+        format!(r#"{{"container":"{container}","image":"{image}","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}}"#)
+    };
+    let begun = std::time::Instant::now();
+    for many in [
+        (0..5000).map(|n| entry("a", &format!("i:{n}"))).collect::<Vec<_>>(),
+        (0..5000).map(|n| entry(&format!("c{n}"), "i:1")).collect(),
+        vec![entry("a", &"i".repeat(250_000)), entry("b", "i:1")],
+    ] {
+        let (mut history, _) = History::parse(Some(&format!("[{}]", many.join(","))));
+        history.record("a", "i:0", "i:1", at(1), "r", None);
+        assert!(history.to_annotation().len() <= SIZE, "{}", history.to_annotation().len());
+        assert_eq!(images(&history, "a").first(), Some(&"i:1"));
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }

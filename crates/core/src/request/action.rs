@@ -33,13 +33,15 @@ impl Action {
 }
 
 /// The request is not in a phase from which the action leads anywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {} a request that is {phase}", .action.as_str())]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {} a request that is {phase}{}", .action.as_str(), .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
 pub struct NotNow {
     /// What was asked.
     pub action: Action,
     /// Where the request stands.
     pub phase: Phase,
+    /// Why it stands there, where that is known.
+    pub why: Option<String>,
 }
 
 /// The status after `action` by `person`, or why it cannot be.
@@ -50,7 +52,10 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
         Phase::Pending if request.expires_at() <= now => Phase::Expired,
         phase => phase,
     };
-    let refused = Err(NotNow { action, phase });
+    let refused = || {
+        let why = if phase == request.status.phase { request.status.message.clone() } else { None };
+        Err(NotNow { action, phase, why })
+    };
     let told = |what: &str| {
         let note = note.map(str::trim).filter(|note| !note.is_empty());
         Some(note.map_or_else(|| format!("{what} by {person}"), |note| format!("{what} by {person}: {note}")))
@@ -83,7 +88,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
                 ..Status::default()
             };
         }
-        Action::Approve | Action::Reject | Action::Reopen => return refused,
+        Action::Approve | Action::Reject | Action::Reopen => return refused(),
     }
     Ok(status)
 }
@@ -140,7 +145,11 @@ mod tests {
     #[test]
     fn an_expired_one_cannot_be_approved_but_reopened() {
         let refused = act(&request(Phase::Pending), Action::Approve, "ann", None, at(2000));
-        assert_eq!(refused, Err(NotNow { action: Action::Approve, phase: Phase::Expired }));
+        assert_eq!(refused, Err(NotNow { action: Action::Approve, phase: Phase::Expired, why: None }));
+        let mut superseded = request(Phase::Superseded);
+        superseded.status.message = Some("a:3 took its place".to_owned());
+        let refused = act(&superseded, Action::Approve, "ann", None, at(1500)).unwrap_err();
+        assert_eq!(refused.to_string(), "cannot approve a request that is Superseded: a:3 took its place");
         let mut reopened = request(Phase::Pending);
         reopened.status = act(&reopened, Action::Reopen, "ann", None, at(2000)).unwrap();
         assert!(act(&reopened, Action::Approve, "ann", None, at(2000 + 86_399)).is_ok(), "a whole day anew");

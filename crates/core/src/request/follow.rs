@@ -5,6 +5,7 @@
 //! ([`Request::back_mark`]), so a successor never does it twice.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,14 +13,14 @@ use jiff::Timestamp;
 use super::mark::{mark_name, marks};
 use super::scene::Scene;
 use super::step::end;
-use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after};
+use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after, may_return_to};
 use crate::artifact::Artifact;
 use crate::event::Trigger;
 use crate::history::Entry;
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference};
-use crate::rollout::pod::{Look, PodView};
-use crate::rollout::{Failure, Patience, Sight, Standing, Verdict, View, Watch, judge};
+use crate::rollout::pod::{Look, PodView, RefusedEviction};
+use crate::rollout::{Failure, Patience, Sight, Standing, Trouble, Verdict, View, Watch, judge};
 use crate::settings::Settings;
 use crate::target::Container;
 
@@ -31,10 +32,9 @@ pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> 
         return None;
     }
     let image = scene.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
-    let why = watch.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
     let status = Status {
         reason: Some(Reason::RollingBack),
-        message: Some(format!("{} failed and {image} is put back{why}", request.spec.new_image)),
+        message: Some(returning(request, &image, watch.failure.as_ref())),
         rollout: Some(Watch {
             returned_to: Some(image),
             cause: watch.failure.clone(),
@@ -43,6 +43,11 @@ pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> 
         ..request.status.clone()
     };
     Some(Step::write(StatusWrite { request: request.name.clone(), from: Phase::RollingOut, status }))
+}
+
+fn returning(request: &Request, to: &str, cause: Option<&Failure>) -> String {
+    let why = cause.map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+    format!("{} failed and {to} is put back{why}", request.spec.new_image)
 }
 
 /// A person went back to an older version: what stood there in between was taken back as well.
@@ -108,7 +113,7 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     let others = answered_for(scene, name);
     let settings = scene.settings(name).unwrap_or_default();
     // Where there are no pods, the status says all there is to see.
-    let seen = Look { at: now, generation: scene.target.generation, pods: Some(Vec::new()) };
+    let seen = Look::new(now, scene.target.generation, Some(Vec::new()), None);
     let nothing = (!scene.target.rollout.has_pods()).then_some(seen);
     let sight = Sight {
         watch,
@@ -119,15 +124,20 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
         patience: Patience::from(&settings).at_least(scene.target.rollout.least_timeout()),
         now,
         seen_since: scene.observed.seen_since,
+        clock_stepped: scene.observed.clock_stepped,
     };
+    let awaited = || awaited(scene, standing, sight.look);
     match judge(&sight) {
         Verdict::Look => Outcome::Step(Step::Look),
-        Verdict::Watch(memory, again) => match remember(request, *memory, standing).or_else(|| unblock(scene, standing, sight.look)) {
+        Verdict::Watch(memory, again) => match remember(request, *memory, standing, awaited()).or_else(|| evict(scene, request, awaited()?)) {
             Some(step) => Outcome::Step(step),
             None => Outcome::Rest(again),
         },
         Verdict::Healthy => Outcome::Step(healthy(scene, request, watch, &settings)),
-        Verdict::TimedOut(message) => Outcome::Step(timed_out(request, watch, message, now)),
+        Verdict::TimedOut(message) => {
+            let stuck = awaited().map(|pod| format!("; {pod}")).unwrap_or_default();
+            Outcome::Step(timed_out(request, watch, message + &stuck, now))
+        }
         Verdict::Failed(failure) => failed(scene, request, watch, &settings, failure),
     }
 }
@@ -153,18 +163,51 @@ fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
     all.filter(answered).map(|one| one.name.as_str()).collect()
 }
 
-/// A pod of an older version that does not become ready keeps an ordered StatefulSet from going on,
-/// back or forth, until somebody deletes it (Kubernetes' own documentation: "Forced rollback").
-fn unblock(scene: &Scene<'_>, standing: &Standing, look: Option<&Look>) -> Option<Step> {
+/// A pod of an older version that an ordered StatefulSet waits for: it replaces no pod before that one is ready,
+/// whichever way it goes (Kubernetes' own documentation: "Forced rollback").
+#[derive(Debug, Clone, Copy)]
+struct Awaited<'a> {
+    pod: &'a PodView,
+    look: &'a Look,
+}
+
+impl Awaited<'_> {
+    /// Why its eviction was refused, if it was.
+    fn refused(&self) -> Option<&RefusedEviction> {
+        self.look.refused.as_ref().filter(|refused| refused.uid == self.pod.uid)
+    }
+}
+
+impl fmt::Display for Awaited<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the StatefulSet waits for a pod of another version: {}", self.pod.state())?;
+        self.refused().map_or(Ok(()), |refused| write!(f, "; it is not evicted: {}", refused.why))
+    }
+}
+
+fn awaited<'a>(scene: &Scene<'_>, standing: &Standing, look: Option<&'a Look>) -> Option<Awaited<'a>> {
     let View::StatefulSet(view) = &scene.target.rollout else { return None };
-    if !matches!(standing, Standing::Moving(_, _)) {
+    if view.parallel || !matches!(standing, Standing::Moving(_, _)) {
         return None;
     }
-    // A partition, or strategy OnDelete, keeps pods as they are because somebody wants it so.
-    let broken = |pod: &&PodView| pod.owned && pod.is_broken() && !pod.new && !pod.deleting && view.is_to_update(&pod.name);
-    let stuck = look?.pods.iter().flatten().filter(broken);
-    let pods: Vec<PodName> = stuck.map(|pod| PodName { name: pod.name.clone(), uid: pod.uid.clone() }).collect();
-    (!pods.is_empty()).then_some(Step::Unblock(pods))
+    let look = look?;
+    let unready = look.pods.iter().flatten().filter(|pod| pod.owned && (pod.deleting || !pod.ready));
+    let first = unready.filter_map(|pod| Some((view.to_replace(&pod.name)?, pod))).min_by_key(|(ordinal, _)| *ordinal);
+    first.map(|(_, pod)| Awaited { pod, look }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
+}
+
+/// Evicts the awaited pod, as the last resort: only one that was not well in as many looks in a row as a version is
+/// given, and only if it is in a state that it does not leave by itself, or of the version that is being left. A
+/// member that is not ready for a while, or is being created, is Kubernetes' business.
+fn evict(scene: &Scene<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
+    let Awaited { pod, look } = awaited;
+    let name = request.spec.container.as_deref().unwrap_or_default();
+    let patience = Patience::from(&scene.settings(name).unwrap_or_default());
+    let back = request.status.left.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+    let lasting = look.unwell.get(&pod.uid).is_some_and(|looks| *looks >= patience.retries);
+    let waits = awaited.refused().is_some_and(|refused| scene.observed.now < refused.again);
+    let due = lasting && (back || pod.failure().is_some()) && !waits;
+    due.then(|| Step::Evict(PodName { name: pod.name.clone(), uid: pod.uid.clone() }))
 }
 
 /// Another hand, or a newer request, has changed what is watched.
@@ -196,32 +239,35 @@ fn cause(watch: &Watch) -> Reason {
 }
 
 /// Writes down what changed in the memory of the watch.
-fn remember(request: &Request, memory: Watch, standing: &Standing) -> Option<Step> {
-    if request.status.rollout.as_ref() == Some(&memory) {
+fn remember(request: &Request, memory: Watch, standing: &Standing, awaited: Option<Awaited<'_>>) -> Option<Step> {
+    let hindered = awaited.filter(|awaited| awaited.refused().is_some()).map(|awaited| awaited.to_string());
+    let said = |words: &String| request.status.message.as_ref().is_some_and(|message| message.contains(words));
+    if request.status.rollout.as_ref() == Some(&memory) && hindered.as_ref().is_none_or(said) {
         return None;
     }
-    let back = memory.returned_to.is_some();
-    let (reason, message) = match standing {
+    let (reason, progress) = match standing {
         Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
         Standing::Unseen | Standing::Failed(_) => (Reason::RolloutProgressing, None),
+        Standing::Moving(count, Some(Trouble::Waits(reason))) => (*reason, Some(format!("{count}; {}", reason.sentence()))),
+        Standing::Moving(count, Some(Trouble::Blameless(words))) => (Reason::RolloutProgressing, Some(format!("{count}; {words}"))),
         Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
         Standing::Complete(count) => {
             let they = if count.stage.is_some() { "it has" } else { "they have" };
             (Reason::RolloutProgressing, Some(format!("{count}; {they} to stay so")))
         }
     };
-    let trouble = memory.failure.as_ref().filter(|_| memory.failed_checks > 0 && !back);
-    let message = match (trouble, message) {
-        (Some(failure), message) => {
-            Some(format!("{}; failed checks in a row: {}; {}", message.unwrap_or_default(), memory.failed_checks, failure.message))
-        }
-        (None, message) => message,
-    };
-    let mut status = request.status.clone();
-    if !back {
-        status.reason = Some(reason);
-        status.message = message.or(status.message);
+    let mut parts: Vec<String> = progress.into_iter().collect();
+    if let Some(failure) = memory.failure.as_ref().filter(|_| memory.failed_checks > 0) {
+        parts.push(format!("failed checks in a row: {}; {}", memory.failed_checks, failure.message));
     }
+    parts.extend(hindered);
+    let mut status = request.status.clone();
+    match &memory.returned_to {
+        // Why it goes back stays the reason until it is known how that ends.
+        Some(image) => parts.insert(0, returning(request, image, memory.cause.as_ref())),
+        None => status.reason = Some(reason),
+    }
+    status.message = Some(parts.join("; ")).filter(|message| !message.is_empty()).or(status.message);
     status.rollout = Some(memory);
     Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
 }
@@ -232,19 +278,24 @@ fn healthy(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Setti
         0 => String::new(),
         seconds => format!(", and has been for {seconds} s"),
     };
+    let well = if scene.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
     if let Some(image) = &watch.returned_to {
-        let why = watch.cause.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-        return end(request, Phase::RolledBack, cause(watch), Some(format!("taken back to {image}{why}")), now);
+        let why = watch.cause.as_ref().map(|cause| format!("; {} failed with {}: {}", request.spec.new_image, cause.reason, cause.message));
+        let message = format!("taken back to {image}, {well}{stayed}{}", why.unwrap_or_default());
+        return end(request, Phase::RolledBack, Reason::RollbackComplete, Some(message), now);
     }
     let what = if request.is_restart() { "is pulled anew" } else { "is in place" };
     let reason = if request.status.left.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
-    let well = if scene.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
     end(request, Phase::Completed, reason, Some(format!("{} {what}, {well}{stayed}", request.spec.new_image)), now)
 }
 
 fn timed_out(request: &Request, watch: &Watch, message: String, now: Timestamp) -> Step {
     match &watch.returned_to {
-        Some(_) => unhappy_return(request, watch, &message, now),
+        // Nothing speaks against the image that is back.
+        Some(image) => {
+            let message = format!("taken back to {image}, but that rollout got no further: {message}");
+            end(request, Phase::RolledBack, Reason::RollbackFailed, Some(message), now)
+        }
         None if request.status.left.is_some() => end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now),
         None => end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now),
     }
@@ -299,7 +350,9 @@ fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
         })
     };
     let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == *new);
-    let noted = scene.history.before(name, new).filter(|_| ours).find(proven).map(|entry| entry.image.clone());
+    let container = scene.container_of(request)?;
+    let vouched = |entry: &&Entry| may_return_to(container, &scene.target.uid, &entry.image, scene.observed.requests.iter().copied());
+    let noted = scene.history.before(name, new).filter(|_| ours).filter(vouched).find(proven).map(|entry| entry.image.clone());
     noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && request.artifact(image).is_some())
 }
 
@@ -345,3 +398,6 @@ fn is_lower(artifact: Option<Artifact>, than: Option<Artifact>) -> bool {
     let version = |artifact: &Artifact| artifact.kind().read(artifact.version()?);
     artifact.name() == than.name() && version(&artifact).zip(version(&than)).is_some_and(|(one, other)| one.cmp_precedence(&other).is_lt())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::follow::is_rollback;
 use super::scene::Scene;
 use super::step::end;
-use super::{Apply, Change, ChangeKind, Phase, Request, Status, StatusWrite, Step, Waiting};
+use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, Waiting, after};
 use crate::decide;
 use crate::event::Trigger;
 use crate::gate::{self, Gate};
@@ -74,8 +74,15 @@ impl Scene<'_> {
     }
 
     pub(super) fn lapsed(&self, request: &Request) -> Option<Step> {
-        let due = request.status.phase == Phase::Pending && !self.approved(request) && request.expires_at() <= self.observed.now;
+        let due = request.status.phase == Phase::Pending && !self.approved(request) && self.expires(request) <= self.observed.now;
         due.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, self.observed.now))
+    }
+
+    /// When the request expires. After a step of the clock nobody knows how long it has really waited: it is given the
+    /// whole time again.
+    fn expires(&self, request: &Request) -> Timestamp {
+        let stepped = self.observed.clock_stepped.map(|stepped| after(stepped, DEFAULT_EXPIRY));
+        stepped.map_or(request.expires_at(), |again| again.max(request.expires_at()))
     }
 
     fn gate(&self, request: &Request) -> Gate {
@@ -138,8 +145,8 @@ impl Scene<'_> {
             let approver = request.status.approved_by.as_deref();
             let back = is_rollback(self, request);
             if back {
-                over.extend(self.goes_over(container, &request.spec.new_image));
-                history.go_back(name, &container.image, &request.spec.new_image, now);
+                let left_behind = history.go_back(name, &container.image, &request.spec.new_image, now);
+                over.extend(self.over_marks(&left_behind));
             } else {
                 history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
             }
@@ -163,7 +170,7 @@ impl Scene<'_> {
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
                 (true, Gate::Wait { until, .. }) => Some(until),
                 (true, Gate::Open) => None,
-                (false, _) => (request.status.phase == Phase::Pending).then(|| request.expires_at()),
+                (false, _) => (request.status.phase == Phase::Pending).then(|| self.expires(request)),
             })
             .min()
     }

@@ -11,7 +11,7 @@ use super::Request;
 use super::scene::Scene;
 use crate::event::Trigger;
 use crate::settings::key;
-use crate::target::{Container, Target};
+use crate::target::Target;
 
 /// How many marks of what does not stand any more a workload carries at most.
 const FENCES: usize = 10;
@@ -94,15 +94,14 @@ impl Request {
 }
 
 impl Scene<'_> {
-    /// What says of the requests between the container's image and the one it goes back to that they
-    /// were gone over: without it, an old copy of one of them would be applied again.
-    pub(super) fn goes_over(&self, container: &Container, image: &str) -> Vec<String> {
-        let newer = self.history.of(&container.name).take_while(|entry| entry.image == container.image || entry.image != image);
-        let over = |name: &str| match self.observed.requests.iter().find(|request| request.name == name) {
+    /// What says of requests that a rollback leaves behind that they were gone over: without it, an old copy of one of
+    /// them would be applied again.
+    pub(super) fn over_marks(&self, left_behind: &[String]) -> Vec<String> {
+        let over = |name: &String| match self.observed.requests.iter().find(|request| request.name == *name) {
             Some(request) => request.over_mark(),
             None => fence(name, u32::try_from(self.history.times_applied(name)).unwrap_or(1), OVER),
         };
-        newer.filter_map(|entry| entry.update_request_name.as_deref()).map(over).collect()
+        left_behind.iter().map(over).collect()
     }
 
     /// The earlier marks whose change still stands in a container that is not touched now, and the

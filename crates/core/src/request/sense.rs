@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::scene::Scene;
 use super::step::end;
-use super::{Phase, Request, Status, StatusWrite, Step};
+use super::{Phase, Request, Status, StatusWrite, Step, may_return_to};
 use crate::artifact::Artifact;
 use crate::decide;
 use crate::event::Trigger;
@@ -64,7 +64,9 @@ impl Scene<'_> {
             .artifact()
             .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
         // Who may approve versions may not thereby run what was never meant to run there.
-        let known = request.spec.trigger == Trigger::Manual && self.history.of(name).any(|entry| entry.image == request.spec.new_image);
+        let known = request.spec.trigger == Trigger::Manual
+            && self.history.of(name).any(|entry| entry.image == request.spec.new_image)
+            && may_return_to(container, &self.target.uid, &request.spec.new_image, self.observed.requests.iter().copied());
         if wanted.name() != standing.name() && !known {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
         }

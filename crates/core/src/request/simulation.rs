@@ -241,6 +241,7 @@ impl World {
             updated: cluster.updated,
             available: REPLICAS - u32::from(crashes),
             deadline_exceeded: None,
+            replica_failure: None,
         });
         cluster.target.resource_version = version.to_string();
     }
@@ -323,7 +324,9 @@ impl World {
             owned: false,
             new,
             deleting: false,
+            ready: false,
             unschedulable: None,
+            lost_node: None,
             containers: cluster
                 .target
                 .containers
@@ -473,6 +476,7 @@ impl World {
                 history_limit: 10,
                 look: replica.look.as_ref(),
                 seen_since: Timestamp::from_second(self.second - i64::try_from(self.dice.roll(60)).unwrap() - self.calm).unwrap(),
+                clock_stepped: None,
             };
             match next(&observed) {
                 Step::Rest(_) => return,
@@ -487,12 +491,13 @@ impl World {
                     }
                     self.replicas[who].requests = self.cluster.requests.clone();
                 }
-                Step::Unblock(pods) => unreachable!("a Deployment needs no help: {pods:?}"),
+                Step::Evict(pod) => unreachable!("a Deployment needs no help: {pod:?}"),
                 Step::Look => {
                     assert!(replica.target.release.is_none(), "a release has no pods");
                     self.replicas[who].target = self.cluster.target.clone();
                     let generation = self.cluster.target.generation;
-                    self.replicas[who].look = Some(Look { at: self.now(who), generation, pods: Some(self.pods()) });
+                    let look = Look::new(self.now(who), generation, Some(self.pods()), replica.look.as_ref());
+                    self.replicas[who].look = Some(look);
                 }
                 Step::Apply(apply) => self.apply(who, &replica, &apply),
             }

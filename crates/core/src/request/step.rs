@@ -25,6 +25,8 @@ pub struct Observed<'a> {
     pub look: Option<&'a Look>,
     /// Since when the cluster is seen without a gap.
     pub seen_since: Timestamp,
+    /// When this process last saw its clock step, by the clock as it is since.
+    pub clock_stepped: Option<Timestamp>,
 }
 
 /// What is to be done next.
@@ -36,8 +38,8 @@ pub enum Step {
     Apply(Apply),
     /// Read the workload anew, look at its pods, and ask again with what they say.
     Look,
-    /// Delete these pods of an older version, which keep the rollout from going on.
-    Unblock(Vec<PodName>),
+    /// Evict this pod of an older version, which keeps the rollout from going on.
+    Evict(PodName),
     /// Delete this finished request: enough newer ones are kept.
     Delete {
         /// The request's name.
@@ -53,7 +55,7 @@ impl Step {
     }
 }
 
-/// A pod, to be deleted if it is still the one that was seen.
+/// A pod, to be evicted if it is still the one that was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodName {
     /// Its name.

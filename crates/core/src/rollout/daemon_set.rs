@@ -1,6 +1,6 @@
 //! The rollout of a DaemonSet: a pod on each node, those that are down included.
 
-use super::{Count, Standing};
+use super::{Count, Standing, Trouble};
 use crate::reason::Reason;
 
 /// What is read of a DaemonSet.
@@ -25,13 +25,15 @@ impl DaemonSetView {
             return Standing::Unseen;
         }
         let (missing, unavailable) = (desired.saturating_sub(updated), desired.saturating_sub(available));
-        let count = Count { wanted: desired, updated, available, remaining: missing + unavailable, stage: None };
+        let new_available = updated.saturating_add(available).saturating_sub(desired);
+        let remaining = missing.saturating_mul(2).saturating_add(unavailable);
+        let count = Count { wanted: desired, updated, available, remaining, new_available, stage: None };
         if missing == 0 && unavailable == 0 {
             Standing::Complete(count)
         } else if on_delete && unavailable == 0 {
             Standing::Held(Reason::OnDelete)
         } else {
-            Standing::Moving(count, None)
+            Standing::Moving(count, (on_delete && missing > 0).then_some(Trouble::Waits(Reason::OnDelete)))
         }
     }
 }

@@ -4,7 +4,12 @@
 //! [`Patience::period`], and only while the rollout does not get on by itself. A check that finds
 //! evidence counts as failed; progress, or a whole period in which all was available, sets the count
 //! back; anything between does neither. The time-out counts from the last progress, and not before
-//! this process has watched for a while: after an outage the controllers need their time as well.
+//! this process has watched for a while: after an outage the controllers need their time as well. A step
+//! of the clock gives every rollout its whole time again: what was written down before says nothing of
+//! how long it took.
+//!
+//! Progress is a pod that gets on. A changed number of replicas is none: an autoscaler must not keep a
+//! broken version from failing. The pods that it adds count when they serve and are new.
 
 use std::time::Duration;
 
@@ -19,6 +24,8 @@ use crate::settings::Settings;
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long this process has to have watched before a time-out counts.
 const GRACE: Duration = Duration::from_secs(30);
+/// How far what was written down may lie ahead of the clock: the clocks of two replicas differ.
+const AHEAD: Duration = Duration::from_secs(30);
 
 /// How much a rollout may try Headwind's patience (SPEC section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +76,8 @@ pub struct Sight<'a> {
     pub now: Timestamp,
     /// Since when this process sees the cluster without a gap.
     pub seen_since: Timestamp,
+    /// When this process last saw its clock step, by the clock as it is since.
+    pub clock_stepped: Option<Timestamp>,
 }
 
 /// What a judgement says.
@@ -88,6 +97,8 @@ pub enum Verdict {
 
 /// Judges a rollout.
 pub fn judge(sight: &Sight<'_>) -> Verdict {
+    let not_ahead = sight.watch.not_ahead_of(sight.now, AHEAD);
+    let sight = &Sight { watch: &not_ahead, ..*sight };
     let Sight { watch, patience, .. } = *sight;
     if let Some(failure) = watch.failure.as_ref().filter(|_| watch.failed_checks >= patience.retries) {
         return Verdict::Failed(failure.clone());
@@ -108,7 +119,8 @@ pub fn judge(sight: &Sight<'_>) -> Verdict {
 impl Sight<'_> {
     /// The look, if it is no older than a period.
     fn fresh(&self) -> Option<&Look> {
-        self.look.filter(|look| after(look.at, self.patience.period()) > self.now)
+        let period = self.patience.period();
+        self.look.filter(|look| after(look.at, period) > self.now && look.at <= after(self.now, period))
     }
 
     fn evidence(&self, look: &Look) -> Evidence {
@@ -122,17 +134,31 @@ impl Sight<'_> {
 
     fn times_out(&self, memory: &Watch) -> Timestamp {
         let patience = self.patience.timeout;
-        after(memory.progressed_at, patience).max(after(self.seen_since, patience.min(GRACE)))
+        let seen = after(self.seen_since, patience.min(GRACE));
+        after(memory.progressed_at, patience).max(seen).max(self.since_step(patience))
+    }
+
+    /// That long after the clock last stepped.
+    fn since_step(&self, span: Duration) -> Timestamp {
+        self.clock_stepped.map_or(Timestamp::MIN, |stepped| after(stepped, span))
     }
 
     /// The memory with what the rollout got on by.
     fn progress(&self, count: Count) -> (Watch, bool) {
         let watch = self.watch;
-        let mut memory = Watch { held: false, ..watch.clone() };
-        let progressed = watch.held || count.wanted != watch.wanted || count.remaining < watch.remaining;
+        let uncounted = watch.wanted == 0 && watch.remaining == 0;
+        let remaining = if uncounted { count.remaining } else { count.remaining.min(watch.remaining) };
+        let scaled = count.wanted != watch.wanted;
+        let fell = count.remaining < watch.remaining && !scaled;
+        let progressed = watch.held || uncounted || fell || count.new_available > watch.new_available;
+        let mut memory = Watch {
+            held: false,
+            wanted: count.wanted,
+            remaining,
+            new_available: count.new_available.max(watch.new_available),
+            ..watch.clone()
+        };
         if progressed {
-            memory.wanted = count.wanted;
-            memory.remaining = count.remaining;
             memory.progressed_at = whole_second(self.now);
         }
         (memory, progressed)
@@ -162,13 +188,21 @@ impl Sight<'_> {
             count_check(&mut memory, look, &evidence, found.as_ref());
         }
         if now >= times_out {
-            let Some(cause) = memory.failure.clone().or(found).or_else(|| lasting(trouble)).or_else(|| evidence.unready.clone()) else {
-                let room = evidence.no_room.or_else(|| blameless(trouble)).map(|words| format!("; {words}")).unwrap_or_default();
-                let blind = if look.pods.is_none() { "; Headwind may not list its pods" } else { "" };
-                return Verdict::TimedOut(format!("no progress for {} s: {count}{room}{blind}", patience.timeout.as_secs()));
-            };
-            memory.failed_checks = patience.retries;
-            memory.failure = Some(cause);
+            let cause = memory.failure.clone().or(found).or_else(|| lasting(trouble)).or_else(|| evidence.unready.clone());
+            match (cause, trouble) {
+                (Some(cause), _) => {
+                    memory.failed_checks = patience.retries;
+                    memory.failure = Some(cause);
+                }
+                // Its time begins when that person has acted.
+                (None, Some(Trouble::Waits(_))) => memory.progressed_at = whole_second(now),
+                (None, _) => {
+                    let seen = [evidence.no_room, evidence.lost_node, blameless(trouble)];
+                    let seen: String = seen.into_iter().flatten().map(|words| format!("; {words}")).collect();
+                    let blind = if look.pods.is_none() { "; Headwind may not list its pods" } else { "" };
+                    return Verdict::TimedOut(format!("no progress for {} s: {count}{seen}{blind}", patience.timeout.as_secs()));
+                }
+            }
         }
         remember(memory, Some(after(look.at, patience.period())))
     }
@@ -190,7 +224,7 @@ impl Sight<'_> {
             memory.available_since = Some(whole_second(now));
             return remember(memory, Some(after(now, patience.period())));
         };
-        let settled = after(since, patience.settle);
+        let settled = after(since, patience.settle).max(self.since_step(patience.settle));
         let check_due = self.check_due(&memory);
         // Who was seen failing is looked at while it settles, others at the end alone.
         let due = if memory.failure.is_some() { settled.min(check_due) } else { settled };

@@ -4,7 +4,7 @@
 //! changed together, each answers for itself; a container that nobody changed speaks for all,
 //! unless it was bad in the old pods already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -20,6 +20,34 @@ pub struct Look {
     pub generation: i64,
     /// The pods; `None` where Headwind may not list them.
     pub pods: Option<Vec<PodView>>,
+    /// Pods of an older version that are not well, by uid: in how many looks in a row.
+    pub unwell: BTreeMap<String, u32>,
+    /// The last eviction that was refused, while its pod is there and is not well.
+    pub refused: Option<RefusedEviction>,
+}
+
+/// An eviction that the API server refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedEviction {
+    /// The pod's uid.
+    pub uid: String,
+    /// Why, in words that can follow "the pod is not evicted: ".
+    pub why: String,
+    /// When to try again.
+    pub again: Timestamp,
+}
+
+impl Look {
+    /// A look that goes on from the one before, if there was one.
+    pub fn new(at: Timestamp, generation: i64, pods: Option<Vec<PodView>>, before: Option<&Look>) -> Self {
+        // Of another generation the pods were judged by another version; who set the clock back begins anew.
+        let before = before.filter(|before| before.generation == generation && before.at < at);
+        let times = |pod: &PodView| before.and_then(|before| before.unwell.get(&pod.uid)).map_or(1, |times| times.saturating_add(1));
+        let unwell: BTreeMap<String, u32> =
+            pods.iter().flatten().filter(|pod| pod.is_unwell()).map(|pod| (pod.uid.clone(), times(pod))).collect();
+        let refused = before.and_then(|before| before.refused.clone()).filter(|refused| unwell.contains_key(&refused.uid));
+        Self { at, generation, pods, unwell, refused }
+    }
 }
 
 /// What is read of a pod.
@@ -35,17 +63,48 @@ pub struct PodView {
     pub new: bool,
     /// Whether its deletion is under way.
     pub deleting: bool,
+    /// Whether it is ready: all its containers are, and its readiness gates hold.
+    pub ready: bool,
     /// What the scheduler says while there is no room for it.
     pub unschedulable: Option<String>,
+    /// The node that it is on, if that node does not answer any more.
+    pub lost_node: Option<String>,
     /// Its containers, init containers first.
     pub containers: Vec<ContainerView>,
 }
 
 impl PodView {
-    /// Whether the kubelet has had it and one of its containers is not well.
-    pub fn is_broken(&self) -> bool {
-        self.containers.iter().any(|one| !one.init && !one.ready && (one.running || one.waiting.is_some() || one.ended.is_some()))
+    /// What keeps it from ever becoming ready by itself: one of its containers waits in a bad state.
+    pub fn failure(&self) -> Option<Failure> {
+        self.containers.iter().find_map(|one| one.failure(&self.name))
     }
+
+    /// Whether one of its containers has failed, or runs (or has ended) and is not ready. A pod that is
+    /// only being created is neither.
+    fn is_unwell(&self) -> bool {
+        let begun = |one: &ContainerView| !one.init && !one.ready && (one.running || (one.waiting.is_none() && one.ended.is_some()));
+        !self.new && !self.deleting && (self.failure().is_some() || self.containers.iter().any(begun))
+    }
+
+    /// Why it is not ready, in words.
+    pub fn state(&self) -> String {
+        let Self { name, unschedulable, lost_node, .. } = self;
+        if let Some(failure) = self.failure() {
+            return failure.message;
+        }
+        let waits = || {
+            let one = self.containers.iter().find(|one| one.waiting.is_some() && !one.ready)?;
+            let (reason, _) = one.waiting.as_ref()?;
+            Some(format!("pod {name}, container {}: {reason}", one.name))
+        };
+        let room = unschedulable.as_ref().map(|words| format!("pod {name}: {words}"));
+        let lost = lost_node.as_ref().map(|node| lost(name, node));
+        room.or(lost).or_else(waits).unwrap_or_else(|| format!("pod {name} is not ready"))
+    }
+}
+
+fn lost(pod: &str, node: &str) -> String {
+    format!("pod {pod}: its node {node} does not answer (NotReady)")
 }
 
 /// What is read of a container's status.
@@ -123,6 +182,8 @@ pub struct Evidence {
     pub unready: Option<Failure>,
     /// What the scheduler says of a new pod that has no room.
     pub no_room: Option<String>,
+    /// A new pod whose node does not answer.
+    pub lost_node: Option<String>,
 }
 
 impl Evidence {
@@ -141,6 +202,7 @@ impl Evidence {
         let mut most = 0;
         for pod in pods.iter().filter(|pod| pod.new && !pod.deleting) {
             found.no_room = found.no_room.or_else(|| pod.unschedulable.as_ref().map(|words| format!("pod {}: {words}", pod.name)));
+            found.lost_node = found.lost_node.or_else(|| pod.lost_node.as_ref().map(|node| lost(&pod.name, node)));
             for one in pod.containers.iter().filter(speaks) {
                 found.restarts = found.restarts.saturating_add(one.restarts);
                 found.failure = found.failure.or_else(|| one.failure(&pod.name));

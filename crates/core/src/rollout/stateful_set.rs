@@ -1,6 +1,6 @@
 //! The rollout of a StatefulSet: in order or parallel, as far as its partition lets it.
 
-use super::{Count, Standing};
+use super::{Count, Standing, Trouble};
 use crate::reason::Reason;
 
 /// What is read of a StatefulSet.
@@ -12,10 +12,14 @@ pub struct StatefulSetView {
     pub partition: u32,
     /// `spec.ordinals.start`: the number of the first pod.
     pub start: u32,
+    /// Whether `spec.podManagementPolicy` is `Parallel`: no pod waits for another one.
+    pub parallel: bool,
     /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
     pub on_delete: bool,
     /// `status.observedGeneration`.
     pub observed_generation: i64,
+    /// `status.replicas`: pods of all revisions.
+    pub total: u32,
     /// `status.readyReplicas`.
     pub ready: u32,
     /// `status.availableReplicas`: ready for `minReadySeconds`.
@@ -27,21 +31,26 @@ pub struct StatefulSetView {
 }
 
 impl StatefulSetView {
-    /// Whether the rolling update is to replace the pod of that name.
-    pub(crate) fn is_to_update(&self, pod: &str) -> bool {
+    /// The ordinal of the pod of that name, if the rolling update is to replace it.
+    ///
+    /// A partition, or strategy `OnDelete`, keeps pods as they are because somebody wants it so.
+    pub(crate) fn to_replace(&self, pod: &str) -> Option<u32> {
         let ordinal = pod.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<u32>().ok());
-        !self.on_delete && ordinal.is_some_and(|ordinal| ordinal >= self.start.saturating_add(self.partition))
+        ordinal.filter(|ordinal| !self.on_delete && *ordinal >= self.start.saturating_add(self.partition))
     }
 
     pub(super) fn standing(&self, generation: i64) -> Standing {
-        let Self { replicas, partition, start: _, on_delete, observed_generation, ready, available, updated, one_revision } = *self;
+        let Self { replicas, partition, start: _, parallel: _, on_delete, observed_generation, total, ready, available, updated, one_revision } =
+            *self;
         if observed_generation < generation {
             return Standing::Unseen;
         }
         let to_update = if on_delete { replicas } else { replicas.saturating_sub(partition) };
         let unavailable = replicas.saturating_sub(available.min(ready));
         let missing = to_update.saturating_sub(updated);
-        let count = Count { wanted: to_update, updated, available, remaining: missing + unavailable, stage: None };
+        let new_available = updated.saturating_add(available).saturating_sub(total);
+        let remaining = missing.saturating_mul(2).saturating_add(unavailable);
+        let count = Count { wanted: to_update, updated, available, remaining, new_available, stage: None };
         // A set that is updated in part, or by deleting, keeps naming its old revision as current.
         let whole = partition == 0 && !on_delete;
         if missing == 0 && unavailable == 0 && (one_revision || !whole) {
@@ -49,7 +58,7 @@ impl StatefulSetView {
         } else if on_delete && unavailable == 0 {
             Standing::Held(Reason::OnDelete)
         } else {
-            Standing::Moving(count, None)
+            Standing::Moving(count, (on_delete && missing > 0).then_some(Trouble::Waits(Reason::OnDelete)))
         }
     }
 }

@@ -17,7 +17,7 @@ fn patience() -> Patience {
 
 fn count(wanted: u32, updated: u32, available: u32) -> Count {
     let remaining = wanted.saturating_sub(updated) + wanted.saturating_sub(available);
-    Count { wanted, updated, available, remaining, stage: None }
+    Count { wanted, updated, available, remaining, new_available: 0, stage: None }
 }
 
 fn exceeded(message: &str) -> Trouble {
@@ -31,7 +31,9 @@ fn pod(container: ContainerView) -> PodView {
         owned: true,
         new: true,
         deleting: false,
+        ready: false,
         unschedulable: None,
+        lost_node: None,
         containers: vec![ContainerView { name: "web".to_owned(), ..container }],
     }
 }
@@ -48,12 +50,13 @@ fn runs(ready: bool, restarts: u32) -> ContainerView {
 struct Story {
     watch: Watch,
     seen_since: Timestamp,
+    clock_stepped: Option<Timestamp>,
     patience: Patience,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { watch: Watch::new(2, at(0)), seen_since: at(-600), patience: patience() }
+        Self { watch: Watch::new(2, at(0)), seen_since: at(-600), clock_stepped: None, patience: patience() }
     }
 
     /// One whose rollout was seen to be stuck there.
@@ -65,7 +68,7 @@ impl Story {
     }
 
     fn judge(&self, second: i64, standing: &Standing, pods: Option<Vec<PodView>>) -> Verdict {
-        let look = Look { at: at(second), generation: 2, pods };
+        let look = Look::new(at(second), 2, pods, None);
         judge(&Sight {
             watch: &self.watch,
             standing,
@@ -75,6 +78,7 @@ impl Story {
             patience: self.patience,
             now: at(second),
             seen_since: self.seen_since,
+            clock_stepped: self.clock_stepped,
         })
     }
 
@@ -92,10 +96,10 @@ impl Story {
 
 #[rstest]
 #[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Unseen)]
-#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0, stage: None }))]
+#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0, new_available: 2, stage: None }))]
 #[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, Standing::Complete(Count::default()))]
-#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, stage: None }, None))]
-#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, stage: None }, None))]
+#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, new_available: 0, stage: None }, None))]
+#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, new_available: 0, stage: None }, None))]
 #[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, Standing::Held(Reason::RolloutPaused))]
 fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
     assert_eq!(View::Deployment(view).standing(2), standing);
@@ -124,8 +128,10 @@ fn stateful_sets(
         replicas: 3,
         partition,
         start: 0,
+        parallel: false,
         on_delete,
         observed_generation: 2,
+        total: 3,
         ready,
         available: ready,
         updated,
@@ -143,8 +149,8 @@ fn stateful_sets(
 #[test]
 fn which_pods_a_stateful_set_replaces() {
     let view = StatefulSetView { replicas: 3, partition: 1, start: 5, ..StatefulSetView::default() };
-    assert!(view.is_to_update("web-6") && view.is_to_update("a-web-7") && !view.is_to_update("web-5") && !view.is_to_update("web"));
-    assert!(!StatefulSetView { on_delete: true, ..view }.is_to_update("web-6"));
+    assert_eq!(["web-6", "a-web-7", "web-5", "web"].map(|pod| view.to_replace(pod)), [Some(6), Some(7), None, None]);
+    assert_eq!(StatefulSetView { on_delete: true, ..view }.to_replace("web-6"), None);
 }
 
 #[rstest]
@@ -328,10 +334,6 @@ fn who_holds_it_holds_the_clock() {
     let stuck = Standing::Moving(count(2, 1, 1), None);
     assert!(matches!(story.settle(10_000, &stuck, &[pod(runs(false, 0))]), Verdict::Watch(_, _)), "resumed");
     assert!(matches!(story.settle(10_301, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
-    // Who scales meanwhile gives it time as well.
-    let mut scaled = Story::new();
-    scaled.settle(290, &Standing::Moving(count(4, 1, 1), None), &[]);
-    assert!(matches!(scaled.settle(310, &Standing::Moving(count(4, 1, 1), None), &[pod(runs(false, 0))]), Verdict::Watch(_, _)));
 }
 
 #[test]
@@ -357,7 +359,7 @@ fn each_answers_for_itself() {
 fn in_a_row_means_in_a_row() {
     let mut story = Story::stuck();
     let bad = [pod(waits("ErrImagePull"))];
-    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, stage: None }, None);
+    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, new_available: 0, stage: None }, None);
     story.settle(6, &stuck(2), &bad);
     story.settle(12, &stuck(2), &bad);
     assert_eq!(story.watch.failed_checks, 2);
@@ -370,7 +372,7 @@ fn in_a_row_means_in_a_row() {
 fn a_look_of_before_the_check_was_due_does_not_count() {
     let mut story = Story::stuck();
     story.watch.checked_at = Some(at(10));
-    let look = Look { at: at(12), generation: 2, pods: Some(vec![pod(waits("ErrImagePull"))]) };
+    let look = Look::new(at(12), 2, Some(vec![pod(waits("ErrImagePull"))]), None);
     let standing = Standing::Moving(count(2, 1, 1), None);
     let sight = Sight {
         watch: &story.watch,
@@ -381,6 +383,7 @@ fn a_look_of_before_the_check_was_due_does_not_count() {
         patience: story.patience,
         now: at(15),
         seen_since: story.seen_since,
+        clock_stepped: None,
     };
     assert!(matches!(judge(&sight), Verdict::Watch(memory, _) if memory.failed_checks == 0));
 }
@@ -391,4 +394,109 @@ fn who_restarted_before_all_was_available_has_settled_all_the_same() {
     let done = Standing::Complete(count(2, 2, 2));
     story.settle(3, &done, &[pod(runs(true, 2))]);
     assert_eq!(story.settle(33, &done, &[pod(runs(true, 2))]), Verdict::Healthy);
+}
+
+#[test]
+fn a_changed_number_of_replicas_is_no_progress() {
+    // The version does not run, and an autoscaler moves the replicas before each check.
+    let mut story = Story::stuck();
+    let bad = [pod(waits("CrashLoopBackOff"))];
+    let scaled = |wanted: u32| Standing::Moving(Count { wanted, updated: 1, available: wanted, remaining: wanted, new_available: 0, stage: None }, None);
+    let verdicts: Vec<Verdict> = (0..5).map(|n| story.settle(6 * i64::from(n), &scaled(4 + 2 * (n % 2)), &bad)).collect();
+    assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::CrashLoopBackOff), "{:?}", story.watch);
+    // Nor does it give a rollout that stands still more time.
+    let mut stuck = Story::stuck();
+    for second in (0..300).step_by(10) {
+        stuck.settle(second, &scaled(4 + 2 * u32::try_from(second / 10 % 2).unwrap()), &[pod(runs(false, 0))]);
+    }
+    assert!(matches!(stuck.settle(310, &scaled(4), &[pod(runs(false, 0))]), Verdict::Failed(_)), "{:?}", stuck.watch);
+}
+
+#[test]
+fn scaling_is_no_failure() {
+    // From 4 pods to 50 in the middle of it: each new one that serves is progress, for hours.
+    let mut story = Story::new();
+    story.settle(0, &Standing::Moving(count(4, 1, 4), None), &[pod(runs(false, 0))]);
+    for ready in 1..50 {
+        let now = i64::from(ready) * 240;
+        let standing = Count { wanted: 50, updated: ready + 1, available: ready, remaining: 2 * (50 - ready), new_available: ready, stage: None };
+        let verdict = story.settle(now, &Standing::Moving(standing, None), &[pod(runs(false, 0))]);
+        assert!(matches!(verdict, Verdict::Watch(_, _)), "{now}: {verdict:?}");
+    }
+}
+
+#[test]
+fn more_pods_than_are_wanted_are_not_counted() {
+    let scaled_down = Count { wanted: 4, updated: 9, available: 9, ..Count::default() };
+    assert_eq!(scaled_down.to_string(), "4 of 4 pods are new, 4 available");
+}
+
+#[test]
+fn a_step_of_the_clock_gives_the_whole_time_again() {
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let slow = [pod(runs(false, 0))];
+    let mut story = Story::stuck();
+    story.settle(10, &stuck, &slow);
+    // Ten minutes ahead.
+    story.clock_stepped = Some(at(620));
+    for second in [625, 700, 915] {
+        assert!(matches!(story.settle(second, &stuck, &slow), Verdict::Watch(_, _)), "{second}: {:?}", story.watch);
+    }
+    assert!(matches!(story.settle(925, &stuck, &slow), Verdict::Failed(_)));
+    // What has not settled yet has not settled because of it.
+    let mut done = Story::new();
+    done.settle(10, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]);
+    done.clock_stepped = Some(at(620));
+    assert!(matches!(done.settle(630, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Watch(_, _)));
+    assert_eq!(done.settle(650, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Healthy);
+    // A day back: what was written down lies ahead, and must not be waited for.
+    let mut back = Story::stuck();
+    back.watch.progressed_at = at(86_400);
+    back.clock_stepped = Some(at(0));
+    back.settle(1, &stuck, &[pod(waits("ErrImagePull"))]);
+    let verdicts: Vec<Verdict> = [7, 13, 19].into_iter().map(|second| back.settle(second, &stuck, &[pod(waits("ErrImagePull"))])).collect();
+    assert!(matches!(verdicts[2], Verdict::Failed(_)), "{:?}", back.watch);
+}
+
+#[test]
+fn who_waits_for_a_person_has_no_time_out_but_may_fail() {
+    let waiting = Standing::Moving(count(3, 1, 2), Some(Trouble::Waits(Reason::OnDelete)));
+    let old = PodView { new: false, ..pod(waits("CrashLoopBackOff")) };
+    let mut story = Story::new();
+    for second in (0..3000).step_by(30) {
+        let verdict = story.settle(second, &waiting, &[old.clone()]);
+        assert!(matches!(verdict, Verdict::Watch(_, _)), "{second}: {verdict:?}");
+    }
+    let new = [pod(waits("CrashLoopBackOff")), old];
+    let verdicts: Vec<Verdict> = (0..4).map(|n| story.settle(3000 + 6 * n, &waiting, &new)).collect();
+    assert!(matches!(verdicts[3], Verdict::Failed(_)), "{:?}", story.watch);
+}
+
+#[test]
+fn pods_that_cannot_be_created_are_told_of_and_are_nobodys_fault() {
+    let view = DeploymentView {
+        replicas: 2,
+        total: 2,
+        available: 2,
+        deadline_exceeded: Some("it has timed out progressing".into()),
+        replica_failure: Some("exceeded quota: pods".into()),
+        ..Default::default()
+    };
+    let mut story = Story::new();
+    let standing = View::Deployment(view).standing(0);
+    for second in (0..300).step_by(10) {
+        story.settle(second, &standing, &[]);
+    }
+    let Verdict::TimedOut(message) = story.settle(310, &standing, &[]) else { panic!("{:?}", story.watch) };
+    assert!(message.contains("0 of 2 pods are new") && message.contains("exceeded quota"), "{message}");
+}
+
+#[test]
+fn a_node_that_is_lost_is_named() {
+    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let lost = PodView { lost_node: Some("node-7".to_owned()), ..pod(runs(true, 0)) };
+    let mut story = Story::stuck();
+    story.settle(0, &stuck, &[lost.clone()]);
+    let Verdict::TimedOut(message) = story.settle(310, &stuck, &[lost]) else { panic!("{:?}", story.watch) };
+    assert!(message.contains("web-1") && message.contains("node-7"), "{message}");
 }

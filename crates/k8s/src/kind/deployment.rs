@@ -34,6 +34,7 @@ struct Status {
 #[serde(default)]
 struct Condition {
     r#type: String,
+    status: String,
     reason: String,
     message: String,
 }
@@ -47,6 +48,8 @@ impl Workload for SlimDeployment {
     fn read(&self) -> Option<Target> {
         let Status { observed_generation, replicas, updated_replicas, available_replicas, conditions } = &self.status;
         let exceeded = |condition: &&Condition| condition.r#type == "Progressing" && condition.reason == "ProgressDeadlineExceeded";
+        let not_created = |condition: &&Condition| condition.r#type == "ReplicaFailure" && condition.status == "True";
+        let words = |condition: &Condition| condition.message.as_str().into();
         let view = DeploymentView {
             replicas: self.spec.wanted(),
             paused: self.spec.paused,
@@ -54,7 +57,8 @@ impl Workload for SlimDeployment {
             total: *replicas,
             updated: *updated_replicas,
             available: *available_replicas,
-            deadline_exceeded: conditions.iter().find(exceeded).map(|condition| condition.message.as_str().into()),
+            deadline_exceeded: conditions.iter().find(exceeded).map(words),
+            replica_failure: conditions.iter().find(not_created).map(words),
         };
         let revision = self.metadata.annotations.as_ref().and_then(|all| all.get(REVISION)).cloned().unwrap_or_default();
         read_template(Self::KIND, &self.metadata, &self.spec, View::Deployment(view), revision)

@@ -24,6 +24,7 @@ pub struct SlimStatefulSet {
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     observed_generation: i64,
+    replicas: u32,
     ready_replicas: u32,
     available_replicas: u32,
     updated_replicas: u32,
@@ -35,14 +36,23 @@ impl Workload for SlimStatefulSet {
     const KIND: Kind = Kind::StatefulSet;
 
     fn read(&self) -> Option<Target> {
-        let Status { observed_generation, ready_replicas, available_replicas, updated_replicas, current_revision, update_revision } =
-            &self.status;
+        let Status {
+            observed_generation,
+            replicas,
+            ready_replicas,
+            available_replicas,
+            updated_replicas,
+            current_revision,
+            update_revision,
+        } = &self.status;
         let view = StatefulSetView {
             replicas: self.spec.wanted(),
             partition: self.spec.partition(),
             start: self.spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start),
+            parallel: self.spec.pod_management_policy == "Parallel",
             on_delete: self.spec.on_delete(),
             observed_generation: *observed_generation,
+            total: *replicas,
             ready: *ready_replicas,
             available: *available_replicas,
             updated: *updated_replicas,

@@ -21,10 +21,14 @@ pub struct RolloutStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub wanted_pods: i32,
-    /// Steps that were left then: pods to be made anew, old ones to go, new ones to become available.
+    /// The fewest steps that were left since: pods to be made anew, old ones to go, new ones to become available.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub remaining_steps: i32,
+    /// The most pods of the new revision that were available at once.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub new_available_pods: i32,
     /// Whether somebody holds the rollout (a paused Deployment, strategy OnDelete).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
@@ -90,6 +94,7 @@ impl RolloutStatus {
             progressed_at,
             wanted_pods,
             remaining_steps,
+            new_available_pods,
             held,
             checked_at,
             failed_checks,
@@ -107,6 +112,7 @@ impl RolloutStatus {
             progressed_at: progressed_at.0,
             wanted: number(wanted_pods),
             remaining: number(remaining_steps),
+            new_available: number(new_available_pods),
             held,
             checked_at: checked_at.map(|time| time.0),
             failed_checks: number(failed_checks),
@@ -125,6 +131,7 @@ impl RolloutStatus {
             progressed_at,
             wanted,
             remaining,
+            new_available,
             held,
             checked_at,
             failed_checks,
@@ -142,6 +149,7 @@ impl RolloutStatus {
             progressed_at: Time(progressed_at),
             wanted_pods: stored(wanted),
             remaining_steps: stored(remaining),
+            new_available_pods: stored(new_available),
             held,
             checked_at: checked_at.map(Time),
             failed_checks: stored(failed_checks),

@@ -83,6 +83,7 @@ fn step(target: Option<&Target>, requests: &[Request]) -> Step {
         history_limit: 2,
         look: None,
         seen_since: at(0),
+        clock_stepped: None,
     })
 }
 

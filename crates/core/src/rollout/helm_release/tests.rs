@@ -84,6 +84,7 @@ fn short(view: &HelmReleaseView) -> (&'static str, Option<Reason>, u32) {
         Standing::Moving(count, Some(Trouble::Failing(failure))) => ("failing", Some(failure.reason), count.remaining),
         Standing::Moving(count, Some(Trouble::AtTimeout(failure))) => ("at time-out", Some(failure.reason), count.remaining),
         Standing::Moving(count, Some(Trouble::Blameless(_))) => ("blameless", None, count.remaining),
+        Standing::Moving(count, Some(Trouble::Waits(reason))) => ("waits", Some(reason), count.remaining),
     }
 }
 
@@ -230,7 +231,7 @@ const SETTLE: i64 = 30;
 /// What comes of the view in that second, when what is to be remembered is.
 fn settle(watch: &mut Watch, view: &HelmReleaseView, second: i64) -> Option<Verdict> {
     let patience = Patience { timeout: Duration::from_mins(1), retries: 3, settle: Duration::from_secs(SETTLE.unsigned_abs()) };
-    let look = Look { at: at(second), generation: 2, pods: Some(Vec::new()) };
+    let look = Look::new(at(second), 2, Some(Vec::new()), None);
     let view = View::HelmRelease(Box::new(view.clone()));
     for _ in 0..5 {
         let verdict = judge(&Sight {
@@ -242,6 +243,7 @@ fn settle(watch: &mut Watch, view: &HelmReleaseView, second: i64) -> Option<Verd
             patience: patience.at_least(view.least_timeout()),
             now: at(second),
             seen_since: at(-600),
+            clock_stepped: None,
         });
         match verdict {
             Verdict::Watch(memory, _) if *memory == *watch => return None,

@@ -85,7 +85,7 @@ impl Replay {
     /// The verdict for what is seen at that second, everything to be remembered remembered.
     fn judge(&mut self, view: &HelmReleaseView, second: f64) -> Option<Verdict> {
         let view = View::HelmRelease(Box::new(view.clone()));
-        let look = Look { at: at(second), generation: self.watch.generation, pods: Some(Vec::new()) };
+        let look = Look::new(at(second), self.watch.generation, Some(Vec::new()), None);
         self.clock = second;
         for _ in 0..5 {
             let verdict = judge(&Sight {
@@ -97,6 +97,7 @@ impl Replay {
                 patience: self.patience.at_least(view.least_timeout()),
                 now: at(second),
                 seen_since: at(-600.0),
+                clock_stepped: None,
             });
             match verdict {
                 Verdict::Watch(memory, _) if *memory == self.watch => return None,
