@@ -98,8 +98,8 @@ impl Story {
 #[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Unseen)]
 #[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0, new_available: 2, stage: None }))]
 #[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, Standing::Complete(Count::default()))]
-#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, new_available: 0, stage: None }, None))]
-#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, new_available: 0, stage: None }, None))]
+#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, new_available: 2, stage: None }, None))]
+#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, new_available: 1, stage: None }, None))]
 #[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, Standing::Held(Reason::RolloutPaused))]
 fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
     assert_eq!(View::Deployment(view).standing(2), standing);

@@ -17,7 +17,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::rollout::{VERDICT, ends};
+use crate::rollout::{VERDICT, cause, ends};
 use crate::world::{SOON, World};
 
 /// Flux fetches, renders, waits for pods: some seconds each.
@@ -277,7 +277,8 @@ pub(crate) async fn bad_cases() -> Result<()> {
         let status = request.status.clone().unwrap_or_default();
         let expected = if *taken_back { "RolledBack" } else { "Failed" };
         ensure!(request.phase().as_str() == expected, "{name}: {status:?}");
-        ensure!(reasons.contains(&status.reason.as_deref().unwrap_or_default()), "{name}: {status:?}");
+        ensure!(reasons.contains(&cause(&request).as_str()), "{name}: {status:?}");
+        ensure!(!taken_back || status.reason.as_deref() == Some("RollbackComplete"), "{name}: {status:?}");
         ensure!(status.message.as_deref().is_some_and(|message| message.len() > 20 && message.contains(words)), "{name}: {status:?}");
         eprintln!("{name}: {:?} {:?}", status.reason, status.message);
         if *taken_back {

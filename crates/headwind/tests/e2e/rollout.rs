@@ -48,6 +48,12 @@ fn reason(request: &UpdateRequest) -> String {
     request.status.as_ref().and_then(|status| status.reason.clone()).unwrap_or_default()
 }
 
+/// Why a request's update failed, whether or not it was put back.
+pub(crate) fn cause(request: &UpdateRequest) -> String {
+    let status = request.status.clone().unwrap_or_default();
+    status.rollout.and_then(|rollout| rollout.cause_reason).or(status.reason).unwrap_or_default()
+}
+
 /// `Completed` is said when the last new pod serves and not before; `kubectl wait` hears of it.
 pub(crate) async fn good(kind: WorkloadKind) -> Result<()> {
     let world = World::new("good").await?;
@@ -135,8 +141,9 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
     for (place, (tag, codes, words)) in FAILURES.iter().enumerate() {
         let new_image = image(&format!("f/app-{place}"), tag);
         let request = ends(&world, &new_image, &["RolledBack", "Completed", "Failed", "Superseded"], VERDICT).await?;
-        ensure!(request.phase().as_str() == "RolledBack" && codes.contains(&reason(&request).as_str()), "{tag}: {:?}", request.status);
-        let told = message(&request);
+        ensure!(request.phase().as_str() == "RolledBack" && reason(&request) == "RollbackComplete", "{tag}: {:?}", request.status);
+        let (told, code) = (message(&request), cause(&request));
+        ensure!(codes.contains(&code.as_str()) && told.contains(&code), "{tag}: {:?}", request.status);
         ensure!(told.contains(words) && told.contains("1.0.0"), "{tag}: {told}");
         if *codes != ["PodsNotReady", "ProgressDeadlineExceeded"] {
             ensure!(told.contains(&format!("pod app-{place}-")), "{tag}: {told}");
@@ -169,7 +176,7 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// One Event tells that a request was rolled back, and one that it began.
+/// One Event tells that a request was rolled back, which is as it should be, and one that it failed.
 async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<()> {
     for request in requests {
         world.told(&request.name_any(), &reason(request)).await?;
@@ -181,6 +188,8 @@ async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<(
                 .is_some_and(|object| object.name == request.metadata.name && object.kind.as_deref() == Some("UpdateRequest"))
         };
         let said: Vec<&str> = events.iter().filter(about).filter_map(|event| event.reason.as_deref()).collect();
+        let warned: Vec<&Event> = events.iter().filter(about).filter(|event| event.type_.as_deref() == Some("Warning")).collect();
+        ensure!(warned.len() == 1 && warned[0].reason.as_deref() == Some("RollingBack"), "{warned:?}");
         let count = |code: &str| said.iter().filter(|reason| **reason == code).count();
         ensure!(count(&reason(request)) == 1 && count("RollingBack") == 1 && said.len() == 3, "{}: {said:?}", request.name_any());
     }
@@ -217,14 +226,15 @@ pub(crate) async fn deadline() -> Result<()> {
     live.rolled_out(SOON).await?;
     world.push("shop/web", "1.1.0-unready").await?;
     let request = ends(&world, &image("shop/web", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
-    ensure!(request.phase().as_str() == "RolledBack" && reason(&request) == "ProgressDeadlineExceeded", "{:?}", request.status);
+    ensure!(request.phase().as_str() == "RolledBack" && cause(&request) == "ProgressDeadlineExceeded", "{:?}", request.status);
     ensure!(message(&request).contains("timed out progressing"), "the controller's own words: {}", message(&request));
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
     Ok(())
 }
 
 /// Without auto-rollback the outcome is recorded and nothing is touched; want of room is nobody's
-/// failure; and who waits for a person to delete pods, or holds a Deployment, is waited for.
+/// failure; and who waits for a person to delete pods, or holds a Deployment, or has a budget for
+/// disruptions, is waited for.
 pub(crate) async fn left_alone() -> Result<()> {
     let world = World::new("alone").await?;
     let fixture = |name: &str| watched(WorkloadKind::Deployment, name, &image(&format!("a/{name}"), "1.0.0"));
@@ -233,9 +243,22 @@ pub(crate) async fn left_alone() -> Result<()> {
     let paused = world.create(&fixture("paused")).await?;
     let on_delete = watched(WorkloadKind::StatefulSet, "on-delete", &image("a/on-delete", "1.0.0")).replicas(2);
     let on_delete = world.create(&on_delete.spec(&json!({"updateStrategy": {"type": "OnDelete"}}))).await?;
-    for live in [&records, &roomless, &paused, &on_delete] {
+    let back = watched(WorkloadKind::StatefulSet, "back", &image("a/back", "1.0.0")).replicas(2);
+    let back = world.create(&back.spec(&json!({"updateStrategy": {"type": "OnDelete"}}))).await?;
+    let budget = watched(WorkloadKind::StatefulSet, "budget", &image("a/budget", "1.0.0")).replicas(2);
+    let budget = world.create(&budget.headwind("rollback-timeout", "60")).await?;
+    for live in [&records, &roomless, &paused, &on_delete, &back, &budget] {
         live.rolled_out(SOON).await?;
     }
+    let disruptions = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "budget", "namespace": world.namespace},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "budget"}}},
+    });
+    world.bed.apply_yaml(&disruptions.to_string()).await?;
+    world.push("a/back", "1.1.0-crash").await?;
+    world.push("a/budget", "1.1.0-crash").await?;
+    back.has_image("web", &image("a/back", "1.1.0-crash"), SOON).await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
     // From now on a new pod of it fits nowhere. (The old one stays: maxUnavailable is rounded down.)
     let huge = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image("a/roomless", "1.0.0"), "resources": {"requests": {"memory": "100Ti"}}}]}}}});
     roomless.edit(&huge).await?;
@@ -257,6 +280,18 @@ pub(crate) async fn left_alone() -> Result<()> {
     ensure!(message(&timed_out).contains("Insufficient memory"), "the scheduler's own words: {}", message(&timed_out));
     ensure!(roomless.image_of("web").await? == image("a/roomless", "1.1.0"));
 
+    // The way back waits as well: for the budget, and for the person.
+    says(&world, "a/budget", &["1.0.0 is put back", "budget-1", "PodDisruptionBudget"]).await?;
+    world.told("budget", "PodStuck").await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pdb", "budget"]).await?;
+    let freed = ends(&world, &image("a/budget", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
+    ensure!(reason(&freed) == "RollbackComplete", "{:?}", freed.status);
+    budget.rolled_out(SOON).await?;
+    says(&world, "a/back", &["1.0.0 is put back", "when somebody deletes them"]).await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
+    let done = ends(&world, &image("a/back", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
+    ensure!(reason(&done) == "RollbackComplete", "{:?}", done.status);
+
     // By now the time-out has long passed for the other two.
     for (name, code) in [("paused", "RolloutPaused"), ("on-delete", "OnDelete")] {
         let request = ends(&world, &image(&format!("a/{name}"), "1.1.0"), &["RollingOut"], SOON).await?;
@@ -267,6 +302,19 @@ pub(crate) async fn left_alone() -> Result<()> {
     world.request(&image("a/paused", "1.1.0"), "Completed").await?;
     world.request(&image("a/on-delete", "1.1.0"), "Completed").await?;
     Ok(())
+}
+
+/// Waits until the request for the crashing version of that repository, which is rolled back, says all of that.
+async fn says(world: &World, repository: &str, words: &[&str]) -> Result<()> {
+    let wanted = image(repository, "1.1.0-crash");
+    eventually(&format!("the request for {wanted} says {words:?}"), VERDICT, || async {
+        let all = world.requests().await.map_err(|error| error.to_string())?;
+        let request = all.iter().find(|request| request.spec.new_image == wanted).ok_or("none")?;
+        let told = message(request);
+        let open = request.phase().as_str() == "RollingOut";
+        if open && words.iter().all(|words| told.contains(words)) { Ok(()) } else { Err(format!("{:?}", request.status)) }
+    })
+    .await
 }
 
 /// Another hand's edit ends the watch, and a deletion ends everything, quietly.
@@ -301,7 +349,22 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// Without the right to list pods rollouts are judged by status alone, and a warning says so.
+/// The operator's roles without the rules for those resources.
+async fn take_rights(bed: &Bed, namespace: &str, roles: &serde_json::Value, resources: &[&str]) -> Result<()> {
+    let mut roles = roles.clone();
+    for role in roles["items"].as_array_mut().into_iter().flatten() {
+        role["metadata"] = json!({"name": role["metadata"]["name"], "namespace": namespace});
+        if let Some(rules) = role["rules"].as_array_mut() {
+            rules.retain(|rule| !resources.contains(&rule["resources"][0].as_str().unwrap_or_default()));
+        }
+    }
+    bed.kubectl_ok(&["delete", "roles", "-n", namespace, "--all"]).await?;
+    bed.apply_yaml(&roles.to_string()).await?;
+    Ok(())
+}
+
+/// Without the right to list pods rollouts are judged by status alone, and a warning says so; without
+/// the right to evict them a rollback says which pod it waits for.
 pub(crate) async fn without_pods() -> Result<()> {
     // A control plane of its own keeps the 403s out of the audit log that the run is judged by.
     let bed = Bed::own().await?;
@@ -309,17 +372,8 @@ pub(crate) async fn without_pods() -> Result<()> {
     let namespace = bed.namespace("blind").await?;
     let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
     let roles = bed.kubectl_ok(&["get", "roles", "-n", &namespace, "-o", "json"]).await?;
-    let mut roles: serde_json::Value = serde_json::from_str(&roles)?;
-    for role in roles["items"].as_array_mut().into_iter().flatten() {
-        role["metadata"] = json!({"name": role["metadata"]["name"], "namespace": namespace});
-        if let Some(rules) = role["rules"].as_array_mut() {
-            rules.retain(|rule| {
-                !["pods", "replicasets", "controllerrevisions"].contains(&rule["resources"][0].as_str().unwrap_or_default())
-            });
-        }
-    }
-    bed.kubectl_ok(&["delete", "roles", "-n", &namespace, "--all"]).await?;
-    bed.apply_yaml(&roles.to_string()).await?;
+    let roles: serde_json::Value = serde_json::from_str(&roles)?;
+    take_rights(&bed, &namespace, &roles, &["pods", "replicasets", "controllerrevisions"]).await?;
     operator.start().await?;
     operator.ready().await?;
     let http = reqwest::Client::builder().timeout(SOON).build()?;
@@ -338,7 +392,7 @@ pub(crate) async fn without_pods() -> Result<()> {
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), &namespace);
     let expected = [
         ("good", "Completed", "RolloutComplete"),
-        ("exceeded", "RolledBack", "ProgressDeadlineExceeded"),
+        ("exceeded", "RolledBack", "RollbackComplete"),
         ("stuck", "Failed", "RolloutTimedOut"),
     ];
     for (name, phase, code) in expected {
@@ -351,9 +405,26 @@ pub(crate) async fn without_pods() -> Result<()> {
     }
     ensure!(lives[2].image_of("web").await? == image("b/stuck", "1.1.0-unready"), "no evidence, no rollback");
     ensure!(operator.log_contains("may not list pods")?);
+    let bed_client = client.clone();
     let events = Api::<Event>::namespaced(client, &namespace).list(&ListParams::default()).await?.items;
     let warned =
         events.iter().filter(|event| event.reason.as_deref() == Some("PodsForbidden") && event.type_.as_deref() == Some("Warning"));
     ensure!(warned.count() == 3, "each workload is told, once");
+
+    take_rights(&bed, &namespace, &roles, &["pods/eviction"]).await?;
+    let fixture = watched(WorkloadKind::StatefulSet, "members", &image("b/members", "1.0.0")).replicas(3);
+    let members = fixture.create(&bed_client, &namespace).await?;
+    members.rolled_out(SOON).await?;
+    let body = headwind_testbed::payload::distribution(crate::world::HOST, "b/members", "1.1.0-crash", &crate::world::digest('a'));
+    ensure!(http.post(operator.notifications()?).json(&body).send().await?.status() == 202);
+    let stuck = eventually("the rollback of members ends", VERDICT, || async {
+        let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let ours = all.into_iter().find(|request| request.spec.target_ref.name == "members").ok_or("none")?;
+        if ours.phase().is_open() { Err(format!("{:?}", ours.status)) } else { Ok(ours) }
+    })
+    .await?;
+    ensure!(stuck.phase().as_str() == "RolledBack" && reason(&stuck) == "RollbackFailed", "{:?}", stuck.status);
+    let told = message(&stuck);
+    ensure!(told.contains("pod members-2") && told.contains("pods/eviction") && !told.contains("does not run"), "{told}");
     Ok(())
 }

@@ -304,7 +304,7 @@ fn a_failed_one_is_taken_back() {
     assert_eq!(bad.status.rollout.as_ref().unwrap().returned_to.as_deref(), Some("podinfo:1.0.0"));
     attempted(&mut after, 0, "1.0.0", &[(ConditionType::Ready, true, "UpgradeSucceeded")]);
     bad.status = writes(&after, std::slice::from_ref(&bad));
-    assert_eq!((bad.status.phase, bad.status.reason), (Phase::RolledBack, Some(Reason::UpgradeFailed)));
+    assert_eq!((bad.status.phase, bad.status.reason), (Phase::RolledBack, Some(Reason::RollbackComplete)));
     assert!(bad.status.message.as_deref().is_some_and(|message| message.contains("words of UpgradeFailed")), "{:?}", bad.status.message);
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&bad)), Some(Reason::RolledBack));
     assert_eq!(violations_of(&[bad]), Vec::<String>::new());
