@@ -37,7 +37,10 @@ impl Entry {
     /// Whether it can be one that Headwind wrote.
     fn is_sane(&self) -> bool {
         let Self { container, image, timestamp: _, update_request_name, approved_by } = self;
-        [Some(container), Some(image), update_request_name.as_ref(), approved_by.as_ref()].into_iter().flatten().all(|text| text.len() <= TEXT)
+        [Some(container), Some(image), update_request_name.as_ref(), approved_by.as_ref()]
+            .into_iter()
+            .flatten()
+            .all(|text| text.len() <= TEXT)
     }
 }
 

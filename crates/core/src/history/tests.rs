@@ -96,11 +96,12 @@ fn going_back_to_what_the_history_does_not_know_keeps_what_is_older() {
 }
 
 #[test]
-fn a_hostile_annotation_costs_little() {
+fn a_hostile_annotation_is_cut_to_its_limits() {
     let entry = |container: &str, image: &str| {
-        format!(r#"{{"container":"{container}","image":"{image}","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}}"#)
+        format!(
+            r#"{{"container":"{container}","image":"{image}","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}}"#
+        )
     };
-    let begun = std::time::Instant::now();
     for many in [
         (0..5000).map(|n| entry("a", &format!("i:{n}"))).collect::<Vec<_>>(),
         (0..5000).map(|n| entry(&format!("c{n}"), "i:1")).collect(),
@@ -111,5 +112,4 @@ fn a_hostile_annotation_costs_little() {
         assert!(history.to_annotation().len() <= SIZE, "{}", history.to_annotation().len());
         assert_eq!(images(&history, "a").first(), Some(&"i:1"));
     }
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }

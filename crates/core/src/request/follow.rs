@@ -129,10 +129,12 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     let awaited = || awaited(scene, standing, sight.look);
     match judge(&sight) {
         Verdict::Look => Outcome::Step(Step::Look),
-        Verdict::Watch(memory, again) => match remember(request, *memory, standing, awaited()).or_else(|| evict(scene, request, awaited()?)) {
-            Some(step) => Outcome::Step(step),
-            None => Outcome::Rest(again),
-        },
+        Verdict::Watch(memory, again) => {
+            match remember(request, *memory, standing, awaited()).or_else(|| evict(scene, request, awaited()?)) {
+                Some(step) => Outcome::Step(step),
+                None => Outcome::Rest(again),
+            }
+        }
         Verdict::Healthy => Outcome::Step(healthy(scene, request, watch, &settings)),
         Verdict::TimedOut(message) => {
             let stuck = awaited().map(|pod| format!("; {pod}")).unwrap_or_default();

@@ -222,7 +222,14 @@ impl HelmReleaseView {
 }
 
 fn count(remaining: u32, stage: &'static str) -> Count {
-    Count { wanted: 1, updated: u32::from(remaining <= 2), available: u32::from(remaining == 0), remaining, new_available: 0, stage: Some(stage) }
+    Count {
+        wanted: 1,
+        updated: u32::from(remaining <= 2),
+        available: u32::from(remaining == 0),
+        remaining,
+        new_available: 0,
+        stage: Some(stage),
+    }
 }
 
 fn not_fetched(ready: &Condition) -> Option<Trouble> {

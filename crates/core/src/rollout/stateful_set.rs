@@ -40,8 +40,19 @@ impl StatefulSetView {
     }
 
     pub(super) fn standing(&self, generation: i64) -> Standing {
-        let Self { replicas, partition, start: _, parallel: _, on_delete, observed_generation, total, ready, available, updated, one_revision } =
-            *self;
+        let Self {
+            replicas,
+            partition,
+            start: _,
+            parallel: _,
+            on_delete,
+            observed_generation,
+            total,
+            ready,
+            available,
+            updated,
+            one_revision,
+        } = *self;
         if observed_generation < generation {
             return Standing::Unseen;
         }

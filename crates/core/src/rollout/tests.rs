@@ -359,7 +359,8 @@ fn each_answers_for_itself() {
 fn in_a_row_means_in_a_row() {
     let mut story = Story::stuck();
     let bad = [pod(waits("ErrImagePull"))];
-    let stuck = |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, new_available: 0, stage: None }, None);
+    let stuck =
+        |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, new_available: 0, stage: None }, None);
     story.settle(6, &stuck(2), &bad);
     story.settle(12, &stuck(2), &bad);
     assert_eq!(story.watch.failed_checks, 2);
@@ -401,7 +402,9 @@ fn a_changed_number_of_replicas_is_no_progress() {
     // The version does not run, and an autoscaler moves the replicas before each check.
     let mut story = Story::stuck();
     let bad = [pod(waits("CrashLoopBackOff"))];
-    let scaled = |wanted: u32| Standing::Moving(Count { wanted, updated: 1, available: wanted, remaining: wanted, new_available: 0, stage: None }, None);
+    let scaled = |wanted: u32| {
+        Standing::Moving(Count { wanted, updated: 1, available: wanted, remaining: wanted, new_available: 0, stage: None }, None)
+    };
     let verdicts: Vec<Verdict> = (0..5).map(|n| story.settle(6 * i64::from(n), &scaled(4 + 2 * (n % 2)), &bad)).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::CrashLoopBackOff), "{:?}", story.watch);
     // Nor does it give a rollout that stands still more time.
@@ -419,7 +422,8 @@ fn scaling_is_no_failure() {
     story.settle(0, &Standing::Moving(count(4, 1, 4), None), &[pod(runs(false, 0))]);
     for ready in 1..50 {
         let now = i64::from(ready) * 240;
-        let standing = Count { wanted: 50, updated: ready + 1, available: ready, remaining: 2 * (50 - ready), new_available: ready, stage: None };
+        let standing =
+            Count { wanted: 50, updated: ready + 1, available: ready, remaining: 2 * (50 - ready), new_available: ready, stage: None };
         let verdict = story.settle(now, &Standing::Moving(standing, None), &[pod(runs(false, 0))]);
         assert!(matches!(verdict, Verdict::Watch(_, _)), "{now}: {verdict:?}");
     }

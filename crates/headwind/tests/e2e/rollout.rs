@@ -390,11 +390,8 @@ pub(crate) async fn without_pods() -> Result<()> {
         ensure!(http.post(operator.notifications()?).json(&body).send().await?.status() == 202);
     }
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), &namespace);
-    let expected = [
-        ("good", "Completed", "RolloutComplete"),
-        ("exceeded", "RolledBack", "RollbackComplete"),
-        ("stuck", "Failed", "RolloutTimedOut"),
-    ];
+    let expected =
+        [("good", "Completed", "RolloutComplete"), ("exceeded", "RolledBack", "RollbackComplete"), ("stuck", "Failed", "RolloutTimedOut")];
     for (name, phase, code) in expected {
         eventually(&format!("{name} is {phase}"), VERDICT, || async {
             let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;

@@ -65,7 +65,13 @@ fn rolling(watch: Watch) -> Request {
             expires_at: None,
             trigger: Trigger::Webhook,
         },
-        status: Status { phase: Phase::RollingOut, times_applied: 1, applied_at: Some(at(NOW - 60)), rollout: Some(watch), ..Status::default() },
+        status: Status {
+            phase: Phase::RollingOut,
+            times_applied: 1,
+            applied_at: Some(at(NOW - 60)),
+            rollout: Some(watch),
+            ..Status::default()
+        },
     }
 }
 
@@ -246,7 +252,16 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
     let mut target = target(&[]);
     "db:1.0.0".clone_into(&mut target.containers[0].image);
     target.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
-    *view(&mut target) = StatefulSetView { replicas: 3, total: 3, ready: 2, available: 2, updated: 2, on_delete: true, observed_generation: 2, ..Default::default() };
+    *view(&mut target) = StatefulSetView {
+        replicas: 3,
+        total: 3,
+        ready: 2,
+        available: 2,
+        updated: 2,
+        on_delete: true,
+        observed_generation: 2,
+        ..Default::default()
+    };
     let pods = [pod("db-2", false, waits("CrashLoopBackOff")), pod("db-1", true, runs(true)), pod("db-0", true, runs(true))];
     let mut request = rolling(back());
     assert_eq!(evicted(after_looks(&target, &mut request, &pods, 200)), None, "a person deletes it, or nobody");
@@ -279,9 +294,7 @@ fn put_back(history: &History, all: &[Request]) -> Option<String> {
 
 #[test]
 fn the_history_alone_vouches_for_no_image() {
-    let entry = |image: &str, request: Option<&str>| {
-        serde_json::json!({"container": "db", "image": image, "timestamp": "2026-01-01T00:00:00Z", "updateRequestName": request, "approvedBy": null})
-    };
+    let entry = |image: &str, request: Option<&str>| serde_json::json!({"container": "db", "image": image, "timestamp": "2026-01-01T00:00:00Z", "updateRequestName": request, "approvedBy": null});
     let history = |images: &[(&str, Option<&str>)]| {
         let all: Vec<_> = images.iter().map(|(image, request)| entry(image, *request)).collect();
         History::parse(Some(&serde_json::to_string(&all).unwrap())).0
@@ -293,7 +306,8 @@ fn the_history_alone_vouches_for_no_image() {
     let mut moved = rolling(watch());
     moved.name = "moved".to_owned();
     moved.spec = Spec { current_image: "old/db:0.8.0".to_owned(), new_image: "old/db:0.9.0".to_owned(), ..moved.spec };
-    moved.status = Status { phase: Phase::Completed, reason: Some(Reason::RolloutComplete), finished_at: Some(at(NOW - 90)), ..moved.status };
+    moved.status =
+        Status { phase: Phase::Completed, reason: Some(Reason::RolloutComplete), finished_at: Some(at(NOW - 90)), ..moved.status };
     let of_two = history(&[("db:2.0.0", Some("r")), ("old/db:0.9.0", Some("moved"))]);
     assert_eq!(put_back(&of_two, std::slice::from_ref(&moved)).as_deref(), Some("old/db:0.9.0"));
     moved.status = Status { phase: Phase::Completed, times_applied: 0, ..moved.status };
@@ -302,11 +316,13 @@ fn the_history_alone_vouches_for_no_image() {
 
 #[test]
 fn nobody_goes_back_to_a_forged_image_by_hand_either() {
-    let forged = r#"[{"container":"db","image":"evil/miner:1","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
+    let forged =
+        r#"[{"container":"db","image":"evil/miner:1","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
     let target = target(&[(key::UPDATE_HISTORY, forged)]);
     let mut asked = rolling(watch());
     asked.name = "back".to_owned();
-    asked.spec = Spec { current_image: "db:2.0.0".to_owned(), new_image: "evil/miner:1".to_owned(), trigger: Trigger::Manual, ..asked.spec };
+    asked.spec =
+        Spec { current_image: "db:2.0.0".to_owned(), new_image: "evil/miner:1".to_owned(), trigger: Trigger::Manual, ..asked.spec };
     asked.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };
     let step = settled(&target, &mut asked, None, at(NOW));
     assert!(matches!(&step, Step::Write(write) if write.status.phase == Phase::Superseded), "{step:?}");
