@@ -1,14 +1,18 @@
 //! Any body, for any sender or for nobody in particular: nothing panics, and whatever comes out
 //! names a legal repository and a legal tag.
 //!
-//! The first byte chooses the sender (one beyond the last is nobody); the variable
-//! `HEADWIND_FUZZ_SENDER` fixes it, so that each decoder has a run of its own.
+//! The first byte chooses the sender (one beyond the last is nobody), whether the caller names the registry, and whether
+//! the headers are those of a CloudEvent; the variable
+//! `HEADWIND_FUZZ_SENDER` fixes the sender, so that each decoder has a run of its own.
 
 #![no_main]
 
 use std::sync::OnceLock;
 
+use headwind_core::artifact::Origin;
+use headwind_core::chart::ChartRepository;
 use headwind_core::reference::{RepositoryKey, is_tag};
+use headwind_core::version::parse_chart;
 use headwind_source::webhook::{Envelope, Sender, decode};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,11 +25,24 @@ fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
     let sender = fixed().or_else(|| Sender::ALL.get(usize::from(*first) % (Sender::ALL.len() + 1)).copied());
     let registry = (first & 0x80 != 0).then_some("registry.example");
-    if let Ok(decoded) = decode(&Envelope { sender, registry, header: &|_| None, body }) {
+    // The attributes of a CloudEvent in binary mode, as zot sends them.
+    let header = |name: &str| match name {
+        "ce-type" if first & 0x40 != 0 => Some("zotregistry.image.updated"),
+        "ce-source" if first & 0x40 != 0 => Some("https://registry.example"),
+        _ => None,
+    };
+    if let Ok(decoded) = decode(&Envelope { sender, registry, header: &header, body }) {
         for event in decoded.events {
-            let again = RepositoryKey::from_parts(event.repository.registry(), event.repository.path());
-            assert_eq!(again.as_ref(), Ok(&event.repository));
-            assert!(event.tag.as_deref().is_some_and(is_tag));
+            match &event.origin {
+                Origin::Registry(repository) => {
+                    assert_eq!(RepositoryKey::from_parts(repository.registry(), repository.path()).as_ref(), Ok(repository));
+                    assert!(event.chart.is_none() && event.tag.as_deref().is_some_and(is_tag));
+                }
+                Origin::Charts(repository) => {
+                    assert_eq!(ChartRepository::parse(repository.as_str()).as_ref(), Ok(repository));
+                    assert!(event.chart.is_some() && event.tag.as_deref().is_some_and(|version| parse_chart(version).is_some()));
+                }
+            }
         }
     }
 });
