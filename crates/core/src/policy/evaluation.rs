@@ -25,7 +25,9 @@ pub(crate) fn judge_without(
     let evaluation = Evaluation::new(rule, kind, occasion, current, candidates);
     let Decided { mut verdicts, choice: Choice { accepted, headline: _ } } = evaluation.decide();
     for (place, reason) in aside {
-        verdicts.get_mut(*place).filter(|verdict| verdict.is_ok()).map(|verdict| *verdict = Err(*reason));
+        if let Some(verdict) = verdicts.get_mut(*place).filter(|verdict| verdict.is_ok()) {
+            *verdict = Err(*reason);
+        }
     }
     let chosen = accepted.into_iter().find(|place| !aside.contains_key(place));
     let better = chosen.map(|place| evaluation.tag(place)).unwrap_or_default();

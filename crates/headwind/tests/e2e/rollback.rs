@@ -191,6 +191,7 @@ pub(crate) async fn explained() -> Result<()> {
 
     let (code, body) = world.api("GET", &path("unreachable", "Deployment"), None).await?;
     ensure!(code == 200 && body["registryErrors"].as_object().is_some_and(|errors| errors.len() == 1), "{body}");
+    ensure!(body["containers"][0]["reason"] == "RegistryError", "{body}");
     ensure!(world.api("GET", &path("nobody", "Deployment"), None).await?.0 == 404);
     ensure!(world.api("GET", &path("web", "Gadget"), None).await?.0 == 422);
     let (_, first) = world.api("GET", "/api/v1/workloads?limit=1", None).await?;
