@@ -11,7 +11,7 @@ use crate::artifact::Artifact;
 use crate::decide::{self, Decision, Record, Site};
 use crate::event::Trigger;
 use crate::gate::{self, Gate};
-use crate::policy::{Candidate, CandidateVerdict, Current, Occasion, Policy, Rule, choose, judge_without};
+use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
 use crate::settings::{Annotations, Settings, key};
 use crate::target::{Container, Target};
@@ -116,7 +116,15 @@ pub fn explain(
             explained.would_take = Some(proposal.new_image.clone());
             explained.because = (proposal.reason, proposal.message.clone());
         }
-        Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
+        Decision::Refuse(refusal) => {
+            explained.because = (refusal.reason, refusal.message);
+            let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
+            // A list of tags has no digests: a scan looks up that of the chosen one.
+            if let (Reason::DigestUnknown, Some(verdict)) = (explained.because.0, chosen) {
+                explained.would_take = Some(artifact.with_version(&verdict.tag).to_string());
+                explained.because = (verdict.reason, format!("{}; {DIGEST_LOOKED_UP}", verdict.message));
+            }
+        }
     }
     explained
 }

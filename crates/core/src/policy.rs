@@ -24,6 +24,7 @@ pub use answer::{Answer, AnswerCandidate, Question, answer, answer_on};
 pub use evaluation::{choose, judge, still_accepts};
 pub(crate) use evaluation::{judge_without, why};
 pub use pattern::{Pattern, PatternError};
+pub(crate) use sentence::DIGEST_LOOKED_UP;
 pub use sentence::sentence;
 
 use std::fmt;

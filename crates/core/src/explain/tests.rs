@@ -1,7 +1,6 @@
 mod charts;
 
 use super::*;
-use crate::policy::Outcome;
 use crate::request::Identity;
 use crate::rollout::{DeploymentView, View};
 use crate::target::{Kind, PullSource, TargetKey};
@@ -107,4 +106,15 @@ fn the_headline(#[case] policy: &str, #[case] tags: &str, #[case] reason: Reason
         assert!(explained.because.0 == reason && explained.because.1.contains(words), "{:?}", explained.because);
         tags.rotate_left(1);
     }
+}
+
+#[test]
+fn the_digest_of_a_pinned_image_is_looked_up_later() {
+    let mut pinned = target(&[("policy", "minor")]);
+    pinned.containers = vec![Container::new("web", &format!("app:1.0.0@sha256:{}", "a".repeat(64)))];
+    let candidates = [Candidate::new("1.1.0", None)];
+    let now = Timestamp::from_second(1000).unwrap();
+    let explained = explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &Rejected("app:1.2.0"), now);
+    assert_eq!((explained.would_take.as_deref(), explained.because.0), (Some("app:1.1.0"), Reason::HigherVersion));
+    assert!(explained.because.1.contains("looks up its digest"), "{}", explained.because.1);
 }

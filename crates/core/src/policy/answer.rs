@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, CandidateVerdict, Current, Judgement, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
+use super::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Judgement, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference, is_tag};
 
@@ -92,7 +92,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
     let looked_up = chosen.is_some_and(|candidate| pinned && candidate.digest.is_none());
     let verdict = |verdict: CandidateVerdict| {
         let later = looked_up && verdict.outcome == Outcome::Chosen;
-        let message = if later { format!("{}; {LOOKED_UP}", verdict.message) } else { verdict.message };
+        let message = if later { format!("{}; {DIGEST_LOOKED_UP}", verdict.message) } else { verdict.message };
         AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message }
     };
     Ok(Answer {
@@ -101,9 +101,6 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
         candidates: verdicts.into_iter().map(verdict).collect(),
     })
 }
-
-/// Added to the verdict on a candidate of a pinned image whose digest the question does not tell.
-const LOOKED_UP: &str = "Headwind looks up its digest when it applies the update";
 
 /// The image with the candidate in it; of a pinned one without the digest that is not known yet.
 fn written(reference: Option<&ImageReference>, candidate: &Candidate) -> String {

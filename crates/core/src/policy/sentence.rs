@@ -4,6 +4,9 @@ use super::{Candidate, Current, Kind, Policy, Rule};
 use crate::reason::Reason;
 use crate::version::Version;
 
+/// Added to the verdict on a candidate of a pinned image whose digest is not known yet.
+pub(crate) const DIGEST_LOOKED_UP: &str = "Headwind looks up its digest when it applies the update";
+
 /// The verdict `reason` on a candidate for a person; without a candidate, it is about the current tag.
 pub fn sentence(rule: &Rule, kind: Kind, current: &Current, candidate: Option<&Candidate>, reason: Reason) -> String {
     let mine = current.tag.as_deref().unwrap_or_default();
