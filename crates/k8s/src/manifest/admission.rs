@@ -96,7 +96,7 @@ fn validations() -> Vec<Value> {
     vec![
         // Holds for everybody, so that Headwind can find out whether the policy is in effect.
         json!({
-            "expression": "request.operation != 'CREATE' || !has(object.spec.targetRef.__namespace__) || object.spec.targetRef.__namespace__ == request.namespace",
+            "expression": "request.operation != 'CREATE' || !has(object.spec.targetRef.namespace) || object.spec.targetRef.namespace == request.namespace",
             "message": "targetRef.namespace must be the request's own namespace",
         }),
         rule(
