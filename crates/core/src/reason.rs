@@ -111,6 +111,7 @@ reasons! {
     PolicyChanged = "the workload's settings would no longer produce this update",
     ContainerGone = "the workload no longer has the container",
     TargetGone = "the workload is gone",
+    NameTaken = "another request has the name that the request for this version gets",
     InvalidRequest = "the request does not make sense for its target",
     PastExpiry = "nobody answered before it expired",
     EndedExternally = "the request was ended outside Headwind",

@@ -178,6 +178,8 @@ pub struct Request {
     pub fault: Option<String>,
     /// When the object was created, by the API server's clock.
     pub created: Timestamp,
+    /// Names of the requests that the same event makes for other containers of the target.
+    pub siblings: Vec<String>,
     /// What is asked; never changes.
     pub spec: Spec,
     /// Where it stands.
@@ -352,5 +354,18 @@ impl Identity {
     /// The identity as one line of text: the input of the request's name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The identity that a request asks for, tied to no state of the target; `None` when the request does
+    /// not make sense.
+    pub fn of(spec: &Spec) -> Option<Self> {
+        let artifact = Artifact::parse(spec.kind, &spec.new_image).ok()?;
+        Some(Self::new(spec.container.as_deref()?, &artifact, spec.policy, spec.new_digest.as_deref()))
+    }
+
+    /// Returns whether `spec` asks for this identity, whatever state of the target it is tied to.
+    pub fn is_asked_by(&self, spec: &Spec) -> bool {
+        let rest = Self::of(spec).and_then(|Self(asked)| self.0.strip_prefix(&asked).map(str::to_owned));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '?']))
     }
 }

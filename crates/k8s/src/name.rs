@@ -7,9 +7,9 @@
 use headwind_core::request::Identity;
 use sha2::{Digest, Sha256};
 
-const TARGET: usize = 30;
+const TARGET: usize = 25;
 const CONTAINER: usize = 16;
-const HASH: usize = 12;
+const HASH: usize = 20;
 
 /// The name of the request that puts `identity` into the target with that name and uid.
 pub fn request(target: &str, uid: &str, container: &str, identity: &Identity) -> String {

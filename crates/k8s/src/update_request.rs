@@ -7,7 +7,7 @@ use headwind_core::event::Trigger;
 use headwind_core::policy::{Kind as VersionKind, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::release::CHART;
-use headwind_core::request::{self, Phase, Request, Waiting};
+use headwind_core::request::{self, Identity, Phase, Request, Waiting};
 use headwind_core::target::{Kind, TargetKey};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -24,6 +24,11 @@ pub use rollout::RolloutStatus;
 /// An annotation on the request: when it was proposed, to the millisecond. The API server's own
 /// time stamp has whole seconds, too coarse to tell which of two pushes came later.
 pub const PROPOSED_AT: &str = "headwind.sh/proposed-at";
+/// An annotation on the request: names of the requests that the same event makes for other containers
+/// of the workload, separated by commas.
+pub const SIBLINGS: &str = "headwind.sh/siblings";
+/// How many siblings are read; no pod template comes near it.
+const MAX_SIBLINGS: usize = 64;
 
 /// What an update asks for. Immutable once made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -293,6 +298,7 @@ impl UpdateRequest {
             target_uid: target_ref.uid,
             fault,
             created: self.created(),
+            siblings: self.siblings(),
             spec: request::Spec {
                 kind: update_type.artifacts(),
                 container: self.container().map(str::to_owned),
@@ -307,6 +313,20 @@ impl UpdateRequest {
             },
             status: self.status.as_ref().map(UpdateRequestStatus::read).unwrap_or_default(),
         }
+    }
+
+    fn siblings(&self) -> Vec<String> {
+        let names = self.metadata.annotations.as_ref().and_then(|all| all.get(SIBLINGS));
+        names.into_iter().flat_map(|names| names.split(',')).take(MAX_SIBLINGS).map(str::to_owned).collect()
+    }
+
+    /// Returns whether the request asks for `identity` in the workload with this kind, name and uid.
+    ///
+    /// The API server keeps names unique, not what they stand for: a name that Headwind derives may be
+    /// taken by a request that asks for something else.
+    pub fn asks_for(&self, target: &TargetKey, uid: &str, identity: &Identity) -> bool {
+        let of = &self.spec.target_ref;
+        self.target() == *target && of.uid == uid && identity.is_asked_by(&self.read().spec)
     }
 
     /// When it was made: by the API server's clock, refined by [`PROPOSED_AT`] where the two agree.

@@ -107,6 +107,9 @@ pub enum ActError {
     /// The request is in a phase from which the action leads nowhere.
     #[error(transparent)]
     NotNow(#[from] NotNow),
+    /// A request that asks for something else has the name.
+    #[error("UpdateRequest {0} asks for something else and has the name that the new request would get; delete it")]
+    NameTaken(String),
     /// Headwind's account may not write it.
     #[error("the API server does not allow it: {0}")]
     Forbidden(String),

@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     pub(crate) reconcile_duration: Histogram,
     pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
     pub(crate) events_dropped: Counter,
+    pub(crate) request_names_taken: Counter,
     pub(crate) polling_cycles: Counter,
     pub(crate) polling_errors: Family<ClassLabel, Counter>,
     pub(crate) polling_images_checked: Counter,
@@ -180,6 +181,11 @@ impl Metrics {
                 Counter::default(),
                 "kubernetes_events_dropped",
                 "Kubernetes Events not written because too many were waiting"
+            ),
+            request_names_taken: register!(
+                Counter::default(),
+                "request_names_taken",
+                "Proposals not recorded because a request that asks for something else has the name"
             ),
             polling_cycles: register!(Counter::default(), "polling_cycles", "Scans of a repository with a credential that were answered"),
             polling_errors: register!(Family::default(), "polling_errors", "Scans of a repository that were not answered, by class"),

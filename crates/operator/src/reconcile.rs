@@ -64,8 +64,8 @@ impl Scene {
 impl Reconciler {
     /// One pass over a workload. Answers when to come back, if by the clock.
     pub(crate) async fn pass(&self, key: TargetKey) -> Option<Duration> {
-        if !self.state.leadership.leads() || self.state.recording.lock().contains_key(&key) {
-            // A new leader begins with all, the maker of requests puts the target back.
+        if !self.state.leadership.leads() {
+            // A new leader begins with all.
             return None;
         }
         let started = Instant::now();

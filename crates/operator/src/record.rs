@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::artifact::Origin;
@@ -20,7 +19,7 @@ use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::{
-    KindName, PROPOSED_AT, PolicyName, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
+    KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -35,8 +34,6 @@ use crate::verbs::{Class, Failure, Verbs};
 
 /// Workloads of one event that are served side by side.
 const AT_ONCE: usize = 16;
-/// How long the making of a request may keep its target from being reconciled.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The recorder, with what it needs.
 #[derive(Clone)]
@@ -89,15 +86,15 @@ impl Recording {
 
     /// Puts on record what is proposed for one workload. Answers how many requests were made.
     pub(crate) async fn propose_all(&self, target: &Target, proposals: Vec<Proposal>) -> Result<u64, Failure> {
-        // Where one event proposes for several containers, they are to go out together: the
-        // reconciler of this process leaves the target alone until all are on record.
-        let _together = (proposals.len() > 1).then(|| Together::new(self, &target.key));
+        let now = Timestamp::now();
+        let mut requests: Vec<UpdateRequest> = proposals.iter().map(|proposal| request(target, proposal, now)).collect();
+        name_siblings(&mut requests);
         let made = AtomicU64::new(0);
         let count = &made;
-        stream::iter(proposals)
+        stream::iter(proposals.into_iter().zip(requests))
             .map(Ok::<_, Failure>)
-            .try_for_each_concurrent(AT_ONCE, |proposal| async move {
-                count.fetch_add(u64::from(self.propose(target, &proposal).await?), Ordering::Relaxed);
+            .try_for_each_concurrent(AT_ONCE, |(proposal, request)| async move {
+                count.fetch_add(u64::from(self.propose(target, &proposal, &request).await?), Ordering::Relaxed);
                 Ok(())
             })
             .await?;
@@ -154,11 +151,10 @@ impl Recording {
     }
 
     /// Answers whether a request was made.
-    async fn propose(&self, target: &Target, proposal: &Proposal) -> Result<bool, Failure> {
-        let request = request(target, proposal, Timestamp::now());
-        let made = match self.verbs.create_request(&request).await {
+    async fn propose(&self, target: &Target, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
+        let made = match self.verbs.create_request(request).await {
             Ok(made) => made,
-            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(&request).await? {
+            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(target, proposal, request).await? {
                 Some(made) => made,
                 None => return Ok(false),
             },
@@ -198,12 +194,22 @@ impl Recording {
         Ok(true)
     }
 
-    /// A request of that name is there. One that was superseded makes room; any other stands.
-    async fn replace_superseded(&self, request: &UpdateRequest) -> Result<Option<UpdateRequest>, Failure> {
+    /// Replaces the superseded request that has the name. A request in any other phase stays.
+    async fn replace_superseded(
+        &self,
+        target: &Target,
+        proposal: &Proposal,
+        request: &UpdateRequest,
+    ) -> Result<Option<UpdateRequest>, Failure> {
         let namespace = request.namespace().unwrap_or_default();
         let Some(standing) = self.verbs.request(&namespace, &request.name_any()).await? else {
             return Err(gone_meanwhile());
         };
+        if !standing.asks_for(&target.key, &target.uid, &proposal.identity) {
+            self.name_taken(target, proposal, &standing);
+            self.state.requests.write().apply(standing);
+            return Ok(None);
+        }
         if standing.read().status.makes_room() {
             self.verbs.delete_request(&standing).await?;
             return Ok(Some(self.verbs.create_request(request).await?));
@@ -211,6 +217,33 @@ impl Recording {
         self.state.requests.write().apply(standing);
         self.queue.now(request.target());
         Ok(None)
+    }
+
+    /// Reports that a request which asks for something else has the name of this one.
+    fn name_taken(&self, target: &Target, proposal: &Proposal, standing: &UpdateRequest) {
+        self.metrics.request_names_taken.inc();
+        let name = standing.name_any();
+        let note = format!(
+            "container {}: {} cannot be proposed: UpdateRequest {name} asks for {} and has the name; delete it",
+            proposal.container, proposal.new_image, standing.spec.new_image
+        );
+        self.tell.warn_target(target, Reason::NameTaken, &name, &note);
+    }
+}
+
+/// Writes into each request which others the same event makes.
+///
+/// The leader waits for them, so that one push to several containers is one rollout on whichever replica
+/// it arrives.
+fn name_siblings(requests: &mut [UpdateRequest]) {
+    if requests.len() < 2 {
+        return;
+    }
+    let names: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
+    for request in requests {
+        let own = request.name_any();
+        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != own).collect();
+        request.annotations_mut().insert(SIBLINGS.to_owned(), others.join(","));
     }
 }
 
@@ -242,8 +275,11 @@ pub(crate) struct Known<'a> {
 
 impl decide::Record for Known<'_> {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let name = name::request(&self.target.key.name, &self.target.uid, container, identity);
-        self.state.requests.read().get(&self.target.key.namespace, &name).and_then(|request| request.read().status.obstacle())
+        let Target { key, uid, .. } = self.target;
+        let name = name::request(&key.name, uid, container, identity);
+        let request = self.state.requests.read().get(&key.namespace, &name)?;
+        // One that only has the name does not stand for the version; the API server then refuses to create ours.
+        request.asks_for(key, uid, identity).then(|| request.read().status.obstacle())?
     }
 
     fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
@@ -263,32 +299,6 @@ impl decide::Record for Known<'_> {
             })
             .map(|request| request.spec.new_image.clone())
             .collect()
-    }
-}
-
-/// Marks a target as being recorded for, as long as it lives.
-struct Together<'a>(&'a Recording, &'a TargetKey);
-
-impl<'a> Together<'a> {
-    fn new(recording: &'a Recording, key: &'a TargetKey) -> Self {
-        *recording.state.recording.lock().entry(key.clone()).or_default() += 1;
-        // Should the making hang, the target is not held for ever.
-        recording.queue.after(key.clone(), PATIENCE);
-        Self(recording, key)
-    }
-}
-
-impl Drop for Together<'_> {
-    fn drop(&mut self) {
-        let Self(recording, key) = self;
-        let mut all = recording.state.recording.lock();
-        if let Some(count) = all.get_mut(*key) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(*key);
-            }
-        }
-        recording.queue.now((*key).clone());
     }
 }
 

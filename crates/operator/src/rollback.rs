@@ -119,7 +119,7 @@ impl Handle {
             if self.get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open()) && time + 1 < TIMES {
                 continue;
             }
-            self.make(request).await?;
+            self.make(&target, request).await?;
             match self.act(&key.namespace, &name, Action::Approve, person, note).await {
                 Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
                 done => return Ok(done?),
@@ -155,14 +155,21 @@ impl Handle {
         record::request(target, &proposal, Timestamp::now())
     }
 
-    /// Makes the request; one that is there already is the one.
-    async fn make(&self, request: UpdateRequest) -> Result<(), ActError> {
+    /// Creates the request. If a request for the same rollback exists, that one is used.
+    async fn make(&self, target: &Target, request: UpdateRequest) -> Result<(), ActError> {
         match self.verbs.create_request(&request).await {
             Ok(made) => {
                 self.state.requests.write().apply(made);
                 Ok(())
             }
-            Err(failure) if failure.class == Class::Conflict => Ok(()),
+            Err(failure) if failure.class == Class::Conflict => {
+                let name = request.name_any();
+                let standing = self.verbs.request(&target.key.namespace, &name).await?;
+                let asks = |standing: &UpdateRequest| {
+                    Identity::of(&request.read().spec).is_some_and(|identity| standing.asks_for(&target.key, &target.uid, &identity))
+                };
+                if standing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
+            }
             Err(failure) => Err(failure.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! What every part of the operator looks at: the state, and who leads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,6 @@ pub(crate) struct State {
     /// Since when the cluster is seen without a gap.
     pub(crate) unbroken: Unbroken,
     pub(crate) clock: SteppedClock,
-    /// The targets whose requests are being made at this moment, and how many makers are at it.
-    pub(crate) recording: Mutex<HashMap<TargetKey, usize>>,
 }
 
 impl State {

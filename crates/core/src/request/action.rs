@@ -106,6 +106,7 @@ mod tests {
             target_uid: "u".to_owned(),
             fault: None,
             created: Timestamp::from_second(1000).unwrap(),
+            siblings: Vec::new(),
             spec: Spec {
                 kind: crate::policy::Kind::Image,
                 container: Some("web".to_owned()),

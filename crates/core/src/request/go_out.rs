@@ -1,6 +1,7 @@
 //! What is due: who goes out, who gives way, who waits for what.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,6 +15,9 @@ use crate::gate::{self, Gate};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::release::passes;
+
+/// How long a request waits for those that the same event makes for other containers.
+const SIBLINGS: Duration = Duration::from_secs(2);
 
 impl Scene<'_> {
     /// Ends a request for whose container a better one is open.
@@ -96,6 +100,15 @@ impl Scene<'_> {
         }
     }
 
+    /// Until when the request waits for the other requests of its event, so that one push is one rollout.
+    fn siblings_until(&self, request: &Request) -> Option<Timestamp> {
+        let now = self.observed.now;
+        let until = after(request.created, SIBLINGS);
+        let missing = || request.siblings.iter().any(|name| !self.observed.requests.iter().any(|one| one.name == *name));
+        // A maker whose clock is further ahead than that is not waited for.
+        (now < until && request.created <= after(now, SIBLINGS) && missing()).then_some(until)
+    }
+
     /// What an approved update waits for without an end that is known: the release is suspended.
     fn held(&self, request: &Request) -> Option<(Reason, String)> {
         self.container_of(request).and_then(|container| self.left(container))
@@ -107,7 +120,9 @@ impl Scene<'_> {
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
         // What a person asked for comes first.
         let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
-        let goes = |request: &&Request| self.gate(request) == Gate::Open && self.held(request).is_none();
+        let goes = |request: &&Request| {
+            self.gate(request) == Gate::Open && self.held(request).is_none() && self.siblings_until(request).is_none()
+        };
         for request in asked.into_iter().chain(found).filter(goes) {
             if let Some(container) = request.spec.container.as_deref() {
                 due.entry(container).or_insert(request);
@@ -169,7 +184,7 @@ impl Scene<'_> {
         open.iter()
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
                 (true, Gate::Wait { until, .. }) => Some(until),
-                (true, Gate::Open) => None,
+                (true, Gate::Open) => self.siblings_until(request),
                 (false, _) => (request.status.phase == Phase::Pending).then(|| self.expires(request)),
             })
             .min()

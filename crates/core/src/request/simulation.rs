@@ -362,6 +362,7 @@ impl World {
             target_uid: self.cluster.target.uid.clone(),
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
+            siblings: Vec::new(),
             spec: Spec {
                 kind: container.kind(),
                 container: Some(container.name.clone()),
@@ -421,6 +422,7 @@ impl World {
             target_uid: self.cluster.target.uid.clone(),
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
+            siblings: Vec::new(),
             spec: Spec {
                 kind: self.cluster.target.containers[0].kind(),
                 container: Some(proposal.container.clone()),

@@ -209,6 +209,7 @@ pub(super) fn problem(error: &ActError) -> Problem {
     match error {
         ActError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, detail),
         ActError::NotNow(refused) => Problem::new(StatusCode::CONFLICT, detail).at(refused.phase),
+        ActError::NameTaken(_) => Problem::new(StatusCode::CONFLICT, detail),
         ActError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, detail),
         ActError::Unavailable(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
     }

@@ -57,6 +57,7 @@ fn request(name: &str, from: &str, to: &str) -> Request {
         target_uid: "uid".to_owned(),
         fault: None,
         created: at(NOW - 10),
+        siblings: Vec::new(),
         spec: Spec {
             kind: VersionKind::Image,
             container: Some("web".to_owned()),
