@@ -7,7 +7,7 @@
 //! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and given to [`decide_among`].
 
 use crate::artifact::Artifact;
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::history::History;
 use crate::policy::{Candidate, Choice, Current, Kind as VersionKind, Occasion, Policy, Rule, choose, judge, sentence, why};
 use crate::reason::Reason;

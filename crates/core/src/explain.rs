@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::artifact::Artifact;
+use crate::claim::Trigger;
 use crate::decide::{self, Decision, Record, Site};
-use crate::event::Trigger;
 use crate::gate::{self, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;

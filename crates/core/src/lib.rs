@@ -15,8 +15,8 @@
 
 pub mod artifact;
 pub mod chart;
+pub mod claim;
 pub mod decide;
-pub mod event;
 pub mod explain;
 pub mod gate;
 pub mod history;

@@ -90,6 +90,8 @@ reasons! {
     // What stands in the way of a proposal.
     AlreadyRequested = "a request for this version is open already",
     NewerPending = "a request for a better version is open",
+    NewerPush = "a newer push is on record",
+    SamePush = "pushes within one minute whose digest is not known count as one",
     Rejected = "this version was rejected; reopen its request to try it again",
     Expired = "the request for this version expired without an answer; reopen it to try it again",
     Failed = "this version failed before; reopen its request to try it again",
@@ -112,6 +114,7 @@ reasons! {
     ContainerGone = "the workload no longer has the container",
     TargetGone = "the workload is gone",
     NameTaken = "another request has the name that the request for this version gets",
+    NotRecorded = "the API server refused to record the update",
     InvalidRequest = "the request does not make sense for its target",
     PastExpiry = "nobody answered before it expired",
     EndedExternally = "the request was ended outside Headwind",

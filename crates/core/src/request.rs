@@ -51,7 +51,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Artifact;
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::policy::Kind as VersionKind;
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -180,6 +180,8 @@ pub struct Request {
     pub created: Timestamp,
     /// Names of the requests that the same event makes for other containers of the target.
     pub siblings: Vec<String>,
+    /// When the claim arrived that it was made of. Of two pushes, the one that arrived later is the newer one.
+    pub proposed: Timestamp,
     /// What is asked; never changes.
     pub spec: Spec,
     /// Where it stands.

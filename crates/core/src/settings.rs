@@ -18,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Artifact;
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::reference::RepositoryKey;
 

@@ -98,7 +98,8 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_METRICS_ADDR", default_value = "0.0.0.0:9090")]
     pub(crate) metrics_addr: SocketAddr,
 
-    /// What every webhook has to prove that it knows; unset, every call is believed
+    /// Shared secret that webhooks must present. If unset, webhooks are not authenticated, and Headwind confirms each one with
+    /// the registry
     #[arg(long, env = "HEADWIND_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
     pub(crate) webhook_secret: Option<Secret>,
 
@@ -118,9 +119,10 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_SNS_TOPICS", value_name = "ARNS", value_delimiter = ',')]
     pub(crate) webhook_sns_topics: Vec<String>,
 
-    /// Whether the registry is asked, with the workload's credentials, before anything follows from a webhook
-    #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
-    pub(crate) webhook_confirm: bool,
+    /// Confirm each webhook with the registry, with the workload's credentials, before acting on it. If unset: true when
+    /// webhooks are not authenticated, else false
+    #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(crate) webhook_confirm: Option<bool>,
 
     /// Whether registries are polled, for workloads with event-source polling or both
     #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
@@ -169,6 +171,18 @@ pub(crate) struct Run {
     /// The name of this replica among all: default the host's name with a number of its own
     #[arg(long, env = "HEADWIND_IDENTITY", value_parser = identity)]
     pub(crate) identity: Option<String>,
+}
+
+impl Run {
+    /// Whether the sender of every webhook has to be authenticated.
+    pub(crate) fn authenticates_webhooks(&self) -> bool {
+        self.webhook_secret.is_some() || self.webhook_google_audience.is_some()
+    }
+
+    /// Whether every webhook is confirmed with the registry.
+    pub(crate) fn confirms_webhooks(&self) -> bool {
+        self.webhook_confirm.unwrap_or(!self.authenticates_webhooks())
+    }
 }
 
 /// A list of namespaces; empty for all.
@@ -243,6 +257,21 @@ mod tests {
         for bad in ["", "https://headwind.example", "user@headwind.example", "a b"] {
             assert!(host(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn webhooks_that_nobody_authenticates_are_confirmed() {
+        let run = |flags: &[&str]| {
+            let args = Args::try_parse_from(["headwind", "run"].iter().chain(flags)).unwrap();
+            let Command::Run(run) = args.command else { panic!("run") };
+            run.confirms_webhooks()
+        };
+        let google = ["--webhook-google-audience=a", "--webhook-google-email=e"];
+        assert!(run(&[]));
+        assert!(!run(&["--webhook-secret=s"]));
+        assert!(!run(&google));
+        assert!(!run(&["--webhook-confirm=false"]));
+        assert!(run(&["--webhook-secret=s", "--webhook-confirm=true"]));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
 //! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.
 
-use headwind_core::event::Trigger;
+use headwind_core::claim::Trigger;
 use headwind_core::policy::{Kind as VersionKind, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::release::CHART;
 use headwind_core::request::{self, Identity, Phase, Request, Waiting};
 use headwind_core::target::{Kind, TargetKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -21,12 +21,15 @@ mod rollout;
 
 pub use rollout::RolloutStatus;
 
-/// An annotation on the request: when it was proposed, to the millisecond. The API server's own
-/// time stamp has whole seconds, too coarse to tell which of two pushes came later.
+/// An annotation on the request: when the claim arrived that it was made of, to the millisecond. The API server's own
+/// time stamp has whole seconds, and is that of the creation: too coarse and too late to tell which of two pushes came
+/// later.
 pub const PROPOSED_AT: &str = "headwind.sh/proposed-at";
 /// An annotation on the request: names of the requests that the same event makes for other containers
 /// of the workload, separated by commas.
 pub const SIBLINGS: &str = "headwind.sh/siblings";
+/// A request that claims to have been proposed longer before its creation than that is not believed.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// How many siblings are read; no pod template comes near it.
 const MAX_SIBLINGS: usize = 64;
 
@@ -299,6 +302,7 @@ impl UpdateRequest {
             fault,
             created: self.created(),
             siblings: self.siblings(),
+            proposed: self.proposed(),
             spec: request::Spec {
                 kind: update_type.artifacts(),
                 container: self.container().map(str::to_owned),
@@ -329,11 +333,25 @@ impl UpdateRequest {
         self.target() == *target && of.uid == uid && identity.is_asked_by(&self.read().spec)
     }
 
+    fn born(&self) -> Timestamp {
+        self.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+    }
+
+    fn proposed_at(&self) -> Option<Timestamp> {
+        self.metadata.annotations.as_ref()?.get(PROPOSED_AT)?.parse().ok()
+    }
+
     /// When it was made: by the API server's clock, refined by [`PROPOSED_AT`] where the two agree.
     fn created(&self) -> Timestamp {
-        let born = self.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let told = self.metadata.annotations.as_ref().and_then(|all| all.get(PROPOSED_AT)).and_then(|text| text.parse::<Timestamp>().ok());
-        told.filter(|told| told.as_second() == born.as_second()).unwrap_or(born)
+        let born = self.born();
+        self.proposed_at().filter(|told| told.as_second() == born.as_second()).unwrap_or(born)
+    }
+
+    /// When its claim arrived. A claim may have waited for its registry or for the API server for some time.
+    fn proposed(&self) -> Timestamp {
+        let born = self.born();
+        let waited = |told: &Timestamp| told.as_second() <= born.as_second() && born.duration_since(*told) <= LONGEST_WAIT;
+        self.proposed_at().filter(waited).unwrap_or(born)
     }
 
     /// What makes it no sensible request, whatever its target is like.

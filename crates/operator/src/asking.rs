@@ -67,7 +67,7 @@ impl Listed {
 }
 
 /// Whether the registry has what somebody claims.
-pub(crate) enum Claim {
+pub(crate) enum Presence {
     /// It has, with that digest where there is one.
     There(Option<Digest>),
     /// It has not.
@@ -123,19 +123,19 @@ impl Asking {
         chart: Option<&str>,
         tag: &str,
         places: &BTreeSet<Place>,
-    ) -> Result<Claim, AskError> {
+    ) -> Result<Presence, AskError> {
         let mut last = None;
         for place in places {
             let keyring = self.secrets.keyring(place).await?;
             let answer = match origin {
-                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(claim),
+                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(presence),
                 Origin::Charts(_) => {
                     let charts = chart.map(str::to_owned).into_iter().collect();
                     let has = |listed: &Listed| {
                         listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
                     };
                     let listed = self.list(origin, &charts, true, &keyring, None).await;
-                    listed.map(|listed| if has(&listed) { Claim::There(None) } else { Claim::NotThere })
+                    listed.map(|listed| if has(&listed) { Presence::There(None) } else { Presence::NotThere })
                 }
             };
             match answer {
@@ -146,7 +146,7 @@ impl Asking {
                 other => return Ok(other?),
             }
         }
-        last.map_or(Ok(Claim::NotThere), |error| Err(error.into()))
+        last.map_or(Ok(Presence::NotThere), |error| Err(error.into()))
     }
 
     /// The digest behind a tag, as `keyring` sees it.
@@ -155,10 +155,10 @@ impl Asking {
     }
 }
 
-fn claim(digest: Option<Digest>) -> Claim {
+fn presence(digest: Option<Digest>) -> Presence {
     match digest {
-        Some(digest) => Claim::There(Some(digest)),
-        None => Claim::NotThere,
+        Some(digest) => Presence::There(Some(digest)),
+        None => Presence::NotThere,
     }
 }
 

@@ -20,8 +20,8 @@ use moka::future::Cache;
 
 use crate::asking::{Asking, chart_of};
 use crate::handle::Handle;
+use crate::propose::{Known, RecordingFailure};
 use crate::reconcile::now;
-use crate::record::Known;
 use crate::secrets::Place;
 
 /// How long a list of tags is good enough for the next who asks.
@@ -77,6 +77,8 @@ pub struct WorkloadView {
     pub containers: Vec<Explained>,
     /// The requests on record, the youngest first.
     pub requests: Vec<Arc<UpdateRequest>>,
+    /// The containers whose latest update could not be recorded, and why.
+    pub unrecorded: BTreeMap<String, RecordingFailure>,
     /// The error of each registry that Headwind could not query, by repository; the candidates are then
     /// those of the requests on record.
     pub registry_errors: BTreeMap<String, String>,
@@ -184,8 +186,18 @@ impl Handle {
             };
             explain::explain(target, defaults, container, &candidates, &record, now())
         };
-        let tracked = target.containers.iter().filter(|container| is_tracked(defaults, target, container));
-        WorkloadView { key: target.key.clone(), containers: tracked.map(explained).collect(), requests, registry_errors: BTreeMap::new() }
+        let tracked = || target.containers.iter().filter(|container| is_tracked(defaults, target, container));
+        let failure = |container: &Container| {
+            let failure = self.intake.inbox.failure(&target.key, &target.uid, &container.name)?;
+            Some((container.name.clone(), failure))
+        };
+        WorkloadView {
+            key: target.key.clone(),
+            containers: tracked().map(explained).collect(),
+            unrecorded: tracked().filter_map(failure).collect(),
+            requests,
+            registry_errors: BTreeMap::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use headwind_core::event::Event;
+use headwind_core::claim::Claim;
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
@@ -15,11 +15,11 @@ use headwind_k8s::update_request::UpdateRequest;
 use headwind_source::webhook::IgnoredReason;
 use kube::ResourceExt as _;
 
-pub use crate::intake::{Busy, Offered};
+pub use crate::propose::{Full, Offered};
 
 use crate::explain::KnownTags;
-use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::propose::Intake;
 use crate::queue::Queue;
 use crate::reconcile::now;
 use crate::shared::State;
@@ -133,12 +133,12 @@ impl Handle {
         self.metrics.ignored(reason);
     }
 
-    /// Offers events: all of them are taken or none.
+    /// Offers the claims of one call: all of them are taken or none. `proven` says that the sender was authenticated.
     ///
     /// # Errors
-    /// [`Busy`] when there is no room for all.
-    pub fn offer(&self, events: Vec<Event>) -> Result<Offered, Busy> {
-        self.intake.offer(events)
+    /// [`Full`] when there is no room for all.
+    pub fn offer(&self, claims: Vec<Claim>, proven: bool) -> Result<Offered, Full> {
+        self.intake.offer(claims, proven)
     }
 
     /// Whether requests of the namespace are served.

@@ -1,7 +1,7 @@
 //! Headwind's running machine.
 //!
 //! ```text
-//!  web ──offer──> intake ──> decide ○ ──> record ──> UpdateRequests
+//!  web ──offer──> propose ──> decide ○ ──────────> UpdateRequests
 //!                   │ index                              │ watch
 //!  web ──act──> handle ──> UpdateRequests <── reconcile ─┤
 //!                                                │       └ requests
@@ -18,22 +18,20 @@ mod admission;
 mod apply;
 mod asking;
 mod clock;
-mod confirm;
 mod explain;
 mod feed;
 mod flux;
 mod handle;
 mod index;
-mod intake;
 mod last_scan;
 mod lease;
 mod metrics;
 mod namespaces;
 mod offered;
 mod poll;
+mod propose;
 mod queue;
 mod reconcile;
-mod record;
 mod requests;
 mod rollback;
 mod run;
@@ -45,6 +43,7 @@ mod verbs;
 mod watch;
 
 pub use explain::{WorkloadFilter, WorkloadPage, WorkloadView};
-pub use handle::{ActError, Busy, Filter, Handle, Offered, Page};
+pub use handle::{ActError, Filter, Full, Handle, Offered, Page};
+pub use propose::RecordingFailure;
 pub use rollback::{Past, RollbackError};
 pub use run::{Config, Operator, Polling, StartError};

@@ -19,6 +19,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::propose::Inbox;
 use crate::shared::State;
 
 /// A reason, as a label.
@@ -55,6 +56,7 @@ pub(crate) struct Metrics {
     pub(crate) health_checks: Counter,
     pub(crate) health_failures: Counter,
     pub(crate) updates_refused: Family<ReasonLabel, Counter>,
+    pub(crate) recording_failures: Family<ClassLabel, Counter>,
     pub(crate) reconcile_duration: Histogram,
     pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
     pub(crate) events_dropped: Counter,
@@ -175,6 +177,11 @@ impl Metrics {
                 "updates_refused",
                 "Events that led to no update of a container that uses the repository, by reason"
             ),
+            recording_failures: register!(
+                Family::default(),
+                "update_recording_failures",
+                "Failed attempts to record an update as an UpdateRequest, by class"
+            ),
             reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of a pass over one workload"),
             reconcile_errors: register!(Family::default(), "reconcile_errors", "Passes over a workload that ended with an error, by class"),
             events_dropped: register!(
@@ -221,8 +228,8 @@ impl Metrics {
     }
 
     /// Adds what is read from the state at scrape time.
-    pub(crate) fn watch(&self, state: Arc<State>) {
-        self.registry.lock().register_collector(Box::new(Counts(state)));
+    pub(crate) fn watch(&self, state: Arc<State>, inbox: Arc<Inbox>) {
+        self.registry.lock().register_collector(Box::new(Counts(state, inbox)));
     }
 
     /// Somebody, or the policy, said yes.
@@ -266,7 +273,7 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Counts(Arc<State>);
+struct Counts(Arc<State>, Arc<Inbox>);
 
 impl Collector for Counts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
@@ -283,6 +290,9 @@ impl Collector for Counts {
             gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
         }
         gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
+        let (claims, unrecorded) = self.1.waiting();
+        gauge("webhook_claims_waiting", "Claims of webhooks that wait for a worker or for their registry", claims)?;
+        gauge("updates_unrecorded", "Containers whose latest update could not be recorded yet", unrecorded)?;
         gauge("leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
     }
 }

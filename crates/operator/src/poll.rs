@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::plan::{Discovered, Plan, Planned};
 use crate::asking::{Asking, Listed};
-use crate::record::Recording;
+use crate::propose::Recording;
 
 /// How often the loop looks whether something changed.
 const TICK: Duration = Duration::from_millis(500);

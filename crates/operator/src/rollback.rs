@@ -5,8 +5,8 @@
 //! it: the next one has another name.
 
 use headwind_core::artifact::Artifact;
+use headwind_core::claim::Trigger;
 use headwind_core::decide::Proposal;
-use headwind_core::event::Trigger;
 use headwind_core::history::{Entry, History};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::handle::{ActError, Handle};
-use crate::record;
+use crate::propose;
 use crate::verbs::Class;
 
 /// How often the same rollback may be asked for, and end, before anything else happens to the workload.
@@ -152,7 +152,7 @@ impl Handle {
             trigger: Trigger::Manual,
             identity: Identity::new(&container.name, to, policy, None).asked_for(target.generation, times),
         };
-        record::request(target, &proposal, Timestamp::now())
+        propose::request(target, &proposal, Timestamp::now())
     }
 
     /// Creates the request. If a request for the same rollback exists, that one is used.

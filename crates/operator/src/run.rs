@@ -22,20 +22,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::warn_without_policy;
 use crate::asking::Asking;
-use crate::confirm::Confirm;
 use crate::explain::KnownTags;
 use crate::feed::{Records, Targets};
 use crate::flux::Flux;
 use crate::handle::Handle;
-use crate::intake::Intake;
 use crate::lease::Contender;
 use crate::metrics::Metrics;
 use crate::namespaces::{self, Defaults};
 use crate::offered::Offered;
 use crate::poll::Poller;
+use crate::propose::{Evidence, Inbox, Intake, Recording, Workers};
 use crate::queue::{Queue, queue};
 use crate::reconcile::Reconciler;
-use crate::record::Recording;
 use crate::secrets::Secrets;
 use crate::shared::{State, WATCH};
 use crate::tasks::{Ended, Tasks};
@@ -62,7 +60,7 @@ pub struct Config {
     pub identity: String,
     /// How many finished requests are kept for a target.
     pub history_limit: usize,
-    /// Whether what a webhook claims is asked of the registry first.
+    /// Whether every claim of a webhook is confirmed with the registry.
     pub confirm: bool,
     /// Whether registries are polled.
     pub polling: Option<Polling>,
@@ -91,7 +89,7 @@ pub struct Operator {
     lease_verbs: Verbs,
     handle: Handle,
     tasks: Tasks,
-    /// Ends the lanes of the intake.
+    /// Ends the workers of the intake.
     stop_intake: CancellationToken,
     /// Ends the reconciler.
     stop_reconciler: CancellationToken,
@@ -124,24 +122,20 @@ impl Operator {
             state.index.write().forbid_cross_namespace_refs();
         }
         let metrics = Metrics::new();
-        metrics.watch(Arc::clone(&state));
         let verbs = Verbs::new(client.clone(), Arc::clone(&offered));
         let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
-        let (intake, lanes) = Intake::new(Arc::clone(&state), metrics.clone());
+        let inbox = Arc::new(Inbox::default());
+        metrics.watch(Arc::clone(&state), Arc::clone(&inbox));
+        let intake = Intake { inbox: Arc::clone(&inbox), state: Arc::clone(&state), metrics: metrics.clone() };
         let asking = Arc::new(Asking { client: registries, secrets: Secrets::new(verbs.clone()), metrics: metrics.clone() });
-        let confirm = match (&config.polling, config.confirm) {
-            (_, true) => Confirm::Always(Arc::clone(&asking)),
-            (Some(_), false) => Confirm::Digests(Arc::clone(&asking)),
-            (None, false) => Confirm::Never,
-        };
         let recording = Recording {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
             tell: tell.clone(),
             metrics: metrics.clone(),
             queue: queue.clone(),
-            confirm,
+            inbox,
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -155,7 +149,9 @@ impl Operator {
             let poller = poller(&config, &recording, &asking);
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
-        tasks.spawn("intake", lanes.run(intake.clone(), recording, stop_intake.clone()));
+        let evidence = Evidence { asking: Arc::clone(&asking), confirm: config.confirm };
+        let workers = Workers { intake: intake.clone(), recording, evidence };
+        tasks.spawn("intake", workers.run(stop_intake.clone()));
         let contender = Contender {
             verbs: lease_verbs.clone(),
             state: Arc::clone(&state),

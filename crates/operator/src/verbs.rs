@@ -295,7 +295,15 @@ impl Verbs {
 
     /// The request as it is now; `None` when it is gone.
     pub(crate) async fn request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
-        Ok(self.requests(namespace).get_opt(name).await?)
+        self.requests(namespace).get_opt(name).await.map_err(|error| match error {
+            // The API server answered: the same object is not read better the next time.
+            kube::Error::SerdeError(error) => Failure {
+                class: Class::Invalid,
+                retry_after: None,
+                message: format!("the UpdateRequest {namespace}/{name} that exists cannot be read: {error}"),
+            },
+            error => error.into(),
+        })
     }
 
     /// Makes a request.

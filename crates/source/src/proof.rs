@@ -105,6 +105,26 @@ pub fn verify<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, tok
     if right { Ok(()) } else { Err(ProofError::Wrong) }
 }
 
+/// What a call proves before its body is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Early {
+    /// That it knows the secret.
+    Proven,
+    /// Nothing yet: its signature is of the body.
+    Signed,
+}
+
+/// Checks what a call proves without its body. [`verify`] says the same of everything but a signature.
+///
+/// # Errors
+/// See [`ProofError`]. The body of such a call is not worth reading.
+pub fn verify_head<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, token: Option<&str>) -> Result<Early, ProofError> {
+    if SIGNATURES.iter().any(|(name, _)| header(name).is_some()) {
+        return Ok(Early::Signed);
+    }
+    verify(secret, header, token, &[]).map(|()| Early::Proven)
+}
+
 /// Harbor sends the bare secret; others a bearer token, or it as the password of a user.
 fn authorized(secret: &Secret, value: &str) -> bool {
     let Some((scheme, rest)) = value.split_once(' ') else { return secret.equals(value) };
@@ -161,6 +181,19 @@ mod tests {
     #[case::no_scheme(&[("x-headwind-signature", "s3cret")], None, ProofError::Wrong)]
     fn turned_away(#[case] headers: &[(&str, &'static str)], #[case] token: Option<&str>, #[case] error: ProofError) {
         assert_eq!(check(headers, token), Err(error));
+    }
+
+    /// A body is not worth reading if its head proves nothing and signs nothing.
+    #[rstest]
+    #[case::bare(&[("authorization", "s3cret")], None, Ok(Early::Proven))]
+    #[case::token(&[], Some("s3cret"), Ok(Early::Proven))]
+    #[case::signed(&[("x-hub-signature-256", "sha256=00")], None, Ok(Early::Signed))]
+    #[case::a_signature_decides_alone(&[("x-jfrog-event-auth", "s3cret"), ("authorization", "s3cret")], None, Ok(Early::Signed))]
+    #[case::nothing(&[], None, Err(ProofError::Missing))]
+    #[case::wrong(&[("authorization", "Bearer x")], None, Err(ProofError::Wrong))]
+    fn before_the_body(#[case] headers: &[(&str, &'static str)], #[case] token: Option<&str>, #[case] early: Result<Early, ProofError>) {
+        let header = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        assert_eq!(verify_head(&Secret::new("s3cret"), &header, token), early);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use std::str::FromStr;
 
 use headwind_core::artifact::Origin;
 use headwind_core::chart::{ChartReference, ChartRepository};
-use headwind_core::event::{Event, Trigger};
+use headwind_core::claim::{Claim, Trigger};
 use headwind_core::reference::{Digest, ImageReference, RepositoryKey, is_tag};
 use headwind_core::version::parse_chart;
 use serde::Serialize;
@@ -191,7 +191,7 @@ pub struct Decoded {
     /// Who it is from.
     pub sender: Sender,
     /// The pushes, in the order of the payload, each once.
-    pub events: Vec<Event>,
+    pub events: Vec<Claim>,
     /// What was no push of a tag.
     pub ignored: Vec<Ignored>,
     /// What Amazon SNS asks to be confirmed before it sends anything.
@@ -328,8 +328,8 @@ fn claim(call: &Call<'_, '_>, out: &mut Collector) -> Option<Sender> {
 /// Where a sender's file puts what it finds.
 #[derive(Default)]
 struct Collector {
-    events: Vec<Event>,
-    seen: HashSet<Event>,
+    events: Vec<Claim>,
+    seen: HashSet<Claim>,
     ignored: Vec<Ignored>,
     subscription: Option<Subscription>,
     too_many: bool,
@@ -384,7 +384,7 @@ impl Collector {
         }
         // The tag is news, whatever the digest looks like.
         let digest = digest.and_then(|digest| Digest::parse(digest).ok());
-        self.add(Event { origin: Origin::Registry(repository), chart: None, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook });
+        self.add(Claim { origin: Origin::Registry(repository), chart: None, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook });
     }
 
     /// A push of a chart's version to a classic Helm repository.
@@ -402,7 +402,7 @@ impl Collector {
         if parse_chart(version).is_none() {
             return self.ignore(IgnoredReason::BadTag, version);
         }
-        self.add(Event {
+        self.add(Claim {
             origin: Origin::Charts(repository),
             chart: Some(chart.to_owned()),
             tag: Some(version.to_owned()),
@@ -411,7 +411,7 @@ impl Collector {
         });
     }
 
-    fn add(&mut self, event: Event) {
+    fn add(&mut self, event: Claim) {
         if self.seen.insert(event.clone()) {
             self.events.push(event);
         }

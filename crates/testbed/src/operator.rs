@@ -138,6 +138,8 @@ impl Operator {
             ("HEADWIND_NAMESPACE", options.own_namespace.clone()),
             ("HEADWIND_WATCH_NAMESPACES", options.namespaces.join(",")),
             ("RUST_LOG", "info,headwind=debug".to_owned()),
+            // Most tests post what no registry has.
+            ("HEADWIND_WEBHOOK_CONFIRM", "false".to_owned()),
         ] {
             env.insert(name.to_owned(), value);
         }

@@ -1,40 +1,32 @@
 //! Port 8080: registries' webhooks (SPEC section 6).
 //!
-//! A call is read (capped, timed, and within a common budget of memory), proven, decoded and
-//! offered to the operator, in this order; whatever is wrong ends it with its own answer. Nothing
-//! here waits for the API server.
+//! A call is authenticated by its head, read (capped, timed, and within a common budget of memory), authenticated by a
+//! signature of its body, decoded and offered to the operator, in this order; whatever is wrong ends it with its own
+//! answer. Nothing here waits for the API server.
 
+mod body;
 mod google;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router};
-use headwind_operator::Handle;
+use axum::{Extension, Json, Router};
+use headwind_operator::{Full, Handle};
 use headwind_source::proof::google::is_token;
-use headwind_source::proof::{self, Secret};
+use headwind_source::proof::{self, Early, Secret};
 use headwind_source::webhook::{DecodeError, Envelope, Sender, Subscription, decode};
-use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
+use self::body::Budget;
 use crate::probe;
 use crate::problem::Problem;
-
-/// The most that one call may bring.
-const BODY: usize = 1024 * 1024;
-/// The most that all calls under way may hold together.
-const BUDGET: usize = 32 * BODY;
-/// How much of a body that is too large is read and thrown away, and for how long.
-const DRAIN: usize = 8 * BODY;
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-/// How long a body may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::server::Ends;
 
 /// How long a call of Headwind's own to a sender may take.
 const OUTWARD: Duration = Duration::from_secs(10);
@@ -60,7 +52,7 @@ pub struct Webhooks {
     google: Option<Arc<google::Checker>>,
     sns_topics: Arc<[String]>,
     http: reqwest::Client,
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
 }
 
 /// The routes of the port.
@@ -70,13 +62,14 @@ pub struct Webhooks {
 pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
     let Trust { secret, google, sns_topics } = trust;
     let http = reqwest::Client::builder().timeout(OUTWARD).redirect(reqwest::redirect::Policy::none()).build()?;
+    let budget = Budget::new(secret.is_some() || google.is_some());
     let webhooks = Webhooks {
         handle: handle.clone(),
         secret: secret.map(Arc::new),
         google: google.map(|settings| Arc::new(google::Checker::new(settings, http.clone()))),
         sns_topics: sns_topics.into(),
         http,
-        budget: Arc::new(Semaphore::new(BUDGET)),
+        budget,
     };
     let router = Router::new()
         .route("/webhook/registry", from(None))
@@ -105,27 +98,58 @@ struct Taken {
     ignored: usize,
 }
 
+/// What the head of a call says of its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// It is authenticated.
+    Proven,
+    /// It signed the body.
+    Signed,
+    /// Nobody has to be authenticated.
+    Open,
+}
+
+fn unauthorized(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+}
+
 /// What a route needs of a call.
 type Parts = (Option<Path<String>>, Query<Parameters>, HeaderMap, Body);
 
 /// A route whose path names the sender, or nobody. The secret may be a part of the path, for
 /// senders that ask for an address and nothing else.
 fn from(sender: Option<Sender>) -> MethodRouter<Webhooks> {
-    post(move |State(webhooks): State<Webhooks>, token, parameters, headers, body| async move {
+    post(move |State(webhooks): State<Webhooks>, ends: Option<Extension<Ends>>, token, parameters, headers, body| async move {
         let (token, Query(parameters), headers, body): Parts = (token, parameters, headers, body);
+        let peer = ends.map(|Extension(ends)| ends.peer);
         let parameters = match token {
             Some(Path(token)) => Parameters { token: Some(token), ..parameters },
             None => parameters,
         };
-        webhooks.call(sender, &parameters, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+        webhooks.call(sender, &parameters, &headers, peer, body).await.unwrap_or_else(IntoResponse::into_response)
     })
 }
 
 impl Webhooks {
-    async fn call(&self, sender: Option<Sender>, parameters: &Parameters, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+    async fn call(
+        &self,
+        sender: Option<Sender>,
+        parameters: &Parameters,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        body: Body,
+    ) -> Result<Response, Problem> {
         json_or_nothing(headers)?;
-        let (body, _held) = self.read(headers, body).await?;
-        self.prove(headers, parameters.token.as_deref(), &body).await?;
+        let head = match self.prove_head(headers, parameters.token.as_deref()).await {
+            Ok(head) => head,
+            Err(problem) => {
+                body::drain(body).await;
+                return Err(problem);
+            }
+        };
+        let from = if head == Head::Proven { body::Sender::Proven } else { body::Sender::Peer(peer) };
+        let (body, _share) = self.budget.read(from, headers, body).await?;
+        let proven = self.prove_body(head, headers, &body)?;
         let decoded =
             decode(&Envelope { sender, registry: parameters.registry.as_deref(), header: &|name| text(headers, name), body: &body })
                 .map_err(|error| Problem::new(status(&error), error.to_string()))?;
@@ -137,24 +161,42 @@ impl Webhooks {
             return self.confirm(subscription).await;
         }
         let ignored = decoded.ignored.len();
-        let offered = self.handle.offer(decoded.events).map_err(|busy| Problem::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()))?;
+        let offered = self.handle.offer(decoded.events, proven).map_err(|full| Problem::new(full_status(full), full.to_string()))?;
         let status = if offered.taken > 0 { StatusCode::ACCEPTED } else { StatusCode::OK };
         Ok((status, Json(Taken { accepted: offered.taken, unused: offered.unused, ignored })).into_response())
     }
 
-    /// Checks that the call comes from whom it has to. Where nothing is demanded, everybody is believed.
-    async fn prove(&self, headers: &HeaderMap, token: Option<&str>, body: &[u8]) -> Result<(), Problem> {
-        let unauthorized = |detail: String| Problem::new(StatusCode::UNAUTHORIZED, detail);
+    /// Checks what the head of a call proves.
+    async fn prove_head(&self, headers: &HeaderMap, token: Option<&str>) -> Result<Head, Problem> {
         if let Some(google) = &self.google {
             let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
             match bearer.filter(|bearer| is_token(bearer)) {
-                Some(bearer) => return google.check(bearer).await.map_err(|error| unauthorized(format!("the token: {error}"))),
-                None if self.secret.is_none() => return Err(unauthorized("the call carries no token signed by Google".to_owned())),
+                Some(bearer) => {
+                    google.check(bearer).await.map_err(|error| unauthorized(format!("the token: {error}")))?;
+                    return Ok(Head::Proven);
+                }
+                None if self.secret.is_none() => return Err(unauthorized("the call carries no token signed by Google")),
                 None => {}
             }
         }
-        let Some(secret) = &self.secret else { return Ok(()) };
-        proof::verify(secret, &|name| text(headers, name), token, body).map_err(|error| unauthorized(error.to_string()))
+        let Some(secret) = &self.secret else { return Ok(Head::Open) };
+        match proof::verify_head(secret, &|name| text(headers, name), token) {
+            Ok(Early::Proven) => Ok(Head::Proven),
+            Ok(Early::Signed) => Ok(Head::Signed),
+            Err(error) => Err(unauthorized(error.to_string())),
+        }
+    }
+
+    /// Checks the signature of the body, where the head has one. Returns whether the sender is authenticated.
+    fn prove_body(&self, head: Head, headers: &HeaderMap, body: &[u8]) -> Result<bool, Problem> {
+        match (head, &self.secret) {
+            (Head::Proven, _) => Ok(true),
+            (Head::Open, _) => Ok(false),
+            (Head::Signed, Some(secret)) => proof::verify(secret, &|name| text(headers, name), None, body)
+                .map(|()| true)
+                .map_err(|error| unauthorized(error.to_string())),
+            (Head::Signed, None) => Err(unauthorized("there is no secret to check the signature with")),
+        }
     }
 
     /// Confirms a subscription of Amazon SNS, where its topic is one of those that are allowed.
@@ -172,56 +214,6 @@ impl Webhooks {
         // SNS asks again.
         Err(Problem::new(StatusCode::BAD_GATEWAY, "Amazon SNS did not take the confirmation"))
     }
-
-    /// Reads the body as it comes; what is held counts against the common budget.
-    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, Vec<tokio::sync::SemaphorePermit<'_>>), Problem> {
-        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a webhook's body has at most 1 MiB");
-        let told: Option<u64> =
-            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        if told.is_some_and(|told| told > BODY as u64) {
-            drain(body).await;
-            return Err(too_large());
-        }
-        let (mut bytes, mut held) = (Vec::new(), Vec::new());
-        let reading = async {
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
-                let Ok(chunk) = frame.into_data() else { continue };
-                if bytes.len() + chunk.len() > BODY {
-                    return Ok(true);
-                }
-                let size = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-                held.push(
-                    self.budget
-                        .try_acquire_many(size)
-                        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at once"))?,
-                );
-                bytes.extend_from_slice(&chunk);
-            }
-            Ok(false)
-        };
-        let read = tokio::time::timeout(PATIENCE, reading).await;
-        if read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?? {
-            drain(body).await;
-            return Err(too_large());
-        }
-        Ok((bytes, held))
-    }
-}
-
-/// Reads some of what is too much, so that the sender gets to see the answer rather than a reset.
-async fn drain(mut body: Body) {
-    let reading = async {
-        let mut left = DRAIN;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    // Nothing depends on the end of it.
-    tokio::time::timeout(DRAIN_TIME, reading).await.ok();
 }
 
 /// A body that says it is something else than JSON is not looked at; one that says nothing is.
@@ -238,6 +230,13 @@ fn json_or_nothing(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn full_status(full: Full) -> StatusCode {
+    match full {
+        Full::Now => StatusCode::SERVICE_UNAVAILABLE,
+        Full::Ever => StatusCode::UNPROCESSABLE_ENTITY,
+    }
 }
 
 fn status(error: &DecodeError) -> StatusCode {

@@ -96,7 +96,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Trigger;
+    use crate::claim::Trigger;
     use crate::policy::Policy;
     use crate::request::Spec;
 
@@ -107,6 +107,7 @@ mod tests {
             fault: None,
             created: Timestamp::from_second(1000).unwrap(),
             siblings: Vec::new(),
+            proposed: Timestamp::from_second(1000).unwrap(),
             spec: Spec {
                 kind: crate::policy::Kind::Image,
                 container: Some("web".to_owned()),

@@ -15,7 +15,7 @@ use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after, may_return_to};
 use crate::artifact::Artifact;
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::history::Entry;
 use crate::reason::Reason;
 use crate::reference::{Digest, ImageReference};

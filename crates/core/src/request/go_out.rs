@@ -9,8 +9,8 @@ use super::follow::is_rollback;
 use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, Waiting, after};
+use crate::claim::Trigger;
 use crate::decide;
-use crate::event::Trigger;
 use crate::gate::{self, Gate};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -38,7 +38,7 @@ impl Scene<'_> {
 
     /// Whether `a` is to go out rather than `b`: the policy's choice, else the younger.
     fn better(&self, a: &Request, b: &Request) -> bool {
-        let younger = (a.created, &a.name) > (b.created, &b.name);
+        let younger = (a.proposed, a.created, &a.name) > (b.proposed, b.created, &b.name);
         let Some(container) = self.container_of(a) else { return younger };
         let (Ok(standing), Ok(settings)) = (container.artifact(), self.settings(&container.name)) else { return younger };
         let rule = settings.rule();
@@ -120,9 +120,8 @@ impl Scene<'_> {
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
         // What a person asked for comes first.
         let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
-        let goes = |request: &&Request| {
-            self.gate(request) == Gate::Open && self.held(request).is_none() && self.siblings_until(request).is_none()
-        };
+        let goes =
+            |request: &&Request| self.gate(request) == Gate::Open && self.held(request).is_none() && self.siblings_until(request).is_none();
         for request in asked.into_iter().chain(found).filter(goes) {
             if let Some(container) = request.spec.container.as_deref() {
                 due.entry(container).or_insert(request);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Request};
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::policy::Policy;
 
 /// A write that changed a container's image, in the order in which the API server took them.

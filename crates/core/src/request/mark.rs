@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::Request;
 use super::scene::Scene;
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::settings::key;
 use crate::target::Target;
 

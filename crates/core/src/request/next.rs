@@ -19,7 +19,7 @@ use super::scene::Scene;
 use super::sense::ended_by_hand;
 use super::step::end;
 use super::{Observed, Phase, Request, Status, StatusWrite, Step};
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::reason::Reason;
 use crate::rollout::Watch;
 

@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
 use super::{Apply, ChangeKind, Identity, Observed, Phase, Request, Spec, Step, mark_name, next};
+use crate::claim::Trigger;
 use crate::decide::{self, Decision, Site};
-use crate::event::Trigger;
 use crate::history::History;
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
@@ -363,6 +363,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             siblings: Vec::new(),
+            proposed: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
                 kind: container.kind(),
                 container: Some(container.name.clone()),
@@ -423,6 +424,7 @@ impl World {
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             siblings: Vec::new(),
+            proposed: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
                 kind: self.cluster.target.containers[0].kind(),
                 container: Some(proposal.container.clone()),

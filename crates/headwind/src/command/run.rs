@@ -45,7 +45,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         watched: args.watch_namespaces.0.clone(),
         identity: args.identity.clone().unwrap_or_else(identity),
         history_limit: usize::try_from(args.history_limit)?,
-        confirm: args.webhook_confirm,
+        confirm: args.confirms_webhooks(),
         discovery: args.helm_auto_discovery,
         cross_namespace_refs: !args.no_cross_namespace_refs,
         polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
@@ -119,8 +119,15 @@ fn anonymous_actions(args: &Run) -> bool {
 }
 
 fn warn_of_open_doors(args: &Run) {
-    if args.webhook_secret.is_none() && args.webhook_google_audience.is_none() {
-        tracing::warn!("HEADWIND_WEBHOOK_SECRET is not set: whoever reaches the webhook port is believed");
+    match (args.authenticates_webhooks(), args.confirms_webhooks()) {
+        (true, _) => {}
+        (false, true) => tracing::warn!(
+            "HEADWIND_WEBHOOK_SECRET is not set: webhooks are not authenticated, so Headwind confirms each one with the registry"
+        ),
+        (false, false) => tracing::warn!(
+            "HEADWIND_WEBHOOK_SECRET is not set and HEADWIND_WEBHOOK_CONFIRM is false: \
+             anyone who can reach the webhook port can set any tag, also one that does not exist, and the policy may apply it"
+        ),
     }
     let may = if anonymous_actions(args) { "read everything, approve, reject and roll back" } else { "read everything" };
     match args.ui_auth_mode {

@@ -107,6 +107,18 @@ pub(crate) async fn proof() -> Result<()> {
     let second = world.create(&World::direct(WorkloadKind::Deployment, "real", &registry.image("s/real", "1.0.0"))).await?;
     registry.push("s/real", "1.1.0", "x").await?;
     second.has_image("web", &registry.image("s/real", "1.1.0"), SOON).await?;
+
+    // A burst of pushes of one tag whose digest nobody tells, and no registry either, is one restart.
+    let fixture = World::direct(WorkloadKind::Deployment, "burst", &image("s/burst", "main")).headwind("policy", "force");
+    let burst = world.create(&fixture.pull_policy("Always")).await?;
+    for _ in 0..26 {
+        let push = world.http.post(world.operator.notifications()?).bearer_auth(secret).json(&json!({"image": image("s/burst", "main")}));
+        ensure!(push.send().await?.status() == 202);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    world.quiet().await?;
+    world.request(&image("s/burst", "main"), "Completed").await?;
+    ensure!(world.patches(&burst).await? == 1);
     ensure!(!world.operator.log_contains(secret)?, "the secret is in the log");
     Ok(())
 }

@@ -10,6 +10,7 @@
 mod api;
 mod approval;
 mod check;
+mod claims;
 mod closing;
 mod dice;
 mod helm;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         one("hostile_webhooks", hostile::answers),
         one("junk_does_not_block", hostile::junk),
         one("proof", hostile::proof),
+        one("quota_delays_nobody", claims::quota),
         one("unused_repository_costs_nothing", hostile::costs),
         one("check_private", check::private),
         one("check_charts", check::charts),

@@ -315,15 +315,18 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
     .await
 }
 
-/// What a webhook claims is asked of the registry first, with the workload's credential.
+/// Where nobody has to be authenticated, what a webhook claims is asked of the registry first, with the workload's
+/// credential.
 pub(crate) async fn confirms() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     registry.demand(Demand::Basic(LOGIN.0.to_owned(), LOGIN.1.to_owned()));
     let there = registry.push("web", "1.1.0", "there");
     let file = settings()?;
     let options = polling(&[&registry.host()], &file)?;
-    let world =
-        World::with("confirm", |all| options(all).env("HEADWIND_POLLING_ENABLED", "false").env("HEADWIND_WEBHOOK_CONFIRM", "true")).await?;
+    let world = World::prepared("confirm", &[], |all| options(all).env("HEADWIND_POLLING_ENABLED", "false")).await?;
+    world.operator.set_env("HEADWIND_WEBHOOK_CONFIRM", None);
+    world.operator.start().await?;
+    world.operator.ready().await?;
     world.pull_secret("mine", ".dockerconfigjson", &registry.host(), LOGIN).await?;
     let image = |tag: &str| format!("{}/web:{tag}", registry.host());
     let with = |name: &str| World::asking(WorkloadKind::Deployment, name, &image("1.0.0"));
@@ -338,7 +341,6 @@ pub(crate) async fn confirms() -> Result<()> {
     world.told("stranger", "NotConfirmed").await?;
     let request = world.request(&image("1.1.0"), "Pending").await?;
     ensure!(request.spec.target_ref.name == "web" && request.spec.new_digest.as_deref() == Some(&there), "{:?}", request.spec);
-    world.quiet().await?;
     ensure!(world.requests().await?.len() == 1);
 
     // A registry that does not answer now is asked again until it does.

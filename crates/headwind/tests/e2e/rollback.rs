@@ -1,7 +1,7 @@
 //! Going back because a person wants it, and seeing why a workload is where it is.
 
 use anyhow::{Context as _, Result, ensure};
-use headwind_core::event::Trigger;
+use headwind_core::claim::Trigger;
 use headwind_testbed::workload::Live;
 use headwind_testbed::{WorkloadKind, eventually};
 use serde_json::{Value, json};

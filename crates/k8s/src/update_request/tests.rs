@@ -85,6 +85,21 @@ fn when_it_was_made() {
     assert_eq!(request.read().created, "2026-01-01T00:00:00Z".parse().unwrap(), "the API server's clock is believed");
 }
 
+/// A request is made some time after its claim arrived, when its registry or the API server did not answer at first.
+#[test]
+fn when_its_claim_arrived() {
+    let proposed = |told: &str| {
+        let mut request = object(&json!({"phase": "Pending"}));
+        request.metadata.annotations = Some([(PROPOSED_AT.to_owned(), told.to_owned())].into());
+        request.read().proposed.to_string()
+    };
+    assert_eq!(proposed("2026-01-01T00:00:00.250Z"), "2026-01-01T00:00:00.25Z");
+    assert_eq!(proposed("2025-12-31T23:10:00.5Z"), "2025-12-31T23:10:00.5Z");
+    for unlikely in ["2026-01-01T00:00:01Z", "2025-12-30T23:59:59Z", "yesterday"] {
+        assert_eq!(proposed(unlikely), "2026-01-01T00:00:00Z", "{unlikely}");
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_a_fault() {
     let mut request = object(&json!(null));

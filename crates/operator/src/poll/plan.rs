@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::Origin;
+use headwind_core::claim::Trigger;
 use headwind_core::decide;
-use headwind_core::event::Trigger;
 use headwind_core::policy::Kind as VersionKind;
 use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::target::{Container, Target, TargetKey};

@@ -4,21 +4,22 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::claim::Trigger;
 use headwind_core::decide;
-use headwind_core::event::Trigger;
 use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
 use headwind_core::reference::Digest;
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
 use headwind_source::schedule::Outcome;
+use jiff::Timestamp;
 
 use super::plan::Planned;
 use super::{Key, Poller, Scanned};
 use crate::apply;
 use crate::asking::{Asking, Listed, chart_of};
 use crate::metrics::ClassLabel;
-use crate::record::{Known, Look, Recording};
+use crate::propose::{Known, Look, Recording};
 use crate::secrets::Place;
 use crate::shared::State;
 
@@ -95,6 +96,7 @@ impl Poller {
 
     /// Asks what the followers need, and records what is found for each.
     async fn ask_and_record(&self, found: &mut Found<'_>, followers: &[Follower], known: Option<&Listed>) -> Result<Option<Listed>, Error> {
+        let began = Timestamp::now();
         let mut listed = None;
         if followers.iter().any(Follower::wants_versions) {
             let charts: BTreeSet<String> = followers.iter().filter_map(|follower| chart_of(&follower.artifact)).collect();
@@ -137,17 +139,10 @@ impl Poller {
             if !seen.is_empty() {
                 self.note_seen(&target, &seen).await;
             }
-            match self.recording.propose_all(&target, proposals).await {
-                Ok(made) if target.release.is_some() => drop(self.recording.metrics.polling_helm_new_versions_found.inc_by(made)),
-                Ok(made) => drop(self.recording.metrics.polling_new_tags_found.inc_by(made)),
-                Err(failure) => {
-                    found.missed.insert(target.key.clone());
-                    tracing::warn!(
-                        workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                        error = %failure, "a request could not be made; the next scan tries again"
-                    );
-                }
-            }
+            let made = self.recording.propose_all(&target, &defaults, proposals, began).await;
+            let metrics = &self.recording.metrics;
+            let found = if target.release.is_some() { &metrics.polling_helm_new_versions_found } else { &metrics.polling_new_tags_found };
+            found.inc_by(made);
         }
         Ok(listed)
     }

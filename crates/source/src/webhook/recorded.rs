@@ -97,7 +97,7 @@ fn read(body: &str, sender: Option<Sender>, registry: Option<&str>) -> Result<De
 
 /// The events as references, the reasons of what was ignored.
 fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
-    let event = |event: &Event| {
+    let event = |event: &Claim| {
         let digest = event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
         let chart = event.chart.as_ref().map(|chart| format!(" {chart}")).unwrap_or_default();
         format!("{}{chart}:{}{digest}", event.origin, event.tag.as_deref().unwrap_or_default())

@@ -10,7 +10,7 @@ use headwind_core::policy::{CandidateVerdict, Outcome};
 use headwind_core::request::timeline::Moment;
 use headwind_k8s::manifest;
 use headwind_k8s::update_request::UpdateRequest;
-use headwind_operator::{Past, WorkloadView};
+use headwind_operator::{Past, RecordingFailure, WorkloadView};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -207,9 +207,34 @@ pub(crate) struct TrackedContainer {
     /// The same for a person.
     pub(crate) message: String,
     pub(crate) gate: GateView,
+    /// Why the latest update could not be recorded as an UpdateRequest, if it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recording_failure: Option<RecordingFailureView>,
     /// The verdict on every candidate; in `explain` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) candidates: Option<Vec<CandidateView>>,
+}
+
+/// An update that could not be recorded.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordingFailureView {
+    /// What the API server said.
+    pub(crate) message: String,
+    /// The image of the update.
+    pub(crate) new_image: String,
+    /// When Headwind last tried (RFC 3339).
+    pub(crate) at: String,
+    /// When Headwind tries again; left out if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_at: Option<String>,
+}
+
+impl From<&RecordingFailure> for RecordingFailureView {
+    fn from(failure: &RecordingFailure) -> Self {
+        let RecordingFailure { message, new_image, at, retry_at } = failure;
+        Self { message: message.clone(), new_image: new_image.clone(), at: at.to_string(), retry_at: retry_at.map(|at| at.to_string()) }
+    }
 }
 
 /// Whether an approved update could go out at this moment.
@@ -266,7 +291,14 @@ impl Workload {
             namespace: view.key.namespace.clone(),
             kind: view.key.kind.as_str(),
             name: view.key.name.clone(),
-            containers: view.containers.iter().map(TrackedContainer::from).collect(),
+            containers: view
+                .containers
+                .iter()
+                .map(|container| TrackedContainer {
+                    recording_failure: view.unrecorded.get(&container.container).map(RecordingFailureView::from),
+                    ..TrackedContainer::from(container)
+                })
+                .collect(),
             requests: view.requests.iter().map(request).collect(),
             registry_errors: view.registry_errors.clone(),
         }
@@ -300,6 +332,7 @@ impl From<&Explained> for TrackedContainer {
                 Gate::Open => GateView { open: true, until: None, reason: None },
                 Gate::Wait { until, reason } => GateView { open: false, until: Some(until.to_string()), reason: Some(reason.code()) },
             },
+            recording_failure: None,
             candidates: Some(explained.candidates.iter().map(candidate).collect()),
         }
     }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use rstest::rstest;
 
-use crate::event::Trigger;
+use crate::claim::Trigger;
 use crate::history::History;
 use crate::policy::{Kind as VersionKind, Policy};
 use crate::reason::Reason;
@@ -53,6 +53,8 @@ fn rolling(watch: Watch) -> Request {
         target_uid: "uid".to_owned(),
         fault: None,
         created: at(NOW - 100),
+        siblings: Vec::new(),
+        proposed: at(NOW - 100),
         spec: Spec {
             kind: VersionKind::Image,
             container: Some("db".to_owned()),

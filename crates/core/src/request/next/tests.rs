@@ -58,6 +58,7 @@ fn request(name: &str, from: &str, to: &str) -> Request {
         fault: None,
         created: at(NOW - 10),
         siblings: Vec::new(),
+        proposed: at(NOW - 10),
         spec: Spec {
             kind: VersionKind::Image,
             container: Some("web".to_owned()),

@@ -1,0 +1,519 @@
+//! From a claim to UpdateRequests: decides for every container that uses the repository, and records what is proposed.
+//!
+//! Runs on every replica. The name of a request follows from the verdict, so two replicas, or the same claim twice, create
+//! one object; what is on record already costs no call. A request that cannot be recorded concerns its own container
+//! alone ([`super::unrecorded`]).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::claim::{Claim, Need, Trigger, outdated};
+use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
+use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
+use headwind_core::reason::Reason;
+use headwind_core::reference::Digest;
+use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase, Request};
+use headwind_core::settings::Annotations;
+use headwind_core::target::{Container, Target, TargetKey};
+use headwind_k8s::name;
+use headwind_k8s::update_request::{
+    KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt as _;
+
+use super::Inbox;
+use super::claims::Arrived;
+use super::evidence::Evidence;
+use super::unrecorded::{Heard, Retry, Verdict};
+use crate::metrics::{ClassLabel, Metrics};
+use crate::queue::Queue;
+use crate::shared::State;
+use crate::tell::Tell;
+use crate::verbs::{Class, Failure, Verbs};
+
+/// Workloads of one claim that are served side by side.
+const AT_ONCE: usize = 16;
+/// How long it may take to record one request.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The recorder, with what it needs.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    pub(crate) state: Arc<State>,
+    pub(crate) verbs: Verbs,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue: Queue,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+/// A workload with the defaults of its namespace, and the digest that counts for it.
+#[derive(Debug, Clone)]
+pub(super) struct User {
+    pub(super) target: Arc<Target>,
+    pub(super) defaults: Arc<Annotations>,
+    pub(super) digest: Option<Digest>,
+}
+
+/// What a decision is about, apart from the container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) candidates: &'a [Candidate],
+    pub(crate) occasion: Occasion,
+    pub(crate) trigger: Trigger,
+}
+
+/// A proposal with the claim that led to it.
+struct Wanted {
+    proposal: Proposal,
+    heard: Heard,
+}
+
+impl Recording {
+    /// Records what follows from the claim for these workloads, for each by itself.
+    pub(super) async fn claim(&self, evidence: &Evidence, arrived: &Arc<Arrived>, users: Vec<User>) {
+        stream::iter(users)
+            .for_each_concurrent(AT_ONCE, |user| async move {
+                let User { target, defaults, digest } = &user;
+                let heard = Heard { arrived: Arc::clone(arrived), digest: digest.clone() };
+                let companions = self.companions(evidence, arrived, target, defaults);
+                let heard = std::iter::once(heard).chain(companions);
+                let wanted = heard.flat_map(|heard| self.wanted(target, defaults, &heard)).collect();
+                self.propose(target, defaults, wanted).await;
+            })
+            .await;
+    }
+
+    /// The claims about other containers of the workload that wait and stand as they are: what arrives together becomes
+    /// one rollout.
+    fn companions(&self, evidence: &Evidence, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Vec<Heard> {
+        let origins = target.containers.iter().filter_map(Container::origin);
+        let others: HashSet<Origin> = origins.filter(|origin| *origin != arrived.claim.origin).collect();
+        let waiting: Vec<Arc<Arrived>> = {
+            let claims = self.inbox.claims.lock();
+            others.iter().flat_map(|origin| claims.queued(origin)).collect()
+        };
+        let stands = |other: &Arc<Arrived>| evidence.need(self, other, target, defaults) == Need::Nothing;
+        waiting.into_iter().filter(stands).map(|other| Heard { digest: other.claim.digest.clone(), arrived: other }).collect()
+    }
+
+    fn wanted(&self, target: &Target, defaults: &Annotations, heard: &Heard) -> Vec<Wanted> {
+        let of = |container: &Container| {
+            let proposal = self.decide_heard(target, defaults, container, std::slice::from_ref(heard))?;
+            Some(Wanted { proposal, heard: heard.clone() })
+        };
+        target.containers.iter().filter_map(of).collect()
+    }
+
+    /// Decides about the container by claims, in the order in which they arrived.
+    fn decide_heard(&self, target: &Target, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
+        let artifact = container.artifact().ok()?;
+        let claim = &heard.last()?.arrived.claim;
+        let candidates: Vec<Candidate> = heard.iter().filter_map(|heard| heard.candidate(container, &artifact)).collect();
+        let look = Look { origin: &claim.origin, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
+        if candidates.is_empty() { None } else { self.decide(&look, target, defaults, container) }
+    }
+
+    /// Whether the claim, if it is true, leads to an update of the container. If not, nobody has to be asked about it.
+    pub(super) fn could_take(&self, arrived: &Arrived, target: &Target, defaults: &Annotations, container: &Container) -> bool {
+        let Arrived { claim, .. } = arrived;
+        let Ok(artifact) = container.artifact() else { return false };
+        let heard = Heard { arrived: Arc::new(arrived.clone()), digest: claim.digest.clone() };
+        let Some(candidate) = heard.candidate(container, &artifact) else { return false };
+        let candidates = [candidate];
+        let site = Site { target, defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
+        match decide::decide(&site, &Known { state: &self.state, target }) {
+            Decision::Propose(_) => true,
+            Decision::Refuse(refusal) => refusal.reason == Reason::DigestUnknown,
+        }
+    }
+
+    /// Records what a scan that began at `began` proposes for one workload. Returns how many requests were created.
+    pub(crate) async fn propose_all(&self, target: &Target, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
+        let found = |proposal: Proposal| Some(Wanted { heard: found(target, &proposal, began)?, proposal });
+        self.propose(target, defaults, proposals.into_iter().filter_map(found).collect()).await
+    }
+
+    async fn propose(&self, target: &Target, defaults: &Annotations, mut wanted: Vec<Wanted>) -> u64 {
+        wanted.retain(|wanted| !self.is_outdated(target, wanted) && !self.joins(target, defaults, wanted));
+        let mut requests: Vec<UpdateRequest> =
+            wanted.iter().map(|wanted| request(target, &wanted.proposal, wanted.heard.arrived.at)).collect();
+        name_siblings(&mut requests);
+        let made = stream::iter(wanted.into_iter().zip(requests))
+            .map(|(Wanted { proposal, heard }, request)| async move { self.record(target, &proposal, &request, vec![heard]).await })
+            .buffer_unordered(AT_ONCE)
+            .filter(|made| std::future::ready(*made));
+        made.count().await as u64
+    }
+
+    /// Whether a newer push is on record.
+    fn is_outdated(&self, target: &Target, wanted: &Wanted) -> bool {
+        let Wanted { proposal, heard } = wanted;
+        if proposal.policy != Policy::Force {
+            return false;
+        }
+        let requests: Vec<Request> = {
+            let requests = self.state.requests.read();
+            let ours = requests.of(&target.key).into_iter().filter(|request| request.spec.target_ref.uid == target.uid);
+            ours.map(|request| request.read()).collect()
+        };
+        let reason = outdated(proposal, heard.arrived.at, &requests);
+        if let Some(reason) = reason {
+            self.metrics.refused(reason);
+            tracing::debug!(
+                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                container = proposal.container, image.new = proposal.new_image, reason = reason.code(), "no update: {reason}"
+            );
+        }
+        reason.is_some()
+    }
+
+    /// Adds the claim to those that could not be recorded for the container, if there are any: they are tried together.
+    fn joins(&self, target: &Target, defaults: &Annotations, wanted: &Wanted) -> bool {
+        let place = (target.key.clone(), wanted.proposal.container.clone());
+        let best = |heard: &[Heard]| {
+            let container = target.container(&place.1)?;
+            let proposal = self.decide_heard(target, defaults, container, heard)?;
+            chosen(container, &proposal, heard)
+        };
+        self.inbox.unrecorded.lock().join(&place, &target.uid, &wanted.heard, best)
+    }
+
+    /// Tries again what could not be recorded for a container.
+    pub(super) async fn retry(&self, retry: &Retry) {
+        let Retry { place, uid, claims } = retry;
+        let known = {
+            let index = self.state.index.read();
+            index.target(&place.0).map(|target| (target, index.defaults(&place.0.namespace)))
+        };
+        let wanted = known.filter(|(target, _)| target.uid == *uid).and_then(|(target, defaults)| {
+            let container = target.container(&place.1)?;
+            let proposal = self.decide_heard(&target, &defaults, container, claims)?;
+            let heard = claims.get(chosen(container, &proposal, claims)?)?.clone();
+            Some((target, Wanted { proposal, heard }))
+        });
+        match wanted.filter(|(target, wanted)| !self.is_outdated(target, wanted)) {
+            Some((target, Wanted { proposal, heard })) => {
+                let request = request(&target, &proposal, heard.arrived.at);
+                self.record(&target, &proposal, &request, claims.clone()).await;
+            }
+            None => self.inbox.unrecorded.lock().recorded(place, claims, self.state.leadership.now()),
+        }
+    }
+
+    /// Creates the request. What fails is kept for its container and reported on the workload. Returns whether a request
+    /// was created.
+    async fn record(&self, target: &Target, proposal: &Proposal, request: &UpdateRequest, claims: Vec<Heard>) -> bool {
+        let place = (target.key.clone(), proposal.container.clone());
+        let created = tokio::time::timeout(DEADLINE, self.create(target, proposal, request)).await;
+        let late = || Failure::busy(&format!("the API server did not answer within {} s", DEADLINE.as_secs()), None);
+        let now = self.state.leadership.now();
+        match created.unwrap_or_else(|_| Err(late())) {
+            Ok(created) => {
+                self.inbox.unrecorded.lock().recorded(&place, &claims, now);
+                created
+            }
+            Err(failure) => {
+                let at = Timestamp::now();
+                let verdict = self.inbox.unrecorded.lock().failed(place, &target.uid, claims, &proposal.new_image, &failure, (now, at));
+                self.not_recorded(target, proposal, &failure, verdict, at);
+                false
+            }
+        }
+    }
+
+    fn not_recorded(&self, target: &Target, proposal: &Proposal, failure: &Failure, verdict: Verdict, at: Timestamp) {
+        let Proposal { container, new_image, .. } = proposal;
+        self.metrics.recording_failures.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
+        // A workload that the API server does not find any more is gone; its watch says so.
+        let then = match verdict {
+            Verdict::Retry => {
+                tracing::debug!(
+                    workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                    container, image.new = new_image, error = %failure, "update not recorded; retrying"
+                );
+                return;
+            }
+            Verdict::Report => "retrying",
+            Verdict::GivenUp => "giving up; the next push or poll tries again",
+        };
+        let note = format!("container {container}: the update to {new_image} could not be recorded: {failure}; {then}");
+        self.tell.warn_target(target, Reason::NotRecorded, &format!("{container} {at}"), &note);
+        self.inbox.changed.notify_one();
+    }
+
+    /// Decides about one container; tells a refusal where somebody should know it.
+    pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
+        let Look { candidates, occasion, trigger, .. } = *look;
+        let record = Known { state: &self.state, target };
+        let site = Site { target, defaults, container, candidates, occasion, trigger };
+        match decide::decide(&site, &record) {
+            Decision::Propose(proposal) => {
+                if occasion == Occasion::Scan {
+                    self.state.last_scans.write().proposed(target, container);
+                }
+                Some(*proposal)
+            }
+            Decision::Refuse(refusal) => {
+                if occasion == Occasion::Scan {
+                    let index = self.state.index.read();
+                    let verdict = (refusal.reason, refusal.message.as_str());
+                    self.state.last_scans.write().refused(&index, (target, defaults), container, verdict);
+                }
+                self.refused(look, target, container, &refusal);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn refused(&self, look: &Look<'_>, target: &Target, container: &Container, refusal: &Refusal) {
+        let Refusal { reason, message } = refusal;
+        // A scan looks at the same again and again; that is nobody's event.
+        let tag = match look.occasion {
+            Occasion::Event => {
+                self.metrics.refused(*reason);
+                look.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
+            }
+            Occasion::Scan => "",
+        };
+        if calls_for_a_person(*reason) {
+            // What is wrong with the workload is wrong for every tag.
+            let subject = if concerns_the_workload(*reason) { message.as_str() } else { tag };
+            self.tell.warn_target(
+                target,
+                *reason,
+                &format!("{} {subject}", container.name),
+                &format!("container {}: {message}", container.name),
+            );
+        } else {
+            tracing::debug!(
+                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                container = container.name, image.repository = %look.origin, image.tag = tag, reason = reason.code(), "no update: {message}"
+            );
+        }
+    }
+
+    /// Returns whether a request was created.
+    async fn create(&self, target: &Target, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
+        let made = match self.verbs.create_request(request).await {
+            Ok(made) => made,
+            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(target, proposal, request).await? {
+                Some(made) => made,
+                None => return Ok(false),
+            },
+            Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        tracing::info!(
+            workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+            request.name = made.name_any(), container = proposal.container, image.current = proposal.current_image, image.new = proposal.new_image,
+            policy = %proposal.policy, approval = proposal.require_approval, "update proposed"
+        );
+        let artifacts = made.spec.update_type.artifacts();
+        if artifacts == VersionKind::Chart {
+            self.metrics.helm.updates_found.inc();
+        }
+        if !proposal.require_approval {
+            self.metrics.approved(artifacts);
+        }
+        let approval = if proposal.require_approval { "waits for approval" } else { "approved by policy" };
+        let note = format!(
+            "container {}: {} to {}: {}; {approval}",
+            proposal.container, proposal.current_image, proposal.new_image, proposal.message
+        );
+        self.tell.target(target, Reason::Proposed, &note, Some(&made));
+        self.state.requests.write().apply(made);
+        self.queue.now(target.key.clone());
+        Ok(true)
+    }
+
+    /// Replaces the superseded request that has the name. A request in any other phase stays.
+    async fn replace_superseded(
+        &self,
+        target: &Target,
+        proposal: &Proposal,
+        request: &UpdateRequest,
+    ) -> Result<Option<UpdateRequest>, Failure> {
+        let namespace = request.namespace().unwrap_or_default();
+        let Some(standing) = self.verbs.request(&namespace, &request.name_any()).await? else {
+            return Err(gone_meanwhile());
+        };
+        if !standing.asks_for(&target.key, &target.uid, &proposal.identity) {
+            self.name_taken(target, proposal, &standing);
+            self.state.requests.write().apply(standing);
+            return Ok(None);
+        }
+        if standing.read().status.makes_room() {
+            self.verbs.delete_request(&standing).await?;
+            return Ok(Some(self.verbs.create_request(request).await?));
+        }
+        self.state.requests.write().apply(standing);
+        self.queue.now(request.target());
+        Ok(None)
+    }
+
+    /// Reports that a request which asks for something else has the name of this one.
+    fn name_taken(&self, target: &Target, proposal: &Proposal, standing: &UpdateRequest) {
+        self.metrics.request_names_taken.inc();
+        let name = standing.name_any();
+        let note = format!(
+            "container {}: {} cannot be proposed: UpdateRequest {name} asks for {} and has the name; delete it",
+            proposal.container, proposal.new_image, standing.spec.new_image
+        );
+        self.tell.warn_target(target, Reason::NameTaken, &name, &note);
+    }
+}
+
+/// Writes into each request which others the same event makes.
+///
+/// The leader waits for them, so that one push to several containers is one rollout on whichever replica
+/// it arrives.
+fn name_siblings(requests: &mut [UpdateRequest]) {
+    if requests.len() < 2 {
+        return;
+    }
+    let names: Vec<String> = requests.iter().map(|request| request.name_any()).collect();
+    for request in requests {
+        let own = request.name_any();
+        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != own).collect();
+        request.annotations_mut().insert(SIBLINGS.to_owned(), others.join(","));
+    }
+}
+
+fn gone_meanwhile() -> Failure {
+    Failure::conflict("the request was deleted at this moment")
+}
+
+/// Whether a refusal is something that a person has to mend or ought to know.
+fn calls_for_a_person(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidAnnotation
+            | Reason::InvalidImage
+            | Reason::CurrentNotAVersion
+            | Reason::PatternMissing
+            | Reason::DigestOnly
+            | Reason::DigestUnknown
+            | Reason::NotInRegistry
+            | Reason::NotConfirmed
+            | Reason::RevertedExternally
+    )
+}
+
+/// Whether a refusal has nothing to do with the tag.
+fn concerns_the_workload(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidAnnotation | Reason::InvalidImage | Reason::CurrentNotAVersion | Reason::PatternMissing | Reason::DigestOnly
+    )
+}
+
+/// The claim that the proposal is made of.
+fn chosen(container: &Container, proposal: &Proposal, heard: &[Heard]) -> Option<usize> {
+    let artifact = container.artifact().ok()?;
+    let new = Artifact::parse(artifact.kind(), &proposal.new_image).ok()?;
+    let is_it = |heard: &Heard| {
+        let candidate = heard.candidate(container, &artifact)?;
+        let digest = candidate.digest.map(|digest| digest.to_string());
+        (new.version().is_none_or(|version| version == candidate.tag) && digest == proposal.new_digest).then_some(())
+    };
+    heard.iter().rposition(|heard| is_it(heard).is_some())
+}
+
+/// What a scan found, as a claim.
+fn found(target: &Target, proposal: &Proposal, began: Timestamp) -> Option<Heard> {
+    let container = target.container(&proposal.container)?;
+    let new = Artifact::parse(container.kind(), &proposal.new_image).ok()?;
+    let origin = container.origin()?;
+    let digest = proposal.new_digest.as_deref().and_then(|digest| Digest::parse(digest).ok());
+    let claim = Claim {
+        chart: matches!(origin, Origin::Charts(_)).then(|| new.name().to_owned()),
+        tag: new.version().map(str::to_owned),
+        digest: digest.clone(),
+        trigger: proposal.trigger,
+        origin,
+    };
+    Some(Heard { arrived: Arc::new(Arrived { claim, at: began, proven: true }), digest })
+}
+
+/// What is on record for a target, as this process knows it.
+pub(crate) struct Known<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) target: &'a Target,
+}
+
+impl decide::Record for Known<'_> {
+    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
+        let Target { key, uid, .. } = self.target;
+        let name = name::request(&key.name, uid, container, identity);
+        let request = self.state.requests.read().get(&key.namespace, &name)?;
+        // One that only has the name does not stand for the version; the API server then refuses to create ours.
+        request.asks_for(key, uid, identity).then(|| request.read().status.obstacle())?
+    }
+
+    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        let requests = self.state.requests.read().of(&self.target.key);
+        let ours = requests.iter().filter(|request| request.spec.target_ref.uid == self.target.uid);
+        ours.into_iter().any(|request| request.read().quarantines(container, identity, policy))
+    }
+
+    fn open_for(&self, container: &str) -> Vec<String> {
+        let requests = self.state.requests.read().of(&self.target.key);
+        requests
+            .iter()
+            .filter(|request| {
+                matches!(request.phase(), Phase::Pending | Phase::Approved | Phase::Applying)
+                    && request.container() == Some(container)
+                    && request.spec.target_ref.uid == self.target.uid
+            })
+            .map(|request| request.spec.new_image.clone())
+            .collect()
+    }
+}
+
+/// The object for a proposal.
+pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
+    let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
+    let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
+    let update_type = UpdateType::of(if target.release.is_some() { VersionKind::Chart } else { VersionKind::Image });
+    let mut request = UpdateRequest::new(
+        &name,
+        UpdateRequestSpec {
+            target_ref: TargetRef {
+                api_version: target.api_version.to_owned(),
+                kind: KindName(target_kind),
+                name: target_name.clone(),
+                uid: target.uid.clone(),
+                namespace: Some(namespace.clone()),
+            },
+            update_type,
+            container_name: (update_type == UpdateType::Image).then(|| proposal.container.clone()),
+            current_image: proposal.current_image.clone(),
+            new_image: proposal.new_image.clone(),
+            current_digest: proposal.current_digest.clone(),
+            new_digest: proposal.new_digest.clone(),
+            policy: PolicyName(proposal.policy),
+            reason: proposal.message.chars().take(1024).collect(),
+            require_approval: proposal.require_approval,
+            expires_at: Some(Time(now.checked_add(DEFAULT_EXPIRY).unwrap_or(Timestamp::MAX))),
+            trigger: TriggerName(proposal.trigger),
+        },
+    );
+    request.metadata.namespace = Some(namespace);
+    request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
+    request.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: target.api_version.to_owned(),
+        kind: target_kind.as_str().to_owned(),
+        name: target_name,
+        uid: target.uid.clone(),
+        controller: None,
+        block_owner_deletion: None,
+    }]);
+    request
+}
