@@ -76,6 +76,7 @@ pub(crate) enum Command {
 }
 
 /// The operator's settings. Every one is a flag and a variable.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// Where Headwind's own objects live (the Lease `headwind`): default the pod's own namespace, outside of a cluster `default`
