@@ -138,13 +138,13 @@ impl Hosts {
                 None => http,
             }
         };
-        let make = async {
+        let build = async {
             let elsewhere = transport.without_client_certificate().build(below())?;
             Ok::<_, &'static str>(Clients { own: transport.build(below())?, elsewhere })
         };
         let clients = if transport.is_own() {
-            let made = self.clients.try_get_with(lane.clone(), make).await;
-            made.map_err(|words| Error::new(Class::Denied, name, *words))?
+            let built = self.clients.try_get_with(lane.clone(), build).await;
+            built.map_err(|words| Error::new(Class::Denied, name, *words))?
         } else {
             // The certificate of the host's entry is Headwind's own.
             Clients::without_certificate(host.clients.elsewhere.clone())

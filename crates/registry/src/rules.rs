@@ -95,16 +95,16 @@ pub(crate) struct Guard {
     /// With their ports, as in an address.
     named: HashSet<String>,
     /// Without their ports.
-    names: HashSet<String>,
+    without_ports: HashSet<String>,
 }
 
 impl Guard {
     /// A guard for whom these hosts (with their ports) are the administrator's own.
     pub(crate) fn new(rules: Rules, named: impl IntoIterator<Item = String>) -> Self {
         let named: HashSet<String> = named.into_iter().chain(rules.own.iter().cloned()).collect();
-        let names = named.iter().filter_map(|host| Url::parse(&format!("http://{host}")).ok());
-        let names = names.filter_map(|url| url.host_str().map(str::to_owned)).collect();
-        Self { rules, named, names }
+        let urls = named.iter().filter_map(|host| Url::parse(&format!("http://{host}")).ok());
+        let without_ports = urls.filter_map(|url| url.host_str().map(str::to_owned)).collect();
+        Self { rules, named, without_ports }
     }
 
     /// Checks a host against the administrator's list.
@@ -121,7 +121,7 @@ impl Guard {
         }
         let name = url.host_str().unwrap_or_default();
         // Another port of a host that the administrator named: the resolver does not see the port.
-        if !is_named && self.rules.in_cluster && self.names.contains(name) {
+        if !is_named && self.rules.in_cluster && self.without_ports.contains(name) {
             let found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
             return found.map(|found| self.judge(found.ip(), &authority, false)).find(Result::is_err).unwrap_or(Ok(()));
         }
@@ -141,7 +141,7 @@ impl Guard {
     fn filter(&self, name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
         let (mut left, mut refusal) = (Vec::new(), None);
         for address in found {
-            match self.judge(address.ip(), name, self.names.contains(name)) {
+            match self.judge(address.ip(), name, self.without_ports.contains(name)) {
                 Ok(()) => left.push(address),
                 Err(error) => refusal = Some(error),
             }

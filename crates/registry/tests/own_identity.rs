@@ -34,7 +34,7 @@ impl Exchange for Cloud {
 
     fn login<'a>(&'a self, _: &'a str) -> LoginFuture<'a> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { Ok(Login { username: "own".to_owned(), password: CANARY.to_owned().into(), lasts: Duration::from_secs(60) }) })
+        Box::pin(async { Ok(Login { username: "own".to_owned(), password: CANARY.to_owned().into(), lasts: Duration::from_mins(1) }) })
     }
 }
 

@@ -108,7 +108,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
     }
     let reference = ImageReference::parse(&args.image).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
     let client = client(args, Some(reference.registry()))?;
-    let (keyring, faults) = args.docker_config.as_deref().map_or_else(|| Ok(Default::default()), read_keyring)?;
+    let (keyring, faults) = args.docker_config.as_deref().map_or_else(|| Ok((Keyring::default(), Vec::new())), read_keyring)?;
     let repository = reference.repository();
     let notes = if keyring.lookup(repository).is_empty() { faults } else { Vec::new() };
     let asked = reference.effective_tag().map(ToOwned::to_owned).or_else(|| reference.digest().map(ToString::to_string));

@@ -52,7 +52,7 @@ fn read(args: &Args) -> anyhow::Result<Asked> {
 /// Asks, and answers what follows.
 pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Report> {
     let Asked { chart, origin } = read(args)?;
-    let (mut keyring, notes) = args.docker_config.as_deref().map_or_else(|| Ok(Default::default()), read_keyring)?;
+    let (mut keyring, notes) = args.docker_config.as_deref().map_or_else(|| Ok((Keyring::default(), Vec::new())), read_keyring)?;
     if let Some(username) = &args.username {
         keyring.extend(&Keyring::basic(origin.host(), username, &password(args.password_file.as_deref())?));
     }
