@@ -24,6 +24,7 @@ mod go_out;
 pub mod invariant;
 mod mark;
 mod next;
+mod presence;
 mod provenance;
 mod scene;
 mod sense;
@@ -40,6 +41,7 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
 
 pub use mark::mark_name;
 pub use next::next;
+pub use presence::Presence;
 pub use provenance::may_return_to;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 

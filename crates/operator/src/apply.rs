@@ -1,12 +1,9 @@
 //! The only writer of workloads: one guarded patch for everything that is due.
 
-use std::sync::Arc;
-
 use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
 use headwind_core::release::CHART;
 use headwind_core::request::{Apply, ChangeKind};
-use headwind_core::source::Named;
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;
@@ -70,22 +67,6 @@ impl Reconciler {
             }
             Err(failure) => Err(failure),
         }
-    }
-
-    /// The workload as it is now, with the object that has its version; the index shows it then.
-    pub(crate) async fn read_target(&self, key: &TargetKey) -> Result<Option<Arc<Target>>, Failure> {
-        let Some(target) = self.verbs.target(key).await? else {
-            self.state.index.write().remove(key);
-            return Ok(None);
-        };
-        let named = target.release.as_ref().filter(|release| release.chart.is_none()).map(|release| release.source.clone());
-        self.state.index.write().apply(target);
-        if let Some(Named::Source(source)) = named
-            && let Some(carrier) = self.verbs.carrier(&source).await?
-        {
-            self.state.index.write().apply_source(carrier);
-        }
-        Ok(self.state.index.read().target(key))
     }
 
     /// A failed `test` and an object that is no longer valid are the same answer (422): the

@@ -12,9 +12,9 @@ use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
+use headwind_core::request::Request;
 use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Kind, Target, TargetKey};
-use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::Keyring;
 use moka::future::Cache;
 
@@ -22,6 +22,7 @@ use crate::asking::{Asking, chart_of};
 use crate::handle::Handle;
 use crate::propose::{Known, RecordingFailure};
 use crate::reconcile::now;
+use crate::requests::Held;
 use crate::secrets::Place;
 
 /// How long a list of tags is good enough for the next who asks.
@@ -75,8 +76,8 @@ pub struct WorkloadView {
     pub key: TargetKey,
     /// Every container that is tracked, or would be but for a fault.
     pub containers: Vec<Explained>,
-    /// The requests on record, the youngest first.
-    pub requests: Vec<Arc<UpdateRequest>>,
+    /// The requests on record, the youngest first; finished ones without their messages.
+    pub requests: Vec<Request>,
     /// The containers whose latest update could not be recorded, and why.
     pub unrecorded: BTreeMap<String, RecordingFailure>,
     /// The error of each registry that Headwind could not query, by repository; the candidates are then
@@ -175,9 +176,9 @@ impl Handle {
     }
 
     fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<String, Arc<Vec<Candidate>>>) -> WorkloadView {
-        let mut requests = self.state.requests.read().of(&target.key);
-        requests.retain(|request| request.spec.target_ref.uid == target.uid);
-        requests.sort_by_key(|request| std::cmp::Reverse(request.read().created));
+        let mut requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
+        requests.retain(|request| request.target_uid == target.uid);
+        requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let record = Known { state: &self.state, target };
         let explained = |container: &Container| {
             let candidates = match known.get(&container.name) {
@@ -213,11 +214,11 @@ fn with_errors(mut view: WorkloadView, target: &Target, errors: BTreeMap<String,
 }
 
 /// The versions that the requests of a container are about.
-fn on_record(requests: &[Arc<UpdateRequest>], container: &Container) -> Vec<Candidate> {
+fn on_record(requests: &[Request], container: &Container) -> Vec<Candidate> {
     let mut tags: Vec<String> = requests
         .iter()
-        .filter(|request| request.container() == Some(&container.name))
-        .filter_map(|request| request.read().artifact(&request.spec.new_image)?.version().map(str::to_owned))
+        .filter(|request| request.spec.container.as_ref() == Some(&container.name))
+        .filter_map(|request| request.artifact(&request.spec.new_image)?.version().map(str::to_owned))
         .collect();
     tags.sort();
     tags.dedup();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
-use headwind_core::target::TargetKey;
+use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::kind::Workload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
@@ -43,9 +43,12 @@ impl<K: Workload> Feed<K> for Targets {
     fn apply(&self, object: K, first: bool) -> Option<TargetKey> {
         let target = object.read()?;
         let key = target.key.clone();
+        let finished = !self.state.requests.read().finished_of(&key).is_empty();
+        let before = self.state.index.read().target(&key).filter(|_| finished);
+        let same = before.is_some_and(|before| means_the_same(&before, &target));
         let news = self.state.index.write().apply(target);
         if news && !first {
-            if self.state.concerns(&key) {
+            if self.state.concerns(&key) || (finished && !same) {
                 self.queue.now(key.clone());
             }
             self.others();
@@ -61,8 +64,16 @@ impl<K: Workload> Feed<K> for Targets {
         }
     }
 
+    fn delete_odd(&self, metadata: &ObjectMeta) {
+        if let Some(key) = key_of::<K>(metadata) {
+            self.state.index.write().remove(&key);
+            self.queue.now(key);
+            self.others();
+        }
+    }
+
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
-        let key = TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+        let key = key_of::<K>(metadata)?;
         tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
         let odd = Odd {
             api_version: K::api_version(&()).into_owned(),
@@ -82,6 +93,16 @@ impl<K: Workload> Feed<K> for Targets {
         }
         self.others();
     }
+}
+
+/// Whether finished requests have no reason to look at the newer copy: what they read of a workload is what runs
+/// there, and what Headwind wrote on it. The counts of a rollout concern open ones alone.
+fn means_the_same(before: &Target, after: &Target) -> bool {
+    before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
+}
+
+fn key_of<K: Workload>(metadata: &ObjectMeta) -> Option<TargetKey> {
+    Some(TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
 }
 
 /// UpdateRequests into the store.
@@ -114,13 +135,17 @@ impl Records {
 impl Feed<UpdateRequest> for Records {
     type Key = Name;
 
-    fn apply(&self, request: UpdateRequest, first: bool) -> Option<Name> {
+    fn apply(&self, mut request: UpdateRequest, first: bool) -> Option<Name> {
         let (name, target) = (key(&request)?, request.target());
-        let told = request.clone();
-        if let Some(moved) = self.state.requests.write().apply(request)
+        request.metadata.managed_fields = None;
+        let answered = (!first && matches!(request.phase(), Phase::Approved | Phase::Rejected)).then(|| request.clone());
+        let moved = self.state.requests.write().apply(request);
+        if let Some(moved) = moved
             && !first
         {
-            self.tell_kubectl(&told, moved);
+            if let Some(request) = answered {
+                self.tell_kubectl(&request, moved);
+            }
             self.queue.now(target);
         }
         Some(name)
@@ -132,6 +157,8 @@ impl Feed<UpdateRequest> for Records {
             self.queue.now(request.target());
         }
     }
+
+    fn delete_odd(&self, _: &ObjectMeta) {}
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Name> {
         let name = (metadata.namespace.clone()?, metadata.name.clone()?);

@@ -2,8 +2,8 @@
 //!
 //! Looks now and then at what the API server offers, and keeps a watch on what is there: sources first,
 //! since a release is read with its source. What disappears is forgotten; a newer version takes the place
-//! of an older one. Readiness waits for the first look, and for the watches of what it found, never
-//! for Flux itself: where there is none, nothing is logged but once.
+//! of an older one. Readiness waits for the first look, and for the watches of what it found, but not for one that
+//! keeps failing, and never for Flux itself: where there is none, nothing is logged but once.
 //!
 //! ```text
 //! API server's discovery ──every PERIOD──> Offered ─┬─> watch sources ──> index
@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwind_core::source::{SourceKey, SourceKind};
 use headwind_core::target::TargetKey;
@@ -29,7 +29,8 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use crate::feed::Targets;
 use crate::offered::Offered;
 use crate::queue::Queue;
-use crate::shared::{State, WATCH};
+use crate::readiness::WATCH;
+use crate::shared::State;
 use crate::verbs::{Class, classify};
 use crate::watch::{Feed, Scope, watch};
 
@@ -47,7 +48,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What keeps the watches on Flux's kinds.
 pub(crate) struct Flux {
+    /// For discovery.
     pub(crate) client: Client,
+    /// For watches.
+    pub(crate) watcher: Client,
     pub(crate) state: Arc<State>,
     pub(crate) queue: Queue,
     pub(crate) offered: Arc<Offered>,
@@ -61,7 +65,7 @@ const FIRST_LOOK: &str = "what the API server offers of Flux";
 impl Flux {
     /// Has readiness wait for the first look.
     pub(crate) fn expect(&self) {
-        self.state.readiness.expect(&format!("{WATCH}{FIRST_LOOK}"));
+        self.state.readiness.expect_optional(&format!("{WATCH}{FIRST_LOOK}"));
     }
 
     /// Looks and watches for as long as the process lives.
@@ -103,6 +107,11 @@ impl Flux {
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
                         tracing::warn!(%error, "cannot see what the API server offers of Flux; trying again");
+                    }
+                    // An API server that does not answer at all says nothing about Flux.
+                    let answered = classify(&error) != Class::NoAnswer;
+                    if answered && self.state.readiness.failed(&format!("{WATCH}{FIRST_LOOK}"), Instant::now()) {
+                        tracing::warn!(%error, "not waiting any longer for what the API server offers of Flux");
                     }
                     RETRY
                 }
@@ -158,7 +167,7 @@ impl Flux {
         for namespace in &self.scopes {
             let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
             if first {
-                self.state.readiness.expect(&scope.part());
+                self.state.readiness.expect_optional(&scope.part());
             }
             handles.push(match (served, place) {
                 (Served::HelmRepository, 0) => watches.spawn(self.sources::<SlimHelmRepository<V1>>(scope)),
@@ -174,12 +183,12 @@ impl Flux {
 
     fn sources<K: ChartSource>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
         let feed = Sources { state: Arc::clone(&self.state), queue: self.queue.clone(), namespace: scope.namespace.clone() };
-        watch::<K, _>(scope.api(&self.client), scope, feed, Arc::clone(&self.state))
+        watch::<K, _>(scope.api(&self.watcher), scope, feed, Arc::clone(&self.state))
     }
 
     fn releases<K: Workload>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
         let feed = Targets { state: Arc::clone(&self.state), queue: self.queue.clone(), namespace: scope.namespace.clone() };
-        let (state, api) = (Arc::clone(&self.state), scope.api(&self.client));
+        let (state, api) = (Arc::clone(&self.state), scope.api(&self.watcher));
         let sources: Vec<String> = [Served::HelmRepository, Served::OciRepository]
             .into_iter()
             .filter(|served| self.offered.get(*served).is_some())
@@ -253,6 +262,9 @@ impl<K: ChartSource> Feed<K> for Sources {
             self.touched(touched);
         }
     }
+
+    // It counted as not there.
+    fn delete_odd(&self, _: &ObjectMeta) {}
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<SourceKey> {
         let key = SourceKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };

@@ -5,23 +5,24 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::claim::Claim;
-use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::request::Phase;
 use headwind_core::request::action::{Action, NotNow, act};
-use headwind_core::target::Kind;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_source::webhook::IgnoredReason;
 use kube::ResourceExt as _;
+use tokio::sync::Semaphore;
 
 pub use crate::propose::{Full, Offered};
+pub use crate::requests::Filter;
 
 use crate::explain::KnownTags;
 use crate::metrics::Metrics;
 use crate::propose::Intake;
 use crate::queue::Queue;
 use crate::reconcile::now;
+use crate::requests::Listing;
 use crate::shared::State;
 use crate::tasks::Alive;
 use crate::tell::Tell;
@@ -29,6 +30,9 @@ use crate::verbs::{Class, Failure, Verbs};
 
 /// How often an action is decided again because someone else wrote in between.
 const TRIES: usize = 8;
+/// How many requests one list reads side by side, and how many all callers together.
+const READ_AT_ONCE: usize = 8;
+pub(crate) const READS: usize = 32;
 
 /// The doors' side of the operator.
 #[derive(Clone)]
@@ -41,52 +45,17 @@ pub struct Handle {
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
     pub(crate) tags: KnownTags,
+    /// Bounds the reads of requests for all callers together.
+    pub(crate) reads: Arc<Semaphore>,
     /// The namespaces that are served; empty for all.
     pub(crate) namespaces: Arc<[String]>,
-}
-
-/// Which requests of all. Every field that is set must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The request's namespace.
-    pub namespace: Option<String>,
-    /// The kind of its target.
-    pub kind: Option<Kind>,
-    /// Its phase.
-    pub phase: Option<Phase>,
-    /// The policy that took the version.
-    pub policy: Option<Policy>,
-    /// Text that the name, the target, the container or an image contains, whatever its case.
-    pub text: Option<String>,
-}
-
-impl Filter {
-    fn takes(&self, request: &UpdateRequest) -> bool {
-        let Self { namespace, kind, phase, policy, text } = self;
-        let spec = &request.spec;
-        namespace.as_ref().is_none_or(|namespace| request.metadata.namespace.as_ref() == Some(namespace))
-            && kind.is_none_or(|kind| spec.target_ref.kind.0 == kind)
-            && phase.is_none_or(|phase| request.phase() == phase)
-            && policy.is_none_or(|policy| spec.policy.0 == policy)
-            && text.as_ref().is_none_or(|text| {
-                let text = text.to_lowercase();
-                let places = [
-                    request.metadata.name.as_deref(),
-                    Some(&spec.target_ref.name),
-                    spec.container_name.as_deref(),
-                    Some(&spec.current_image),
-                    Some(&spec.new_image),
-                ];
-                places.into_iter().flatten().any(|place| place.to_lowercase().contains(&text))
-            })
-    }
 }
 
 /// Some of the requests that a filter takes.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// In the order of namespace and name.
-    pub items: Vec<Arc<UpdateRequest>>,
+    pub items: Vec<UpdateRequest>,
     /// Namespace and name of the last one, where there are more behind it.
     pub more_after: Option<(String, String)>,
     /// How many more there are.
@@ -146,19 +115,44 @@ impl Handle {
         self.namespaces.is_empty() || self.namespaces.iter().any(|served| served == namespace)
     }
 
-    /// The requests that the filter takes, `limit` of them after that namespace and name.
-    pub fn list(&self, filter: &Filter, after: Option<&(String, String)>, limit: usize) -> Page {
-        let requests = self.state.requests.read();
-        let mut all = requests.after(after).filter(|request| filter.takes(request));
-        let items: Vec<Arc<UpdateRequest>> = all.by_ref().take(limit).cloned().collect();
-        let remaining = all.count();
-        let more_after = items.last().filter(|_| remaining > 0).and_then(|last| crate::requests::key(last));
-        Page { items, more_after, remaining }
+    /// The requests that the filter takes, `limit` of them after that namespace and name. Finished ones are read from
+    /// the API server; one that it does not have any more is left out.
+    ///
+    /// # Errors
+    /// [`ActError::Forbidden`] and [`ActError::Unavailable`] where a request could not be read.
+    pub async fn list(&self, filter: &Filter, after: Option<&(String, String)>, limit: usize) -> Result<Page, ActError> {
+        let Listing { names, remaining } = self.state.requests.read().page(filter, after, limit);
+        let more_after = names.last().filter(|_| remaining > 0).cloned();
+        let read = stream::iter(names).map(|(namespace, name)| async move { self.whole(&namespace, &name).await });
+        let items: Vec<Option<UpdateRequest>> = read.buffered(READ_AT_ONCE).try_collect().await?;
+        // One that moved on in between may be another's by now.
+        let items = items.into_iter().flatten().filter(|request| filter.takes(request)).collect();
+        Ok(Page { items, more_after, remaining })
     }
 
-    /// One request, as this process knows it.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<UpdateRequest>> {
-        self.state.requests.read().get(namespace, name)
+    /// One request: as this process knows it while it is open, else as the API server has it.
+    ///
+    /// # Errors
+    /// See [`ActError`].
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<UpdateRequest, ActError> {
+        let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
+        if !self.serves(namespace) || !is_object_name(namespace) || !is_object_name(name) {
+            return Err(not_found());
+        }
+        self.whole(namespace, name).await?.ok_or_else(not_found)
+    }
+
+    async fn whole(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
+        if let Some(open) = self.state.requests.read().open(namespace, name) {
+            return Ok(Some((*open).clone()));
+        }
+        let _one_of_few = self.reads.acquire().await;
+        let mut read = self.verbs.request(namespace, name).await?;
+        if let Some(read) = &mut read {
+            read.metadata.managed_fields = None;
+            self.state.requests.write().apply(read.clone());
+        }
+        Ok(read)
     }
 
     /// Does what `person` asks for; answers the request as it is then.
@@ -174,18 +168,22 @@ impl Handle {
         note: Option<&str>,
     ) -> Result<UpdateRequest, ActError> {
         let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
-        if !self.serves(namespace) {
+        if !self.serves(namespace) || !is_object_name(namespace) || !is_object_name(name) {
             return Err(not_found());
         }
-        let mut known = self.get(namespace, name).map(|request| (*request).clone());
+        let mut known = self.state.requests.read().open(namespace, name);
         for _ in 0..TRIES {
-            let request = match known.take() {
-                Some(request) => request,
+            let copy = known.take();
+            let is_copy = copy.is_some();
+            let request = match copy {
+                Some(request) => (*request).clone(),
                 None => self.verbs.request(namespace, name).await?.ok_or_else(not_found)?,
             };
             let at = now();
             let status = match act(&request.read(), action, person, note, at) {
                 Ok(status) => status,
+                // A copy may be old: only what the API server has is a reason to refuse.
+                Err(_) if is_copy => continue,
                 Err(refused) => {
                     self.state.requests.write().apply(request);
                     return Err(refused.into());
@@ -257,4 +255,9 @@ impl Handle {
     pub fn metrics(&self) -> Result<String, std::fmt::Error> {
         self.metrics.encode()
     }
+}
+
+/// Whether the text can be the name of an object: one that cannot is not asked for.
+fn is_object_name(text: &str) -> bool {
+    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
 }

@@ -54,6 +54,10 @@ impl Feed<PartialObjectMeta<Namespace>> for Defaults {
         self.set(&namespace.name_any(), Annotations::new());
     }
 
+    fn delete_odd(&self, metadata: &ObjectMeta) {
+        self.set(metadata.name.as_deref().unwrap_or_default(), Annotations::new());
+    }
+
     fn odd(&self, metadata: &ObjectMeta, _: &str) -> Option<String> {
         metadata.name.clone()
     }

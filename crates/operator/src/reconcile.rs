@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
-use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Request, Status, StatusWrite, Step, next};
+use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{Look, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Target, TargetKey};
@@ -20,8 +20,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::apply::Outcome;
+use crate::live::{Evidence, Live};
 use crate::metrics::{ClassLabel, Metrics};
-use crate::requests;
+use crate::requests::{Finished, Held, Version};
 use crate::shared::State;
 use crate::tell::Tell;
 use crate::verbs::{Class, Eviction, Failure, Verbs};
@@ -50,12 +51,34 @@ pub(crate) struct Reconciler {
 /// A workload and its requests, as they were read together.
 pub(crate) struct Scene {
     pub(crate) target: Option<Arc<Target>>,
+    /// Whether the object is there and does not decode.
+    odd: bool,
     defaults: Arc<Annotations>,
+    /// The open requests, and those finished ones that were read whole.
     objects: Vec<Arc<UpdateRequest>>,
     requests: Vec<Request>,
 }
 
+/// What was read from the API server in one pass.
+#[derive(Default)]
+struct Reads {
+    live: Option<Live>,
+    /// Finished requests, of which the store has only what the rules ask.
+    finished: HashMap<String, Arc<UpdateRequest>>,
+}
+
 impl Scene {
+    /// What is known of the workload, with what a live read in this pass found out.
+    fn presence(&self, live: Option<&Live>) -> Presence<'_> {
+        match (&self.target, live.map(|live| live.evidence)) {
+            (Some(target), evidence) => Presence::Present { target, live: evidence == Some(Evidence::Present) },
+            (None, _) if self.odd => Presence::Unreadable,
+            (None, Some(Evidence::Gone)) => Presence::Gone,
+            (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
+            (None, Some(Evidence::Present) | None) => Presence::Unknown,
+        }
+    }
+
     pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
         self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
     }
@@ -64,8 +87,8 @@ impl Scene {
 impl Reconciler {
     /// One pass over a workload. Answers when to come back, if by the clock.
     pub(crate) async fn pass(&self, key: TargetKey) -> Option<Duration> {
-        if !self.state.leadership.leads() {
-            // A new leader begins with all.
+        if !(self.state.leadership.leads() && self.state.readiness.synced()) {
+            // A new leader, and one whose caches become whole, begins with all.
             return None;
         }
         let started = Instant::now();
@@ -86,9 +109,10 @@ impl Reconciler {
     }
 
     async fn steps(&self, key: &TargetKey) -> Result<Option<Duration>, Failure> {
+        let mut reads = Reads::default();
         let mut steps = 0;
         loop {
-            let scene = self.observe(key);
+            let scene = self.observe(key, &reads);
             if steps >= STEPS + STEPS_OF_ONE * scene.requests.len() {
                 break;
             }
@@ -97,7 +121,7 @@ impl Reconciler {
             let requests: Vec<&Request> = scene.requests.iter().collect();
             let look = self.looks.lock().get(key).cloned();
             let observed = Observed {
-                target: scene.target.as_deref(),
+                workload: scene.presence(reads.live.as_ref()),
                 defaults: &scene.defaults,
                 requests: &requests,
                 now,
@@ -117,10 +141,16 @@ impl Reconciler {
                     }
                     return Ok(until.map(|until| span(now, until)));
                 }
+                Step::Read => reads.live = Some(self.read_live(key).await?),
                 Step::Look => self.look(key).await?,
                 Step::Evict(pod) => self.evict(key, &scene, &pod).await?,
-                Step::Write(write) => self.write(&scene, &write, now).await?,
-                Step::Delete { request } => self.delete(&scene, &request).await?,
+                Step::Write(write) if scene.object(&write.request).is_some() => self.write(&scene, &write, now).await?,
+                // Only an object that is known whole may be written: read it, and decide again.
+                Step::Write(write) => {
+                    let read = self.read_request(&key.namespace, &write.request).await?;
+                    reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
+                }
+                Step::Delete { request } => self.delete(key, &request).await?,
                 Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
                     Outcome::Applied | Outcome::Moved => {}
                     Outcome::Refused(message) => self.refuse(&scene, &apply, &message, now).await?,
@@ -172,22 +202,28 @@ impl Reconciler {
         Ok(())
     }
 
-    fn observe(&self, key: &TargetKey) -> Scene {
-        let (target, defaults) = {
+    fn observe(&self, key: &TargetKey, reads: &Reads) -> Scene {
+        let (target, defaults, odd) = {
             let index = self.state.index.read();
-            (index.target(key), index.defaults(&key.namespace))
+            (index.target(key), index.defaults(&key.namespace), index.odd(key).cloned())
         };
-        match &target {
-            Some(target) => self.tell_faults(target, &defaults),
-            None => {
-                if let Some(odd) = self.state.index.read().odd(key) {
-                    self.tell.odd(key, odd);
-                }
-            }
+        let defaults = reads.live.as_ref().map_or(defaults, |live| Arc::clone(&live.defaults));
+        if let Some(target) = &target {
+            self.tell_faults(target, &defaults);
         }
-        let objects = self.state.requests.read().of(key);
-        let requests = objects.iter().map(|object| object.read()).collect();
-        Scene { target, defaults, objects, requests }
+        if let Some(odd) = &odd {
+            self.tell.odd(key, odd);
+        }
+        let requests = self.state.requests.read();
+        let mut objects: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
+        let read = |record: &Finished| {
+            let whole = reads.finished.get(&record.name()).filter(|object| Version::of(object) == record.version());
+            objects.extend(whole.cloned());
+            whole.map_or_else(|| record.read(), |object| object.read())
+        };
+        let finished: Vec<Request> = requests.finished_of(key).iter().map(read).collect();
+        let requests = requests.open_of(key).iter().map(|object| object.read()).chain(finished).collect();
+        Scene { target, odd: odd.is_some(), defaults, objects, requests }
     }
 
     /// Says what is wrong with the workload's annotations, once for the same faults.
@@ -232,9 +268,11 @@ impl Reconciler {
                 self.state.requests.write().apply(written);
                 Ok(())
             }
-            Err(failure) if failure.class == Class::Conflict => self.refresh_request(object).await,
+            Err(failure) if failure.class == Class::Conflict => {
+                self.read_request(&object.namespace().unwrap_or_default(), &write.request).await.map(|_| ())
+            }
             Err(failure) if failure.class == Class::NotFound => {
-                self.forget(object);
+                self.forget(&object.namespace().unwrap_or_default(), &write.request);
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -313,33 +351,33 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn delete(&self, scene: &Scene, name: &str) -> Result<(), Failure> {
-        let Some(object) = scene.object(name) else { return Ok(()) };
-        match self.verbs.delete_request(object).await {
+    async fn delete(&self, key: &TargetKey, request: &str) -> Result<(), Failure> {
+        let held = self.state.requests.read().get(&key.namespace, request).map(Held::version);
+        let Some(version) = held else { return Ok(()) };
+        match self.verbs.delete_request(&key.namespace, request, &version).await {
             Ok(()) => {
-                self.forget(object);
+                self.forget(&key.namespace, request);
                 Ok(())
             }
-            Err(failure) if failure.class == Class::Conflict => self.refresh_request(object).await,
+            Err(failure) if failure.class == Class::Conflict => self.read_request(&key.namespace, request).await.map(|_| ()),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn refresh_request(&self, object: &UpdateRequest) -> Result<(), Failure> {
-        let namespace = object.namespace().unwrap_or_default();
-        match self.verbs.request(&namespace, &object.name_any()).await? {
+    /// The request as it is now; the store shows it then.
+    async fn read_request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
+        let read = self.verbs.request(namespace, name).await?;
+        match &read {
             Some(fresh) => {
-                self.state.requests.write().apply(fresh);
+                self.state.requests.write().apply(fresh.clone());
             }
-            None => self.forget(object),
+            None => self.forget(namespace, name),
         }
-        Ok(())
+        Ok(read)
     }
 
-    fn forget(&self, object: &UpdateRequest) {
-        if let Some(key) = requests::key(object) {
-            self.state.requests.write().remove(&key);
-        }
+    fn forget(&self, namespace: &str, name: &str) {
+        self.state.requests.write().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     fn failed(&self, key: &TargetKey, failure: &Failure) -> Duration {

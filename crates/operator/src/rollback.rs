@@ -20,6 +20,7 @@ use kube::ResourceExt as _;
 
 use crate::handle::{ActError, Handle};
 use crate::propose;
+use crate::requests::Held;
 use crate::verbs::Class;
 
 /// How often the same rollback may be asked for, and end, before anything else happens to the workload.
@@ -116,7 +117,8 @@ impl Handle {
         for time in 0..TIMES {
             let request = self.asked(&target, container, &artifact, person, time);
             let name = request.name_any();
-            if self.get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open()) && time + 1 < TIMES {
+            let finished = self.state.requests.read().get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open());
+            if finished && time + 1 < TIMES {
                 continue;
             }
             self.make(&target, request).await?;
@@ -130,7 +132,7 @@ impl Handle {
 
     /// Whether something else than the annotation vouches for an image of the history.
     fn may_return_to(&self, target: &Target, container: &Container, image: &str) -> bool {
-        let requests: Vec<_> = self.state.requests.read().of(&target.key).iter().map(|request| request.read()).collect();
+        let requests: Vec<_> = self.state.requests.read().of(&target.key).map(Held::read).collect();
         may_return_to(container, &target.uid, image, &requests)
     }
 

@@ -33,9 +33,10 @@ use crate::offered::Offered;
 use crate::poll::Poller;
 use crate::propose::{Evidence, Inbox, Intake, Recording, Workers};
 use crate::queue::{Queue, queue};
+use crate::readiness::WATCH;
 use crate::reconcile::Reconciler;
 use crate::secrets::Secrets;
-use crate::shared::{State, WATCH};
+use crate::shared::State;
 use crate::tasks::{Ended, Tasks};
 use crate::tell::{Tell, tell};
 use crate::verbs::Verbs;
@@ -48,6 +49,12 @@ const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(6);
 /// A call about the lease that takes longer than this has failed.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Any other call that gets no answer for so long has failed: the API server itself gives up after a minute.
+const CALL_TIMEOUT: Duration = Duration::from_secs(65);
+/// A watch that shows nothing for so long is dead: the API server ends each after at most 295 s.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(310);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the operator has to know.
 #[derive(Debug, Clone)]
@@ -107,22 +114,17 @@ impl Operator {
     /// # Errors
     /// When the configuration makes no client.
     pub fn start(kube: kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
-        let mut kube = kube;
-        // Retries are decided where the meaning of a failure is known.
-        kube.default_retry = false;
-        let client = kube::Client::try_from(kube.clone())?;
-        kube.connect_timeout = Some(LEASE_TIMEOUT);
-        kube.read_timeout = Some(LEASE_TIMEOUT);
-        kube.write_timeout = Some(LEASE_TIMEOUT);
+        let client = client(&kube, CALL_TIMEOUT)?;
         let offered = Arc::new(Offered::default());
-        let lease_verbs = Verbs::new(kube::Client::try_from(kube)?, Arc::clone(&offered));
+        let limited = !config.watched.is_empty();
+        let lease_verbs = Verbs::new(self::client(&kube, LEASE_TIMEOUT)?, Arc::clone(&offered), limited);
 
         let state = Arc::new(State::default());
         if !config.cross_namespace_refs {
             state.index.write().forbid_cross_namespace_refs();
         }
         let metrics = Metrics::new();
-        let verbs = Verbs::new(client.clone(), Arc::clone(&offered));
+        let verbs = Verbs::new(client.clone(), Arc::clone(&offered), limited);
         let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
@@ -143,7 +145,15 @@ impl Operator {
         let checked = config.watched.first().unwrap_or(&config.namespace).clone();
         tokio::spawn(warn_without_policy(verbs.clone(), checked));
         let mut tasks = Tasks::default();
-        let parts = Parts { client, state: &state, queue: &queue, tell: &tell, metrics: &metrics, offered };
+        let parts = Parts {
+            client,
+            watcher: self::client(&kube, WATCH_TIMEOUT)?,
+            state: &state,
+            queue: &queue,
+            tell: &tell,
+            metrics: &metrics,
+            offered,
+        };
         parts.watches(&mut tasks, &config.watched);
         if config.polling.is_some() || config.discovery {
             let poller = poller(&config, &recording, &asking);
@@ -166,6 +176,15 @@ impl Operator {
                 move || all_due(&state, &queue)
             }),
         );
+        let caches = {
+            let (state, queue) = (Arc::clone(&state), queue.clone());
+            async move {
+                state.readiness.until_synced().await;
+                all_due(&state, &queue);
+                std::future::pending::<Result<(), Infallible>>().await
+            }
+        };
+        tasks.spawn("caches", caches);
         let mut writers = Tasks::default();
         writers.spawn("events", writer.run(stop_writer.clone()));
         let mut reconcilers = Tasks::default();
@@ -199,6 +218,7 @@ impl Operator {
             queue,
             alive: tasks.alive(),
             tags: KnownTags::new(asking),
+            reads: Arc::new(tokio::sync::Semaphore::new(crate::handle::READS)),
             namespaces: config.watched.clone().into(),
         };
         Ok(Self {
@@ -265,6 +285,19 @@ impl Operator {
     }
 }
 
+/// A client that retries nothing by itself, since retries are decided where the meaning of a failure is known, and
+/// whose calls fail when no answer comes for `silence`.
+fn client(kube: &kube::Config, silence: Duration) -> Result<kube::Client, kube::Error> {
+    let mut kube = kube.clone();
+    kube.default_retry = false;
+    kube.connect_timeout = Some(CONNECT_TIMEOUT);
+    kube.read_timeout = Some(silence);
+    kube.write_timeout = Some(silence);
+    // Otherwise the time that a pooled connection was idle would count.
+    kube.reset_reader_on_write = true;
+    kube::Client::try_from(kube)
+}
+
 fn poller(config: &Config, recording: &Recording, asking: &Arc<Asking>) -> Poller {
     Poller {
         recording: recording.clone(),
@@ -288,7 +321,8 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
     }
 }
 
-/// A new leader looks at everything that has requests or something to be told.
+/// Everything that has requests or something to be told is due: for a new leader, and once the caches are whole.
+/// Passes need both, so the later of the two counts.
 fn all_due(state: &State, queue: &Queue) {
     state.unbroken.begin();
     let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
@@ -299,7 +333,10 @@ fn all_due(state: &State, queue: &Queue) {
 }
 
 struct Parts<'a> {
+    /// For calls.
     client: kube::Client,
+    /// For watches, which may be silent for minutes.
+    watcher: kube::Client,
     state: &'a Arc<State>,
     queue: &'a Queue,
     tell: &'a Tell,
@@ -313,6 +350,7 @@ impl Parts<'_> {
         let scopes: Vec<Option<String>> = if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
         let flux = Flux {
             client: self.client.clone(),
+            watcher: self.watcher.clone(),
             state: Arc::clone(self.state),
             queue: self.queue.clone(),
             offered: Arc::clone(&self.offered),
@@ -340,7 +378,7 @@ impl Parts<'_> {
                 namespace: namespace.clone(),
             };
             self.state.readiness.expect(&scope.part());
-            tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.client), scope, feed, Arc::clone(self.state)));
+            tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
             self.namespaces(tasks, namespace);
         }
     }
@@ -350,7 +388,7 @@ impl Parts<'_> {
         let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
         let feed = Targets { state: Arc::clone(self.state), queue: self.queue.clone(), namespace };
         self.state.readiness.expect(&scope.part());
-        tasks.spawn("watch workloads", watch::<K, _>(scope.api(&self.client), scope, feed, Arc::clone(self.state)));
+        tasks.spawn("watch workloads", watch::<K, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
     }
 
     fn namespaces(&self, tasks: &mut Tasks, namespace: Option<String>) {
@@ -359,7 +397,7 @@ impl Parts<'_> {
             None => {
                 let scope = Scope { resource: "namespaces".to_owned(), namespace: None };
                 self.state.readiness.expect(&scope.part());
-                let api: Api<DeserializeGuard<PartialObjectMeta<Namespace>>> = Api::all(self.client.clone());
+                let api: Api<DeserializeGuard<PartialObjectMeta<Namespace>>> = Api::all(self.watcher.clone());
                 tasks.spawn("watch namespaces", watch::<PartialObjectMeta<Namespace>, _>(api, scope, feed, Arc::clone(self.state)));
             }
             Some(namespace) => {

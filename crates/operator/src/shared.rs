@@ -1,17 +1,16 @@
 //! What every part of the operator looks at: the state, and who leads.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use headwind_core::target::TargetKey;
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use parking_lot::RwLock;
 
 use crate::clock::SteppedClock;
 use crate::index::Index;
 use crate::last_scan::LastScans;
+use crate::readiness::Readiness;
 use crate::requests::Requests;
 
 /// The copy of the API server's state that this process keeps.
@@ -28,9 +27,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Whether a pass over the workload could find anything to do.
+    /// Whether a pass over the workload could find anything to do, whatever changed. Its finished requests have a
+    /// part in it only when the workload itself changes.
     pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
-        !self.requests.read().of(key).is_empty() || self.index.read().is_conspicuous(key)
+        !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
     }
 }
 
@@ -90,75 +90,5 @@ impl Leadership {
     /// It may not any more.
     pub(crate) fn release(&self) {
         self.until.store(0, Ordering::Release);
-    }
-}
-
-/// What has to be there before the process is ready, and what is missing yet.
-#[derive(Debug, Default)]
-pub(crate) struct Readiness {
-    parts: Mutex<BTreeMap<String, bool>>,
-    synced: AtomicBool,
-    stopping: AtomicBool,
-    changed: Notify,
-}
-
-/// How the names of those parts begin that have to be there before the caches are whole.
-pub(crate) const WATCH: &str = "watch ";
-
-impl Readiness {
-    /// Names a part that has to become ready.
-    pub(crate) fn expect(&self, part: &str) {
-        self.parts.lock().entry(part.to_owned()).or_insert(false);
-    }
-
-    /// The part is ready, and stays so.
-    pub(crate) fn done(&self, part: &str) {
-        let mut parts = self.parts.lock();
-        parts.insert(part.to_owned(), true);
-        if parts.iter().filter(|(part, _)| part.starts_with(WATCH)).all(|(_, done)| *done) {
-            self.synced.store(true, Ordering::Release);
-        }
-        self.changed.notify_waiters();
-    }
-
-    /// From now on it is not ready any more.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-
-    /// What is missing; empty when the process is ready.
-    pub(crate) fn missing(&self) -> Vec<String> {
-        let mut missing: Vec<String> = self.parts.lock().iter().filter(|(_, done)| !**done).map(|(part, _)| part.clone()).collect();
-        if self.stopping.load(Ordering::Acquire) {
-            missing.push("stopping".to_owned());
-        }
-        missing
-    }
-
-    /// Whether the caches show the whole state.
-    pub(crate) fn synced(&self) -> bool {
-        self.synced.load(Ordering::Acquire)
-    }
-
-    /// Waits until that part is ready.
-    pub(crate) async fn until_done(&self, part: &str) {
-        loop {
-            let told = self.changed.notified();
-            if self.parts.lock().get(part) == Some(&true) {
-                return;
-            }
-            told.await;
-        }
-    }
-
-    /// Waits until the caches show the whole state.
-    pub(crate) async fn until_synced(&self) {
-        loop {
-            let told = self.changed.notified();
-            if self.synced() {
-                return;
-            }
-            told.await;
-        }
     }
 }

@@ -1,12 +1,13 @@
 //! Telling what happened: Kubernetes Events and log lines, with reasons from the one vocabulary.
 //!
 //! Telling never delays or fails an update: Events go through a bounded queue to a task of their
-//! own; what finds no room is counted and dropped. What would be said again and again (the same
+//! own; what finds no room is counted and dropped, and said the next time if it is something that is said once. What would be said again and again (the same
 //! refusal of the same version for the same container) is said once, here: kube's `Recorder` folds
 //! Events of one reason into a series that keeps the first one's words, and loses the others'.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -38,8 +39,8 @@ const NAME: usize = 200;
 const INSTANCE: usize = 128;
 /// An Event's note has at most 1 KiB (the API's own limit).
 const NOTE: usize = 1024;
-/// How many things said once are remembered before all are forgotten.
-const SAID: usize = 10_000;
+/// How many things said once are remembered; the oldest is forgotten first.
+const SAID: usize = 50_000;
 
 /// Whether a person should look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,42 @@ pub(crate) struct Tell {
     sender: mpsc::Sender<Event>,
     instance: Arc<str>,
     metrics: Metrics,
-    said: Arc<Mutex<HashSet<(String, Reason, String)>>>,
+    said: Arc<Mutex<Said>>,
+}
+
+/// What was said once, as fingerprints.
+#[derive(Debug, Default)]
+struct Said {
+    known: HashSet<u64>,
+    /// The oldest first.
+    order: VecDeque<u64>,
+    hasher: RandomState,
+}
+
+impl Said {
+    /// Notes it. `None` when it was said before, else what to forget it by.
+    fn note(&mut self, uid: &str, reason: Reason, subject: &str, room: usize) -> Option<u64> {
+        let mark = self.hasher.hash_one((uid, reason, subject));
+        if !self.known.insert(mark) {
+            return None;
+        }
+        self.order.push_back(mark);
+        if self.order.len() > room
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        Some(mark)
+    }
+
+    /// It was not said after all: the next time it is news again.
+    fn forget(&mut self, mark: u64) {
+        self.known.remove(&mark);
+        // It is among the newest.
+        if let Some(place) = self.order.iter().rposition(|known| *known == mark) {
+            self.order.remove(place);
+        }
+    }
 }
 
 /// The task that writes the Events.
@@ -75,16 +111,17 @@ pub(crate) fn tell(verbs: Verbs, instance: &str, metrics: Metrics) -> (Tell, Wri
 impl Tell {
     /// Something as it should be happened to a workload.
     pub(crate) fn target(&self, target: &Target, reason: Reason, note: &str, request: Option<&UpdateRequest>) {
-        self.send(about_target(target), request.map(|request| request.object_ref(&())), Weight::Normal, reason, note);
+        let _counted = self.send(about_target(target), request.map(|request| request.object_ref(&())), Weight::Normal, reason, note);
     }
 
     /// Something a person should look at happened to a workload. Said once for the same `subject`.
     pub(crate) fn warn_target(&self, target: &Target, reason: Reason, subject: &str, note: &str) {
-        if !self.is_news(&target.uid, reason, subject) {
-            return;
+        let Some(mark) = self.news(&target.uid, reason, subject) else { return };
+        if self.send(about_target(target), None, Weight::Warning, reason, note) {
+            tracing::warn!(workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name, reason = reason.code(), "{note}");
+        } else {
+            self.said.lock().forget(mark);
         }
-        tracing::warn!(workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name, reason = reason.code(), "{note}");
-        self.send(about_target(target), None, Weight::Warning, reason, note);
     }
 
     /// An object cannot be read. Said once for the same problem.
@@ -98,27 +135,26 @@ impl Tell {
             uid: Some(uid.clone()),
             ..ObjectReference::default()
         };
-        if self.is_news(uid, Reason::InvalidObject, problem) {
+        if let Some(mark) = self.news(uid, Reason::InvalidObject, problem) {
             let note = format!("{} and is left alone: {problem}", Reason::InvalidObject.sentence());
-            self.send(about, None, Weight::Warning, Reason::InvalidObject, &note);
+            if !self.send(about, None, Weight::Warning, Reason::InvalidObject, &note) {
+                self.said.lock().forget(mark);
+            }
         }
     }
 
-    /// Whether it was not said before.
-    fn is_news(&self, uid: &str, reason: Reason, subject: &str) -> bool {
-        let mut said = self.said.lock();
-        if said.len() >= SAID {
-            said.clear();
-        }
-        said.insert((uid.to_owned(), reason, subject.to_owned()))
+    /// Whether it was not said before; then what to forget it by.
+    fn news(&self, uid: &str, reason: Reason, subject: &str) -> Option<u64> {
+        self.said.lock().note(uid, reason, subject, SAID)
     }
 
     /// A request moved on. `bad` when a person should look at it.
     pub(crate) fn request(&self, request: &UpdateRequest, reason: Reason, note: &str, bad: bool) {
-        self.send(request.object_ref(&()), None, if bad { Weight::Warning } else { Weight::Normal }, reason, note);
+        let _counted = self.send(request.object_ref(&()), None, if bad { Weight::Warning } else { Weight::Normal }, reason, note);
     }
 
-    fn send(&self, about: ObjectReference, related: Option<ObjectReference>, weight: Weight, reason: Reason, note: &str) {
+    /// Answers whether there was room for it.
+    fn send(&self, about: ObjectReference, related: Option<ObjectReference>, weight: Weight, reason: Reason, note: &str) -> bool {
         let name = about.name.as_deref().unwrap_or("headwind");
         let now = Timestamp::now();
         let event = Event {
@@ -142,9 +178,11 @@ impl Tell {
             }),
             ..Event::default()
         };
-        if self.sender.try_send(event).is_err() {
+        let sent = self.sender.try_send(event).is_ok();
+        if !sent {
             self.metrics.events_dropped.inc();
         }
+        sent
     }
 }
 
@@ -202,6 +240,21 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_said_is_not_said_again_and_the_oldest_is_forgotten() {
+        let mut said = Said::default();
+        let mut say = |subject: &str| said.note("uid", Reason::InvalidImage, subject, 2);
+        assert!(say("a").is_some());
+        assert!(say("a").is_none());
+        assert!(say("b").is_some());
+        let unsaid = say("c").unwrap();
+        assert!(say("b").is_none() && say("c").is_none());
+        assert!(say("a").is_some(), "forgotten for c");
+        said.forget(unsaid);
+        assert!(said.note("uid", Reason::InvalidImage, "c", 2).is_some(), "there was no room for it");
+        assert_eq!(said.known.len(), said.order.len());
+    }
 
     #[test]
     fn a_note_is_cut_between_letters() {

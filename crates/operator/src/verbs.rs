@@ -10,21 +10,26 @@ use std::time::Duration;
 
 use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
+use headwind_core::settings::Annotations;
 use headwind_core::source::{Source, SourceKey, SourceKind};
 use headwind_core::target::{Kind, Target, TargetKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};
-use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload};
+use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload, own_annotations};
 use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision, revision_label};
 use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Client, ResourceExt as _};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 
+use crate::index::Odd;
 use crate::offered::Offered;
+use crate::requests::Version;
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
@@ -154,8 +159,9 @@ fn retry_after(error: &kube::Error) -> Option<Duration> {
 pub(crate) fn classify(error: &kube::Error) -> Class {
     let kube::Error::Api(status) = error else { return Class::NoAnswer };
     match status.code {
-        404 | 410 => Class::NotFound,
-        409 => Class::Conflict,
+        404 => Class::NotFound,
+        // 410 is a page of a list, or a point of a watch, that is too old: read again.
+        409 | 410 => Class::Conflict,
         // An admission policy says 422 unless its author chose another code: the content is fine,
         // and what is refused today may be allowed tomorrow.
         422 if status.message.contains(" denied ") => Class::Forbidden,
@@ -170,6 +176,20 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
 pub(crate) struct Verbs {
     client: Client,
     offered: Arc<Offered>,
+    /// Whether the rights are those of single namespaces (`HEADWIND_WATCH_NAMESPACES`).
+    limited: bool,
+}
+
+/// What the API server said of one object that it was asked for.
+pub(crate) enum Found<T> {
+    /// The object.
+    There(T),
+    /// There is no such object.
+    Gone,
+    /// There is one, which does not decode.
+    Undecodable(Odd),
+    /// The kind is not served (any more, or yet): nothing is known of the object.
+    NotServed,
 }
 
 /// The object that a patch was for, as it is now.
@@ -193,12 +213,13 @@ macro_rules! by_kind {
 }
 
 impl Verbs {
-    pub(crate) fn new(client: Client, offered: Arc<Offered>) -> Self {
-        Self { client, offered }
+    /// The calls by `client`. `limited` when its rights are those of single namespaces.
+    pub(crate) fn new(client: Client, offered: Arc<Offered>, limited: bool) -> Self {
+        Self { client, offered, limited }
     }
 
-    /// The workload as it is now; `None` when it is gone.
-    pub(crate) async fn target(&self, key: &TargetKey) -> Result<Option<Target>, Failure> {
+    /// The workload as it is now.
+    pub(crate) async fn target(&self, key: &TargetKey) -> Result<Found<Target>, Failure> {
         by_kind!(self.offered, key.kind, get_target(&self.client, key))
     }
 
@@ -223,11 +244,11 @@ impl Verbs {
         Ok(patched.map(|target| Patched::Workload(Box::new(target))))
     }
 
-    /// The object that a release's version stands in, as it is now; `None` when it is gone.
-    pub(crate) async fn carrier(&self, key: &SourceKey) -> Result<Option<Source>, Failure> {
+    /// The object that a release's version stands in, as it is now.
+    pub(crate) async fn carrier(&self, key: &SourceKey) -> Result<Found<Source>, Failure> {
         match (key.kind, self.offered.is_older(Served::OciRepository)) {
             // Nothing is written there, and the watch shows it.
-            (SourceKind::HelmRepository, _) => Ok(None),
+            (SourceKind::HelmRepository, _) => Ok(Found::NotServed),
             (SourceKind::OciRepository, false) => get_source::<SlimOciRepository<V1>>(&self.client, key).await,
             (SourceKind::OciRepository, true) => get_source::<SlimOciRepository<V1Beta2>>(&self.client, key).await,
         }
@@ -289,6 +310,19 @@ impl Verbs {
         }
     }
 
+    /// Headwind's annotations of the namespace as they are now; none where it is gone.
+    pub(crate) async fn defaults(&self, namespace: &str) -> Result<Annotations, Failure> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let read = if self.limited {
+            api.get_metadata_opt(namespace).await?
+        } else {
+            // A list of one: the right to list comes with the watch.
+            let one = ListParams::default().fields(&format!("metadata.name={namespace}"));
+            api.list_metadata(&one).await?.items.into_iter().find(|found| found.metadata.name.as_deref() == Some(namespace))
+        };
+        Ok(read.map(|namespace| own_annotations(&namespace.metadata)).unwrap_or_default())
+    }
+
     fn requests(&self, namespace: &str) -> Api<UpdateRequest> {
         Api::namespaced(self.client.clone(), namespace)
     }
@@ -329,13 +363,10 @@ impl Verbs {
     }
 
     /// Deletes the request, if it is still the one that was read. One that is gone is deleted.
-    pub(crate) async fn delete_request(&self, request: &UpdateRequest) -> Result<(), Failure> {
-        let namespace = request.namespace().unwrap_or_default();
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: request.uid(), resource_version: request.resource_version() }),
-            ..DeleteParams::default()
-        };
-        match self.requests(&namespace).delete(&request.name_any(), &params).await {
+    pub(crate) async fn delete_request(&self, namespace: &str, name: &str, version: &Version) -> Result<(), Failure> {
+        let preconditions =
+            Some(Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.resource_version.clone()) });
+        match self.requests(namespace).delete(name, &DeleteParams { preconditions, ..DeleteParams::default() }).await {
             Ok(_) => Ok(()),
             Err(error) if classify(&error) == Class::NotFound => Ok(()),
             Err(error) => Err(error.into()),
@@ -379,9 +410,36 @@ impl Verbs {
     }
 }
 
-async fn get_target<K: Workload>(client: &Client, key: &TargetKey) -> Result<Option<Target>, Failure> {
-    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    Ok(api.get_opt(&key.name).await?.and_then(|object| object.read()))
+async fn get_target<K: Workload>(client: &Client, key: &TargetKey) -> Result<Found<Target>, Failure> {
+    get(Api::namespaced(client.clone(), &key.namespace), &key.name, |object: K| object.read()).await
+}
+
+/// Asks for one object. Only the API server's own "not found" for that name is [`Found::Gone`].
+async fn get<K, T>(api: Api<DeserializeGuard<K>>, name: &str, read: impl FnOnce(K) -> Option<T>) -> Result<Found<T>, Failure>
+where
+    K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
+{
+    let odd = |metadata: &ObjectMeta, problem: &str| {
+        let uid = metadata.uid.clone().unwrap_or_default();
+        Found::Undecodable(Odd { api_version: K::api_version(&()).into_owned(), uid, problem: problem.to_owned() })
+    };
+    match api.get(name).await.map(|guard| guard.0) {
+        Ok(Ok(object)) => {
+            let metadata = object.meta().clone();
+            Ok(read(object).map_or_else(|| odd(&metadata, "it has no name, namespace or uid"), Found::There))
+        }
+        Ok(Err(invalid)) => Ok(odd(&invalid.metadata, &invalid.error)),
+        Err(error) if is_gone(&error, name) => Ok(Found::Gone),
+        Err(error) if classify(&error) == Class::NotFound => Ok(Found::NotServed),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the error says that there is no object of that name. A kind that is not served is a 404 as well.
+fn is_gone(error: &kube::Error, name: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let named = status.details.as_ref().is_some_and(|details| details.name == name);
+    status.code == 404 && status.reason == "NotFound" && (named || status.message.ends_with(&format!("\"{name}\" not found")))
 }
 
 async fn patch_target<K: Workload>(
@@ -394,9 +452,8 @@ async fn patch_target<K: Workload>(
     Ok(api.patch(&key.name, params, patch).await?.read())
 }
 
-async fn get_source<K: ChartSource>(client: &Client, key: &SourceKey) -> Result<Option<Source>, Failure> {
-    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    Ok(api.get_opt(&key.name).await?.and_then(|object| object.read()))
+async fn get_source<K: ChartSource>(client: &Client, key: &SourceKey) -> Result<Found<Source>, Failure> {
+    get(Api::namespaced(client.clone(), &key.namespace), &key.name, |object: K| object.read()).await
 }
 
 async fn patch_source<K: ChartSource>(

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::ExponentialBuilder;
 use futures_util::StreamExt as _;
@@ -20,7 +20,8 @@ use kube::runtime::{WatchStreamExt as _, watcher::ExponentialBackoff};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::shared::{State, WATCH};
+use crate::readiness::WATCH;
+use crate::shared::State;
 use crate::verbs::{Class, classify};
 
 /// Objects that come in one page of a first list: few enough to be decoded in little memory.
@@ -36,6 +37,9 @@ pub(crate) trait Feed<K>: Send + Sync + 'static {
 
     /// An object is gone.
     fn delete(&self, object: K);
+
+    /// An object that cannot be read is gone.
+    fn delete_odd(&self, metadata: &ObjectMeta);
 
     /// An object that cannot be read; answers its key, for it is there all the same.
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Self::Key>;
@@ -102,7 +106,10 @@ where
         }
         match event {
             Ok(Event::Init) => seen.clear(),
-            Ok(Event::InitApply(object)) => seen.extend(take(&feed, object, true)),
+            Ok(Event::InitApply(object)) => {
+                state.readiness.progressed(&part);
+                seen.extend(take(&feed, object, true));
+            }
             Ok(Event::InitDone) => {
                 feed.sweep(&seen);
                 seen = HashSet::new();
@@ -112,11 +119,14 @@ where
                 take(&feed, object, false);
             }
             Ok(Event::Delete(DeserializeGuard(Ok(object)))) => feed.delete(object),
-            Ok(Event::Delete(DeserializeGuard(Err(_)))) => {}
+            Ok(Event::Delete(DeserializeGuard(Err(invalid)))) => feed.delete_odd(&invalid.metadata),
             Err(error) => {
                 let class = class_of(&error);
                 if trouble.replace(class) != Some(class) {
                     tell_trouble(&scope, class, &error);
+                }
+                if state.readiness.failed(&part, Instant::now()) {
+                    tracing::warn!(watch = part, %error, "not waiting any longer for an optional API that cannot be watched");
                 }
             }
         }
@@ -136,6 +146,7 @@ fn class_of(error: &watcher::Error) -> Class {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
             classify(error)
         }
+        // The point where it left off is too old, which is how watches end.
         watcher::Error::WatchError(status) if status.code == 410 => Class::Conflict,
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => Class::Busy,
     }

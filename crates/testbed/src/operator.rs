@@ -233,10 +233,16 @@ impl Operator {
         ended.await.with_context(|| folder::tail(&self.log, 30))
     }
 
-    /// Kills it where it runs, starts it at the same addresses and waits until it is ready.
+    /// Ends it where it runs, starts it at the same addresses and waits until it is ready. It is asked to end (the
+    /// lease is free at once) and killed (the lease has to run out) in turns.
     pub async fn restart(&self) -> Result<()> {
         if self.is_running() {
-            self.kill9().await?;
+            if self.starts.load(Ordering::SeqCst).is_multiple_of(2) {
+                self.kill9().await?;
+            } else {
+                let code = self.terminate().await?;
+                anyhow::ensure!(code == Some(0), "asked to end, it ended with {code:?}\n{}", folder::tail(&self.log, 30));
+            }
         }
         self.start().await?;
         self.ready().await

@@ -15,30 +15,48 @@
 
 use super::follow::{follow, gone_over, settle_back};
 use super::mark::marks;
+use super::presence::{concludes, unreadable, unseen};
 use super::scene::Scene;
 use super::sense::ended_by_hand;
 use super::step::end;
-use super::{Observed, Phase, Request, Status, StatusWrite, Step};
+use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
 use crate::claim::Trigger;
 use crate::reason::Reason;
 use crate::rollout::Watch;
+use crate::target::Target;
 
-/// Decides the next step.
+/// Decides the next step. A step that cannot be undone is decided from a live read: until there was one, the answer
+/// is [`Step::Read`].
 pub fn next(observed: &Observed<'_>) -> Step {
+    let step = decide(observed);
+    let unseen = observed.workload.target().is_some_and(Target::is_unseen);
+    let needs_live = concludes(&step) || (unseen && matches!(step, Step::Write(_)));
+    if needs_live && !observed.workload.is_live() { Step::Read } else { step }
+}
+
+fn decide(observed: &Observed<'_>) -> Step {
     let mut open: Vec<&Request> = observed.requests.iter().copied().filter(|request| request.status.phase.is_open()).collect();
     // The order of a cache or a list must not matter.
     open.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
 
-    let Some(target) = observed.target else {
-        return open.first().map_or(Step::Rest(None), |request| end(request, Phase::Superseded, Reason::TargetGone, None, observed.now));
+    let gone = |request: &Request| end(request, Phase::Superseded, Reason::TargetGone, None, observed.now);
+    let target = match observed.workload {
+        Presence::Present { target, .. } => target,
+        Presence::Gone => return open.first().map_or(Step::Rest(None), |request| gone(request)),
+        Presence::Unknown if open.is_empty() => return Step::Rest(None),
+        Presence::Unknown => return Step::Read,
+        Presence::Unreadable => return unreadable(&open, observed.now),
     };
     if let Some(orphan) = open.iter().find(|request| request.target_uid != target.uid) {
-        return end(orphan, Phase::Superseded, Reason::TargetGone, None, observed.now);
+        return gone(orphan);
     }
-    if target.deleting || target.is_unseen() {
+    if target.deleting {
         return Step::Rest(None);
     }
     let scene = Scene::new(target, observed);
+    if target.is_unseen() {
+        return unseen(&scene, &open);
+    }
     if let Some(step) = observed.requests.iter().find_map(|request| scene.settle_applied(request)) {
         return step;
     }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
-use super::{Apply, ChangeKind, Identity, Observed, Phase, Request, Spec, Step, mark_name, next};
+use super::{Apply, ChangeKind, Identity, Observed, Phase, Presence, Request, Spec, Step, mark_name, next};
 use crate::claim::Trigger;
 use crate::decide::{self, Decision, Site};
 use crate::history::History;
@@ -39,6 +39,11 @@ const BAD: &str = ".2";
 const REPLICAS: u32 = 3;
 /// Clocks of replicas differ by at most this.
 const SKEW: i64 = 10;
+
+/// The ends that a request does not come to by its own rollout.
+fn is_given_up(phase: Phase) -> bool {
+    matches!(phase, Phase::Superseded | Phase::Expired | Phase::Failed)
+}
 
 fn bad(image: &str) -> bool {
     image.split('@').next().unwrap().ends_with(BAD)
@@ -86,8 +91,18 @@ struct Cluster {
 struct Replica {
     look: Option<Look>,
     target: Target,
+    /// Whether its copy holds the workload at all: it may lack what is there.
+    holds: bool,
     requests: BTreeMap<String, Stored>,
     skew: i64,
+}
+
+impl Replica {
+    /// Its copy of the workload as it is now.
+    fn take_in(&mut self, target: &Target) {
+        self.target = target.clone();
+        self.holds = true;
+    }
 }
 
 struct World {
@@ -174,7 +189,7 @@ impl World {
             began: 0,
             quarantine: BTreeSet::new(),
         };
-        let replica = Replica { look: None, target, requests: BTreeMap::new(), skew: 0 };
+        let replica = Replica { look: None, target, holds: true, requests: BTreeMap::new(), skew: 0 };
         Self { dice, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
     }
 
@@ -191,7 +206,7 @@ impl World {
     fn sync(&mut self, who: usize) {
         let part = self.dice.roll(4);
         if part != 1 {
-            self.replicas[who].target = self.cluster.target.clone();
+            self.replicas[who].take_in(&self.cluster.target);
         }
         if part != 2 {
             self.replicas[who].requests = self.cluster.requests.clone();
@@ -207,9 +222,10 @@ impl World {
             10 => self.reconcile(1 - self.leader),
             11 => self.leader = 1 - self.leader,
             12 => {
-                // A crash: the successor begins with a whole list.
+                // A crash: the successor begins with whole lists, but for what it lists before it has the workload.
                 self.replicas[who].look = None;
-                self.replicas[who].target = self.cluster.target.clone();
+                self.replicas[who].take_in(&self.cluster.target);
+                self.replicas[who].holds = self.dice.roll(3) > 0;
                 self.replicas[who].requests = self.cluster.requests.clone();
             }
             13 => self.person(who),
@@ -394,7 +410,7 @@ impl World {
         let copies = 1 + self.dice.roll(2);
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
-            for container in &replica.target.containers {
+            for container in replica.target.containers.iter().filter(|_| replica.holds) {
                 let candidate = Candidate::new(tag.clone(), digest.clone());
                 let site = Site {
                     target: &replica.target,
@@ -469,11 +485,12 @@ impl World {
     }
 
     fn reconcile(&mut self, who: usize) {
+        let mut live = false;
         for _ in 0..20 {
             let replica = self.replicas[who].clone();
             let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
             let observed = Observed {
-                target: Some(&replica.target),
+                workload: if replica.holds { Presence::Present { target: &replica.target, live } } else { Presence::Unknown },
                 defaults: &Annotations::new(),
                 requests: &requests,
                 now: self.now(who),
@@ -484,11 +501,23 @@ impl World {
             };
             match next(&observed) {
                 Step::Rest(_) => return,
+                Step::Read => {
+                    assert!(!live, "read twice");
+                    self.replicas[who].take_in(&self.cluster.target);
+                    live = true;
+                }
                 Step::Write(write) => {
                     let read = replica.requests[&write.request].1;
+                    assert!(
+                        live || !write.from.is_open() || !is_given_up(write.status.phase),
+                        "{} is ended by a copy alone",
+                        write.request
+                    );
+                    assert!(write.status.reason != Some(Reason::TargetGone), "{} is ended though the workload is there", write.request);
                     self.store(who, &write.request, write.status, read);
                 }
                 Step::Delete { request } => {
+                    assert!(live, "{request} is deleted by a copy alone");
                     let read = replica.requests[&request].1;
                     if self.cluster.requests.get(&request).is_some_and(|(_, stored)| *stored == read) {
                         self.cluster.requests.remove(&request);
@@ -498,7 +527,7 @@ impl World {
                 Step::Evict(pod) => unreachable!("a Deployment needs no help: {pod:?}"),
                 Step::Look => {
                     assert!(replica.target.release.is_none(), "a release has no pods");
-                    self.replicas[who].target = self.cluster.target.clone();
+                    self.replicas[who].take_in(&self.cluster.target);
                     let generation = self.cluster.target.generation;
                     let look = Look::new(self.now(who), generation, Some(self.pods()), replica.look.as_ref());
                     self.replicas[who].look = Some(look);
@@ -523,7 +552,7 @@ impl World {
         });
         let same = |change: &super::Change| real.container(&change.container).is_some_and(|container| container.image == change.from);
         if !tested || !apply.changes.iter().all(same) {
-            self.replicas[who].target = self.cluster.target.clone();
+            self.replicas[who].take_in(&self.cluster.target);
             return;
         }
         for change in &apply.changes {
@@ -559,7 +588,7 @@ impl World {
         }
         real.resource_version = version.to_string();
         if self.dice.roll(5) > 0 {
-            self.replicas[who].target = self.cluster.target.clone();
+            self.replicas[who].take_in(&self.cluster.target);
         }
     }
 
@@ -674,7 +703,7 @@ impl World {
         self.suspend(false);
         for round in 0..120 {
             for who in 0..2 {
-                self.replicas[who].target = self.cluster.target.clone();
+                self.replicas[who].take_in(&self.cluster.target);
                 self.replicas[who].requests = self.cluster.requests.clone();
                 self.replicas[who].skew = 0;
             }
@@ -682,7 +711,7 @@ impl World {
                 self.controller();
             }
             for who in 0..2 {
-                self.replicas[who].target = self.cluster.target.clone();
+                self.replicas[who].take_in(&self.cluster.target);
             }
             let (before, leader) = (self.cluster.version, self.leader);
             self.reconcile(leader);

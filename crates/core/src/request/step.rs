@@ -2,17 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::{Phase, Request, Status};
+use super::{Phase, Presence, Request, Status};
 use crate::reason::Reason;
 use crate::rollout::pod::Look;
 use crate::settings::Annotations;
-use crate::target::Target;
 
 /// All that a decision about one workload needs to see.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
-    /// The workload; `None` when it is gone.
-    pub target: Option<&'a Target>,
+    /// The workload, as far as it is known.
+    pub workload: Presence<'a>,
     /// Headwind's annotations on the namespace.
     pub defaults: &'a Annotations,
     /// Every request of the workload, in any order.
@@ -32,6 +31,9 @@ pub struct Observed<'a> {
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Read the workload, its source and its namespace from the API server and ask again: what would be done next
+    /// cannot be undone, and a copy is not enough for that.
+    Read,
     /// Write this status to this request.
     Write(Box<StatusWrite>),
     /// Patch the workload, once, for all the changes.

@@ -35,7 +35,7 @@ async fn two(hint: &str) -> Result<(World, Operator)> {
     Ok((world, second))
 }
 
-async fn leader(operators: &[&Operator]) -> Result<usize> {
+pub(crate) async fn leader(operators: &[&Operator]) -> Result<usize> {
     eventually("one of them leads", SOON, || async {
         for (place, operator) in operators.iter().enumerate() {
             if operator.is_running() && operator.metric("headwind_leader", &[]).await.is_ok_and(|leads| leads > 0.5) {

@@ -23,6 +23,7 @@ mod odd;
 mod poll;
 mod push;
 mod rejection;
+mod restart;
 mod rollback;
 mod rollout;
 mod senders;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         one("kill_nine", kill::nine),
         flux("kill_nine_releases", kill::nine_releases),
         one("leader_hands_over", kill::hands_over),
+        flux("restart_beside_many", restart::beside_many),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", odd::bad_annotations),
         one("odd_images", odd::odd_images),

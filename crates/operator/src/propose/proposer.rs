@@ -32,6 +32,7 @@ use super::evidence::Evidence;
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::metrics::{ClassLabel, Metrics};
 use crate::queue::Queue;
+use crate::requests::{Finished, Held, Version};
 use crate::shared::State;
 use crate::tell::Tell;
 use crate::verbs::{Class, Failure, Verbs};
@@ -160,8 +161,7 @@ impl Recording {
         }
         let requests: Vec<Request> = {
             let requests = self.state.requests.read();
-            let ours = requests.of(&target.key).into_iter().filter(|request| request.spec.target_ref.uid == target.uid);
-            ours.map(|request| request.read()).collect()
+            requests.of(&target.key).map(Held::read).filter(|request| request.target_uid == target.uid).collect()
         };
         let reason = outdated(proposal, heard.arrived.at, &requests);
         if let Some(reason) = reason {
@@ -350,7 +350,7 @@ impl Recording {
             return Ok(None);
         }
         if standing.read().status.makes_room() {
-            self.verbs.delete_request(&standing).await?;
+            self.verbs.delete_request(&namespace, &request.name_any(), &Version::of(&standing)).await?;
             return Ok(Some(self.verbs.create_request(request).await?));
         }
         self.state.requests.write().apply(standing);
@@ -452,20 +452,26 @@ impl decide::Record for Known<'_> {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
         let Target { key, uid, .. } = self.target;
         let name = name::request(&key.name, uid, container, identity);
-        let request = self.state.requests.read().get(&key.namespace, &name)?;
+        let requests = self.state.requests.read();
+        let held = requests.of_name(key, &name)?;
+        let obstacle = held.standing().obstacle()?;
         // One that only has the name does not stand for the version; the API server then refuses to create ours.
-        request.asks_for(key, uid, identity).then(|| request.read().status.obstacle())?
+        let request = held.read();
+        (request.target_uid == *uid && identity.is_asked_by(&request.spec)).then_some(obstacle)
     }
 
     fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        let requests = self.state.requests.read().of(&self.target.key);
-        let ours = requests.iter().filter(|request| request.spec.target_ref.uid == self.target.uid);
-        ours.into_iter().any(|request| request.read().quarantines(container, identity, policy))
+        let requests = self.state.requests.read();
+        let finished = requests.finished_of(&self.target.key).iter().filter(|request| request.has_left()).map(Finished::read);
+        let open = requests.open_of(&self.target.key).iter().map(|request| request.read());
+        finished.chain(open).any(|request| request.target_uid == self.target.uid && request.quarantines(container, identity, policy))
     }
 
     fn open_for(&self, container: &str) -> Vec<String> {
-        let requests = self.state.requests.read().of(&self.target.key);
-        requests
+        self.state
+            .requests
+            .read()
+            .open_of(&self.target.key)
             .iter()
             .filter(|request| {
                 matches!(request.phase(), Phase::Pending | Phase::Approved | Phase::Applying)

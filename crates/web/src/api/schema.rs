@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use headwind_core::explain::Explained;
 use headwind_core::gate::Gate;
 use headwind_core::policy::{CandidateVerdict, Outcome};
+use headwind_core::request::Request;
 use headwind_core::request::timeline::Moment;
 use headwind_k8s::manifest;
 use headwind_k8s::update_request::UpdateRequest;
@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// An UpdateRequest, as it stands in Kubernetes.
 #[derive(Debug, Clone)]
-pub(crate) struct Update(pub(crate) Arc<UpdateRequest>);
+pub(crate) struct Update(pub(crate) UpdateRequest);
 
 impl Serialize for Update {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -280,12 +280,13 @@ impl Workload {
 
     /// With everything.
     pub(crate) fn whole(view: &WorkloadView) -> Self {
-        let request = |request: &Arc<UpdateRequest>| RequestSummary {
-            name: request.metadata.name.clone().unwrap_or_default(),
-            container: request.container().map(str::to_owned),
+        // The words of a finished one are not kept; its own address has them.
+        let request = |request: &Request| RequestSummary {
+            name: request.name.clone(),
+            container: request.spec.container.clone(),
             new_image: request.spec.new_image.clone(),
-            phase: request.phase().as_str(),
-            message: request.status.as_ref().and_then(|status| status.message.clone()),
+            phase: request.status.phase.as_str(),
+            message: request.status.message.clone().or_else(|| request.status.reason.map(|reason| reason.sentence().to_owned())),
         };
         Self {
             namespace: view.key.namespace.clone(),

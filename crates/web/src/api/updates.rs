@@ -1,7 +1,5 @@
 //! `/api/v1/updates`: look, approve, reject, reopen.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -49,19 +47,22 @@ pub(super) struct Parameters {
 
 #[utoipa::path(get, path = "/api/v1/updates", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
-    flat(parameters.map_err(|error| invalid(error.body_text())).and_then(|Query(parameters)| {
-        let limit = limit(parameters.limit)?;
-        let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
-        let page = api.handle.list(&filter(&parameters)?, after.as_ref(), limit);
-        let r#continue = page.more_after.map(|(namespace, name)| format!("{namespace}/{name}")).unwrap_or_default();
-        Ok(Json(UpdateList {
-            api_version: "headwind.sh/v1alpha1",
-            kind: "UpdateRequestList",
-            metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
-            items: page.items.into_iter().map(Update).collect(),
-        })
-        .into_response())
-    }))
+    flat(page(&api, parameters.map_err(|error| invalid(error.body_text()))).await)
+}
+
+async fn page(api: &super::Api, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
+    let Query(parameters) = parameters?;
+    let limit = limit(parameters.limit)?;
+    let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
+    let page = api.handle.list(&filter(&parameters)?, after.as_ref(), limit).await.map_err(|error| problem(&error))?;
+    let r#continue = page.more_after.map(|(namespace, name)| format!("{namespace}/{name}")).unwrap_or_default();
+    Ok(Json(UpdateList {
+        api_version: "headwind.sh/v1alpha1",
+        kind: "UpdateRequestList",
+        metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
+        items: page.items.into_iter().map(Update).collect(),
+    })
+    .into_response())
 }
 
 /// How many to a page.
@@ -97,20 +98,20 @@ pub(super) fn invalid(detail: impl Into<String>) -> Problem {
 
 #[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match api.handle.get(&namespace, &name) {
-        Some(request) => Json(Update(request)).into_response(),
-        None => problem(&ActError::NotFound { namespace, name }).into_response(),
+    match api.handle.get(&namespace, &name).await {
+        Ok(request) => Json(Update(request)).into_response(),
+        Err(error) => problem(&error).into_response(),
     }
 }
 
 #[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}/timeline", summary = "What happened to it, in order", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Timeline), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn timeline(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match api.handle.get(&namespace, &name) {
-        Some(request) => {
+    match api.handle.get(&namespace, &name).await {
+        Ok(request) => {
             let moments = headwind_core::request::timeline::timeline(&request.read());
             Json(Timeline { moments: moments.into_iter().map(Into::into).collect() }).into_response()
         }
-        None => problem(&ActError::NotFound { namespace, name }).into_response(),
+        Err(error) => problem(&error).into_response(),
     }
 }
 
@@ -132,7 +133,7 @@ async fn one(api: &super::Api, name: Name, action: Action, caller: Caller, body:
     let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
     let note = note(why.approver.as_deref(), why.reason.as_deref())?;
     let done = act(api, name, action, caller, note).await?;
-    done.map(|request| Json(Update(Arc::new(request))).into_response()).map_err(|error| problem(&error))
+    done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }
 
 #[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Let several pending updates go out", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]

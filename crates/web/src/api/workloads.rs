@@ -139,7 +139,7 @@ async fn back(api: &Api, namespace: &str, kind: &str, name: &str, caller: Caller
         action.done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
         done
     });
-    done.await?.map(|request| Json(Update(std::sync::Arc::new(request))).into_response()).map_err(|error| problem(&error))
+    done.await?.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }
 
 fn problem(error: &RollbackError) -> Problem {

@@ -75,10 +75,15 @@ fn request(name: &str, from: &str, to: &str) -> Request {
     }
 }
 
+/// The step for a workload that was read live, or that the API server says is gone.
 fn step(target: Option<&Target>, requests: &[Request]) -> Step {
+    seen(target.map_or(Presence::Gone, |target| Presence::Present { target, live: true }), requests)
+}
+
+fn seen(workload: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
     next(&Observed {
-        target,
+        workload,
         defaults: &Annotations::new(),
         requests: &requests,
         now: at(NOW),
@@ -450,4 +455,49 @@ fn a_release_is_judged_by_its_conditions_alone() {
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not written down") };
     let cause = write.status.rollout.and_then(|watch| watch.cause).map(|cause| (cause.reason, cause.message));
     assert_eq!(cause, Some((Reason::UpgradeFailed, "words of UpgradeFailed".to_owned())));
+}
+
+/// A copy alone never ends or deletes anything: first the API server is asked.
+#[test]
+fn nothing_ends_before_it_was_read_live() {
+    let asked = request("r", "app:1.0.0", "app:1.1.0");
+    let all = std::slice::from_ref(&asked);
+    assert_eq!(seen(Presence::Unknown, all), Step::Read);
+    assert_eq!(seen(Presence::Unknown, &[]), Step::Rest(None), "nothing hangs on it");
+    let orphaned = Request { target_uid: "old".to_owned(), ..asked.clone() };
+    let expired = Request { spec: Spec { require_approval: true, expires_at: Some(at(NOW)), ..asked.spec.clone() }, ..asked.clone() };
+    let finished = |name: &str| {
+        let status =
+            Status { phase: Phase::Superseded, reason: Some(Reason::NewerVersion), finished_at: Some(at(NOW)), ..Status::default() };
+        Request { status, ..request(name, "app:0.8.0", "app:0.9.0") }
+    };
+    let mut renamed = target("app:1.0.0", &[]);
+    renamed.containers[0].name = "renamed".to_owned();
+    for (target, requests) in [
+        (target("app:1.0.0", &[]), vec![orphaned]),
+        (target("app:1.0.0", &[("headwind.sh/policy", "none")]), vec![asked.clone()]),
+        (target("app:1.0.0", &[]), vec![expired]),
+        (target("app:1.0.0", &[]), vec![asked.clone(), request("s", "app:1.0.0", "app:1.2.0")]),
+        (target("app:2.0.0", &[]), vec![asked.clone()]),
+        (renamed, vec![asked.clone()]),
+        (target("app:1.0.0", &[]), vec![finished("a"), finished("b"), finished("c")]),
+    ] {
+        assert_eq!(seen(Presence::Present { target: &target, live: false }, &requests), Step::Read);
+        let live = seen(Presence::Present { target: &target, live: true }, &requests);
+        assert!(matches!(live, Step::Write(_) | Step::Delete { .. }), "{live:?}");
+    }
+    let going = target("app:1.0.0", &[]);
+    assert!(matches!(seen(Presence::Present { target: &going, live: false }, all), Step::Apply(_)), "its tests guard the patch");
+}
+
+/// An object that does not decode, or whose kind is not served, is not gone.
+#[test]
+fn what_cannot_be_read_ends_by_the_clock_alone() {
+    let direct = request("r", "app:1.0.0", "app:1.1.0");
+    assert_eq!(seen(Presence::Unreadable, std::slice::from_ref(&direct)), Step::Rest(None));
+    let spec = |expires_at| Spec { require_approval: true, expires_at: Some(expires_at), ..direct.spec.clone() };
+    let waits = Request { spec: spec(at(NOW + 60)), ..direct.clone() };
+    assert_eq!(seen(Presence::Unreadable, &[direct.clone(), waits]), Step::Rest(Some(at(NOW + 60))));
+    let late = Request { spec: spec(at(NOW)), ..direct.clone() };
+    assert_eq!(written(seen(Presence::Unreadable, &[late])), (Phase::Expired, Reason::PastExpiry));
 }

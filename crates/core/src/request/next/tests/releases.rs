@@ -224,12 +224,11 @@ fn a_source_that_comes_back(
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status.phase = phase;
     assert_eq!(gone.is_unseen(), by_reference);
-    if by_reference {
-        assert_eq!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(None));
-    } else if phase != Phase::RollingOut {
+    if by_reference || phase != Phase::RollingOut {
+        one.status.rollout = (phase == Phase::RollingOut).then(|| Watch::new(8, at(NOW)));
         one.status = writes(&gone, std::slice::from_ref(&one));
         assert_eq!((one.status.phase, one.status.reason), (phase, Some(Reason::SourceMissing)));
-        assert_eq!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(None));
+        assert!(matches!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(_)), "said once");
     }
     if phase != Phase::RollingOut {
         assert_eq!(applies(&release_of(release(), &[]), &[one]).last_request, "r");
@@ -342,4 +341,30 @@ fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase,
     assert_eq!(step(Some(&target), &[rolling_since(NOW - 59)]), Step::Rest(Some(at(NOW + 1))));
     let status = writes(&target, &[rolling_since(NOW - 60)]);
     assert_eq!((status.phase, status.reason), (phase, Some(reason)), "{:?}", status.message);
+}
+
+/// A release by `chartRef` whose `OCIRepository` is gone: what waits says so and expires, what rolls out times out.
+#[test]
+fn a_release_without_its_source_does_not_rest_for_ever() {
+    let target = resolve(&alone(referring(), &DIRECT), None, 1);
+    let present = |live| Presence::Present { target: &target, live };
+    let with = |status: Status| Request { status, ..asked("r", "1.0.0", "1.1.0") };
+    let approved = with(Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() });
+    assert_eq!(seen(present(false), std::slice::from_ref(&approved)), Step::Read);
+    assert_eq!(written(seen(present(true), std::slice::from_ref(&approved))), (Phase::Approved, Reason::SourceMissing));
+    let noted = Request { status: Status { reason: Some(Reason::SourceMissing), ..approved.status.clone() }, ..approved };
+    assert_eq!(seen(present(false), &[noted]), Step::Rest(None), "said once, and not read again");
+    let mut pending = with(Status::default());
+    pending.spec.require_approval = true;
+    pending.spec.expires_at = Some(at(NOW + 60));
+    assert_eq!(seen(present(true), std::slice::from_ref(&pending)), Step::Rest(Some(at(NOW + 60))));
+    pending.spec.expires_at = Some(at(NOW));
+    assert_eq!(written(seen(present(true), &[pending])), (Phase::Expired, Reason::PastExpiry));
+    let rolling = |since: i64, reason| {
+        with(Status { phase: Phase::RollingOut, reason, times_applied: 1, rollout: Some(Watch::new(8, at(since))), ..Status::default() })
+    };
+    assert_eq!(written(seen(present(true), &[rolling(NOW - 10, None)])), (Phase::RollingOut, Reason::SourceMissing));
+    let said = Some(Reason::SourceMissing);
+    assert_eq!(seen(present(true), &[rolling(NOW - 10, said)]), Step::Rest(Some(at(NOW + 290))));
+    assert_eq!(written(seen(present(true), &[rolling(NOW - 300, said)])), (Phase::Failed, Reason::RolloutTimedOut));
 }

@@ -1,0 +1,159 @@
+//! The barrier in front of everything that decides: the caches are whole, or nothing is concluded from them.
+//!
+//! Each watch is a part. A part is done when its first list is complete, with all its pages. The reconciler, the
+//! intake and the poller wait until every watch is done ([`Readiness::synced`]); `/ready` waits for the servers too.
+//!
+//! An API that a cluster may lack is an optional part. If it cannot be listed (no permission, a conversion webhook
+//! that fails), it is waived after [`PATIENCE`]: what its objects are about is then read one by one, live.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// How the names of those parts begin that have to be there before the caches are whole.
+pub(crate) const WATCH: &str = "watch ";
+/// How long an optional API may fail before it is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What has to be there before the process is ready, and what is missing yet.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    parts: Mutex<BTreeMap<String, Part>>,
+    synced: AtomicBool,
+    stopping: AtomicBool,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    done: bool,
+    optional: bool,
+    /// Since when it has been failing without a success in between.
+    failing_since: Option<Instant>,
+}
+
+impl Readiness {
+    /// Names a part that has to become ready.
+    pub(crate) fn expect(&self, part: &str) {
+        self.parts.lock().entry(part.to_owned()).or_default();
+    }
+
+    /// Names a part that has to become ready unless it keeps failing.
+    pub(crate) fn expect_optional(&self, part: &str) {
+        self.parts.lock().entry(part.to_owned()).or_default().optional = true;
+    }
+
+    /// The part is ready, and stays so.
+    pub(crate) fn done(&self, part: &str) {
+        let mut parts = self.parts.lock();
+        parts.entry(part.to_owned()).or_default().done = true;
+        if parts.iter().filter(|(part, _)| part.starts_with(WATCH)).all(|(_, part)| part.done) {
+            self.synced.store(true, Ordering::Release);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The part got on: the failures before do not count.
+    pub(crate) fn progressed(&self, part: &str) {
+        if let Some(part) = self.parts.lock().get_mut(part) {
+            part.failing_since = None;
+        }
+    }
+
+    /// The part failed. Answers whether it is not waited for any more from now on.
+    pub(crate) fn failed(&self, part: &str, now: Instant) -> bool {
+        let waived = self.parts.lock().get_mut(part).is_some_and(|part| {
+            let since = *part.failing_since.get_or_insert(now);
+            part.optional && !part.done && now.saturating_duration_since(since) >= PATIENCE
+        });
+        if waived {
+            self.done(part);
+        }
+        waived
+    }
+
+    /// From now on it is not ready any more.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// What is missing; empty when the process is ready.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing: Vec<String> = self.parts.lock().iter().filter(|(_, part)| !part.done).map(|(name, _)| name.clone()).collect();
+        if self.stopping.load(Ordering::Acquire) {
+            missing.push("stopping".to_owned());
+        }
+        missing
+    }
+
+    /// Whether the caches show the whole state.
+    pub(crate) fn synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Waits until that part is ready.
+    pub(crate) async fn until_done(&self, part: &str) {
+        loop {
+            let told = self.changed.notified();
+            if self.parts.lock().get(part).is_some_and(|part| part.done) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Waits until the caches show the whole state.
+    pub(crate) async fn until_synced(&self) {
+        loop {
+            let told = self.changed.notified();
+            if self.synced() {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Readiness {
+        let readiness = Readiness::default();
+        readiness.expect("watch deployments.apps");
+        readiness.expect_optional("watch helmreleases.helm.toolkit.fluxcd.io");
+        readiness.expect("server api");
+        readiness
+    }
+
+    #[test]
+    fn the_caches_are_whole_when_every_watch_is() {
+        let readiness = two();
+        readiness.done("watch deployments.apps");
+        assert!(!readiness.synced(), "an optional API that is there is waited for");
+        readiness.done("watch helmreleases.helm.toolkit.fluxcd.io");
+        assert!(readiness.synced());
+        assert_eq!(readiness.missing(), ["server api"]);
+    }
+
+    #[test]
+    fn an_optional_api_that_keeps_failing_is_waived_and_no_other() {
+        let (readiness, start) = (two(), Instant::now());
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        let releases = "watch helmreleases.helm.toolkit.fluxcd.io";
+        assert!(!readiness.failed(releases, start));
+        assert!(!readiness.failed(releases, after(29)));
+        readiness.progressed(releases);
+        assert!(!readiness.failed(releases, after(40)), "a page came in between");
+        assert!(!readiness.failed("watch deployments.apps", start));
+        assert!(!readiness.failed("watch deployments.apps", after(600)), "nothing works without it");
+        assert!(readiness.failed(releases, after(70)));
+        assert!(!readiness.failed(releases, after(80)), "said once");
+        assert!(!readiness.synced());
+        readiness.done("watch deployments.apps");
+        assert!(readiness.synced());
+    }
+}

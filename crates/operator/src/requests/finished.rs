@@ -1,0 +1,183 @@
+//! What is kept of a finished request: what the rules ask about it, in less than 300 bytes.
+//!
+//! The rest (message, approvals, conditions, the watch over its rollout) is read from the API server when somebody
+//! asks for it.
+
+use std::sync::Arc;
+
+use headwind_core::claim::Trigger;
+use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::reason::Reason;
+use headwind_core::request::{Phase, Request, Spec, Status};
+use headwind_core::rollout::Watch;
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
+
+use super::texts::{Packer, Texts};
+
+/// A finished request. Times are kept in milliseconds.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Name, uid, resource version, container, the images, the digests, the image that was left, the approver.
+    texts: Box<[u8]>,
+    /// Shared with the others of its workload.
+    target_uid: Arc<str>,
+    created: i64,
+    proposed: i64,
+    finished_at: Option<std::num::NonZeroI64>,
+    applied_at: Option<std::num::NonZeroI64>,
+    times_applied: u32,
+    phase: Phase,
+    reason: Option<Reason>,
+    kind: VersionKind,
+    policy: Policy,
+    trigger: Trigger,
+    flags: u8,
+}
+
+const REQUIRE_APPROVAL: u8 = 1;
+/// Its change was taken back.
+const RETURNED: u8 = 2;
+/// It is a rollback that was applied.
+const LEFT: u8 = 4;
+
+/// What tells an object, and its version, from others of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+}
+
+impl Version {
+    /// That of an object from the API server.
+    pub(crate) fn of(request: &UpdateRequest) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self { uid: text(&request.metadata.uid), resource_version: text(&request.metadata.resource_version) }
+    }
+}
+
+impl Finished {
+    /// What is kept of the request. `target_uid` is a copy of its target's uid that others share.
+    pub(crate) fn of(object: &UpdateRequest, target_uid: Arc<str>) -> Self {
+        // A finished one waits for no sibling.
+        let Request { name, target_uid: _, fault: _, created, siblings: _, proposed, spec, status } = object.read();
+        let Version { uid, resource_version } = Version::of(object);
+        let millis = |at: Option<Timestamp>| at.and_then(|at| std::num::NonZeroI64::new(at.as_millisecond()));
+        let returned = status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+        let texts = Packer::default()
+            .put(Some(&name))
+            .put(Some(&uid))
+            .put(Some(&resource_version))
+            .put(spec.container.as_deref())
+            .put(Some(&spec.current_image))
+            .put(Some(&spec.new_image))
+            .put(spec.current_digest.as_deref())
+            .put(spec.new_digest.as_deref())
+            .put(status.left.as_deref())
+            .put(status.approved_by.as_deref())
+            .pack();
+        let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+        Self {
+            texts,
+            target_uid,
+            created: created.as_millisecond(),
+            proposed: proposed.as_millisecond(),
+            finished_at: millis(status.finished_at),
+            applied_at: millis(status.applied_at),
+            times_applied: status.times_applied,
+            phase: status.phase,
+            reason: status.reason,
+            kind: spec.kind,
+            policy: spec.policy,
+            trigger: spec.trigger,
+            flags: flag(spec.require_approval, REQUIRE_APPROVAL) | flag(returned, RETURNED) | flag(status.left.is_some(), LEFT),
+        }
+    }
+
+    /// What the rules read of it.
+    pub(crate) fn read(&self) -> Request {
+        let mut texts = Texts::new(&self.texts);
+        let mut text = || texts.take();
+        let name = text().unwrap_or_default();
+        // Uid and resource version are none of the rules' business.
+        let (_, _) = (text(), text());
+        let container = text();
+        let (current_image, new_image) = (text().unwrap_or_default(), text().unwrap_or_default());
+        let (current_digest, new_digest, left, approved_by) = (text(), text(), text(), text());
+        let time = |at: i64| Timestamp::from_millisecond(at).unwrap_or_default();
+        let created = time(self.created);
+        let returned = (self.flags & RETURNED != 0).then(|| Watch { returned_to: Some(current_image.clone()), ..Watch::new(0, created) });
+        Request {
+            name,
+            target_uid: self.target_uid.to_string(),
+            fault: None,
+            created,
+            siblings: Vec::new(),
+            proposed: time(self.proposed),
+            spec: Spec {
+                kind: self.kind,
+                container,
+                current_image,
+                new_image,
+                current_digest,
+                new_digest,
+                policy: self.policy,
+                require_approval: self.flags & REQUIRE_APPROVAL != 0,
+                expires_at: None,
+                trigger: self.trigger,
+            },
+            status: Status {
+                reason: self.reason,
+                approved_by,
+                finished_at: self.finished_at.map(|at| time(at.get())),
+                applied_at: self.applied_at.map(|at| time(at.get())),
+                left,
+                rollout: returned,
+                ..self.standing()
+            },
+        }
+    }
+
+    /// Phase and count alone: what says whether it stands in the way.
+    pub(crate) fn standing(&self) -> Status {
+        Status { phase: self.phase, times_applied: self.times_applied, ..Status::default() }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> String {
+        Texts::new(&self.texts).take().unwrap_or_default()
+    }
+
+    /// Which object it is, in which version.
+    pub(crate) fn version(&self) -> Version {
+        let mut texts = Texts::new(&self.texts);
+        let (_, uid, resource_version) = (texts.take(), texts.take(), texts.take());
+        Version { uid: uid.unwrap_or_default(), resource_version: resource_version.unwrap_or_default() }
+    }
+
+    /// The phase.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The policy that took the version.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// The uid of its target.
+    pub(crate) fn target_uid(&self) -> &Arc<str> {
+        &self.target_uid
+    }
+
+    /// Whether it is a rollback that was applied, and left a version.
+    pub(crate) fn has_left(&self) -> bool {
+        self.flags & LEFT != 0
+    }
+
+    /// The memory that it takes, its place in a list included.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.texts.len()
+    }
+}

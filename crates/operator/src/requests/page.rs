@@ -1,0 +1,90 @@
+//! Listing requests by name, a page at a time.
+//!
+//! The store has no order: a page is picked out of all requests in one go, which keeps no more than the page.
+
+use std::collections::BinaryHeap;
+
+use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::request::{Phase, Request};
+use headwind_core::target::{Kind, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+
+use super::{Held, Name, Requests, name_of};
+
+/// Which requests of all. Every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The request's namespace.
+    pub namespace: Option<String>,
+    /// The kind of its target.
+    pub kind: Option<Kind>,
+    /// Its phase.
+    pub phase: Option<Phase>,
+    /// The policy that took the version.
+    pub policy: Option<Policy>,
+    /// Text that the name, the target, the container or an image contains, whatever its case.
+    pub text: Option<String>,
+}
+
+/// The names of one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// In the order of namespace and name.
+    pub(crate) names: Vec<Name>,
+    /// How many more there are behind the last one.
+    pub(crate) remaining: usize,
+}
+
+impl Filter {
+    /// Whether it takes the object.
+    pub(crate) fn takes(&self, request: &UpdateRequest) -> bool {
+        self.takes_one(&request.target(), request.phase(), request.spec.policy.0, || request.read())
+    }
+
+    fn takes_held(&self, target: &TargetKey, held: Held<'_>) -> bool {
+        let by = match held {
+            Held::Open(request) => request.spec.policy.0,
+            Held::Finished(request) => request.policy(),
+        };
+        self.takes_one(target, held.phase(), by, || held.read())
+    }
+
+    fn takes_one(&self, target: &TargetKey, in_phase: Phase, by: Policy, read: impl FnOnce() -> Request) -> bool {
+        let Self { namespace, kind, phase, policy, text } = self;
+        namespace.as_ref().is_none_or(|namespace| target.namespace == *namespace)
+            && kind.is_none_or(|kind| target.kind == kind)
+            && phase.is_none_or(|phase| in_phase == phase)
+            && policy.is_none_or(|policy| by == policy)
+            && text.as_ref().is_none_or(|text| {
+                let text = text.to_lowercase();
+                let Request { name, spec, .. } = read();
+                let container = spec.container.filter(|_| spec.kind == VersionKind::Image);
+                let places = [Some(&name), Some(&target.name), container.as_ref(), Some(&spec.current_image), Some(&spec.new_image)];
+                places.into_iter().flatten().any(|place| place.to_lowercase().contains(&text))
+            })
+    }
+}
+
+impl Requests {
+    /// The names of the requests that the filter takes, `limit` of them after that one.
+    pub(crate) fn page(&self, filter: &Filter, after: Option<&Name>, limit: usize) -> Listing {
+        // The greatest name on top, to give way to a smaller one.
+        let mut page: BinaryHeap<Name> = BinaryHeap::with_capacity(limit.saturating_add(1));
+        let mut all = 0_usize;
+        for (target, of) in &self.by_target {
+            for held in of.all().filter(|held| filter.takes_held(target, *held)) {
+                let name = (target.namespace.clone(), name_of(held));
+                if after.is_some_and(|after| name <= *after) {
+                    continue;
+                }
+                all += 1;
+                page.push(name);
+                if page.len() > limit {
+                    page.pop();
+                }
+            }
+        }
+        let names = page.into_sorted_vec();
+        Listing { remaining: all - names.len(), names }
+    }
+}
