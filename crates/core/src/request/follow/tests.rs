@@ -124,7 +124,7 @@ fn after_looks(target: &Target, request: &mut Request, pods: &[PodView], looks: 
 fn settled(target: &Target, request: &mut Request, look: Option<&Look>, now: Timestamp) -> Step {
     for _ in 0..10 {
         let observed = Observed {
-            target: Some(target),
+            workload: Presence::Present { target, live: true },
             defaults: &Annotations::new(),
             requests: &[&request.clone()],
             now,
@@ -279,7 +279,7 @@ fn put_back(history: &History, all: &[Request]) -> Option<String> {
     let bad = rolling(Watch { failed_checks: 3, failure: Some(failure), ..watch() });
     let requests: Vec<&Request> = all.iter().chain([&bad]).collect();
     let observed = Observed {
-        target: Some(&target),
+        workload: Presence::Present { target: &target, live: true },
         defaults: &Annotations::new(),
         requests: &requests,
         now: at(NOW),
@@ -340,7 +340,7 @@ fn nothing_expires_while_the_clock_is_in_doubt() {
     let day = 86_400;
     let step = |stepped: Option<i64>, now: i64| {
         next(&Observed {
-            target: Some(&target),
+            workload: Presence::Present { target: &target, live: true },
             defaults: &Annotations::new(),
             requests: &[&asked],
             now: at(now),
