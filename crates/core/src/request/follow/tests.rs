@@ -5,7 +5,7 @@ use crate::claim::Trigger;
 use crate::history::History;
 use crate::policy::{Kind as VersionKind, Policy};
 use crate::reason::Reason;
-use crate::request::{Observed, Phase, Request, Spec, Status, Step, next};
+use crate::request::{Observed, Phase, Presence, Request, Spec, Status, Step, next};
 use crate::rollout::pod::{ContainerView, Look, PodView, RefusedEviction};
 use crate::rollout::{Failure, StatefulSetView, View, Watch};
 use crate::settings::{Annotations, key};
