@@ -78,6 +78,12 @@ pub trait Record {
 
     /// The new images of the requests for this container that are not applied yet.
     fn open_for(&self, container: &str) -> Vec<String>;
+
+    /// The new images of every request for this container that was not rejected, failed, expired or rolled back: the
+    /// open ones, and what is left of the others.
+    fn proposed_for(&self, container: &str) -> Vec<String> {
+        self.open_for(container)
+    }
 }
 
 /// Whether the container listens to this trigger at all.
@@ -199,11 +205,11 @@ fn prepare(site: &Site<'_>, record: &impl Record) -> Result<Prepared, Refusal> {
     Ok(Prepared { settings, standing, inquiry })
 }
 
-/// The tags that Headwind applied to the container before, and those of its open requests.
+/// The tags that Headwind applied to the container or proposed before.
 fn known(site: &Site<'_>, standing: &Artifact, record: &impl Record) -> Vec<String> {
     let (history, _) = History::parse(site.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
     let applied = history.of(&site.container.name).filter(|entry| entry.update_request_name.is_some()).map(|entry| entry.image.clone());
-    let images = applied.chain(record.open_for(&site.container.name));
+    let images = applied.chain(record.proposed_for(&site.container.name));
     let of_same_name = |image: String| {
         let artifact = Artifact::parse(standing.kind(), &image).ok().filter(|artifact| artifact.name() == standing.name())?;
         artifact.version().map(str::to_owned)

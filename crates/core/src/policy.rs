@@ -132,8 +132,8 @@ pub struct Current {
     pub tag: Option<String>,
     /// The digest that is known to run.
     pub digest: Option<Digest>,
-    /// Tags that Headwind applied before or that an open request is about. Policy glob selects nothing lower than these
-    /// when the current tag does not match its pattern.
+    /// Tags that Headwind applied or proposed before. Policy glob selects nothing lower than these when the current tag
+    /// does not match its pattern.
     pub known: Vec<String>,
 }
 

@@ -107,7 +107,8 @@ struct Versions(&'static [(&'static str, Reason)]);
 impl Record for Versions {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
         let of = |image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
-        self.0.iter().find(|(image, reason)| *reason != Reason::NewerPending && of(image) == *identity).map(|(_, reason)| *reason)
+        let stands = |reason: Reason| !matches!(reason, Reason::NewerPending | Reason::ImageChanged);
+        self.0.iter().find(|(image, reason)| stands(*reason) && of(image) == *identity).map(|(_, reason)| *reason)
     }
 
     fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
@@ -117,6 +118,11 @@ impl Record for Versions {
     fn open_for(&self, _: &str) -> Vec<String> {
         let open = |reason: &Reason| matches!(reason, Reason::AlreadyRequested | Reason::NewerPending);
         self.0.iter().filter(|(_, reason)| open(reason)).map(|(image, _)| (*image).to_owned()).collect()
+    }
+
+    fn proposed_for(&self, container: &str) -> Vec<String> {
+        let superseded = self.0.iter().filter(|(_, reason)| *reason == Reason::ImageChanged).map(|(image, _)| (*image).to_owned());
+        self.open_for(container).into_iter().chain(superseded).collect()
     }
 }
 
@@ -207,6 +213,10 @@ fn glob_goes_never_below_what_was_applied_or_is_open() {
     let fresh = target("app:hotfix", &annotations[..2]);
     assert_eq!(event(&fresh, "build-8", &none), Ok("app:build-8".to_owned()), "nothing is known");
     assert_eq!(event(&fresh, "build-8", &Versions(&[("app:build-9", Reason::NewerPending)])), Err(Reason::LowerMatch));
+    let superseded = Versions(&[("app:build-9", Reason::ImageChanged)]);
+    assert_eq!(event(&fresh, "build-8", &superseded), Err(Reason::LowerMatch), "the hotfix superseded the request for build-9");
+    assert_eq!(event(&fresh, "build-9", &superseded), Ok("app:build-9".to_owned()));
+    assert_eq!(event(&fresh, "build-8", &Versions(&[("app:build-9", Reason::Rejected)])), Ok("app:build-8".to_owned()));
 }
 
 /// Under glob, two requests are not ranked as two tags where the whole list may have been ranked otherwise.

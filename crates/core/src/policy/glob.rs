@@ -4,7 +4,7 @@
 //! order over the whole tag. The current tag has no say in it, or the order would change once a tag is applied.
 //!
 //! Nothing is selected that is lower than the current tag where that one matches too. Where it does not match, nothing
-//! is selected that is lower than what Headwind applied before, or than what an open request is about.
+//! is selected that is lower than what Headwind applied or proposed before.
 
 use std::cmp::Ordering;
 

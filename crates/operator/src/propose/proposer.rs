@@ -481,6 +481,15 @@ impl decide::Record for Known<'_> {
             .map(|request| request.spec.new_image.clone())
             .collect()
     }
+
+    fn proposed_for(&self, container: &str) -> Vec<String> {
+        let set_aside = |phase| matches!(phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
+        let requests = self.state.requests.read().of(&self.target.key);
+        let ours = requests.iter().filter(|request| {
+            request.container() == Some(container) && request.spec.target_ref.uid == self.target.uid && !set_aside(request.phase())
+        });
+        ours.map(|request| request.spec.new_image.clone()).collect()
+    }
 }
 
 /// The object for a proposal.
