@@ -93,8 +93,10 @@ impl Host {
     }
 
     /// Whether that is the host itself, by the name in references or by the one that is connected to.
-    pub(crate) fn is_at(&self, authority: &str) -> bool {
-        authority == self.authority || authority == self.name
+    pub(crate) fn is_at(&self, other: &str) -> bool {
+        // An address leaves the scheme's own port out, and has one spelling of an IP address.
+        let own = || Url::parse(&format!("{}://{}", self.scheme(), self.authority)).ok().as_ref().and_then(authority);
+        other == self.authority || other == self.name || own().is_some_and(|own| own == other)
     }
 
     /// Whether a token issuer at that authority is this host's own, so that it may see the credential and this host

@@ -122,11 +122,11 @@ impl Hosts {
     pub(crate) async fn reach(&self, name: &str, transport: Option<&Arc<Transport>>) -> Result<Arc<Host>, Error> {
         let host = self.get(name);
         let Some(transport) = transport else { return Ok(host) };
-        let refused = |words: String| Error::new(Class::Refused, name, words);
         if let Some(proxy) = transport.proxy_address() {
             let allowed = crate::rules::authority(proxy).map_or(Ok(()), |authority| self.guard.allow(&authority));
             let admitted = self.guard.admit(proxy).await;
-            allowed.and(admitted).map_err(|refusal| refused(format!("the proxy of its source: {refusal}")))?;
+            let refused = |refusal| Error::new(Class::Refused, name, format!("the proxy of its source: {refusal}"));
+            allowed.and(admitted).map_err(refused)?;
         }
         let lane = Lane::new(name, Some(transport));
         let named = self.named.get(name);
@@ -143,8 +143,8 @@ impl Hosts {
             Ok::<_, &'static str>(Clients { own: transport.build(below())?, elsewhere })
         };
         let clients = if transport.is_own() {
-            let built = self.clients.try_get_with(lane.clone(), build).await;
-            built.map_err(|words| Error::new(Class::Denied, name, *words))?
+            let refused = |words: Arc<&'static str>| Error::new(Class::Denied, name, *words);
+            self.clients.try_get_with(lane.clone(), build).await.map_err(refused)?
         } else {
             // The certificate of the host's entry is Headwind's own.
             Clients::without_certificate(host.clients.elsewhere.clone())
@@ -190,4 +190,27 @@ fn builder(guard: &Arc<Guard>, limits: &Limits) -> reqwest::ClientBuilder {
         // Each step is looked at: see `send`.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The port that a scheme has anyway, and the other spellings of an address, are the same host.
+    #[test]
+    fn a_host_is_itself_in_every_spelling() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let plain = HostSettings { plain_http: Some(true), ..HostSettings::of("plain.example:80") };
+        let hosts = Hosts::new(vec![plain], Rules::default(), &Limits::default()).unwrap();
+        for (name, authority, expected) in [
+            ("r.example:443", "r.example", true),
+            ("r.example:80", "r.example", false),
+            ("plain.example:80", "plain.example", true),
+            ("[0:0:0:0:0:0:0:1]:5000", "[::1]:5000", true),
+            ("r.example:5000", "r.example", false),
+            ("docker.io", "registry-1.docker.io", true),
+        ] {
+            assert_eq!(hosts.get(name).is_at(authority), expected, "{name}");
+        }
+    }
 }

@@ -101,10 +101,15 @@ pub(crate) struct Guard {
 impl Guard {
     /// A guard for whom these hosts (with their ports) are the administrator's own.
     pub(crate) fn new(rules: Rules, named: impl IntoIterator<Item = String>) -> Self {
-        let named: HashSet<String> = named.into_iter().chain(rules.own.iter().cloned()).collect();
-        let urls = named.iter().filter_map(|host| Url::parse(&format!("http://{host}")).ok());
-        let without_ports = urls.filter_map(|url| url.host_str().map(str::to_owned)).collect();
-        Self { rules, named, without_ports }
+        let (mut with_ports, mut without_ports) = (HashSet::new(), HashSet::new());
+        for host in named.into_iter().chain(rules.own.iter().cloned()) {
+            // By either scheme: an address leaves the scheme's own port out.
+            for url in ["http", "https"].iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok()) {
+                with_ports.extend(authority(&url));
+                without_ports.extend(url.host_str().map(str::to_owned));
+            }
+        }
+        Self { rules, named: with_ports, without_ports }
     }
 
     /// Checks a host against the administrator's list.
@@ -223,6 +228,7 @@ mod tests {
     #[case::v6(true, &[], "http://[::1]/", false)]
     #[case::name_of_another_port(true, &["localhost:5000"], "http://localhost:9090/", false)]
     #[case::name(true, &["localhost:5000"], "http://localhost:5000/", true)]
+    #[case::port_of_the_scheme(true, &["127.0.0.1:80"], "http://127.0.0.1/", true)]
     #[case::private(true, &[], "http://10.0.0.1/", true)]
     #[tokio::test]
     async fn loopback(#[case] in_cluster: bool, #[case] named: &[&str], #[case] url: &str, #[case] admitted: bool) {
