@@ -484,9 +484,10 @@ impl decide::Record for Known<'_> {
 
     fn proposed_for(&self, container: &str) -> Vec<String> {
         let set_aside = |phase| matches!(phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
-        let requests = self.state.requests.read().of(&self.target.key);
-        let ours = requests.iter().filter(|request| {
-            request.container() == Some(container) && request.spec.target_ref.uid == self.target.uid && !set_aside(request.phase())
+        let requests = self.state.requests.read();
+        let ours = requests.of(&self.target.key).map(Held::read).filter(|request| {
+            let (uid, of) = (&request.target_uid, request.spec.container.as_deref());
+            *uid == self.target.uid && of == Some(container) && !set_aside(request.status.phase)
         });
         ours.map(|request| request.spec.new_image.clone()).collect()
     }
