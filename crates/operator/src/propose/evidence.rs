@@ -65,23 +65,23 @@ impl Evidence {
     }
 
     /// What has to be known before the claim may lead to something for the workload.
-    pub(super) fn need(&self, recording: &Recording, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Need {
+    pub(super) fn need(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Need {
         let of = |container: &Container| {
             let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
-            let need = need(&arrived.claim, self.belief(arrived), container, &settings);
-            // What would not be taken anyway is not worth a question.
-            (need != Need::Nothing && recording.could_take(arrived, target, defaults, container)).then_some(need)
+            Some(need(&arrived.claim, self.belief(arrived), container, &settings))
         };
         target.containers.iter().filter_map(of).max().unwrap_or(Need::Nothing)
     }
 
     /// Sorts the workloads that use the claim's repository.
-    pub(super) fn sort(&self, recording: &Recording, arrived: &Arrived) -> Sorted {
+    pub(super) fn sort(&self, recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
         let mut sorted = Sorted::default();
         let users = recording.state.index.read().users(&arrived.claim.origin);
         for (target, defaults) in users {
-            match self.need(recording, arrived, &target, &defaults) {
+            match self.need(arrived, &target, &defaults) {
                 Need::Nothing => sorted.ready.push(User { target, defaults, digest: arrived.claim.digest.clone() }),
+                // What would not be taken anyway is not worth a question.
+                _ if !recording.could_take(arrived, &target, &defaults) => recording.refuse_all(arrived, &target, &defaults),
                 need => {
                     let optional = sorted.look_ups.entry(lane(arrived, &target)).or_insert(true);
                     *optional &= need != Need::Proof;
@@ -137,8 +137,8 @@ impl Evidence {
         let mut by_place: BTreeMap<Place, Vec<(User, Need)>> = BTreeMap::new();
         let users = recording.state.index.read().users(&claim.origin);
         for (target, defaults) in users {
-            let need = self.need(recording, arrived, &target, &defaults);
-            if need != Need::Nothing && lane(arrived, &target) == *here {
+            let need = self.need(arrived, &target, &defaults);
+            if need != Need::Nothing && lane(arrived, &target) == *here && recording.could_take(arrived, &target, &defaults) {
                 let user = User { digest: claim.digest.clone(), defaults, target };
                 by_place.entry(Place::of(&user.target)).or_default().push((user, need));
             }

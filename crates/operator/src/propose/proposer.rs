@@ -100,7 +100,7 @@ impl Recording {
             let claims = self.inbox.claims.lock();
             others.iter().flat_map(|origin| claims.queued(origin)).collect()
         };
-        let stands = |other: &Arc<Arrived>| evidence.need(self, other, target, defaults) == Need::Nothing;
+        let stands = |other: &Arc<Arrived>| evidence.need(other, target, defaults) == Need::Nothing;
         waiting.into_iter().filter(stands).map(|other| Heard { digest: other.claim.digest.clone(), arrived: other }).collect()
     }
 
@@ -121,8 +121,21 @@ impl Recording {
         if candidates.is_empty() { None } else { self.decide(&look, target, defaults, container) }
     }
 
-    /// Whether the claim, if it is true, leads to an update of the container. If not, nobody has to be asked about it.
-    pub(super) fn could_take(&self, arrived: &Arrived, target: &Target, defaults: &Annotations, container: &Container) -> bool {
+    /// Whether the claim, if it is true, leads to an update of the workload. If not, nobody has to be asked about it.
+    pub(super) fn could_take(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> bool {
+        target.containers.iter().any(|container| self.could_replace(arrived, target, defaults, container))
+    }
+
+    /// Reports why the claim, even if it is true, leads to no update of the workload. Nothing is proposed, whatever
+    /// changes meanwhile.
+    pub(super) fn refuse_all(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) {
+        let heard = Heard { arrived: Arc::clone(arrived), digest: arrived.claim.digest.clone() };
+        for container in &target.containers {
+            drop(self.decide_heard(target, defaults, container, std::slice::from_ref(&heard)));
+        }
+    }
+
+    fn could_replace(&self, arrived: &Arrived, target: &Target, defaults: &Annotations, container: &Container) -> bool {
         let Arrived { claim, .. } = arrived;
         let Ok(artifact) = container.artifact() else { return false };
         let heard = Heard { arrived: Arc::new(arrived.clone()), digest: claim.digest.clone() };
