@@ -246,7 +246,7 @@ pub(crate) async fn left_alone() -> Result<()> {
     let back = watched(WorkloadKind::StatefulSet, "back", &image("a/back", "1.0.0")).replicas(2);
     let back = world.create(&back.spec(&json!({"updateStrategy": {"type": "OnDelete"}}))).await?;
     let budget = watched(WorkloadKind::StatefulSet, "budget", &image("a/budget", "1.0.0")).replicas(2);
-    let budget = world.create(&budget.headwind("rollback-timeout", "60")).await?;
+    let budget = world.create(&budget.headwind("rollback-timeout", "30")).await?;
     for live in [&records, &roomless, &paused, &on_delete, &back, &budget] {
         live.rolled_out(SOON).await?;
     }
@@ -256,7 +256,8 @@ pub(crate) async fn left_alone() -> Result<()> {
     });
     world.bed.apply_yaml(&disruptions.to_string()).await?;
     world.push("a/back", "1.1.0-crash").await?;
-    world.push("a/budget", "1.1.0-crash").await?;
+    // Of a pod that does not run at all no budget is asked for.
+    world.push("a/budget", "1.1.0-unready").await?;
     back.has_image("web", &image("a/back", "1.1.0-crash"), SOON).await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
     // From now on a new pod of it fits nowhere. (The old one stays: maxUnavailable is rounded down.)
@@ -267,6 +268,18 @@ pub(crate) async fn left_alone() -> Result<()> {
     world.push("a/roomless", "1.1.0").await?;
     world.push("a/paused", "1.1.0").await?;
     world.push("a/on-delete", "1.1.0").await?;
+
+    // The way back waits as well: for the budget, and for the person.
+    says(&world, &image("a/budget", "1.1.0-unready"), &["1.0.0 is put back", "budget-1", "PodDisruptionBudget"]).await?;
+    world.told("budget", "PodStuck").await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pdb", "budget"]).await?;
+    let freed = ends(&world, &image("a/budget", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
+    ensure!(reason(&freed) == "RollbackComplete", "{:?}", freed.status);
+    budget.rolled_out(SOON).await?;
+    says(&world, &image("a/back", "1.1.0-crash"), &["1.0.0 is put back", "when somebody deletes them"]).await?;
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
+    let done = ends(&world, &image("a/back", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
+    ensure!(reason(&done) == "RollbackComplete", "{:?}", done.status);
 
     let failed = ends(&world, &image("a/records", "1.1.0-crash"), &["Failed", "RolledBack", "Completed"], VERDICT).await?;
     ensure!(
@@ -280,18 +293,6 @@ pub(crate) async fn left_alone() -> Result<()> {
     ensure!(message(&timed_out).contains("Insufficient memory"), "the scheduler's own words: {}", message(&timed_out));
     ensure!(roomless.image_of("web").await? == image("a/roomless", "1.1.0"));
 
-    // The way back waits as well: for the budget, and for the person.
-    says(&world, "a/budget", &["1.0.0 is put back", "budget-1", "PodDisruptionBudget"]).await?;
-    world.told("budget", "PodStuck").await?;
-    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pdb", "budget"]).await?;
-    let freed = ends(&world, &image("a/budget", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
-    ensure!(reason(&freed) == "RollbackComplete", "{:?}", freed.status);
-    budget.rolled_out(SOON).await?;
-    says(&world, "a/back", &["1.0.0 is put back", "when somebody deletes them"]).await?;
-    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
-    let done = ends(&world, &image("a/back", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
-    ensure!(reason(&done) == "RollbackComplete", "{:?}", done.status);
-
     // By now the time-out has long passed for the other two.
     for (name, code) in [("paused", "RolloutPaused"), ("on-delete", "OnDelete")] {
         let request = ends(&world, &image(&format!("a/{name}"), "1.1.0"), &["RollingOut"], SOON).await?;
@@ -304,9 +305,8 @@ pub(crate) async fn left_alone() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the request for the crashing version of that repository, which is rolled back, says all of that.
-async fn says(world: &World, repository: &str, words: &[&str]) -> Result<()> {
-    let wanted = image(repository, "1.1.0-crash");
+/// Waits until the open request for that image says all of that.
+async fn says(world: &World, wanted: &str, words: &[&str]) -> Result<()> {
     eventually(&format!("the request for {wanted} says {words:?}"), VERDICT, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
         let request = all.iter().find(|request| request.spec.new_image == wanted).ok_or("none")?;
@@ -412,7 +412,7 @@ pub(crate) async fn without_pods() -> Result<()> {
     let fixture = watched(WorkloadKind::StatefulSet, "members", &image("b/members", "1.0.0")).replicas(3);
     let members = fixture.create(&bed_client, &namespace).await?;
     members.rolled_out(SOON).await?;
-    let body = headwind_testbed::payload::distribution(crate::world::HOST, "b/members", "1.1.0-crash", &crate::world::digest('a'));
+    let body = headwind_testbed::payload::distribution(crate::world::HOST, "b/members", "1.1.0-nopull", &crate::world::digest('a'));
     ensure!(http.post(operator.notifications()?).json(&body).send().await?.status() == 202);
     let stuck = eventually("the rollback of members ends", VERDICT, || async {
         let all = requests.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
