@@ -258,7 +258,7 @@ pub(crate) async fn left_alone() -> Result<()> {
     world.push("a/back", "1.1.0-crash").await?;
     // Of a pod that does not run at all no budget is asked for.
     world.push("a/budget", "1.1.0-unready").await?;
-    back.has_image("web", &image("a/back", "1.1.0-crash"), SOON).await?;
+    says(&world, &image("a/back", "1.1.0-crash"), &["when somebody deletes them"]).await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
     // From now on a new pod of it fits nowhere. (The old one stays: maxUnavailable is rounded down.)
     let huge = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image("a/roomless", "1.0.0"), "resources": {"requests": {"memory": "100Ti"}}}]}}}});
