@@ -89,7 +89,6 @@ impl SlimPod {
             name: self.metadata.name.unwrap_or_default(),
             new,
             deleting: self.metadata.deletion_timestamp.is_some(),
-            ready: ready.is_some_and(|condition| condition.status == "True"),
             unschedulable: unschedulable.map(|condition| one_line(&condition.message, TEXT)),
             // The node controller takes nothing but `Ready` from the pods of a node that does not answer; the
             // kubelet, and a readiness gate, would give a reason.

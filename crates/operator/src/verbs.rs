@@ -40,7 +40,7 @@ const REVISIONS: u32 = 500;
 const NEW_PODS: u32 = 500;
 const OLD_PODS: u32 = 20;
 
-/// How long an eviction waits that a PodDisruptionBudget, or a missing right, does not allow.
+/// How long an eviction waits that a `PodDisruptionBudget`, or a missing right, does not allow.
 const BUDGET_PAUSE: Duration = Duration::from_secs(10);
 const FORBIDDEN_PAUSE: Duration = Duration::from_mins(1);
 
@@ -288,10 +288,8 @@ impl Verbs {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let preconditions = Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None });
         let delete_options = Some(DeleteParams { preconditions, ..DeleteParams::default() });
-        let error = match pods.evict(&pod.name, &EvictParams { delete_options, ..EvictParams::default() }).await {
-            Ok(_) => return Ok(Eviction::Done),
-            Err(error) => error,
-        };
+        let params = EvictParams { delete_options, ..EvictParams::default() };
+        let Err(error) = pods.evict(&pod.name, &params).await else { return Ok(Eviction::Done) };
         let disruption = |text: &str| text.to_ascii_lowercase().replace(' ', "").contains("disruptionbudget");
         match &error {
             // Its words say which budget it is; one pod in two of them is an internal error (500).

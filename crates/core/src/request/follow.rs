@@ -193,7 +193,7 @@ fn awaited<'a>(scene: &Scene<'_>, standing: &Standing, look: Option<&'a Look>) -
         return None;
     }
     let look = look?;
-    let unready = look.pods.iter().flatten().filter(|pod| pod.owned && (pod.deleting || !pod.ready));
+    let unready = look.pods.iter().flatten().filter(|pod| pod.owned && (pod.deleting || !pod.is_ready()));
     let first = unready.filter_map(|pod| Some((view.to_replace(&pod.name)?, pod))).min_by_key(|(ordinal, _)| *ordinal);
     first.map(|(_, pod)| Awaited { pod, look }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
 }

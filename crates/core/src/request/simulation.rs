@@ -340,7 +340,6 @@ impl World {
             owned: false,
             new,
             deleting: false,
-            ready: false,
             unschedulable: None,
             lost_node: None,
             containers: cluster

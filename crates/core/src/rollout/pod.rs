@@ -63,8 +63,6 @@ pub struct PodView {
     pub new: bool,
     /// Whether its deletion is under way.
     pub deleting: bool,
-    /// Whether it is ready: all its containers are, and its readiness gates hold.
-    pub ready: bool,
     /// What the scheduler says while there is no room for it.
     pub unschedulable: Option<String>,
     /// The node that it is on, if that node does not answer any more.
@@ -74,6 +72,12 @@ pub struct PodView {
 }
 
 impl PodView {
+    /// Whether all its containers are ready, on a node that answers.
+    pub fn is_ready(&self) -> bool {
+        let mut serving = self.containers.iter().filter(|one| !one.init).peekable();
+        self.lost_node.is_none() && serving.peek().is_some() && serving.all(|one| one.ready)
+    }
+
     /// What keeps it from ever becoming ready by itself: one of its containers waits in a bad state.
     pub fn failure(&self) -> Option<Failure> {
         self.containers.iter().find_map(|one| one.failure(&self.name))

@@ -31,7 +31,6 @@ fn pod(container: ContainerView) -> PodView {
         owned: true,
         new: true,
         deleting: false,
-        ready: false,
         unschedulable: None,
         lost_node: None,
         containers: vec![ContainerView { name: "web".to_owned(), ..container }],

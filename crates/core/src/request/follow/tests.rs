@@ -102,7 +102,6 @@ fn pod(name: &str, new: bool, container: ContainerView) -> PodView {
         owned: true,
         new,
         deleting: false,
-        ready: container.ready,
         unschedulable: None,
         lost_node: None,
         containers: vec![container],
