@@ -198,7 +198,7 @@ impl Sight<'_> {
                 (None, Some(Trouble::Waits(_))) => memory.progressed_at = whole_second(now),
                 (None, _) => {
                     let seen = [evidence.no_room, evidence.lost_node, blameless(trouble)];
-                    let seen: String = seen.into_iter().flatten().map(|words| format!("; {words}")).collect();
+                    let seen: String = seen.into_iter().flatten().flat_map(|words| ["; ".to_owned(), words]).collect();
                     let blind = if look.pods.is_none() { "; Headwind may not list its pods" } else { "" };
                     return Verdict::TimedOut(format!("no progress for {} s: {count}{seen}{blind}", patience.timeout.as_secs()));
                 }
