@@ -38,12 +38,12 @@ impl Action {
         let mut parts = path.strip_prefix("/api/v1/")?.split('/').filter(|part| !part.is_empty());
         let parts = [(); 4].map(|()| parts.next().unwrap_or_default());
         Some(match parts {
-            ["updates", "bulk", verb, _] => Self::on_request(verb, "", "bulk"),
-            ["updates", namespace, name, verb] => Self::on_request(verb, namespace, name),
-            ["rollback", namespace, name, ""] => {
+            ["updates", "bulk", verb, _] if !verb.is_empty() => Self::on_request(verb, "", "bulk"),
+            ["updates", namespace, name, verb] if !verb.is_empty() => Self::on_request(verb, namespace, name),
+            ["rollback", namespace, name, ""] if !name.is_empty() => {
                 Self { resource_type: "Deployment".to_owned(), ..Self::on_request("rollback", namespace, name) }
             }
-            ["rollback", namespace, kind, name] => {
+            ["rollback", namespace, kind, name] if !name.is_empty() => {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
             _ => return None,
