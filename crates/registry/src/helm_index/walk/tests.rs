@@ -146,6 +146,10 @@ fn nothing_grows() {
     let many = lines(0..VERSIONS + 1, |n| format!("  - version: 1.0.{n}\n"));
     assert_eq!(read_of(format!("entries:\n  a:\n{many}").as_bytes(), 65536, &["a"]), Err(Unreadable::TooMany));
     assert_eq!(read_of(format!("entries:\n  a:\n{many}").as_bytes(), 65536, &["b"]).map(|found| found.skipped), Ok(0));
+
+    let text = "x".repeat(2000);
+    let large = lines(0..2000, |n| format!("  - version: 1.0.{n}\n    appVersion: {text}\n    digest: {text}\n    urls: ['{text}']\n"));
+    assert_eq!(read_of(format!("entries:\n  a:\n{large}").as_bytes(), 65536, &["a"]), Err(Unreadable::TooLarge));
 }
 
 proptest::proptest! {
