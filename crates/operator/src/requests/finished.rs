@@ -1,4 +1,4 @@
-//! What is kept of a finished request: what the rules ask about it, in less than 300 bytes.
+//! What is kept of a finished request: what the rules ask about it, in less than 300 bytes (360 with two digests).
 //!
 //! The rest (message, approvals, conditions, the watch over its rollout) is read from the API server when somebody
 //! asks for it.
