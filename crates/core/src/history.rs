@@ -92,6 +92,19 @@ impl History {
         self.fit(container);
     }
 
+    /// Corrects an image that an admission webhook replaced: the entry of `request`, or the newest entry if
+    /// that is a rollback to `asked` (which has no entry of its own).
+    pub fn replaced_on_admission(&mut self, container: &str, request: &str, asked: &str, placed: &str) {
+        let mut newest = true;
+        for entry in self.entries.iter_mut().filter(|entry| entry.container == container) {
+            let own = entry.update_request_name.as_deref() == Some(request);
+            if (own || newest) && entry.image == asked {
+                placed.clone_into(&mut entry.image);
+            }
+            newest = false;
+        }
+    }
+
     /// What stood in the container before `standing`, each image once, newest first: what a rollback can go to.
     pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
         let mut seen = BTreeSet::from([standing]);

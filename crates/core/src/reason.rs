@@ -106,6 +106,7 @@ reasons! {
     RejectedByPerson = "a person rejected it",
     Reopened = "a person reopened it",
     Applied = "the change stands in the workload",
+    ApplyDenied = "an admission rule denies the change; Headwind tries again",
     ApplyFailed = "the API server refused the change for good",
     MinUpdateInterval = "the least time between two updates of the workload has not passed",
     NewerVersion = "a better version took its place",
@@ -118,6 +119,7 @@ reasons! {
     InvalidRequest = "the request does not make sense for its target",
     PastExpiry = "nobody answered before it expired",
     EndedExternally = "the request was ended outside Headwind",
+    Unrecognized = "a reason that this version of Headwind does not know",
 
     // The rollout after the patch.
     RolloutProgressing = "the rollout is under way",

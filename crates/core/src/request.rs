@@ -26,6 +26,8 @@ mod mark;
 mod next;
 mod presence;
 mod provenance;
+mod prune;
+pub mod refusal;
 mod scene;
 mod sense;
 mod step;
@@ -43,6 +45,7 @@ pub use mark::mark_name;
 pub use next::next;
 pub use presence::Presence;
 pub use provenance::may_return_to;
+pub use scene::history_of;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
@@ -132,7 +135,8 @@ impl Phase {
         use Phase::{Applying, Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
         match self {
             Pending => matches!(to, Approved | Rejected | Expired | Superseded | Applying | RollingOut | Completed | Failed),
-            Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded),
+            // One that was approved after its expiry ends.
+            Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded | Expired),
             Applying => matches!(to, RollingOut | Completed | Failed | Superseded),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
             // A person may go back over what is done.
@@ -240,6 +244,10 @@ pub struct Status {
     pub times_applied: u32,
     /// When its change was last applied.
     pub applied_at: Option<Timestamp>,
+    /// The image that an admission webhook put in the place of the new image when it was applied.
+    pub applied_image: Option<String>,
+    /// How many times in a row an admission rule denied the change.
+    pub times_denied: u32,
     /// For a rollback that a person asked for, once it was applied: the image that it left.
     pub left: Option<String>,
     /// What it waits for, and until when.
@@ -285,12 +293,28 @@ pub struct Waiting {
 }
 
 impl Request {
-    /// Whether it is a rollback that a person asked for and that left this version: the version
-    /// is not offered again by itself.
+    /// Whether it is a rollback that a person asked for and that left this version, or an update to it that
+    /// was rolled back under the name that an admission webhook gave the image: the version is not offered
+    /// again by itself.
     pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        let left = self.status.left.as_deref().and_then(|left| self.artifact(left));
+        let rolled_back = || self.status.applied_image.as_deref().filter(|_| self.status.phase == Phase::RolledBack);
+        let (image, digest) = match &self.status.left {
+            Some(left) => (Some(left.as_str()), &self.spec.current_digest),
+            None => (rolled_back(), &self.spec.new_digest),
+        };
+        let image = image.and_then(|image| self.artifact(image));
         self.spec.container.as_deref() == Some(container)
-            && left.is_some_and(|left| Identity::new(container, &left, policy, self.spec.current_digest.as_deref()) == *identity)
+            && image.is_some_and(|image| Identity::new(container, &image, policy, digest.as_deref()) == *identity)
+    }
+
+    /// The image that stands in the container once the request is applied.
+    pub fn placed_image(&self) -> &str {
+        self.status.applied_image.as_deref().unwrap_or(&self.spec.new_image)
+    }
+
+    /// Whether it ends when nobody approves it in time. One that the policy approved does not.
+    pub fn needs_approval(&self) -> bool {
+        self.spec.require_approval || self.spec.trigger == Trigger::Manual
     }
 
     /// The moment after which it cannot be approved any more.

@@ -186,7 +186,7 @@ pub struct Container {
     pub index: usize,
     /// Whether its `imagePullPolicy` is `Always`.
     pub pulls_always: bool,
-    /// The digest that Headwind wrote into the pod template for it (`digest-update: restart`).
+    /// What Headwind wrote into the pod template for it (`digest-update: restart`): `<image>@<digest>`.
     pub restarted_for: Option<String>,
     /// The digest that a scan first saw behind the image as it stands now. A later one is new.
     pub first_seen: Option<String>,
@@ -239,10 +239,20 @@ impl Container {
         site.left()
     }
 
+    /// The digest that Headwind restarted it for, if that was a digest of the image as it stands now.
+    pub fn restarted_digest(&self) -> Option<&str> {
+        noted_digest(&self.image, self.restarted_for.as_deref())
+    }
+
     /// The digest that is known to run: the one in the reference, else the one it was restarted
     /// for, else the one that was first seen behind its tag.
     pub fn known_digest(&self, reference: &Artifact) -> Option<Digest> {
-        let told = [self.restarted_for.as_deref(), self.first_seen.as_deref()];
+        let told = [self.restarted_digest(), self.first_seen.as_deref()];
         reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
     }
+}
+
+/// The digest in a note of the form `<image>@<digest>`; `None` when the note is about another image.
+pub fn noted_digest<'a>(image: &str, note: Option<&'a str>) -> Option<&'a str> {
+    note?.strip_prefix(image)?.strip_prefix('@')
 }

@@ -48,6 +48,9 @@ pub(crate) fn following(before: &[Condition], status: &Status, generation: Optio
     };
     put(PROGRESSING, goes_on, reason, message);
     match status.waiting {
+        Some(Waiting { reason: reason @ Reason::ApplyDenied, until }) => {
+            put(WAITING, true, reason.code(), &format!("until {until}: {message}"));
+        }
         Some(Waiting { reason, until }) => put(WAITING, true, reason.code(), &format!("until {until}: {}", reason.sentence())),
         None if before.iter().any(|condition| condition.type_ == WAITING) => put(WAITING, false, status.phase.as_str(), ""),
         None => {}

@@ -19,8 +19,9 @@ use std::fmt::Debug;
 
 use headwind_core::chart::{ChartReference, tag_of};
 use headwind_core::rollout::View;
+use headwind_core::settings::key::is_managed;
 use headwind_core::settings::{Annotations, PREFIX, key};
-use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey};
+use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey, noted_digest};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;
@@ -103,7 +104,8 @@ impl Place {
     }
 }
 
-/// The key of the pod template's annotation that a container's new digest is written to.
+/// The key of the pod template's annotation that a container's new digest is written to, as
+/// `<image>@<digest>`.
 ///
 /// An annotation's name has at most 63 characters (the API's qualified names); a container's name
 /// that leaves no room for the prefix is cut and told apart by its place.
@@ -232,15 +234,30 @@ struct SlimContainer {
 }
 
 /// Headwind's own annotations out of an object's.
+///
+/// Managed annotations that were copied with the manifest of another object say nothing of this one: their
+/// values are read as empty.
 pub fn own_annotations(metadata: &ObjectMeta) -> Annotations {
     let all = metadata.annotations.iter().flatten();
-    all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let mut own: Annotations = all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    if is_foreign(&own, metadata.uid.as_deref().unwrap_or_default()) {
+        own.iter_mut().filter(|(key, _)| is_managed(key) && *key != key::MANAGED_FOR).for_each(|(_, value)| value.clear());
+    }
+    own
+}
+
+/// Returns whether the managed annotations belong to another object than the one with that uid.
+pub(crate) fn is_foreign(annotations: &Annotations, uid: &str) -> bool {
+    annotations.get(key::MANAGED_FOR).is_some_and(|belong_to| belong_to != uid)
 }
 
 /// Reads a kind with a pod template. `rollout` and `revision` are what its status says.
 fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: View, revision: String) -> Option<Target> {
+    let annotations = own_annotations(metadata);
+    let foreign = is_foreign(&annotations, metadata.uid.as_deref().unwrap_or_default());
     let template_annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let container = |init: bool| {
+        let annotations = &annotations;
         move |(index, slim): (usize, &SlimContainer)| {
             let mut container = Container {
                 init,
@@ -248,30 +265,27 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: Vi
                 pulls_always: slim.image_pull_policy.as_deref() == Some("Always"),
                 ..Container::new(&slim.name, &slim.image)
             };
-            container.restarted_for = template_annotations.and_then(|all| all.get(&restart_key(&container)).cloned());
-            let seen = metadata.annotations.as_ref().and_then(|all| all.get(&container_key(key::SEEN, &container)));
+            container.restarted_for =
+                template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
+            let seen = annotations.get(&container_key(key::SEEN, &container));
             // What was seen behind another image says nothing of this one.
-            container.first_seen = seen.and_then(|seen| Some(seen.strip_prefix(&container.image)?.strip_prefix('@')?.to_owned()));
+            container.first_seen = noted_digest(&container.image, seen.map(String::as_str)).map(str::to_owned);
             container
         }
     };
     let pod = &spec.template.spec;
+    let containers = pod.containers.iter().enumerate().map(container(false));
+    let containers = containers.chain(pod.init_containers.iter().enumerate().map(container(true))).collect();
     Some(Target {
         key: TargetKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
         api_version: "apps/v1",
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
-        annotations: own_annotations(metadata),
+        annotations,
         has_annotations: metadata.annotations.is_some(),
         template_has_annotations: template_annotations.is_some(),
-        containers: pod
-            .containers
-            .iter()
-            .enumerate()
-            .map(container(false))
-            .chain(pod.init_containers.iter().enumerate().map(container(true)))
-            .collect(),
+        containers,
         release: None,
         carrier: None,
         pull: PullSource::Pod {

@@ -6,13 +6,13 @@
 //! leader or a retry that reaches the server twice is refused by the server (422).
 
 use headwind_core::request::Apply;
-use headwind_core::settings::key;
+use headwind_core::settings::key::{self, is_managed};
 use headwind_core::target::{Carrier, Target};
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation, TestOperation};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use crate::kind::{Place, restart_key, seen_annotation};
+use crate::kind::{Place, is_foreign, restart_key, seen_annotation};
 
 /// The change does not fit the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +32,10 @@ pub enum Misfit {
 pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
     let object = Object::of(target);
     let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
+    let foreign = is_foreign(&target.annotations, object.uid);
     let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, target.annotations.get(key)));
     for (key, value) in last {
-        match value {
+        match value.filter(|_| !foreign) {
             Some(value) => operations.push(test(&["metadata", "annotations", key], json!(value))),
             // There is nothing to test but the object as a whole. It happens once in a workload's life.
             None => operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version))),
@@ -50,6 +51,12 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
         match &change.restart_for {
             None => {
                 operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }));
+                if let Some(note) = &container.restarted_for {
+                    // It is about the image that goes. Should that image return, its tag may have moved.
+                    let path = ["spec", "template", "metadata", "annotations", &restart_key(container)];
+                    operations.push(test(&path, json!(note)));
+                    operations.push(PatchOperation::Remove(RemoveOperation { path: PointerBuf::from_tokens(path) }));
+                }
             }
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {
@@ -58,14 +65,16 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
                     operations.push(add(&["spec", "template", "metadata", "annotations"], json!({})));
                 }
                 restarted = true;
-                operations.push(add(&["spec", "template", "metadata", "annotations", &restart_key(container)], json!(digest)));
+                operations.push(add(&["spec", "template", "metadata", "annotations", &restart_key(container)], json!(format!("{}@{digest}", change.to))));
             }
         }
     }
     if !object.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
+    operations.extend(without_foreign(target, &object));
     for (key, value) in [
+        (key::MANAGED_FOR, object.uid.to_owned()),
         (key::LAST_UPDATE, apply.last_update.to_string()),
         (key::LAST_REQUEST, apply.last_request.clone()),
         (key::UPDATE_HISTORY, apply.history.clone()),
@@ -81,11 +90,16 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
 /// # Errors
 /// See [`Misfit`].
 pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Misfit> {
-    let mut operations = vec![test(&["metadata", "uid"], json!(target.uid))];
-    if !target.has_annotations {
-        operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version)));
+    let object = Object::of(target);
+    let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
+    if is_foreign(&target.annotations, object.uid) || !object.has_annotations {
+        operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version)));
+    }
+    if !object.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
+    operations.extend(without_foreign(target, &object));
+    operations.push(add(&["metadata", "annotations", key::MANAGED_FOR], json!(object.uid)));
     for (name, digest) in seen {
         let container = target.container(name).ok_or_else(|| Misfit::NoContainer(name.clone()))?;
         let place = Place::of(target, container);
@@ -95,6 +109,13 @@ pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Mi
         operations.push(add(&["metadata", "annotations", &key], json!(value)));
     }
     Ok(Patch(operations))
+}
+
+/// Removes the managed annotations that were copied from another object: from now on all of them are this one's.
+fn without_foreign<'a>(target: &'a Target, object: &Object<'a>) -> impl Iterator<Item = PatchOperation> + use<'a> {
+    let foreign = is_foreign(&target.annotations, object.uid);
+    let keys = target.annotations.keys().filter(move |key| foreign && is_managed(key));
+    keys.map(|key| PatchOperation::Remove(RemoveOperation { path: PointerBuf::from_tokens(["metadata", "annotations", key.as_str()]) }))
 }
 
 fn test(path: &[&str], value: Value) -> PatchOperation {

@@ -233,6 +233,15 @@ pub struct UpdateRequestStatus {
     /// When its change was last applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_at: Option<Time>,
+    /// The image that an admission webhook put in the place of the new image when it was applied: the same
+    /// version, pinned to a digest or named by a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub applied_image: Option<String>,
+    /// How many times in a row an admission rule denied the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub times_denied: Option<i32>,
     /// For a rollback that a person asked for: the image that it left. That version is not offered
     /// again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -399,6 +408,8 @@ impl UpdateRequestStatus {
             finished_at,
             times_applied,
             applied_at,
+            applied_image,
+            times_denied,
             rolled_back_from,
             rollout,
             waiting_until,
@@ -410,7 +421,8 @@ impl UpdateRequestStatus {
         let code = |text: &str| serde_json::from_value::<Reason>(text.into()).ok();
         request::Status {
             phase: phase.map_or(Phase::Pending, |phase| phase.0),
-            reason: reason.as_deref().and_then(code),
+            // A code of a newer version is kept as it is.
+            reason: reason.as_deref().map(|text| code(text).unwrap_or(Reason::Unrecognized)),
             message: message.clone(),
             approved_by: approved_by.clone(),
             approved_at: at(approved_at),
@@ -420,6 +432,8 @@ impl UpdateRequestStatus {
             finished_at: at(finished_at),
             times_applied: times_applied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
             applied_at: at(applied_at),
+            applied_image: applied_image.clone(),
+            times_denied: times_denied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
             left: rolled_back_from.clone(),
             waiting: condition::waiting(conditions).and_then(|reason| Some(Waiting { reason: code(reason)?, until: at(waiting_until)? })),
             rollout: rollout.as_ref().map(RolloutStatus::read),
@@ -440,6 +454,8 @@ impl UpdateRequestStatus {
             finished_at,
             times_applied,
             applied_at,
+            applied_image,
+            times_denied,
             left,
             waiting,
             rollout,
@@ -447,7 +463,10 @@ impl UpdateRequestStatus {
         let conditions = condition::following(&self.conditions, status, generation, now);
         Self {
             phase: Some(PhaseName(phase)),
-            reason: reason.map(|reason| reason.code().to_owned()),
+            reason: match reason {
+                Some(Reason::Unrecognized) => self.reason.clone(),
+                reason => reason.map(|reason| reason.code().to_owned()),
+            },
             message,
             approved_by,
             approved_at: approved_at.map(Time),
@@ -457,6 +476,8 @@ impl UpdateRequestStatus {
             finished_at: finished_at.map(Time),
             times_applied: i32::try_from(times_applied).ok().filter(|times| *times > 0),
             applied_at: applied_at.map(Time),
+            applied_image,
+            times_denied: i32::try_from(times_denied).ok().filter(|times| *times > 0),
             rolled_back_from: left,
             rollout: rollout.as_ref().map(RolloutStatus::of),
             waiting_until: waiting.map(|waiting| Time(waiting.until)),

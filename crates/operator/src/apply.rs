@@ -3,6 +3,7 @@
 use headwind_core::policy::Kind as VersionKind;
 use headwind_core::reason::Reason;
 use headwind_core::release::CHART;
+use headwind_core::request::refusal::Refusal;
 use headwind_core::request::{Apply, ChangeKind};
 use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
@@ -42,8 +43,8 @@ pub(crate) enum Outcome {
     Applied,
     /// The workload is not as it was read (any more); it was read anew.
     Moved,
-    /// The workload is as it was read, and the server will not have the change.
-    Refused(String),
+    /// The workload is as it was read, and the server does not take the change.
+    Refused(Refusal),
 }
 
 impl Reconciler {
@@ -52,7 +53,7 @@ impl Reconciler {
         let Some(target) = &scene.target else { return Ok(Outcome::Moved) };
         let patch = match patch::apply(target, apply) {
             Ok(patch) => patch,
-            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error) => return Ok(Outcome::Refused(Refusal::Invalid(error.to_string()))),
         };
         match self.verbs.patch(target, patch).await {
             Ok(patched) => {
@@ -65,6 +66,7 @@ impl Reconciler {
             Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
                 self.read_anew(key, target, &failure).await
             }
+            Err(failure) if failure.class == Class::Forbidden => Ok(Outcome::Refused(Refusal::Denied(failure.to_string()))),
             Err(failure) => Err(failure),
         }
     }
@@ -75,7 +77,7 @@ impl Reconciler {
         let version = |target: &Target| target.carrier.as_ref().map(|carrier| carrier.resource_version.clone());
         match self.read_target(key).await? {
             Some(fresh) if fresh.resource_version == decided_on.resource_version && version(&fresh) == version(decided_on) => {
-                Ok(Outcome::Refused(failure.to_string()))
+                Ok(Outcome::Refused(Refusal::Invalid(failure.to_string())))
             }
             Some(_) | None => Ok(Outcome::Moved),
         }

@@ -272,7 +272,7 @@ impl Index {
 /// a rollout do not count.
 fn same_to_the_poller(a: &Target, b: &Target) -> bool {
     let set = |target: &Target| -> Vec<(String, String)> {
-        let managed = |key: &str| key::MANAGED.contains(&key) || key.starts_with(key::SEEN);
+        let managed = key::is_managed;
         target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
     let site = |container: &Container| container.chart.as_deref().map(|site| ChartSite { running: None, ..site.clone() });

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
-use headwind_core::request::{ChangeKind, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
+use headwind_core::request::refusal::{Refusal, refused};
+use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{Look, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::target::{Target, TargetKey};
@@ -153,7 +154,7 @@ impl Reconciler {
                 Step::Delete { request } => self.delete(key, &request).await?,
                 Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
                     Outcome::Applied | Outcome::Moved => {}
-                    Outcome::Refused(message) => self.refuse(&scene, &apply, &message, now).await?,
+                    Outcome::Refused(refusal) => self.refuse(&scene, &apply, &refusal, now).await?,
                 },
             }
         }
@@ -283,8 +284,11 @@ impl Reconciler {
     fn told(&self, scene: &Scene, request: &UpdateRequest, before: &Status, status: &Status) {
         self.count(before, status);
         let message = status.message.as_deref().unwrap_or_default();
-        let note =
-            status.waiting.map_or_else(|| message.to_owned(), |waits| format!("waits until {}: {}", waits.until, waits.reason.sentence()));
+        let note = match status.waiting {
+            Some(waits) if waits.reason == Reason::ApplyDenied => format!("waits until {}: {message}", waits.until),
+            Some(waits) => format!("waits until {}: {}", waits.until, waits.reason.sentence()),
+            None => message.to_owned(),
+        };
         let reason = status.waiting.map(|waits| waits.reason).or(status.reason);
         let moved = before.phase != status.phase || before.reason != status.reason || before.waiting != status.waiting;
         if !moved {
@@ -303,7 +307,7 @@ impl Reconciler {
         let Some(reason) = reason else { return };
         // One that went back as it should was told of when it failed.
         let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Reason::RollbackComplete;
-        let bad = bad || reason == Reason::RollingBack;
+        let bad = bad || matches!(reason, Reason::RollingBack | Reason::ApplyDenied);
         self.tell.request(request, reason, &note, bad);
     }
 
@@ -312,7 +316,8 @@ impl Reconciler {
         if failed(status) > failed(before) {
             self.metrics.health_failures.inc();
         }
-        if status.waiting.is_some() && before.waiting != status.waiting {
+        let waits_for_interval = status.waiting.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval);
+        if waits_for_interval && before.waiting != status.waiting {
             self.metrics.updates_skipped_interval.inc();
         }
         if before.phase == status.phase {
@@ -329,23 +334,10 @@ impl Reconciler {
         }
     }
 
-    async fn refuse(&self, scene: &Scene, apply: &headwind_core::request::Apply, message: &str, now: Timestamp) -> Result<(), Failure> {
+    async fn refuse(&self, scene: &Scene, apply: &Apply, refusal: &Refusal, now: Timestamp) -> Result<(), Failure> {
         for change in &apply.changes {
             let Some(object) = scene.object(&change.request) else { continue };
-            let before = object.read().status;
-            let (reason, what) = match change.kind {
-                ChangeKind::Update => (Reason::ApplyFailed, "change"),
-                ChangeKind::ManualRollback | ChangeKind::AutomaticRollback => (Reason::RollbackFailed, "rollback"),
-            };
-            let status = Status {
-                phase: Phase::Failed,
-                reason: Some(reason),
-                message: Some(format!("the API server refused the {what}: {message}")),
-                finished_at: Some(now),
-                waiting: None,
-                ..before.clone()
-            };
-            let write = StatusWrite { request: change.request.clone(), from: before.phase, status };
+            let write = refused(&object.read(), change.kind, refusal, apply.changes.len() == 1, now);
             self.write(scene, &write, now).await?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use headwind_core::history::{Entry, History};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::action::Action;
-use headwind_core::request::{Identity, may_return_to};
-use headwind_core::settings::{Settings, key};
+use headwind_core::request::{Identity, Request, history_of, may_return_to};
+use headwind_core::settings::Settings;
 use headwind_core::target::{Container, Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -66,18 +66,19 @@ fn past(history: &History, container: &Container) -> Vec<Past> {
     now.chain(before).map(|(index, entry)| Past { index, entry: entry.clone() }).collect()
 }
 
-fn history_of(target: &Target) -> History {
-    History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0
-}
-
 impl Handle {
+    fn history_of(&self, target: &Target) -> History {
+        let requests: Vec<Request> = self.state.requests.read().of(&target.key).iter().map(|request| request.read()).collect();
+        history_of(target, &requests.iter().collect::<Vec<_>>())
+    }
+
     /// What stood in the workload's containers, each with how many steps back it is.
     ///
     /// # Errors
     /// [`RollbackError::NotFound`].
     pub fn history(&self, key: &TargetKey) -> Result<Vec<Past>, RollbackError> {
         let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
-        let history = history_of(&target);
+        let history = self.history_of(&target);
         Ok(target.containers.iter().flat_map(|container| past(&history, container)).collect())
     }
 
@@ -94,7 +95,7 @@ impl Handle {
         note: Option<&str>,
     ) -> Result<UpdateRequest, RollbackError> {
         let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
-        let history = history_of(&target);
+        let history = self.history_of(&target);
         let container = chosen(&target, &history, container)?;
         let steps = past(&history, container);
         let Some(to) = steps.iter().find(|past| past.index == index && index > 0) else {

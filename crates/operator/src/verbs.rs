@@ -158,13 +158,15 @@ fn retry_after(error: &kube::Error) -> Option<Duration> {
 /// What a client error means.
 pub(crate) fn classify(error: &kube::Error) -> Class {
     let kube::Error::Api(status) = error else { return Class::NoAnswer };
+    // An admission webhook or policy chooses the code (400 by default): the content is fine, and what is
+    // denied today may be allowed tomorrow.
+    if status.message.contains(" denied the request") || status.message.contains(" denied request") {
+        return Class::Forbidden;
+    }
     match status.code {
         404 => Class::NotFound,
         // 410 is a page of a list, or a point of a watch, that is too old: read again.
         409 | 410 => Class::Conflict,
-        // An admission policy says 422 unless its author chose another code: the content is fine,
-        // and what is refused today may be allowed tomorrow.
-        422 if status.message.contains(" denied ") => Class::Forbidden,
         400 | 413 | 415 | 422 => Class::Invalid,
         401 | 403 | 405 => Class::Forbidden,
         _ => Class::Busy,

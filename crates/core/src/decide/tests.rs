@@ -255,7 +255,7 @@ fn digests(#[case] how: &str, #[case] always: bool, #[case] new: Option<char>, #
     live.containers[0].pulls_always = always;
     let got = ask(&live, "latest", new.map(digest), &OnRecord::default()).map(|proposal| proposal.new_image);
     assert_eq!(got, expected.map(|image| image.replace("@b", &format!("@{}", digest('b')))));
-    live.containers[0].restarted_for = Some(digest('b').to_string());
+    live.containers[0].restarted_for = Some(format!("{}@{}", live.containers[0].image, digest('b')));
     if new.is_some() {
         assert_eq!(ask(&live, "latest", new.map(digest), &OnRecord::default()), Err(Reason::SameDigest), "it runs already");
     }

@@ -46,10 +46,10 @@ pub struct NotNow {
 
 /// The status after `action` by `person`, or why it cannot be.
 ///
-/// A request past its expiry counts as `Expired` whether or not that was written yet.
+/// A request that needs approval and is past its expiry counts as `Expired` whether or not that was written yet.
 pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, now: Timestamp) -> Result<Status, NotNow> {
     let phase = match request.status.phase {
-        Phase::Pending if request.expires_at() <= now => Phase::Expired,
+        Phase::Pending if request.needs_approval() && request.expires_at() <= now => Phase::Expired,
         phase => phase,
     };
     let refused = || {
@@ -85,6 +85,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
                 message: told("reopened"),
                 reopened_at: Some(now),
                 times_applied: request.status.times_applied,
+                applied_image: request.status.applied_image.clone(),
                 ..Status::default()
             };
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::mark::{mark_name, marks};
+use super::mark::{is_fence, mark_name, marks};
+use super::refusal::together;
 use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after, may_return_to};
@@ -35,6 +36,8 @@ pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> 
     let status = Status {
         reason: Some(Reason::RollingBack),
         message: Some(returning(request, &image, watch.failure.as_ref())),
+        times_denied: 0,
+        waiting: None,
         rollout: Some(Watch {
             returned_to: Some(image),
             cause: watch.failure.clone(),
@@ -75,7 +78,10 @@ pub(super) fn follow(scene: &Scene<'_>, rolling: &[&Request]) -> Result<Step, Op
     for request in rolling {
         match one(scene, request, &standing) {
             Outcome::Step(step) => return Ok(step),
-            Outcome::Failed(failure) => failed.push((request, failure)),
+            Outcome::Failed(failure) => match scene.denied_until(request) {
+                Some(again) => wake = wake.into_iter().chain([again]).min(),
+                None => failed.push((request, failure)),
+            },
             Outcome::Rest(again) => wake = wake.into_iter().chain(again).min(),
         }
     }
@@ -145,12 +151,13 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
 }
 
 /// The other containers that have a request to answer for what they run, so that their pods say
-/// nothing of this one: its rollout is watched as well, or failed and was left where it is. Where the
-/// workload names a request that is not known (yet), that may be any of them.
-fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
+/// nothing of this one: its rollout is watched as well, or failed and was left where it is. In the moment after
+/// a patch the workload may name a request that is not known yet, which may be for any of them.
+pub(super) fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
     let known = |mark: &str| scene.observed.requests.iter().any(|request| request.name == mark_name(mark));
     let all = scene.target.containers.iter().filter(|one| one.name != container);
-    if !marks(scene.target).all(known) {
+    let patched = scene.last_update().is_some_and(|at| scene.observed.now < after(at, STALE));
+    if patched && !marks(scene.target).filter(|mark| !is_fence(mark)).all(known) {
         return all.map(|one| one.name.as_str()).collect();
     }
     let answered = |one: &&Container| {
@@ -159,7 +166,7 @@ fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
             applied
                 && request.status.phase != Phase::Completed
                 && request.spec.container.as_ref() == Some(&one.name)
-                && request.spec.new_image == one.image
+                && request.placed_image() == one.image
         })
     };
     all.filter(answered).map(|one| one.name.as_str()).collect()
@@ -216,7 +223,7 @@ fn evict(scene: &Scene<'_>, request: &Request, awaited: Awaited<'_>) -> Option<S
 fn taken_over(scene: &Scene<'_>, request: &Request, watch: &Watch) -> Option<Step> {
     let now = scene.observed.now;
     let image = scene.container_of(request).map(|container| container.image.as_str());
-    let expected = watch.returned_to.as_deref().unwrap_or(&request.spec.new_image);
+    let expected = watch.returned_to.as_deref().unwrap_or(request.placed_image());
     if image == Some(expected) {
         return None;
     }
@@ -340,18 +347,18 @@ fn failed(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settin
 /// The image that stood there before, and was good as far as anybody knows.
 fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
     let name = request.spec.container.as_deref()?;
-    let new = &request.spec.new_image;
+    let new = request.placed_image();
     if request.is_restart() {
         // The tag names the new digest by now: what ran before is had by its digest alone.
         let before = request.spec.current_digest.as_deref().and_then(|text| Digest::parse(text).ok())?;
-        return Some(ImageReference::parse(new).ok()?.with_digest(&before).to_string());
+        return Some(ImageReference::parse(&request.spec.new_image).ok()?.with_digest(&before).to_string());
     }
     let proven = |entry: &&Entry| {
         entry.update_request_name.as_ref().is_none_or(|by| {
             scene.observed.requests.iter().find(|one| one.name == *by).is_none_or(|one| one.status.phase == Phase::Completed)
         })
     };
-    let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == *new);
+    let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == new);
     let container = scene.container_of(request)?;
     let vouched = |entry: &&Entry| may_return_to(container, &scene.target.uid, &entry.image, scene.observed.requests.iter().copied());
     let noted = scene.history.before(name, new).filter(|_| ours).filter(vouched).find(proven).map(|entry| entry.image.clone());
@@ -365,10 +372,13 @@ fn take_back(scene: &Scene<'_>, failed: &[(&Request, Failure)]) -> Option<Step> 
     let mut changes = Vec::new();
     let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
     for (request, _) in failed {
-        let (Some(container), Some(to)) = (scene.container_of(request), return_to(scene, request)) else { continue };
-        if due.insert(&container.name, request).is_some() {
-            continue;
+        if let Some(container) = scene.container_of(request).filter(|_| return_to(scene, request).is_some()) {
+            due.entry(&container.name).or_insert(request);
         }
+    }
+    let due = together(due);
+    for request in due.values() {
+        let (Some(container), Some(to)) = (scene.container_of(request), return_to(scene, request)) else { continue };
         history.go_back(&container.name, &container.image, &to, now);
         changes.push(Change {
             request: request.name.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::follow::is_rollback;
+use super::refusal::together;
 use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, Waiting, after};
@@ -77,9 +78,23 @@ impl Scene<'_> {
         }
     }
 
+    /// Ends a request that nobody approved in time.
     pub(super) fn lapsed(&self, request: &Request) -> Option<Step> {
-        let due = request.status.phase == Phase::Pending && !self.approved(request) && self.expires(request) <= self.observed.now;
-        due.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, self.observed.now))
+        let now = self.observed.now;
+        let late = match request.status.phase {
+            Phase::Pending => request.needs_approval() && self.expires(request) <= now,
+            // Plain `kubectl` can approve what has expired while no leader says so. It need not write a time.
+            Phase::Approved => request.needs_approval() && request.status.approved_at.unwrap_or(now) > self.expires(request),
+            Phase::Applying
+            | Phase::RollingOut
+            | Phase::Completed
+            | Phase::Rejected
+            | Phase::Failed
+            | Phase::Expired
+            | Phase::Superseded
+            | Phase::RolledBack => false,
+        };
+        late.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, now))
     }
 
     /// When the request expires. After a step of the clock nobody knows how long it has really waited: it is given the
@@ -90,6 +105,9 @@ impl Scene<'_> {
     }
 
     fn gate(&self, request: &Request) -> Gate {
+        if let Some(until) = self.denied_until(request) {
+            return Gate::Wait { until, reason: Reason::ApplyDenied };
+        }
         if request.spec.trigger == Trigger::Manual {
             // Who asks for it wants it now.
             return Gate::Open;
@@ -107,6 +125,12 @@ impl Scene<'_> {
         let missing = || request.siblings.iter().any(|name| !self.observed.requests.iter().any(|one| one.name == *name));
         // A maker whose clock is further ahead than that is not waited for.
         (now < until && request.created <= after(now, SIBLINGS) && missing()).then_some(until)
+    }
+
+    /// When the request was approved. Who approves with plain `kubectl` writes a name and no time.
+    fn approved_at(&self, request: &Request) -> Option<Timestamp> {
+        let approved = request.status.approved_by.as_ref().map(|_| self.observed.now);
+        request.status.approved_at.or(approved)
     }
 
     /// What an approved update waits for without an end that is known: the release is suspended.
@@ -128,17 +152,23 @@ impl Scene<'_> {
             }
         }
         if !due.is_empty() {
+            due = together(due);
+            // A person who rolls one container back does not ask for updates of others.
+            if due.values().all(|request| request.spec.trigger != Trigger::Manual) {
+                self.join(&mut due, &approved);
+            }
             return Some(Step::Apply(self.patch(&due)));
         }
         approved.iter().find_map(|request| {
             if let Some((reason, message)) = self.held(request).filter(|(reason, _)| request.status.reason != Some(*reason)) {
-                let status = Status { reason: Some(reason), message: Some(message), waiting: None, ..request.status.clone() };
+                let approved_at = self.approved_at(request);
+                let status = Status { reason: Some(reason), message: Some(message), waiting: None, approved_at, ..request.status.clone() };
                 return Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }));
             }
             let Gate::Wait { until, reason } = self.gate(request) else { return None };
             let waiting = Some(Waiting { reason, until });
             (request.status.waiting != waiting).then(|| {
-                let mut status = Status { waiting, ..request.status.clone() };
+                let mut status = Status { waiting, approved_at: self.approved_at(request), ..request.status.clone() };
                 if status.reason.is_some_and(passes) {
                     // What it was held for before is over.
                     status.reason = Some(reason);
@@ -147,6 +177,22 @@ impl Scene<'_> {
                 Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
             })
         })
+    }
+
+    /// Adds the requests that wait for the interval of the workload alone, if their own container has not been
+    /// updated within it. The pods are replaced anyway, and a container whose interval is longer than those of
+    /// the others would otherwise wait for as long as the others are updated.
+    fn join<'a>(&self, due: &mut BTreeMap<&'a str, &'a Request>, approved: &[&'a Request]) {
+        for request in approved {
+            let Some(name) = request.spec.container.as_deref() else { continue };
+            let waits = matches!(self.gate(request), Gate::Wait { reason: Reason::MinUpdateInterval, .. });
+            let Ok(settings) = self.settings(name) else { continue };
+            let own = self.history.of(name).next().map(|entry| entry.timestamp);
+            let passed = gate::interval(own, settings.min_update_interval, self.observed.now) == Gate::Open;
+            if waits && passed && request.status.times_denied == 0 && self.held(request).is_none() {
+                due.entry(name).or_insert(request);
+            }
+        }
     }
 
     fn patch(&self, due: &BTreeMap<&str, &Request>) -> Apply {
@@ -184,7 +230,7 @@ impl Scene<'_> {
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
                 (true, Gate::Wait { until, .. }) => Some(until),
                 (true, Gate::Open) => self.siblings_until(request),
-                (false, _) => (request.status.phase == Phase::Pending).then(|| self.expires(request)),
+                (false, _) => (request.status.phase == Phase::Pending && request.needs_approval()).then(|| self.expires(request)),
             })
             .min()
     }

@@ -35,7 +35,7 @@ fn past_mark(mark: &str) -> String {
 }
 
 /// Whether a mark says what became of a change that does not stand any more.
-fn is_fence(mark: &str) -> bool {
+pub(super) fn is_fence(mark: &str) -> bool {
     ENDINGS.iter().any(|how| mark.ends_with(how))
 }
 
@@ -114,7 +114,7 @@ impl Scene<'_> {
             let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
             let untouched = request
                 .and_then(|request| Some((request, self.container_of(request)?)))
-                .is_some_and(|(request, one)| one.image == request.spec.new_image && !due.contains_key(one.name.as_str()));
+                .is_some_and(|(request, one)| one.image == request.placed_image() && !due.contains_key(one.name.as_str()));
             let past = match request {
                 Some(request) => (request.spec.trigger == Trigger::Manual).then(|| request.past_mark()),
                 None => Some(past_mark(mark)),

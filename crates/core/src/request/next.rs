@@ -17,7 +17,7 @@ use super::follow::{follow, gone_over, settle_back};
 use super::mark::marks;
 use super::presence::{concludes, unreadable, unseen};
 use super::scene::Scene;
-use super::sense::ended_by_hand;
+use super::sense::{ended_by_hand, rewritten};
 use super::step::end;
 use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
 use crate::claim::Trigger;
@@ -84,7 +84,7 @@ fn decide(observed: &Observed<'_>) -> Step {
         Err(again) => again,
     };
     let rest = || Step::Rest(scene.wake(&open).into_iter().chain(watched).min());
-    scene.go_out(&open).unwrap_or_else(|| prune(&scene, observed).unwrap_or_else(rest))
+    scene.go_out(&open).unwrap_or_else(|| scene.prune().unwrap_or_else(rest))
 }
 
 impl Scene<'_> {
@@ -119,6 +119,8 @@ impl Scene<'_> {
             approved_at: request.status.approved_at.or(request.status.approved_by.as_ref().map(|_| now)),
             times_applied: request.status.times_applied.saturating_add(1),
             applied_at: self.last_update().filter(|_| named).or(Some(now)),
+            applied_image: self.container_of(request).filter(|_| named).and_then(|container| rewritten(request, container)),
+            times_denied: 0,
             left: back.then(|| request.spec.current_image.clone()),
             waiting: None,
             rollout: Some(Watch::new(self.target.generation, now)),
@@ -126,22 +128,6 @@ impl Scene<'_> {
         };
         Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
     }
-}
-
-/// Deletes the oldest finished request past the limit that holds nothing back.
-fn prune(scene: &Scene<'_>, observed: &Observed<'_>) -> Option<Step> {
-    let mut finished: Vec<&Request> = observed.requests.iter().copied().filter(|request| !request.status.phase.is_open()).collect();
-    if finished.len() <= observed.history_limit {
-        return None;
-    }
-    // Times in a status have whole seconds; of two that ended in one, the later made is the newer.
-    finished.sort_by(|a, b| (b.status.finished_at, b.created, &b.name).cmp(&(a.status.finished_at, a.created, &a.name)));
-    finished
-        .iter()
-        .skip(observed.history_limit)
-        .rev()
-        .find(|request| !scene.holds_back(request))
-        .map(|request| Step::Delete { request: request.name.clone() })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn may_return_to<'a>(container: &Container, target_uid: &str, image: &str, r
         request.target_uid == target_uid
             && status.times_applied > 0
             && spec.container.as_deref() == Some(&container.name)
-            && (spec.new_image == image || spec.current_image == image)
+            && (spec.new_image == image || spec.current_image == image || status.applied_image.as_deref() == Some(image))
     };
     same || requests.into_iter().any(vouches)
 }

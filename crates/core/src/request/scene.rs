@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::mark::marks;
+use super::sense::{is_same_version, rewritten};
 use super::{Observed, Phase, Request};
 use crate::history::History;
 use crate::settings::{Settings, key};
@@ -16,10 +18,7 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
-        let (mut history, whole) = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
-        if !whole {
-            repair(&mut history, target, observed.requests);
-        }
+        let history = history_of(target, observed.requests);
         Self { target, observed, history }
     }
 
@@ -34,6 +33,36 @@ impl<'a> Scene<'a> {
 
     pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {
         request.spec.container.as_deref().and_then(|name| self.target.container(name))
+    }
+}
+
+/// Reads the workload's history, repaired and corrected by what its requests say.
+pub fn history_of(target: &Target, requests: &[&Request]) -> History {
+    let (mut history, whole) = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+    if !whole {
+        repair(&mut history, target, requests);
+    }
+    for request in requests.iter().filter(|request| request.target_uid == target.uid) {
+        correct(&mut history, target, request);
+    }
+    history
+}
+
+/// Makes the history tell which image an admission webhook put in the place of the one that Headwind wrote: the
+/// history is part of the patch, which the webhook sees afterwards.
+fn correct(history: &mut History, target: &Target, request: &Request) {
+    let Some(container) = request.spec.container.as_deref().and_then(|name| target.container(name)) else { return };
+    let unsettled = || marks(target).any(|mark| request.is_behind(mark)).then(|| rewritten(request, container)).flatten();
+    if let Some(placed) = request.status.applied_image.clone().or_else(unsettled) {
+        history.replaced_on_admission(&container.name, &request.name, &request.spec.new_image, &placed);
+    }
+    let returned = request.status.rollout.as_ref().and_then(|watch| watch.returned_to.as_ref());
+    let newest = history.of(&container.name).next().map(|entry| entry.image.clone());
+    if let (Some(returned), Some(newest)) = (returned, newest)
+        && *returned == container.image
+        && is_same_version(request.spec.kind, &newest, returned)
+    {
+        history.replaced_on_admission(&container.name, &request.name, &newest, returned);
     }
 }
 
@@ -52,6 +81,6 @@ fn repair(history: &mut History, target: &Target, requests: &[&Request]) {
         let Request { name, spec, status, .. } = request;
         let Some(container) = spec.container.as_deref() else { continue };
         let at = status.applied_at.unwrap_or(request.created);
-        history.record(container, &spec.current_image, &spec.new_image, at, name, status.approved_by.as_deref());
+        history.record(container, &spec.current_image, request.placed_image(), at, name, status.approved_by.as_deref());
     }
 }

@@ -9,13 +9,14 @@ use super::{Phase, Request, Status, StatusWrite, Step, may_return_to};
 use crate::artifact::Artifact;
 use crate::claim::Trigger;
 use crate::decide;
-use crate::policy::{Candidate, Kind as VersionKind, Policy, still_accepts};
+use crate::policy::{Candidate, Current, Kind as VersionKind, Policy, still_accepts};
 use crate::reason::Reason;
 use crate::reference::Digest;
 use crate::release;
 use crate::rollout::Watch;
 use crate::settings::Settings;
 use crate::target::Container;
+use crate::version::natural_order;
 
 impl Scene<'_> {
     /// Ends a request that makes no sense any more.
@@ -38,7 +39,7 @@ impl Scene<'_> {
 
     /// Whether the image that the request once put in place is there.
     fn stands_already(&self, request: &Request) -> bool {
-        self.container_of(request).is_some_and(|container| container.image == request.spec.new_image)
+        self.container_of(request).is_some_and(|container| container.image == request.placed_image())
     }
 
     /// Whether the workload, as it is now and is set up now, would still get this update.
@@ -80,7 +81,7 @@ impl Scene<'_> {
         }
         decide::admits(&settings, container, &standing, request.spec.trigger)
             .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
-        still_taken(request, container, &standing, &wanted, &settings)
+        still_allowed(request, container, &standing, &wanted, &settings)
     }
 
     /// Why the container, as it is set up now, is left alone, if it is.
@@ -104,7 +105,7 @@ impl Scene<'_> {
         let taken_back = |one: &Request| {
             let back =
                 one.status.phase == Phase::RolledBack || one.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
-            back && one.spec.container == request.spec.container && one.spec.new_image == request.spec.current_image
+            back && one.spec.container == request.spec.container && one.placed_image() == request.spec.current_image
         };
         if newest_is_here && self.observed.requests.iter().any(|one| taken_back(one)) {
             return Ok(());
@@ -114,31 +115,24 @@ impl Scene<'_> {
             format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image),
         ))
     }
+}
 
-    /// Whether a finished request holds back a version that the policy would take today.
-    pub(super) fn holds_back(&self, request: &Request) -> bool {
-        if request.target_uid != self.target.uid {
-            return false;
-        }
-        if let Some(left) = &request.status.left {
-            return self.would_take(request, left);
-        }
-        if request.status.makes_room() {
-            return false;
-        }
-        self.would_take(request, &request.spec.new_image)
-    }
+/// The image that stands in the place of the one that was just applied, if that is the same version written
+/// differently: an admission webhook pinned it to a digest, or named a mirror.
+pub(super) fn rewritten(request: &Request, container: &Container) -> Option<String> {
+    let (there, asked) = (&container.image, &request.spec.new_image);
+    (there != asked && is_same_version(request.spec.kind, asked, there)).then(|| there.clone())
+}
 
-    /// Whether the policy would take that image of the request today.
-    fn would_take(&self, request: &Request, image: &str) -> bool {
-        let Some(container) = self.container_of(request) else { return false };
-        let (Ok(standing), Ok(wanted)) = (container.artifact(), Artifact::parse(container.kind(), image)) else { return false };
-        match self.settings(&container.name) {
-            Ok(settings) => still_taken(request, container, &standing, &wanted, &settings).is_ok(),
-            // While the settings are broken nobody can say: keep it.
-            Err(_) => true,
-        }
-    }
+/// Returns whether an admission webhook may have made `there` of `asked`: the tag is the same, or the same
+/// repository is named by a digest alone, and a digest that was asked for is kept.
+pub(super) fn is_same_version(kind: VersionKind, asked: &str, there: &str) -> bool {
+    let (Ok(Artifact::Image(asked)), Ok(Artifact::Image(there))) = (Artifact::parse(kind, asked), Artifact::parse(kind, there)) else {
+        return false;
+    };
+    let pinned = there.tag().is_none() && there.digest().is_some();
+    let version = if pinned { there.repository() == asked.repository() } else { there.effective_tag() == asked.effective_tag() };
+    version && asked.digest().is_none_or(|digest| there.digest() == Some(digest))
 }
 
 fn word(kind: VersionKind) -> &'static str {
@@ -156,22 +150,43 @@ fn left_behind(rollback: &Request, request: &Request) -> bool {
         && request.status.reopened_at.unwrap_or(request.created).as_second() <= applied.as_second()
 }
 
-/// Whether the policy would still take the request's version from where the container is now.
-fn still_taken(
+/// Checks that the settings, as they are now, still allow the update.
+///
+/// The policy chose the version once, among all candidates. This check never ranks it again: a single
+/// candidate can be ordered differently from a whole list. Only where the settings or the image have changed
+/// since does it compare the two versions, so that no update moves down.
+fn still_allowed(
     request: &Request,
     container: &Container,
     standing: &Artifact,
     wanted: &Artifact,
     settings: &Settings,
 ) -> Result<(), (Reason, String)> {
+    let changed = |message: String| Err((Reason::PolicyChanged, message));
     let rule = settings.rule();
-    let current = decide::current(standing, container);
-    let Some(tag) = wanted.version().map(str::to_owned) else {
+    let Some(tag) = wanted.version() else {
         // A digest alone is what policy force alone puts in place.
-        return if rule.policy == Policy::Force { Ok(()) } else { Err((Reason::PolicyChanged, Reason::DigestOnly.sentence().to_owned())) };
+        return if rule.policy == Policy::Force { Ok(()) } else { changed(Reason::DigestOnly.sentence().to_owned()) };
     };
+    // What a scan saw behind the tag says nothing of the pods.
+    let put = standing.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
+    let current = Current { digest: put, ..decide::current(standing, container) };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
-    still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest)).map_err(|(_, message)| (Reason::PolicyChanged, message))
+    still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest)).map_err(|(_, message)| (Reason::PolicyChanged, message))?;
+    let same = container.image == request.spec.current_image && request.spec.policy == Policy::Glob;
+    if rule.policy == Policy::Glob && !same && !is_higher(wanted.kind(), tag, standing.version().unwrap_or_default()) {
+        return changed(format!("{tag} is not higher than {}", container.image));
+    }
+    Ok(())
+}
+
+/// Returns whether `tag` is higher than `current`, in version order where both are versions, else in
+/// natural order.
+fn is_higher(kind: VersionKind, tag: &str, current: &str) -> bool {
+    match (kind.read(tag), kind.read(current)) {
+        (Some(tag), Some(current)) if tag.same_scheme(&current) => tag.cmp_precedence(&current).is_gt(),
+        (_, _) => natural_order(tag, current).is_gt(),
+    }
 }
 
 /// Reopened although its change is in place: whether it runs by now is what there is to find out.
@@ -217,6 +232,7 @@ fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
         message: Some(Reason::Reopened.sentence().to_owned()),
         reopened_at: Some(now),
         times_applied: request.status.times_applied,
+        applied_image: request.status.applied_image.clone(),
         ..Status::default()
     };
     Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })

@@ -54,4 +54,11 @@ keys! {
     LAST_REQUEST = "last-request",
     /// What Headwind put in place, newest first.
     UPDATE_HISTORY = "update-history",
+    /// The uid of the object that the managed annotations belong to.
+    MANAGED_FOR = "managed-for",
+}
+
+/// Returns whether only Headwind writes the annotation.
+pub fn is_managed(key: &str) -> bool {
+    MANAGED.contains(&key) || key.starts_with(SEEN)
 }

@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
 
+mod admission;
 mod api;
 mod approval;
 mod check;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         one("containers", odd::containers),
         one("namespace_defaults", odd::namespace_defaults),
         one("deleted_in_flight", odd::deleted_in_flight),
+        one("admission_denies_and_replaces", admission::denies_and_replaces),
         one("refused_by_the_server", odd::refused_by_the_server),
         one("history_is_pruned", odd::history_is_pruned),
         one("hostile_webhooks", hostile::answers),

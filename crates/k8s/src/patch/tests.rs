@@ -84,6 +84,7 @@ fn one_field_and_our_annotations() {
     let mut expected = before;
     expected["spec"]["template"]["spec"]["containers"][1]["image"] = json!("side:2");
     expected["spec"]["template"]["spec"]["initContainers"][0]["image"] = json!("init:2");
+    expected["metadata"]["annotations"]["headwind.sh/managed-for"] = json!("u");
     expected["metadata"]["annotations"]["headwind.sh/last-update"] = json!("2026-01-01T00:00:00Z");
     expected["metadata"]["annotations"]["headwind.sh/last-request"] = json!("r");
     expected["metadata"]["annotations"]["headwind.sh/update-history"] = json!("[]");
@@ -135,7 +136,45 @@ fn maps_that_are_missing_are_made() {
     before["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}});
     let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
     let after = patched(&before, &plan(vec![restart])).unwrap();
-    assert_eq!(after["spec"]["template"]["metadata"], json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "sha256:x"}}));
+    assert_eq!(after["spec"]["template"]["metadata"], json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "app:1.0@sha256:x"}}));
     assert_eq!(after["metadata"]["annotations"]["headwind.sh/last-request"], "r");
     assert!(apply(&target(&before), &plan(vec![change("nobody", "a", "b")])).is_err());
+}
+
+/// Managed annotations that came with the manifest of another object are removed by the first write.
+#[test]
+fn what_was_copied_is_replaced() {
+    let mut copied = object();
+    for (key, value) in [("managed-for", "other"), ("last-update", "2025-01-01T00:00:00Z"), ("last-request", "q"), ("seen.side", "side:1@sha256:d")] {
+        copied["metadata"]["annotations"][format!("headwind.sh/{key}")] = json!(value);
+    }
+    let metadata = serde_json::from_value(copied["metadata"].clone()).unwrap();
+    let read = Target { annotations: crate::kind::own_annotations(&metadata), ..target(&copied) };
+    assert_eq!(read.annotations.get("headwind.sh/last-request").map(String::as_str), Some(""), "it says nothing of this object");
+    assert_eq!(read.annotations["headwind.sh/policy"], "minor", "settings are copied");
+    let kept = json!({"team/x": "stays", "headwind.sh/policy": "minor", "headwind.sh/managed-for": "u"});
+    let mut seen = copied.clone();
+    json_patch::patch(&mut seen, &note_seen(&read, &[("web".to_owned(), "sha256:e".to_owned())]).unwrap()).unwrap();
+    let mut expected = kept.clone();
+    expected["headwind.sh/seen.web"] = json!("app:1.0@sha256:e");
+    assert_eq!(seen["metadata"]["annotations"], expected);
+    let mut updated = copied.clone();
+    json_patch::patch(&mut updated, &apply(&read, &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap()).unwrap();
+    assert_eq!(updated["metadata"]["annotations"]["headwind.sh/last-request"], "r");
+    assert!(updated["metadata"]["annotations"].get("headwind.sh/seen.side").is_none());
+    copied["metadata"]["resourceVersion"] = json!("8");
+    assert!(json_patch::patch(&mut copied, &apply(&read, &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap()).is_err());
+}
+
+/// The note of a digest goes with the image that it is about.
+#[test]
+fn a_note_goes_with_its_image() {
+    let mut before = object();
+    let note = "app:1.0@sha256:d";
+    before["spec"]["template"]["metadata"] = json!({"annotations": {"headwind.sh/digest.web": note, "team/x": "stays"}});
+    let mut read = target(&before);
+    read.containers[0].restarted_for = Some(note.to_owned());
+    let patch = apply(&read, &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    json_patch::patch(&mut before, &patch).unwrap();
+    assert_eq!(before["spec"]["template"]["metadata"]["annotations"], json!({"team/x": "stays"}));
 }

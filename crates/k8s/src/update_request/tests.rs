@@ -32,6 +32,8 @@ fn a_status_reads_back_as_it_was_decided() {
         finished_at: None,
         times_applied: 2,
         applied_at: Some(now),
+        applied_image: Some("a:2@sha256:d".to_owned()),
+        times_denied: 3,
         left: Some("a:1".to_owned()),
         rollout: Some(Watch {
             wanted: 3,
@@ -137,4 +139,56 @@ fn of_a_releases_chart() {
 fn update_types(#[case] artifacts: VersionKind, #[case] update_type: UpdateType, #[case] word: &str) {
     assert_eq!((UpdateType::of(artifacts), update_type.artifacts()), (update_type, artifacts));
     assert_eq!(json!(update_type), word);
+}
+
+/// A reason of a newer version survives a downgrade.
+#[test]
+fn an_unknown_reason_is_kept() {
+    let request = object(&json!({"phase": "Completed", "reason": "FromTomorrow", "message": "m", "finishedAt": "2026-01-01T00:00:09Z"}));
+    let status = request.read().status;
+    assert_eq!(status.reason, Some(Reason::Unrecognized));
+    let written = request.with_status(&request::Status { message: Some("n".to_owned()), ..status }, Timestamp::UNIX_EPOCH).status.unwrap();
+    assert_eq!((written.reason.as_deref(), written.message.as_deref()), (Some("FromTomorrow"), Some("n")));
+}
+
+#[test]
+fn a_denial_is_quoted_in_the_condition() {
+    let until: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();
+    let denied = request::Status {
+        reason: Some(Reason::ApplyDenied),
+        message: Some("not signed".to_owned()),
+        waiting: Some(Waiting { reason: Reason::ApplyDenied, until }),
+        ..request::Status::default()
+    };
+    let conditions = object(&json!({})).with_status(&denied, until).status.unwrap().conditions;
+    let waiting = conditions.iter().find(|condition| condition.type_ == WAITING).unwrap();
+    assert_eq!((waiting.reason.as_str(), waiting.message.as_str()), ("ApplyDenied", "until 2026-01-01T00:00:05Z: not signed"));
+}
+
+/// A name that Headwind derives may be taken by a request for something else.
+#[test]
+fn who_has_the_name_may_ask_for_something_else() {
+    use headwind_core::artifact::Artifact;
+    let key = TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() };
+    let identity = |container: &str, image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
+    let request = object(&json!(null));
+    let wanted = identity("web", "docker.io/library/a:2");
+    assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3)));
+    assert!(!request.asks_for(&key, "another", &wanted));
+    assert!(!request.asks_for(&TargetKey { name: "other".to_owned(), ..key.clone() }, "u", &wanted));
+    assert!(!request.asks_for(&key, "u", &identity("side", "a:2")));
+    assert!(!request.asks_for(&key, "u", &identity("web", "a:22")));
+    let mut nonsense = request;
+    nonsense.spec.new_image = "y z".to_owned();
+    assert!(!nonsense.asks_for(&key, "u", &wanted));
+}
+
+#[test]
+fn siblings_are_named() {
+    let mut request = object(&json!(null));
+    assert!(request.read().siblings.is_empty());
+    request.metadata.annotations = Some([(SIBLINGS.to_owned(), "a,b".to_owned())].into());
+    assert_eq!(request.read().siblings, ["a", "b"]);
+    request.metadata.annotations = Some([(SIBLINGS.to_owned(), "x,".repeat(10_000))].into());
+    assert_eq!(request.read().siblings.len(), MAX_SIBLINGS);
 }

@@ -118,7 +118,10 @@ impl Poller {
                     Some(tag) => match found.digest(&tag).await? {
                         Some(digest) if knows_its_digest(follower) => Arc::from([Candidate::new(tag, Some(digest))]),
                         Some(digest) => {
-                            seen.push((container.name.clone(), digest.to_string()));
+                            let digest = digest.to_string();
+                            if !self.is_announced(&target, &container.name, &digest) {
+                                seen.push((container.name.clone(), digest));
+                            }
                             continue;
                         }
                         None => continue,
@@ -177,6 +180,14 @@ impl Poller {
         }
         self.recording.metrics.polling_resources_filtered.inc_by(filtered);
         followers
+    }
+
+    /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
+    /// behind the tag.
+    fn is_announced(&self, target: &Target, container: &str, digest: &str) -> bool {
+        self.recording.state.requests.read().of(&target.key).iter().any(|request| {
+            request.phase().is_open() && request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest)
+        })
     }
 
     async fn note_seen(&self, target: &Target, seen: &[(String, String)]) {

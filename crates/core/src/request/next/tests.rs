@@ -1,4 +1,7 @@
+mod prune;
 mod releases;
+mod together;
+mod validity;
 
 use jiff::Timestamp;
 
@@ -194,13 +197,15 @@ fn the_better_one_goes_out_and_an_approval_is_not_forgotten() {
 fn approval_is_asked_for_when_either_says_so() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
     let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
-    assert!(matches!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Rest(Some(_))));
+    assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Rest(None));
     let needs = Request { spec: Spec { require_approval: true, ..asked.spec.clone() }, ..asked.clone() };
     assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[needs]), Step::Rest(Some(_))));
     let manual = Request { spec: Spec { trigger: Trigger::Manual, ..asked.spec.clone() }, ..asked.clone() };
     assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[manual]), Step::Rest(Some(_))), "a person's request needs a person");
     let late = Request { created: at(NOW - 86_400), ..asked };
-    assert_eq!(written(step(Some(&asks), std::slice::from_ref(&late))), (Phase::Expired, Reason::PastExpiry));
+    assert_eq!(step(Some(&asks), std::slice::from_ref(&late)), Step::Rest(None), "it was made without an expiry, and is asked for now");
+    let needed = Request { spec: Spec { require_approval: true, ..late.spec.clone() }, ..late.clone() };
+    assert_eq!(written(step(Some(&asks), &[needed])), (Phase::Expired, Reason::PastExpiry));
     assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[late]), Step::Apply(_)), "what needs no answer does not expire");
 }
 

@@ -167,6 +167,7 @@ fn the_tag_of_an_oci_repository() {
 fn a_person_is_asked_and_a_no_stands() {
     let target = live("1.0.0", &[("require-approval", "true")]);
     let mut one = asked("r", "1.0.0", "1.1.0");
+    one.spec.require_approval = true;
     assert!(matches!(step(Some(&target), std::slice::from_ref(&one)), Step::Rest(Some(_))), "it waits until it expires");
     one.status.phase = Phase::Approved;
     assert_eq!(applies(&target, std::slice::from_ref(&one)).changes[0].to, "podinfo:1.1.0");

@@ -1,0 +1,73 @@
+//! Which finished requests are deleted.
+//!
+//! The newest ones are a workload's record of updates. An older one is kept while it still blocks a
+//! version above the current one. That does not depend on today's settings: a pause (`policy: none`), an
+//! invalid pattern or a renamed container must not make Headwind forget a rejection.
+
+use super::scene::Scene;
+use super::{Phase, Request, Step};
+use crate::policy::{Kind as VersionKind, Policy};
+use crate::version::natural_order;
+
+/// The most finished requests that a target keeps, unless the history limit is higher.
+const MOST: usize = 50;
+
+impl Scene<'_> {
+    /// Deletes one finished request that is not needed any more.
+    pub(super) fn prune(&self) -> Option<Step> {
+        let limit = self.observed.history_limit;
+        let mut finished: Vec<&Request> =
+            self.observed.requests.iter().copied().filter(|request| !request.status.phase.is_open()).collect();
+        if finished.len() <= limit {
+            return None;
+        }
+        // Times in a status have whole seconds; of two that ended in one, the later made is the newer.
+        finished.sort_by(|a, b| (b.status.finished_at, b.created, &b.name).cmp(&(a.status.finished_at, a.created, &a.name)));
+        let (blocking, idle): (Vec<&Request>, Vec<&Request>) =
+            finished.into_iter().skip(limit).partition(|request| self.blocks_higher(request));
+        let surplus = || {
+            // The decision of a person and a rollback outlive what merely expired or was reverted.
+            let spare = blocking.iter().rev().find(|request| !is_verdict(request)).or(blocking.last());
+            spare.copied().filter(|_| blocking.len() > MOST.saturating_sub(limit))
+        };
+        let request = idle.last().copied().or_else(surplus)?;
+        Some(Step::Delete { request: request.name.clone() })
+    }
+
+    /// Returns whether a finished request blocks a version above the current one.
+    fn blocks_higher(&self, request: &Request) -> bool {
+        let image = match &request.status.left {
+            Some(left) => left,
+            None if request.status.makes_room() => return false,
+            None => &request.spec.new_image,
+        };
+        if request.target_uid != self.target.uid {
+            return false;
+        }
+        if request.spec.policy == Policy::Force {
+            // Each push has a digest of its own, and no digest is above another.
+            return is_verdict(request);
+        }
+        let Some(wanted) = request.artifact(image) else { return false };
+        // Nothing can be said of a container that is gone or has an image that cannot be parsed.
+        let Some(Ok(standing)) = self.container_of(request).map(|container| container.artifact()) else { return true };
+        match (wanted.version(), standing.version()) {
+            (Some(wanted), Some(standing)) => is_above(request.spec.kind, wanted, standing),
+            (_, _) => false,
+        }
+    }
+}
+
+/// Returns whether the request is finished because the version was found bad.
+fn is_verdict(request: &Request) -> bool {
+    request.status.left.is_some() || matches!(request.status.phase, Phase::Rejected | Phase::RolledBack)
+}
+
+/// Returns whether `tag` is, or may be, above `current`.
+fn is_above(kind: VersionKind, tag: &str, current: &str) -> bool {
+    match (kind.read(tag), kind.read(current)) {
+        (Some(tag), Some(current)) => tag.cmp_precedence(&current).is_gt(),
+        (None, None) => natural_order(tag, current).is_gt(),
+        (_, _) => true,
+    }
+}

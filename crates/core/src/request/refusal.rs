@@ -1,0 +1,92 @@
+//! What a refused patch does to the requests that it was for.
+//!
+//! A denial by an admission rule (a webhook, a policy, a quota) may be gone tomorrow: the request says what
+//! was denied, waits and is tried again. An object that the API server finds invalid stays so: the request
+//! fails. Requests that are due together share one patch, and a refusal does not say which of them it is
+//! about. After [`TOGETHER`] denials each is therefore tried alone, so that no container holds back another.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::scene::Scene;
+use super::{ChangeKind, Phase, Request, Status, StatusWrite, Waiting, after};
+use crate::reason::Reason;
+
+/// How many denials in a row a request is tried together with others for.
+const TOGETHER: u32 = 3;
+/// The pause after the first denial, doubled after each further one up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// The longest text of a refusal that a message quotes, in characters.
+const QUOTE: usize = 1024;
+
+/// Why the API server did not take a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// An admission rule, or a missing permission, denies it.
+    Denied(String),
+    /// The object would not be valid.
+    Invalid(String),
+}
+
+/// The status of a request whose change was refused. `alone` says that the patch had no other change.
+pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bool, now: Timestamp) -> StatusWrite {
+    let (what, failed) = match kind {
+        ChangeKind::Update => ("change", Reason::ApplyFailed),
+        ChangeKind::ManualRollback | ChangeKind::AutomaticRollback => ("rollback", Reason::RollbackFailed),
+    };
+    let before = &request.status;
+    let quote = |text: &str| text.chars().take(QUOTE).collect::<String>();
+    let waits = |reason: Reason, message: String, times_denied: u32, pause: Duration| Status {
+        reason: Some(reason),
+        message: Some(message),
+        times_denied,
+        waiting: Some(Waiting { reason: Reason::ApplyDenied, until: after(now, pause) }),
+        ..before.clone()
+    };
+    let status = match refusal {
+        Refusal::Denied(text) => {
+            let times = before.times_denied.saturating_add(1);
+            let message = format!("the API server denied the {what}: {}", quote(text));
+            waits(Reason::ApplyDenied, message, times, pause(times))
+        }
+        Refusal::Invalid(text) if !alone => {
+            let message = format!("the API server refused the {what} together with others; it is tried alone: {}", quote(text));
+            waits(Reason::ApplyDenied, message, TOGETHER, Duration::ZERO)
+        }
+        Refusal::Invalid(text) => Status {
+            phase: Phase::Failed,
+            reason: Some(failed),
+            message: Some(format!("the API server refused the {what}: {}", quote(text))),
+            finished_at: Some(now),
+            waiting: None,
+            ..before.clone()
+        },
+    };
+    StatusWrite { request: request.name.clone(), from: before.phase, status }
+}
+
+fn pause(times: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
+}
+
+impl Scene<'_> {
+    /// Until when a denied request is not tried again.
+    pub(super) fn denied_until(&self, request: &Request) -> Option<Timestamp> {
+        let waiting = request.status.waiting.filter(|waiting| waiting.reason == Reason::ApplyDenied)?;
+        (waiting.until > self.observed.now).then_some(waiting.until)
+    }
+}
+
+/// The requests of those due that share the next patch.
+pub(super) fn together<'a>(due: BTreeMap<&'a str, &'a Request>) -> BTreeMap<&'a str, &'a Request> {
+    let (denied, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        due.into_iter().partition(|(_, request)| request.status.times_denied >= TOGETHER);
+    if others.is_empty() {
+        denied.into_iter().min_by_key(|(_, request)| (request.status.times_denied, request.created)).into_iter().collect()
+    } else {
+        others
+    }
+}
