@@ -145,8 +145,11 @@ fn word(kind: VersionKind) -> &'static str {
 /// Whether a person went back from what `request` wants, after it was made or reopened.
 fn left_behind(rollback: &Request, request: &Request) -> bool {
     let (Some(left), Some(applied)) = (&rollback.status.left, rollback.status.applied_at) else { return false };
+    let wanted = &request.spec.new_image;
+    // An admission webhook may have pinned what was left.
+    let pinned = || !request.is_restart() && is_same_version(request.spec.kind, wanted, left);
     rollback.spec.container == request.spec.container
-        && *left == request.spec.new_image
+        && (left == wanted || pinned())
         && request.status.reopened_at.unwrap_or(request.created).as_second() <= applied.as_second()
 }
 
