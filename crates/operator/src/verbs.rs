@@ -465,3 +465,23 @@ async fn patch_source<K: ChartSource>(
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     Ok(api.patch(name, params, patch).await?.read())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An admission rule says no with whatever code its author chose: what is denied today may be allowed tomorrow.
+    #[rstest::rstest]
+    #[case::webhook_without_a_code(400, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]
+    #[case::webhook_with_one(409, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]
+    #[case::policy(422, "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", Class::Forbidden)]
+    #[case::quota(403, "exceeded quota: q, requested: count/x=1", Class::Forbidden)]
+    #[case::invalid(422, "Deployment.apps \"web\" is invalid: spec.template: Invalid value", Class::Invalid)]
+    #[case::failed_test(422, "the server rejected our request due to an error in our request", Class::Invalid)]
+    #[case::conflict(409, "the object has been modified", Class::Conflict)]
+    #[case::busy(500, "etcdserver: request timed out", Class::Busy)]
+    fn what_an_error_means(#[case] code: u16, #[case] message: &str, #[case] class: Class) {
+        let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+        assert_eq!(classify(&kube::Error::Api(status.boxed())), class);
+    }
+}
