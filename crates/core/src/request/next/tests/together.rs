@@ -54,7 +54,7 @@ fn deny(live: &Target, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<
 fn step_at(live: &Target, all: &[Request], now: i64) -> Step {
     let requests: Vec<&Request> = all.iter().collect();
     let defaults = Annotations::new();
-    next(&Observed { target: Some(live), defaults: &defaults, requests: &requests, now: at(now), history_limit: 2, look: None, seen_since: at(0) })
+    next(&Observed { target: Some(live), defaults: &defaults, requests: &requests, now: at(now), history_limit: 2, look: None, seen_since: at(0), clock_stepped: None })
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn evidence_of_others(#[case] marks: &str, #[case] ago: i64, #[case] muted: &[&s
     let known = request("w", "app:0.9.0", "app:1.0.0");
     let (defaults, requests) = (Annotations::new(), [&known]);
     let observed =
-        Observed { target: Some(&live), defaults: &defaults, requests: &requests, now: at(NOW), history_limit: 2, look: None, seen_since: at(0) };
+        Observed { target: Some(&live), defaults: &defaults, requests: &requests, now: at(NOW), history_limit: 2, look: None, seen_since: at(0), clock_stepped: None };
     assert_eq!(answered_for(&Scene::new(&live, &observed), "web"), muted);
 }
 
