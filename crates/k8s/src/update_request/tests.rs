@@ -173,7 +173,7 @@ fn who_has_the_name_may_ask_for_something_else() {
     let identity = |container: &str, image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
     let request = object(&json!(null));
     let wanted = identity("web", "docker.io/library/a:2");
-    assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3)));
+    assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3, 0)));
     assert!(!request.asks_for(&key, "another", &wanted));
     assert!(!request.asks_for(&TargetKey { name: "other".to_owned(), ..key.clone() }, "u", &wanted));
     assert!(!request.asks_for(&key, "u", &identity("side", "a:2")));
