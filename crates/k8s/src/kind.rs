@@ -265,8 +265,7 @@ fn read_template(kind: Kind, metadata: &ObjectMeta, spec: &SlimSpec, rollout: Vi
                 pulls_always: slim.image_pull_policy.as_deref() == Some("Always"),
                 ..Container::new(&slim.name, &slim.image)
             };
-            container.restarted_for =
-                template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
+            container.restarted_for = template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
             let seen = annotations.get(&container_key(key::SEEN, &container));
             // What was seen behind another image says nothing of this one.
             container.first_seen = noted_digest(&container.image, seen.map(String::as_str)).map(str::to_owned);

@@ -65,7 +65,10 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
                     operations.push(add(&["spec", "template", "metadata", "annotations"], json!({})));
                 }
                 restarted = true;
-                operations.push(add(&["spec", "template", "metadata", "annotations", &restart_key(container)], json!(format!("{}@{digest}", change.to))));
+                operations.push(add(
+                    &["spec", "template", "metadata", "annotations", &restart_key(container)],
+                    json!(format!("{}@{digest}", change.to)),
+                ));
             }
         }
     }

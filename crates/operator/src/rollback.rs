@@ -68,7 +68,7 @@ fn past(history: &History, container: &Container) -> Vec<Past> {
 
 impl Handle {
     fn history_of(&self, target: &Target) -> History {
-        let requests: Vec<Request> = self.state.requests.read().of(&target.key).iter().map(|request| request.read()).collect();
+        let requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
         history_of(target, &requests.iter().collect::<Vec<_>>())
     }
 

@@ -474,7 +474,11 @@ mod tests {
     #[rstest::rstest]
     #[case::webhook_without_a_code(400, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]
     #[case::webhook_with_one(409, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]
-    #[case::policy(422, "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", Class::Forbidden)]
+    #[case::policy(
+        422,
+        "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        Class::Forbidden
+    )]
     #[case::quota(403, "exceeded quota: q, requested: count/x=1", Class::Forbidden)]
     #[case::invalid(422, "Deployment.apps \"web\" is invalid: spec.template: Invalid value", Class::Invalid)]
     #[case::failed_test(422, "the server rejected our request due to an error in our request", Class::Invalid)]

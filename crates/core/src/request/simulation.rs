@@ -763,7 +763,8 @@ impl World {
                     && !request.spec.require_approval
                     && target.annotations[key::REQUIRE_APPROVAL] == "false");
             assert!(request.status.phase != Phase::RollingOut, "{} is watched for ever: {:?}", request.name, request.status);
-            let lapsed = request.status.phase == Phase::Pending && request.needs_approval() && request.expires_at() <= self.now(self.leader);
+            let lapsed =
+                request.status.phase == Phase::Pending && request.needs_approval() && request.expires_at() <= self.now(self.leader);
             assert!(!lapsed, "{} waits for ever: {:?}", request.name, request.status);
             assert!(!due, "{} is due and was left: {:?}", request.name, request.status);
         }

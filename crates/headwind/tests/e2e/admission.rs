@@ -23,9 +23,7 @@ fn policy(kind: &str, namespace: &str, rule: Value) -> [Value; 2] {
     if kind == "ValidatingAdmissionPolicy" {
         binding["validationActions"] = json!(["Deny"]);
     }
-    let object = |kind: String, spec: Value| {
-        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-    };
+    let object = |kind: String, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     [object(kind.to_owned(), spec), object(format!("{kind}Binding"), binding)]
 }
 
@@ -55,11 +53,9 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
          object.spec.template.spec.containers.filter(one, one.image.endsWith('side:1.2.0')).map(one, \
          Object.spec.template.spec.containers{{name: one.name, image: '{pinned}'}})}}}}}}}}"
     )}}]});
-    let items: Vec<Value> = [
-        policy("ValidatingAdmissionPolicy", &world.namespace, unsigned),
-        policy("MutatingAdmissionPolicy", &world.namespace, pins),
-    ]
-    .concat();
+    let items: Vec<Value> =
+        [policy("ValidatingAdmissionPolicy", &world.namespace, unsigned), policy("MutatingAdmissionPolicy", &world.namespace, pins)]
+            .concat();
     let all = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     world.bed.apply_yaml(&all).await?;
     // Both take effect some moments after they were made.
@@ -70,8 +66,7 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
         Ok::<String, String>(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     eventually("both policies are in effect", SOON, || async {
-        let (denied, replaced) =
-            (tries("web", &image("shop/web", "1.1.0")).await?, tries("side", &image("shop/side", "1.2.0")).await?);
+        let (denied, replaced) = (tries("web", &image("shop/web", "1.1.0")).await?, tries("side", &image("shop/side", "1.2.0")).await?);
         if denied.contains("is not signed") && replaced.contains(&pinned) { Ok(()) } else { Err(format!("{denied}\n{replaced}")) }
     })
     .await?;
@@ -80,7 +75,10 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
     let request = world.request(&image("shop/web", "1.1.0"), "Pending").await?;
     let name = request.metadata.name.clone().unwrap_or_default();
     let event = world.told(&name, "ApplyDenied").await?;
-    ensure!(event.type_.as_deref() == Some("Warning") && event.note.as_deref().is_some_and(|note| note.contains("is not signed")), "{event:?}");
+    ensure!(
+        event.type_.as_deref() == Some("Warning") && event.note.as_deref().is_some_and(|note| note.contains("is not signed")),
+        "{event:?}"
+    );
     let status = world.requests_api().get(&name).await?.status.unwrap_or_default();
     let waiting = status.conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.reason == "ApplyDenied");
     ensure!(waiting.is_some_and(|waiting| waiting.message.contains("is not signed")), "{status:?}");
@@ -92,7 +90,10 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
 
     // What was denied is allowed by now: it goes through without anybody's help.
-    world.bed.kubectl_ok(&["delete", "validatingadmissionpolicybinding", &format!("{}-validatingadmissionpolicy", world.namespace)]).await?;
+    world
+        .bed
+        .kubectl_ok(&["delete", "validatingadmissionpolicybinding", &format!("{}-validatingadmissionpolicy", world.namespace)])
+        .await?;
     live.has_image("web", &image("shop/web", "1.1.0"), SOON * 3).await?;
     let done = world.request(&image("shop/web", "1.1.0"), "Completed").await?;
     ensure!(done.status.unwrap_or_default().times_denied.is_none(), "nothing is denied any more");

@@ -27,7 +27,11 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
         present.has_image("web", &format!("{}@{}", image("shop/web", "latest"), digest(letter)), SOON).await?;
         eventually("the pods are made anew", SOON, || async {
             let annotations = always.template_annotations().await.map_err(|error| error.to_string())?;
-            if annotations.get(key) == Some(&format!("{}@{}", image("shop/web", "latest"), digest(letter))) { Ok(()) } else { Err(format!("{annotations:?}")) }
+            if annotations.get(key) == Some(&format!("{}@{}", image("shop/web", "latest"), digest(letter))) {
+                Ok(())
+            } else {
+                Err(format!("{annotations:?}"))
+            }
         })
         .await?;
         ensure!(always.image_of("web").await? == image("shop/web", "latest"), "the image stays as it is written");

@@ -136,7 +136,10 @@ fn maps_that_are_missing_are_made() {
     before["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}});
     let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
     let after = patched(&before, &plan(vec![restart])).unwrap();
-    assert_eq!(after["spec"]["template"]["metadata"], json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "app:1.0@sha256:x"}}));
+    assert_eq!(
+        after["spec"]["template"]["metadata"],
+        json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "app:1.0@sha256:x"}})
+    );
     assert_eq!(after["metadata"]["annotations"]["headwind.sh/last-request"], "r");
     assert!(apply(&target(&before), &plan(vec![change("nobody", "a", "b")])).is_err());
 }
@@ -145,7 +148,9 @@ fn maps_that_are_missing_are_made() {
 #[test]
 fn what_was_copied_is_replaced() {
     let mut copied = object();
-    for (key, value) in [("managed-for", "other"), ("last-update", "2025-01-01T00:00:00Z"), ("last-request", "q"), ("seen.side", "side:1@sha256:d")] {
+    for (key, value) in
+        [("managed-for", "other"), ("last-update", "2025-01-01T00:00:00Z"), ("last-request", "q"), ("seen.side", "side:1@sha256:d")]
+    {
         copied["metadata"]["annotations"][format!("headwind.sh/{key}")] = json!(value);
     }
     let metadata = serde_json::from_value(copied["metadata"].clone()).unwrap();

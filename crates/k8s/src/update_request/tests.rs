@@ -170,7 +170,8 @@ fn a_denial_is_quoted_in_the_condition() {
 fn who_has_the_name_may_ask_for_something_else() {
     use headwind_core::artifact::Artifact;
     let key = TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() };
-    let identity = |container: &str, image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
+    let identity =
+        |container: &str, image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
     let request = object(&json!(null));
     let wanted = identity("web", "docker.io/library/a:2");
     assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3, 0)));

@@ -185,9 +185,13 @@ impl Poller {
     /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
     /// behind the tag.
     fn is_announced(&self, target: &Target, container: &str, digest: &str) -> bool {
-        self.recording.state.requests.read().of(&target.key).iter().any(|request| {
-            request.phase().is_open() && request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest)
-        })
+        self.recording
+            .state
+            .requests
+            .read()
+            .open_of(&target.key)
+            .iter()
+            .any(|request| request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest))
     }
 
     async fn note_seen(&self, target: &Target, seen: &[(String, String)]) {

@@ -18,7 +18,8 @@ use super::texts::{Packer, Texts};
 /// A finished request. Times are kept in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Name, uid, resource version, container, the images, the digests, the image that was left, the approver.
+    /// Name, uid, resource version, container, the images, the digests, the image that was left, the approver, the
+    /// image that admission chose.
     texts: Box<[u8]>,
     /// Shared with the others of its workload.
     target_uid: Arc<str>,
@@ -63,6 +64,8 @@ impl Finished {
         let Request { name, target_uid: _, fault: _, created, siblings: _, proposed, spec, status } = object.read();
         let Version { uid, resource_version } = Version::of(object);
         let millis = |at: Option<Timestamp>| at.and_then(|at| std::num::NonZeroI64::new(at.as_millisecond()));
+        // Both name a version that is not offered again, by another text than the new image.
+        let left = status.left.is_some() || (status.phase == Phase::RolledBack && status.applied_image.is_some());
         let returned = status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
         let texts = Packer::default()
             .put(Some(&name))
@@ -75,6 +78,7 @@ impl Finished {
             .put(spec.new_digest.as_deref())
             .put(status.left.as_deref())
             .put(status.approved_by.as_deref())
+            .put(status.applied_image.as_deref())
             .pack();
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         Self {
@@ -90,7 +94,7 @@ impl Finished {
             kind: spec.kind,
             policy: spec.policy,
             trigger: spec.trigger,
-            flags: flag(spec.require_approval, REQUIRE_APPROVAL) | flag(returned, RETURNED) | flag(status.left.is_some(), LEFT),
+            flags: flag(spec.require_approval, REQUIRE_APPROVAL) | flag(returned, RETURNED) | flag(left, LEFT),
         }
     }
 
@@ -103,7 +107,7 @@ impl Finished {
         let (_, _) = (text(), text());
         let container = text();
         let (current_image, new_image) = (text().unwrap_or_default(), text().unwrap_or_default());
-        let (current_digest, new_digest, left, approved_by) = (text(), text(), text(), text());
+        let (current_digest, new_digest, left, approved_by, applied_image) = (text(), text(), text(), text(), text());
         let time = |at: i64| Timestamp::from_millisecond(at).unwrap_or_default();
         let created = time(self.created);
         let returned = (self.flags & RETURNED != 0).then(|| Watch { returned_to: Some(current_image.clone()), ..Watch::new(0, created) });
@@ -129,6 +133,7 @@ impl Finished {
             status: Status {
                 reason: self.reason,
                 approved_by,
+                applied_image,
                 finished_at: self.finished_at.map(|at| time(at.get())),
                 applied_at: self.applied_at.map(|at| time(at.get())),
                 left,

@@ -60,7 +60,8 @@ fn a_digest_blocks_when_it_was_rejected_or_rolled_back() {
 #[test]
 fn fifty_at_most_and_verdicts_outlive_what_expired() {
     let live = target("app:1.0.0", &[]);
-    let mut all: Vec<Request> = (0..90).map(|i| finished(&format!("old-{i}"), &format!("1.{}.0", i + 1), Phase::Expired, 100 + i)).collect();
+    let mut all: Vec<Request> =
+        (0..90).map(|i| finished(&format!("old-{i}"), &format!("1.{}.0", i + 1), Phase::Expired, 100 + i)).collect();
     all.push(finished("no", "1.99.0", Phase::Rejected, 9000));
     let left = left(&live, all);
     assert_eq!(left.len(), 50);

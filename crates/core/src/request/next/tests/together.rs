@@ -27,15 +27,12 @@ fn names(step: &Step) -> Vec<&str> {
 #[test]
 fn siblings_are_waited_for() {
     let live = two(&[]);
-    let web = |created: i64| Request {
-        created: at(created),
-        siblings: vec!["s".to_owned()],
-        ..request("w", "app:1.0.0", "app:1.1.0")
-    };
+    let web = |created: i64| Request { created: at(created), siblings: vec!["s".to_owned()], ..request("w", "app:1.0.0", "app:1.1.0") };
     assert_eq!(step(Some(&live), &[web(NOW - 1)]), Step::Rest(Some(at(NOW + 1))));
     assert_eq!(names(&step(Some(&live), &[web(NOW - 1), side("s", "side:1.0.0", "side:1.1.0")])), ["s", "w"]);
     let refused = Request { status: Status { phase: Phase::Superseded, ..Status::default() }, ..side("s", "side:0.9.0", "side:1.1.0") };
-    let refused = Request { status: Status { reason: Some(Reason::NewerVersion), finished_at: Some(at(NOW)), ..refused.status }, ..refused };
+    let refused =
+        Request { status: Status { reason: Some(Reason::NewerVersion), finished_at: Some(at(NOW)), ..refused.status }, ..refused };
     assert_eq!(names(&step(Some(&live), &[web(NOW - 1), refused])), ["w"], "one that is there and goes nowhere holds back nothing");
     assert_eq!(names(&step(Some(&live), &[web(NOW - 2)])), ["w"], "not for longer than two seconds");
     assert_eq!(names(&step(Some(&live), &[web(NOW + 60)])), ["w"], "nor for a clock that is far ahead");
@@ -54,7 +51,16 @@ fn deny(live: &Target, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<
 fn step_at(live: &Target, all: &[Request], now: i64) -> Step {
     let requests: Vec<&Request> = all.iter().collect();
     let defaults = Annotations::new();
-    next(&Observed { target: Some(live), defaults: &defaults, requests: &requests, now: at(now), history_limit: 2, look: None, seen_since: at(0), clock_stepped: None })
+    next(&Observed {
+        workload: Presence::Present { target: live, live: true },
+        defaults: &defaults,
+        requests: &requests,
+        now: at(now),
+        history_limit: 2,
+        look: None,
+        seen_since: at(0),
+        clock_stepped: None,
+    })
 }
 
 #[test]
@@ -131,8 +137,16 @@ fn evidence_of_others(#[case] marks: &str, #[case] ago: i64, #[case] muted: &[&s
     let live = two(&[(key::LAST_REQUEST, marks), (key::LAST_UPDATE, &updated)]);
     let known = request("w", "app:0.9.0", "app:1.0.0");
     let (defaults, requests) = (Annotations::new(), [&known]);
-    let observed =
-        Observed { target: Some(&live), defaults: &defaults, requests: &requests, now: at(NOW), history_limit: 2, look: None, seen_since: at(0), clock_stepped: None };
+    let observed = Observed {
+        workload: Presence::Present { target: &live, live: true },
+        defaults: &defaults,
+        requests: &requests,
+        now: at(NOW),
+        history_limit: 2,
+        look: None,
+        seen_since: at(0),
+        clock_stepped: None,
+    };
     assert_eq!(answered_for(&Scene::new(&live, &observed), "web"), muted);
 }
 

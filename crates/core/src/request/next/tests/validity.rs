@@ -16,7 +16,8 @@ fn glob(tag: &str) -> Request {
 #[case::moving_tag("1.3", "app:1.2.0", "1.*", None)]
 #[case::pattern_changed("1.3.0", "app:1.2.0", "2.*", Some("1.3.0 does not match the pattern 2.*"))]
 fn a_glob_verdict_stays(#[case] tag: &str, #[case] current: &str, #[case] pattern: &str, #[case] why: Option<&str>) {
-    let live = target(current, &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", pattern), ("headwind.sh/require-approval", "true")]);
+    let live =
+        target(current, &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", pattern), ("headwind.sh/require-approval", "true")]);
     match (step(Some(&live), &[glob(tag)]), why) {
         (Step::Rest(Some(_)), None) => {}
         (Step::Write(write), Some(why)) => {
@@ -28,7 +29,8 @@ fn a_glob_verdict_stays(#[case] tag: &str, #[case] current: &str, #[case] patter
 
 #[test]
 fn a_changed_policy_moves_nothing_down() {
-    let live = target("app:1.2.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "1.*"), ("headwind.sh/require-approval", "true")]);
+    let live =
+        target("app:1.2.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "1.*"), ("headwind.sh/require-approval", "true")]);
     let mut down = glob("1.1.0");
     down.spec.policy = Policy::Force;
     assert_eq!(written(step(Some(&live), &[down])), (Phase::Superseded, Reason::PolicyChanged));
@@ -40,7 +42,8 @@ fn a_changed_policy_moves_nothing_down() {
 #[test]
 fn a_scan_that_sees_the_announced_digest_ends_nothing() {
     let digest = format!("sha256:{}", "d".repeat(64));
-    let mut live = target("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "v*")]);
+    let mut live =
+        target("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "v*")]);
     let mut asked = request("r", "app:main", "app:main");
     asked.spec.policy = Policy::Force;
     asked.spec.require_approval = true;
