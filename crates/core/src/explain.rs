@@ -3,7 +3,8 @@
 //! Answers with the functions that decide: [`decide::decide`] for what would be proposed, the policy's own verdict on
 //! each candidate, [`gate`] for when it may be applied.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -13,8 +14,9 @@ use crate::decide::{self, Decision, Record, Site};
 use crate::gate::{self, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
-use crate::settings::{Annotations, Settings, key};
+use crate::settings::{Annotations, Fault, Settings, key};
 use crate::target::{Container, Target};
+use crate::version::natural_order;
 
 /// One container, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,25 +37,80 @@ pub struct Explained {
     pub would_take: Option<String>,
     /// Why, or why nothing: the verdict that matters, as a code and for a person.
     pub because: (Reason, String),
-    /// The verdict on every candidate.
+    /// The verdicts on the candidates: on all of them, or on the best ([`Explained::keep_best`]).
     pub candidates: Vec<CandidateVerdict>,
+    /// The number of verdicts of each outcome, on all candidates.
+    pub counts: Counts,
     /// Whether an approved update could go out at this moment.
     pub gate: Gate,
 }
 
+/// How many candidates have which verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// The one that would be chosen.
+    pub chosen: usize,
+    /// Those that are allowed, but not the best.
+    pub eligible: usize,
+    /// Those that are refused.
+    pub refused: usize,
+}
+
+impl Counts {
+    fn of(verdicts: &[CandidateVerdict]) -> Self {
+        let mut counts = Self::default();
+        for verdict in verdicts {
+            match verdict.outcome {
+                Outcome::Chosen => counts.chosen += 1,
+                Outcome::Eligible => counts.eligible += 1,
+                Outcome::Refused => counts.refused += 1,
+            }
+        }
+        counts
+    }
+}
+
+impl Explained {
+    /// Keeps at most so many verdicts, in the order of the list: what is chosen and allowed before what is refused, and
+    /// the highest before the lower ones. The counts stay those of all.
+    pub fn keep_best(&mut self, most: usize) {
+        if self.candidates.len() <= most {
+            return;
+        }
+        let mut places: Vec<usize> = (0..self.candidates.len()).collect();
+        let rank = |verdict: &CandidateVerdict| match verdict.outcome {
+            Outcome::Chosen => 0,
+            Outcome::Eligible => 1,
+            Outcome::Refused => 2,
+        };
+        places.sort_by(|a, b| match (self.candidates.get(*a), self.candidates.get(*b)) {
+            (Some(a), Some(b)) => rank(a).cmp(&rank(b)).then_with(|| natural_order(&b.tag, &a.tag)),
+            (_, _) => Ordering::Equal,
+        });
+        let kept: BTreeSet<usize> = places.into_iter().take(most).collect();
+        let mut place = 0..;
+        self.candidates.retain(|_| place.next().is_some_and(|place| kept.contains(&place)));
+    }
+}
+
 /// The settings of a container, with their faults as one sentence.
 fn settings(defaults: &Annotations, target: &Target, container: &str) -> Result<Settings, String> {
-    Settings::resolve(defaults, &target.annotations, container)
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    Settings::resolve(defaults, &target.annotations, container).map_err(|faults| sentence(&faults))
 }
 
 /// Why a container takes no part in updates at all, if it does not.
 pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Option<(Reason, String)> {
-    let settings = match settings(defaults, target, &container.name) {
+    let settings = Settings::resolve(defaults, &target.annotations, &container.name);
+    out_of(settings.as_ref().map_err(Vec::as_slice), container)
+}
+
+/// The same, with the container's settings or their faults.
+pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> Option<(Reason, String)> {
+    let settings = match settings {
         Ok(settings) => settings,
-        Err(faults) => return Some((Reason::InvalidAnnotation, faults)),
+        Err(faults) => return Some((Reason::InvalidAnnotation, sentence(faults))),
     };
-    if let Some(left) = container.left_alone(&settings) {
+    if let Some(left) = container.left_alone(settings) {
         return Some(left);
     }
     let artifact = match container.artifact() {
@@ -61,8 +118,12 @@ pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Op
         Err(error) => return Some((Reason::InvalidImage, format!("{:?}: {error}", container.image))),
     };
     // What a person asks for is always heard: what is left are policy and tracking.
-    let refused = decide::admits(&settings, container, &artifact, Trigger::Manual).err();
+    let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();
     refused.map(|reason| (reason, reason.sentence().to_owned()))
+}
+
+fn sentence(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Explains a container by the tags that are known of its repository.
@@ -86,6 +147,7 @@ pub fn explain(
         would_take: None,
         because: (Reason::NotQueried, Reason::NotQueried.sentence().to_owned()),
         candidates: Vec::new(),
+        counts: Counts::default(),
         gate: Gate::Open,
         settings,
     };
@@ -101,6 +163,7 @@ pub fn explain(
     explained.newest = newest(&artifact, &current, candidates);
     let aside = aside(target, container, &artifact, &rule, &current, candidates, record);
     explained.candidates = judge_without(&rule, artifact.kind(), Occasion::Scan, &current, candidates, &aside).candidates;
+    explained.counts = Counts::of(&explained.candidates);
     if let Some(out) = &explained.out {
         explained.because = out.clone();
         return explained;

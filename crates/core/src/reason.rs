@@ -75,6 +75,7 @@ reasons! {
     InvalidImage = "the container's image is not a legal reference",
     InvalidObject = "the object could not be read",
     NotTracked = "the container is not among those that are tracked",
+    PollingIntervalRaised = "polling-interval is below the minimum that the administrator set; the minimum is used",
     UnknownContainer = "an annotation names a container that the workload does not have",
     EventSource = "the workload does not listen to this source of events",
     Deleting = "the workload is being deleted",

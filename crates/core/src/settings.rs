@@ -5,13 +5,15 @@
 //! counts, and a bad one is a fault: it never silently becomes another value. [`Settings::resolve`]
 //! answers with every fault at once.
 
+mod bounds;
 pub mod key;
 mod parse;
 mod unknown;
 
+pub use bounds::own;
 pub use key::PREFIX;
 pub use parse::duration;
-pub use unknown::{Unknown, unknown};
+pub use unknown::{Unknown, has_unknown, unknown};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -149,6 +151,16 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
+    /// An object with more annotations of Headwind's than are kept: nobody can say what it means.
+    fn bounded(&mut self) {
+        for (annotations, place) in [(self.workload, Place::Workload), (self.namespace, Place::Namespace)] {
+            if annotations.contains_key(bounds::TOO_MUCH) {
+                let problem = format!("the object has more than {} KiB of these", bounds::ALL / 1024);
+                self.faults.push(Fault { key: format!("{PREFIX}*"), value: "…".to_owned(), place, problem });
+            }
+        }
+    }
+
     /// The value of a key, read; `None` where it is not set or cannot be read.
     fn get<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let own = format!("{key}.{}", self.container);
@@ -156,8 +168,10 @@ impl Lookup<'_> {
         let (key, value, place) = places
             .into_iter()
             .flat_map(|(annotations, place)| [own.as_str(), key].map(|key| (annotations, place, key)))
-            .find_map(|(annotations, place, key)| annotations.get(key).map(|value| (key, value.trim(), place)))?;
-        match read(value) {
+            .find_map(|(annotations, place, key)| annotations.get(key).map(|value| (key, value, place)))?;
+        let short =
+            || if value.len() > bounds::VALUE { Err(format!("it is longer than {} bytes", bounds::VALUE)) } else { Ok(value.trim()) };
+        match short().and_then(read) {
             Ok(value) => Some(value),
             Err(problem) => {
                 self.faults.push(Fault { key: key.to_owned(), value: value.chars().take(100).collect(), place, problem });
@@ -177,6 +191,7 @@ impl Settings {
             return Ok(Self::default());
         }
         let mut at = Lookup { namespace, workload, container, faults: Vec::new() };
+        at.bounded();
         let default = Self::default();
         let settings = Self {
             policy: at.get(key::POLICY, parse::word).unwrap_or(default.policy),

@@ -167,8 +167,7 @@ impl ChartSite {
         self.left.clone().or_else(|| {
             shared.then(|| {
                 let message = format!(
-                    "{} releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",
-                    self.shared_by,
+                    "other releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",
                     key::SHARED_SOURCE
                 );
                 (Reason::SourceShared, message)

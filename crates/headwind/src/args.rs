@@ -133,6 +133,10 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_POLLING_INTERVAL", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub(crate) polling_interval: u32,
 
+    /// Shortest polling-interval that a workload may set, in seconds. A shorter one is raised to it. If the default interval is shorter, that one applies
+    #[arg(long, env = "HEADWIND_POLLING_MIN_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    pub(crate) polling_min_interval: u32,
+
     /// Whether the charts of HelmReleases are looked up at the start and when a release is new or changed, without waiting for a poll
     #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) helm_auto_discovery: bool,

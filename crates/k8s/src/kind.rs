@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use headwind_core::chart::{ChartReference, tag_of};
 use headwind_core::rollout::View;
 use headwind_core::settings::key::is_managed;
-use headwind_core::settings::{Annotations, PREFIX, key};
+use headwind_core::settings::{self, Annotations, PREFIX, key};
 use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey, noted_digest};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -233,13 +233,12 @@ struct SlimContainer {
     image_pull_policy: Option<String>,
 }
 
-/// Headwind's own annotations out of an object's.
+/// Headwind's own annotations out of an object's, within bounds.
 ///
 /// Managed annotations that were copied with the manifest of another object say nothing of this one: their
 /// values are read as empty.
 pub fn own_annotations(metadata: &ObjectMeta) -> Annotations {
-    let all = metadata.annotations.iter().flatten();
-    let mut own: Annotations = all.filter(|(key, _)| key.starts_with(PREFIX)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut own = settings::own(metadata.annotations.iter().flatten());
     if is_foreign(&own, metadata.uid.as_deref().unwrap_or_default()) {
         own.iter_mut().filter(|(key, _)| is_managed(key) && *key != key::MANAGED_FOR).for_each(|(_, value)| value.clear());
     }

@@ -1,17 +1,20 @@
 //! Asking a repository what it has, whatever it is: the tags of a registry's, the index of a classic
 //! Helm repository.
 //!
-//! What comes back is kept by the poller for the next time, and read by each workload as candidates of
-//! its own kind: a tag list may be asked of for an image and for a chart at once.
+//! What comes back is kept for the next time (`lists`), and read by each workload as candidates of its own kind: a tag
+//! list may be read for an image and for a chart at once.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::policy::{Candidate, Kind as VersionKind};
 use headwind_core::reference::{Digest, RepositoryKey};
 use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keep, Keyring, Listing};
 
+use crate::lists::{ListKey, Lists};
 use crate::metrics::{ClassLabel, Metrics};
 use crate::secrets::{Place, Secrets};
 use crate::verbs::Failure;
@@ -21,9 +24,34 @@ pub(crate) struct Asking {
     pub(crate) client: Client,
     pub(crate) secrets: Secrets,
     pub(crate) metrics: Metrics,
+    pub(crate) lists: Lists,
+}
+
+/// What is wanted of a repository.
+pub(crate) struct Versions<'a> {
+    /// The charts that are wanted of a Helm repository.
+    charts: &'a BTreeSet<String>,
+    /// The tags that are wanted of a registry's repository.
+    keep: Keep<'a>,
+    fingerprint: u64,
+}
+
+impl<'a> Versions<'a> {
+    /// The tags that `accepts` takes, or every version of these charts. `fingerprint` tells one such wish from another.
+    pub(crate) fn matching(charts: &'a BTreeSet<String>, fingerprint: u64, accepts: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Self {
+        Self { charts, keep: Keep::matching(fingerprint, accepts), fingerprint }
+    }
+
+    /// Every tag, or every version of these charts.
+    pub(crate) fn all(charts: &'a BTreeSet<String>) -> Self {
+        let mut hash = DefaultHasher::new();
+        charts.hash(&mut hash);
+        Self { charts, keep: Keep::everything(), fingerprint: hash.finish() }
+    }
 }
 
 /// What a repository has.
+#[derive(Debug)]
 pub(crate) enum Listed {
     /// A registry's repository: its tags.
     Tags(Listing),
@@ -40,6 +68,14 @@ impl Listed {
                 .versions(artifact.name())
                 .map(|one| Candidate { deprecated: one.deprecated, ..Candidate::new(one.version.clone(), None) })
                 .collect(),
+        }
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Listed::Tags(listing) => listing.size(),
+            Listed::Index(index) => index.size(),
         }
     }
 
@@ -83,28 +119,43 @@ impl Asking {
         }
     }
 
-    /// Every version. `charts` are the charts that are wanted of a Helm repository; `helm` says that it is
-    /// asked for a chart's sake.
-    pub(crate) async fn list(
+    /// What the repository has, with the list kept from before: as it is where it is not older than `fresh`, else for
+    /// its `ETag`s.
+    pub(crate) async fn read(
         &self,
         origin: &Origin,
-        charts: &BTreeSet<String>,
-        helm: bool,
+        access: [u8; 32],
+        versions: &Versions<'_>,
         keyring: &Keyring,
-        known: Option<&Listed>,
-    ) -> Result<Listed, Error> {
+        fresh: Option<Duration>,
+    ) -> Result<Arc<Listed>, Error> {
+        let key = ListKey { origin: origin.clone(), access, wanted: versions.fingerprint };
+        let known = self.lists.get(&key).await;
+        if let Some((listed, _)) = known.as_ref().filter(|(_, age)| fresh.is_some_and(|fresh| *age <= fresh)) {
+            return Ok(Arc::clone(listed));
+        }
+        let listed = Arc::new(self.list(origin, versions, keyring, known.as_ref().map(|(listed, _)| &**listed)).await?);
+        if fresh.is_some() || listed.is_worth_keeping() {
+            self.lists.insert(key, Arc::clone(&listed)).await;
+        }
+        Ok(listed)
+    }
+
+    /// Every version that is wanted.
+    async fn list(&self, origin: &Origin, versions: &Versions<'_>, keyring: &Keyring, known: Option<&Listed>) -> Result<Listed, Error> {
+        let Versions { charts, keep, fingerprint: _ } = versions;
         let began = Instant::now();
         let listed = match origin {
             Origin::Registry(repository) => {
                 let known = known.and_then(Listed::tags);
-                self.client.tags(repository, keyring, known, &Keep::everything()).await.map(Listed::Tags)
+                self.client.tags(repository, keyring, known, keep).await.map(Listed::Tags)
             }
             Origin::Charts(repository) => {
                 let known = known.and_then(Listed::index);
                 self.client.index(repository, charts, keyring, known).await.map(Listed::Index)
             }
         };
-        if helm {
+        if !charts.is_empty() {
             let helm = &self.metrics.helm;
             helm.repository_queries.inc();
             helm.repository_query_duration.observe(began.elapsed().as_secs_f64());
@@ -130,11 +181,11 @@ impl Asking {
             let answer = match origin {
                 Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(presence),
                 Origin::Charts(_) => {
-                    let charts = chart.map(str::to_owned).into_iter().collect();
+                    let charts: BTreeSet<String> = chart.map(str::to_owned).into_iter().collect();
                     let has = |listed: &Listed| {
                         listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
                     };
-                    let listed = self.list(origin, &charts, true, &keyring, None).await;
+                    let listed = self.list(origin, &Versions::all(&charts), &keyring, None).await;
                     listed.map(|listed| if has(&listed) { Presence::There(None) } else { Presence::NotThere })
                 }
             };

@@ -4,7 +4,7 @@
 //! registry, and not again for the same repository within a minute. No rule is here: the verdicts
 //! are `headwind_core::explain`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,48 +13,44 @@ use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
 use headwind_core::request::Request;
-use headwind_core::settings::Annotations;
 use headwind_core::target::{Container, Kind, Target, TargetKey};
-use headwind_registry::Keyring;
-use moka::future::Cache;
+use tokio::sync::Semaphore;
 
-use crate::asking::{Asking, chart_of};
+use crate::asking::{Asking, Versions, chart_of};
 use crate::handle::Handle;
+use crate::index::Resolved;
 use crate::propose::{Known, RecordingFailure};
 use crate::reconcile::now;
 use crate::requests::Held;
 use crate::secrets::Place;
 
 /// How long a list of tags is good enough for the next who asks.
-const KEPT: Duration = Duration::from_mins(1);
-/// How long the registry may take.
+const FRESH: Duration = Duration::from_mins(1);
+/// How long an answer may take, with the wait for those before it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Answers at once that query registries or judge long lists.
+const AT_ONCE: usize = 2;
+/// Verdicts in an answer.
+const VERDICTS: usize = 300;
 
-/// The tags of repositories that somebody asked about lately.
+/// Explains workloads by what their registries have.
 #[derive(Clone)]
-pub(crate) struct KnownTags {
+pub(crate) struct Explainer {
     asking: Arc<Asking>,
-    lists: Cache<(Origin, Option<String>, Place), Arc<Vec<Candidate>>>,
+    permits: Arc<Semaphore>,
 }
 
-impl KnownTags {
+impl Explainer {
     pub(crate) fn new(asking: Arc<Asking>) -> Self {
-        Self { asking, lists: Cache::builder().max_capacity(1000).time_to_live(KEPT).build() }
+        Self { asking, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    async fn of(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Arc<Vec<Candidate>>, String> {
-        let chart = chart_of(artifact);
-        let ask = async {
-            let keyring: Keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
-            let charts = chart.iter().cloned().collect();
-            let listed = self.asking.list(origin, &charts, chart.is_some(), &keyring, None).await.map_err(|error| error.to_string())?;
-            Ok::<_, String>(Arc::new(listed.candidates(artifact, origin)))
-        };
-        let asked = self.lists.try_get_with((origin.clone(), chart.clone(), place.clone()), ask);
-        match tokio::time::timeout(PATIENCE, Box::pin(asked)).await {
-            Ok(candidates) => candidates.map_err(|error| (*error).clone()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
+    async fn candidates(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Vec<Candidate>, String> {
+        let charts: BTreeSet<String> = chart_of(artifact).into_iter().collect();
+        let keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
+        let access = self.asking.access(origin, &keyring);
+        let listed = self.asking.read(origin, access, &Versions::all(&charts), &keyring, Some(FRESH)).await;
+        listed.map(|listed| listed.candidates(artifact, origin)).map_err(|error| error.to_string())
     }
 }
 
@@ -114,54 +110,71 @@ impl WorkloadFilter {
     }
 }
 
-/// Whether the container is one that people look for among those that are kept up to date.
-fn is_tracked(defaults: &Annotations, target: &Target, container: &Container) -> bool {
-    !matches!(explain::out(defaults, target, container), Some((Reason::PolicyNone | Reason::NotTracked, _)))
-}
-
 impl Handle {
     /// The tracked workloads that the filter takes, `limit` of them after that one.
     pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&TargetKey>, limit: usize) -> WorkloadPage {
-        let mut all: Vec<(Arc<Target>, Arc<Annotations>)> = {
+        let mut all: Vec<Resolved> = {
             let index = self.state.index.read();
-            let takes = |(target, defaults): &(&Arc<Target>, Arc<Annotations>)| {
-                after.is_none_or(|after| order(&target.key) > order(after))
-                    && filter.takes(target)
-                    && target.containers.iter().any(|container| is_tracked(defaults, target, container))
-            };
-            index.all().filter(takes).map(|(target, defaults)| (Arc::clone(target), defaults)).collect()
+            index.all().filter(|one| one.tracked().next().is_some()).collect()
         };
-        all.sort_by(|(a, _), (b, _)| order(&a.key).cmp(&order(&b.key)));
+        all.retain(|one| after.is_none_or(|after| order(&one.target.key) > order(after)) && filter.takes(&one.target));
+        all.sort_by(|a, b| order(&a.target.key).cmp(&order(&b.target.key)));
         let remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
-        let items: Vec<WorkloadView> = all.iter().map(|(target, defaults)| self.summary(target, defaults)).collect();
+        let items: Vec<WorkloadView> = all.iter().map(|one| self.summary(one)).collect();
         let more_after = items.last().filter(|_| remaining > 0).map(|last| last.key.clone());
         WorkloadPage { items, more_after, remaining }
     }
 
-    /// One workload with every candidate that its registries tell; `None` when it is not known.
+    /// One workload with the verdicts on what its registries have; `None` when it is not known.
+    ///
+    /// No registry is queried for a container that takes no part in updates, or a release that is left alone.
     pub async fn explain(&self, key: &TargetKey) -> Option<WorkloadView> {
-        let (target, defaults) = {
-            let index = self.state.index.read();
-            (index.target(key)?, index.defaults(&key.namespace))
-        };
-        let place = Place::of(&target);
+        let workload = self.state.index.read().resolved(key)?;
         let mut known = BTreeMap::new();
         let mut registry_errors = BTreeMap::new();
-        for container in target.containers.iter().filter(|container| is_tracked(&defaults, &target, container)) {
-            let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
-            match Box::pin(self.tags.of(&origin, &artifact, &place)).await {
-                Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
-                Err(error) => drop(registry_errors.insert(origin.to_string(), error)),
+        let answered = tokio::time::timeout(PATIENCE, async {
+            let permit = Arc::clone(&self.explainer.permits).acquire_owned().await.ok();
+            let place = Place::of(&workload.target);
+            for container in workload.taking_part() {
+                let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
+                match Box::pin(self.explainer.candidates(&origin, &artifact, &place)).await {
+                    Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
+                    Err(error) => drop(registry_errors.insert(origin.to_string(), error)),
+                }
+            }
+            permit
+        });
+        let permit = if let Ok(permit) = answered.await {
+            permit
+        } else {
+            let origins = workload.taking_part().filter(|container| !known.contains_key(&container.name)).filter_map(Container::origin);
+            let late = || format!("no answer within {} s", PATIENCE.as_secs());
+            for origin in origins {
+                registry_errors.entry(origin.to_string()).or_insert_with(late);
+            }
+            None
+        };
+        let (handle, target) = (self.clone(), Arc::clone(&workload.target));
+        // A long list is judged aside of the threads that everybody shares.
+        let judged = tokio::task::spawn_blocking(move || {
+            let view = handle.view(&workload, &known);
+            drop(permit);
+            view
+        });
+        match judged.await {
+            Ok(view) => Some(with_errors(view, &target, registry_errors)),
+            Err(error) => {
+                tracing::error!(%error, "an explanation ended in a fault of Headwind's own");
+                None
             }
         }
-        let view = self.view(&target, &defaults, &known);
-        Some(with_errors(view, &target, registry_errors))
     }
 
     /// What this process knows without asking a registry: the requests, and what the last scans said.
-    fn summary(&self, target: &Target, defaults: &Annotations) -> WorkloadView {
-        let mut view = self.view(target, defaults, &BTreeMap::new());
+    fn summary(&self, workload: &Resolved) -> WorkloadView {
+        let Resolved { target, defaults, .. } = workload;
+        let mut view = self.view(workload, &BTreeMap::new());
         let scans = self.state.last_scans.read();
         for explained in &mut view.containers {
             let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
@@ -175,27 +188,32 @@ impl Handle {
         with_errors(view, target, errors)
     }
 
-    fn view(&self, target: &Target, defaults: &Annotations, known: &BTreeMap<String, Arc<Vec<Candidate>>>) -> WorkloadView {
+    fn view(&self, workload: &Resolved, known: &BTreeMap<String, Vec<Candidate>>) -> WorkloadView {
+        let Resolved { target, defaults, .. } = workload;
         let mut requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
         requests.retain(|request| request.target_uid == target.uid);
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let record = Known { state: &self.state, target };
         let explained = |container: &Container| {
-            let candidates = match known.get(&container.name) {
-                Some(candidates) => candidates.to_vec(),
-                None => on_record(&requests, container),
+            let on_record;
+            let candidates = if let Some(candidates) = known.get(&container.name) {
+                candidates
+            } else {
+                on_record = self::on_record(&requests, container);
+                &on_record
             };
-            explain::explain(target, defaults, container, &candidates, &record, now())
+            let mut explained = explain::explain(target, defaults, container, candidates, &record, now());
+            explained.keep_best(VERDICTS);
+            explained
         };
-        let tracked = || target.containers.iter().filter(|container| is_tracked(defaults, target, container));
         let failure = |container: &Container| {
             let failure = self.intake.inbox.failure(&target.key, &target.uid, &container.name)?;
             Some((container.name.clone(), failure))
         };
         WorkloadView {
             key: target.key.clone(),
-            containers: tracked().map(explained).collect(),
-            unrecorded: tracked().filter_map(failure).collect(),
+            containers: workload.tracked().map(explained).collect(),
+            unrecorded: workload.tracked().filter_map(failure).collect(),
             requests,
             registry_errors: BTreeMap::new(),
         }

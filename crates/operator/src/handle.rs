@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 pub use crate::propose::{Full, Offered};
 pub use crate::requests::Filter;
 
-use crate::explain::KnownTags;
+use crate::explain::Explainer;
 use crate::metrics::Metrics;
 use crate::propose::Intake;
 use crate::queue::Queue;
@@ -44,7 +44,7 @@ pub struct Handle {
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
-    pub(crate) tags: KnownTags,
+    pub(crate) explainer: Explainer,
     /// Bounds the reads of requests for all callers together.
     pub(crate) reads: Arc<Semaphore>,
     /// The namespaces that are served; empty for all.

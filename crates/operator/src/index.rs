@@ -14,16 +14,19 @@
 //! watch ──apply_source, …──> sources ┘
 //! ```
 
+mod settings;
 mod sources;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use headwind_core::artifact::Origin;
-use headwind_core::settings::{Annotations, Settings, key};
+use headwind_core::settings::{Annotations, key};
 use headwind_core::source::{ChartSite, Source, SourceKey};
 use headwind_core::target::{Container, Kind, Target, TargetKey};
 
+use self::settings::Meaning;
+pub(crate) use self::settings::Resolved;
 use self::sources::source_of;
 
 /// The index.
@@ -40,11 +43,26 @@ pub(crate) struct Index {
     faulty: HashSet<Arc<TargetKey>>,
     odd: HashMap<TargetKey, Odd>,
     counts: HashMap<Kind, usize>,
-    /// Moves whenever something changes that the plan of polls is made of.
-    revision: u64,
+    revision: Revision,
     none: Arc<Annotations>,
     /// Whether a release may only use sources of its own namespace.
     own_namespace_only: bool,
+}
+
+/// Moves whenever something changes that the plan of polls is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Revision {
+    /// Anything.
+    pub(crate) all: u64,
+    /// A release.
+    pub(crate) releases: u64,
+}
+
+impl Revision {
+    fn moved(&mut self, kind: Kind) {
+        self.all += 1;
+        self.releases += u64::from(kind == Kind::HelmRelease);
+    }
 }
 
 /// An object that cannot be read.
@@ -61,6 +79,7 @@ struct Entry {
     /// A release as its own object says it.
     alone: Option<Arc<Target>>,
     origins: Box<[Origin]>,
+    meaning: Arc<Meaning>,
 }
 
 impl Entry {
@@ -85,26 +104,27 @@ impl Index {
         }
         let (key, before) = (target.key.clone(), self.targets.get(&target.key).and_then(|held| held.source().cloned()));
         let now = source_of(&target).cloned();
-        if let Some(named) = &before
-            && before != now
-        {
-            self.unfollow(named, &key);
+        let moved = before != now;
+        if let Some(named) = before.filter(|_| moved) {
+            self.unfollow(&named, &key);
         }
-        if let Some(named) = &now {
-            self.followers.entry(named.clone()).or_default().insert(Arc::new(key));
+        if let Some(named) = now.filter(|_| moved) {
+            self.follow(&named, &key);
         }
         self.put_together(Arc::new(target));
-        if before != now {
-            for named in [before, now].into_iter().flatten() {
-                self.share(&named);
-            }
-        }
         true
     }
 
     fn put(&mut self, target: Target, alone: Option<Arc<Target>>) {
-        let same_to_the_poller = self.targets.get(&target.key).is_some_and(|held| same_to_the_poller(&held.target, &target));
-        self.revision += u64::from(!same_to_the_poller);
+        let held = self.targets.get(&target.key);
+        let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.target, &target));
+        let meaning = match held.filter(|held| Meaning::is_the_same(&held.target, &target)) {
+            Some(held) => Arc::clone(&held.meaning),
+            None => Arc::new(Meaning::of(&target, &self.defaults(&target.key.namespace))),
+        };
+        if !same_to_the_poller {
+            self.revision.moved(target.key.kind);
+        }
         self.take(&target.key);
         let key = Arc::new(target.key.clone());
         let mut origins: Vec<Origin> = Vec::with_capacity(target.containers.len());
@@ -118,18 +138,19 @@ impl Index {
             self.users.entry(origin.clone()).or_default().insert(Arc::clone(&key));
         }
         *self.counts.entry(key.kind).or_default() += 1;
-        self.targets.insert(Arc::clone(&key), Entry { target: Arc::new(target), alone, origins: origins.into() });
-        self.check(&key);
+        if meaning.faulty {
+            self.faulty.insert(Arc::clone(&key));
+        }
+        self.targets.insert(key, Entry { target: Arc::new(target), alone, origins: origins.into(), meaning });
     }
 
     /// Forgets a workload.
     pub(crate) fn remove(&mut self, key: &TargetKey) {
         self.odd.remove(key);
         let Some(entry) = self.take(key) else { return };
-        self.revision += 1;
+        self.revision.moved(key.kind);
         if let Some(source) = entry.source() {
             self.unfollow(source, key);
-            self.share(source);
         }
     }
 
@@ -181,32 +202,24 @@ impl Index {
         if *self.defaults(namespace) == annotations {
             return Vec::new();
         }
-        self.revision += 1;
         if annotations.is_empty() {
             self.defaults.remove(namespace);
         } else {
             self.defaults.insert(namespace.to_owned(), Arc::new(annotations));
         }
-        let touched: Vec<Arc<TargetKey>> = self.targets.keys().filter(|key| key.namespace == namespace).cloned().collect();
-        for key in &touched {
-            self.check(key);
+        let defaults = self.defaults(namespace);
+        let mut touched = Vec::new();
+        for (key, entry) in self.targets.iter_mut().filter(|(key, _)| key.namespace == namespace) {
+            self.revision.moved(key.kind);
+            entry.meaning = Arc::new(Meaning::of(&entry.target, &defaults));
+            if entry.meaning.faulty {
+                self.faulty.insert(Arc::clone(key));
+            } else {
+                self.faulty.remove(key);
+            }
+            touched.push((**key).clone());
         }
-        touched.iter().map(|key| (**key).clone()).collect()
-    }
-
-    fn check(&mut self, key: &Arc<TargetKey>) {
-        let Some(entry) = self.targets.get(key) else { return };
-        let defaults = self.defaults(&key.namespace);
-        let faulty = entry
-            .target
-            .containers
-            .iter()
-            .any(|container| Settings::resolve(&defaults, &entry.target.annotations, &container.name).is_err());
-        if faulty {
-            self.faulty.insert(Arc::clone(key));
-        } else {
-            self.faulty.remove(key);
-        }
+        touched
     }
 
     /// Headwind's annotations of the namespace.
@@ -230,13 +243,31 @@ impl Index {
         keys.filter_map(|key| Some((self.target(key)?, self.defaults(&key.namespace)))).collect()
     }
 
-    /// Every workload, with Headwind's annotations of its namespace.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&Arc<Target>, Arc<Annotations>)> {
-        self.targets.values().map(|entry| (&entry.target, self.defaults(&entry.target.key.namespace)))
+    /// The same, with what applies to each container.
+    pub(crate) fn followers(&self, origin: &Origin) -> Vec<Resolved> {
+        self.users.get(origin).into_iter().flatten().filter_map(|key| self.resolved(key)).collect()
+    }
+
+    /// The workload with what applies to each of its containers.
+    pub(crate) fn resolved(&self, key: &TargetKey) -> Option<Resolved> {
+        self.targets.get(key).map(|entry| self.resolve(entry))
+    }
+
+    /// Every workload with what applies to each of its containers.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Resolved> {
+        self.targets.values().map(|entry| self.resolve(entry))
+    }
+
+    fn resolve(&self, entry: &Entry) -> Resolved {
+        Resolved {
+            target: Arc::clone(&entry.target),
+            defaults: self.defaults(&entry.target.key.namespace),
+            meaning: Arc::clone(&entry.meaning),
+        }
     }
 
     /// Moves whenever something changes that the plan of polls is made of.
-    pub(crate) fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> Revision {
         self.revision
     }
 
@@ -252,14 +283,7 @@ impl Index {
 
     /// Whether there is something to tell about the workload: its annotations, or that it is left alone.
     pub(crate) fn is_conspicuous(&self, key: &TargetKey) -> bool {
-        let Some(entry) = self.targets.get(key) else { return false };
-        self.faulty.contains(key)
-            || entry
-                .target
-                .containers
-                .iter()
-                .any(|container| container.chart.as_ref().is_some_and(|site| site.left.is_some() || site.shared_by > 1))
-            || !headwind_core::settings::unknown(&entry.target.annotations, &entry.target).is_empty()
+        self.targets.get(key).is_some_and(|entry| entry.meaning.needs_attention)
     }
 
     /// How many workloads of the kind are known.

@@ -25,6 +25,7 @@ mod handle;
 mod index;
 mod last_scan;
 mod lease;
+mod lists;
 mod live;
 mod metrics;
 mod namespaces;

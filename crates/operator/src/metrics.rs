@@ -67,6 +67,7 @@ pub(crate) struct Metrics {
     pub(crate) polling_new_tags_found: Counter,
     pub(crate) polling_resources_filtered: Counter,
     pub(crate) polling_lateness: Histogram,
+    pub(crate) polling_scans_running: Gauge,
     pub(crate) polling_helm_charts_checked: Counter,
     pub(crate) polling_helm_new_versions_found: Counter,
     pub(crate) helm: Helm,
@@ -212,6 +213,7 @@ impl Metrics {
                 "Containers of a scanned repository that do not listen to polling"
             ),
             polling_lateness: register!(lateness, "polling_lateness_seconds", "How long after it was due a scan began"),
+            polling_scans_running: register!(Gauge::default(), "polling_scans_running", "Scans that run at this moment"),
             polling_helm_charts_checked: register!(
                 Counter::default(),
                 "polling_helm_charts_checked",

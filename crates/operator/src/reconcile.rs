@@ -244,7 +244,7 @@ impl Reconciler {
             self.tell_left(target, defaults);
         }
         for unknown in headwind_core::settings::unknown(&target.annotations, target) {
-            self.tell.warn_target(target, unknown.reason, &unknown.key, &unknown.message);
+            self.tell.warn_target(target, unknown.reason, &unknown.keys, &unknown.message);
         }
     }
 

@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::warn_without_policy;
 use crate::asking::Asking;
-use crate::explain::KnownTags;
+use crate::explain::Explainer;
 use crate::feed::{Records, Targets};
 use crate::flux::Flux;
 use crate::handle::Handle;
 use crate::lease::Contender;
+use crate::lists::Lists;
 use crate::metrics::Metrics;
 use crate::namespaces::{self, Defaults};
 use crate::offered::Offered;
@@ -80,8 +81,10 @@ pub struct Config {
 /// How registries are polled.
 #[derive(Debug, Clone)]
 pub struct Polling {
-    /// How often a workload is polled that says nothing else.
+    /// The interval of a workload that names none.
     pub interval: Duration,
+    /// The shortest interval that a workload may name.
+    pub min_interval: Duration,
 }
 
 /// The operator could not be started.
@@ -130,7 +133,12 @@ impl Operator {
         let inbox = Arc::new(Inbox::default());
         metrics.watch(Arc::clone(&state), Arc::clone(&inbox));
         let intake = Intake { inbox: Arc::clone(&inbox), state: Arc::clone(&state), metrics: metrics.clone() };
-        let asking = Arc::new(Asking { client: registries, secrets: Secrets::new(verbs.clone()), metrics: metrics.clone() });
+        let asking = Arc::new(Asking {
+            client: registries,
+            secrets: Secrets::new(verbs.clone()),
+            metrics: metrics.clone(),
+            lists: Lists::default(),
+        });
         let recording = Recording {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
@@ -217,7 +225,7 @@ impl Operator {
             metrics,
             queue,
             alive: tasks.alive(),
-            tags: KnownTags::new(asking),
+            explainer: Explainer::new(asking),
             reads: Arc::new(tokio::sync::Semaphore::new(crate::handle::READS)),
             namespaces: config.watched.clone().into(),
         };
@@ -303,6 +311,7 @@ fn poller(config: &Config, recording: &Recording, asking: &Arc<Asking>) -> Polle
         recording: recording.clone(),
         asking: Arc::clone(asking),
         interval: config.polling.as_ref().map(|polling| polling.interval),
+        min_interval: config.polling.as_ref().map(|polling| polling.min_interval).unwrap_or_default(),
         discovery: config.discovery,
         seed: seed(&config.identity),
     }

@@ -1,40 +1,46 @@
-//! When to ask which registry: a heap a host of what is due, and nothing else.
+//! When to scan what: a heap of due times for each lane, and nothing else.
 //!
-//! Pure: time comes in as the time since the process began, chance from a seed. The operator's
-//! poll loop asks [`Schedule::next`], does what it says and reports by [`Schedule::done`].
+//! Pure: time comes in as the time since the process began, chance from a seed. The operator's poll loop calls
+//! [`Schedule::next`], does what it says and reports by [`Schedule::done`].
 //!
 //! ```text
 //! set ─> waiting ──next──> running ──done──> waiting (an interval later)
-//!           ^                  └──failed──> waiting (later), or the whole host waits
+//!           ^                  └──failed──> waiting (at the end of its lane), or the whole lane waits
 //! ```
 //!
-//! Invariants: one key is never asked twice at once; a host never has more running than it takes;
-//! what one host does never delays another. A host that fails is tried with one request until it
-//! answers again.
+//! A lane is one way to one host (the caller says what that is). An owner is a namespace whose workloads want the scan.
+//!
+//! Invariants: one key never runs twice at once; a lane never has more running than it takes; what happens in one lane
+//! never delays another; no owner has more than a quarter of the slots. A lane whose host fails is tried with one scan
+//! until it answers again.
+
+mod lane;
+mod slots;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
+
+use self::lane::Lane;
+use self::slots::{Claim, Slots};
 
 /// First scans are spread over this time, or over the interval where that is shorter.
 const SPREAD: Duration = Duration::from_mins(1);
 /// How much of an interval is left to chance, so that what began together does not stay together.
 const JITTER: f64 = 0.1;
-/// The first and the longest pause of a host that fails without saying for how long.
-const HOST_PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// The longest pause of one key that is refused, where its interval is not longer.
 const KEY_PAUSE: Duration = Duration::from_hours(1);
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next<K> {
-    /// Ask for this now; it is that late.
+    /// Scan this now; it is that late.
     Scan(K, Duration),
     /// Nothing before that time.
     Wait(Duration),
-    /// Nothing until something changes.
+    /// Nothing until something changes: a scan ends, or a key is set.
     Idle,
 }
 
@@ -49,197 +55,258 @@ pub enum Outcome {
     Refused,
 }
 
-/// What is due when.
+/// How a key is to be scanned.
+#[derive(Debug, Clone)]
+pub struct Wish<L> {
+    /// The way to its host. It never changes for a key.
+    pub lane: L,
+    /// Scans that the lane takes at once; at least 1.
+    pub at_once: usize,
+    /// How often.
+    pub interval: Duration,
+    /// The namespaces that want it.
+    pub owners: Arc<[Arc<str>]>,
+}
+
+/// What is due when. `K` names a scan, `L` a lane.
 #[derive(Debug)]
-pub struct Schedule<K> {
+pub struct Schedule<K, L> {
     seed: u64,
     serial: u64,
-    entries: HashMap<K, Entry>,
-    hosts: HashMap<Arc<str>, Lane<K>>,
+    entries: HashMap<K, Entry<L>>,
+    lanes: HashMap<Arc<L>, Lane<K>>,
+    slots: Slots,
+    /// What is due and waits for a slot of its owners, in this order.
+    parked: HashMap<Arc<str>, VecDeque<(u64, K)>>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    host: Arc<str>,
+struct Entry<L> {
+    lane: Arc<L>,
     interval: Duration,
+    owners: Arc<[Arc<str>]>,
     due: Duration,
-    /// Which of the heap's mentions counts; older ones are passed over.
+    /// The one of the heap's mentions that counts; older ones are passed over.
     serial: u64,
     refusals: u32,
-    running: bool,
-    /// Taken away while it ran.
+    /// The owner that it is charged to while it runs.
+    running: Option<Arc<str>>,
+    /// Removed while it ran.
     removed: bool,
 }
 
-#[derive(Debug)]
-struct Lane<K> {
-    heap: BinaryHeap<Reverse<(Duration, u64, K)>>,
-    running: usize,
-    at_once: usize,
-    not_before: Duration,
-    failures: u32,
+impl<L> Entry<L> {
+    fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
 }
 
-impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
-    /// An empty one.
-    pub fn new(seed: u64) -> Self {
-        Self { seed, serial: 0, entries: HashMap::new(), hosts: HashMap::new() }
+impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
+    /// An empty one, for so many scans at once.
+    pub fn new(seed: u64, slots: usize) -> Self {
+        Self { seed, serial: 0, entries: HashMap::new(), lanes: HashMap::new(), slots: Slots::new(slots.max(1)), parked: HashMap::new() }
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.entries.values().filter(|entry| !entry.removed).count()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Every key.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.entries.iter().filter(|(_, entry)| !entry.removed).map(|(key, _)| key)
-    }
-
-    /// Has the key asked of the host at this interval. A new one is asked soon; one that is there
-    /// keeps its time, unless the new interval ends before it.
-    pub fn set(&mut self, now: Duration, key: &K, host: &str, at_once: usize, interval: Duration) {
-        let host = match self.hosts.get_key_value(host) {
-            Some((shared, _)) => Arc::clone(shared),
-            None => Arc::from(host),
-        };
-        let lane = self.hosts.entry(Arc::clone(&host)).or_insert_with(|| Lane {
-            heap: BinaryHeap::new(),
-            running: 0,
-            at_once,
-            not_before: Duration::ZERO,
-            failures: 0,
-        });
+    /// Has the key scanned as wished. A new one is scanned soon; one that is there keeps its time, unless the new
+    /// interval ends before it.
+    pub fn set(&mut self, now: Duration, key: &K, wish: Wish<L>) {
+        let Wish { lane, at_once, interval, owners } = wish;
+        let name = self.lanes.get_key_value(&lane).map_or_else(|| Arc::new(lane), |(shared, _)| Arc::clone(shared));
+        let lane = self.lanes.entry(Arc::clone(&name)).or_insert_with(Lane::new);
         lane.at_once = at_once.max(1);
         if let Some(entry) = self.entries.get_mut(key) {
             entry.removed = false;
+            entry.owners = owners;
             let sooner = now + interval < entry.due;
             entry.interval = interval;
-            if sooner && !entry.running {
-                let due = now + interval;
-                self.put(key, due);
+            if sooner && !entry.is_running() {
+                self.put(key, now + interval);
             }
             return;
         }
+        lane.keys += 1;
         let due = now + interval.min(SPREAD).mul_f64(self.chance(key, 0));
-        self.entries.insert(key.clone(), Entry { host, interval, due, serial: 0, refusals: 0, running: false, removed: false });
+        let entry = Entry { lane: name, interval, owners, due, serial: 0, refusals: 0, running: None, removed: false };
+        self.entries.insert(key.clone(), entry);
         self.put(key, due);
     }
 
     /// Forgets the key. A scan that runs may end; it is not repeated.
     pub fn remove(&mut self, key: &K) {
         match self.entries.get_mut(key) {
-            Some(entry) if entry.running => entry.removed = true,
-            Some(_) => {
-                self.entries.remove(key);
-                self.sweep();
-            }
+            Some(entry) if entry.is_running() => entry.removed = true,
+            Some(_) => self.forget(key),
             None => {}
+        }
+    }
+
+    /// Forgets the keys that are not to be kept, and the lanes that nothing is left of.
+    pub fn retain(&mut self, now: Duration, keep: impl Fn(&K) -> bool) {
+        let gone: Vec<K> = self.entries.keys().filter(|key| !keep(key)).cloned().collect();
+        for key in &gone {
+            self.remove(key);
+        }
+        self.lanes.retain(|_, lane| !lane.is_idle(now));
+        let entries = &self.entries;
+        self.parked.retain(|_, waiting| {
+            waiting.retain(|(serial, key)| entries.get(key).is_some_and(|entry| entry.serial == *serial && !entry.is_running()));
+            !waiting.is_empty()
+        });
+    }
+
+    fn forget(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key)
+            && let Some(lane) = self.lanes.get_mut(&entry.lane)
+        {
+            lane.keys = lane.keys.saturating_sub(1);
         }
     }
 
     /// What to do now.
     pub fn next(&mut self, now: Duration) -> Next<K> {
-        let mut first: Option<(Duration, Duration, Arc<str>)> = None;
-        for (host, lane) in &mut self.hosts {
-            let at_once = if lane.failures > 0 { 1 } else { lane.at_once };
-            if lane.running >= at_once {
-                continue;
+        if self.slots.is_full() {
+            return Next::Idle;
+        }
+        loop {
+            match self.first(now) {
+                First::Now(lane) => return self.start(&lane, now).unwrap_or(Next::Idle),
+                // Room that nobody uses now goes to those that wait for it.
+                _ if self.unpark_for_room() => {}
+                First::Later(start) => return Next::Wait(start),
+                First::Never => return Next::Idle,
             }
-            while let Some(Reverse((_, serial, key))) = lane.heap.peek() {
-                if self.entries.get(key).is_some_and(|entry| entry.serial == *serial && !entry.running) {
+        }
+    }
+
+    /// The lane to start the next scan in: of those that could, the one whose owner has the best claim.
+    fn first(&mut self, now: Duration) -> First<L> {
+        let Self { entries, lanes, slots, parked, .. } = self;
+        let (mut ready, mut later): (Option<(Claim, Reverse<Duration>, Arc<L>)>, Option<Duration>) = (None, None);
+        for (name, lane) in lanes.iter_mut().filter(|(_, lane)| lane.has_room()) {
+            while let Some((key, _, start)) = lane.first(entries) {
+                if start > now {
+                    later = Some(later.map_or(start, |earliest| earliest.min(start)));
                     break;
                 }
-                lane.heap.pop();
-            }
-            let Some(Reverse((due, ..))) = lane.heap.peek() else { continue };
-            let start = (*due).max(lane.not_before);
-            if first.as_ref().is_none_or(|(earliest, ..)| start < *earliest) {
-                first = Some((start, *due, Arc::clone(host)));
+                let Some(entry) = entries.get(key) else { break };
+                if let Some((_, claim)) = slots.best(&entry.owners) {
+                    if ready.as_ref().is_none_or(|(best, earliest, _)| (claim, Reverse(start)) > (*best, *earliest)) {
+                        ready = Some((claim, Reverse(start), Arc::clone(name)));
+                    }
+                    break;
+                }
+                let Some((serial, key)) = lane.pop() else { break };
+                for owner in &*entry.owners {
+                    parked.entry(Arc::clone(owner)).or_default().push_back((serial, key.clone()));
+                }
             }
         }
-        let Some((start, due, host)) = first else { return Next::Idle };
-        if start > now {
-            return Next::Wait(start);
+        match (ready, later) {
+            (Some((.., lane)), _) => First::Now(lane),
+            (None, Some(start)) => First::Later(start),
+            (None, None) => First::Never,
         }
-        let Some(lane) = self.hosts.get_mut(&host) else { return Next::Idle };
-        let Some(Reverse((_, _, key))) = lane.heap.pop() else { return Next::Idle };
+    }
+
+    fn start(&mut self, lane: &Arc<L>, now: Duration) -> Option<Next<K>> {
+        let lane = self.lanes.get_mut(lane)?;
+        let (_, key) = lane.pop()?;
+        let entry = self.entries.get_mut(&key)?;
+        let (owner, _) = self.slots.best(&entry.owners)?;
+        let owner = Arc::clone(owner);
+        self.slots.take(&owner);
         lane.running += 1;
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.running = true;
+        entry.running = Some(owner);
+        Some(Next::Scan(key, now.saturating_sub(entry.due)))
+    }
+
+    /// Puts back as many of those that wait for a slot as there is room for. Answers whether there was one.
+    fn unpark_for_room(&mut self) -> bool {
+        let free: Vec<(Arc<str>, usize)> =
+            self.parked.keys().map(|owner| (Arc::clone(owner), self.slots.room(owner))).filter(|(_, room)| *room > 0).collect();
+        let mut any = false;
+        for (owner, room) in free {
+            for _ in 0..room {
+                any |= self.unpark(&owner);
+            }
         }
-        Next::Scan(key, now.saturating_sub(due))
+        any
+    }
+
+    /// Puts the first one that waits for a slot of the owner back into its lane.
+    fn unpark(&mut self, owner: &str) -> bool {
+        let Some(waiting) = self.parked.get_mut(owner) else { return false };
+        while let Some((serial, key)) = waiting.pop_front() {
+            let Some(entry) = self.entries.get(&key).filter(|entry| entry.serial == serial && !entry.is_running()) else { continue };
+            // Another owner's mention of it does not count any more.
+            let (due, lane) = (entry.due, Arc::clone(&entry.lane));
+            self.put_at(&key, due, &lane);
+            return true;
+        }
+        self.parked.remove(owner);
+        false
     }
 
     /// Reports how the scan of a key ended.
     pub fn done(&mut self, now: Duration, key: &K, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        if !entry.running {
-            return;
-        }
-        entry.running = false;
-        let Some(lane) = self.hosts.get_mut(&entry.host) else { return };
-        lane.running = lane.running.saturating_sub(1);
-        let (interval, removed) = (entry.interval, entry.removed);
-        let mut pause = None;
-        match outcome {
-            Outcome::Answered => {
-                lane.failures = 0;
-                entry.refusals = 0;
-            }
-            Outcome::Refused => {
-                lane.failures = 0;
-                entry.refusals = entry.refusals.saturating_add(1);
-                pause = Some(doubled(interval, entry.refusals - 1).min(KEY_PAUSE.max(interval)));
-            }
-            Outcome::HostFailed(wait) => {
-                let backed_off = doubled(HOST_PAUSE.0, lane.failures).min(HOST_PAUSE.1);
-                // Those that ran together fail together: that is one failure.
-                if now >= lane.not_before {
-                    lane.failures = lane.failures.saturating_add(1);
+        let Some(owner) = entry.running.take() else { return };
+        self.slots.give_back(&owner);
+        let (due, interval, removed, serial) = (entry.due, entry.interval, entry.removed, entry.serial);
+        if let Some(lane) = self.lanes.get_mut(&entry.lane) {
+            lane.running = lane.running.saturating_sub(1);
+            let next = match outcome {
+                Outcome::Answered => {
+                    lane.answered();
+                    entry.refusals = 0;
+                    None
                 }
-                lane.not_before = lane.not_before.max(now + wait.unwrap_or(backed_off));
-                // It comes again as soon as the host does.
-                pause = Some(Duration::ZERO);
+                Outcome::Refused => {
+                    lane.answered();
+                    entry.refusals = entry.refusals.saturating_add(1);
+                    Some(now + doubled(interval, entry.refusals - 1).min(KEY_PAUSE.max(interval)))
+                }
+                // It comes again when the lane opens, behind all that are due by then.
+                Outcome::HostFailed(wait) => Some(lane.failed(now, wait)),
+            };
+            if removed {
+                self.forget(key);
+            } else {
+                let next = next.unwrap_or_else(|| {
+                    let interval = interval.mul_f64(1.0 + JITTER * (self.chance(key, serial + 1) - 0.5));
+                    // From when it was due, so that the time it took does not add up.
+                    if due + interval > now { due + interval } else { now + interval }
+                });
+                self.put(key, next);
             }
         }
-        if removed {
-            self.entries.remove(key);
-            self.sweep();
-            return;
-        }
-        let due = entry.due;
-        let due = if let Some(pause) = pause {
-            now + pause
-        } else {
-            let next = interval.mul_f64(1.0 + JITTER * (self.chance(key, self.serial + 1) - 0.5));
-            // From when it was due, so that the time it took does not add up.
-            if due + next > now { due + next } else { now + next }
-        };
-        self.put(key, due);
+        self.unpark(&owner);
     }
 
     fn put(&mut self, key: &K, due: Duration) {
+        if let Some(lane) = self.entries.get(key).map(|entry| Arc::clone(&entry.lane)) {
+            self.put_at(key, due, &lane);
+        }
+    }
+
+    fn put_at(&mut self, key: &K, due: Duration, lane: &Arc<L>) {
         self.serial += 1;
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.due = due;
         entry.serial = self.serial;
-        if let Some(lane) = self.hosts.get_mut(&entry.host) {
-            lane.heap.push(Reverse((due, self.serial, key.clone())));
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.push(due, self.serial, key.clone());
         }
-    }
-
-    /// Hosts that nothing is asked of any more, unless they are to be left alone for a while.
-    fn sweep(&mut self) {
-        let entries = &self.entries;
-        self.hosts.retain(|_, lane| {
-            lane.failures > 0 || lane.running > 0 || lane.heap.iter().any(|Reverse((_, _, key))| entries.contains_key(key))
-        });
     }
 
     /// A number from 0 to 1 that follows from the seed, the key and the round.
@@ -248,6 +315,15 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         (self.seed, key, round).hash(&mut hash);
         f64::from(u32::try_from(hash.finish() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
     }
+}
+
+/// Where the next scan is.
+enum First<L> {
+    /// In that lane, now.
+    Now(Arc<L>),
+    /// Nowhere before that time.
+    Later(Duration),
+    Never,
 }
 
 fn doubled(time: Duration, times: u32) -> Duration {

@@ -118,3 +118,19 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     assert_eq!((explained.would_take.as_deref(), explained.because.0), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.1.contains("looks up its digest"), "{}", explained.because.1);
 }
+
+/// A repository may have tens of thousands of tags; an answer has the best of the verdicts, and how many there are.
+#[test]
+fn an_answer_has_the_best_verdicts_and_the_counts() {
+    let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();
+    let target = target(&[("policy", "minor")]);
+    let mut explained =
+        explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Rejected("app:9.9.9"), Timestamp::UNIX_EPOCH);
+    explained.keep_best(300);
+    let Counts { chosen, eligible, refused } = explained.counts;
+    assert_eq!((chosen, chosen + eligible + refused, explained.candidates.len()), (1, 5000, 300));
+    assert!(explained.candidates.iter().any(|verdict| verdict.outcome == Outcome::Chosen));
+    assert!(explained.candidates.iter().all(|verdict| verdict.outcome != Outcome::Refused), "what is allowed comes first");
+    let place = |verdict: &CandidateVerdict| candidates.iter().position(|candidate| candidate.tag == verdict.tag).unwrap();
+    assert!(explained.candidates.windows(2).all(|two| place(&two[0]) < place(&two[1])), "in the order of the list");
+}

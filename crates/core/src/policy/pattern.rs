@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{Glob, GlobBuilder, GlobMatcher};
 
 use crate::version::{Identifier, Version};
 
@@ -13,10 +14,13 @@ const LENGTH: usize = 512;
 const CHOICES: usize = 64;
 
 /// A pattern that was read.
-#[derive(Debug, Clone)]
+///
+/// It is compiled when it is first matched, and a clone is compiled again: the settings of every workload are kept in
+/// memory, and what is compiled is many times as large as the text.
+#[derive(Debug)]
 pub struct Pattern {
-    text: String,
-    matcher: GlobMatcher,
+    text: Arc<str>,
+    matcher: OnceLock<Option<Box<GlobMatcher>>>,
 }
 
 /// Why a text is no pattern.
@@ -45,17 +49,14 @@ impl Pattern {
         if text.len() > LENGTH || text.bytes().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count() > CHOICES {
             return Err(PatternError::TooLong);
         }
-        let glob = GlobBuilder::new(text)
-            .literal_separator(false)
-            .backslash_escape(true)
-            .build()
-            .map_err(|error| PatternError::Grammar(error.kind().to_string()))?;
-        Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
+        glob(text).map_err(|error| PatternError::Grammar(error.kind().to_string()))?;
+        Ok(Self { text: text.into(), matcher: OnceLock::new() })
     }
 
     /// Whether the whole tag matches.
     pub fn matches(&self, tag: &str) -> bool {
-        self.matcher.is_match(tag)
+        let compile = || glob(&self.text).ok().map(|glob| Box::new(glob.compile_matcher()));
+        self.matcher.get_or_init(compile).as_ref().is_some_and(|matcher| matcher.is_match(tag))
     }
 
     /// Whether the pattern names the word of this pre-release: `*-rc*` does for `1.2.0-rc.1`, `*`
@@ -71,6 +72,16 @@ impl Pattern {
             }
             Identifier::Number(_) => false,
         })
+    }
+}
+
+fn glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build()
+}
+
+impl Clone for Pattern {
+    fn clone(&self) -> Self {
+        Self { text: Arc::clone(&self.text), matcher: OnceLock::new() }
     }
 }
 

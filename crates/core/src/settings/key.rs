@@ -8,6 +8,12 @@ pub const SEEN: &str = "headwind.sh/seen.";
 /// The same in the pod template: the digest that a container was restarted for.
 pub const RESTARTED_FOR: &str = "headwind.sh/digest.";
 
+/// The key that users set which `name` is, or is for one container; none for every other one.
+pub(super) fn of_users(name: &str) -> Option<&'static str> {
+    let is = |key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    SET_BY_USERS.iter().copied().find(|key| is(key))
+}
+
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident = $key:literal,)+ ; $($(#[$managed_doc:meta])* $managed:ident = $managed_key:literal,)+) => {
         $($(#[$doc])* pub const $name: &str = concat!("headwind.sh/", $key);)+

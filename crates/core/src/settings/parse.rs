@@ -24,9 +24,16 @@ pub(super) fn count(text: &str) -> Result<u32, String> {
     text.parse::<u32>().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| "it is no whole number from 1 to 1000".to_owned())
 }
 
+/// The most entries of a list.
+const ENTRIES: usize = 64;
+
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     let entries: Vec<String> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
-    if entries.is_empty() { Err("it names no container and no image".to_owned()) } else { Ok(entries) }
+    match entries.len() {
+        0 => Err("it names no container and no image".to_owned()),
+        1..=ENTRIES => Ok(entries),
+        _ => Err(format!("it has more than {ENTRIES} entries")),
+    }
 }
 
 pub(super) fn event_source(text: &str) -> Result<EventSource, String> {

@@ -111,8 +111,8 @@ fn consent_to_share_a_tag() {
 fn what_has_no_effect_on_a_release_is_told() {
     let release =
         crate::release::samples::at_version("1.2.0", &[("policy.chart", "minor"), ("policy.web", "minor"), ("images", "podinfo,nginx")]);
-    let told: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.key).collect();
-    assert_eq!(told, ["headwind.sh/policy.web", "headwind.sh/images nginx"]);
+    let told: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.keys).collect();
+    assert_eq!(told, ["headwind.sh/policy.web, headwind.sh/images nginx"]);
 }
 
 #[test]
@@ -151,17 +151,30 @@ fn what_has_no_effect_is_told() {
         deleting: false,
     };
     let all = unknown(&target.annotations, &target);
-    let told: Vec<(&str, Reason)> = all.iter().map(|one| (one.key.trim_start_matches(PREFIX), one.reason)).collect();
+    let told: Vec<(String, Reason)> = all.iter().map(|one| (one.keys.replace(PREFIX, ""), one.reason)).collect();
     assert_eq!(
         told,
         [
-            ("polcy", Reason::InvalidAnnotation),
-            ("policy.nobody", Reason::UnknownContainer),
-            ("quite-unlike-anything", Reason::InvalidAnnotation),
-            ("images ghost", Reason::UnknownContainer)
+            ("polcy, quite-unlike-anything".to_owned(), Reason::InvalidAnnotation),
+            ("policy.nobody, images ghost".to_owned(), Reason::UnknownContainer),
         ]
     );
     assert!(all[0].message.contains("headwind.sh/policy meant"), "{}", all[0].message);
+    assert!(has_unknown(&target.annotations, &target));
+    assert!(!has_unknown(&annotations(&[("policy.web", "all"), ("images", "web"), ("last-update", "x")]), &target));
+
+    // However many there are, they are one report.
+    let many: Annotations = (0..13_000).map(|number| (format!("{PREFIX}policies{number}"), String::new())).collect();
+    let all = unknown(&own(&many), &target);
+    assert_eq!(all.len(), 1);
+    assert!(all[0].message.len() < 1024 && all[0].message.ends_with("there are more"), "{}", all[0].message);
+}
+
+#[test]
+fn a_list_has_an_end() {
+    let images = |count: usize| resolve(&[], &[("images", &vec!["web"; count].join(","))]);
+    assert!(images(64).is_ok());
+    assert!(images(65).unwrap_err()[0].problem.contains("64 entries"));
 }
 
 proptest! {

@@ -1,57 +1,111 @@
 //! Annotations that mean nothing: mistyped keys, and containers that are not there.
+//!
+//! There is one report for each reason, however many annotations it is about: a workload is not a way to fill the log.
 
-use super::{Annotations, PREFIX, Settings, key, names};
+use super::{Annotations, PREFIX, Settings, bounds, key, names};
+use crate::artifact::Artifact;
 use crate::reason::Reason;
 use crate::target::Target;
 
-/// An annotation that has no effect, which its writer surely did not want.
+/// The longest message, in bytes: an Event holds 1 KiB.
+const MESSAGE: usize = 900;
+
+/// Annotations that have no effect, which their writer surely did not want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Why, as a code.
     pub reason: Reason,
-    /// The whole key.
-    pub key: String,
+    /// The keys, as far as they are in the message.
+    pub keys: String,
     /// Why, for a person.
     pub message: String,
 }
 
-/// Everything on the workload that has no effect.
+/// Everything on the workload that has no effect: at most one report for each reason.
 pub fn unknown(annotations: &Annotations, target: &Target) -> Vec<Unknown> {
-    let mut all: Vec<Unknown> = annotations.keys().filter(|key| key.starts_with(PREFIX)).filter_map(|key| judge(key, target)).collect();
-    let named = Settings::resolve(&Annotations::new(), annotations, "").ok().and_then(|settings| settings.images).unwrap_or_default();
-    all.extend(named.into_iter().filter(|entry| !is_there(entry, target)).map(|entry| Unknown {
-        reason: Reason::UnknownContainer,
-        key: format!("{} {entry}", key::IMAGES),
-        message: format!("annotation {} names {entry}, which is neither a container nor an image of the workload", key::IMAGES),
-    }));
-    all
+    let mut reports: Vec<Unknown> = Vec::new();
+    let (mut left_out, mut unknown_keys) = (0, 0);
+    for meaningless in meaningless(annotations, target) {
+        unknown_keys += usize::from(matches!(meaningless, Meaningless::Key(_)));
+        if unknown_keys > bounds::UNKNOWN {
+            left_out += 1;
+            continue;
+        }
+        let Unknown { reason, keys, message } = meaningless.report();
+        match reports.iter_mut().find(|report| report.reason == reason) {
+            None => reports.push(Unknown { reason, keys, message }),
+            Some(report) if report.message.len() + message.len() <= MESSAGE => {
+                report.message = format!("{}; {message}", report.message);
+                report.keys = format!("{}, {keys}", report.keys);
+            }
+            Some(_) => left_out += 1,
+        }
+    }
+    if left_out > 0
+        && let Some(last) = reports.last_mut()
+    {
+        last.message.push_str("; there are more");
+    }
+    reports
 }
 
-fn judge(full: &str, target: &Target) -> Option<Unknown> {
-    let known = || key::SET_BY_USERS.iter().chain(key::MANAGED);
-    if known().any(|key| *key == full) || full.starts_with(key::SEEN) {
-        return None;
-    }
-    let of_container = key::SET_BY_USERS.iter().find_map(|key| full.strip_prefix(key)?.strip_prefix('.'));
-    if let Some(container) = of_container {
-        return target.container(container).is_none().then(|| Unknown {
-            reason: Reason::UnknownContainer,
-            key: full.to_owned(),
-            message: format!("annotation {full} is for container {container}, which the workload does not have"),
-        });
-    }
-    let nearest = known().map(|key| (distance(key, full), *key)).min().filter(|(distance, _)| *distance <= 3).map(|(_, key)| key);
-    let hint = nearest.map(|key| format!("; is {key} meant?")).unwrap_or_default();
-    Some(Unknown {
-        reason: Reason::InvalidAnnotation,
-        key: full.to_owned(),
-        message: format!("annotation {full} is not known to Headwind and has no effect{hint}"),
-    })
+/// Returns whether anything on the workload has no effect.
+pub fn has_unknown(annotations: &Annotations, target: &Target) -> bool {
+    meaningless(annotations, target).next().is_some()
 }
 
-fn is_there(entry: &str, target: &Target) -> bool {
-    target.container(entry).is_some()
-        || target.containers.iter().any(|container| container.artifact().is_ok_and(|artifact| names(entry, &artifact)))
+/// What has no effect.
+enum Meaningless<'a> {
+    /// A key that Headwind does not know.
+    Key(&'a str),
+    /// A key for a container that is not there.
+    Container { key: &'a str, container: &'a str },
+    /// An entry of `images` that is neither a container nor an image.
+    Entry(String),
+}
+
+fn meaningless<'a>(annotations: &'a Annotations, target: &'a Target) -> impl Iterator<Item = Meaningless<'a>> {
+    let keys = annotations.keys().filter(|name| name.starts_with(PREFIX) && *name != bounds::TOO_MUCH).filter_map(|name| {
+        let managed = key::MANAGED.contains(&name.as_str()) || name.starts_with(key::SEEN);
+        let Some(known) = key::of_users(name) else { return (!managed).then_some(Meaningless::Key(name)) };
+        let container = name.strip_prefix(known)?.strip_prefix('.')?;
+        target.container(container).is_none().then_some(Meaningless::Container { key: name, container })
+    });
+    let images = annotations.get(key::IMAGES);
+    let named = images.and_then(|_| Settings::resolve(&Annotations::new(), annotations, "").ok()?.images).unwrap_or_default();
+    let artifacts: Vec<Artifact> = match named.is_empty() {
+        true => Vec::new(),
+        false => target.containers.iter().filter_map(|container| container.artifact().ok()).collect(),
+    };
+    let is_there = move |entry: &String| target.container(entry).is_some() || artifacts.iter().any(|artifact| names(entry, artifact));
+    keys.chain(named.into_iter().filter(move |entry| !is_there(entry)).map(Meaningless::Entry))
+}
+
+impl Meaningless<'_> {
+    fn report(&self) -> Unknown {
+        match self {
+            Meaningless::Key(full) => {
+                let known = key::SET_BY_USERS.iter().chain(key::MANAGED);
+                let nearest = known.map(|key| (distance(key, full), *key)).min().filter(|(distance, _)| *distance <= 3);
+                let hint = nearest.map(|(_, key)| format!("; is {key} meant?")).unwrap_or_default();
+                Unknown {
+                    reason: Reason::InvalidAnnotation,
+                    keys: (*full).to_owned(),
+                    message: format!("annotation {full} is not known to Headwind and has no effect{hint}"),
+                }
+            }
+            Meaningless::Container { key, container } => Unknown {
+                reason: Reason::UnknownContainer,
+                keys: (*key).to_owned(),
+                message: format!("annotation {key} is for container {container}, which the workload does not have"),
+            },
+            Meaningless::Entry(entry) => Unknown {
+                reason: Reason::UnknownContainer,
+                keys: format!("{} {entry}", key::IMAGES),
+                message: format!("annotation {} names {entry}, which is neither a container nor an image of the workload", key::IMAGES),
+            },
+        }
+    }
 }
 
 /// Levenshtein's distance of two short texts; long ones are far apart.

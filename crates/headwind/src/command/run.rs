@@ -48,7 +48,10 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         confirm: args.confirms_webhooks(),
         discovery: args.helm_auto_discovery,
         cross_namespace_refs: !args.no_cross_namespace_refs,
-        polling: args.polling_enabled.then(|| Polling { interval: Duration::from_secs(args.polling_interval.into()) }),
+        polling: args.polling_enabled.then(|| Polling {
+            interval: Duration::from_secs(args.polling_interval.into()),
+            min_interval: Duration::from_secs(args.polling_min_interval.into()),
+        }),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_of_open_doors(&args);

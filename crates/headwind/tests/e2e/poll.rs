@@ -289,9 +289,19 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
         .await
     };
     asked("one").await?;
+    // A tag that the registry does not tell of (Harbor: 412 for a vulnerable image) costs those that follow it, no others.
+    registry
+        .misbehave(|seen| seen.path.ends_with("/manifests/old").then(|| headwind_testbed::Fault::Answer(412, Vec::new(), String::new())));
+    let refused = World::direct(WorkloadKind::Deployment, "a-refused", &image("one", "old")).headwind("policy", "force");
+    let refused = world.create(&refused.headwind("event-source", "polling")).await?;
+    eventually("the tag is refused", SOON, || async {
+        if registry.take_lines().iter().any(|line| line.ends_with(" 412")) { Ok(()) } else { Err("not asked".to_owned()) }
+    })
+    .await?;
     // A vanished repository, an empty list and an error are no news.
     registry.push("one", "1.2.0", "x");
     let request = world.request(&image("one", "1.2.0"), "Pending").await?;
+    refused.annotate("headwind.sh/event-source", Some("webhook")).await?;
     registry.remove("one", "1.2.0");
     registry.remove("one", "1.0.0");
     asked("one").await?;

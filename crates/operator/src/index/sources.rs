@@ -13,6 +13,9 @@ use headwind_core::target::{Target, TargetKey};
 
 use super::{Index, is_newer};
 
+/// The number of followers that stands for all higher ones: whether there are others is all that the rules ask.
+const SHARED: usize = 2;
+
 pub(super) fn source_of(target: &Target) -> Option<&SourceKey> {
     match &target.release.as_ref()?.source {
         Named::Source(key) => Some(key),
@@ -36,7 +39,7 @@ impl Index {
             return Vec::new();
         }
         self.sources.insert(key.clone(), source);
-        self.follow(&key)
+        self.put_followers_together(&key)
     }
 
     /// Forgets a source. Answers the releases that mean something else now.
@@ -44,7 +47,7 @@ impl Index {
         if self.sources.remove(key).is_none() {
             return Vec::new();
         }
-        self.follow(key)
+        self.put_followers_together(key)
     }
 
     /// After a whole list of sources: forgets those that were not on it.
@@ -55,7 +58,7 @@ impl Index {
     }
 
     /// Puts the source's releases together anew.
-    fn follow(&mut self, key: &SourceKey) -> Vec<TargetKey> {
+    fn put_followers_together(&mut self, key: &SourceKey) -> Vec<TargetKey> {
         let followers: Vec<Arc<TargetKey>> = self.followers.get(key).into_iter().flatten().cloned().collect();
         for follower in &followers {
             if let Some(alone) = self.targets.get(follower).and_then(|entry| entry.alone.clone()) {
@@ -63,14 +66,6 @@ impl Index {
             }
         }
         followers.iter().map(|follower| (**follower).clone()).collect()
-    }
-
-    /// Who follows the same tag counts those that do.
-    pub(super) fn share(&mut self, key: &SourceKey) {
-        if key.kind == SourceKind::OciRepository {
-            let touched = self.follow(key);
-            self.unsettled.extend(touched);
-        }
     }
 
     /// These mean something else now, and who found it out cannot have them looked at.
@@ -83,12 +78,36 @@ impl Index {
         std::mem::take(&mut self.unsettled)
     }
 
+    /// From now on the release follows the source.
+    pub(super) fn follow(&mut self, source: &SourceKey, key: &TargetKey) {
+        let shared = self.is_shared(source);
+        self.followers.entry(source.clone()).or_default().insert(Arc::new(key.clone()));
+        self.share(source, shared);
+    }
+
+    /// The release follows the source no more.
     pub(super) fn unfollow(&mut self, source: &SourceKey, key: &TargetKey) {
+        let shared = self.is_shared(source);
         if let Some(followers) = self.followers.get_mut(source) {
             followers.remove(key);
             if followers.is_empty() {
                 self.followers.remove(source);
             }
+        }
+        self.share(source, shared);
+    }
+
+    /// Whether more than one release takes its version from the source's tag.
+    fn is_shared(&self, source: &SourceKey) -> bool {
+        source.kind == SourceKind::OciRepository && self.followers.get(source).is_some_and(|followers| followers.len() > 1)
+    }
+
+    /// A source that is shared from now on, or no more, means something else to those that follow it. Among many, one
+    /// more or less changes nothing, so a thousand followers are not put together a thousand times.
+    fn share(&mut self, source: &SourceKey, was_shared: bool) {
+        if self.is_shared(source) != was_shared {
+            let touched = self.put_followers_together(source);
+            self.unsettled.extend(touched);
         }
     }
 
@@ -96,7 +115,7 @@ impl Index {
         let named = source_of(&alone);
         let source = named.and_then(|key| self.sources.get(key));
         let followers = named.and_then(|key| self.followers.get(key)).map_or(0, HashSet::len);
-        let target = release::resolve(&alone, source, followers);
+        let target = release::resolve(&alone, source, followers.min(SHARED));
         let target = if self.own_namespace_only { release::confine(target) } else { target };
         self.put(target, Some(alone));
     }

@@ -1,5 +1,6 @@
 mod releases;
 
+use headwind_core::policy::Policy;
 use headwind_core::reference::RepositoryKey;
 
 use super::*;
@@ -84,4 +85,49 @@ fn defaults_of_the_namespace_and_faults() {
     assert!(index.set_defaults("n", bad).is_empty(), "no news");
     index.set_defaults("n", Annotations::new());
     assert_eq!((index.faulty().count(), index.defaults.len()), (0, 0));
+}
+
+fn policies(index: &Index, name: &str) -> Vec<Option<Policy>> {
+    let workload = index.resolved(&target(name, "", "").key).unwrap();
+    workload.containers().map(|(_, settings)| settings.map(|settings| settings.policy)).collect()
+}
+
+/// What annotations mean is looked up, not parsed, however often it is asked for.
+#[test]
+fn annotations_are_read_when_they_change() {
+    let mut index = Index::default();
+    let annotated = |version: &str, policy: &str| {
+        let annotations = Annotations::from([("headwind.sh/policy.web".to_owned(), policy.to_owned())]);
+        Target { annotations, ..target("a", "nginx:1", version) }
+    };
+    let meaning = |index: &Index| index.resolved(&target("a", "", "").key).unwrap().meaning;
+    index.apply(annotated("1", "minor"));
+    assert_eq!(policies(&index, "a"), [Some(Policy::Minor), Some(Policy::None), Some(Policy::None)]);
+    let before = meaning(&index);
+    index.apply(Target { generation: 2, ..annotated("2", "minor") });
+    assert!(Arc::ptr_eq(&before, &meaning(&index)), "a status that changes changes no meaning");
+    index.set_defaults("n", Annotations::from([("headwind.sh/policy".to_owned(), "patch".to_owned())]));
+    assert_eq!(policies(&index, "a"), [Some(Policy::Minor), Some(Policy::Patch), Some(Policy::Patch)]);
+    index.apply(annotated("3", "mnior"));
+    assert_eq!(policies(&index, "a"), [None, Some(Policy::Patch), Some(Policy::Patch)]);
+    assert!(index.is_conspicuous(&target("a", "", "").key) && index.faulty().count() == 1);
+}
+
+#[test]
+fn what_people_look_for_and_what_there_is_to_report() {
+    let mut index = Index::default();
+    index.apply(target("a", "nginx:1", "1"));
+    let tracked = |index: &Index| {
+        let workload = index.resolved(&target("a", "", "").key).unwrap();
+        let names = |all: Vec<&Container>| all.into_iter().map(|container| container.name.clone()).collect::<Vec<_>>();
+        (names(workload.tracked().collect()), names(workload.taking_part().collect()))
+    };
+    let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(tracked(&index), (names(&["odd"]), vec![]));
+    index.set_defaults("n", Annotations::from([("headwind.sh/policy".to_owned(), "minor".to_owned())]));
+    assert_eq!(tracked(&index), (names(&["web", "twin", "odd"]), names(&["web", "twin"])), "an image that cannot be read is shown");
+    assert!(!index.is_conspicuous(&target("a", "", "").key));
+    let mistyped = Annotations::from([("headwind.sh/polcy".to_owned(), String::new())]);
+    index.apply(Target { annotations: mistyped, ..target("a", "nginx:1", "2") });
+    assert!(index.is_conspicuous(&target("a", "", "").key));
 }

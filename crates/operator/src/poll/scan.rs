@@ -1,204 +1,221 @@
-//! One scan: what its followers need is asked once, and decided for each of them.
+//! One scan: what its followers need is queried once, and decided for each of them.
+//!
+//! What the registry refuses of one tag costs the followers of that tag. A scan fails as a whole only where the list
+//! cannot be had, the host does not serve, or nothing at all was answered. It has a deadline; what it did not reach
+//! comes first in the next one.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Trigger;
-use headwind_core::decide;
-use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
+use headwind_core::decide::{self, Site};
+use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reference::Digest;
-use headwind_core::settings::{Annotations, Settings};
-use headwind_core::target::{Container, Target, TargetKey};
+use headwind_core::target::TargetKey;
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
 use headwind_source::schedule::Outcome;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
-use super::plan::Planned;
+use super::followers::{Follower, Followers};
+use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
 use crate::apply;
-use crate::asking::{Asking, Listed, chart_of};
+use crate::asking::{Asking, Listed, Versions, chart_of};
+use crate::index::Resolved;
 use crate::metrics::ClassLabel;
 use crate::propose::{Known, Look, Recording};
-use crate::secrets::Place;
-use crate::shared::State;
 
-/// One container (or chart) that is asked for.
-struct Follower {
-    target: Arc<Target>,
-    defaults: Arc<Annotations>,
-    container: Container,
-    artifact: Artifact,
-    settings: Settings,
-}
+/// The time for all that a scan queries.
+const DEADLINE: Duration = Duration::from_mins(2);
 
-impl Follower {
-    /// The tag whose digest it follows.
-    fn followed_tag(&self) -> Option<String> {
-        let Artifact::Image(image) = &self.artifact else { return None };
-        (self.settings.policy == Policy::Force).then(|| image.effective_tag().map(ToOwned::to_owned))?
-    }
-
-    /// Whether it wants to know every version.
-    fn wants_versions(&self) -> bool {
-        self.settings.policy != Policy::Force
-    }
-
-    fn is_chart(&self) -> bool {
-        self.artifact.kind() == VersionKind::Chart
-    }
+/// Why a scan ends before all are served.
+enum Stop {
+    /// The host does not serve, or the list cannot be had.
+    Failed(Error),
+    /// There is no time left.
+    Late,
 }
 
 impl Poller {
-    pub(super) async fn scan(self: Arc<Self>, (origin, access): Key, planned: Planned, known: Option<Listed>) -> Scanned {
-        let answered = || Scanned { outcome: Outcome::Answered, listed: None, moved: false, missed: HashSet::new() };
-        let refused = |outcome, listed| Scanned { outcome, listed, ..answered() };
-        let followers = self.followers(&origin, &planned);
-        let Some(place) = planned.places.first().filter(|_| !followers.is_empty()) else { return answered() };
+    pub(super) async fn scan(self: Arc<Self>, (origin, access): Key, wanted: Wanted, first: Option<TargetKey>) -> Scanned {
+        let (followers, filter) = self.followers(&origin, &wanted, first.as_ref());
+        let Some(place) = wanted.places.first().filter(|_| !followers.is_empty()) else { return Scanned::of(Outcome::Answered) };
         let keyring = match self.asking.secrets.keyring(place).await {
             Ok(keyring) => keyring,
             Err(failure) => {
                 tracing::warn!(namespace = place.namespace, error = %failure, "pull secrets cannot be read");
-                return refused(Outcome::Refused, known);
+                return Scanned::of(Outcome::Refused);
             }
         };
         if self.asking.access(&origin, &keyring) != access {
-            return Scanned { moved: true, ..answered() };
+            return Scanned { moved: true, ..Scanned::of(Outcome::Answered) };
         }
-        let mut found = Found { asking: &self.asking, origin: &origin, keyring: &keyring, digests: HashMap::new(), missed: HashSet::new() };
-        let asked = self.ask_and_record(&mut found, &followers, known.as_ref()).await;
-        {
-            let Recording { state, .. } = &self.recording;
-            let error = asked.as_ref().err().map(ToString::to_string);
-            state.last_scans.write().asked(&state.index.read(), &origin, error);
+        let deadline = Instant::now() + DEADLINE;
+        let mut found = Found {
+            asking: &self.asking,
+            origin: &origin,
+            keyring: &keyring,
+            deadline,
+            candidates: Candidates { listed: None, origin: &origin, read: HashMap::new() },
+            digests: HashMap::new(),
+            refused: None,
+            began: Timestamp::now(),
+        };
+        let all = || followers.iter().flat_map(|one| &one.all);
+        if all().any(Follower::wants_versions) {
+            let accepts = |tag: &str| filter.accepts(tag);
+            let versions = Versions::matching(filter.charts(), filter.fingerprint(), &accepts);
+            match timeout_at(deadline, self.asking.read(&origin, access, &versions, &keyring, None)).await {
+                Ok(Ok(listed)) => found.candidates.listed = Some(listed),
+                Ok(Err(error)) => return self.failed(&origin, &wanted, &error).await,
+                Err(_) => return self.failed(&origin, &wanted, &found.late()).await,
+            }
         }
+        let mut served = 0;
+        let mut next = None;
+        for one in &followers {
+            match self.serve(&mut found, one).await {
+                Ok(()) => served += 1,
+                Err(Stop::Failed(error)) => return self.failed(&origin, &wanted, &error).await,
+                Err(Stop::Late) => {
+                    // One that takes all the time by itself is not allowed to keep the others from theirs.
+                    next = followers.get(served.max(1)).map(|one| one.workload.target.key.clone());
+                    break;
+                }
+            }
+            // Thousands of followers are decided for without a wait; others have their turn in between.
+            tokio::task::yield_now().await;
+        }
+        if let Some((error, tags)) = &found.refused {
+            if found.candidates.listed.is_none() && *tags == found.digests.len() {
+                return self.failed(&origin, &wanted, error).await;
+            }
+            self.recording.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+            tracing::warn!(image.repository = %origin, class = error.class.as_str(), tags, "tags whose digest the registry does not tell are passed over: {error}");
+        }
+        self.note(&origin, None);
         let metrics = &self.recording.metrics;
-        match asked {
-            Ok(listed) => {
-                let charts = followers.iter().filter(|follower| follower.is_chart()).count() as u64;
-                metrics.polling_cycles.inc();
-                metrics.polling_helm_charts_checked.inc_by(charts);
-                metrics.polling_images_checked.inc_by(followers.len() as u64 - charts);
-                Scanned { listed: listed.filter(Listed::is_worth_keeping), missed: found.missed, ..answered() }
-            }
-            Err(error) => {
-                metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
-                if error.class == RegistryClass::Denied {
-                    for place in &planned.places {
-                        self.asking.secrets.forget(place).await;
-                    }
-                }
-                tracing::warn!(image.repository = %origin, class = error.class.as_str(), wait_s = error.wait.map(|wait| wait.as_secs()), "not scanned: {error}");
-                refused(if error.class.is_of_the_host() { Outcome::HostFailed(error.wait) } else { Outcome::Refused }, known)
-            }
-        }
+        let charts = all().filter(|follower| follower.is_chart()).count() as u64;
+        metrics.polling_cycles.inc();
+        metrics.polling_helm_charts_checked.inc_by(charts);
+        metrics.polling_images_checked.inc_by(all().count() as u64 - charts);
+        Scanned { next, ..Scanned::of(Outcome::Answered) }
     }
 
-    /// Asks what the followers need, and records what is found for each.
-    async fn ask_and_record(&self, found: &mut Found<'_>, followers: &[Follower], known: Option<&Listed>) -> Result<Option<Listed>, Error> {
-        let began = Timestamp::now();
-        let mut listed = None;
-        if followers.iter().any(Follower::wants_versions) {
-            let charts: BTreeSet<String> = followers.iter().filter_map(|follower| chart_of(&follower.artifact)).collect();
-            listed = Some(found.asking.list(found.origin, &charts, !charts.is_empty(), found.keyring, known).await?);
-        }
-        let mut candidates = Candidates { listed: listed.as_ref(), origin: found.origin, read: HashMap::new() };
-        let mut by_target: Vec<(Arc<Target>, Arc<Annotations>, Vec<&Follower>)> = Vec::new();
-        for follower in followers {
-            match by_target.last_mut().filter(|(target, ..)| target.key == follower.target.key) {
-                Some((.., all)) => all.push(follower),
-                None => by_target.push((Arc::clone(&follower.target), Arc::clone(&follower.defaults), vec![follower])),
+    /// The scan as a whole had no answer.
+    async fn failed(&self, origin: &Origin, wanted: &Wanted, error: &Error) -> Scanned {
+        self.recording.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+        if error.class == RegistryClass::Denied {
+            for place in &wanted.places {
+                self.asking.secrets.forget(place).await;
             }
         }
-        for (target, defaults, all) in by_target {
-            let (mut proposals, mut seen) = (Vec::new(), Vec::new());
-            for follower in all {
-                let container = &follower.container;
-                let offer = match follower.followed_tag() {
-                    Some(tag) => match found.digest(&tag).await? {
-                        Some(digest) if knows_its_digest(follower) => Arc::from([Candidate::new(tag, Some(digest))]),
-                        Some(digest) => {
-                            let digest = digest.to_string();
-                            if !self.is_announced(&target, &container.name, &digest) {
-                                seen.push((container.name.clone(), digest));
-                            }
-                            continue;
-                        }
-                        None => continue,
-                    },
-                    // A digest alone, and a chart, follow nothing: only an event may name a successor.
-                    None if !follower.wants_versions() => continue,
-                    None => {
-                        let all = candidates.of(&follower.artifact);
-                        if follower.is_chart() {
-                            self.recording.metrics.helm.versions_checked.inc_by(all.len() as u64);
-                        }
-                        found.for_pinned(follower, &all, &self.recording.state).await?.map_or(all, Arc::from)
-                    }
-                };
-                let look = Look { origin: found.origin, candidates: &offer, occasion: Occasion::Scan, trigger: Trigger::Polling };
-                proposals.extend(self.recording.decide(&look, &target, &defaults, container));
-            }
-            if !seen.is_empty() {
-                self.note_seen(&target, &seen).await;
-            }
-            let made = self.recording.propose_all(&target, &defaults, proposals, began).await;
-            let metrics = &self.recording.metrics;
-            let found = if target.release.is_some() { &metrics.polling_helm_new_versions_found } else { &metrics.polling_new_tags_found };
-            found.inc_by(made);
-        }
-        Ok(listed)
+        tracing::warn!(image.repository = %origin, class = error.class.as_str(), wait_s = error.wait.map(|wait| wait.as_secs()), "not scanned: {error}");
+        self.note(origin, Some(error.to_string()));
+        Scanned::of(if error.class.is_of_the_host() { Outcome::HostFailed(error.wait) } else { Outcome::Refused })
     }
 
-    /// The containers of the origin that listen and are asked for with this access.
-    fn followers(&self, origin: &Origin, planned: &Planned) -> Vec<Follower> {
-        let users = self.recording.state.index.read().users(origin);
-        let mut followers = Vec::new();
-        let mut filtered = 0;
-        for (target, defaults) in users {
-            for container in &target.containers {
-                if container.origin().as_ref() != Some(origin) {
-                    continue;
+    /// Notes what the repository answered, for those who look at its workloads.
+    fn note(&self, origin: &Origin, error: Option<String>) {
+        let Recording { state, .. } = &self.recording;
+        state.last_scans.write().asked(&state.index.read(), origin, error);
+    }
+
+    /// Decides for the containers of one workload, and records what is proposed.
+    async fn serve(&self, found: &mut Found<'_>, followers: &Followers) -> Result<(), Stop> {
+        let Followers { workload, all } = followers;
+        let target = &workload.target;
+        let (mut proposals, mut seen) = (Vec::new(), Vec::new());
+        for follower in all {
+            let offer = match follower.followed_tag() {
+                Some(tag) => match found.digest(&tag).await? {
+                    Some(digest) if follower.knows_its_digest() => Arc::from([Candidate::new(tag, Some(digest))]),
+                    Some(digest) => {
+                        let digest = digest.to_string();
+                        if !self.is_announced(workload, &follower.container.name, &digest) {
+                            seen.push((follower.container.name.clone(), digest));
+                        }
+                        continue;
+                    }
+                    None => continue,
+                },
+                // A digest alone, and a chart, follow nothing: only an event may name a successor.
+                None if !follower.wants_versions() => continue,
+                None => {
+                    let all = found.candidates.of(&follower.artifact);
+                    if follower.is_chart() {
+                        self.recording.metrics.helm.versions_checked.inc_by(all.len() as u64);
+                    }
+                    match self.pinned(found, workload, follower, &all).await? {
+                        Pinned::No => all,
+                        Pinned::To(candidate) => Arc::from([candidate]),
+                        Pinned::Unknown => continue,
+                    }
                 }
-                let Some((settings, polled)) = self.listens(&target, &defaults, container) else {
-                    filtered += 1;
-                    continue;
-                };
-                let Ok(artifact) = container.artifact() else { continue };
-                let wanted = polled || planned.look_ups.contains_key(&target.key);
-                // What is not wanted, or is asked for otherwise, is another scan's.
-                if wanted && planned.places.contains(&Place::of(&target)) {
-                    followers.push(Follower {
-                        target: Arc::clone(&target),
-                        defaults: Arc::clone(&defaults),
-                        container: container.clone(),
-                        artifact,
-                        settings,
-                    });
-                }
-            }
+            };
+            let look = Look { origin: found.origin, candidates: &offer, occasion: Occasion::Scan, trigger: Trigger::Polling };
+            proposals.extend(self.recording.decide(&look, target, &workload.defaults, &follower.container));
         }
-        self.recording.metrics.polling_resources_filtered.inc_by(filtered);
-        followers
+        if !seen.is_empty() {
+            self.note_seen(workload, &seen).await;
+        }
+        let made = self.recording.propose_all(target, &workload.defaults, proposals, found.began).await;
+        let metrics = &self.recording.metrics;
+        let count = if target.release.is_some() { &metrics.polling_helm_new_versions_found } else { &metrics.polling_new_tags_found };
+        count.inc_by(made);
+        Ok(())
+    }
+
+    /// A reference that is pinned moves tag and digest together: the digest of the tag that its policy would choose is
+    /// queried.
+    async fn pinned(
+        &self,
+        found: &mut Found<'_>,
+        workload: &Resolved,
+        follower: &Follower,
+        candidates: &[Candidate],
+    ) -> Result<Pinned, Stop> {
+        if follower.artifact.digest().is_none() {
+            return Ok(Pinned::No);
+        }
+        let site = Site {
+            target: &workload.target,
+            defaults: &workload.defaults,
+            container: &follower.container,
+            candidates,
+            occasion: Occasion::Scan,
+            trigger: Trigger::Polling,
+        };
+        let Some(tag) = decide::chosen_tag(&site, &Known { state: &self.recording.state, target: &workload.target }) else {
+            return Ok(Pinned::No);
+        };
+        Ok(match found.digest(&tag).await? {
+            Some(digest) => Pinned::To(Candidate::new(tag, Some(digest))),
+            None => Pinned::Unknown,
+        })
     }
 
     /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
     /// behind the tag.
-    fn is_announced(&self, target: &Target, container: &str, digest: &str) -> bool {
+    fn is_announced(&self, workload: &Resolved, container: &str, digest: &str) -> bool {
         self.recording
             .state
             .requests
             .read()
-            .open_of(&target.key)
+            .open_of(&workload.target.key)
             .iter()
             .any(|request| request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest))
     }
 
-    async fn note_seen(&self, target: &Target, seen: &[(String, String)]) {
+    async fn note_seen(&self, workload: &Resolved, seen: &[(String, String)]) {
         let Recording { state, verbs, .. } = &self.recording;
         if !state.leadership.leads() {
             return;
         }
+        let target = &workload.target;
         if let Err(failure) = apply::note_seen(state, verbs, target, seen).await {
             tracing::debug!(
                 workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
@@ -208,13 +225,18 @@ impl Poller {
     }
 }
 
-fn knows_its_digest(follower: &Follower) -> bool {
-    follower.container.known_digest(&follower.artifact).is_some()
+/// Whether the reference is pinned.
+enum Pinned {
+    No,
+    /// To the digest of what would be chosen.
+    To(Candidate),
+    /// The registry does not tell the digest of what would be chosen.
+    Unknown,
 }
 
 /// What was listed, as candidates: once for all images, and once for each chart.
 struct Candidates<'a> {
-    listed: Option<&'a Listed>,
+    listed: Option<Arc<Listed>>,
     origin: &'a Origin,
     read: HashMap<Option<String>, Arc<[Candidate]>>,
 }
@@ -222,8 +244,9 @@ struct Candidates<'a> {
 impl Candidates<'_> {
     fn of(&mut self, artifact: &Artifact) -> Arc<[Candidate]> {
         let read = self.read.entry(chart_of(artifact));
-        let (listed, origin) = (self.listed, self.origin);
-        Arc::clone(read.or_insert_with(|| listed.map(|listed| listed.candidates(artifact, origin)).unwrap_or_default().into()))
+        let (listed, origin) = (&self.listed, self.origin);
+        let candidates = |listed: &Arc<Listed>| listed.candidates(artifact, origin);
+        Arc::clone(read.or_insert_with(|| listed.as_ref().map(candidates).unwrap_or_default().into()))
     }
 }
 
@@ -232,19 +255,34 @@ struct Found<'a> {
     asking: &'a Asking,
     origin: &'a Origin,
     keyring: &'a Keyring,
+    deadline: Instant,
+    candidates: Candidates<'a>,
+    /// The digests behind tags. None where there is no such tag, or the registry does not tell.
     digests: HashMap<String, Option<Digest>>,
-    /// Those that no request could be made for although one was due.
-    missed: HashSet<TargetKey>,
+    /// The first refusal of a single tag, and how many there were.
+    refused: Option<(Error, usize)>,
+    began: Timestamp,
 }
 
 impl Found<'_> {
-    /// The digest behind a tag, asked once a scan.
-    async fn digest(&mut self, tag: &str) -> Result<Option<Digest>, Error> {
+    /// The digest behind a tag, queried once a scan.
+    async fn digest(&mut self, tag: &str) -> Result<Option<Digest>, Stop> {
         if let Some(known) = self.digests.get(tag) {
             return Ok(known.clone());
         }
         let digest = match self.origin {
-            Origin::Registry(repository) => self.asking.digest(repository, tag, self.keyring).await?,
+            Origin::Registry(repository) => {
+                let answer = timeout_at(self.deadline, self.asking.digest(repository, tag, self.keyring)).await;
+                match answer.map_err(|_| Stop::Late)? {
+                    Err(error) if error.class.is_of_the_host() => return Err(Stop::Failed(error)),
+                    Err(error) => {
+                        let (_, tags) = self.refused.get_or_insert((error, 0));
+                        *tags += 1;
+                        None
+                    }
+                    Ok(digest) => digest,
+                }
+            }
             // An index tells of versions alone.
             Origin::Charts(_) => None,
         };
@@ -252,16 +290,13 @@ impl Found<'_> {
         Ok(digest)
     }
 
-    /// A reference that is pinned moves tag and digest together: the digest of the tag that its
-    /// policy would choose is asked. `None` where all candidates will do as they are.
-    async fn for_pinned(&mut self, follower: &Follower, candidates: &[Candidate], state: &State) -> Result<Option<Vec<Candidate>>, Error> {
-        let Follower { target, defaults, container, artifact, .. } = follower;
-        if artifact.digest().is_none() {
-            return Ok(None);
+    /// The list did not come in time: a fault of this repository, not of the host.
+    fn late(&self) -> Error {
+        Error {
+            class: RegistryClass::Refused,
+            wait: None,
+            host: self.origin.host().to_owned(),
+            message: format!("its list did not come within {} s", DEADLINE.as_secs()),
         }
-        let site = decide::Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger: Trigger::Polling };
-        let Some(tag) = decide::chosen_tag(&site, &Known { state, target }) else { return Ok(None) };
-        let digest = self.digest(&tag).await?;
-        Ok(Some(vec![Candidate::new(tag, digest)]))
     }
 }

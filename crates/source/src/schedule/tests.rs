@@ -7,9 +7,12 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// A world of hosts that answer after some time or not at all, driven second by second.
+/// Scans at once over all lanes, where a test says nothing else.
+const SLOTS: usize = 256;
+
+/// A world of lanes that answer after some time or not at all, driven second by second. A key is a lane and a number.
 struct World {
-    schedule: Schedule<(u8, u16)>,
+    schedule: Schedule<(u8, u16), u8>,
     now: Duration,
     running: Vec<(Duration, (u8, u16), Outcome)>,
     asked: BTreeMap<(u8, u16), Vec<Duration>>,
@@ -20,7 +23,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         Self {
-            schedule: Schedule::new(seed),
+            schedule: Schedule::new(seed, SLOTS),
             now: Duration::ZERO,
             running: Vec::new(),
             asked: BTreeMap::new(),
@@ -30,7 +33,12 @@ impl World {
     }
 
     fn set(&mut self, key: (u8, u16), interval: Duration) {
-        self.schedule.set(self.now, &key, &format!("host{}", key.0), 4, interval);
+        self.set_of(key, interval, &[&format!("namespace{}", key.0)]);
+    }
+
+    fn set_of(&mut self, key: (u8, u16), interval: Duration, owners: &[&str]) {
+        let owners = owners.iter().map(|owner| Arc::from(*owner)).collect();
+        self.schedule.set(self.now, &key, Wish { lane: key.0, at_once: 4, interval, owners });
     }
 
     /// Runs for so long. `host` says what a host does: the time it takes, and how it ends.
@@ -128,7 +136,7 @@ fn a_host_that_comes_back_is_served_at_once() {
     (0..20).for_each(|number| world.set((0, number), INTERVAL));
     world.run(4 * INTERVAL, |_| (SECOND, Outcome::HostFailed(None)));
     world.asked.clear();
-    world.run(HOST_PAUSE.1 + INTERVAL, |_| (SECOND, Outcome::Answered));
+    world.run(lane::PAUSE.1 + INTERVAL, |_| (SECOND, Outcome::Answered));
     assert_eq!(world.asked.len(), 20);
 }
 
@@ -160,8 +168,8 @@ fn intervals_change_and_keys_come_and_go() {
     world.set((0, 0), 60 * SECOND);
     world.run(120 * SECOND, |_| (Duration::ZERO, Outcome::Answered));
     assert!(world.count(0) >= 2, "a shorter interval counts from now");
-    world.schedule.remove(&(0, 0));
-    assert!(world.schedule.is_empty() && world.schedule.hosts.is_empty());
+    world.schedule.retain(world.now, |_| false);
+    assert!(world.schedule.is_empty() && world.schedule.lanes.is_empty(), "nothing is left behind");
     assert_eq!(world.schedule.next(world.now + INTERVAL), Next::Idle);
     let before = world.count(0);
     world.run(INTERVAL, |_| unreachable!());
@@ -174,6 +182,97 @@ fn intervals_change_and_keys_come_and_go() {
     world.set((0, 1), SECOND);
     world.run(200 * SECOND, |_| (SECOND, Outcome::Answered));
     assert!(world.asked[&(0, 1)].len() > 10);
+}
+
+/// The owner of a source may name a proxy or a CA: that is another lane to the same host.
+#[test]
+fn a_transport_does_not_block_the_host() {
+    const PLAIN: u8 = 0;
+    const PROXY: u8 = 1;
+    let mut world = World::new(3);
+    (0..20).for_each(|number| world.set((PROXY, number), 60 * SECOND));
+    world.set((PLAIN, 0), 2 * SECOND);
+    world.run(120 * SECOND, |lane| match lane {
+        PROXY => (SECOND, Outcome::HostFailed(None)),
+        _ => (Duration::ZERO, Outcome::Answered),
+    });
+    assert!(world.count(PLAIN) >= 50, "{}", world.count(PLAIN));
+    assert!(world.count(PROXY) < 20, "{}", world.count(PROXY));
+}
+
+#[test]
+fn what_fails_comes_behind_the_others_of_its_lane() {
+    let mut world = World::new(3);
+    (0..5).for_each(|number| world.set((0, number), 60 * SECOND));
+    let mut bad = 0;
+    for _ in 0..1200 {
+        world.now += SECOND;
+        let now = world.now;
+        while let Next::Scan(key, _) = world.schedule.next(now) {
+            world.asked.entry(key).or_default().push(now);
+            let outcome = if key.1 == 0 { Outcome::HostFailed(None) } else { Outcome::Answered };
+            bad += usize::from(key.1 == 0);
+            world.schedule.done(now, &key, outcome);
+        }
+    }
+    assert!(bad > 0);
+    for number in 1..5 {
+        assert!(world.asked[&(0, number)].len() >= 10, "{:?}", world.asked[&(0, number)]);
+    }
+}
+
+/// 264 lists that take a minute each, each at a host of its own, are one namespace's wish.
+#[test]
+fn one_namespace_does_not_take_every_slot() {
+    let mut world = World::new(3);
+    (1..=255).for_each(|host| world.set_of((host, 0), 10 * SECOND, &["hostile"]));
+    world.set_of((0, 0), 10 * SECOND, &["other"]);
+    // A scan that both want is never charged to the one that has nothing left.
+    world.set_of((0, 1), 10 * SECOND, &["hostile", "third"]);
+    let mut most = 0;
+    for _ in 0..300 {
+        world.run(SECOND, |host| if host == 0 { (Duration::ZERO, Outcome::Answered) } else { (60 * SECOND, Outcome::Answered) });
+        most = most.max(world.running.len());
+    }
+    assert!((64..=66).contains(&most), "{most}");
+    assert!(world.lateness[&0].iter().all(|late| *late <= SECOND), "{:?}", world.lateness[&0]);
+    assert!(world.count(0) >= 50, "{}", world.count(0));
+    assert_eq!(world.asked.len(), 257, "every one of the slow lists has its turn");
+}
+
+/// A slot that becomes free goes to the namespace that has the fewest.
+#[test]
+fn few_slots_are_shared() {
+    let mut world = World { schedule: Schedule::new(1, 8), ..World::new(1) };
+    for owner in 0..8_u8 {
+        (0..30).for_each(|number| world.set_of((owner * 30 + number, 0), SECOND, &[&format!("namespace{owner}")]));
+    }
+    world.set_of((255, 0), SECOND, &["small"]);
+    world.run(600 * SECOND, |_| (5 * SECOND, Outcome::Answered));
+    let late = world.lateness[&255].iter().max().copied().unwrap_or_default();
+    assert!(late <= 10 * SECOND, "{late:?}");
+}
+
+/// What waits for a slot of its namespace is not forgotten when what was put back before it cannot start.
+#[test]
+fn what_waits_for_a_slot_gets_it() {
+    let mut world = World { schedule: Schedule::new(1, 4), ..World::new(1) };
+    for host in 0..6 {
+        world.set_of((host, 0), SECOND, &["one"]);
+    }
+    world.run(60 * SECOND, |host| (SECOND, if host < 4 { Outcome::HostFailed(Some(1000 * SECOND)) } else { Outcome::Answered }));
+    assert!(world.count(4) > 10 && world.count(5) > 10, "{:?}", world.asked);
+}
+
+#[test]
+fn a_lane_that_is_left_alone_is_remembered_until_it_opens() {
+    let mut world = World::new(3);
+    world.set((0, 0), SECOND);
+    world.run(2 * SECOND, |_| (Duration::ZERO, Outcome::HostFailed(Some(100 * SECOND))));
+    world.schedule.retain(world.now, |_| false);
+    assert_eq!(world.schedule.lanes.len(), 1);
+    world.schedule.retain(world.now + 200 * SECOND, |_| false);
+    assert!(world.schedule.lanes.is_empty());
 }
 
 proptest! {

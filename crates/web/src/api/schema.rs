@@ -210,9 +210,20 @@ pub(crate) struct TrackedContainer {
     /// Why the latest update could not be recorded as an UpdateRequest, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recording_failure: Option<RecordingFailureView>,
-    /// The verdict on every candidate; in `explain` alone.
+    /// The verdicts on the candidates, at most 300, the best of them; in `explain` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) candidates: Option<Vec<CandidateView>>,
+    /// The number of all candidates by verdict; in `explain` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) candidate_counts: Option<CandidateCounts>,
+}
+
+/// How many candidates have which verdict.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CandidateCounts {
+    pub(crate) chosen: usize,
+    pub(crate) eligible: usize,
+    pub(crate) refused: usize,
 }
 
 /// An update that could not be recorded.
@@ -274,7 +285,10 @@ impl Workload {
     /// Without the candidates.
     pub(crate) fn summary(view: &WorkloadView) -> Self {
         let mut workload = Self::whole(view);
-        workload.containers.iter_mut().for_each(|container| container.candidates = None);
+        for container in &mut workload.containers {
+            container.candidates = None;
+            container.candidate_counts = None;
+        }
         workload
     }
 
@@ -335,6 +349,11 @@ impl From<&Explained> for TrackedContainer {
             },
             recording_failure: None,
             candidates: Some(explained.candidates.iter().map(candidate).collect()),
+            candidate_counts: Some(CandidateCounts {
+                chosen: explained.counts.chosen,
+                eligible: explained.counts.eligible,
+                refused: explained.counts.refused,
+            }),
         }
     }
 }

@@ -256,3 +256,20 @@ fn when_polls_are_planned_anew(#[case] happens: fn(&mut Index), #[case] moves: b
     happens(&mut index);
     assert_eq!(index.revision() != before, moves);
 }
+
+/// A thousand releases of one tag are put together with it once or twice each, not a thousand times.
+#[test]
+fn one_more_follower_of_many_is_no_work_for_the_others() {
+    let mut index = Index::default();
+    index.apply_source(oci("tags", 1, "1.2.0"));
+    for number in 0..1000 {
+        index.apply(read(&format!("r{number}"), 1, &reference("tags"), &json!({})));
+    }
+    assert!(index.revision().releases < 1010, "{:?}", index.revision());
+    assert!(index.take_unsettled().len() < 10);
+    for number in 0..999 {
+        index.remove(&key(&format!("r{number}")));
+    }
+    assert!(index.revision().releases < 2020, "{:?}", index.revision());
+    assert_eq!(site(&index, "r999").shared_by, 1);
+}

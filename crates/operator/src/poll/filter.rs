@@ -1,0 +1,125 @@
+//! The tags of a list that a scan keeps: those that could take the place of what one of its followers runs.
+//!
+//! A repository may have many more tags than any workload could move to. Here is one look-up a tag, however many
+//! workloads follow the repository; the policy itself judges what is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use headwind_core::artifact::Artifact;
+use headwind_core::chart::version_of;
+use headwind_core::policy::{Kind as VersionKind, Pattern, Policy};
+use headwind_core::settings::Settings;
+use headwind_core::version::Version;
+
+/// What of a list is kept.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// What policy glob matches.
+    patterns: BTreeMap<String, Pattern>,
+    /// The lowest version that an image runs, by variant and then one for each scheme.
+    images: BTreeMap<String, Vec<(Version, String)>>,
+    /// The charts that are followed. Every version of theirs is kept.
+    charts: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Keeps what that container could move to.
+    pub(super) fn add(&mut self, artifact: &Artifact, settings: &Settings) {
+        match (artifact.kind(), settings.policy) {
+            (VersionKind::Chart, _) => drop(self.charts.insert(artifact.name().to_owned())),
+            (VersionKind::Image, Policy::None | Policy::Force) => {}
+            (VersionKind::Image, Policy::Glob) => {
+                if let Some(pattern) = &settings.pattern {
+                    self.patterns.entry(pattern.to_string()).or_insert_with(|| pattern.clone());
+                }
+            }
+            (VersionKind::Image, Policy::Patch | Policy::Minor | Policy::Major | Policy::All) => {
+                let current = artifact.version().and_then(|tag| Some((VersionKind::Image.read(tag)?, tag.to_owned())));
+                let Some((version, tag)) = current else { return };
+                let schemes = self.images.entry(version.variant.clone()).or_default();
+                match schemes.iter_mut().find(|(lowest, _)| lowest.same_scheme(&version)) {
+                    None => schemes.push((version, tag)),
+                    Some(lowest) if version.cmp_precedence(&lowest.0).is_lt() => *lowest = (version, tag),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Returns whether the tag is kept.
+    pub(super) fn accepts(&self, tag: &str) -> bool {
+        self.patterns.values().any(|pattern| pattern.matches(tag))
+            || !self.charts.is_empty() && VersionKind::Chart.read(&version_of(tag)).is_some()
+            || !self.images.is_empty() && VersionKind::Image.read(tag).is_some_and(|version| self.is_higher(&version))
+    }
+
+    fn is_higher(&self, version: &Version) -> bool {
+        let schemes = self.images.get(&version.variant).into_iter().flatten();
+        schemes.into_iter().any(|(lowest, _)| lowest.same_scheme(version) && version.cmp_precedence(lowest).is_gt())
+    }
+
+    /// The charts that are followed.
+    pub(super) fn charts(&self) -> &BTreeSet<String> {
+        &self.charts
+    }
+
+    /// What tells it from other filters.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        self.patterns.keys().for_each(|pattern| pattern.hash(&mut hash));
+        for (variant, schemes) in &self.images {
+            let lowest: BTreeSet<&String> = schemes.iter().map(|(_, tag)| tag).collect();
+            (variant, lowest).hash(&mut hash);
+        }
+        self.charts.hash(&mut hash);
+        hash.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwind_core::settings::Annotations;
+
+    fn filter(followers: &[(&str, &str, &str)]) -> Filter {
+        let mut filter = Filter::default();
+        for (image, policy, pattern) in followers {
+            let mut annotations = Annotations::from([("headwind.sh/policy".to_owned(), (*policy).to_owned())]);
+            if !pattern.is_empty() {
+                annotations.insert("headwind.sh/pattern".to_owned(), (*pattern).to_owned());
+            }
+            let settings = Settings::resolve(&Annotations::new(), &annotations, "web").unwrap();
+            filter.add(&Artifact::parse(VersionKind::Image, image).unwrap(), &settings);
+        }
+        filter
+    }
+
+    #[test]
+    fn only_what_could_be_chosen_is_kept() {
+        let filter =
+            filter(&[("a:1.4.0", "minor", ""), ("a:1.2.0", "patch", ""), ("a:1.0.0-alpine", "major", ""), ("a:main", "glob", "build-*")]);
+        let kept = |tag: &str| filter.accepts(tag);
+        for tag in ["1.2.1", "1.3.0", "2.0.0", "1.0.1-alpine", "build-7", "1.2.1-rc.1"] {
+            assert!(kept(tag), "{tag}");
+        }
+        for tag in ["1.2.0", "1.1.9", "0.9.0-alpine", "1.2.1-debian", "v1.3.0", "1.3", "nightly", "main"] {
+            assert!(!kept(tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn another_follower_that_changes_nothing_is_the_same_filter() {
+        let one = filter(&[("a:1.2.0", "minor", "")]);
+        assert_eq!(one.fingerprint(), filter(&[("a:1.4.0", "minor", ""), ("a:1.2.0", "patch", "")]).fingerprint());
+        assert_ne!(one.fingerprint(), filter(&[("a:1.1.0", "minor", "")]).fingerprint());
+        assert!(!filter(&[("a:1.2.0", "force", "")]).accepts("1.3.0"));
+    }
+
+    #[test]
+    fn a_chart_keeps_every_version() {
+        let mut filter = Filter::default();
+        filter.add(&Artifact::parse(VersionKind::Chart, "podinfo:6.5.0").unwrap(), &Settings::default());
+        assert!(filter.accepts("6.4.0") && filter.accepts("6.5.1_build") && !filter.accepts("latest"));
+    }
+}
