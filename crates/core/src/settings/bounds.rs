@@ -12,7 +12,7 @@ pub(super) const VALUE: usize = 1024;
 pub(super) const ALL: usize = 16 * 1024;
 /// The keys that Headwind does not know and that are kept, so that they can be reported.
 pub(super) const UNKNOWN: usize = 20;
-/// The longest value of a managed key but the history, in bytes.
+/// The longest value of a managed key but the history, and the most that all noted digests may take, in bytes.
 const MANAGED: usize = 16 * 1024;
 /// The longest history: twice what Headwind writes, in bytes.
 const HISTORY: usize = 64 * 1024;
@@ -20,13 +20,18 @@ const HISTORY: usize = 64 * 1024;
 pub(super) const TOO_MUCH: &str = PREFIX;
 
 /// Headwind's own annotations out of all those of an object, within bounds.
-///
-/// The digests that scans noted are left out: they are read with the container that they are about.
 pub fn own<'a>(all: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annotations {
     let mut kept = Annotations::new();
-    let (mut size, mut unknown) = (0, 0);
-    for (name, value) in all.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(key::SEEN)) {
-        let value = if name == key::UPDATE_HISTORY {
+    let (mut size, mut seen, mut unknown) = (0, 0, 0);
+    for (name, value) in all.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        let value = if name.starts_with(key::SEEN) {
+            // One that is left out is noted again by the next scan.
+            seen += name.len() + value.len();
+            if seen > MANAGED {
+                continue;
+            }
+            value.clone()
+        } else if name == key::UPDATE_HISTORY {
             history(value)
         } else if key::MANAGED.contains(&name.as_str()) {
             cut(value, MANAGED).to_owned()
