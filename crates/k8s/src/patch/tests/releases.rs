@@ -46,6 +46,7 @@ fn to(from: &str, version: &str) -> Apply {
 }
 
 fn noted(object: &mut Value) {
+    object["metadata"]["annotations"]["headwind.sh/managed-for"] = object["metadata"]["uid"].clone();
     for (key, value) in [("last-update", "2026-01-01T00:00:00Z"), ("last-request", "r"), ("update-history", "[]")] {
         object["metadata"]["annotations"][format!("headwind.sh/{key}")] = json!(value);
     }
