@@ -191,7 +191,8 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     /// The lane to start the next scan in: of those that could, the one whose owner has the best claim.
     fn first(&mut self, now: Duration) -> First<L> {
         let Self { entries, lanes, slots, parked, .. } = self;
-        let (mut ready, mut later): (Option<(Claim, Reverse<Duration>, Arc<L>)>, Option<Duration>) = (None, None);
+        let mut ready: Option<(Claim, Reverse<Duration>, Arc<L>)> = None;
+        let mut later: Option<Duration> = None;
         for (name, lane) in lanes.iter_mut().filter(|(_, lane)| lane.has_room()) {
             while let Some((key, _, start)) = lane.first(entries) {
                 if start > now {

@@ -73,10 +73,8 @@ fn meaningless<'a>(annotations: &'a Annotations, target: &'a Target) -> impl Ite
     });
     let images = annotations.get(key::IMAGES);
     let named = images.and_then(|_| Settings::resolve(&Annotations::new(), annotations, "").ok()?.images).unwrap_or_default();
-    let artifacts: Vec<Artifact> = match named.is_empty() {
-        true => Vec::new(),
-        false => target.containers.iter().filter_map(|container| container.artifact().ok()).collect(),
-    };
+    let artifacts: Vec<Artifact> =
+        if named.is_empty() { Vec::new() } else { target.containers.iter().filter_map(|container| container.artifact().ok()).collect() };
     let is_there = move |entry: &String| target.container(entry).is_some() || artifacts.iter().any(|artifact| names(entry, artifact));
     keys.chain(named.into_iter().filter(move |entry| !is_there(entry)).map(Meaningless::Entry))
 }

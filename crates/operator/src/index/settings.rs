@@ -63,7 +63,7 @@ impl Meaning {
     pub(super) fn of(target: &Target, defaults: &Annotations) -> Self {
         let slot = |container: &Container| {
             let resolved = Settings::resolve(defaults, &target.annotations, &container.name);
-            let out = explain::out_of(resolved.as_ref().map_err(|faults| faults.as_slice()), container);
+            let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container);
             let tracked = !matches!(out, Some((Reason::PolicyNone | Reason::NotTracked, _)));
             Slot { tracked, takes_part: out.is_none(), settings: resolved.ok() }
         };
