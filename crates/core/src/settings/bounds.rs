@@ -132,10 +132,8 @@ mod tests {
         };
         let text = format!("[{}]", (0..2400).map(entry).collect::<Vec<_>>().join(","));
         let kept = own(&object(&[("update-history", text), ("seen.web", "app:1@sha256:0".to_owned())]));
-        assert!(size(&kept) < HISTORY + 100);
-        let (history, whole) = History::parse(kept.get(key::UPDATE_HISTORY).map(String::as_str));
-        assert!(whole);
+        assert!((HISTORY - 1000..HISTORY + 100).contains(&size(&kept)), "{}", size(&kept));
+        let (history, _) = History::parse(kept.get(key::UPDATE_HISTORY).map(String::as_str));
         assert_eq!(history.of("web").next().map(|entry| entry.image.as_str()), Some("app:0"));
-        assert!(history.of("web").count() > 400);
     }
 }
