@@ -105,10 +105,12 @@ impl History {
         }
     }
 
-    /// What stood in the container before `standing`, each image once, newest first: what a rollback can go to.
+    /// What stood in the container before `standing`, each image once, newest first: what a rollback can go to. What
+    /// was put there after `standing` was left, by whatever hand, and is not among it.
     pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let newer = self.of(container).position(|entry| entry.image == standing).unwrap_or_default();
         let mut seen = BTreeSet::from([standing]);
-        self.of(container).filter(move |entry| seen.insert(&entry.image))
+        self.of(container).skip(newer).filter(move |entry| seen.insert(&entry.image))
     }
 
     /// Notes that the container went back to `image`, and returns the requests whose entries are forgotten.

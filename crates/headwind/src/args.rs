@@ -273,10 +273,10 @@ mod tests {
         };
         let google = ["--webhook-google-audience=a", "--webhook-google-email=e"];
         assert!(run(&[]));
-        assert!(!run(&["--webhook-secret=s"]));
+        assert!(!run(&["--webhook-secret=long-enough"]));
         assert!(!run(&google));
         assert!(!run(&["--webhook-confirm=false"]));
-        assert!(run(&["--webhook-secret=s", "--webhook-confirm=true"]));
+        assert!(run(&["--webhook-secret=long-enough", "--webhook-confirm=true"]));
     }
 
     #[test]

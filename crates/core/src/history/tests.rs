@@ -87,6 +87,16 @@ fn going_back_never_goes_forward() {
 }
 
 #[test]
+fn what_was_put_there_later_is_not_before() {
+    let mut history = History::default();
+    for n in 1..=2 {
+        history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
+    }
+    let before = |standing| history.before("a", standing).map(|entry| entry.image.as_str()).collect::<Vec<_>>();
+    assert_eq!((before("i:1"), before("i:0")), (vec!["i:0"], vec![]), "another hand went back to them");
+}
+
+#[test]
 fn going_back_to_what_the_history_does_not_know_keeps_what_is_older() {
     let mut history = History::default();
     history.record("a", "i:0", "i:main", at(1), "r1", None);

@@ -150,7 +150,7 @@ pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
     pins.has_image("web", &format!("{}@{}", image(locked.addr(), "main"), moved[1]), SOON).await?;
     eventually("the pods are made anew", SOON, || async {
         let annotations = restarts.template_annotations().await.map_err(|error| error.to_string())?;
-        if annotations.get("headwind.sh/digest.web") == Some(&format!("{}@{}", image(open.addr(), "main"), moved[0])) {
+        if annotations.get("headwind.sh/digest.web") == Some(&format!("{}@{}", image(gate.addr(), "main"), moved[0])) {
             Ok(())
         } else {
             Err(format!("{annotations:?}"))

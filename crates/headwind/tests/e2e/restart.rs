@@ -96,10 +96,14 @@ pub(crate) async fn beside_many() -> Result<()> {
     Ok(())
 }
 
-/// Thousands of workloads that nobody tracks.
+/// Thousands of workloads that nobody tracks. They are paused, so that Kubernetes' own controllers have no work
+/// with them and the scenarios beside this one are not delayed.
 async fn fill(world: &World) -> Result<()> {
-    let other =
-        |number: usize| Fixture::new(WorkloadKind::Deployment, &format!("a-{number:05}")).container("web", &image("r/other", "1.0.0"));
+    let other = |number: usize| {
+        Fixture::new(WorkloadKind::Deployment, &format!("a-{number:05}"))
+            .container("web", &image("r/other", "1.0.0"))
+            .spec(&json!({"paused": true}))
+    };
     stream::iter(0..MANY)
         .map(Ok)
         .try_for_each_concurrent(

@@ -77,7 +77,8 @@ impl World {
         let bed = Bed::start().await?;
         let namespace = bed.namespace_with(hint, annotations).await?;
         let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
-        let http = reqwest::Client::builder().timeout(SOON).build()?;
+        // The operator ends an idle connection after 10 s: it must not be used again at that moment.
+        let http = reqwest::Client::builder().timeout(SOON).pool_idle_timeout(Duration::from_secs(5)).build()?;
         let (kind, host) = (WorkloadKind::Deployment, HOST.to_owned());
         Ok(Self { bed, client: bed.client().await?, namespace, operator, http, kind, host, charts: None })
     }
