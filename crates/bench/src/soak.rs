@@ -91,7 +91,7 @@ pub(crate) async fn run(length: Duration) -> Result<()> {
     say(&format!(
         "soak: {} updates of {} workloads, push to patched p50 {:.2} s, p99 {:.2} s, slowest {:.2} s; {} junk calls, answers {}; at most {} MiB",
         times.len(),
-        normal.count(),
+        Normal::count(),
         quantile(&times, 0.5),
         quantile(&times, 0.99),
         normal.slowest().as_secs_f64(),

@@ -223,7 +223,7 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         let container = Container::new("web", &format!("registry.example/{image}").replace("DIGEST", &digest));
         let annotations = [("headwind.sh/policy".to_owned(), policy.to_owned())].into();
-        let settings = Settings::resolve(&Default::default(), &annotations, "web").unwrap();
+        let settings = Settings::resolve(&std::collections::BTreeMap::default(), &annotations, "web").unwrap();
         let claim = Claim {
             origin: container.origin().unwrap(),
             chart: None,

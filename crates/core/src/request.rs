@@ -41,7 +41,7 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
     invariant::violations(requests, &[], &[])
 }
 
-pub use mark::mark_name;
+pub use mark::{mark_name, named_requests};
 pub use next::next;
 pub use presence::Presence;
 pub use provenance::may_return_to;

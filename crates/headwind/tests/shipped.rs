@@ -65,7 +65,7 @@ fn the_manifests_are_what_the_binary_prints() {
     assert!(read("deploy/k8s/rbac.yaml") == headwind(&["rbac"]), "deploy/k8s/rbac.yaml is old: run `make generate`");
 }
 
-/// Each port has a Service and a NetworkPolicy of its own; probes have more time than the kubelet's one second.
+/// Each port has a Service and a `NetworkPolicy` of its own; probes have more time than the kubelet's one second.
 #[test]
 fn the_network_manifests_fit_the_deployment() {
     let objects: Vec<serde_json::Value> = ["deploy/k8s/deployment.yaml", "deploy/k8s/network.yaml"]

@@ -76,17 +76,17 @@ fn meta(name: &str, namespace: Option<&str>) -> Value {
 
 /// The ClusterRoles for people: one to look, one to approve, and one to manage the record itself.
 pub fn people() -> Vec<Value> {
-    let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name, None), "rules": rules});
-    let rule = |resource: &str, verbs: &[&str]| json!({"apiGroups": ["headwind.sh"], "resources": [resource], "verbs": verbs});
-    let look = rule("updaterequests", &["get", "list", "watch"]);
+    let role = |name: &str, granted: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name, None), "rules": granted});
+    let on = |resource: &str, verbs: &[&str]| json!({"apiGroups": ["headwind.sh"], "resources": [resource], "verbs": verbs});
+    let look = on("updaterequests", &["get", "list", "watch"]);
     // `kubectl patch --subresource=status` reads the status by itself first.
-    let decide = rule("updaterequests/status", &["get", "update", "patch"]);
+    let decide = on("updaterequests/status", &["get", "update", "patch"]);
     vec![
         role("headwind-viewer", json!([look])),
-        role("headwind-approver", json!([look, rule("updaterequests", &["approve"]), decide])),
+        role("headwind-approver", json!([look, on("updaterequests", &["approve"]), decide])),
         role(
             "headwind-manager",
-            json!([rule("updaterequests", &["get", "list", "watch", "create", "update", "patch", "delete", "approve", "manage"]), decide]),
+            json!([on("updaterequests", &["get", "list", "watch", "create", "update", "patch", "delete", "approve", "manage"]), decide]),
         ),
     ]
 }

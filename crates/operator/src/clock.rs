@@ -61,7 +61,7 @@ mod tests {
     fn steps_are_seen_in_both_directions_and_time_that_passes_is_none() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut seen = Seen { elapsed: Duration::ZERO, wall: at(1000), stepped: None };
-        assert_eq!(seen.next(Duration::from_secs(3600), at(4600)), None, "an hour in which nothing happened");
+        assert_eq!(seen.next(Duration::from_hours(1), at(4600)), None, "an hour in which nothing happened");
         assert_eq!(seen.next(Duration::from_secs(3605), at(4613)), None, "slewed");
         assert_eq!(seen.next(Duration::from_secs(3606), at(5214)), Some(at(5214)), "ten minutes ahead");
         assert_eq!(seen.next(Duration::from_secs(3706), at(5314)), Some(at(5214)), "it is remembered");

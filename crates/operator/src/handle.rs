@@ -258,6 +258,6 @@ impl Handle {
 }
 
 /// Whether the text can be the name of an object: one that cannot is not asked for.
-fn is_object_name(text: &str) -> bool {
+pub(crate) fn is_object_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
 }

@@ -6,12 +6,17 @@
 
 use std::sync::Arc;
 
+use headwind_core::request::named_requests;
 use headwind_core::settings::Annotations;
 use headwind_core::source::{Named, SourceKey};
 use headwind_core::target::{Target, TargetKey};
 
+use crate::handle::is_object_name;
 use crate::reconcile::Reconciler;
 use crate::verbs::{Failure, Found};
+
+/// The most requests that are read because the workload names them: one for each container, and some.
+const NAMED: usize = 16;
 
 /// What a live read found out about a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +72,26 @@ impl Reconciler {
         if let Some(Named::Source(source)) = named {
             self.read_source(&source).await?;
         }
+        self.read_named_requests(key).await?;
         Ok(Evidence::Present)
+    }
+
+    /// The requests that the workload names and that the store lacks: its watch may lag.
+    async fn read_named_requests(&self, key: &TargetKey) -> Result<(), Failure> {
+        let Some(target) = self.state.index.read().target(key) else { return Ok(()) };
+        let unknown: Vec<&str> = {
+            let requests = self.state.requests.read();
+            named_requests(&target).filter(|name| requests.get(&key.namespace, name).is_none()).take(NAMED).collect()
+        };
+        for name in unknown {
+            // The name is text that somebody else may have written.
+            if is_object_name(name)
+                && let Some(found) = self.verbs.request(&key.namespace, name).await?
+            {
+                self.state.requests.write().apply(found);
+            }
+        }
+        Ok(())
     }
 
     async fn read_source(&self, key: &SourceKey) -> Result<(), Failure> {

@@ -116,11 +116,12 @@ impl Operator {
     ///
     /// # Errors
     /// When the configuration makes no client.
-    pub fn start(kube: kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
-        let client = client(&kube, CALL_TIMEOUT)?;
+    #[expect(clippy::too_many_lines, reason = "all parts are put together here, and nothing else is done")]
+    pub fn start(kube: &kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
+        let client = client(kube, CALL_TIMEOUT)?;
         let offered = Arc::new(Offered::default());
         let limited = !config.watched.is_empty();
-        let lease_verbs = Verbs::new(self::client(&kube, LEASE_TIMEOUT)?, Arc::clone(&offered), limited);
+        let lease_verbs = Verbs::new(self::client(kube, LEASE_TIMEOUT)?, Arc::clone(&offered), limited);
 
         let state = Arc::new(State::default());
         if !config.cross_namespace_refs {
@@ -155,7 +156,7 @@ impl Operator {
         let mut tasks = Tasks::default();
         let parts = Parts {
             client,
-            watcher: self::client(&kube, WATCH_TIMEOUT)?,
+            watcher: self::client(kube, WATCH_TIMEOUT)?,
             state: &state,
             queue: &queue,
             tell: &tell,

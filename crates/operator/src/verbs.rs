@@ -423,12 +423,12 @@ where
         let uid = metadata.uid.clone().unwrap_or_default();
         Found::Undecodable(Odd { api_version: K::api_version(&()).into_owned(), uid, problem: problem.to_owned() })
     };
-    match api.get(name).await.map(|guard| guard.0) {
-        Ok(Ok(object)) => {
+    match api.get(name).await {
+        Ok(DeserializeGuard(Ok(object))) => {
             let metadata = object.meta().clone();
             Ok(read(object).map_or_else(|| odd(&metadata, "it has no name, namespace or uid"), Found::There))
         }
-        Ok(Err(invalid)) => Ok(odd(&invalid.metadata, &invalid.error)),
+        Ok(DeserializeGuard(Err(invalid))) => Ok(odd(&invalid.metadata, &invalid.error)),
         Err(error) if is_gone(&error, name) => Ok(Found::Gone),
         Err(error) if classify(&error) == Class::NotFound => Ok(Found::NotServed),
         Err(error) => Err(error.into()),

@@ -61,7 +61,7 @@ impl Hosts {
     /// Returns true unless a browser sends the request on behalf of another site's page. Programs send neither
     /// `Sec-Fetch-Site` nor `Origin`.
     pub(crate) fn is_own_origin(&self, headers: &HeaderMap) -> bool {
-        let site = headers.get(FETCH_SITE).map(|site| site.as_bytes());
+        let site = headers.get(FETCH_SITE).map(axum::http::HeaderValue::as_bytes);
         if matches!(site, Some(b"same-origin" | b"none")) {
             return true;
         }

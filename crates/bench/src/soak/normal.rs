@@ -70,7 +70,7 @@ impl<'a> Normal<'a> {
     }
 
     /// How many workloads there are.
-    pub(crate) fn count(&self) -> usize {
+    pub(crate) fn count() -> usize {
         COUNT
     }
 
@@ -118,7 +118,7 @@ impl<'a> Normal<'a> {
             match http.post(url.clone()).json(&body).send().await {
                 Ok(answer) if answer.status().is_success() => break,
                 Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                    say(&format!("soak: {} was told to come again", name(n)))
+                    say(&format!("soak: {} was told to come again", name(n)));
                 }
                 Ok(answer) => answer.error_for_status().map(drop)?,
                 Err(error) => say(&format!("soak: {}: {error}", name(n))),

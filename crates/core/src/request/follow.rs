@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::mark::{is_fence, mark_name, marks};
+use super::mark::{marks, named_requests};
 use super::refusal::together;
 use super::scene::Scene;
 use super::step::end;
@@ -115,6 +115,10 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     if let Some(step) = taken_over(scene, request, watch) {
         return Outcome::Step(step);
     }
+    if names_unknown(scene) && !scene.observed.workload.is_live() {
+        // That request may answer for what the pods of another container do.
+        return Outcome::Step(Step::Read);
+    }
     let name = request.spec.container.as_deref().unwrap_or_default();
     let others = answered_for(scene, name);
     let settings = scene.settings(name).unwrap_or_default();
@@ -150,16 +154,16 @@ fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
     }
 }
 
+/// Whether the workload names a request whose change it carries and that is not known: the copy of the requests is
+/// behind, or the request was deleted.
+fn names_unknown(scene: &Scene<'_>) -> bool {
+    named_requests(scene.target).any(|name| !scene.observed.requests.iter().any(|request| request.name == name))
+}
+
 /// The other containers that have a request to answer for what they run, so that their pods say
-/// nothing of this one: its rollout is watched as well, or failed and was left where it is. In the moment after
-/// a patch the workload may name a request that is not known yet, which may be for any of them.
+/// nothing of this one: its rollout is watched as well, or failed and was left where it is.
 pub(super) fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
-    let known = |mark: &str| scene.observed.requests.iter().any(|request| request.name == mark_name(mark));
     let all = scene.target.containers.iter().filter(|one| one.name != container);
-    let patched = scene.last_update().is_some_and(|at| scene.observed.now < after(at, STALE));
-    if patched && !marks(scene.target).filter(|mark| !is_fence(mark)).all(known) {
-        return all.map(|one| one.name.as_str()).collect();
-    }
     let answered = |one: &&Container| {
         scene.observed.requests.iter().any(|request| {
             let applied = request.status.times_applied > 0 || marks(scene.target).any(|mark| mark == request.name);

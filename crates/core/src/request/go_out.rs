@@ -135,7 +135,7 @@ impl Scene<'_> {
 
     /// What an approved update waits for without an end that is known: the release is suspended.
     fn held(&self, request: &Request) -> Option<(Reason, String)> {
-        self.container_of(request).and_then(|container| self.left(container))
+        self.container_of(request).and_then(Self::left)
     }
 
     /// Applies what is due, or notes on each approved request what it waits for.

@@ -49,6 +49,11 @@ pub(super) fn marks(target: &Target) -> impl Iterator<Item = &str> {
     target.annotations.get(key::LAST_REQUEST).into_iter().flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty())
 }
 
+/// The names of the requests whose changes the workload carries now, by its own record.
+pub fn named_requests(target: &Target) -> impl Iterator<Item = &str> {
+    marks(target).filter(|mark| !is_fence(mark)).map(mark_name)
+}
+
 impl Request {
     /// The word that names this request's coming application in `headwind.sh/last-request`.
     ///

@@ -87,7 +87,7 @@ pub(super) fn unseen(scene: &Scene<'_>, open: &[&Request]) -> Step {
 /// The watch over a rollout whose source is missing: nothing can be seen of it until its time is over.
 fn without_source(scene: &Scene<'_>, request: &Request) -> Option<Step> {
     let now = scene.observed.now;
-    let left = scene.target.containers.iter().find_map(|container| scene.left(container));
+    let left = scene.target.containers.iter().find_map(Scene::left);
     let (reason, message) = left.unwrap_or_else(|| (Reason::SourceMissing, Reason::SourceMissing.sentence().to_owned()));
     if patience(scene, request) <= now {
         return Some(end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now));

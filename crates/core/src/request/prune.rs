@@ -50,7 +50,7 @@ impl Scene<'_> {
         }
         let Some(wanted) = request.artifact(image) else { return false };
         // Nothing can be said of a container that is gone or has an image that cannot be parsed.
-        let Some(Ok(standing)) = self.container_of(request).map(|container| container.artifact()) else { return true };
+        let Some(Ok(standing)) = self.container_of(request).map(crate::target::Container::artifact) else { return true };
         match (wanted.version(), standing.version()) {
             (Some(wanted), Some(standing)) => is_above(request.spec.kind, wanted, standing),
             (_, _) => false,

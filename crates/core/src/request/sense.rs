@@ -58,7 +58,7 @@ impl Scene<'_> {
         if container.kind() != wanted.kind() {
             return Err((Reason::InvalidRequest, format!("{name} is no {}", word(wanted.kind()))));
         }
-        if let Some((reason, message)) = self.left(container).filter(|(reason, _)| !release::passes(*reason)) {
+        if let Some((reason, message)) = Self::left(container).filter(|(reason, _)| !release::passes(*reason)) {
             return Err((reason, message));
         }
         let standing = container
@@ -85,7 +85,7 @@ impl Scene<'_> {
     }
 
     /// Why the container, as it is set up now, is left alone, if it is.
-    pub(super) fn left(&self, container: &Container) -> Option<(Reason, String)> {
+    pub(super) fn left(container: &Container) -> Option<(Reason, String)> {
         container.chart.as_ref()?.left()
     }
 

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
 use super::refusal::{Refusal, refused};
-use super::{Apply, ChangeKind, Identity, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, next};
+use super::{Apply, ChangeKind, Identity, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, named_requests, next};
 use crate::claim::Trigger;
 use crate::decide::{self, Decision, Site};
 use crate::history::History;
@@ -519,6 +519,11 @@ impl World {
                 Step::Read => {
                     assert!(!live, "read twice");
                     self.replicas[who].take_in(&self.cluster.target);
+                    for name in named_requests(&self.cluster.target) {
+                        if let Some(found) = self.cluster.requests.get(name) {
+                            self.replicas[who].requests.entry(name.to_owned()).or_insert_with(|| found.clone());
+                        }
+                    }
                     live = true;
                 }
                 Step::Write(write) => {

@@ -467,7 +467,7 @@ fn who_waits_for_a_person_has_no_time_out_but_may_fail() {
     let old = PodView { new: false, ..pod(waits("CrashLoopBackOff")) };
     let mut story = Story::new();
     for second in (0..3000).step_by(30) {
-        let verdict = story.settle(second, &waiting, &[old.clone()]);
+        let verdict = story.settle(second, &waiting, std::slice::from_ref(&old));
         assert!(matches!(verdict, Verdict::Watch(_, _)), "{second}: {verdict:?}");
     }
     let new = [pod(waits("CrashLoopBackOff")), old];
@@ -499,7 +499,7 @@ fn a_node_that_is_lost_is_named() {
     let stuck = Standing::Moving(count(2, 1, 1), None);
     let lost = PodView { lost_node: Some("node-7".to_owned()), ..pod(runs(true, 0)) };
     let mut story = Story::stuck();
-    story.settle(0, &stuck, &[lost.clone()]);
+    story.settle(0, &stuck, std::slice::from_ref(&lost));
     let Verdict::TimedOut(message) = story.settle(310, &stuck, &[lost]) else { panic!("{:?}", story.watch) };
     assert!(message.contains("web-1") && message.contains("node-7"), "{message}");
 }

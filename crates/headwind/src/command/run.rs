@@ -56,7 +56,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_of_open_doors(&args);
     let gate = gate(&args, &config.namespace);
-    let mut operator = Operator::start(kube, config, registries)?;
+    let mut operator = Operator::start(&kube, config, registries)?;
 
     let stop = CancellationToken::new();
     let handle = operator.handle();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::request::Phase;
+use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::workload::Live;
 use headwind_testbed::{Fixture, Operator, OperatorOptions, WorkloadKind, eventually, payload};
 use kube::ResourceExt as _;
@@ -85,7 +86,7 @@ pub(crate) async fn beside_many() -> Result<()> {
     // The watch over the rollout has gone on, and finished ones are still told whole.
     eventually("the watched rollout completes", LONG, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
-        let phase = all.iter().find(|request| request.uid() == rolling.uid()).map(|request| request.phase());
+        let phase = all.iter().find(|request| request.uid() == rolling.uid()).map(UpdateRequest::phase);
         if phase == Some(Phase::Completed) { Ok(()) } else { Err(format!("{phase:?}")) }
     })
     .await?;

@@ -99,8 +99,8 @@ fn the_roles_for_people() {
     let verbs = |role: &str, resource: &str| -> Vec<String> {
         let roles = people();
         let role = roles.iter().find(|one| one["metadata"]["name"] == role).unwrap();
-        let rules = role["rules"].as_array().unwrap().iter().filter(|rule| rule["resources"] == json!([resource]));
-        rules.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|verb| verb.as_str().unwrap().to_owned()).collect()
+        let granted = role["rules"].as_array().unwrap().iter().filter(|rule| rule["resources"] == json!([resource]));
+        granted.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|verb| verb.as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(verbs("headwind-viewer", "updaterequests"), ["get", "list", "watch"]);
     assert!(verbs("headwind-viewer", "updaterequests/status").is_empty());

@@ -100,9 +100,8 @@ impl Evidence {
             .map(|group| async {
                 let answer = if look_up.skip { Answer::NotAsked } else { self.ask(&look_up.arrived, &group).await };
                 let host = match &answer {
-                    Answer::Told(_) => Host::Answers,
                     Answer::Failed(error) if error.class.is_of_the_host() => Host::Down(error.wait),
-                    Answer::Failed(_) => Host::Answers,
+                    Answer::Told(_) | Answer::Failed(_) => Host::Answers,
                     Answer::NotAsked => Host::NotAsked,
                 };
                 let access = group.access;

@@ -391,7 +391,7 @@ fn name_siblings(requests: &mut [UpdateRequest]) {
     if requests.len() < 2 {
         return;
     }
-    let names: Vec<String> = requests.iter().map(|request| request.name_any()).collect();
+    let names: Vec<String> = requests.iter().map(kube::ResourceExt::name_any).collect();
     for request in requests {
         let own = request.name_any();
         let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != own).collect();

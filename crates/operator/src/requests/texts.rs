@@ -185,9 +185,9 @@ mod tests {
         for text in texts {
             packer.put(*text);
         }
-        let packed = packer.pack();
-        let mut reader = Texts::new(&packed);
-        (texts.iter().map(|_| reader.take()).collect(), packed.len())
+        let bytes = packer.pack();
+        let mut reader = Texts::new(&bytes);
+        (texts.iter().map(|_| reader.take()).collect(), bytes.len())
     }
 
     #[test]

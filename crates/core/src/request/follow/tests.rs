@@ -271,7 +271,7 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
 }
 
 /// A failed rollout, with that history, and what is put back.
-fn put_back(history: &History, all: &[Request]) -> Option<String> {
+fn put_back(history: &History, all: &[Request]) -> String {
     let text = history.to_annotation();
     let target = target(&[(key::AUTO_ROLLBACK, "true"), (key::UPDATE_HISTORY, &text)]);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod db-2".to_owned() };
@@ -288,7 +288,7 @@ fn put_back(history: &History, all: &[Request]) -> Option<String> {
         clock_stepped: None,
     };
     match next(&observed) {
-        Step::Apply(apply) => Some(apply.changes[0].to.clone()),
+        Step::Apply(apply) => apply.changes[0].to.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -301,8 +301,8 @@ fn the_history_alone_vouches_for_no_image() {
         History::parse(Some(&serde_json::to_string(&all).unwrap())).0
     };
     let forged = history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None), ("db:0.9.0", None)]);
-    assert_eq!(put_back(&forged, &[]).as_deref(), Some("db:0.9.0"));
-    assert_eq!(put_back(&history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None)]), &[]).as_deref(), Some("db:1.0.0"));
+    assert_eq!(put_back(&forged, &[]), "db:0.9.0");
+    assert_eq!(put_back(&history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None)]), &[]), "db:1.0.0");
     // A request that was applied is a record of it, one that was only made is none.
     let mut moved = rolling(watch());
     moved.name = "moved".to_owned();
@@ -310,9 +310,9 @@ fn the_history_alone_vouches_for_no_image() {
     moved.status =
         Status { phase: Phase::Completed, reason: Some(Reason::RolloutComplete), finished_at: Some(at(NOW - 90)), ..moved.status };
     let of_two = history(&[("db:2.0.0", Some("r")), ("old/db:0.9.0", Some("moved"))]);
-    assert_eq!(put_back(&of_two, std::slice::from_ref(&moved)).as_deref(), Some("old/db:0.9.0"));
+    assert_eq!(put_back(&of_two, std::slice::from_ref(&moved)), "old/db:0.9.0");
     moved.status = Status { phase: Phase::Completed, times_applied: 0, ..moved.status };
-    assert_eq!(put_back(&of_two, &[moved]).as_deref(), Some("db:1.0.0"));
+    assert_eq!(put_back(&of_two, &[moved]), "db:1.0.0");
 }
 
 #[test]

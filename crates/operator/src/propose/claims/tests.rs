@@ -198,7 +198,7 @@ fn what_is_settled_stays_settled() {
     claims.offer(tags("r.example/a", 1), NOW).unwrap();
     to_lane(&mut claims, &lane("r.example"), false);
     let look_up = claims.next_look_up(NOW).unwrap();
-    assert!(look_up.settled.is_empty() && claims.is_idle() == false);
+    assert!(look_up.settled.is_empty() && !claims.is_idle());
     claims.looked_up(&look_up, LookedUp::Again { settled: [[7; 32]].into() }, Host::Answers, NOW);
     assert!(claims.is_idle(), "it waits for the registry, not for Headwind");
     let look_up = claims.next_look_up(claims.wake(NOW).unwrap()).unwrap();

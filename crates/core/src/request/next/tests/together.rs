@@ -126,19 +126,19 @@ fn a_container_with_a_long_interval_is_not_starved() {
     assert_eq!(names(&step(Some(&live), &[back, all[1].clone()])), ["b"], "a rollback takes no update with it");
 }
 
-/// Marks of requests that are gone hide nothing for longer than a moment.
+/// A request that the workload names and that is not known is read before its pods are judged; one that is gone
+/// hides nothing.
 #[rstest::rstest]
-#[case::just_patched("gone,w", 10, &["side"])]
-#[case::a_while_ago("gone,w", 61, &[])]
-#[case::fences("gone@1.past,more@2.over,w", 10, &[])]
-#[case::known("w", 10, &[])]
-fn evidence_of_others(#[case] marks: &str, #[case] ago: i64, #[case] muted: &[&str]) {
-    let updated = at(NOW - ago).to_string();
-    let live = two(&[(key::LAST_REQUEST, marks), (key::LAST_UPDATE, &updated)]);
-    let known = request("w", "app:0.9.0", "app:1.0.0");
+#[case::not_known("gone,w", true)]
+#[case::fences("gone@1.past,more@2.over,w", false)]
+#[case::known("w", false)]
+fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
+    let target = two(&[(key::LAST_REQUEST, marks)]);
+    let mut known = request("w", "app:0.9.0", "app:1.0.0");
+    known.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(Watch::new(1, at(NOW))), ..Status::default() };
     let (defaults, requests) = (Annotations::new(), [&known]);
-    let observed = Observed {
-        workload: Presence::Present { target: &live, live: true },
+    let observed = |live: bool| Observed {
+        workload: Presence::Present { target: &target, live },
         defaults: &defaults,
         requests: &requests,
         now: at(NOW),
@@ -147,7 +147,9 @@ fn evidence_of_others(#[case] marks: &str, #[case] ago: i64, #[case] muted: &[&s
         seen_since: at(0),
         clock_stepped: None,
     };
-    assert_eq!(answered_for(&Scene::new(&live, &observed), "web"), muted);
+    assert_eq!(next(&observed(false)) == Step::Read, reads);
+    assert_ne!(next(&observed(true)), Step::Read);
+    assert!(answered_for(&Scene::new(&target, &observed(true)), "web").is_empty());
 }
 
 /// An image that an admission webhook replaced in the patch is the one that is watched, gone back from and
