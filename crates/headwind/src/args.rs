@@ -141,7 +141,7 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) helm_auto_discovery: bool,
 
-    /// Leave HelmReleases alone whose source is in another namespace. Set it if Flux runs with --no-cross-namespace-refs
+    /// Leave HelmReleases alone whose source is in another namespace. Set it if Flux runs with its own setting of that name
     #[arg(long, env = "HEADWIND_NO_CROSS_NAMESPACE_REFS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) no_cross_namespace_refs: bool,
 
