@@ -2,16 +2,14 @@
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_core::claim::Trigger;
+use headwind_core::reason::Reason;
 use headwind_testbed::workload::Live;
 use headwind_testbed::{WorkloadKind, eventually};
 use serde_json::{Value, json};
 
 use crate::poll::name_hosts;
 use crate::rollout::{VERDICT, ends, watched};
-use crate::world::{SOON, World, image};
-
-/// Counts what is refused.
-const REFUSED: &str = "headwind_updates_refused_total";
+use crate::world::{SOON, World, digest, image};
 
 async fn updated(world: &World, live: &Live, tag: &str) -> Result<()> {
     world.push("shop/web", tag).await?;
@@ -80,15 +78,7 @@ pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
             world.operator.restart().await?;
         }
         for tag in ["1.1.0", "1.2.0"] {
-            // One after the other: pushes of one tag that come together are one claim.
-            // There is no such series before the first refusal.
-            let refused = world.operator.metric(REFUSED, &[("reason", "RolledBack")]).await.unwrap_or_default();
-            world.push("shop/web", tag).await?;
-            eventually("the push is refused", SOON, || async {
-                let now = world.operator.metric(REFUSED, &[("reason", "RolledBack")]).await.map_err(|error| error.to_string())?;
-                if now > refused { Ok(()) } else { Err(format!("{now} refused")) }
-            })
-            .await?;
+            world.push_refused("shop/web", tag, &digest('a'), Reason::RolledBack).await?;
         }
     }
     world.quiet().await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use headwind_core::reason::Reason;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::chart::Chart;
 use headwind_testbed::workload::Live;
@@ -153,6 +154,21 @@ impl World {
     /// A push, told as a distribution registry tells it; fails when it is not taken.
     pub(crate) async fn push(&self, repository: &str, tag: &str) -> Result<()> {
         self.push_digest(repository, tag, &digest('a')).await
+    }
+
+    /// Pushes a tag that is refused for that reason, and waits until the refusal is counted: pushes of one tag that
+    /// come together are one claim.
+    pub(crate) async fn push_refused(&self, repository: &str, tag: &str, digest: &str, reason: Reason) -> Result<()> {
+        // There is no such series before the first refusal.
+        let refused =
+            async || self.operator.metric("headwind_updates_refused_total", &[("reason", reason.code())]).await.unwrap_or_default();
+        let before = refused().await;
+        self.push_digest(repository, tag, digest).await?;
+        eventually("the push is refused", SOON, || async {
+            let now = refused().await;
+            if now > before { Ok(()) } else { Err(format!("{now} refused")) }
+        })
+        .await
     }
 
     pub(crate) async fn push_digest(&self, repository: &str, tag: &str, digest: &str) -> Result<()> {
