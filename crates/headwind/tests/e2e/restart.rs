@@ -16,7 +16,7 @@ use crate::kill::leader;
 use crate::world::{HOST, SOON, World, digest, image};
 
 /// Workloads beside those that the test is about: several pages of a list.
-const MANY: usize = 3000;
+const MANY: usize = 1600;
 /// How long the watched rollout has to settle: longer than all restarts.
 const SETTLE: &str = "90s";
 const LONG: Duration = Duration::from_secs(150);
@@ -108,7 +108,7 @@ async fn fill(world: &World) -> Result<()> {
     stream::iter(0..MANY)
         .map(Ok)
         .try_for_each_concurrent(
-            32,
+            8,
             |number| async move { other(number).replicas(0).create(&world.client, &world.namespace).await.map(drop) },
         )
         .await
