@@ -1,7 +1,7 @@
 //! Where questions may go: the administrator's list of hosts, and the addresses that are refused.
 //!
-//! The client asks [`Guard::admit`] before each request, each redirect included, and resolves every name through
-//! [`Guard`], so that a refused address is refused at the moment of the connection. A name that leads to another
+//! The client asks `Guard::admit` before each request, each redirect included, and resolves every name through
+//! `Guard`, so that a refused address is refused at the moment of the connection. A name that leads to another
 //! address a second later (DNS rebinding) is refused as well. A refusal says nothing about what listens there.
 
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 //! A denial by an admission rule (a webhook, a policy, a quota) may be gone tomorrow: the request says what
 //! was denied, waits and is tried again. An object that the API server finds invalid stays so: the request
 //! fails. Requests that are due together share one patch, and a refusal does not say which of them it is
-//! about. After [`TOGETHER`] denials each is therefore tried alone, so that no container holds back another.
+//! about. After `TOGETHER` denials each is therefore tried alone, so that no container holds back another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
