@@ -14,6 +14,8 @@
 mod claims;
 mod evidence;
 mod intake;
+mod known;
+mod object;
 mod proposer;
 mod unrecorded;
 
@@ -25,7 +27,9 @@ use self::unrecorded::Unrecorded;
 
 pub(crate) use self::evidence::Evidence;
 pub(crate) use self::intake::{Intake, Workers};
-pub(crate) use self::proposer::{Known, Look, Recording, request};
+pub(crate) use self::known::Known;
+pub(crate) use self::object::request;
+pub(crate) use self::proposer::{Look, Recording};
 
 pub use self::claims::Full;
 pub use self::intake::Offered;

@@ -113,12 +113,12 @@ impl<'a> Normal<'a> {
         let digest = self.registry.push(&repository(n), &tag, &tag);
         let body = payload::distribution(&self.registry.host(), &repository(n), &tag, &digest);
         let started = Instant::now();
-        // A registry sends its notification again when it is told to.
+        // A registry retries a notification that gets an error.
         loop {
             match http.post(url.clone()).json(&body).send().await {
                 Ok(answer) if answer.status().is_success() => break,
                 Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                    say(&format!("soak: {} was told to come again", name(n)));
+                    say(&format!("soak: the webhook port answered 503 for {}; retrying", name(n)));
                 }
                 Ok(answer) => answer.error_for_status().map(drop)?,
                 Err(error) => say(&format!("soak: {}: {error}", name(n))),

@@ -15,24 +15,22 @@ use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::reference::Digest;
-use headwind_core::request::{DEFAULT_EXPIRY, Identity, Phase, Request};
+use headwind_core::request::Request;
 use headwind_core::settings::Annotations;
-use headwind_core::target::{Container, Target, TargetKey};
-use headwind_k8s::name;
-use headwind_k8s::update_request::{
-    KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
-};
+use headwind_core::target::{Container, Target};
+use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt as _;
 
 use super::Inbox;
 use super::claims::Arrived;
 use super::evidence::Evidence;
+use super::known::Known;
+use super::object::{name_siblings, request};
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::metrics::{ClassLabel, Metrics};
 use crate::queue::Queue;
-use crate::requests::{Finished, Held, Version};
+use crate::requests::{Held, Version};
 use crate::shared::State;
 use crate::tell::Tell;
 use crate::verbs::{Class, Failure, Verbs};
@@ -383,22 +381,6 @@ impl Recording {
     }
 }
 
-/// Writes into each request which others the same event makes.
-///
-/// The leader waits for them, so that one push to several containers is one rollout on whichever replica
-/// it arrives.
-fn name_siblings(requests: &mut [UpdateRequest]) {
-    if requests.len() < 2 {
-        return;
-    }
-    let names: Vec<String> = requests.iter().map(kube::ResourceExt::name_any).collect();
-    for request in requests {
-        let own = request.name_any();
-        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != own).collect();
-        request.annotations_mut().insert(SIBLINGS.to_owned(), others.join(","));
-    }
-}
-
 fn gone_meanwhile() -> Failure {
     Failure::conflict("the request was deleted at this moment")
 }
@@ -453,96 +435,4 @@ fn found(target: &Target, proposal: &Proposal, began: Timestamp) -> Option<Heard
         origin,
     };
     Some(Heard { arrived: Arc::new(Arrived { claim, at: began, proven: true }), digest })
-}
-
-/// What is on record for a target, as this process knows it.
-pub(crate) struct Known<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) target: &'a Target,
-}
-
-impl decide::Record for Known<'_> {
-    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let Target { key, uid, .. } = self.target;
-        let name = name::request(&key.name, uid, container, identity);
-        let requests = self.state.requests.read();
-        let held = requests.of_name(key, &name)?;
-        let obstacle = held.standing().obstacle()?;
-        // One that only has the name does not stand for the version; the API server then refuses to create ours.
-        let request = held.read();
-        (request.target_uid == *uid && identity.is_asked_by(&request.spec)).then_some(obstacle)
-    }
-
-    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        let requests = self.state.requests.read();
-        let finished = requests.finished_of(&self.target.key).iter().filter(|request| request.has_left()).map(Finished::read);
-        let open = requests.open_of(&self.target.key).iter().map(|request| request.read());
-        finished.chain(open).any(|request| request.target_uid == self.target.uid && request.quarantines(container, identity, policy))
-    }
-
-    fn open_for(&self, container: &str) -> Vec<String> {
-        self.state
-            .requests
-            .read()
-            .open_of(&self.target.key)
-            .iter()
-            .filter(|request| {
-                matches!(request.phase(), Phase::Pending | Phase::Approved | Phase::Applying)
-                    && request.container() == Some(container)
-                    && request.spec.target_ref.uid == self.target.uid
-            })
-            .map(|request| request.spec.new_image.clone())
-            .collect()
-    }
-
-    fn proposed_for(&self, container: &str) -> Vec<String> {
-        let set_aside = |phase| matches!(phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
-        let requests = self.state.requests.read();
-        let ours = requests.of(&self.target.key).map(Held::read).filter(|request| {
-            let (uid, of) = (&request.target_uid, request.spec.container.as_deref());
-            *uid == self.target.uid && of == Some(container) && !set_aside(request.status.phase)
-        });
-        ours.map(|request| request.spec.new_image.clone()).collect()
-    }
-}
-
-/// The object for a proposal.
-pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
-    let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
-    let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
-    let update_type = UpdateType::of(if target.release.is_some() { VersionKind::Chart } else { VersionKind::Image });
-    let mut request = UpdateRequest::new(
-        &name,
-        UpdateRequestSpec {
-            target_ref: TargetRef {
-                api_version: target.api_version.to_owned(),
-                kind: KindName(target_kind),
-                name: target_name.clone(),
-                uid: target.uid.clone(),
-                namespace: Some(namespace.clone()),
-            },
-            update_type,
-            container_name: (update_type == UpdateType::Image).then(|| proposal.container.clone()),
-            current_image: proposal.current_image.clone(),
-            new_image: proposal.new_image.clone(),
-            current_digest: proposal.current_digest.clone(),
-            new_digest: proposal.new_digest.clone(),
-            policy: PolicyName(proposal.policy),
-            reason: proposal.message.chars().take(1024).collect(),
-            require_approval: proposal.require_approval,
-            expires_at: Some(Time(now.checked_add(DEFAULT_EXPIRY).unwrap_or(Timestamp::MAX))),
-            trigger: TriggerName(proposal.trigger),
-        },
-    );
-    request.metadata.namespace = Some(namespace);
-    request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
-    request.metadata.owner_references = Some(vec![OwnerReference {
-        api_version: target.api_version.to_owned(),
-        kind: target_kind.as_str().to_owned(),
-        name: target_name,
-        uid: target.uid.clone(),
-        controller: None,
-        block_owner_deletion: None,
-    }]);
-    request
 }

@@ -1,0 +1,70 @@
+//! The UpdateRequest for a proposal.
+
+use headwind_core::decide::Proposal;
+use headwind_core::policy::Kind as VersionKind;
+use headwind_core::request::DEFAULT_EXPIRY;
+use headwind_core::target::{Target, TargetKey};
+use headwind_k8s::name;
+use headwind_k8s::update_request::{
+    KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt;
+
+/// The object for a proposal.
+pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
+    let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
+    let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
+    let update_type = UpdateType::of(if target.release.is_some() { VersionKind::Chart } else { VersionKind::Image });
+    let mut request = UpdateRequest::new(
+        &name,
+        UpdateRequestSpec {
+            target_ref: TargetRef {
+                api_version: target.api_version.to_owned(),
+                kind: KindName(target_kind),
+                name: target_name.clone(),
+                uid: target.uid.clone(),
+                namespace: Some(namespace.clone()),
+            },
+            update_type,
+            container_name: (update_type == UpdateType::Image).then(|| proposal.container.clone()),
+            current_image: proposal.current_image.clone(),
+            new_image: proposal.new_image.clone(),
+            current_digest: proposal.current_digest.clone(),
+            new_digest: proposal.new_digest.clone(),
+            policy: PolicyName(proposal.policy),
+            reason: proposal.message.chars().take(1024).collect(),
+            require_approval: proposal.require_approval,
+            expires_at: Some(Time(now.checked_add(DEFAULT_EXPIRY).unwrap_or(Timestamp::MAX))),
+            trigger: TriggerName(proposal.trigger),
+        },
+    );
+    request.metadata.namespace = Some(namespace);
+    request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
+    request.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: target.api_version.to_owned(),
+        kind: target_kind.as_str().to_owned(),
+        name: target_name,
+        uid: target.uid.clone(),
+        controller: None,
+        block_owner_deletion: None,
+    }]);
+    request
+}
+
+/// Writes into each request which others the same event makes.
+///
+/// The leader waits for them, so that one push to several containers is one rollout on whichever replica
+/// it arrives.
+pub(super) fn name_siblings(requests: &mut [UpdateRequest]) {
+    if requests.len() < 2 {
+        return;
+    }
+    let names: Vec<String> = requests.iter().map(ResourceExt::name_any).collect();
+    for request in requests {
+        let own = request.name_any();
+        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != own).collect();
+        request.annotations_mut().insert(SIBLINGS.to_owned(), others.join(","));
+    }
+}
