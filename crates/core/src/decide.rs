@@ -4,7 +4,9 @@
 //! container's settings come first, then its policy, then what is on record: a version that was rejected, failed,
 //! expired or was rolled back is set aside, and the next best one is proposed. The same version is proposed once.
 //!
-//! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and given to [`decide_among`].
+//! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and used by [`decide_by`] for each.
+
+use std::ops::Deref;
 
 use crate::artifact::Artifact;
 use crate::claim::Trigger;
@@ -120,6 +122,13 @@ pub struct Site<'a> {
     pub trigger: Trigger,
 }
 
+impl Site<'_> {
+    /// Returns the policy's choice among the candidates.
+    pub fn choose(&self, inquiry: &Inquiry) -> Box<Choice> {
+        Box::new(inquiry.choose(self.occasion, self.candidates))
+    }
+}
+
 /// What a container's policy is asked, without the candidates. Equal ones have equal answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Inquiry {
@@ -140,34 +149,22 @@ impl Inquiry {
 
 /// Decides about one container of a workload.
 pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
-    prepare(site, record)
-        .and_then(|prepared| {
-            let choice = prepared.inquiry.choose(site.occasion, site.candidates);
-            prepared.select(site, &choice, record)
-        })
-        .map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
+    decide_by(site, record, |inquiry| site.choose(inquiry))
 }
 
-/// Decides as [`decide`] does, with the choice that was made before of the same inquiry and the same candidates.
-pub fn decide_among(site: &Site<'_>, choice: &Choice, record: &impl Record) -> Decision {
+/// Decides as [`decide`] does. `choose` returns the choice for the inquiry among the site's candidates, which may have
+/// been made before for another container.
+pub fn decide_by<C: Deref<Target = Choice>>(site: &Site<'_>, record: &impl Record, choose: impl FnOnce(&Inquiry) -> C) -> Decision {
     prepare(site, record)
-        .and_then(|prepared| prepared.select(site, choice, record))
+        .and_then(|prepared| prepared.select(site, &choose(&prepared.inquiry), record))
         .map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
-}
-
-/// What the container's policy is asked.
-///
-/// # Errors
-/// Why the container takes no part.
-pub fn inquiry(site: &Site<'_>, record: &impl Record) -> Result<Inquiry, Refusal> {
-    prepare(site, record).map(|prepared| prepared.inquiry)
 }
 
 /// The tag that would be proposed, even if its digest is not known: for a pinned reference, a scan has to look up the
-/// digest of this tag.
-pub fn chosen_tag(site: &Site<'_>, record: &impl Record) -> Option<String> {
+/// digest of this tag. `choose` as in [`decide_by`].
+pub fn chosen_tag<C: Deref<Target = Choice>>(site: &Site<'_>, record: &impl Record, choose: impl FnOnce(&Inquiry) -> C) -> Option<String> {
     let prepared = prepare(site, record).ok()?;
-    let choice = prepared.inquiry.choose(site.occasion, site.candidates);
+    let choice = choose(&prepared.inquiry);
     let accepted = choice.accepted.iter().filter_map(|place| site.candidates.get(*place));
     let free = |candidate: &&Candidate| !prepared.obstacle(site, candidate, record).is_some_and(sets_aside);
     accepted.into_iter().find(free).map(|candidate| candidate.tag.clone())

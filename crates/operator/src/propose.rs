@@ -16,6 +16,7 @@ mod evidence;
 mod intake;
 mod known;
 mod object;
+mod offer;
 mod proposer;
 mod unrecorded;
 
@@ -29,6 +30,7 @@ pub(crate) use self::evidence::Evidence;
 pub(crate) use self::intake::{Intake, Workers};
 pub(crate) use self::known::Known;
 pub(crate) use self::object::request;
+pub(crate) use self::offer::Offer;
 pub(crate) use self::proposer::{Look, Recording};
 
 pub use self::claims::Full;

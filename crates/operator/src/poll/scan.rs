@@ -26,7 +26,7 @@ use crate::apply;
 use crate::asking::{Asking, Listed, Versions, chart_of};
 use crate::index::Resolved;
 use crate::metrics::ClassLabel;
-use crate::propose::{Known, Look, Recording};
+use crate::propose::{Known, Look, Offer, Recording};
 
 /// The time for all that a scan queries.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -132,7 +132,7 @@ impl Poller {
         for follower in all {
             let offer = match follower.followed_tag() {
                 Some(tag) => match found.digest(&tag).await? {
-                    Some(digest) if follower.knows_its_digest() => Arc::from([Candidate::new(tag, Some(digest))]),
+                    Some(digest) if follower.knows_its_digest() => one(Candidate::new(tag, Some(digest))),
                     Some(digest) => {
                         let digest = digest.to_string();
                         if !self.is_announced(workload, &follower.container.name, &digest) {
@@ -147,16 +147,16 @@ impl Poller {
                 None => {
                     let all = found.candidates.of(&follower.artifact);
                     if follower.is_chart() {
-                        self.recording.metrics.helm.versions_checked.inc_by(all.len() as u64);
+                        self.recording.metrics.helm.versions_checked.inc_by(all.candidates.len() as u64);
                     }
                     match self.pinned(found, workload, follower, &all).await? {
                         Pinned::No => all,
-                        Pinned::To(candidate) => Arc::from([candidate]),
+                        Pinned::To(candidate) => one(candidate),
                         Pinned::Unknown => continue,
                     }
                 }
             };
-            let look = Look { origin: found.origin, candidates: &offer, occasion: Occasion::Scan, trigger: Trigger::Polling };
+            let look = Look { origin: found.origin, offer: &offer, trigger: Trigger::Polling };
             proposals.extend(self.recording.decide(&look, target, &workload.defaults, &follower.container));
         }
         if !seen.is_empty() {
@@ -171,13 +171,7 @@ impl Poller {
 
     /// A reference that is pinned moves tag and digest together: the digest of the tag that its policy would choose is
     /// queried.
-    async fn pinned(
-        &self,
-        found: &mut Found<'_>,
-        workload: &Resolved,
-        follower: &Follower,
-        candidates: &[Candidate],
-    ) -> Result<Pinned, Stop> {
+    async fn pinned(&self, found: &mut Found<'_>, workload: &Resolved, follower: &Follower, offer: &Offer) -> Result<Pinned, Stop> {
         if follower.artifact.digest().is_none() {
             return Ok(Pinned::No);
         }
@@ -185,11 +179,12 @@ impl Poller {
             target: &workload.target,
             defaults: &workload.defaults,
             container: &follower.container,
-            candidates,
-            occasion: Occasion::Scan,
+            candidates: &offer.candidates,
+            occasion: offer.occasion,
             trigger: Trigger::Polling,
         };
-        let Some(tag) = decide::chosen_tag(&site, &Known { state: &self.recording.state, target: &workload.target }) else {
+        let record = Known { state: &self.recording.state, target: &workload.target };
+        let Some(tag) = decide::chosen_tag(&site, &record, |inquiry| offer.choose(inquiry)) else {
             return Ok(Pinned::No);
         };
         Ok(match found.digest(&tag).await? {
@@ -234,19 +229,25 @@ enum Pinned {
     Unknown,
 }
 
+/// An offer of one version.
+fn one(candidate: Candidate) -> Arc<Offer> {
+    Arc::new(Offer::new(Occasion::Scan, vec![candidate]))
+}
+
 /// What was listed, as candidates: once for all images, and once for each chart.
 struct Candidates<'a> {
     listed: Option<Arc<Listed>>,
     origin: &'a Origin,
-    read: HashMap<Option<String>, Arc<[Candidate]>>,
+    read: HashMap<Option<String>, Arc<Offer>>,
 }
 
 impl Candidates<'_> {
-    fn of(&mut self, artifact: &Artifact) -> Arc<[Candidate]> {
+    fn of(&mut self, artifact: &Artifact) -> Arc<Offer> {
         let read = self.read.entry(chart_of(artifact));
         let (listed, origin) = (&self.listed, self.origin);
         let candidates = |listed: &Arc<Listed>| listed.candidates(artifact, origin);
-        Arc::clone(read.or_insert_with(|| listed.as_ref().map(candidates).unwrap_or_default().into()))
+        let offer = || Arc::new(Offer::new(Occasion::Scan, listed.as_ref().map(candidates).unwrap_or_default()));
+        Arc::clone(read.or_insert_with(offer))
     }
 }
 

@@ -18,6 +18,7 @@ use headwind_core::target::{Container, PullSource, Target};
 use headwind_registry::{Class, Error};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
+use super::offer::Offer;
 use super::proposer::{Look, Recording, User};
 use crate::asking::{AskError, Asking, Presence};
 use crate::secrets::Place;
@@ -238,8 +239,8 @@ fn lane(arrived: &Arrived, target: &Target) -> Lane {
 fn refuse(recording: &Recording, arrived: &Arrived, users: &[(User, Need)], at_least: Need, reason: Reason, message: &str) {
     let claim = &arrived.claim;
     let refusal = Refusal { reason, message: message.to_owned() };
-    let candidates = [Candidate::new(claim.tag.clone().unwrap_or_default(), None)];
-    let look = Look { origin: &claim.origin, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
+    let offer = Offer::new(Occasion::Event, vec![Candidate::new(claim.tag.clone().unwrap_or_default(), None)]);
+    let look = Look { origin: &claim.origin, offer: &offer, trigger: claim.trigger };
     for (user, _) in users.iter().filter(|(_, need)| *need >= at_least) {
         for container in user.target.containers.iter().filter(|container| claim.is_about(container)) {
             recording.refused(&look, &user.target, container, &refusal);

@@ -27,6 +27,7 @@ use super::claims::Arrived;
 use super::evidence::Evidence;
 use super::known::Known;
 use super::object::{name_siblings, request};
+use super::offer::Offer;
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::metrics::{ClassLabel, Metrics};
 use crate::queue::Queue;
@@ -63,8 +64,7 @@ pub(super) struct User {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look<'a> {
     pub(crate) origin: &'a Origin,
-    pub(crate) candidates: &'a [Candidate],
-    pub(crate) occasion: Occasion,
+    pub(crate) offer: &'a Offer,
     pub(crate) trigger: Trigger,
 }
 
@@ -115,12 +115,15 @@ impl Recording {
         let artifact = container.artifact().ok()?;
         let claim = &heard.last()?.arrived.claim;
         let candidates: Vec<Candidate> = heard.iter().filter_map(|heard| heard.candidate(container, &artifact)).collect();
-        let look = Look { origin: &claim.origin, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
-        if candidates.is_empty() { None } else { self.decide(&look, target, defaults, container) }
+        if candidates.is_empty() {
+            return None;
+        }
+        let offer = Offer::new(Occasion::Event, candidates);
+        self.decide(&Look { origin: &claim.origin, offer: &offer, trigger: claim.trigger }, target, defaults, container)
     }
 
     /// Whether the claim, if it is true, leads to an update of the workload. If not, nobody has to be asked about it.
-    pub(super) fn could_take(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> bool {
+    pub(super) fn could_take(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> bool {
         target.containers.iter().any(|container| self.could_replace(arrived, target, defaults, container))
     }
 
@@ -133,10 +136,10 @@ impl Recording {
         }
     }
 
-    fn could_replace(&self, arrived: &Arrived, target: &Target, defaults: &Annotations, container: &Container) -> bool {
-        let Arrived { claim, .. } = arrived;
+    fn could_replace(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations, container: &Container) -> bool {
+        let claim = &arrived.claim;
         let Ok(artifact) = container.artifact() else { return false };
-        let heard = Heard { arrived: Arc::new(arrived.clone()), digest: claim.digest.clone() };
+        let heard = Heard { arrived: Arc::clone(arrived), digest: claim.digest.clone() };
         let Some(candidate) = heard.candidate(container, &artifact) else { return false };
         let candidates = [candidate];
         let site = Site { target, defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
@@ -261,10 +264,11 @@ impl Recording {
 
     /// Decides about one container; tells a refusal where somebody should know it.
     pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
-        let Look { candidates, occasion, trigger, .. } = *look;
+        let Look { offer, trigger, .. } = *look;
         let record = Known { state: &self.state, target };
-        let site = Site { target, defaults, container, candidates, occasion, trigger };
-        match decide::decide(&site, &record) {
+        let occasion = offer.occasion;
+        let site = Site { target, defaults, container, candidates: &offer.candidates, occasion, trigger };
+        match decide::decide_by(&site, &record, |inquiry| offer.choose(inquiry)) {
             Decision::Propose(proposal) => {
                 if occasion == Occasion::Scan {
                     self.state.last_scans.write().proposed(target, container);
@@ -286,10 +290,10 @@ impl Recording {
     pub(crate) fn refused(&self, look: &Look<'_>, target: &Target, container: &Container, refusal: &Refusal) {
         let Refusal { reason, message } = refusal;
         // A scan looks at the same again and again; that is nobody's event.
-        let tag = match look.occasion {
+        let tag = match look.offer.occasion {
             Occasion::Event => {
                 self.metrics.refused(*reason);
-                look.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
+                look.offer.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
             }
             Occasion::Scan => "",
         };
