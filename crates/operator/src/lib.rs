@@ -14,39 +14,19 @@
 //! What is in memory (`index`, `requests`) is a copy of what the API server has and can be
 //! rebuilt at any time. All writes go through `verbs`.
 
-mod admission;
-mod apply;
-mod asking;
+mod act;
+mod api;
 mod clock;
-mod explain;
-mod feed;
-mod flux;
-mod handle;
-mod index;
-mod last_scan;
-mod lease;
-mod lists;
-mod live;
-mod metrics;
-mod namespaces;
-mod offered;
-mod poll;
+mod cluster;
+mod observe;
 mod propose;
-mod queue;
-mod readiness;
-mod reconcile;
-mod requests;
-mod rollback;
+mod registries;
+mod report;
 mod run;
-mod secrets;
-mod shared;
 mod tasks;
-mod tell;
-mod verbs;
-mod watch;
 
-pub use explain::{WorkloadFilter, WorkloadPage, WorkloadView};
-pub use handle::{ActError, Filter, Full, Handle, Offered, Page};
+pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
+pub use api::handle::{ActError, Filter, Full, Handle, Offered, Page};
+pub use api::rollback::{Past, RollbackError};
 pub use propose::RecordingFailure;
-pub use rollback::{Past, RollbackError};
 pub use run::{Config, Operator, Polling, StartError};

@@ -15,8 +15,10 @@ mod claims;
 mod evidence;
 mod intake;
 mod known;
+pub(crate) mod last_scan;
 mod object;
 mod offer;
+pub(crate) mod poll;
 mod proposer;
 mod unrecorded;
 

@@ -20,28 +20,28 @@ use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::warn_without_policy;
-use crate::asking::Asking;
-use crate::explain::Explainer;
-use crate::feed::{Records, Targets};
-use crate::flux::Flux;
-use crate::handle::Handle;
-use crate::lease::Contender;
-use crate::lists::Lists;
-use crate::metrics::Metrics;
-use crate::namespaces::{self, Defaults};
-use crate::offered::Offered;
-use crate::poll::Poller;
+use crate::act::admission::warn_without_policy;
+use crate::act::lease::Contender;
+use crate::act::reconcile::Reconciler;
+use crate::api::explain::Explainer;
+use crate::api::handle::Handle;
+use crate::cluster::Verbs;
+use crate::cluster::offered::Offered;
+use crate::observe::feed::{Records, Targets};
+use crate::observe::flux::Flux;
+use crate::observe::namespaces::{self, Defaults};
+use crate::observe::queue::{Queue, queue};
+use crate::observe::readiness::WATCH;
+use crate::observe::state::State;
+use crate::observe::watch::{Scope, watch};
+use crate::propose::poll::Poller;
 use crate::propose::{Evidence, Inbox, Intake, Recording, Workers};
-use crate::queue::{Queue, queue};
-use crate::readiness::WATCH;
-use crate::reconcile::Reconciler;
-use crate::secrets::Secrets;
-use crate::shared::State;
+use crate::registries::asking::Asking;
+use crate::registries::lists::Lists;
+use crate::registries::secrets::Secrets;
+use crate::report::events::{Tell, tell};
+use crate::report::metrics::Metrics;
 use crate::tasks::{Ended, Tasks};
-use crate::tell::{Tell, tell};
-use crate::verbs::Verbs;
-use crate::watch::{Scope, watch};
 
 /// Workloads that are reconciled side by side.
 const AT_ONCE: usize = 16;
@@ -227,7 +227,7 @@ impl Operator {
             queue,
             alive: tasks.alive(),
             explainer: Explainer::new(asking),
-            reads: Arc::new(tokio::sync::Semaphore::new(crate::handle::READS)),
+            reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
             namespaces: config.watched.clone().into(),
         };
         Ok(Self {

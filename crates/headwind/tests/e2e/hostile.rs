@@ -148,7 +148,8 @@ pub(crate) async fn costs() -> Result<()> {
     let mut cost = eventually("the Events are written", SOON, || async {
         let mut audit = world.bed.audit().ok_or("no audit log")?;
         let cost = world.calls(&mut audit, start).await.map_err(|error| error.to_string())?;
-        if cost.iter().filter(|call| call.contains("events")).count() >= 3 { Ok(cost) } else { Err(format!("{cost:?}")) }
+        // Proposed and applied on the workload, rolling out and completed on the request.
+        if cost.iter().filter(|call| call.contains(" events/")).count() == 4 { Ok(cost) } else { Err(format!("{cost:?}")) }
     })
     .await?;
     cost.retain(|call| !call.contains(" events/"));

@@ -20,8 +20,8 @@ use headwind_registry::{Class, Error};
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
 use super::offer::Offer;
 use super::proposer::{Look, Recording, User};
-use crate::asking::{AskError, Asking, Presence};
-use crate::secrets::Place;
+use crate::registries::asking::{AskError, Asking, Presence};
+use crate::registries::secrets::Place;
 
 /// How long one question to a registry may take, all its redirects and tokens included.
 const DEADLINE: Duration = Duration::from_secs(15);

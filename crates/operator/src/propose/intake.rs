@@ -19,8 +19,8 @@ use super::claims::{After, Arrived, Full, Host, LookUp, LookedUp, Work};
 use super::evidence::Evidence;
 use super::proposer::Recording;
 use super::unrecorded::Retry;
-use crate::metrics::Metrics;
-use crate::shared::State;
+use crate::observe::state::State;
+use crate::report::metrics::Metrics;
 
 /// Claims that are worked on at a time, each of another origin.
 const WORKERS: usize = 64;

@@ -9,8 +9,8 @@ use headwind_core::request::{Identity, Phase};
 use headwind_core::target::Target;
 use headwind_k8s::name;
 
-use crate::requests::{Finished, Held};
-use crate::shared::State;
+use crate::observe::requests::{Finished, Held};
+use crate::observe::state::State;
 
 /// What is on record for a target, as this process knows it.
 pub(crate) struct Known<'a> {

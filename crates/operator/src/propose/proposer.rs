@@ -29,12 +29,12 @@ use super::known::Known;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
 use super::unrecorded::{Heard, Retry, Verdict};
-use crate::metrics::{ClassLabel, Metrics};
-use crate::queue::Queue;
-use crate::requests::{Held, Version};
-use crate::shared::State;
-use crate::tell::Tell;
-use crate::verbs::{Class, Failure, Verbs};
+use crate::cluster::{Class, Failure, Verbs};
+use crate::observe::queue::Queue;
+use crate::observe::requests::{Held, Version};
+use crate::observe::state::State;
+use crate::report::events::Tell;
+use crate::report::metrics::{ClassLabel, Metrics};
 
 /// Workloads of one claim that are served side by side.
 const AT_ONCE: usize = 16;

@@ -20,7 +20,7 @@ use headwind_core::target::{Container, TargetKey};
 use jiff::Timestamp;
 
 use super::claims::{Arrived, Key as About, back_off};
-use crate::verbs::{Class, Failure};
+use crate::cluster::{Class, Failure};
 
 /// The first and the longest pause after a refusal.
 const REFUSED_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));

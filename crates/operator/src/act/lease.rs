@@ -1,0 +1,156 @@
+//! Holding the Lease: performs the steps of `headwind_core::lease` against the API server.
+//!
+//! The client of this task does not retry and has a short time-out, so that a call never outlives
+//! the decision it was made for. Losing the lease ends the process: a successor acts at once, and
+//! this one begins anew as a follower.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::lease::{Memory, Record, Step, Timing, step};
+use headwind_k8s::access::LEASE;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Class, Failure, Verbs};
+use crate::observe::state::State;
+
+/// This process led and may not any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the lease was lost; another replica leads")]
+pub(crate) struct Lost;
+
+/// The contender.
+pub(crate) struct Contender {
+    /// Calls without retry and with a short time-out.
+    pub(crate) verbs: Verbs,
+    pub(crate) state: Arc<State>,
+    /// Where the Lease lies.
+    pub(crate) namespace: String,
+    /// This process among all: pod name and a number of its own.
+    pub(crate) me: String,
+    pub(crate) timing: Timing,
+}
+
+impl Contender {
+    /// Contends for the lease and holds it, until `stop`; then gives it back. `won` is called each
+    /// time leadership begins.
+    pub(crate) async fn run(self, stop: CancellationToken, won: impl Fn()) -> Result<(), Lost> {
+        let mut memory = Memory::default();
+        let mut held: Option<Lease> = None;
+        let mut failing: Option<Class> = None;
+        while !stop.is_cancelled() {
+            let led = self.state.leadership.leads();
+            match self.once(&mut memory, &mut held).await {
+                Ok(Step::Lost) => return Err(self.lost()),
+                Ok(Step::Create | Step::Take | Step::Renew | Step::Wait) => {
+                    if failing.take().is_some() {
+                        tracing::info!(lease.namespace = self.namespace, "the lease can be read and written again");
+                    }
+                }
+                Err(failure) if failure.class == Class::Conflict => {}
+                Err(failure) => {
+                    if failing.replace(failure.class) != Some(failure.class) {
+                        tracing::warn!(lease.namespace = self.namespace, lease.name = LEASE, error = %failure, "the lease cannot be had; waiting for it");
+                    }
+                }
+            }
+            if held.is_some() && !memory.leads(self.timing, self.state.leadership.now()) {
+                return Err(self.lost());
+            }
+            if !led && self.state.leadership.leads() {
+                tracing::info!(lease.holder = self.me, "leading");
+                won();
+            }
+            // The pause is short of the deadline, and a failed renewal is tried again sooner.
+            let pause = if failing.is_some() { self.timing.retry / 2 } else { self.timing.retry };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&self) -> Lost {
+        self.state.leadership.release();
+        Lost
+    }
+
+    async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
+        let read = self.verbs.lease(&self.namespace, LEASE).await?;
+        let now = self.state.leadership.now();
+        let decided = step(memory, read.as_ref().map(record).as_ref(), &self.me, self.timing, now);
+        let wish = match decided {
+            Step::Wait | Step::Lost => return Ok(decided),
+            Step::Create | Step::Take | Step::Renew => self.wish(read.as_ref(), decided),
+        };
+        let started = self.state.leadership.now();
+        let written = match decided {
+            Step::Create => self.verbs.create_lease(&self.namespace, &wish).await?,
+            Step::Take | Step::Renew | Step::Wait | Step::Lost => self.verbs.replace_lease(&self.namespace, &wish).await?,
+        };
+        memory.wrote(record(&written), started);
+        self.state.leadership.hold(started + self.timing.renew_deadline);
+        *held = Some(written);
+        Ok(decided)
+    }
+
+    fn wish(&self, read: Option<&Lease>, decided: Step) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let before = read.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let renews = decided == Step::Renew;
+        let transitions = before.lease_transitions.unwrap_or_default();
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(LEASE.to_owned()),
+                namespace: Some(self.namespace.clone()),
+                ..read.map(|lease| lease.metadata.clone()).unwrap_or_default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.me.clone()),
+                lease_duration_seconds: i32::try_from(self.timing.duration.as_secs()).ok(),
+                acquire_time: if renews { before.acquire_time.clone() } else { Some(now.clone()) },
+                renew_time: Some(now),
+                lease_transitions: Some(if renews { transitions } else { transitions.saturating_add(1) }),
+                ..before
+            }),
+        }
+    }
+
+    /// Gives the lease back, so that a successor need not wait for it to run out.
+    pub(crate) async fn release(verbs: &Verbs, state: &State, namespace: &str, me: &str) {
+        if !state.leadership.leads() {
+            return;
+        }
+        state.leadership.release();
+        let released = async {
+            let Some(mut lease) = verbs.lease(namespace, LEASE).await? else { return Ok(false) };
+            if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(me) {
+                return Ok(false);
+            }
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = Some(String::new());
+                spec.renew_time = Some(MicroTime(Timestamp::now()));
+            }
+            verbs.replace_lease(namespace, &lease).await.map(|_| true)
+        };
+        match released.await {
+            Ok(true) => tracing::info!("the lease was given back"),
+            Ok(false) => {}
+            Err::<bool, Failure>(error) => tracing::warn!(%error, "the lease could not be given back; it will run out"),
+        }
+    }
+}
+
+fn record(lease: &Lease) -> Record {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(15);
+    Record {
+        holder: spec.and_then(|spec| spec.holder_identity.clone()),
+        resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),
+        duration: Duration::from_secs(seconds),
+    }
+}

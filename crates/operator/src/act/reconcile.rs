@@ -1,0 +1,398 @@
+//! The reconciler: *observe → next → perform*, again until there is nothing to do.
+//!
+//! Runs on the leader only, one pass at a time for a workload. It holds no rule: what to do comes
+//! from `headwind_core::request::next`, how a change is written stands in [`crate::act::apply`].
+//!
+//! A write that meets a newer object (409, or a patch whose tests fail) is answered by reading
+//! that object and deciding again; one that gets no answer is decided again from what is there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwind_core::reason::Reason;
+use headwind_core::request::refusal::{Refusal, refused};
+use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
+use headwind_core::rollout::pod::{Look, RefusedEviction};
+use headwind_core::settings::{Annotations, Settings};
+use headwind_core::target::{Target, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::act::apply::Outcome;
+use crate::act::live::{Evidence, Live};
+use crate::cluster::{Class, Eviction, Failure, Verbs};
+use crate::observe::requests::{Finished, Held, Version};
+use crate::observe::state::State;
+use crate::report::events::Tell;
+use crate::report::metrics::{ClassLabel, Metrics};
+
+/// Steps of one pass, and those that each request may take in it: more than any sound sequence needs, so that a fault
+/// cannot spin.
+const STEPS: usize = 200;
+const STEPS_OF_ONE: usize = 8;
+/// The pause after the first failure, doubled with each further one up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
+
+/// The reconciler, with what it needs.
+pub(crate) struct Reconciler {
+    pub(crate) state: Arc<State>,
+    pub(crate) verbs: Verbs,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    /// How many finished requests are kept for a target.
+    pub(crate) history_limit: usize,
+    /// Failures in a row, by target, and until when it is left alone.
+    pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
+    /// The newest look at the pods of a workload whose rollout is watched.
+    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Arc<Look>>>,
+}
+
+/// A workload and its requests, as they were read together.
+pub(crate) struct Scene {
+    pub(crate) target: Option<Arc<Target>>,
+    /// Whether the object is there and does not decode.
+    odd: bool,
+    defaults: Arc<Annotations>,
+    /// The open requests, and those finished ones that were read whole.
+    objects: Vec<Arc<UpdateRequest>>,
+    requests: Vec<Request>,
+}
+
+/// What was read from the API server in one pass.
+#[derive(Default)]
+struct Reads {
+    live: Option<Live>,
+    /// Finished requests, of which the store has only what the rules ask.
+    finished: HashMap<String, Arc<UpdateRequest>>,
+}
+
+impl Scene {
+    /// What is known of the workload, with what a live read in this pass found out.
+    fn presence(&self, live: Option<&Live>) -> Presence<'_> {
+        match (&self.target, live.map(|live| live.evidence)) {
+            (Some(target), evidence) => Presence::Present { target, live: evidence == Some(Evidence::Present) },
+            (None, _) if self.odd => Presence::Unreadable,
+            (None, Some(Evidence::Gone)) => Presence::Gone,
+            (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
+            (None, Some(Evidence::Present) | None) => Presence::Unknown,
+        }
+    }
+
+    pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
+        self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
+    }
+}
+
+impl Reconciler {
+    /// One pass over a workload. Answers when to come back, if by the clock.
+    pub(crate) async fn pass(&self, key: TargetKey) -> Option<Duration> {
+        if !(self.state.leadership.leads() && self.state.readiness.synced()) {
+            // A new leader, and one whose caches become whole, begins with all.
+            return None;
+        }
+        let started = Instant::now();
+        // A rollout's many events must not make a failing pass run again and again.
+        let not_before = self.failures.lock().get(&key).map(|(_, until)| *until);
+        if let Some(wait) = not_before.and_then(|until| until.checked_duration_since(started)).filter(|wait| !wait.is_zero()) {
+            return Some(wait);
+        }
+        let ended = self.steps(&key).await;
+        self.metrics.reconcile_duration.observe(started.elapsed().as_secs_f64());
+        match ended {
+            Ok(wait) => {
+                self.failures.lock().remove(&key);
+                wait
+            }
+            Err(failure) => Some(self.failed(&key, &failure)),
+        }
+    }
+
+    async fn steps(&self, key: &TargetKey) -> Result<Option<Duration>, Failure> {
+        let mut reads = Reads::default();
+        let mut steps = 0;
+        loop {
+            let scene = self.observe(key, &reads);
+            if steps >= STEPS + STEPS_OF_ONE * scene.requests.len() {
+                break;
+            }
+            steps += 1;
+            let now = now();
+            let requests: Vec<&Request> = scene.requests.iter().collect();
+            let look = self.looks.lock().get(key).cloned();
+            let observed = Observed {
+                workload: scene.presence(reads.live.as_ref()),
+                defaults: &scene.defaults,
+                requests: &requests,
+                now,
+                history_limit: self.history_limit,
+                look: look.as_deref(),
+                seen_since: self.state.unbroken.since(),
+                clock_stepped: self.state.clock.stepped(now),
+            };
+            let step = next(&observed);
+            if !self.state.leadership.leads() {
+                return Ok(None);
+            }
+            match step {
+                Step::Rest(until) => {
+                    if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
+                        self.looks.lock().remove(key);
+                    }
+                    return Ok(until.map(|until| span(now, until)));
+                }
+                Step::Read => reads.live = Some(self.read_live(key).await?),
+                Step::Look => self.look(key).await?,
+                Step::Evict(pod) => self.evict(key, &scene, &pod).await?,
+                Step::Write(write) if scene.object(&write.request).is_some() => self.write(&scene, &write, now).await?,
+                // Only an object that is known whole may be written: read it, and decide again.
+                Step::Write(write) => {
+                    let read = self.read_request(&key.namespace, &write.request).await?;
+                    reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
+                }
+                Step::Delete { request } => self.delete(key, &request).await?,
+                Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
+                    Outcome::Applied | Outcome::Moved => {}
+                    Outcome::Refused(refusal) => self.refuse(&scene, &apply, &refusal, now).await?,
+                },
+            }
+        }
+        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {steps} steps; this is a fault of Headwind's");
+        Ok(Some(PAUSE.1))
+    }
+
+    /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
+    /// so; no answer is none.
+    async fn look(&self, key: &TargetKey) -> Result<(), Failure> {
+        let Some(target) = self.read_target(key).await? else { return Ok(()) };
+        let pods = match self.verbs.pods(&target).await {
+            Ok(pods) => Some(pods),
+            Err(failure) if failure.class == Class::Forbidden => {
+                self.tell.warn_target(&target, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        self.metrics.health_checks.inc();
+        let mut looks = self.looks.lock();
+        let look = Look::new(now(), target.generation, pods, looks.get(key).map(|before| &**before));
+        looks.insert(key.clone(), Arc::new(look));
+        Ok(())
+    }
+
+    /// Evicts a pod of an older version, which the rollout waits for. That it is refused is remembered with the look:
+    /// the rollout goes on being watched, and says so.
+    async fn evict(&self, key: &TargetKey, scene: &Scene, pod: &PodName) -> Result<(), Failure> {
+        let Some(target) = &scene.target else { return Ok(()) };
+        match self.verbs.evict(&key.namespace, pod).await? {
+            Eviction::Done => {
+                self.looks.lock().remove(key);
+                let note = format!("{}: {}", pod.name, Reason::PodUnblocked.sentence());
+                tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, pod.name = pod.name, "{note}");
+                self.tell.target(target, Reason::PodUnblocked, &note, None);
+            }
+            Eviction::Refused { why, again } => {
+                self.tell.warn_target(target, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
+                let again = now().checked_add(again).unwrap_or(Timestamp::MAX);
+                if let Some(look) = self.looks.lock().get_mut(key) {
+                    Arc::make_mut(look).refused = Some(RefusedEviction { uid: pod.uid.clone(), why, again });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn observe(&self, key: &TargetKey, reads: &Reads) -> Scene {
+        let (target, defaults, odd) = {
+            let index = self.state.index.read();
+            (index.target(key), index.defaults(&key.namespace), index.odd(key).cloned())
+        };
+        let defaults = reads.live.as_ref().map_or(defaults, |live| Arc::clone(&live.defaults));
+        if let Some(target) = &target {
+            self.tell_faults(target, &defaults);
+        }
+        if let Some(odd) = &odd {
+            self.tell.odd(key, odd);
+        }
+        let requests = self.state.requests.read();
+        let mut objects: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
+        let read = |record: &Finished| {
+            let whole = reads.finished.get(&record.name()).filter(|object| Version::of(object) == record.version());
+            objects.extend(whole.cloned());
+            whole.map_or_else(|| record.read(), |object| object.read())
+        };
+        let finished: Vec<Request> = requests.finished_of(key).iter().map(read).collect();
+        let requests = requests.open_of(key).iter().map(|object| object.read()).chain(finished).collect();
+        Scene { target, odd: odd.is_some(), defaults, objects, requests }
+    }
+
+    /// Says what is wrong with the workload's annotations, once for the same faults.
+    fn tell_faults(&self, target: &Target, defaults: &Annotations) {
+        let faults: BTreeSet<String> = target
+            .containers
+            .iter()
+            .filter_map(|container| Settings::resolve(defaults, &target.annotations, &container.name).err())
+            .flatten()
+            .map(|fault| fault.to_string())
+            .collect();
+        if !faults.is_empty() {
+            let all = faults.into_iter().collect::<Vec<_>>().join("; ");
+            self.tell.warn_target(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
+        }
+        if self.state.readiness.synced() {
+            self.tell_left(target, defaults);
+        }
+        for unknown in headwind_core::settings::unknown(&target.annotations, target) {
+            self.tell.warn_target(target, unknown.reason, &unknown.keys, &unknown.message);
+        }
+    }
+
+    /// Says why a release that wants updates is left alone, once for the same reason. That it is suspended
+    /// whoever did it knows.
+    fn tell_left(&self, target: &Target, defaults: &Annotations) {
+        for container in &target.containers {
+            let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { continue };
+            let left = container.left_alone(&settings);
+            if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
+                self.tell.warn_target(target, reason, &message, &format!("no updates: {message}"));
+            }
+        }
+    }
+
+    async fn write(&self, scene: &Scene, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
+        let Some(object) = scene.object(&write.request) else { return Ok(()) };
+        let before = object.read().status;
+        match self.verbs.replace_status(&object.with_status(&write.status, now)).await {
+            Ok(written) => {
+                self.told(scene, &written, &before, &write.status);
+                self.state.requests.write().apply(written);
+                Ok(())
+            }
+            Err(failure) if failure.class == Class::Conflict => {
+                self.read_request(&object.namespace().unwrap_or_default(), &write.request).await.map(|_| ())
+            }
+            Err(failure) if failure.class == Class::NotFound => {
+                self.forget(&object.namespace().unwrap_or_default(), &write.request);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The transition was made by this process: count it, and say it where it is one.
+    fn told(&self, scene: &Scene, request: &UpdateRequest, before: &Status, status: &Status) {
+        self.count(before, status);
+        let message = status.message.as_deref().unwrap_or_default();
+        let note = match status.waiting {
+            Some(waits) if waits.reason == Reason::ApplyDenied => format!("waits until {}: {message}", waits.until),
+            Some(waits) => format!("waits until {}: {}", waits.until, waits.reason.sentence()),
+            None => message.to_owned(),
+        };
+        let reason = status.waiting.map(|waits| waits.reason).or(status.reason);
+        let moved = before.phase != status.phase || before.reason != status.reason || before.waiting != status.waiting;
+        if !moved {
+            // A rollout gets on: that is in the request, and no news for anybody.
+            let failure = status.rollout.as_ref().filter(|watch| watch.failed_checks > 0).and_then(|watch| watch.failure.as_ref());
+            if let (Some(failure), Some(target)) = (failure, &scene.target) {
+                self.tell.warn_target(target, failure.reason, &request.name_any(), &failure.message);
+            }
+            tracing::debug!(request.namespace = request.namespace(), request.name = request.name_any(), "{note}");
+            return;
+        }
+        tracing::info!(
+            request.namespace = request.namespace(), request.name = request.name_any(), workload.kind = %request.spec.target_ref.kind.0, workload.name = request.spec.target_ref.name,
+            phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.map(Reason::code), "{note}"
+        );
+        let Some(reason) = reason else { return };
+        // One that went back as it should was told of when it failed.
+        let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Reason::RollbackComplete;
+        let bad = bad || matches!(reason, Reason::RollingBack | Reason::ApplyDenied);
+        self.tell.request(request, reason, &note, bad);
+    }
+
+    fn count(&self, before: &Status, status: &Status) {
+        let failed = |status: &Status| status.rollout.as_ref().map_or(0, |watch| watch.failed_checks);
+        if failed(status) > failed(before) {
+            self.metrics.health_failures.inc();
+        }
+        let waits_for_interval = status.waiting.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval);
+        if waits_for_interval && before.waiting != status.waiting {
+            self.metrics.updates_skipped_interval.inc();
+        }
+        if before.phase == status.phase {
+            return;
+        }
+        if status.reason == Some(Reason::RollbackFailed) {
+            self.metrics.rollbacks_failed.inc();
+        }
+        // A rollback that fails is no update that failed, nor is one that a person went back over.
+        let update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
+        let taken_back = status.phase == Phase::RolledBack && before.phase == Phase::RollingOut;
+        if update && (status.phase == Phase::Failed || taken_back) {
+            self.metrics.updates_failed.inc();
+        }
+    }
+
+    async fn refuse(&self, scene: &Scene, apply: &Apply, refusal: &Refusal, now: Timestamp) -> Result<(), Failure> {
+        for change in &apply.changes {
+            let Some(object) = scene.object(&change.request) else { continue };
+            let write = refused(&object.read(), change.kind, refusal, apply.changes.len() == 1, now);
+            self.write(scene, &write, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &TargetKey, request: &str) -> Result<(), Failure> {
+        let held = self.state.requests.read().get(&key.namespace, request).map(Held::version);
+        let Some(version) = held else { return Ok(()) };
+        match self.verbs.delete_request(&key.namespace, request, &version).await {
+            Ok(()) => {
+                self.forget(&key.namespace, request);
+                Ok(())
+            }
+            Err(failure) if failure.class == Class::Conflict => self.read_request(&key.namespace, request).await.map(|_| ()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The request as it is now; the store shows it then.
+    async fn read_request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
+        let read = self.verbs.request(namespace, name).await?;
+        match &read {
+            Some(fresh) => {
+                self.state.requests.write().apply(fresh.clone());
+            }
+            None => self.forget(namespace, name),
+        }
+        Ok(read)
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        self.state.requests.write().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn failed(&self, key: &TargetKey, failure: &Failure) -> Duration {
+        self.metrics.reconcile_errors.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
+        let mut failures = self.failures.lock();
+        let tries = failures.get(key).map_or(1, |(tries, _)| tries.saturating_add(1));
+        let wait = failure.retry_after.unwrap_or_else(|| (PAUSE.0 * 2_u32.saturating_pow((tries - 1).min(16))).min(PAUSE.1));
+        failures.insert(key.clone(), (tries, Instant::now() + wait));
+        drop(failures);
+        tracing::warn!(
+            workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name,
+            error = %failure, class = failure.class.as_str(), tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "the workload could not be reconciled; trying again"
+        );
+        wait
+    }
+}
+
+/// The time, to the millisecond: what annotations carry.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+fn span(now: Timestamp, until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,244 @@
+//! What is tracked, and why it is where it is: the doors' view of the workloads.
+//!
+//! The list is made of what this process knows; only `explain`, which a person asks for, asks the
+//! registry, and not again for the same repository within a minute. No rule is here: the verdicts
+//! are `headwind_core::explain`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::explain::{self, Explained};
+use headwind_core::policy::Candidate;
+use headwind_core::reason::Reason;
+use headwind_core::request::Request;
+use headwind_core::target::{Container, Kind, Target, TargetKey};
+use tokio::sync::Semaphore;
+
+use crate::act::reconcile::now;
+use crate::api::handle::Handle;
+use crate::observe::index::Resolved;
+use crate::observe::requests::Held;
+use crate::propose::{Known, RecordingFailure};
+use crate::registries::asking::{Asking, Versions, chart_of};
+use crate::registries::secrets::Place;
+
+/// How long a list of tags is good enough for the next who asks.
+const FRESH: Duration = Duration::from_mins(1);
+/// How long an answer may take, with the wait for those before it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Answers at once that query registries or judge long lists.
+const AT_ONCE: usize = 2;
+/// Verdicts in an answer.
+const VERDICTS: usize = 300;
+
+/// Explains workloads by what their registries have.
+#[derive(Clone)]
+pub(crate) struct Explainer {
+    asking: Arc<Asking>,
+    permits: Arc<Semaphore>,
+}
+
+impl Explainer {
+    pub(crate) fn new(asking: Arc<Asking>) -> Self {
+        Self { asking, permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    async fn candidates(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Vec<Candidate>, String> {
+        let charts: BTreeSet<String> = chart_of(artifact).into_iter().collect();
+        let keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
+        let access = self.asking.access(origin, &keyring);
+        let listed = self.asking.read(origin, access, &Versions::all(&charts), &keyring, Some(FRESH)).await;
+        listed.map(|listed| listed.candidates(artifact, origin)).map_err(|error| error.to_string())
+    }
+}
+
+/// Which workloads of all. Every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkloadFilter {
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its kind.
+    pub kind: Option<Kind>,
+    /// Text that its name, a container or an image contains, whatever its case.
+    pub text: Option<String>,
+}
+
+/// A workload as people see it.
+#[derive(Debug, Clone)]
+pub struct WorkloadView {
+    /// Which.
+    pub key: TargetKey,
+    /// Every container that is tracked, or would be but for a fault.
+    pub containers: Vec<Explained>,
+    /// The requests on record, the youngest first; finished ones without their messages.
+    pub requests: Vec<Request>,
+    /// The containers whose latest update could not be recorded, and why.
+    pub unrecorded: BTreeMap<String, RecordingFailure>,
+    /// The error of each registry that Headwind could not query, by repository; the candidates are then
+    /// those of the requests on record.
+    pub registry_errors: BTreeMap<String, String>,
+}
+
+/// Some of the workloads that a filter takes.
+#[derive(Debug, Clone)]
+pub struct WorkloadPage {
+    /// In the order of namespace, kind and name.
+    pub items: Vec<WorkloadView>,
+    /// The last one, where there are more behind it.
+    pub more_after: Option<TargetKey>,
+    /// How many more there are.
+    pub remaining: usize,
+}
+
+/// What a list is in the order of.
+fn order(key: &TargetKey) -> (&str, Kind, &str) {
+    (&key.namespace, key.kind, &key.name)
+}
+
+impl WorkloadFilter {
+    fn takes(&self, target: &Target) -> bool {
+        let Self { namespace, kind, text } = self;
+        namespace.as_ref().is_none_or(|namespace| target.key.namespace == *namespace)
+            && kind.is_none_or(|kind| target.key.kind == kind)
+            && text.as_ref().is_none_or(|text| {
+                let text = text.to_lowercase();
+                let names = target.containers.iter().flat_map(|container| [&container.name, &container.image]);
+                names.chain([&target.key.name]).any(|name| name.to_lowercase().contains(&text))
+            })
+    }
+}
+
+impl Handle {
+    /// The tracked workloads that the filter takes, `limit` of them after that one.
+    pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&TargetKey>, limit: usize) -> WorkloadPage {
+        let mut all: Vec<Resolved> = {
+            let index = self.state.index.read();
+            index.all().filter(|one| one.tracked().next().is_some()).collect()
+        };
+        all.retain(|one| after.is_none_or(|after| order(&one.target.key) > order(after)) && filter.takes(&one.target));
+        all.sort_by(|a, b| order(&a.target.key).cmp(&order(&b.target.key)));
+        let remaining = all.len().saturating_sub(limit);
+        all.truncate(limit);
+        let items: Vec<WorkloadView> = all.iter().map(|one| self.summary(one)).collect();
+        let more_after = items.last().filter(|_| remaining > 0).map(|last| last.key.clone());
+        WorkloadPage { items, more_after, remaining }
+    }
+
+    /// One workload with the verdicts on what its registries have; `None` when it is not known.
+    ///
+    /// No registry is queried for a container that takes no part in updates, or a release that is left alone.
+    pub async fn explain(&self, key: &TargetKey) -> Option<WorkloadView> {
+        let workload = self.state.index.read().resolved(key)?;
+        let mut known = BTreeMap::new();
+        let mut registry_errors = BTreeMap::new();
+        let answered = tokio::time::timeout(PATIENCE, async {
+            let permit = Arc::clone(&self.explainer.permits).acquire_owned().await.ok();
+            let place = Place::of(&workload.target);
+            for container in workload.taking_part() {
+                let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
+                match Box::pin(self.explainer.candidates(&origin, &artifact, &place)).await {
+                    Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
+                    Err(error) => drop(registry_errors.insert(origin.to_string(), error)),
+                }
+            }
+            permit
+        });
+        let permit = if let Ok(permit) = answered.await {
+            permit
+        } else {
+            let origins = workload.taking_part().filter(|container| !known.contains_key(&container.name)).filter_map(Container::origin);
+            let late = || format!("no answer within {} s", PATIENCE.as_secs());
+            for origin in origins {
+                registry_errors.entry(origin.to_string()).or_insert_with(late);
+            }
+            None
+        };
+        let (handle, target) = (self.clone(), Arc::clone(&workload.target));
+        // A long list is judged aside of the threads that everybody shares.
+        let judged = tokio::task::spawn_blocking(move || {
+            let view = handle.view(&workload, &known);
+            drop(permit);
+            view
+        });
+        match judged.await {
+            Ok(view) => Some(with_errors(view, &target, registry_errors)),
+            Err(error) => {
+                tracing::error!(%error, "an explanation ended in a fault of Headwind's own");
+                None
+            }
+        }
+    }
+
+    /// What this process knows without asking a registry: the requests, and what the last scans said.
+    fn summary(&self, workload: &Resolved) -> WorkloadView {
+        let Resolved { target, defaults, .. } = workload;
+        let mut view = self.view(workload, &BTreeMap::new());
+        let scans = self.state.last_scans.read();
+        for explained in &mut view.containers {
+            let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
+            let container = target.container(&explained.container).filter(|_| unknown);
+            if let Some(verdict) = container.and_then(|container| scans.verdict(target, defaults, container)) {
+                explained.because = verdict;
+            }
+        }
+        let origins = target.containers.iter().filter_map(Container::origin);
+        let errors = origins.filter_map(|origin| scans.error(&origin).map(|error| (origin.to_string(), error.to_owned()))).collect();
+        with_errors(view, target, errors)
+    }
+
+    fn view(&self, workload: &Resolved, known: &BTreeMap<String, Vec<Candidate>>) -> WorkloadView {
+        let Resolved { target, defaults, .. } = workload;
+        let mut requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
+        requests.retain(|request| request.target_uid == target.uid);
+        requests.sort_by_key(|request| std::cmp::Reverse(request.created));
+        let record = Known { state: &self.state, target };
+        let explained = |container: &Container| {
+            let on_record;
+            let candidates = if let Some(candidates) = known.get(&container.name) {
+                candidates
+            } else {
+                on_record = self::on_record(&requests, container);
+                &on_record
+            };
+            let mut explained = explain::explain(target, defaults, container, candidates, &record, now());
+            explained.keep_best(VERDICTS);
+            explained
+        };
+        let failure = |container: &Container| {
+            let failure = self.intake.inbox.failure(&target.key, &target.uid, &container.name)?;
+            Some((container.name.clone(), failure))
+        };
+        WorkloadView {
+            key: target.key.clone(),
+            containers: workload.tracked().map(explained).collect(),
+            unrecorded: workload.tracked().filter_map(failure).collect(),
+            requests,
+            registry_errors: BTreeMap::new(),
+        }
+    }
+}
+
+/// The view with the errors of its registries: what is not known because of one says so.
+fn with_errors(mut view: WorkloadView, target: &Target, errors: BTreeMap<String, String>) -> WorkloadView {
+    for explained in view.containers.iter_mut().filter(|explained| explained.because.0 == Reason::NotQueried) {
+        let origin = target.container(&explained.container).and_then(Container::origin);
+        if let Some(error) = origin.and_then(|origin| errors.get(&origin.to_string())) {
+            explained.because = (Reason::RegistryError, format!("the registry could not be queried: {error}"));
+        }
+    }
+    WorkloadView { registry_errors: errors, ..view }
+}
+
+/// The versions that the requests of a container are about.
+fn on_record(requests: &[Request], container: &Container) -> Vec<Candidate> {
+    let mut tags: Vec<String> = requests
+        .iter()
+        .filter(|request| request.spec.container.as_ref() == Some(&container.name))
+        .filter_map(|request| request.artifact(&request.spec.new_image)?.version().map(str::to_owned))
+        .collect();
+    tags.sort();
+    tags.dedup();
+    tags.into_iter().map(|tag| Candidate::new(tag, None)).collect()
+}

@@ -1,0 +1,196 @@
+//! Going back because a person wants it: a request like any other, made and approved in one go.
+//!
+//! The request's name follows from what the person saw (the workload's generation), so the same asked twice is one
+//! request, and one that was made but not approved any more is found again. One that has ended stays as the record of
+//! it: the next one has another name.
+
+use headwind_core::artifact::Artifact;
+use headwind_core::claim::Trigger;
+use headwind_core::decide::Proposal;
+use headwind_core::history::{Entry, History};
+use headwind_core::policy::Policy;
+use headwind_core::reason::Reason;
+use headwind_core::request::action::Action;
+use headwind_core::request::{Identity, Request, history_of, may_return_to};
+use headwind_core::settings::Settings;
+use headwind_core::target::{Container, Target, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::api::handle::{ActError, Handle};
+use crate::cluster::Class;
+use crate::observe::requests::Held;
+use crate::propose;
+
+/// How often the same rollback may be asked for, and end, before anything else happens to the workload.
+const TIMES: u32 = 20;
+
+/// An entry of a workload's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// How many steps back it is; 0 for what stands there now.
+    pub index: usize,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// A rollback that is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    /// There is no such workload in the namespaces that are served.
+    #[error("there is no {0} that Headwind knows")]
+    NotFound(TargetKey),
+    /// The question does not say which container, or names one that is not there.
+    #[error("{0}")]
+    Unclear(String),
+    /// The history does not go back that far.
+    #[error("container {container} of {target}: there is nothing older to go back to{known}")]
+    NothingOlder {
+        /// The workload.
+        target: TargetKey,
+        /// The container.
+        container: String,
+        /// How far it does go.
+        known: String,
+    },
+    /// The request could not be made or approved.
+    #[error(transparent)]
+    Act(#[from] ActError),
+}
+
+/// What stood in a container, the newest first.
+fn past(history: &History, container: &Container) -> Vec<Past> {
+    let now = history.of(&container.name).take_while(|entry| entry.image == container.image).map(|entry| (0, entry));
+    let before = history.before(&container.name, &container.image).zip(1..).map(|(entry, index)| (index, entry));
+    now.chain(before).map(|(index, entry)| Past { index, entry: entry.clone() }).collect()
+}
+
+impl Handle {
+    fn history_of(&self, target: &Target) -> History {
+        let requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
+        history_of(target, &requests.iter().collect::<Vec<_>>())
+    }
+
+    /// What stood in the workload's containers, each with how many steps back it is.
+    ///
+    /// # Errors
+    /// [`RollbackError::NotFound`].
+    pub fn history(&self, key: &TargetKey) -> Result<Vec<Past>, RollbackError> {
+        let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
+        let history = self.history_of(&target);
+        Ok(target.containers.iter().flat_map(|container| past(&history, container)).collect())
+    }
+
+    /// Has a container go back by that many steps; answers the approved request.
+    ///
+    /// # Errors
+    /// See [`RollbackError`].
+    pub async fn roll_back(
+        &self,
+        key: &TargetKey,
+        container: Option<&str>,
+        index: usize,
+        person: &str,
+        note: Option<&str>,
+    ) -> Result<UpdateRequest, RollbackError> {
+        let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
+        let history = self.history_of(&target);
+        let container = chosen(&target, &history, container)?;
+        let steps = past(&history, container);
+        let Some(to) = steps.iter().find(|past| past.index == index && index > 0) else {
+            let known = match steps.iter().map(|past| past.index).max() {
+                Some(most) if most > 0 => format!(" than {most} steps"),
+                _ => format!(" than {}", container.image),
+            };
+            return Err(RollbackError::NothingOlder { target: key.clone(), container: container.name.clone(), known });
+        };
+        let artifact = Artifact::parse(container.kind(), &to.entry.image)
+            .map_err(|error| RollbackError::Unclear(format!("the history names {:?}: {error}", to.entry.image)))?;
+        if !self.may_return_to(&target, container, &to.entry.image) {
+            let image = &to.entry.image;
+            return Err(RollbackError::Unclear(format!(
+                "the history names {image:?}, but no UpdateRequest on record put it into container {}, and {} is of another repository",
+                container.name, container.image
+            )));
+        }
+        let mut refused = None;
+        for time in 0..TIMES {
+            let request = self.asked(&target, container, &artifact, person, time);
+            let name = request.name_any();
+            let finished = self.state.requests.read().get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open());
+            if finished && time + 1 < TIMES {
+                continue;
+            }
+            self.make(&target, request).await?;
+            match self.act(&key.namespace, &name, Action::Approve, person, note).await {
+                Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
+                done => return Ok(done?),
+            }
+        }
+        Err(refused.map_or_else(|| ActError::Unavailable("no request could be made".to_owned()), ActError::NotNow).into())
+    }
+
+    /// Whether something else than the annotation vouches for an image of the history.
+    fn may_return_to(&self, target: &Target, container: &Container, image: &str) -> bool {
+        let requests: Vec<_> = self.state.requests.read().of(&target.key).map(Held::read).collect();
+        may_return_to(container, &target.uid, image, &requests)
+    }
+
+    /// The request, when the same was asked for, and ended, that many times before.
+    fn asked(&self, target: &Target, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
+        let defaults = self.state.index.read().defaults(&target.key.namespace);
+        let policy = Settings::resolve(&defaults, &target.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
+        let known = container.artifact().ok().and_then(|artifact| container.known_digest(&artifact));
+        let proposal = Proposal {
+            container: container.name.clone(),
+            current_image: container.image.clone(),
+            new_image: to.to_string(),
+            current_digest: known.map(|digest| digest.to_string()),
+            new_digest: None,
+            policy,
+            reason: Reason::RollingBack,
+            message: format!("{person} asked to go back to it"),
+            require_approval: true,
+            trigger: Trigger::Manual,
+            identity: Identity::new(&container.name, to, policy, None).asked_for(target.generation, times),
+        };
+        propose::request(target, &proposal, Timestamp::now())
+    }
+
+    /// Creates the request. If a request for the same rollback exists, that one is used.
+    async fn make(&self, target: &Target, request: UpdateRequest) -> Result<(), ActError> {
+        match self.verbs.create_request(&request).await {
+            Ok(made) => {
+                self.state.requests.write().apply(made);
+                Ok(())
+            }
+            Err(failure) if failure.class == Class::Conflict => {
+                let name = request.name_any();
+                let standing = self.verbs.request(&target.key.namespace, &name).await?;
+                let asks = |standing: &UpdateRequest| {
+                    Identity::of(&request.read().spec).is_some_and(|identity| standing.asks_for(&target.key, &target.uid, &identity))
+                };
+                if standing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// The container that is meant: the one that is named, else the only one with a past.
+fn chosen<'a>(target: &'a Target, history: &History, name: Option<&str>) -> Result<&'a Container, RollbackError> {
+    if let Some(name) = name {
+        return target.container(name).ok_or_else(|| RollbackError::Unclear(format!("{} has no container {name:?}", target.key)));
+    }
+    let with_past: Vec<&Container> = target.containers.iter().filter(|container| history.of(&container.name).next().is_some()).collect();
+    match (with_past.as_slice(), target.containers.as_slice()) {
+        ([one], _) => Ok(one),
+        ([], [one]) => Ok(one),
+        ([], _) => Err(RollbackError::Unclear(format!("Headwind has not updated {} yet", target.key))),
+        (several, _) => {
+            let names: Vec<&str> = several.iter().map(|container| container.name.as_str()).collect();
+            Err(RollbackError::Unclear(format!("say which container: one of {}", names.join(", "))))
+        }
+    }
+}

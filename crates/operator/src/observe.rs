@@ -1,0 +1,19 @@
+//! Observes the cluster: watches feed the index of workloads, the store of UpdateRequests and the reconciler's queue.
+//!
+//! ```text
+//! watch ──> feed ──> index, requests (state)
+//!                └─> queue ──> act
+//! ```
+//!
+//! Everything here is a copy of what the API server has and can be rebuilt at any time. Absence in a copy is not
+//! absence in the cluster.
+
+pub(crate) mod feed;
+pub(crate) mod flux;
+pub(crate) mod index;
+pub(crate) mod namespaces;
+pub(crate) mod queue;
+pub(crate) mod readiness;
+pub(crate) mod requests;
+pub(crate) mod state;
+pub(crate) mod watch;

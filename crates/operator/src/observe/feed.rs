@@ -1,0 +1,182 @@
+//! What the watches of workloads and of requests feed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use headwind_core::policy::Kind as VersionKind;
+use headwind_core::reason::Reason;
+use headwind_core::request::Phase;
+use headwind_core::target::{Target, TargetKey};
+use headwind_k8s::kind::Workload;
+use headwind_k8s::update_request::UpdateRequest;
+use kube::core::ObjectMeta;
+
+use crate::observe::index::Odd;
+use crate::observe::queue::Queue;
+use crate::observe::requests::{Moved, Name, key};
+use crate::observe::state::State;
+use crate::observe::watch::Feed;
+use crate::report::events::Tell;
+use crate::report::metrics::Metrics;
+
+/// Workloads of one kind into the index.
+pub(crate) struct Targets {
+    pub(crate) state: Arc<State>,
+    pub(crate) queue: Queue,
+    /// The one namespace that is watched, or all.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Targets {
+    /// Those that count this workload among the followers of a tag, or do so no more, are looked at as well.
+    fn others(&self) {
+        let touched = self.state.index.write().take_unsettled();
+        for key in touched.into_iter().filter(|key| self.state.concerns(key)) {
+            self.queue.now(key);
+        }
+    }
+}
+
+impl<K: Workload> Feed<K> for Targets {
+    type Key = TargetKey;
+
+    fn apply(&self, object: K, first: bool) -> Option<TargetKey> {
+        let target = object.read()?;
+        let key = target.key.clone();
+        let finished = !self.state.requests.read().finished_of(&key).is_empty();
+        let before = self.state.index.read().target(&key).filter(|_| finished);
+        let same = before.is_some_and(|before| means_the_same(&before, &target));
+        let news = self.state.index.write().apply(target);
+        if news && !first {
+            if self.state.concerns(&key) || (finished && !same) {
+                self.queue.now(key.clone());
+            }
+            self.others();
+        }
+        Some(key)
+    }
+
+    fn delete(&self, object: K) {
+        if let Some(target) = object.read() {
+            self.state.index.write().remove(&target.key);
+            self.queue.now(target.key);
+            self.others();
+        }
+    }
+
+    fn delete_odd(&self, metadata: &ObjectMeta) {
+        if let Some(key) = key_of::<K>(metadata) {
+            self.state.index.write().remove(&key);
+            self.queue.now(key);
+            self.others();
+        }
+    }
+
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
+        let key = key_of::<K>(metadata)?;
+        tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
+        let odd = Odd {
+            api_version: K::api_version(&()).into_owned(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            problem: problem.to_owned(),
+        };
+        self.state.index.write().set_odd(key.clone(), odd);
+        self.queue.now(key.clone());
+        self.others();
+        Some(key)
+    }
+
+    fn sweep(&self, seen: &HashSet<TargetKey>) {
+        let vanished = self.state.index.write().sweep(K::KIND, self.namespace.as_deref(), seen);
+        for key in vanished.into_iter().chain(seen.iter().filter(|key| self.state.concerns(key)).cloned()) {
+            self.queue.now(key);
+        }
+        self.others();
+    }
+}
+
+/// Whether finished requests have no reason to look at the newer copy: what they read of a workload is what runs
+/// there, and what Headwind wrote on it. The counts of a rollout concern open ones alone.
+fn means_the_same(before: &Target, after: &Target) -> bool {
+    before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
+}
+
+fn key_of<K: Workload>(metadata: &ObjectMeta) -> Option<TargetKey> {
+    Some(TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
+}
+
+/// UpdateRequests into the store.
+pub(crate) struct Records {
+    pub(crate) state: Arc<State>,
+    pub(crate) queue: Queue,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    /// The one namespace that is watched, or all.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Records {
+    /// What a person did with plain `kubectl` is told and counted by the leader; what came through
+    /// the API was by the replica that wrote it, and carries its reason.
+    fn tell_kubectl(&self, request: &UpdateRequest, moved: Moved) {
+        let by_api = request.status.as_ref().and_then(|status| status.reason.as_deref());
+        let (reason, count): (_, fn(&Metrics, VersionKind)) = match (moved.before, moved.after) {
+            (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, Metrics::approved),
+            (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, Metrics::rejected),
+            _ => return,
+        };
+        if by_api != Some(reason.code()) && self.state.leadership.leads() {
+            count(&self.metrics, request.spec.update_type.artifacts());
+            self.tell.request(request, reason, reason.sentence(), false);
+        }
+    }
+}
+
+impl Feed<UpdateRequest> for Records {
+    type Key = Name;
+
+    fn apply(&self, mut request: UpdateRequest, first: bool) -> Option<Name> {
+        let (name, target) = (key(&request)?, request.target());
+        request.metadata.managed_fields = None;
+        let answered = (!first && matches!(request.phase(), Phase::Approved | Phase::Rejected)).then(|| request.clone());
+        let moved = self.state.requests.write().apply(request);
+        if let Some(moved) = moved
+            && !first
+        {
+            if let Some(request) = answered {
+                self.tell_kubectl(&request, moved);
+            }
+            self.queue.now(target);
+        }
+        Some(name)
+    }
+
+    fn delete(&self, request: UpdateRequest) {
+        if let Some(name) = key(&request) {
+            self.state.requests.write().remove(&name);
+            self.queue.now(request.target());
+        }
+    }
+
+    fn delete_odd(&self, _: &ObjectMeta) {}
+
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Name> {
+        let name = (metadata.namespace.clone()?, metadata.name.clone()?);
+        tracing::warn!(
+            request.namespace = name.0,
+            request.name = name.1,
+            reason = Reason::InvalidObject.code(),
+            "the UpdateRequest cannot be read and is left alone: {problem}"
+        );
+        self.state.requests.write().remove(&name);
+        Some(name)
+    }
+
+    fn sweep(&self, seen: &HashSet<Name>) {
+        let gone = self.state.requests.write().sweep(self.namespace.as_deref(), seen);
+        let all: HashSet<TargetKey> = self.state.requests.read().targets().cloned().collect();
+        for key in all.into_iter().chain(gone) {
+            self.queue.now(key);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The UpdateRequests as the watch and this process's own writes show them.
+//!
+//! Like the index, an object never goes back to an older version of itself. Kept by target, which is how they are
+//! decided about, and found by name, which is how people ask for them. An open request is kept whole, but for what
+//! nobody reads; of a finished one, only what the rules ask ([`Finished`]).
+//!
+//! ```text
+//! by_name: hash of namespace and name ─> target ┐
+//!                                               v
+//! by_target:                            target ─> open: objects, finished: records
+//! ```
+
+mod finished;
+mod page;
+mod texts;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use headwind_core::request::{Phase, Request, Status};
+use headwind_core::target::TargetKey;
+use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
+
+pub(crate) use self::finished::{Finished, Version};
+pub use self::page::Filter;
+pub(crate) use self::page::Listing;
+use crate::observe::index::is_newer;
+
+/// Namespace and name.
+pub(crate) type Name = (String, String);
+
+/// How much of what other people write on a request is kept, in bytes.
+const FOREIGN: usize = 2048;
+
+/// The store.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    by_target: HashMap<Arc<TargetKey>, OfTarget>,
+    /// The target of each request. The names themselves stand in the requests.
+    by_name: HashTable<(u64, Arc<TargetKey>)>,
+    hasher: RandomState,
+    pending: usize,
+}
+
+/// The requests of one target.
+#[derive(Debug, Default)]
+struct OfTarget {
+    open: Vec<Arc<UpdateRequest>>,
+    finished: Vec<Finished>,
+}
+
+/// One request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Held<'a> {
+    /// Which still has something before it.
+    Open(&'a Arc<UpdateRequest>),
+    /// Which is done.
+    Finished(&'a Finished),
+}
+
+impl Held<'_> {
+    /// What the rules read of it.
+    pub(crate) fn read(self) -> Request {
+        match self {
+            Held::Open(request) => request.read(),
+            Held::Finished(request) => request.read(),
+        }
+    }
+
+    /// Its phase.
+    pub(crate) fn phase(self) -> Phase {
+        match self {
+            Held::Open(request) => request.phase(),
+            Held::Finished(request) => request.phase(),
+        }
+    }
+
+    /// Phase and count alone: what says whether it stands in the way.
+    pub(crate) fn standing(self) -> Status {
+        match self {
+            Held::Open(request) => Status { phase: request.phase(), ..Status::default() },
+            Held::Finished(request) => request.standing(),
+        }
+    }
+
+    /// Which object it is, in which version.
+    pub(crate) fn version(self) -> Version {
+        match self {
+            Held::Open(request) => Version::of(request),
+            Held::Finished(request) => request.version(),
+        }
+    }
+}
+
+/// What taking in an object changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// The phase it had here before; `None` for one that was not known.
+    pub(crate) before: Option<Phase>,
+    /// The phase it has now.
+    pub(crate) after: Phase,
+}
+
+impl OfTarget {
+    fn find(&self, name: &str) -> Option<Held<'_>> {
+        let open = self.open.iter().find(|request| request.metadata.name.as_deref() == Some(name)).map(Held::Open);
+        open.or_else(|| self.finished.iter().find(|request| request.name() == name).map(Held::Finished))
+    }
+
+    fn all(&self) -> impl Iterator<Item = Held<'_>> {
+        self.open.iter().map(Held::Open).chain(self.finished.iter().map(Held::Finished))
+    }
+}
+
+impl Requests {
+    /// Takes in a request. `None` when it was not news.
+    pub(crate) fn apply(&mut self, mut request: UpdateRequest) -> Option<Moved> {
+        let name = key(&request)?;
+        let new = Version::of(&request);
+        let held = self.get(&name.0, &name.1).map(|held| (held.version(), held.phase()));
+        let before = held.filter(|(version, _)| version.uid == new.uid);
+        if let Some((version, _)) = &before
+            && !is_newer(&new.resource_version, &version.resource_version)
+        {
+            return None;
+        }
+        let moved = Moved { before: before.map(|(_, phase)| phase), after: request.phase() };
+        self.remove(&name);
+        self.pending += usize::from(moved.after == Phase::Pending);
+        let target = self.shared(request.target());
+        let hash = self.hash(&name);
+        self.by_name.insert_unique(hash, (hash, Arc::clone(&target)), |(hash, _)| *hash);
+        let of = self.by_target.entry(target).or_default();
+        if moved.after.is_open() {
+            slim(&mut request);
+            of.open.push(Arc::new(request));
+        } else {
+            let uid = request.spec.target_ref.uid.as_str();
+            let shared = of.finished.iter().map(Finished::target_uid).find(|known| &***known == uid);
+            let finished = Finished::of(&request, shared.map_or_else(|| uid.into(), Arc::clone));
+            of.finished.reserve_exact(1);
+            of.finished.push(finished);
+        }
+        Some(moved)
+    }
+
+    /// One copy of a key for all requests of the target.
+    fn shared(&self, target: TargetKey) -> Arc<TargetKey> {
+        self.by_target.get_key_value(&target).map_or_else(|| Arc::new(target), |(known, _)| Arc::clone(known))
+    }
+
+    fn hash(&self, name: &Name) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// Forgets a request. Answers whose it was.
+    pub(crate) fn remove(&mut self, name: &Name) -> Option<TargetKey> {
+        let hash = self.hash(name);
+        let Self { by_target, by_name, pending, .. } = self;
+        let is_it = |(other, target): &(u64, Arc<TargetKey>)| *other == hash && holds(by_target, target, name).is_some();
+        let ((_, target), _) = by_name.find_entry(hash, is_it).ok()?.remove();
+        let of = by_target.get_mut(&target)?;
+        *pending -= usize::from(of.find(&name.1).is_some_and(|held| held.phase() == Phase::Pending));
+        of.open.retain(|request| request.metadata.name.as_deref() != Some(&name.1));
+        of.finished.retain(|request| request.name() != name.1);
+        if of.open.is_empty() && of.finished.is_empty() {
+            by_target.remove(&target);
+        }
+        Some((*target).clone())
+    }
+
+    /// After a whole list: forgets what was not on it.
+    pub(crate) fn sweep(&mut self, namespace: Option<&str>, seen: &HashSet<Name>) -> Vec<TargetKey> {
+        let here = |key: &Arc<TargetKey>| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let all = self.by_target.iter().filter(|(key, _)| here(key));
+        let names = all.flat_map(|(key, of)| of.all().map(|held| (key.namespace.clone(), name_of(held))));
+        let gone: Vec<Name> = names.filter(|name| !seen.contains(name)).collect();
+        gone.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    /// The request of that name.
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Held<'_>> {
+        let name = (namespace.to_owned(), name.to_owned());
+        let hash = self.hash(&name);
+        let is_it = |(other, target): &(u64, Arc<TargetKey>)| *other == hash && holds(&self.by_target, target, &name).is_some();
+        let (_, target) = self.by_name.find(hash, is_it)?;
+        holds(&self.by_target, target, &name)
+    }
+
+    /// The request of that name, if it is the target's.
+    pub(crate) fn of_name(&self, target: &TargetKey, name: &str) -> Option<Held<'_>> {
+        self.by_target.get(target)?.find(name)
+    }
+
+    /// The open request of that name.
+    pub(crate) fn open(&self, namespace: &str, name: &str) -> Option<Arc<UpdateRequest>> {
+        match self.get(namespace, name)? {
+            Held::Open(request) => Some(Arc::clone(request)),
+            Held::Finished(_) => None,
+        }
+    }
+
+    /// Every request of the target.
+    pub(crate) fn of(&self, target: &TargetKey) -> impl Iterator<Item = Held<'_>> {
+        self.by_target.get(target).into_iter().flat_map(OfTarget::all)
+    }
+
+    /// The open requests of the target.
+    pub(crate) fn open_of(&self, target: &TargetKey) -> &[Arc<UpdateRequest>] {
+        self.by_target.get(target).map_or(&[], |of| of.open.as_slice())
+    }
+
+    /// The finished requests of the target.
+    pub(crate) fn finished_of(&self, target: &TargetKey) -> &[Finished] {
+        self.by_target.get(target).map_or(&[], |of| of.finished.as_slice())
+    }
+
+    /// The targets that have requests.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &TargetKey> {
+        self.by_target.keys().map(|key| &**key)
+    }
+
+    /// How many wait for an answer or for their turn.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending
+    }
+}
+
+fn holds<'a>(by_target: &'a HashMap<Arc<TargetKey>, OfTarget>, target: &Arc<TargetKey>, name: &Name) -> Option<Held<'a>> {
+    by_target.get(target).filter(|_| target.namespace == name.0)?.find(&name.1)
+}
+
+fn name_of(held: Held<'_>) -> String {
+    match held {
+        Held::Open(request) => request.metadata.name.clone().unwrap_or_default(),
+        Held::Finished(request) => request.name(),
+    }
+}
+
+/// Drops what nobody reads of an open request, and bounds what others write on it.
+fn slim(request: &mut UpdateRequest) {
+    // What the server keeps for server-side apply is half of the object.
+    request.metadata.managed_fields = None;
+    let size = |map: &Option<std::collections::BTreeMap<String, String>>| -> usize {
+        map.iter().flatten().map(|(key, value)| key.len() + value.len()).sum()
+    };
+    if size(&request.metadata.annotations) + size(&request.metadata.labels) > FOREIGN {
+        request.metadata.labels = None;
+        request.metadata.annotations.iter_mut().for_each(|all| all.retain(|key, _| key == PROPOSED_AT));
+    }
+    if let Some(status) = &mut request.status {
+        cut(status.message.as_mut());
+        status.conditions.truncate(8);
+        status.conditions.iter_mut().for_each(|condition| cut(Some(&mut condition.message)));
+    }
+}
+
+fn cut(text: Option<&mut String>) {
+    if let Some(text) = text
+        && text.len() > FOREIGN
+    {
+        let end = (0..=FOREIGN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+}
+
+/// The request's key; an object that the API server served has one.
+pub(crate) fn key(request: &UpdateRequest) -> Option<Name> {
+    Some((request.metadata.namespace.clone()?, request.metadata.name.clone()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What every part of the operator looks at: the state, and who leads.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use headwind_core::target::TargetKey;
+use jiff::Timestamp;
+use parking_lot::RwLock;
+
+use crate::clock::SteppedClock;
+use crate::observe::index::Index;
+use crate::observe::readiness::Readiness;
+use crate::observe::requests::Requests;
+use crate::propose::last_scan::LastScans;
+
+/// The copy of the API server's state that this process keeps.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) index: RwLock<Index>,
+    pub(crate) requests: RwLock<Requests>,
+    pub(crate) last_scans: RwLock<LastScans>,
+    pub(crate) leadership: Leadership,
+    pub(crate) readiness: Readiness,
+    /// Since when the cluster is seen without a gap.
+    pub(crate) unbroken: Unbroken,
+    pub(crate) clock: SteppedClock,
+}
+
+impl State {
+    /// Whether a pass over the workload could find anything to do, whatever changed. Its finished requests have a
+    /// part in it only when the workload itself changes.
+    pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
+        !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
+    }
+}
+
+/// Since when the watches run and this process leads without a break: what did not happen before
+/// that was perhaps not seen.
+#[derive(Debug)]
+pub(crate) struct Unbroken(AtomicI64);
+
+impl Default for Unbroken {
+    fn default() -> Self {
+        Self(AtomicI64::new(Timestamp::now().as_millisecond()))
+    }
+}
+
+impl Unbroken {
+    /// From now on it is seen again.
+    pub(crate) fn begin(&self) {
+        self.0.store(Timestamp::now().as_millisecond(), Ordering::Release);
+    }
+
+    /// Since when.
+    pub(crate) fn since(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::Acquire)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Until when this process leads by its own clock.
+#[derive(Debug)]
+pub(crate) struct Leadership {
+    origin: Instant,
+    /// Milliseconds after `origin`; 0 while another leads.
+    until: AtomicU64,
+}
+
+impl Default for Leadership {
+    fn default() -> Self {
+        Self { origin: Instant::now(), until: AtomicU64::new(0) }
+    }
+}
+
+impl Leadership {
+    /// The time since this process began, by its monotonic clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Whether this process may act at this moment.
+    pub(crate) fn leads(&self) -> bool {
+        self.now().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+    }
+
+    /// It may until that time.
+    pub(crate) fn hold(&self, until: Duration) {
+        self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    /// It may not any more.
+    pub(crate) fn release(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}

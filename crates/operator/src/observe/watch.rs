@@ -1,0 +1,174 @@
+//! The watches: one loop for every type, feeding the index, the requests and the queue.
+//!
+//! Each object comes through a guard, so one that does not decode is told on that object and
+//! never stops the others. A kind or a permission that is missing is told once in one clear line
+//! and waited for.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use backon::ExponentialBuilder;
+use futures_util::StreamExt as _;
+use kube::api::Api;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher::ExponentialBackoff};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::cluster::{Class, classify};
+use crate::observe::readiness::WATCH;
+use crate::observe::state::State;
+
+/// Objects that come in one page of a first list: few enough to be decoded in little memory.
+const PAGE: u32 = 500;
+
+/// What a watch feeds.
+pub(crate) trait Feed<K>: Send + Sync + 'static {
+    /// What tells two objects apart.
+    type Key: Eq + Hash + Debug + Send;
+
+    /// An object is there. `first` while the whole state is being listed.
+    fn apply(&self, object: K, first: bool) -> Option<Self::Key>;
+
+    /// An object is gone.
+    fn delete(&self, object: K);
+
+    /// An object that cannot be read is gone.
+    fn delete_odd(&self, metadata: &ObjectMeta);
+
+    /// An object that cannot be read; answers its key, for it is there all the same.
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Self::Key>;
+
+    /// The whole list was read: what was not on it is gone.
+    fn sweep(&self, seen: &HashSet<Self::Key>);
+}
+
+/// Which objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// The resource as people write it (`deployments.apps`).
+    pub(crate) resource: String,
+    /// One namespace, or all.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Scope {
+    /// The name under which readiness waits for this watch.
+    pub(crate) fn part(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{WATCH}{} in {namespace}", self.resource),
+            None => format!("{WATCH}{}", self.resource),
+        }
+    }
+
+    /// The API for it.
+    pub(crate) fn api<K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>>(&self, client: &Client) -> Api<K> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+/// Watches for as long as the process lives.
+pub(crate) async fn watch<K, F>(
+    api: Api<DeserializeGuard<K>>,
+    scope: Scope,
+    feed: F,
+    state: std::sync::Arc<State>,
+) -> Result<(), Infallible>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    F: Feed<K>,
+{
+    let part = scope.part();
+    let config = watcher::Config::default().page_size(PAGE);
+    let backoff = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(10))
+        .with_jitter()
+        .without_max_times();
+    let mut events = pin!(kube::runtime::watcher(api, config).backoff(ExponentialBackoff::from(backoff)));
+    let mut seen = HashSet::new();
+    let mut trouble: Option<Class> = None;
+    while let Some(event) = events.next().await {
+        if event.is_ok() && trouble.is_some() && !matches!(event, Ok(Event::Init)) {
+            // A watch that is begun anew in its due course leaves no gap.
+            if trouble.take() != Some(Class::Conflict) {
+                state.unbroken.begin();
+            }
+            tracing::info!(watch = part, "watching again");
+        }
+        match event {
+            Ok(Event::Init) => seen.clear(),
+            Ok(Event::InitApply(object)) => {
+                state.readiness.progressed(&part);
+                seen.extend(take(&feed, object, true));
+            }
+            Ok(Event::InitDone) => {
+                feed.sweep(&seen);
+                seen = HashSet::new();
+                state.readiness.done(&part);
+            }
+            Ok(Event::Apply(object)) => {
+                take(&feed, object, false);
+            }
+            Ok(Event::Delete(DeserializeGuard(Ok(object)))) => feed.delete(object),
+            Ok(Event::Delete(DeserializeGuard(Err(invalid)))) => feed.delete_odd(&invalid.metadata),
+            Err(error) => {
+                let class = class_of(&error);
+                if trouble.replace(class) != Some(class) {
+                    tell_trouble(&scope, class, &error);
+                }
+                if state.readiness.failed(&part, Instant::now()) {
+                    tracing::warn!(watch = part, %error, "not waiting any longer for an optional API that cannot be watched");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take<K, F: Feed<K>>(feed: &F, object: DeserializeGuard<K>, first: bool) -> Option<F::Key> {
+    match object.0 {
+        Ok(object) => feed.apply(object, first),
+        Err(invalid) => feed.odd(&invalid.metadata, &invalid.error),
+    }
+}
+
+fn class_of(error: &watcher::Error) -> Class {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            classify(error)
+        }
+        // The point where it left off is too old, which is how watches end.
+        watcher::Error::WatchError(status) if status.code == 410 => Class::Conflict,
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => Class::Busy,
+    }
+}
+
+/// One clear line: what is missing, and what to do.
+fn tell_trouble(scope: &Scope, class: Class, error: &watcher::Error) {
+    let Scope { resource, namespace } = scope;
+    let place = namespace.as_deref().map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
+    match class {
+        Class::NotFound if resource.ends_with("headwind.sh") => {
+            tracing::error!(
+                resource,
+                "the CustomResourceDefinition {resource} is not installed; apply the output of `headwind crds`. Waiting for it"
+            );
+        }
+        Class::NotFound => tracing::error!(resource, "the API server does not know {resource}. Waiting for it"),
+        Class::Forbidden => {
+            tracing::error!(resource, %error, "not allowed to list and watch {resource} {place}; apply the output of `headwind rbac`. Waiting for the permission");
+        }
+        // A watch that ended is begun anew; that is how they live.
+        Class::Conflict => tracing::debug!(resource, %error, "the watch is begun anew"),
+        Class::Invalid | Class::Busy | Class::NoAnswer => tracing::warn!(resource, %error, "cannot watch {resource} {place}; trying again"),
+    }
+}

@@ -1,0 +1,126 @@
+//! What the last scans said: the verdict on each container, and the error of each repository that was not listed.
+//!
+//! Filled by the poller, read by the list of workloads. A verdict counts for the image and the policy that it was made
+//! with. Only the replica that polls knows any.
+
+use std::collections::HashMap;
+
+use headwind_core::artifact::Origin;
+use headwind_core::policy::Rule;
+use headwind_core::reason::Reason;
+use headwind_core::settings::{Annotations, Settings};
+use headwind_core::target::{Container, Target, TargetKey};
+
+use crate::observe::index::Index;
+
+/// The count of verdicts from which those of deleted workloads are dropped.
+const PRUNE_FROM: usize = 1024;
+
+/// The results of the last scans.
+#[derive(Debug, Default)]
+pub(crate) struct LastScans {
+    verdicts: HashMap<(TargetKey, String), Verdict>,
+    prune_at: usize,
+    errors: HashMap<Origin, String>,
+}
+
+#[derive(Debug)]
+struct Verdict {
+    image: String,
+    rule: Rule,
+    reason: Reason,
+    message: String,
+}
+
+impl LastScans {
+    /// Notes why nothing is proposed to the container.
+    pub(crate) fn refused(
+        &mut self,
+        index: &Index,
+        (target, defaults): (&Target, &Annotations),
+        container: &Container,
+        (reason, message): (Reason, &str),
+    ) {
+        let Some(rule) = rule(target, defaults, container) else { return };
+        if self.verdicts.len() >= self.prune_at.max(PRUNE_FROM) {
+            self.verdicts.retain(|(key, _), _| index.target(key).is_some());
+            self.prune_at = self.verdicts.len() * 2;
+        }
+        let verdict = Verdict { image: container.image.clone(), rule, reason, message: message.to_owned() };
+        self.verdicts.insert((target.key.clone(), container.name.clone()), verdict);
+    }
+
+    /// Forgets the verdict on a container: something is proposed to it.
+    pub(crate) fn proposed(&mut self, target: &Target, container: &Container) {
+        self.verdicts.remove(&(target.key.clone(), container.name.clone()));
+    }
+
+    /// Notes whether the repository was listed.
+    pub(crate) fn asked(&mut self, index: &Index, origin: &Origin, error: Option<String>) {
+        self.errors.retain(|origin, _| index.is_used(origin));
+        match error {
+            Some(error) => drop(self.errors.insert(origin.clone(), error)),
+            None => drop(self.errors.remove(origin)),
+        }
+    }
+
+    /// The verdict of the last scan on the container as it is now.
+    pub(crate) fn verdict(&self, target: &Target, defaults: &Annotations, container: &Container) -> Option<(Reason, String)> {
+        let verdict = self.verdicts.get(&(target.key.clone(), container.name.clone()))?;
+        let same = verdict.image == container.image && rule(target, defaults, container).as_ref() == Some(&verdict.rule);
+        same.then(|| (verdict.reason, verdict.message.clone()))
+    }
+
+    /// The error of the last scan of the repository.
+    pub(crate) fn error(&self, origin: &Origin) -> Option<&str> {
+        self.errors.get(origin).map(String::as_str)
+    }
+}
+
+fn rule(target: &Target, defaults: &Annotations, container: &Container) -> Option<Rule> {
+    Settings::resolve(defaults, &target.annotations, &container.name).ok().map(|settings| settings.rule())
+}
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::reference::RepositoryKey;
+
+    use super::*;
+    use crate::observe::index::tests::target;
+
+    #[test]
+    fn a_verdict_counts_for_its_image_and_policy_alone() {
+        let mut index = Index::default();
+        let mut live = target("web", "app:1.0.0", "1");
+        live.annotations.insert("headwind.sh/policy".to_owned(), "minor".to_owned());
+        index.apply(live.clone());
+        let (mut scans, none) = (LastScans::default(), Annotations::new());
+        let container = live.containers[0].clone();
+        scans.refused(&index, (&live, &none), &container, (Reason::MajorDiffers, "2.0.0 has another major version"));
+        let told = |scans: &LastScans, target: &Target| scans.verdict(target, &none, &target.containers[0]).map(|(reason, _)| reason);
+        assert_eq!(told(&scans, &live), Some(Reason::MajorDiffers));
+        let mut moved = live.clone();
+        moved.containers[0].image = "app:1.1.0".to_owned();
+        assert_eq!(told(&scans, &moved), None);
+        let mut wider = live.clone();
+        wider.annotations.insert("headwind.sh/policy".to_owned(), "major".to_owned());
+        assert_eq!(told(&scans, &wider), None);
+        scans.proposed(&live, &container);
+        assert_eq!(told(&scans, &live), None);
+    }
+
+    #[test]
+    fn an_error_is_forgotten_with_its_repository() {
+        let mut index = Index::default();
+        index.apply(target("web", "app:1.0.0", "1"));
+        let origin = |path: &str| Origin::Registry(RepositoryKey::parse(path).unwrap());
+        let mut scans = LastScans::default();
+        scans.asked(&index, &origin("app"), Some("no answer".to_owned()));
+        assert_eq!(scans.error(&origin("app")), Some("no answer"));
+        scans.asked(&index, &origin("app"), None);
+        assert_eq!(scans.error(&origin("app")), None);
+        scans.asked(&index, &origin("gone"), Some("no answer".to_owned()));
+        scans.asked(&index, &origin("app"), None);
+        assert_eq!(scans.error(&origin("gone")), None, "nobody uses it");
+    }
+}

@@ -1,0 +1,288 @@
+//! Polling registries: the loop around the schedule.
+//!
+//! A scan is one origin (a registry's repository, a Helm repository) with one set of credentials; it serves every
+//! workload that uses them. The plan of scans is made from the index. It is made again when something in it changes, and
+//! once a minute, since secrets change unseen. On the leader only; what a scan finds goes the same way as what a webhook
+//! says.
+//!
+//! ```text
+//! index ──plan──> schedule ○ ──due──> scan ─┬─ versions ─> each workload's own policy ─┬─> record
+//!   └ pull secrets ──> access, lane         └─ digests  ─> those that follow a tag    ─┘
+//! ```
+//!
+//! Scans run on a thread of their own: however much a registry sends and however many workloads follow it, the lease, the
+//! reconciler and the ports are served.
+//!
+//! A deleted tag, an empty or half-read list and an error are no news. A digest that is seen behind a tag for the first
+//! time is noted on the workload, not rolled out: nobody knows that it is newer than what runs.
+
+mod filter;
+mod followers;
+mod look_ups;
+mod plan;
+mod scan;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, OptionFuture};
+use headwind_core::artifact::Origin;
+use headwind_core::reason::Reason;
+use headwind_core::target::{Target, TargetKey};
+use headwind_registry::Lane;
+use headwind_source::schedule::{Next, Outcome, Schedule, Wish};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::look_ups::{Fingerprint, LookUps};
+use self::plan::{Plan, Planned};
+use crate::observe::index::Revision;
+use crate::propose::Recording;
+use crate::registries::asking::Asking;
+
+/// How often the loop looks whether something changed.
+const TICK: Duration = Duration::from_millis(500);
+/// How often the plan is made again although nothing in the index changed.
+const REPLAN: Duration = Duration::from_mins(1);
+/// The shortest time between two plans.
+const REST: Duration = Duration::from_millis(500);
+/// Scans that run at once, over all hosts.
+const SLOTS: usize = 256;
+
+/// An origin, and the fingerprint of what it is queried with.
+type Key = (Origin, [u8; 32]);
+
+/// The poller.
+pub(crate) struct Poller {
+    pub(crate) recording: Recording,
+    pub(crate) asking: Arc<Asking>,
+    /// The polling interval of a workload that names none; none where nothing is polled.
+    pub(crate) interval: Option<Duration>,
+    /// The shortest polling interval that a workload may name.
+    pub(crate) min_interval: Duration,
+    /// Whether releases are looked up when they are new or changed.
+    pub(crate) discovery: bool,
+    /// What spreads the scans.
+    pub(crate) seed: u64,
+}
+
+/// What came of a scan.
+#[derive(Debug)]
+struct Scanned {
+    outcome: Outcome,
+    /// The credentials are others than the plan knows.
+    moved: bool,
+    /// The first workload that there was no time for.
+    next: Option<TargetKey>,
+}
+
+impl Scanned {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, moved: false, next: None }
+    }
+}
+
+impl Poller {
+    /// Polls for as long as this process leads, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), std::io::Error> {
+        let thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("scans").enable_all().build()?;
+        let poller = Arc::new(self);
+        poller.polls(&thread, &stop).await;
+        // Not dropped: a runtime cannot be waited for inside of another.
+        thread.shutdown_background();
+        Ok(())
+    }
+
+    async fn polls(self: &Arc<Self>, thread: &Runtime, stop: &CancellationToken) {
+        let poller = self;
+        let state = Arc::clone(&poller.recording.state);
+        let mut round = Round::new(poller.seed);
+        state.readiness.until_synced().await;
+        while !stop.is_cancelled() {
+            let now = state.leadership.now();
+            if !state.leadership.leads() {
+                if !round.schedule.is_empty() {
+                    round = Round::new(poller.seed);
+                    poller.recording.metrics.polling_scans_running.set(0);
+                }
+                stop.run_until_cancelled(tokio::time::sleep(TICK)).await;
+                continue;
+            }
+            if round.planning.is_none() && now >= round.rest_until {
+                let revision = poller.relevant(state.index.read().revision());
+                if round.revision != Some(revision) || now >= round.replan_at {
+                    round.planning = Some((revision, Arc::clone(poller).plan(Arc::clone(&round.look_ups)).boxed()));
+                }
+            }
+            let wait = round.start_due(poller, thread, now);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+                Some((revision, plan)) = OptionFuture::from(round.planning.as_mut().map(|(revision, plan)| plan.map(|plan| (*revision, plan)))) => {
+                    round.planning = None;
+                    round.adopt(poller, plan, revision, state.leadership.now());
+                }
+                Some(ended) = round.scans.join_next_with_id(), if !round.scans.is_empty() => round.ended(poller, ended, state.leadership.now()),
+            }
+        }
+        round.scans.shutdown().await;
+    }
+
+    /// The part of the index's revision that the plan depends on.
+    fn relevant(&self, revision: Revision) -> u64 {
+        if self.interval.is_some() { revision.all } else { revision.releases }
+    }
+}
+
+/// The loop's state for as long as this process leads.
+struct Round {
+    schedule: Schedule<Key, Lane>,
+    plan: HashMap<Key, Planned>,
+    look_ups: Arc<LookUps>,
+    /// The workload that the next scan begins with, where the last one did not reach all.
+    next: HashMap<Key, TargetKey>,
+    /// The interval that was asked for and raised, of the workloads that were told so.
+    raised: HashMap<TargetKey, Duration>,
+    scans: JoinSet<Scanned>,
+    /// The key, and the releases that are looked up by the scan.
+    running: HashMap<tokio::task::Id, (Key, HashMap<TargetKey, Fingerprint>)>,
+    revision: Option<u64>,
+    replan_at: Duration,
+    rest_until: Duration,
+    planning: Option<(u64, BoxFuture<'static, Plan>)>,
+}
+
+impl Round {
+    fn new(seed: u64) -> Self {
+        Self {
+            schedule: Schedule::new(seed, SLOTS),
+            plan: HashMap::new(),
+            look_ups: Arc::default(),
+            next: HashMap::new(),
+            raised: HashMap::new(),
+            scans: JoinSet::new(),
+            running: HashMap::new(),
+            revision: None,
+            replan_at: Duration::ZERO,
+            rest_until: Duration::ZERO,
+            planning: None,
+        }
+    }
+
+    /// Starts what is due; answers how long nothing is.
+    fn start_due(&mut self, poller: &Arc<Poller>, thread: &Runtime, now: Duration) -> Duration {
+        let wait = loop {
+            match self.schedule.next(now) {
+                Next::Idle => break TICK,
+                Next::Wait(until) => break until.saturating_sub(now).min(TICK),
+                Next::Scan(key, late) => {
+                    let Some(planned) = self.plan.get(&key).cloned() else {
+                        self.schedule.done(now, &key, Outcome::Answered);
+                        self.schedule.remove(&key);
+                        continue;
+                    };
+                    poller.recording.metrics.polling_lateness.observe(late.as_secs_f64());
+                    let look_ups = planned.wanted.look_ups.clone();
+                    let next = self.next.remove(&key);
+                    let scan = Arc::clone(poller).scan(key.clone(), planned.wanted, next);
+                    let task = self.scans.spawn_on(scan, thread.handle());
+                    self.running.insert(task.id(), (key, look_ups));
+                }
+            }
+        };
+        self.count(poller);
+        wait
+    }
+
+    fn count(&self, poller: &Poller) {
+        poller.recording.metrics.polling_scans_running.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
+    }
+
+    fn adopt(&mut self, poller: &Poller, plan: Plan, revision: u64, now: Duration) {
+        let Plan { scans, releases, raised } = plan;
+        self.schedule.retain(now, |key| scans.contains_key(key));
+        self.next.retain(|key, _| scans.contains_key(key));
+        Arc::make_mut(&mut self.look_ups).retain(&releases);
+        for (key, planned) in &scans {
+            self.set(poller, key, planned, now);
+        }
+        self.tell_raised(poller, &raised);
+        self.plan = scans;
+        self.revision = Some(revision);
+        self.replan_at = now + REPLAN;
+        self.rest_until = now + REST;
+    }
+
+    /// Says once that a workload is polled less often than it asks for.
+    fn tell_raised(&mut self, poller: &Poller, raised: &[(Arc<Target>, Duration)]) {
+        for (target, wish) in raised.iter().filter(|(target, wish)| self.raised.get(&target.key) != Some(wish)) {
+            let note = format!(
+                "polling-interval {} s is below the minimum of {} s (HEADWIND_POLLING_MIN_INTERVAL); the minimum is used",
+                wish.as_secs(),
+                poller.shortest().as_secs()
+            );
+            poller.recording.tell.warn_target(target, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
+        }
+        self.raised = raised.iter().map(|(target, wish)| (target.key.clone(), *wish)).collect();
+    }
+
+    fn ended(&mut self, poller: &Poller, ended: Result<(tokio::task::Id, Scanned), tokio::task::JoinError>, now: Duration) {
+        let (id, scanned) = match ended {
+            Ok((id, scanned)) => (id, scanned),
+            Err(error) => {
+                tracing::error!(%error, "a scan ended in a fault of Headwind's own");
+                (error.id(), Scanned::of(Outcome::Refused))
+            }
+        };
+        let Some((key, look_ups)) = self.running.remove(&id) else { return };
+        self.count(poller);
+        if scanned.moved {
+            self.replan_at = now;
+        } else if scanned.outcome == Outcome::Answered && scanned.next.is_none() {
+            self.looked_up(poller, &key, look_ups, now);
+        }
+        self.schedule.done(now, &key, scanned.outcome);
+        if let Some(next) = scanned.next.filter(|_| self.plan.contains_key(&key)) {
+            self.next.insert(key, next);
+        }
+    }
+
+    /// The releases of the scan, which is about to be reported, were looked up. One that nobody polls is not looked up
+    /// again, another from now on at its own interval.
+    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<TargetKey, Fingerprint>, now: Duration) {
+        if look_ups.is_empty() {
+            return;
+        }
+        let all = Arc::make_mut(&mut self.look_ups);
+        for (release, fingerprint) in look_ups {
+            if let Some(planned) = self.plan.get_mut(key)
+                && planned.wanted.look_ups.get(&release) == Some(&fingerprint)
+            {
+                planned.wanted.look_ups.remove(&release);
+            }
+            all.done(release, fingerprint);
+        }
+        match self.plan.get(key).cloned() {
+            Some(planned) if planned.wanted.interval.is_none() && planned.wanted.look_ups.is_empty() => {
+                self.plan.remove(key);
+                self.schedule.remove(key);
+            }
+            Some(planned) => self.set(poller, key, &planned, now),
+            None => {}
+        }
+    }
+
+    fn set(&mut self, poller: &Poller, key: &Key, planned: &Planned, now: Duration) {
+        let Planned { lane, wanted } = planned;
+        let wish = Wish {
+            lane: lane.clone(),
+            at_once: poller.asking.client.at_once(lane.host()),
+            interval: wanted.period(),
+            owners: wanted.owners.iter().cloned().collect(),
+        };
+        self.schedule.set(now, key, wish);
+    }
+}

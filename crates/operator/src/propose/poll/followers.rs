@@ -1,0 +1,88 @@
+//! The workloads that a scan serves.
+
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::target::{Container, TargetKey};
+
+use super::Poller;
+use super::filter::Filter;
+use super::plan::Wanted;
+use crate::observe::index::Resolved;
+use crate::registries::secrets::Place;
+
+/// A workload with those of its containers (or its chart) that the scan is about.
+#[derive(Debug)]
+pub(super) struct Followers {
+    pub(super) workload: Resolved,
+    pub(super) all: Vec<Follower>,
+}
+
+/// One container (or chart).
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) container: Container,
+    pub(super) artifact: Artifact,
+    policy: Policy,
+}
+
+impl Follower {
+    /// The tag whose digest it follows.
+    pub(super) fn followed_tag(&self) -> Option<String> {
+        let Artifact::Image(image) = &self.artifact else { return None };
+        (self.policy == Policy::Force).then(|| image.effective_tag().map(ToOwned::to_owned))?
+    }
+
+    /// Returns whether it wants to know every version.
+    pub(super) fn wants_versions(&self) -> bool {
+        self.policy != Policy::Force
+    }
+
+    pub(super) fn is_chart(&self) -> bool {
+        self.artifact.kind() == VersionKind::Chart
+    }
+
+    pub(super) fn knows_its_digest(&self) -> bool {
+        self.container.known_digest(&self.artifact).is_some()
+    }
+}
+
+impl Poller {
+    /// The containers of the origin that listen and are scanned with these credentials, in the order of their workloads
+    /// from `first` on, and what of a list they need.
+    pub(super) fn followers(&self, origin: &Origin, wanted: &Wanted, first: Option<&TargetKey>) -> (Vec<Followers>, Filter) {
+        let users = self.recording.state.index.read().followers(origin);
+        let mut followers: Vec<Followers> = Vec::new();
+        let (mut filter, mut filtered) = (Filter::default(), 0);
+        for workload in users {
+            // What is scanned with other credentials is another scan's.
+            let ours = wanted.places.contains(&Place::of(&workload.target));
+            let looked_up = wanted.look_ups.contains_key(&workload.target.key);
+            let mut all = Vec::new();
+            for (container, settings) in workload.containers() {
+                if container.origin().as_ref() != Some(origin) {
+                    continue;
+                }
+                let Some(polled) = settings.and_then(|settings| self.listens(&workload.target, container, settings)) else {
+                    filtered += 1;
+                    continue;
+                };
+                if ours
+                    && (polled || looked_up)
+                    && let (Ok(artifact), Some(settings)) = (container.artifact(), settings)
+                {
+                    filter.add(&artifact, settings);
+                    all.push(Follower { container: container.clone(), artifact, policy: settings.policy });
+                }
+            }
+            if !all.is_empty() {
+                followers.push(Followers { workload, all });
+            }
+        }
+        self.recording.metrics.polling_resources_filtered.inc_by(filtered);
+        followers.sort_by(|a, b| a.workload.target.key.cmp(&b.workload.target.key));
+        let begin = first.map_or(0, |first| followers.partition_point(|one| one.workload.target.key < *first));
+        let begin = begin.min(followers.len());
+        followers.rotate_left(begin);
+        (followers, filter)
+    }
+}

@@ -1,0 +1,164 @@
+//! The scans that are wanted: made from the index, and made again when something in it changes.
+//!
+//! A scan is one origin with one set of credentials. A workload that listens to polling has it scanned again and again; a
+//! release is looked up once when it is new or changed, whatever it listens to (`HEADWIND_HELM_AUTO_DISCOVERY`).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use headwind_core::artifact::Origin;
+use headwind_core::claim::Trigger;
+use headwind_core::decide;
+use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::settings::{Annotations, Settings, key};
+use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_registry::{Keyring, Lane};
+
+use super::look_ups::{Fingerprint, LookUps, SOON};
+use super::{Key, Poller};
+use crate::observe::index::Resolved;
+use crate::registries::secrets::Place;
+
+/// Pull secrets that are read side by side.
+const READING: usize = 8;
+
+/// One scan before it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) lane: Lane,
+    pub(super) wanted: Wanted,
+}
+
+/// What is wanted of a scan.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// How often; none where it runs once.
+    pub(super) interval: Option<Duration>,
+    /// The places whose credentials amount to this.
+    pub(super) places: BTreeSet<Place>,
+    /// The namespaces of those that want it.
+    pub(super) owners: BTreeSet<Arc<str>>,
+    /// The releases that are looked up by it, each as it is now.
+    pub(super) look_ups: HashMap<TargetKey, Fingerprint>,
+}
+
+impl Wanted {
+    /// The interval for the schedule.
+    pub(super) fn period(&self) -> Duration {
+        let soon = (!self.look_ups.is_empty()).then_some(SOON);
+        self.interval.into_iter().chain(soon).min().unwrap_or(SOON)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.interval = self.interval.into_iter().chain(other.interval).min();
+        self.places.extend(other.places);
+        self.owners.extend(other.owners);
+        self.look_ups.extend(other.look_ups);
+    }
+}
+
+/// The plan.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) scans: HashMap<Key, Planned>,
+    /// The releases that are there to be looked up at all.
+    pub(super) releases: HashSet<TargetKey>,
+    /// The workloads that ask for a shorter interval than the administrator allows, with what they ask for.
+    pub(super) raised: Vec<(Arc<Target>, Duration)>,
+}
+
+/// A release as far as a look-up depends on it.
+fn fingerprint(target: &Target, defaults: &Annotations, container: &Container) -> Fingerprint {
+    let mut hash = DefaultHasher::new();
+    let set = target.annotations.iter().filter(|(name, _)| !key::MANAGED.contains(&name.as_str()));
+    set.for_each(|pair| pair.hash(&mut hash));
+    (defaults, &target.uid, &container.image, container.origin(), &target.pull).hash(&mut hash);
+    hash.finish()
+}
+
+impl Poller {
+    /// Returns whether a container is scanned at all, and if so, whether again and again.
+    pub(super) fn listens(&self, target: &Target, container: &Container, settings: &Settings) -> Option<bool> {
+        if target.deleting || settings.policy == Policy::None || container.left_alone(settings).is_some() {
+            return None;
+        }
+        let artifact = container.artifact().ok()?;
+        decide::admits(settings, container, &artifact, Trigger::Polling).ok()?;
+        let polled = self.interval.is_some() && settings.event_source.allows(Trigger::Polling);
+        let looked_up = self.discovery && artifact.kind() == VersionKind::Chart;
+        (polled || looked_up).then_some(polled)
+    }
+
+    /// The shortest interval that a workload may ask for: never longer than the administrator's own.
+    pub(super) fn shortest(&self) -> Duration {
+        self.interval.map_or(self.min_interval, |interval| interval.min(self.min_interval))
+    }
+
+    /// Every scan that is wanted, by the index as it is now.
+    pub(super) async fn plan(self: Arc<Self>, look_ups: Arc<LookUps>) -> Plan {
+        let mut plan = Plan::default();
+        let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
+        // Without polling only releases are scanned.
+        let all: Vec<Resolved> = {
+            let index = self.recording.state.index.read();
+            index.all().filter(|one| self.interval.is_some() || one.target.key.kind == Kind::HelmRelease).collect()
+        };
+        for one in &all {
+            for (container, settings) in one.containers() {
+                let Some(settings) = settings else { continue };
+                let Some(polled) = self.listens(&one.target, container, settings) else { continue };
+                let Some(origin) = container.origin() else { continue };
+                let mut entry = Wanted::default();
+                if polled {
+                    entry.interval = settings.polling_interval.or(self.interval).map(|interval| interval.max(self.shortest()));
+                    let raised = settings.polling_interval.filter(|interval| *interval < self.shortest());
+                    plan.raised.extend(raised.map(|wish| (Arc::clone(&one.target), wish)));
+                }
+                if self.discovery && container.chart.is_some() {
+                    let now = fingerprint(&one.target, &one.defaults, container);
+                    plan.releases.insert(one.target.key.clone());
+                    if !look_ups.is_done(&one.target.key, now) {
+                        entry.look_ups.insert(one.target.key.clone(), now);
+                    }
+                }
+                if entry.interval.is_none() && entry.look_ups.is_empty() {
+                    continue;
+                }
+                let place = Place::of(&one.target);
+                entry.places.insert(place.clone());
+                entry.owners.insert(Arc::from(one.target.key.namespace.as_str()));
+                wanted.entry((origin, place)).or_default().add(entry);
+            }
+        }
+        let keyrings = self.keyrings(wanted.keys().map(|(_, place)| place.clone()).collect()).await;
+        for ((origin, place), wanted) in wanted {
+            let Some(keyring) = keyrings.get(&place) else { continue };
+            let access = self.asking.access(&origin, keyring);
+            let lane = Lane::of(origin.host(), keyring);
+            let planned = plan.scans.entry((origin, access)).or_insert_with(|| Planned { lane, wanted: Wanted::default() });
+            planned.wanted.add(wanted);
+        }
+        plan
+    }
+
+    async fn keyrings(&self, places: BTreeSet<Place>) -> HashMap<Place, Keyring> {
+        let asking = &self.asking;
+        stream::iter(places)
+            .map(|place| async move {
+                match asking.secrets.keyring(&place).await {
+                    Ok(keyring) => Some((place, keyring)),
+                    Err(failure) => {
+                        tracing::warn!(namespace = place.namespace, error = %failure, "pull secrets cannot be read; its workloads are not polled until they can");
+                        None
+                    }
+                }
+            })
+            .buffer_unordered(READING)
+            .filter_map(std::future::ready)
+            .collect()
+            .await
+    }
+}

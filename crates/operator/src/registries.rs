@@ -1,0 +1,5 @@
+//! Queries registries and chart repositories, with the credentials of the workloads that use them.
+
+pub(crate) mod asking;
+pub(crate) mod lists;
+pub(crate) mod secrets;

@@ -1,0 +1,228 @@
+//! Asking a repository what it has, whatever it is: the tags of a registry's, the index of a classic
+//! Helm repository.
+//!
+//! What comes back is kept for the next time (`lists`), and read by each workload as candidates of its own kind: a tag
+//! list may be read for an image and for a chart at once.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::policy::{Candidate, Kind as VersionKind};
+use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_registry::{Class as RegistryClass, Client, Error, Index, Keep, Keyring, Listing};
+
+use crate::cluster::Failure;
+use crate::registries::lists::{ListKey, Lists};
+use crate::registries::secrets::{Place, Secrets};
+use crate::report::metrics::{ClassLabel, Metrics};
+
+/// Who asks, and with what.
+pub(crate) struct Asking {
+    pub(crate) client: Client,
+    pub(crate) secrets: Secrets,
+    pub(crate) metrics: Metrics,
+    pub(crate) lists: Lists,
+}
+
+/// What is wanted of a repository.
+pub(crate) struct Versions<'a> {
+    /// The charts that are wanted of a Helm repository.
+    charts: &'a BTreeSet<String>,
+    /// The tags that are wanted of a registry's repository.
+    keep: Keep<'a>,
+    fingerprint: u64,
+}
+
+impl<'a> Versions<'a> {
+    /// The tags that `accepts` takes, or every version of these charts. `fingerprint` tells one such wish from another.
+    pub(crate) fn matching(charts: &'a BTreeSet<String>, fingerprint: u64, accepts: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Self {
+        Self { charts, keep: Keep::matching(fingerprint, accepts), fingerprint }
+    }
+
+    /// Every tag, or every version of these charts.
+    pub(crate) fn all(charts: &'a BTreeSet<String>) -> Self {
+        let mut hash = DefaultHasher::new();
+        charts.hash(&mut hash);
+        Self { charts, keep: Keep::everything(), fingerprint: hash.finish() }
+    }
+}
+
+/// What a repository has.
+#[derive(Debug)]
+pub(crate) enum Listed {
+    /// A registry's repository: its tags.
+    Tags(Listing),
+    /// A Helm repository: the versions of the charts that were asked for.
+    Index(Index),
+}
+
+impl Listed {
+    /// What could take the artefact's place.
+    pub(crate) fn candidates(&self, artifact: &Artifact, origin: &Origin) -> Vec<Candidate> {
+        match self {
+            Listed::Tags(listing) => listing.tags().map(|tag| Candidate::new(origin.version(artifact, tag), None)).collect(),
+            Listed::Index(index) => index
+                .versions(artifact.name())
+                .map(|one| Candidate { deprecated: one.deprecated, ..Candidate::new(one.version.clone(), None) })
+                .collect(),
+        }
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Listed::Tags(listing) => listing.size(),
+            Listed::Index(index) => index.size(),
+        }
+    }
+
+    fn tags(&self) -> Option<&Listing> {
+        match self {
+            Listed::Tags(listing) => Some(listing),
+            Listed::Index(_) => None,
+        }
+    }
+
+    fn index(&self) -> Option<&Index> {
+        match self {
+            Listed::Index(index) => Some(index),
+            Listed::Tags(_) => None,
+        }
+    }
+
+    /// Whether keeping it saves anything next time.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        match self {
+            Listed::Tags(listing) => listing.is_worth_keeping(),
+            Listed::Index(index) => index.is_worth_keeping(),
+        }
+    }
+}
+
+/// Whether the registry has what somebody claims.
+pub(crate) enum Presence {
+    /// It has, with that digest where there is one.
+    There(Option<Digest>),
+    /// It has not.
+    NotThere,
+}
+
+impl Asking {
+    /// What tells apart the ways in which an origin may be asked: two with the same answer see the same.
+    pub(crate) fn access(&self, origin: &Origin, keyring: &Keyring) -> [u8; 32] {
+        match origin {
+            Origin::Registry(repository) => self.client.access(repository, keyring),
+            Origin::Charts(repository) => self.client.index_access(repository, keyring),
+        }
+    }
+
+    /// What the repository has, with the list kept from before: as it is where it is not older than `fresh`, else for
+    /// its `ETag`s.
+    pub(crate) async fn read(
+        &self,
+        origin: &Origin,
+        access: [u8; 32],
+        versions: &Versions<'_>,
+        keyring: &Keyring,
+        fresh: Option<Duration>,
+    ) -> Result<Arc<Listed>, Error> {
+        let key = ListKey { origin: origin.clone(), access, wanted: versions.fingerprint };
+        let known = self.lists.get(&key).await;
+        if let Some((listed, _)) = known.as_ref().filter(|(_, age)| fresh.is_some_and(|fresh| *age <= fresh)) {
+            return Ok(Arc::clone(listed));
+        }
+        let listed = Arc::new(self.list(origin, versions, keyring, known.as_ref().map(|(listed, _)| &**listed)).await?);
+        if fresh.is_some() || listed.is_worth_keeping() {
+            self.lists.insert(key, Arc::clone(&listed)).await;
+        }
+        Ok(listed)
+    }
+
+    /// Every version that is wanted.
+    async fn list(&self, origin: &Origin, versions: &Versions<'_>, keyring: &Keyring, known: Option<&Listed>) -> Result<Listed, Error> {
+        let Versions { charts, keep, fingerprint: _ } = versions;
+        let began = Instant::now();
+        let listed = match origin {
+            Origin::Registry(repository) => {
+                let known = known.and_then(Listed::tags);
+                self.client.tags(repository, keyring, known, keep).await.map(Listed::Tags)
+            }
+            Origin::Charts(repository) => {
+                let known = known.and_then(Listed::index);
+                self.client.index(repository, charts, keyring, known).await.map(Listed::Index)
+            }
+        };
+        if !charts.is_empty() {
+            let helm = &self.metrics.helm;
+            helm.repository_queries.inc();
+            helm.repository_query_duration.observe(began.elapsed().as_secs_f64());
+            if let Err(error) = &listed {
+                helm.repository_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+            }
+        }
+        listed
+    }
+
+    /// Whether the version that an event tells of is there, asked with the credentials of the first place
+    /// that is not denied.
+    pub(crate) async fn confirm(
+        &self,
+        origin: &Origin,
+        chart: Option<&str>,
+        tag: &str,
+        places: &BTreeSet<Place>,
+    ) -> Result<Presence, AskError> {
+        let mut last = None;
+        for place in places {
+            let keyring = self.secrets.keyring(place).await?;
+            let answer = match origin {
+                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(presence),
+                Origin::Charts(_) => {
+                    let charts: BTreeSet<String> = chart.map(str::to_owned).into_iter().collect();
+                    let has = |listed: &Listed| {
+                        listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
+                    };
+                    let listed = self.list(origin, &Versions::all(&charts), &keyring, None).await;
+                    listed.map(|listed| if has(&listed) { Presence::There(None) } else { Presence::NotThere })
+                }
+            };
+            match answer {
+                Err(error) if error.class == RegistryClass::Denied => {
+                    self.secrets.forget(place).await;
+                    last = Some(error);
+                }
+                other => return Ok(other?),
+            }
+        }
+        last.map_or(Ok(Presence::NotThere), |error| Err(error.into()))
+    }
+
+    /// The digest behind a tag, as `keyring` sees it.
+    pub(crate) async fn digest(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Option<Digest>, Error> {
+        self.client.digest(repository, tag, keyring).await
+    }
+}
+
+fn presence(digest: Option<Digest>) -> Presence {
+    match digest {
+        Some(digest) => Presence::There(Some(digest)),
+        None => Presence::NotThere,
+    }
+}
+
+/// The chart that is wanted of a Helm repository, for an artefact.
+pub(crate) fn chart_of(artifact: &Artifact) -> Option<String> {
+    (artifact.kind() == VersionKind::Chart).then(|| artifact.name().to_owned())
+}
+
+/// Why a question had no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("{0}")]
+    Secrets(#[from] Failure),
+    #[error("{0}")]
+    Registry(#[from] Error),
+}

@@ -1,0 +1,76 @@
+//! The lists of versions that were read lately, for the poller and for `explain`: one cache, bounded by bytes.
+//!
+//! What is kept of a list may be asked for with its `ETag`s next time. What had to go is read whole again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headwind_core::artifact::Origin;
+use moka::future::Cache;
+
+use crate::registries::asking::Listed;
+
+/// The bytes of all lists.
+const BYTES: u64 = 32 * 1024 * 1024;
+/// How long a list is kept that nobody asks for.
+const IDLE: Duration = Duration::from_hours(24);
+/// What an entry takes beside the list itself, in bytes, about.
+const ENTRY: usize = 512;
+
+/// Which list: the origin, the credentials it was read with, and what of it was wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ListKey {
+    pub(crate) origin: Origin,
+    pub(crate) access: [u8; 32],
+    pub(crate) wanted: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    listed: Arc<Listed>,
+    at: Instant,
+}
+
+/// The lists.
+#[derive(Debug, Clone)]
+pub(crate) struct Lists(Cache<ListKey, Kept>);
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self::of(BYTES)
+    }
+}
+
+impl Lists {
+    fn of(bytes: u64) -> Self {
+        let weight = |_: &ListKey, kept: &Kept| u32::try_from(ENTRY + kept.listed.size()).unwrap_or(u32::MAX);
+        Self(Cache::builder().weigher(weight).max_capacity(bytes).time_to_idle(IDLE).build())
+    }
+
+    /// The list as it was read last, and how long ago.
+    pub(crate) async fn get(&self, key: &ListKey) -> Option<(Arc<Listed>, Duration)> {
+        self.0.get(key).await.map(|Kept { listed, at }| (listed, at.elapsed()))
+    }
+
+    pub(crate) async fn insert(&self, key: ListKey, listed: Arc<Listed>) {
+        self.0.insert(key, Kept { listed, at: Instant::now() }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwind_core::reference::RepositoryKey;
+    use headwind_registry::Listing;
+
+    #[tokio::test]
+    async fn they_are_bounded_by_bytes() {
+        let lists = Lists::of(10 * 1024);
+        for wanted in 0..1000 {
+            let origin = Origin::Registry(RepositoryKey::parse("nginx").unwrap());
+            lists.insert(ListKey { origin, access: [0; 32], wanted }, Arc::new(Listed::Tags(Listing::default()))).await;
+        }
+        lists.0.run_pending_tasks().await;
+        assert!(lists.0.weighted_size() <= 10 * 1024 && lists.0.entry_count() < 21, "{}", lists.0.entry_count());
+    }
+}

@@ -1,0 +1,234 @@
+//! The credentials of workloads, read from their pull secrets when they are needed.
+//!
+//! Of a pod the template first, then its service account, as SPEC section 7 says; of a chart's source
+//! what its `secretRef`, `certSecretRef`, `proxySecretRef` and `serviceAccountName` name. Nothing is watched:
+//! secrets are read by name, kept for a short time, once for all who name them, and forgotten
+//! when a registry refuses them. A secret that is missing or broken is passed over, as the kubelet
+//! does it, and told once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::source::ChartAccess;
+use headwind_core::target::{PullSource, Target};
+use headwind_registry::credential::Format;
+use headwind_registry::{Keyring, SecretError, Transport};
+use k8s_openapi::api::core::v1::Secret;
+use moka::future::Cache;
+use parking_lot::Mutex;
+
+use crate::cluster::{Class, Failure, Verbs};
+
+/// How long a secret that was read is believed.
+const KEPT: Duration = Duration::from_mins(5);
+/// How many secrets and service accounts are kept.
+const CAPACITY: u64 = 20_000;
+/// The service account of a pod that names none.
+const DEFAULT: &str = "default";
+/// The two types of a pull secret with the key of its content.
+const FORMATS: &[(&str, Format)] = &[(".dockerconfigjson", Format::DockerConfigJson), (".dockercfg", Format::DockerCfg)];
+
+/// Where credentials come from: a pod's source in a namespace, or a chart's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) namespace: String,
+    pub(crate) source: PullSource,
+}
+
+impl Place {
+    pub(crate) fn of(target: &Target) -> Self {
+        let namespace = match &target.pull {
+            PullSource::Pod { .. } => &target.key.namespace,
+            PullSource::Chart(access) => &access.namespace,
+        };
+        Self { namespace: namespace.clone(), source: target.pull.clone() }
+    }
+}
+
+/// What secrets are for, in words.
+const IMAGES: &str = "secret for pulling images";
+const CHARTS: &str = "secret for asking a repository of charts";
+const CERTIFICATES: &str = "secret with the certificates of a repository of charts";
+const PROXY: &str = "secret with the proxy of a repository of charts";
+
+fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
+    secret.data.as_ref()?.get(key).map(|bytes| bytes.0.as_slice())
+}
+
+/// Namespace and name.
+type Name = (String, String);
+
+/// The reader.
+pub(crate) struct Secrets {
+    verbs: Verbs,
+    accounts: Cache<Name, Arc<Vec<String>>>,
+    keyrings: Cache<Name, Arc<Keyring>>,
+    charts: Cache<ChartAccess, Arc<Keyring>>,
+    told: Mutex<HashSet<(Name, String)>>,
+}
+
+impl Secrets {
+    pub(crate) fn new(verbs: Verbs) -> Self {
+        Self {
+            verbs,
+            accounts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
+            keyrings: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
+            charts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// The credentials of a place, in the order in which they are tried.
+    pub(crate) async fn keyring(&self, place: &Place) -> Result<Keyring, Failure> {
+        let (secrets, account) = match &place.source {
+            PullSource::Pod { secrets, service_account } => (secrets, service_account.as_deref().unwrap_or(DEFAULT)),
+            PullSource::Chart(access) => {
+                let read = self.charts.try_get_with((**access).clone(), self.of_chart(access)).await;
+                return read.map(|keyring| (*keyring).clone()).map_err(|failure: Arc<Failure>| (*failure).clone());
+            }
+        };
+        let mut keyring = Keyring::default();
+        let account = self.account(&place.namespace, account).await?;
+        for name in secrets.iter().chain(account.iter()) {
+            keyring.extend(&*self.secret(&place.namespace, name).await?);
+        }
+        Ok(keyring)
+    }
+
+    /// Has everything of the place read anew: a registry refused what is there.
+    pub(crate) async fn forget(&self, place: &Place) {
+        let (secrets, account) = match &place.source {
+            PullSource::Pod { secrets, service_account } => (secrets.as_slice(), service_account.as_deref().or(Some(DEFAULT))),
+            PullSource::Chart(access) => {
+                self.charts.invalidate(&**access).await;
+                (access.secret.as_slice(), access.service_account.as_deref())
+            }
+        };
+        let name = |name: &str| (place.namespace.clone(), name.to_owned());
+        for secret in secrets {
+            self.keyrings.invalidate(&name(secret)).await;
+        }
+        let Some(account) = account.map(name) else { return };
+        for secret in self.accounts.get(&account).await.iter().flat_map(|names| names.iter()) {
+            self.keyrings.invalidate(&name(secret)).await;
+        }
+        self.accounts.invalidate(&account).await;
+    }
+
+    /// What a source of charts is asked with.
+    async fn of_chart(&self, access: &ChartAccess) -> Result<Arc<Keyring>, Failure> {
+        let ChartAccess { namespace, secret, certificates, proxy, service_account, insecure, pass_credentials, host } = access;
+        let mut keyring = Keyring::default();
+        if let Some(name) = secret {
+            keyring.extend(&self.login(namespace, name, host).await?);
+        }
+        if let Some(account) = service_account {
+            for name in self.account(namespace, account).await?.iter() {
+                keyring.extend(&*self.secret(namespace, name).await?);
+            }
+        }
+        let mut transport = Transport::default().with_plain_http(*insecure).with_passed_credentials(*pass_credentials);
+        if let Some(name) = certificates {
+            let with = |way: Transport, secret: &Secret| way.with_certificates(|key| value(secret, key));
+            transport = self.extended(transport, (namespace, name), CERTIFICATES, with).await?;
+        }
+        if let Some(name) = proxy {
+            let with = |way: Transport, secret: &Secret| way.with_proxy(|key| value(secret, key));
+            transport = self.extended(transport, (namespace, name), PROXY, with).await?;
+        }
+        Ok(Arc::new(keyring.with_transport(transport)))
+    }
+
+    /// The transport with what a secret adds to it; as it was where that cannot be used.
+    async fn extended(
+        &self,
+        transport: Transport,
+        (namespace, name): (&str, &str),
+        what: &str,
+        with: impl FnOnce(Transport, &Secret) -> Result<Transport, SecretError>,
+    ) -> Result<Transport, Failure> {
+        let Some(secret) = self.read(namespace, name, what).await? else { return Ok(transport) };
+        Ok(with(transport.clone(), &secret).unwrap_or_else(|error| {
+            self.tell((namespace, name), what, &error.to_string());
+            transport
+        }))
+    }
+
+    /// A source's own secret: user name and password for its host, or a docker configuration.
+    async fn login(&self, namespace: &str, name: &str, host: &str) -> Result<Keyring, Failure> {
+        let Some(secret) = self.read(namespace, name, CHARTS).await? else { return Ok(Keyring::default()) };
+        match Keyring::from_login(host, |key| value(&secret, key)) {
+            Ok(Some(keyring)) => Ok(keyring),
+            Ok(None) => Ok(self.pull_secret(namespace, name, CHARTS, &secret)),
+            Err(error) => {
+                self.tell((namespace, name), CHARTS, &error.to_string());
+                Ok(Keyring::default())
+            }
+        }
+    }
+
+    async fn account(&self, namespace: &str, name: &str) -> Result<Arc<Vec<String>>, Failure> {
+        let read = async {
+            match self.verbs.service_account(namespace, name).await {
+                Ok(account) => {
+                    let secrets = account.and_then(|account| account.image_pull_secrets).unwrap_or_default();
+                    Ok(Arc::new(secrets.into_iter().map(|secret| secret.name).filter(|name| !name.is_empty()).collect()))
+                }
+                Err(failure) if failure.class == Class::Forbidden => {
+                    self.tell((namespace, name), "service account for pulling images", &failure.to_string());
+                    Ok(Arc::default())
+                }
+                Err(failure) => Err(failure),
+            }
+        };
+        self.accounts.try_get_with((namespace.to_owned(), name.to_owned()), read).await.map_err(|failure| (*failure).clone())
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Keyring>, Failure> {
+        let read = async {
+            let secret = self.read(namespace, name, IMAGES).await?;
+            Ok(Arc::new(secret.map(|secret| self.pull_secret(namespace, name, IMAGES, &secret)).unwrap_or_default()))
+        };
+        self.keyrings.try_get_with((namespace.to_owned(), name.to_owned()), read).await.map_err(|failure: Arc<Failure>| (*failure).clone())
+    }
+
+    /// A secret that is there and may be read.
+    async fn read(&self, namespace: &str, name: &str, what: &str) -> Result<Option<Secret>, Failure> {
+        match self.verbs.secret(namespace, name).await {
+            Ok(Some(secret)) => Ok(Some(secret)),
+            Ok(None) => {
+                self.tell((namespace, name), what, "it is not there");
+                Ok(None)
+            }
+            Err(failure) if failure.class == Class::Forbidden => {
+                self.tell((namespace, name), what, &failure.to_string());
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What a pull secret holds, as far as it can be read.
+    fn pull_secret(&self, namespace: &str, name: &str, what: &str, secret: &Secret) -> Keyring {
+        let Some((format, bytes)) = FORMATS.iter().find_map(|(key, format)| Some((*format, value(secret, key)?))) else {
+            self.tell((namespace, name), what, "it is no pull secret: it has neither .dockerconfigjson nor .dockercfg");
+            return Keyring::default();
+        };
+        let (keyring, faults) = Keyring::read(format, bytes);
+        for fault in faults {
+            self.tell((namespace, name), what, &fault.to_string());
+        }
+        keyring
+    }
+
+    fn tell(&self, (namespace, name): (&str, &str), what: &str, fault: &str) {
+        let mut told = self.told.lock();
+        if told.len() as u64 >= CAPACITY {
+            told.clear();
+        }
+        if told.insert(((namespace.to_owned(), name.to_owned()), fault.to_owned())) {
+            tracing::warn!(secret.namespace = namespace, secret.name = name, "{what} passed over: {fault}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What is counted (SPEC section 13), as handles that the component which counts holds.
+//!
+//! Counts of things (watched, pending) are read from the state when somebody scrapes, so they
+//! cannot drift; labels come from bounded sets only.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use headwind_core::policy::Kind as VersionKind;
+use headwind_core::reason::Reason;
+use headwind_core::target::Kind;
+use headwind_source::webhook::IgnoredReason;
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Metric, Registry};
+
+use crate::observe::state::State;
+use crate::propose::Inbox;
+
+/// A reason, as a label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// An error's class, as a label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ClassLabel {
+    pub(crate) class: &'static str,
+}
+
+/// Every handle.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Events that webhooks brought.
+    pub(crate) webhook_events: Counter,
+    /// Those of them that were handled to their end. SPEC's name has no `_total`, which this
+    /// library adds to every counter; so it is a gauge that only grows.
+    pub(crate) webhook_events_processed: Gauge<u64, AtomicU64>,
+    pub(crate) webhook_ignored: Family<ReasonLabel, Counter>,
+    updates_approved: Counter,
+    updates_rejected: Counter,
+    updates_applied: Counter,
+    pub(crate) updates_failed: Counter,
+    pub(crate) updates_skipped_interval: Counter,
+    pub(crate) rollbacks: Counter,
+    pub(crate) rollbacks_manual: Counter,
+    pub(crate) rollbacks_automatic: Counter,
+    pub(crate) rollbacks_failed: Counter,
+    /// SPEC's names say "deployment"; they count for every kind.
+    pub(crate) health_checks: Counter,
+    pub(crate) health_failures: Counter,
+    pub(crate) updates_refused: Family<ReasonLabel, Counter>,
+    pub(crate) recording_failures: Family<ClassLabel, Counter>,
+    pub(crate) reconcile_duration: Histogram,
+    pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
+    pub(crate) events_dropped: Counter,
+    pub(crate) request_names_taken: Counter,
+    pub(crate) polling_cycles: Counter,
+    pub(crate) polling_errors: Family<ClassLabel, Counter>,
+    pub(crate) polling_images_checked: Counter,
+    pub(crate) polling_new_tags_found: Counter,
+    pub(crate) polling_resources_filtered: Counter,
+    pub(crate) polling_lateness: Histogram,
+    pub(crate) polling_scans_running: Gauge,
+    pub(crate) polling_helm_charts_checked: Counter,
+    pub(crate) polling_helm_new_versions_found: Counter,
+    pub(crate) helm: Helm,
+    registry: Arc<Mutex<Registry>>,
+}
+
+/// What is counted of charts beside what is counted of everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Helm {
+    pub(crate) versions_checked: Counter,
+    pub(crate) updates_found: Counter,
+    updates_approved: Counter,
+    updates_rejected: Counter,
+    updates_applied: Counter,
+    pub(crate) repository_queries: Counter,
+    pub(crate) repository_errors: Family<ClassLabel, Counter>,
+    pub(crate) repository_query_duration: Histogram,
+}
+
+impl Helm {
+    fn new(registry: &mut Registry) -> Self {
+        // From 5 ms to 3 minutes: what a large index takes from a slow server.
+        let query = Histogram::new(exponential_buckets(0.005, 2.0, 16));
+        Self {
+            versions_checked: register(
+                registry,
+                Counter::default(),
+                "helm_chart_versions_checked",
+                "Versions of charts that were looked at, once for each release and scan",
+            ),
+            updates_found: register(registry, Counter::default(), "helm_updates_found", "Updates of charts that were proposed"),
+            updates_approved: register(
+                registry,
+                Counter::default(),
+                "helm_updates_approved",
+                "Updates of charts approved, by a person or by policy",
+            ),
+            updates_rejected: register(registry, Counter::default(), "helm_updates_rejected", "Updates of charts that a person rejected"),
+            updates_applied: register(registry, Counter::default(), "helm_updates_applied", "Updates of charts written into a release"),
+            repository_queries: register(
+                registry,
+                Counter::default(),
+                "helm_repository_queries",
+                "Times the versions of a chart's repository were asked for, classic or OCI",
+            ),
+            repository_errors: register(
+                registry,
+                Family::default(),
+                "helm_repository_errors",
+                "Those of them that had no answer, by class",
+            ),
+            repository_query_duration: register(registry, query, "helm_repository_query_duration_seconds", "How long such a question took"),
+        }
+    }
+}
+
+fn register<M: Metric + Clone>(registry: &mut Registry, metric: M, name: &str, help: &str) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("headwind");
+        macro_rules! register {
+            ($metric:expr, $name:literal, $help:literal) => {{ register(&mut registry, $metric, $name, $help) }};
+        }
+        // From 0.5 ms: a pass that only looks; to 16 s: one that waited for the API server.
+        let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
+        let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
+        Self {
+            webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
+            webhook_events_processed: register!(
+                Gauge::default(),
+                "webhook_events_processed",
+                "Webhook events that were handled to their end"
+            ),
+            webhook_ignored: register!(
+                Family::default(),
+                "webhook_ignored",
+                "What webhooks told that was no push of a tag, by reason: pulls, deletes, layers, what cannot be read"
+            ),
+            updates_approved: register!(Counter::default(), "updates_approved", "Updates approved, by a person or by policy"),
+            updates_rejected: register!(Counter::default(), "updates_rejected", "Updates that a person rejected"),
+            updates_applied: register!(Counter::default(), "updates_applied", "Updates written into a workload"),
+            updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed for good"),
+            updates_skipped_interval: register!(
+                Counter::default(),
+                "updates_skipped_interval",
+                "Times an approved update had to wait for min-update-interval"
+            ),
+            rollbacks: register!(Counter::default(), "rollbacks", "Times an earlier image was put back"),
+            rollbacks_manual: register!(Counter::default(), "rollbacks_manual", "Those of them that a person asked for"),
+            rollbacks_automatic: register!(Counter::default(), "rollbacks_automatic", "Those of them because the rollout failed"),
+            rollbacks_failed: register!(
+                Counter::default(),
+                "rollbacks_failed",
+                "Rollbacks that the API server refused, or whose pods did not run either"
+            ),
+            health_checks: register!(
+                Counter::default(),
+                "deployment_health_checks",
+                "Looks at the pods of a workload (of any kind) whose rollout is watched"
+            ),
+            health_failures: register!(Counter::default(), "deployment_health_failures", "Checks of a rollout that failed"),
+            updates_refused: register!(
+                Family::default(),
+                "updates_refused",
+                "Events that led to no update of a container that uses the repository, by reason"
+            ),
+            recording_failures: register!(
+                Family::default(),
+                "update_recording_failures",
+                "Failed attempts to record an update as an UpdateRequest, by class"
+            ),
+            reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of a pass over one workload"),
+            reconcile_errors: register!(Family::default(), "reconcile_errors", "Passes over a workload that ended with an error, by class"),
+            events_dropped: register!(
+                Counter::default(),
+                "kubernetes_events_dropped",
+                "Kubernetes Events not written because too many were waiting"
+            ),
+            request_names_taken: register!(
+                Counter::default(),
+                "request_names_taken",
+                "Proposals not recorded because a request that asks for something else has the name"
+            ),
+            polling_cycles: register!(Counter::default(), "polling_cycles", "Scans of a repository with a credential that were answered"),
+            polling_errors: register!(Family::default(), "polling_errors", "Scans of a repository that were not answered, by class"),
+            polling_images_checked: register!(
+                Counter::default(),
+                "polling_images_checked",
+                "Containers that an answered scan was looked at for"
+            ),
+            polling_new_tags_found: register!(
+                Counter::default(),
+                "polling_new_tags_found",
+                "Updates that scans led to: a better tag, or a new digest behind the same tag"
+            ),
+            polling_resources_filtered: register!(
+                Counter::default(),
+                "polling_resources_filtered",
+                "Containers of a scanned repository that do not listen to polling"
+            ),
+            polling_lateness: register!(lateness, "polling_lateness_seconds", "How long after it was due a scan began"),
+            polling_scans_running: register!(Gauge::default(), "polling_scans_running", "Scans that run at this moment"),
+            polling_helm_charts_checked: register!(
+                Counter::default(),
+                "polling_helm_charts_checked",
+                "Releases that an answered scan was looked at for"
+            ),
+            polling_helm_new_versions_found: register!(
+                Counter::default(),
+                "polling_helm_new_versions_found",
+                "Updates of charts that scans led to"
+            ),
+            helm: Helm::new(&mut registry),
+            registry: Arc::new(Mutex::new(registry)),
+        }
+    }
+
+    /// Adds what is read from the state at scrape time.
+    pub(crate) fn watch(&self, state: Arc<State>, inbox: Arc<Inbox>) {
+        self.registry.lock().register_collector(Box::new(Counts(state, inbox)));
+    }
+
+    /// Somebody, or the policy, said yes.
+    pub(crate) fn approved(&self, artifacts: VersionKind) {
+        self.updates_approved.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_approved.inc();
+        }
+    }
+
+    /// Somebody said no.
+    pub(crate) fn rejected(&self, artifacts: VersionKind) {
+        self.updates_rejected.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_rejected.inc();
+        }
+    }
+
+    /// An update was written.
+    pub(crate) fn applied(&self, artifacts: VersionKind) {
+        self.updates_applied.inc();
+        if artifacts == VersionKind::Chart {
+            self.helm.updates_applied.inc();
+        }
+    }
+
+    pub(crate) fn ignored(&self, reason: IgnoredReason) {
+        self.webhook_ignored.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.updates_refused.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub(crate) fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
+        Ok(text)
+    }
+}
+
+#[derive(Debug)]
+struct Counts(Arc<State>, Arc<Inbox>);
+
+impl Collector for Counts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut gauge = |name: &str, help: &str, value: usize| {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        {
+            let index = self.0.index.read();
+            gauge("deployments_watched", "Deployments that are known", index.count(Kind::Deployment))?;
+            gauge("statefulsets_watched", "StatefulSets that are known", index.count(Kind::StatefulSet))?;
+            gauge("daemonsets_watched", "DaemonSets that are known", index.count(Kind::DaemonSet))?;
+            gauge("helm_releases_watched", "HelmReleases that are known", index.count(Kind::HelmRelease))?;
+            gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
+        }
+        gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
+        let (claims, unrecorded) = self.1.waiting();
+        gauge("webhook_claims_waiting", "Claims of webhooks that wait for a worker or for their registry", claims)?;
+        gauge("updates_unrecorded", "Containers whose latest update could not be recorded yet", unrecorded)?;
+        gauge("leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
+    }
+}
