@@ -30,4 +30,5 @@ pub mod rollout;
 pub mod settings;
 pub mod source;
 pub mod target;
+pub mod transition;
 pub mod version;

@@ -1,0 +1,176 @@
+//! A transition: what changed between two versions of one UpdateRequest, for everybody who reports it.
+//!
+//! The operator computes it where the change becomes visible, whoever wrote it. Log lines, Kubernetes Events, metrics,
+//! notifications and the live view all follow from this one value.
+
+use crate::reason::Reason;
+use crate::request::{ChangeKind, Phase, Request, Status};
+
+/// A change of a request that is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// Identifies the transition among all of its request: the same on every replica and after a restart.
+    pub id: String,
+    /// The phase before; `None` for a request that was just created, or whose earlier status is unknown.
+    pub from: Option<Phase>,
+    /// The phase now.
+    pub to: Phase,
+    /// The reason for the new status.
+    pub reason: Option<Reason>,
+    /// The reason as a sentence, with the details.
+    pub message: String,
+    /// Whether a person should look at it.
+    pub warning: bool,
+    /// Whether the phase, the reason or what the request waits for changed. If not, only counters moved.
+    pub moved: bool,
+    /// What became of the proposal.
+    pub decision: Option<Decision>,
+    /// The change that was written into the workload.
+    pub applied: Option<ChangeKind>,
+    /// The rollout's latest failed check, if this one counted.
+    pub failed_check: Option<(Reason, String)>,
+    /// Whether an update failed for good: it was not applied, or it was rolled back.
+    pub update_failed: bool,
+    /// Whether a rollback failed.
+    pub rollback_failed: bool,
+    /// Whether the request began to wait for the minimum interval between updates.
+    pub waits_for_interval: bool,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It was created and waits for approval.
+    Proposed,
+    /// It was created, and the policy approves it.
+    ProposedAndApproved,
+    /// A person approved it.
+    Approved,
+    /// A person rejected it.
+    Rejected,
+    /// A person reopened it.
+    Reopened,
+}
+
+/// Returns what changed from `before` to `after`; `None` if nothing did that anybody hears about.
+///
+/// Without `before`, a request in its first phase counts as created, and any other one as having just reached its
+/// status: that is how the next leader reports what the last one could not.
+pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transition> {
+    let status = &after.status;
+    let unknown = Status::default();
+    let was = before.map_or(&unknown, |before| &before.status);
+    let is_new = before.is_none();
+    // Of a finished request, only part of the status is kept.
+    if !is_new && !was.phase.is_open() && (was.phase, was.reason) == (status.phase, status.reason) {
+        return None;
+    }
+    let decision = decision(before, after);
+    let failed_checks = |status: &Status| status.rollout.as_ref().map_or(0, |watch| watch.failed_checks);
+    let failed_check = (failed_checks(status) > failed_checks(was))
+        .then(|| status.rollout.as_ref()?.failure.as_ref())
+        .flatten()
+        .map(|failure| (failure.reason, failure.message.clone()));
+    let applied = applied(was, status);
+    let ended = is_new || was.phase != status.phase;
+    let moved = ended || was.reason != status.reason || was.waiting != status.waiting || decision.is_some();
+    if !moved && applied.is_none() && failed_check.is_none() {
+        return None;
+    }
+    let reason = reason(after, decision);
+    let taken_back = status.phase == Phase::RolledBack && (is_new || was.phase == Phase::RollingOut);
+    // A rollback that fails is no update that failed, nor is one that a person went back over.
+    let is_update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
+    Some(Transition {
+        id: id(status, failed_check.is_some()),
+        from: before.map(|before| before.status.phase),
+        to: status.phase,
+        reason,
+        message: message(status, reason, decision),
+        warning: is_warning(status, reason),
+        moved,
+        decision,
+        applied,
+        failed_check,
+        update_failed: ended && is_update && (status.phase == Phase::Failed || taken_back),
+        rollback_failed: ended && status.reason == Some(Reason::RollbackFailed),
+        waits_for_interval: was.waiting != status.waiting
+            && status.waiting.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval),
+    })
+}
+
+fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
+    let Some(before) = before else {
+        return (after.status.phase == Phase::Pending && after.status.reopened_at.is_none())
+            .then(|| if after.needs_approval() { Decision::Proposed } else { Decision::ProposedAndApproved });
+    };
+    match (before.status.phase, after.status.phase) {
+        (Phase::Pending, Phase::Approved) => Some(Decision::Approved),
+        (Phase::Pending, Phase::Rejected) => Some(Decision::Rejected),
+        (was, Phase::Pending) if !was.is_open() => Some(Decision::Reopened),
+        (_, _) => None,
+    }
+}
+
+/// The change that the new status is the first one to know of.
+fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
+    let returned = |status: &Status| status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+    if returned(status) && !returned(was) {
+        Some(ChangeKind::AutomaticRollback)
+    } else if status.times_applied > was.times_applied {
+        Some(if status.left.is_some() { ChangeKind::ManualRollback } else { ChangeKind::Update })
+    } else {
+        None
+    }
+}
+
+/// The reason that is reported. What a person wrote with `kubectl` has none of its own.
+fn reason(after: &Request, decision: Option<Decision>) -> Option<Reason> {
+    let status = &after.status;
+    match decision {
+        Some(Decision::Proposed | Decision::ProposedAndApproved) => Some(Reason::Proposed),
+        Some(Decision::Approved) => Some(Reason::ApprovedByPerson),
+        Some(Decision::Rejected) => Some(Reason::RejectedByPerson),
+        Some(Decision::Reopened) => Some(Reason::Reopened),
+        None => status.waiting.map(|waiting| waiting.reason).or(status.reason),
+    }
+}
+
+fn message(status: &Status, reason: Option<Reason>, decision: Option<Decision>) -> String {
+    let own = status.message.as_deref().filter(|own| !own.is_empty());
+    match (status.waiting, decision) {
+        (Some(waits), None) if waits.reason == Reason::ApplyDenied => format!("waits until {}: {}", waits.until, own.unwrap_or_default()),
+        (Some(waits), None) => format!("waits until {}: {}", waits.until, waits.reason.sentence()),
+        (_, _) => own.map(str::to_owned).or_else(|| Some(reason?.sentence().to_owned())).unwrap_or_default(),
+    }
+}
+
+fn is_warning(status: &Status, reason: Option<Reason>) -> bool {
+    // A rollback that went well was reported when the rollout failed.
+    let bad_end = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Some(Reason::RollbackComplete);
+    bad_end || matches!(reason, Some(Reason::RollingBack | Reason::ApplyDenied))
+}
+
+fn id(status: &Status, failed_check: bool) -> String {
+    let mut id = format!("{}/{}", status.phase, status.times_applied);
+    let mut part = |part: String| {
+        id.push('/');
+        id.push_str(&part);
+    };
+    if let Some(reason) = status.reason {
+        part(reason.code().to_owned());
+    }
+    if let Some(reopened) = status.reopened_at {
+        part(reopened.to_string());
+    }
+    if let Some(waiting) = status.waiting {
+        part(format!("{}@{}", waiting.reason.code(), waiting.until));
+    }
+    if let Some(watch) = status.rollout.as_ref().filter(|_| failed_check) {
+        part(format!("check {}@{:?}", watch.failed_checks, watch.checked_at));
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests;
