@@ -24,7 +24,7 @@ pub enum Gate {
     },
 }
 
-/// The least time between two updates of one workload (`headwind.sh/min-update-interval`, SPEC 2).
+/// Minimum time between two updates of one workload (`headwind.sh/min-update-interval`).
 ///
 /// A `last_update` further ahead than one whole interval can only come from a broken clock or a
 /// foreign hand, and must not shut the gate for years: it is not believed.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How many entries a container has at most, besides the oldest one (SPEC section 2).
+/// Maximum number of entries of a container, besides the oldest one.
 pub const LIMIT: usize = 10;
 /// The longest annotation that is written: all annotations of an object share 256 KiB.
 const SIZE: usize = 32 * 1024;

@@ -62,10 +62,10 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rollout::Watch;
 
-/// How long a request waits for an answer when its spec does not say (SPEC section 4).
+/// Time until a request expires if its spec does not set `expiresAt`.
 pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
 
-/// Where a request stands (SPEC section 4).
+/// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Phase {
     /// Born; waits for approval, or, approved by policy, for its turn.
@@ -194,7 +194,7 @@ pub struct Request {
     pub status: Status,
 }
 
-/// What a request asks for (SPEC section 4, `spec`).
+/// What a request asks for (its `spec`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Whether an image or a chart's version is changed.
@@ -219,7 +219,7 @@ pub struct Spec {
     pub trigger: Trigger,
 }
 
-/// Where a request stands (SPEC section 4, `status`).
+/// The state of a request (its `status`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     /// The phase.
@@ -258,7 +258,7 @@ pub struct Status {
 
 impl Status {
     /// Why the request stands in the way of the same version being proposed again, if it does:
-    /// SPEC section 4, all finished phases but `Superseded`. What was applied before it was reopened
+    /// all finished phases but `Superseded`. What was applied before it was reopened
     /// and superseded was applied all the same.
     pub fn obstacle(&self) -> Option<Reason> {
         match self.phase {

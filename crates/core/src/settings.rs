@@ -1,4 +1,4 @@
-//! Settings out of annotations (SPEC section 2): the one parser.
+//! Settings from annotations: the one parser.
 //!
 //! A value is looked for at the workload's key for the container, the workload's key, the
 //! namespace's key for the container, the namespace's key, in this order; the first one found

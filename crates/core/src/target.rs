@@ -15,7 +15,7 @@ use crate::rollout::View;
 use crate::settings::{Annotations, Settings};
 use crate::source::{ChartAccess, ChartSite, Named, Release};
 
-/// The kinds of workload that Headwind keeps up to date (SPEC section 5).
+/// The kinds of workload that Headwind updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// `apps/v1` Deployment.

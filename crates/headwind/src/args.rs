@@ -1,4 +1,4 @@
-//! Every flag and variable, once: parsing, help and the table in the docs are made of this.
+//! Defines every flag and variable once. Parsing, help and the table in the docs follow from this definition.
 
 use std::net::SocketAddr;
 
@@ -21,10 +21,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the process's arguments and variables.
+    /// Reads the arguments and variables of the process.
     ///
     /// # Errors
-    /// What clap says; where values of variables are bad, all of them, and not only the first.
+    /// The error of clap. If several variables have invalid values, one error for each of them.
     pub(crate) fn read() -> Result<Self, Vec<clap::Error>> {
         let mut command = Self::command();
         let mut faults = Vec::new();
@@ -35,7 +35,7 @@ impl Args {
                 Err(error) => {
                     let bad = bad_variable(&command, &error);
                     faults.push(error);
-                    // Without this variable the next fault comes to light.
+                    // Parse again without this variable, to find the next fault.
                     let Some((subcommand, id)) = bad else { return Err(faults) };
                     command = command.mut_subcommand(subcommand, |one| one.mut_arg(id, |arg| arg.env(None::<&'static str>)));
                 }
@@ -44,7 +44,7 @@ impl Args {
     }
 }
 
-/// The subcommand and the argument whose variable has the bad value that the error tells of.
+/// Returns the subcommand and the argument whose variable has the invalid value of the error.
 fn bad_variable(command: &clap::Command, error: &clap::Error) -> Option<(String, String)> {
     if error.kind() != ErrorKind::ValueValidation {
         return None;
@@ -56,46 +56,47 @@ fn bad_variable(command: &clap::Command, error: &clap::Error) -> Option<(String,
     command.get_subcommands().find_map(|one| Some((one.get_name().to_owned(), one.get_arguments().find(is_it)?.get_id().to_string())))
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the operator
     Run(Box<Run>),
     /// Print the CustomResourceDefinitions
     Crds(manifests::Crds),
-    /// Print the rights that the operator needs, and the admission policy for approvals
+    /// Print the RBAC rules that the operator needs, the roles for people, and the admission policy for approvals
     Rbac(manifests::Rbac),
-    /// Show how image references are read
+    /// Show the registry, repository, tag and digest of image references
     Image(image::Args),
-    /// Show what a policy would choose, and why
+    /// Show which version a policy would choose, and why
     Policy(policy::Args),
-    /// Show what a registry's notification is understood as
+    /// Show which events Headwind reads from a webhook payload
     Webhook(webhook::Args),
-    /// Ask the registry about an image or a chart: its tags, and what each policy would choose and why
+    /// Query the registry for an image or a chart: its versions, and what each policy would choose, and why
     Check(Box<check::Args>),
 }
 
-/// The operator's settings. Every one is a flag and a variable.
+/// The settings of the operator. Each one is a flag and a variable.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// Where Headwind's own objects live (the Lease `headwind`): default the pod's own namespace, outside of a cluster `default`
+    /// Namespace of Headwind's own objects, such as the Lease. Default: the namespace of the pod, or `default` outside of a
+    /// cluster
     #[arg(long, env = "HEADWIND_NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Option<String>,
 
-    /// The namespaces to watch, serve and write, separated by commas; all when it is empty
+    /// Comma-separated list of namespaces that Headwind watches, serves and changes. Default: all
     #[arg(long, env = "HEADWIND_WATCH_NAMESPACES", default_value = "", hide_default_value = true, value_parser = namespaces)]
     pub(crate) watch_namespaces: Namespaces,
 
-    /// Where registries send their notifications to
+    /// Listen address for webhooks
     #[arg(long, env = "HEADWIND_WEBHOOK_ADDR", default_value = "0.0.0.0:8080")]
     pub(crate) webhook_addr: SocketAddr,
 
-    /// Where the API listens
+    /// Listen address for the API
     #[arg(long, env = "HEADWIND_API_ADDR", default_value = "0.0.0.0:8081")]
     pub(crate) api_addr: SocketAddr,
 
-    /// Where metrics, health and readiness are served
+    /// Listen address for metrics, health and readiness
     #[arg(long, env = "HEADWIND_METRICS_ADDR", default_value = "0.0.0.0:9090")]
     pub(crate) metrics_addr: SocketAddr,
 
@@ -104,19 +105,19 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
     pub(crate) webhook_secret: Option<Secret>,
 
-    /// The audience of Google's signed tokens (Pub/Sub push); set, such a token proves a webhook in the secret's place
+    /// Audience of the signed tokens of Google Pub/Sub. If set, such a token authenticates a webhook in place of the secret
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", value_name = "AUDIENCE", requires = "webhook_google_email")]
     pub(crate) webhook_google_audience: Option<String>,
 
-    /// The service account that Google's signed tokens have to be of
+    /// Service account that signed tokens of Google Pub/Sub must name
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_EMAIL", value_name = "EMAIL", requires = "webhook_google_audience")]
     pub(crate) webhook_google_email: Option<String>,
 
-    /// Where Google's public keys are
+    /// URL of Google's public keys
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_KEYS", value_name = "URL", default_value = "https://www.googleapis.com/oauth2/v3/certs")]
     pub(crate) webhook_google_keys: String,
 
-    /// The topics of Amazon SNS whose subscriptions are confirmed, by their ARNs, separated by commas; others are refused
+    /// Comma-separated list of the ARNs of Amazon SNS topics whose subscriptions Headwind confirms. Others are rejected
     #[arg(long, env = "HEADWIND_WEBHOOK_SNS_TOPICS", value_name = "ARNS", value_delimiter = ',')]
     pub(crate) webhook_sns_topics: Vec<String>,
 
@@ -125,72 +126,75 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) webhook_confirm: Option<bool>,
 
-    /// Whether registries are polled, for workloads with event-source polling or both
+    /// Poll registries for workloads with event-source polling or both
     #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) polling_enabled: bool,
 
-    /// How often a workload is polled that says nothing else, in seconds
+    /// Default polling interval, in seconds. The annotation polling-interval overrides it for a workload
     #[arg(long, env = "HEADWIND_POLLING_INTERVAL", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub(crate) polling_interval: u32,
 
-    /// Shortest polling-interval that a workload may set, in seconds. A shorter one is raised to it. If the default interval is shorter, that one applies
+    /// Minimum polling-interval that a workload may set, in seconds. Headwind raises a shorter one to this value. If
+    /// HEADWIND_POLLING_INTERVAL is shorter, that value is the minimum
     #[arg(long, env = "HEADWIND_POLLING_MIN_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub(crate) polling_min_interval: u32,
 
-    /// Whether the charts of HelmReleases are looked up at the start and when a release is new or changed, without waiting for a poll
+    /// Look up the chart versions of HelmReleases at start and when a release is new or changed, without waiting for a poll
     #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) helm_auto_discovery: bool,
 
-    /// Leave HelmReleases alone whose source is in another namespace. Set it if Flux runs with its own setting of that name
+    /// Do not update HelmReleases whose source is in another namespace. Set it if Flux runs with --no-cross-namespace-refs
     #[arg(long, env = "HEADWIND_NO_CROSS_NAMESPACE_REFS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) no_cross_namespace_refs: bool,
 
     #[command(flatten)]
     pub(crate) registries: Registries,
 
-    /// Who callers of the API are: `none` (everybody is web-ui-user) or `simple` (the header X-User is believed)
+    /// How the API identifies callers: `none` (every caller is web-ui-user) or `simple` (the header X-User names the caller,
+    /// without proof)
     #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]
     pub(crate) ui_auth_mode: Mode,
 
-    /// Allow approvals, rejections and rollbacks over the API in the modes none and simple, which do not prove who calls.
-    /// If false, they are allowed only when the API listens on loopback
+    /// Allow approvals, rejections and rollbacks over the API in the modes none and simple, which do not authenticate
+    /// callers. If false, they are allowed only when the API listens on loopback
     #[arg(long, env = "HEADWIND_UI_ANONYMOUS_ACTIONS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) ui_anonymous_actions: bool,
 
-    /// Public URL of the web UI. Its host is accepted in requests
+    /// Public URL of the web UI. The API accepts requests that name its host
     #[arg(long, env = "HEADWIND_UI_URL", value_name = "URL", value_parser = url)]
     pub(crate) ui_url: Option<Uri>,
 
-    /// Public URL of the API. Its host is accepted in requests
+    /// Public URL of the API. The API accepts requests that name its host
     #[arg(long, env = "HEADWIND_API_URL", value_name = "URL", value_parser = url)]
     pub(crate) api_url: Option<Uri>,
 
-    /// Further hosts that requests to the API may name, separated by commas. A page from one of them, with this port, may act
+    /// Comma-separated list of further hosts, with or without a port, that requests to the API may name. Web pages from these
+    /// hosts may act
     #[arg(long, env = "HEADWIND_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = host)]
     pub(crate) allowed_hosts: Vec<Authority>,
 
-    /// How many finished requests are kept for each workload
+    /// Number of finished requests that Headwind keeps for each workload
     #[arg(long, env = "HEADWIND_HISTORY_LIMIT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) history_limit: u32,
 
-    /// The name of this replica among all: default the host's name with a number of its own
+    /// Name of this replica, unique among all replicas. Default: the host name with a unique suffix
     #[arg(long, env = "HEADWIND_IDENTITY", value_parser = identity)]
     pub(crate) identity: Option<String>,
 }
 
 impl Run {
-    /// Whether the sender of every webhook has to be authenticated.
+    /// Returns whether the sender of every webhook must be authenticated.
     pub(crate) fn authenticates_webhooks(&self) -> bool {
         self.webhook_secret.is_some() || self.webhook_google_audience.is_some()
     }
 
-    /// Whether every webhook is confirmed with the registry.
+    /// Returns whether every webhook is confirmed with the registry.
     pub(crate) fn confirms_webhooks(&self) -> bool {
         self.webhook_confirm.unwrap_or(!self.authenticates_webhooks())
     }
 }
 
-/// A list of namespaces; empty for all.
+/// A list of namespaces. An empty list means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Namespaces(pub(crate) Vec<String>);
 
@@ -201,16 +205,16 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
     Ok(Namespaces(all))
 }
 
-/// A namespace's name is an RFC 1123 label.
+/// Parses the name of a namespace, an RFC 1123 label.
 pub(crate) fn namespace(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.is_empty() || text.len() > 63 || !text.chars().all(fits) || text.starts_with('-') || text.ends_with('-') {
-        return Err(format!("{text:?} is no name of a namespace (lower-case letters, digits and -, at most 63)"));
+        return Err(format!("{text:?} is not the name of a namespace; use at most 63 lower-case letters, digits and -"));
     }
     Ok(text.to_owned())
 }
 
-/// An absolute http or https URL.
+/// Parses an absolute http or https URL.
 fn url(text: &str) -> Result<Uri, String> {
     let url: Uri = text.trim().parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
     match (url.scheme_str(), url.host()) {
@@ -219,7 +223,7 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// A host with or without a port.
+/// Parses a host with or without a port.
 fn host(text: &str) -> Result<Authority, String> {
     let host: Authority = text.trim().parse().map_err(|error| format!("{text:?} is not a host: {error}"))?;
     if host.host().is_empty() || host.as_str().contains('@') {
@@ -228,19 +232,19 @@ fn host(text: &str) -> Result<Authority, String> {
     Ok(host)
 }
 
-/// Minimum length of a webhook secret, in characters: shorter ones are guessed.
+/// Minimum length of a webhook secret, in characters. Shorter ones can be guessed.
 const SECRET: usize = 8;
 
 fn secret(text: &str) -> Result<Secret, String> {
     if text.trim().chars().count() < SECRET {
-        Err(format!("a webhook secret has at least {SECRET} characters; leave the variable out to go without one"))
+        Err(format!("a webhook secret must have at least {SECRET} characters; leave the variable unset to run without one"))
     } else {
         Ok(Secret::new(text))
     }
 }
 
 fn identity(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.len() > 253 { Err("an identity has 1 to 253 characters".to_owned()) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() || text.len() > 253 { Err("an identity must have 1 to 253 characters".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 #[cfg(test)]
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn webhooks_that_nobody_authenticates_are_confirmed() {
+    fn unauthenticated_webhooks_are_confirmed() {
         let run = |flags: &[&str]| {
             let args = Args::try_parse_from(["headwind", "run"].iter().chain(flags)).unwrap();
             let Command::Run(run) = args.command else { panic!("run") };

@@ -1,4 +1,4 @@
-//! `headwind`: the operator, its manifests, and its rules to try offline.
+//! `headwind`: the operator, its manifests, and offline commands that evaluate its rules.
 
 mod args;
 mod command;

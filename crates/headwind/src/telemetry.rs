@@ -1,4 +1,4 @@
-//! Logs: JSON, or readable on a terminal; and the one line that says why nothing was started.
+//! Logs, as JSON or as text on a terminal, and the line that says why the process did not start.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
-/// What is logged when `RUST_LOG` says nothing.
+/// The filter if `RUST_LOG` is not set.
 const DEFAULT: &str = "info";
 
 /// Sets up logging to standard error.
@@ -19,22 +19,22 @@ pub(crate) fn init() -> anyhow::Result<()> {
         _ => EnvFilter::new(DEFAULT),
     };
     let json = || fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false).with_span_list(false);
-    // Always written, always as JSON, with the time of the action itself.
+    // The audit log is always written, as JSON, with the time of the action itself.
     let audit = json().without_time().with_filter(filter_fn(|line| line.target() == audit::TARGET));
     let logs = if std::io::stderr().is_terminal() { fmt::layer().with_writer(std::io::stderr).boxed() } else { json().boxed() };
     let logs = logs.with_filter(filter).with_filter(filter_fn(|line| line.target() != audit::TARGET));
-    registry().with(vec![audit.boxed(), logs.boxed()]).try_init().map_err(|error| anyhow::anyhow!("logging could not be set up: {error}"))
+    registry().with(vec![audit.boxed(), logs.boxed()]).try_init().map_err(|error| anyhow::anyhow!("failed to set up logging: {error}"))
 }
 
-/// Says what is wrong with the arguments, or prints the help that was asked for.
+/// Prints the faults of the arguments, or the requested help.
 pub(crate) fn explain(faults: &[clap::Error]) -> ExitCode {
     match faults {
         [one] => {
-            // Where there is nobody to tell, the exit code does.
+            // If standard output is closed, the exit code remains.
             one.print().ok();
         }
         several => {
-            // Of each its own words; how to get help is known after the first.
+            // Without the hint about --help that ends each error.
             let words = several.iter().map(|fault| fault.to_string().split("\n\n").next().unwrap_or_default().to_owned());
             let text = words.collect::<Vec<_>>().join("\n") + "\n";
             std::io::stderr().write_all(text.as_bytes()).ok();
@@ -44,7 +44,7 @@ pub(crate) fn explain(faults: &[clap::Error]) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// One clear line on standard error, with the chain of causes.
+/// Prints one line to standard error, with the chain of causes.
 pub(crate) fn complain(error: &anyhow::Error) {
     let mut line = String::from("headwind: ");
     for (depth, cause) in error.chain().enumerate() {
@@ -58,6 +58,6 @@ pub(crate) fn complain(error: &anyhow::Error) {
         line.push_str(&cause);
     }
     line.push('\n');
-    // Where standard error is gone there is nobody to tell.
+    // If standard error is closed, the exit code remains.
     std::io::stderr().write_all(line.as_bytes()).ok();
 }

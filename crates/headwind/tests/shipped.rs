@@ -1,9 +1,9 @@
-//! What ships beside the binary says what the binary does: manifests, tables, examples, walls.
+//! Compares what ships beside the binary with the code: manifests, tables, examples, links, and the crates' dependencies.
 //!
-//! Tables in `docs/` that are made out of the code stand between `<!-- generated: NAME -->` and
-//! `<!-- end -->`; `make generate` writes them (`HEADWIND_GENERATE=1`), the tests compare them.
-//! Every fenced block marked `console` is a session: its `$ headwind …` lines are run at the root
-//! of the repository and what they print is compared.
+//! A table in `docs/` that is generated from the code is between `<!-- generated: NAME -->` and `<!-- end -->`.
+//! `make generate` writes the tables (`HEADWIND_GENERATE=1`), and a test compares them.
+//! Every fenced block marked `console` is a session: a test runs its `$ headwind …` lines at the root of the repository
+//! and compares the output.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers fail as a test does")]
 
@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use headwind_core::policy::Policy;
-use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
 use headwind_core::settings::key;
-use headwind_k8s::access::{self, Reach};
+
+#[path = "shipped/tables.rs"]
+mod tables;
 
 const HEADWIND: &str = env!("CARGO_BIN_EXE_headwind");
 
@@ -97,14 +98,7 @@ fn the_network_manifests_fit_the_deployment() {
 
 #[test]
 fn tables_are_what_the_code_says() {
-    let (metrics, environment) = (metrics_table(), environment_table());
-    let tables = [
-        ("docs/configuration/environment.md", "environment", environment),
-        ("docs/guides/troubleshooting.md", "reasons", reasons_table()),
-        ("docs/rbac.md", "rights", rights_table()),
-        ("docs/metrics.md", "metrics", metrics),
-    ];
-    for (page, name, table) in tables {
+    for (page, name, table) in tables::all() {
         let text = read(page);
         let (start, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
         let (before, rest) = text.split_once(&start).unwrap_or_else(|| panic!("{page} has no {start}"));
@@ -117,91 +111,6 @@ fn tables_are_what_the_code_says() {
     }
 }
 
-/// Every option of `headwind run --help`: flag, variable, default, meaning.
-fn environment_table() -> String {
-    let help = headwind(&["run", "--help"]);
-    let mut options: Vec<String> = Vec::new();
-    for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
-        if line.trim_start().starts_with('-') {
-            options.push(String::new());
-        }
-        let option = options.last_mut().expect("an option comes first");
-        write!(option, " {}", line.trim()).expect("a String");
-    }
-    let mut table = "| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n".to_owned();
-    let mut variables = 0;
-    for option in &options {
-        let Some((head, tail)) = option.split_once(" [env: ") else { continue };
-        let variable = tail.split(['=', ']']).next().unwrap_or_default();
-        let (flag, meaning) = head.trim().split_once("> ").expect("a flag with a value and its meaning");
-        let flag = flag.split_once(' ').map_or(flag, |(flag, _)| flag);
-        let default = tail
-            .split_once("[default: ")
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .map_or_else(|| "–".to_owned(), |(default, _)| format!("`{default}`"));
-        writeln!(table, "| `{variable}` | `{flag}` | {default} | {meaning} |").expect("a String");
-        variables += 1;
-    }
-    assert!(variables > 5, "the help was read wrongly:\n{help}");
-    table
-}
-
-fn reasons_table() -> String {
-    let mut table = "| Reason | Meaning |\n|---|---|\n".to_owned();
-    for reason in Reason::ALL {
-        writeln!(table, "| `{}` | {} |", reason.code(), reason.sentence()).expect("a String");
-    }
-    table
-}
-
-fn rights_table() -> String {
-    let mut table = "| API group | Resource | Verbs | Where | What for |\n|---|---|---|---|---|\n".to_owned();
-    for right in access::rights() {
-        let place = match right.reach {
-            Reach::Watched => "every watched namespace",
-            Reach::Cluster => "the cluster, when all namespaces are watched",
-            Reach::Listed => "every namespace of `HEADWIND_WATCH_NAMESPACES`, when it is set",
-            Reach::Own => "Headwind's own namespace",
-        };
-        let group = if right.group.is_empty() { "core" } else { right.group };
-        let name = right.name.map(|name| format!(" (only `{name}`)")).unwrap_or_default();
-        writeln!(table, "| {group} | `{}`{name} | {} | {place} | {} |", right.resource, right.verbs.join(", "), right.why)
-            .expect("a String");
-    }
-    table
-}
-
-/// The names as they are scraped, read from the one place that registers them.
-fn metrics_table() -> String {
-    let source = read("crates/operator/src/metrics.rs");
-    let quoted = |text: &str| -> Vec<String> { text.split('"').skip(1).step_by(2).take(2).map(str::to_owned).collect() };
-    let mut rows = BTreeMap::new();
-    for (start, read_at_scrape) in [("register!(", false), ("gauge(\"", true)] {
-        for (at, _) in source.match_indices(start) {
-            let call = &source[at + start.len() - usize::from(read_at_scrape)..];
-            let what = call.split(',').next().unwrap_or_default().trim();
-            let [name, help] = <[String; 2]>::try_from(quoted(call)).expect("a name and a help text");
-            let (kind, suffix) = match what {
-                _ if read_at_scrape => ("gauge", ""),
-                _ if what.starts_with("Counter") => ("counter", "_total"),
-                _ if what.starts_with("Family") => ("counter", "_total"),
-                _ if what.starts_with("Gauge") => ("gauge", ""),
-                _ => ("histogram", ""),
-            };
-            rows.insert(format!("headwind_{name}{suffix}"), (kind, help));
-        }
-    }
-    assert!(
-        rows.contains_key("headwind_updates_applied_total") && rows.contains_key("headwind_updates_pending"),
-        "the source was read wrongly: {rows:?}"
-    );
-    let mut table = "| Metric | Type | Meaning |\n|---|---|---|\n".to_owned();
-    for (name, (kind, help)) in rows {
-        writeln!(table, "| `{name}` | {kind} | {help} |").expect("a String");
-    }
-    table
-}
-
 #[test]
 fn the_pages_name_everything_there_is() {
     let names = |page: &str, all: &[&str]| {
@@ -210,16 +119,16 @@ fn the_pages_name_everything_there_is() {
         assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
     };
     let keys: Vec<&str> = key::SET_BY_USERS.iter().chain(key::MANAGED).map(|key| key.trim_start_matches(key::PREFIX)).collect();
-    names("docs/configuration/annotations.md", &keys);
+    names("docs/reference/annotations.md", &keys);
     let policies: Vec<String> = Policy::ALL.iter().map(ToString::to_string).collect();
-    names("docs/configuration/policies.md", &policies.iter().map(String::as_str).collect::<Vec<_>>());
-    names("docs/api/crd.md", &Phase::ALL.iter().map(|phase| phase.as_str()).collect::<Vec<_>>());
+    names("docs/reference/policies.md", &policies.iter().map(String::as_str).collect::<Vec<_>>());
+    names("docs/reference/updaterequest.md", &Phase::ALL.iter().map(|phase| phase.as_str()).collect::<Vec<_>>());
     let source = format!("{}{}", read("crates/web/src/api/updates.rs"), read("crates/web/src/api/workloads.rs"));
     let routes: BTreeSet<&str> = source.split('"').filter(|text| text.starts_with("/api/v1/")).collect();
     assert!(routes.len() >= 12, "the source was read wrongly: {routes:?}");
-    let http = read("docs/api/http.md");
+    let http = read("docs/reference/api.md");
     for route in routes {
-        assert!(http.contains(route), "docs/api/http.md says nothing of {route}");
+        assert!(http.contains(route), "docs/reference/api.md says nothing of {route}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deterministic, legal names.
 //!
 //! A request's name follows from the target, the container and the new version, so two replicas
-//! or two events that reach the same verdict make one object (SPEC section 4). A name is an
+//! or two events that reach the same verdict create one object. A name is an
 //! RFC 1123 subdomain of at most 63 characters, so that it can be a label's value as well.
 
 use headwind_core::request::Identity;

@@ -1,4 +1,4 @@
-//! The UpdateRequest: the record of every update, as it is kept in Kubernetes (SPEC section 4).
+//! The UpdateRequest: the record of every update, as Kubernetes stores it.
 //!
 //! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
 //! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.

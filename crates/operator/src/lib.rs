@@ -29,4 +29,5 @@ pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use api::handle::{ActError, Filter, Full, Handle, Offered, Page};
 pub use api::rollback::{Past, RollbackError};
 pub use propose::RecordingFailure;
+pub use report::metrics::catalogue as metrics_catalogue;
 pub use run::{Config, Operator, Polling, StartError};

@@ -1,4 +1,4 @@
-//! Whether a webhook call knows the secret (SPEC section 6).
+//! Checks whether a webhook call proves that it knows the secret.
 //!
 //! A call may prove itself by a signature of its body, by an `Authorization` header or by a token
 //! in the path or query. A signature that is there decides alone: a wrong one is a body that was

@@ -1,4 +1,4 @@
-//! Port 8081: the API for people and programs (SPEC section 10).
+//! Port 8081: the API for people and programs.
 //!
 //! The OpenAPI document is made from the very routes that are served.
 

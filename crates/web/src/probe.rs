@@ -1,4 +1,4 @@
-//! Port 9090: metrics, health and readiness (SPEC sections 13 and 15).
+//! Port 9090: metrics, health and readiness.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};

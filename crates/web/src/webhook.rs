@@ -1,4 +1,4 @@
-//! Port 8080: registries' webhooks (SPEC section 6).
+//! Port 8080: webhooks of registries.
 //!
 //! A call is authenticated by its head, read (capped, timed, and within a common budget of memory), authenticated by a
 //! signature of its body, decoded and offered to the operator, in this order; whatever is wrong ends it with its own

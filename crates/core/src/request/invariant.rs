@@ -1,4 +1,4 @@
-//! What must always hold, whatever happened (DESIGN section 3).
+//! The invariants that hold after every step.
 //!
 //! Called by unit, property, simulation and end-to-end tests alike: each hands in what it saw of
 //! the cluster, and gets every sentence that is not true of it.

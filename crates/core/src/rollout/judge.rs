@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How far what was written down may lie ahead of the clock: the clocks of two replicas differ.
 const AHEAD: Duration = Duration::from_secs(30);
 
-/// How much a rollout may try Headwind's patience (SPEC section 2).
+/// The limits of a rollout, from the annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// How long it may go without progress.

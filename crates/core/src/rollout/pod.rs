@@ -130,7 +130,7 @@ pub struct ContainerView {
     pub ended: Option<(String, i32, String)>,
 }
 
-/// The waiting reasons of the kubelet that mean failure (SPEC section 9).
+/// The waiting reasons of the kubelet that mean failure.
 const BAD: &[(&str, Reason)] = &[
     ("CrashLoopBackOff", Reason::CrashLoopBackOff),
     ("ImagePullBackOff", Reason::ImagePullBackOff),

@@ -1,5 +1,4 @@
-//! `headwind check`: what the registry has of an image (or of a chart: [`chart`]), and what each policy
-//! would make of it.
+//! `headwind check`: queries the registry for an image (or a chart: [`chart`]) and evaluates each policy.
 
 mod chart;
 
@@ -22,55 +21,55 @@ use crate::registries::Registries;
 /// `headwind check --repo URL CHART[:VERSION]`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The image as it would stand in a workload; a chart as `oci://HOST/PATH/CHART[:VERSION]`, or, with `--repo`, `CHART[:VERSION]`
+    /// Image reference as in a workload, or a chart as `oci://HOST/PATH/CHART[:VERSION]`, or, with --repo, `CHART[:VERSION]`
     image: String,
-    /// The Helm repository that the chart lies in
+    /// URL of the Helm repository of the chart
     #[arg(long, value_name = "URL")]
     repo: Option<String>,
-    /// The user name for a chart's repository
+    /// User name for the repository of a chart
     #[arg(long, requires = "password_file")]
     username: Option<String>,
-    /// A file with the password
+    /// File with the password
     #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
-    /// One policy, with the verdict on every tag; all of them in short when left out
+    /// Policy to show with its verdict on every tag. If unset, a summary of every policy
     #[arg(long)]
     policy: Option<Policy>,
-    /// What tags have to match; policy glob needs it
+    /// Pattern that tags must match. Required by policy glob
     #[arg(long)]
     pattern: Option<String>,
-    /// Credentials, as in a pull secret: a Docker configuration (~/.docker/config.json)
+    /// Docker configuration with credentials, such as ~/.docker/config.json
     #[arg(long, value_name = "FILE")]
     docker_config: Option<PathBuf>,
-    /// Ask by HTTP
+    /// Use plain HTTP for the registry
     #[arg(long)]
     plain_http: bool,
     #[command(flatten)]
     registries: Registries,
-    /// How to print
+    /// Output format
     #[arg(short, long, default_value = "text")]
     output: Output,
 }
 
-/// What the registry has, and what follows.
+/// The versions that the registry has, and the verdicts on them.
 #[derive(Debug, Serialize)]
 struct Report {
     image: String,
     repository: String,
     tag: Option<String>,
-    /// The digest behind the tag now; none where the registry does not have it.
+    /// The digest behind the tag now; none if the registry does not have the tag.
     digest: Option<String>,
-    /// Of a chart: the highest version that is neither a pre-release nor deprecated.
+    /// For a chart: the highest version that is neither a pre-release nor deprecated.
     #[serde(skip_serializing_if = "Option::is_none")]
     newest: Option<String>,
     tags: Vec<String>,
     policies: Vec<Opinion>,
-    /// What of the Docker configuration could not be used, where it holds no credential for this.
+    /// The faults of the Docker configuration, if it has no credential for this registry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
-/// What one policy would do.
+/// The verdict of one policy.
 #[derive(Debug, Serialize)]
 struct Opinion {
     policy: Policy,
@@ -80,14 +79,14 @@ struct Opinion {
     candidates: Vec<AnswerCandidate>,
 }
 
-/// Asks and prints.
+/// Queries the registry and prints the report.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     rustls_ready();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime could not be started")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the async runtime")?;
     match (runtime.block_on(report(args)), args.output) {
         (Ok(report), Output::Json) => lines::write(out, &report)?,
         (Ok(report), Output::Text) => print(&report, args.policy.is_some(), out)?,
-        // Programs read the output whatever becomes of it; the line for a person is the caller's.
+        // Programs read the output; the caller prints the line for a person.
         (Err(error), Output::Json) => {
             lines::write(out, &serde_json::json!({"image": args.image, "error": format!("{error:#}")}))?;
             return Err(error);
@@ -97,7 +96,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// A process has one provider of cryptography.
+/// Installs the TLS provider of the process.
 fn rustls_ready() {
     rustls::crypto::ring::default_provider().install_default().ok();
 }
@@ -113,10 +112,10 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
     let notes = if keyring.lookup(repository).is_empty() { faults } else { Vec::new() };
     let asked = reference.effective_tag().map(ToOwned::to_owned).or_else(|| reference.digest().map(ToString::to_string));
     let digest = match &asked {
-        Some(asked) => client.digest(repository, asked, &keyring).await.context("the digest cannot be had")?,
+        Some(asked) => client.digest(repository, asked, &keyring).await.context("failed to get the digest")?,
         None => None,
     };
-    let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("the tags cannot be had")?;
+    let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("failed to list the tags")?;
     let tags: Vec<String> = listing.tags().map(ToOwned::to_owned).collect();
     let mut policies = Vec::new();
     for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
@@ -145,10 +144,10 @@ fn client(args: &Args, registry: Option<&str>) -> anyhow::Result<Client> {
     args.registries.client_of(entries)
 }
 
-/// Reads credentials from a file, of either format, with what of it cannot be used.
+/// Reads credentials from a file in either format, with the faults of the entries that cannot be used.
 fn read_keyring(file: &Path) -> anyhow::Result<(Keyring, Vec<String>)> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let format = Format::of(&bytes).with_context(|| format!("{}: it is no JSON object", file.display()))?;
+    let format = Format::of(&bytes).with_context(|| format!("{}: not a JSON object", file.display()))?;
     let (keyring, faults) = Keyring::read(format, &bytes);
     Ok((keyring, faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect()))
 }
@@ -162,7 +161,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// What a poll with this policy would do.
+    /// Evaluates this policy as polling would.
     async fn opinion(&mut self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
         let mut question = Question {
             current: self.reference.to_string(),
@@ -178,7 +177,7 @@ impl Asking<'_> {
         }
         let ask = |question: &Question| answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg);
         let mut answer = ask(&question)?;
-        // A reference that is pinned moves with the digest of the tag that is chosen.
+        // A pinned reference gets the digest of the chosen tag.
         if self.reference.digest().is_some()
             && let Some(tag) = answer.chosen.clone().filter(|tag| !question.digests.contains_key(tag))
             && let Some(digest) = self.client.digest(self.reference.repository(), &tag, self.keyring).await?
@@ -187,12 +186,12 @@ impl Asking<'_> {
             answer = ask(&question)?;
         }
         let Answer { chosen, image, candidates } = answer;
-        let message = message(policy, &candidates, "follows the digest behind this tag, and what events name");
+        let message = message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
     }
 }
 
-/// Why what is chosen is, or why nothing is. `force` is what policy force does.
+/// Returns why a version was chosen, or why none was. `force` is the text for policy force.
 fn message(policy: Policy, candidates: &[AnswerCandidate], force: &str) -> String {
     match candidates.iter().find(|candidate| candidate.verdict == Outcome::Chosen) {
         Some(_) if policy == Policy::Force => force.to_owned(),
@@ -201,7 +200,7 @@ fn message(policy: Policy, candidates: &[AnswerCandidate], force: &str) -> Strin
     }
 }
 
-/// The reasons of the refusals, the most frequent first.
+/// Returns the number of refusals for each reason, the most frequent first.
 fn counted(candidates: &[AnswerCandidate]) -> String {
     if candidates.is_empty() {
         return "the registry has no tags".to_owned();
@@ -223,7 +222,7 @@ fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<
     writeln!(out, "repository  {repository}")?;
     if chart {
         writeln!(out, "versions    {}", tags.len())?;
-        writeln!(out, "newest      {}", newest.as_deref().unwrap_or("(there is none)"))?;
+        writeln!(out, "newest      {}", newest.as_deref().unwrap_or("(none)"))?;
     } else {
         writeln!(out, "digest      {}", digest.as_deref().unwrap_or("(the registry does not have it)"))?;
         writeln!(out, "tags        {}", tags.len())?;

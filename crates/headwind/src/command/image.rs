@@ -1,4 +1,4 @@
-//! `headwind image`: how image references are read.
+//! `headwind image`: parses image references.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,13 +11,13 @@ use super::lines::{self, Output};
 /// `headwind image REF…`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Image references
+    /// Image references to parse
     #[arg(required_unless_present = "stdin")]
     references: Vec<String>,
-    /// Read lines {"input": REF} and answer each with a line
+    /// Read one JSON object {"input": REF} per line and print one JSON object for each
     #[arg(long, conflicts_with = "references")]
     stdin: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, default_value = "text")]
     output: Output,
 }
@@ -47,7 +47,7 @@ fn answer(input: &str) -> Result<Answer, String> {
     })
 }
 
-/// Answers every reference; fails when one cannot be read.
+/// Prints every reference. The exit code is a failure if one of them is not valid.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if args.stdin {
         lines::answer_each(std::io::stdin().lock(), out, |question: Question| answer(&question.input))?;

@@ -1,7 +1,7 @@
-//! The protocol of `--stdin`: one JSON object a line in, one a line out, in order.
+//! The protocol of `--stdin`: one JSON object per input line, one JSON object per output line, in order.
 //!
-//! What cannot be answered gets an object with the field `error` in its place, and the next line
-//! is read: bad JSON, text that is not UTF-8, lines that are too long. An empty line is a line.
+//! If a line cannot be answered (invalid JSON, invalid UTF-8, too long), the output is an object with the field `error`,
+//! and the next line follows. An empty line counts as a line.
 
 use std::io::{self, BufRead, Read as _, Write};
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// The longest line: a webhook's body of 1 MiB, escaped.
+/// Maximum length of a line in bytes: a webhook body of 1 MiB, escaped.
 const LINE: u64 = 4 * 1024 * 1024;
 
-/// How answers are printed.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Output {
-    /// For a person
+    /// Text for a person
     #[default]
     Text,
     /// One JSON object
@@ -25,7 +25,7 @@ pub(crate) enum Output {
 /// Answers every line until the input ends.
 ///
 /// # Errors
-/// When the input cannot be read or the output not be written.
+/// When the input cannot be read or the output cannot be written.
 pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(
     mut input: impl BufRead,
     out: &mut impl Write,
@@ -44,7 +44,7 @@ pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(
             write(out, &json!({"error": format!("the line is longer than {LINE} bytes")}))?;
             continue;
         }
-        match serde_json::from_slice::<Q>(&line).map_err(|error| format!("the line cannot be read: {error}")).and_then(&answer) {
+        match serde_json::from_slice::<Q>(&line).map_err(|error| format!("invalid line: {error}")).and_then(&answer) {
             Ok(answer) => write(out, &answer)?,
             Err(error) => write(out, &json!({"error": error}))?,
         }

@@ -1,5 +1,4 @@
-//! `headwind crds` and `headwind rbac`: the manifests that ship, made of the types and of the
-//! access table.
+//! `headwind crds` and `headwind rbac`: print the manifests, generated from the types and the access table.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use crate::args::namespace;
 /// `headwind crds`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Crds {
-    /// `yaml` or `json`
+    /// Output format
     #[arg(short, long, default_value = "yaml")]
     output: Format,
 }
@@ -20,16 +19,16 @@ pub(crate) struct Crds {
 /// `headwind rbac`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rbac {
-    /// The ServiceAccount that Headwind runs as, as NAMESPACE:NAME
+    /// ServiceAccount that Headwind runs as, as NAMESPACE:NAME
     #[arg(long, default_value = "headwind-system:headwind", value_parser = account)]
     service_account: (String, String),
-    /// The namespaces that Headwind watches, separated by commas: a Role in each in place of a ClusterRole
+    /// Comma-separated list of namespaces that Headwind watches: print a Role for each instead of a ClusterRole
     #[arg(long, value_delimiter = ',', value_parser = namespace)]
     namespaces: Vec<String>,
-    /// Leave out what is the cluster's and not this account's: the admission policy and the roles for people
+    /// Print only the rules of the ServiceAccount, without the admission policy and the roles for people
     #[arg(long)]
     account_only: bool,
-    /// `yaml` or `json`
+    /// Output format
     #[arg(short, long, default_value = "yaml")]
     output: Format,
 }
@@ -41,7 +40,7 @@ enum Format {
 }
 
 fn account(text: &str) -> Result<(String, String), String> {
-    let (space, name) = text.split_once(':').ok_or("write it as NAMESPACE:NAME")?;
+    let (space, name) = text.split_once(':').ok_or("use the form NAMESPACE:NAME")?;
     Ok((namespace(space)?, namespace(name)?))
 }
 
@@ -50,7 +49,7 @@ pub(crate) fn crds(args: &Crds) -> anyhow::Result<ExitCode> {
     print(&[manifest::crd()], args.output)
 }
 
-/// Prints the rights.
+/// Prints the RBAC rules, the roles for people and the admission policy.
 pub(crate) fn rbac(args: &Rbac) -> anyhow::Result<ExitCode> {
     let (space, name) = args.service_account.clone();
     let account = Account { namespace: space, name, watched: args.namespaces.clone() };

@@ -1,4 +1,4 @@
-//! `headwind policy`: what a policy would choose, and why.
+//! `headwind policy`: shows which version a policy would choose, and why.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,29 +10,30 @@ use super::lines::{self, Output};
 /// `headwind policy --current REF_OR_TAG --policy P [--pattern G] CANDIDATE…`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What runs: an image reference, a tag, or, with --chart, a version
+    /// Current image reference or tag or, with --chart, current version
     #[arg(long, required_unless_present = "stdin")]
     current: Option<String>,
-    /// none, patch, minor, major, all, glob or force
+    /// Policy: none, patch, minor, major, all, glob or force
     #[arg(long, required_unless_present = "stdin")]
     policy: Option<Policy>,
-    /// What tags have to match; policy glob needs it
+    /// Pattern that tags must match. Required by policy glob
     #[arg(long)]
     pattern: Option<String>,
-    /// The versions are a chart's
+    /// Read the versions as chart versions
     #[arg(long)]
     chart: bool,
-    /// What could run
+    /// Candidate tags or versions
     candidates: Vec<String>,
-    /// Read lines {"current","policy","pattern","kind","candidates","digests","deprecated"} and answer each with a line
+    /// Read one JSON object {"current","policy","pattern","kind","candidates","digests","deprecated"} per line and print one
+    /// JSON object for each
     #[arg(long, conflicts_with_all = ["current", "policy", "pattern", "chart", "candidates"])]
     stdin: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, default_value = "text")]
     output: Output,
 }
 
-/// Answers the question, or every line.
+/// Evaluates the arguments, or every line.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if args.stdin {
         lines::answer_each(std::io::stdin().lock(), out, |question: Question| answer(&question))?;
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints an answer for a person.
+/// Prints an answer as text.
 pub(crate) fn print(answer: &Answer, out: &mut impl Write) -> std::io::Result<()> {
     let Answer { chosen, image, candidates } = answer;
     let width = candidates.iter().map(|candidate| candidate.tag.chars().count()).max().unwrap_or_default();

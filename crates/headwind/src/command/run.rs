@@ -1,4 +1,4 @@
-//! `headwind run`: binds every port, starts the operator, serves until a signal or a fault.
+//! `headwind run`: binds every port, starts the operator, and serves until a signal or an error.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Run;
 use crate::telemetry;
 
-/// Where a pod finds its own namespace (Kubernetes' projected service account volume).
+/// File with the namespace of the pod, in the service account volume that Kubernetes projects.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// Runs until it is told to stop; success means that it was asked to.
+/// Runs until a signal or an error. Returns success after a signal.
 pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
     telemetry::init()?;
-    // The one provider of cryptography; a second one in the process could not be told from it.
-    rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow::anyhow!("a TLS provider was installed already"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime could not be started")?;
+    // A process has one TLS provider; a second one would be chosen by chance.
+    rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow::anyhow!("a TLS provider is already installed"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the async runtime")?;
     runtime.block_on(serve(args))
 }
 
@@ -35,11 +35,11 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?;
     let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?;
     let probe_port = Port::bind("metrics", args.metrics_addr, Limits::PROBES).await?;
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
 
     let kube =
-        kube::Config::infer().await.context("no way to the API server: neither a kubeconfig (KUBECONFIG) nor a pod's service account")?;
+        kube::Config::infer().await.context("no configuration for the API server: found neither a kubeconfig (KUBECONFIG) nor a service account of a pod")?;
     let config = Config {
         namespace: args.namespace.clone().unwrap_or_else(own_namespace),
         watched: args.watch_namespaces.0.clone(),
@@ -54,7 +54,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         }),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
-    warn_of_open_doors(&args);
+    warn_about_open_access(&args);
     let gate = gate(&args, &config.namespace);
     let mut operator = Operator::start(&kube, config, registries)?;
 
@@ -71,11 +71,11 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         ended = operator.first_end() => Some(anyhow::Error::new(ended)),
-        ended = servers.join_next() => Some(anyhow::anyhow!("a server ended: {ended:?}")),
-        ended = &mut probe => Some(anyhow::anyhow!("the metrics server ended: {ended:?}")),
+        ended = servers.join_next() => Some(anyhow::anyhow!("a server stopped unexpectedly: {ended:?}")),
+        ended = &mut probe => Some(anyhow::anyhow!("the metrics server stopped unexpectedly: {ended:?}")),
     };
     match &fault {
-        None => tracing::info!("stopping; a second signal ends at once"),
+        None => tracing::info!("stopping; a second signal stops immediately"),
         Some(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
     }
     let orderly = async {
@@ -88,17 +88,17 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     };
     tokio::select! {
         () = orderly => tracing::info!("stopped"),
-        _ = terminate.recv() => tracing::warn!("stopped at once"),
-        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+        _ = terminate.recv() => tracing::warn!("stopped immediately"),
+        _ = interrupt.recv() => tracing::warn!("stopped immediately"),
     }
     fault.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// Whom the webhook port believes.
+/// Returns how the webhook port authenticates senders.
 fn trust(args: &Run) -> webhook::Trust {
     webhook::Trust {
         secret: args.webhook_secret.clone(),
-        // Neither is there without the other.
+        // clap requires both or neither.
         google: args.webhook_google_audience.clone().zip(args.webhook_google_email.clone()).map(|(audience, email)| webhook::Google {
             expected: Expected { audience, email },
             keys_url: args.webhook_google_keys.clone(),
@@ -107,7 +107,7 @@ fn trust(args: &Run) -> webhook::Trust {
     }
 }
 
-/// Who may do what on the API port.
+/// Returns the access rules of the API port.
 fn gate(args: &Run, namespace: &str) -> Gate {
     Gate {
         mode: args.ui_auth_mode,
@@ -116,12 +116,12 @@ fn gate(args: &Run, namespace: &str) -> Gate {
     }
 }
 
-/// Whether callers who prove nothing may act.
+/// Returns whether unauthenticated callers may act.
 fn anonymous_actions(args: &Run) -> bool {
     args.ui_anonymous_actions || args.api_addr.ip().is_loopback()
 }
 
-fn warn_of_open_doors(args: &Run) {
+fn warn_about_open_access(args: &Run) {
     match (args.authenticates_webhooks(), args.confirms_webhooks()) {
         (true, _) => {}
         (false, true) => tracing::warn!(
@@ -147,7 +147,7 @@ fn own_namespace() -> String {
         .unwrap_or_else(|| "default".to_owned())
 }
 
-/// The host's name (a pod's is the pod's) with what tells two processes on it apart.
+/// Returns the host name (in a pod: the name of the pod) with a suffix that is unique for this process.
 fn identity() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "headwind".to_owned(), |name| name.trim().to_owned());
     let start = jiff::Timestamp::now().as_nanosecond();

@@ -1,4 +1,4 @@
-//! `headwind webhook`: what a registry's notification is understood as.
+//! `headwind webhook`: shows which events Headwind reads from a webhook payload.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read as _, Write};
@@ -10,34 +10,34 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Output};
 
-/// The most that is read of a file.
+/// Maximum number of bytes that are read of a file.
 const BODY: u64 = 64 * 1024 * 1024;
 
 /// `headwind webhook [--sender NAME] [--header 'K: V']… FILE|-`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who sent it; recognised by its shape and headers when left out
-    #[arg(long, help = format!("Who sent it ({}); recognised by its shape and headers when left out", known_senders()))]
+    /// Sender of the payload
+    #[arg(long, help = format!("Sender of the payload ({}). If unset, Headwind recognizes it by structure and headers", known_senders()))]
     sender: Option<Sender>,
-    /// The registry's host, for senders that do not tell it
+    /// Registry host, for senders that do not send it
     #[arg(long)]
     registry: Option<String>,
-    /// A header of the call, as 'Name: value'
+    /// HTTP header of the webhook, as 'Name: value'. May be repeated
     #[arg(long, value_parser = header)]
     header: Vec<(String, String)>,
-    /// The body; - is standard input
+    /// File with the payload, or - for standard input
     #[arg(required_unless_present = "stdin")]
     file: Option<String>,
-    /// Read lines {"sender","registry","headers","body" or "raw"} and answer each with a line
+    /// Read one JSON object {"sender","registry","headers","body" or "raw"} per line and print one JSON object for each
     #[arg(long, conflicts_with_all = ["sender", "registry", "header", "file"])]
     stdin: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, default_value = "text")]
     output: Output,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let (name, value) = text.split_once(':').ok_or("use the form 'Name: value'")?;
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
@@ -65,7 +65,7 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Event {
     repository: String,
-    /// In a Helm repository, which has many: the chart.
+    /// The chart, if the repository is a Helm repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     chart: Option<String>,
     tag: Option<String>,
@@ -95,7 +95,7 @@ fn answer_line(question: Question) -> Result<Answer, String> {
     answer(sender, registry.as_deref(), &headers, body.as_bytes())
 }
 
-/// Answers for the file, or every line.
+/// Decodes the file, or every line.
 pub(crate) fn run(args: &Args, mut stdin: impl BufRead, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if args.stdin {
         lines::answer_each(stdin, out, answer_line)?;

@@ -1,4 +1,4 @@
-//! The API (SPEC section 10).
+//! The HTTP API.
 
 use std::collections::BTreeSet;
 

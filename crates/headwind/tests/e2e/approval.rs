@@ -1,4 +1,4 @@
-//! Who approves (the fourth line of "done", and SPEC section 4).
+//! Who may approve, and what the record says about it.
 
 use std::collections::BTreeMap;
 

@@ -41,7 +41,7 @@ minor   1.1.0    1.1.0 is higher than 1.0.0 and within policy minor
 major   2.0.0    2.0.0 is higher than 1.0.0 and within policy major
 all     2.0.0    2.0.0 is higher than 1.0.0 and within policy all
 glob    nothing  6 PatternMissing
-force   1.0.0    follows the digest behind this tag, and what events name
+force   1.0.0    follows the digest of this tag when polling, and accepts every tag that an event names
 ",
         "{rest}"
     );

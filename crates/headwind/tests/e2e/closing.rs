@@ -1,4 +1,4 @@
-//! After all tests: what the audit log says of every account (the eighth line of "done").
+//! After all tests: checks the audit log of the API server for every account.
 
 use std::collections::BTreeSet;
 

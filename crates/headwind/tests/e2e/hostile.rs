@@ -1,4 +1,4 @@
-//! Calls that mean ill, and what they cost (the seventh and ninth line of "done").
+//! Hostile calls, and what they cost.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// Each kind of bad call gets the answer of SPEC section 6.
+/// Each kind of bad call gets its documented status.
 pub(crate) async fn answers() -> Result<()> {
     let world = World::new("hostile").await?;
     let url = world.operator.notifications()?;

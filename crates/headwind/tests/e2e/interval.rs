@@ -1,4 +1,4 @@
-//! The interval delays and does not lose (the third line of "done").
+//! The minimum interval delays an update and does not lose it.
 
 use anyhow::{Result, ensure};
 use headwind_testbed::{Fixture, WorkloadKind, eventually, payload};

@@ -1,4 +1,4 @@
-//! Killed at any moment, with two replicas (the fifth line of "done").
+//! Kills replicas at any moment: nothing is lost, doubled or wrong.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

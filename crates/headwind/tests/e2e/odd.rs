@@ -1,4 +1,4 @@
-//! Everything that is odd does what SPEC says, and tells why (the sixth line of "done").
+//! Unusual objects and annotations behave as documented, and Headwind reports why.
 
 use anyhow::{Result, ensure};
 use headwind_testbed::{Fixture, WorkloadKind, eventually, payload};

@@ -1,4 +1,4 @@
-//! From a push to the new image (the first line of "done").
+//! From a push to the new image.
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::WorkloadKind;

@@ -1,4 +1,4 @@
-//! What was refused stays refused (the second line of "done").
+//! A rejected version stays rejected.
 
 use anyhow::{Result, ensure};
 use headwind_core::reason::Reason;

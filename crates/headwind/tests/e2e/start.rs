@@ -1,4 +1,4 @@
-//! Starting where something is missing or wrong (SPEC section 15).
+//! Starts while something is missing or wrong.
 
 use anyhow::{Result, ensure};
 use headwind_testbed::{Bed, Operator, OperatorOptions, WorkloadKind, eventually};

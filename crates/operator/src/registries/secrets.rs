@@ -1,10 +1,9 @@
 //! The credentials of workloads, read from their pull secrets when they are needed.
 //!
-//! Of a pod the template first, then its service account, as SPEC section 7 says; of a chart's source
-//! what its `secretRef`, `certSecretRef`, `proxySecretRef` and `serviceAccountName` name. Nothing is watched:
-//! secrets are read by name, kept for a short time, once for all who name them, and forgotten
-//! when a registry refuses them. A secret that is missing or broken is passed over, as the kubelet
-//! does it, and told once.
+//! For a pod: the secrets of the template, then those of its service account. For the source of a chart: what its
+//! `secretRef`, `certSecretRef`, `proxySecretRef` and `serviceAccountName` name. Nothing is watched: secrets are read by
+//! name, cached for a short time for all who name them, and dropped when a registry rejects them. A secret that is missing
+//! or broken is skipped, as the kubelet does it, and logged once.
 
 use std::collections::HashSet;
 use std::sync::Arc;

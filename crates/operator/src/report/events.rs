@@ -136,7 +136,7 @@ impl Tell {
             ..ObjectReference::default()
         };
         if let Some(mark) = self.news(uid, Reason::InvalidObject, problem) {
-            let note = format!("{} and is left alone: {problem}", Reason::InvalidObject.sentence());
+            let note = format!("{} and ignores it: {problem}", Reason::InvalidObject.sentence());
             if !self.send(about, None, Weight::Warning, Reason::InvalidObject, &note) {
                 self.said.lock().forget(mark);
             }

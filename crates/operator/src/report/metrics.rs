@@ -1,4 +1,4 @@
-//! What is counted (SPEC section 13), as handles that the component which counts holds.
+//! The metrics, as handles that the components which count hold.
 //!
 //! Counts of things (watched, pending) are read from the state when somebody scrapes, so they
 //! cannot drift; labels come from bounded sets only.
@@ -39,8 +39,8 @@ pub(crate) struct ClassLabel {
 pub(crate) struct Metrics {
     /// Events that webhooks brought.
     pub(crate) webhook_events: Counter,
-    /// Those of them that were handled to their end. SPEC's name has no `_total`, which this
-    /// library adds to every counter; so it is a gauge that only grows.
+    /// Webhook events that were processed. Its public name has no `_total`, which this library adds to every counter, so it
+    /// is a gauge that only grows.
     pub(crate) webhook_events_processed: Gauge<u64, AtomicU64>,
     pub(crate) webhook_ignored: Family<ReasonLabel, Counter>,
     updates_approved: Counter,
@@ -52,7 +52,7 @@ pub(crate) struct Metrics {
     pub(crate) rollbacks_manual: Counter,
     pub(crate) rollbacks_automatic: Counter,
     pub(crate) rollbacks_failed: Counter,
-    /// SPEC's names say "deployment"; they count for every kind.
+    /// The public names say "deployment", but these metrics count every kind.
     pub(crate) health_checks: Counter,
     pub(crate) health_failures: Counter,
     pub(crate) updates_refused: Family<ReasonLabel, Counter>,
@@ -272,6 +272,23 @@ impl Metrics {
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
         Ok(text)
     }
+}
+
+/// Encodes every metric with its type, help text and labels, as a replica that has just started would. For the docs.
+///
+/// # Errors
+/// When a metric cannot be encoded.
+pub fn catalogue() -> Result<String, std::fmt::Error> {
+    let metrics = Metrics::new();
+    metrics.watch(Arc::default(), Arc::default());
+    // A metric with a label is encoded only when it has a series.
+    metrics.ignored(IgnoredReason::NotAPush);
+    metrics.refused(Reason::PolicyNone);
+    let class = ClassLabel { class: "any" };
+    for errors in [&metrics.recording_failures, &metrics.reconcile_errors, &metrics.polling_errors, &metrics.helm.repository_errors] {
+        drop(errors.get_or_create(&class));
+    }
+    metrics.encode()
 }
 
 #[derive(Debug)]

@@ -1,5 +1,4 @@
-//! `headwind check` of a chart: the versions that a registry or a Helm repository has, and what each
-//! policy would make of them.
+//! `headwind check` for a chart: queries a registry or a Helm repository for its versions and evaluates each policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,18 +13,18 @@ use headwind_registry::{Client, Keep, Keyring};
 
 use super::{Args, Opinion, Report, message, read_keyring};
 
-/// A chart that is asked about.
+/// The chart to check, and where its versions are published.
 struct Asked {
     chart: ChartReference,
     origin: Origin,
 }
 
-/// Whether the arguments name a chart.
+/// Returns whether the arguments name a chart.
 pub(super) fn is_asked(args: &Args) -> bool {
     args.repo.is_some() || args.image.starts_with("oci://")
 }
 
-/// The registry that an `oci://` address names.
+/// Returns the registry that an `oci://` address names.
 pub(super) fn registry(args: &Args) -> Option<String> {
     match read(args).ok()?.origin {
         Origin::Registry(repository) => Some(repository.registry().to_owned()),
@@ -41,7 +40,7 @@ fn read(args: &Args) -> anyhow::Result<Asked> {
         return Ok(Asked { chart, origin: Origin::Charts(repository) });
     }
     let address = args.image.strip_prefix("oci://").unwrap_or(&args.image);
-    let (host, path) = address.split_once('/').with_context(|| format!("{:?} is no oci://HOST/PATH/CHART", args.image))?;
+    let (host, path) = address.split_once('/').with_context(|| format!("{:?} is not a chart; use oci://HOST/PATH/CHART", args.image))?;
     let (path, version) = path.split_once(':').unwrap_or((path, ""));
     let repository = RepositoryKey::from_parts(host, path).map_err(|error| anyhow::anyhow!("{:?}: {error}", args.image))?;
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -49,7 +48,7 @@ fn read(args: &Args) -> anyhow::Result<Asked> {
     Ok(Asked { chart, origin: Origin::Registry(repository) })
 }
 
-/// Asks, and answers what follows.
+/// Queries the repository and evaluates the policies.
 pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Report> {
     let Asked { chart, origin } = read(args)?;
     let (mut keyring, notes) = args.docker_config.as_deref().map_or_else(|| Ok((Keyring::default(), Vec::new())), read_keyring)?;
@@ -59,19 +58,19 @@ pub(super) async fn report(args: &Args, client: &Client) -> anyhow::Result<Repor
     let (mut versions, mut deprecated) = (Vec::new(), BTreeSet::new());
     match &origin {
         Origin::Registry(repository) => {
-            let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("the tags cannot be had")?;
+            let listing = client.tags(repository, &keyring, None, &Keep::everything()).await.context("failed to list the tags")?;
             versions.extend(listing.tags().map(version_of).filter(|version| parse_chart(version).is_some()));
         }
         Origin::Charts(repository) => {
             let wanted = BTreeSet::from([chart.name().to_owned()]);
-            let index = client.index(repository, &wanted, &keyring, None).await.context("the index cannot be had")?;
+            let index = client.index(repository, &wanted, &keyring, None).await.context("failed to read the index of the repository")?;
             for one in index.versions(chart.name()) {
                 versions.push(one.version.clone());
                 deprecated.extend(one.deprecated.then(|| one.version.clone()));
             }
         }
     }
-    anyhow::ensure!(!versions.is_empty(), "{origin} has no version of a chart {}", chart.name());
+    anyhow::ensure!(!versions.is_empty(), "{origin} has no version of the chart {}", chart.name());
     let mut opinions = Vec::new();
     if !chart.version().is_empty() {
         for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
@@ -108,17 +107,17 @@ fn opinion(
     };
     let Answer { chosen, image, candidates } = answer_on(&question, Occasion::Scan).map_err(anyhow::Error::msg)?;
     let image = image.map(|version| chart.with_version(&version).to_string());
-    let message = message(policy, &candidates, "what events name; a chart's version is published once");
+    let message = message(policy, &candidates, "accepts every version that an event names, and nothing while polling");
     Ok(Opinion { policy, chosen, image, message, candidates })
 }
 
-/// The highest version that is no pre-release and not deprecated, else the highest of all.
+/// Returns the highest version that is neither a pre-release nor deprecated, else the highest of all.
 fn newest(versions: &[String], deprecated: &BTreeSet<String>) -> Option<String> {
     let read = |text: &String| parse_chart(text).map(|version| (version, text.clone()));
     let stable =
         versions.iter().filter(|text| !deprecated.contains(*text)).filter_map(read).filter(|(version, _)| !version.is_pre_release());
     let order = |(a, x): &(Version, String), (b, y): &(Version, String)| {
-        // As a release would get it: of versions equal but for their metadata, the highest.
+        // As for a release: of versions that differ only in their metadata, the highest.
         a.cmp_precedence(b).then_with(|| natural_order(&a.metadata, &b.metadata)).then_with(|| natural_order(y, x))
     };
     let highest = |all: Vec<(Version, String)>| all.into_iter().max_by(order).map(|(_, text)| text);

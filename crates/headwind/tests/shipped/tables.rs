@@ -1,0 +1,139 @@
+//! The generated tables of the docs, each from its source in the code.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use headwind_core::reason::Reason;
+use headwind_k8s::access::{self, Reach};
+use headwind_k8s::manifest;
+use serde_json::Value;
+
+use super::headwind;
+
+/// Returns every table with its page and its name there.
+pub(super) fn all() -> [(&'static str, &'static str, String); 6] {
+    [
+        ("docs/reference/settings.md", "environment", settings()),
+        ("docs/reference/reasons.md", "reasons", reasons()),
+        ("docs/reference/rbac.md", "rights", rights()),
+        ("docs/reference/metrics.md", "metrics", metrics()),
+        ("docs/reference/updaterequest.md", "spec", fields("spec")),
+        ("docs/reference/updaterequest.md", "status", fields("status")),
+    ]
+}
+
+/// Every option of `headwind run --help`: flag, variable, default, meaning.
+fn settings() -> String {
+    let help = headwind(&["run", "--help"]);
+    let mut options: Vec<String> = Vec::new();
+    for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
+        if line.trim_start().starts_with('-') {
+            options.push(String::new());
+        }
+        let option = options.last_mut().expect("an option comes first");
+        write!(option, " {}", line.trim()).expect("a String");
+    }
+    let mut table = "| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n".to_owned();
+    let mut variables = 0;
+    for option in &options {
+        let Some((head, tail)) = option.split_once(" [env: ") else { continue };
+        let variable = tail.split(['=', ']']).next().unwrap_or_default();
+        let (flag, meaning) = head.trim().split_once("> ").expect("a flag with a value and its meaning");
+        let flag = flag.split_once(' ').map_or(flag, |(flag, _)| flag);
+        let default = tail
+            .split_once("[default: ")
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or_else(|| "–".to_owned(), |(default, _)| format!("`{default}`"));
+        writeln!(table, "| `{variable}` | `{flag}` | {default} | {} |", meaning.trim()).expect("a String");
+        variables += 1;
+    }
+    assert!(variables > 5, "the help was read wrongly:\n{help}");
+    table
+}
+
+/// A table for each group of reasons.
+fn reasons() -> String {
+    let mut text = String::new();
+    for (title, reasons) in Reason::GROUPS {
+        write!(text, "\n## {title}\n\n| Reason | Meaning |\n|---|---|\n").expect("a String");
+        for reason in *reasons {
+            writeln!(text, "| `{}` | {} |", reason.code(), reason.sentence()).expect("a String");
+        }
+    }
+    text + "\n"
+}
+
+fn rights() -> String {
+    let mut table = "| API group | Resource | Verbs | Where | What for |\n|---|---|---|---|---|\n".to_owned();
+    for right in access::rights() {
+        let place = match right.reach {
+            Reach::Watched => "every watched namespace",
+            Reach::Cluster => "the cluster, when all namespaces are watched",
+            Reach::Listed => "every namespace of `HEADWIND_WATCH_NAMESPACES`, when it is set",
+            Reach::Own => "Headwind's own namespace",
+        };
+        let group = if right.group.is_empty() { "core" } else { right.group };
+        let name = right.name.map(|name| format!(" (only `{name}`)")).unwrap_or_default();
+        writeln!(table, "| {group} | `{}`{name} | {} | {place} | {} |", right.resource, right.verbs.join(", "), right.why)
+            .expect("a String");
+    }
+    table
+}
+
+/// Every metric as it is scraped, from the registry of a replica that has just started.
+fn metrics() -> String {
+    let text = headwind_operator::metrics_catalogue().expect("the metrics are encoded");
+    // By name: type, help text, labels.
+    let mut rows: BTreeMap<String, (&str, &str, &str)> = BTreeMap::new();
+    let mut help = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, words)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            help.insert(name, words.trim_end_matches('.'));
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            rows.insert(format!("{name}{suffix}"), (kind, help[name], "–"));
+        } else if let Some((name, label)) = line.split_once('{')
+            && let Some(row) = rows.get_mut(name)
+        {
+            row.2 = label.split_once('=').expect("a label").0;
+        }
+    }
+    assert!(rows.len() > 40 && rows.contains_key("headwind_helm_updates_found_total"), "the metrics were read wrongly: {rows:?}");
+    let mut table = "| Metric | Type | Label | Meaning |\n|---|---|---|---|\n".to_owned();
+    for (name, (kind, help, label)) in rows {
+        let label = if label == "–" { label.to_owned() } else { format!("`{label}`") };
+        writeln!(table, "| `{name}` | {kind} | {label} | {help} |").expect("a String");
+    }
+    table
+}
+
+/// Every field of the CRD's `spec` or `status`, with the fields inside of objects of its own.
+fn fields(part: &str) -> String {
+    let schema = manifest::crd();
+    let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part];
+    let mut table = "| Field | Type | Meaning |\n|---|---|---|\n".to_owned();
+    rows_of(schema, "", &mut table);
+    table
+}
+
+fn rows_of(schema: &Value, parent: &str, table: &mut String) {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, field) in schema["properties"].as_object().expect("an object") {
+        let path = format!("{parent}{name}");
+        let kind = field["type"].as_str().unwrap_or("object");
+        let kind = match field["format"].as_str() {
+            Some("date-time") => "time",
+            _ if kind == "array" => "list",
+            _ => kind,
+        };
+        let optional = if required.contains(&name.as_str()) { "" } else { ", optional" };
+        let words = field["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|word| format!("`{word}`"));
+        let words = words.collect::<Vec<_>>().join(" ");
+        let words = if words.is_empty() { words } else { format!(" One of {words}") };
+        let meaning = field["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+        writeln!(table, "| `{path}` | {kind}{optional} | {}{words} |", meaning.trim()).expect("a String");
+        if kind == "object" && field["properties"].is_object() {
+            rows_of(field, &format!("{path}."), table);
+        }
+    }
+}
