@@ -27,7 +27,8 @@ fn settings() -> String {
     let help = headwind(&["run", "--help"]);
     let mut options: Vec<String> = Vec::new();
     for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
-        if line.trim_start().starts_with('-') {
+        // Lines of text are indented further, and may begin with a flag as well.
+        if line.starts_with("      -") || line.starts_with("  -") {
             options.push(String::new());
         }
         let option = options.last_mut().expect("an option comes first");
