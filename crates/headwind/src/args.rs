@@ -244,7 +244,11 @@ fn secret(text: &str) -> Result<Secret, String> {
 }
 
 fn identity(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.len() > 253 { Err("an identity must have 1 to 253 characters".to_owned()) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() || text.len() > 253 {
+        Err("an identity must have 1 to 253 characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -186,7 +186,8 @@ impl Asking<'_> {
             answer = ask(&question)?;
         }
         let Answer { chosen, image, candidates } = answer;
-        let message = message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
+        let message =
+            message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
     }
 }

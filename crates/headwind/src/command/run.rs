@@ -38,8 +38,9 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
 
-    let kube =
-        kube::Config::infer().await.context("no configuration for the API server: found neither a kubeconfig (KUBECONFIG) nor a service account of a pod")?;
+    let kube = kube::Config::infer()
+        .await
+        .context("no configuration for the API server: found neither a kubeconfig (KUBECONFIG) nor a service account of a pod")?;
     let config = Config {
         namespace: args.namespace.clone().unwrap_or_else(own_namespace),
         watched: args.watch_namespaces.0.clone(),
