@@ -1,4 +1,4 @@
-# Everything a developer runs. `make help` lists it.
+# The commands for developers. `make help` lists them.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -10,13 +10,13 @@ DENY := $(CACHE)/cargo/bin/cargo-deny
 DENY_VERSION := 0.20.2
 HEADWIND := $(TARGET)/debug/headwind
 
-# $(call step,WHAT,COMMAND): says what is done, does it, says how long it took.
+# $(call step,WHAT,COMMAND): prints WHAT, runs COMMAND, prints how long it took.
 step = @printf '\n==> %s\n' "$(1)"; SECONDS=0; $(2); printf -- '--- %s: %d s\n' "$(1)" "$$SECONDS"
 
-help: ## Lists the targets
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-test: fmt clippy doc deny tools build unit ## Everything that CI checks; installs what is missing (Rust and Go 1.26 are needed)
+test: fmt clippy doc deny tools build unit ## Run everything that CI checks; builds what is missing (needs Rust and Go 1.26)
 
 fmt:
 	$(call step,cargo fmt --check,cargo fmt --all -- --check)
@@ -30,11 +30,11 @@ doc:
 deny: $(DENY)
 	$(call step,cargo deny,"$(DENY)" --locked check bans licenses sources)
 
-# Not a part of `test`: it needs the advisory database, thus the network.
+# Not a part of `test`, because it needs the advisory database and therefore the network.
 advisories: $(DENY) ## Check the dependencies against the RustSec advisory database (needs the network)
 	$(call step,cargo deny check advisories,"$(DENY)" --locked check advisories)
 
-# Built in a temporary folder, never in the target folder of the checkout.
+# Built in a temporary folder, not in the target folder of the checkout.
 $(DENY):
 	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked --version $(DENY_VERSION) cargo-deny --root "$(CACHE)/cargo")
 
@@ -47,31 +47,31 @@ build:
 unit:
 	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast)
 
-test-node: build ## The same operator on a real kubelet with real containers (root; Debian packages, nothing is installed)
+test-node: build ## Test the operator on a real kubelet with real containers (needs root; unpacks Debian packages, installs nothing)
 	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED make test-node: a kubelet needs root" >&2; exit 0; fi; \
 	code=0; testbed/tools.sh --node >/dev/null || code=$$?; \
-	if [ $$code = 3 ]; then echo "SKIPPED make test-node: containerd and runc cannot be had, the reason stands above" >&2; exit 0; fi; \
+	if [ $$code = 3 ]; then echo "SKIPPED make test-node: containerd and runc are not available, see the reason above" >&2; exit 0; fi; \
 	[ $$code = 0 ] || exit $$code; \
 	printf '\n==> a real node\n'; SECONDS=0; HEADWIND_TEST_NODE=1 cargo test --locked -p headwind --test node; printf -- '--- a real node: %d s\n' "$$SECONDS"
 
-generate: build ## Writes what is made out of the code: deploy/k8s/{crds,rbac}.yaml and the tables in docs
+generate: build ## Write the generated files: deploy/k8s/{crds,rbac}.yaml and the tables in docs
 	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
 	"$(HEADWIND)" rbac >deploy/k8s/rbac.yaml
 	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
 
-demo: ## Shows Headwind at work: control plane, registry, three workloads, a push (all local, no root)
+demo: ## Run a demo: control plane, registry, three workloads, a push (local, no root)
 	@testbed/demo/demo.sh up
 
-demo-down: ## Ends everything that `make demo` started
+demo-down: ## Stop everything that `make demo` started
 	@testbed/demo/demo.sh down
 
-bench: tools ## Measures, and writes docs/benchmarks.md (release builds, some minutes)
+bench: tools ## Measure, and write docs/benchmarks.md (release builds, some minutes)
 	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
 	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md
 
-soak: tools ## Runs one hostile tenant beside 500 normal workloads for MINUTES (60); fails when a limit is exceeded
+soak: tools ## Run one hostile tenant beside 500 normal workloads for MINUTES (60); fails when a limit is exceeded
 	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
 	"$(TARGET)/release/headwind-bench" --soak $(or $(MINUTES),60)
 
-fuzz: ## Fuzzes the webhook decoders and proofs, SECONDS (20) each
+fuzz: ## Fuzz the webhook decoders and proofs, SECONDS (20) each
 	crates/source/fuzz/run $(or $(SECONDS),20)
