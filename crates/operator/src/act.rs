@@ -10,3 +10,4 @@ pub(crate) mod apply;
 pub(crate) mod lease;
 pub(crate) mod live;
 pub(crate) mod reconcile;
+pub(crate) mod reconciler;

@@ -2,5 +2,6 @@
 //! reopen, roll back). Works on every replica and never touches a workload.
 
 pub(crate) mod explain;
+pub(crate) mod explainer;
 pub(crate) mod handle;
 pub(crate) mod rollback;

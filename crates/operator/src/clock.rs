@@ -53,6 +53,12 @@ impl Seen {
     }
 }
 
+/// The time, to the millisecond: what annotations carry.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

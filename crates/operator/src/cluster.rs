@@ -4,6 +4,7 @@
 //! place beside the access table (`headwind_k8s::access`). The client does not retry by itself:
 //! who calls decides by the error's [`Class`].
 
+pub(crate) mod object;
 pub(crate) mod offered;
 
 use std::fmt;
@@ -29,9 +30,9 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
+use crate::cluster::object::ObjectVersion;
+use crate::cluster::object::Undecodable;
 use crate::cluster::offered::Offered;
-use crate::observe::index::Odd;
-use crate::observe::requests::Version;
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
@@ -191,7 +192,7 @@ pub(crate) enum Found<T> {
     /// There is no such object.
     Gone,
     /// There is one, which does not decode.
-    Undecodable(Odd),
+    Undecodable(Undecodable),
     /// The kind is not served (any more, or yet): nothing is known of the object.
     NotServed,
 }
@@ -365,7 +366,7 @@ impl Verbs {
     }
 
     /// Deletes the request, if it is still the one that was read. One that is gone is deleted.
-    pub(crate) async fn delete_request(&self, namespace: &str, name: &str, version: &Version) -> Result<(), Failure> {
+    pub(crate) async fn delete_request(&self, namespace: &str, name: &str, version: &ObjectVersion) -> Result<(), Failure> {
         let preconditions =
             Some(Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.resource_version.clone()) });
         match self.requests(namespace).delete(name, &DeleteParams { preconditions, ..DeleteParams::default() }).await {
@@ -423,7 +424,7 @@ where
 {
     let odd = |metadata: &ObjectMeta, problem: &str| {
         let uid = metadata.uid.clone().unwrap_or_default();
-        Found::Undecodable(Odd { api_version: K::api_version(&()).into_owned(), uid, problem: problem.to_owned() })
+        Found::Undecodable(Undecodable { api_version: K::api_version(&()).into_owned(), uid, problem: problem.to_owned() })
     };
     match api.get(name).await {
         Ok(DeserializeGuard(Ok(object))) => {

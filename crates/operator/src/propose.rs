@@ -21,6 +21,7 @@ mod offer;
 pub(crate) mod poll;
 mod proposer;
 mod unrecorded;
+mod waiting;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -34,6 +35,7 @@ pub(crate) use self::known::Known;
 pub(crate) use self::object::request;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::proposer::{Look, Recording};
+pub(crate) use self::waiting::Waiting;
 
 pub use self::claims::Full;
 pub use self::intake::Offered;

@@ -1,5 +1,6 @@
 //! Queries registries and chart repositories, with the credentials of the workloads that use them.
 
 pub(crate) mod asking;
+pub(crate) mod listed;
 pub(crate) mod lists;
 pub(crate) mod secrets;

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::act::admission::warn_without_policy;
 use crate::act::lease::Contender;
-use crate::act::reconcile::Reconciler;
-use crate::api::explain::Explainer;
+use crate::act::reconciler::Reconciler;
+use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::cluster::Verbs;
 use crate::cluster::offered::Offered;
@@ -35,7 +35,7 @@ use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Scope, watch};
 use crate::propose::poll::Poller;
-use crate::propose::{Evidence, Inbox, Intake, Recording, Workers};
+use crate::propose::{Evidence, Inbox, Intake, Recording, Waiting, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
@@ -132,7 +132,8 @@ impl Operator {
         let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
-        metrics.watch(Arc::clone(&state), Arc::clone(&inbox));
+        metrics.watch(Arc::clone(&state));
+        metrics.collect(Box::new(Waiting(Arc::clone(&inbox))));
         let intake = Intake { inbox: Arc::clone(&inbox), state: Arc::clone(&state), metrics: metrics.clone() };
         let asking = Arc::new(Asking {
             client: registries,
@@ -140,6 +141,7 @@ impl Operator {
             metrics: metrics.clone(),
             lists: Lists::default(),
         });
+        let last_scans = Arc::default();
         let recording = Recording {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
@@ -147,6 +149,7 @@ impl Operator {
             metrics: metrics.clone(),
             queue: queue.clone(),
             inbox,
+            last_scans: Arc::clone(&last_scans),
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -226,7 +229,7 @@ impl Operator {
             metrics,
             queue,
             alive: tasks.alive(),
-            explainer: Explainer::new(asking),
+            explainer: Explainer::new(asking, last_scans),
             reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
             namespaces: config.watched.clone().into(),
         };

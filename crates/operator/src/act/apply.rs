@@ -9,33 +9,8 @@ use headwind_core::target::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;
 
-use crate::act::reconcile::{Reconciler, Scene};
-use crate::cluster::{Class, Failure, Patched, Verbs};
-use crate::observe::state::State;
-
-/// Notes on the workload which digests a scan first saw behind its images. Whoever changed the
-/// workload in between is left alone: the next scan comes anyway.
-pub(crate) async fn note_seen(state: &State, verbs: &Verbs, target: &Target, seen: &[(String, String)]) -> Result<(), Failure> {
-    let Ok(patch) = patch::note_seen(target, seen) else { return Ok(()) };
-    take_in(state, verbs.patch(target, patch).await?);
-    Ok(())
-}
-
-/// Has the index show an object as it is now.
-fn take_in(state: &State, patched: Option<Patched>) -> bool {
-    match patched {
-        Some(Patched::Workload(target)) => {
-            state.index.write().apply(*target);
-        }
-        Some(Patched::Source(source)) => {
-            let mut index = state.index.write();
-            let touched = index.apply_source(*source);
-            index.unsettle(touched);
-        }
-        None => return false,
-    }
-    true
-}
+use crate::act::reconciler::{Reconciler, Scene};
+use crate::cluster::{Class, Failure};
 
 /// What became of a patch.
 pub(crate) enum Outcome {
@@ -57,7 +32,7 @@ impl Reconciler {
         };
         match self.verbs.patch(target, patch).await {
             Ok(patched) => {
-                if !take_in(&self.state, patched) {
+                if !self.state.take_in(patched) {
                     return Ok(Outcome::Moved);
                 }
                 self.applied(scene, apply, target);

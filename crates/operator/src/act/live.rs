@@ -11,8 +11,8 @@ use headwind_core::settings::Annotations;
 use headwind_core::source::{Named, SourceKey};
 use headwind_core::target::{Target, TargetKey};
 
-use crate::act::reconcile::Reconciler;
-use crate::api::handle::is_object_name;
+use crate::act::reconciler::Reconciler;
+use crate::cluster::object::is_object_name;
 use crate::cluster::{Failure, Found};
 
 /// The most requests that are read because the workload names them: one for each container, and some.

@@ -22,11 +22,12 @@ use kube::ResourceExt as _;
 
 use crate::act::apply::Outcome;
 use crate::act::live::{Evidence, Live};
-use crate::cluster::{Class, Eviction, Failure, Verbs};
-use crate::observe::requests::{Finished, Held, Version};
-use crate::observe::state::State;
-use crate::report::events::Tell;
-use crate::report::metrics::{ClassLabel, Metrics};
+use crate::act::reconciler::{Reconciler, Scene};
+use crate::clock::now;
+use crate::cluster::object::ObjectVersion;
+use crate::cluster::{Class, Eviction, Failure};
+use crate::observe::requests::{Finished, Held};
+use crate::report::metrics::ClassLabel;
 
 /// Steps of one pass, and those that each request may take in it: more than any sound sequence needs, so that a fault
 /// cannot spin.
@@ -35,54 +36,12 @@ const STEPS_OF_ONE: usize = 8;
 /// The pause after the first failure, doubled with each further one up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
-/// The reconciler, with what it needs.
-pub(crate) struct Reconciler {
-    pub(crate) state: Arc<State>,
-    pub(crate) verbs: Verbs,
-    pub(crate) tell: Tell,
-    pub(crate) metrics: Metrics,
-    /// How many finished requests are kept for a target.
-    pub(crate) history_limit: usize,
-    /// Failures in a row, by target, and until when it is left alone.
-    pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
-    /// The newest look at the pods of a workload whose rollout is watched.
-    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Arc<Look>>>,
-}
-
-/// A workload and its requests, as they were read together.
-pub(crate) struct Scene {
-    pub(crate) target: Option<Arc<Target>>,
-    /// Whether the object is there and does not decode.
-    odd: bool,
-    defaults: Arc<Annotations>,
-    /// The open requests, and those finished ones that were read whole.
-    objects: Vec<Arc<UpdateRequest>>,
-    requests: Vec<Request>,
-}
-
 /// What was read from the API server in one pass.
 #[derive(Default)]
 struct Reads {
     live: Option<Live>,
     /// Finished requests, of which the store has only what the rules ask.
     finished: HashMap<String, Arc<UpdateRequest>>,
-}
-
-impl Scene {
-    /// What is known of the workload, with what a live read in this pass found out.
-    fn presence(&self, live: Option<&Live>) -> Presence<'_> {
-        match (&self.target, live.map(|live| live.evidence)) {
-            (Some(target), evidence) => Presence::Present { target, live: evidence == Some(Evidence::Present) },
-            (None, _) if self.odd => Presence::Unreadable,
-            (None, Some(Evidence::Gone)) => Presence::Gone,
-            (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
-            (None, Some(Evidence::Present) | None) => Presence::Unknown,
-        }
-    }
-
-    pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
-        self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
-    }
 }
 
 impl Reconciler {
@@ -122,7 +81,7 @@ impl Reconciler {
             let requests: Vec<&Request> = scene.requests.iter().collect();
             let look = self.looks.lock().get(key).cloned();
             let observed = Observed {
-                workload: scene.presence(reads.live.as_ref()),
+                workload: presence(&scene, reads.live.as_ref()),
                 defaults: &scene.defaults,
                 requests: &requests,
                 now,
@@ -218,7 +177,7 @@ impl Reconciler {
         let requests = self.state.requests.read();
         let mut objects: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
         let read = |record: &Finished| {
-            let whole = reads.finished.get(&record.name()).filter(|object| Version::of(object) == record.version());
+            let whole = reads.finished.get(&record.name()).filter(|object| ObjectVersion::of(object) == record.version());
             objects.extend(whole.cloned());
             whole.map_or_else(|| record.read(), |object| object.read())
         };
@@ -387,12 +346,17 @@ impl Reconciler {
     }
 }
 
-/// The time, to the millisecond: what annotations carry.
-pub(crate) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
-}
-
 fn span(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+/// What is known of the workload, with what a live read in this pass found out.
+fn presence<'a>(scene: &'a Scene, live: Option<&Live>) -> Presence<'a> {
+    match (&scene.target, live.map(|live| live.evidence)) {
+        (Some(target), evidence) => Presence::Present { target, live: evidence == Some(Evidence::Present) },
+        (None, _) if scene.odd => Presence::Unreadable,
+        (None, Some(Evidence::Gone)) => Presence::Gone,
+        (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
+        (None, Some(Evidence::Present) | None) => Presence::Unknown,
+    }
 }

@@ -4,55 +4,27 @@
 //! registry, and not again for the same repository within a minute. No rule is here: the verdicts
 //! are `headwind_core::explain`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
 use headwind_core::request::Request;
 use headwind_core::target::{Container, Kind, Target, TargetKey};
-use tokio::sync::Semaphore;
 
-use crate::act::reconcile::now;
 use crate::api::handle::Handle;
+use crate::clock::now;
 use crate::observe::index::Resolved;
 use crate::observe::requests::Held;
 use crate::propose::{Known, RecordingFailure};
-use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::secrets::Place;
 
-/// How long a list of tags is good enough for the next who asks.
-const FRESH: Duration = Duration::from_mins(1);
 /// How long an answer may take, with the wait for those before it.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Answers at once that query registries or judge long lists.
-const AT_ONCE: usize = 2;
 /// Verdicts in an answer.
 const VERDICTS: usize = 300;
-
-/// Explains workloads by what their registries have.
-#[derive(Clone)]
-pub(crate) struct Explainer {
-    asking: Arc<Asking>,
-    permits: Arc<Semaphore>,
-}
-
-impl Explainer {
-    pub(crate) fn new(asking: Arc<Asking>) -> Self {
-        Self { asking, permits: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
-
-    async fn candidates(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Vec<Candidate>, String> {
-        let charts: BTreeSet<String> = chart_of(artifact).into_iter().collect();
-        let keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
-        let access = self.asking.access(origin, &keyring);
-        let listed = self.asking.read(origin, access, &Versions::all(&charts), &keyring, Some(FRESH)).await;
-        listed.map(|listed| listed.candidates(artifact, origin)).map_err(|error| error.to_string())
-    }
-}
 
 /// Which workloads of all. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,7 +147,7 @@ impl Handle {
     fn summary(&self, workload: &Resolved) -> WorkloadView {
         let Resolved { target, defaults, .. } = workload;
         let mut view = self.view(workload, &BTreeMap::new());
-        let scans = self.state.last_scans.read();
+        let scans = self.explainer.last_scans.read();
         for explained in &mut view.containers {
             let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
             let container = target.container(&explained.container).filter(|_| unknown);

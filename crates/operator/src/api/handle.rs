@@ -17,8 +17,9 @@ use tokio::sync::Semaphore;
 pub use crate::observe::requests::Filter;
 pub use crate::propose::{Full, Offered};
 
-use crate::act::reconcile::now;
-use crate::api::explain::Explainer;
+use crate::api::explainer::Explainer;
+use crate::clock::now;
+use crate::cluster::object::is_object_name;
 use crate::cluster::{Class, Failure, Verbs};
 use crate::observe::queue::Queue;
 use crate::observe::requests::Listing;
@@ -255,9 +256,4 @@ impl Handle {
     pub fn metrics(&self) -> Result<String, std::fmt::Error> {
         self.metrics.encode()
     }
-}
-
-/// Whether the text can be the name of an object: one that cannot is not asked for.
-pub(crate) fn is_object_name(text: &str) -> bool {
-    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
 }

@@ -11,7 +11,7 @@ use headwind_k8s::kind::Workload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
 
-use crate::observe::index::Odd;
+use crate::cluster::object::Undecodable;
 use crate::observe::queue::Queue;
 use crate::observe::requests::{Moved, Name, key};
 use crate::observe::state::State;
@@ -75,7 +75,7 @@ impl<K: Workload> Feed<K> for Targets {
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
         let key = key_of::<K>(metadata)?;
         tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
-        let odd = Odd {
+        let odd = Undecodable {
             api_version: K::api_version(&()).into_owned(),
             uid: metadata.uid.clone().unwrap_or_default(),
             problem: problem.to_owned(),

@@ -28,6 +28,7 @@ use headwind_core::target::{Container, Kind, Target, TargetKey};
 use self::settings::Meaning;
 pub(crate) use self::settings::Resolved;
 use self::sources::source_of;
+use crate::cluster::object::{Undecodable, is_newer};
 
 /// The index.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ pub(crate) struct Index {
     unsettled: HashSet<TargetKey>,
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<TargetKey>>,
-    odd: HashMap<TargetKey, Odd>,
+    odd: HashMap<TargetKey, Undecodable>,
     counts: HashMap<Kind, usize>,
     revision: Revision,
     none: Arc<Annotations>,
@@ -63,14 +64,6 @@ impl Revision {
         self.all += 1;
         self.releases += u64::from(kind == Kind::HelmRelease);
     }
-}
-
-/// An object that cannot be read.
-#[derive(Debug, Clone)]
-pub(crate) struct Odd {
-    pub(crate) api_version: String,
-    pub(crate) uid: String,
-    pub(crate) problem: String,
 }
 
 #[derive(Debug)]
@@ -155,13 +148,13 @@ impl Index {
     }
 
     /// Notes that a workload is there and cannot be read.
-    pub(crate) fn set_odd(&mut self, key: TargetKey, odd: Odd) {
+    pub(crate) fn set_odd(&mut self, key: TargetKey, odd: Undecodable) {
         self.remove(&key);
         self.odd.insert(key, odd);
     }
 
     /// Why a workload that is there cannot be read.
-    pub(crate) fn odd(&self, key: &TargetKey) -> Option<&Odd> {
+    pub(crate) fn odd(&self, key: &TargetKey) -> Option<&Undecodable> {
         self.odd.get(key)
     }
 
@@ -304,17 +297,6 @@ fn same_to_the_poller(a: &Target, b: &Target) -> bool {
         target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
     };
     a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
-}
-
-/// Whether version `a` of an object comes after version `b`.
-///
-/// Resource versions of one resource compare as numbers (KEP-5504); where one is not a number the
-/// newcomer is believed.
-pub(crate) fn is_newer(a: &str, b: &str) -> bool {
-    match (a.parse::<u128>(), b.parse::<u128>()) {
-        (Ok(a), Ok(b)) => a > b,
-        (Err(_), _) | (_, Err(_)) => a != b,
-    }
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ use headwind_core::request::{Phase, Request, Status};
 use headwind_core::target::TargetKey;
 use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
 
-pub(crate) use self::finished::{Finished, Version};
+pub(crate) use self::finished::Finished;
 pub use self::page::Filter;
 pub(crate) use self::page::Listing;
-use crate::observe::index::is_newer;
+use crate::cluster::object::{ObjectVersion, is_newer};
 
 /// Namespace and name.
 pub(crate) type Name = (String, String);
@@ -86,9 +86,9 @@ impl Held<'_> {
     }
 
     /// Which object it is, in which version.
-    pub(crate) fn version(self) -> Version {
+    pub(crate) fn version(self) -> ObjectVersion {
         match self {
-            Held::Open(request) => Version::of(request),
+            Held::Open(request) => ObjectVersion::of(request),
             Held::Finished(request) => request.version(),
         }
     }
@@ -118,7 +118,7 @@ impl Requests {
     /// Takes in a request. `None` when it was not news.
     pub(crate) fn apply(&mut self, mut request: UpdateRequest) -> Option<Moved> {
         let name = key(&request)?;
-        let new = Version::of(&request);
+        let new = ObjectVersion::of(&request);
         let held = self.get(&name.0, &name.1).map(|held| (held.version(), held.phase()));
         let before = held.filter(|(version, _)| version.uid == new.uid);
         if let Some((version, _)) = &before

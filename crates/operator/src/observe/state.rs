@@ -8,17 +8,16 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 
 use crate::clock::SteppedClock;
+use crate::cluster::Patched;
 use crate::observe::index::Index;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::Requests;
-use crate::propose::last_scan::LastScans;
 
 /// The copy of the API server's state that this process keeps.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) index: RwLock<Index>,
     pub(crate) requests: RwLock<Requests>,
-    pub(crate) last_scans: RwLock<LastScans>,
     pub(crate) leadership: Leadership,
     pub(crate) readiness: Readiness,
     /// Since when the cluster is seen without a gap.
@@ -31,6 +30,22 @@ impl State {
     /// part in it only when the workload itself changes.
     pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
         !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
+    }
+
+    /// Has the index show an object as it is after a patch. Returns whether there was one.
+    pub(crate) fn take_in(&self, patched: Option<Patched>) -> bool {
+        match patched {
+            Some(Patched::Workload(target)) => {
+                self.index.write().apply(*target);
+            }
+            Some(Patched::Source(source)) => {
+                let mut index = self.index.write();
+                let touched = index.apply_source(*source);
+                index.unsettle(touched);
+            }
+            None => return false,
+        }
+        true
     }
 }
 

@@ -21,6 +21,7 @@ mod followers;
 mod look_ups;
 mod plan;
 mod scan;
+mod seen;
 
 use std::collections::HashMap;
 use std::sync::Arc;

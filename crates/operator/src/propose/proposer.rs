@@ -21,17 +21,20 @@ use headwind_core::target::{Container, Target};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use parking_lot::RwLock;
 
 use super::Inbox;
 use super::claims::Arrived;
 use super::evidence::Evidence;
 use super::known::Known;
+use super::last_scan::LastScans;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
 use super::unrecorded::{Heard, Retry, Verdict};
+use crate::cluster::object::ObjectVersion;
 use crate::cluster::{Class, Failure, Verbs};
 use crate::observe::queue::Queue;
-use crate::observe::requests::{Held, Version};
+use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::report::events::Tell;
 use crate::report::metrics::{ClassLabel, Metrics};
@@ -50,6 +53,8 @@ pub(crate) struct Recording {
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
     pub(crate) inbox: Arc<Inbox>,
+    /// The results of the last scans.
+    pub(crate) last_scans: Arc<RwLock<LastScans>>,
 }
 
 /// A workload with the defaults of its namespace, and the digest that counts for it.
@@ -271,7 +276,7 @@ impl Recording {
         match decide::decide_by(&site, &record, |inquiry| offer.choose(inquiry)) {
             Decision::Propose(proposal) => {
                 if occasion == Occasion::Scan {
-                    self.state.last_scans.write().proposed(target, container);
+                    self.last_scans.write().proposed(target, container);
                 }
                 Some(*proposal)
             }
@@ -279,7 +284,7 @@ impl Recording {
                 if occasion == Occasion::Scan {
                     let index = self.state.index.read();
                     let verdict = (refusal.reason, refusal.message.as_str());
-                    self.state.last_scans.write().refused(&index, (target, defaults), container, verdict);
+                    self.last_scans.write().refused(&index, (target, defaults), container, verdict);
                 }
                 self.refused(look, target, container, &refusal);
                 None
@@ -365,7 +370,7 @@ impl Recording {
             return Ok(None);
         }
         if standing.read().status.makes_room() {
-            self.verbs.delete_request(&namespace, &request.name_any(), &Version::of(&standing)).await?;
+            self.verbs.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&standing)).await?;
             return Ok(Some(self.verbs.create_request(request).await?));
         }
         self.state.requests.write().apply(standing);

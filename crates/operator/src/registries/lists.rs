@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use headwind_core::artifact::Origin;
 use moka::future::Cache;
 
-use crate::registries::asking::Listed;
+use crate::registries::listed::Listed;
 
 /// The bytes of all lists.
 const BYTES: u64 = 32 * 1024 * 1024;

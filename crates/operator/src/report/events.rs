@@ -23,8 +23,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::object::Undecodable;
 use crate::cluster::{Class, Verbs};
-use crate::observe::index::Odd;
 use crate::report::metrics::Metrics;
 
 /// Who the Events are from.
@@ -125,8 +125,8 @@ impl Tell {
     }
 
     /// An object cannot be read. Said once for the same problem.
-    pub(crate) fn odd(&self, key: &TargetKey, odd: &Odd) {
-        let Odd { api_version, uid, problem } = odd;
+    pub(crate) fn odd(&self, key: &TargetKey, odd: &Undecodable) {
+        let Undecodable { api_version, uid, problem } = odd;
         let about = ObjectReference {
             api_version: Some(api_version.clone()),
             kind: Some(key.kind.as_str().to_owned()),

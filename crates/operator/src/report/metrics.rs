@@ -20,7 +20,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::observe::state::State;
-use crate::propose::Inbox;
 
 /// A reason, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -230,8 +229,13 @@ impl Metrics {
     }
 
     /// Adds what is read from the state at scrape time.
-    pub(crate) fn watch(&self, state: Arc<State>, inbox: Arc<Inbox>) {
-        self.registry.lock().register_collector(Box::new(Counts(state, inbox)));
+    pub(crate) fn watch(&self, state: Arc<State>) {
+        self.collect(Box::new(Counts(state)));
+    }
+
+    /// Adds a collector that reads its values when they are scraped.
+    pub(crate) fn collect(&self, collector: Box<dyn Collector>) {
+        self.registry.lock().register_collector(collector);
     }
 
     /// Somebody, or the policy, said yes.
@@ -292,7 +296,7 @@ pub fn catalogue() -> Result<String, std::fmt::Error> {
 }
 
 #[derive(Debug)]
-struct Counts(Arc<State>, Arc<Inbox>);
+struct Counts(Arc<State>);
 
 impl Collector for Counts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
@@ -309,9 +313,6 @@ impl Collector for Counts {
             gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
         }
         gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
-        let (claims, unrecorded) = self.1.waiting();
-        gauge("webhook_claims_waiting", "Claims of webhooks that wait for a worker or for their registry", claims)?;
-        gauge("updates_unrecorded", "Containers whose latest update could not be recorded yet", unrecorded)?;
         gauge("leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
     }
 }

@@ -11,7 +11,8 @@ use headwind_core::release;
 use headwind_core::source::{Named, Source, SourceKey, SourceKind};
 use headwind_core::target::{Target, TargetKey};
 
-use super::{Index, is_newer};
+use super::Index;
+use crate::cluster::object::is_newer;
 
 /// The number of followers that stands for all higher ones: whether there are others is all that the rules ask.
 const SHARED: usize = 2;

@@ -13,6 +13,8 @@ use headwind_core::rollout::Watch;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 
+use crate::cluster::object::ObjectVersion;
+
 use super::texts::{Packer, Texts};
 
 /// A finished request. Times are kept in milliseconds.
@@ -42,27 +44,12 @@ const RETURNED: u8 = 2;
 /// It is a rollback that was applied.
 const LEFT: u8 = 4;
 
-/// What tells an object, and its version, from others of the same name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version {
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
-}
-
-impl Version {
-    /// That of an object from the API server.
-    pub(crate) fn of(request: &UpdateRequest) -> Self {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        Self { uid: text(&request.metadata.uid), resource_version: text(&request.metadata.resource_version) }
-    }
-}
-
 impl Finished {
     /// What is kept of the request. `target_uid` is a copy of its target's uid that others share.
     pub(crate) fn of(object: &UpdateRequest, target_uid: Arc<str>) -> Self {
         // A finished one waits for no sibling.
         let Request { name, target_uid: _, fault: _, created, siblings: _, proposed, spec, status } = object.read();
-        let Version { uid, resource_version } = Version::of(object);
+        let ObjectVersion { uid, resource_version } = ObjectVersion::of(object);
         let millis = |at: Option<Timestamp>| at.and_then(|at| std::num::NonZeroI64::new(at.as_millisecond()));
         // Both name a version that is not offered again, by another text than the new image.
         let left = status.left.is_some() || (status.phase == Phase::RolledBack && status.applied_image.is_some());
@@ -154,10 +141,10 @@ impl Finished {
     }
 
     /// Which object it is, in which version.
-    pub(crate) fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> ObjectVersion {
         let mut texts = Texts::new(&self.texts);
         let (_, uid, resource_version) = (texts.take(), texts.take(), texts.take());
-        Version { uid: uid.unwrap_or_default(), resource_version: resource_version.unwrap_or_default() }
+        ObjectVersion { uid: uid.unwrap_or_default(), resource_version: resource_version.unwrap_or_default() }
     }
 
     /// The phase.

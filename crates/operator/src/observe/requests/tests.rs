@@ -1,3 +1,4 @@
+use crate::cluster::object::ObjectVersion;
 use serde_json::json;
 
 use super::*;
@@ -29,7 +30,7 @@ fn an_object_never_goes_back() {
     assert!(requests.open("n", "a").unwrap().metadata.managed_fields.is_none());
     assert_eq!(requests.apply(request("a", "7", "Completed")), Some(Moved { before: Some(Phase::Approved), after: Phase::Completed }));
     assert_eq!(requests.apply(request("a", "6", "Approved")), None, "a record knows its version as well");
-    assert_eq!(requests.get("n", "a").unwrap().version(), Version { uid: "uid-a".to_owned(), resource_version: "7".to_owned() });
+    assert_eq!(requests.get("n", "a").unwrap().version(), ObjectVersion { uid: "uid-a".to_owned(), resource_version: "7".to_owned() });
     let mut reborn = request("a", "4", "Pending");
     reborn.metadata.uid = Some("another".to_owned());
     assert_eq!(requests.apply(reborn), Some(Moved { before: None, after: Phase::Pending }));

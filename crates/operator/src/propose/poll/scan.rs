@@ -22,10 +22,10 @@ use tokio::time::{Instant, timeout_at};
 use super::followers::{Follower, Followers};
 use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
-use crate::act::apply;
 use crate::observe::index::Resolved;
 use crate::propose::{Known, Look, Offer, Recording};
-use crate::registries::asking::{Asking, Listed, Versions, chart_of};
+use crate::registries::asking::{Asking, Versions, chart_of};
+use crate::registries::listed::Listed;
 use crate::report::metrics::ClassLabel;
 
 /// The time for all that a scan queries.
@@ -120,8 +120,8 @@ impl Poller {
 
     /// Notes what the repository answered, for those who look at its workloads.
     fn note(&self, origin: &Origin, error: Option<String>) {
-        let Recording { state, .. } = &self.recording;
-        state.last_scans.write().asked(&state.index.read(), origin, error);
+        let Recording { state, last_scans, .. } = &self.recording;
+        last_scans.write().asked(&state.index.read(), origin, error);
     }
 
     /// Decides for the containers of one workload, and records what is proposed.
@@ -160,7 +160,7 @@ impl Poller {
             proposals.extend(self.recording.decide(&look, target, &workload.defaults, &follower.container));
         }
         if !seen.is_empty() {
-            self.note_seen(workload, &seen).await;
+            self.recording.note_seen(workload, &seen).await;
         }
         let made = self.recording.propose_all(target, &workload.defaults, proposals, found.began).await;
         let metrics = &self.recording.metrics;
@@ -203,20 +203,6 @@ impl Poller {
             .open_of(&workload.target.key)
             .iter()
             .any(|request| request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest))
-    }
-
-    async fn note_seen(&self, workload: &Resolved, seen: &[(String, String)]) {
-        let Recording { state, verbs, .. } = &self.recording;
-        if !state.leadership.leads() {
-            return;
-        }
-        let target = &workload.target;
-        if let Err(failure) = apply::note_seen(state, verbs, target, seen).await {
-            tracing::debug!(
-                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                error = %failure, "the digests seen could not be noted; the next scan tries again"
-            );
-        }
     }
 }
 

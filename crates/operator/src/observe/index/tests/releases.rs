@@ -1,5 +1,6 @@
 //! Releases and their sources, in whichever order they come and go.
 
+use crate::cluster::object::Undecodable;
 use std::collections::BTreeSet;
 
 use headwind_core::artifact::Origin;
@@ -148,7 +149,7 @@ fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&st
 #[case::deleted(|index: &mut Index| index.remove(&key("c")))]
 #[case::swept(|index: &mut Index| { index.sweep(Kind::HelmRelease, None, &HashSet::from([key("a"), key("b")])); })]
 #[case::unreadable(|index: &mut Index| {
-    index.set_odd(key("c"), Odd { api_version: String::new(), uid: String::new(), problem: "odd".to_owned() });
+    index.set_odd(key("c"), Undecodable { api_version: String::new(), uid: String::new(), problem: "odd".to_owned() });
 })]
 #[case::moved(|index: &mut Index| { index.apply(read("c", 2, &reference("others"), &json!({}))); })]
 #[case::by_template_now(|index: &mut Index| { index.apply(read("c", 2, &template("1.2.0", "charts"), &json!({}))); })]
@@ -205,7 +206,7 @@ fn one_repository_for_both() {
 #[test]
 fn what_cannot_be_read_is_told_of_until_it_can() {
     let mut index = filled();
-    let odd = || Odd { api_version: "v2".to_owned(), uid: "u".to_owned(), problem: "version: a number".to_owned() };
+    let odd = || Undecodable { api_version: "v2".to_owned(), uid: "u".to_owned(), problem: "version: a number".to_owned() };
     index.set_odd(key("a"), odd());
     assert_eq!((index.target(&key("a")), index.odd(&key("a")).map(|odd| odd.problem.as_str())), (None, Some("version: a number")));
     // Those that share a tag are told of, or allowed to: the settings say so, which are not looked at here.

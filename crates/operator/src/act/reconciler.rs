@@ -1,0 +1,47 @@
+//! The reconciler's parts, and a workload with its requests as a pass reads them together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use headwind_core::request::Request;
+use headwind_core::rollout::pod::Look;
+use headwind_core::settings::Annotations;
+use headwind_core::target::{Target, TargetKey};
+use headwind_k8s::update_request::UpdateRequest;
+
+use crate::cluster::Verbs;
+use crate::observe::state::State;
+use crate::report::events::Tell;
+use crate::report::metrics::Metrics;
+
+/// The reconciler, with what it needs.
+pub(crate) struct Reconciler {
+    pub(crate) state: Arc<State>,
+    pub(crate) verbs: Verbs,
+    pub(crate) tell: Tell,
+    pub(crate) metrics: Metrics,
+    /// How many finished requests are kept for a target.
+    pub(crate) history_limit: usize,
+    /// Failures in a row, by target, and until when it is left alone.
+    pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
+    /// The newest look at the pods of a workload whose rollout is watched.
+    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Arc<Look>>>,
+}
+
+/// A workload and its requests, as they were read together.
+pub(crate) struct Scene {
+    pub(crate) target: Option<Arc<Target>>,
+    /// Whether the object is there and does not decode.
+    pub(crate) odd: bool,
+    pub(crate) defaults: Arc<Annotations>,
+    /// The open requests, and those finished ones that were read whole.
+    pub(crate) objects: Vec<Arc<UpdateRequest>>,
+    pub(crate) requests: Vec<Request>,
+}
+
+impl Scene {
+    pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
+        self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
+    }
+}
