@@ -5,11 +5,17 @@
 //! what a scan asks: the same repository of a registry may hold an image for one and a chart for
 //! another.
 
+pub mod chart;
+mod kind;
+pub mod reference;
+pub mod version;
+
+pub use kind::ArtifactKind;
+
 use std::fmt;
 
-use crate::chart::{ChartError, ChartReference, ChartRepository, version_of};
-use crate::policy::Kind as VersionKind;
-use crate::reference::{Digest, ImageReference, ReferenceError, RepositoryKey};
+use self::chart::{ChartError, ChartReference, ChartRepository, version_of};
+use self::reference::{Digest, ImageReference, ReferenceError, RepositoryKey};
 
 /// Where versions are published.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,18 +78,18 @@ impl Artifact {
     ///
     /// # Errors
     /// See [`ArtifactError`].
-    pub fn parse(kind: VersionKind, text: &str) -> Result<Self, ArtifactError> {
+    pub fn parse(kind: ArtifactKind, text: &str) -> Result<Self, ArtifactError> {
         Ok(match kind {
-            VersionKind::Image => Artifact::Image(ImageReference::parse(text)?),
-            VersionKind::Chart => Artifact::Chart(ChartReference::parse(text)?),
+            ArtifactKind::Image => Artifact::Image(ImageReference::parse(text)?),
+            ArtifactKind::Chart => Artifact::Chart(ChartReference::parse(text)?),
         })
     }
 
     /// Which of the two.
-    pub fn kind(&self) -> VersionKind {
+    pub fn kind(&self) -> ArtifactKind {
         match self {
-            Artifact::Image(_) => VersionKind::Image,
-            Artifact::Chart(_) => VersionKind::Chart,
+            Artifact::Image(_) => ArtifactKind::Image,
+            Artifact::Chart(_) => ArtifactKind::Chart,
         }
     }
 
@@ -140,12 +146,12 @@ mod tests {
 
     /// The same questions, whichever of the two it is.
     #[rstest]
-    #[case(VersionKind::Image, "nginx:1.25", "docker.io/library/nginx", Some("1.25"), "nginx:2.0")]
-    #[case(VersionKind::Image, "registry.example:5000/app", "registry.example:5000/app", Some("latest"), "registry.example:5000/app:2.0")]
-    #[case(VersionKind::Chart, "podinfo:1.2.0+build.7", "podinfo", Some("1.2.0+build.7"), "podinfo:2.0")]
-    #[case(VersionKind::Chart, "team/podinfo:>=1.2", "team/podinfo", Some(">=1.2"), "team/podinfo:2.0")]
-    #[case(VersionKind::Chart, "podinfo:", "podinfo", Some(""), "podinfo:2.0")]
-    fn both(#[case] kind: VersionKind, #[case] text: &str, #[case] name: &str, #[case] version: Option<&str>, #[case] moved: &str) {
+    #[case(ArtifactKind::Image, "nginx:1.25", "docker.io/library/nginx", Some("1.25"), "nginx:2.0")]
+    #[case(ArtifactKind::Image, "registry.example:5000/app", "registry.example:5000/app", Some("latest"), "registry.example:5000/app:2.0")]
+    #[case(ArtifactKind::Chart, "podinfo:1.2.0+build.7", "podinfo", Some("1.2.0+build.7"), "podinfo:2.0")]
+    #[case(ArtifactKind::Chart, "team/podinfo:>=1.2", "team/podinfo", Some(">=1.2"), "team/podinfo:2.0")]
+    #[case(ArtifactKind::Chart, "podinfo:", "podinfo", Some(""), "podinfo:2.0")]
+    fn both(#[case] kind: ArtifactKind, #[case] text: &str, #[case] name: &str, #[case] version: Option<&str>, #[case] moved: &str) {
         let artifact = Artifact::parse(kind, text).unwrap();
         assert_eq!((artifact.kind(), artifact.name(), artifact.version()), (kind, name, version));
         assert_eq!((artifact.to_string().as_str(), artifact.with_version("2.0").to_string().as_str()), (text, moved));
@@ -153,18 +159,18 @@ mod tests {
 
     #[test]
     fn a_chart_has_no_digest() {
-        let image = Artifact::parse(VersionKind::Image, &format!("nginx:1.25@{DIGEST}")).unwrap();
+        let image = Artifact::parse(ArtifactKind::Image, &format!("nginx:1.25@{DIGEST}")).unwrap();
         assert_eq!(image.digest().map(ToString::to_string).as_deref(), Some(DIGEST));
         assert_eq!(image.with_version("1.26").digest(), None);
-        let chart = Artifact::parse(VersionKind::Chart, &format!("podinfo:{DIGEST}")).unwrap();
+        let chart = Artifact::parse(ArtifactKind::Chart, &format!("podinfo:{DIGEST}")).unwrap();
         assert_eq!((chart.digest(), chart.version()), (None, Some(DIGEST)));
     }
 
     #[rstest]
-    #[case(VersionKind::Chart, "nginx", ArtifactError::Chart(ChartError::NoVersion))]
-    #[case(VersionKind::Chart, "../nginx:1", ArtifactError::Chart(ChartError::Name))]
-    #[case(VersionKind::Image, "podinfo:1.2.0+build.7", ArtifactError::Image(ReferenceError::Tag))]
-    fn neither(#[case] kind: VersionKind, #[case] text: &str, #[case] error: ArtifactError) {
+    #[case(ArtifactKind::Chart, "nginx", ArtifactError::Chart(ChartError::NoVersion))]
+    #[case(ArtifactKind::Chart, "../nginx:1", ArtifactError::Chart(ChartError::Name))]
+    #[case(ArtifactKind::Image, "podinfo:1.2.0+build.7", ArtifactError::Image(ReferenceError::Tag))]
+    fn neither(#[case] kind: ArtifactKind, #[case] text: &str, #[case] error: ArtifactError) {
         assert_eq!(Artifact::parse(kind, text), Err(error));
     }
 

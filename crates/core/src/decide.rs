@@ -6,17 +6,20 @@
 //!
 //! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and used by [`decide_by`] for each.
 
+mod identity;
+
+pub use identity::Identity;
+
 use std::ops::Deref;
 
-use crate::artifact::Artifact;
-use crate::claim::Trigger;
-use crate::history::History;
-use crate::policy::{Candidate, Choice, Current, Kind as VersionKind, Occasion, Policy, Rule, choose, judge, sentence, why};
+use crate::artifact::version::natural_order;
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, judge, sentence, why};
 use crate::reason::Reason;
-use crate::request::Identity;
 use crate::settings::{Annotations, DigestUpdate, EventSource, Settings, key};
-use crate::target::{Container, Target};
-use crate::version::natural_order;
+use crate::trigger::Trigger;
+use crate::workload::history::History;
+use crate::workload::{Container, Target};
 
 /// What was decided about one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ pub trait Record {
 /// A release is looked up when it changes, whatever its period (`HEADWIND_HELM_AUTO_DISCOVERY`): to it what
 /// was found so is as good as what a webhook tells.
 pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
-    let discovery = artifact.kind() == VersionKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
+    let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
     if settings.policy == Policy::None {
         Err(Reason::PolicyNone)
     } else if !settings.tracks(&container.name, artifact, container.init) {
@@ -135,7 +138,7 @@ pub struct Inquiry {
     /// The policy with its pattern.
     pub rule: Rule,
     /// Image or chart.
-    pub kind: VersionKind,
+    pub kind: ArtifactKind,
     /// What runs.
     pub current: Current,
 }

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::artifact::Artifact;
-use crate::claim::Trigger;
+use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Record, Site};
 use crate::gate::{self, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
 use crate::settings::{Annotations, Fault, Settings, key};
-use crate::target::{Container, Target};
-use crate::version::natural_order;
+use crate::trigger::Trigger;
+use crate::workload::{Container, Target};
 
 /// One container, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]

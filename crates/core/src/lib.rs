@@ -5,30 +5,25 @@
 //! same functions, so what is tried offline is what runs.
 //!
 //! ```text
-//! reference ─┐
-//! version ───┼─> policy ─> decide ─> request (the machine) ─> gate
-//! settings ──┘                          ├─> history
-//!                                       └─> rollout (was the patch any good?)
+//! artifact ─> policy ─> settings ─> workload ─┬─> claim ─> evidence
+//!                                             ├─> decide ─────┬──> request (the machine) ─> explain
+//!                                             └─> rollout, gate ─┘
 //! ```
 //!
 //! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
 
 pub mod artifact;
-pub mod chart;
 pub mod claim;
 pub mod decide;
+pub mod evidence;
 pub mod explain;
 pub mod gate;
-pub mod history;
 pub mod lease;
 pub mod policy;
 pub mod reason;
-pub mod reference;
-pub mod release;
 pub mod request;
 pub mod rollout;
 pub mod settings;
-pub mod source;
-pub mod target;
 pub mod transition;
-pub mod version;
+pub mod trigger;
+pub mod workload;

@@ -6,23 +6,26 @@
 //! call the same functions.
 //!
 //! ```text
-//! candidates ──> evaluation (verdicts) ──> order ──┬─> choose: accepted, best first, and the headline
-//!                                                  └─> judge: the same, with a sentence for each candidate
+//! candidates ──> judge (verdicts) ──> order ──┬─> choose: accepted, best first, and the headline
+//!                                             └─> judge: the same, with a sentence for each candidate
 //! ```
 
 mod answer;
 mod evaluation;
 mod force;
 mod glob;
+mod glob_order;
 mod headline;
+mod judge;
 mod order;
 mod pattern;
 mod sentence;
 mod versions;
 
 pub use answer::{Answer, AnswerCandidate, Question, answer, answer_on};
-pub use evaluation::{choose, judge, still_accepts};
-pub(crate) use evaluation::{judge_without, why};
+pub(crate) use evaluation::why;
+pub(crate) use judge::judge_without;
+pub use judge::{choose, judge, still_accepts};
 pub use pattern::{Pattern, PatternError};
 pub(crate) use sentence::DIGEST_LOOKED_UP;
 pub use sentence::sentence;
@@ -32,9 +35,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::reference::Digest;
 use crate::reason::Reason;
-use crate::reference::Digest;
-use crate::version::{Version, parse_chart, parse_tag};
 
 /// Which new versions count (annotation `headwind.sh/policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -92,27 +94,6 @@ impl FromStr for Policy {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Policy::ALL.iter().copied().find(|policy| policy.as_str() == text).ok_or_else(|| UnknownPolicy(text.chars().take(64).collect()))
-    }
-}
-
-/// What is versioned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Tags of an image.
-    #[default]
-    Image,
-    /// Versions of a chart.
-    Chart,
-}
-
-impl Kind {
-    /// Parses a version as things of this kind are versioned.
-    pub fn read(self, text: &str) -> Option<Version> {
-        match self {
-            Kind::Image => parse_tag(text),
-            Kind::Chart => parse_chart(text),
-        }
     }
 }
 

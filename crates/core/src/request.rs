@@ -19,19 +19,21 @@
 //! and whether the change was taken back ([`Request::back_mark`]).
 
 pub mod action;
-mod follow;
-mod go_out;
+mod admission;
+mod applied_marker;
+mod context;
 pub mod invariant;
-mod mark;
+mod kept_markers;
 mod next;
 mod presence;
 mod provenance;
 mod prune;
 pub mod refusal;
-mod scene;
-mod sense;
+mod rollout;
+mod schedule;
 mod step;
 pub mod timeline;
+mod validity;
 
 #[cfg(test)]
 mod simulation;
@@ -41,11 +43,11 @@ fn violations_of(requests: &[Request]) -> Vec<String> {
     invariant::violations(requests, &[], &[])
 }
 
-pub use mark::{mark_name, named_requests};
+pub use applied_marker::{mark_name, named_requests};
+pub use context::history_of;
 pub use next::next;
 pub use presence::Presence;
 pub use provenance::may_return_to;
-pub use scene::history_of;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
@@ -55,12 +57,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::Artifact;
-use crate::claim::Trigger;
-use crate::policy::Kind as VersionKind;
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::decide::Identity;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rollout::Watch;
+use crate::trigger::Trigger;
 
 /// Time until a request expires if its spec does not set `expiresAt`.
 pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
@@ -198,7 +200,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// Whether an image or a chart's version is changed.
-    pub kind: VersionKind,
+    pub kind: ArtifactKind,
     /// The container whose image is changed.
     pub container: Option<String>,
     /// The image that stood there when the request was made, as written.
@@ -217,6 +219,20 @@ pub struct Spec {
     pub expires_at: Option<Timestamp>,
     /// What made Headwind propose it.
     pub trigger: Trigger,
+}
+
+impl Spec {
+    /// The identity that the request asks for, tied to no state of the target; `None` when the request does not make
+    /// sense.
+    pub fn identity(&self) -> Option<Identity> {
+        let artifact = Artifact::parse(self.kind, &self.new_image).ok()?;
+        Some(Identity::new(self.container.as_deref()?, &artifact, self.policy, self.new_digest.as_deref()))
+    }
+
+    /// Returns whether the request asks for this identity, whatever state of the target that is tied to.
+    pub fn asks_for(&self, identity: &Identity) -> bool {
+        self.identity().is_some_and(|asked| identity.is_tied(&asked))
+    }
 }
 
 /// The state of a request (its `status`).
@@ -339,61 +355,4 @@ impl Request {
 
 fn after(at: Timestamp, span: Duration) -> Timestamp {
     at.checked_add(span).unwrap_or(Timestamp::MAX)
-}
-
-/// What makes two requests of one target the same: container, new reference and, where the digest
-/// is what is asked for, the digest.
-///
-/// Only policy `force` follows digests; for every other policy a version is its tag, so that a
-/// rejected tag that is pushed again, rebuilt or not, stays rejected, and an event that tells the
-/// digest makes the same request as one that does not.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity(String);
-
-impl Identity {
-    /// The identity of putting `artifact` into `container`.
-    pub fn new(container: &str, artifact: &Artifact, policy: Policy, digest: Option<&str>) -> Self {
-        let mut text = format!("{container}|{}:{}", artifact.name(), artifact.version().unwrap_or_default());
-        if policy == Policy::Force
-            && artifact.kind() == VersionKind::Image
-            && let Some(digest) = digest.map(str::to_owned).or_else(|| artifact.digest().map(ToString::to_string))
-        {
-            text.push('@');
-            text.push_str(&digest);
-        }
-        Self(text)
-    }
-
-    /// Ties the identity to one state of the target, for what has no name of its own: a new digest
-    /// that nobody told.
-    #[must_use]
-    pub fn at_generation(self, generation: i64) -> Self {
-        Self(format!("{}#{generation}", self.0))
-    }
-
-    /// Ties the identity to what a person saw when they asked for it: the same again, later, is another
-    /// request, and so is the same after it has ended that many times.
-    #[must_use]
-    pub fn asked_for(self, generation: i64, times: u32) -> Self {
-        let again = if times == 0 { String::new() } else { format!("?{times}") };
-        Self(format!("{}?{generation}{again}", self.0))
-    }
-
-    /// The identity as one line of text: the input of the request's name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The identity that a request asks for, tied to no state of the target; `None` when the request does
-    /// not make sense.
-    pub fn of(spec: &Spec) -> Option<Self> {
-        let artifact = Artifact::parse(spec.kind, &spec.new_image).ok()?;
-        Some(Self::new(spec.container.as_deref()?, &artifact, spec.policy, spec.new_digest.as_deref()))
-    }
-
-    /// Returns whether `spec` asks for this identity, whatever state of the target it is tied to.
-    pub fn is_asked_by(&self, spec: &Spec) -> bool {
-        let rest = Self::of(spec).and_then(|Self(asked)| self.0.strip_prefix(&asked).map(str::to_owned));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '?']))
-    }
 }

@@ -20,9 +20,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Artifact;
-use crate::claim::Trigger;
+use crate::artifact::reference::RepositoryKey;
 use crate::policy::{Pattern, Policy, Rule};
-use crate::reference::RepositoryKey;
+use crate::trigger::Trigger;
 
 /// Annotations, as Kubernetes has them.
 pub type Annotations = BTreeMap<String, String>;

@@ -3,7 +3,7 @@
 //! The RBAC manifests, the chart and the docs are printed from it; the test bed runs the operator
 //! under exactly these rights and fails on any 403 and on any right that was never used.
 
-use headwind_core::target::Kind;
+use headwind_core::workload::Kind;
 use serde_json::{Value, json};
 
 use crate::kind;

@@ -1,13 +1,13 @@
 //! `source.toolkit.fluxcd.io` HelmRepository and OCIRepository: where the charts of releases come from.
 //!
-//! Read here into `headwind_core::source::Source`; a Helm repository is only read, an OCIRepository's
+//! Read here into `headwind_core::workload::source::Source`; a Helm repository is only read, an OCIRepository's
 //! tag may be what an update changes.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use headwind_core::source::{ChartAccess, Pull, Source, SourceKey, SourceKind};
+use headwind_core::workload::source::{ChartAccess, Pull, Source, SourceKey, SourceKind};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;

@@ -17,11 +17,11 @@ pub use stateful_set::SlimStatefulSet;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use headwind_core::chart::{ChartReference, tag_of};
+use headwind_core::artifact::chart::{ChartReference, tag_of};
 use headwind_core::rollout::View;
 use headwind_core::settings::key::is_managed;
 use headwind_core::settings::{self, Annotations, PREFIX, key};
-use headwind_core::target::{Container, Kind, PullSource, Target, TargetKey, noted_digest};
+use headwind_core::workload::{Container, Kind, PullSource, Target, TargetKey, noted_digest};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;

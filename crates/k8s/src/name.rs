@@ -4,7 +4,7 @@
 //! or two events that reach the same verdict create one object. A name is an
 //! RFC 1123 subdomain of at most 63 characters, so that it can be a label's value as well.
 
-use headwind_core::request::Identity;
+use headwind_core::decide::Identity;
 use sha2::{Digest, Sha256};
 
 const TARGET: usize = 25;
@@ -36,11 +36,11 @@ fn legal(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwind_core::artifact::Artifact;
-    use headwind_core::policy::{Kind, Policy};
+    use headwind_core::artifact::{Artifact, ArtifactKind};
+    use headwind_core::policy::Policy;
 
     fn identity(image: &str, policy: Policy, digest: Option<&str>) -> Identity {
-        Identity::new("web", &Artifact::parse(Kind::Image, image).unwrap(), policy, digest)
+        Identity::new("web", &Artifact::parse(ArtifactKind::Image, image).unwrap(), policy, digest)
     }
 
     #[test]
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_version_of_a_chart_makes_one_name() {
         let name = |version: &str, digest: Option<&str>, policy: Policy| {
-            let chart = Artifact::parse(Kind::Chart, &format!("team/podinfo:{version}")).unwrap();
+            let chart = Artifact::parse(ArtifactKind::Chart, &format!("team/podinfo:{version}")).unwrap();
             request("shop", "u-1", "chart", &Identity::new("chart", &chart, policy, digest))
         };
         let one = name("1.2.0+build.7", None, Policy::Minor);

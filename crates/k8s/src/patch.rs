@@ -7,7 +7,7 @@
 
 use headwind_core::request::Apply;
 use headwind_core::settings::key::{self, is_managed};
-use headwind_core::target::{Carrier, Target};
+use headwind_core::workload::{Carrier, Target};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};

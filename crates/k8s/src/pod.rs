@@ -1,7 +1,7 @@
 //! A pod, as far as a rollout is judged by it, and which pods are of the newest revision.
 
 use headwind_core::rollout::pod::{ContainerView, PodView};
-use headwind_core::target::{Kind, Target};
+use headwind_core::workload::{Kind, Target};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -3,12 +3,14 @@
 //! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
 //! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.
 
-use headwind_core::claim::Trigger;
-use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::decide::Identity;
+use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::release::CHART;
-use headwind_core::request::{self, Identity, Phase, Request, Waiting};
-use headwind_core::target::{Kind, TargetKey};
+use headwind_core::request::{self, Phase, Request, Waiting};
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::release::CHART;
+use headwind_core::workload::{Kind, TargetKey};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -137,18 +139,18 @@ pub enum UpdateType {
 
 impl UpdateType {
     /// The type of a change of such an artefact.
-    pub fn of(artifacts: VersionKind) -> Self {
+    pub fn of(artifacts: ArtifactKind) -> Self {
         match artifacts {
-            VersionKind::Image => UpdateType::Image,
-            VersionKind::Chart => UpdateType::HelmChart,
+            ArtifactKind::Image => UpdateType::Image,
+            ArtifactKind::Chart => UpdateType::HelmChart,
         }
     }
 
     /// What is versioned.
-    pub fn artifacts(self) -> VersionKind {
+    pub fn artifacts(self) -> ArtifactKind {
         match self {
-            UpdateType::Image => VersionKind::Image,
-            UpdateType::HelmChart => VersionKind::Chart,
+            UpdateType::Image => ArtifactKind::Image,
+            UpdateType::HelmChart => ArtifactKind::Chart,
         }
     }
 }
@@ -339,7 +341,7 @@ impl UpdateRequest {
     /// taken by a request that asks for something else.
     pub fn asks_for(&self, target: &TargetKey, uid: &str, identity: &Identity) -> bool {
         let of = &self.spec.target_ref;
-        self.target() == *target && of.uid == uid && identity.is_asked_by(&self.read().spec)
+        self.target() == *target && of.uid == uid && self.read().spec.asks_for(identity)
     }
 
     fn born(&self) -> Timestamp {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
 use headwind_core::settings::Annotations;
-use headwind_core::source::{Source, SourceKey, SourceKind};
-use headwind_core::target::{Kind, Target, TargetKey};
+use headwind_core::workload::source::{Source, SourceKey, SourceKind};
+use headwind_core::workload::{Kind, Target, TargetKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};
 use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload, own_annotations};
 use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision, revision_label};
@@ -30,8 +30,7 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::cluster::object::ObjectVersion;
-use crate::cluster::object::Undecodable;
+use crate::cluster::object::{ObjectVersion, Undecodable};
 use crate::cluster::offered::Offered;
 
 /// The field manager of every write.

@@ -55,7 +55,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// Why the latest update of the container is not on record, if it is not.
-    pub(crate) fn failure(&self, workload: &headwind_core::target::TargetKey, uid: &str, container: &str) -> Option<RecordingFailure> {
+    pub(crate) fn failure(&self, workload: &headwind_core::workload::TargetKey, uid: &str, container: &str) -> Option<RecordingFailure> {
         self.unrecorded.lock().failure(&(workload.clone(), container.to_owned()), uid)
     }
 

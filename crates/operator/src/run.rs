@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::lease::Timing;
-use headwind_core::target::Kind;
+use headwind_core::workload::Kind;
 use headwind_k8s::kind::{self, SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::Client;

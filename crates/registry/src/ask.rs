@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode, Url};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_core::artifact::reference::{Digest, RepositoryKey};
 use reqwest::{Method, StatusCode};
 
 pub use crate::ask::Client;

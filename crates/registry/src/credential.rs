@@ -12,7 +12,7 @@ mod pattern;
 use std::fmt;
 use std::sync::Arc;
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 

@@ -18,7 +18,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use headwind_core::chart::ChartRepository;
+use headwind_core::artifact::chart::ChartRepository;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};

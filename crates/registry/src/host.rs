@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use parking_lot::Mutex;
 use reqwest::Url;
 use tokio::sync::Semaphore;

@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use headwind_core::reference::Digest;
+use headwind_core::artifact::reference::Digest;
 
 /// Every form of a manifest. What is not asked for is converted by old registries, and a
 /// converted manifest has another digest.

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use reqwest::{Certificate, Identity};
 use serde::Deserialize;
 

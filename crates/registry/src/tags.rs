@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use headwind_core::reference::is_tag;
+use headwind_core::artifact::reference::is_tag;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Pages of a list.

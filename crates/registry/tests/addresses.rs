@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::{Class, Client, Error, HostSettings, Hosts, Keep, Keyring, Limits, Rules, Transport};
 use headwind_testbed::{Demand, FakeRegistry, Fault};
 use rstest::rstest;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::{Class, Client, Credential, Error, HostSettings, Hosts, Keep, Keyring, Limits, Listing, Rules};
 use headwind_testbed::{Demand, FakeRegistry, Fault};
 use rstest::rstest;

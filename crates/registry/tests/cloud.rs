@@ -314,7 +314,7 @@ async fn the_client_uses_it() {
     )
     .unwrap();
     let client = Client::new(hosts, vec![Arc::new(Fixed(Arc::clone(&logins)))]);
-    let key = headwind_core::reference::RepositoryKey::from_parts(&registry.host(), "web").unwrap();
+    let key = headwind_core::artifact::reference::RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     for _ in 0..3 {
         assert!(client.digest(&key, "1", &Keyring::default()).await.unwrap().is_some());
     }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use headwind_core::chart::ChartRepository;
+use headwind_core::artifact::chart::ChartRepository;
 use headwind_registry::{Class, Client, Error, Hosts, Index, Keyring, Limits, Rules, Transport};
 use rstest::rstest;
 use site::{Site, answer};

@@ -7,7 +7,7 @@ mod site;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use headwind_core::chart::ChartRepository;
+use headwind_core::artifact::chart::ChartRepository;
 use headwind_registry::{Client, Hosts, Keyring, Limits, Rules};
 use site::{Site, large};
 

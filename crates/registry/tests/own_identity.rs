@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::credential::cloud::{Exchange, Login, LoginFuture};
 use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Limits, Rules, Transport};
 use headwind_testbed::{Demand, FakeRegistry, TenantProxy};

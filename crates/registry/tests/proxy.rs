@@ -7,7 +7,7 @@ mod site;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Lane, Limits, Rules, Transport};
 use headwind_testbed::FakeRegistry;
 use parking_lot::Mutex;

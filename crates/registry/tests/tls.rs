@@ -8,8 +8,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use headwind_core::chart::ChartRepository;
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::chart::ChartRepository;
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits, Rules, SecretError, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;

@@ -31,10 +31,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use headwind_core::artifact::Origin;
-use headwind_core::chart::{ChartReference, ChartRepository};
-use headwind_core::claim::{Claim, Trigger};
-use headwind_core::reference::{Digest, ImageReference, RepositoryKey, is_tag};
-use headwind_core::version::parse_chart;
+use headwind_core::artifact::chart::{ChartReference, ChartRepository};
+use headwind_core::artifact::reference::{Digest, ImageReference, RepositoryKey, is_tag};
+use headwind_core::artifact::version::parse_chart;
+use headwind_core::claim::Claim;
+use headwind_core::trigger::Trigger;
 use serde::Serialize;
 use serde_json::Value;
 

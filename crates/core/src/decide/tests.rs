@@ -3,8 +3,8 @@ mod charts;
 use rstest::rstest;
 
 use super::*;
-use crate::reference::Digest;
-use crate::target::{Kind, TargetKey};
+use crate::artifact::reference::Digest;
+use crate::workload::{Kind, TargetKey};
 
 /// What is on record: an obstacle for every identity, and open requests.
 #[derive(Default)]
@@ -45,7 +45,7 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
         containers: vec![Container::new("web", image)],
         release: None,
         carrier: None,
-        pull: crate::target::PullSource::default(),
+        pull: crate::workload::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
         revision: String::new(),
@@ -106,7 +106,7 @@ struct Versions(&'static [(&'static str, Reason)]);
 
 impl Record for Versions {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let of = |image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
+        let of = |image: &str| Identity::new(container, &Artifact::parse(ArtifactKind::Image, image).unwrap(), Policy::Minor, None);
         let stands = |reason: Reason| !matches!(reason, Reason::NewerPending | Reason::ImageChanged);
         self.0.iter().find(|(image, reason)| stands(*reason) && of(image) == *identity).map(|(_, reason)| *reason)
     }

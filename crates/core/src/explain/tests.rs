@@ -1,16 +1,16 @@
 mod charts;
 
 use super::*;
-use crate::request::Identity;
+use crate::decide::Identity;
 use crate::rollout::{DeploymentView, View};
-use crate::target::{Kind, PullSource, TargetKey};
+use crate::workload::{Kind, PullSource, TargetKey};
 
 /// One version was rejected.
 struct Rejected(&'static str);
 
 impl Record for Rejected {
     fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let version = Artifact::parse(crate::policy::Kind::Image, self.0).unwrap();
+        let version = Artifact::parse(crate::artifact::ArtifactKind::Image, self.0).unwrap();
         (Identity::new(container, &version, Policy::Minor, None) == *identity).then_some(Reason::Rejected)
     }
 

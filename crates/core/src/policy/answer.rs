@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Judgement, Kind, Occasion, Outcome, Pattern, Policy, Rule, judge};
+use super::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Judgement, Occasion, Outcome, Pattern, Policy, Rule, judge};
+use crate::artifact::ArtifactKind;
+use crate::artifact::reference::{Digest, ImageReference, is_tag};
 use crate::reason::Reason;
-use crate::reference::{Digest, ImageReference, is_tag};
 
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Question {
     pub pattern: Option<String>,
     /// Image or chart.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: ArtifactKind,
     /// What could run.
     pub candidates: Vec<String>,
     /// Digests of candidates, where they are known.
@@ -70,7 +71,7 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
 pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, String> {
     let Question { current: text, policy, pattern, kind, candidates, digests, deprecated } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
-    let bare = *kind == Kind::Chart || is_tag(text);
+    let bare = *kind == ArtifactKind::Chart || is_tag(text);
     let reference = if bare { None } else { Some(ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?) };
     let current = match &reference {
         Some(reference) => {

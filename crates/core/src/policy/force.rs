@@ -1,13 +1,14 @@
 //! `force`: what the event names, and the same tag with a new digest.
 
 use super::evaluation::Evaluation;
-use super::{Candidate, Kind, Occasion, Policy};
+use super::{Candidate, Occasion, Policy};
+use crate::artifact::ArtifactKind;
 use crate::reason::Reason;
 
 /// The candidate is the current tag, or the image has a digest alone.
 pub(super) fn same_tag(evaluation: &Evaluation<'_>, candidate: &Candidate) -> Result<(), Reason> {
     // A chart's version is published once.
-    if evaluation.kind() == Kind::Chart || evaluation.policy() != Policy::Force {
+    if evaluation.kind() == ArtifactKind::Chart || evaluation.policy() != Policy::Force {
         return Err(Reason::SameTag);
     }
     match (evaluation.current_digest(), &candidate.digest, evaluation.occasion()) {

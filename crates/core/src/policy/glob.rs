@@ -9,22 +9,9 @@
 use std::cmp::Ordering;
 
 use super::evaluation::Evaluation;
+use super::glob_order::{Order, by_version};
+use crate::artifact::version::{Version, natural_order};
 use crate::reason::Reason;
-use crate::version::{Version, natural_order};
-
-/// The order of the matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    Version,
-    Natural,
-}
-
-/// The order that all matches allow.
-pub(super) fn order<'a>(mut matches: impl Iterator<Item = Option<&'a Version>>) -> Order {
-    let Some(Some(first)) = matches.next() else { return Order::Natural };
-    let alike = |version: Option<&Version>| version.is_some_and(|version| first.same_scheme(version));
-    if matches.all(alike) { Order::Version } else { Order::Natural }
-}
 
 /// Whether the candidate, which matches, may be selected.
 pub(super) fn accepts(evaluation: &Evaluation<'_>, tag: &str, version: Option<&Version>, order: Order) -> Result<(), Reason> {
@@ -44,9 +31,4 @@ pub(super) fn accepts(evaluation: &Evaluation<'_>, tag: &str, version: Option<&V
     }
     let lower = evaluation.floors().any(|(floor, of_floor)| against(floor, of_floor).is_lt());
     if lower { Err(Reason::LowerMatch) } else { Ok(()) }
-}
-
-/// The order of versions, whose variants may differ under a pattern.
-pub(super) fn by_version(a: &Version, b: &Version) -> Ordering {
-    a.cmp_precedence(b).then_with(|| natural_order(&a.variant, &b.variant))
 }

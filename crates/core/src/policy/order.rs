@@ -3,15 +3,18 @@
 use std::cmp::Ordering;
 
 use super::evaluation::Evaluation;
-use super::{Kind, glob};
-use crate::version::{Version, natural_order};
+use super::glob_order;
+use crate::artifact::ArtifactKind;
+use crate::artifact::version::{Version, natural_order};
 
 /// Compares two candidates. A total order that does not depend on their places.
 pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Ordering {
     let (left, right) = (evaluation.tag(a), evaluation.tag(b));
     match (evaluation.version(a), evaluation.version(b), evaluation.glob_order()) {
-        (_, _, Some(glob::Order::Natural)) => natural_order(left, right),
-        (Some(x), Some(y), Some(glob::Order::Version)) => glob::by_version(x, y).then_with(|| tie(evaluation, (left, x), (right, y))),
+        (_, _, Some(glob_order::Order::Natural)) => natural_order(left, right),
+        (Some(x), Some(y), Some(glob_order::Order::Version)) => {
+            glob_order::by_version(x, y).then_with(|| tie(evaluation, (left, x), (right, y)))
+        }
         (Some(x), Some(y), None) => x.cmp_precedence(y).then_with(|| tie(evaluation, (left, x), (right, y))),
         (x, y, _) => x.is_some().cmp(&y.is_some()).then_with(|| natural_order(right, left)),
     }
@@ -21,8 +24,8 @@ pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Orderin
 /// Of charts, the one with the highest build metadata is.
 fn tie(evaluation: &Evaluation<'_>, a: (&str, &Version), b: (&str, &Version)) -> Ordering {
     let metadata = match evaluation.kind() {
-        Kind::Chart => natural_order(&a.1.metadata, &b.1.metadata),
-        Kind::Image => Ordering::Equal,
+        ArtifactKind::Chart => natural_order(&a.1.metadata, &b.1.metadata),
+        ArtifactKind::Image => Ordering::Equal,
     };
     metadata.then_with(|| likeness(evaluation, a).cmp(&likeness(evaluation, b))).then_with(|| natural_order(b.0, a.0))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
-use crate::version::{Identifier, Version};
+use crate::artifact::version::{Identifier, Version};
 
 /// The longest pattern; a tag has at most 128 characters.
 const LENGTH: usize = 512;

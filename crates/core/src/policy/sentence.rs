@@ -1,14 +1,15 @@
 //! The verdicts as sentences.
 
-use super::{Candidate, Current, Kind, Policy, Rule};
+use super::{Candidate, Current, Policy, Rule};
+use crate::artifact::ArtifactKind;
+use crate::artifact::version::Version;
 use crate::reason::Reason;
-use crate::version::Version;
 
 /// Added to the verdict on a candidate of a pinned image whose digest is not known yet.
 pub(crate) const DIGEST_LOOKED_UP: &str = "Headwind looks up its digest when it applies the update";
 
 /// The verdict `reason` on a candidate for a person; without a candidate, it is about the current tag.
-pub fn sentence(rule: &Rule, kind: Kind, current: &Current, candidate: Option<&Candidate>, reason: Reason) -> String {
+pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: Option<&Candidate>, reason: Reason) -> String {
     let mine = current.tag.as_deref().unwrap_or_default();
     let tag = candidate.map_or(mine, |candidate| candidate.tag.as_str());
     let pattern = || rule.pattern.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -34,12 +35,12 @@ pub fn sentence(rule: &Rule, kind: Kind, current: &Current, candidate: Option<&C
         Reason::PartialVersion => format!("{tag} has fewer than three numbers, so Flux would read it as a range"),
         Reason::PatternMismatch if candidate.is_none() => format!("no tag matches the pattern {}", pattern()),
         Reason::PatternMismatch => format!("{tag} does not match the pattern {}", pattern()),
-        Reason::NotAVersion if kind == Kind::Chart => format!("{tag} is not a version that Helm accepts"),
+        Reason::NotAVersion if kind == ArtifactKind::Chart => format!("{tag} is not a version that Helm accepts"),
         Reason::NotAVersion => format!("{tag} is not a version"),
         Reason::CurrentNotAVersion => {
             let advice = match kind {
-                Kind::Image => "set policy force to follow its digest, or glob with a pattern",
-                Kind::Chart => "name a version of the chart",
+                ArtifactKind::Image => "set policy force to follow its digest, or glob with a pattern",
+                ArtifactKind::Chart => "name a version of the chart",
             };
             format!("the current tag {mine:?} is not a version, so nothing is higher; {advice}")
         }
@@ -71,11 +72,11 @@ fn up_to_date(rule: &Rule, mine: &str) -> String {
     }
 }
 
-fn same_tag(rule: &Rule, kind: Kind, tag: &str) -> String {
+fn same_tag(rule: &Rule, kind: ArtifactKind, tag: &str) -> String {
     match (kind, rule.policy) {
-        (Kind::Chart, _) => format!("{tag} is the current version; a chart's version is published once"),
-        (Kind::Image, Policy::Force) => format!("{tag} is the current tag; policy force follows its digest"),
-        (Kind::Image, _) => format!("{tag} is the current tag; set policy force to follow new digests behind it"),
+        (ArtifactKind::Chart, _) => format!("{tag} is the current version; a chart's version is published once"),
+        (ArtifactKind::Image, Policy::Force) => format!("{tag} is the current tag; policy force follows its digest"),
+        (ArtifactKind::Image, _) => format!("{tag} is the current tag; set policy force to follow new digests behind it"),
     }
 }
 

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::reference::Digest;
-use crate::version::natural_order;
+use crate::artifact::ArtifactKind;
+use crate::artifact::reference::Digest;
+use crate::artifact::version::{natural_order, parse_tag};
 
 fn rule(policy: &str) -> Rule {
     let (policy, pattern) = policy.split_once(' ').map_or((policy, None), |(policy, pattern)| (policy, Some(pattern)));
@@ -20,7 +21,7 @@ fn current(tag: &str) -> Current {
 
 fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
     let candidates = tags(candidates);
-    let judgement = judge(&rule(policy), Kind::Image, Occasion::Event, &current(at), &candidates);
+    let judgement = judge(&rule(policy), ArtifactKind::Image, Occasion::Event, &current(at), &candidates);
     judgement.chosen.map(|place| candidates[place].tag.clone())
 }
 
@@ -120,7 +121,7 @@ fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[c
 #[case("force", "1.2.3", "bad/tag", Reason::InvalidTag)]
 #[case("force", "1.2.3", "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig", Reason::NotAnImage)]
 fn refusals(#[case] policy: &str, #[case] at: &str, #[case] candidate: &str, #[case] reason: Reason) {
-    let judgement = judge(&rule(policy), Kind::Image, Occasion::Event, &current(at), &tags(candidate));
+    let judgement = judge(&rule(policy), ArtifactKind::Image, Occasion::Event, &current(at), &tags(candidate));
     assert_eq!(judgement.candidates[0].reason, reason, "{}", judgement.candidates[0].message);
     assert_eq!(judgement.candidates[0].outcome, Outcome::Refused);
 }
@@ -133,14 +134,15 @@ fn digest(letter: &str) -> Digest {
 fn digests_behind_the_same_tag() {
     let at = |known: Option<&str>| Current { tag: Some("latest".to_owned()), digest: known.map(digest), known: Vec::new() };
     let pushed = |new: Option<&str>| vec![Candidate::new("latest".to_owned(), new.map(digest))];
-    let reason =
-        |policy: &str, known, new, occasion| judge(&rule(policy), Kind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason;
+    let reason = |policy: &str, known, new, occasion| {
+        judge(&rule(policy), ArtifactKind::Image, occasion, &at(known), &pushed(new)).candidates[0].reason
+    };
     assert_eq!(reason("force", Some("a"), Some("b"), Occasion::Event), Reason::NewDigest);
     assert_eq!(reason("force", Some("a"), Some("a"), Occasion::Event), Reason::SameDigest);
     assert_eq!(reason("force", Some("a"), None, Occasion::Event), Reason::NewDigest);
     assert_eq!(reason("force", None, Some("b"), Occasion::Scan), Reason::NewDigest);
     assert_eq!(reason("minor", Some("a"), Some("b"), Occasion::Event), Reason::SameTag);
-    let other = judge(&rule("force"), Kind::Image, Occasion::Scan, &at(None), &tags("1.2.3"));
+    let other = judge(&rule("force"), ArtifactKind::Image, Occasion::Scan, &at(None), &tags("1.2.3"));
     assert_eq!(other.candidates[0].reason, Reason::NotFollowed);
 }
 
@@ -148,21 +150,23 @@ fn digests_behind_the_same_tag() {
 fn a_digest_alone_belongs_to_force() {
     let alone = Current { tag: None, digest: Some(digest("a")), known: Vec::new() };
     let pushed = [Candidate::new("1.2.4".to_owned(), Some(digest("b")))];
-    assert_eq!(judge(&rule("major"), Kind::Image, Occasion::Event, &alone, &pushed).candidates[0].reason, Reason::DigestOnly);
-    assert_eq!(judge(&rule("force"), Kind::Image, Occasion::Event, &alone, &pushed).chosen, Some(0));
+    assert_eq!(judge(&rule("major"), ArtifactKind::Image, Occasion::Event, &alone, &pushed).candidates[0].reason, Reason::DigestOnly);
+    assert_eq!(judge(&rule("force"), ArtifactKind::Image, Occasion::Event, &alone, &pushed).chosen, Some(0));
 }
 
 #[test]
 fn charts_are_semver_and_ranges_are_left() {
     let judged = |at: &str, candidates: &str| {
         let candidates = tags(candidates);
-        judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(at), &candidates).chosen.map(|place| candidates[place].tag.clone())
+        judge(&rule("minor"), ArtifactKind::Chart, Occasion::Scan, &current(at), &candidates)
+            .chosen
+            .map(|place| candidates[place].tag.clone())
     };
     assert_eq!(judged("1.2.3", "1.2.4 1.3.0 1.4.0-alpine 2.0.0").as_deref(), Some("1.3.0"));
     assert_eq!(judged("v1.2.3", "v1.3.0").as_deref(), Some("v1.3.0"));
     assert_eq!(judged("v1.2.3", "1.3").as_deref(), None, "Flux would read it as a range");
     assert_eq!(
-        judge(&rule("minor"), Kind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason,
+        judge(&rule("minor"), ArtifactKind::Chart, Occasion::Scan, &current(">=1.2"), &tags("1.3.0")).candidates[0].reason,
         Reason::VersionRange
     );
 }
@@ -188,7 +192,7 @@ fn answers_of_the_command_line() {
 #[test]
 fn a_pattern_orders_the_same_once_a_tag_is_taken() {
     let candidates: Vec<Candidate> = ["v1-r1", "v1-rc.1"].iter().map(|tag| Candidate::new((*tag).to_owned(), None)).collect();
-    let chosen = |at: &str| judge(&rule("glob *"), Kind::Image, Occasion::Scan, &current(at), &candidates).chosen;
+    let chosen = |at: &str| judge(&rule("glob *"), ArtifactKind::Image, Occasion::Scan, &current(at), &candidates).chosen;
     assert_eq!((chosen("2024.01.05"), chosen("v1-r1")), (Some(0), None));
 }
 
@@ -203,7 +207,7 @@ fn glob_from_outside_of_its_pattern(#[case] known: &str, #[case] candidates: &st
     let current = Current { known: known.split_whitespace().map(str::to_owned).collect(), ..current("hotfix") };
     let candidates = tags(candidates);
     for occasion in [Occasion::Event, Occasion::Scan] {
-        let judged = judge(&rule("glob build-*"), Kind::Image, occasion, &current, &candidates);
+        let judged = judge(&rule("glob build-*"), ArtifactKind::Image, occasion, &current, &candidates);
         assert_eq!(judged.chosen.map(|place| candidates[place].tag.as_str()), expected);
     }
 }
@@ -211,7 +215,7 @@ fn glob_from_outside_of_its_pattern(#[case] known: &str, #[case] candidates: &st
 #[test]
 fn a_verdict_of_glob_is_not_ranked_again() {
     let (rule, current) = (rule("glob 1.*"), current("1.2.0"));
-    let accepts = |tag: &str| still_accepts(&rule, Kind::Image, &current, &Candidate::new(tag, None)).map_err(|(reason, _)| reason);
+    let accepts = |tag: &str| still_accepts(&rule, ArtifactKind::Image, &current, &Candidate::new(tag, None)).map_err(|(reason, _)| reason);
     assert_eq!(accepts("1.3.0-rc.1"), Ok(()), "it was chosen under another pattern, or all were");
     assert_eq!(accepts("1.1.0"), Ok(()));
     assert_eq!(accepts("2.0.0"), Err(Reason::PatternMismatch));
@@ -246,15 +250,15 @@ proptest! {
     fn never_down_and_taken_once(at in any_tag(), list in prop::collection::vec(any_tag(), 0..8), policy in prop::sample::select(vec!["patch", "minor", "major", "all", "glob *", "glob [0-9v]*"])) {
         let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate::new(tag.clone(), None)).collect();
         let rule = rule(policy);
-        let first = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &candidates);
+        let first = judge(&rule, ArtifactKind::Image, Occasion::Scan, &current(&at), &candidates);
         let mut backwards = candidates.clone();
         backwards.reverse();
-        let second = judge(&rule, Kind::Image, Occasion::Scan, &current(&at), &backwards);
-        let choice = choose(&rule, Kind::Image, Occasion::Scan, &current(&at), &candidates);
+        let second = judge(&rule, ArtifactKind::Image, Occasion::Scan, &current(&at), &backwards);
+        let choice = choose(&rule, ArtifactKind::Image, Occasion::Scan, &current(&at), &candidates);
         prop_assert_eq!(choice.accepted.first().copied(), first.chosen, "with sentences and without");
         prop_assert_eq!(choice.accepted.len(), first.candidates.iter().filter(|verdict| verdict.outcome != Outcome::Refused).count());
         if let Some(chosen) = first.chosen {
-            prop_assert!(still_accepts(&rule, Kind::Image, &current(&at), &candidates[chosen]).is_ok(), "judged once");
+            prop_assert!(still_accepts(&rule, ArtifactKind::Image, &current(&at), &candidates[chosen]).is_ok(), "judged once");
         }
         let tag = |judgement: &Judgement, list: &[Candidate]| judgement.chosen.map(|place| list[place].tag.clone());
         prop_assert_eq!(tag(&first, &candidates), tag(&second, &backwards), "the order of the list");
@@ -265,7 +269,7 @@ proptest! {
             {
                 prop_assert!(new.cmp_precedence(&old).is_gt(), "{} to {}", at, taken);
             }
-            let again = judge(&rule, Kind::Image, Occasion::Scan, &current(&taken), &candidates);
+            let again = judge(&rule, ArtifactKind::Image, Occasion::Scan, &current(&taken), &candidates);
             prop_assert_eq!(tag(&again, &candidates), None, "taken, then something else taken");
         }
         prop_assert_eq!(first.candidates.iter().filter(|verdict| verdict.outcome == Outcome::Chosen).count(), usize::from(first.chosen.is_some()));
@@ -276,7 +280,7 @@ proptest! {
         let pattern = Pattern::new(&pattern).ok();
         for policy in Policy::ALL {
             let candidates: Vec<Candidate> = list.iter().map(|tag| Candidate::new(tag.clone(), None)).collect();
-            let _ = judge(&Rule { policy: *policy, pattern: pattern.clone() }, Kind::Image, Occasion::Event, &current(&at), &candidates);
+            let _ = judge(&Rule { policy: *policy, pattern: pattern.clone() }, ArtifactKind::Image, Occasion::Event, &current(&at), &candidates);
         }
     }
 }

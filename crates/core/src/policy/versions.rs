@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::evaluation::Evaluation;
 use super::{Candidate, Policy};
+use crate::artifact::version::Version;
 use crate::reason::Reason;
-use crate::version::Version;
 
 /// Whether one of these policies accepts the candidate.
 pub(super) fn accepts(evaluation: &Evaluation<'_>, candidate: Option<&Version>) -> Result<(), Reason> {

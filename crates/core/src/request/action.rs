@@ -97,9 +97,9 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Trigger;
     use crate::policy::Policy;
     use crate::request::Spec;
+    use crate::trigger::Trigger;
 
     fn request(phase: Phase) -> Request {
         Request {
@@ -110,7 +110,7 @@ mod tests {
             siblings: Vec::new(),
             proposed: Timestamp::from_second(1000).unwrap(),
             spec: Spec {
-                kind: crate::policy::Kind::Image,
+                kind: crate::artifact::ArtifactKind::Image,
                 container: Some("web".to_owned()),
                 current_image: "a:1".to_owned(),
                 new_image: "a:2".to_owned(),

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Request};
-use crate::claim::Trigger;
 use crate::policy::Policy;
+use crate::trigger::Trigger;
 
 /// A write that changed a container's image, in the order in which the API server took them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,19 +11,20 @@
 //!        └───────────────┴──────────┴────────────┴───────────┴──> StatusWrite <─────┘ (next pass)
 //! ```
 //!
-//! What is watched after its patch stands in [`super::follow`].
+//! What is watched after its patch stands in [`super::rollout`].
 
-use super::follow::{follow, gone_over, settle_back};
-use super::mark::marks;
+use super::admission::rewritten;
+use super::applied_marker::marks;
+use super::context::Context;
 use super::presence::{concludes, unreadable, unseen};
-use super::scene::Scene;
-use super::sense::{ended_by_hand, rewritten};
+use super::rollout::{follow, gone_over, settle_back};
 use super::step::end;
+use super::validity::ended_by_hand;
 use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
-use crate::claim::Trigger;
 use crate::reason::Reason;
 use crate::rollout::Watch;
-use crate::target::Target;
+use crate::trigger::Trigger;
+use crate::workload::Target;
 
 /// Decides the next step. A step that cannot be undone is decided from a live read: until there was one, the answer
 /// is [`Step::Read`].
@@ -53,41 +54,41 @@ fn decide(observed: &Observed<'_>) -> Step {
     if target.deleting {
         return Step::Rest(None);
     }
-    let scene = Scene::new(target, observed);
+    let context = Context::new(target, observed);
     if target.is_unseen() {
-        return unseen(&scene, &open);
+        return unseen(&context, &open);
     }
-    if let Some(step) = observed.requests.iter().find_map(|request| scene.settle_applied(request)) {
+    if let Some(step) = observed.requests.iter().find_map(|request| context.settle_applied(request)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| settle_back(&scene, request)) {
+    if let Some(step) = open.iter().find_map(|request| settle_back(&context, request)) {
         return step;
     }
-    if let Some(step) = gone_over(&scene) {
+    if let Some(step) = gone_over(&context) {
         return step;
     }
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.into_iter().partition(|request| request.status.phase == Phase::RollingOut);
-    if let Some(step) = open.iter().find_map(|request| scene.void(request)) {
+    if let Some(step) = open.iter().find_map(|request| context.void(request)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| scene.outdone(request, &open)) {
+    if let Some(step) = open.iter().find_map(|request| context.outdone(request, &open)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| scene.lapsed(request)) {
+    if let Some(step) = open.iter().find_map(|request| context.lapsed(request)) {
         return step;
     }
     if let Some(step) = observed.requests.iter().find_map(|request| ended_by_hand(request, observed.now)) {
         return step;
     }
-    let watched = match follow(&scene, &rolling) {
+    let watched = match follow(&context, &rolling) {
         Ok(step) => return step,
         Err(again) => again,
     };
-    let rest = || Step::Rest(scene.wake(&open).into_iter().chain(watched).min());
-    scene.go_out(&open).unwrap_or_else(|| scene.prune().unwrap_or_else(rest))
+    let rest = || Step::Rest(context.wake(&open).into_iter().chain(watched).min());
+    context.go_out(&open).unwrap_or_else(|| context.prune().unwrap_or_else(rest))
 }
 
-impl Scene<'_> {
+impl Context<'_> {
     /// The workload names the request as applied: write that down, whatever stands there now.
     ///
     /// `last-request` tells of what stands there, the history of what stood there before: a copy of

@@ -7,13 +7,13 @@
 
 use jiff::Timestamp;
 
-use super::scene::Scene;
+use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, after};
 use crate::reason::Reason;
 use crate::rollout::Watch;
 use crate::settings::Settings;
-use crate::target::Target;
+use crate::workload::Target;
 
 /// What is known of the workload that a decision is about.
 #[derive(Debug, Clone, Copy)]
@@ -75,21 +75,22 @@ pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
 
 /// The step for a release whose version stands in an object that is missing: requests expire, a rollout times out,
 /// and an approved update says what it waits for.
-pub(super) fn unseen(scene: &Scene<'_>, open: &[&Request]) -> Step {
+pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.iter().partition(|request| request.status.phase == Phase::RollingOut);
-    let ended = open.iter().find_map(|request| scene.lapsed(request)).or_else(|| rolling.iter().find_map(|one| without_source(scene, one)));
+    let ended =
+        open.iter().find_map(|request| context.lapsed(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
     // Nothing can be applied; what is approved waits.
-    let noted = || scene.go_out(&open).filter(|step| matches!(step, Step::Write(_)));
-    let wake = || scene.wake(&open).into_iter().chain(rolling.iter().map(|request| patience(scene, request))).min();
+    let noted = || context.go_out(&open).filter(|step| matches!(step, Step::Write(_)));
+    let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| patience(context, request))).min();
     ended.or_else(noted).unwrap_or_else(|| Step::Rest(wake()))
 }
 
 /// The watch over a rollout whose source is missing: nothing can be seen of it until its time is over.
-fn without_source(scene: &Scene<'_>, request: &Request) -> Option<Step> {
-    let now = scene.observed.now;
-    let left = scene.target.containers.iter().find_map(Scene::left);
+fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
+    let now = context.observed.now;
+    let left = context.target.containers.iter().find_map(Context::left);
     let (reason, message) = left.unwrap_or_else(|| (Reason::SourceMissing, Reason::SourceMissing.sentence().to_owned()));
-    if patience(scene, request) <= now {
+    if patience(context, request) <= now {
         return Some(end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now));
     }
     (request.status.reason != Some(reason)).then(|| {
@@ -99,9 +100,10 @@ fn without_source(scene: &Scene<'_>, request: &Request) -> Option<Step> {
 }
 
 /// When the watch over a rollout of which nothing can be seen ends.
-fn patience(scene: &Scene<'_>, request: &Request) -> Timestamp {
+fn patience(context: &Context<'_>, request: &Request) -> Timestamp {
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let timeout = scene.settings(name).unwrap_or_else(|_| Settings::default()).rollback_timeout.max(scene.target.rollout.least_timeout());
+    let timeout =
+        context.settings(name).unwrap_or_else(|_| Settings::default()).rollback_timeout.max(context.target.rollout.least_timeout());
     let began = request.status.rollout.as_ref().map_or(request.created, |Watch { progressed_at, .. }| *progressed_at);
-    after(began.max(scene.observed.seen_since), timeout)
+    after(began.max(context.observed.seen_since), timeout)
 }

@@ -6,7 +6,7 @@
 
 use super::Request;
 use crate::artifact::Artifact;
-use crate::target::Container;
+use crate::workload::Container;
 
 /// Returns whether the container of the workload with that uid may go back to `image`: it is of the same
 /// repository (or chart) as what stands there, or a request on record put it in place or replaced it.

@@ -4,15 +4,16 @@
 //! version above the current one. That does not depend on today's settings: a pause (`policy: none`), an
 //! invalid pattern or a renamed container must not make Headwind forget a rejection.
 
-use super::scene::Scene;
+use super::context::Context;
 use super::{Phase, Request, Step};
-use crate::policy::{Kind as VersionKind, Policy};
-use crate::version::natural_order;
+use crate::artifact::ArtifactKind;
+use crate::artifact::version::natural_order;
+use crate::policy::Policy;
 
 /// The most finished requests that a target keeps, unless the history limit is higher.
 const MOST: usize = 50;
 
-impl Scene<'_> {
+impl Context<'_> {
     /// Deletes one finished request that is not needed any more.
     pub(super) fn prune(&self) -> Option<Step> {
         let limit = self.observed.history_limit;
@@ -50,7 +51,7 @@ impl Scene<'_> {
         }
         let Some(wanted) = request.artifact(image) else { return false };
         // Nothing can be said of a container that is gone or has an image that cannot be parsed.
-        let Some(Ok(standing)) = self.container_of(request).map(crate::target::Container::artifact) else { return true };
+        let Some(Ok(standing)) = self.container_of(request).map(crate::workload::Container::artifact) else { return true };
         match (wanted.version(), standing.version()) {
             (Some(wanted), Some(standing)) => is_above(request.spec.kind, wanted, standing),
             (_, _) => false,
@@ -64,7 +65,7 @@ fn is_verdict(request: &Request) -> bool {
 }
 
 /// Returns whether `tag` is, or may be, above `current`.
-fn is_above(kind: VersionKind, tag: &str, current: &str) -> bool {
+fn is_above(kind: ArtifactKind, tag: &str, current: &str) -> bool {
     match (kind.read(tag), kind.read(current)) {
         (Some(tag), Some(current)) => tag.cmp_precedence(&current).is_gt(),
         (None, None) => natural_order(tag, current).is_gt(),

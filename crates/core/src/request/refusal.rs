@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::scene::Scene;
+use super::context::Context;
 use super::{ChangeKind, Phase, Request, Status, StatusWrite, Waiting, after};
 use crate::reason::Reason;
 
@@ -72,7 +72,7 @@ fn pause(times: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
 }
 
-impl Scene<'_> {
+impl Context<'_> {
     /// Until when a denied request is not tried again.
     pub(super) fn denied_until(&self, request: &Request) -> Option<Timestamp> {
         let waiting = request.status.waiting.filter(|waiting| waiting.reason == Reason::ApplyDenied)?;

@@ -20,19 +20,19 @@ use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
 use super::refusal::{Refusal, refused};
 use super::{Apply, ChangeKind, Identity, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, named_requests, next};
-use crate::claim::Trigger;
+use crate::artifact::reference::Digest;
+use crate::artifact::version::parse_tag;
 use crate::decide::{self, Decision, Site};
-use crate::history::History;
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
-use crate::reference::Digest;
-use crate::release::{resolve, samples};
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::rollout::pod::{ContainerView, Look, PodView};
 use crate::rollout::{DeploymentView, HelmReleaseView, View};
 use crate::settings::{Annotations, key};
-use crate::target::{Container, Kind, Target, TargetKey};
-use crate::version::parse_tag;
+use crate::trigger::Trigger;
+use crate::workload::history::History;
+use crate::workload::release::{resolve, samples};
+use crate::workload::{Container, Kind, Target, TargetKey};
 
 const SCHEDULES: u64 = 50_000;
 const STEPS: u32 = 40;
@@ -180,7 +180,7 @@ fn target(dice: &mut Dice, release: bool) -> Target {
         containers: vec![container(0, "a"), container(1, "b")],
         release: None,
         carrier: None,
-        pull: crate::target::PullSource::default(),
+        pull: crate::workload::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
         revision: String::new(),

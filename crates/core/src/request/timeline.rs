@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Phase, Request};
-use crate::claim::Trigger;
+use crate::trigger::Trigger;
 
 /// One moment of a request's life.
 #[derive(Debug, Clone, PartialEq, Eq)]

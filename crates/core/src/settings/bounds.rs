@@ -73,8 +73,8 @@ fn history(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::History;
     use crate::settings::Settings;
+    use crate::workload::history::History;
 
     fn object(all: &[(&str, String)]) -> Annotations {
         all.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value.clone())).collect()

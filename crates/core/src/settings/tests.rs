@@ -3,7 +3,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::reason::Reason;
-use crate::target::{Container, Kind, Target, TargetKey};
+use crate::workload::{Container, Kind, Target, TargetKey};
 
 fn annotations(all: &[(&str, &str)]) -> Annotations {
     all.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect()
@@ -75,7 +75,7 @@ fn durations(#[case] text: &str, #[case] seconds: Option<u64>) {
 
 #[test]
 fn which_containers_are_tracked() {
-    let nginx = Artifact::parse(crate::policy::Kind::Image, "nginx:1").unwrap();
+    let nginx = Artifact::parse(crate::artifact::ArtifactKind::Image, "nginx:1").unwrap();
     let tracks = |images: Option<&str>, container: &str, init: bool| {
         let workload = images.map_or_else(Vec::new, |images| vec![("images", images)]);
         resolve(&[], &workload).unwrap().tracks(container, &nginx, init)
@@ -89,7 +89,7 @@ fn which_containers_are_tracked() {
 /// A release's chart is tracked by its name, or as what it is.
 #[test]
 fn which_charts_are_tracked() {
-    let chart = Artifact::parse(crate::policy::Kind::Chart, "team/podinfo:1.2.0").unwrap();
+    let chart = Artifact::parse(crate::artifact::ArtifactKind::Chart, "team/podinfo:1.2.0").unwrap();
     let tracks = |images: &str| {
         Settings::resolve(&Annotations::new(), &annotations(&[("images", images)]), "chart").unwrap().tracks("chart", &chart, false)
     };
@@ -109,8 +109,10 @@ fn consent_to_share_a_tag() {
 /// The one container of a release is its chart.
 #[test]
 fn what_has_no_effect_on_a_release_is_told() {
-    let release =
-        crate::release::samples::at_version("1.2.0", &[("policy.chart", "minor"), ("policy.web", "minor"), ("images", "podinfo,nginx")]);
+    let release = crate::workload::release::samples::at_version(
+        "1.2.0",
+        &[("policy.chart", "minor"), ("policy.web", "minor"), ("images", "podinfo,nginx")],
+    );
     let told: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.keys).collect();
     assert_eq!(told, ["headwind.sh/policy.web, headwind.sh/images nginx"]);
 }
@@ -144,7 +146,7 @@ fn what_has_no_effect_is_told() {
         containers: vec![container("web")],
         release: None,
         carrier: None,
-        pull: crate::target::PullSource::default(),
+        pull: crate::workload::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
         revision: String::new(),

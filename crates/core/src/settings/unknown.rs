@@ -5,7 +5,7 @@
 use super::{Annotations, PREFIX, Settings, bounds, key, names};
 use crate::artifact::Artifact;
 use crate::reason::Reason;
-use crate::target::Target;
+use crate::workload::Target;
 
 /// The longest message, in bytes: an Event holds 1 KiB.
 const MESSAGE: usize = 900;

@@ -2,11 +2,12 @@ use jiff::Timestamp;
 use rstest::rstest;
 
 use super::*;
-use crate::claim::Trigger;
-use crate::policy::{Kind, Policy};
+use crate::artifact::ArtifactKind;
+use crate::policy::Policy;
 use crate::request::action::{Action, act};
 use crate::request::{Spec, Waiting};
 use crate::rollout::{Failure, Watch};
+use crate::trigger::Trigger;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -21,7 +22,7 @@ fn request(status: Status) -> Request {
         siblings: Vec::new(),
         proposed: at(1000),
         spec: Spec {
-            kind: Kind::Image,
+            kind: ArtifactKind::Image,
             container: Some("web".to_owned()),
             current_image: "a:1".to_owned(),
             new_image: "a:2".to_owned(),

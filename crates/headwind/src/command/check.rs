@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use headwind_core::policy::{Answer, AnswerCandidate, Kind, Occasion, Outcome, Policy, Question, answer_on};
-use headwind_core::reference::{Digest, ImageReference};
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::artifact::reference::{Digest, ImageReference};
+use headwind_core::policy::{Answer, AnswerCandidate, Occasion, Outcome, Policy, Question, answer_on};
 use headwind_registry::credential::Format;
 use headwind_registry::{Client, HostSettings, Keep, Keyring};
 use serde::Serialize;
@@ -167,7 +168,7 @@ impl Asking<'_> {
             current: self.reference.to_string(),
             policy,
             pattern: pattern.map(ToOwned::to_owned),
-            kind: Kind::Image,
+            kind: ArtifactKind::Image,
             candidates: self.tags.to_vec(),
             digests: BTreeMap::new(),
             deprecated: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use headwind_core::reference::ImageReference;
+use headwind_core::artifact::reference::ImageReference;
 use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Output};

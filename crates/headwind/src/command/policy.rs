@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use headwind_core::policy::{Answer, AnswerCandidate, Kind, Outcome, Policy, Question, answer};
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::policy::{Answer, AnswerCandidate, Outcome, Policy, Question, answer};
 
 use super::lines::{self, Output};
 
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
         current: args.current.clone().unwrap_or_default(),
         policy: args.policy.unwrap_or_default(),
         pattern: args.pattern.clone(),
-        kind: if args.chart { Kind::Chart } else { Kind::Image },
+        kind: if args.chart { ArtifactKind::Chart } else { ArtifactKind::Image },
         candidates: args.candidates.clone(),
         digests: std::collections::BTreeMap::new(),
         deprecated: std::collections::BTreeSet::new(),

@@ -117,7 +117,7 @@ pub(crate) async fn finds() -> Result<()> {
     world.operator.ready().await?;
     let completed = async |release: &str| world.of_release(release, "web:0.2.0", "Completed").await;
     let found = completed("looked-up").await?;
-    ensure!(found.spec.update_type.artifacts() == headwind_core::policy::Kind::Chart && found.spec.container_name.is_none());
+    ensure!(found.spec.update_type.artifacts() == headwind_core::artifact::ArtifactKind::Chart && found.spec.container_name.is_none());
     ensure!(found.spec.current_image == "web:0.1.0" && found.spec.trigger.0.as_str() == "polling", "{:?}", found.spec);
 
     // Published while it runs: found by polling, with the source's own secret, and asked about.

@@ -1,8 +1,8 @@
 //! Going back because a person wants it, and seeing why a workload is where it is.
 
 use anyhow::{Context as _, Result, ensure};
-use headwind_core::claim::Trigger;
 use headwind_core::reason::Reason;
+use headwind_core::trigger::Trigger;
 use headwind_testbed::workload::Live;
 use headwind_testbed::{WorkloadKind, eventually};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! `apps/v1` Deployment.
 
 use headwind_core::rollout::{DeploymentView, View};
-use headwind_core::target::{Kind, Target};
+use headwind_core::workload::{Kind, Target};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;

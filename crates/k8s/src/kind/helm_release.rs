@@ -1,6 +1,6 @@
 //! `helm.toolkit.fluxcd.io` HelmRelease.
 //!
-//! What it runs is known only together with its source (`headwind_core::release::resolve`); what is
+//! What it runs is known only together with its source (`headwind_core::workload::release::resolve`); what is
 //! read here is what the release itself says.
 
 pub mod status;
@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use headwind_core::rollout::View;
-use headwind_core::source::{Named, Release, SourceKey, SourceKind};
-use headwind_core::target::{Kind, PullSource, Target, TargetKey};
+use headwind_core::workload::source::{Named, Release, SourceKey, SourceKind};
+use headwind_core::workload::{Kind, PullSource, Target, TargetKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 mod releases;
 
 use headwind_core::request::{Change, ChangeKind};
-use headwind_core::target::{Container, Kind, TargetKey};
+use headwind_core::workload::{Container, Kind, TargetKey};
 use serde_json::Value;
 
 use super::*;
@@ -48,7 +48,7 @@ fn target(object: &Value) -> Target {
         containers: container("containers", false).chain(container("initContainers", true)).collect(),
         release: None,
         carrier: None,
-        pull: headwind_core::target::PullSource::default(),
+        pull: headwind_core::workload::PullSource::default(),
         rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
         selector: String::new(),
         revision: String::new(),

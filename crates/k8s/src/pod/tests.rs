@@ -1,5 +1,5 @@
 use headwind_core::rollout::pod::PodView;
-use headwind_core::target::Target;
+use headwind_core::workload::Target;
 use serde_json::{Value, json};
 
 use super::*;

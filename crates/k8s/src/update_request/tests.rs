@@ -125,7 +125,7 @@ fn of_a_releases_chart() {
     for container in [None, Some("web".to_owned())] {
         request.spec.container_name = container;
         let read = request.read();
-        assert_eq!((read.fault, read.spec.kind, read.spec.container.as_deref()), (None, VersionKind::Chart, Some(CHART)));
+        assert_eq!((read.fault, read.spec.kind, read.spec.container.as_deref()), (None, ArtifactKind::Chart, Some(CHART)));
         assert_eq!((read.spec.current_image.as_str(), read.spec.new_image.as_str()), ("podinfo:1.2.0", "podinfo:1.3.0+build.1"));
     }
     assert_eq!(request.target().to_string(), "HelmRelease n/t");
@@ -134,9 +134,9 @@ fn of_a_releases_chart() {
 }
 
 #[rstest::rstest]
-#[case(VersionKind::Image, UpdateType::Image, "image")]
-#[case(VersionKind::Chart, UpdateType::HelmChart, "helmChart")]
-fn update_types(#[case] artifacts: VersionKind, #[case] update_type: UpdateType, #[case] word: &str) {
+#[case(ArtifactKind::Image, UpdateType::Image, "image")]
+#[case(ArtifactKind::Chart, UpdateType::HelmChart, "helmChart")]
+fn update_types(#[case] artifacts: ArtifactKind, #[case] update_type: UpdateType, #[case] word: &str) {
     assert_eq!((UpdateType::of(artifacts), update_type.artifacts()), (update_type, artifacts));
     assert_eq!(json!(update_type), word);
 }
@@ -168,10 +168,11 @@ fn a_denial_is_quoted_in_the_condition() {
 /// A name that Headwind derives may be taken by a request for something else.
 #[test]
 fn who_has_the_name_may_ask_for_something_else() {
-    use headwind_core::artifact::Artifact;
+    use headwind_core::artifact::{Artifact, ArtifactKind};
+    use headwind_core::decide::Identity;
     let key = TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() };
     let identity =
-        |container: &str, image: &str| Identity::new(container, &Artifact::parse(VersionKind::Image, image).unwrap(), Policy::Minor, None);
+        |container: &str, image: &str| Identity::new(container, &Artifact::parse(ArtifactKind::Image, image).unwrap(), Policy::Minor, None);
     let request = object(&json!(null));
     let wanted = identity("web", "docker.io/library/a:2");
     assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3, 0)));

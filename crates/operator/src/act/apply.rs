@@ -1,11 +1,11 @@
 //! The only writer of workloads: one guarded patch for everything that is due.
 
-use headwind_core::policy::Kind as VersionKind;
+use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
-use headwind_core::release::CHART;
 use headwind_core::request::refusal::Refusal;
 use headwind_core::request::{Apply, ChangeKind};
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::release::CHART;
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::patch;
 use kube::ResourceExt as _;
 
@@ -68,7 +68,7 @@ impl Reconciler {
             };
             let (reason, what) = match change.kind {
                 ChangeKind::Update => {
-                    self.metrics.applied(request.map_or(VersionKind::Image, |request| request.spec.update_type.artifacts()));
+                    self.metrics.applied(request.map_or(ArtifactKind::Image, |request| request.spec.update_type.artifacts()));
                     (Reason::Applied, "update applied")
                 }
                 ChangeKind::ManualRollback => {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use headwind_core::request::named_requests;
 use headwind_core::settings::Annotations;
-use headwind_core::source::{Named, SourceKey};
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::source::{Named, SourceKey};
+use headwind_core::workload::{Target, TargetKey};
 
 use crate::act::reconciler::Reconciler;
 use crate::cluster::object::is_object_name;

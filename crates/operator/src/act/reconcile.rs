@@ -15,7 +15,7 @@ use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{Look, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use headwind_core::request::Request;
 use headwind_core::rollout::pod::Look;
 use headwind_core::settings::Annotations;
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 
 use crate::cluster::Verbs;

@@ -12,7 +12,7 @@ use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
 use headwind_core::request::Request;
-use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_core::workload::{Container, Kind, Target, TargetKey};
 
 use crate::api::handle::Handle;
 use crate::clock::now;

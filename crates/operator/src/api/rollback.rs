@@ -5,15 +5,15 @@
 //! it: the next one has another name.
 
 use headwind_core::artifact::Artifact;
-use headwind_core::claim::Trigger;
-use headwind_core::decide::Proposal;
-use headwind_core::history::{Entry, History};
+use headwind_core::decide::{Identity, Proposal};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::action::Action;
-use headwind_core::request::{Identity, Request, history_of, may_return_to};
+use headwind_core::request::{Request, history_of, may_return_to};
 use headwind_core::settings::Settings;
-use headwind_core::target::{Container, Target, TargetKey};
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::history::{Entry, History};
+use headwind_core::workload::{Container, Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -169,7 +169,7 @@ impl Handle {
                 let name = request.name_any();
                 let standing = self.verbs.request(&target.key.namespace, &name).await?;
                 let asks = |standing: &UpdateRequest| {
-                    Identity::of(&request.read().spec).is_some_and(|identity| standing.asks_for(&target.key, &target.uid, &identity))
+                    request.read().spec.identity().is_some_and(|identity| standing.asks_for(&target.key, &target.uid, &identity))
                 };
                 if standing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
             }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use headwind_core::policy::Kind as VersionKind;
+use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::kind::Workload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
@@ -120,7 +120,7 @@ impl Records {
     /// the API was by the replica that wrote it, and carries its reason.
     fn tell_kubectl(&self, request: &UpdateRequest, moved: Moved) {
         let by_api = request.status.as_ref().and_then(|status| status.reason.as_deref());
-        let (reason, count): (_, fn(&Metrics, VersionKind)) = match (moved.before, moved.after) {
+        let (reason, count): (_, fn(&Metrics, ArtifactKind)) = match (moved.before, moved.after) {
             (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, Metrics::approved),
             (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, Metrics::rejected),
             _ => return,

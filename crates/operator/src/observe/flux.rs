@@ -17,8 +17,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwind_core::source::{SourceKey, SourceKind};
-use headwind_core::target::TargetKey;
+use headwind_core::workload::TargetKey;
+use headwind_core::workload::source::{SourceKey, SourceKind};
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kind::{SlimHelmRelease, Workload};
 use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
@@ -209,7 +209,7 @@ impl Flux {
     /// A kind is gone, and with it every object.
     fn forget(&self, served: Served) {
         let gone = match served {
-            Served::HelmRelease => self.state.index.write().sweep(headwind_core::target::Kind::HelmRelease, None, &HashSet::new()),
+            Served::HelmRelease => self.state.index.write().sweep(headwind_core::workload::Kind::HelmRelease, None, &HashSet::new()),
             Served::HelmRepository => self.state.index.write().sweep_sources(SourceKind::HelmRepository, None, &HashSet::new()),
             Served::OciRepository => self.state.index.write().sweep_sources(SourceKind::OciRepository, None, &HashSet::new()),
         };

@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use headwind_core::artifact::Origin;
 use headwind_core::settings::{Annotations, key};
-use headwind_core::source::{ChartSite, Source, SourceKey};
-use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_core::workload::source::{ChartSite, Source, SourceKey};
+use headwind_core::workload::{Container, Kind, Target, TargetKey};
 
 use self::settings::Meaning;
 pub(crate) use self::settings::Resolved;

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream as _, StreamExt as _};
-use headwind_core::target::TargetKey;
+use headwind_core::workload::TargetKey;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::sync::mpsc;
 use tokio::time::Instant;

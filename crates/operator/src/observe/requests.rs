@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use headwind_core::request::{Phase, Request, Status};
-use headwind_core::target::TargetKey;
+use headwind_core::workload::TargetKey;
 use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
 
 pub(crate) use self::finished::Finished;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use headwind_core::target::TargetKey;
+use headwind_core::workload::TargetKey;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 

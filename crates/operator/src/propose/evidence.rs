@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use headwind_core::claim::{Belief, Need, need};
 use headwind_core::decide::Refusal;
+use headwind_core::evidence::{Belief, Need, need};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::target::{Container, PullSource, Target};
+use headwind_core::workload::{Container, PullSource, Target};
 use headwind_registry::{Class, Error};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};

@@ -2,11 +2,11 @@
 //!
 //! Read from the store of requests, so it costs no call to the API server.
 
-use headwind_core::decide;
+use headwind_core::decide::{self, Identity};
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::request::{Identity, Phase};
-use headwind_core::target::Target;
+use headwind_core::request::Phase;
+use headwind_core::workload::Target;
 use headwind_k8s::name;
 
 use crate::observe::requests::{Finished, Held};
@@ -27,7 +27,7 @@ impl decide::Record for Known<'_> {
         let obstacle = held.standing().obstacle()?;
         // One that only has the name does not stand for the version; the API server then refuses to create ours.
         let request = held.read();
-        (request.target_uid == *uid && identity.is_asked_by(&request.spec)).then_some(obstacle)
+        (request.target_uid == *uid && request.spec.asks_for(identity)).then_some(obstacle)
     }
 
     fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {

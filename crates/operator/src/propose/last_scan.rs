@@ -9,7 +9,7 @@ use headwind_core::artifact::Origin;
 use headwind_core::policy::Rule;
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::target::{Container, Target, TargetKey};
+use headwind_core::workload::{Container, Target, TargetKey};
 
 use crate::observe::index::Index;
 
@@ -83,7 +83,7 @@ fn rule(target: &Target, defaults: &Annotations, container: &Container) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use headwind_core::reference::RepositoryKey;
+    use headwind_core::artifact::reference::RepositoryKey;
 
     use super::*;
     use crate::observe::index::tests::target;

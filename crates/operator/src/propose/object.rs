@@ -1,9 +1,9 @@
 //! The UpdateRequest for a proposal.
 
+use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Proposal;
-use headwind_core::policy::Kind as VersionKind;
 use headwind_core::request::DEFAULT_EXPIRY;
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::{
     KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
@@ -16,7 +16,7 @@ use kube::ResourceExt;
 pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
     let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
     let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
-    let update_type = UpdateType::of(if target.release.is_some() { VersionKind::Chart } else { VersionKind::Image });
+    let update_type = UpdateType::of(if target.release.is_some() { ArtifactKind::Chart } else { ArtifactKind::Image });
     let mut request = UpdateRequest::new(
         &name,
         UpdateRequestSpec {

@@ -51,13 +51,14 @@ impl Offer {
 
 #[cfg(test)]
 mod tests {
-    use headwind_core::policy::{Current, Kind, Policy, Rule};
+    use headwind_core::artifact::ArtifactKind;
+    use headwind_core::policy::{Current, Policy, Rule};
 
     use super::*;
 
     fn inquiry(tag: &str) -> Inquiry {
         let current = Current { tag: Some(tag.to_owned()), digest: None, known: Vec::new() };
-        Inquiry { rule: Rule { policy: Policy::Minor, pattern: None }, kind: Kind::Image, current }
+        Inquiry { rule: Rule { policy: Policy::Minor, pattern: None }, kind: ArtifactKind::Image, current }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, OptionFuture};
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_registry::Lane;
 use headwind_source::schedule::{Next, Outcome, Schedule, Wish};
 use tokio::runtime::Runtime;

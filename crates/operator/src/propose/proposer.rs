@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::claim::{Claim, Need, Trigger, outdated};
+use headwind_core::artifact::reference::Digest;
+use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
+use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
-use headwind_core::policy::{Candidate, Kind as VersionKind, Occasion, Policy};
+use headwind_core::evidence::{Need, outdated};
+use headwind_core::policy::{Candidate, Occasion, Policy};
 use headwind_core::reason::Reason;
-use headwind_core::reference::Digest;
 use headwind_core::request::Request;
 use headwind_core::settings::Annotations;
-use headwind_core::target::{Container, Target};
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::{Container, Target};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -336,7 +338,7 @@ impl Recording {
             policy = %proposal.policy, approval = proposal.require_approval, "update proposed"
         );
         let artifacts = made.spec.update_type.artifacts();
-        if artifacts == VersionKind::Chart {
+        if artifacts == ArtifactKind::Chart {
             self.metrics.helm.updates_found.inc();
         }
         if !proposal.require_approval {

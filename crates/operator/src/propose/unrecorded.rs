@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::artifact::Artifact;
+use headwind_core::artifact::reference::Digest;
 use headwind_core::policy::Candidate;
-use headwind_core::reference::Digest;
-use headwind_core::target::{Container, TargetKey};
+use headwind_core::workload::{Container, TargetKey};
 use jiff::Timestamp;
 
 use super::claims::{Arrived, Key as About, back_off};

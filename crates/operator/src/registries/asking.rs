@@ -9,9 +9,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::policy::Kind as VersionKind;
-use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_core::artifact::reference::{Digest, RepositoryKey};
+use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
 use headwind_registry::{Class as RegistryClass, Client, Error, Keep, Keyring};
 
 use crate::cluster::Failure;
@@ -164,7 +163,7 @@ fn presence(digest: Option<Digest>) -> Presence {
 
 /// The chart that is wanted of a Helm repository, for an artefact.
 pub(crate) fn chart_of(artifact: &Artifact) -> Option<String> {
-    (artifact.kind() == VersionKind::Chart).then(|| artifact.name().to_owned())
+    (artifact.kind() == ArtifactKind::Chart).then(|| artifact.name().to_owned())
 }
 
 /// Why a question had no answer.

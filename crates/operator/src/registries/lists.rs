@@ -60,7 +60,7 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwind_core::reference::RepositoryKey;
+    use headwind_core::artifact::reference::RepositoryKey;
     use headwind_registry::Listing;
 
     #[tokio::test]

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::source::ChartAccess;
-use headwind_core::target::{PullSource, Target};
+use headwind_core::workload::source::ChartAccess;
+use headwind_core::workload::{PullSource, Target};
 use headwind_registry::credential::Format;
 use headwind_registry::{Keyring, SecretError, Transport};
 use k8s_openapi::api::core::v1::Secret;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use headwind_core::reason::Reason;
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use headwind_core::policy::Kind as VersionKind;
+use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
-use headwind_core::target::Kind;
+use headwind_core::workload::Kind;
 use headwind_source::webhook::IgnoredReason;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -239,25 +239,25 @@ impl Metrics {
     }
 
     /// Somebody, or the policy, said yes.
-    pub(crate) fn approved(&self, artifacts: VersionKind) {
+    pub(crate) fn approved(&self, artifacts: ArtifactKind) {
         self.updates_approved.inc();
-        if artifacts == VersionKind::Chart {
+        if artifacts == ArtifactKind::Chart {
             self.helm.updates_approved.inc();
         }
     }
 
     /// Somebody said no.
-    pub(crate) fn rejected(&self, artifacts: VersionKind) {
+    pub(crate) fn rejected(&self, artifacts: ArtifactKind) {
         self.updates_rejected.inc();
-        if artifacts == VersionKind::Chart {
+        if artifacts == ArtifactKind::Chart {
             self.helm.updates_rejected.inc();
         }
     }
 
     /// An update was written.
-    pub(crate) fn applied(&self, artifacts: VersionKind) {
+    pub(crate) fn applied(&self, artifacts: ArtifactKind) {
         self.updates_applied.inc();
-        if artifacts == VersionKind::Chart {
+        if artifacts == ArtifactKind::Chart {
             self.helm.updates_applied.inc();
         }
     }

@@ -1,7 +1,7 @@
 //! The key of a credential: which images it is for.
 
 use globset::{Glob, GlobMatcher};
-use headwind_core::reference::RepositoryKey;
+use headwind_core::artifact::reference::RepositoryKey;
 
 /// Docker Hub's names in configurations; the first is the one in a normalised reference.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];

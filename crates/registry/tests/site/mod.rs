@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use headwind_core::chart::ChartRepository;
+use headwind_core::artifact::chart::ChartRepository;
 use parking_lot::Mutex;
 
 /// A request: its path with the query, and its headers.

@@ -10,9 +10,9 @@
 use std::sync::OnceLock;
 
 use headwind_core::artifact::Origin;
-use headwind_core::chart::ChartRepository;
-use headwind_core::reference::{RepositoryKey, is_tag};
-use headwind_core::version::parse_chart;
+use headwind_core::artifact::chart::ChartRepository;
+use headwind_core::artifact::reference::{RepositoryKey, is_tag};
+use headwind_core::artifact::version::parse_chart;
 use headwind_source::webhook::{Envelope, Sender, decode};
 use libfuzzer_sys::fuzz_target;
 

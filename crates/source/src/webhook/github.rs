@@ -6,7 +6,7 @@
 //! `container_metadata`, else the version's name, else that of `package_url`.
 //! GitHub sends an event for the manifest of each platform too, without a tag.
 
-use headwind_core::reference::{Digest, is_tag};
+use headwind_core::artifact::reference::{Digest, is_tag};
 
 use super::{Call, Collector, IgnoredReason, at, host_of, text};
 

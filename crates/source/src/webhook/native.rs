@@ -3,7 +3,7 @@
 //! nobody, `{"chart": "name:version", "repository": "https://…"}`. References are read as they are in a
 //! workload.
 
-use headwind_core::chart::ChartReference;
+use headwind_core::artifact::chart::ChartReference;
 use serde_json::Value;
 
 use super::{Call, Collector, IgnoredReason};

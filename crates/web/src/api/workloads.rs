@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use headwind_core::target::{Kind, TargetKey};
+use headwind_core::workload::{Kind, TargetKey};
 use headwind_operator::{Past, RollbackError, WorkloadFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -57,7 +57,7 @@ pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters
 }
 
 fn read_kind(text: &str) -> Result<Kind, Problem> {
-    text.parse().map_err(|error: headwind_core::target::UnknownKind| updates::invalid(error.to_string()))
+    text.parse().map_err(|error: headwind_core::workload::UnknownKind| updates::invalid(error.to_string()))
 }
 
 fn position(token: &str) -> Result<TargetKey, Problem> {

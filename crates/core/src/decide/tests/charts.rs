@@ -1,10 +1,10 @@
 //! What is decided about a release's chart.
 
 use super::*;
-use crate::release::samples::{alone, at_version, helm, oci, referring, templated};
-use crate::release::{CHART, resolve};
 use crate::settings::key;
-use crate::source::{Pull, Release, Source};
+use crate::workload::release::samples::{alone, at_version, helm, oci, referring, templated};
+use crate::workload::release::{CHART, resolve};
+use crate::workload::source::{Pull, Release, Source};
 
 fn candidates(versions: &str) -> Vec<Candidate> {
     versions

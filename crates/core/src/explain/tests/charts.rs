@@ -3,9 +3,9 @@
 use rstest::rstest;
 
 use super::*;
-use crate::release::resolve;
-use crate::release::samples::{alone, at_version, helm, templated};
-use crate::source::Release;
+use crate::workload::release::resolve;
+use crate::workload::release::samples::{alone, at_version, helm, templated};
+use crate::workload::source::Release;
 
 /// Nothing is on record.
 struct Nothing;

@@ -6,13 +6,13 @@ mod validity;
 use jiff::Timestamp;
 
 use super::*;
-use crate::artifact::Artifact;
-use crate::history::History;
-use crate::policy::{Kind as VersionKind, Policy};
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::policy::Policy;
 use crate::request::{ChangeKind, Identity, Spec, Waiting, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
-use crate::target::{Container, Kind, Target, TargetKey};
+use crate::workload::history::History;
+use crate::workload::{Container, Kind, Target, TargetKey};
 
 const NOW: i64 = 1_000_000;
 
@@ -34,7 +34,7 @@ fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
         containers: vec![Container::new("web", image)],
         release: None,
         carrier: None,
-        pull: crate::target::PullSource::default(),
+        pull: crate::workload::PullSource::default(),
         rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
         selector: String::new(),
         revision: String::new(),
@@ -63,7 +63,7 @@ fn request(name: &str, from: &str, to: &str) -> Request {
         siblings: Vec::new(),
         proposed: at(NOW - 10),
         spec: Spec {
-            kind: VersionKind::Image,
+            kind: ArtifactKind::Image,
             container: Some("web".to_owned()),
             current_image: from.to_owned(),
             new_image: to.to_owned(),
@@ -373,7 +373,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
     // The version that another hand had put there is left behind as well: there is no request to say so.
-    let version = Artifact::parse(VersionKind::Image, "app:1.1.0").unwrap();
+    let version = Artifact::parse(ArtifactKind::Image, "app:1.1.0").unwrap();
     assert!(back.quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
     let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
     live.rollout = complete(1);

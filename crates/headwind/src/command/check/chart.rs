@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
-use headwind_core::artifact::Origin;
-use headwind_core::chart::{ChartReference, ChartRepository, version_of};
-use headwind_core::policy::{Answer, Kind, Occasion, Policy, Question, answer_on};
-use headwind_core::reference::RepositoryKey;
-use headwind_core::version::{Version, natural_order, parse_chart};
+use headwind_core::artifact::chart::{ChartReference, ChartRepository, version_of};
+use headwind_core::artifact::reference::RepositoryKey;
+use headwind_core::artifact::version::{Version, natural_order, parse_chart};
+use headwind_core::artifact::{ArtifactKind, Origin};
+use headwind_core::policy::{Answer, Occasion, Policy, Question, answer_on};
 use headwind_registry::{Client, Keep, Keyring};
 
 use super::{Args, Opinion, Report, message, read_keyring};
@@ -100,7 +100,7 @@ fn opinion(
         current: chart.version().to_owned(),
         policy,
         pattern: pattern.map(ToOwned::to_owned),
-        kind: Kind::Chart,
+        kind: ArtifactKind::Chart,
         candidates: versions.to_vec(),
         digests: BTreeMap::new(),
         deprecated: deprecated.clone(),

@@ -147,7 +147,7 @@ struct SlimSnapshot {
     oci_digest: Option<String>,
 }
 
-/// The release as its rollout is judged, as far as it says so itself: `headwind_core::release::resolve`
+/// The release as its rollout is judged, as far as it says so itself: `headwind_core::workload::release::resolve`
 /// adds what its source says. `generation` is the release's own, `wanted` its `spec.chart.spec.version`.
 pub fn view(generation: i64, wanted: &str, spec: &RolloutSpec, status: &Status) -> HelmReleaseView {
     let actions = [&spec.install, &spec.upgrade, &spec.rollback, &spec.uninstall, &spec.test];

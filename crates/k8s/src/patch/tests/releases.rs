@@ -1,6 +1,6 @@
 //! Changes of a release's chart: in the release, or in the `OCIRepository` that it has it from.
 
-use headwind_core::release::resolve;
+use headwind_core::workload::release::resolve;
 use rstest::rstest;
 
 use super::*;

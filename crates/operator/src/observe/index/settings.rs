@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headwind_core::explain;
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings, has_unknown};
-use headwind_core::target::{Container, Target};
+use headwind_core::workload::{Container, Target};
 
 /// A workload with what applies to each of its containers.
 #[derive(Debug, Clone)]

@@ -7,9 +7,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use headwind_core::release;
-use headwind_core::source::{Named, Source, SourceKey, SourceKind};
-use headwind_core::target::{Target, TargetKey};
+use headwind_core::workload::source::{Named, Source, SourceKey, SourceKind};
+use headwind_core::workload::{Target, TargetKey, release};
 
 use super::Index;
 use crate::cluster::object::is_newer;

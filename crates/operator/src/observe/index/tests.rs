@@ -1,7 +1,7 @@
 mod releases;
 
+use headwind_core::artifact::reference::RepositoryKey;
 use headwind_core::policy::Policy;
-use headwind_core::reference::RepositoryKey;
 
 use super::*;
 
@@ -19,7 +19,7 @@ pub(crate) fn target(name: &str, image: &str, version: &str) -> Target {
         containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
         release: None,
         carrier: None,
-        pull: headwind_core::target::PullSource::default(),
+        pull: headwind_core::workload::PullSource::default(),
         rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
         selector: String::new(),
         revision: String::new(),

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use headwind_core::claim::Trigger;
-use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::{Phase, Request, Spec, Status};
 use headwind_core::rollout::Watch;
+use headwind_core::trigger::Trigger;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 
@@ -32,7 +33,7 @@ pub(crate) struct Finished {
     times_applied: u32,
     phase: Phase,
     reason: Option<Reason>,
-    kind: VersionKind,
+    kind: ArtifactKind,
     policy: Policy,
     trigger: Trigger,
     flags: u8,

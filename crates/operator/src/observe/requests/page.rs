@@ -4,9 +4,10 @@
 
 use std::collections::BinaryHeap;
 
-use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::policy::Policy;
 use headwind_core::request::{Phase, Request};
-use headwind_core::target::{Kind, TargetKey};
+use headwind_core::workload::{Kind, TargetKey};
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::{Held, Name, Requests, name_of};
@@ -58,7 +59,7 @@ impl Filter {
             && text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
                 let Request { name, spec, .. } = read();
-                let container = spec.container.filter(|_| spec.kind == VersionKind::Image);
+                let container = spec.container.filter(|_| spec.kind == ArtifactKind::Image);
                 let places = [Some(&name), Some(&target.name), container.as_ref(), Some(&spec.current_image), Some(&spec.new_image)];
                 places.into_iter().flatten().any(|place| place.to_lowercase().contains(&text))
             })

@@ -1,5 +1,5 @@
-use headwind_core::claim::Trigger;
-use headwind_core::reference::{Digest, RepositoryKey};
+use headwind_core::artifact::reference::{Digest, RepositoryKey};
+use headwind_core::trigger::Trigger;
 
 use super::*;
 

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use headwind_core::artifact::Artifact;
-use headwind_core::chart::version_of;
-use headwind_core::policy::{Kind as VersionKind, Pattern, Policy};
+use headwind_core::artifact::chart::version_of;
+use headwind_core::artifact::version::Version;
+use headwind_core::artifact::{Artifact, ArtifactKind};
+use headwind_core::policy::{Pattern, Policy};
 use headwind_core::settings::Settings;
-use headwind_core::version::Version;
 
 /// What of a list is kept.
 #[derive(Debug, Default)]
@@ -27,15 +27,15 @@ impl Filter {
     /// Keeps what that container could move to.
     pub(super) fn add(&mut self, artifact: &Artifact, settings: &Settings) {
         match (artifact.kind(), settings.policy) {
-            (VersionKind::Chart, _) => drop(self.charts.insert(artifact.name().to_owned())),
-            (VersionKind::Image, Policy::None | Policy::Force) => {}
-            (VersionKind::Image, Policy::Glob) => {
+            (ArtifactKind::Chart, _) => drop(self.charts.insert(artifact.name().to_owned())),
+            (ArtifactKind::Image, Policy::None | Policy::Force) => {}
+            (ArtifactKind::Image, Policy::Glob) => {
                 if let Some(pattern) = &settings.pattern {
                     self.patterns.entry(pattern.to_string()).or_insert_with(|| pattern.clone());
                 }
             }
-            (VersionKind::Image, Policy::Patch | Policy::Minor | Policy::Major | Policy::All) => {
-                let current = artifact.version().and_then(|tag| Some((VersionKind::Image.read(tag)?, tag.to_owned())));
+            (ArtifactKind::Image, Policy::Patch | Policy::Minor | Policy::Major | Policy::All) => {
+                let current = artifact.version().and_then(|tag| Some((ArtifactKind::Image.read(tag)?, tag.to_owned())));
                 let Some((version, tag)) = current else { return };
                 let schemes = self.images.entry(version.variant.clone()).or_default();
                 match schemes.iter_mut().find(|(lowest, _)| lowest.same_scheme(&version)) {
@@ -50,8 +50,8 @@ impl Filter {
     /// Returns whether the tag is kept.
     pub(super) fn accepts(&self, tag: &str) -> bool {
         self.patterns.values().any(|pattern| pattern.matches(tag))
-            || !self.charts.is_empty() && VersionKind::Chart.read(&version_of(tag)).is_some()
-            || !self.images.is_empty() && VersionKind::Image.read(tag).is_some_and(|version| self.is_higher(&version))
+            || !self.charts.is_empty() && ArtifactKind::Chart.read(&version_of(tag)).is_some()
+            || !self.images.is_empty() && ArtifactKind::Image.read(tag).is_some_and(|version| self.is_higher(&version))
     }
 
     fn is_higher(&self, version: &Version) -> bool {
@@ -90,7 +90,7 @@ mod tests {
                 annotations.insert("headwind.sh/pattern".to_owned(), (*pattern).to_owned());
             }
             let settings = Settings::resolve(&Annotations::new(), &annotations, "web").unwrap();
-            filter.add(&Artifact::parse(VersionKind::Image, image).unwrap(), &settings);
+            filter.add(&Artifact::parse(ArtifactKind::Image, image).unwrap(), &settings);
         }
         filter
     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_chart_keeps_every_version() {
         let mut filter = Filter::default();
-        filter.add(&Artifact::parse(VersionKind::Chart, "podinfo:6.5.0").unwrap(), &Settings::default());
+        filter.add(&Artifact::parse(ArtifactKind::Chart, "podinfo:6.5.0").unwrap(), &Settings::default());
         assert!(filter.accepts("6.4.0") && filter.accepts("6.5.1_build") && !filter.accepts("latest"));
     }
 }

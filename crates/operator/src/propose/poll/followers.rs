@@ -1,8 +1,8 @@
 //! The workloads that a scan serves.
 
-use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::policy::{Kind as VersionKind, Policy};
-use headwind_core::target::{Container, TargetKey};
+use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
+use headwind_core::policy::Policy;
+use headwind_core::workload::{Container, TargetKey};
 
 use super::Poller;
 use super::filter::Filter;
@@ -38,7 +38,7 @@ impl Follower {
     }
 
     pub(super) fn is_chart(&self) -> bool {
-        self.artifact.kind() == VersionKind::Chart
+        self.artifact.kind() == ArtifactKind::Chart
     }
 
     pub(super) fn knows_its_digest(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use headwind_core::target::TargetKey;
+use headwind_core::workload::TargetKey;
 
 /// A release as far as a look-up depends on it.
 pub(super) type Fingerprint = u64;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use headwind_core::artifact::Origin;
-use headwind_core::claim::Trigger;
+use headwind_core::artifact::{ArtifactKind, Origin};
 use headwind_core::decide;
-use headwind_core::policy::{Kind as VersionKind, Policy};
+use headwind_core::policy::Policy;
 use headwind_core::settings::{Annotations, Settings, key};
-use headwind_core::target::{Container, Kind, Target, TargetKey};
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::{Container, Kind, Target, TargetKey};
 use headwind_registry::{Keyring, Lane};
 
 use super::look_ups::{Fingerprint, LookUps, SOON};
@@ -88,7 +88,7 @@ impl Poller {
         let artifact = container.artifact().ok()?;
         decide::admits(settings, container, &artifact, Trigger::Polling).ok()?;
         let polled = self.interval.is_some() && settings.event_source.allows(Trigger::Polling);
-        let looked_up = self.discovery && artifact.kind() == VersionKind::Chart;
+        let looked_up = self.discovery && artifact.kind() == ArtifactKind::Chart;
         (polled || looked_up).then_some(polled)
     }
 

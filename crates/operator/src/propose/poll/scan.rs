@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::claim::Trigger;
 use headwind_core::decide::{self, Site};
 use headwind_core::policy::{Candidate, Occasion};
-use headwind_core::reference::Digest;
-use headwind_core::target::TargetKey;
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::TargetKey;
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
 use headwind_source::schedule::Outcome;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! Notes on a workload which digests a scan first saw behind its images.
 
-use headwind_core::target::Target;
+use headwind_core::workload::Target;
 use headwind_k8s::patch;
 
 use crate::cluster::Failure;

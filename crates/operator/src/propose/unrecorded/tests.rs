@@ -1,7 +1,8 @@
 use headwind_core::artifact::Origin;
-use headwind_core::claim::{Claim, Trigger};
-use headwind_core::reference::RepositoryKey;
-use headwind_core::target::Kind;
+use headwind_core::artifact::reference::RepositoryKey;
+use headwind_core::claim::Claim;
+use headwind_core::trigger::Trigger;
+use headwind_core::workload::Kind;
 
 use super::*;
 

@@ -5,13 +5,13 @@ use rstest::rstest;
 use super::*;
 use crate::decide::{Decision, Record, Site, decide};
 use crate::policy::{Candidate, Occasion};
-use crate::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
-use crate::release::{CHART, resolve};
 use crate::request::Apply;
 use crate::rollout::HelmReleaseView;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::settings::PREFIX;
-use crate::source::{Pull, Release, Source};
+use crate::workload::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
+use crate::workload::release::{CHART, resolve};
+use crate::workload::source::{Pull, Release, Source};
 
 const DIRECT: [(&str, &str); 4] = [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0"), ("auto-rollback", "true")];
 
@@ -30,7 +30,7 @@ fn live(version: &str, annotations: &[(&str, &str)]) -> Target {
 /// A request to move the chart between those versions.
 fn asked(name: &str, from: &str, to: &str) -> Request {
     let image = request(name, &format!("podinfo:{from}"), &format!("podinfo:{to}"));
-    Request { spec: Spec { kind: VersionKind::Chart, container: Some(CHART.to_owned()), ..image.spec.clone() }, ..image }
+    Request { spec: Spec { kind: ArtifactKind::Chart, container: Some(CHART.to_owned()), ..image.spec.clone() }, ..image }
 }
 
 /// One that was applied.

@@ -1,9 +1,9 @@
 //! Several containers of one workload: siblings, denials, intervals, and images that admission replaces.
 
 use super::*;
-use crate::request::follow::answered_for;
+use crate::request::context::Context;
 use crate::request::refusal::{Refusal, refused};
-use crate::request::scene::Scene;
+use crate::request::rollout::answered_for;
 
 /// A workload with the containers `web` and `side`.
 fn two(annotations: &[(&str, &str)]) -> Target {
@@ -149,7 +149,7 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
     };
     assert_eq!(next(&observed(false)) == Step::Read, reads);
     assert_ne!(next(&observed(true)), Step::Read);
-    assert!(answered_for(&Scene::new(&target, &observed(true)), "web").is_empty());
+    assert!(answered_for(&Context::new(&target, &observed(true)), "web").is_empty());
 }
 
 /// An image that an admission webhook replaced in the patch is the one that is watched, gone back from and

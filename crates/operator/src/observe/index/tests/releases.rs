@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
-use headwind_core::release::resolve;
-use headwind_core::source::SourceKind;
+use headwind_core::workload::release::resolve;
+use headwind_core::workload::source::SourceKind;
 use headwind_k8s::helm::{ChartSource as _, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kind::{SlimHelmRelease, Workload as _};
 use rstest::rstest;

@@ -2,21 +2,21 @@
 
 use jiff::Timestamp;
 
-use super::mark::marks;
-use super::sense::{is_same_version, rewritten};
+use super::admission::{is_same_version, rewritten};
+use super::applied_marker::marks;
 use super::{Observed, Phase, Request};
-use crate::history::History;
 use crate::settings::{Settings, key};
-use crate::target::{Container, Target};
+use crate::workload::history::History;
+use crate::workload::{Container, Target};
 
 /// A workload that is there, with what is read of it once.
-pub(super) struct Scene<'a> {
+pub(super) struct Context<'a> {
     pub(super) target: &'a Target,
     pub(super) observed: &'a Observed<'a>,
     pub(super) history: History,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Context<'a> {
     pub(super) fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
         let history = history_of(target, observed.requests);
         Self { target, observed, history }

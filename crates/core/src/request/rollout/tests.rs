@@ -1,15 +1,16 @@
 use jiff::Timestamp;
 use rstest::rstest;
 
-use crate::claim::Trigger;
-use crate::history::History;
-use crate::policy::{Kind as VersionKind, Policy};
+use crate::artifact::ArtifactKind;
+use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::{Observed, Phase, Presence, Request, Spec, Status, Step, next};
 use crate::rollout::pod::{ContainerView, Look, PodView, RefusedEviction};
 use crate::rollout::{Failure, StatefulSetView, View, Watch};
 use crate::settings::{Annotations, key};
-use crate::target::{Container, Kind, PullSource, Target, TargetKey};
+use crate::trigger::Trigger;
+use crate::workload::history::History;
+use crate::workload::{Container, Kind, PullSource, Target, TargetKey};
 
 const NOW: i64 = 1_000_000;
 
@@ -56,7 +57,7 @@ fn rolling(watch: Watch) -> Request {
         siblings: Vec::new(),
         proposed: at(NOW - 100),
         spec: Spec {
-            kind: VersionKind::Image,
+            kind: ArtifactKind::Image,
             container: Some("db".to_owned()),
             current_image: "db:1.0.0".to_owned(),
             new_image: "db:2.0.0".to_owned(),

@@ -6,8 +6,8 @@
 use super::*;
 use crate::rollout::HelmReleaseView;
 use crate::settings::Annotations;
-use crate::source::{SourceKey, SourceKind};
-use crate::target::{Kind, TargetKey};
+use crate::workload::source::{SourceKey, SourceKind};
+use crate::workload::{Kind, TargetKey};
 
 /// The release's generation, and its source's.
 pub(crate) const GENERATIONS: (i64, i64) = (3, 5);

@@ -3,22 +3,22 @@
 
 use jiff::Timestamp;
 
-use super::scene::Scene;
+use super::admission::is_same_version;
+use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, may_return_to};
-use crate::artifact::Artifact;
-use crate::claim::Trigger;
+use crate::artifact::reference::Digest;
+use crate::artifact::version::natural_order;
+use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide;
-use crate::policy::{Candidate, Current, Kind as VersionKind, Policy, still_accepts};
+use crate::policy::{Candidate, Current, Policy, still_accepts};
 use crate::reason::Reason;
-use crate::reference::Digest;
-use crate::release;
 use crate::rollout::Watch;
 use crate::settings::Settings;
-use crate::target::Container;
-use crate::version::natural_order;
+use crate::trigger::Trigger;
+use crate::workload::{Container, release};
 
-impl Scene<'_> {
+impl Context<'_> {
     /// Ends a request that makes no sense any more.
     pub(super) fn void(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
@@ -117,28 +117,10 @@ impl Scene<'_> {
     }
 }
 
-/// The image that stands in the place of the one that was just applied, if that is the same version written
-/// differently: an admission webhook pinned it to a digest, or named a mirror.
-pub(super) fn rewritten(request: &Request, container: &Container) -> Option<String> {
-    let (there, asked) = (&container.image, &request.spec.new_image);
-    (there != asked && is_same_version(request.spec.kind, asked, there)).then(|| there.clone())
-}
-
-/// Returns whether an admission webhook may have made `there` of `asked`: the tag is the same, or the same
-/// repository is named by a digest alone, and a digest that was asked for is kept.
-pub(super) fn is_same_version(kind: VersionKind, asked: &str, there: &str) -> bool {
-    let (Ok(Artifact::Image(asked)), Ok(Artifact::Image(there))) = (Artifact::parse(kind, asked), Artifact::parse(kind, there)) else {
-        return false;
-    };
-    let pinned = there.tag().is_none() && there.digest().is_some();
-    let version = if pinned { there.repository() == asked.repository() } else { there.effective_tag() == asked.effective_tag() };
-    version && asked.digest().is_none_or(|digest| there.digest() == Some(digest))
-}
-
-fn word(kind: VersionKind) -> &'static str {
+fn word(kind: ArtifactKind) -> &'static str {
     match kind {
-        VersionKind::Image => "container with an image",
-        VersionKind::Chart => "chart of a release",
+        ArtifactKind::Image => "container with an image",
+        ArtifactKind::Chart => "chart of a release",
     }
 }
 
@@ -185,7 +167,7 @@ fn still_allowed(
 
 /// Returns whether `tag` is higher than `current`, in version order where both are versions, else in
 /// natural order.
-fn is_higher(kind: VersionKind, tag: &str, current: &str) -> bool {
+fn is_higher(kind: ArtifactKind, tag: &str, current: &str) -> bool {
     match (kind.read(tag), kind.read(current)) {
         (Some(tag), Some(current)) if tag.same_scheme(&current) => tag.cmp_precedence(&current).is_gt(),
         (_, _) => natural_order(tag, current).is_gt(),

@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::mark::{marks, named_requests};
+use super::applied_marker::{marks, named_requests};
+use super::context::Context;
 use super::refusal::together;
-use super::scene::Scene;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after, may_return_to};
 use crate::artifact::Artifact;
-use crate::claim::Trigger;
-use crate::history::Entry;
+use crate::artifact::reference::{Digest, ImageReference};
 use crate::reason::Reason;
-use crate::reference::{Digest, ImageReference};
 use crate::rollout::pod::{Look, PodView, RefusedEviction};
 use crate::rollout::{Failure, Patience, Sight, Standing, Trouble, Verdict, View, Watch, judge};
 use crate::settings::Settings;
-use crate::target::Container;
+use crate::trigger::Trigger;
+use crate::workload::Container;
+use crate::workload::history::Entry;
 
 /// The workload says that the change was taken back: from now on that rollout is watched.
-pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> {
+pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<Step> {
     let watch = request.status.rollout.as_ref()?;
     let back = request.back_mark();
-    if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(scene.target).any(|mark| mark == back) {
+    if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(context.target).any(|mark| mark == back) {
         return None;
     }
-    let image = scene.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
+    let image = context.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
     let status = Status {
         reason: Some(Reason::RollingBack),
         message: Some(returning(request, &image, watch.failure.as_ref())),
@@ -41,7 +41,7 @@ pub(super) fn settle_back(scene: &Scene<'_>, request: &Request) -> Option<Step> 
         rollout: Some(Watch {
             returned_to: Some(image),
             cause: watch.failure.clone(),
-            ..Watch::new(scene.target.generation, scene.observed.now)
+            ..Watch::new(context.target.generation, context.observed.now)
         }),
         ..request.status.clone()
     };
@@ -54,16 +54,16 @@ fn returning(request: &Request, to: &str, cause: Option<&Failure>) -> String {
 }
 
 /// A person went back to an older version: what stood there in between was taken back as well.
-pub(super) fn gone_over(scene: &Scene<'_>) -> Option<Step> {
-    scene.observed.requests.iter().find_map(|request| {
+pub(super) fn gone_over(context: &Context<'_>) -> Option<Step> {
+    context.observed.requests.iter().find_map(|request| {
         let Status { phase, times_applied, .. } = request.status;
         let stood = matches!(phase, Phase::RollingOut | Phase::Completed | Phase::Failed | Phase::Superseded) && times_applied > 0;
         let over = request.over_mark();
-        if !stood || !marks(scene.target).any(|mark| mark == over) {
+        if !stood || !marks(context.target).any(|mark| mark == over) {
             return None;
         }
-        let to = scene.container_of(request).map(|container| format!(" to {}", container.image)).unwrap_or_default();
-        Some(end(request, Phase::RolledBack, Reason::RolledBack, Some(format!("a person went back{to}")), scene.observed.now))
+        let to = context.container_of(request).map(|container| format!(" to {}", container.image)).unwrap_or_default();
+        Some(end(request, Phase::RolledBack, Reason::RolledBack, Some(format!("a person went back{to}")), context.observed.now))
     })
 }
 
@@ -71,21 +71,21 @@ pub(super) fn gone_over(scene: &Scene<'_>) -> Option<Step> {
 const STALE: Duration = Duration::from_mins(1);
 
 /// What the watches over the rollouts come to: a step, or when to look again.
-pub(super) fn follow(scene: &Scene<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
-    let standing = scene.target.rollout.standing(scene.target.generation);
+pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
+    let standing = context.target.rollout.standing(context.target.generation);
     let mut failed: Vec<(&Request, Failure)> = Vec::new();
     let mut wake: Option<Timestamp> = None;
     for request in rolling {
-        match one(scene, request, &standing) {
+        match one(context, request, &standing) {
             Outcome::Step(step) => return Ok(step),
-            Outcome::Failed(failure) => match scene.denied_until(request) {
+            Outcome::Failed(failure) => match context.denied_until(request) {
                 Some(again) => wake = wake.into_iter().chain([again]).min(),
                 None => failed.push((request, failure)),
             },
             Outcome::Rest(again) => wake = wake.into_iter().chain(again).min(),
         }
     }
-    take_back(scene, &failed).ok_or(wake)
+    take_back(context, &failed).ok_or(wake)
 }
 
 enum Outcome {
@@ -95,78 +95,78 @@ enum Outcome {
     Rest(Option<Timestamp>),
 }
 
-fn one(scene: &Scene<'_>, request: &Request, standing: &Standing) -> Outcome {
-    let now = scene.observed.now;
-    let fallback = Watch::new(scene.target.generation, now);
+fn one(context: &Context<'_>, request: &Request, standing: &Standing) -> Outcome {
+    let now = context.observed.now;
+    let fallback = Watch::new(context.target.generation, now);
     let watch = request.status.rollout.as_ref().unwrap_or(&fallback);
     let made_anew;
-    let watch = if scene.target.generation < watch.generation {
+    let watch = if context.target.generation < watch.generation {
         // The copy of the workload is older than the request: wait for the watch.
         let patience = after(watch.progressed_at, STALE);
-        if scene.target.carrier.is_none() || now < patience {
-            return Outcome::Rest(scene.target.carrier.as_ref().map(|_| patience));
+        if context.target.carrier.is_none() || now < patience {
+            return Outcome::Rest(context.target.carrier.as_ref().map(|_| patience));
         }
         // Where it stays so, the object that has a release's version was made anew, and counts from one.
-        made_anew = Watch { generation: scene.target.generation, ..watch.clone() };
+        made_anew = Watch { generation: context.target.generation, ..watch.clone() };
         &made_anew
     } else {
         watch
     };
-    if let Some(step) = taken_over(scene, request, watch) {
+    if let Some(step) = taken_over(context, request, watch) {
         return Outcome::Step(step);
     }
-    if names_unknown(scene) && !scene.observed.workload.is_live() {
+    if names_unknown(context) && !context.observed.workload.is_live() {
         // That request may answer for what the pods of another container do.
         return Outcome::Step(Step::Read);
     }
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let others = answered_for(scene, name);
-    let settings = scene.settings(name).unwrap_or_default();
+    let others = answered_for(context, name);
+    let settings = context.settings(name).unwrap_or_default();
     // Where there are no pods, the status says all there is to see.
-    let seen = Look::new(now, scene.target.generation, Some(Vec::new()), None);
-    let nothing = (!scene.target.rollout.has_pods()).then_some(seen);
+    let seen = Look::new(now, context.target.generation, Some(Vec::new()), None);
+    let nothing = (!context.target.rollout.has_pods()).then_some(seen);
     let sight = Sight {
         watch,
         standing,
-        look: nothing.as_ref().or_else(|| scene.observed.look.filter(|look| look.generation == scene.target.generation)),
+        look: nothing.as_ref().or_else(|| context.observed.look.filter(|look| look.generation == context.target.generation)),
         container: name,
         others: &others,
-        patience: Patience::from(&settings).at_least(scene.target.rollout.least_timeout()),
+        patience: Patience::from(&settings).at_least(context.target.rollout.least_timeout()),
         now,
-        seen_since: scene.observed.seen_since,
-        clock_stepped: scene.observed.clock_stepped,
+        seen_since: context.observed.seen_since,
+        clock_stepped: context.observed.clock_stepped,
     };
-    let awaited = || awaited(scene, standing, sight.look);
+    let awaited = || awaited(context, standing, sight.look);
     match judge(&sight) {
         Verdict::Look => Outcome::Step(Step::Look),
         Verdict::Watch(memory, again) => {
-            match remember(request, *memory, standing, awaited()).or_else(|| evict(scene, request, awaited()?)) {
+            match remember(request, *memory, standing, awaited()).or_else(|| evict(context, request, awaited()?)) {
                 Some(step) => Outcome::Step(step),
                 None => Outcome::Rest(again),
             }
         }
-        Verdict::Healthy => Outcome::Step(healthy(scene, request, watch, &settings)),
+        Verdict::Healthy => Outcome::Step(healthy(context, request, watch, &settings)),
         Verdict::TimedOut(message) => {
             let stuck = awaited().map(|pod| format!("; {pod}")).unwrap_or_default();
             Outcome::Step(timed_out(request, watch, message + &stuck, now))
         }
-        Verdict::Failed(failure) => failed(scene, request, watch, &settings, failure),
+        Verdict::Failed(failure) => failed(context, request, watch, &settings, failure),
     }
 }
 
 /// Whether the workload names a request whose change it carries and that is not known: the copy of the requests is
 /// behind, or the request was deleted.
-fn names_unknown(scene: &Scene<'_>) -> bool {
-    named_requests(scene.target).any(|name| !scene.observed.requests.iter().any(|request| request.name == name))
+fn names_unknown(context: &Context<'_>) -> bool {
+    named_requests(context.target).any(|name| !context.observed.requests.iter().any(|request| request.name == name))
 }
 
 /// The other containers that have a request to answer for what they run, so that their pods say
 /// nothing of this one: its rollout is watched as well, or failed and was left where it is.
-pub(super) fn answered_for<'a>(scene: &Scene<'a>, container: &str) -> Vec<&'a str> {
-    let all = scene.target.containers.iter().filter(|one| one.name != container);
+pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'a str> {
+    let all = context.target.containers.iter().filter(|one| one.name != container);
     let answered = |one: &&Container| {
-        scene.observed.requests.iter().any(|request| {
-            let applied = request.status.times_applied > 0 || marks(scene.target).any(|mark| mark == request.name);
+        context.observed.requests.iter().any(|request| {
+            let applied = request.status.times_applied > 0 || marks(context.target).any(|mark| mark == request.name);
             applied
                 && request.status.phase != Phase::Completed
                 && request.spec.container.as_ref() == Some(&one.name)
@@ -198,8 +198,8 @@ impl fmt::Display for Awaited<'_> {
     }
 }
 
-fn awaited<'a>(scene: &Scene<'_>, standing: &Standing, look: Option<&'a Look>) -> Option<Awaited<'a>> {
-    let View::StatefulSet(view) = &scene.target.rollout else { return None };
+fn awaited<'a>(context: &Context<'_>, standing: &Standing, look: Option<&'a Look>) -> Option<Awaited<'a>> {
+    let View::StatefulSet(view) = &context.target.rollout else { return None };
     if view.parallel || !matches!(standing, Standing::Moving(_, _)) {
         return None;
     }
@@ -212,21 +212,21 @@ fn awaited<'a>(scene: &Scene<'_>, standing: &Standing, look: Option<&'a Look>) -
 /// Evicts the awaited pod, as the last resort: only one that was not well in as many looks in a row as a version is
 /// given, and only if it is in a state that it does not leave by itself, or of the version that is being left. A
 /// member that is not ready for a while, or is being created, is Kubernetes' business.
-fn evict(scene: &Scene<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
+fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
     let Awaited { pod, look } = awaited;
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let patience = Patience::from(&scene.settings(name).unwrap_or_default());
+    let patience = Patience::from(&context.settings(name).unwrap_or_default());
     let back = request.status.left.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     let lasting = look.unwell.get(&pod.uid).is_some_and(|looks| *looks >= patience.retries);
-    let waits = awaited.refused().is_some_and(|refused| scene.observed.now < refused.again);
+    let waits = awaited.refused().is_some_and(|refused| context.observed.now < refused.again);
     let due = lasting && (back || pod.failure().is_some()) && !waits;
     due.then(|| Step::Evict(PodName { name: pod.name.clone(), uid: pod.uid.clone() }))
 }
 
 /// Another hand, or a newer request, has changed what is watched.
-fn taken_over(scene: &Scene<'_>, request: &Request, watch: &Watch) -> Option<Step> {
-    let now = scene.observed.now;
-    let image = scene.container_of(request).map(|container| container.image.as_str());
+fn taken_over(context: &Context<'_>, request: &Request, watch: &Watch) -> Option<Step> {
+    let now = context.observed.now;
+    let image = context.container_of(request).map(|container| container.image.as_str());
     let expected = watch.returned_to.as_deref().unwrap_or(request.placed_image());
     if image == Some(expected) {
         return None;
@@ -236,7 +236,7 @@ fn taken_over(scene: &Scene<'_>, request: &Request, watch: &Watch) -> Option<Ste
         return Some(end(request, Phase::RolledBack, cause(watch), Some(format!("taken back to {returned}; {changed}")), now));
     }
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let ours = scene.history.of(name).next().is_some_and(|entry| {
+    let ours = context.history.of(name).next().is_some_and(|entry| {
         Some(entry.image.as_str()) == image && entry.update_request_name.as_ref().is_some_and(|by| *by != request.name)
     });
     let reason = match (image, ours) {
@@ -285,13 +285,13 @@ fn remember(request: &Request, memory: Watch, standing: &Standing, awaited: Opti
     Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
 }
 
-fn healthy(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settings) -> Step {
-    let now = scene.observed.now;
+fn healthy(context: &Context<'_>, request: &Request, watch: &Watch, settings: &Settings) -> Step {
+    let now = context.observed.now;
     let stayed = match settings.settle_time.as_secs() {
         0 => String::new(),
         seconds => format!(", and has been for {seconds} s"),
     };
-    let well = if scene.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
+    let well = if context.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
     if let Some(image) = &watch.returned_to {
         let why = watch.cause.as_ref().map(|cause| format!("; {} failed with {}: {}", request.spec.new_image, cause.reason, cause.message));
         let message = format!("taken back to {image}, {well}{stayed}{}", why.unwrap_or_default());
@@ -326,8 +326,8 @@ fn unhappy_return(request: &Request, watch: &Watch, message: &str, now: Timestam
     )
 }
 
-fn failed(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settings, failure: Failure) -> Outcome {
-    let now = scene.observed.now;
+fn failed(context: &Context<'_>, request: &Request, watch: &Watch, settings: &Settings, failure: Failure) -> Outcome {
+    let now = context.observed.now;
     let Failure { reason, message } = &failure;
     if watch.returned_to.is_some() {
         return Outcome::Step(unhappy_return(request, watch, message, now));
@@ -338,7 +338,7 @@ fn failed(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settin
     }
     // What the defaults of broken settings say is nobody's wish.
     let wished = settings.auto_rollback;
-    match (wished, return_to(scene, request)) {
+    match (wished, return_to(context, request)) {
         (true, Some(_)) => Outcome::Failed(failure),
         (true, None) => {
             let message = format!("{message}; {}", Reason::NothingToRollBackTo.sentence());
@@ -349,7 +349,7 @@ fn failed(scene: &Scene<'_>, request: &Request, watch: &Watch, settings: &Settin
 }
 
 /// The image that stood there before, and was good as far as anybody knows.
-fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
+fn return_to(context: &Context<'_>, request: &Request) -> Option<String> {
     let name = request.spec.container.as_deref()?;
     let new = request.placed_image();
     if request.is_restart() {
@@ -359,30 +359,30 @@ fn return_to(scene: &Scene<'_>, request: &Request) -> Option<String> {
     }
     let proven = |entry: &&Entry| {
         entry.update_request_name.as_ref().is_none_or(|by| {
-            scene.observed.requests.iter().find(|one| one.name == *by).is_none_or(|one| one.status.phase == Phase::Completed)
+            context.observed.requests.iter().find(|one| one.name == *by).is_none_or(|one| one.status.phase == Phase::Completed)
         })
     };
-    let ours = scene.history.of(name).next().is_some_and(|entry| entry.image == new);
-    let container = scene.container_of(request)?;
-    let vouched = |entry: &&Entry| may_return_to(container, &scene.target.uid, &entry.image, scene.observed.requests.iter().copied());
-    let noted = scene.history.before(name, new).filter(|_| ours).filter(vouched).find(proven).map(|entry| entry.image.clone());
+    let ours = context.history.of(name).next().is_some_and(|entry| entry.image == new);
+    let container = context.container_of(request)?;
+    let vouched = |entry: &&Entry| may_return_to(container, &context.target.uid, &entry.image, context.observed.requests.iter().copied());
+    let noted = context.history.before(name, new).filter(|_| ours).filter(vouched).find(proven).map(|entry| entry.image.clone());
     noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && request.artifact(image).is_some())
 }
 
 /// One patch that puts the images before back.
-fn take_back(scene: &Scene<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
-    let now = scene.observed.now;
-    let mut history = scene.history.clone();
+fn take_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
+    let now = context.observed.now;
+    let mut history = context.history.clone();
     let mut changes = Vec::new();
     let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
     for (request, _) in failed {
-        if let Some(container) = scene.container_of(request).filter(|_| return_to(scene, request).is_some()) {
+        if let Some(container) = context.container_of(request).filter(|_| return_to(context, request).is_some()) {
             due.entry(&container.name).or_insert(request);
         }
     }
     let due = together(due);
     for request in due.values() {
-        let (Some(container), Some(to)) = (scene.container_of(request), return_to(scene, request)) else { continue };
+        let (Some(container), Some(to)) = (context.container_of(request), return_to(context, request)) else { continue };
         history.go_back(&container.name, &container.image, &to, now);
         changes.push(Change {
             request: request.name.clone(),
@@ -397,15 +397,15 @@ fn take_back(scene: &Scene<'_>, failed: &[(&Request, Failure)]) -> Option<Step> 
         return None;
     }
     let own = due.values().map(|request| request.back_mark());
-    let last_request = scene.standing_marks(&due).chain(own).collect::<Vec<_>>().join(",");
+    let last_request = context.standing_marks(&due).chain(own).collect::<Vec<_>>().join(",");
     Some(Step::Apply(Apply { changes, last_update: now, last_request, history: history.to_annotation() }))
 }
 
 /// Whether a manual request goes back: to what its container ran before, or, where the history does
 /// not tell (any more), to a lower version.
-pub(super) fn is_rollback(scene: &Scene<'_>, request: &Request) -> bool {
-    let Some(container) = scene.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
-    let known = scene.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
+pub(super) fn is_rollback(context: &Context<'_>, request: &Request) -> bool {
+    let Some(container) = context.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
+    let known = context.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
     known || is_lower(request.artifact(&request.spec.new_image), request.artifact(&container.image))
 }
 

@@ -4,7 +4,7 @@ use super::samples::*;
 use super::*;
 use crate::artifact::Artifact;
 use crate::settings::key::{LAST_REQUEST, LAST_UPDATE, SHARED_SOURCE, UPDATE_HISTORY};
-use crate::source::SourceKind;
+use crate::workload::source::SourceKind;
 
 fn site(target: &Target) -> &ChartSite {
     target.container(CHART).unwrap().chart.as_ref().unwrap()

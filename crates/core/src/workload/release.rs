@@ -16,14 +16,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Origin;
-use crate::chart::{ChartReference, ChartRepository, version_of};
+use crate::artifact::chart::{ChartReference, ChartRepository, version_of};
+use crate::artifact::reference::{ReferenceError, RepositoryKey};
+use crate::artifact::version::is_constraint;
 use crate::reason::Reason;
-use crate::reference::{ReferenceError, RepositoryKey};
 use crate::rollout::{View, flux};
 use crate::settings::{Settings, key};
-use crate::source::{ChartAccess, ChartSite, Named, Pull, Release, Source, SourceKey};
-use crate::target::{Carrier, Container, PullSource, Target};
-use crate::version::is_constraint;
+use crate::workload::source::{ChartAccess, ChartSite, Named, Pull, Release, Source, SourceKey};
+use crate::workload::{Carrier, Container, PullSource, Target};
 
 /// The name of a release's one container in histories, requests and annotations.
 pub const CHART: &str = "chart";

@@ -1,6 +1,6 @@
 //! Where the charts of releases come from, and what a release says of its own, as plain values.
 //!
-//! Made by `headwind_k8s` from Flux's objects, one at a time; [`crate::release`] puts them together.
+//! Made by `headwind_k8s` from Flux's objects, one at a time; [`crate::workload::release`] puts them together.
 
 use std::fmt;
 use std::time::Duration;

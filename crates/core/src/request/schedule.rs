@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::follow::is_rollback;
+use super::context::Context;
 use super::refusal::together;
-use super::scene::Scene;
+use super::rollout::is_rollback;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, Waiting, after};
-use crate::claim::Trigger;
 use crate::decide;
 use crate::gate::{self, Gate};
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::release::passes;
+use crate::trigger::Trigger;
+use crate::workload::release::passes;
 
 /// How long a request waits for those that the same event makes for other containers.
 const SIBLINGS: Duration = Duration::from_secs(2);
 
-impl Scene<'_> {
+impl Context<'_> {
     /// Ends a request for whose container a better one is open.
     ///
     /// What a person approved gives way to nothing that still waits for an approval; what a person

@@ -1,7 +1,7 @@
 //! Helm charts: what a release runs, and the classic repositories that charts are published in.
 //!
 //! A chart is written `name:version` wherever an image is written for a workload (requests, history,
-//! Events). Its version is what Helm reads as one ([`crate::version::parse_chart`]) or a range, which
+//! Events). Its version is what Helm reads as one ([`crate::artifact::version::parse_chart`]) or a range, which
 //! belongs to Flux. In an OCI registry a chart is a repository and its version a tag, in which `_`
 //! stands for `+` (Helm, "OCI support").
 

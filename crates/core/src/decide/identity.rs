@@ -1,0 +1,53 @@
+//! What makes two proposals the same.
+
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::policy::Policy;
+
+/// What makes two requests of one target the same: container, new reference and, where the digest
+/// is what is asked for, the digest.
+///
+/// Only policy `force` follows digests; for every other policy a version is its tag, so that a
+/// rejected tag that is pushed again, rebuilt or not, stays rejected, and an event that tells the
+/// digest makes the same request as one that does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity(String);
+
+impl Identity {
+    /// The identity of putting `artifact` into `container`.
+    pub fn new(container: &str, artifact: &Artifact, policy: Policy, digest: Option<&str>) -> Self {
+        let mut text = format!("{container}|{}:{}", artifact.name(), artifact.version().unwrap_or_default());
+        if policy == Policy::Force
+            && artifact.kind() == ArtifactKind::Image
+            && let Some(digest) = digest.map(str::to_owned).or_else(|| artifact.digest().map(ToString::to_string))
+        {
+            text.push('@');
+            text.push_str(&digest);
+        }
+        Self(text)
+    }
+
+    /// Ties the identity to one state of the target, for what has no name of its own: a new digest
+    /// that nobody told.
+    #[must_use]
+    pub fn at_generation(self, generation: i64) -> Self {
+        Self(format!("{}#{generation}", self.0))
+    }
+
+    /// Ties the identity to what a person saw when they asked for it: the same again, later, is another
+    /// request, and so is the same after it has ended that many times.
+    #[must_use]
+    pub fn asked_for(self, generation: i64, times: u32) -> Self {
+        let again = if times == 0 { String::new() } else { format!("?{times}") };
+        Self(format!("{}?{generation}{again}", self.0))
+    }
+
+    /// The identity as one line of text: the input of the request's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether this is `plain`, tied to a state of the target or not.
+    pub(crate) fn is_tied(&self, plain: &Self) -> bool {
+        self.0.strip_prefix(&plain.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '?']))
+    }
+}

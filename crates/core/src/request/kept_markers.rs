@@ -1,0 +1,55 @@
+//! The markers that a patch keeps in `headwind.sh/last-request`.
+
+use std::collections::BTreeMap;
+
+use super::Request;
+use super::applied_marker::{OVER, PAST, fence, is_fence, mark_name, marks};
+use super::context::Context;
+use crate::trigger::Trigger;
+
+/// How many marks of what does not stand any more a workload carries at most.
+const FENCES: usize = 10;
+/// What a mark becomes when something else takes the place of its change.
+fn past_mark(mark: &str) -> String {
+    let (name, before) = mark.split_once('@').unwrap_or((mark, "0"));
+    fence(name, before.parse::<u32>().unwrap_or_default().saturating_add(1), PAST)
+}
+
+impl Context<'_> {
+    /// What says of requests that a rollback leaves behind that they were gone over: without it, an old copy of one of
+    /// them would be applied again.
+    pub(super) fn over_marks(&self, left_behind: &[String]) -> Vec<String> {
+        let over = |name: &String| match self.observed.requests.iter().find(|request| request.name == *name) {
+            Some(request) => request.over_mark(),
+            None => fence(name, u32::try_from(self.history.times_applied(name)).unwrap_or(1), OVER),
+        };
+        left_behind.iter().map(over).collect()
+    }
+
+    /// The earlier marks whose change still stands in a container that is not touched now, and the
+    /// newest of those that say what became of others: they keep an old copy of a request from
+    /// bringing its change back.
+    pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
+        let mut room = FENCES;
+        let mut kept: Vec<String> = Vec::new();
+        for mark in marks(self.target).collect::<Vec<_>>().into_iter().rev() {
+            let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
+            let untouched = request
+                .and_then(|request| Some((request, self.container_of(request)?)))
+                .is_some_and(|(request, one)| one.image == request.placed_image() && !due.contains_key(one.name.as_str()));
+            let past = match request {
+                Some(request) => (request.spec.trigger == Trigger::Manual).then(|| request.past_mark()),
+                None => Some(past_mark(mark)),
+            };
+            if untouched && !is_fence(mark) {
+                kept.push(mark.to_owned());
+            } else if let Some(fence) = is_fence(mark).then(|| mark.to_owned()).or(past)
+                && room > 0
+            {
+                room -= 1;
+                kept.push(fence);
+            }
+        }
+        kept.into_iter().rev()
+    }
+}

@@ -1,0 +1,92 @@
+//! One container of a workload, or the chart of a release.
+
+use super::source::ChartSite;
+use crate::artifact::reference::Digest;
+use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::settings::Settings;
+
+/// One container of a pod template, or the chart of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name, unique in the pod.
+    pub name: String,
+    /// The image exactly as the user wrote it; it may be no legal reference at all.
+    pub image: String,
+    /// Whether it is an init container.
+    pub init: bool,
+    /// Its place in `containers` or `initContainers`.
+    pub index: usize,
+    /// Whether its `imagePullPolicy` is `Always`.
+    pub pulls_always: bool,
+    /// What Headwind wrote into the pod template for it (`digest-update: restart`): `<image>@<digest>`.
+    pub restarted_for: Option<String>,
+    /// The digest that a scan first saw behind the image as it stands now. A later one is new.
+    pub first_seen: Option<String>,
+    /// For a release's chart: what its source says.
+    pub chart: Option<Box<ChartSite>>,
+}
+
+impl Container {
+    /// A container of that name with that image, and nothing else known of it.
+    pub fn new(name: &str, image: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            init: false,
+            index: 0,
+            pulls_always: false,
+            restarted_for: None,
+            first_seen: None,
+            chart: None,
+        }
+    }
+
+    /// Whether it runs an image or a chart.
+    pub fn kind(&self) -> ArtifactKind {
+        if self.chart.is_some() { ArtifactKind::Chart } else { ArtifactKind::Image }
+    }
+
+    /// What it runs, read.
+    ///
+    /// # Errors
+    /// When what stands there is neither.
+    pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
+        Artifact::parse(self.kind(), &self.image)
+    }
+
+    /// Where its versions are published; none where nobody can say.
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.chart {
+            Some(site) => site.origin.clone(),
+            None => match self.artifact().ok()? {
+                Artifact::Image(image) => Some(Origin::Registry(image.repository().clone())),
+                Artifact::Chart(_) => None,
+            },
+        }
+    }
+
+    /// Why it gets no updates although its policy wants them: what a release's source says. None for images.
+    pub fn left_alone(&self, settings: &Settings) -> Option<(Reason, String)> {
+        let site = self.chart.as_ref().filter(|_| settings.policy != Policy::None)?;
+        site.left()
+    }
+
+    /// The digest that Headwind restarted it for, if that was a digest of the image as it stands now.
+    pub fn restarted_digest(&self) -> Option<&str> {
+        noted_digest(&self.image, self.restarted_for.as_deref())
+    }
+
+    /// The digest that is known to run: the one in the reference, else the one it was restarted
+    /// for, else the one that was first seen behind its tag.
+    pub fn known_digest(&self, reference: &Artifact) -> Option<Digest> {
+        let told = [self.restarted_digest(), self.first_seen.as_deref()];
+        reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
+    }
+}
+
+/// The digest in a note of the form `<image>@<digest>`; `None` when the note is about another image.
+pub fn noted_digest<'a>(image: &str, note: Option<&'a str>) -> Option<&'a str> {
+    note?.strip_prefix(image)?.strip_prefix('@')
+}

@@ -1,0 +1,56 @@
+//! The kinds of workload that Headwind keeps up to date.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The kinds of workload that Headwind updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` DaemonSet.
+    DaemonSet,
+    /// `helm.toolkit.fluxcd.io/v2` HelmRelease.
+    HelmRelease,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are listed to people.
+    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::HelmRelease];
+
+    /// The kind's name as Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deployment => "Deployment",
+            Kind::StatefulSet => "StatefulSet",
+            Kind::DaemonSet => "DaemonSet",
+            Kind::HelmRelease => "HelmRelease",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// Reads a kind's name, whatever its case, as `kubectl` does.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Kind::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownKind(text.chars().take(64).collect()))
+    }
+}
+
+/// A word that names none of the kinds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, HelmRelease)")]
+pub struct UnknownKind(String);
