@@ -145,7 +145,7 @@ reasons! {
         UpgradeFailed = "Helm could not upgrade the release",
         InstallFailed = "Helm could not install the release",
         TestFailed = "the tests of the chart failed",
-        Remediated = "the upgrade of the release failed, and Flux rolled it back",
+        Remediated = "the upgrade of the release failed, and Flux remediated it",
         SourceNotReady = "Flux could not fetch the chart",
         ArtifactFailed = "Flux could not load the chart",
         PodsForbidden = "Headwind may not list pods, so it judges rollouts by the status of the workload alone",

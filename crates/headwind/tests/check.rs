@@ -126,7 +126,7 @@ async fn files_of_container_engines_are_read() {
     assert!(ended.success, "{}", ended.error);
     std::fs::write(file.path(), "no JSON").unwrap();
     let ended = check(&[&image, "--docker-config", &path]).await;
-    assert!(!ended.success && ended.error.contains("no JSON object"), "{}", ended.error);
+    assert!(!ended.success && ended.error.contains("not a JSON object"), "{}", ended.error);
 }
 
 /// The services of the node are asked without the proxy of the process; what is on the internet goes through it, and

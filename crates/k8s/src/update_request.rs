@@ -35,7 +35,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// How many siblings are read; no pod template comes near it.
 const MAX_SIBLINGS: usize = 64;
 
-/// What an update asks for. Immutable once made.
+/// The requested change. Immutable after creation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "headwind.sh",
@@ -48,92 +48,92 @@ const MAX_SIBLINGS: usize = 64;
     namespaced,
     status = "UpdateRequestStatus",
     derive = "PartialEq",
-    doc = "A change of one container's image (or of a release's chart version) that was proposed, with what became of it. Made by Headwind; approved, rejected and reopened by people.",
+    doc = "The record of one update of a container image or of the chart version of a release. Created by Headwind; approved, rejected and reopened by people.",
     selectable = ".spec.targetRef.kind",
     selectable = ".spec.targetRef.name",
     selectable = ".spec.targetRef.uid",
     selectable = ".status.phase",
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", description = "The workload"),
     printcolumn(name = "Container", type_ = "string", json_path = ".spec.containerName"),
-    printcolumn(name = "Current", type_ = "string", json_path = ".spec.currentImage", description = "The image when the request was made"),
-    printcolumn(name = "New", type_ = "string", json_path = ".spec.newImage", description = "The image that is proposed"),
+    printcolumn(name = "Current", type_ = "string", json_path = ".spec.currentImage", description = "The image when the request was created"),
+    printcolumn(name = "New", type_ = "string", json_path = ".spec.newImage", description = "The proposed image"),
     printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policy"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[x_kube(
-    validation = Rule::new("self == oldSelf").message("spec is immutable; make a new request instead"),
-    validation = Rule::new("self.updateType != 'image' || (has(self.containerName) && self.containerName != '')").message("an image update names its container")
+    validation = Rule::new("self == oldSelf").message("spec is immutable; create a new request instead"),
+    validation = Rule::new("self.updateType != 'image' || (has(self.containerName) && self.containerName != '')").message("an image update must name its container")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRequestSpec {
-    /// The workload to change. It lies in the request's own namespace.
+    /// The workload to change. It is in the namespace of the request.
     pub target_ref: TargetRef,
-    /// Whether a container's image or a release's chart version changes.
+    /// The kind of change: the image of a container, or the chart version of a release.
     pub update_type: UpdateType,
     /// The container whose image changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub container_name: Option<String>,
-    /// The image that stood there when the request was made, as it was written.
+    /// The image when the request was created, in the form that the user wrote.
     #[schemars(length(max = 1024))]
     pub current_image: String,
-    /// The image that is to stand there, as it will be written.
+    /// The image that Headwind writes.
     #[schemars(length(min = 1, max = 1024))]
     pub new_image: String,
-    /// The digest that was known to run.
+    /// The digest that ran when the request was created, if it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub current_digest: Option<String>,
-    /// The digest behind the new image, where it is known.
+    /// The digest of the new image, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub new_digest: Option<String>,
-    /// The policy that took the new version.
+    /// The policy that accepted the new version.
     pub policy: PolicyName,
-    /// Why the new version was taken.
+    /// Why the policy accepted the new version.
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub reason: String,
-    /// Whether a person has to approve it.
+    /// Whether a person must approve the update.
     pub require_approval: bool,
-    /// Until when an answer is waited for; 24 hours after creation when it is left out.
+    /// When the request expires if nobody approves or rejects it. Default: 24 hours after creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// What made Headwind propose it.
+    /// What triggered the update.
     pub trigger: TriggerName,
 }
 
-/// Which workload.
+/// A reference to a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
-    /// The workload's API version, such as `apps/v1`.
+    /// The API version of the workload, such as `apps/v1`.
     #[schemars(length(max = 253))]
     pub api_version: String,
-    /// The workload's kind, such as `Deployment`.
+    /// The kind of the workload, such as `Deployment`.
     pub kind: KindName,
-    /// The workload's name.
+    /// The name of the workload.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The workload's uid: an object made anew under the same name is another workload.
+    /// The UID of the workload. An object that is created again under the same name is another workload.
     #[schemars(length(max = 128))]
     pub uid: String,
-    /// The workload's namespace: always the request's own.
+    /// The namespace of the workload. Must be the namespace of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub namespace: Option<String>,
 }
 
-/// What kind of change.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub enum UpdateType {
-    /// A container's image.
+    /// The image of a container.
     Image,
-    /// The version of a HelmRelease's chart.
+    /// The chart version of a HelmRelease.
     HelmChart,
 }
 
@@ -196,73 +196,71 @@ schema_words! {
     PhaseName(Phase): Phase::ALL.iter().map(|phase| serde_json::json!(phase)).collect()
 }
 
-/// Where the request stands.
+/// The state of a request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRequestStatus {
-    /// The phase of its life: Pending, Approved, Applying, `RollingOut`, Completed, Rejected,
-    /// Failed, Expired, Superseded or `RolledBack`.
+    /// The phase of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<PhaseName>,
-    /// Why it is in this phase, as a stable code.
+    /// Why the request is in this phase, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The same for a person.
+    /// The reason as a message for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Who approved it.
+    /// Who approved the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
-    /// When it was approved.
+    /// When the request was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Time>,
-    /// Who rejected it.
+    /// Who rejected the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_by: Option<String>,
-    /// When it was rejected.
+    /// When the request was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_at: Option<Time>,
-    /// When a person last reopened it.
+    /// When a person last reopened the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened_at: Option<Time>,
-    /// When it last came to an end.
+    /// When the request last finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// How many times its change was applied; more than once only after it was reopened.
+    /// How many times the change was applied. More than once only after the request was reopened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub times_applied: Option<i32>,
-    /// When its change was last applied.
+    /// When the change was last applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_at: Option<Time>,
-    /// The image that an admission webhook put in the place of the new image when it was applied: the same
-    /// version, pinned to a digest or named by a mirror.
+    /// The image that an admission webhook wrote instead of the new image: the same version, pinned to a digest or
+    /// with another registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub applied_image: Option<String>,
-    /// How many times in a row an admission rule denied the change.
+    /// How many consecutive times admission control denied the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub times_denied: Option<i32>,
-    /// For a rollback that a person asked for: the image that it left. That version is not offered
-    /// again by itself.
+    /// For a manual rollback: the image that it replaced. Headwind does not propose that version again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub rolled_back_from: Option<String>,
-    /// What is remembered of the watch over its rollout.
+    /// The state of the rollout watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
-    /// Until when it waits; the condition `Waiting` says what for.
+    /// Until when the update waits. The condition `Waiting` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_until: Option<Time>,
-    /// When this status was last written.
+    /// When this status was last updated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Time>,
-    /// The generation of the request that this status tells of.
+    /// The generation of the request that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions: `Ready` when the update is done and its pods serve, `Progressing` while it goes on
-    /// by itself, `Waiting` while an approved update is held back.
+    /// `Ready`: the update is complete and its pods are available. `Progressing`: the update continues without a person.
+    /// `Waiting`: an approved update waits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -16,6 +16,7 @@
 
 mod act;
 mod api;
+mod catalogue;
 mod clock;
 mod cluster;
 mod observe;
@@ -28,6 +29,6 @@ mod tasks;
 pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use api::handle::{ActError, Filter, Full, Handle, Offered, Page};
 pub use api::rollback::{Past, RollbackError};
+pub use catalogue::catalogue as metrics_catalogue;
 pub use propose::RecordingFailure;
-pub use report::metrics::catalogue as metrics_catalogue;
 pub use run::{Config, Operator, Polling, StartError};

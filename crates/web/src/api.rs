@@ -37,10 +37,13 @@ pub(crate) struct Api {
 #[openapi(info(title = "Headwind", description = "Looks at update requests and workloads; approves, rejects, reopens and rolls back."))]
 struct Document;
 
-/// The routes of the port.
-pub fn router(handle: Handle, gate: Gate) -> Router {
-    let api = Api { handle: handle.clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+/// Returns the OpenAPI document of the port.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(updates::list))
         .routes(routes!(updates::get))
         .routes(routes!(updates::timeline))
@@ -53,6 +56,12 @@ pub fn router(handle: Handle, gate: Gate) -> Router {
         .routes(routes!(workloads::explain))
         .routes(routes!(workloads::history, workloads::roll_back))
         .routes(routes!(workloads::history_of_deployment, workloads::roll_back_deployment))
+}
+
+/// Returns the routes of the port.
+pub fn router(handle: Handle, gate: Gate) -> Router {
+    let api = Api { handle: handle.clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
+    let (router, document) = routes()
         .with_state(api)
         .split_for_parts();
     router

@@ -140,7 +140,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     ensure!(!world.operator.log_contains("is not in effect")?, "the policy is there");
     the_owner_takes_its_requests_along(&world, "web").await?;
     let explained = world.bed.kubectl_ok(&["explain", "updaterequest.spec.newImage"]).await?;
-    ensure!(explained.contains("image that is to stand there"), "{explained}");
+    ensure!(explained.contains("image that Headwind writes"), "{explained}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What is remembered of the watch over a rollout, as it is stored (`status.rollout`).
+//! The state of a rollout watch, as it is stored (`status.rollout`).
 
 use headwind_core::reason::Reason;
 use headwind_core::rollout::{Failure, Watch};
@@ -6,67 +6,67 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What Headwind remembers of the rollout between two looks, so that a successor judges as it would have.
+/// What Headwind remembers of a rollout between two checks, so that the next leader judges in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
-    /// The workload's generation when the change was first seen in it.
+    /// The generation of the workload when the change was first observed in it.
     #[serde(default)]
     pub target_generation: i64,
-    /// When the change was first seen in the workload.
+    /// When the change was first observed in the workload.
     pub started_at: Time,
-    /// When the rollout last got on; `rollback-timeout` counts from here.
+    /// When the rollout last made progress. `rollback-timeout` counts from here.
     pub progressed_at: Time,
-    /// Pods that the workload was to have then.
+    /// The desired number of pods at that time.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub wanted_pods: i32,
-    /// The fewest steps that were left since: pods to be made anew, old ones to go, new ones to become available.
+    /// The lowest number of remaining steps since then: pods to recreate, old pods to delete, new pods to become available.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub remaining_steps: i32,
-    /// The most pods of the new revision that were available at once.
+    /// The highest number of pods of the new revision that were available at the same time.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub new_available_pods: i32,
-    /// Whether somebody holds the rollout (a paused Deployment, strategy OnDelete).
+    /// True if the rollout waits for a person (a paused Deployment, strategy OnDelete).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
-    /// When a check last failed, or set the count back.
+    /// When a check last failed or reset the count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Time>,
-    /// Checks that failed in a row.
+    /// The number of consecutive failed checks.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub failed_checks: i32,
-    /// Restarts of the new pods' containers by the last check.
+    /// The number of restarts of the containers of the new pods at the last check.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub restarts: i32,
-    /// Since when every pod is available; `settle-time` counts from here.
+    /// Since when every pod is available. `settle-time` counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available_since: Option<Time>,
-    /// What the last failed check found, as a stable code.
+    /// The result of the last failed check, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
-    /// The same in the pod's own words.
+    /// The result of the last failed check, as a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub failure_message: Option<String>,
-    /// The image that was put back, while that rollout is watched.
+    /// The restored image, while Headwind watches its rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub returned_to: Option<String>,
-    /// Why it was put back, as a stable code.
+    /// Why the update was rolled back, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
-    /// The same in the pod's own words.
+    /// Why the update was rolled back, as a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub cause_message: Option<String>,
 }
 
-/// The longest message of a failure that is kept.
+/// Maximum length of a stored message, in characters.
 const MESSAGE: usize = 4096;
 
 fn number(stored: i32) -> u32 {

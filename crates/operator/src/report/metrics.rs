@@ -95,30 +95,30 @@ impl Helm {
                 registry,
                 Counter::default(),
                 "helm_chart_versions_checked",
-                "Versions of charts that were looked at, once for each release and scan",
+                "Chart versions evaluated, once for each release and scan",
             ),
-            updates_found: register(registry, Counter::default(), "helm_updates_found", "Updates of charts that were proposed"),
+            updates_found: register(registry, Counter::default(), "helm_updates_found", "Chart updates proposed"),
             updates_approved: register(
                 registry,
                 Counter::default(),
                 "helm_updates_approved",
-                "Updates of charts approved, by a person or by policy",
+                "Chart updates approved, by a person or by policy",
             ),
-            updates_rejected: register(registry, Counter::default(), "helm_updates_rejected", "Updates of charts that a person rejected"),
-            updates_applied: register(registry, Counter::default(), "helm_updates_applied", "Updates of charts written into a release"),
+            updates_rejected: register(registry, Counter::default(), "helm_updates_rejected", "Chart updates rejected by a person"),
+            updates_applied: register(registry, Counter::default(), "helm_updates_applied", "Chart updates applied to a release"),
             repository_queries: register(
                 registry,
                 Counter::default(),
                 "helm_repository_queries",
-                "Times the versions of a chart's repository were asked for, classic or OCI",
+                "Queries for the versions of a chart, to classic and OCI repositories",
             ),
             repository_errors: register(
                 registry,
                 Family::default(),
                 "helm_repository_errors",
-                "Those of them that had no answer, by class",
+                "Failed queries for the versions of a chart, by class of error",
             ),
-            repository_query_duration: register(registry, query, "helm_repository_query_duration_seconds", "How long such a question took"),
+            repository_query_duration: register(registry, query, "helm_repository_query_duration_seconds", "Duration of a query for the versions of a chart, in seconds"),
         }
     }
 }
@@ -138,40 +138,40 @@ impl Metrics {
         let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         Self {
-            webhook_events: register!(Counter::default(), "webhook_events", "Events that webhooks brought"),
+            webhook_events: register!(Counter::default(), "webhook_events", "Events received by webhook"),
             webhook_events_processed: register!(
                 Gauge::default(),
                 "webhook_events_processed",
-                "Webhook events that were handled to their end"
+                "Webhook events processed"
             ),
             webhook_ignored: register!(
                 Family::default(),
                 "webhook_ignored",
-                "What webhooks told that was no push of a tag, by reason: pulls, deletes, layers, what cannot be read"
+                "Webhook entries that are not the push of a tag (pulls, deletes, layers, invalid entries), by reason"
             ),
             updates_approved: register!(Counter::default(), "updates_approved", "Updates approved, by a person or by policy"),
-            updates_rejected: register!(Counter::default(), "updates_rejected", "Updates that a person rejected"),
-            updates_applied: register!(Counter::default(), "updates_applied", "Updates written into a workload"),
-            updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed for good"),
+            updates_rejected: register!(Counter::default(), "updates_rejected", "Updates rejected by a person"),
+            updates_applied: register!(Counter::default(), "updates_applied", "Updates applied to a workload"),
+            updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed"),
             updates_skipped_interval: register!(
                 Counter::default(),
                 "updates_skipped_interval",
-                "Times an approved update had to wait for min-update-interval"
+                "Times that an approved update had to wait for min-update-interval"
             ),
-            rollbacks: register!(Counter::default(), "rollbacks", "Times an earlier image was put back"),
-            rollbacks_manual: register!(Counter::default(), "rollbacks_manual", "Those of them that a person asked for"),
-            rollbacks_automatic: register!(Counter::default(), "rollbacks_automatic", "Those of them because the rollout failed"),
+            rollbacks: register!(Counter::default(), "rollbacks", "Rollbacks, automatic and manual"),
+            rollbacks_manual: register!(Counter::default(), "rollbacks_manual", "Rollbacks requested by a person"),
+            rollbacks_automatic: register!(Counter::default(), "rollbacks_automatic", "Automatic rollbacks after a failed rollout"),
             rollbacks_failed: register!(
                 Counter::default(),
                 "rollbacks_failed",
-                "Rollbacks that the API server refused, or whose pods did not run either"
+                "Rollbacks that the API server rejected, or whose pods failed too"
             ),
             health_checks: register!(
                 Counter::default(),
                 "deployment_health_checks",
-                "Looks at the pods of a workload (of any kind) whose rollout is watched"
+                "Checks of the pods of a workload (of any kind) during a rollout"
             ),
-            health_failures: register!(Counter::default(), "deployment_health_failures", "Checks of a rollout that failed"),
+            health_failures: register!(Counter::default(), "deployment_health_failures", "Failed checks of a rollout"),
             updates_refused: register!(
                 Family::default(),
                 "updates_refused",
@@ -180,48 +180,48 @@ impl Metrics {
             recording_failures: register!(
                 Family::default(),
                 "update_recording_failures",
-                "Failed attempts to record an update as an UpdateRequest, by class"
+                "Failed attempts to create an UpdateRequest, by class of error"
             ),
-            reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of a pass over one workload"),
-            reconcile_errors: register!(Family::default(), "reconcile_errors", "Passes over a workload that ended with an error, by class"),
+            reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of the reconciliation of one workload, in seconds"),
+            reconcile_errors: register!(Family::default(), "reconcile_errors", "Failed reconciliations of a workload, by class of error"),
             events_dropped: register!(
                 Counter::default(),
                 "kubernetes_events_dropped",
-                "Kubernetes Events not written because too many were waiting"
+                "Kubernetes Events dropped because too many were waiting"
             ),
             request_names_taken: register!(
                 Counter::default(),
                 "request_names_taken",
-                "Proposals not recorded because a request that asks for something else has the name"
+                "Proposals not recorded because another request has the name"
             ),
-            polling_cycles: register!(Counter::default(), "polling_cycles", "Scans of a repository with a credential that were answered"),
-            polling_errors: register!(Family::default(), "polling_errors", "Scans of a repository that were not answered, by class"),
+            polling_cycles: register!(Counter::default(), "polling_cycles", "Successful scans of a repository with a credential"),
+            polling_errors: register!(Family::default(), "polling_errors", "Failed scans of a repository, by class of error"),
             polling_images_checked: register!(
                 Counter::default(),
                 "polling_images_checked",
-                "Containers that an answered scan was looked at for"
+                "Containers evaluated in successful scans"
             ),
             polling_new_tags_found: register!(
                 Counter::default(),
                 "polling_new_tags_found",
-                "Updates that scans led to: a better tag, or a new digest behind the same tag"
+                "Updates proposed by scans: a better tag, or a new digest behind the same tag"
             ),
             polling_resources_filtered: register!(
                 Counter::default(),
                 "polling_resources_filtered",
-                "Containers of a scanned repository that do not listen to polling"
+                "Containers of a scanned repository whose event-source does not include polling"
             ),
-            polling_lateness: register!(lateness, "polling_lateness_seconds", "How long after it was due a scan began"),
-            polling_scans_running: register!(Gauge::default(), "polling_scans_running", "Scans that run at this moment"),
+            polling_lateness: register!(lateness, "polling_lateness_seconds", "Delay of scans after their due time, in seconds"),
+            polling_scans_running: register!(Gauge::default(), "polling_scans_running", "Scans running now"),
             polling_helm_charts_checked: register!(
                 Counter::default(),
                 "polling_helm_charts_checked",
-                "Releases that an answered scan was looked at for"
+                "Helm releases evaluated in successful scans"
             ),
             polling_helm_new_versions_found: register!(
                 Counter::default(),
                 "polling_helm_new_versions_found",
-                "Updates of charts that scans led to"
+                "Chart updates proposed by scans"
             ),
             helm: Helm::new(&mut registry),
             registry: Arc::new(Mutex::new(registry)),
@@ -278,23 +278,6 @@ impl Metrics {
     }
 }
 
-/// Encodes every metric with its type, help text and labels, as a replica that has just started would. For the docs.
-///
-/// # Errors
-/// When a metric cannot be encoded.
-pub fn catalogue() -> Result<String, std::fmt::Error> {
-    let metrics = Metrics::new();
-    metrics.watch(Arc::default(), Arc::default());
-    // A metric with a label is encoded only when it has a series.
-    metrics.ignored(IgnoredReason::NotAPush);
-    metrics.refused(Reason::PolicyNone);
-    let class = ClassLabel { class: "any" };
-    for errors in [&metrics.recording_failures, &metrics.reconcile_errors, &metrics.polling_errors, &metrics.helm.repository_errors] {
-        drop(errors.get_or_create(&class));
-    }
-    metrics.encode()
-}
-
 #[derive(Debug)]
 struct Counts(Arc<State>);
 
@@ -306,13 +289,13 @@ impl Collector for Counts {
         };
         {
             let index = self.0.index.read();
-            gauge("deployments_watched", "Deployments that are known", index.count(Kind::Deployment))?;
-            gauge("statefulsets_watched", "StatefulSets that are known", index.count(Kind::StatefulSet))?;
-            gauge("daemonsets_watched", "DaemonSets that are known", index.count(Kind::DaemonSet))?;
-            gauge("helm_releases_watched", "HelmReleases that are known", index.count(Kind::HelmRelease))?;
-            gauge("invalid_annotations", "Workloads treated as policy none because an annotation has a bad value", index.faulty().count())?;
+            gauge("deployments_watched", "Deployments watched", index.count(Kind::Deployment))?;
+            gauge("statefulsets_watched", "StatefulSets watched", index.count(Kind::StatefulSet))?;
+            gauge("daemonsets_watched", "DaemonSets watched", index.count(Kind::DaemonSet))?;
+            gauge("helm_releases_watched", "HelmReleases watched", index.count(Kind::HelmRelease))?;
+            gauge("invalid_annotations", "Workloads treated as policy none because an annotation has an invalid value", index.faulty().count())?;
         }
         gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
-        gauge("leader", "1 where this replica holds the lease", usize::from(self.0.leadership.leads()))
+        gauge("leader", "1 if this replica is the leader, else 0", usize::from(self.0.leadership.leads()))
     }
 }

@@ -1,0 +1,27 @@
+//! Every metric there is, for the docs.
+
+use std::sync::Arc;
+
+use headwind_core::reason::Reason;
+use headwind_source::webhook::IgnoredReason;
+
+use crate::propose::Waiting;
+use crate::report::metrics::{ClassLabel, Metrics};
+
+/// Encodes every metric with its type, help text and labels, as a replica that has just started would. For the docs.
+///
+/// # Errors
+/// When a metric cannot be encoded.
+pub fn catalogue() -> Result<String, std::fmt::Error> {
+    let metrics = Metrics::new();
+    metrics.watch(Arc::default());
+    metrics.collect(Box::new(Waiting(Arc::default())));
+    // A metric with a label is encoded only when it has a series.
+    metrics.ignored(IgnoredReason::NotAPush);
+    metrics.refused(Reason::PolicyNone);
+    let class = ClassLabel { class: "any" };
+    for errors in [&metrics.recording_failures, &metrics.reconcile_errors, &metrics.polling_errors, &metrics.helm.repository_errors] {
+        drop(errors.get_or_create(&class));
+    }
+    metrics.encode()
+}
