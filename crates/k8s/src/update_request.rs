@@ -55,7 +55,12 @@ const MAX_SIBLINGS: usize = 64;
     selectable = ".status.phase",
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", description = "The workload"),
     printcolumn(name = "Container", type_ = "string", json_path = ".spec.containerName"),
-    printcolumn(name = "Current", type_ = "string", json_path = ".spec.currentImage", description = "The image when the request was created"),
+    printcolumn(
+        name = "Current",
+        type_ = "string",
+        json_path = ".spec.currentImage",
+        description = "The image when the request was created"
+    ),
     printcolumn(name = "New", type_ = "string", json_path = ".spec.newImage", description = "The proposed image"),
     printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policy"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

@@ -61,9 +61,7 @@ fn routes() -> OpenApiRouter<Api> {
 /// Returns the routes of the port.
 pub fn router(handle: Handle, gate: Gate) -> Router {
     let api = Api { handle: handle.clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
-    let (router, document) = routes()
-        .with_state(api)
-        .split_for_parts();
+    let (router, document) = routes().with_state(api).split_for_parts();
     router
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle))

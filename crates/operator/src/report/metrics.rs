@@ -118,7 +118,12 @@ impl Helm {
                 "helm_repository_errors",
                 "Failed queries for the versions of a chart, by class of error",
             ),
-            repository_query_duration: register(registry, query, "helm_repository_query_duration_seconds", "Duration of a query for the versions of a chart, in seconds"),
+            repository_query_duration: register(
+                registry,
+                query,
+                "helm_repository_query_duration_seconds",
+                "Duration of a query for the versions of a chart, in seconds",
+            ),
         }
     }
 }
@@ -139,11 +144,7 @@ impl Metrics {
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         Self {
             webhook_events: register!(Counter::default(), "webhook_events", "Events received by webhook"),
-            webhook_events_processed: register!(
-                Gauge::default(),
-                "webhook_events_processed",
-                "Webhook events processed"
-            ),
+            webhook_events_processed: register!(Gauge::default(), "webhook_events_processed", "Webhook events processed"),
             webhook_ignored: register!(
                 Family::default(),
                 "webhook_ignored",
@@ -182,7 +183,11 @@ impl Metrics {
                 "update_recording_failures",
                 "Failed attempts to create an UpdateRequest, by class of error"
             ),
-            reconcile_duration: register!(seconds, "reconcile_duration_seconds", "Duration of the reconciliation of one workload, in seconds"),
+            reconcile_duration: register!(
+                seconds,
+                "reconcile_duration_seconds",
+                "Duration of the reconciliation of one workload, in seconds"
+            ),
             reconcile_errors: register!(Family::default(), "reconcile_errors", "Failed reconciliations of a workload, by class of error"),
             events_dropped: register!(
                 Counter::default(),
@@ -196,11 +201,7 @@ impl Metrics {
             ),
             polling_cycles: register!(Counter::default(), "polling_cycles", "Successful scans of a repository with a credential"),
             polling_errors: register!(Family::default(), "polling_errors", "Failed scans of a repository, by class of error"),
-            polling_images_checked: register!(
-                Counter::default(),
-                "polling_images_checked",
-                "Containers evaluated in successful scans"
-            ),
+            polling_images_checked: register!(Counter::default(), "polling_images_checked", "Containers evaluated in successful scans"),
             polling_new_tags_found: register!(
                 Counter::default(),
                 "polling_new_tags_found",
@@ -293,7 +294,11 @@ impl Collector for Counts {
             gauge("statefulsets_watched", "StatefulSets watched", index.count(Kind::StatefulSet))?;
             gauge("daemonsets_watched", "DaemonSets watched", index.count(Kind::DaemonSet))?;
             gauge("helm_releases_watched", "HelmReleases watched", index.count(Kind::HelmRelease))?;
-            gauge("invalid_annotations", "Workloads treated as policy none because an annotation has an invalid value", index.faulty().count())?;
+            gauge(
+                "invalid_annotations",
+                "Workloads treated as policy none because an annotation has an invalid value",
+                index.faulty().count(),
+            )?;
         }
         gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
         gauge("leader", "1 if this replica is the leader, else 0", usize::from(self.0.leadership.leads()))
