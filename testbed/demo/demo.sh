@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make demo` and `make demo-down`: Headwind at work on a real control plane and a real registry,
-# all of it plain processes on loopback, as your own user.
+# `make demo` and `make demo-down`: run Headwind on a real control plane and a real registry, as plain processes of your own
+# user on loopback.
 #
 #   testbed/demo/demo.sh up|down
 #
@@ -23,10 +23,10 @@ say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 call() { curl --silent --noproxy '*' --max-time 10 "$@"; }
 
-# started PID: when a process started, so that a later one with its number is never taken for it
+# started PID: when a process started, to tell it from a later process with the same PID
 started() { awk '{sub(/^.*\) /, ""); print $20}' "/proc/$1/stat" 2>/dev/null || true; }
 
-# operator: the recorded operator's pid, when it is that process still
+# operator: the recorded PID of the operator, if that process still runs
 operator() {
   local pid at
   read -r pid at 2>/dev/null <"$state/operator.pid" || return 1
@@ -42,37 +42,37 @@ stop_operator() {
   rm -f "$state/operator.pid"
 }
 
-# until SECONDS WHAT COMMAND…: polls; at the deadline it shows the operator's last words
+# until SECONDS WHAT COMMAND…: polls; at the deadline, prints the last log lines of the operator
 until_true() {
   local end=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
     if [ "$SECONDS" -ge "$end" ]; then
       [ ! -f "$state/operator.log" ] || { echo "--- the operator's last lines ($state/operator.log)" >&2; tail -n 15 "$state/operator.log" >&2; }
-      fail "waited in vain for: $what"
+      fail "timed out waiting until $what"
     fi
     sleep 0.2
   done
 }
 
 free_port() {
-  if (exec 3<>"/dev/tcp/${1/://}") 2>/dev/null; then fail "something listens on $1 already; choose another port with $2"; fi
+  if (exec 3<>"/dev/tcp/${1/://}") 2>/dev/null; then fail "port $1 is in use; choose another port with $2"; fi
 }
 
 image() { kubectl -n demo get "$1" -o "jsonpath={.spec.template.spec.containers[0].image}"; }
 runs() { [ "$(image "$1")" = "$2" ]; }
-# waiting IMAGE: the name of the request that waits to put this image in place
+# waiting IMAGE: the name of the pending request for this image
 waiting() { kubectl -n demo get ur -o "jsonpath={range .items[?(@.spec.newImage=='$1')]}{.status.phase} {.metadata.name}{'\n'}{end}" | awk '$1 == "Pending" {print $2}' | grep .; }
 ready() { call --fail "http://$metrics/ready"; }
 served() { kubectl -n demo get ur; }
 
 up() {
   local begun=$SECONDS
-  command -v cargo >/dev/null || fail "Rust is needed (rustup brings the version of rust-toolchain.toml)"
+  command -v cargo >/dev/null || fail "Rust is needed (rustup installs the version in rust-toolchain.toml)"
   command -v curl >/dev/null || fail "curl is needed"
-  say "Building Headwind (the first time some minutes)"
+  say "Building Headwind (some minutes the first time)"
   (cd "$root" && cargo build --locked -p headwind -p headwind-testbed)
-  say "Building the control plane and the registry (the first time up to 15 minutes, later nothing)"
+  say "Building the control plane and the registry (up to 15 minutes the first time)"
   "$root/testbed/tools.sh" >/dev/null
   export PATH="$target/debug:$cache/bin:$PATH"
 
@@ -92,15 +92,15 @@ up() {
   printf 'export KUBECONFIG=%q HEADWIND_DEMO_REGISTRY=%q\nexport PATH=%q:%q:$PATH\n' "$KUBECONFIG" "$registry" "$target/debug" "$cache/bin" >"$state/env"
   echo "API server and registry ($registry) are up"
 
-  say "Installing what Headwind ships: its CRD, its rights, the admission policy for approvals"
+  say "Installing the CRD, the RBAC rules and the admission policy for approvals"
   kubectl apply --server-side -f "$root/deploy/k8s/namespace.yaml"
   headwind crds | kubectl apply --server-side -f -
   headwind rbac | kubectl apply --server-side -f -
 
-  say "Pushing the first images, creating a Deployment, a StatefulSet and a DaemonSet on them"
+  say "Pushing the first images, and creating a Deployment, a StatefulSet and a DaemonSet"
   sed "s|REGISTRY|$registry|" "$root/testbed/demo/workloads.yaml" >"$state/workloads.yaml"
   if kubectl -n demo get deployment/web statefulset/db daemonset/agent >/dev/null 2>&1; then
-    echo "they are there already, and stay as they are"
+    echo "the workloads exist already and are unchanged"
   else
     "$root/testbed/demo/push.sh" demo/web 1.0.0
     "$root/testbed/demo/push.sh" demo/db 1.0.0
@@ -114,14 +114,14 @@ up() {
   until_true 60 "Headwind is ready" ready
   echo "ready: webhooks on $webhook, API on http://$api, metrics on http://$metrics"
 
-  # Each run takes the next minor version after all that run or were asked for.
+  # Each run uses the minor version after all that run or were requested.
   local minor next
   minor=$({
     kubectl -n demo get deployment,statefulset,daemonset -o 'jsonpath={range .items[*]}{.spec.template.spec.containers[0].image}{"\n"}{end}'
     kubectl -n demo get ur -o 'jsonpath={range .items[*]}{.spec.newImage}{"\n"}{end}'
   } | sed -n 's/^.*:1\.\([0-9]*\).*$/\1/p' | sort -n | tail -n 1)
   next=1.$((minor + 1)).0
-  say "Pushing version $next of all three; the registry calls Headwind"
+  say "Pushing version $next of all three images; the registry notifies Headwind"
   local pushed=$SECONDS
   "$root/testbed/demo/push.sh" demo/web "$next"
   "$root/testbed/demo/push.sh" demo/agent "$next-slim"
@@ -131,7 +131,7 @@ up() {
   until_true 60 "a request for the StatefulSet waits for approval" waiting "$registry/demo/db:$next"
   echo "done within $((SECONDS - pushed + 1)) s of the first push"
   show "$next"
-  say "That was make demo, in $((SECONDS - begun)) s"
+  say "make demo finished in $((SECONDS - begun)) s"
 }
 
 start_operator() {
@@ -154,7 +154,7 @@ YAML
   ) &
   pid=$!
   disown
-  # The shell of the line above becomes the operator: the same process, the same start.
+  # exec replaces the shell with the operator: the PID and the start time stay the same.
   echo "$pid $(started "$pid")" >"$state/operator.pid"
 }
 
@@ -164,9 +164,9 @@ show() {
   name=$(waiting "$registry/demo/db:$1")
   say "kubectl -n demo get ur"
   kubectl -n demo get ur --sort-by=.metadata.creationTimestamp
-  say "The images that run now"
+  say "The current images"
   kubectl -n demo get deployment,statefulset,daemonset -o custom-columns='KIND:.kind,NAME:.metadata.name,IMAGE:.spec.template.spec.containers[0].image,LAST UPDATE:.metadata.annotations.headwind\.sh/last-update'
-  say "What Headwind told (Events)"
+  say "The Events that Headwind emitted"
   kubectl -n demo get events.v1.events.k8s.io -o custom-columns='ON:.regarding.kind,NAME:.regarding.name,REASON:.reason,NOTE:.note,BY:.reportingController' | awk 'NR == 1 || /headwind/' | sed 's/  *[^ ]*headwind[^ ]*$//; s/  *BY$//'
   cat <<TEXT
 
@@ -175,21 +175,21 @@ $(say "What to try next")
   # kubectl and headwind for this shell
   . $state/env
 
-  # Approve what waits (the StatefulSet's), then look
-  curl -X POST http://$api/api/v1/updates/demo/$name/approve -d '{"reason":"looks good"}'
+  # Approve the waiting update of the StatefulSet, and look at the result
+  curl --json '{"reason":"looks good"}' http://$api/api/v1/updates/demo/$name/approve
   kubectl -n demo get ur,statefulset -o wide
 
-  # Push another version (a minor one is taken, a major one refused: see why)
+  # Push other versions (the policy accepts a minor one and refuses a major one), and see why
   testbed/demo/push.sh demo/web $after
   testbed/demo/push.sh demo/web 2.0.0
   headwind policy --current $registry/demo/web:$1 --policy minor 1.99.0 2.0.0 1.99.0-rc.1 latest
 
-  # Metrics, log, the API's description
+  # Metrics, log, description of the API
   curl -s http://$metrics/metrics | grep ^headwind_updates
   tail -f $state/operator.log
   curl -s http://$api/openapi.json
 
-  # End everything that was started, and remove its folder
+  # Stop everything that was started, and remove its folder
   make demo-down
 TEXT
 }
@@ -200,7 +200,7 @@ down() {
   for file in "${ours[@]}"; do rm -f "$state/$file"; done
   if [ ! -f "$state/state.json" ]; then
     [ ! -d "$state" ] || rmdir --ignore-fail-on-non-empty "$state"
-    echo "there was no demo"
+    echo "no demo is running"
     return
   fi
   [ -x "$testbed" ] || (cd "$root" && cargo build --locked -p headwind-testbed)

@@ -5,7 +5,7 @@
 //! Every fenced block marked `console` is a session: a test runs its `$ headwind …` lines at the root of the repository
 //! and compares the output.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers fail as a test does")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test may fail like the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Runs the binary without a setting of the caller's.
+/// Runs the binary without the settings of the caller.
 fn headwind(args: &[&str]) -> String {
     let mut command = Command::new(HEADWIND);
     command.args(args);
@@ -42,7 +42,7 @@ fn headwind(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// README and every page under `docs/`.
+/// Returns README, CONTRIBUTING, CHANGELOG and every page under `docs/`.
 fn pages() -> Vec<PathBuf> {
     fn walk(folder: &Path, pages: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -62,11 +62,11 @@ fn pages() -> Vec<PathBuf> {
 
 #[test]
 fn the_manifests_are_what_the_binary_prints() {
-    assert!(read("deploy/k8s/crds.yaml") == headwind(&["crds"]), "deploy/k8s/crds.yaml is old: run `make generate`");
-    assert!(read("deploy/k8s/rbac.yaml") == headwind(&["rbac"]), "deploy/k8s/rbac.yaml is old: run `make generate`");
+    assert!(read("deploy/k8s/crds.yaml") == headwind(&["crds"]), "deploy/k8s/crds.yaml is out of date: run `make generate`");
+    assert!(read("deploy/k8s/rbac.yaml") == headwind(&["rbac"]), "deploy/k8s/rbac.yaml is out of date: run `make generate`");
 }
 
-/// Each port has a Service and a `NetworkPolicy` of its own; probes have more time than the kubelet's one second.
+/// Each port has its own Service and `NetworkPolicy`. Probes have a longer timeout than the kubelet's default of one second.
 #[test]
 fn the_network_manifests_fit_the_deployment() {
     let objects: Vec<serde_json::Value> = ["deploy/k8s/deployment.yaml", "deploy/k8s/network.yaml"]
@@ -106,7 +106,7 @@ fn tables_are_what_the_code_says() {
         if std::env::var_os("HEADWIND_GENERATE").is_some() {
             fs::write(root().join(page), format!("{before}{start}{table}{end}{after}")).expect("writing the page");
         } else {
-            assert!(is == table, "{page}: the table {name} is old: run `make generate`. It has to be:\n{table}");
+            assert!(is == table, "{page}: the table {name} is out of date: run `make generate`. Expected:\n{table}");
         }
     }
 }
@@ -116,7 +116,7 @@ fn the_pages_name_everything_there_is() {
     let names = |page: &str, all: &[&str]| {
         let text = read(page);
         let missing: Vec<_> = all.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
-        assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+        assert!(missing.is_empty(), "{page} does not mention {missing:?}");
     };
     let keys: Vec<&str> = key::SET_BY_USERS.iter().chain(key::MANAGED).map(|key| key.trim_start_matches(key::PREFIX)).collect();
     names("docs/reference/annotations.md", &keys);
@@ -129,7 +129,7 @@ fn the_pages_name_everything_there_is() {
     for (path, item) in &document.paths.paths {
         for (method, operation) in [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)] {
             let route = format!("`{method} {path}`");
-            assert!(operation.is_none() || http.contains(&route), "docs/reference/api.md says nothing of {route}");
+            assert!(operation.is_none() || http.contains(&route), "docs/reference/api.md does not mention {route}");
         }
     }
 }
@@ -194,7 +194,7 @@ fn links_and_targets_are_there() {
     }
 }
 
-/// Which crate may know which; what is not listed may know none of ours.
+/// The crates that each crate may depend on.
 const WALLS: &[(&str, &[&str])] = &[
     ("headwind-core", &[]),
     ("headwind-k8s", &["headwind-core"]),
@@ -208,7 +208,7 @@ const WALLS: &[(&str, &[&str])] = &[
 ];
 /// The crates whose tests may use the test bed.
 const TESTED: &[&str] = &["headwind", "headwind-registry"];
-/// What the rules must not be able to import: I/O, Kubernetes, a runtime.
+/// Crates that the rules must not be able to import: I/O, Kubernetes, a runtime.
 const NOT_IN_CORE: &[&str] = &["kube", "tokio", "k8s-openapi", "reqwest", "hyper", "axum"];
 
 #[test]
@@ -229,7 +229,7 @@ fn the_walls_stand() {
     let names: BTreeSet<String> = ours.iter().map(|package| text(&package["name"])).collect();
     assert!(
         names.iter().eq(WALLS.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>().iter()),
-        "the crates are {names:?}: give a new one its place in WALLS"
+        "the crates are {names:?}: add a new one to WALLS"
     );
     for package in &ours {
         let name = text(&package["name"]);
@@ -247,7 +247,7 @@ fn the_walls_stand() {
         }
     }
 
-    // Not even through others.
+    // Indirect dependencies count too.
     let nodes: BTreeMap<String, serde_json::Value> =
         list(&metadata["resolve"]["nodes"]).into_iter().map(|node| (text(&node["id"]), node)).collect();
     let packages: BTreeMap<String, String> =
