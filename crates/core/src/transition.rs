@@ -100,14 +100,16 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
 }
 
 fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
-    let Some(before) = before else {
-        return (after.status.phase == Phase::Pending && after.status.reopened_at.is_none())
-            .then(|| if after.needs_approval() { Decision::Proposed } else { Decision::ProposedAndApproved });
-    };
-    match (before.status.phase, after.status.phase) {
-        (Phase::Pending, Phase::Approved) => Some(Decision::Approved),
-        (Phase::Pending, Phase::Rejected) => Some(Decision::Rejected),
-        (was, Phase::Pending) if !was.is_open() => Some(Decision::Reopened),
+    let status = &after.status;
+    match (before.map(|before| before.status.phase), status.phase) {
+        (None, Phase::Pending) if status.reopened_at.is_some() => Some(Decision::Reopened),
+        (None, Phase::Pending) if after.needs_approval() => Some(Decision::Proposed),
+        (None, Phase::Pending) => Some(Decision::ProposedAndApproved),
+        // What it waits for is news about an approval that was reported.
+        (None, Phase::Approved) if status.waiting.is_some() => None,
+        (None | Some(Phase::Pending), Phase::Approved) => Some(Decision::Approved),
+        (None | Some(Phase::Pending), Phase::Rejected) => Some(Decision::Rejected),
+        (Some(was), Phase::Pending) if !was.is_open() => Some(Decision::Reopened),
         (_, _) => None,
     }
 }

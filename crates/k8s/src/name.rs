@@ -26,6 +26,17 @@ pub fn request(target: &str, uid: &str, container: &str, identity: &Identity) ->
         .join("-")
 }
 
+/// Returns the suffix of the name of the Event that reports a transition of the request with that uid: the same whoever
+/// reports it.
+pub fn event(uid: &str, transition: &str, reason: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [uid, "\n", transition, "\n", reason] {
+        hash.update(part.as_bytes());
+    }
+    let hash = hex::encode(hash.finalize());
+    hash.get(..HASH).unwrap_or(&hash).to_owned()
+}
+
 /// At most `limit` characters of the text that a label may hold, neither starting nor ending with `-`.
 fn legal(text: &str, limit: usize) -> String {
     let kept: String =

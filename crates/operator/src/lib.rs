@@ -31,4 +31,5 @@ pub use api::handle::{ActError, Filter, Full, Handle, Offered, Page};
 pub use api::rollback::{Past, RollbackError};
 pub use catalogue::catalogue as metrics_catalogue;
 pub use propose::RecordingFailure;
+pub use report::entry::Entry;
 pub use run::{Config, Operator, Polling, StartError};

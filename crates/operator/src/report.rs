@@ -1,4 +1,13 @@
-//! Reports what happened: Kubernetes Events, metrics and log lines, with reasons from one vocabulary.
+//! Reports what happened: the journal of transitions, Kubernetes Events, metrics and log lines, with reasons from one
+//! vocabulary.
+//!
+//! ```text
+//! request store ──> journal ──> log, metrics, events, subscribers
+//! propose, act ──────────────────> events (what is no transition: faults that a person should know of)
+//! ```
 
+pub(crate) mod entry;
 pub(crate) mod events;
+pub(crate) mod journal;
+pub(crate) mod marks;
 pub(crate) mod metrics;

@@ -27,7 +27,7 @@ use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::cluster::Verbs;
 use crate::cluster::offered::Offered;
-use crate::observe::feed::{Records, Targets};
+use crate::observe::feed::{RequestFeed, Targets};
 use crate::observe::flux::Flux;
 use crate::observe::namespaces::{self, Defaults};
 use crate::observe::queue::{Queue, queue};
@@ -39,7 +39,8 @@ use crate::propose::{Evidence, Inbox, Intake, Recording, Waiting, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
-use crate::report::events::{Tell, tell};
+use crate::report::events::recorder;
+use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::tasks::{Ended, Tasks};
 
@@ -129,7 +130,8 @@ impl Operator {
         }
         let metrics = Metrics::new();
         let verbs = Verbs::new(client.clone(), Arc::clone(&offered), limited);
-        let (tell, writer) = tell(verbs.clone(), &config.identity, metrics.clone());
+        let (events, writer) = recorder(verbs.clone(), &config.identity, metrics.clone());
+        let journal = Journal::new(&state, events.clone(), metrics.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
         metrics.watch(Arc::clone(&state));
@@ -145,7 +147,7 @@ impl Operator {
         let recording = Recording {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
-            tell: tell.clone(),
+            events: events.clone(),
             metrics: metrics.clone(),
             queue: queue.clone(),
             inbox,
@@ -157,15 +159,7 @@ impl Operator {
         let checked = config.watched.first().unwrap_or(&config.namespace).clone();
         tokio::spawn(warn_without_policy(verbs.clone(), checked));
         let mut tasks = Tasks::default();
-        let parts = Parts {
-            client,
-            watcher: self::client(kube, WATCH_TIMEOUT)?,
-            state: &state,
-            queue: &queue,
-            tell: &tell,
-            metrics: &metrics,
-            offered,
-        };
+        let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, offered };
         parts.watches(&mut tasks, &config.watched);
         if config.polling.is_some() || config.discovery {
             let poller = poller(&config, &recording, &asking);
@@ -180,19 +174,20 @@ impl Operator {
             namespace: config.namespace.clone(),
             me: config.identity.clone(),
             timing: Timing::default(),
+            journal: journal.clone(),
         };
         tasks.spawn(
             "lease",
             contender.run(stop_lease.clone(), {
-                let (state, queue) = (Arc::clone(&state), queue.clone());
-                move || all_due(&state, &queue)
+                let (state, queue, journal) = (Arc::clone(&state), queue.clone(), journal.clone());
+                move || all_due(&state, &queue, &journal)
             }),
         );
         let caches = {
-            let (state, queue) = (Arc::clone(&state), queue.clone());
+            let (state, queue, journal) = (Arc::clone(&state), queue.clone(), journal.clone());
             async move {
                 state.readiness.until_synced().await;
-                all_due(&state, &queue);
+                all_due(&state, &queue, &journal);
                 std::future::pending::<Result<(), Infallible>>().await
             }
         };
@@ -203,7 +198,7 @@ impl Operator {
         let reconciler = Arc::new(Reconciler {
             state: Arc::clone(&state),
             verbs: verbs.clone(),
-            tell: tell.clone(),
+            events: events.clone(),
             metrics: metrics.clone(),
             history_limit: config.history_limit,
             failures: parking_lot::Mutex::default(),
@@ -225,8 +220,8 @@ impl Operator {
             intake,
             state: Arc::clone(&state),
             verbs,
-            tell,
             metrics,
+            journal: journal.clone(),
             queue,
             alive: tasks.alive(),
             explainer: Explainer::new(asking, last_scans),
@@ -288,12 +283,14 @@ impl Operator {
         stop_reconciler.cancel();
         bounded("passes under way", reconciler.drain()).await;
         reconciler.abort().await;
-        stop_lease.cancel();
-        bounded("the lease", Contender::release(&lease_verbs, &state, &config.namespace, &config.identity)).await;
-        tasks.abort().await;
+        // The Lease says how far Events were written.
         stop_writer.cancel();
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
+        stop_lease.cancel();
+        let journal = handle.journal();
+        bounded("the lease", Contender::release(&lease_verbs, &state, journal, &config.namespace, &config.identity)).await;
+        tasks.abort().await;
     }
 }
 
@@ -336,7 +333,10 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
 
 /// Everything that has requests or something to be told is due: for a new leader, and once the caches are whole.
 /// Passes need both, so the later of the two counts.
-fn all_due(state: &State, queue: &Queue) {
+fn all_due(state: &State, queue: &Queue, journal: &Journal) {
+    if state.leadership.leads() && state.readiness.synced() {
+        journal.begin();
+    }
     state.unbroken.begin();
     let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
     due.extend(state.index.read().conspicuous().cloned());
@@ -352,8 +352,6 @@ struct Parts<'a> {
     watcher: kube::Client,
     state: &'a Arc<State>,
     queue: &'a Queue,
-    tell: &'a Tell,
-    metrics: &'a Metrics,
     offered: Arc<Offered>,
 }
 
@@ -383,13 +381,7 @@ impl Parts<'_> {
             }
             let scope =
                 Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
-            let feed = Records {
-                state: Arc::clone(self.state),
-                queue: self.queue.clone(),
-                tell: self.tell.clone(),
-                metrics: self.metrics.clone(),
-                namespace: namespace.clone(),
-            };
+            let feed = RequestFeed::new(Arc::clone(self.state), self.queue.clone(), namespace.as_deref());
             self.state.readiness.expect(&scope.part());
             tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
             self.namespaces(tasks, namespace);

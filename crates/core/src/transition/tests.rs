@@ -88,6 +88,11 @@ fn the_id_does_not_depend_on_what_was_seen_before() {
     let done = of(Phase::Completed, Some(Reason::RolloutComplete));
     let whole = between(&of(Phase::RollingOut, Some(Reason::Applied)), &done);
     assert_eq!(transition(None, &done).unwrap().id, whole.id);
+    for (phase, decision) in [(Phase::Approved, Decision::Approved), (Phase::Rejected, Decision::Rejected)] {
+        let after = of(phase, None);
+        let late = transition(None, &after).unwrap();
+        assert_eq!((late.decision, late.id), (Some(decision), between(&of(Phase::Pending, None), &after).id));
+    }
 }
 
 #[test]

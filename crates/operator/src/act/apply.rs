@@ -1,13 +1,9 @@
 //! The only writer of workloads: one guarded patch for everything that is due.
 
-use headwind_core::artifact::ArtifactKind;
-use headwind_core::reason::Reason;
+use headwind_core::request::Apply;
 use headwind_core::request::refusal::Refusal;
-use headwind_core::request::{Apply, ChangeKind};
-use headwind_core::workload::release::CHART;
 use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::patch;
-use kube::ResourceExt as _;
 
 use crate::act::reconciler::{Reconciler, Scene};
 use crate::cluster::{Class, Failure};
@@ -35,7 +31,6 @@ impl Reconciler {
                 if !self.state.take_in(patched) {
                     return Ok(Outcome::Moved);
                 }
-                self.applied(scene, apply, target);
                 Ok(Outcome::Applied)
             }
             Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
@@ -55,38 +50,6 @@ impl Reconciler {
                 Ok(Outcome::Refused(Refusal::Invalid(failure.to_string())))
             }
             Some(_) | None => Ok(Outcome::Moved),
-        }
-    }
-
-    fn applied(&self, scene: &Scene, apply: &Apply, target: &Target) {
-        for change in &apply.changes {
-            let request = scene.object(&change.request);
-            let note = match &change.restart_for {
-                None if change.container == CHART && target.release.is_some() => format!("chart {} replaced by {}", change.from, change.to),
-                None => format!("container {}: {} replaced by {}", change.container, change.from, change.to),
-                Some(digest) => format!("container {}: {} is pulled anew for {digest}", change.container, change.to),
-            };
-            let (reason, what) = match change.kind {
-                ChangeKind::Update => {
-                    self.metrics.applied(request.map_or(ArtifactKind::Image, |request| request.spec.update_type.artifacts()));
-                    (Reason::Applied, "update applied")
-                }
-                ChangeKind::ManualRollback => {
-                    self.metrics.rollbacks.inc();
-                    self.metrics.rollbacks_manual.inc();
-                    (Reason::RollingBack, "rollback applied, as a person asked for")
-                }
-                ChangeKind::AutomaticRollback => {
-                    self.metrics.rollbacks.inc();
-                    self.metrics.rollbacks_automatic.inc();
-                    (Reason::RollingBack, "rollback applied")
-                }
-            };
-            tracing::info!(
-                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                request.name = request.map(|request| request.name_any()), container = change.container, image.from = change.from, image.to = change.to, "{what}"
-            );
-            self.tell.target(target, reason, &note, request.map(|request| &**request));
         }
     }
 }

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Class, Failure, Verbs};
 use crate::observe::state::State;
+use crate::report::journal::Journal;
+use crate::report::marks::REPORTED;
 
 /// This process led and may not any more.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,7 @@ pub(crate) struct Contender {
     /// This process among all: pod name and a number of its own.
     pub(crate) me: String,
     pub(crate) timing: Timing,
+    pub(crate) journal: Journal,
 }
 
 impl Contender {
@@ -87,6 +90,9 @@ impl Contender {
             Step::Wait | Step::Lost => return Ok(decided),
             Step::Create | Step::Take | Step::Renew => self.wish(read.as_ref(), decided),
         };
+        if decided == Step::Take {
+            self.journal.inherit(read.as_ref().and_then(reported));
+        }
         let started = self.state.leadership.now();
         let written = match decided {
             Step::Create => self.verbs.create_lease(&self.namespace, &wish).await?,
@@ -103,12 +109,14 @@ impl Contender {
         let before = read.and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let renews = decided == Step::Renew;
         let transitions = before.lease_transitions.unwrap_or_default();
+        let mut metadata = ObjectMeta {
+            name: Some(LEASE.to_owned()),
+            namespace: Some(self.namespace.clone()),
+            ..read.map(|lease| lease.metadata.clone()).unwrap_or_default()
+        };
+        note_reported(&mut metadata, &self.journal);
         Lease {
-            metadata: ObjectMeta {
-                name: Some(LEASE.to_owned()),
-                namespace: Some(self.namespace.clone()),
-                ..read.map(|lease| lease.metadata.clone()).unwrap_or_default()
-            },
+            metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.me.clone()),
                 lease_duration_seconds: i32::try_from(self.timing.duration.as_secs()).ok(),
@@ -121,7 +129,7 @@ impl Contender {
     }
 
     /// Gives the lease back, so that a successor need not wait for it to run out.
-    pub(crate) async fn release(verbs: &Verbs, state: &State, namespace: &str, me: &str) {
+    pub(crate) async fn release(verbs: &Verbs, state: &State, journal: &Journal, namespace: &str, me: &str) {
         if !state.leadership.leads() {
             return;
         }
@@ -135,6 +143,7 @@ impl Contender {
                 spec.holder_identity = Some(String::new());
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }
+            note_reported(&mut lease.metadata, journal);
             verbs.replace_lease(namespace, &lease).await.map(|_| true)
         };
         match released.await {
@@ -142,6 +151,17 @@ impl Contender {
             Ok(false) => {}
             Err::<bool, Failure>(error) => tracing::warn!(%error, "the lease could not be given back; it will run out"),
         }
+    }
+}
+
+fn reported(lease: &Lease) -> Option<&str> {
+    lease.metadata.annotations.as_ref()?.get(REPORTED).map(String::as_str)
+}
+
+/// Notes how far this process has reported; until it reports, what the last leader noted stays.
+fn note_reported(metadata: &mut ObjectMeta, journal: &Journal) {
+    if let Some(marks) = journal.reported() {
+        metadata.annotations.get_or_insert_default().insert(REPORTED.to_owned(), marks);
     }
 }
 

@@ -88,7 +88,7 @@ impl Reconciler {
             if is_object_name(name)
                 && let Some(found) = self.verbs.request(&key.namespace, name).await?
             {
-                self.state.requests.write().apply(found);
+                self.state.record(found);
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use headwind_core::reason::Reason;
 use headwind_core::request::refusal::{Refusal, refused};
-use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, Status, StatusWrite, Step, next};
+use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{Look, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::workload::{Target, TargetKey};
@@ -128,7 +128,7 @@ impl Reconciler {
         let pods = match self.verbs.pods(&target).await {
             Ok(pods) => Some(pods),
             Err(failure) if failure.class == Class::Forbidden => {
-                self.tell.warn_target(&target, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
+                self.events.warn(&target, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
                 None
             }
             Err(failure) => return Err(failure),
@@ -149,10 +149,10 @@ impl Reconciler {
                 self.looks.lock().remove(key);
                 let note = format!("{}: {}", pod.name, Reason::PodUnblocked.sentence());
                 tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, pod.name = pod.name, "{note}");
-                self.tell.target(target, Reason::PodUnblocked, &note, None);
+                self.events.normal(target, Reason::PodUnblocked, &note);
             }
             Eviction::Refused { why, again } => {
-                self.tell.warn_target(target, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
+                self.events.warn(target, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
                 let again = now().checked_add(again).unwrap_or(Timestamp::MAX);
                 if let Some(look) = self.looks.lock().get_mut(key) {
                     Arc::make_mut(look).refused = Some(RefusedEviction { uid: pod.uid.clone(), why, again });
@@ -172,7 +172,7 @@ impl Reconciler {
             self.tell_faults(target, &defaults);
         }
         if let Some(odd) = &odd {
-            self.tell.odd(key, odd);
+            self.events.undecodable(key, odd);
         }
         let requests = self.state.requests.read();
         let mut objects: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
@@ -197,13 +197,13 @@ impl Reconciler {
             .collect();
         if !faults.is_empty() {
             let all = faults.into_iter().collect::<Vec<_>>().join("; ");
-            self.tell.warn_target(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
+            self.events.warn(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
         }
         if self.state.readiness.synced() {
             self.tell_left(target, defaults);
         }
         for unknown in headwind_core::settings::unknown(&target.annotations, target) {
-            self.tell.warn_target(target, unknown.reason, &unknown.keys, &unknown.message);
+            self.events.warn(target, unknown.reason, &unknown.keys, &unknown.message);
         }
     }
 
@@ -214,18 +214,16 @@ impl Reconciler {
             let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { continue };
             let left = container.left_alone(&settings);
             if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
-                self.tell.warn_target(target, reason, &message, &format!("no updates: {message}"));
+                self.events.warn(target, reason, &message, &format!("no updates: {message}"));
             }
         }
     }
 
     async fn write(&self, scene: &Scene, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
         let Some(object) = scene.object(&write.request) else { return Ok(()) };
-        let before = object.read().status;
         match self.verbs.replace_status(&object.with_status(&write.status, now)).await {
             Ok(written) => {
-                self.told(scene, &written, &before, &write.status);
-                self.state.requests.write().apply(written);
+                self.state.record(written);
                 Ok(())
             }
             Err(failure) if failure.class == Class::Conflict => {
@@ -236,60 +234,6 @@ impl Reconciler {
                 Ok(())
             }
             Err(failure) => Err(failure),
-        }
-    }
-
-    /// The transition was made by this process: count it, and say it where it is one.
-    fn told(&self, scene: &Scene, request: &UpdateRequest, before: &Status, status: &Status) {
-        self.count(before, status);
-        let message = status.message.as_deref().unwrap_or_default();
-        let note = match status.waiting {
-            Some(waits) if waits.reason == Reason::ApplyDenied => format!("waits until {}: {message}", waits.until),
-            Some(waits) => format!("waits until {}: {}", waits.until, waits.reason.sentence()),
-            None => message.to_owned(),
-        };
-        let reason = status.waiting.map(|waits| waits.reason).or(status.reason);
-        let moved = before.phase != status.phase || before.reason != status.reason || before.waiting != status.waiting;
-        if !moved {
-            // A rollout gets on: that is in the request, and no news for anybody.
-            let failure = status.rollout.as_ref().filter(|watch| watch.failed_checks > 0).and_then(|watch| watch.failure.as_ref());
-            if let (Some(failure), Some(target)) = (failure, &scene.target) {
-                self.tell.warn_target(target, failure.reason, &request.name_any(), &failure.message);
-            }
-            tracing::debug!(request.namespace = request.namespace(), request.name = request.name_any(), "{note}");
-            return;
-        }
-        tracing::info!(
-            request.namespace = request.namespace(), request.name = request.name_any(), workload.kind = %request.spec.target_ref.kind.0, workload.name = request.spec.target_ref.name,
-            phase.from = before.phase.as_str(), phase.to = status.phase.as_str(), reason = reason.map(Reason::code), "{note}"
-        );
-        let Some(reason) = reason else { return };
-        // One that went back as it should was told of when it failed.
-        let bad = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Reason::RollbackComplete;
-        let bad = bad || matches!(reason, Reason::RollingBack | Reason::ApplyDenied);
-        self.tell.request(request, reason, &note, bad);
-    }
-
-    fn count(&self, before: &Status, status: &Status) {
-        let failed = |status: &Status| status.rollout.as_ref().map_or(0, |watch| watch.failed_checks);
-        if failed(status) > failed(before) {
-            self.metrics.health_failures.inc();
-        }
-        let waits_for_interval = status.waiting.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval);
-        if waits_for_interval && before.waiting != status.waiting {
-            self.metrics.updates_skipped_interval.inc();
-        }
-        if before.phase == status.phase {
-            return;
-        }
-        if status.reason == Some(Reason::RollbackFailed) {
-            self.metrics.rollbacks_failed.inc();
-        }
-        // A rollback that fails is no update that failed, nor is one that a person went back over.
-        let update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
-        let taken_back = status.phase == Phase::RolledBack && before.phase == Phase::RollingOut;
-        if update && (status.phase == Phase::Failed || taken_back) {
-            self.metrics.updates_failed.inc();
         }
     }
 
@@ -320,7 +264,7 @@ impl Reconciler {
         let read = self.verbs.request(namespace, name).await?;
         match &read {
             Some(fresh) => {
-                self.state.requests.write().apply(fresh.clone());
+                self.state.record(fresh.clone());
             }
             None => self.forget(namespace, name),
         }

@@ -12,14 +12,14 @@ use headwind_k8s::update_request::UpdateRequest;
 
 use crate::cluster::Verbs;
 use crate::observe::state::State;
-use crate::report::events::Tell;
+use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
 
 /// The reconciler, with what it needs.
 pub(crate) struct Reconciler {
     pub(crate) state: Arc<State>,
     pub(crate) verbs: Verbs,
-    pub(crate) tell: Tell,
+    pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     /// How many finished requests are kept for a target.
     pub(crate) history_limit: usize,

@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_core::claim::Claim;
-use headwind_core::reason::Reason;
 use headwind_core::request::action::{Action, NotNow, act};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_source::webhook::IgnoredReason;
-use kube::ResourceExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
 pub use crate::observe::requests::Filter;
 pub use crate::propose::{Full, Offered};
@@ -25,7 +23,8 @@ use crate::observe::queue::Queue;
 use crate::observe::requests::Listing;
 use crate::observe::state::State;
 use crate::propose::Intake;
-use crate::report::events::Tell;
+use crate::report::entry::Entry;
+use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::tasks::Alive;
 
@@ -41,7 +40,7 @@ pub struct Handle {
     pub(crate) intake: Intake,
     pub(crate) state: Arc<State>,
     pub(crate) verbs: Verbs,
-    pub(crate) tell: Tell,
+    pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
@@ -151,7 +150,7 @@ impl Handle {
         let mut read = self.verbs.request(namespace, name).await?;
         if let Some(read) = &mut read {
             read.metadata.managed_fields = None;
-            self.state.requests.write().apply(read.clone());
+            self.state.record(read.clone());
         }
         Ok(read)
     }
@@ -186,13 +185,14 @@ impl Handle {
                 // A copy may be old: only what the API server has is a reason to refuse.
                 Err(_) if is_copy => continue,
                 Err(refused) => {
-                    self.state.requests.write().apply(request);
+                    self.state.record(request);
                     return Err(refused.into());
                 }
             };
             match self.verbs.replace_status(&request.with_status(&status, at)).await {
                 Ok(written) => {
-                    self.done(&written, action, person);
+                    self.state.record(written.clone());
+                    self.queue.now(written.target());
                     return Ok(written);
                 }
                 Err(failure) if failure.class == Class::Conflict => {}
@@ -203,30 +203,14 @@ impl Handle {
         Err(ActError::Unavailable("the request changes faster than it can be written".to_owned()))
     }
 
-    fn done(&self, written: &UpdateRequest, action: Action, person: &str) {
-        let artifacts = written.spec.update_type.artifacts();
-        let reason = match action {
-            Action::Approve => {
-                self.metrics.approved(artifacts);
-                Reason::ApprovedByPerson
-            }
-            Action::Reject => {
-                self.metrics.rejected(artifacts);
-                Reason::RejectedByPerson
-            }
-            Action::Reopen => Reason::Reopened,
-        };
-        let message = written.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-        tracing::info!(
-            request.namespace = written.namespace(),
-            request.name = written.name_any(),
-            person,
-            reason = reason.code(),
-            "{message}"
-        );
-        self.tell.request(written, reason, &message, false);
-        self.state.requests.write().apply(written.clone());
-        self.queue.now(written.target());
+    /// Subscribes to every transition of a request from now on, on any replica. A subscriber that lags too far behind
+    /// misses some and hears how many.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
+        self.journal.subscribe()
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// What is missing before this process is ready; empty when it is.

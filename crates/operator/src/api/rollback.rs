@@ -162,7 +162,7 @@ impl Handle {
     async fn make(&self, target: &Target, request: UpdateRequest) -> Result<(), ActError> {
         match self.verbs.create_request(&request).await {
             Ok(made) => {
-                self.state.requests.write().apply(made);
+                self.state.record(made);
                 Ok(())
             }
             Err(failure) if failure.class == Class::Conflict => {

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
-use headwind_core::request::Phase;
 use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::kind::Workload;
 use headwind_k8s::update_request::UpdateRequest;
@@ -13,11 +12,9 @@ use kube::core::ObjectMeta;
 
 use crate::cluster::object::Undecodable;
 use crate::observe::queue::Queue;
-use crate::observe::requests::{Moved, Name, key};
-use crate::observe::state::State;
+use crate::observe::requests::{Name, key};
+use crate::observe::state::{News, State, WatchedNamespace};
 use crate::observe::watch::Feed;
-use crate::report::events::Tell;
-use crate::report::metrics::Metrics;
 
 /// Workloads of one kind into the index.
 pub(crate) struct Targets {
@@ -106,46 +103,36 @@ fn key_of<K: Workload>(metadata: &ObjectMeta) -> Option<TargetKey> {
 }
 
 /// UpdateRequests into the store.
-pub(crate) struct Records {
-    pub(crate) state: Arc<State>,
-    pub(crate) queue: Queue,
-    pub(crate) tell: Tell,
-    pub(crate) metrics: Metrics,
+pub(crate) struct RequestFeed {
+    state: Arc<State>,
+    queue: Queue,
     /// The one namespace that is watched, or all.
-    pub(crate) namespace: Option<String>,
+    scope: WatchedNamespace,
+    /// Whether the first list is complete: what changes from then on is reported.
+    complete: AtomicBool,
 }
 
-impl Records {
-    /// What a person did with plain `kubectl` is told and counted by the leader; what came through
-    /// the API was by the replica that wrote it, and carries its reason.
-    fn tell_kubectl(&self, request: &UpdateRequest, moved: Moved) {
-        let by_api = request.status.as_ref().and_then(|status| status.reason.as_deref());
-        let (reason, count): (_, fn(&Metrics, ArtifactKind)) = match (moved.before, moved.after) {
-            (Some(Phase::Pending), Phase::Approved) => (Reason::ApprovedByPerson, Metrics::approved),
-            (Some(Phase::Pending), Phase::Rejected) => (Reason::RejectedByPerson, Metrics::rejected),
-            _ => return,
-        };
-        if by_api != Some(reason.code()) && self.state.leadership.leads() {
-            count(&self.metrics, request.spec.update_type.artifacts());
-            self.tell.request(request, reason, reason.sentence(), false);
-        }
+impl RequestFeed {
+    pub(crate) fn new(state: Arc<State>, queue: Queue, namespace: Option<&str>) -> Self {
+        Self { state, queue, scope: namespace.map(Arc::from), complete: AtomicBool::new(false) }
     }
 }
 
-impl Feed<UpdateRequest> for Records {
+impl Feed<UpdateRequest> for RequestFeed {
     type Key = Name;
 
-    fn apply(&self, mut request: UpdateRequest, first: bool) -> Option<Name> {
+    fn apply(&self, request: UpdateRequest, first: bool) -> Option<Name> {
         let (name, target) = (key(&request)?, request.target());
-        request.metadata.managed_fields = None;
-        let answered = (!first && matches!(request.phase(), Phase::Approved | Phase::Rejected)).then(|| request.clone());
-        let moved = self.state.requests.write().apply(request);
-        if let Some(moved) = moved
-            && !first
-        {
-            if let Some(request) = answered {
-                self.tell_kubectl(&request, moved);
-            }
+        let version = request.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
+        let news = if self.complete.load(Ordering::Acquire) {
+            self.state.record(request)
+        } else {
+            self.state.requests.write().apply(request).is_some()
+        };
+        if let Some(version) = version {
+            self.state.tell(News::Delivered(self.scope.clone(), version));
+        }
+        if news && !first {
             self.queue.now(target);
         }
         Some(name)
@@ -173,7 +160,8 @@ impl Feed<UpdateRequest> for Records {
     }
 
     fn sweep(&self, seen: &HashSet<Name>) {
-        let gone = self.state.requests.write().sweep(self.namespace.as_deref(), seen);
+        let gone = self.state.requests.write().sweep(self.scope.as_deref(), seen);
+        self.complete.store(true, Ordering::Release);
         let all: HashSet<TargetKey> = self.state.requests.read().targets().cloned().collect();
         for key in all.into_iter().chain(gone) {
             self.queue.now(key);

@@ -94,13 +94,13 @@ impl Held<'_> {
     }
 }
 
-/// What taking in an object changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moved {
-    /// The phase it had here before; `None` for one that was not known.
-    pub(crate) before: Option<Phase>,
-    /// The phase it has now.
-    pub(crate) after: Phase,
+/// A newer version of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    /// What the rules read of it before; `None` for one that was not known.
+    pub(crate) before: Option<Request>,
+    /// The object now.
+    pub(crate) after: Arc<UpdateRequest>,
 }
 
 impl OfTarget {
@@ -115,35 +115,38 @@ impl OfTarget {
 }
 
 impl Requests {
-    /// Takes in a request. `None` when it was not news.
-    pub(crate) fn apply(&mut self, mut request: UpdateRequest) -> Option<Moved> {
+    /// Takes in a request. Returns `None` if it is not newer than the one that is known.
+    pub(crate) fn apply(&mut self, mut request: UpdateRequest) -> Option<Change> {
         let name = key(&request)?;
         let new = ObjectVersion::of(&request);
-        let held = self.get(&name.0, &name.1).map(|held| (held.version(), held.phase()));
-        let before = held.filter(|(version, _)| version.uid == new.uid);
-        if let Some((version, _)) = &before
+        let held = self.get(&name.0, &name.1).map(|held| (held.version(), held)).filter(|(version, _)| version.uid == new.uid);
+        if let Some((version, _)) = &held
             && !is_newer(&new.resource_version, &version.resource_version)
         {
             return None;
         }
-        let moved = Moved { before: before.map(|(_, phase)| phase), after: request.phase() };
+        let before = held.map(|(_, held)| held.read());
         self.remove(&name);
-        self.pending += usize::from(moved.after == Phase::Pending);
+        // What the server keeps for server-side apply is half of the object.
+        request.metadata.managed_fields = None;
+        let phase = request.phase();
+        self.pending += usize::from(phase == Phase::Pending);
         let target = self.shared(request.target());
         let hash = self.hash(&name);
         self.by_name.insert_unique(hash, (hash, Arc::clone(&target)), |(hash, _)| *hash);
         let of = self.by_target.entry(target).or_default();
-        if moved.after.is_open() {
-            slim(&mut request);
-            of.open.push(Arc::new(request));
+        slim(&mut request);
+        let after = Arc::new(request);
+        if phase.is_open() {
+            of.open.push(Arc::clone(&after));
         } else {
-            let uid = request.spec.target_ref.uid.as_str();
+            let uid = after.spec.target_ref.uid.as_str();
             let shared = of.finished.iter().map(Finished::target_uid).find(|known| &***known == uid);
-            let finished = Finished::of(&request, shared.map_or_else(|| uid.into(), Arc::clone));
+            let finished = Finished::of(&after, shared.map_or_else(|| uid.into(), Arc::clone));
             of.finished.reserve_exact(1);
             of.finished.push(finished);
         }
-        Some(moved)
+        Some(Change { before, after })
     }
 
     /// One copy of a key for all requests of the target.
@@ -217,6 +220,11 @@ impl Requests {
         self.by_target.get(target).map_or(&[], |of| of.finished.as_slice())
     }
 
+    /// Every request, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&TargetKey, Held<'_>)> {
+        self.by_target.iter().flat_map(|(key, of)| of.all().map(|held| (&**key, held)))
+    }
+
     /// The targets that have requests.
     pub(crate) fn targets(&self) -> impl Iterator<Item = &TargetKey> {
         self.by_target.keys().map(|key| &**key)
@@ -241,8 +249,6 @@ fn name_of(held: Held<'_>) -> String {
 
 /// Drops what nobody reads of an open request, and bounds what others write on it.
 fn slim(request: &mut UpdateRequest) {
-    // What the server keeps for server-side apply is half of the object.
-    request.metadata.managed_fields = None;
     let size = |map: &Option<std::collections::BTreeMap<String, String>>| -> usize {
         map.iter().flatten().map(|(key, value)| key.len() + value.len()).sum()
     };
@@ -273,4 +279,4 @@ pub(crate) fn key(request: &UpdateRequest) -> Option<Name> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,11 @@
 //! What every part of the operator looks at: the state, and who leads.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use headwind_core::workload::TargetKey;
+use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 
@@ -11,10 +13,25 @@ use crate::clock::SteppedClock;
 use crate::cluster::Patched;
 use crate::observe::index::Index;
 use crate::observe::readiness::Readiness;
-use crate::observe::requests::Requests;
+use crate::observe::requests::{Change, Requests};
+
+/// Hears of every change of a request, once.
+type Listener = Box<dyn Fn(News) + Send + Sync>;
+
+/// What the listener hears.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A request changed, whoever changed it.
+    Changed(Change),
+    /// The watch of that namespace (or of all) has delivered everything up to that resource version.
+    Delivered(WatchedNamespace, u128),
+}
+
+/// A namespace, or all of them.
+pub(crate) type WatchedNamespace = Option<Arc<str>>;
 
 /// The copy of the API server's state that this process keeps.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) index: RwLock<Index>,
     pub(crate) requests: RwLock<Requests>,
@@ -23,6 +40,7 @@ pub(crate) struct State {
     /// Since when the cluster is seen without a gap.
     pub(crate) unbroken: Unbroken,
     pub(crate) clock: SteppedClock,
+    listener: OnceLock<Listener>,
 }
 
 impl State {
@@ -30,6 +48,30 @@ impl State {
     /// part in it only when the workload itself changes.
     pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
         !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
+    }
+
+    /// Sets who hears of changes. Only the first call counts.
+    pub(crate) fn listen(&self, listener: impl Fn(News) + Send + Sync + 'static) {
+        drop(self.listener.set(Box::new(listener)));
+    }
+
+    pub(crate) fn tell(&self, news: News) {
+        if let Some(listener) = self.listener.get() {
+            listener(news);
+        }
+    }
+
+    /// Takes in a request, and reports the change. Returns whether it is newer than the one that was known.
+    pub(crate) fn record(&self, request: UpdateRequest) -> bool {
+        // The lock is released before the change is reported.
+        let change = self.requests.write().apply(request);
+        match change {
+            Some(change) => {
+                self.tell(News::Changed(change));
+                true
+            }
+            None => false,
+        }
     }
 
     /// Has the index show an object as it is after a patch. Returns whether there was one.

@@ -225,7 +225,7 @@ impl Round {
                 wish.as_secs(),
                 poller.shortest().as_secs()
             );
-            poller.recording.tell.warn_target(target, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
+            poller.recording.events.warn(target, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
         }
         self.raised = raised.iter().map(|(target, wish)| (target.key.clone(), *wish)).collect();
     }

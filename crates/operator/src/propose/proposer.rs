@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::reference::Digest;
-use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
+use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
 use headwind_core::evidence::{Need, outdated};
@@ -38,7 +38,7 @@ use crate::cluster::{Class, Failure, Verbs};
 use crate::observe::queue::Queue;
 use crate::observe::requests::Held;
 use crate::observe::state::State;
-use crate::report::events::Tell;
+use crate::report::events::EventRecorder;
 use crate::report::metrics::{ClassLabel, Metrics};
 
 /// Workloads of one claim that are served side by side.
@@ -51,7 +51,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Recording {
     pub(crate) state: Arc<State>,
     pub(crate) verbs: Verbs,
-    pub(crate) tell: Tell,
+    pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
     pub(crate) inbox: Arc<Inbox>,
@@ -265,7 +265,7 @@ impl Recording {
             Verdict::GivenUp => "giving up; the next push or poll tries again",
         };
         let note = format!("container {container}: the update to {new_image} could not be recorded: {failure}; {then}");
-        self.tell.warn_target(target, Reason::NotRecorded, &format!("{container} {at}"), &note);
+        self.events.warn(target, Reason::NotRecorded, &format!("{container} {at}"), &note);
         self.inbox.changed.notify_one();
     }
 
@@ -307,7 +307,7 @@ impl Recording {
         if calls_for_a_person(*reason) {
             // What is wrong with the workload is wrong for every tag.
             let subject = if concerns_the_workload(*reason) { message.as_str() } else { tag };
-            self.tell.warn_target(
+            self.events.warn(
                 target,
                 *reason,
                 &format!("{} {subject}", container.name),
@@ -332,25 +332,7 @@ impl Recording {
             Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(false),
             Err(failure) => return Err(failure),
         };
-        tracing::info!(
-            workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-            request.name = made.name_any(), container = proposal.container, image.current = proposal.current_image, image.new = proposal.new_image,
-            policy = %proposal.policy, approval = proposal.require_approval, "update proposed"
-        );
-        let artifacts = made.spec.update_type.artifacts();
-        if artifacts == ArtifactKind::Chart {
-            self.metrics.helm.updates_found.inc();
-        }
-        if !proposal.require_approval {
-            self.metrics.approved(artifacts);
-        }
-        let approval = if proposal.require_approval { "waits for approval" } else { "approved by policy" };
-        let note = format!(
-            "container {}: {} to {}: {}; {approval}",
-            proposal.container, proposal.current_image, proposal.new_image, proposal.message
-        );
-        self.tell.target(target, Reason::Proposed, &note, Some(&made));
-        self.state.requests.write().apply(made);
+        self.state.record(made);
         self.queue.now(target.key.clone());
         Ok(true)
     }
@@ -368,14 +350,14 @@ impl Recording {
         };
         if !standing.asks_for(&target.key, &target.uid, &proposal.identity) {
             self.name_taken(target, proposal, &standing);
-            self.state.requests.write().apply(standing);
+            self.state.record(standing);
             return Ok(None);
         }
         if standing.read().status.makes_room() {
             self.verbs.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&standing)).await?;
             return Ok(Some(self.verbs.create_request(request).await?));
         }
-        self.state.requests.write().apply(standing);
+        self.state.record(standing);
         self.queue.now(request.target());
         Ok(None)
     }
@@ -388,7 +370,7 @@ impl Recording {
             "container {}: {} cannot be proposed: UpdateRequest {name} asks for {} and has the name; delete it",
             proposal.container, proposal.new_image, standing.spec.new_image
         );
-        self.tell.warn_target(target, Reason::NameTaken, &name, &note);
+        self.events.warn(target, Reason::NameTaken, &name, &note);
     }
 }
 

@@ -8,11 +8,14 @@
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use headwind_core::reason::Reason;
 use headwind_core::workload::{Target, TargetKey};
+use headwind_k8s::name;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -25,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::object::Undecodable;
 use crate::cluster::{Class, Verbs};
+use crate::observe::state::WatchedNamespace;
+use crate::report::entry::Entry;
+use crate::report::marks::Marks;
 use crate::report::metrics::Metrics;
 
 /// Who the Events are from.
@@ -39,6 +45,8 @@ const NAME: usize = 200;
 const INSTANCE: usize = 128;
 /// An Event's note has at most 1 KiB (the API's own limit).
 const NOTE: usize = 1024;
+/// The pauses before an Event is written again.
+const RETRIES: [Option<Duration>; 3] = [Some(Duration::from_millis(500)), Some(Duration::from_secs(2)), None];
 /// How many things said once are remembered; the oldest is forgotten first.
 const SAID: usize = 50_000;
 
@@ -49,13 +57,23 @@ enum Weight {
     Warning,
 }
 
-/// The mouth: cheap to clone, never blocks.
+/// Records Events. Cheap to clone, never blocks.
 #[derive(Debug, Clone)]
-pub(crate) struct Tell {
-    sender: mpsc::Sender<Event>,
+pub(crate) struct EventRecorder {
+    sender: mpsc::Sender<Job>,
+    reported: Arc<Mutex<Marks>>,
     instance: Arc<str>,
     metrics: Metrics,
     said: Arc<Mutex<Said>>,
+}
+
+/// What the writer does next.
+#[derive(Debug)]
+enum Job {
+    /// Write an Event.
+    Event(Box<Event>),
+    /// Note that every Event before is written.
+    Mark(WatchedNamespace, u128),
 }
 
 /// What was said once, as fingerprints.
@@ -95,37 +113,63 @@ impl Said {
 
 /// The task that writes the Events.
 pub(crate) struct Writer {
-    receiver: mpsc::Receiver<Event>,
+    receiver: mpsc::Receiver<Job>,
+    reported: Arc<Mutex<Marks>>,
     verbs: Verbs,
 }
 
 /// Makes the two ends. `instance` names this replica.
-pub(crate) fn tell(verbs: Verbs, instance: &str, metrics: Metrics) -> (Tell, Writer) {
+pub(crate) fn recorder(verbs: Verbs, instance: &str, metrics: Metrics) -> (EventRecorder, Writer) {
     let (sender, receiver) = mpsc::channel(ROOM);
+    let reported = Arc::<Mutex<Marks>>::default();
+    let instance = instance.chars().take(INSTANCE).collect::<String>().into();
     (
-        Tell { sender, instance: instance.chars().take(INSTANCE).collect::<String>().into(), metrics, said: Arc::default() },
-        Writer { receiver, verbs },
+        EventRecorder { sender, reported: Arc::clone(&reported), instance, metrics, said: Arc::default() },
+        Writer { receiver, reported, verbs },
     )
 }
 
-impl Tell {
-    /// Something as it should be happened to a workload.
-    pub(crate) fn target(&self, target: &Target, reason: Reason, note: &str, request: Option<&UpdateRequest>) {
-        let _counted = self.send(about_target(target), request.map(|request| request.object_ref(&())), Weight::Normal, reason, note);
+impl EventRecorder {
+    /// Records something normal that happened to a workload.
+    pub(crate) fn normal(&self, target: &Target, reason: Reason, note: &str) {
+        let _counted = self.send(about_target(target), None, Weight::Normal, reason, note, None);
     }
 
-    /// Something a person should look at happened to a workload. Said once for the same `subject`.
-    pub(crate) fn warn_target(&self, target: &Target, reason: Reason, subject: &str, note: &str) {
+    /// Records what a transition did to its workload.
+    pub(super) fn about_workload(&self, entry: &Entry, target: &Target, reason: Reason, note: &str) {
+        let related = Some(about_entry(entry));
+        let _counted = self.send(about_target(target), related, Weight::Normal, reason, note, Some(entry));
+    }
+
+    /// Records a transition on its request.
+    pub(super) fn about_request(&self, entry: &Entry, reason: Reason) {
+        let weight = if entry.transition.warning { Weight::Warning } else { Weight::Normal };
+        let _counted = self.send(about_entry(entry), None, weight, reason, &entry.transition.message, Some(entry));
+    }
+
+    /// Notes, once all Events so far are written, that everything up to that version was reported.
+    pub(super) fn mark(&self, namespace: WatchedNamespace, version: u128) {
+        // Where there is no room, a later mark says the same.
+        let _no_room = self.sender.try_send(Job::Mark(namespace, version));
+    }
+
+    /// Returns how far everything was reported.
+    pub(super) fn reported(&self) -> Marks {
+        self.reported.lock().clone()
+    }
+
+    /// Records and logs something about a workload that a person should look at, once for the same `subject`.
+    pub(crate) fn warn(&self, target: &Target, reason: Reason, subject: &str, note: &str) {
         let Some(mark) = self.news(&target.uid, reason, subject) else { return };
-        if self.send(about_target(target), None, Weight::Warning, reason, note) {
+        if self.send(about_target(target), None, Weight::Warning, reason, note, None) {
             tracing::warn!(workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name, reason = reason.code(), "{note}");
         } else {
             self.said.lock().forget(mark);
         }
     }
 
-    /// An object cannot be read. Said once for the same problem.
-    pub(crate) fn odd(&self, key: &TargetKey, odd: &Undecodable) {
+    /// Records that an object does not decode, once for the same problem.
+    pub(crate) fn undecodable(&self, key: &TargetKey, odd: &Undecodable) {
         let Undecodable { api_version, uid, problem } = odd;
         let about = ObjectReference {
             api_version: Some(api_version.clone()),
@@ -137,7 +181,7 @@ impl Tell {
         };
         if let Some(mark) = self.news(uid, Reason::InvalidObject, problem) {
             let note = format!("{} and ignores it: {problem}", Reason::InvalidObject.sentence());
-            if !self.send(about, None, Weight::Warning, Reason::InvalidObject, &note) {
+            if !self.send(about, None, Weight::Warning, Reason::InvalidObject, &note, None) {
                 self.said.lock().forget(mark);
             }
         }
@@ -148,19 +192,21 @@ impl Tell {
         self.said.lock().note(uid, reason, subject, SAID)
     }
 
-    /// A request moved on. `bad` when a person should look at it.
-    pub(crate) fn request(&self, request: &UpdateRequest, reason: Reason, note: &str, bad: bool) {
-        let _counted = self.send(request.object_ref(&()), None, if bad { Weight::Warning } else { Weight::Normal }, reason, note);
-    }
-
-    /// Answers whether there was room for it.
-    fn send(&self, about: ObjectReference, related: Option<ObjectReference>, weight: Weight, reason: Reason, note: &str) -> bool {
+    /// Queues an Event. One of a transition has a name that follows from it. Returns whether there was room.
+    fn send(
+        &self,
+        about: ObjectReference,
+        related: Option<ObjectReference>,
+        weight: Weight,
+        reason: Reason,
+        note: &str,
+        entry: Option<&Entry>,
+    ) -> bool {
         let name = about.name.as_deref().unwrap_or("headwind");
         let now = Timestamp::now();
         let event = Event {
-            // The API server wants a name that is unique for the object; client-go makes it so.
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", name.get(..NAME).unwrap_or(name), now.as_nanosecond())),
+                name: Some(format!("{}.{}", name.get(..NAME).unwrap_or(name), suffix(entry, reason, now))),
                 namespace: about.namespace.clone(),
                 ..ObjectMeta::default()
             },
@@ -178,7 +224,7 @@ impl Tell {
             }),
             ..Event::default()
         };
-        let sent = self.sender.try_send(event).is_ok();
+        let sent = self.sender.try_send(Job::Event(Box::new(event))).is_ok();
         if !sent {
             self.metrics.events_dropped.inc();
         }
@@ -190,6 +236,25 @@ impl Tell {
 fn cut(note: &str) -> String {
     let end = note.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= NOTE).last().unwrap_or_default();
     note.get(..end).unwrap_or_default().to_owned()
+}
+
+/// What tells the Events of one object apart: the transition, or the time as client-go has it.
+fn suffix(entry: Option<&Entry>, reason: Reason, now: Timestamp) -> String {
+    match entry {
+        Some(Entry { uid, transition, .. }) => name::event(uid, &transition.id, reason.code()),
+        None => format!("{:x}", now.as_nanosecond()),
+    }
+}
+
+fn about_entry(entry: &Entry) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(UpdateRequest::api_version(&()).into_owned()),
+        kind: Some(UpdateRequest::kind(&()).into_owned()),
+        namespace: Some(entry.target.namespace.clone()),
+        name: Some(entry.request.name.clone()),
+        uid: Some(entry.uid.clone()),
+        ..ObjectReference::default()
+    }
 }
 
 fn about_target(target: &Target) -> ObjectReference {
@@ -206,40 +271,72 @@ fn about_target(target: &Target) -> ObjectReference {
 impl Writer {
     /// Writes Events until `stop`, then those that wait.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
-        let Self { receiver, verbs } = self;
-        let events = futures_util::stream::unfold((receiver, stop), |(mut receiver, stop)| async {
+        let Self { receiver, reported, verbs } = self;
+        let jobs = stream::unfold((receiver, stop), |(mut receiver, stop)| async {
             let next = stop.run_until_cancelled(receiver.recv()).await;
-            let event = if let Some(event) = next {
-                event
+            let job = if let Some(job) = next {
+                job
             } else {
                 receiver.close();
                 receiver.recv().await
             };
-            event.map(|event| (event, (receiver, stop)))
+            job.map(|job| (job, (receiver, stop)))
         });
-        events
-            .for_each_concurrent(AT_ONCE, |event| {
-                let verbs = &verbs;
-                async move {
-                    if let Err(error) = verbs.create_event(&event).await {
-                        // The object, or its namespace, may be gone by now.
-                        match error.class {
-                            Class::NotFound | Class::Conflict => tracing::debug!(%error, "Event not written"),
-                            Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer => {
-                                tracing::warn!(%error, reason = event.reason, "Event not written");
-                            }
-                        }
-                    }
+        let verbs = &verbs;
+        let done = jobs.map(|job| async move {
+            match job {
+                Job::Event(event) => {
+                    write(verbs, &event).await;
+                    None
                 }
-            })
-            .await;
+                Job::Mark(namespace, version) => Some((namespace, version)),
+            }
+        });
+        // In order: a mark counts when every Event before it is written.
+        let mut marks = pin!(done.buffered(AT_ONCE));
+        while let Some(mark) = marks.next().await {
+            if let Some((namespace, version)) = mark {
+                reported.lock().advance(namespace, version);
+            }
+        }
         Ok(())
     }
 }
 
+/// Writes one Event; retries while the API server does not serve.
+async fn write(verbs: &Verbs, event: &Event) {
+    for pause in RETRIES {
+        let Err(error) = verbs.create_event(event).await else { return };
+        match (error.class, pause) {
+            // The object, or its namespace, may be gone by now; or the last leader wrote this Event.
+            (Class::NotFound | Class::Conflict, _) => return tracing::debug!(%error, "Event not written"),
+            (Class::Busy | Class::NoAnswer, Some(pause)) => tokio::time::sleep(pause).await,
+            (Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer, _) => {
+                return tracing::warn!(%error, reason = event.reason, "Event not written");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A recorder, and what it would write: the name and reason of each Event, and each mark.
+    pub(in crate::report) fn recorded() -> (EventRecorder, impl FnMut() -> Vec<String>) {
+        let (sender, mut receiver) = mpsc::channel(ROOM);
+        let recorder =
+            EventRecorder { sender, reported: Arc::default(), instance: "test".into(), metrics: Metrics::new(), said: Arc::default() };
+        let next = move || {
+            let jobs = std::iter::from_fn(|| receiver.try_recv().ok());
+            let text = |job| match job {
+                Job::Event(event) => format!("{} {}", event.reason.unwrap_or_default(), event.metadata.name.unwrap_or_default()),
+                Job::Mark(namespace, version) => format!("{}={version}", namespace.as_deref().unwrap_or("*")),
+            };
+            jobs.map(text).collect()
+        };
+        (recorder, next)
+    }
 
     #[test]
     fn what_was_said_is_not_said_again_and_the_oldest_is_forgotten() {

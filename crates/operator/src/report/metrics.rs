@@ -239,7 +239,14 @@ impl Metrics {
         self.registry.lock().register_collector(collector);
     }
 
-    /// Somebody, or the policy, said yes.
+    /// Counts a proposed update.
+    pub(crate) fn proposed(&self, artifacts: ArtifactKind) {
+        if artifacts == ArtifactKind::Chart {
+            self.helm.updates_found.inc();
+        }
+    }
+
+    /// Counts an update that a person or the policy approved.
     pub(crate) fn approved(&self, artifacts: ArtifactKind) {
         self.updates_approved.inc();
         if artifacts == ArtifactKind::Chart {
@@ -247,7 +254,7 @@ impl Metrics {
         }
     }
 
-    /// Somebody said no.
+    /// Counts an update that a person rejected.
     pub(crate) fn rejected(&self, artifacts: ArtifactKind) {
         self.updates_rejected.inc();
         if artifacts == ArtifactKind::Chart {
@@ -255,7 +262,7 @@ impl Metrics {
         }
     }
 
-    /// An update was written.
+    /// Counts an update that was written into a workload.
     pub(crate) fn applied(&self, artifacts: ArtifactKind) {
         self.updates_applied.inc();
         if artifacts == ArtifactKind::Chart {
@@ -279,8 +286,13 @@ impl Metrics {
     }
 }
 
-#[derive(Debug)]
 struct Counts(Arc<State>);
+
+impl std::fmt::Debug for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counts")
+    }
+}
 
 impl Collector for Counts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {

@@ -1,0 +1,103 @@
+//! One transition with what a report says about it: the request, its workload, and the words.
+
+use headwind_core::artifact::ArtifactKind;
+use headwind_core::reason::Reason;
+use headwind_core::request::{ChangeKind, Request};
+use headwind_core::transition::{Decision, Transition, transition};
+use headwind_core::workload::TargetKey;
+use headwind_core::workload::release::CHART;
+use headwind_k8s::update_request::UpdateRequest;
+
+use crate::observe::requests::{Change, Held};
+
+/// A transition of a request.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The workload that the request is for.
+    pub target: TargetKey,
+    /// The request's own uid.
+    pub uid: String,
+    /// The request as it is now.
+    pub request: Request,
+    /// Why the version was proposed; empty where only a part of the request is known.
+    pub why: String,
+    /// What changed.
+    pub transition: Transition,
+    pub(crate) resource_version: u128,
+}
+
+impl Entry {
+    /// Returns the entry for a change, if it is one that anybody hears about.
+    pub(crate) fn of(change: &Change) -> Option<Self> {
+        Self::new(change.before.as_ref(), &change.after)
+    }
+
+    /// Returns the entry for the latest transition of a request whose earlier status is unknown.
+    pub(crate) fn latest(target: &TargetKey, held: Held<'_>) -> Option<Self> {
+        match held {
+            Held::Open(object) => Self::new(None, object),
+            Held::Finished(finished) => {
+                let (request, version) = (finished.read(), finished.version());
+                let transition = transition(None, &request)?;
+                let resource_version = version.resource_version.parse().ok()?;
+                Some(Self { target: target.clone(), uid: version.uid, request, why: String::new(), transition, resource_version })
+            }
+        }
+    }
+
+    fn new(before: Option<&Request>, object: &UpdateRequest) -> Option<Self> {
+        let request = object.read();
+        Some(Self {
+            transition: transition(before, &request)?,
+            target: object.target(),
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            why: object.spec.reason.clone(),
+            resource_version: object.metadata.resource_version.as_deref()?.parse().ok()?,
+            request,
+        })
+    }
+
+    pub(crate) fn artifacts(&self) -> ArtifactKind {
+        self.request.spec.kind
+    }
+
+    /// Describes the proposal.
+    pub(crate) fn proposal(&self) -> String {
+        let spec = &self.request.spec;
+        let approval = match self.transition.decision {
+            Some(Decision::ProposedAndApproved) => "approved by policy",
+            _ => "waits for approval",
+        };
+        let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
+        format!("{}{} to {}{why}; {approval}", self.subject(), spec.current_image, spec.new_image)
+    }
+
+    /// Describes the change that was written into the workload.
+    pub(crate) fn change(&self, kind: ChangeKind) -> (Reason, String) {
+        let Request { spec, status, .. } = &self.request;
+        let subject = self.subject();
+        let replaced = |from: &str, to: &str| format!("{subject}{from} replaced by {to}");
+        match kind {
+            ChangeKind::Update if self.request.is_restart() => {
+                let digest = spec.new_digest.as_deref().map(|digest| format!(" to pull {digest}")).unwrap_or_default();
+                (Reason::Applied, format!("{subject}pods with {} restarted{digest}", spec.new_image))
+            }
+            ChangeKind::Update => (Reason::Applied, replaced(&spec.current_image, &spec.new_image)),
+            ChangeKind::ManualRollback => {
+                (Reason::RollingBack, replaced(status.left.as_deref().unwrap_or(&spec.current_image), &spec.new_image))
+            }
+            ChangeKind::AutomaticRollback => {
+                let to = status.rollout.as_ref().and_then(|watch| watch.returned_to.as_deref()).unwrap_or(&spec.current_image);
+                (Reason::RollingBack, replaced(self.request.placed_image(), to))
+            }
+        }
+    }
+
+    fn subject(&self) -> String {
+        match self.request.spec.container.as_deref() {
+            Some(CHART) if self.artifacts() == ArtifactKind::Chart => "chart ".to_owned(),
+            Some(container) => format!("container {container}: "),
+            None => String::new(),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The journal: every transition of every request, once.
+//!
+//! Hears of each change from the request store, whoever made it, and fans it out to log lines, metrics, Kubernetes
+//! Events and subscribers. Only the leader reports; subscribers hear of it on every replica.
+//!
+//! ```text
+//! request store ──Changed──> transition ○ ──┬──> subscribers
+//!                                           └leader──> log, metrics, Events (in order) ──> marks ──> Lease
+//! ```
+//!
+//! A transition that was written and not reported before a crash is reported by the next leader: the Lease says how far
+//! the last one came ([`Marks`]). So a transition may be reported twice. Its Events have a name that follows from the
+//! transition, so there is one of each.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use headwind_core::reason::Reason;
+use headwind_core::request::{ChangeKind, Phase};
+use headwind_core::transition::Decision;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use super::entry::Entry;
+use super::events::EventRecorder;
+use super::marks::Marks;
+use super::metrics::Metrics;
+use crate::observe::state::{News, State};
+
+/// Maximum number of transitions that a replica which does not lead remembers, for the case that it takes over.
+const REMEMBERED: usize = 1024;
+/// Maximum number of transitions that a slow subscriber may lag behind.
+const BACKLOG: usize = 256;
+
+/// The journal.
+#[derive(Clone)]
+pub(crate) struct Journal(Arc<Inner>);
+
+struct Inner {
+    state: Arc<State>,
+    events: EventRecorder,
+    metrics: Metrics,
+    subscribers: broadcast::Sender<Arc<Entry>>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// Whether this process reports.
+    reports: bool,
+    /// What the last leader reported.
+    inherited: Marks,
+    /// What the watches delivered.
+    delivered: Marks,
+    /// Transitions that the last leader may not have reported; the oldest first.
+    unreported: VecDeque<Arc<Entry>>,
+    /// What was reported when this process took over, and may be heard of once more.
+    caught_up: HashSet<(String, String)>,
+}
+
+impl Journal {
+    /// Listens to the state's changes.
+    pub(crate) fn new(state: &Arc<State>, events: EventRecorder, metrics: Metrics) -> Self {
+        let inner =
+            Inner { state: Arc::clone(state), events, metrics, subscribers: broadcast::Sender::new(BACKLOG), progress: Mutex::default() };
+        let journal = Self(Arc::new(inner));
+        // The state must not keep itself alive.
+        let listener = Arc::downgrade(&journal.0);
+        state.listen(move |news| {
+            if let Some(inner) = listener.upgrade() {
+                inner.hear(news);
+            }
+        });
+        journal
+    }
+
+    /// Subscribes to every transition from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
+        self.0.subscribers.subscribe()
+    }
+
+    /// Notes what the last leader reported, as its Lease says.
+    pub(crate) fn inherit(&self, reported: Option<&str>) {
+        let mut progress = self.0.progress.lock();
+        if !progress.reports {
+            progress.inherited = reported.map(Marks::parse).unwrap_or_default();
+        }
+    }
+
+    /// Returns how far this process has reported, for the Lease.
+    pub(crate) fn reported(&self) -> Option<String> {
+        let reports = self.0.progress.lock().reports;
+        let marks = self.0.events.reported();
+        // Before it reports, what the last leader noted stays.
+        (reports && marks != Marks::default()).then(|| marks.to_string())
+    }
+
+    /// Begins to report, with what the last leader did not. Called when this process leads and its copy of the requests
+    /// is complete; later calls do nothing.
+    pub(crate) fn begin(&self) {
+        self.0.begin();
+    }
+}
+
+impl Inner {
+    fn hear(&self, news: News) {
+        match news {
+            News::Changed(change) => {
+                let Some(entry) = Entry::of(&change).map(Arc::new) else { return };
+                // Nobody has to be subscribed.
+                let _receivers = self.subscribers.send(Arc::clone(&entry));
+                if self.is_due(&entry) {
+                    self.report(&entry);
+                }
+            }
+            News::Delivered(namespace, version) => {
+                let reports = {
+                    let mut progress = self.progress.lock();
+                    progress.delivered.advance(namespace.clone(), version);
+                    progress.reports
+                };
+                if reports {
+                    self.events.mark(namespace, version);
+                }
+            }
+        }
+    }
+
+    /// Returns whether the entry is to be reported now; if not, it is remembered.
+    fn is_due(&self, entry: &Arc<Entry>) -> bool {
+        let mut progress = self.progress.lock();
+        if progress.reports {
+            return !progress.caught_up.remove(&key(entry));
+        }
+        if progress.unreported.len() >= REMEMBERED {
+            progress.unreported.pop_front();
+        }
+        progress.unreported.push_back(Arc::clone(entry));
+        false
+    }
+
+    fn begin(&self) {
+        let (entries, delivered) = {
+            let mut progress = self.progress.lock();
+            if progress.reports {
+                return;
+            }
+            progress.reports = true;
+            let inherited = std::mem::take(&mut progress.inherited);
+            let lacks = |entry: &Entry| inherited.lacks(&entry.target.namespace, entry.resource_version);
+            let mut entries: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into_iter().filter(|entry| lacks(entry)).collect();
+            let mut known: HashSet<_> = entries.iter().map(|entry| key(entry)).collect();
+            let requests = self.state.requests.read();
+            let unreported = |held: &crate::observe::requests::Held<'_>, namespace: &str| {
+                held.version().resource_version.parse().is_ok_and(|version| inherited.lacks(namespace, version))
+            };
+            let stored = requests.all().filter(|(target, held)| unreported(held, &target.namespace));
+            let latest = stored.filter_map(|(target, held)| Entry::latest(target, held)).filter(|entry| known.insert(key(entry)));
+            entries.extend(latest.map(Arc::new));
+            progress.caught_up = known;
+            (entries, progress.delivered.clone())
+        };
+        if !entries.is_empty() {
+            tracing::info!(transitions = entries.len(), "reporting what the last leader did not");
+        }
+        for entry in &entries {
+            self.report(entry);
+        }
+        for (namespace, version) in delivered.iter() {
+            self.events.mark(namespace.clone(), version);
+        }
+    }
+
+    fn report(&self, entry: &Entry) {
+        self.log(entry);
+        self.count(entry);
+        self.record(entry);
+    }
+
+    fn log(&self, entry: &Entry) {
+        let Entry { target, request, transition, .. } = entry;
+        let (kind, namespace, workload, name) = (target.kind, &target.namespace, &target.name, &request.name);
+        let reason = transition.reason.map(Reason::code);
+        let from = transition.from.map(Phase::as_str);
+        let container = request.spec.container.as_deref();
+        if matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved)) {
+            tracing::info!(
+                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
+                image.current = request.spec.current_image, image.new = request.spec.new_image, policy = %request.spec.policy,
+                approval = request.spec.require_approval, "update proposed"
+            );
+            return;
+        }
+        if let Some(applied) = transition.applied {
+            let what = match applied {
+                ChangeKind::Update => "update applied",
+                ChangeKind::ManualRollback => "rollback applied, as a person requested",
+                ChangeKind::AutomaticRollback => "rollback applied",
+            };
+            let (_, change) = entry.change(applied);
+            tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, "{what}");
+        }
+        if transition.moved {
+            tracing::info!(
+                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
+                phase.from = from, phase.to = transition.to.as_str(), reason, "{}", transition.message
+            );
+        } else {
+            tracing::debug!(
+                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, reason,
+                "{}", transition.message
+            );
+        }
+    }
+
+    fn count(&self, entry: &Entry) {
+        let (metrics, artifacts, transition) = (&self.metrics, entry.artifacts(), &entry.transition);
+        match transition.decision {
+            Some(Decision::Proposed) => metrics.proposed(artifacts),
+            Some(Decision::ProposedAndApproved) => {
+                metrics.proposed(artifacts);
+                metrics.approved(artifacts);
+            }
+            Some(Decision::Approved) => metrics.approved(artifacts),
+            Some(Decision::Rejected) => metrics.rejected(artifacts),
+            Some(Decision::Reopened) | None => {}
+        }
+        match transition.applied {
+            Some(ChangeKind::Update) => metrics.applied(artifacts),
+            Some(ChangeKind::ManualRollback) => {
+                metrics.rollbacks.inc();
+                metrics.rollbacks_manual.inc();
+            }
+            Some(ChangeKind::AutomaticRollback) => {
+                metrics.rollbacks.inc();
+                metrics.rollbacks_automatic.inc();
+            }
+            None => {}
+        }
+        if transition.failed_check.is_some() {
+            metrics.health_failures.inc();
+        }
+        if transition.waits_for_interval {
+            metrics.updates_skipped_interval.inc();
+        }
+        if transition.rollback_failed {
+            metrics.rollbacks_failed.inc();
+        }
+        if transition.update_failed {
+            metrics.updates_failed.inc();
+        }
+    }
+
+    /// Records Kubernetes Events: a proposal and a change on the workload, the rest on the request.
+    fn record(&self, entry: &Entry) {
+        let Entry { target, request, transition, .. } = entry;
+        let workload = self.state.index.read().target(target).filter(|workload| workload.uid == request.target_uid);
+        let proposed = matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved));
+        if let Some(workload) = &workload {
+            if proposed {
+                self.events.about_workload(entry, workload, Reason::Proposed, &entry.proposal());
+            }
+            if let Some(applied) = transition.applied {
+                let (reason, change) = entry.change(applied);
+                self.events.about_workload(entry, workload, reason, &change);
+            }
+            if let Some((reason, message)) = transition.failed_check.as_ref().filter(|_| !transition.moved) {
+                self.events.warn(workload, *reason, &request.name, message);
+            }
+        }
+        if let Some(reason) = transition.reason.filter(|_| transition.moved && !proposed) {
+            self.events.about_request(entry, reason);
+        }
+    }
+}
+
+/// What identifies a transition among all.
+fn key(entry: &Entry) -> (String, String) {
+    (entry.uid.clone(), entry.transition.id.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use headwind_core::request::Phase;
+
+use super::super::events::tests::recorded;
+use super::*;
+use crate::observe::requests::tests::request;
+
+struct Site {
+    state: Arc<State>,
+    journal: Journal,
+    next: Box<dyn FnMut() -> Vec<String>>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let state = Arc::<State>::default();
+        let (events, next) = recorded();
+        let journal = Journal::new(&state, events, Metrics::new());
+        Self { state, journal, next: Box::new(next) }
+    }
+
+    /// The reasons of the Events, and the marks, since the last call.
+    fn reported(&mut self) -> Vec<String> {
+        (self.next)().iter().filter_map(|job| job.split(' ').next().map(str::to_owned)).collect()
+    }
+
+    /// A change that the watch delivers.
+    fn delivers(&self, name: &str, version: &str, phase: &str) {
+        self.state.record(request(name, version, phase));
+        self.state.tell(News::Delivered(None, version.parse().unwrap()));
+    }
+}
+
+#[test]
+fn a_leader_reports_each_transition_once_and_notes_how_far_it_came() {
+    let mut site = Site::new();
+    site.journal.begin();
+    site.delivers("a", "5", "Pending");
+    site.delivers("a", "6", "Approved");
+    // The same version again, as this process's own write and the watch both show it.
+    site.delivers("a", "6", "Approved");
+    assert_eq!(site.reported(), ["*=5", "ApprovedByPerson", "*=6", "*=6"], "the proposal is about a workload that is not known");
+    assert_eq!(site.journal.0.metrics.encode().unwrap().matches("headwind_updates_approved_total 1").count(), 1);
+}
+
+#[test]
+fn a_follower_reports_nothing_and_its_subscribers_hear_everything() {
+    let mut site = Site::new();
+    let mut subscriber = site.journal.subscribe();
+    site.delivers("a", "5", "Pending");
+    site.delivers("a", "6", "Rejected");
+    assert_eq!(site.reported(), Vec::<String>::new());
+    assert_eq!(site.journal.reported(), None, "what the leader noted stays");
+    assert_eq!(subscriber.try_recv().unwrap().transition.to, Phase::Pending);
+    assert_eq!(subscriber.try_recv().unwrap().transition.to, Phase::Rejected);
+}
+
+/// What the last leader wrote and did not report is reported by the next one, and nothing else.
+#[test]
+fn a_successor_reports_what_the_last_leader_did_not() {
+    let mut site = Site::new();
+    site.delivers("a", "5", "Pending");
+    site.delivers("a", "6", "Approved");
+    site.delivers("a", "7", "Rejected");
+    site.journal.inherit(Some("*=5"));
+    site.journal.begin();
+    assert_eq!(site.reported(), ["ApprovedByPerson", "*=7"], "a move from Approved to Rejected has no reason of its own");
+    site.journal.begin();
+    assert_eq!(site.reported(), Vec::<String>::new());
+}
+
+/// A process that starts knows only the latest status of each request.
+#[test]
+fn a_process_that_starts_reports_the_latest_transition() {
+    let first = |mut site: Site| {
+        site.state.requests.write().apply(request("old", "5", "Rejected"));
+        site.state.requests.write().apply(request("new", "8", "Approved"));
+        site.state.tell(News::Delivered(None, 8));
+        site.journal.inherit(Some("*=7"));
+        site.journal.begin();
+        (site.next)()
+    };
+    let [one, two] = [first(Site::new()), first(Site::new())];
+    assert_eq!(one.len(), 2, "{one:?}");
+    assert_eq!(one, two, "an Event that is written twice has the same name");
+    let mut site = Site::new();
+    site.state.requests.write().apply(request("new", "8", "Approved"));
+    site.journal.begin();
+    assert_eq!(site.reported(), Vec::<String>::new(), "a first start reports nothing of what was there before");
+}
+
+#[test]
+fn a_follower_remembers_a_bounded_number() {
+    let site = Site::new();
+    for n in 0..REMEMBERED + 10 {
+        site.state.record(request(&format!("r{n}"), "5", "Pending"));
+    }
+    assert_eq!(site.journal.0.progress.lock().unreported.len(), REMEMBERED);
+}
