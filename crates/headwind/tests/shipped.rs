@@ -15,7 +15,7 @@ use std::process::Command;
 
 use headwind_core::policy::Policy;
 use headwind_core::request::Phase;
-use headwind_core::settings::key;
+use headwind_core::settings::{Settings, key};
 
 #[path = "shipped/tables.rs"]
 mod tables;
@@ -131,6 +131,40 @@ fn the_pages_name_everything_there_is() {
             let route = format!("`{method} {path}`");
             assert!(operation.is_none() || http.contains(&route), "docs/reference/api.md does not mention {route}");
         }
+    }
+}
+
+#[test]
+fn the_defaults_of_annotations_are_true() {
+    let Settings {
+        policy,
+        pattern: _,
+        require_approval,
+        min_update_interval,
+        images: _,
+        event_source,
+        polling_interval: _,
+        auto_rollback,
+        rollback_timeout,
+        health_check_retries,
+        settle_time,
+        digest_update,
+    } = Settings::default();
+    let page = read("docs/reference/annotations.md");
+    for (key, default) in [
+        ("policy", policy.to_string()),
+        ("require-approval", require_approval.to_string()),
+        ("min-update-interval", min_update_interval.as_secs().to_string()),
+        ("event-source", format!("{event_source:?}").to_lowercase()),
+        ("auto-rollback", auto_rollback.to_string()),
+        ("rollback-timeout", rollback_timeout.as_secs().to_string()),
+        ("health-check-retries", health_check_retries.to_string()),
+        ("settle-time", settle_time.as_secs().to_string()),
+        ("digest-update", format!("{digest_update:?}").to_lowercase()),
+    ] {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap_or_default();
+        let cell = row.split(" | ").nth(2).unwrap_or_default();
+        assert_eq!(cell, format!("`{default}`"), "the default of {key} in docs/reference/annotations.md");
     }
 }
 
