@@ -99,7 +99,7 @@ pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, t
     let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
     if settings.policy == Policy::None {
         Err(Reason::PolicyNone)
-    } else if !settings.tracks(&container.name, artifact, container.init) {
+    } else if !settings.tracks(&container.name, artifact, container.slot.is_tracked_only_by_name()) {
         Err(Reason::NotTracked)
     } else if !settings.event_source.allows(trigger) && !discovery {
         Err(Reason::EventSource)

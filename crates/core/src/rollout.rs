@@ -47,6 +47,8 @@ pub enum View {
     DaemonSet(DaemonSetView),
     /// Of a Flux HelmRelease.
     HelmRelease(Box<HelmReleaseView>),
+    /// A kind that rolls nothing out: a CronJob uses the new version in its next Job.
+    NoRollout,
 }
 
 impl View {
@@ -58,19 +60,29 @@ impl View {
             View::DaemonSet(view) => view.standing(generation),
             // The target's generation may count its source's as well.
             View::HelmRelease(view) => view.standing(),
+            View::NoRollout => Standing::NoRollout,
         }
     }
 
     /// Whether there are pods to look at.
     pub fn has_pods(&self) -> bool {
-        !matches!(self, View::HelmRelease(_))
+        !matches!(self, View::HelmRelease(_) | View::NoRollout)
+    }
+
+    /// What is true once the rollout is done, for messages.
+    pub fn well(&self) -> &'static str {
+        match self {
+            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) => "every pod is available",
+            View::HelmRelease(_) => "the release is ready",
+            View::NoRollout => "the next Job uses it",
+        }
     }
 
     /// The least time that the rollout has to be given as it stands; none for those that tell their
     /// steps one by one.
     pub fn least_timeout(&self) -> Duration {
         match self {
-            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) => Duration::ZERO,
+            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::NoRollout => Duration::ZERO,
             View::HelmRelease(view) => view.least_timeout(),
         }
     }
@@ -90,6 +102,8 @@ pub enum Standing {
     Complete(Count),
     /// Its controller has given up: nothing more comes by itself.
     Failed(Failure),
+    /// The kind has nothing to roll out: the change is done when it is written.
+    NoRollout,
 }
 
 /// What the status of a rollout that is under way complains of.

@@ -38,7 +38,7 @@ pub struct Settings {
     pub require_approval: bool,
     /// The least time between two updates of the workload.
     pub min_update_interval: Duration,
-    /// Which containers are tracked; none named means all but init containers.
+    /// Which containers are tracked; none named means all but init containers and image volumes.
     pub images: Option<Vec<String>>,
     /// Which triggers may act.
     pub event_source: EventSource,
@@ -228,10 +228,11 @@ impl Settings {
         Rule { policy: self.policy, pattern: self.pattern.clone() }
     }
 
-    /// Whether a container is tracked: init containers only when named.
-    pub fn tracks(&self, container: &str, artifact: &Artifact, init: bool) -> bool {
+    /// Returns whether an image is tracked. With `only_by_name`, as for init containers and image volumes, it is
+    /// tracked only when `images` names it.
+    pub fn tracks(&self, container: &str, artifact: &Artifact, only_by_name: bool) -> bool {
         match &self.images {
-            None => !init,
+            None => !only_by_name,
             Some(named) => named.iter().any(|name| name == container || names(name, artifact)),
         }
     }

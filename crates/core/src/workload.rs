@@ -12,6 +12,6 @@ pub mod release;
 pub mod source;
 mod target;
 
-pub use container::{Container, noted_digest};
+pub use container::{Container, Slot, noted_digest};
 pub use kind::{Kind, UnknownKind};
 pub use target::{Carrier, PullSource, Target, TargetKey};

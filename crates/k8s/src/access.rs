@@ -6,8 +6,7 @@
 use headwind_core::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::kind;
-use crate::served::SOURCES;
+use crate::kinds::{KindFacts, facts};
 
 /// Where a right is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,29 +41,16 @@ pub struct Right {
 /// The name of the Lease that leaders hold.
 pub const LEASE: &str = "headwind";
 
-/// The whole table.
+/// Returns the whole table.
 pub fn rights() -> Vec<Right> {
     let right = |group, resource, verbs, reach, why| Right { group, resource, verbs, name: None, reach, why };
-    let mut all: Vec<Right> = Kind::ALL
-        .iter()
-        .map(|kind| {
-            let (group, resource) = kind::resource(*kind);
-            let why = match kind {
-                Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "know which images run, and change them",
-                Kind::HelmRelease => "know which charts run, and change their versions",
-            };
-            right(group, resource, &["get", "list", "watch", "patch"][..], Reach::Watched, why)
-        })
-        .collect();
+    let on_kind = |kind: &Kind| {
+        let KindFacts { group, plural, purpose, .. } = *facts(*kind);
+        Right::watched(group, plural, &["get", "list", "watch", "patch"], purpose)
+    };
+    let mut all: Vec<Right> = Kind::ALL.iter().map(on_kind).collect();
+    all.extend(Kind::ALL.iter().flat_map(|kind| facts(*kind).rights.iter().cloned()));
     all.extend([
-        right(SOURCES, "helmrepositories", &["list", "watch"], Reach::Watched, "know where the charts of releases come from"),
-        right(
-            SOURCES,
-            "ocirepositories",
-            &["get", "list", "watch", "patch"],
-            Reach::Watched,
-            "the same, and change the tag where a release has its chart by `chartRef`",
-        ),
         right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "the record of every update"),
         right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "move requests along"),
         right(
@@ -76,15 +62,6 @@ pub fn rights() -> Vec<Right> {
         ),
         right("", "serviceaccounts", &["get"], Reach::Watched, "the pull secrets that their service accounts name"),
         right("", "pods", &["list"], Reach::Watched, "see why a rollout does not get on; listed when asked for, never watched"),
-        right(
-            "",
-            "pods/eviction",
-            &["create"],
-            Reach::Watched,
-            "evict a broken pod of another version that an ordered StatefulSet waits for, as the last resort",
-        ),
-        right("apps", "replicasets", &["list"], Reach::Watched, "tell a Deployment's new pods from its old ones"),
-        right("apps", "controllerrevisions", &["list"], Reach::Watched, "tell a DaemonSet's new pods from its old ones"),
         right("events.k8s.io", "events", &["create"], Reach::Watched, "tell what happened, on the objects it happened to"),
         right("", "namespaces", &["list", "watch"], Reach::Cluster, "defaults in the annotations of namespaces"),
         right("", "namespaces", &["get"], Reach::Listed, "defaults in the annotations of the namespace"),
@@ -101,6 +78,11 @@ pub fn rights() -> Vec<Right> {
 }
 
 impl Right {
+    /// Returns a right that is needed in every watched namespace.
+    pub const fn watched(group: &'static str, resource: &'static str, verbs: &'static [&'static str], why: &'static str) -> Self {
+        Self { group, resource, verbs, name: None, reach: Reach::Watched, why }
+    }
+
     /// The row as a rule of a Role or ClusterRole.
     pub fn rule(&self) -> Value {
         let mut rule = json!({"apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs});

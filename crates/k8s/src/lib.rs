@@ -2,17 +2,17 @@
 //!
 //! The border between the API's JSON and the rules' plain values: an object is read here once
 //! into a value of `headwind_core`, a decision is turned here into a patch. Adding a kind of
-//! workload is one file in [`kind`], one line in its list and one row in [`access`].
+//! workload is one file in [`kinds`] and one line in each of its two lists.
 
 pub mod access;
 pub mod condition;
 pub mod helm;
-pub mod kind;
+pub mod kinds;
 pub mod manifest;
 pub mod name;
+pub mod optional_api;
 pub mod patch;
 pub mod pod;
-pub mod served;
 #[allow(
     unreachable_pub,
     clippy::duplicated_attributes,

@@ -7,12 +7,12 @@
 
 use headwind_core::request::Apply;
 use headwind_core::settings::key::{self, is_managed};
-use headwind_core::workload::{Carrier, Target};
+use headwind_core::workload::{Carrier, Container, Target};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-use crate::kind::{Place, is_foreign, restart_key, seen_annotation};
+use crate::kinds::{FieldPath, is_foreign, restart_key, seen_annotation, template_annotations};
 
 /// The change does not fit the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
     let mut restarted = false;
     for change in &apply.changes {
         let container = target.container(&change.container).ok_or_else(|| Misfit::NoContainer(change.container.clone()))?;
-        let place = Place::of(target, container);
+        let place = FieldPath::of(target, container);
         let written = |image: &str| place.written(image).map(Value::from).ok_or_else(|| Misfit::NoVersion(image.to_owned()));
         operations.extend(guards(&place));
         operations.push(test_at(&place.pointer, written(&change.from)?));
@@ -53,22 +53,19 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
                 operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }));
                 if let Some(note) = &container.restarted_for {
                     // It is about the image that goes. Should that image return, its tag may have moved.
-                    let path = ["spec", "template", "metadata", "annotations", &restart_key(container)];
-                    operations.push(test(&path, json!(note)));
-                    operations.push(PatchOperation::Remove(RemoveOperation { path: PointerBuf::from_tokens(path) }));
+                    let path = restart_path(target, container);
+                    operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value: json!(note) }));
+                    operations.push(PatchOperation::Remove(RemoveOperation { path }));
                 }
             }
             Some(digest) => {
                 if !target.template_has_annotations && !restarted {
                     // Nothing is lost by this: the map was not there in the version that is tested.
                     operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version)));
-                    operations.push(add(&["spec", "template", "metadata", "annotations"], json!({})));
+                    operations.push(add_at(parsed(&template_annotations(target.key.kind)), json!({})));
                 }
                 restarted = true;
-                operations.push(add(
-                    &["spec", "template", "metadata", "annotations", &restart_key(container)],
-                    json!(format!("{}@{digest}", change.to)),
-                ));
+                operations.push(add_at(restart_path(target, container), json!(format!("{}@{digest}", change.to))));
             }
         }
     }
@@ -105,7 +102,7 @@ pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Mi
     operations.push(add(&["metadata", "annotations", key::MANAGED_FOR], json!(object.uid)));
     for (name, digest) in seen {
         let container = target.container(name).ok_or_else(|| Misfit::NoContainer(name.clone()))?;
-        let place = Place::of(target, container);
+        let place = FieldPath::of(target, container);
         operations.extend(guards(&place));
         operations.push(test_at(&place.pointer, json!(container.image)));
         let (key, value) = seen_annotation(container, digest);
@@ -126,7 +123,18 @@ fn test(path: &[&str], value: Value) -> PatchOperation {
 }
 
 fn add(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
+    add_at(PointerBuf::from_tokens(path.iter().copied()), value)
+}
+
+fn add_at(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path, value })
+}
+
+/// Returns the place of the annotation that restarts the container's pods.
+fn restart_path(target: &Target, container: &Container) -> PointerBuf {
+    let mut path = parsed(&template_annotations(target.key.kind));
+    path.push_back(restart_key(container));
+    path
 }
 
 fn test_at(pointer: &str, value: Value) -> PatchOperation {
@@ -134,7 +142,7 @@ fn test_at(pointer: &str, value: Value) -> PatchOperation {
 }
 
 /// That the field is the one that is meant.
-fn guards(place: &Place) -> impl Iterator<Item = PatchOperation> {
+fn guards(place: &FieldPath) -> impl Iterator<Item = PatchOperation> {
     place.guards.iter().map(|(pointer, text)| test_at(pointer, json!(text)))
 }
 

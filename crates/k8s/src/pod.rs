@@ -1,14 +1,14 @@
 //! A pod, as far as a rollout is judged by it, and which pods are of the newest revision.
 
 use headwind_core::rollout::pod::{ContainerView, PodView};
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::Target;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::REVISION;
+use crate::kinds::{Revision, facts};
 
 /// A Pod with only what a judgement reads.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
@@ -128,35 +128,26 @@ fn container(status: ContainerStatus, init: bool) -> ContainerView {
     }
 }
 
-/// The label by which pods of one revision are told: its key, and its value in the object that
-/// stands for the revision.
-pub fn revision_label(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Deployment => "pod-template-hash",
-        // A release owns no pods by itself; none is ever asked for.
-        Kind::StatefulSet | Kind::DaemonSet | Kind::HelmRelease => "controller-revision-hash",
-    }
-}
-
-/// The value of [`revision_label`] for a Deployment's newest pods, from its ReplicaSets.
+/// Returns the label value of a workload's newest pods, from its ReplicaSets.
 pub fn newest_replica_set<'a>(target: &Target, sets: impl IntoIterator<Item = &'a ObjectMeta>) -> Option<String> {
-    let newest =
-        |set: &&ObjectMeta| owned(set, target) && set.annotations.as_ref().and_then(|all| all.get(REVISION)) == Some(&target.revision);
-    sets.into_iter().find(newest).and_then(|set| label(set, Kind::Deployment))
+    let Revision::ReplicaSet { label, annotation } = facts(target.key.kind).revision else { return None };
+    let revision = |set: &ObjectMeta| set.annotations.as_ref().and_then(|all| all.get(annotation)).is_some_and(|it| *it == target.revision);
+    sets.into_iter().find(|set| owned(set, target) && revision(set)).and_then(|set| value_of(set, label))
 }
 
-/// The value of [`revision_label`] for a DaemonSet's newest pods, from its ControllerRevisions.
+/// Returns the label value of a workload's newest pods, from its ControllerRevisions.
 pub fn newest_revision<'a>(target: &Target, revisions: impl IntoIterator<Item = &'a ControllerRevision>) -> Option<String> {
+    let Revision::ControllerRevision { label } = facts(target.key.kind).revision else { return None };
     let ours = revisions.into_iter().filter(|revision| owned(&revision.metadata, target));
-    ours.max_by_key(|revision| revision.revision).and_then(|revision| label(&revision.metadata, Kind::DaemonSet))
+    ours.max_by_key(|revision| revision.revision).and_then(|revision| value_of(&revision.metadata, label))
 }
 
 fn owned(metadata: &ObjectMeta, target: &Target) -> bool {
     metadata.owner_references.iter().flatten().any(|owner| owner.uid == target.uid)
 }
 
-fn label(metadata: &ObjectMeta, kind: Kind) -> Option<String> {
-    metadata.labels.as_ref().and_then(|labels| labels.get(revision_label(kind))).cloned()
+fn value_of(metadata: &ObjectMeta, label: &str) -> Option<String> {
+    metadata.labels.as_ref().and_then(|labels| labels.get(label)).cloned()
 }
 
 #[cfg(test)]

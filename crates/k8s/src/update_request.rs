@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition;
+use crate::kinds::facts;
 
 mod rollout;
 
@@ -380,12 +381,11 @@ impl UpdateRequest {
             }
             _ => {}
         }
-        match (update_type, target_ref.kind.0) {
-            (UpdateType::Image, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) | (UpdateType::HelmChart, Kind::HelmRelease) => {
-                None
-            }
-            (UpdateType::HelmChart, kind) => Some(format!("a {kind} has no chart version")),
-            (UpdateType::Image, kind) => Some(format!("a {kind} has no container with an image")),
+        let kind = target_ref.kind.0;
+        match (update_type, facts(kind).pod_template) {
+            (UpdateType::Image, Some(_)) | (UpdateType::HelmChart, None) => None,
+            (UpdateType::HelmChart, Some(_)) => Some(format!("a {kind} has no chart version")),
+            (UpdateType::Image, None) => Some(format!("a {kind} has no container with an image")),
         }
     }
 

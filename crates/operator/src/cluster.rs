@@ -5,21 +5,23 @@
 //! who calls decides by the error's [`Class`].
 
 pub(crate) mod object;
-pub(crate) mod offered;
+pub(crate) mod served_versions;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
 use headwind_core::settings::Annotations;
 use headwind_core::workload::source::{Source, SourceKey, SourceKind};
-use headwind_core::workload::{Kind, Target, TargetKey};
+use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};
-use headwind_k8s::kind::{SlimDaemonSet, SlimDeployment, SlimHelmRelease, SlimStatefulSet, Workload, own_annotations};
-use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision, revision_label};
-use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
+use headwind_k8s::kinds::{ForKind, Revision, SlimWorkload, facts, for_kind, own_annotations};
+use headwind_k8s::optional_api::{OptionalApi, V1, V1Beta2};
+use headwind_k8s::pod::{SlimPod, newest_replica_set, newest_revision};
 use headwind_k8s::update_request::UpdateRequest;
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -31,7 +33,7 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use crate::cluster::object::{ObjectVersion, Undecodable};
-use crate::cluster::offered::Offered;
+use crate::cluster::served_versions::ServedVersions;
 
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
@@ -179,7 +181,7 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
 #[derive(Clone)]
 pub(crate) struct Verbs {
     client: Client,
-    offered: Arc<Offered>,
+    served: Arc<ServedVersions>,
     /// Whether the rights are those of single namespaces (`HEADWIND_WATCH_NAMESPACES`).
     limited: bool,
 }
@@ -204,27 +206,20 @@ pub(crate) enum Patched {
     Source(Box<Source>),
 }
 
-macro_rules! by_kind {
-    ($offered:expr, $kind:expr, $call:ident($($arg:expr),*)) => {
-        match $kind {
-            Kind::Deployment => $call::<SlimDeployment>($($arg),*).await,
-            Kind::StatefulSet => $call::<SlimStatefulSet>($($arg),*).await,
-            Kind::DaemonSet => $call::<SlimDaemonSet>($($arg),*).await,
-            Kind::HelmRelease if $offered.is_older(Served::HelmRelease) => $call::<SlimHelmRelease<V2Beta2>>($($arg),*).await,
-            Kind::HelmRelease => $call::<SlimHelmRelease<V2>>($($arg),*).await,
-        }
-    };
-}
-
 impl Verbs {
     /// The calls by `client`. `limited` when its rights are those of single namespaces.
-    pub(crate) fn new(client: Client, offered: Arc<Offered>, limited: bool) -> Self {
-        Self { client, offered, limited }
+    pub(crate) fn new(client: Client, served: Arc<ServedVersions>, limited: bool) -> Self {
+        Self { client, served, limited }
+    }
+
+    /// Returns the version of an optional API that calls use; 0, the only one, for kinds that every cluster has.
+    fn version_of(&self, api: OptionalApi) -> usize {
+        self.served.in_use(api)
     }
 
     /// The workload as it is now.
     pub(crate) async fn target(&self, key: &TargetKey) -> Result<Found<Target>, Failure> {
-        by_kind!(self.offered, key.kind, get_target(&self.client, key))
+        for_kind(key.kind, self.version_of(OptionalApi::Workload(key.kind)), Read { client: &self.client, key }).await
     }
 
     /// Patches the workload, or the object that has its version; answers what that is afterwards.
@@ -237,24 +232,25 @@ impl Verbs {
                 return Err(Failure::invalid(&format!("OCIRepository {}/{} is in another namespace", carrier.namespace, carrier.name)));
             }
             let place = (carrier.namespace.as_str(), carrier.name.as_str());
-            let source = if self.offered.is_older(Served::OciRepository) {
-                patch_source::<SlimOciRepository<V1Beta2>>(&self.client, place, &params, &patch).await?
-            } else {
-                patch_source::<SlimOciRepository<V1>>(&self.client, place, &params, &patch).await?
+            let source = match self.version_of(OptionalApi::ChartSource(SourceKind::OciRepository)) {
+                0 => patch_source::<SlimOciRepository<V1>>(&self.client, place, &params, &patch).await?,
+                _ => patch_source::<SlimOciRepository<V1Beta2>>(&self.client, place, &params, &patch).await?,
             };
             return Ok(source.map(|source| Patched::Source(Box::new(source))));
         }
-        let patched: Option<Target> = by_kind!(self.offered, target.key.kind, patch_target(&self.client, &target.key, &params, &patch))?;
+        let key = &target.key;
+        let call = Write { client: &self.client, key, params: &params, patch: &patch };
+        let patched = for_kind(key.kind, self.version_of(OptionalApi::Workload(key.kind)), call).await?;
         Ok(patched.map(|target| Patched::Workload(Box::new(target))))
     }
 
     /// The object that a release's version stands in, as it is now.
     pub(crate) async fn carrier(&self, key: &SourceKey) -> Result<Found<Source>, Failure> {
-        match (key.kind, self.offered.is_older(Served::OciRepository)) {
+        match (key.kind, self.version_of(OptionalApi::ChartSource(key.kind))) {
             // Nothing is written there, and the watch shows it.
             (SourceKind::HelmRepository, _) => Ok(Found::NotServed),
-            (SourceKind::OciRepository, false) => get_source::<SlimOciRepository<V1>>(&self.client, key).await,
-            (SourceKind::OciRepository, true) => get_source::<SlimOciRepository<V1Beta2>>(&self.client, key).await,
+            (SourceKind::OciRepository, 0) => get_source::<SlimOciRepository<V1>>(&self.client, key).await,
+            (SourceKind::OciRepository, _) => get_source::<SlimOciRepository<V1Beta2>>(&self.client, key).await,
         }
     }
 
@@ -266,22 +262,22 @@ impl Verbs {
             return Ok(Vec::new());
         }
         let selected = |more: &str, limit: u32| ListParams::default().labels(&format!("{}{more}", target.selector)).limit(limit);
-        let newest = match target.key.kind {
-            Kind::Deployment => {
+        let revision = facts(target.key.kind).revision;
+        let newest = match revision {
+            Revision::ReplicaSet { .. } => {
                 let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
                 let sets = sets.list_metadata(&selected("", REVISIONS)).await?;
                 newest_replica_set(target, sets.items.iter().map(|set| &set.metadata))
             }
-            // Flux says what became of them.
-            Kind::HelmRelease => None,
-            Kind::StatefulSet => Some(target.revision.clone()).filter(|revision| !revision.is_empty()),
-            Kind::DaemonSet => {
+            Revision::NoPods => None,
+            Revision::Status { .. } => Some(target.revision.clone()).filter(|revision| !revision.is_empty()),
+            Revision::ControllerRevision { .. } => {
                 let revisions: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
                 newest_revision(target, &revisions.list(&selected("", REVISIONS)).await?.items)
             }
         };
-        let Some(newest) = newest else { return Ok(Vec::new()) };
-        let (pods, label): (Api<SlimPod>, _) = (Api::namespaced(self.client.clone(), namespace), revision_label(target.key.kind));
+        let (Some(newest), Some(label)) = (newest, revision.label()) else { return Ok(Vec::new()) };
+        let pods: Api<SlimPod> = Api::namespaced(self.client.clone(), namespace);
         let new = pods.list(&selected(&format!(",{label}={newest}"), NEW_PODS)).await?.items;
         let old = pods.list(&selected(&format!(",{label}!={newest}"), OLD_PODS)).await?.items;
         Ok(new.into_iter().map(|pod| pod.read(target, true)).chain(old.into_iter().map(|pod| pod.read(target, false))).collect())
@@ -412,8 +408,19 @@ impl Verbs {
     }
 }
 
-async fn get_target<K: Workload>(client: &Client, key: &TargetKey) -> Result<Found<Target>, Failure> {
-    get(Api::namespaced(client.clone(), &key.namespace), &key.name, |object: K| object.read()).await
+/// Reads a workload.
+struct Read<'a> {
+    client: &'a Client,
+    key: &'a TargetKey,
+}
+
+impl<'a> ForKind for Read<'a> {
+    type Output = BoxFuture<'a, Result<Found<Target>, Failure>>;
+
+    fn run<K: SlimWorkload>(self) -> Self::Output {
+        let api = Api::namespaced(self.client.clone(), &self.key.namespace);
+        get(api, &self.key.name, |object: K| object.read()).boxed()
+    }
 }
 
 /// Asks for one object. Only the API server's own "not found" for that name is [`Found::Gone`].
@@ -444,14 +451,25 @@ fn is_gone(error: &kube::Error, name: &str) -> bool {
     status.code == 404 && status.reason == "NotFound" && (named || status.message.ends_with(&format!("\"{name}\" not found")))
 }
 
-async fn patch_target<K: Workload>(
-    client: &Client,
-    key: &TargetKey,
-    params: &PatchParams,
-    patch: &Patch<()>,
-) -> Result<Option<Target>, Failure> {
-    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
-    Ok(api.patch(&key.name, params, patch).await?.read())
+/// Patches a workload.
+struct Write<'a> {
+    client: &'a Client,
+    key: &'a TargetKey,
+    params: &'a PatchParams,
+    patch: &'a Patch<()>,
+}
+
+impl<'a> ForKind for Write<'a> {
+    type Output = BoxFuture<'a, Result<Option<Target>, Failure>>;
+
+    fn run<K: SlimWorkload>(self) -> Self::Output {
+        let Self { client, key, params, patch } = self;
+        async move {
+            let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+            Ok(api.patch(&key.name, params, patch).await?.read())
+        }
+        .boxed()
+    }
 }
 
 async fn get_source<K: ChartSource>(client: &Client, key: &SourceKey) -> Result<Found<Source>, Failure> {

@@ -9,7 +9,7 @@
 //! absence in the cluster.
 
 pub(crate) mod feed;
-pub(crate) mod flux;
+pub(crate) mod optional_apis;
 pub(crate) mod index;
 pub(crate) mod namespaces;
 pub(crate) mod queue;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use headwind_core::lease::Timing;
 use headwind_core::workload::Kind;
-use headwind_k8s::kind::{self, SlimDaemonSet, SlimDeployment, SlimStatefulSet, Workload};
+use headwind_k8s::kinds::{ForKind, SlimWorkload, facts, for_kind};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::Client;
 use k8s_openapi::api::core::v1::Namespace;
@@ -26,9 +26,9 @@ use crate::act::reconciler::Reconciler;
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::cluster::Verbs;
-use crate::cluster::offered::Offered;
+use crate::cluster::served_versions::ServedVersions;
 use crate::observe::feed::{RequestFeed, Targets};
-use crate::observe::flux::Flux;
+use crate::observe::optional_apis::OptionalApis;
 use crate::observe::namespaces::{self, Defaults};
 use crate::observe::queue::{Queue, queue};
 use crate::observe::readiness::WATCH;
@@ -120,16 +120,16 @@ impl Operator {
     #[expect(clippy::too_many_lines, reason = "all parts are put together here, and nothing else is done")]
     pub fn start(kube: &kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
         let client = client(kube, CALL_TIMEOUT)?;
-        let offered = Arc::new(Offered::default());
+        let served = Arc::new(ServedVersions::default());
         let limited = !config.watched.is_empty();
-        let lease_verbs = Verbs::new(self::client(kube, LEASE_TIMEOUT)?, Arc::clone(&offered), limited);
+        let lease_verbs = Verbs::new(self::client(kube, LEASE_TIMEOUT)?, Arc::clone(&served), limited);
 
         let state = Arc::new(State::default());
         if !config.cross_namespace_refs {
             state.index.write().forbid_cross_namespace_refs();
         }
         let metrics = Metrics::new();
-        let verbs = Verbs::new(client.clone(), Arc::clone(&offered), limited);
+        let verbs = Verbs::new(client.clone(), Arc::clone(&served), limited);
         let (events, writer) = recorder(verbs.clone(), &config.identity, metrics.clone());
         let journal = Journal::new(&state, events.clone(), metrics.clone());
         let (queue, pending) = queue();
@@ -159,7 +159,7 @@ impl Operator {
         let checked = config.watched.first().unwrap_or(&config.namespace).clone();
         tokio::spawn(warn_without_policy(verbs.clone(), checked));
         let mut tasks = Tasks::default();
-        let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, offered };
+        let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, served };
         parts.watches(&mut tasks, &config.watched);
         if config.polling.is_some() || config.discovery {
             let poller = poller(&config, &recording, &asking);
@@ -352,32 +352,26 @@ struct Parts<'a> {
     watcher: kube::Client,
     state: &'a Arc<State>,
     queue: &'a Queue,
-    offered: Arc<Offered>,
+    served: Arc<ServedVersions>,
 }
 
 impl Parts<'_> {
     /// Every watch, for all namespaces at once or for each of those that are named.
     fn watches(&self, tasks: &mut Tasks, namespaces: &[String]) {
         let scopes: Vec<Option<String>> = if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-        let flux = Flux {
+        let optional = OptionalApis {
             client: self.client.clone(),
             watcher: self.watcher.clone(),
             state: Arc::clone(self.state),
             queue: self.queue.clone(),
-            offered: Arc::clone(&self.offered),
+            served: Arc::clone(&self.served),
             scopes: scopes.clone(),
         };
-        flux.expect();
-        tasks.spawn("watch flux", flux.run());
+        optional.expect();
+        tasks.spawn("watch optional APIs", optional.run());
         for namespace in scopes {
-            for kind in Kind::ALL {
-                match kind {
-                    Kind::Deployment => self.workloads::<SlimDeployment>(tasks, namespace.clone()),
-                    Kind::StatefulSet => self.workloads::<SlimStatefulSet>(tasks, namespace.clone()),
-                    Kind::DaemonSet => self.workloads::<SlimDaemonSet>(tasks, namespace.clone()),
-                    // Watched where it is there.
-                    Kind::HelmRelease => {}
-                }
+            for kind in Kind::ALL.iter().copied().filter(|kind| !facts(*kind).optional) {
+                for_kind(kind, 0, WatchWorkloads { parts: self, tasks: &mut *tasks, namespace: namespace.clone() });
             }
             let scope =
                 Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
@@ -386,14 +380,6 @@ impl Parts<'_> {
             tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
             self.namespaces(tasks, namespace);
         }
-    }
-
-    fn workloads<K: Workload>(&self, tasks: &mut Tasks, namespace: Option<String>) {
-        let (group, plural) = kind::resource(K::KIND);
-        let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
-        let feed = Targets { state: Arc::clone(self.state), queue: self.queue.clone(), namespace };
-        self.state.readiness.expect(&scope.part());
-        tasks.spawn("watch workloads", watch::<K, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
     }
 
     fn namespaces(&self, tasks: &mut Tasks, namespace: Option<String>) {
@@ -411,5 +397,24 @@ impl Parts<'_> {
                 tasks.spawn("read namespace", namespaces::poll(self.client.clone(), namespace, part, feed));
             }
         }
+    }
+}
+
+/// Watches the workloads of a kind that every cluster has.
+struct WatchWorkloads<'a, 'b> {
+    parts: &'a Parts<'b>,
+    tasks: &'a mut Tasks,
+    namespace: Option<String>,
+}
+
+impl ForKind for WatchWorkloads<'_, '_> {
+    type Output = ();
+
+    fn run<K: SlimWorkload>(self) {
+        let Self { parts: Parts { watcher, state, queue, .. }, tasks, namespace } = self;
+        let scope = Scope { resource: format!("{}.{}", K::plural(&()), K::group(&())), namespace: namespace.clone() };
+        let feed = Targets { state: Arc::clone(state), queue: (*queue).clone(), namespace };
+        state.readiness.expect(&scope.part());
+        tasks.spawn("watch workloads", watch::<K, _>(scope.api(watcher), scope, feed, Arc::clone(state)));
     }
 }

@@ -156,6 +156,7 @@ impl Fixture {
     pub fn json(&self) -> Value {
         let mut spec = match self.kind {
             WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => self.pods(),
+            WorkloadKind::CronJob => self.jobs(),
             WorkloadKind::HelmRelease => self.release(),
         };
         json_patch::merge(&mut spec, &self.spec);
@@ -166,7 +167,14 @@ impl Fixture {
         })
     }
 
-    fn pods(&self) -> Value {
+    /// The `spec` of a CronJob.
+    fn jobs(&self) -> Value {
+        let mut template = self.template();
+        put(&mut template["spec"], "restartPolicy", json!("Never"));
+        json!({"schedule": "0 0 30 2 *", "jobTemplate": {"spec": {"template": template}}})
+    }
+
+    fn template(&self) -> Value {
         let pod_labels = json!({"app": self.name});
         let containers = |all: &[Container]| {
             all.iter()
@@ -186,7 +194,12 @@ impl Fixture {
         if let Some(account) = &self.service_account {
             put(&mut pod, "serviceAccountName", json!(account));
         }
-        let mut spec = json!({"selector": {"matchLabels": pod_labels}, "template": {"metadata": {"labels": pod_labels}, "spec": pod}});
+        json!({"metadata": {"labels": pod_labels}, "spec": pod})
+    }
+
+    /// The `spec` of a kind that rolls pods out.
+    fn pods(&self) -> Value {
+        let mut spec = json!({"selector": {"matchLabels": {"app": self.name}}, "template": self.template()});
         match self.kind {
             WorkloadKind::Deployment => {
                 put(&mut spec, "replicas", json!(self.replicas));
@@ -198,7 +211,7 @@ impl Fixture {
                 put(&mut spec, "replicas", json!(self.replicas));
                 put(&mut spec, "serviceName", json!(self.name));
             }
-            WorkloadKind::DaemonSet | WorkloadKind::HelmRelease => {}
+            WorkloadKind::DaemonSet | WorkloadKind::CronJob | WorkloadKind::HelmRelease => {}
         }
         spec
     }

@@ -260,7 +260,7 @@ fn remember(request: &Request, memory: Watch, standing: &Standing, awaited: Opti
     }
     let (reason, progress) = match standing {
         Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
-        Standing::Unseen | Standing::Failed(_) => (Reason::RolloutProgressing, None),
+        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => (Reason::RolloutProgressing, None),
         Standing::Moving(count, Some(Trouble::Waits(reason))) => (*reason, Some(format!("{count}; {}", reason.sentence()))),
         Standing::Moving(count, Some(Trouble::Blameless(words))) => (Reason::RolloutProgressing, Some(format!("{count}; {words}"))),
         Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
@@ -289,9 +289,10 @@ fn healthy(context: &Context<'_>, request: &Request, watch: &Watch, settings: &S
     let now = context.observed.now;
     let stayed = match settings.settle_time.as_secs() {
         0 => String::new(),
+        _ if context.target.rollout == View::NoRollout => String::new(),
         seconds => format!(", and has been for {seconds} s"),
     };
-    let well = if context.target.rollout.has_pods() { "every pod is available" } else { "the release is ready" };
+    let well = context.target.rollout.well();
     if let Some(image) = &watch.returned_to {
         let why = watch.cause.as_ref().map(|cause| format!("; {} failed with {}: {}", request.spec.new_image, cause.reason, cause.message));
         let message = format!("taken back to {image}, {well}{stayed}{}", why.unwrap_or_default());

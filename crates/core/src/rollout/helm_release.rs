@@ -1,7 +1,7 @@
 //! The rollout of a Flux HelmRelease: there are no pods to look at, helm-controller's conditions are
 //! the evidence.
 //!
-//! Filled by `headwind_k8s::kind::helm_release` from the release's status (and, with `chartRef`, from
+//! Filled by `headwind_k8s::kinds::helm_release` from the release's status (and, with `chartRef`, from
 //! its `OCIRepository`'s), judged here. Two things are never believed: a condition of another attempt
 //! (Flux stamps the result of an attempt with the generation of the moment in which it ends), and a
 //! failure that Flux's own remediation is still at work on.

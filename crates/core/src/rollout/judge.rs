@@ -108,6 +108,7 @@ pub fn judge(sight: &Sight<'_>) -> Verdict {
         Standing::Held(_) => remember(Watch { available_since: None, held: true, ..watch.clone() }, None),
         Standing::Moving(count, trouble) => sight.moving(*count, trouble.as_ref()),
         Standing::Complete(count) => sight.complete(*count),
+        Standing::NoRollout => Verdict::Healthy,
         // Written down before anything is done about it, as a failed check is.
         Standing::Failed(failure) => remember(
             Watch { available_since: None, held: false, failed_checks: patience.retries, failure: Some(failure.clone()), ..watch.clone() },

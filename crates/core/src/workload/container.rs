@@ -7,16 +7,34 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::settings::Settings;
 
-/// One container of a pod template, or the chart of a release.
+/// The list of a pod template that an image stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// `containers`; the chart of a release counts as one.
+    Container,
+    /// `initContainers`.
+    InitContainer,
+    /// `volumes`: an OCI image that is mounted.
+    ImageVolume,
+}
+
+impl Slot {
+    /// Returns whether an image here is tracked only when `headwind.sh/images` names it.
+    pub fn is_tracked_only_by_name(self) -> bool {
+        matches!(self, Slot::InitContainer | Slot::ImageVolume)
+    }
+}
+
+/// One container or image volume of a pod template, or the chart of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its name, unique in the pod.
     pub name: String,
     /// The image exactly as the user wrote it; it may be no legal reference at all.
     pub image: String,
-    /// Whether it is an init container.
-    pub init: bool,
-    /// Its place in `containers` or `initContainers`.
+    /// The list of the pod template that it is in.
+    pub slot: Slot,
+    /// Its index in that list.
     pub index: usize,
     /// Whether its `imagePullPolicy` is `Always`.
     pub pulls_always: bool,
@@ -34,7 +52,7 @@ impl Container {
         Self {
             name: name.to_owned(),
             image: image.to_owned(),
-            init: false,
+            slot: Slot::Container,
             index: 0,
             pulls_always: false,
             restarted_for: None,

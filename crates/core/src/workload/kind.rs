@@ -12,13 +12,15 @@ pub enum Kind {
     StatefulSet,
     /// `apps/v1` DaemonSet.
     DaemonSet,
+    /// `batch/v1` CronJob.
+    CronJob,
     /// `helm.toolkit.fluxcd.io/v2` HelmRelease.
     HelmRelease,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::HelmRelease];
+    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::HelmRelease];
 
     /// The kind's name as Kubernetes spells it.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Deployment => "Deployment",
             Kind::StatefulSet => "StatefulSet",
             Kind::DaemonSet => "DaemonSet",
+            Kind::CronJob => "CronJob",
             Kind::HelmRelease => "HelmRelease",
         }
     }
@@ -52,5 +55,5 @@ impl FromStr for Kind {
 
 /// A word that names none of the kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, HelmRelease)")]
+#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, CronJob, HelmRelease)")]
 pub struct UnknownKind(String);

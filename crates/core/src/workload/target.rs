@@ -47,7 +47,7 @@ pub struct Target {
     pub has_annotations: bool,
     /// Whether the pod template has an annotations map at all.
     pub template_has_annotations: bool,
-    /// Containers first, then init containers, each in the object's order. A release has one.
+    /// Containers first, then init containers, then image volumes, each in the object's order. A release has one.
     pub containers: Vec<Container>,
     /// For a release: what it says of its chart.
     pub release: Option<Arc<Release>>,

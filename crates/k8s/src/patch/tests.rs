@@ -1,7 +1,7 @@
 mod releases;
 
 use headwind_core::request::{Change, ChangeKind};
-use headwind_core::workload::{Container, Kind, TargetKey};
+use headwind_core::workload::{Kind, Slot, TargetKey};
 use serde_json::Value;
 
 use super::*;
@@ -18,12 +18,12 @@ fn object() -> Value {
 
 fn target(object: &Value) -> Target {
     let annotations = object["metadata"]["annotations"].as_object();
-    let container = |field: &str, init: bool| {
+    let container = |field: &str, slot: Slot| {
         let all = object["spec"]["template"]["spec"][field].as_array().cloned().unwrap_or_default();
         all.into_iter().enumerate().map(move |(index, one)| Container {
             name: one["name"].as_str().unwrap().to_owned(),
             image: one["image"].as_str().unwrap().to_owned(),
-            init,
+            slot,
             index,
             pulls_always: false,
             restarted_for: None,
@@ -45,7 +45,7 @@ fn target(object: &Value) -> Target {
             .collect(),
         has_annotations: annotations.is_some(),
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
-        containers: container("containers", false).chain(container("initContainers", true)).collect(),
+        containers: container("containers", Slot::Container).chain(container("initContainers", Slot::InitContainer)).collect(),
         release: None,
         carrier: None,
         pull: headwind_core::workload::PullSource::default(),
@@ -154,7 +154,7 @@ fn what_was_copied_is_replaced() {
         copied["metadata"]["annotations"][format!("headwind.sh/{key}")] = json!(value);
     }
     let metadata = serde_json::from_value(copied["metadata"].clone()).unwrap();
-    let read = Target { annotations: crate::kind::own_annotations(&metadata), ..target(&copied) };
+    let read = Target { annotations: crate::kinds::own_annotations(&metadata), ..target(&copied) };
     assert_eq!(read.annotations.get("headwind.sh/last-request").map(String::as_str), Some(""), "it says nothing of this object");
     assert_eq!(read.annotations["headwind.sh/policy"], "minor", "settings are copied");
     let kept = json!({"team/x": "stays", "headwind.sh/policy": "minor", "headwind.sh/managed-for": "u"});

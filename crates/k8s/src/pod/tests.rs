@@ -3,7 +3,7 @@ use headwind_core::workload::Target;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kind::{SlimStatefulSet, Workload as _};
+use crate::kinds::{SlimStatefulSet, SlimWorkload as _};
 
 fn target() -> Target {
     let set = json!({"metadata": {"name": "db", "namespace": "n", "uid": "u"}, "spec": {"template": {"spec": {}}}});

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use headwind_core::reason::Reason;
 use headwind_core::workload::{Target, TargetKey};
-use headwind_k8s::kind::Workload;
+use headwind_k8s::kinds::SlimWorkload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
 
@@ -34,7 +34,7 @@ impl Targets {
     }
 }
 
-impl<K: Workload> Feed<K> for Targets {
+impl<K: SlimWorkload> Feed<K> for Targets {
     type Key = TargetKey;
 
     fn apply(&self, object: K, first: bool) -> Option<TargetKey> {
@@ -98,7 +98,7 @@ fn means_the_same(before: &Target, after: &Target) -> bool {
     before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
 }
 
-fn key_of<K: Workload>(metadata: &ObjectMeta) -> Option<TargetKey> {
+fn key_of<K: SlimWorkload>(metadata: &ObjectMeta) -> Option<TargetKey> {
     Some(TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::settings::Annotations;
-use headwind_k8s::kind::own_annotations;
+use headwind_k8s::kinds::own_annotations;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 use kube::core::{ObjectMeta, PartialObjectMeta};

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
 use headwind_core::workload::Kind;
+use headwind_k8s::kinds::facts;
 use headwind_source::webhook::IgnoredReason;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -302,10 +303,9 @@ impl Collector for Counts {
         };
         {
             let index = self.0.index.read();
-            gauge("deployments_watched", "Deployments watched", index.count(Kind::Deployment))?;
-            gauge("statefulsets_watched", "StatefulSets watched", index.count(Kind::StatefulSet))?;
-            gauge("daemonsets_watched", "DaemonSets watched", index.count(Kind::DaemonSet))?;
-            gauge("helm_releases_watched", "HelmReleases watched", index.count(Kind::HelmRelease))?;
+            for kind in Kind::ALL {
+                gauge(facts(*kind).watched_metric, &format!("{kind}s watched"), index.count(*kind))?;
+            }
             gauge(
                 "invalid_annotations",
                 "Workloads treated as policy none because an annotation has an invalid value",

@@ -14,15 +14,17 @@ pub enum WorkloadKind {
     StatefulSet,
     /// `apps/v1` `DaemonSet`: a pod on each of the bed's three nodes.
     DaemonSet,
+    /// `batch/v1` `CronJob`: scheduled for a day that never comes, so that no Job runs.
+    CronJob,
     /// `helm.toolkit.fluxcd.io/v2` `HelmRelease`, of Flux.
     HelmRelease,
 }
 
 impl WorkloadKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::HelmRelease];
+    pub const ALL: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::HelmRelease];
 
-    /// Those with a pod template.
+    /// Those that roll pods out.
     pub const PODS: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
 
     /// The kind's name.
@@ -31,6 +33,7 @@ impl WorkloadKind {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
+            Self::CronJob => "CronJob",
             Self::HelmRelease => "HelmRelease",
         }
     }
@@ -41,6 +44,7 @@ impl WorkloadKind {
             Self::Deployment => "deployments",
             Self::StatefulSet => "statefulsets",
             Self::DaemonSet => "daemonsets",
+            Self::CronJob => "cronjobs",
             Self::HelmRelease => "helmreleases",
         }
     }
@@ -49,6 +53,7 @@ impl WorkloadKind {
     pub fn group(self) -> &'static str {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
+            Self::CronJob => "batch",
             Self::HelmRelease => "helm.toolkit.fluxcd.io",
         }
     }
@@ -56,7 +61,7 @@ impl WorkloadKind {
     /// The group's version.
     pub fn version(self) -> &'static str {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "v1",
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => "v1",
             Self::HelmRelease => "v2",
         }
     }
@@ -72,6 +77,7 @@ impl WorkloadKind {
             Self::Deployment => "headwind_deployments_watched",
             Self::StatefulSet => "headwind_statefulsets_watched",
             Self::DaemonSet => "headwind_daemonsets_watched",
+            Self::CronJob => "headwind_cronjobs_watched",
             Self::HelmRelease => "headwind_helm_releases_watched",
         }
     }
@@ -80,8 +86,17 @@ impl WorkloadKind {
     /// chart's name and version (`shop/web`, `1.0.0` give `web:1.0.0`).
     pub fn image(self, host: &str, repository: &str, tag: &str) -> String {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => format!("{host}/{repository}:{tag}"),
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => format!("{host}/{repository}:{tag}"),
             Self::HelmRelease => format!("{}:{}", repository.rsplit('/').next().unwrap_or(repository), tag.replace('_', "+")),
+        }
+    }
+
+    /// The JSON pointer of its pod template; none for a release.
+    pub(super) fn pod_template(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => Some("/spec/template"),
+            Self::CronJob => Some("/spec/jobTemplate/spec/template"),
+            Self::HelmRelease => None,
         }
     }
 

@@ -61,7 +61,7 @@ impl Live {
         if self.kind == WorkloadKind::HelmRelease {
             return Ok(self.chart(&self.get().await?).await?.image());
         }
-        image_in(&self.get().await?.data, container)
+        self.image_in(&self.get().await?.data, container)
             .with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
     }
 
@@ -73,9 +73,8 @@ impl Live {
     /// Its pod template's annotations.
     pub async fn template_annotations(&self) -> Result<BTreeMap<String, String>> {
         let object = self.get().await?;
-        Ok(object
-            .data
-            .pointer("/spec/template/metadata/annotations")
+        let annotations = self.kind.pod_template().and_then(|template| object.data.pointer(&format!("{template}/metadata/annotations")));
+        Ok(annotations
             .map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
     }
 
@@ -96,7 +95,9 @@ impl Live {
             return self.edit(&json!({"spec": {"chart": {"spec": {"version": version}}}})).await;
         }
         let field = if self.is_init(container).await? { "initContainers" } else { "containers" };
-        self.patch(&Patch::Strategic(json!({"spec": {"template": {"spec": {field: [{"name": container, "image": image}]}}}}))).await
+        let template = json!({"spec": {field: [{"name": container, "image": image}]}});
+        let path = self.kind.pod_template().unwrap_or_default().rsplit('/').filter(|part| !part.is_empty());
+        self.patch(&Patch::Strategic(path.fold(template, |inner, part| json!({part: inner})))).await
     }
 
     /// Sets an annotation, or takes it away.
@@ -130,6 +131,8 @@ impl Live {
             let complete = match self.kind {
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet => complete(&object, "/spec/replicas", &COUNTED),
                 WorkloadKind::DaemonSet => complete(&object, "/status/desiredNumberScheduled", &SCHEDULED),
+                // Nothing is rolled out.
+                WorkloadKind::CronJob => true,
                 WorkloadKind::HelmRelease => self.chart(&object).await.map_err(|error| format!("{error:#}"))?.runs(&object),
             };
             if complete { Ok(()) } else { Err(object.data.get("status").unwrap_or(&Value::Null).to_string()) }
@@ -143,7 +146,21 @@ impl Live {
 
     async fn is_init(&self, container: &str) -> Result<bool> {
         let object = self.get().await?;
-        Ok(containers(&object.data, "initContainers").any(|one| one.get("name").and_then(Value::as_str) == Some(container)))
+        Ok(self.containers(&object.data, "initContainers").any(|one| one.get("name").and_then(Value::as_str) == Some(container)))
+    }
+
+    fn containers<'a>(&self, object: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        let template = self.kind.pod_template().unwrap_or_default();
+        object.pointer(&format!("{template}/spec/{field}")).and_then(Value::as_array).into_iter().flatten()
+    }
+
+    fn image_in(&self, object: &Value, container: &str) -> Option<String> {
+        let containers = self.containers(object, "containers").chain(self.containers(object, "initContainers"));
+        let image = |one: &Value| one.get("image").and_then(Value::as_str).map(str::to_owned);
+        let volumes = self.containers(object, "volumes");
+        let mounted = |one: &Value| one.pointer("/image/reference").and_then(Value::as_str).map(str::to_owned);
+        let named = |one: &&Value| one.get("name").and_then(Value::as_str) == Some(container);
+        containers.into_iter().find(named).map_or_else(|| volumes.into_iter().find(named).and_then(mounted), image)
     }
 
     async fn patch<P: serde::Serialize + std::fmt::Debug>(&self, patch: &Patch<P>) -> Result<()> {
@@ -153,17 +170,6 @@ impl Live {
             .with_context(|| format!("changing {} {}/{}", self.kind.kind(), self.namespace, self.name))?;
         Ok(())
     }
-}
-
-fn containers<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    object.pointer(&format!("/spec/template/spec/{field}")).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn image_in(object: &Value, container: &str) -> Option<String> {
-    containers(object, "containers")
-        .chain(containers(object, "initContainers"))
-        .find(|one| one.get("name").and_then(Value::as_str) == Some(container))
-        .and_then(|one| one.get("image").and_then(Value::as_str).map(str::to_owned))
 }
 
 const COUNTED: [&str; 3] = ["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"];

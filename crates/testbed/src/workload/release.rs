@@ -127,8 +127,8 @@ impl Fixture {
 
     pub(super) fn version(&self) -> String {
         match self.kind {
-            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => self.kind.version().to_owned(),
             WorkloadKind::HelmRelease => self.source.versions.0.clone(),
+            _ => self.kind.version().to_owned(),
         }
     }
 

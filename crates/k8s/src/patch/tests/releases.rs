@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::helm::{ChartSource as _, SlimHelmRepository, SlimOciRepository};
-use crate::kind::{SlimHelmRelease, Workload as _};
+use crate::kinds::{SlimHelmRelease, SlimWorkload as _};
 
 fn release() -> Value {
     json!({

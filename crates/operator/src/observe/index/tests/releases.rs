@@ -8,7 +8,7 @@ use headwind_core::reason::Reason;
 use headwind_core::workload::release::resolve;
 use headwind_core::workload::source::SourceKind;
 use headwind_k8s::helm::{ChartSource as _, SlimHelmRepository, SlimOciRepository};
-use headwind_k8s::kind::{SlimHelmRelease, Workload as _};
+use headwind_k8s::kinds::{SlimHelmRelease, SlimWorkload as _};
 use rstest::rstest;
 use serde_json::{Value, json};
 

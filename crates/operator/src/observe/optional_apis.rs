@@ -1,14 +1,14 @@
-//! Flux's kinds, which a cluster may have, may not have, or has in an older version.
+//! Optional APIs, which a cluster may have, may lack, or may serve in an older version.
 //!
-//! Looks now and then at what the API server offers, and keeps a watch on what is there: sources first,
-//! since a release is read with its source. What disappears is forgotten; a newer version takes the place
-//! of an older one. Readiness waits for the first look, and for the watches of what it found, but not for one that
-//! keeps failing, and never for Flux itself: where there is none, nothing is logged but once.
+//! Discovers regularly what the API server serves and watches what is there. An API that is read together with
+//! others is watched after them. Objects of an API that disappears are removed from the index; a newer version
+//! replaces an older one. Readiness waits for the first discovery and for the watches of what it found, but not for
+//! a watch that keeps failing, and never for an API that is not there.
 //!
 //! ```text
-//! API server's discovery ──every PERIOD──> Offered ─┬─> watch sources ──> index
-//!                                                   ├─> watch releases ─> index
-//!                                                   └─> verbs: which version is read and written
+//! API server's discovery ──every PERIOD──> ServedVersions ─┬─> watch chart sources ─> index
+//!                                                          ├─> watch workloads ─────> index
+//!                                                          └─> cluster: the version that is read and written
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -17,16 +17,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headwind_core::workload::TargetKey;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use headwind_core::workload::source::{SourceKey, SourceKind};
+use headwind_core::workload::TargetKey;
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
-use headwind_k8s::kind::{SlimHelmRelease, Workload};
-use headwind_k8s::served::{Served, V1, V1Beta2, V2, V2Beta2};
+use headwind_k8s::kinds::{ForKind, SlimWorkload, for_kind};
+use headwind_k8s::optional_api::{OptionalApi, V1, V1Beta2};
 use kube::Client;
 use kube::core::ObjectMeta;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use crate::cluster::offered::Offered;
+use crate::cluster::served_versions::ServedVersions;
 use crate::cluster::{Class, classify};
 use crate::observe::feed::Targets;
 use crate::observe::queue::Queue;
@@ -34,35 +36,35 @@ use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Feed, Scope, watch};
 
-/// How often it is looked what the API server offers.
+/// Time between two discoveries while an API is missing.
 const PERIOD: Duration = Duration::from_secs(15);
-/// The same while every kind is there.
+/// Time between two discoveries while every API is there.
 const CONTENT: Duration = Duration::from_secs(30);
 /// An API server that starts offers its own kinds before those of CustomResourceDefinitions: what was there is
 /// believed to be gone when it is missing that often in a row, so long after each other.
 const MISSING: (u32, Duration) = (5, Duration::from_secs(5));
 /// The same while that cannot be seen.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long releases wait for their sources to be known.
+/// How long a watch waits for the first lists of the APIs that its objects are read with.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What keeps the watches on Flux's kinds.
-pub(crate) struct Flux {
+/// Runs the watches on optional APIs.
+pub(crate) struct OptionalApis {
     /// For discovery.
     pub(crate) client: Client,
     /// For watches.
     pub(crate) watcher: Client,
     pub(crate) state: Arc<State>,
     pub(crate) queue: Queue,
-    pub(crate) offered: Arc<Offered>,
+    pub(crate) served: Arc<ServedVersions>,
     /// The namespaces that are watched, or all.
     pub(crate) scopes: Vec<Option<String>>,
 }
 
 /// The name under which readiness waits for the first look.
-const FIRST_LOOK: &str = "what the API server offers of Flux";
+const FIRST_LOOK: &str = "the discovery of optional APIs";
 
-impl Flux {
+impl OptionalApis {
     /// Has readiness wait for the first look.
     pub(crate) fn expect(&self) {
         self.state.readiness.expect_optional(&format!("{WATCH}{FIRST_LOOK}"));
@@ -71,32 +73,31 @@ impl Flux {
     /// Looks and watches for as long as the process lives.
     pub(crate) async fn run(self) -> Result<(), JoinError> {
         let mut watches: JoinSet<Result<(), Infallible>> = JoinSet::new();
-        let mut running: HashMap<&'static str, Vec<AbortHandle>> = HashMap::new();
-        let mut missing: HashMap<&'static str, u32> = HashMap::new();
+        let mut running: HashMap<OptionalApi, Vec<AbortHandle>> = HashMap::new();
+        let mut missing: HashMap<OptionalApi, u32> = HashMap::new();
         let (mut first, mut trouble) = (true, false);
         loop {
             let wait = match self.look().await {
                 Ok(all) => {
                     let mut wait = if all.iter().all(|(_, found)| found.is_some()) { CONTENT } else { PERIOD };
-                    for (served, found) in all {
-                        let plural = served.resource().1;
-                        let times = missing.entry(plural).or_default();
+                    for (api, found) in all {
+                        let times = missing.entry(api).or_default();
                         *times = if found.is_none() { times.saturating_add(1) } else { 0 };
-                        if self.offered.get(served) == found {
+                        if self.served.get(api) == found {
                             continue;
                         }
                         if found.is_none() && *times < MISSING.0 {
                             wait = MISSING.1;
                             continue;
                         }
-                        let handles = running.entry(plural).or_default();
+                        let handles = running.entry(api).or_default();
                         handles.drain(..).for_each(|handle| handle.abort());
-                        self.offered.set(served, found);
+                        self.served.set(api, found);
                         match found {
-                            Some(place) => handles.extend(self.begin(&mut watches, served, place, first)),
-                            None => self.forget(served),
+                            Some(place) => handles.extend(self.begin(&mut watches, api, place, first)),
+                            None => self.forget(api),
                         }
-                        tell_offer(served, found);
+                        log_change(api, found);
                     }
                     if std::mem::take(&mut first) {
                         self.state.readiness.done(&format!("{WATCH}{FIRST_LOOK}"));
@@ -106,12 +107,12 @@ impl Flux {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
-                        tracing::warn!(%error, "cannot see what the API server offers of Flux; trying again");
+                        tracing::warn!(%error, "failed to discover optional APIs; retrying");
                     }
-                    // An API server that does not answer at all says nothing about Flux.
+                    // An API server that does not answer at all says nothing about what it serves.
                     let answered = classify(&error) != Class::NoAnswer;
                     if answered && self.state.readiness.failed(&format!("{WATCH}{FIRST_LOOK}"), Instant::now()) {
-                        tracing::warn!(%error, "not waiting any longer for what the API server offers of Flux");
+                        tracing::warn!(%error, "no longer waiting for the discovery of optional APIs");
                     }
                     RETRY
                 }
@@ -127,19 +128,19 @@ impl Flux {
         }
     }
 
-    /// Every kind with the place of the best version that the API server offers: one call where there is no
-    /// Flux, one more for each group and version of its kinds where there is.
-    async fn look(&self) -> Result<Vec<(Served, Option<usize>)>, kube::Error> {
+    /// Returns every optional API with the index of the best version that the API server serves. Makes one call, and
+    /// one more for each group and version that is there.
+    async fn look(&self) -> Result<Vec<(OptionalApi, Option<usize>)>, kube::Error> {
         let groups = self.client.list_api_groups().await?.groups;
         let offers = |group: &str, version: &str| {
             groups.iter().any(|one| one.name == group && one.versions.iter().any(|offered| offered.version == version))
         };
         let mut listed: HashMap<String, Vec<String>> = HashMap::new();
         let mut all = Vec::new();
-        for served in Served::ALL.iter().copied() {
-            let (group, plural) = served.resource();
+        for api in OptionalApi::all() {
+            let (group, plural) = api.resource();
             let mut found = None;
-            for (place, version) in served.versions().into_iter().enumerate().filter(|(_, version)| offers(group, version)) {
+            for (place, version) in api.versions().iter().enumerate().filter(|(_, version)| offers(group, version)) {
                 let name = format!("{group}/{version}");
                 if !listed.contains_key(&name) {
                     let resources = match self.client.list_api_group_resources(&name).await {
@@ -155,27 +156,27 @@ impl Flux {
                     break;
                 }
             }
-            all.push((served, found));
+            all.push((api, found));
         }
         Ok(all)
     }
 
-    /// Begins the watches of a kind. Readiness waits for them where the kind was there from the start.
-    fn begin(&self, watches: &mut JoinSet<Result<(), Infallible>>, served: Served, place: usize, first: bool) -> Vec<AbortHandle> {
-        let (group, plural) = served.resource();
+    /// Begins the watches of an API. Readiness waits for them if the API was there from the start.
+    fn begin(&self, watches: &mut JoinSet<Result<(), Infallible>>, api: OptionalApi, place: usize, first: bool) -> Vec<AbortHandle> {
         let mut handles = Vec::new();
         for namespace in &self.scopes {
-            let scope = Scope { resource: format!("{plural}.{group}"), namespace: namespace.clone() };
+            let scope = scope(api, namespace.clone());
             if first {
                 self.state.readiness.expect_optional(&scope.part());
             }
-            handles.push(match (served, place) {
-                (Served::HelmRepository, 0) => watches.spawn(self.sources::<SlimHelmRepository<V1>>(scope)),
-                (Served::HelmRepository, _) => watches.spawn(self.sources::<SlimHelmRepository<V1Beta2>>(scope)),
-                (Served::OciRepository, 0) => watches.spawn(self.sources::<SlimOciRepository<V1>>(scope)),
-                (Served::OciRepository, _) => watches.spawn(self.sources::<SlimOciRepository<V1Beta2>>(scope)),
-                (Served::HelmRelease, 0) => watches.spawn(self.releases::<SlimHelmRelease<V2>>(scope)),
-                (Served::HelmRelease, _) => watches.spawn(self.releases::<SlimHelmRelease<V2Beta2>>(scope)),
+            handles.push(match (api, place) {
+                (OptionalApi::Workload(kind), place) => watches.spawn(for_kind(kind, place, WatchOptional { apis: self, api, scope })),
+                (OptionalApi::ChartSource(SourceKind::HelmRepository), 0) => watches.spawn(self.sources::<SlimHelmRepository<V1>>(scope)),
+                (OptionalApi::ChartSource(SourceKind::HelmRepository), _) => {
+                    watches.spawn(self.sources::<SlimHelmRepository<V1Beta2>>(scope))
+                }
+                (OptionalApi::ChartSource(SourceKind::OciRepository), 0) => watches.spawn(self.sources::<SlimOciRepository<V1>>(scope)),
+                (OptionalApi::ChartSource(SourceKind::OciRepository), _) => watches.spawn(self.sources::<SlimOciRepository<V1Beta2>>(scope)),
             });
         }
         handles
@@ -186,32 +187,11 @@ impl Flux {
         watch::<K, _>(scope.api(&self.watcher), scope, feed, Arc::clone(&self.state))
     }
 
-    fn releases<K: Workload>(&self, scope: Scope) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
-        let feed = Targets { state: Arc::clone(&self.state), queue: self.queue.clone(), namespace: scope.namespace.clone() };
-        let (state, api) = (Arc::clone(&self.state), scope.api(&self.watcher));
-        let sources: Vec<String> = [Served::HelmRepository, Served::OciRepository]
-            .into_iter()
-            .filter(|served| self.offered.get(*served).is_some())
-            .map(|served| {
-                let (group, plural) = served.resource();
-                Scope { resource: format!("{plural}.{group}"), namespace: scope.namespace.clone() }.part()
-            })
-            .collect();
-        async move {
-            for part in sources {
-                // One that cannot be watched is told of; releases are read without it then.
-                let _ = tokio::time::timeout(PATIENCE, state.readiness.until_done(&part)).await;
-            }
-            watch::<K, _>(api, scope, feed, state).await
-        }
-    }
-
-    /// A kind is gone, and with it every object.
-    fn forget(&self, served: Served) {
-        let gone = match served {
-            Served::HelmRelease => self.state.index.write().sweep(headwind_core::workload::Kind::HelmRelease, None, &HashSet::new()),
-            Served::HelmRepository => self.state.index.write().sweep_sources(SourceKind::HelmRepository, None, &HashSet::new()),
-            Served::OciRepository => self.state.index.write().sweep_sources(SourceKind::OciRepository, None, &HashSet::new()),
+    /// An API is gone, and with it every object.
+    fn forget(&self, api: OptionalApi) {
+        let gone = match api {
+            OptionalApi::Workload(kind) => self.state.index.write().sweep(kind, None, &HashSet::new()),
+            OptionalApi::ChartSource(kind) => self.state.index.write().sweep_sources(kind, None, &HashSet::new()),
         };
         for key in gone {
             self.queue.now(key);
@@ -219,12 +199,45 @@ impl Flux {
     }
 }
 
-fn tell_offer(served: Served, found: Option<usize>) {
-    let (group, plural) = served.resource();
-    if let Some(version) = found.and_then(|place| served.versions().get(place).copied()) {
-        tracing::info!(resource = plural, version, "{plural}.{group} are there and watched");
+/// Watches the workloads of an optional kind, after the APIs that they are read with.
+struct WatchOptional<'a> {
+    apis: &'a OptionalApis,
+    api: OptionalApi,
+    scope: Scope,
+}
+
+impl ForKind for WatchOptional<'_> {
+    type Output = BoxFuture<'static, Result<(), Infallible>>;
+
+    fn run<K: SlimWorkload>(self) -> Self::Output {
+        let Self { apis: OptionalApis { state, queue, served, watcher, .. }, api, scope } = self;
+        let (state, namespace) = (Arc::clone(state), scope.namespace.clone());
+        let feed = Targets { state: Arc::clone(&state), queue: queue.clone(), namespace: namespace.clone() };
+        let kube_api = scope.api(watcher);
+        let there = api.read_after().iter().filter(|needed| served.get(**needed).is_some());
+        let before: Vec<String> = there.map(|needed| self::scope(*needed, namespace.clone()).part()).collect();
+        async move {
+            for part in before {
+                // A watch that fails logs it; the objects are read without that API then.
+                let _ = tokio::time::timeout(PATIENCE, state.readiness.until_done(&part)).await;
+            }
+            watch::<K, _>(kube_api, scope, feed, state).await
+        }
+        .boxed()
+    }
+}
+
+fn scope(api: OptionalApi, namespace: Option<String>) -> Scope {
+    let (group, plural) = api.resource();
+    Scope { resource: format!("{plural}.{group}"), namespace }
+}
+
+fn log_change(api: OptionalApi, found: Option<usize>) {
+    let (group, plural) = api.resource();
+    if let Some(version) = found.and_then(|place| api.versions().get(place).copied()) {
+        tracing::info!(resource = plural, version, "the API server serves {plural}.{group}; Headwind watches them");
     } else {
-        tracing::info!(resource = plural, "{plural}.{group} are not there any more");
+        tracing::info!(resource = plural, "the API server no longer serves {plural}.{group}");
     }
 }
 

@@ -7,7 +7,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{SlimSpec, Workload, read_template};
+use super::apps::{self, SlimSpec};
+use super::{KindFacts, Revision, SlimWorkload};
+use crate::access::Right;
+
+/// The facts about DaemonSets.
+pub(super) const FACTS: KindFacts = KindFacts {
+    group: apps::GROUP,
+    versions: &["v1"],
+    plural: "daemonsets",
+    pod_template: Some(apps::POD_TEMPLATE),
+    revision: Revision::ControllerRevision { label: "controller-revision-hash" },
+    watched_metric: "daemonsets_watched",
+    purpose: apps::PURPOSE,
+    rights: &[Right::watched(apps::GROUP, "controllerrevisions", &["list"], "tell a DaemonSet's new pods from its old ones")],
+    optional: false,
+    read_after: &[],
+};
 
 /// A DaemonSet with only what the rules read.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
@@ -29,7 +45,7 @@ struct Status {
     number_available: u32,
 }
 
-impl Workload for SlimDaemonSet {
+impl SlimWorkload for SlimDaemonSet {
     const KIND: Kind = Kind::DaemonSet;
 
     fn read(&self) -> Option<Target> {
@@ -42,6 +58,6 @@ impl Workload for SlimDaemonSet {
             available: *number_available,
         };
         // Its status names no revision: the newest ControllerRevision does.
-        read_template(Self::KIND, &self.metadata, &self.spec, View::DaemonSet(view), String::new())
+        self.spec.read(Self::KIND, &self.metadata, View::DaemonSet(view), String::new())
     }
 }

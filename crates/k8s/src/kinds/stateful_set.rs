@@ -7,7 +7,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{SlimSpec, Workload, read_template};
+use super::apps::{self, SlimSpec};
+use super::{KindFacts, Revision, SlimWorkload};
+use crate::access::Right;
+
+/// The facts about StatefulSets.
+pub(super) const FACTS: KindFacts = KindFacts {
+    group: apps::GROUP,
+    versions: &["v1"],
+    plural: "statefulsets",
+    pod_template: Some(apps::POD_TEMPLATE),
+    revision: Revision::Status { label: "controller-revision-hash" },
+    watched_metric: "statefulsets_watched",
+    purpose: apps::PURPOSE,
+    rights: &[Right::watched(
+        "",
+        "pods/eviction",
+        &["create"],
+        "evict a broken pod of another version that an ordered StatefulSet waits for, as the last resort",
+    )],
+    optional: false,
+    read_after: &[],
+};
 
 /// A StatefulSet with only what the rules read.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
@@ -32,7 +53,7 @@ struct Status {
     update_revision: String,
 }
 
-impl Workload for SlimStatefulSet {
+impl SlimWorkload for SlimStatefulSet {
     const KIND: Kind = Kind::StatefulSet;
 
     fn read(&self) -> Option<Target> {
@@ -48,7 +69,7 @@ impl Workload for SlimStatefulSet {
         let view = StatefulSetView {
             replicas: self.spec.wanted(),
             partition: self.spec.partition(),
-            start: self.spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start),
+            start: self.spec.start(),
             parallel: self.spec.pod_management_policy == "Parallel",
             on_delete: self.spec.on_delete(),
             observed_generation: *observed_generation,
@@ -58,6 +79,6 @@ impl Workload for SlimStatefulSet {
             updated: *updated_replicas,
             one_revision: current_revision == update_revision,
         };
-        read_template(Self::KIND, &self.metadata, &self.spec, View::StatefulSet(view), update_revision.clone())
+        self.spec.read(Self::KIND, &self.metadata, View::StatefulSet(view), update_revision.clone())
     }
 }

@@ -16,12 +16,39 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use self::status::{RolloutSpec, Status, view};
-use super::{Workload, own_annotations};
-use crate::served::{RELEASES, V2, Version, resource};
+use super::{KindFacts, Revision, SlimWorkload, own_annotations};
+use crate::access::Right;
+use crate::optional_api::{OptionalApi, SOURCES, V2, V2Beta2, Version, resource};
 
 /// The reason that Flux gives where a release may not use a source in another namespace
 /// (`fluxcd/pkg/apis/acl`, `AccessDeniedReason`; helm-controller's `--no-cross-namespace-refs`).
 const DENIED: &str = "AccessDenied";
+
+/// The API group of helm-controller.
+const GROUP: &str = "helm.toolkit.fluxcd.io";
+
+/// The facts about HelmReleases.
+pub(super) const FACTS: KindFacts = KindFacts {
+    group: GROUP,
+    versions: &[V2::NAME, V2Beta2::NAME],
+    plural: "helmreleases",
+    pod_template: None,
+    // Flux's conditions say how the pods are.
+    revision: Revision::NoPods,
+    watched_metric: "helm_releases_watched",
+    purpose: "know which charts run, and change their versions",
+    rights: &[
+        Right::watched(SOURCES, "helmrepositories", &["list", "watch"], "know where the charts of releases come from"),
+        Right::watched(
+            SOURCES,
+            "ocirepositories",
+            &["get", "list", "watch", "patch"],
+            "the same, and change the tag where a release has its chart by `chartRef`",
+        ),
+    ],
+    optional: true,
+    read_after: OptionalApi::CHART_SOURCES,
+};
 
 /// A HelmRelease with only what the rules read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +63,7 @@ pub struct SlimHelmRelease<V: Version = V2> {
     version: PhantomData<V>,
 }
 
-resource!(SlimHelmRelease, RELEASES, "HelmRelease", "helmreleases");
+resource!(SlimHelmRelease, GROUP, "HelmRelease", "helmreleases");
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -81,7 +108,7 @@ impl Reference {
     }
 }
 
-impl<V: Version> Workload for SlimHelmRelease<V> {
+impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
     const KIND: Kind = Kind::HelmRelease;
 
     fn read(&self) -> Option<Target> {

@@ -7,7 +7,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{SlimSpec, Workload, read_template};
+use super::apps::{self, SlimSpec};
+use super::{KindFacts, Revision, SlimWorkload};
+use crate::access::Right;
+
+/// The annotation of a Deployment, and of the ReplicaSet that is its newest revision.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// The facts about Deployments.
+pub(super) const FACTS: KindFacts = KindFacts {
+    group: apps::GROUP,
+    versions: &["v1"],
+    plural: "deployments",
+    pod_template: Some(apps::POD_TEMPLATE),
+    revision: Revision::ReplicaSet { label: "pod-template-hash", annotation: REVISION },
+    watched_metric: "deployments_watched",
+    purpose: apps::PURPOSE,
+    rights: &[Right::watched(apps::GROUP, "replicasets", &["list"], "tell a Deployment's new pods from its old ones")],
+    optional: false,
+    read_after: &[],
+};
 
 /// A Deployment with only what the rules read.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
@@ -39,10 +58,7 @@ struct Condition {
     message: String,
 }
 
-/// Which of its ReplicaSets is the newest: the one with the same annotation.
-pub const REVISION: &str = "deployment.kubernetes.io/revision";
-
-impl Workload for SlimDeployment {
+impl SlimWorkload for SlimDeployment {
     const KIND: Kind = Kind::Deployment;
 
     fn read(&self) -> Option<Target> {
@@ -61,6 +77,6 @@ impl Workload for SlimDeployment {
             replica_failure: conditions.iter().find(not_created).map(words),
         };
         let revision = self.metadata.annotations.as_ref().and_then(|all| all.get(REVISION)).cloned().unwrap_or_default();
-        read_template(Self::KIND, &self.metadata, &self.spec, View::Deployment(view), revision)
+        self.spec.read(Self::KIND, &self.metadata, View::Deployment(view), revision)
     }
 }

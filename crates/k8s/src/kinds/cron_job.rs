@@ -1,0 +1,70 @@
+//! `batch/v1` CronJob.
+//!
+//! A change of its image rolls nothing out: the CronJob controller uses the new template for its next Job, and
+//! Jobs that run already keep theirs.
+
+use headwind_core::rollout::View;
+use headwind_core::workload::{Kind, Target};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+
+use super::pod_template::{Parts, SlimTemplate};
+use super::{KindFacts, Revision, SlimWorkload};
+
+/// The facts about CronJobs.
+pub(super) const FACTS: KindFacts = KindFacts {
+    group: "batch",
+    versions: &["v1"],
+    plural: "cronjobs",
+    pod_template: Some("/spec/jobTemplate/spec/template"),
+    revision: Revision::NoPods,
+    watched_metric: "cronjobs_watched",
+    purpose: "know which images the next Jobs run, and change them",
+    rights: &[],
+    optional: false,
+    read_after: &[],
+};
+
+/// A CronJob with only what the rules read.
+#[derive(Debug, Clone, Resource, Serialize, Deserialize)]
+#[resource(inherit = CronJob)]
+pub struct SlimCronJob {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    job_template: JobTemplate,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct JobTemplate {
+    spec: JobSpec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct JobSpec {
+    template: SlimTemplate,
+}
+
+impl SlimWorkload for SlimCronJob {
+    const KIND: Kind = Kind::CronJob;
+
+    fn read(&self) -> Option<Target> {
+        let parts = Parts {
+            kind: Self::KIND,
+            api_version: "batch/v1",
+            rollout: View::NoRollout,
+            selector: String::new(),
+            revision: String::new(),
+        };
+        self.spec.job_template.spec.template.read(&self.metadata, parts)
+    }
+}

@@ -1,0 +1,162 @@
+//! The pod template, and how a kind that has one becomes a [`Target`].
+
+use std::collections::BTreeMap;
+
+use headwind_core::rollout::View;
+use headwind_core::settings::key;
+use headwind_core::workload::{Container, Kind, PullSource, Slot, Target, TargetKey, noted_digest};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+use super::annotations::{container_key, is_foreign, own_annotations, restart_key};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct SlimTemplate {
+    #[serde(default)]
+    metadata: Option<SlimTemplateMeta>,
+    #[serde(default)]
+    spec: SlimPodSpec,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimTemplateMeta {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimPodSpec {
+    #[serde(default)]
+    containers: Vec<SlimContainer>,
+    #[serde(default)]
+    init_containers: Vec<SlimContainer>,
+    #[serde(default)]
+    volumes: Vec<SlimVolume>,
+    #[serde(default)]
+    image_pull_secrets: Vec<SlimLocalReference>,
+    #[serde(default)]
+    service_account_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimLocalReference {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimContainer {
+    name: String,
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    image_pull_policy: Option<String>,
+}
+
+/// A volume; other sources than an image are not read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlimVolume {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    image: Option<SlimImageVolume>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimImageVolume {
+    #[serde(default)]
+    reference: String,
+    #[serde(default)]
+    pull_policy: Option<String>,
+}
+
+/// An image of the template, before the annotations are read.
+struct Found<'a> {
+    slot: Slot,
+    index: usize,
+    name: &'a str,
+    image: &'a str,
+    pull_policy: Option<&'a str>,
+}
+
+impl SlimPodSpec {
+    /// Returns every image: containers, init containers, then image volumes. A volume with the name of a container
+    /// is left out: a name has to identify one image.
+    fn images(&self) -> impl Iterator<Item = Found<'_>> {
+        let named = |name: &str| self.containers.iter().chain(&self.init_containers).any(|one| one.name == name);
+        let volumes = self.volumes.iter().enumerate().filter_map(move |(index, volume)| {
+            let image = volume.image.as_ref().filter(|image| !image.reference.is_empty() && !named(&volume.name))?;
+            let pull_policy = image.pull_policy.as_deref();
+            Some(Found { slot: Slot::ImageVolume, index, name: &volume.name, image: &image.reference, pull_policy })
+        });
+        in_list(Slot::Container, &self.containers).chain(in_list(Slot::InitContainer, &self.init_containers)).chain(volumes)
+    }
+}
+
+fn in_list(slot: Slot, all: &[SlimContainer]) -> impl Iterator<Item = Found<'_>> {
+    all.iter().enumerate().map(move |(index, one)| {
+        let SlimContainer { name, image, image_pull_policy } = one;
+        Found { slot, index, name, image, pull_policy: image_pull_policy.as_deref() }
+    })
+}
+
+/// What a kind with a pod template says of itself, beside the template.
+pub(super) struct Parts {
+    pub(super) kind: Kind,
+    pub(super) api_version: &'static str,
+    /// What the status says of the rollout.
+    pub(super) rollout: View,
+    /// The label selector of the pods, as a list's parameter wants it.
+    pub(super) selector: String,
+    /// What identifies the newest pods.
+    pub(super) revision: String,
+}
+
+impl SlimTemplate {
+    /// Reads a workload with this template.
+    pub(super) fn read(&self, metadata: &ObjectMeta, parts: Parts) -> Option<Target> {
+        let Parts { kind, api_version, rollout, selector, revision } = parts;
+        let annotations = own_annotations(metadata);
+        let foreign = is_foreign(&annotations, metadata.uid.as_deref().unwrap_or_default());
+        let template_annotations = self.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+        let container = |found: Found<'_>| {
+            let mut container = Container {
+                slot: found.slot,
+                index: found.index,
+                pulls_always: found.pull_policy == Some("Always"),
+                ..Container::new(found.name, found.image)
+            };
+            container.restarted_for = template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
+            let seen = annotations.get(&container_key(key::SEEN, &container));
+            // What was seen behind another image says nothing of this one.
+            container.first_seen = noted_digest(&container.image, seen.map(String::as_str)).map(str::to_owned);
+            container
+        };
+        let pod = &self.spec;
+        let containers = pod.images().map(container).collect();
+        Some(Target {
+            key: TargetKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
+            api_version,
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            annotations,
+            has_annotations: metadata.annotations.is_some(),
+            template_has_annotations: template_annotations.is_some(),
+            containers,
+            release: None,
+            carrier: None,
+            pull: PullSource::Pod {
+                secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
+                service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),
+            },
+            rollout,
+            selector,
+            revision,
+            deleting: metadata.deletion_timestamp.is_some(),
+        })
+    }
+}

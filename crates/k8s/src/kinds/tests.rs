@@ -1,0 +1,130 @@
+use headwind_core::request::{Apply, Change, ChangeKind};
+use headwind_core::rollout::View;
+use headwind_core::workload::Slot;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod() -> Value {
+    json!({
+        "containers": [{"name": "web", "image": "app:1.0", "imagePullPolicy": "Always"}],
+        "initContainers": [{"name": "setup", "image": "init:1"}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "data", "image": {"reference": "models:1", "pullPolicy": "Always"}},
+            {"name": "web", "image": {"reference": "other:1"}},
+            {"name": "unset", "image": {}},
+        ],
+    })
+}
+
+/// An object of the kind whose pod template is [`pod`], at the pointer that the kind's facts name.
+fn object(kind: Kind) -> Value {
+    let metadata = json!({"name": "t", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3});
+    let template = json!({"spec": pod()});
+    let spec = facts(kind).pod_template.unwrap().rsplit('/').filter(|field| !field.is_empty()).fold(template, |inner, field| json!({field: inner}));
+    let mut object = json!({"metadata": metadata});
+    json_patch::merge(&mut object, &spec);
+    object
+}
+
+struct Read(Value);
+
+impl ForKind for Read {
+    type Output = Target;
+
+    fn run<K: SlimWorkload>(self) -> Target {
+        serde_json::from_value::<K>(self.0).unwrap().read().unwrap()
+    }
+}
+
+fn with_pods() -> impl Iterator<Item = Kind> {
+    Kind::ALL.iter().copied().filter(|kind| facts(*kind).pod_template.is_some())
+}
+
+#[test]
+fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
+    for kind in with_pods() {
+        let mut object = object(kind);
+        let target = for_kind(kind, 0, Read(object.clone()));
+        assert_eq!(target.key.kind, kind);
+        let found: Vec<_> = target.containers.iter().map(|one| (one.name.as_str(), one.image.as_str(), one.slot, one.index)).collect();
+        let expected = [
+            ("web", "app:1.0", Slot::Container, 0),
+            ("setup", "init:1", Slot::InitContainer, 0),
+            ("data", "models:1", Slot::ImageVolume, 1),
+        ];
+        assert_eq!(found, expected, "{kind}");
+        assert_eq!(target.containers.iter().map(|one| one.pulls_always).collect::<Vec<_>>(), [true, false, true]);
+        let change = |container: &str, from: &str, to: &str, restart_for: Option<&str>| Change {
+            request: "r".to_owned(),
+            container: container.to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            restart_for: restart_for.map(str::to_owned),
+            kind: ChangeKind::Update,
+        };
+        let changes = vec![
+            change("web", "app:1.0", "app:1.0", Some("sha256:aa")),
+            change("setup", "init:1", "init:2", None),
+            change("data", "models:1", "models:2", None),
+        ];
+        let apply = Apply { changes, last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
+        json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).unwrap();
+        let template = object.pointer(facts(kind).pod_template.unwrap()).unwrap();
+        assert_eq!(template["spec"]["volumes"][1]["image"]["reference"], "models:2", "{kind}");
+        assert_eq!(template["spec"]["initContainers"][0]["image"], "init:2", "{kind}");
+        assert_eq!(template["metadata"]["annotations"]["headwind.sh/restarted-for.web"], "app:1.0@sha256:aa", "{kind}");
+    }
+}
+
+/// Another image in the place of the volume makes the patch fail.
+#[rstest]
+#[case::another_volume("name")]
+#[case::another_image("image/reference")]
+fn the_patch_of_an_image_volume_is_guarded(#[case] field: &str) {
+    let mut object = object(Kind::Deployment);
+    let target = for_kind(Kind::Deployment, 0, Read(object.clone()));
+    let change = Change {
+        request: "r".to_owned(),
+        container: "data".to_owned(),
+        from: "models:1".to_owned(),
+        to: "models:2".to_owned(),
+        restart_for: None,
+        kind: ChangeKind::Update,
+    };
+    let apply =
+        Apply { changes: vec![change], last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
+    *object.pointer_mut(&format!("/spec/template/spec/volumes/1/{field}")).unwrap() = json!("other");
+    assert!(json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).is_err());
+}
+
+#[test]
+fn a_cron_job_rolls_nothing_out() {
+    let target = for_kind(Kind::CronJob, 0, Read(object(Kind::CronJob)));
+    assert_eq!((target.api_version, &target.rollout, target.selector.as_str()), ("batch/v1", &View::NoRollout, ""));
+    assert_eq!((facts(Kind::CronJob).revision, target.generation), (Revision::NoPods, 3));
+}
+
+struct Resource4;
+
+impl ForKind for Resource4 {
+    type Output = [String; 4];
+
+    fn run<K: SlimWorkload>(self) -> [String; 4] {
+        let text = |text: std::borrow::Cow<'_, str>| text.into_owned();
+        [text(K::group(&())), text(K::version(&())), text(K::kind(&())), text(K::plural(&()))]
+    }
+}
+
+#[test]
+fn the_facts_agree_with_the_types() {
+    for kind in Kind::ALL.iter().copied() {
+        let KindFacts { group, versions, plural, .. } = *facts(kind);
+        for (place, version) in versions.iter().enumerate() {
+            let expected = [group, version, kind.as_str(), plural].map(str::to_owned);
+            assert_eq!(for_kind(kind, place, Resource4), expected);
+        }
+    }
+}
