@@ -171,7 +171,7 @@ impl Fixture {
     fn jobs(&self) -> Value {
         let mut template = self.template();
         put(&mut template["spec"], "restartPolicy", json!("Never"));
-        json!({"schedule": "0 0 30 2 *", "jobTemplate": {"spec": {"template": template}}})
+        json!({"schedule": "@yearly", "suspend": true, "jobTemplate": {"spec": {"template": template}}})
     }
 
     fn template(&self) -> Value {

@@ -140,7 +140,7 @@ fn stateful_sets(
         Standing::Complete(count) => assert_eq!(done, Some(count.remaining)),
         Standing::Held(reason) => assert_eq!(held, Some(reason)),
         Standing::Moving(_, _) => assert_eq!((done, held), (None, None)),
-        Standing::Unseen | Standing::Failed(_) => panic!("it was seen"),
+        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => panic!("it was seen"),
     }
     assert_eq!(View::StatefulSet(view).standing(3), Standing::Unseen);
 }
@@ -163,7 +163,7 @@ fn daemon_sets(#[case] on_delete: bool, #[case] updated: u32, #[case] available:
         Standing::Complete(_) => "complete",
         Standing::Held(_) => "held",
         Standing::Moving(_, _) => "moving",
-        Standing::Unseen | Standing::Failed(_) => "unseen",
+        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => "unseen",
     };
     assert_eq!(standing, expected);
 }

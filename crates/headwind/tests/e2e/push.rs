@@ -47,6 +47,10 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     );
     ensure!(live.get().await?.labels().get("edited").map(String::as_str) == Some("yes"));
     live.rolled_out(SOON).await?;
+    if kind == WorkloadKind::CronJob {
+        let message = request.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+        ensure!(message == format!("{new} is in place, the next Job uses it"), "{message}");
+    }
 
     world.told("web", "Proposed").await?;
     world.told("web", "Applied").await?;

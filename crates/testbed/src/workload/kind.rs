@@ -14,7 +14,7 @@ pub enum WorkloadKind {
     StatefulSet,
     /// `apps/v1` `DaemonSet`: a pod on each of the bed's three nodes.
     DaemonSet,
-    /// `batch/v1` `CronJob`: scheduled for a day that never comes, so that no Job runs.
+    /// `batch/v1` `CronJob`: suspended, so that no Job runs.
     CronJob,
     /// `helm.toolkit.fluxcd.io/v2` `HelmRelease`, of Flux.
     HelmRelease,

@@ -80,6 +80,7 @@ fn short(view: &HelmReleaseView) -> (&'static str, Option<Reason>, u32) {
         Standing::Held(reason) => ("held", Some(reason), 0),
         Standing::Complete(count) => ("complete", None, count.remaining),
         Standing::Failed(failure) => ("failed", Some(failure.reason), 0),
+        Standing::NoRollout => ("no rollout", None, 0),
         Standing::Moving(count, None) => ("moving", None, count.remaining),
         Standing::Moving(count, Some(Trouble::Failing(failure))) => ("failing", Some(failure.reason), count.remaining),
         Standing::Moving(count, Some(Trouble::AtTimeout(failure))) => ("at time-out", Some(failure.reason), count.remaining),
