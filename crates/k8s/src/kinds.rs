@@ -16,8 +16,8 @@ pub mod helm_release;
 mod pod_template;
 mod stateful_set;
 
-pub use annotations::{own_annotations, restart_key, seen_annotation};
 pub(crate) use annotations::is_foreign;
+pub use annotations::{own_annotations, restart_key, seen_annotation};
 pub use cron_job::SlimCronJob;
 pub use daemon_set::SlimDaemonSet;
 pub use deployment::SlimDeployment;

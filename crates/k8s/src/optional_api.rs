@@ -6,8 +6,8 @@
 
 use std::fmt::Debug;
 
-use headwind_core::workload::source::SourceKind;
 use headwind_core::workload::Kind;
+use headwind_core::workload::source::SourceKind;
 
 use crate::kinds::facts;
 

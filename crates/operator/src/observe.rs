@@ -9,9 +9,9 @@
 //! absence in the cluster.
 
 pub(crate) mod feed;
-pub(crate) mod optional_apis;
 pub(crate) mod index;
 pub(crate) mod namespaces;
+pub(crate) mod optional_apis;
 pub(crate) mod queue;
 pub(crate) mod readiness;
 pub(crate) mod requests;

@@ -58,13 +58,8 @@ impl SlimWorkload for SlimCronJob {
     const KIND: Kind = Kind::CronJob;
 
     fn read(&self) -> Option<Target> {
-        let parts = Parts {
-            kind: Self::KIND,
-            api_version: "batch/v1",
-            rollout: View::NoRollout,
-            selector: String::new(),
-            revision: String::new(),
-        };
+        let parts =
+            Parts { kind: Self::KIND, api_version: "batch/v1", rollout: View::NoRollout, selector: String::new(), revision: String::new() };
         self.spec.job_template.spec.template.read(&self.metadata, parts)
     }
 }

@@ -23,7 +23,12 @@ fn pod() -> Value {
 fn object(kind: Kind) -> Value {
     let metadata = json!({"name": "t", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3});
     let template = json!({"spec": pod()});
-    let spec = facts(kind).pod_template.unwrap().rsplit('/').filter(|field| !field.is_empty()).fold(template, |inner, field| json!({field: inner}));
+    let spec = facts(kind)
+        .pod_template
+        .unwrap()
+        .rsplit('/')
+        .filter(|field| !field.is_empty())
+        .fold(template, |inner, field| json!({field: inner}));
     let mut object = json!({"metadata": metadata});
     json_patch::merge(&mut object, &spec);
     object
@@ -70,7 +75,8 @@ fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
             change("setup", "init:1", "init:2", None),
             change("data", "models:1", "models:2", None),
         ];
-        let apply = Apply { changes, last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
+        let apply =
+            Apply { changes, last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
         json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).unwrap();
         let template = object.pointer(facts(kind).pod_template.unwrap()).unwrap();
         assert_eq!(template["spec"]["volumes"][1]["image"]["reference"], "models:2", "{kind}");
@@ -94,8 +100,12 @@ fn the_patch_of_an_image_volume_is_guarded(#[case] field: &str) {
         restart_for: None,
         kind: ChangeKind::Update,
     };
-    let apply =
-        Apply { changes: vec![change], last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
+    let apply = Apply {
+        changes: vec![change],
+        last_update: "2026-01-01T00:00:00Z".parse().unwrap(),
+        last_request: "r".to_owned(),
+        history: String::new(),
+    };
     *object.pointer_mut(&format!("/spec/template/spec/volumes/1/{field}")).unwrap() = json!("other");
     assert!(json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).is_err());
 }

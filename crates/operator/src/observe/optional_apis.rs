@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use headwind_core::workload::source::{SourceKey, SourceKind};
 use headwind_core::workload::TargetKey;
+use headwind_core::workload::source::{SourceKey, SourceKind};
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kinds::{ForKind, SlimWorkload, for_kind};
 use headwind_k8s::optional_api::{OptionalApi, V1, V1Beta2};
@@ -176,7 +176,9 @@ impl OptionalApis {
                     watches.spawn(self.sources::<SlimHelmRepository<V1Beta2>>(scope))
                 }
                 (OptionalApi::ChartSource(SourceKind::OciRepository), 0) => watches.spawn(self.sources::<SlimOciRepository<V1>>(scope)),
-                (OptionalApi::ChartSource(SourceKind::OciRepository), _) => watches.spawn(self.sources::<SlimOciRepository<V1Beta2>>(scope)),
+                (OptionalApi::ChartSource(SourceKind::OciRepository), _) => {
+                    watches.spawn(self.sources::<SlimOciRepository<V1Beta2>>(scope))
+                }
             });
         }
         handles

@@ -74,8 +74,7 @@ impl Live {
     pub async fn template_annotations(&self) -> Result<BTreeMap<String, String>> {
         let object = self.get().await?;
         let annotations = self.kind.pod_template().and_then(|template| object.data.pointer(&format!("{template}/metadata/annotations")));
-        Ok(annotations
-            .map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
+        Ok(annotations.map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
     }
 
     /// Changes it by a JSON merge patch, as another hand would.

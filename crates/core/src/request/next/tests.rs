@@ -510,7 +510,10 @@ fn what_cannot_be_read_ends_by_the_clock_alone() {
 /// Nothing is watched where nothing is rolled out, however long the settle time is.
 #[test]
 fn a_cron_job_is_done_when_it_is_patched() {
-    let asked = Request { status: Status { phase: Phase::RollingOut, times_applied: 1, ..Status::default() }, ..request("a", "app:1.0.0", "app:1.1.0") };
+    let asked = Request {
+        status: Status { phase: Phase::RollingOut, times_applied: 1, ..Status::default() },
+        ..request("a", "app:1.0.0", "app:1.1.0")
+    };
     let key = TargetKey { kind: Kind::CronJob, ..target("app:1.1.0", &[]).key };
     let job = Target { key, rollout: View::NoRollout, ..target("app:1.1.0", &[]) };
     let Step::Write(write) = step(Some(&job), std::slice::from_ref(&asked)) else { panic!("nothing is written") };
