@@ -101,6 +101,6 @@ pub(crate) async fn charts() -> Result<()> {
     let (done, _, error) = run(&["web:1.0.0", "--repo", &url]).await?;
     ensure!(!done && error.contains(&repository.host()) && !error.contains(LOGIN.1), "{error}");
     let (done, _, error) = run(&[&["nothing:1.0.0"][..], &login].concat()).await?;
-    ensure!(!done && error.contains("no version of a chart nothing"), "{error}");
+    ensure!(!done && error.contains("no version of the chart nothing"), "{error}");
     Ok(())
 }
