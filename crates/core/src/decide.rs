@@ -1,24 +1,37 @@
-//! From an event or a scan to a proposal, or to a refusal that says why.
+//! From a claim or a scan to a proposal, to a question for the registry, or to a refusal that says why.
 //!
-//! The operator decides so for every container that uses the repository, and when it explains a workload. The
-//! container's settings come first, then its policy, then what is on record: a version that was rejected, failed,
-//! expired or was rolled back is set aside, and the next best one is proposed. The same version is proposed once.
+//! The operator decides so for every container that uses the repository, and when it explains a workload; the command line
+//! uses the same function. The container's settings come first, then its policy, then the requests that exist already: a
+//! version that was rejected, failed, expired or was rolled back is set aside, and the next best one is proposed. The same
+//! version is proposed once. What the registry has to say about the version is asked last ([`crate::evidence`]).
+//!
+//! ```text
+//! settings ──> policy ──> prior requests ──> evidence ──┬─> Propose
+//!     │           │             │               │       └─> Ask: the caller adds the answer and decides again
+//!     └───────────┴─────────────┴───────────────┴─> Refuse
+//! ```
 //!
 //! Many containers of a scan have the same [`Inquiry`]: its [`Choice`] is made once and used by [`decide_by`] for each.
 
 mod identity;
+mod prepared;
+mod prior;
+mod written;
 
 pub use identity::Identity;
+pub(crate) use prepared::obstacle;
+pub use prior::{NameOf, PriorRequest, PriorRequests};
 
 use std::ops::Deref;
 
+use self::prepared::Prepared;
 use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
-use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, judge, sentence, why};
+use crate::evidence::{Evidence, Question};
+use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, judge};
 use crate::reason::Reason;
-use crate::settings::{Annotations, DigestUpdate, EventSource, Settings, key};
+use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
-use crate::workload::history::History;
 use crate::workload::{Container, Target};
 
 /// What was decided about one container.
@@ -28,6 +41,8 @@ pub enum Decision {
     Propose(Box<Proposal>),
     /// Leave it.
     Refuse(Refusal),
+    /// Ask the registry, add the answer to the evidence and decide again.
+    Ask(Question),
 }
 
 /// A request that is to be made.
@@ -69,25 +84,6 @@ pub struct Refusal {
 impl Refusal {
     fn plain(reason: Reason) -> Self {
         Self { reason, message: reason.sentence().to_owned() }
-    }
-}
-
-/// What is on record for the workload.
-pub trait Record {
-    /// Why the request that puts this identity into the container stands in the way, if there is
-    /// one and it does.
-    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason>;
-
-    /// Whether a rollback that a person asked for left this version.
-    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool;
-
-    /// The new images of the requests for this container that are not applied yet.
-    fn open_for(&self, container: &str) -> Vec<String>;
-
-    /// The new images of every request for this container that was not rejected, failed, expired or rolled back: the
-    /// open ones, and what is left of the others.
-    fn proposed_for(&self, container: &str) -> Vec<String> {
-        self.open_for(container)
     }
 }
 
@@ -151,217 +147,22 @@ impl Inquiry {
 }
 
 /// Decides about one container of a workload.
-pub fn decide(site: &Site<'_>, record: &impl Record) -> Decision {
-    decide_by(site, record, |inquiry| site.choose(inquiry))
+pub fn decide(site: &Site<'_>, evidence: &Evidence, prior: &PriorRequests) -> Decision {
+    decide_by(site, evidence, prior, |inquiry| site.choose(inquiry))
 }
 
 /// Decides as [`decide`] does. `choose` returns the choice for the inquiry among the site's candidates, which may have
 /// been made before for another container.
-pub fn decide_by<C: Deref<Target = Choice>>(site: &Site<'_>, record: &impl Record, choose: impl FnOnce(&Inquiry) -> C) -> Decision {
-    prepare(site, record)
-        .and_then(|prepared| prepared.select(site, &choose(&prepared.inquiry), record))
-        .map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
-}
-
-/// The tag that would be proposed, even if its digest is not known: for a pinned reference, a scan has to look up the
-/// digest of this tag. `choose` as in [`decide_by`].
-pub fn chosen_tag<C: Deref<Target = Choice>>(site: &Site<'_>, record: &impl Record, choose: impl FnOnce(&Inquiry) -> C) -> Option<String> {
-    let prepared = prepare(site, record).ok()?;
-    let choice = choose(&prepared.inquiry);
-    let accepted = choice.accepted.iter().filter_map(|place| site.candidates.get(*place));
-    let free = |candidate: &&Candidate| !prepared.obstacle(site, candidate, record).is_some_and(sets_aside);
-    accepted.into_iter().find(free).map(|candidate| candidate.tag.clone())
-}
-
-/// A container that takes part, with what is read of it once.
-struct Prepared {
-    settings: Settings,
-    standing: Artifact,
-    inquiry: Inquiry,
-}
-
-fn prepare(site: &Site<'_>, record: &impl Record) -> Result<Prepared, Refusal> {
-    let Site { target, defaults, container, trigger, .. } = *site;
-    if target.deleting {
-        return Err(Refusal::plain(Reason::Deleting));
+pub fn decide_by<C: Deref<Target = Choice>>(
+    site: &Site<'_>,
+    evidence: &Evidence,
+    prior: &PriorRequests,
+    choose: impl FnOnce(&Inquiry) -> C,
+) -> Decision {
+    match Prepared::new(site, prior) {
+        Ok(prepared) => prepared.select(&choose(prepared.inquiry()), evidence),
+        Err(refusal) => Decision::Refuse(refusal),
     }
-    let settings = Settings::resolve(defaults, &target.annotations, &container.name).map_err(|faults| Refusal {
-        reason: Reason::InvalidAnnotation,
-        message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-    })?;
-    if let Some((reason, message)) = container.left_alone(&settings) {
-        return Err(Refusal { reason, message });
-    }
-    let standing = container.artifact().map_err(|error| Refusal {
-        reason: Reason::InvalidImage,
-        message: format!("container {} has image {:?}: {error}", container.name, container.image),
-    })?;
-    admits(&settings, container, &standing, trigger).map_err(Refusal::plain)?;
-    let mut current = current(&standing, container);
-    if settings.policy == Policy::Glob {
-        current.known = known(site, &standing, record);
-    }
-    let inquiry = Inquiry { rule: settings.rule(), kind: standing.kind(), current };
-    Ok(Prepared { settings, standing, inquiry })
-}
-
-/// The tags that Headwind applied to the container or proposed before.
-fn known(site: &Site<'_>, standing: &Artifact, record: &impl Record) -> Vec<String> {
-    let (history, _) = History::parse(site.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
-    let applied = history.of(&site.container.name).filter(|entry| entry.update_request_name.is_some()).map(|entry| entry.image.clone());
-    let images = applied.chain(record.proposed_for(&site.container.name));
-    let of_same_name = |image: String| {
-        let artifact = Artifact::parse(standing.kind(), &image).ok().filter(|artifact| artifact.name() == standing.name())?;
-        artifact.version().map(str::to_owned)
-    };
-    let mut tags: Vec<String> = images.filter_map(of_same_name).collect();
-    tags.sort();
-    tags.dedup();
-    tags
-}
-
-impl Prepared {
-    /// Proposes the best candidate that nothing on record sets aside.
-    fn select(&self, site: &Site<'_>, choice: &Choice, record: &impl Record) -> Result<Proposal, Refusal> {
-        let mut set_aside = None;
-        for candidate in choice.accepted.iter().filter_map(|place| site.candidates.get(*place)) {
-            match self.obstacle(site, candidate, record) {
-                None => {
-                    let proposal = self.proposal(site, candidate)?;
-                    return match self.better_pending(site, &proposal, record) {
-                        Some(refusal) => Err(refusal),
-                        None => Ok(proposal),
-                    };
-                }
-                Some(reason) => {
-                    let message = format!("{}: {}", candidate.tag, reason.sentence());
-                    let refusal = Refusal { reason, message };
-                    if !sets_aside(reason) {
-                        return Err(refusal);
-                    }
-                    set_aside.get_or_insert(refusal);
-                }
-            }
-        }
-        Err(set_aside.unwrap_or_else(|| self.refusal(site, choice)))
-    }
-
-    fn refusal(&self, site: &Site<'_>, choice: &Choice) -> Refusal {
-        let Inquiry { rule, kind, current } = &self.inquiry;
-        let reason = choice.headline.reason;
-        let candidate = choice.headline.place.and_then(|place| site.candidates.get(place));
-        Refusal { reason, message: sentence(rule, *kind, current, candidate, reason) }
-    }
-
-    fn proposal(&self, site: &Site<'_>, candidate: &Candidate) -> Result<Proposal, Refusal> {
-        let Site { container, trigger, .. } = *site;
-        let Inquiry { rule, kind, current } = &self.inquiry;
-        let wanted = wanted(&self.standing, container, &self.settings, candidate)?;
-        let reason = why(rule, current, candidate);
-        Ok(Proposal {
-            container: container.name.clone(),
-            current_image: container.image.clone(),
-            new_image: wanted.to_string(),
-            current_digest: current.digest.as_ref().map(ToString::to_string),
-            new_digest: candidate.digest.as_ref().map(ToString::to_string),
-            policy: rule.policy,
-            reason,
-            message: sentence(rule, *kind, current, Some(candidate), reason),
-            require_approval: self.settings.require_approval,
-            trigger,
-            identity: identity(site.target, container, &self.standing, rule.policy, candidate, &wanted),
-        })
-    }
-
-    fn obstacle(&self, site: &Site<'_>, candidate: &Candidate, record: &impl Record) -> Option<Reason> {
-        obstacle(site.target, site.container, &self.standing, self.settings.policy, candidate, record)
-    }
-
-    /// A refusal where an open request is for a better version.
-    fn better_pending(&self, site: &Site<'_>, proposal: &Proposal, record: &impl Record) -> Option<Refusal> {
-        let rule = &self.inquiry.rule;
-        let tag = |image: &str| Some(Artifact::parse(self.standing.kind(), image).ok()?.version()?.to_owned());
-        // Under glob, the verdict was made with all candidates of a scan.
-        let judged = |open: &str| {
-            let scanned = rule.policy == Policy::Glob && site.occasion == Occasion::Scan;
-            scanned && tag(open).is_some_and(|tag| site.candidates.iter().any(|candidate| candidate.tag == tag))
-        };
-        let better = |open: &String| !judged(open) && prefer(rule, &self.standing, site.container, open, &proposal.new_image) == Some(true);
-        record.open_for(&proposal.container).into_iter().find(better).map(|open| Refusal {
-            reason: Reason::NewerPending,
-            message: format!("a request for {open} is open, which is the better of the two"),
-        })
-    }
-}
-
-fn identity(
-    target: &Target,
-    container: &Container,
-    standing: &Artifact,
-    policy: Policy,
-    candidate: &Candidate,
-    wanted: &Artifact,
-) -> Identity {
-    let digest = candidate.digest.as_ref().map(ToString::to_string);
-    let identity = Identity::new(&container.name, wanted, policy, digest.as_deref());
-    let same_tag = standing.version() == Some(candidate.tag.as_str());
-    if same_tag && digest.is_none() { identity.at_generation(target.generation) } else { identity }
-}
-
-/// The reason why what is on record stands in the way of the candidate, if it does.
-pub(crate) fn obstacle(
-    target: &Target,
-    container: &Container,
-    standing: &Artifact,
-    policy: Policy,
-    candidate: &Candidate,
-    record: &impl Record,
-) -> Option<Reason> {
-    // A digest alone stays a digest alone; every other reference is the same version with its digest and without.
-    let wanted = match (standing, &candidate.digest) {
-        (Artifact::Image(image), Some(digest)) if image.effective_tag().is_none() => Artifact::Image(image.with_digest(digest)),
-        (_, _) => standing.with_version(&candidate.tag),
-    };
-    let identity = identity(target, container, standing, policy, candidate, &wanted);
-    let obstacle = record.obstacle(&container.name, &identity);
-    obstacle.or_else(|| record.left(&container.name, &identity, policy).then_some(Reason::RolledBack))
-}
-
-/// Whether an obstacle leaves the next best candidate to be proposed. What is open is waited for, and what somebody
-/// reverted is not fought.
-pub(crate) fn sets_aside(reason: Reason) -> bool {
-    matches!(reason, Reason::Rejected | Reason::Failed | Reason::Expired | Reason::RolledBack)
-}
-
-/// The artifact that is to take the place of the standing one.
-fn wanted(standing: &Artifact, container: &Container, settings: &Settings, candidate: &Candidate) -> Result<Artifact, Refusal> {
-    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&candidate.tag)) };
-    let same_tag = image.effective_tag() == Some(candidate.tag.as_str());
-    let restart = same_tag
-        && image.digest().is_none()
-        && match settings.digest_update {
-            DigestUpdate::Restart => true,
-            DigestUpdate::Pin => false,
-            DigestUpdate::Auto => container.pulls_always,
-        };
-    let pin = image.digest().is_some() || (same_tag && !restart);
-    let unknown = || Refusal {
-        reason: Reason::DigestUnknown,
-        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", candidate.tag),
-    };
-    Ok(Artifact::Image(if restart {
-        image.clone()
-    } else if pin {
-        // A digest alone stays a digest alone.
-        let digest = candidate.digest.as_ref().ok_or_else(unknown)?;
-        if image.tag().is_none() && image.digest().is_some() {
-            image.with_digest(digest)
-        } else {
-            image.with_tag_and_digest(&candidate.tag, digest)
-        }
-    } else {
-        image.with_tag(&candidate.tag)
-    }))
 }
 
 pub(crate) fn current(standing: &Artifact, container: &Container) -> Current {

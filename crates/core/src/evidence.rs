@@ -1,69 +1,116 @@
-//! What has to be known beside a claim before something follows from it.
+//! What the registry says about a version, and what has to be asked before something follows from a claim.
+//!
+//! [`crate::decide`] looks for its best candidate first. [`Evidence`] then says whether the candidate may be proposed as
+//! it is, or which [`Question`] has to be answered before.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 use crate::artifact::Artifact;
+use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
-use crate::claim::Claim;
-use crate::decide::{self, Proposal};
-use crate::policy::Policy;
+use crate::policy::{Candidate, Policy};
 use crate::reason::Reason;
-use crate::request::Request;
-use crate::settings::Settings;
-use crate::trigger::Trigger;
-use crate::workload::Container;
 
-/// How long all pushes of one tag count as one new digest when nobody knows the digest.
-const BURST: SignedDuration = SignedDuration::from_mins(1);
+/// How far the source of the candidates is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trust {
+    /// Whether the sender of the claim was authenticated.
+    pub authenticated: bool,
+    /// Whether every claim is verified with the registry.
+    pub verify: bool,
+}
 
-/// What the registry has to say before a claim leads to something.
+impl Trust {
+    /// The trust in what Headwind read from the registry itself.
+    pub const REGISTRY: Self = Self { authenticated: true, verify: false };
+}
+
+/// What the registry has to say before a candidate is proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// The digest, if the registry tells it. Without it the claim stands as it is.
+    /// The digest, if the registry returns it. Without an answer the claim stands as it is.
     Digest,
-    /// That the tag exists, if the registry answers.
+    /// That the tag exists. Without an answer the claim stands as it is.
     Presence,
-    /// That the tag exists. Nothing follows from the claim before.
+    /// That the tag exists. Nothing follows from the claim without an answer.
     Proof,
 }
 
-/// How far a claim is believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Belief {
-    /// Whether the sender of the claim was authenticated.
-    pub proven: bool,
-    /// Whether every claim is confirmed with the registry.
-    pub confirm: bool,
+/// A question to the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The tag, or the version of a chart.
+    pub tag: String,
+    /// What the registry has to say about it.
+    pub need: Need,
 }
 
-/// Returns what the registry has to say before the claim may change the container.
-pub fn need(claim: &Claim, belief: Belief, container: &Container, settings: &Settings) -> Need {
-    let (Ok(artifact), Some(tag), true) = (container.artifact(), claim.tag.as_deref(), claim.is_about(container)) else {
-        return Need::Nothing;
-    };
-    if decide::admits(settings, container, &artifact, claim.trigger).is_err() {
-        return Need::Nothing;
+/// The registry's answer about a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The tag exists, with its digest if the registry returned it.
+    Exists(Option<Digest>),
+    /// The registry does not have the tag.
+    Missing,
+    /// The registry did not answer.
+    Unavailable,
+}
+
+/// What is known about the candidates beside what their source says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    trust: Trust,
+    answers: BTreeMap<String, Answer>,
+}
+
+/// Why a candidate cannot be proposed, or not yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unproven {
+    /// The registry has to answer this first.
+    Ask(Question),
+    /// The registry's answer refuses it.
+    Refuse(Reason),
+}
+
+impl Evidence {
+    /// No answers yet.
+    pub fn new(trust: Trust) -> Self {
+        Self { trust, answers: BTreeMap::new() }
     }
-    if belief.confirm {
-        return Need::Proof;
+
+    /// Adds the registry's answer about a tag.
+    pub fn add(&mut self, tag: impl Into<String>, answer: Answer) {
+        self.answers.insert(tag.into(), answer);
     }
-    let Artifact::Image(image) = &artifact else { return Need::Nothing };
-    let force = settings.policy == Policy::Force;
-    match (&claim.digest, image.digest()) {
-        (None, Some(_)) => Need::Digest,
-        // Each push counts as a new digest: only somebody who was authenticated may say so.
-        (None, None) if force && image.effective_tag() == Some(tag) => {
-            if belief.proven {
-                Need::Digest
-            } else {
-                Need::Proof
-            }
+
+    /// Returns the candidate as the answers confirm it.
+    pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Result<Candidate, Unproven> {
+        let Some(need) = self.need(standing, policy, candidate) else { return Ok(candidate.clone()) };
+        match (need, self.answers.get(&candidate.tag)) {
+            (_, None) | (Need::Proof, Some(Answer::Unavailable)) => Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need })),
+            (Need::Presence | Need::Proof, Some(Answer::Missing)) => Err(Unproven::Refuse(Reason::NotInRegistry)),
+            (_, Some(Answer::Exists(Some(digest)))) => Ok(Candidate { digest: Some(digest.clone()), ..candidate.clone() }),
+            (_, Some(Answer::Exists(None) | Answer::Missing | Answer::Unavailable)) => Ok(candidate.clone()),
         }
-        // An old call that is sent again names a lower version.
-        (_, _) if force && image.effective_tag().is_some_and(|current| is_lower(tag, current)) => Need::Presence,
-        (_, _) => Need::Nothing,
+    }
+
+    /// Returns what the registry has to say about the candidate.
+    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Option<Need> {
+        if self.trust.verify {
+            return Some(Need::Proof);
+        }
+        let Artifact::Image(image) = standing else { return None };
+        let force = policy == Policy::Force;
+        match (&candidate.digest, image.digest(), image.effective_tag()) {
+            (None, Some(_), _) => Some(Need::Digest),
+            // Each push counts as a new digest, so only an authenticated sender may report one.
+            (None, None, Some(current)) if force && current == candidate.tag => {
+                Some(if self.trust.authenticated { Need::Digest } else { Need::Proof })
+            }
+            // An old call that is sent again names a lower version.
+            (_, _, Some(current)) if force && is_lower(&candidate.tag, current) => Some(Need::Presence),
+            (_, _, _) => None,
+        }
     }
 }
 
@@ -72,146 +119,5 @@ fn is_lower(tag: &str, current: &str) -> bool {
     versions.is_some_and(|(tag, current)| tag.cmp_precedence(&current).is_lt())
 }
 
-/// Returns why a claim that arrived at `arrived` must not lead to the proposal: a claim that arrived later is on record,
-/// or the claim belongs to the same burst of pushes whose digest nobody knows.
-///
-/// Only under policy `force` does the order of pushes matter. For every other policy, the version decides.
-///
-/// `requests` are the requests of the workload.
-pub fn outdated(proposal: &Proposal, arrived: Timestamp, requests: &[Request]) -> Option<Reason> {
-    if proposal.policy != Policy::Force {
-        return None;
-    }
-    let restart = proposal.new_digest.is_none() && proposal.new_image == proposal.current_image;
-    let counts = |request: &&Request| {
-        request.spec.container.as_deref() == Some(&proposal.container)
-            && request.spec.trigger != Trigger::Manual
-            && !request.status.makes_room()
-    };
-    requests.iter().filter(counts).find_map(|request| {
-        let unknown = request.is_restart() && request.spec.new_digest.is_none();
-        if restart && unknown && request.proposed.duration_since(arrived).abs() < BURST {
-            Some(Reason::SamePush)
-        } else {
-            (request.proposed > arrived).then_some(Reason::NewerPush)
-        }
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-    use crate::artifact::ArtifactKind;
-    use crate::artifact::reference::Digest;
-    use crate::decide::Identity;
-    use crate::request::{Phase, Spec, Status};
-
-    const IMAGE: &str = "registry.example/app:main";
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
-    /// A request under policy `force` that was made of a push at that time.
-    fn request(seconds: i64, digest: Option<&str>, phase: Phase) -> Request {
-        Request {
-            name: "r".to_owned(),
-            target_uid: "u".to_owned(),
-            fault: None,
-            created: at(seconds),
-            siblings: Vec::new(),
-            proposed: at(seconds),
-            spec: Spec {
-                kind: ArtifactKind::Image,
-                container: Some("web".to_owned()),
-                current_image: IMAGE.to_owned(),
-                new_image: IMAGE.to_owned(),
-                current_digest: None,
-                new_digest: digest.map(str::to_owned),
-                policy: Policy::Force,
-                require_approval: false,
-                expires_at: None,
-                trigger: Trigger::Webhook,
-            },
-            status: Status { phase, ..Status::default() },
-        }
-    }
-
-    fn proposal(digest: Option<&str>, policy: Policy) -> Proposal {
-        Proposal {
-            container: "web".to_owned(),
-            current_image: IMAGE.to_owned(),
-            new_image: IMAGE.to_owned(),
-            current_digest: None,
-            new_digest: digest.map(str::to_owned),
-            policy,
-            reason: Reason::NewDigest,
-            message: String::new(),
-            require_approval: false,
-            trigger: Trigger::Webhook,
-            identity: Identity::new("web", &crate::artifact::Artifact::parse(ArtifactKind::Image, IMAGE).unwrap(), policy, digest),
-        }
-    }
-
-    #[rstest]
-    #[case::confirmed("minor", "app:1.0.0", "1.1.0", true, Belief { proven: true, confirm: true }, Need::Proof)]
-    #[case::believed("minor", "app:1.0.0", "1.1.0", false, Belief { proven: false, confirm: false }, Need::Nothing)]
-    #[case::policy_none("none", "app:1.0.0", "1.1.0", false, Belief { proven: false, confirm: true }, Need::Nothing)]
-    #[case::pinned("minor", "app:1.0.0@DIGEST", "1.1.0", false, Belief { proven: true, confirm: false }, Need::Digest)]
-    #[case::pinned_and_told("minor", "app:1.0.0@DIGEST", "1.1.0", true, Belief { proven: true, confirm: false }, Need::Nothing)]
-    #[case::pushed_again("force", "app:main", "main", false, Belief { proven: true, confirm: false }, Need::Digest)]
-    #[case::pushed_again_by_nobody("force", "app:main", "main", false, Belief { proven: false, confirm: false }, Need::Proof)]
-    #[case::pushed_again_with_a_digest("force", "app:main", "main", true, Belief { proven: false, confirm: false }, Need::Nothing)]
-    #[case::down("force", "app:1.1.0", "1.0.0", true, Belief { proven: true, confirm: false }, Need::Presence)]
-    #[case::up("force", "app:1.1.0", "1.2.0", true, Belief { proven: true, confirm: false }, Need::Nothing)]
-    #[case::sideways("force", "app:1.1.0", "main", true, Belief { proven: true, confirm: false }, Need::Nothing)]
-    fn needs(
-        #[case] policy: &str,
-        #[case] image: &str,
-        #[case] tag: &str,
-        #[case] told: bool,
-        #[case] belief: Belief,
-        #[case] expected: Need,
-    ) {
-        let digest = format!("sha256:{}", "a".repeat(64));
-        let container = Container::new("web", &format!("registry.example/{image}").replace("DIGEST", &digest));
-        let annotations = [("headwind.sh/policy".to_owned(), policy.to_owned())].into();
-        let settings = Settings::resolve(&std::collections::BTreeMap::default(), &annotations, "web").unwrap();
-        let claim = Claim {
-            origin: container.origin().unwrap(),
-            chart: None,
-            tag: Some(tag.to_owned()),
-            digest: told.then(|| Digest::parse(&digest).unwrap()),
-            trigger: Trigger::Webhook,
-        };
-        assert_eq!(need(&claim, belief, &container, &settings), expected);
-        let elsewhere = Container::new("web", "registry.example/other:1.0.0");
-        assert_eq!(need(&claim, belief, &elsewhere, &settings), Need::Nothing);
-    }
-
-    #[rstest]
-    #[case::an_older_push(Some("d1"), 0, Some("d2"), 1, Phase::Completed, Some(Reason::NewerPush))]
-    #[case::a_newer_push(Some("d2"), 1, Some("d1"), 0, Phase::Completed, None)]
-    #[case::what_gave_way_does_not_count(Some("d1"), 0, Some("d2"), 1, Phase::Superseded, None)]
-    #[case::one_burst(None, 5, None, 0, Phase::Completed, Some(Reason::SamePush))]
-    #[case::one_burst_told_in_disorder(None, 0, None, 5, Phase::Completed, Some(Reason::SamePush))]
-    #[case::the_next_minute(None, 60, None, 0, Phase::Completed, None)]
-    #[case::a_digest_is_no_burst(Some("d2"), 5, None, 0, Phase::Completed, None)]
-    #[case::after_a_digest(None, 5, Some("d1"), 0, Phase::Completed, None)]
-    fn order_of_pushes(
-        #[case] digest: Option<&str>,
-        #[case] arrived: i64,
-        #[case] recorded: Option<&str>,
-        #[case] proposed: i64,
-        #[case] phase: Phase,
-        #[case] reason: Option<Reason>,
-    ) {
-        let requests = [request(proposed, recorded, phase)];
-        assert_eq!(outdated(&proposal(digest, Policy::Force), at(arrived), &requests), reason);
-        assert_eq!(outdated(&proposal(digest, Policy::Minor), at(arrived), &requests), None);
-        let elsewhere = Proposal { container: "side".to_owned(), ..proposal(digest, Policy::Force) };
-        assert_eq!(outdated(&elsewhere, at(arrived), &requests), None);
-    }
-}
+mod tests;

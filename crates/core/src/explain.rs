@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
-use crate::decide::{self, Decision, Record, Site};
+use crate::decide::{self, Decision, PriorRequests, Site};
+use crate::evidence::{Evidence, Trust};
 use crate::gate::{self, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
@@ -132,7 +133,7 @@ pub fn explain(
     defaults: &Annotations,
     container: &Container,
     candidates: &[Candidate],
-    record: &impl Record,
+    prior: &PriorRequests,
     now: Timestamp,
 ) -> Explained {
     let settings = settings(defaults, target, &container.name);
@@ -161,7 +162,7 @@ pub fn explain(
     };
     let current = decide::current(&artifact, container);
     explained.newest = newest(&artifact, &current, candidates);
-    let aside = aside(target, container, &artifact, &rule, &current, candidates, record);
+    let aside = aside(target, container, &artifact, &rule, &current, candidates, prior);
     explained.candidates = judge_without(&rule, artifact.kind(), Occasion::Scan, &current, candidates, &aside).candidates;
     explained.counts = Counts::of(&explained.candidates);
     if let Some(out) = &explained.out {
@@ -174,17 +175,17 @@ pub fn explain(
     let polls = explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling));
     let trigger = if polls { Trigger::Polling } else { Trigger::Webhook };
     let site = Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger };
-    match decide::decide(&site, record) {
+    match decide::decide(&site, &Evidence::new(Trust::REGISTRY), prior) {
         Decision::Propose(proposal) => {
             explained.would_take = Some(proposal.new_image.clone());
             explained.because = (proposal.reason, proposal.message.clone());
         }
-        Decision::Refuse(refusal) => {
-            explained.because = (refusal.reason, refusal.message);
+        Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
+        // A list of tags has no digests: a scan looks up that of the chosen one.
+        Decision::Ask(question) => {
+            explained.would_take = Some(artifact.with_version(&question.tag).to_string());
             let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
-            // A list of tags has no digests: a scan looks up that of the chosen one.
-            if let (Reason::DigestUnknown, Some(verdict)) = (explained.because.0, chosen) {
-                explained.would_take = Some(artifact.with_version(&verdict.tag).to_string());
+            if let Some(verdict) = chosen {
                 explained.because = (verdict.reason, format!("{}; {DIGEST_LOOKED_UP}", verdict.message));
             }
         }
@@ -207,10 +208,10 @@ fn aside(
     rule: &Rule,
     current: &Current,
     candidates: &[Candidate],
-    record: &impl Record,
+    prior: &PriorRequests,
 ) -> BTreeMap<usize, Reason> {
     let accepted = choose(rule, artifact.kind(), Occasion::Scan, current, candidates).accepted;
-    let reason = |place: &usize| decide::obstacle(target, container, artifact, rule.policy, candidates.get(*place)?, record);
+    let reason = |place: &usize| decide::obstacle(target, container, artifact, rule.policy, candidates.get(*place)?, prior);
     accepted.iter().filter_map(|place| Some((*place, reason(place)?))).collect()
 }
 

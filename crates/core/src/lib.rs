@@ -19,11 +19,14 @@ pub mod evidence;
 pub mod explain;
 pub mod gate;
 pub mod lease;
+pub mod offline;
 pub mod policy;
 pub mod reason;
 pub mod request;
 pub mod rollout;
 pub mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transition;
 pub mod trigger;
 pub mod workload;

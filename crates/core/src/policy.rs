@@ -10,7 +10,6 @@
 //!                                             └─> judge: the same, with a sentence for each candidate
 //! ```
 
-mod answer;
 mod evaluation;
 mod force;
 mod glob;
@@ -22,7 +21,6 @@ mod pattern;
 mod sentence;
 mod versions;
 
-pub use answer::{Answer, AnswerCandidate, Question, answer, answer_on};
 pub(crate) use evaluation::why;
 pub(crate) use judge::judge_without;
 pub use judge::{choose, judge, still_accepts};

@@ -26,8 +26,10 @@ pub mod invariant;
 mod kept_markers;
 mod next;
 mod presence;
+mod prior;
 mod provenance;
 mod prune;
+mod push_order;
 pub mod refusal;
 mod rollout;
 mod schedule;
@@ -48,6 +50,7 @@ pub use context::history_of;
 pub use next::next;
 pub use presence::Presence;
 pub use provenance::may_return_to;
+pub use push_order::outdated;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
@@ -309,20 +312,6 @@ pub struct Waiting {
 }
 
 impl Request {
-    /// Whether it is a rollback that a person asked for and that left this version, or an update to it that
-    /// was rolled back under the name that an admission webhook gave the image: the version is not offered
-    /// again by itself.
-    pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        let rolled_back = || self.status.applied_image.as_deref().filter(|_| self.status.phase == Phase::RolledBack);
-        let (image, digest) = match &self.status.left {
-            Some(left) => (Some(left.as_str()), &self.spec.current_digest),
-            None => (rolled_back(), &self.spec.new_digest),
-        };
-        let image = image.and_then(|image| self.artifact(image));
-        self.spec.container.as_deref() == Some(container)
-            && image.is_some_and(|image| Identity::new(container, &image, policy, digest.as_deref()) == *identity)
-    }
-
     /// The image that stands in the container once the request is applied.
     pub fn placed_image(&self) -> &str {
         self.status.applied_image.as_deref().unwrap_or(&self.spec.new_image)

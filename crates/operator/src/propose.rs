@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! webhook ──offer──> claims ○ ──fair, one an origin──> sort ──> proposer ──> UpdateRequests
-//!                      ^         evidence: HEAD <── lanes by host ──┘  ^ │
+//!                      ^         verifier: HEAD <── lanes by host ──┘  ^ │
 //!                      └──────── not confirmed: again, 1 h             │ └─ not recorded ──> unrecorded ○: again, alone
 //! poll ────────────────────────────────────────────────────────────────┘                              ○ pure
 //! ```
@@ -12,15 +12,15 @@
 //! refused is tried again by itself.
 
 mod claims;
-mod evidence;
 mod intake;
-mod known;
 pub(crate) mod last_scan;
 mod object;
 mod offer;
 pub(crate) mod poll;
+mod prior;
 mod proposer;
 mod unrecorded;
+mod verifier;
 mod waiting;
 
 use parking_lot::Mutex;
@@ -29,13 +29,14 @@ use tokio::sync::Notify;
 use self::claims::Claims;
 use self::unrecorded::Unrecorded;
 
-pub(crate) use self::evidence::Evidence;
 pub(crate) use self::intake::{Intake, Workers};
-pub(crate) use self::known::Known;
 pub(crate) use self::object::request;
 pub(crate) use self::offer::Offer;
+pub(crate) use self::prior::prior_of;
 pub(crate) use self::proposer::{Look, Recording};
 pub(crate) use self::waiting::Waiting;
+
+pub(crate) use self::verifier::Verifier;
 
 pub use self::claims::Full;
 pub use self::intake::Offered;

@@ -35,7 +35,7 @@ use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Scope, watch};
 use crate::propose::poll::Poller;
-use crate::propose::{Evidence, Inbox, Intake, Recording, Waiting, Workers};
+use crate::propose::{Inbox, Intake, Recording, Verifier, Waiting, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
@@ -152,6 +152,7 @@ impl Operator {
             queue: queue.clone(),
             inbox,
             last_scans: Arc::clone(&last_scans),
+            verify: config.confirm,
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -165,8 +166,8 @@ impl Operator {
             let poller = poller(&config, &recording, &asking);
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
-        let evidence = Evidence { asking: Arc::clone(&asking), confirm: config.confirm };
-        let workers = Workers { intake: intake.clone(), recording, evidence };
+        let verifier = Verifier { asking: Arc::clone(&asking) };
+        let workers = Workers { intake: intake.clone(), recording, verifier };
         tasks.spawn("intake", workers.run(stop_intake.clone()));
         let contender = Contender {
             verbs: lease_verbs.clone(),

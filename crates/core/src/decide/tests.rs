@@ -4,78 +4,42 @@ use rstest::rstest;
 
 use super::*;
 use crate::artifact::reference::Digest;
-use crate::workload::{Kind, TargetKey};
-
-/// What is on record: an obstacle for every identity, and open requests.
-#[derive(Default)]
-struct OnRecord {
-    obstacle: Option<Reason>,
-    left: bool,
-    open: Vec<String>,
-}
-
-impl Record for OnRecord {
-    fn obstacle(&self, _: &str, _: &Identity) -> Option<Reason> {
-        self.obstacle
-    }
-
-    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
-        self.left
-    }
-
-    fn open_for(&self, _: &str) -> Vec<String> {
-        self.open.clone()
-    }
-}
-
-fn digest(letter: char) -> Digest {
-    Digest::parse(&format!("sha256:{}", letter.to_string().repeat(64))).unwrap()
-}
+use crate::evidence::{Answer, Need, Trust};
+use crate::testing::{self, candidates, digest, prior, prior_requests, trusted};
 
 fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
-    Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
-        api_version: "apps/v1",
-        uid: "u".to_owned(),
-        resource_version: "1".to_owned(),
-        generation: 4,
-        annotations: annotations.iter().map(|(key, value)| (format!("headwind.sh/{key}"), (*value).to_owned())).collect(),
-        has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![Container::new("web", image)],
-        release: None,
-        carrier: None,
-        pull: crate::workload::PullSource::default(),
-        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+    Target { generation: 4, ..testing::deployment(image, annotations) }
+}
+
+/// Decides about the only container by what a webhook or, in a scan, polling says.
+fn look(target: &Target, candidates: &[Candidate], occasion: Occasion, evidence: &Evidence, prior: &PriorRequests) -> Decision {
+    let trigger = if occasion == Occasion::Scan { Trigger::Polling } else { Trigger::Webhook };
+    let site = Site { target, defaults: &Annotations::new(), container: &target.containers[0], candidates, occasion, trigger };
+    decide(&site, evidence, prior)
+}
+
+/// What follows from a webhook once the registry answered with that digest, or did not answer.
+fn heard(target: &Target, tag: &str, digest: Option<Digest>, prior: &PriorRequests) -> Result<Proposal, Reason> {
+    let mut evidence = trusted();
+    evidence.add(tag, Answer::Unavailable);
+    match look(target, &[Candidate::new(tag, digest)], Occasion::Event, &evidence, prior) {
+        Decision::Propose(proposal) => Ok(*proposal),
+        Decision::Refuse(refusal) => Err(refusal.reason),
+        Decision::Ask(question) => panic!("{question:?} has its answer"),
     }
 }
 
-fn ask(target: &Target, tag: &str, digest: Option<Digest>, record: &OnRecord) -> Result<Proposal, Reason> {
-    let candidates = [Candidate::new(tag, digest)];
-    let site = Site {
-        target,
-        defaults: &Annotations::new(),
-        container: &target.containers[0],
-        candidates: &candidates,
-        occasion: Occasion::Event,
-        trigger: Trigger::Webhook,
-    };
-    match decide(&site, record) {
-        Decision::Propose(proposal) => Ok(*proposal),
-        Decision::Refuse(refusal) => Err(refusal.reason),
-    }
+fn ask(target: &Target, tag: &str, digest: Option<Digest>) -> Result<Proposal, Reason> {
+    heard(target, tag, digest, &PriorRequests::none())
 }
 
 #[test]
 fn a_proposal_says_what_from_what_and_why() {
     let target = target("nginx:1.25", &[("policy", "minor")]);
-    let proposal = ask(&target, "1.26", Some(digest('b')), &OnRecord::default()).unwrap();
+    let proposal = ask(&target, "1.26", Some(digest('b'))).unwrap();
     assert_eq!((proposal.current_image.as_str(), proposal.new_image.as_str()), ("nginx:1.25", "nginx:1.26"));
     assert!(proposal.require_approval && proposal.policy == Policy::Minor && proposal.reason == Reason::HigherVersion);
-    let bare = ask(&target, "1.26", None, &OnRecord::default()).unwrap();
+    let bare = ask(&target, "1.26", None).unwrap();
     assert_eq!(proposal.identity, bare.identity, "told with a digest or without, it is the same version");
 }
 
@@ -86,67 +50,48 @@ fn a_proposal_says_what_from_what_and_why() {
 #[case(&[("policy", "minor"), ("event-source", "polling")], Reason::EventSource)]
 #[case(&[("policy", "patch")], Reason::MinorDiffers)]
 fn refusals(#[case] annotations: &[(&str, &str)], #[case] reason: Reason) {
-    assert_eq!(ask(&target("nginx:1.25.0", annotations), "1.26.0", None, &OnRecord::default()), Err(reason));
+    assert_eq!(ask(&target("nginx:1.25.0", annotations), "1.26.0", None), Err(reason));
 }
 
 #[test]
 fn what_is_on_record_stands_in_the_way() {
     let target = target("nginx:1.25.0", &[("policy", "minor")]);
     for reason in [Reason::Rejected, Reason::RevertedExternally, Reason::AlreadyRequested] {
-        let record = OnRecord { obstacle: Some(reason), ..OnRecord::default() };
-        assert_eq!(ask(&target, "1.26.0", None, &record), Err(reason));
+        let record = prior_requests([PriorRequest { obstacle: Some(reason), ..prior("web", "nginx:1.26.0") }]);
+        assert_eq!(heard(&target, "1.26.0", None, &record), Err(reason));
     }
-    let record = OnRecord { open: vec!["nginx:1.27.0".to_owned()], ..OnRecord::default() };
-    assert_eq!(ask(&target, "1.26.0", None, &record), Err(Reason::NewerPending));
-    assert!(ask(&target, "1.28.0", None, &record).is_ok(), "a newer one passes");
+    let record = prior_requests([PriorRequest { waits: true, ..prior("web", "nginx:1.27.0") }]);
+    assert_eq!(heard(&target, "1.26.0", None, &record), Err(Reason::NewerPending));
+    assert!(heard(&target, "1.28.0", None, &record).is_ok(), "a newer one passes");
 }
 
-/// Some versions are on record, each with what stands in its way.
-struct Versions(&'static [(&'static str, Reason)]);
-
-impl Record for Versions {
-    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let of = |image: &str| Identity::new(container, &Artifact::parse(ArtifactKind::Image, image).unwrap(), Policy::Minor, None);
-        let stands = |reason: Reason| !matches!(reason, Reason::NewerPending | Reason::ImageChanged);
-        self.0.iter().find(|(image, reason)| stands(*reason) && of(image) == *identity).map(|(_, reason)| *reason)
-    }
-
-    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
-        false
-    }
-
-    fn open_for(&self, _: &str) -> Vec<String> {
-        let open = |reason: &Reason| matches!(reason, Reason::AlreadyRequested | Reason::NewerPending);
-        self.0.iter().filter(|(_, reason)| open(reason)).map(|(image, _)| (*image).to_owned()).collect()
-    }
-
-    fn proposed_for(&self, container: &str) -> Vec<String> {
-        let superseded = self.0.iter().filter(|(_, reason)| *reason == Reason::ImageChanged).map(|(image, _)| (*image).to_owned());
-        self.open_for(container).into_iter().chain(superseded).collect()
+/// Who only has the name of a request does not stand in the way of its version, and who has another name does not either.
+#[test]
+fn a_request_counts_for_what_it_asks_for() {
+    let target = target("nginx:1.25.0", &[("policy", "minor")]);
+    let rejected = PriorRequest { obstacle: Some(Reason::Rejected), ..prior("web", "nginx:1.26.0") };
+    let elsewhere = PriorRequest { identity: prior("web", "nginx:1.27.0").identity, ..rejected.clone() };
+    let renamed = PriorRequest { name: "another".to_owned(), ..rejected };
+    for record in [elsewhere, renamed] {
+        assert!(heard(&target, "1.26.0", None, &prior_requests([record])).is_ok());
     }
 }
 
-fn scan(target: &Target, tags: &str, record: &impl Record) -> Result<String, Reason> {
-    let candidates: Vec<Candidate> = tags.split_whitespace().map(|tag| Candidate::new(tag, None)).collect();
-    let defaults = Annotations::new();
-    let site = Site {
-        target,
-        defaults: &defaults,
-        container: &target.containers[0],
-        candidates: &candidates,
-        occasion: Occasion::Scan,
-        trigger: Trigger::Polling,
-    };
-    let decision = decide(&site, record);
-    match decision {
-        Decision::Propose(proposal) => {
-            assert_eq!(
-                chosen_tag(&site, record, |inquiry| site.choose(inquiry)).as_deref(),
-                proposal.new_image.split_once(':').map(|(_, tag)| tag)
-            );
-            Ok(proposal.new_image)
-        }
+/// Some versions are on record, each with what stands in its way. `ImageChanged` is for a superseded one.
+fn versions(all: &[(&str, Reason)]) -> PriorRequests {
+    prior_requests(all.iter().map(|(image, reason)| {
+        let stands = !matches!(reason, Reason::NewerPending | Reason::ImageChanged);
+        let waits = matches!(reason, Reason::AlreadyRequested | Reason::NewerPending);
+        let counts = waits || *reason == Reason::ImageChanged;
+        PriorRequest { obstacle: stands.then_some(*reason), waits, counts, ..prior("web", image) }
+    }))
+}
+
+fn scan(target: &Target, tags: &str, record: &PriorRequests) -> Result<String, Reason> {
+    match look(target, &candidates(tags), Occasion::Scan, &trusted(), record) {
+        Decision::Propose(proposal) => Ok(proposal.new_image),
         Decision::Refuse(refusal) => Err(refusal.reason),
+        Decision::Ask(question) => panic!("{question:?}"),
     }
 }
 
@@ -164,24 +109,74 @@ fn scan(target: &Target, tags: &str, record: &impl Record) -> Result<String, Rea
 fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expected: Result<&str, Reason>) {
     let live = target("app:1.0.0", &[("policy", "minor"), ("event-source", "polling")]);
     for tags in ["1.0.0 1.1.8 1.1.9 1.2.0 2.0.0", "2.0.0 1.2.0 1.1.9 1.1.8 1.0.0"] {
-        assert_eq!(scan(&live, tags, &Versions(record)), expected.map(str::to_owned));
+        assert_eq!(scan(&live, tags, &versions(record)), expected.map(str::to_owned));
     }
 }
 
+/// The digest of the best version that nothing sets aside is asked for, and both are proposed together.
 #[test]
-fn a_pinned_reference_follows_the_next_best_as_well() {
+fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
     let live = target(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);
-    let candidates = ["1.1.9", "1.2.0"].map(|tag| Candidate::new(tag, None));
-    let site = Site {
-        target: &live,
-        defaults: &Annotations::new(),
-        container: &live.containers[0],
-        candidates: &candidates,
-        occasion: Occasion::Scan,
-        trigger: Trigger::Polling,
+    let tags = candidates("1.1.9 1.2.0");
+    for (record, tag) in [(versions(&[]), "1.2.0"), (versions(&[("app:1.2.0", Reason::Rejected)]), "1.1.9")] {
+        let mut evidence = trusted();
+        let Decision::Ask(question) = look(&live, &tags, Occasion::Scan, &evidence, &record) else { panic!("it has no digest") };
+        assert_eq!((question.tag.as_str(), question.need), (tag, Need::Digest));
+        evidence.add(question.tag, Answer::Exists(Some(digest('b'))));
+        let Decision::Propose(proposal) = look(&live, &tags, Occasion::Scan, &evidence, &record) else { panic!("answered") };
+        assert_eq!(proposal.new_image, format!("app:{tag}@{}", digest('b')));
+    }
+}
+
+/// Nothing follows from a claim that has to be verified before the registry has the tag.
+#[test]
+fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
+    let live = target("app:1.0.0", &[("policy", "minor")]);
+    let verified = Evidence::new(Trust { authenticated: true, verify: true });
+    let decided = |tag: &str, answer: Option<Answer>, record: &PriorRequests| {
+        let mut evidence = verified.clone();
+        answer.into_iter().for_each(|answer| evidence.add(tag, answer));
+        match look(&live, &candidates(tag), Occasion::Event, &evidence, record) {
+            Decision::Propose(proposal) => Ok(proposal.new_image),
+            Decision::Refuse(refusal) => Err(Some(refusal.reason)),
+            Decision::Ask(_) => Err(None),
+        }
     };
-    assert_eq!(chosen_tag(&site, &Versions(&[]), |inquiry| site.choose(inquiry)).as_deref(), Some("1.2.0"));
-    assert_eq!(chosen_tag(&site, &Versions(&[("app:1.2.0", Reason::Rejected)]), |inquiry| site.choose(inquiry)).as_deref(), Some("1.1.9"));
+    let none = PriorRequests::none();
+    assert_eq!(decided("1.1.0", None, &none), Err(None));
+    assert_eq!(decided("1.1.0", Some(Answer::Unavailable), &none), Err(None));
+    assert_eq!(decided("1.1.0", Some(Answer::Missing), &none), Err(Some(Reason::NotInRegistry)));
+    assert_eq!(decided("1.1.0", Some(Answer::Exists(None)), &none), Ok("app:1.1.0".to_owned()));
+    assert_eq!(decided("2.0.0", None, &none), Err(Some(Reason::MajorDiffers)), "nobody is asked about what would be refused");
+    assert_eq!(decided("1.1.0", None, &versions(&[("app:1.1.0", Reason::Rejected)])), Err(Some(Reason::Rejected)));
+}
+
+/// The registry's digest counts, not the sender's: it may be the one that runs, or one that was rejected.
+#[test]
+fn the_answer_is_judged_again() {
+    let live = target(&format!("app:main@{}", digest('a')), &[("policy", "force")]);
+    let verified = Evidence::new(Trust { authenticated: true, verify: true });
+    let decided = |returned: char, record: &PriorRequests| {
+        let mut evidence = verified.clone();
+        evidence.add("main", Answer::Exists(Some(digest(returned))));
+        match look(&live, &[Candidate::new("main", Some(digest('b')))], Occasion::Event, &evidence, record) {
+            Decision::Propose(proposal) => Ok(proposal.new_image),
+            Decision::Refuse(refusal) => Err(refusal.reason),
+            Decision::Ask(question) => panic!("{question:?}"),
+        }
+    };
+    let none = PriorRequests::none();
+    assert_eq!(decided('c', &none), Ok(format!("app:main@{}", digest('c'))));
+    assert_eq!(decided('a', &none), Err(Reason::SameDigest));
+    let pinned = Artifact::parse(ArtifactKind::Image, "app:main").unwrap();
+    let rejected = Identity::new("web", &pinned, Policy::Force, Some(digest('c').as_str()));
+    let record = PriorRequest {
+        name: rejected.as_str().to_owned(),
+        identity: Some(rejected),
+        obstacle: Some(Reason::Rejected),
+        ..prior("web", "app:main")
+    };
+    assert_eq!(decided('c', &prior_requests([record])), Err(Reason::Rejected));
 }
 
 /// A person set a hotfix: an event for an older match is no update.
@@ -191,32 +186,17 @@ fn glob_goes_never_below_what_was_applied_or_is_open() {
         {"container":"web","image":"app:build-3","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
     let annotations = [("policy", "glob"), ("pattern", "build-*"), ("update-history", history)];
     let live = target("app:hotfix", &annotations);
-    let none = Versions(&[]);
-    let event = |target: &Target, tag: &str, record: &Versions| {
-        let candidates = [Candidate::new(tag, None)];
-        let defaults = Annotations::new();
-        let site = Site {
-            target,
-            defaults: &defaults,
-            container: &target.containers[0],
-            candidates: &candidates,
-            occasion: Occasion::Event,
-            trigger: Trigger::Webhook,
-        };
-        match decide(&site, record) {
-            Decision::Propose(proposal) => Ok(proposal.new_image),
-            Decision::Refuse(refusal) => Err(refusal.reason),
-        }
-    };
+    let none = versions(&[]);
+    let event = |target: &Target, tag: &str, record: &PriorRequests| heard(target, tag, None, record).map(|proposal| proposal.new_image);
     assert_eq!(event(&live, "build-8", &none), Err(Reason::LowerMatch));
     assert_eq!(event(&live, "build-10", &none), Ok("app:build-10".to_owned()));
     let fresh = target("app:hotfix", &annotations[..2]);
     assert_eq!(event(&fresh, "build-8", &none), Ok("app:build-8".to_owned()), "nothing is known");
-    assert_eq!(event(&fresh, "build-8", &Versions(&[("app:build-9", Reason::NewerPending)])), Err(Reason::LowerMatch));
-    let superseded = Versions(&[("app:build-9", Reason::ImageChanged)]);
+    assert_eq!(event(&fresh, "build-8", &versions(&[("app:build-9", Reason::NewerPending)])), Err(Reason::LowerMatch));
+    let superseded = versions(&[("app:build-9", Reason::ImageChanged)]);
     assert_eq!(event(&fresh, "build-8", &superseded), Err(Reason::LowerMatch), "the hotfix superseded the request for build-9");
     assert_eq!(event(&fresh, "build-9", &superseded), Ok("app:build-9".to_owned()));
-    assert_eq!(event(&fresh, "build-8", &Versions(&[("app:build-9", Reason::Rejected)])), Ok("app:build-8".to_owned()));
+    assert_eq!(event(&fresh, "build-8", &versions(&[("app:build-9", Reason::Rejected)])), Ok("app:build-8".to_owned()));
 }
 
 /// Under glob, two requests are not ranked as two tags where the whole list may have been ranked otherwise.
@@ -238,8 +218,8 @@ fn preferences(#[case] rule: &str, #[case] first: &str, #[case] second: &str, #[
 fn objects_that_go_or_cannot_be_read() {
     let mut going = target("nginx:1.25.0", &[("policy", "minor")]);
     going.deleting = true;
-    assert_eq!(ask(&going, "1.26.0", None, &OnRecord::default()), Err(Reason::Deleting));
-    assert_eq!(ask(&target("NOT AN IMAGE", &[("policy", "minor")]), "1", None, &OnRecord::default()), Err(Reason::InvalidImage));
+    assert_eq!(ask(&going, "1.26.0", None), Err(Reason::Deleting));
+    assert_eq!(ask(&target("NOT AN IMAGE", &[("policy", "minor")]), "1", None), Err(Reason::InvalidImage));
 }
 
 /// `digest-update`: restart, pin, or as the container pulls.
@@ -253,37 +233,41 @@ fn objects_that_go_or_cannot_be_read() {
 fn digests(#[case] how: &str, #[case] always: bool, #[case] new: Option<char>, #[case] expected: Result<&str, Reason>) {
     let mut live = target("nginx:latest", &[("policy", "force"), ("digest-update", how)]);
     live.containers[0].pulls_always = always;
-    let got = ask(&live, "latest", new.map(digest), &OnRecord::default()).map(|proposal| proposal.new_image);
+    let got = ask(&live, "latest", new.map(digest)).map(|proposal| proposal.new_image);
     assert_eq!(got, expected.map(|image| image.replace("@b", &format!("@{}", digest('b')))));
     live.containers[0].restarted_for = Some(format!("{}@{}", live.containers[0].image, digest('b')));
     if new.is_some() {
-        assert_eq!(ask(&live, "latest", new.map(digest), &OnRecord::default()), Err(Reason::SameDigest), "it runs already");
+        assert_eq!(ask(&live, "latest", new.map(digest)), Err(Reason::SameDigest), "it runs already");
     }
 }
 
 #[test]
 fn pinned_references_move_whole_and_digests_alone_stay_alone() {
     let pinned = target(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor")]);
-    assert_eq!(ask(&pinned, "1.26.0", Some(digest('b')), &OnRecord::default()).unwrap().new_image, format!("nginx:1.26.0@{}", digest('b')));
-    assert_eq!(ask(&pinned, "1.26.0", None, &OnRecord::default()), Err(Reason::DigestUnknown));
+    assert_eq!(ask(&pinned, "1.26.0", Some(digest('b'))).unwrap().new_image, format!("nginx:1.26.0@{}", digest('b')));
+    assert_eq!(ask(&pinned, "1.26.0", None), Err(Reason::DigestUnknown));
     let alone = target(&format!("nginx@{}", digest('a')), &[("policy", "force")]);
-    assert_eq!(ask(&alone, "1.26.0", Some(digest('b')), &OnRecord::default()).unwrap().new_image, format!("nginx@{}", digest('b')));
+    assert_eq!(ask(&alone, "1.26.0", Some(digest('b'))).unwrap().new_image, format!("nginx@{}", digest('b')));
     let strict = target(&format!("nginx@{}", digest('a')), &[("policy", "major")]);
-    assert_eq!(ask(&strict, "1.26.0", Some(digest('b')), &OnRecord::default()), Err(Reason::DigestOnly));
+    assert_eq!(ask(&strict, "1.26.0", Some(digest('b'))), Err(Reason::DigestOnly));
 }
 
 #[test]
 fn a_push_whose_digest_nobody_told_is_new_once_for_each_state_of_the_workload() {
     let mut live = target("nginx:latest", &[("policy", "force"), ("digest-update", "restart")]);
-    let first = ask(&live, "latest", None, &OnRecord::default()).unwrap().identity;
-    assert_eq!(first, ask(&live, "latest", None, &OnRecord::default()).unwrap().identity);
+    let first = ask(&live, "latest", None).unwrap().identity;
+    assert_eq!(first, ask(&live, "latest", None).unwrap().identity);
     live.generation += 1;
-    assert_ne!(first, ask(&live, "latest", None, &OnRecord::default()).unwrap().identity);
+    assert_ne!(first, ask(&live, "latest", None).unwrap().identity);
 }
 
 #[test]
 fn what_a_person_left_is_not_offered_again() {
     let live = target("nginx:1.25.0", &[("policy", "minor")]);
-    assert!(ask(&live, "1.26.0", None, &OnRecord::default()).is_ok());
-    assert_eq!(ask(&live, "1.26.0", None, &OnRecord { left: true, ..OnRecord::default() }), Err(Reason::RolledBack));
+    assert!(ask(&live, "1.26.0", None).is_ok());
+    let back = prior("web", "nginx:1.25.0");
+    let left = Artifact::parse(ArtifactKind::Image, "nginx:1.26.0").unwrap();
+    let record = prior_requests([PriorRequest { rolled_back_from: Some((left, None)), ..back }]);
+    assert_eq!(heard(&live, "1.26.0", None, &record), Err(Reason::RolledBack));
+    assert!(heard(&live, "1.27.0", None, &record).is_ok());
 }

@@ -1,54 +1,23 @@
 mod charts;
 
 use super::*;
-use crate::decide::Identity;
-use crate::rollout::{DeploymentView, View};
-use crate::workload::{Kind, PullSource, TargetKey};
+use crate::decide::PriorRequest;
+use crate::testing::{self, deployment, digest, prior, prior_requests};
 
 /// One version was rejected.
-struct Rejected(&'static str);
-
-impl Record for Rejected {
-    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let version = Artifact::parse(crate::artifact::ArtifactKind::Image, self.0).unwrap();
-        (Identity::new(container, &version, Policy::Minor, None) == *identity).then_some(Reason::Rejected)
-    }
-
-    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
-        false
-    }
-
-    fn open_for(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
+fn rejected(image: &str) -> PriorRequests {
+    prior_requests([PriorRequest { obstacle: Some(Reason::Rejected), ..prior("web", image) }])
 }
 
 fn target(annotations: &[(&str, &str)]) -> Target {
-    Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
-        api_version: "apps/v1",
-        uid: "u".to_owned(),
-        resource_version: "1".to_owned(),
-        generation: 1,
-        annotations: annotations.iter().map(|(key, value)| (format!("headwind.sh/{key}"), (*value).to_owned())).collect(),
-        has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![Container::new("web", "app:1.0.0")],
-        release: None,
-        carrier: None,
-        pull: PullSource::default(),
-        rollout: View::Deployment(DeploymentView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
-    }
+    deployment("app:1.0.0", annotations)
 }
 
 fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
     let target = target(annotations);
-    let candidates: Vec<Candidate> = tags.iter().map(|tag| Candidate::new((*tag).to_owned(), None)).collect();
+    let candidates = testing::candidates(&tags.join(" "));
     let now = Timestamp::from_second(1000).unwrap();
-    explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Rejected("app:1.2.0"), now)
+    explain(&target, &Annotations::new(), &target.containers[0], &candidates, &rejected("app:1.2.0"), now)
 }
 
 #[test]
@@ -110,11 +79,10 @@ fn the_headline(#[case] policy: &str, #[case] tags: &str, #[case] reason: Reason
 
 #[test]
 fn the_digest_of_a_pinned_image_is_looked_up_later() {
-    let mut pinned = target(&[("policy", "minor")]);
-    pinned.containers = vec![Container::new("web", &format!("app:1.0.0@sha256:{}", "a".repeat(64)))];
+    let pinned = deployment(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor")]);
     let candidates = [Candidate::new("1.1.0", None)];
     let now = Timestamp::from_second(1000).unwrap();
-    let explained = explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &Rejected("app:1.2.0"), now);
+    let explained = explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &rejected("app:1.2.0"), now);
     assert_eq!((explained.would_take.as_deref(), explained.because.0), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.1.contains("looks up its digest"), "{}", explained.because.1);
 }
@@ -125,7 +93,7 @@ fn an_answer_has_the_best_verdicts_and_the_counts() {
     let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();
     let target = target(&[("policy", "minor")]);
     let mut explained =
-        explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Rejected("app:9.9.9"), Timestamp::UNIX_EPOCH);
+        explain(&target, &Annotations::new(), &target.containers[0], &candidates, &rejected("app:9.9.9"), Timestamp::UNIX_EPOCH);
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;
     assert_eq!((chosen, chosen + eligible + refused, explained.candidates.len()), (1, 5000, 300));

@@ -172,24 +172,6 @@ fn charts_are_semver_and_ranges_are_left() {
 }
 
 #[test]
-fn answers_of_the_command_line() {
-    let ask = |json: serde_json::Value| answer(&serde_json::from_value(json).unwrap());
-    let got = ask(serde_json::json!({"current": "nginx:1.25", "policy": "minor", "candidates": ["1.26", "2.0"]})).unwrap();
-    assert_eq!((got.chosen.as_deref(), got.image.as_deref()), (Some("1.26"), Some("nginx:1.26")));
-    let pinned = format!("nginx:1.25@{}", digest("a"));
-    let got = ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"]})).unwrap();
-    assert_eq!((got.chosen.as_deref(), got.image.as_deref()), (Some("1.26"), Some("nginx:1.26")));
-    assert!(got.candidates[0].message.contains("looks up its digest"), "{}", got.candidates[0].message);
-    let got =
-        ask(serde_json::json!({"current": pinned, "policy": "minor", "candidates": ["1.26"], "digests": {"1.26": digest("b")}})).unwrap();
-    assert_eq!(got.image, Some(format!("nginx:1.26@{}", digest("b"))));
-    let got = ask(serde_json::json!({"current": "1.2.3", "policy": "patch", "kind": "chart", "candidates": ["1.2.4"]})).unwrap();
-    assert_eq!(got.image.as_deref(), Some("1.2.4"));
-    assert!(ask(serde_json::json!({"current": "nginx/X:1", "policy": "minor", "candidates": []})).is_err());
-    assert!(ask(serde_json::json!({"current": "nginx:1", "policy": "glob", "pattern": "[", "candidates": []})).is_err());
-}
-
-#[test]
 fn a_pattern_orders_the_same_once_a_tag_is_taken() {
     let candidates: Vec<Candidate> = ["v1-r1", "v1-rc.1"].iter().map(|tag| Candidate::new((*tag).to_owned(), None)).collect();
     let chosen = |at: &str| judge(&rule("glob *"), ArtifactKind::Image, Occasion::Scan, &current(at), &candidates).chosen;

@@ -19,10 +19,11 @@ use jiff::Timestamp;
 use super::action::{Action, act};
 use super::invariant::{Applied, Moved, violations};
 use super::refusal::{Refusal, refused};
-use super::{Apply, ChangeKind, Identity, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, named_requests, next};
+use super::{Apply, ChangeKind, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, named_requests, next};
 use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
-use crate::decide::{self, Decision, Site};
+use crate::decide::{self, Decision, Identity, PriorRequests, Site};
+use crate::evidence::{Answer, Evidence, Trust};
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
@@ -112,6 +113,11 @@ struct Replica {
 }
 
 impl Replica {
+    /// What it knows of the requests.
+    fn prior(&self) -> PriorRequests {
+        PriorRequests::new(|_, _, identity| name(identity), self.requests.values().map(|(request, _)| request.prior()).collect())
+    }
+
     /// Its copy of the workload as it is now.
     fn take_in(&mut self, target: &Target) {
         self.target = target.clone();
@@ -128,24 +134,6 @@ struct World {
     /// For how long nothing broke the watches.
     calm: i64,
     trail: Vec<String>,
-}
-
-struct Known<'a>(&'a Replica);
-
-impl decide::Record for Known<'_> {
-    fn obstacle(&self, _: &str, identity: &Identity) -> Option<Reason> {
-        self.0.requests.get(&name(identity)).and_then(|(request, _)| request.status.obstacle())
-    }
-
-    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        self.0.requests.values().any(|(request, _)| request.quarantines(container, identity, policy))
-    }
-
-    fn open_for(&self, container: &str) -> Vec<String> {
-        let waits = |request: &Request| matches!(request.status.phase, Phase::Pending | Phase::Approved);
-        let open = self.0.requests.values().filter(|(request, _)| waits(request) && request.spec.container.as_deref() == Some(container));
-        open.map(|(request, _)| request.spec.new_image.clone()).collect()
-    }
 }
 
 /// A name of objects has no `@`, which the mark of a reopened request does.
@@ -422,6 +410,9 @@ impl World {
         let tag = format!("1.{}.{}", self.dice.roll(3), self.dice.roll(3));
         let digest =
             (self.dice.roll(2) == 0).then(|| Digest::parse(&format!("sha256:{}", self.dice.pick(&["a", "b"]).repeat(64))).unwrap());
+        // An authenticated sender; the registry does not answer.
+        let mut evidence = Evidence::new(Trust::REGISTRY);
+        evidence.add(tag.clone(), Answer::Unavailable);
         let copies = 1 + self.dice.roll(2);
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
@@ -435,7 +426,7 @@ impl World {
                     occasion: Occasion::Event,
                     trigger: Trigger::Webhook,
                 };
-                let decision = decide::decide(&site, &Known(&replica));
+                let decision = decide::decide(&site, &evidence, &replica.prior());
                 if let Decision::Propose(proposal) = decision {
                     self.create(who, &proposal);
                 }

@@ -146,7 +146,7 @@ impl ChartAccess {
 }
 
 /// The chart of a release, with its source looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChartSite {
     /// Where its versions are published, as far as that can be said.
     pub origin: Option<Origin>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::source::{ChartAccess, Named, Release};
 use super::{Container, Kind};
-use crate::rollout::View;
+use crate::rollout::{DeploymentView, View};
 use crate::settings::Annotations;
 
 /// Which workload: the key that everything is looked up, queued and reconciled by.
@@ -103,6 +103,28 @@ pub struct Carrier {
 }
 
 impl Target {
+    /// A workload of that kind and name with these containers, and nothing else known of it.
+    pub fn new(key: TargetKey, containers: Vec<Container>) -> Self {
+        Self {
+            api_version: "apps/v1",
+            uid: String::new(),
+            resource_version: String::new(),
+            generation: 0,
+            annotations: Annotations::new(),
+            has_annotations: false,
+            template_has_annotations: false,
+            release: None,
+            carrier: None,
+            pull: PullSource::default(),
+            rollout: View::Deployment(DeploymentView::default()),
+            selector: String::new(),
+            revision: String::new(),
+            deleting: false,
+            key,
+            containers,
+        }
+    }
+
     /// Whether nobody can say what stands there: a release has its version in another object of its namespace,
     /// which is not known (yet).
     pub fn is_unseen(&self) -> bool {

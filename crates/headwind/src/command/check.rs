@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::artifact::reference::{Digest, ImageReference};
-use headwind_core::policy::{Answer, AnswerCandidate, Occasion, Outcome, Policy, Question, answer_on};
+use headwind_core::offline::{Answer, AnswerCandidate, Question, answer_on};
+use headwind_core::policy::{Occasion, Outcome, Policy};
 use headwind_registry::credential::Format;
 use headwind_registry::{Client, HostSettings, Keep, Keyring};
 use serde::Serialize;
@@ -120,7 +121,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
     let tags: Vec<String> = listing.tags().map(ToOwned::to_owned).collect();
     let mut policies = Vec::new();
     for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
-        let mut asking = Asking { client: &client, keyring: &keyring, reference: &reference, digest: digest.as_ref(), tags: &tags };
+        let asking = Asking { client: &client, keyring: &keyring, reference: &reference, digest: digest.as_ref(), tags: &tags };
         policies.push(asking.opinion(*policy, args.pattern.as_deref()).await?);
     }
     Ok(Report {
@@ -163,7 +164,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     /// Evaluates this policy as polling would.
-    async fn opinion(&mut self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
+    async fn opinion(&self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
         let mut question = Question {
             current: self.reference.to_string(),
             policy,
@@ -176,20 +177,22 @@ impl Asking<'_> {
         if let (Some(tag), Some(digest)) = (self.reference.effective_tag(), self.digest) {
             question.digests.insert(tag.to_owned(), digest.to_string());
         }
-        let ask = |question: &Question| answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg);
-        let mut answer = ask(&question)?;
-        // A pinned reference gets the digest of the chosen tag.
-        if self.reference.digest().is_some()
-            && let Some(tag) = answer.chosen.clone().filter(|tag| !question.digests.contains_key(tag))
-            && let Some(digest) = self.client.digest(self.reference.repository(), &tag, self.keyring).await?
-        {
-            question.digests.insert(tag, digest.to_string());
-            answer = ask(&question)?;
-        }
-        let Answer { chosen, image, candidates } = answer;
+        let Answer { chosen, image, candidates, .. } = self.answered(&mut question).await?;
         let message =
             message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
+    }
+
+    /// Answers what the decision asks the registry, and decides again.
+    async fn answered(&self, question: &mut Question) -> anyhow::Result<Answer> {
+        loop {
+            let answer = answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg)?;
+            let Some(open) = &answer.open else { return Ok(answer) };
+            match self.client.digest(self.reference.repository(), &open.tag, self.keyring).await? {
+                Some(digest) => drop(question.digests.insert(open.tag.clone(), digest.to_string())),
+                None => return Ok(answer),
+            }
+        }
     }
 }
 
@@ -238,7 +241,7 @@ fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<
     writeln!(out)?;
     if whole {
         for Opinion { chosen, image, candidates, .. } in policies {
-            let answer = Answer { chosen: chosen.clone(), image: image.clone(), candidates: candidates.clone() };
+            let answer = Answer { chosen: chosen.clone(), image: image.clone(), candidates: candidates.clone(), open: None };
             super::policy::print(&answer, out)?;
         }
         return Ok(());

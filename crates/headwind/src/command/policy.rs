@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use headwind_core::artifact::ArtifactKind;
-use headwind_core::policy::{Answer, AnswerCandidate, Outcome, Policy, Question, answer};
+use headwind_core::offline::{Answer, AnswerCandidate, Question, answer};
+use headwind_core::policy::{Outcome, Policy};
 
 use super::lines::{self, Output};
 
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
 
 /// Prints an answer as text.
 pub(crate) fn print(answer: &Answer, out: &mut impl Write) -> std::io::Result<()> {
-    let Answer { chosen, image, candidates } = answer;
+    let Answer { chosen, image, candidates, .. } = answer;
     let width = candidates.iter().map(|candidate| candidate.tag.chars().count()).max().unwrap_or_default();
     for AnswerCandidate { tag, verdict, reason, message } in candidates {
         let verdict = match verdict {

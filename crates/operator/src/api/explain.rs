@@ -18,7 +18,7 @@ use crate::api::handle::Handle;
 use crate::clock::now;
 use crate::observe::index::Resolved;
 use crate::observe::requests::Held;
-use crate::propose::{Known, RecordingFailure};
+use crate::propose::{RecordingFailure, prior_of};
 use crate::registries::secrets::Place;
 
 /// How long an answer may take, with the wait for those before it.
@@ -165,7 +165,7 @@ impl Handle {
         let mut requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
         requests.retain(|request| request.target_uid == target.uid);
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
-        let record = Known { state: &self.state, target };
+        let prior = prior_of(&requests);
         let explained = |container: &Container| {
             let on_record;
             let candidates = if let Some(candidates) = known.get(&container.name) {
@@ -174,7 +174,7 @@ impl Handle {
                 on_record = self::on_record(&requests, container);
                 &on_record
             };
-            let mut explained = explain::explain(target, defaults, container, candidates, &record, now());
+            let mut explained = explain::explain(target, defaults, container, candidates, &prior, now());
             explained.keep_best(VERDICTS);
             explained
         };

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inbox;
 use super::claims::{After, Arrived, Full, Host, LookUp, LookedUp, Work};
-use super::evidence::Evidence;
 use super::proposer::Recording;
 use super::unrecorded::Retry;
+use super::verifier::Verifier;
 use crate::observe::state::State;
 use crate::report::metrics::Metrics;
 
@@ -105,7 +105,7 @@ enum Found {
 pub(crate) struct Workers {
     pub(crate) intake: Intake,
     pub(crate) recording: Recording,
-    pub(crate) evidence: Evidence,
+    pub(crate) verifier: Verifier,
 }
 
 /// The tasks under way, and how many there are of each sort.
@@ -178,7 +178,7 @@ impl Workers {
         let task = match job.clone() {
             Job::Work(work) => running.tasks.spawn(async move { workers.work(&work).await }),
             Job::LookUp(look_up) => running.tasks.spawn(async move {
-                let (result, host) = Box::pin(workers.evidence.look_up(&workers.recording, &look_up)).await;
+                let (result, host) = Box::pin(workers.verifier.look_up(&workers.recording, &look_up)).await;
                 Found::LookedUp(result, host)
             }),
             Job::Retry(retry) => running.tasks.spawn(async move {
@@ -186,7 +186,7 @@ impl Workers {
                 Found::Nothing
             }),
             Job::GiveUp(look_up) => running.tasks.spawn(async move {
-                Box::pin(workers.evidence.give_up(&workers.recording, &look_up)).await;
+                Box::pin(workers.verifier.give_up(&workers.recording, &look_up)).await;
                 Found::Nothing
             }),
         };
@@ -194,9 +194,9 @@ impl Workers {
     }
 
     async fn work(&self, work: &Work) -> Found {
-        let Self { evidence, recording, .. } = self;
-        let sorted = evidence.sort(recording, &work.arrived);
-        recording.claim(evidence, &work.arrived, sorted.ready).await;
+        let Self { verifier, recording, .. } = self;
+        let sorted = verifier.sort(recording, &work.arrived);
+        recording.claim(&work.arrived, sorted.ready).await;
         Found::LookUps(sorted.look_ups.into_iter().collect())
     }
 

@@ -13,10 +13,10 @@ use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
-use headwind_core::evidence::{Need, outdated};
+use headwind_core::evidence::{Answer, Evidence, Need, Trust};
 use headwind_core::policy::{Candidate, Occasion, Policy};
 use headwind_core::reason::Reason;
-use headwind_core::request::Request;
+use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::{Container, Target};
@@ -27,11 +27,10 @@ use parking_lot::RwLock;
 
 use super::Inbox;
 use super::claims::Arrived;
-use super::evidence::Evidence;
-use super::known::Known;
 use super::last_scan::LastScans;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
+use super::prior::prior_requests;
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::cluster::object::ObjectVersion;
 use crate::cluster::{Class, Failure, Verbs};
@@ -57,14 +56,17 @@ pub(crate) struct Recording {
     pub(crate) inbox: Arc<Inbox>,
     /// The results of the last scans.
     pub(crate) last_scans: Arc<RwLock<LastScans>>,
+    /// Whether every claim is verified with the registry.
+    pub(crate) verify: bool,
 }
 
-/// A workload with the defaults of its namespace, and the digest that counts for it.
+/// A workload with the defaults of its namespace, and what the registry answered about the claim.
 #[derive(Debug, Clone)]
 pub(super) struct User {
     pub(super) target: Arc<Target>,
     pub(super) defaults: Arc<Annotations>,
-    pub(super) digest: Option<Digest>,
+    /// None if the registry was not asked.
+    pub(super) answer: Option<Answer>,
 }
 
 /// What a decision is about, apart from the container.
@@ -73,6 +75,7 @@ pub(crate) struct Look<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) offer: &'a Offer,
     pub(crate) trigger: Trigger,
+    pub(crate) evidence: &'a Evidence,
 }
 
 /// A proposal with the claim that led to it.
@@ -81,14 +84,58 @@ struct Wanted {
     heard: Heard,
 }
 
+/// What claims offer to a container.
+struct Claims<'a> {
+    origin: &'a Origin,
+    trigger: Trigger,
+    offer: Offer,
+    evidence: Evidence,
+}
+
+impl<'a> Claims<'a> {
+    /// Claims that are new, with what the registry answered about them.
+    fn new(container: &Container, heard: &'a [Heard], trust: Trust) -> Option<Self> {
+        // There is nothing to ask about a claim that names no tag.
+        let answer = |heard: &Heard| heard.answer.clone().or_else(|| heard.arrived.claim.tag.is_none().then_some(Answer::Exists(None)));
+        Self::of(container, heard, trust, answer)
+    }
+
+    /// Claims that led to a proposal before, in the order in which they arrived: the registry is not asked again.
+    fn settled(container: &Container, heard: &'a [Heard]) -> Option<Self> {
+        Self::of(container, heard, Trust::REGISTRY, |heard| Some(heard.answer.clone().unwrap_or(Answer::Unavailable)))
+    }
+
+    /// None if no claim is about the container.
+    fn of(container: &Container, heard: &'a [Heard], trust: Trust, answer: impl Fn(&Heard) -> Option<Answer>) -> Option<Self> {
+        let artifact = container.artifact().ok()?;
+        let claim = &heard.last()?.arrived.claim;
+        let mut evidence = Evidence::new(trust);
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for heard in heard {
+            let Some(candidate) = heard.candidate(container, &artifact) else { continue };
+            if let Some(answer) = answer(heard) {
+                evidence.add(candidate.tag.clone(), answer);
+            }
+            candidates.push(candidate);
+        }
+        let offer = Offer::new(Occasion::Event, candidates);
+        (!offer.candidates.is_empty()).then_some(Self { origin: &claim.origin, trigger: claim.trigger, offer, evidence })
+    }
+
+    fn look(&self) -> Look<'_> {
+        let Self { origin, trigger, offer, evidence } = self;
+        Look { origin, offer, trigger: *trigger, evidence }
+    }
+}
+
 impl Recording {
     /// Records what follows from the claim for these workloads, for each by itself.
-    pub(super) async fn claim(&self, evidence: &Evidence, arrived: &Arc<Arrived>, users: Vec<User>) {
+    pub(super) async fn claim(&self, arrived: &Arc<Arrived>, users: Vec<User>) {
         stream::iter(users)
             .for_each_concurrent(AT_ONCE, |user| async move {
-                let User { target, defaults, digest } = &user;
-                let heard = Heard { arrived: Arc::clone(arrived), digest: digest.clone() };
-                let companions = self.companions(evidence, arrived, target, defaults);
+                let User { target, defaults, answer } = &user;
+                let heard = Heard { arrived: Arc::clone(arrived), answer: answer.clone() };
+                let companions = self.companions(arrived, target, defaults);
                 let heard = std::iter::once(heard).chain(companions);
                 let wanted = heard.flat_map(|heard| self.wanted(target, defaults, &heard)).collect();
                 self.propose(target, defaults, wanted).await;
@@ -98,64 +145,62 @@ impl Recording {
 
     /// The claims about other containers of the workload that wait and stand as they are: what arrives together becomes
     /// one rollout.
-    fn companions(&self, evidence: &Evidence, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Vec<Heard> {
+    fn companions(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Vec<Heard> {
         let origins = target.containers.iter().filter_map(Container::origin);
         let others: HashSet<Origin> = origins.filter(|origin| *origin != arrived.claim.origin).collect();
         let waiting: Vec<Arc<Arrived>> = {
             let claims = self.inbox.claims.lock();
             others.iter().flat_map(|origin| claims.queued(origin)).collect()
         };
-        let stands = |other: &Arc<Arrived>| evidence.need(other, target, defaults) == Need::Nothing;
-        waiting.into_iter().filter(stands).map(|other| Heard { digest: other.claim.digest.clone(), arrived: other }).collect()
+        let stands = |other: &Arc<Arrived>| {
+            let judged = self.judged(other, target, defaults);
+            judged.iter().any(|decision| matches!(decision, Decision::Propose(_))) && judged.into_iter().all(|one| need(one).is_none())
+        };
+        waiting.into_iter().filter(stands).map(|other| Heard { arrived: other, answer: None }).collect()
+    }
+
+    /// Returns the most that the registry has to say about the claim before it leads to an update of the workload; none
+    /// if it leads to one as it is, or to none whatever the registry says.
+    pub(super) fn needs(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> Option<Need> {
+        self.judged(arrived, target, defaults).into_iter().filter_map(need).max()
+    }
+
+    /// Decides about each container that a new claim is about, without a report.
+    fn judged(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> Vec<Decision> {
+        let heard = Heard { arrived: Arc::clone(arrived), answer: None };
+        let judged = |container: &Container| {
+            let claims = Claims::new(container, std::slice::from_ref(&heard), self.trust(arrived))?;
+            Some(self.judge(&claims.look(), target, defaults, container))
+        };
+        target.containers.iter().filter_map(judged).collect()
+    }
+
+    fn trust(&self, arrived: &Arrived) -> Trust {
+        Trust { authenticated: arrived.proven, verify: self.verify }
     }
 
     fn wanted(&self, target: &Target, defaults: &Annotations, heard: &Heard) -> Vec<Wanted> {
         let of = |container: &Container| {
-            let proposal = self.decide_heard(target, defaults, container, std::slice::from_ref(heard))?;
+            let claims = Claims::new(container, std::slice::from_ref(heard), self.trust(&heard.arrived))?;
+            let proposal = self.proposed(&claims, target, defaults, container)?;
             Some(Wanted { proposal, heard: heard.clone() })
         };
         target.containers.iter().filter_map(of).collect()
     }
 
-    /// Decides about the container by claims, in the order in which they arrived.
-    fn decide_heard(&self, target: &Target, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
-        let artifact = container.artifact().ok()?;
-        let claim = &heard.last()?.arrived.claim;
-        let candidates: Vec<Candidate> = heard.iter().filter_map(|heard| heard.candidate(container, &artifact)).collect();
-        if candidates.is_empty() {
-            return None;
-        }
-        let offer = Offer::new(Occasion::Event, candidates);
-        self.decide(&Look { origin: &claim.origin, offer: &offer, trigger: claim.trigger }, target, defaults, container)
+    /// Decides about the container by claims that led to a proposal before, in the order in which they arrived.
+    fn decide_again(&self, target: &Target, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
+        self.proposed(&Claims::settled(container, heard)?, target, defaults, container)
     }
 
-    /// Whether the claim, if it is true, leads to an update of the workload. If not, nobody has to be asked about it.
-    pub(super) fn could_take(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> bool {
-        target.containers.iter().any(|container| self.could_replace(arrived, target, defaults, container))
-    }
-
-    /// Reports why the claim, even if it is true, leads to no update of the workload. Nothing is proposed, whatever
-    /// changes meanwhile.
-    pub(super) fn refuse_all(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) {
-        let heard = Heard { arrived: Arc::clone(arrived), digest: arrived.claim.digest.clone() };
-        for container in &target.containers {
-            drop(self.decide_heard(target, defaults, container, std::slice::from_ref(&heard)));
+    fn proposed(&self, claims: &Claims<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
+        match self.decide(&claims.look(), target, defaults, container) {
+            Decision::Propose(proposal) => Some(*proposal),
+            // The question was not there when the claim was sorted: the workload has changed since. The next push or poll
+            // finds it as it is now.
+            Decision::Ask(_) | Decision::Refuse(_) => None,
         }
     }
-
-    fn could_replace(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations, container: &Container) -> bool {
-        let claim = &arrived.claim;
-        let Ok(artifact) = container.artifact() else { return false };
-        let heard = Heard { arrived: Arc::clone(arrived), digest: claim.digest.clone() };
-        let Some(candidate) = heard.candidate(container, &artifact) else { return false };
-        let candidates = [candidate];
-        let site = Site { target, defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: claim.trigger };
-        match decide::decide(&site, &Known { state: &self.state, target }) {
-            Decision::Propose(_) => true,
-            Decision::Refuse(refusal) => refusal.reason == Reason::DigestUnknown,
-        }
-    }
-
     /// Records what a scan that began at `began` proposes for one workload. Returns how many requests were created.
     pub(crate) async fn propose_all(&self, target: &Target, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
         let found = |proposal: Proposal| Some(Wanted { heard: found(target, &proposal, began)?, proposal });
@@ -200,7 +245,7 @@ impl Recording {
         let place = (target.key.clone(), wanted.proposal.container.clone());
         let best = |heard: &[Heard]| {
             let container = target.container(&place.1)?;
-            let proposal = self.decide_heard(target, defaults, container, heard)?;
+            let proposal = self.decide_again(target, defaults, container, heard)?;
             chosen(container, &proposal, heard)
         };
         self.inbox.unrecorded.lock().join(&place, &target.uid, &wanted.heard, best)
@@ -215,7 +260,7 @@ impl Recording {
         };
         let wanted = known.filter(|(target, _)| target.uid == *uid).and_then(|(target, defaults)| {
             let container = target.container(&place.1)?;
-            let proposal = self.decide_heard(&target, &defaults, container, claims)?;
+            let proposal = self.decide_again(&target, &defaults, container, claims)?;
             let heard = claims.get(chosen(container, &proposal, claims)?)?.clone();
             Some((target, Wanted { proposal, heard }))
         });
@@ -269,38 +314,39 @@ impl Recording {
         self.inbox.changed.notify_one();
     }
 
-    /// Decides about one container; tells a refusal where somebody should know it.
-    pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
-        let Look { offer, trigger, .. } = *look;
-        let record = Known { state: &self.state, target };
-        let occasion = offer.occasion;
-        let site = Site { target, defaults, container, candidates: &offer.candidates, occasion, trigger };
-        match decide::decide_by(&site, &record, |inquiry| offer.choose(inquiry)) {
-            Decision::Propose(proposal) => {
-                if occasion == Occasion::Scan {
-                    self.last_scans.write().proposed(target, container);
-                }
-                Some(*proposal)
-            }
+    /// Decides about one container, without a report.
+    fn judge(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Decision {
+        let Look { offer, trigger, evidence, .. } = *look;
+        let site = Site { target, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
+        decide::decide_by(&site, evidence, &prior_requests(&self.state, target), |inquiry| offer.choose(inquiry))
+    }
+
+    /// Decides about one container, and reports a refusal. The caller answers a question and decides again.
+    pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Decision {
+        let decision = self.judge(look, target, defaults, container);
+        let scans = look.offer.occasion == Occasion::Scan;
+        match &decision {
+            Decision::Propose(_) if scans => self.last_scans.write().proposed(target, container),
+            Decision::Propose(_) | Decision::Ask(_) => {}
             Decision::Refuse(refusal) => {
-                if occasion == Occasion::Scan {
+                if scans {
                     let index = self.state.index.read();
                     let verdict = (refusal.reason, refusal.message.as_str());
                     self.last_scans.write().refused(&index, (target, defaults), container, verdict);
                 }
-                self.refused(look, target, container, &refusal);
-                None
+                self.refused(look.origin, look.offer, target, container, refusal);
             }
         }
+        decision
     }
 
-    pub(crate) fn refused(&self, look: &Look<'_>, target: &Target, container: &Container, refusal: &Refusal) {
+    pub(super) fn refused(&self, origin: &Origin, offer: &Offer, target: &Target, container: &Container, refusal: &Refusal) {
         let Refusal { reason, message } = refusal;
         // A scan looks at the same again and again; that is nobody's event.
-        let tag = match look.offer.occasion {
+        let tag = match offer.occasion {
             Occasion::Event => {
                 self.metrics.refused(*reason);
-                look.offer.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
+                offer.candidates.first().map(|candidate| candidate.tag.as_str()).unwrap_or_default()
             }
             Occasion::Scan => "",
         };
@@ -316,7 +362,7 @@ impl Recording {
         } else {
             tracing::debug!(
                 workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
-                container = container.name, image.repository = %look.origin, image.tag = tag, reason = reason.code(), "no update: {message}"
+                container = container.name, image.repository = %origin, image.tag = tag, reason = reason.code(), "no update: {message}"
             );
         }
     }
@@ -374,6 +420,14 @@ impl Recording {
     }
 }
 
+/// What the registry has to say before a proposal.
+fn need(decision: Decision) -> Option<Need> {
+    match decision {
+        Decision::Ask(question) => Some(question.need),
+        Decision::Propose(_) | Decision::Refuse(_) => None,
+    }
+}
+
 fn gone_meanwhile() -> Failure {
     Failure::conflict("the request was deleted at this moment")
 }
@@ -423,9 +477,9 @@ fn found(target: &Target, proposal: &Proposal, began: Timestamp) -> Option<Heard
     let claim = Claim {
         chart: matches!(origin, Origin::Charts(_)).then(|| new.name().to_owned()),
         tag: new.version().map(str::to_owned),
-        digest: digest.clone(),
+        digest,
         trigger: proposal.trigger,
         origin,
     };
-    Some(Heard { arrived: Arc::new(Arrived { claim, at: began, proven: true }), digest })
+    Some(Heard { arrived: Arc::new(Arrived { claim, at: began, proven: true }), answer: None })
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use headwind_core::artifact::Artifact;
 use headwind_core::artifact::reference::Digest;
+use headwind_core::evidence::Answer;
 use headwind_core::policy::Candidate;
 use headwind_core::workload::{Container, TargetKey};
 use jiff::Timestamp;
@@ -36,11 +37,12 @@ const CLAIMS: usize = 32;
 /// A workload's container.
 pub(crate) type Place = (TargetKey, String);
 
-/// A claim with the digest that counts for a workload: the registry's, where it was asked.
+/// A claim with what the registry answered about it, as a workload sees the registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) arrived: Arc<Arrived>,
-    pub(crate) digest: Option<Digest>,
+    /// The registry's answer; none if it was not asked.
+    pub(crate) answer: Option<Answer>,
 }
 
 impl Heard {
@@ -48,7 +50,15 @@ impl Heard {
     pub(crate) fn candidate(&self, container: &Container, artifact: &Artifact) -> Option<Candidate> {
         let claim = &self.arrived.claim;
         let tag = claim.tag.as_deref().or_else(|| artifact.version()).filter(|_| claim.is_about(container))?;
-        Some(Candidate::new(claim.origin.version(artifact, tag), self.digest.clone()))
+        Some(Candidate::new(claim.origin.version(artifact, tag), self.digest().cloned()))
+    }
+
+    /// The digest that counts: the registry's, if it returned one.
+    fn digest(&self) -> Option<&Digest> {
+        match &self.answer {
+            Some(Answer::Exists(Some(digest))) => Some(digest),
+            Some(Answer::Exists(None) | Answer::Missing | Answer::Unavailable) | None => self.arrived.claim.digest.as_ref(),
+        }
     }
 }
 

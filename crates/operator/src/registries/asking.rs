@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use headwind_core::artifact::reference::{Digest, RepositoryKey};
 use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
+use headwind_core::evidence::Answer;
 use headwind_registry::{Class as RegistryClass, Client, Error, Keep, Keyring};
 
 use crate::cluster::Failure;
@@ -48,14 +49,6 @@ impl<'a> Versions<'a> {
         charts.hash(&mut hash);
         Self { charts, keep: Keep::everything(), fingerprint: hash.finish() }
     }
-}
-
-/// Whether the registry has what somebody claims.
-pub(crate) enum Presence {
-    /// It has, with that digest where there is one.
-    There(Option<Digest>),
-    /// It has not.
-    NotThere,
 }
 
 impl Asking {
@@ -122,19 +115,19 @@ impl Asking {
         chart: Option<&str>,
         tag: &str,
         places: &BTreeSet<Place>,
-    ) -> Result<Presence, AskError> {
+    ) -> Result<Answer, AskError> {
         let mut last = None;
         for place in places {
             let keyring = self.secrets.keyring(place).await?;
             let answer = match origin {
-                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(presence),
+                Origin::Registry(repository) => self.client.digest(repository, tag, &keyring).await.map(exists),
                 Origin::Charts(_) => {
                     let charts: BTreeSet<String> = chart.map(str::to_owned).into_iter().collect();
                     let has = |listed: &Listed| {
                         listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
                     };
                     let listed = self.list(origin, &Versions::all(&charts), &keyring, None).await;
-                    listed.map(|listed| if has(&listed) { Presence::There(None) } else { Presence::NotThere })
+                    listed.map(|listed| if has(&listed) { Answer::Exists(None) } else { Answer::Missing })
                 }
             };
             match answer {
@@ -145,7 +138,7 @@ impl Asking {
                 other => return Ok(other?),
             }
         }
-        last.map_or(Ok(Presence::NotThere), |error| Err(error.into()))
+        last.map_or(Ok(Answer::Missing), |error| Err(error.into()))
     }
 
     /// The digest behind a tag, as `keyring` sees it.
@@ -154,11 +147,8 @@ impl Asking {
     }
 }
 
-fn presence(digest: Option<Digest>) -> Presence {
-    match digest {
-        Some(digest) => Presence::There(Some(digest)),
-        None => Presence::NotThere,
-    }
+fn exists(digest: Option<Digest>) -> Answer {
+    digest.map_or(Answer::Missing, |digest| Answer::Exists(Some(digest)))
 }
 
 /// The chart that is wanted of a Helm repository, for an artefact.

@@ -7,26 +7,9 @@ use crate::workload::release::resolve;
 use crate::workload::release::samples::{alone, at_version, helm, templated};
 use crate::workload::source::Release;
 
-/// Nothing is on record.
-struct Nothing;
-
-impl Record for Nothing {
-    fn obstacle(&self, _: &str, _: &Identity) -> Option<Reason> {
-        None
-    }
-
-    fn left(&self, _: &str, _: &Identity, _: Policy) -> bool {
-        false
-    }
-
-    fn open_for(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 fn explained(target: &Target, versions: &[&str]) -> Explained {
     let candidates: Vec<Candidate> = versions.iter().map(|version| Candidate::new(*version, None)).collect();
-    explain(target, &Annotations::new(), &target.containers[0], &candidates, &Nothing, Timestamp::from_second(1000).unwrap())
+    explain(target, &Annotations::new(), &target.containers[0], &candidates, &PriorRequests::none(), Timestamp::from_second(1000).unwrap())
 }
 
 #[test]
@@ -35,7 +18,14 @@ fn every_version_has_its_verdict() {
         ["1.2.3", "1.2.4", "1.3.0", "2.0.0", "1.3.0-rc.1"].map(|version| Candidate::new(version, None)).into();
     candidates.push(Candidate { deprecated: true, ..Candidate::new("1.2.9", None) });
     let target = at_version("1.2.3", &[("policy", "minor")]);
-    let all = explain(&target, &Annotations::new(), &target.containers[0], &candidates, &Nothing, Timestamp::from_second(1000).unwrap());
+    let all = explain(
+        &target,
+        &Annotations::new(),
+        &target.containers[0],
+        &candidates,
+        &PriorRequests::none(),
+        Timestamp::from_second(1000).unwrap(),
+    );
     let verdicts: Vec<(&str, Reason)> = all.candidates.iter().map(|one| (one.tag.as_str(), one.reason)).collect();
     assert_eq!(
         verdicts,

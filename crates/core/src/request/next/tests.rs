@@ -374,7 +374,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
     // The version that another hand had put there is left behind as well: there is no request to say so.
     let version = Artifact::parse(ArtifactKind::Image, "app:1.1.0").unwrap();
-    assert!(back.quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
+    assert!(back.prior().quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
     let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
     live.rollout = complete(1);
     live.annotations.insert("headwind.sh/settle-time".to_owned(), "0".to_owned());

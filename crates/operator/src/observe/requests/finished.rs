@@ -42,8 +42,6 @@ pub(crate) struct Finished {
 const REQUIRE_APPROVAL: u8 = 1;
 /// Its change was taken back.
 const RETURNED: u8 = 2;
-/// It is a rollback that was applied.
-const LEFT: u8 = 4;
 
 impl Finished {
     /// What is kept of the request. `target_uid` is a copy of its target's uid that others share.
@@ -52,8 +50,6 @@ impl Finished {
         let Request { name, target_uid: _, fault: _, created, siblings: _, proposed, spec, status } = object.read();
         let ObjectVersion { uid, resource_version } = ObjectVersion::of(object);
         let millis = |at: Option<Timestamp>| at.and_then(|at| std::num::NonZeroI64::new(at.as_millisecond()));
-        // Both name a version that is not offered again, by another text than the new image.
-        let left = status.left.is_some() || (status.phase == Phase::RolledBack && status.applied_image.is_some());
         let returned = status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
         let texts = Packer::default()
             .put(Some(&name))
@@ -82,7 +78,7 @@ impl Finished {
             kind: spec.kind,
             policy: spec.policy,
             trigger: spec.trigger,
-            flags: flag(spec.require_approval, REQUIRE_APPROVAL) | flag(returned, RETURNED) | flag(left, LEFT),
+            flags: flag(spec.require_approval, REQUIRE_APPROVAL) | flag(returned, RETURNED),
         }
     }
 
@@ -161,11 +157,6 @@ impl Finished {
     /// The uid of its target.
     pub(crate) fn target_uid(&self) -> &Arc<str> {
         &self.target_uid
-    }
-
-    /// Whether it is a rollback that was applied, and left a version.
-    pub(crate) fn has_left(&self) -> bool {
-        self.flags & LEFT != 0
     }
 
     /// The memory that it takes, its place in a list included.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::decide::{self, Site};
+use headwind_core::decide::{Decision, Proposal};
+use headwind_core::evidence::{Answer, Evidence, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::TargetKey;
@@ -23,7 +24,7 @@ use super::followers::{Follower, Followers};
 use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
 use crate::observe::index::Resolved;
-use crate::propose::{Known, Look, Offer, Recording};
+use crate::propose::{Look, Offer, Recording};
 use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::listed::Listed;
 use crate::report::metrics::ClassLabel;
@@ -149,15 +150,10 @@ impl Poller {
                     if follower.is_chart() {
                         self.recording.metrics.helm.versions_checked.inc_by(all.candidates.len() as u64);
                     }
-                    match self.pinned(found, workload, follower, &all).await? {
-                        Pinned::No => all,
-                        Pinned::To(candidate) => one(candidate),
-                        Pinned::Unknown => continue,
-                    }
+                    all
                 }
             };
-            let look = Look { origin: found.origin, offer: &offer, trigger: Trigger::Polling };
-            proposals.extend(self.recording.decide(&look, target, &workload.defaults, &follower.container));
+            proposals.extend(self.decide(found, workload, follower, &offer).await?);
         }
         if !seen.is_empty() {
             self.recording.note_seen(workload, &seen).await;
@@ -169,28 +165,27 @@ impl Poller {
         Ok(())
     }
 
-    /// A reference that is pinned moves tag and digest together: the digest of the tag that its policy would choose is
-    /// queried.
-    async fn pinned(&self, found: &mut Found<'_>, workload: &Resolved, follower: &Follower, offer: &Offer) -> Result<Pinned, Stop> {
-        if follower.artifact.digest().is_none() {
-            return Ok(Pinned::No);
+    /// Decides about one container, and asks the registry what the decision has to know.
+    async fn decide(
+        &self,
+        found: &mut Found<'_>,
+        workload: &Resolved,
+        follower: &Follower,
+        offer: &Offer,
+    ) -> Result<Option<Proposal>, Stop> {
+        let mut evidence = Evidence::new(Trust::REGISTRY);
+        loop {
+            let look = Look { origin: found.origin, offer, trigger: Trigger::Polling, evidence: &evidence };
+            match self.recording.decide(&look, &workload.target, &workload.defaults, &follower.container) {
+                Decision::Propose(proposal) => return Ok(Some(*proposal)),
+                Decision::Refuse(_) => return Ok(None),
+                Decision::Ask(question) => {
+                    // What the registry does not tell now is asked again in the next scan.
+                    let Some(digest) = found.digest(&question.tag).await? else { return Ok(None) };
+                    evidence.add(question.tag, Answer::Exists(Some(digest)));
+                }
+            }
         }
-        let site = Site {
-            target: &workload.target,
-            defaults: &workload.defaults,
-            container: &follower.container,
-            candidates: &offer.candidates,
-            occasion: offer.occasion,
-            trigger: Trigger::Polling,
-        };
-        let record = Known { state: &self.recording.state, target: &workload.target };
-        let Some(tag) = decide::chosen_tag(&site, &record, |inquiry| offer.choose(inquiry)) else {
-            return Ok(Pinned::No);
-        };
-        Ok(match found.digest(&tag).await? {
-            Some(digest) => Pinned::To(Candidate::new(tag, Some(digest))),
-            None => Pinned::Unknown,
-        })
     }
 
     /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
@@ -204,15 +199,6 @@ impl Poller {
             .iter()
             .any(|request| request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest))
     }
-}
-
-/// Whether the reference is pinned.
-enum Pinned {
-    No,
-    /// To the digest of what would be chosen.
-    To(Candidate),
-    /// The registry does not tell the digest of what would be chosen.
-    Unknown,
 }
 
 /// An offer of one version.

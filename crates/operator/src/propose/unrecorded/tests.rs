@@ -20,7 +20,7 @@ fn heard(tag: &str, second: i64) -> Heard {
         digest: None,
         trigger: Trigger::Webhook,
     };
-    Heard { arrived: Arc::new(Arrived { claim, at: at(second), proven: true }), digest: None }
+    Heard { arrived: Arc::new(Arrived { claim, at: at(second), proven: true }), answer: None }
 }
 
 fn at(second: i64) -> Timestamp {

@@ -3,12 +3,13 @@
 use rstest::rstest;
 
 use super::*;
-use crate::decide::{Decision, Record, Site, decide};
+use crate::decide::{Decision, Site, decide};
 use crate::policy::{Candidate, Occasion};
 use crate::request::Apply;
 use crate::rollout::HelmReleaseView;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::settings::PREFIX;
+use crate::testing::{prior_of, trusted};
 use crate::workload::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
 use crate::workload::release::{CHART, resolve};
 use crate::workload::source::{Pull, Release, Source};
@@ -91,26 +92,6 @@ fn writes(target: &Target, requests: &[Request]) -> Status {
     }
 }
 
-/// What stands in the way of a version is what its requests say.
-struct OnRecord<'a>(&'a [Request]);
-
-impl Record for OnRecord<'_> {
-    fn obstacle(&self, container: &str, identity: &Identity) -> Option<Reason> {
-        let of = |request: &&Request| {
-            request.artifact(&request.spec.new_image).is_some_and(|new| Identity::new(container, &new, Policy::Minor, None) == *identity)
-        };
-        self.0.iter().find(of).and_then(|request| request.status.obstacle())
-    }
-
-    fn left(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
-        self.0.iter().any(|request| request.quarantines(container, identity, policy))
-    }
-
-    fn open_for(&self, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-}
-
 /// Why that version is not proposed for the release, if it is not.
 fn refused(target: &Target, version: &str, requests: &[Request]) -> Option<Reason> {
     let candidates = [Candidate::new(version, None)];
@@ -118,8 +99,9 @@ fn refused(target: &Target, version: &str, requests: &[Request]) -> Option<Reaso
     let container = &target.containers[0];
     let site =
         Site { target, defaults: &defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: Trigger::Webhook };
-    match decide(&site, &OnRecord(requests)) {
+    match decide(&site, &trusted(), &prior_of(requests)) {
         Decision::Propose(_) => None,
+        Decision::Ask(question) => panic!("a chart has no digest: {question:?}"),
         Decision::Refuse(refusal) => Some(refusal.reason),
     }
 }

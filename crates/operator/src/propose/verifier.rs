@@ -1,8 +1,9 @@
-//! What the registry says about a claim, before anything follows from it.
+//! Answers what decisions about claims ask the registry.
 //!
-//! [`need`] says for which containers the registry has to be asked. It is asked by `HEAD` with the credentials of the
-//! workloads that use the tag, once for all that have the same, and its answer counts, not what the call said. A look-up
-//! has a deadline, and never waits for the look-ups of another host.
+//! A decision asks for what it needs to know before it proposes a version ([`Question`](headwind_core::evidence::Question)).
+//! The registry is asked by `HEAD` with the credentials of the workloads that use the tag, once for all that have the same.
+//! Its answer counts, not what the call said, and the workloads are decided about again. A look-up has a deadline, and never
+//! waits for the look-ups of another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,17 +11,16 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::decide::Refusal;
-use headwind_core::evidence::{Belief, Need, need};
+use headwind_core::evidence::{Answer, Need};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
-use headwind_core::settings::{Annotations, Settings};
-use headwind_core::workload::{Container, PullSource, Target};
+use headwind_core::workload::{PullSource, Target};
 use headwind_registry::{Class, Error};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
 use super::offer::Offer;
-use super::proposer::{Look, Recording, User};
-use crate::registries::asking::{AskError, Asking, Presence};
+use super::proposer::{Recording, User};
+use crate::registries::asking::{AskError, Asking};
 use crate::registries::secrets::Place;
 
 /// How long one question to a registry may take, all its redirects and tokens included.
@@ -30,10 +30,8 @@ const AT_ONCE: usize = 4;
 
 /// Asks registries about claims.
 #[derive(Clone)]
-pub(crate) struct Evidence {
+pub(crate) struct Verifier {
     pub(crate) asking: Arc<Asking>,
-    /// Whether every claim is confirmed.
-    pub(crate) confirm: bool,
 }
 
 /// The workloads that a claim is about.
@@ -53,37 +51,22 @@ struct Group {
 }
 
 /// What a question led to.
-enum Answer {
-    Told(Presence),
+enum Told {
+    Answer(Answer),
     Failed(Error),
     /// The credentials could not be read, or the host is left alone.
     NotAsked,
 }
 
-impl Evidence {
-    fn belief(&self, arrived: &Arrived) -> Belief {
-        Belief { proven: arrived.proven, confirm: self.confirm }
-    }
-
-    /// What has to be known before the claim may lead to something for the workload.
-    pub(super) fn need(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Need {
-        let of = |container: &Container| {
-            let settings = Settings::resolve(defaults, &target.annotations, &container.name).ok()?;
-            Some(need(&arrived.claim, self.belief(arrived), container, &settings))
-        };
-        target.containers.iter().filter_map(of).max().unwrap_or(Need::Nothing)
-    }
-
+impl Verifier {
     /// Sorts the workloads that use the claim's repository.
     pub(super) fn sort(&self, recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
         let mut sorted = Sorted::default();
         let users = recording.state.index.read().users(&arrived.claim.origin);
         for (target, defaults) in users {
-            match self.need(arrived, &target, &defaults) {
-                Need::Nothing => sorted.ready.push(User { target, defaults, digest: arrived.claim.digest.clone() }),
-                // What would not be taken anyway is not worth a question.
-                _ if !recording.could_take(arrived, &target, &defaults) => recording.refuse_all(arrived, &target, &defaults),
-                need => {
+            match recording.needs(arrived, &target, &defaults) {
+                None => sorted.ready.push(User { target, defaults, answer: None }),
+                Some(need) => {
                     let optional = sorted.look_ups.entry(lane(arrived, &target)).or_insert(true);
                     *optional &= need != Need::Proof;
                 }
@@ -99,11 +82,11 @@ impl Evidence {
         let mut host = Host::NotAsked;
         let mut answers = stream::iter(groups)
             .map(|group| async {
-                let answer = if look_up.skip { Answer::NotAsked } else { self.ask(&look_up.arrived, &group).await };
+                let answer = if look_up.skip { Told::NotAsked } else { self.ask(&look_up.arrived, &group).await };
                 let host = match &answer {
-                    Answer::Failed(error) if error.class.is_of_the_host() => Host::Down(error.wait),
-                    Answer::Told(_) | Answer::Failed(_) => Host::Answers,
-                    Answer::NotAsked => Host::NotAsked,
+                    Told::Failed(error) if error.class.is_of_the_host() => Host::Down(error.wait),
+                    Told::Answer(_) | Told::Failed(_) => Host::Answers,
+                    Told::NotAsked => Host::NotAsked,
                 };
                 let access = group.access;
                 (access, host, self.follow(recording, &look_up.arrived, group, &answer).await)
@@ -125,7 +108,8 @@ impl Evidence {
         let (groups, _) = self.groups(recording, look_up).await;
         let message = format!("the registry did not confirm it within {} minutes; the claim is dropped", PATIENCE.as_secs() / 60);
         for group in groups {
-            refuse(recording, &look_up.arrived, &group.users, Need::Proof, Reason::NotConfirmed, &message);
+            let open: Vec<_> = group.users.into_iter().filter(|(_, need)| *need == Need::Proof).collect();
+            not_confirmed(recording, &look_up.arrived, &open, &message);
         }
     }
 
@@ -137,9 +121,11 @@ impl Evidence {
         let mut by_place: BTreeMap<Place, Vec<(User, Need)>> = BTreeMap::new();
         let users = recording.state.index.read().users(&claim.origin);
         for (target, defaults) in users {
-            let need = self.need(arrived, &target, &defaults);
-            if need != Need::Nothing && lane(arrived, &target) == *here && recording.could_take(arrived, &target, &defaults) {
-                let user = User { digest: claim.digest.clone(), defaults, target };
+            if lane(arrived, &target) != *here {
+                continue;
+            }
+            if let Some(need) = recording.needs(arrived, &target, &defaults) {
+                let user = User { target, defaults, answer: None };
                 by_place.entry(Place::of(&user.target)).or_default().push((user, need));
             }
         }
@@ -165,48 +151,41 @@ impl Evidence {
         (groups.into_values().filter(|group| !settled.contains(&group.access)).collect(), unread)
     }
 
-    async fn ask(&self, arrived: &Arrived, group: &Group) -> Answer {
+    async fn ask(&self, arrived: &Arrived, group: &Group) -> Told {
         let claim = &arrived.claim;
-        let Some(tag) = claim.tag.as_deref() else { return Answer::NotAsked };
+        let Some(tag) = claim.tag.as_deref() else { return Told::NotAsked };
         let question = self.asking.confirm(&claim.origin, claim.chart.as_deref(), tag, &group.places);
         match tokio::time::timeout(DEADLINE, Box::pin(question)).await {
-            Ok(Ok(presence)) => Answer::Told(presence),
-            Ok(Err(AskError::Registry(error))) => Answer::Failed(error),
+            Ok(Ok(answer)) => Told::Answer(answer),
+            Ok(Err(AskError::Registry(error))) => Told::Failed(error),
             Ok(Err(AskError::Secrets(failure))) => {
                 tracing::warn!(error = %failure, "failed to read pull secrets; retrying");
-                Answer::NotAsked
+                Told::NotAsked
             }
-            Err(_) => Answer::Failed(no_answer(claim.origin.host())),
+            Err(_) => Told::Failed(no_answer(claim.origin.host())),
         }
     }
 
     /// Hands on the workloads that the answer is enough for. Returns whether some have to wait for another one.
-    async fn follow(&self, recording: &Recording, arrived: &Arc<Arrived>, group: Group, answer: &Answer) -> bool {
-        let told = |users: Vec<(User, Need)>| users.into_iter().map(|(user, _)| user).collect::<Vec<User>>();
-        match answer {
-            Answer::Told(Presence::There(digest)) => {
-                let seen = |user: User| User { digest: digest.clone().or(user.digest), ..user };
-                recording.claim(self, arrived, told(group.users).into_iter().map(seen).collect()).await;
-                false
-            }
-            Answer::Told(Presence::NotThere) => {
-                refuse(recording, arrived, &group.users, Need::Presence, Reason::NotInRegistry, Reason::NotInRegistry.sentence());
-                let stand: Vec<_> = group.users.into_iter().filter(|(_, need)| *need < Need::Presence).collect();
-                recording.claim(self, arrived, told(stand)).await;
-                false
-            }
-            Answer::Failed(_) | Answer::NotAsked => {
-                let (open, stand): (Vec<_>, Vec<_>) = group.users.into_iter().partition(|(_, need)| *need == Need::Proof);
-                if let Answer::Failed(error) = answer
-                    && !error.class.is_of_the_host()
-                {
-                    let message = format!("{}: {error}; retrying", Reason::NotConfirmed.sentence());
-                    refuse(recording, arrived, &open, Need::Proof, Reason::NotConfirmed, &message);
-                }
-                recording.claim(self, arrived, told(stand)).await;
-                !open.is_empty()
-            }
+    async fn follow(&self, recording: &Recording, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
+        let (open, answered): (Vec<_>, Vec<_>) = match told {
+            Told::Answer(_) => (Vec::new(), group.users),
+            // Without an answer, only what has to be proven does not stand as it is.
+            Told::Failed(_) | Told::NotAsked => group.users.into_iter().partition(|(_, need)| *need == Need::Proof),
+        };
+        if let Told::Failed(error) = told
+            && !error.class.is_of_the_host()
+        {
+            let message = format!("{}: {error}; retrying", Reason::NotConfirmed.sentence());
+            not_confirmed(recording, arrived, &open, &message);
         }
+        let answer = match told {
+            Told::Answer(answer) => answer,
+            Told::Failed(_) | Told::NotAsked => &Answer::Unavailable,
+        };
+        let users = answered.into_iter().map(|(user, _)| User { answer: Some(answer.clone()), ..user }).collect();
+        recording.claim(arrived, users).await;
+        !open.is_empty()
     }
 }
 
@@ -235,15 +214,14 @@ fn lane(arrived: &Arrived, target: &Target) -> Lane {
     Lane { host: arrived.claim.origin.host().to_owned(), namespace }
 }
 
-/// Reports a refusal to the workloads that need at least so much.
-fn refuse(recording: &Recording, arrived: &Arrived, users: &[(User, Need)], at_least: Need, reason: Reason, message: &str) {
+/// Reports to the workloads that the registry did not confirm the claim.
+fn not_confirmed(recording: &Recording, arrived: &Arrived, users: &[(User, Need)], message: &str) {
     let claim = &arrived.claim;
-    let refusal = Refusal { reason, message: message.to_owned() };
+    let refusal = Refusal { reason: Reason::NotConfirmed, message: message.to_owned() };
     let offer = Offer::new(Occasion::Event, vec![Candidate::new(claim.tag.clone().unwrap_or_default(), None)]);
-    let look = Look { origin: &claim.origin, offer: &offer, trigger: claim.trigger };
-    for (user, _) in users.iter().filter(|(_, need)| *need >= at_least) {
+    for (user, _) in users {
         for container in user.target.containers.iter().filter(|container| claim.is_about(container)) {
-            recording.refused(&look, &user.target, container, &refusal);
+            recording.refused(&claim.origin, &offer, &user.target, container, &refusal);
         }
     }
 }

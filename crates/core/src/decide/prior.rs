@@ -1,0 +1,89 @@
+//! The requests that exist already for a workload, as far as a decision depends on them.
+
+use super::Identity;
+use crate::artifact::Artifact;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::workload::Target;
+
+/// Returns the name that a request for this identity has.
+pub type NameOf = fn(&Target, &str, &Identity) -> String;
+
+/// The requests that exist already for one workload.
+#[derive(Debug, Clone)]
+pub struct PriorRequests {
+    name_of: NameOf,
+    requests: Vec<PriorRequest>,
+}
+
+/// One request that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PriorRequest {
+    /// Its name.
+    pub name: String,
+    /// The container that it changes.
+    pub container: String,
+    /// The identity that it asks for, tied to no state of the workload; `None` if it makes no sense.
+    pub identity: Option<Identity>,
+    /// The image that it asks for.
+    pub new_image: String,
+    /// Why the same version is not proposed again, if it is not.
+    pub obstacle: Option<Reason>,
+    /// Whether its change is still to be applied.
+    pub waits: bool,
+    /// Whether its version still counts as proposed: it was not rejected, failed, expired or rolled back.
+    pub counts: bool,
+    /// The artifact and the digest that a person rolled back from with it, or that it was rolled back from under another
+    /// name.
+    pub rolled_back_from: Option<(Artifact, Option<String>)>,
+}
+
+impl PriorRequest {
+    /// Whether the version was rolled back, so that Headwind does not propose it again by itself.
+    pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
+        let is_it =
+            |(artifact, digest): &(Artifact, Option<String>)| Identity::new(container, artifact, policy, digest.as_deref()) == *identity;
+        self.container == container && self.rolled_back_from.as_ref().is_some_and(is_it)
+    }
+}
+
+impl PriorRequests {
+    /// The requests of one workload. `name_of` names the request for an identity.
+    pub fn new(name_of: NameOf, requests: Vec<PriorRequest>) -> Self {
+        Self { name_of, requests }
+    }
+
+    /// No requests.
+    pub fn none() -> Self {
+        Self::new(|_, _, identity| identity.as_str().to_owned(), Vec::new())
+    }
+
+    /// Returns why the version is not proposed, if a request stands in its way.
+    pub(super) fn obstacle(&self, target: &Target, container: &str, identity: &Identity, policy: Policy) -> Option<Reason> {
+        if self.requests.is_empty() {
+            return None;
+        }
+        let name = (self.name_of)(target, container, identity);
+        // One that only has the name does not stand for the version; the API server then refuses to create ours.
+        let asks = |request: &&PriorRequest| request.identity.as_ref().is_some_and(|asked| identity.is_tied(asked));
+        let same = self.requests.iter().find(|request| request.name == name).filter(asks);
+        let rolled_back = || self.requests.iter().any(|request| request.quarantines(container, identity, policy));
+        same.and_then(|request| request.obstacle).or_else(|| rolled_back().then_some(Reason::RolledBack))
+    }
+
+    /// Returns the images of the requests for this container that are not applied yet.
+    pub(super) fn waiting(&self, container: &str) -> impl Iterator<Item = &str> {
+        self.requests
+            .iter()
+            .filter(move |request| request.waits && request.container == container)
+            .map(|request| request.new_image.as_str())
+    }
+
+    /// Returns the images of the requests for this container that still count as proposed.
+    pub(super) fn proposed(&self, container: &str) -> impl Iterator<Item = &str> {
+        self.requests
+            .iter()
+            .filter(move |request| request.counts && request.container == container)
+            .map(|request| request.new_image.as_str())
+    }
+}

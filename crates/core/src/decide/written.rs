@@ -1,0 +1,42 @@
+//! What an update writes into the workload.
+
+use super::Refusal;
+use crate::artifact::Artifact;
+use crate::policy::Candidate;
+use crate::reason::Reason;
+use crate::settings::{DigestUpdate, Settings};
+use crate::workload::Container;
+
+/// Returns the artifact that is written in the place of the standing one.
+///
+/// # Errors
+/// When the image has to be pinned and the digest is not known.
+pub(super) fn written(standing: &Artifact, container: &Container, settings: &Settings, candidate: &Candidate) -> Result<Artifact, Refusal> {
+    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&candidate.tag)) };
+    let same_tag = image.effective_tag() == Some(candidate.tag.as_str());
+    let restart = same_tag
+        && image.digest().is_none()
+        && match settings.digest_update {
+            DigestUpdate::Restart => true,
+            DigestUpdate::Pin => false,
+            DigestUpdate::Auto => container.pulls_always,
+        };
+    let pin = image.digest().is_some() || (same_tag && !restart);
+    let unknown = || Refusal {
+        reason: Reason::DigestUnknown,
+        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", candidate.tag),
+    };
+    Ok(Artifact::Image(if restart {
+        image.clone()
+    } else if pin {
+        // A digest alone stays a digest alone.
+        let digest = candidate.digest.as_ref().ok_or_else(unknown)?;
+        if image.tag().is_none() && image.digest().is_some() {
+            image.with_digest(digest)
+        } else {
+            image.with_tag_and_digest(&candidate.tag, digest)
+        }
+    } else {
+        image.with_tag(&candidate.tag)
+    }))
+}

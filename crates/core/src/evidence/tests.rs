@@ -1,0 +1,57 @@
+use rstest::rstest;
+
+use super::*;
+use crate::artifact::ArtifactKind;
+
+const VERIFIED: Trust = Trust { authenticated: true, verify: true };
+const UNVERIFIED_ANYBODY: Trust = Trust { authenticated: false, verify: false };
+const AUTHENTICATED: Trust = Trust { authenticated: true, verify: false };
+
+fn digest(letter: &str) -> Digest {
+    Digest::parse(&format!("sha256:{}", letter.repeat(64))).unwrap()
+}
+
+fn image(text: &str) -> Artifact {
+    Artifact::parse(ArtifactKind::Image, &format!("registry.example/{text}").replace("DIGEST", digest("a").as_str())).unwrap()
+}
+
+#[rstest]
+#[case::confirmed("minor", "app:1.0.0", "1.1.0", true, VERIFIED, Some(Need::Proof))]
+#[case::believed("minor", "app:1.0.0", "1.1.0", false, UNVERIFIED_ANYBODY, None)]
+#[case::pinned("minor", "app:1.0.0@DIGEST", "1.1.0", false, AUTHENTICATED, Some(Need::Digest))]
+#[case::pinned_and_told("minor", "app:1.0.0@DIGEST", "1.1.0", true, AUTHENTICATED, None)]
+#[case::pushed_again("force", "app:main", "main", false, AUTHENTICATED, Some(Need::Digest))]
+#[case::pushed_again_by_nobody("force", "app:main", "main", false, UNVERIFIED_ANYBODY, Some(Need::Proof))]
+#[case::pushed_again_with_a_digest("force", "app:main", "main", true, UNVERIFIED_ANYBODY, None)]
+#[case::down("force", "app:1.1.0", "1.0.0", true, AUTHENTICATED, Some(Need::Presence))]
+#[case::up("force", "app:1.1.0", "1.2.0", true, AUTHENTICATED, None)]
+#[case::sideways("force", "app:1.1.0", "main", true, AUTHENTICATED, None)]
+fn needs(
+    #[case] policy: &str,
+    #[case] current: &str,
+    #[case] tag: &str,
+    #[case] told: bool,
+    #[case] trust: Trust,
+    #[case] expected: Option<Need>,
+) {
+    let candidate = Candidate::new(tag, told.then(|| digest("a")));
+    assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate), expected);
+}
+
+/// What follows from each answer, for each need.
+#[rstest]
+#[case::digest("app:1.0.0@DIGEST", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
+#[case::presence("app:1.2.0", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Err(false), Ok(None)])]
+#[case::proof("app:1.0.0", "1.1.0", VERIFIED, [Ok(Some("b")), Ok(None), Err(false), Err(true)])]
+fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[case] expected: [Result<Option<&str>, bool>; 4]) {
+    let candidate = Candidate::new(tag, None);
+    let confirm = |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate);
+    assert!(matches!(confirm(&Evidence::new(trust)), Err(Unproven::Ask(question)) if question.tag == tag), "not asked yet");
+    let all = [Answer::Exists(Some(digest("b"))), Answer::Exists(None), Answer::Missing, Answer::Unavailable];
+    for (answer, expected) in all.into_iter().zip(expected) {
+        let mut evidence = Evidence::new(trust);
+        evidence.add(tag, answer.clone());
+        let got = confirm(&evidence).map(|candidate| candidate.digest).map_err(|unproven| matches!(unproven, Unproven::Ask(_)));
+        assert_eq!(got, expected.map(|letter| letter.map(digest)), "{answer:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What a request means for the next decisions about its workload.
+
+use super::{Phase, Request};
+use crate::decide::PriorRequest;
+
+impl Request {
+    /// Returns what decisions about the workload depend on.
+    pub fn prior(&self) -> PriorRequest {
+        let Self { spec, status, .. } = self;
+        let set_aside = matches!(status.phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
+        // An admission webhook may have given the image another name, under which it was rolled back.
+        let renamed = || status.applied_image.as_deref().filter(|_| status.phase == Phase::RolledBack);
+        let (image, digest) = match &status.left {
+            Some(left) => (Some(left.as_str()), &spec.current_digest),
+            None => (renamed(), &spec.new_digest),
+        };
+        PriorRequest {
+            name: self.name.clone(),
+            container: spec.container.clone().unwrap_or_default(),
+            identity: spec.identity(),
+            new_image: spec.new_image.clone(),
+            obstacle: status.obstacle(),
+            waits: matches!(status.phase, Phase::Pending | Phase::Approved | Phase::Applying),
+            counts: !set_aside,
+            rolled_back_from: image.and_then(|image| self.artifact(image)).map(|artifact| (artifact, digest.clone())),
+        }
+    }
+}

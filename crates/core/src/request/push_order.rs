@@ -1,0 +1,119 @@
+//! The order of pushes: of two claims about one tag, the one that arrived later counts.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Request;
+use crate::decide::Proposal;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::trigger::Trigger;
+
+/// How long all pushes of one tag count as one new digest when nobody knows the digest.
+const BURST: SignedDuration = SignedDuration::from_mins(1);
+
+/// Returns why a claim that arrived at `arrived` must not lead to the proposal: a claim that arrived later is on record,
+/// or the claim belongs to the same burst of pushes whose digest nobody knows.
+///
+/// Only under policy `force` does the order of pushes matter. For every other policy, the version decides.
+///
+/// `requests` are the requests of the workload.
+pub fn outdated(proposal: &Proposal, arrived: Timestamp, requests: &[Request]) -> Option<Reason> {
+    if proposal.policy != Policy::Force {
+        return None;
+    }
+    let restart = proposal.new_digest.is_none() && proposal.new_image == proposal.current_image;
+    let counts = |request: &&Request| {
+        request.spec.container.as_deref() == Some(&proposal.container)
+            && request.spec.trigger != Trigger::Manual
+            && !request.status.makes_room()
+    };
+    requests.iter().filter(counts).find_map(|request| {
+        let unknown = request.is_restart() && request.spec.new_digest.is_none();
+        if restart && unknown && request.proposed.duration_since(arrived).abs() < BURST {
+            Some(Reason::SamePush)
+        } else {
+            (request.proposed > arrived).then_some(Reason::NewerPush)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::artifact::ArtifactKind;
+    use crate::decide::Identity;
+    use crate::request::{Phase, Spec, Status};
+
+    const IMAGE: &str = "registry.example/app:main";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    /// A request under policy `force` that was made of a push at that time.
+    fn request(seconds: i64, digest: Option<&str>, phase: Phase) -> Request {
+        Request {
+            name: "r".to_owned(),
+            target_uid: "u".to_owned(),
+            fault: None,
+            created: at(seconds),
+            siblings: Vec::new(),
+            proposed: at(seconds),
+            spec: Spec {
+                kind: ArtifactKind::Image,
+                container: Some("web".to_owned()),
+                current_image: IMAGE.to_owned(),
+                new_image: IMAGE.to_owned(),
+                current_digest: None,
+                new_digest: digest.map(str::to_owned),
+                policy: Policy::Force,
+                require_approval: false,
+                expires_at: None,
+                trigger: Trigger::Webhook,
+            },
+            status: Status { phase, ..Status::default() },
+        }
+    }
+
+    fn proposal(digest: Option<&str>, policy: Policy) -> Proposal {
+        Proposal {
+            container: "web".to_owned(),
+            current_image: IMAGE.to_owned(),
+            new_image: IMAGE.to_owned(),
+            current_digest: None,
+            new_digest: digest.map(str::to_owned),
+            policy,
+            reason: Reason::NewDigest,
+            message: String::new(),
+            require_approval: false,
+            trigger: Trigger::Webhook,
+            identity: Identity::new("web", &crate::artifact::Artifact::parse(ArtifactKind::Image, IMAGE).unwrap(), policy, digest),
+        }
+    }
+
+    #[rstest]
+    #[case::an_older_push(Some("d1"), 0, Some("d2"), 1, Phase::Completed, Some(Reason::NewerPush))]
+    #[case::a_newer_push(Some("d2"), 1, Some("d1"), 0, Phase::Completed, None)]
+    #[case::what_gave_way_does_not_count(Some("d1"), 0, Some("d2"), 1, Phase::Superseded, None)]
+    #[case::one_burst(None, 5, None, 0, Phase::Completed, Some(Reason::SamePush))]
+    #[case::one_burst_told_in_disorder(None, 0, None, 5, Phase::Completed, Some(Reason::SamePush))]
+    #[case::the_next_minute(None, 60, None, 0, Phase::Completed, None)]
+    #[case::a_digest_is_no_burst(Some("d2"), 5, None, 0, Phase::Completed, None)]
+    #[case::after_a_digest(None, 5, Some("d1"), 0, Phase::Completed, None)]
+    fn order_of_pushes(
+        #[case] digest: Option<&str>,
+        #[case] arrived: i64,
+        #[case] recorded: Option<&str>,
+        #[case] proposed: i64,
+        #[case] phase: Phase,
+        #[case] reason: Option<Reason>,
+    ) {
+        let requests = [request(proposed, recorded, phase)];
+        assert_eq!(outdated(&proposal(digest, Policy::Force), at(arrived), &requests), reason);
+        assert_eq!(outdated(&proposal(digest, Policy::Minor), at(arrived), &requests), None);
+        let elsewhere = Proposal { container: "side".to_owned(), ..proposal(digest, Policy::Force) };
+        assert_eq!(outdated(&elsewhere, at(arrived), &requests), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Builders for tests: a test states only what matters to it.
+
+use crate::artifact::reference::Digest;
+use crate::artifact::{Artifact, ArtifactKind};
+use crate::decide::{Identity, PriorRequest, PriorRequests};
+use crate::evidence::{Evidence, Trust};
+use crate::policy::{Candidate, Policy};
+use crate::request::Request;
+use crate::settings::{Annotations, PREFIX};
+use crate::workload::{Container, Kind, Target, TargetKey};
+
+/// Annotations with Headwind's prefix before each name.
+pub fn annotations(all: &[(&str, &str)]) -> Annotations {
+    all.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())).collect()
+}
+
+/// A key in the namespace `n`.
+pub fn key(kind: Kind, name: &str) -> TargetKey {
+    TargetKey { kind, namespace: "n".to_owned(), name: name.to_owned() }
+}
+
+/// The Deployment `n/t` with these annotations (without their prefix), whose container `web` runs the image.
+pub fn deployment(image: &str, all: &[(&str, &str)]) -> Target {
+    Target {
+        uid: "u".to_owned(),
+        resource_version: "1".to_owned(),
+        generation: 1,
+        annotations: annotations(all),
+        has_annotations: true,
+        ..Target::new(key(Kind::Deployment, "t"), vec![Container::new("web", image)])
+    }
+}
+
+/// A digest made of one letter.
+///
+/// # Panics
+/// If it is no hexadecimal digit.
+pub fn digest(letter: char) -> Digest {
+    let text = format!("sha256:{}", letter.to_string().repeat(64));
+    Digest::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// One candidate for each word.
+pub fn candidates(tags: &str) -> Vec<Candidate> {
+    tags.split_whitespace().map(|tag| Candidate::new(tag, None)).collect()
+}
+
+/// The identity of putting the image into the container under a policy that does not follow digests.
+///
+/// # Panics
+/// If the image is no reference.
+pub fn identity(container: &str, image: &str) -> Identity {
+    let artifact = Artifact::parse(ArtifactKind::Image, image).unwrap_or_else(|error| panic!("{image}: {error}"));
+    Identity::new(container, &artifact, Policy::Minor, None)
+}
+
+/// A prior request for the image, which stands in the way of nothing.
+///
+/// # Panics
+/// If the image is no reference.
+pub fn prior(container: &str, image: &str) -> PriorRequest {
+    let identity = identity(container, image);
+    PriorRequest {
+        name: identity.as_str().to_owned(),
+        container: container.to_owned(),
+        identity: Some(identity),
+        new_image: image.to_owned(),
+        ..PriorRequest::default()
+    }
+}
+
+/// Prior requests that are named after what they ask for.
+pub fn prior_requests(requests: impl IntoIterator<Item = PriorRequest>) -> PriorRequests {
+    PriorRequests::new(|_, _, identity| identity.as_str().to_owned(), requests.into_iter().collect())
+}
+
+/// What decisions depend on of these requests, whatever their names are.
+pub fn prior_of(requests: &[Request]) -> PriorRequests {
+    let named = |request: &Request| {
+        let prior = request.prior();
+        let name = prior.identity.as_ref().map(|identity| identity.as_str().to_owned()).unwrap_or_default();
+        PriorRequest { name, ..prior }
+    };
+    prior_requests(requests.iter().map(named))
+}
+
+/// What Headwind read from the registry itself, with no answers yet.
+pub fn trusted() -> Evidence {
+    Evidence::new(Trust::REGISTRY)
+}

@@ -1,0 +1,27 @@
+//! The requests that exist for a workload, for the decisions about it.
+//!
+//! Read from the store of requests, so it costs no call to the API server.
+
+use headwind_core::decide::{Identity, PriorRequests};
+use headwind_core::request::Request;
+use headwind_core::workload::Target;
+use headwind_k8s::name;
+
+use crate::observe::requests::Held;
+use crate::observe::state::State;
+
+/// Returns the requests of the workload, as this process knows them.
+pub(super) fn prior_requests(state: &State, target: &Target) -> PriorRequests {
+    let requests = state.requests.read();
+    let ours: Vec<Request> = requests.of(&target.key).map(Held::read).filter(|request| request.target_uid == target.uid).collect();
+    prior_of(&ours)
+}
+
+/// Returns the same for requests that were read already.
+pub(crate) fn prior_of(requests: &[Request]) -> PriorRequests {
+    PriorRequests::new(name_of, requests.iter().map(Request::prior).collect())
+}
+
+fn name_of(target: &Target, container: &str, identity: &Identity) -> String {
+    name::request(&target.key.name, &target.uid, container, identity)
+}
