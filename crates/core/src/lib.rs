@@ -26,6 +26,7 @@ pub mod request;
 pub mod rollout;
 pub mod settings;
 #[cfg(any(test, feature = "testing"))]
+#[allow(clippy::panic, reason = "a builder may fail like the test that uses it")]
 pub mod testing;
 pub mod transition;
 pub mod trigger;

@@ -19,7 +19,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use headwind_core::request::{Phase, Request, Status};
+use headwind_core::request::{Phase, Request};
 use headwind_core::workload::TargetKey;
 use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
 
@@ -74,14 +74,6 @@ impl Held<'_> {
         match self {
             Held::Open(request) => request.phase(),
             Held::Finished(request) => request.phase(),
-        }
-    }
-
-    /// Phase and count alone: what says whether it stands in the way.
-    pub(crate) fn standing(self) -> Status {
-        match self {
-            Held::Open(request) => Status { phase: request.phase(), ..Status::default() },
-            Held::Finished(request) => request.standing(),
         }
     }
 
@@ -190,11 +182,6 @@ impl Requests {
         let is_it = |(other, target): &(u64, Arc<TargetKey>)| *other == hash && holds(&self.by_target, target, &name).is_some();
         let (_, target) = self.by_name.find(hash, is_it)?;
         holds(&self.by_target, target, &name)
-    }
-
-    /// The request of that name, if it is the target's.
-    pub(crate) fn of_name(&self, target: &TargetKey, name: &str) -> Option<Held<'_>> {
-        self.by_target.get(target)?.find(name)
     }
 
     /// The open request of that name.

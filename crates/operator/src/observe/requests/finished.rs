@@ -128,7 +128,7 @@ impl Finished {
     }
 
     /// Phase and count alone: what says whether it stands in the way.
-    pub(crate) fn standing(&self) -> Status {
+    fn standing(&self) -> Status {
         Status { phase: self.phase, times_applied: self.times_applied, ..Status::default() }
     }
 
