@@ -51,26 +51,26 @@ pub fn rights() -> Vec<Right> {
     let mut all: Vec<Right> = Kind::ALL.iter().map(on_kind).collect();
     all.extend(Kind::ALL.iter().flat_map(|kind| facts(*kind).rights.iter().cloned()));
     all.extend([
-        right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "the record of every update"),
-        right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "move requests along"),
+        right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "store the record of every update"),
+        right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "write the status of requests"),
         right(
             "",
             "secrets",
             &["get"],
             Reach::Watched,
-            "the pull secrets that workloads name, to ask their registries; read when asked for, never watched",
+            "read the pull secrets that workloads name; by name when needed, never watched",
         ),
-        right("", "serviceaccounts", &["get"], Reach::Watched, "the pull secrets that their service accounts name"),
-        right("", "pods", &["list"], Reach::Watched, "see why a rollout does not get on; listed when asked for, never watched"),
-        right("events.k8s.io", "events", &["create"], Reach::Watched, "tell what happened, on the objects it happened to"),
-        right("", "namespaces", &["list", "watch"], Reach::Cluster, "defaults in the annotations of namespaces"),
-        right("", "namespaces", &["get"], Reach::Listed, "defaults in the annotations of the namespace"),
+        right("", "serviceaccounts", &["get"], Reach::Watched, "find the pull secrets of ServiceAccounts"),
+        right("", "pods", &["list"], Reach::Watched, "find out why a rollout makes no progress; listed when needed, never watched"),
+        right("events.k8s.io", "events", &["create"], Reach::Watched, "emit Kubernetes Events"),
+        right("", "namespaces", &["list", "watch"], Reach::Cluster, "read the defaults in the annotations of Namespaces"),
+        right("", "namespaces", &["get"], Reach::Listed, "read the defaults in the annotations of the Namespace"),
         right(
             "coordination.k8s.io",
             "leases",
             &["create"],
             Reach::Own,
-            "leader election (RBAC cannot name an object that is yet to be made)",
+            "create the Lease for leader election (RBAC cannot restrict `create` to a name)",
         ),
         Right { name: Some(LEASE), ..right("coordination.k8s.io", "leases", &["get", "update"], Reach::Own, "leader election") },
     ]);

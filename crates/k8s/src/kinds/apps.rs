@@ -13,7 +13,7 @@ pub(super) const GROUP: &str = "apps";
 /// The JSON pointer of their pod templates.
 pub(super) const POD_TEMPLATE: &str = "/spec/template";
 /// What Headwind does with them.
-pub(super) const PURPOSE: &str = "know which images run, and change them";
+pub(super) const PURPOSE: &str = "find out which images run, and change them";
 
 /// `spec` of the three kinds. Not every kind has every field.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     revision: Revision::ControllerRevision { label: "controller-revision-hash" },
     watched_metric: "daemonsets_watched",
     purpose: apps::PURPOSE,
-    rights: &[Right::watched(apps::GROUP, "controllerrevisions", &["list"], "tell a DaemonSet's new pods from its old ones")],
+    rights: &[Right::watched(apps::GROUP, "controllerrevisions", &["list"], "identify the new pods of a DaemonSet")],
     optional: false,
     read_after: &[],
 };

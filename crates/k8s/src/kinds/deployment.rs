@@ -23,7 +23,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     revision: Revision::ReplicaSet { label: "pod-template-hash", annotation: REVISION },
     watched_metric: "deployments_watched",
     purpose: apps::PURPOSE,
-    rights: &[Right::watched(apps::GROUP, "replicasets", &["list"], "tell a Deployment's new pods from its old ones")],
+    rights: &[Right::watched(apps::GROUP, "replicasets", &["list"], "identify the new pods of a Deployment")],
     optional: false,
     read_after: &[],
 };

@@ -36,14 +36,14 @@ pub(super) const FACTS: KindFacts = KindFacts {
     // Flux's conditions say how the pods are.
     revision: Revision::NoPods,
     watched_metric: "helm_releases_watched",
-    purpose: "know which charts run, and change their versions",
+    purpose: "find out which charts run, and change their versions",
     rights: &[
-        Right::watched(SOURCES, "helmrepositories", &["list", "watch"], "know where the charts of releases come from"),
+        Right::watched(SOURCES, "helmrepositories", &["list", "watch"], "find the sources of charts"),
         Right::watched(
             SOURCES,
             "ocirepositories",
             &["get", "list", "watch", "patch"],
-            "the same, and change the tag where a release has its chart by `chartRef`",
+            "find the sources of charts, and change the tag for a release with `chartRef`",
         ),
     ],
     optional: true,

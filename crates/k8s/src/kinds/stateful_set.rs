@@ -24,7 +24,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
         "",
         "pods/eviction",
         &["create"],
-        "evict a broken pod of another version that an ordered StatefulSet waits for, as the last resort",
+        "as the last resort, evict a broken pod of another version that an ordered StatefulSet waits for",
     )],
     optional: false,
     read_after: &[],
