@@ -51,15 +51,15 @@ pub fn rights() -> Vec<Right> {
     let mut all: Vec<Right> = Kind::ALL.iter().map(on_kind).collect();
     all.extend(Kind::ALL.iter().flat_map(|kind| facts(*kind).rights.iter().cloned()));
     all.extend([
-        right("headwind.sh", "updaterequests", &["get", "list", "watch", "create", "delete"], Reach::Watched, "store the record of every update"),
-        right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "write the status of requests"),
         right(
-            "",
-            "secrets",
-            &["get"],
+            "headwind.sh",
+            "updaterequests",
+            &["get", "list", "watch", "create", "delete"],
             Reach::Watched,
-            "read the pull secrets that workloads name; by name when needed, never watched",
+            "store the record of every update",
         ),
+        right("headwind.sh", "updaterequests/status", &["update"], Reach::Watched, "write the status of requests"),
+        right("", "secrets", &["get"], Reach::Watched, "read the pull secrets that workloads name; by name when needed, never watched"),
         right("", "serviceaccounts", &["get"], Reach::Watched, "find the pull secrets of ServiceAccounts"),
         right("", "pods", &["list"], Reach::Watched, "find out why a rollout makes no progress; listed when needed, never watched"),
         right("events.k8s.io", "events", &["create"], Reach::Watched, "emit Kubernetes Events"),
