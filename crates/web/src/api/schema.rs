@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// An UpdateRequest, as it stands in Kubernetes.
+/// An UpdateRequest, as in Kubernetes.
 #[derive(Debug, Clone)]
 pub(crate) struct Update(pub(crate) UpdateRequest);
 
@@ -26,7 +26,7 @@ impl Serialize for Update {
 }
 
 impl PartialSchema for Update {
-    /// The schema of the CRD, so that the two cannot differ.
+    /// Returns the schema of the CRD, so that the two cannot differ.
     fn schema() -> RefOr<Schema> {
         let crd = manifest::crd();
         crd.pointer("/spec/versions/0/schema/openAPIV3Schema")
@@ -50,42 +50,42 @@ pub(crate) struct UpdateList {
     /// `UpdateRequestList`
     pub(crate) kind: &'static str,
     pub(crate) metadata: ListMeta,
-    /// In the order of namespace and name.
+    /// The requests, ordered by namespace and name.
     pub(crate) items: Vec<Update>,
 }
 
-/// Where the next page is.
+/// The position of the next page.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ListMeta {
-    /// Send it back as `continue` for the next page; empty on the last one.
+    /// The value of `continue` for the next page. Empty on the last page.
     pub(crate) r#continue: String,
-    /// How many requests the further pages have.
+    /// The number of requests on the following pages.
     pub(crate) remaining_item_count: usize,
 }
 
-/// What may come with an action.
+/// The optional body of an action.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Why {
-    /// Who the caller says it acts for: noted, but never taken for who it is.
+    /// The person that the caller acts for. Headwind adds the name to the message only.
     pub(crate) approver: Option<String>,
-    /// Why, for those who read it later.
+    /// The reason, for the record.
     pub(crate) reason: Option<String>,
 }
 
-/// Several requests at once.
+/// Several requests for one action.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bulk {
     pub(crate) updates: Vec<Name>,
-    /// Who the caller says it acts for: noted, but never taken for who it is.
+    /// The person that the caller acts for. Headwind adds the name to the message only.
     pub(crate) approver: Option<String>,
-    /// Why, for all of them.
+    /// The reason for all of them, for the record.
     pub(crate) reason: Option<String>,
 }
 
-/// Which request.
+/// The name of a request.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Name {
@@ -93,60 +93,60 @@ pub(crate) struct Name {
     pub(crate) name: String,
 }
 
-/// What became of each.
+/// The results of a bulk action.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BulkResults {
-    /// In the order of the question.
+    /// One result for each request, in the order of the body.
     pub(crate) results: Vec<BulkResult>,
 }
 
-/// What became of one.
+/// The result for one request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BulkResult {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// The HTTP status that the action would have had alone.
+    /// The HTTP status that the action alone would have.
     pub(crate) status: u16,
-    /// Where the request stands.
+    /// The phase of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) phase: Option<&'static str>,
-    /// What went wrong.
+    /// The error, if the action failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
 
-/// How far to go back.
+/// The optional body of a rollback.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollBack {
-    /// Which container; needed only where several have a history.
+    /// The container. Required only if several containers have a history.
     pub(crate) container: Option<String>,
-    /// How many steps (1 unasked).
+    /// The number of steps back. Default: 1.
     pub(crate) index: Option<usize>,
-    /// Why, for those who read it later.
+    /// The reason, for the record.
     pub(crate) reason: Option<String>,
 }
 
-/// What stood in a workload's containers.
+/// The earlier images of the containers of a workload.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct History {
-    /// By container, the newest first.
+    /// The images by container, the newest first.
     pub(crate) entries: Vec<HistoryEntry>,
 }
 
-/// One of them.
+/// One image of a container.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryEntry {
-    /// How many steps back it is: the `index` to roll back with; 0 for what stands there now.
+    /// The number of steps back, which is the `index` for a rollback. 0 for the current image.
     pub(crate) index: usize,
     pub(crate) container: String,
     pub(crate) image: String,
-    /// When it was put there (RFC 3339).
+    /// When the image was applied (RFC 3339).
     pub(crate) timestamp: String,
-    /// The request that put it there; none for the image before the first update.
+    /// The request that applied the image. None for the image before the first update.
     pub(crate) update_request_name: Option<String>,
-    /// Who approved it; none where the policy did.
+    /// Who approved the update. None if the policy approved it.
     pub(crate) approved_by: Option<String>,
 }
 
@@ -167,11 +167,11 @@ impl From<Past> for HistoryEntry {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WorkloadList {
     pub(crate) metadata: ListMeta,
-    /// In the order of namespace, kind and name.
+    /// The workloads, ordered by namespace, kind and name.
     pub(crate) items: Vec<Workload>,
 }
 
-/// A workload that is kept up to date.
+/// A tracked workload.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Workload {
@@ -179,46 +179,46 @@ pub(crate) struct Workload {
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) containers: Vec<TrackedContainer>,
-    /// The requests on record, the youngest first.
+    /// The requests on record, the newest first.
     pub(crate) requests: Vec<RequestSummary>,
     /// The error of each registry that Headwind could not query, by repository.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) registry_errors: BTreeMap<String, String>,
 }
 
-/// One of its containers.
+/// A container of a workload.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TrackedContainer {
     pub(crate) name: String,
-    /// The image (of a release: the chart with its version) as it stands.
+    /// The current image (for a release: the chart with its version).
     pub(crate) image: String,
-    /// For a release: the version that runs, where it is another than the one that stands there.
+    /// For a release: the version that runs, if it differs from the one in the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<String>,
     pub(crate) policy: Option<&'static str>,
     pub(crate) require_approval: Option<bool>,
-    /// The newest version that is known, whatever the policy says of it.
+    /// The newest known version, whether the policy accepts it or not.
     pub(crate) newest: Option<String>,
-    /// The image that would be put in place now.
+    /// The image that Headwind would propose now.
     pub(crate) would_take: Option<String>,
-    /// Why, or why nothing, as a stable code.
+    /// Why Headwind would propose it, or nothing, as a stable code.
     pub(crate) reason: &'static str,
-    /// The same for a person.
+    /// The reason as a message for people.
     pub(crate) message: String,
     pub(crate) gate: GateView,
     /// Why the latest update could not be recorded as an UpdateRequest, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recording_failure: Option<RecordingFailureView>,
-    /// The verdicts on the candidates, at most 300, the best of them; in `explain` alone.
+    /// The verdicts on the best candidates, at most 300. Only in `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) candidates: Option<Vec<CandidateView>>,
-    /// The number of all candidates by verdict; in `explain` alone.
+    /// The number of all candidates by verdict. Only in `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) candidate_counts: Option<CandidateCounts>,
 }
 
-/// How many candidates have which verdict.
+/// The number of candidates by verdict.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CandidateCounts {
     pub(crate) chosen: usize,
@@ -230,13 +230,13 @@ pub(crate) struct CandidateCounts {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecordingFailureView {
-    /// What the API server said.
+    /// The message of the API server.
     pub(crate) message: String,
     /// The image of the update.
     pub(crate) new_image: String,
     /// When Headwind last tried (RFC 3339).
     pub(crate) at: String,
-    /// When Headwind tries again; left out if it does not.
+    /// When Headwind retries. Not set if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_at: Option<String>,
 }
@@ -248,14 +248,14 @@ impl From<&RecordingFailure> for RecordingFailureView {
     }
 }
 
-/// Whether an approved update could go out at this moment.
+/// The state of the gate: whether Headwind would apply an approved update now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GateView {
     pub(crate) open: bool,
-    /// When it opens (RFC 3339).
+    /// When the gate opens (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
-    /// What it waits for.
+    /// Why an update waits, as a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'static str>,
 }
@@ -270,7 +270,7 @@ pub(crate) struct CandidateView {
     pub(crate) message: String,
 }
 
-/// A request in short.
+/// A summary of a request.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RequestSummary {
@@ -282,7 +282,7 @@ pub(crate) struct RequestSummary {
 }
 
 impl Workload {
-    /// Without the candidates.
+    /// Returns the view without the candidates.
     pub(crate) fn summary(view: &WorkloadView) -> Self {
         let mut workload = Self::whole(view);
         for container in &mut workload.containers {
@@ -292,7 +292,7 @@ impl Workload {
         workload
     }
 
-    /// With everything.
+    /// Returns the whole view.
     pub(crate) fn whole(view: &WorkloadView) -> Self {
         // The words of a finished one are not kept; its own address has them.
         let request = |request: &Request| RequestSummary {
@@ -358,22 +358,22 @@ impl From<&Explained> for TrackedContainer {
     }
 }
 
-/// What happened to a request, in order.
+/// The timeline of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Timeline {
-    /// The oldest first.
+    /// The moments, the oldest first.
     pub(crate) moments: Vec<MomentView>,
 }
 
-/// One moment of it.
+/// One moment of a timeline.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MomentView {
-    /// When (RFC 3339).
+    /// The time (RFC 3339).
     pub(crate) at: String,
     /// `created`, `reopened`, `approved`, `rejected`, `applied`, `returned`, `progressed`,
     /// `available` or `finished`.
     pub(crate) what: &'static str,
-    /// Who, where it was a person.
+    /// The person who acted, if it was a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) who: Option<String>,
     pub(crate) message: String,
