@@ -135,7 +135,7 @@ pub(crate) struct Run {
     pub(crate) polling_interval: u32,
 
     /// Minimum polling-interval that a workload may set, in seconds. Headwind raises a shorter one to this value. If
-    /// HEADWIND_POLLING_INTERVAL is shorter, that value is the minimum
+    /// `HEADWIND_POLLING_INTERVAL` is shorter, that value is the minimum
     #[arg(long, env = "HEADWIND_POLLING_MIN_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub(crate) polling_min_interval: u32,
 
