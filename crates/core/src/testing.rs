@@ -1,12 +1,15 @@
 //! Builders for tests: a test states only what matters to it.
 
+use jiff::Timestamp;
+
 use crate::artifact::reference::Digest;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide::{Identity, PriorRequest, PriorRequests};
 use crate::evidence::{Evidence, Trust};
 use crate::policy::{Candidate, Policy};
-use crate::request::Request;
+use crate::request::{Request, Spec, Status};
 use crate::settings::{Annotations, PREFIX};
+use crate::trigger::Trigger;
 use crate::workload::{Container, Kind, Target, TargetKey};
 
 /// Annotations with Headwind's prefix before each name.
@@ -43,6 +46,32 @@ pub fn digest(letter: char) -> Digest {
 /// One candidate for each word.
 pub fn candidates(tags: &str) -> Vec<Candidate> {
     tags.split_whitespace().map(|tag| Candidate::new(tag, None)).collect()
+}
+
+/// A pending request of that name that Headwind made of a webhook at that time for the container `web` of [`deployment`],
+/// under policy `minor` and without approval.
+pub fn request(name: &str, from: &str, to: &str, at: Timestamp) -> Request {
+    Request {
+        name: name.to_owned(),
+        target_uid: "u".to_owned(),
+        fault: None,
+        created: at,
+        siblings: Vec::new(),
+        proposed: at,
+        spec: Spec {
+            kind: ArtifactKind::Image,
+            container: Some("web".to_owned()),
+            current_image: from.to_owned(),
+            new_image: to.to_owned(),
+            current_digest: None,
+            new_digest: None,
+            policy: Policy::Minor,
+            require_approval: false,
+            expires_at: None,
+            trigger: Trigger::Webhook,
+        },
+        status: Status::default(),
+    }
 }
 
 /// The identity of putting the image into the container under a policy that does not follow digests.

@@ -97,32 +97,13 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
     use crate::request::Spec;
-    use crate::trigger::Trigger;
+    use crate::testing;
 
     fn request(phase: Phase) -> Request {
-        Request {
-            name: "r".to_owned(),
-            target_uid: "u".to_owned(),
-            fault: None,
-            created: Timestamp::from_second(1000).unwrap(),
-            siblings: Vec::new(),
-            proposed: Timestamp::from_second(1000).unwrap(),
-            spec: Spec {
-                kind: crate::artifact::ArtifactKind::Image,
-                container: Some("web".to_owned()),
-                current_image: "a:1".to_owned(),
-                new_image: "a:2".to_owned(),
-                current_digest: None,
-                new_digest: None,
-                policy: Policy::Minor,
-                require_approval: true,
-                expires_at: Some(Timestamp::from_second(2000).unwrap()),
-                trigger: Trigger::Webhook,
-            },
-            status: Status { phase, ..Status::default() },
-        }
+        let base = testing::request("r", "a:1", "a:2", at(1000));
+        let spec = Spec { require_approval: true, expires_at: Some(at(2000)), ..base.spec };
+        Request { spec, status: Status { phase, ..Status::default() }, ..base }
     }
 
     fn at(second: i64) -> Timestamp {

@@ -45,6 +45,7 @@ mod tests {
     use crate::artifact::ArtifactKind;
     use crate::decide::Identity;
     use crate::request::{Phase, Spec, Status};
+    use crate::testing;
 
     const IMAGE: &str = "registry.example/app:main";
 
@@ -54,27 +55,9 @@ mod tests {
 
     /// A request under policy `force` that was made of a push at that time.
     fn request(seconds: i64, digest: Option<&str>, phase: Phase) -> Request {
-        Request {
-            name: "r".to_owned(),
-            target_uid: "u".to_owned(),
-            fault: None,
-            created: at(seconds),
-            siblings: Vec::new(),
-            proposed: at(seconds),
-            spec: Spec {
-                kind: ArtifactKind::Image,
-                container: Some("web".to_owned()),
-                current_image: IMAGE.to_owned(),
-                new_image: IMAGE.to_owned(),
-                current_digest: None,
-                new_digest: digest.map(str::to_owned),
-                policy: Policy::Force,
-                require_approval: false,
-                expires_at: None,
-                trigger: Trigger::Webhook,
-            },
-            status: Status { phase, ..Status::default() },
-        }
+        let base = testing::request("r", IMAGE, IMAGE, at(seconds));
+        let spec = Spec { new_digest: digest.map(str::to_owned), policy: Policy::Force, ..base.spec };
+        Request { spec, status: Status { phase, ..Status::default() }, ..base }
     }
 
     fn proposal(digest: Option<&str>, policy: Policy) -> Proposal {

@@ -30,10 +30,11 @@ use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::rollout::pod::{ContainerView, Look, PodView};
 use crate::rollout::{DeploymentView, HelmReleaseView, View};
 use crate::settings::{Annotations, key};
+use crate::testing;
 use crate::trigger::Trigger;
 use crate::workload::history::History;
 use crate::workload::release::{resolve, samples};
-use crate::workload::{Container, Kind, Target, TargetKey};
+use crate::workload::{Container, Kind, Target};
 
 const SCHEDULES: u64 = 50_000;
 const STEPS: u32 = 40;
@@ -157,22 +158,13 @@ fn target(dice: &mut Dice, release: bool) -> Target {
         return Target { resource_version: "1".to_owned(), generation: 1, annotations, ..target };
     }
     Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "app".to_owned() },
-        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 1,
         annotations,
         has_annotations: true,
         template_has_annotations: true,
-        containers: vec![container(0, "a"), container(1, "b")],
-        release: None,
-        carrier: None,
-        pull: crate::workload::PullSource::default(),
-        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+        ..Target::new(testing::key(Kind::Deployment, "app"), vec![container(0, "a"), container(1, "b")])
     }
 }
 

@@ -3,11 +3,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::reason::Reason;
-use crate::workload::{Container, Kind, Target, TargetKey};
-
-fn annotations(all: &[(&str, &str)]) -> Annotations {
-    all.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect()
-}
+use crate::testing::{self, annotations};
 
 fn resolve(namespace: &[(&str, &str)], workload: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
     Settings::resolve(&annotations(namespace), &annotations(workload), "web")
@@ -126,32 +122,17 @@ fn sources_of_events() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let container = |name: &str| Container::new(name, "nginx:1");
-    let target = Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: String::new(), name: String::new() },
-        api_version: "apps/v1",
-        uid: String::new(),
-        resource_version: String::new(),
-        generation: 1,
-        annotations: annotations(&[
+    let target = testing::deployment(
+        "nginx:1",
+        &[
             ("polcy", "all"),
             ("policy.nobody", "all"),
             ("policy.web", "all"),
             ("last-update", "x"),
             ("images", "web,nginx,ghost"),
             ("quite-unlike-anything", "1"),
-        ]),
-        has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![container("web")],
-        release: None,
-        carrier: None,
-        pull: crate::workload::PullSource::default(),
-        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
-    };
+        ],
+    );
     let all = unknown(&target.annotations, &target);
     let told: Vec<(String, Reason)> = all.iter().map(|one| (one.keys.replace(PREFIX, ""), one.reason)).collect();
     assert_eq!(

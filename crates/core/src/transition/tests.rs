@@ -2,39 +2,18 @@ use jiff::Timestamp;
 use rstest::rstest;
 
 use super::*;
-use crate::artifact::ArtifactKind;
-use crate::policy::Policy;
 use crate::request::action::{Action, act};
 use crate::request::{Spec, Waiting};
 use crate::rollout::{Failure, Watch};
-use crate::trigger::Trigger;
+use crate::testing;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
 fn request(status: Status) -> Request {
-    Request {
-        name: "r".to_owned(),
-        target_uid: "u".to_owned(),
-        fault: None,
-        created: at(1000),
-        siblings: Vec::new(),
-        proposed: at(1000),
-        spec: Spec {
-            kind: ArtifactKind::Image,
-            container: Some("web".to_owned()),
-            current_image: "a:1".to_owned(),
-            new_image: "a:2".to_owned(),
-            current_digest: None,
-            new_digest: None,
-            policy: Policy::Minor,
-            require_approval: true,
-            expires_at: None,
-            trigger: Trigger::Webhook,
-        },
-        status,
-    }
+    let base = testing::request("r", "a:1", "a:2", at(1000));
+    Request { spec: Spec { require_approval: true, ..base.spec }, status, ..base }
 }
 
 fn of(phase: Phase, reason: Option<Reason>) -> Request {

@@ -1,7 +1,8 @@
 mod releases;
 
 use headwind_core::request::{Change, ChangeKind};
-use headwind_core::workload::{Kind, Slot, TargetKey};
+use headwind_core::testing;
+use headwind_core::workload::{Kind, Slot};
 use serde_json::Value;
 
 use super::*;
@@ -21,22 +22,14 @@ fn target(object: &Value) -> Target {
     let container = |field: &str, slot: Slot| {
         let all = object["spec"]["template"]["spec"][field].as_array().cloned().unwrap_or_default();
         all.into_iter().enumerate().map(move |(index, one)| Container {
-            name: one["name"].as_str().unwrap().to_owned(),
-            image: one["image"].as_str().unwrap().to_owned(),
             slot,
             index,
-            pulls_always: false,
-            restarted_for: None,
-            first_seen: None,
-            chart: None,
+            ..Container::new(one["name"].as_str().unwrap(), one["image"].as_str().unwrap())
         })
     };
     Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
-        api_version: "apps/v1",
         uid: "u".to_owned(),
         resource_version: object["metadata"]["resourceVersion"].as_str().unwrap().to_owned(),
-        generation: 1,
         annotations: annotations
             .into_iter()
             .flatten()
@@ -45,14 +38,10 @@ fn target(object: &Value) -> Target {
             .collect(),
         has_annotations: annotations.is_some(),
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
-        containers: container("containers", Slot::Container).chain(container("initContainers", Slot::InitContainer)).collect(),
-        release: None,
-        carrier: None,
-        pull: headwind_core::workload::PullSource::default(),
-        rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+        ..Target::new(
+            testing::key(Kind::Deployment, "t"),
+            container("containers", Slot::Container).chain(container("initContainers", Slot::InitContainer)).collect(),
+        )
     }
 }
 

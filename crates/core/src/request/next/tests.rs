@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::request::{ChangeKind, Identity, Spec, Waiting, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
+use crate::testing;
 use crate::workload::history::History;
 use crate::workload::{Container, Kind, Target, TargetKey};
 
@@ -21,25 +22,9 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
-    let all = [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false")];
-    Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() },
-        api_version: "apps/v1",
-        uid: "uid".to_owned(),
-        resource_version: "7".to_owned(),
-        generation: 3,
-        annotations: all.iter().chain(annotations).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![Container::new("web", image)],
-        release: None,
-        carrier: None,
-        pull: crate::workload::PullSource::default(),
-        rollout: crate::rollout::View::Deployment(crate::rollout::DeploymentView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
-    }
+    let own = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let base = testing::deployment(image, &[("policy", "minor"), ("require-approval", "false")]);
+    Target { uid: "uid".to_owned(), generation: 3, annotations: base.annotations.clone().into_iter().chain(own).collect(), ..base }
 }
 
 /// A Deployment whose rollout is done.
@@ -55,27 +40,7 @@ fn complete(replicas: u32) -> View {
 }
 
 fn request(name: &str, from: &str, to: &str) -> Request {
-    Request {
-        name: name.to_owned(),
-        target_uid: "uid".to_owned(),
-        fault: None,
-        created: at(NOW - 10),
-        siblings: Vec::new(),
-        proposed: at(NOW - 10),
-        spec: Spec {
-            kind: ArtifactKind::Image,
-            container: Some("web".to_owned()),
-            current_image: from.to_owned(),
-            new_image: to.to_owned(),
-            current_digest: None,
-            new_digest: None,
-            policy: Policy::Minor,
-            require_approval: false,
-            expires_at: None,
-            trigger: Trigger::Webhook,
-        },
-        status: Status::default(),
-    }
+    Request { target_uid: "uid".to_owned(), ..testing::request(name, from, to, at(NOW - 10)) }
 }
 
 /// The step for a workload that was read live, or that the API server says is gone.

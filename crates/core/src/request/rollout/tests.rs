@@ -1,16 +1,16 @@
 use jiff::Timestamp;
 use rstest::rstest;
 
-use crate::artifact::ArtifactKind;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::{Observed, Phase, Presence, Request, Spec, Status, Step, next};
 use crate::rollout::pod::{ContainerView, Look, PodView, RefusedEviction};
 use crate::rollout::{Failure, StatefulSetView, View, Watch};
 use crate::settings::{Annotations, key};
+use crate::testing;
 use crate::trigger::Trigger;
 use crate::workload::history::History;
-use crate::workload::{Container, Kind, PullSource, Target, TargetKey};
+use crate::workload::{Container, Kind, Target};
 
 const NOW: i64 = 1_000_000;
 
@@ -21,24 +21,14 @@ fn at(second: i64) -> Timestamp {
 /// A StatefulSet of three in the middle of an ordered rollout to `db:2.0.0`.
 fn target(annotations: &[(&str, &str)]) -> Target {
     let view = StatefulSetView { replicas: 3, total: 3, ready: 1, available: 1, updated: 1, observed_generation: 2, ..Default::default() };
-    let all = [("headwind.sh/policy", "all"), ("headwind.sh/require-approval", "false"), (key::LAST_REQUEST, "r")];
+    let defaults = testing::annotations(&[("policy", "all"), ("require-approval", "false"), ("last-request", "r")]);
+    let own = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Target {
-        key: TargetKey { kind: Kind::StatefulSet, namespace: "n".to_owned(), name: "db".to_owned() },
-        api_version: "apps/v1",
         uid: "uid".to_owned(),
-        resource_version: "7".to_owned(),
         generation: 2,
-        annotations: all.iter().chain(annotations).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![Container::new("db", "db:2.0.0")],
-        release: None,
-        carrier: None,
-        pull: PullSource::default(),
+        annotations: defaults.into_iter().chain(own).collect(),
         rollout: View::StatefulSet(view),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+        ..Target::new(testing::key(Kind::StatefulSet, "db"), vec![Container::new("db", "db:2.0.0")])
     }
 }
 
@@ -49,25 +39,10 @@ fn view(target: &mut Target) -> &mut StatefulSetView {
 
 /// The request for `db:2.0.0`, whose rollout is watched since a minute ago.
 fn rolling(watch: Watch) -> Request {
+    let base = testing::request("r", "db:1.0.0", "db:2.0.0", at(NOW - 100));
     Request {
-        name: "r".to_owned(),
         target_uid: "uid".to_owned(),
-        fault: None,
-        created: at(NOW - 100),
-        siblings: Vec::new(),
-        proposed: at(NOW - 100),
-        spec: Spec {
-            kind: ArtifactKind::Image,
-            container: Some("db".to_owned()),
-            current_image: "db:1.0.0".to_owned(),
-            new_image: "db:2.0.0".to_owned(),
-            current_digest: None,
-            new_digest: None,
-            policy: Policy::All,
-            require_approval: false,
-            expires_at: None,
-            trigger: Trigger::Webhook,
-        },
+        spec: Spec { container: Some("db".to_owned()), policy: Policy::All, ..base.spec },
         status: Status {
             phase: Phase::RollingOut,
             times_applied: 1,
@@ -75,6 +50,7 @@ fn rolling(watch: Watch) -> Request {
             rollout: Some(watch),
             ..Status::default()
         },
+        ..base
     }
 }
 

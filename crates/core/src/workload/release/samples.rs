@@ -6,8 +6,9 @@
 use super::*;
 use crate::rollout::HelmReleaseView;
 use crate::settings::Annotations;
+use crate::testing;
+use crate::workload::Kind;
 use crate::workload::source::{SourceKey, SourceKind};
-use crate::workload::{Kind, TargetKey};
 
 /// The release's generation, and its source's.
 pub(crate) const GENERATIONS: (i64, i64) = (3, 5);
@@ -67,22 +68,15 @@ pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Target {
     let wanted = release.chart.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
     let view = HelmReleaseView { generation: GENERATIONS.0, wanted, suspended: release.suspended, ..HelmReleaseView::default() };
     Target {
-        key: TargetKey { kind: Kind::HelmRelease, namespace: "n".to_owned(), name: "shop".to_owned() },
         api_version: "helm.toolkit.fluxcd.io/v2",
         uid: "uid".to_owned(),
         resource_version: "7".to_owned(),
         generation: GENERATIONS.0,
-        annotations: annotations.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect(),
+        annotations: testing::annotations(annotations),
         has_annotations: true,
-        template_has_annotations: false,
-        containers: Vec::new(),
         release: Some(std::sync::Arc::new(release)),
-        carrier: None,
-        pull: PullSource::default(),
         rollout: View::HelmRelease(Box::new(view)),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+        ..Target::new(testing::key(Kind::HelmRelease, "shop"), Vec::new())
     }
 }
 

@@ -2,28 +2,20 @@ mod releases;
 
 use headwind_core::artifact::reference::RepositoryKey;
 use headwind_core::policy::Policy;
+use headwind_core::testing;
 
 use super::*;
 
 pub(crate) fn target(name: &str, image: &str, version: &str) -> Target {
     let container = Container::new;
     Target {
-        key: TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() },
-        api_version: "apps/v1",
         uid: format!("uid-{name}"),
         resource_version: version.to_owned(),
-        generation: 1,
-        annotations: Annotations::new(),
         has_annotations: true,
-        template_has_annotations: false,
-        containers: vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
-        release: None,
-        carrier: None,
-        pull: headwind_core::workload::PullSource::default(),
-        rollout: headwind_core::rollout::View::DaemonSet(headwind_core::rollout::DaemonSetView::default()),
-        selector: String::new(),
-        revision: String::new(),
-        deleting: false,
+        ..Target::new(
+            testing::key(Kind::Deployment, name),
+            vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
+        )
     }
 }
 
