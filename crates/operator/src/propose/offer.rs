@@ -74,7 +74,7 @@ mod tests {
     /// A tenant with many workloads that each run another version costs a bounded amount of memory.
     #[test]
     fn what_is_kept_is_bounded() {
-        let candidates: Vec<Candidate> = (0..1000).map(|n| Candidate::new(format!("1.{}.0", n + 1000), None)).collect();
+        let candidates: Vec<Candidate> = (0..1000).map(|n| Candidate::new(format!("1.{}.0", n + 3000), None)).collect();
         let offer = Offer::new(Occasion::Scan, candidates);
         for n in 0..300 {
             assert_eq!(offer.choose(&inquiry(&format!("1.{n}.0"))).accepted.len(), 1000);
