@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use headwind_web::audit;
+use headwind_operator::AUDIT;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -20,9 +20,9 @@ pub(crate) fn init() -> anyhow::Result<()> {
     };
     let json = || fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false).with_span_list(false);
     // The audit log is always written, as JSON, with the time of the action itself.
-    let audit = json().without_time().with_filter(filter_fn(|line| line.target() == audit::TARGET));
+    let audit = json().without_time().with_filter(filter_fn(|line| line.target() == AUDIT));
     let logs = if std::io::stderr().is_terminal() { fmt::layer().with_writer(std::io::stderr).boxed() } else { json().boxed() };
-    let logs = logs.with_filter(filter).with_filter(filter_fn(|line| line.target() != audit::TARGET));
+    let logs = logs.with_filter(filter).with_filter(filter_fn(|line| line.target() != AUDIT));
     registry().with(vec![audit.boxed(), logs.boxed()]).try_init().map_err(|error| anyhow::anyhow!("failed to set up logging: {error}"))
 }
 

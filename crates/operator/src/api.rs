@@ -1,7 +1,18 @@
-//! What people and programs can ask of the operator: queries (lists, explanations) and commands (approve, reject,
-//! reopen, roll back). Works on every replica and never touches a workload.
+//! What people and programs can ask of the operator. Works on every replica and never touches a workload.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`handle`] | the handle that the ports hold |
+//! | [`requests`], [`explain`] | queries: lists, single requests, explanations |
+//! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
+//! | [`audit`] | one line for each command, with what became of it |
+//! | [`caller`] | who asks |
 
+pub(crate) mod audit;
+pub(crate) mod caller;
+pub(crate) mod commands;
 pub(crate) mod explain;
 pub(crate) mod explainer;
 pub(crate) mod handle;
+pub(crate) mod requests;
 pub(crate) mod rollback;

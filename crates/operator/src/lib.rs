@@ -23,13 +23,20 @@ mod observe;
 mod propose;
 mod registries;
 mod report;
+#[cfg(test)]
+mod rooms;
 mod run;
 mod tasks;
 
+pub use api::audit::{Action as AuditedAction, TARGET as AUDIT};
+pub use api::caller::Caller;
+pub use api::commands::{ActError, RequestName};
 pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
-pub use api::handle::{ActError, Filter, Full, Handle, Offered, Page};
+pub use api::handle::{Full, Handle, Offered};
+pub use api::requests::Page;
 pub use api::rollback::{Past, RollbackError};
 pub use catalogue::catalogue as metrics_catalogue;
+pub use observe::requests::Filter;
 pub use propose::RecordingFailure;
 pub use report::entry::Entry;
 pub use run::{Config, Operator, Polling, StartError};

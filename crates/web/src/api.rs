@@ -78,12 +78,6 @@ async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route does not take this method; GET /openapi.json lists them")
 }
 
-/// Does a piece of work to its end, even if the caller closes the connection meanwhile.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
-    let failed = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request was not finished: {error}"));
-    tokio::spawn(work).await.map_err(failed)
-}
-
 /// For handlers that end early with a problem.
 pub(crate) fn flat(result: Result<Response, Problem>) -> Response {
     result.unwrap_or_else(IntoResponse::into_response)

@@ -1,16 +1,15 @@
-//! Who the caller is, for the API and later the UI.
+//! Who the caller is, and what the caller may do, for the API and the UI.
 //!
-//! The recorded approver is always the caller found here, never a field of a form.
+//! Each mode lives in one file. The recorded approver is always the caller found here, never a field of a form.
+
+mod none;
+mod simple;
 
 use std::fmt;
 use std::str::FromStr;
 
-use axum::http::{HeaderMap, HeaderName};
-
-/// Maximum length of a user's name, in bytes.
-const NAME: usize = 256;
-/// The header that mode `simple` reads.
-const USER: HeaderName = HeaderName::from_static("x-user");
+use axum::http::HeaderMap;
+use headwind_operator::Caller;
 
 /// `HEADWIND_UI_AUTH_MODE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,21 +44,34 @@ impl fmt::Display for Mode {
     }
 }
 
-/// An authenticated caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// The name that is recorded.
-    pub(crate) name: String,
-    /// How the name was proven, as audit lines call it.
-    pub(crate) method: &'static str,
-    /// The peer's address, as audit lines show it.
-    pub(crate) peer: String,
+/// Something that a caller wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Look at what there is.
+    Read,
+    /// Approve, reject, reopen or roll back.
+    Act,
 }
 
-/// The caller did not say who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header X-User must occur once and hold a user name: at most 256 printable characters, not beginning with system:")]
-pub(crate) struct Unknown;
+/// The caller is not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The request does not say who the caller is, or the proof is bad.
+    #[error("{0}")]
+    Unknown(String),
+    /// The caller may not do it.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+/// How callers are authenticated and authorized.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Auth {
+    /// The mode.
+    pub mode: Mode,
+    /// Whether callers that prove nothing may act: the port is bound to loopback, or the administrator says so.
+    pub anonymous_actions: bool,
+}
 
 impl Mode {
     /// The mode's name.
@@ -69,22 +81,41 @@ impl Mode {
             Mode::Simple => "simple",
         }
     }
+}
 
-    /// Returns the name of the caller.
+impl Auth {
+    /// Returns the caller of a request from `peer`.
     ///
     /// # Errors
-    /// When the mode needs a name and the headers hold none.
-    pub(crate) fn user(self, headers: &HeaderMap) -> Result<String, Unknown> {
-        match self {
-            Mode::None => Ok("web-ui-user".to_owned()),
-            Mode::Simple => {
-                let mut values = headers.get_all(USER).iter();
-                let (Some(value), None) = (values.next(), values.next()) else { return Err(Unknown) };
-                let name = value.to_str().map_err(|_| Unknown)?.trim();
-                let fits = !name.is_empty() && name.len() <= NAME && !name.chars().any(char::is_control);
-                // A name that Kubernetes keeps for its own users would be taken for one of them.
-                if fits && !name.starts_with("system:") { Ok(format!("simple:{name}")) } else { Err(Unknown) }
-            }
+    /// When the mode needs a name for this access and the headers hold none.
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap, peer: &str, access: Access) -> Result<Caller, Refused> {
+        // A mode that queries the API server waits here.
+        std::future::ready(()).await;
+        let name = match self.mode {
+            Mode::None => none::user(),
+            Mode::Simple => match (simple::user(headers), access) {
+                (Some(name), _) => name,
+                // Everybody may read.
+                (None, Access::Read) => none::user(),
+                (None, Access::Act) => return Err(Refused::Unknown(simple::EXPECTED.to_owned())),
+            },
+        };
+        Ok(Caller { name, method: self.mode.as_str(), peer: peer.to_owned(), ..Caller::default() })
+    }
+
+    /// Returns whether the caller may do it.
+    ///
+    /// # Errors
+    /// [`Refused::Forbidden`] with what the caller can do about it.
+    pub(crate) async fn authorize(&self, _caller: &Caller, access: Access) -> Result<(), Refused> {
+        std::future::ready(()).await;
+        match (self.mode, access) {
+            (_, Access::Read) => Ok(()),
+            (Mode::None | Mode::Simple, Access::Act) if self.anonymous_actions => Ok(()),
+            (Mode::None | Mode::Simple, Access::Act) => Err(Refused::Forbidden(format!(
+                "mode {} does not prove who the caller is, so this port only answers reads; approve with kubectl, or set HEADWIND_UI_ANONYMOUS_ACTIONS=true",
+                self.mode
+            ))),
         }
     }
 }
@@ -93,26 +124,17 @@ impl Mode {
 mod tests {
     use super::*;
 
-    #[rstest::rstest]
-    #[case::none(Mode::None, &["eve"], Ok("web-ui-user"))]
-    #[case::simple(Mode::Simple, &[" ann "], Ok("simple:ann"))]
-    #[case::missing(Mode::Simple, &[], Err(Unknown))]
-    #[case::empty(Mode::Simple, &[" "], Err(Unknown))]
-    #[case::twice(Mode::Simple, &["ann", "bob"], Err(Unknown))]
-    #[case::of_kubernetes(Mode::Simple, &["system:admin"], Err(Unknown))]
-    #[case::tab(Mode::Simple, &["a\tb"], Err(Unknown))]
-    fn the_user_of_each_mode(#[case] mode: Mode, #[case] names: &[&str], #[case] expected: Result<&str, Unknown>) {
-        let mut headers = HeaderMap::new();
-        for name in names {
-            headers.append(USER, name.parse().unwrap());
-        }
-        assert_eq!(mode.user(&headers), expected.map(str::to_owned));
-    }
-
     #[test]
     fn modes() {
-        assert!(Mode::Simple.user(&[(USER, "a".repeat(257).parse().unwrap())].into_iter().collect()).is_err());
         assert_eq!("simple".parse(), Ok(Mode::Simple));
         assert!("oauth".parse::<Mode>().is_err());
+    }
+
+    #[tokio::test]
+    async fn everybody_may_read_and_nobody_acts_without_a_name() {
+        let auth = Auth { mode: Mode::Simple, anonymous_actions: true };
+        let caller = async |access| auth.authenticate(&HeaderMap::new(), "127.0.0.1", access).await;
+        assert_eq!(caller(Access::Read).await.unwrap().name, "web-ui-user");
+        assert!(matches!(caller(Access::Act).await, Err(Refused::Unknown(_))));
     }
 }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use headwind_operator::{AuditedAction, Caller};
 
-use crate::audit::Action;
-use crate::auth::{Caller, Mode};
+use crate::auth::{Access, Auth, Refused};
 use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::server::Ends;
@@ -39,12 +40,10 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// The rules of a port for people.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
-    /// How callers are authenticated.
-    pub mode: Mode,
+    /// How callers are authenticated and authorized.
+    pub auth: Auth,
     /// The hosts that requests may name.
     pub hosts: Hosts,
-    /// Whether callers that prove nothing may act: the port is bound to loopback, or the administrator says so.
-    pub anonymous_actions: bool,
 }
 
 /// Lets a request pass, or answers it.
@@ -61,53 +60,49 @@ pub(crate) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
 
 impl Gate {
     async fn admit(&self, request: Request) -> Result<Request, Problem> {
+        let access = if request.method().is_safe() { Access::Read } else { Access::Act };
         let ends = request.extensions().get::<Ends>().copied();
-        let acts = !request.method().is_safe();
-        let mut caller = Caller {
-            name: NOBODY.to_owned(),
-            method: self.mode.as_str(),
-            peer: ends.map(|ends| ends.peer.to_string()).unwrap_or_default(),
-        };
-        if let Err(problem) = self.check(&request, acts, ends, &mut caller) {
-            if let Some(action) = Action::of_path(request.uri().path()).filter(|_| acts) {
+        let peer = ends.map(|ends| ends.peer.to_string()).unwrap_or_default();
+        let mut caller = Caller { name: NOBODY.to_owned(), method: self.auth.mode.as_str(), peer, ..Caller::default() };
+        let (mut parts, body) = request.into_parts();
+        if let Err(problem) = self.check(&parts, access, ends, &mut caller).await {
+            if let Some(action) = AuditedAction::of_path(parts.uri.path()).filter(|_| access == Access::Act) {
                 action.denied(&caller, problem.status, &problem.detail);
             }
             return Err(problem);
         }
-        if !acts {
-            return Ok(request);
-        }
-        let (mut parts, body) = request.into_parts();
-        let body = read(body, BODY_TIME).await?;
         parts.extensions.insert(caller);
+        if access == Access::Read {
+            return Ok(Request::from_parts(parts, body));
+        }
+        let body = read(body, BODY_TIME).await?;
         Ok(Request::from_parts(parts, Body::from(body)))
     }
 
-    fn check(&self, request: &Request, acts: bool, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
-        let headers = request.headers();
-        if !self.hosts.knows(request.uri(), headers, ends.map(|ends| ends.local)) {
+    async fn check(&self, request: &Parts, access: Access, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
+        let headers = &request.headers;
+        if !self.hosts.knows(&request.uri, headers, ends.map(|ends| ends.local)) {
             let detail = "Headwind is not known under this host; add it to HEADWIND_ALLOWED_HOSTS";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
-        if !acts {
-            return Ok(());
-        }
-        caller.name = self.mode.user(headers).map_err(|unknown| Problem::new(StatusCode::UNAUTHORIZED, unknown.to_string()))?;
-        if !self.hosts.is_own_origin(headers) {
+        *caller = self.auth.authenticate(headers, &caller.peer, access).await.map_err(refused)?;
+        if access == Access::Act && !self.hosts.is_own_origin(headers) {
             return Err(Problem::new(StatusCode::FORBIDDEN, "requests from pages of another origin are refused"));
         }
-        if !self.anonymous_actions {
-            let detail = format!(
-                "mode {} does not prove who the caller is, so this port only answers reads; approve with kubectl, or set HEADWIND_UI_ANONYMOUS_ACTIONS=true",
-                self.mode
-            );
-            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
-        }
-        if !is_json(headers) {
+        self.auth.authorize(caller, access).await.map_err(refused)?;
+        if access == Access::Act && !is_json(headers) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request needs Content-Type: application/json"));
         }
         Ok(())
     }
+}
+
+fn refused(refused: Refused) -> Problem {
+    let status = match refused {
+        Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
+        Refused::Forbidden(_) => StatusCode::FORBIDDEN,
+    };
+    Problem::new(status, refused.to_string())
 }
 
 /// Returns true if the request says that it is JSON or comes from htmx. A page of another site cannot send

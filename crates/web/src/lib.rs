@@ -10,7 +10,6 @@
 //! of the API is `application/problem+json` (RFC 9457).
 
 pub mod api;
-pub mod audit;
 pub mod auth;
 pub mod gate;
 pub mod hosts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
 use headwind_source::proof::google::Expected;
-use headwind_web::auth::Mode;
+use headwind_web::auth::{Auth, Mode};
 use headwind_web::gate::Gate;
 use headwind_web::hosts::Hosts;
 use headwind_web::server::{Limits, Port};
@@ -111,9 +111,8 @@ fn trust(args: &Run) -> webhook::Trust {
 /// Returns the access rules of the API port.
 fn gate(args: &Run, namespace: &str) -> Gate {
     Gate {
-        mode: args.ui_auth_mode,
+        auth: Auth { mode: args.ui_auth_mode, anonymous_actions: anonymous_actions(args) },
         hosts: Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts),
-        anonymous_actions: anonymous_actions(args),
     }
 }
 

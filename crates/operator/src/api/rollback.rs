@@ -18,7 +18,10 @@ use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::handle::{ActError, Handle};
+use crate::api::audit;
+use crate::api::caller::Caller;
+use crate::api::commands::{ActError, to_the_end};
+use crate::api::handle::Handle;
 use crate::cluster::Class;
 use crate::observe::requests::Held;
 use crate::propose;
@@ -82,11 +85,30 @@ impl Handle {
         Ok(target.containers.iter().flat_map(|container| past(&history, container)).collect())
     }
 
-    /// Has a container go back by that many steps; answers the approved request.
+    /// Rolls a container back by that many steps and returns the approved request. Writes the audit line. Runs to its
+    /// end even if the caller does not wait for it.
     ///
     /// # Errors
     /// See [`RollbackError`].
     pub async fn roll_back(
+        &self,
+        caller: Caller,
+        key: TargetKey,
+        container: Option<String>,
+        index: usize,
+        note: Option<String>,
+    ) -> Result<UpdateRequest, RollbackError> {
+        let handle = self.clone();
+        to_the_end(async move {
+            let done = handle.roll_back_as(&key, container.as_deref(), index, &caller.name, note.as_deref()).await;
+            audit::Action::on_workload("rollback", &key).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+            done
+        })
+        .await
+        .unwrap_or_else(|failure| Err(ActError::Unavailable(failure).into()))
+    }
+
+    async fn roll_back_as(
         &self,
         key: &TargetKey,
         container: Option<&str>,
@@ -123,7 +145,7 @@ impl Handle {
                 continue;
             }
             self.make(&target, request).await?;
-            match self.act(&key.namespace, &name, Action::Approve, person, note).await {
+            match self.act_as(&key.namespace, &name, Action::Approve, person, note).await {
                 Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
                 done => return Ok(done?),
             }

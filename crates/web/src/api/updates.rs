@@ -7,15 +7,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use headwind_core::request::action::Action;
 use headwind_k8s::update_request::UpdateRequest;
-use headwind_operator::{ActError, Filter};
+use headwind_operator::{ActError, Caller, Filter, RequestName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Timeline, Update, UpdateList, Why};
 use super::{Shared, flat};
-use crate::audit;
-use crate::auth::Caller;
 use crate::problem::Problem;
 
 /// How many things a page has unasked, and at most.
@@ -120,7 +118,7 @@ macro_rules! action {
         #[utoipa::path(post, path = $path, summary = $summary, params(("namespace" = String, Path), ("name" = String, Path)), request_body = Option<Why>,
             responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
         pub(super) async fn $name(State(api): Shared, Path((namespace, name)): Path<(String, String)>, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
-            flat(one(&api, Name { namespace, name }, $action, caller, &body).await)
+            flat(one(&api, RequestName { namespace, name }, $action, caller, &body).await)
         }
     };
 }
@@ -129,10 +127,10 @@ action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", 
 action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Never propose this version again");
 action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Try a finished update again");
 
-async fn one(api: &super::Api, name: Name, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
+async fn one(api: &super::Api, name: RequestName, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
     let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
     let note = note(why.approver.as_deref(), why.reason.as_deref())?;
-    let done = act(api, name, action, caller, note).await?;
+    let done = api.handle.act(caller, name, action, note).await;
     done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }
 
@@ -152,38 +150,16 @@ async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -
         return Err(invalid(format!("at most {BULK} updates at once")));
     }
     let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
-    let mut results = Vec::with_capacity(bulk.updates.len());
-    for name in bulk.updates {
-        let result = match act(api, name.clone(), action, caller.clone(), note.clone()).await? {
-            Ok(request) => {
-                BulkResult { namespace: name.namespace, name: name.name, status: 200, phase: Some(request.phase().as_str()), error: None }
-            }
-            Err(error) => {
-                let Problem { status, detail, phase, .. } = problem(&error);
-                BulkResult { namespace: name.namespace, name: name.name, status, phase, error: Some(detail) }
-            }
-        };
-        results.push(result);
-    }
-    Ok(Json(BulkResults { results }).into_response())
-}
-
-/// Acts and writes the audit line, also when the caller does not wait for the answer.
-async fn act(
-    api: &super::Api,
-    name: Name,
-    action: Action,
-    caller: Caller,
-    note: Option<String>,
-) -> Result<Result<UpdateRequest, ActError>, Problem> {
-    let handle = api.handle.clone();
-    super::to_the_end(async move {
-        let done = handle.act(&name.namespace, &name.name, action, &caller.name, note.as_deref()).await;
-        let entry = audit::Action::on_request(action.as_str(), &name.namespace, &name.name);
-        entry.done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
-        done
-    })
-    .await
+    let names = bulk.updates.into_iter().map(|Name { namespace, name }| RequestName { namespace, name }).collect();
+    let done = api.handle.act_on_all(caller, names, action, note.as_deref()).await;
+    let result = |(RequestName { namespace, name }, done): (RequestName, Result<UpdateRequest, ActError>)| match done {
+        Ok(request) => BulkResult { namespace, name, status: 200, phase: Some(request.phase().as_str()), error: None },
+        Err(error) => {
+            let Problem { status, detail, phase, .. } = problem(&error);
+            BulkResult { namespace, name, status, phase, error: Some(detail) }
+        }
+    };
+    Ok(Json(BulkResults { results: done.into_iter().map(result).collect() }).into_response())
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {

@@ -8,15 +8,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use headwind_core::workload::{Kind, TargetKey};
-use headwind_operator::{Past, RollbackError, WorkloadFilter};
+use headwind_operator::{Caller, Past, RollbackError, WorkloadFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::schema::{History, HistoryEntry, ListMeta, RollBack, Update, Workload, WorkloadList};
 use super::updates;
 use super::{Api, Shared, flat};
-use crate::audit::Action;
-use crate::auth::Caller;
 use crate::problem::Problem;
 
 /// The time for which an `explain` call waits for its turn.
@@ -132,14 +130,8 @@ async fn back(api: &Api, namespace: &str, kind: &str, name: &str, caller: Caller
     let asked: RollBack = if body.iter().all(u8::is_ascii_whitespace) { RollBack::default() } else { updates::read(body)? };
     let note = updates::note(None, asked.reason.as_deref())?;
     let key = target(api, namespace, kind, name)?;
-    let handle = api.handle.clone();
-    let action = Action { resource_type: key.kind.as_str().to_owned(), ..Action::on_request("rollback", namespace, name) };
-    let done = super::to_the_end(async move {
-        let done = handle.roll_back(&key, asked.container.as_deref(), asked.index.unwrap_or(1), &caller.name, note.as_deref()).await;
-        action.done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
-        done
-    });
-    done.await?.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
+    let done = api.handle.roll_back(caller, key, asked.container, asked.index.unwrap_or(1), note).await;
+    done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }
 
 fn problem(error: &RollbackError) -> Problem {

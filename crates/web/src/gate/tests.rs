@@ -4,6 +4,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
 use super::*;
+use crate::auth::Mode;
 
 fn router(gate: Gate) -> Router {
     Router::new()
@@ -32,7 +33,7 @@ async fn send(gate: Gate, route: &str, headers: &[(&str, &str)], body: Body) -> 
 }
 
 fn open(mode: Mode) -> Gate {
-    Gate { mode, hosts: Hosts::new("hw", [], &[]), anonymous_actions: true }
+    Gate { auth: Auth { mode, anonymous_actions: true }, hosts: Hosts::new("hw", [], &[]) }
 }
 
 #[rstest::rstest]
@@ -62,7 +63,7 @@ async fn what_passes(#[case] route: &str, #[case] headers: &[(&str, &str)], #[ca
 #[tokio::test]
 async fn who_proves_nothing_only_reads_on_an_open_port() {
     for mode in [Mode::None, Mode::Simple] {
-        let gate = Gate { anonymous_actions: false, ..open(mode) };
+        let gate = Gate { auth: Auth { mode, anonymous_actions: false }, ..open(mode) };
         assert_eq!(send(gate.clone(), "GET /read", &[], Body::empty()).await.0, 200);
         let (status, body, _) = send(gate, APPROVE, &[JSON, ("x-user", "ann")], Body::empty()).await;
         assert!(status == 403 && body.contains("HEADWIND_UI_ANONYMOUS_ACTIONS"), "{status} {body}");

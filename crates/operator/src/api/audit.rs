@@ -4,9 +4,10 @@
 
 use std::fmt::Display;
 
+use headwind_core::workload::TargetKey;
 use headwind_k8s::update_request::UpdateRequest;
 
-use crate::auth::Caller;
+use super::caller::Caller;
 
 /// The target of the lines.
 pub const TARGET: &str = "headwind::audit";
@@ -15,26 +16,31 @@ const TEXT: usize = 256;
 
 /// What somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Action {
+pub struct Action {
     /// `approve`, `reject`, `reopen` or `rollback`.
-    pub(crate) verb: String,
+    pub verb: String,
     /// The kind of the object.
-    pub(crate) resource_type: String,
+    pub resource_type: String,
     /// The object's namespace; empty for a bulk action that was denied as a whole.
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// The object's name.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 impl Action {
+    /// An action on a workload.
+    pub(crate) fn on_workload(verb: &str, key: &TargetKey) -> Self {
+        Self { resource_type: key.kind.as_str().to_owned(), ..Self::on_request(verb, &key.namespace, &key.name) }
+    }
+
     /// An action on an UpdateRequest.
-    pub(crate) fn on_request(verb: &str, namespace: &str, name: &str) -> Self {
+    pub fn on_request(verb: &str, namespace: &str, name: &str) -> Self {
         let text = |text: &str| text.chars().take(TEXT).collect();
         Self { verb: text(verb), resource_type: "UpdateRequest".to_owned(), namespace: text(namespace), name: text(name) }
     }
 
     /// The action that a route stands for, for a request that never reaches its handler.
-    pub(crate) fn of_path(path: &str) -> Option<Self> {
+    pub fn of_path(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix("/api/v1/")?.split('/').filter(|part| !part.is_empty());
         let parts = [(); 4].map(|()| parts.next().unwrap_or_default());
         Some(match parts {
@@ -61,13 +67,13 @@ impl Action {
     }
 
     /// Writes that the action was denied before anything was done.
-    pub(crate) fn denied(&self, caller: &Caller, status: u16, why: &str) {
+    pub fn denied(&self, caller: &Caller, status: u16, why: &str) {
         self.line(caller, "", "", &format!("denied: {status}"), why);
     }
 
     fn line(&self, caller: &Caller, uid: &str, image: &str, result: &str, reason: &str) {
         let Self { verb, resource_type, namespace, name } = self;
-        let Caller { name: username, method, peer } = caller;
+        let Caller { name: username, method, peer, uid: _, groups: _, extra: _ } = caller;
         tracing::info!(
             target: TARGET,
             timestamp = %jiff::Timestamp::now(),

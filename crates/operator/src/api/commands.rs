@@ -1,0 +1,145 @@
+//! Commands about requests: approve, reject and reopen, one or several.
+//!
+//! An action is a compare-and-swap on the request's status; the leader sees it by its watch. Each action leaves a line
+//! in the audit log that says what became of it.
+
+use headwind_core::request::action::{Action, NotNow, act};
+use headwind_k8s::update_request::UpdateRequest;
+
+use super::audit;
+use super::caller::Caller;
+use super::handle::Handle;
+use crate::clock::now;
+use crate::cluster::object::is_object_name;
+use crate::cluster::{Class, Failure};
+
+/// Maximum number of times that an action is decided again because another writer was faster.
+const TRIES: usize = 8;
+
+/// The name of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// An action that was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// There is no such request in the namespaces that are served.
+    #[error("there is no UpdateRequest {namespace}/{name}")]
+    NotFound {
+        /// The namespace that was asked for.
+        namespace: String,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The request is in a phase from which the action leads nowhere.
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+    /// A request that asks for something else has the name.
+    #[error("UpdateRequest {0} asks for something else and has the name that the new request would get; delete it")]
+    NameTaken(String),
+    /// Headwind's account may not write it.
+    #[error("the API server does not allow it: {0}")]
+    Forbidden(String),
+    /// The API server could not be asked.
+    #[error("the API server could not be asked: {0}")]
+    Unavailable(String),
+}
+
+impl From<Failure> for ActError {
+    fn from(failure: Failure) -> Self {
+        match failure.class {
+            Class::Forbidden | Class::Invalid => ActError::Forbidden(failure.to_string()),
+            Class::NotFound | Class::Conflict | Class::Busy | Class::NoAnswer => ActError::Unavailable(failure.to_string()),
+        }
+    }
+}
+
+impl Handle {
+    /// Approves, rejects or reopens a request and returns it as it is then. Writes the audit line. Runs to its end even
+    /// if the caller does not wait for it.
+    ///
+    /// # Errors
+    /// See [`ActError`]. If several people act at the same time, exactly one succeeds.
+    pub async fn act(&self, caller: Caller, name: RequestName, action: Action, note: Option<String>) -> Result<UpdateRequest, ActError> {
+        let handle = self.clone();
+        to_the_end(async move {
+            let RequestName { namespace, name } = &name;
+            let done = handle.act_as(namespace, name, action, &caller.name, note.as_deref()).await;
+            audit::Action::on_request(action.as_str(), namespace, name).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+            done
+        })
+        .await
+        .unwrap_or_else(|failure| Err(ActError::Unavailable(failure)))
+    }
+
+    /// Approves, rejects or reopens several requests, one after the other, each as [`Handle::act`] does.
+    pub async fn act_on_all(
+        &self,
+        caller: &Caller,
+        names: Vec<RequestName>,
+        action: Action,
+        note: Option<&str>,
+    ) -> Vec<(RequestName, Result<UpdateRequest, ActError>)> {
+        let mut results = Vec::with_capacity(names.len());
+        for name in names {
+            let done = self.act(caller.clone(), name.clone(), action, note.map(str::to_owned)).await;
+            results.push((name, done));
+        }
+        results
+    }
+
+    /// Acts in the name of `person`, without an audit line of its own.
+    pub(super) async fn act_as(
+        &self,
+        namespace: &str,
+        name: &str,
+        action: Action,
+        person: &str,
+        note: Option<&str>,
+    ) -> Result<UpdateRequest, ActError> {
+        let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
+        if !self.serves(namespace) || !is_object_name(namespace) || !is_object_name(name) {
+            return Err(not_found());
+        }
+        let mut known = self.state.requests.read().open(namespace, name);
+        for _ in 0..TRIES {
+            let copy = known.take();
+            let is_copy = copy.is_some();
+            let request = match copy {
+                Some(request) => (*request).clone(),
+                None => self.verbs.request(namespace, name).await?.ok_or_else(not_found)?,
+            };
+            let at = now();
+            let status = match act(&request.read(), action, person, note, at) {
+                Ok(status) => status,
+                // A copy may be old: only what the API server has is a reason to refuse.
+                Err(_) if is_copy => continue,
+                Err(refused) => {
+                    self.state.record(request);
+                    return Err(refused.into());
+                }
+            };
+            match self.verbs.replace_status(&request.with_status(&status, at)).await {
+                Ok(written) => {
+                    self.state.record(written.clone());
+                    self.queue.now(written.target());
+                    return Ok(written);
+                }
+                Err(failure) if failure.class == Class::Conflict => {}
+                Err(failure) if failure.class == Class::NotFound => return Err(not_found()),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Err(ActError::Unavailable("the request changes faster than it can be written".to_owned()))
+    }
+}
+
+/// Runs the work to its end, even if the caller goes away meanwhile.
+pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+    tokio::spawn(work).await.map_err(|error| format!("the action was not finished: {error}"))
+}
