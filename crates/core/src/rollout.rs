@@ -15,6 +15,7 @@
 //! Silence is never failure: without an answer from the API nothing is judged, without the right
 //! to list pods the status alone speaks.
 
+mod argo_rollout;
 mod daemon_set;
 mod deployment;
 pub mod flux;
@@ -23,6 +24,7 @@ mod judge;
 pub mod pod;
 mod stateful_set;
 
+pub use argo_rollout::{ArgoPhase, ArgoRolloutView};
 pub use daemon_set::DaemonSetView;
 pub use deployment::DeploymentView;
 pub use helm_release::HelmReleaseView;
@@ -47,6 +49,8 @@ pub enum View {
     DaemonSet(DaemonSetView),
     /// Of a Flux HelmRelease.
     HelmRelease(Box<HelmReleaseView>),
+    /// Of a Rollout of Argo Rollouts.
+    ArgoRollout(ArgoRolloutView),
     /// A kind that rolls nothing out: a CronJob uses the new version in its next Job.
     NoRollout,
 }
@@ -60,6 +64,7 @@ impl View {
             View::DaemonSet(view) => view.standing(generation),
             // The target's generation may count its source's as well.
             View::HelmRelease(view) => view.standing(),
+            View::ArgoRollout(view) => view.standing(generation),
             View::NoRollout => Standing::NoRollout,
         }
     }
@@ -72,7 +77,7 @@ impl View {
     /// What is true once the rollout is done, for messages.
     pub fn well(&self) -> &'static str {
         match self {
-            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) => "every pod is available",
+            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::ArgoRollout(_) => "every pod is available",
             View::HelmRelease(_) => "the release is ready",
             View::NoRollout => "the next Job uses it",
         }
@@ -82,7 +87,7 @@ impl View {
     /// steps one by one.
     pub fn least_timeout(&self) -> Duration {
         match self {
-            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::NoRollout => Duration::ZERO,
+            View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::ArgoRollout(_) | View::NoRollout => Duration::ZERO,
             View::HelmRelease(view) => view.least_timeout(),
         }
     }

@@ -14,6 +14,7 @@ mod facts;
 mod field_path;
 pub mod helm_release;
 mod pod_template;
+mod rollout;
 mod stateful_set;
 
 pub(crate) use annotations::is_foreign;
@@ -25,6 +26,7 @@ pub use facts::{KindFacts, Revision};
 pub use field_path::FieldPath;
 pub(crate) use field_path::template_annotations;
 pub use helm_release::SlimHelmRelease;
+pub use rollout::SlimRollout;
 pub use stateful_set::SlimStatefulSet;
 
 use std::fmt::Debug;
@@ -55,6 +57,7 @@ pub fn facts(kind: Kind) -> &'static KindFacts {
         Kind::StatefulSet => &stateful_set::FACTS,
         Kind::DaemonSet => &daemon_set::FACTS,
         Kind::CronJob => &cron_job::FACTS,
+        Kind::Rollout => &rollout::FACTS,
         Kind::HelmRelease => &helm_release::FACTS,
     }
 }
@@ -75,6 +78,7 @@ pub fn for_kind<F: ForKind>(kind: Kind, version: usize, code: F) -> F::Output {
         (Kind::StatefulSet, _) => code.run::<SlimStatefulSet>(),
         (Kind::DaemonSet, _) => code.run::<SlimDaemonSet>(),
         (Kind::CronJob, _) => code.run::<SlimCronJob>(),
+        (Kind::Rollout, _) => code.run::<SlimRollout>(),
         (Kind::HelmRelease, 0) => code.run::<SlimHelmRelease<V2>>(),
         (Kind::HelmRelease, _) => code.run::<SlimHelmRelease<V2Beta2>>(),
     }

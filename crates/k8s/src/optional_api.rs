@@ -32,6 +32,8 @@ macro_rules! versions {
 versions! {
     /// `v1`.
     V1 = "v1",
+    /// `v1alpha1`.
+    V1Alpha1 = "v1alpha1",
     /// `v1beta2`.
     V1Beta2 = "v1beta2",
     /// `v2`.

@@ -138,7 +138,7 @@ impl Fixture {
         self
     }
 
-    /// `progressDeadlineSeconds` of a Deployment.
+    /// `progressDeadlineSeconds` of a Deployment or Rollout.
     #[must_use]
     pub fn progress_deadline(mut self, seconds: u32) -> Self {
         self.progress_deadline = Some(seconds);
@@ -155,7 +155,7 @@ impl Fixture {
     /// The object.
     pub fn json(&self) -> Value {
         let mut spec = match self.kind {
-            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => self.pods(),
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::Rollout => self.pods(),
             WorkloadKind::CronJob => self.jobs(),
             WorkloadKind::HelmRelease => self.release(),
         };
@@ -203,6 +203,13 @@ impl Fixture {
         match self.kind {
             WorkloadKind::Deployment => {
                 put(&mut spec, "replicas", json!(self.replicas));
+                if let Some(seconds) = self.progress_deadline {
+                    put(&mut spec, "progressDeadlineSeconds", json!(seconds));
+                }
+            }
+            WorkloadKind::Rollout => {
+                put(&mut spec, "replicas", json!(self.replicas));
+                put(&mut spec, "strategy", json!({"canary": {}}));
                 if let Some(seconds) = self.progress_deadline {
                     put(&mut spec, "progressDeadlineSeconds", json!(seconds));
                 }

@@ -42,6 +42,8 @@ pub struct Container {
     pub restarted_for: Option<String>,
     /// The digest that a scan first saw behind the image as it stands now. A later one is new.
     pub first_seen: Option<String>,
+    /// Why Headwind cannot update it, although it is there: the field is in another object.
+    pub out_of_reach: Option<Box<(Reason, String)>>,
     /// For a release's chart: what its source says.
     pub chart: Option<Box<ChartSite>>,
 }
@@ -57,6 +59,7 @@ impl Container {
             pulls_always: false,
             restarted_for: None,
             first_seen: None,
+            out_of_reach: None,
             chart: None,
         }
     }
@@ -85,10 +88,12 @@ impl Container {
         }
     }
 
-    /// Why it gets no updates although its policy wants them: what a release's source says. None for images.
+    /// Returns why it gets no updates although its policy wants them, such as what a release's source says.
     pub fn left_alone(&self, settings: &Settings) -> Option<(Reason, String)> {
-        let site = self.chart.as_ref().filter(|_| settings.policy != Policy::None)?;
-        site.left()
+        if settings.policy == Policy::None {
+            return None;
+        }
+        self.out_of_reach.as_deref().cloned().or_else(|| self.chart.as_ref()?.left())
     }
 
     /// The digest that Headwind restarted it for, if that was a digest of the image as it stands now.

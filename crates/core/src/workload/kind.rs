@@ -14,13 +14,15 @@ pub enum Kind {
     DaemonSet,
     /// `batch/v1` CronJob.
     CronJob,
+    /// `argoproj.io/v1alpha1` Rollout, of Argo Rollouts.
+    Rollout,
     /// `helm.toolkit.fluxcd.io/v2` HelmRelease.
     HelmRelease,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::HelmRelease];
+    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::Rollout, Kind::HelmRelease];
 
     /// The kind's name as Kubernetes spells it.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::StatefulSet => "StatefulSet",
             Kind::DaemonSet => "DaemonSet",
             Kind::CronJob => "CronJob",
+            Kind::Rollout => "Rollout",
             Kind::HelmRelease => "HelmRelease",
         }
     }
@@ -55,5 +58,5 @@ impl FromStr for Kind {
 
 /// A word that names none of the kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, CronJob, HelmRelease)")]
+#[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, CronJob, Rollout, HelmRelease)")]
 pub struct UnknownKind(String);

@@ -1,6 +1,6 @@
 //! The workload, as the rules see it: a few strings out of a large object.
 //!
-//! Made by `headwind_k8s::kind` from each kind's slim view; kept by the operator's index, so it
+//! Made by `headwind_k8s::kinds` from each kind's slim view; kept by the operator's index, so it
 //! holds only what a rule reads. Which fields of which kind these come from is known there alone.
 
 use std::fmt;

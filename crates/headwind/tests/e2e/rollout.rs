@@ -96,7 +96,7 @@ pub(crate) async fn fifty(kind: WorkloadKind) -> Result<()> {
     let fixture = match kind {
         WorkloadKind::Deployment => fixture.spec(&json!({"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}})),
         WorkloadKind::StatefulSet => fixture.spec(&json!({"podManagementPolicy": "Parallel"})),
-        WorkloadKind::DaemonSet | WorkloadKind::CronJob | WorkloadKind::HelmRelease => fixture,
+        WorkloadKind::DaemonSet | WorkloadKind::CronJob | WorkloadKind::Rollout | WorkloadKind::HelmRelease => fixture,
     };
     let live = world.create(&fixture).await?;
     live.rolled_out(VERDICT).await?;

@@ -128,7 +128,7 @@ impl World {
         for kind in WorkloadKind::ALL {
             let there = match kind.api(&self.client, &self.namespace).list_metadata(&ListParams::default()).await {
                 Ok(list) => list.items.len(),
-                // Flux is not there.
+                // Flux or Argo Rollouts is not there.
                 Err(kube::Error::Api(status)) if status.code == 404 => 0,
                 Err(error) => return Err(error.into()),
             };
@@ -292,7 +292,8 @@ impl World {
     pub(crate) async fn calls(&self, audit: &mut Audit, since: Timestamp) -> Result<Vec<String>> {
         audit.catch_up(&self.client).await?;
         let all = audit.entries(&self.operator.requests().since(since))?;
-        let goes_on = |resource: &str| matches!(resource, "" | "leases" | "namespaces");
+        // Rollouts are listed when somebody installs Argo Rollouts, which may happen at any time.
+        let goes_on = |resource: &str| matches!(resource, "" | "leases" | "namespaces" | "rollouts");
         // A dry run, by which the admission policy is looked for after the start, writes nothing.
         let caused = all.into_iter().filter(|entry| !goes_on(&entry.resource) && entry.verb != "watch" && !entry.uri.contains("dryRun="));
         Ok(caused.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect())

@@ -22,7 +22,8 @@ fn pod() -> Value {
 /// An object of the kind whose pod template is [`pod`], at the pointer that the kind's facts name.
 fn object(kind: Kind) -> Value {
     let metadata = json!({"name": "t", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3});
-    let template = json!({"spec": pod()});
+    // The API server always writes the metadata of a pod template.
+    let template = json!({"metadata": {}, "spec": pod()});
     let spec = facts(kind)
         .pod_template
         .unwrap()

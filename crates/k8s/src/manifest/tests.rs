@@ -16,7 +16,7 @@ fn the_crd_is_what_the_spec_promises() {
     assert_eq!(schema["spec"]["properties"]["policy"]["enum"], json!(["none", "patch", "minor", "major", "all", "glob", "force"]));
     assert_eq!(schema["spec"]["properties"]["trigger"]["enum"], json!(["webhook", "polling", "manual"]));
     let target_kinds = &schema["spec"]["properties"]["targetRef"]["properties"]["kind"]["enum"];
-    assert_eq!(*target_kinds, json!(["Deployment", "StatefulSet", "DaemonSet", "HelmRelease"]));
+    assert_eq!(*target_kinds, json!(["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Rollout", "HelmRelease"]));
     let words: Vec<&str> = schema["spec"]["properties"]["updateType"]["oneOf"]
         .as_array()
         .into_iter()

@@ -43,7 +43,7 @@ impl Registry {
     /// for the others. Another seed gives another digest. Gives the digest.
     pub async fn publish(&self, kind: WorkloadKind, repo: &str, tag: &str, seed: &str) -> Result<String> {
         match kind {
-            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob => {
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob | WorkloadKind::Rollout => {
                 self.push(repo, tag, seed).await
             }
             WorkloadKind::HelmRelease => {

@@ -16,13 +16,16 @@ pub enum WorkloadKind {
     DaemonSet,
     /// `batch/v1` `CronJob`: suspended, so that no Job runs.
     CronJob,
+    /// `argoproj.io/v1alpha1` `Rollout`, of Argo Rollouts.
+    Rollout,
     /// `helm.toolkit.fluxcd.io/v2` `HelmRelease`, of Flux.
     HelmRelease,
 }
 
 impl WorkloadKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::HelmRelease];
+    pub const ALL: [Self; 6] =
+        [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::Rollout, Self::HelmRelease];
 
     /// Those that roll pods out.
     pub const PODS: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
@@ -34,6 +37,7 @@ impl WorkloadKind {
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
             Self::CronJob => "CronJob",
+            Self::Rollout => "Rollout",
             Self::HelmRelease => "HelmRelease",
         }
     }
@@ -45,6 +49,7 @@ impl WorkloadKind {
             Self::StatefulSet => "statefulsets",
             Self::DaemonSet => "daemonsets",
             Self::CronJob => "cronjobs",
+            Self::Rollout => "rollouts",
             Self::HelmRelease => "helmreleases",
         }
     }
@@ -54,6 +59,7 @@ impl WorkloadKind {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
             Self::CronJob => "batch",
+            Self::Rollout => "argoproj.io",
             Self::HelmRelease => "helm.toolkit.fluxcd.io",
         }
     }
@@ -62,6 +68,7 @@ impl WorkloadKind {
     pub fn version(self) -> &'static str {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => "v1",
+            Self::Rollout => "v1alpha1",
             Self::HelmRelease => "v2",
         }
     }
@@ -78,6 +85,7 @@ impl WorkloadKind {
             Self::StatefulSet => "headwind_statefulsets_watched",
             Self::DaemonSet => "headwind_daemonsets_watched",
             Self::CronJob => "headwind_cronjobs_watched",
+            Self::Rollout => "headwind_rollouts_watched",
             Self::HelmRelease => "headwind_helm_releases_watched",
         }
     }
@@ -86,7 +94,9 @@ impl WorkloadKind {
     /// chart's name and version (`shop/web`, `1.0.0` give `web:1.0.0`).
     pub fn image(self, host: &str, repository: &str, tag: &str) -> String {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => format!("{host}/{repository}:{tag}"),
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => {
+                format!("{host}/{repository}:{tag}")
+            }
             Self::HelmRelease => format!("{}:{}", repository.rsplit('/').next().unwrap_or(repository), tag.replace('_', "+")),
         }
     }
@@ -94,7 +104,7 @@ impl WorkloadKind {
     /// The JSON pointer of its pod template; none for a release.
     pub(super) fn pod_template(self) -> Option<&'static str> {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => Some("/spec/template"),
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::Rollout => Some("/spec/template"),
             Self::CronJob => Some("/spec/jobTemplate/spec/template"),
             Self::HelmRelease => None,
         }

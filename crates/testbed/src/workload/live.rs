@@ -96,6 +96,9 @@ impl Live {
         let field = if self.is_init(container).await? { "initContainers" } else { "containers" };
         let template = json!({"spec": {field: [{"name": container, "image": image}]}});
         let path = self.kind.pod_template().unwrap_or_default().rsplit('/').filter(|part| !part.is_empty());
+        if self.kind == WorkloadKind::Rollout {
+            anyhow::bail!("a custom resource has no strategic merge patch: edit the whole list of containers");
+        }
         self.patch(&Patch::Strategic(path.fold(template, |inner, part| json!({part: inner})))).await
     }
 
@@ -130,6 +133,7 @@ impl Live {
             let complete = match self.kind {
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet => complete(&object, "/spec/replicas", &COUNTED),
                 WorkloadKind::DaemonSet => complete(&object, "/status/desiredNumberScheduled", &SCHEDULED),
+                WorkloadKind::Rollout => healthy(&object),
                 // Nothing is rolled out.
                 WorkloadKind::CronJob => true,
                 WorkloadKind::HelmRelease => self.chart(&object).await.map_err(|error| format!("{error:#}"))?.runs(&object),
@@ -169,6 +173,14 @@ impl Live {
             .with_context(|| format!("changing {} {}/{}", self.kind.kind(), self.namespace, self.name))?;
         Ok(())
     }
+}
+
+/// Whether Argo Rollouts has seen the newest spec of a Rollout, and its version is the stable one.
+fn healthy(object: &DynamicObject) -> bool {
+    let text = |field: &str| object.data["status"][field].as_str().unwrap_or_default();
+    let seen: i64 = text("observedGeneration").parse().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or(i64::MAX);
+    seen >= generation && text("phase") == "Healthy" && text("stableRS") == text("currentPodHash")
 }
 
 const COUNTED: [&str; 3] = ["/status/replicas", "/status/updatedReplicas", "/status/availableReplicas"];

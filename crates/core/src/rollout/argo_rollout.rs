@@ -1,0 +1,96 @@
+//! The rollout of an Argo Rollouts Rollout, as its controller's own status says it.
+//!
+//! `status.phase` is the verdict, but never the whole truth: for a moment after a change it is still that of the
+//! change before, `Degraded` may last for milliseconds only, and a version whose pods crash every second is
+//! `Healthy` in between. So the phase counts once the controller has observed the generation, a degraded Rollout has
+//! to fail several checks, and a healthy one has to stay so for the settle time, without a restart of its pods.
+
+use super::{Count, Failure, Standing, Trouble};
+use crate::reason::Reason;
+
+/// What is read of a Rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArgoRolloutView {
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// `status.observedGeneration`, which is a decimal number in a string; 0 for anything else.
+    pub observed_generation: i64,
+    /// `status.phase`.
+    pub phase: ArgoPhase,
+    /// `status.message`: the cause of the phase.
+    pub message: Box<str>,
+    /// Whether `status.stableRS` is `status.currentPodHash`: the new version is the stable one.
+    pub is_stable: bool,
+    /// `status.replicas`: pods of all revisions.
+    pub total: u32,
+    /// `status.updatedReplicas`.
+    pub updated: u32,
+    /// `status.availableReplicas`, of all revisions.
+    pub available: u32,
+}
+
+/// `status.phase` of a Rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArgoPhase {
+    /// The controller is at work on it, or has not said anything yet.
+    #[default]
+    Progressing,
+    /// Done.
+    Healthy,
+    /// It failed, or somebody aborted it.
+    Degraded,
+    /// It waits for a person, or for the end of a step.
+    Paused,
+}
+
+impl ArgoPhase {
+    /// Reads `status.phase`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "Healthy" => Self::Healthy,
+            "Degraded" => Self::Degraded,
+            "Paused" => Self::Paused,
+            _ => Self::Progressing,
+        }
+    }
+}
+
+impl ArgoRolloutView {
+    pub(super) fn standing(&self, generation: i64) -> Standing {
+        if self.observed_generation < generation {
+            return Standing::Unseen;
+        }
+        match self.phase {
+            ArgoPhase::Healthy if self.is_stable => Standing::Complete(self.count()),
+            ArgoPhase::Paused => Standing::Held(Reason::RolloutPaused),
+            ArgoPhase::Healthy | ArgoPhase::Progressing => Standing::Moving(self.count(), None),
+            ArgoPhase::Degraded => Standing::Moving(self.count(), Some(self.trouble())),
+        }
+    }
+
+    /// Returns why it is degraded. An invalid spec was invalid before its image was changed.
+    fn trouble(&self) -> Trouble {
+        let message = self.message.to_string();
+        let reason = match message.split_once(':').map_or(&*message, |(cause, _)| cause) {
+            "InvalidSpec" => return Trouble::Blameless(message),
+            "ProgressDeadlineExceeded" => Reason::ProgressDeadlineExceeded,
+            "RolloutAborted" => Reason::RolloutAborted,
+            _ => Reason::RolloutDegraded,
+        };
+        Trouble::Failing(Failure { reason, message })
+    }
+
+    /// Returns how far it is. Old pods that go are no progress: with `blueGreen` they go long after the change.
+    fn count(&self) -> Count {
+        let Self { replicas, total, updated, available, is_stable, .. } = *self;
+        let old = total.saturating_sub(updated);
+        Count {
+            wanted: replicas,
+            updated,
+            available,
+            remaining: replicas.saturating_sub(updated) + replicas.saturating_sub(available) + u32::from(!is_stable),
+            new_available: available.saturating_sub(old),
+            stage: None,
+        }
+    }
+}
