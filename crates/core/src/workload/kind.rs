@@ -22,7 +22,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: &'static [Kind] = &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::Rollout, Kind::HelmRelease];
+    pub const ALL: &'static [Kind] =
+        &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::Rollout, Kind::HelmRelease];
 
     /// The kind's name as Kubernetes spells it.
     pub fn as_str(self) -> &'static str {

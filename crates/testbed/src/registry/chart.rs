@@ -43,9 +43,11 @@ impl Registry {
     /// for the others. Another seed gives another digest. Gives the digest.
     pub async fn publish(&self, kind: WorkloadKind, repo: &str, tag: &str, seed: &str) -> Result<String> {
         match kind {
-            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob | WorkloadKind::Rollout => {
-                self.push(repo, tag, seed).await
-            }
+            WorkloadKind::Deployment
+            | WorkloadKind::StatefulSet
+            | WorkloadKind::DaemonSet
+            | WorkloadKind::CronJob
+            | WorkloadKind::Rollout => self.push(repo, tag, seed).await,
             WorkloadKind::HelmRelease => {
                 let (path, name) = repo.rsplit_once('/').unwrap_or(("", repo));
                 self.push_chart(path, &Chart::new(name, &tag.replace('_', "+")).described(seed)).await

@@ -24,8 +24,7 @@ pub enum WorkloadKind {
 
 impl WorkloadKind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::Rollout, Self::HelmRelease];
+    pub const ALL: [Self; 6] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::Rollout, Self::HelmRelease];
 
     /// Those that roll pods out.
     pub const PODS: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
