@@ -19,10 +19,8 @@ pub struct Transition {
     pub reason: Option<Reason>,
     /// The reason as a sentence, with the details.
     pub message: String,
-    /// Whether a person should look at it.
-    pub warning: bool,
-    /// Whether the phase, the reason or what the request waits for changed. If not, only counters moved.
-    pub moved: bool,
+    /// How much attention it needs.
+    pub weight: Weight,
     /// What became of the proposal.
     pub decision: Option<Decision>,
     /// The change that was written into the workload.
@@ -35,6 +33,17 @@ pub struct Transition {
     pub rollback_failed: bool,
     /// Whether the request began to wait for the minimum interval between updates.
     pub waits_for_interval: bool,
+}
+
+/// How much attention a transition needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Only counters moved: the phase, the reason and what the request waits for are as before.
+    Detail,
+    /// The request moved on as it should.
+    Normal,
+    /// A person should look at it.
+    Warning,
 }
 
 /// What became of a proposal.
@@ -78,6 +87,11 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         return None;
     }
     let reason = reason(after, decision);
+    let weight = match (moved, is_warning(status, reason)) {
+        (false, _) => Weight::Detail,
+        (true, false) => Weight::Normal,
+        (true, true) => Weight::Warning,
+    };
     let taken_back = status.phase == Phase::RolledBack && (is_new || was.phase == Phase::RollingOut);
     // A rollback that fails is no update that failed, nor is one that a person went back over.
     let is_update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
@@ -87,8 +101,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         to: status.phase,
         reason,
         message: message(status, reason, decision),
-        warning: is_warning(status, reason),
-        moved,
+        weight,
         decision,
         applied,
         failed_check,

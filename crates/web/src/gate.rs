@@ -85,11 +85,11 @@ impl Gate {
             let detail = "Headwind is not known under this host; add it to HEADWIND_ALLOWED_HOSTS";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
-        *caller = self.auth.authenticate(headers, &caller.peer, access).await.map_err(refused)?;
+        *caller = self.auth.authenticate(headers, &caller.peer, access).await.map_err(|error| refused(&error))?;
         if access == Access::Act && !self.hosts.is_own_origin(headers) {
             return Err(Problem::new(StatusCode::FORBIDDEN, "requests from pages of another origin are refused"));
         }
-        self.auth.authorize(caller, access).await.map_err(refused)?;
+        self.auth.authorize(caller, access).await.map_err(|error| refused(&error))?;
         if access == Access::Act && !is_json(headers) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request needs Content-Type: application/json"));
         }
@@ -97,7 +97,7 @@ impl Gate {
     }
 }
 
-fn refused(refused: Refused) -> Problem {
+fn refused(refused: &Refused) -> Problem {
     let status = match refused {
         Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
         Refused::Forbidden(_) => StatusCode::FORBIDDEN,

@@ -135,7 +135,9 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     let verified = Evidence::new(Trust { authenticated: true, verify: true });
     let decided = |tag: &str, answer: Option<Answer>, record: &PriorRequests| {
         let mut evidence = verified.clone();
-        answer.into_iter().for_each(|answer| evidence.add(tag, answer));
+        if let Some(answer) = answer {
+            evidence.add(tag, answer);
+        }
         match look(&live, &candidates(tag), Occasion::Event, &evidence, record) {
             Decision::Propose(proposal) => Ok(proposal.new_image),
             Decision::Refuse(refusal) => Err(Some(refusal.reason)),

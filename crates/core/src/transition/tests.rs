@@ -40,7 +40,7 @@ fn a_new_request_is_proposed() {
 fn a_person_decides_with_kubectl(#[case] to: Phase, #[case] decision: Decision, #[case] reason: Reason) {
     let made = between(&of(Phase::Pending, None), &of(to, None));
     assert_eq!((made.decision, made.reason, made.message.as_str()), (Some(decision), Some(reason), reason.sentence()));
-    assert!(made.moved && !made.warning);
+    assert_eq!(made.weight, Weight::Normal);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn an_applied_change_is_reported_once() {
     returned.status.reason = Some(Reason::RollingBack);
     returned.status.rollout = Some(Watch { returned_to: Some("a:1".to_owned()), ..Watch::new(3, at(2000)) });
     let made = between(&applied(1), &returned);
-    assert_eq!((made.applied, made.warning), (Some(ChangeKind::AutomaticRollback), true));
+    assert_eq!((made.applied, made.weight), (Some(ChangeKind::AutomaticRollback), Weight::Warning));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_failed_check_is_no_move_and_is_reported_each_time_it_counts() {
         request(Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(watch), ..Status::default() })
     };
     let made = between(&checked(1), &checked(2));
-    assert_eq!((made.moved, made.failed_check), (false, Some((Reason::CrashLoopBackOff, "web: exit 1".to_owned()))));
+    assert_eq!((made.weight, made.failed_check), (Weight::Detail, Some((Reason::CrashLoopBackOff, "web: exit 1".to_owned()))));
     assert_ne!(made.id, between(&checked(2), &checked(3)).id);
     assert_eq!(transition(Some(&checked(2)), &checked(2)), None);
     assert_eq!(transition(Some(&checked(2)), &checked(0)), None);
@@ -112,7 +112,7 @@ fn a_failed_check_is_no_move_and_is_reported_each_time_it_counts() {
 #[case::completed(Phase::Completed, Reason::RolloutComplete, false, false, false)]
 fn how_a_rollout_ends(#[case] to: Phase, #[case] reason: Reason, #[case] failed: bool, #[case] rollback: bool, #[case] warning: bool) {
     let made = between(&of(Phase::RollingOut, Some(Reason::Applied)), &of(to, Some(reason)));
-    assert_eq!((made.update_failed, made.rollback_failed, made.warning), (failed, rollback, warning));
+    assert_eq!((made.update_failed, made.rollback_failed, made.weight == Weight::Warning), (failed, rollback, warning));
 }
 
 #[test]

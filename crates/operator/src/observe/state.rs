@@ -22,7 +22,7 @@ type Listener = Box<dyn Fn(News) + Send + Sync>;
 #[derive(Debug)]
 pub(crate) enum News {
     /// A request changed, whoever changed it.
-    Changed(Change),
+    Changed(Box<Change>),
     /// The watch of that namespace (or of all) has delivered everything up to that resource version.
     Delivered(WatchedNamespace, u128),
 }
@@ -67,7 +67,7 @@ impl State {
         let change = self.requests.write().apply(request);
         match change {
             Some(change) => {
-                self.tell(News::Changed(change));
+                self.tell(News::Changed(Box::new(change)));
                 true
             }
             None => false,

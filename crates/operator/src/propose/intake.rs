@@ -18,7 +18,7 @@ use super::Inbox;
 use super::claims::{After, Arrived, Full, Host, LookUp, LookedUp, Work};
 use super::proposer::Recording;
 use super::unrecorded::Retry;
-use super::verifier::Verifier;
+use super::verifier::{self, Verifier};
 use crate::observe::state::State;
 use crate::report::metrics::Metrics;
 
@@ -194,8 +194,8 @@ impl Workers {
     }
 
     async fn work(&self, work: &Work) -> Found {
-        let Self { verifier, recording, .. } = self;
-        let sorted = verifier.sort(recording, &work.arrived);
+        let Self { recording, .. } = self;
+        let sorted = verifier::sort(recording, &work.arrived);
         recording.claim(&work.arrived, sorted.ready).await;
         Found::LookUps(sorted.look_ups.into_iter().collect())
     }

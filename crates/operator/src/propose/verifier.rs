@@ -58,23 +58,23 @@ enum Told {
     NotAsked,
 }
 
-impl Verifier {
-    /// Sorts the workloads that use the claim's repository.
-    pub(super) fn sort(&self, recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
-        let mut sorted = Sorted::default();
-        let users = recording.state.index.read().users(&arrived.claim.origin);
-        for (target, defaults) in users {
-            match recording.needs(arrived, &target, &defaults) {
-                None => sorted.ready.push(User { target, defaults, answer: None }),
-                Some(need) => {
-                    let optional = sorted.look_ups.entry(lane(arrived, &target)).or_insert(true);
-                    *optional &= need != Need::Proof;
-                }
+/// Sorts the workloads that use the claim's repository.
+pub(super) fn sort(recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
+    let mut sorted = Sorted::default();
+    let users = recording.state.index.read().users(&arrived.claim.origin);
+    for (target, defaults) in users {
+        match recording.needs(arrived, &target, &defaults) {
+            None => sorted.ready.push(User { target, defaults, answer: None }),
+            Some(need) => {
+                let optional = sorted.look_ups.entry(lane(arrived, &target)).or_insert(true);
+                *optional &= need != Need::Proof;
             }
         }
-        sorted
     }
+    sorted
+}
 
+impl Verifier {
     /// Asks what has to be known for the workloads of the look-up's lane, and hands on those that have an answer.
     pub(super) async fn look_up(&self, recording: &Recording, look_up: &LookUp) -> (LookedUp, Host) {
         let (groups, mut unread) = self.groups(recording, look_up).await;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::reason::Reason;
+use headwind_core::transition::Weight;
 use headwind_core::workload::{Target, TargetKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::UpdateRequest;
@@ -49,13 +50,6 @@ const NOTE: usize = 1024;
 const RETRIES: [Option<Duration>; 3] = [Some(Duration::from_millis(500)), Some(Duration::from_secs(2)), None];
 /// How many things said once are remembered; the oldest is forgotten first.
 const SAID: usize = 50_000;
-
-/// Whether a person should look at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weight {
-    Normal,
-    Warning,
-}
 
 /// Records Events. Cheap to clone, never blocks.
 #[derive(Debug, Clone)]
@@ -143,8 +137,7 @@ impl EventRecorder {
 
     /// Records a transition on its request.
     pub(super) fn about_request(&self, entry: &Entry, reason: Reason) {
-        let weight = if entry.transition.warning { Weight::Warning } else { Weight::Normal };
-        let _counted = self.send(about_entry(entry), None, weight, reason, &entry.transition.message, Some(entry));
+        let _counted = self.send(about_entry(entry), None, entry.transition.weight, reason, &entry.transition.message, Some(entry));
     }
 
     /// Notes, once all Events so far are written, that everything up to that version was reported.
@@ -219,7 +212,7 @@ impl EventRecorder {
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.instance.to_string()),
             type_: Some(match weight {
-                Weight::Normal => "Normal".to_owned(),
+                Weight::Detail | Weight::Normal => "Normal".to_owned(),
                 Weight::Warning => "Warning".to_owned(),
             }),
             ..Event::default()

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Phase};
-use headwind_core::transition::Decision;
+use headwind_core::transition::{Decision, Weight};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -172,45 +172,9 @@ impl Inner {
     }
 
     fn report(&self, entry: &Entry) {
-        self.log(entry);
+        log(entry);
         self.count(entry);
         self.record(entry);
-    }
-
-    fn log(&self, entry: &Entry) {
-        let Entry { target, request, transition, .. } = entry;
-        let (kind, namespace, workload, name) = (target.kind, &target.namespace, &target.name, &request.name);
-        let reason = transition.reason.map(Reason::code);
-        let from = transition.from.map(Phase::as_str);
-        let container = request.spec.container.as_deref();
-        if matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved)) {
-            tracing::info!(
-                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
-                image.current = request.spec.current_image, image.new = request.spec.new_image, policy = %request.spec.policy,
-                approval = request.spec.require_approval, "update proposed"
-            );
-            return;
-        }
-        if let Some(applied) = transition.applied {
-            let what = match applied {
-                ChangeKind::Update => "update applied",
-                ChangeKind::ManualRollback => "rollback applied, as a person requested",
-                ChangeKind::AutomaticRollback => "rollback applied",
-            };
-            let (_, change) = entry.change(applied);
-            tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, "{what}");
-        }
-        if transition.moved {
-            tracing::info!(
-                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
-                phase.from = from, phase.to = transition.to.as_str(), reason, "{}", transition.message
-            );
-        } else {
-            tracing::debug!(
-                workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, reason,
-                "{}", transition.message
-            );
-        }
     }
 
     fn count(&self, entry: &Entry) {
@@ -264,13 +228,49 @@ impl Inner {
                 let (reason, change) = entry.change(applied);
                 self.events.about_workload(entry, workload, reason, &change);
             }
-            if let Some((reason, message)) = transition.failed_check.as_ref().filter(|_| !transition.moved) {
+            if let Some((reason, message)) = transition.failed_check.as_ref().filter(|_| transition.weight == Weight::Detail) {
                 self.events.warn(workload, *reason, &request.name, message);
             }
         }
-        if let Some(reason) = transition.reason.filter(|_| transition.moved && !proposed) {
+        if let Some(reason) = transition.reason.filter(|_| transition.weight > Weight::Detail && !proposed) {
             self.events.about_request(entry, reason);
         }
+    }
+}
+
+fn log(entry: &Entry) {
+    let Entry { target, request, transition, .. } = entry;
+    let (kind, namespace, workload, name) = (target.kind, &target.namespace, &target.name, &request.name);
+    let reason = transition.reason.map(Reason::code);
+    let from = transition.from.map(Phase::as_str);
+    let container = request.spec.container.as_deref();
+    if matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved)) {
+        tracing::info!(
+            workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
+            image.current = request.spec.current_image, image.new = request.spec.new_image, policy = %request.spec.policy,
+            approval = request.spec.require_approval, "update proposed"
+        );
+        return;
+    }
+    if let Some(applied) = transition.applied {
+        let what = match applied {
+            ChangeKind::Update => "update applied",
+            ChangeKind::ManualRollback => "rollback applied, as a person requested",
+            ChangeKind::AutomaticRollback => "rollback applied",
+        };
+        let (_, change) = entry.change(applied);
+        tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, "{what}");
+    }
+    if transition.weight > Weight::Detail {
+        tracing::info!(
+            workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
+            phase.from = from, phase.to = transition.to.as_str(), reason, "{}", transition.message
+        );
+    } else {
+        tracing::debug!(
+            workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, reason,
+            "{}", transition.message
+        );
     }
 }
 
