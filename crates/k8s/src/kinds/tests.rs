@@ -82,7 +82,7 @@ fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
         let template = object.pointer(facts(kind).pod_template.unwrap()).unwrap();
         assert_eq!(template["spec"]["volumes"][1]["image"]["reference"], "models:2", "{kind}");
         assert_eq!(template["spec"]["initContainers"][0]["image"], "init:2", "{kind}");
-        assert_eq!(template["metadata"]["annotations"]["headwind.sh/restarted-for.web"], "app:1.0@sha256:aa", "{kind}");
+        assert_eq!(template["metadata"]["annotations"]["headwind.sh/digest.web"], "app:1.0@sha256:aa", "{kind}");
     }
 }
 
