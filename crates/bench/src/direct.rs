@@ -50,9 +50,9 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
     Ok(latency)
 }
 
-/// A tag that grows with the load, so that a Deployment that was used before is used again.
+/// A tag that grows with each measurement, so that a Deployment that was used before is used again.
 fn tag_of(load: Load, nth: usize) -> String {
-    format!("1.{}.{nth}", load.size + load.finished)
+    format!("1.{}.{nth}", load.nth)
 }
 
 fn image_of(deployment: &Deployment) -> Option<String> {

@@ -59,12 +59,12 @@ async fn run() -> Result<()> {
         report::say(&format!("{size} Deployments: creating"));
         load::deployments(&client, &namespace, made..size).await?;
         made = size;
-        report.rows.push(measure(bed, &client, &namespace, &operator, Load { size, finished: 0 }).await?);
+        report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size, finished: 0 }).await?);
     }
     report::say(&format!("{made} Deployments: creating {} finished requests for each", finished::EACH));
     operator.terminate().await?;
     let finished = finished::create(&client, &namespace, made).await?;
-    report.rows.push(measure(bed, &client, &namespace, &operator, Load { size: made, finished }).await?);
+    report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
     report.print()?;
     if let Some(file) = option("--write") {
         report.write(file)?;
@@ -75,6 +75,8 @@ async fn run() -> Result<()> {
 /// What there is when it is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
+    /// Which measurement it is, from 1.
+    pub(crate) nth: usize,
     /// Deployments.
     pub(crate) size: usize,
     /// Finished requests that are there before the first push.
@@ -82,7 +84,7 @@ pub(crate) struct Load {
 }
 
 async fn measure(bed: &Bed, client: &kube::Client, namespace: &str, operator: &Operator, load: Load) -> Result<Row> {
-    let Load { size, finished } = load;
+    let Load { size, finished, .. } = load;
     let ready = start(operator, size).await?;
     let idle = resident(operator)?;
     report::say(&format!(

@@ -8,15 +8,14 @@
 //! ```text
 //!              ┌──────────── reopen ◄──────────────────────────────┐
 //!              ▼                                                   │
-//! (born) ─> Pending ─> Approved ─> Applying ─> RollingOut ─> Completed ─> RolledBack (by a person)
-//!              │           │           │            └─────> Failed, RolledBack
-//!              ├─> Rejected, Expired ──┴──> Failed, Superseded
+//! (born) ─> Pending ─> Approved ──────────────> RollingOut ─> Completed ─> RolledBack (by a person)
+//!              │           │                         └─────> Failed, RolledBack
+//!              └─> Rejected, Expired ──────> Failed, Superseded
 //! ```
 //!
 //! A request whose update needs no approval goes from `Pending` without a write of its own. The
-//! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`),
-//! so `Applying` is never stored: after a crash the workload itself says whether it was patched,
-//! and whether the change was taken back ([`Request::back_mark`]).
+//! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`):
+//! after a crash the workload itself says whether it was patched, and whether the change was taken back ([`Request::back_mark`]).
 
 pub mod action;
 mod admission;
@@ -78,8 +77,6 @@ pub enum Phase {
     Pending,
     /// A person said yes; waits for its turn.
     Approved,
-    /// The change is being written.
-    Applying,
     /// The change stands in the workload, its rollout is watched.
     RollingOut,
     /// Done.
@@ -101,7 +98,6 @@ impl Phase {
     pub const ALL: &'static [Phase] = &[
         Phase::Pending,
         Phase::Approved,
-        Phase::Applying,
         Phase::RollingOut,
         Phase::Completed,
         Phase::Rejected,
@@ -116,7 +112,6 @@ impl Phase {
         match self {
             Phase::Pending => "Pending",
             Phase::Approved => "Approved",
-            Phase::Applying => "Applying",
             Phase::RollingOut => "RollingOut",
             Phase::Completed => "Completed",
             Phase::Rejected => "Rejected",
@@ -130,19 +125,18 @@ impl Phase {
     /// Whether the request still has something before it.
     pub fn is_open(self) -> bool {
         match self {
-            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => true,
+            Phase::Pending | Phase::Approved | Phase::RollingOut => true,
             Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
         }
     }
 
     /// The arrows of the machine.
     pub fn may_become(self, to: Phase) -> bool {
-        use Phase::{Applying, Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
+        use Phase::{Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
         match self {
-            Pending => matches!(to, Approved | Rejected | Expired | Superseded | Applying | RollingOut | Completed | Failed),
+            Pending => matches!(to, Approved | Rejected | Expired | Superseded | RollingOut | Completed | Failed),
             // One that was approved after its expiry ends.
-            Approved => matches!(to, Applying | RollingOut | Completed | Failed | Superseded | Expired),
-            Applying => matches!(to, RollingOut | Completed | Failed | Superseded),
+            Approved => matches!(to, RollingOut | Completed | Failed | Superseded | Expired),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
             // A person may go back over what is done.
             Completed | Failed => matches!(to, Pending | RolledBack),
@@ -281,7 +275,7 @@ impl Status {
     /// and superseded was applied all the same.
     pub fn obstacle(&self) -> Option<Reason> {
         match self.phase {
-            Phase::Pending | Phase::Approved | Phase::Applying | Phase::RollingOut => Some(Reason::AlreadyRequested),
+            Phase::Pending | Phase::Approved | Phase::RollingOut => Some(Reason::AlreadyRequested),
             Phase::Completed => Some(Reason::RevertedExternally),
             Phase::Rejected => Some(Reason::Rejected),
             Phase::Failed => Some(Reason::Failed),

@@ -42,7 +42,7 @@ pub(crate) fn following(before: &[Condition], status: &Status, generation: Optio
     let message = status.message.as_deref().unwrap_or_default();
     put(READY, status.phase == Phase::Completed, reason, message);
     let goes_on = match status.phase {
-        Phase::Approved | Phase::Applying | Phase::RollingOut => true,
+        Phase::Approved | Phase::RollingOut => true,
         Phase::Pending => status.waiting.is_some(),
         Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
     };

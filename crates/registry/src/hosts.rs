@@ -87,12 +87,12 @@ impl Hosts {
                 Some(own) => Clients { own: client(Some(own), true)?, elsewhere: client(Some(own), false)? },
                 None => plain.clone(),
             };
-            let HostSettings { token_issuers: issuers, at_once, plain_http, .. } = entry;
+            let HostSettings { token_issuers: issuers, max_concurrent_requests, plain_http, .. } = entry;
             let host = Host {
                 plain_http: plain_http.unwrap_or_else(|| own.is_none() && is_loopback(&name)),
                 mirrors,
                 issuers,
-                ..bare(&name, &guard, &budget, &clients, Arc::new(Traffic::new(at_once.unwrap_or(AT_ONCE).clamp(1, 1024))))
+                ..bare(&name, &guard, &budget, &clients, Arc::new(Traffic::new(max_concurrent_requests.unwrap_or(AT_ONCE).clamp(1, 1024))))
             };
             if named.insert(name.clone(), Named { host: Arc::new(host), own, plain_http }).is_some() {
                 return Err(HostsError::Twice(name));

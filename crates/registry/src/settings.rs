@@ -34,9 +34,9 @@ pub struct HostSettings {
     /// Other hosts (with port) that issue this registry's tokens and may see its credential.
     #[serde(default)]
     pub token_issuers: Vec<String>,
-    /// Requests at once, at least 1.
+    /// Maximum number of concurrent requests, at least 1. Default: 4.
     #[serde(default)]
-    pub at_once: Option<usize>,
+    pub max_concurrent_requests: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ impl HostSettings {
             client_certificate_file: None,
             mirrors: Vec::new(),
             token_issuers: Vec::new(),
-            at_once: None,
+            max_concurrent_requests: None,
         }
     }
 

@@ -437,7 +437,7 @@ async fn no_more_requests_at_once_than_permits() {
     registry.push("web", "1", "x");
     registry.misbehave(|_| Some(Fault::Late(Duration::from_millis(100))));
     let mut narrow = entry(&registry.host());
-    narrow.at_once = Some(2);
+    narrow.max_concurrent_requests = Some(2);
     let (client, key) = (client_of(vec![narrow], &Limits::default()), key(&registry, "web"));
     let begun = Instant::now();
     let none = Keyring::default();

@@ -20,7 +20,7 @@ impl Request {
             identity: spec.identity(),
             new_image: spec.new_image.clone(),
             obstacle: status.obstacle(),
-            waits: matches!(status.phase, Phase::Pending | Phase::Approved | Phase::Applying),
+            waits: matches!(status.phase, Phase::Pending | Phase::Approved),
             counts: !set_aside,
             rolled_back_from: image.and_then(|image| self.artifact(image)).map(|artifact| (artifact, digest.clone())),
         }

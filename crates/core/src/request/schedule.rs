@@ -67,7 +67,7 @@ impl Context<'_> {
                         .as_deref()
                         .is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
             }
-            Phase::Approved | Phase::Applying => true,
+            Phase::Approved => true,
             Phase::RollingOut
             | Phase::Completed
             | Phase::Rejected
@@ -85,8 +85,7 @@ impl Context<'_> {
             Phase::Pending => request.needs_approval() && self.expires(request) <= now,
             // Plain `kubectl` can approve what has expired while no leader says so. It need not write a time.
             Phase::Approved => request.needs_approval() && request.status.approved_at.unwrap_or(now) > self.expires(request),
-            Phase::Applying
-            | Phase::RollingOut
+            Phase::RollingOut
             | Phase::Completed
             | Phase::Rejected
             | Phase::Failed

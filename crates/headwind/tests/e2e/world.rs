@@ -15,7 +15,7 @@ use kube::api::{Api, ListParams};
 use serde_json::Value;
 
 /// Long enough for a loaded machine; a sound run takes milliseconds.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 /// The registry that posted notifications tell of.
 pub(crate) const HOST: &str = "registry.test:5000";
 
