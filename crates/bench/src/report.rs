@@ -68,7 +68,7 @@ impl Report {
             "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
         )?;
         writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
-        for Row { load: Load { size, finished }, ready, idle, latency, burst, unused, resident } in &self.rows {
+        for Row { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, resident } in &self.rows {
             let three =
                 |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
             let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
