@@ -191,6 +191,22 @@ impl Audit {
         Self { path: path.to_owned(), offset: 0, rest: Vec::new(), entries: Vec::new(), places: HashMap::new() }
     }
 
+    /// Returns a reader from `offset` on, which may be within a line: then that line is left out. At the end of a long
+    /// run, the whole log takes many seconds to read.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn open_at(path: &Path, offset: u64) -> Result<Self> {
+        let mut audit = Self { offset, ..Self::open(path) };
+        let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        file.seek(SeekFrom::Start(offset.saturating_sub(1)))?;
+        let mut byte = [0];
+        while audit.offset > 0 && file.read(&mut byte)? == 1 && byte != *b"\n" {
+            audit.offset += 1;
+        }
+        Ok(audit)
+    }
+
     /// Everything up to now is in the log when this returns: a request of our own is made, and
     /// looked for.
     pub async fn catch_up(&mut self, client: &Client) -> Result<()> {

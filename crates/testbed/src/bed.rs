@@ -145,6 +145,16 @@ impl Bed {
     pub fn audit(&self) -> Option<Audit> {
         self.audit_log().map(Audit::open)
     }
+
+    /// Returns the length of the audit log, for [`Bed::audit_from`].
+    pub fn audit_length(&self) -> u64 {
+        self.audit_log().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Returns a reader of the audit log from that place on, if the bed has one.
+    pub fn audit_from(&self, offset: u64) -> Option<Audit> {
+        self.audit_log().and_then(|path| Audit::open_at(path, offset).ok())
+    }
 }
 
 /// What a program prints.

@@ -208,7 +208,7 @@ pub(crate) async fn reference() -> Result<()> {
         updated?;
         let labels = repositories.get(&name).await?.metadata.labels.unwrap_or_default();
         ensure!(labels.get("edited") == Some(&count.to_string()), "the last edit stands: {labels:?}");
-        let mut audit = world.bed.audit().context("this test needs the audit log")?;
+        let mut audit = world.audit().context("this test needs the audit log")?;
         audit.catch_up(&world.client).await?;
         let ours = |verb: &str| world.operator.requests().verb(verb).resource("ocirepositories");
         ensure!(audit.count(&ours("patch").name(&name).successful())? == 1, "one patch");

@@ -129,7 +129,7 @@ pub(crate) async fn costs() -> Result<()> {
     let world = World::new("costs").await?;
     let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("k/web", "1.0.0"))).await?;
     world.quiet().await?;
-    let Some(mut audit) = world.bed.audit() else {
+    let Some(mut audit) = world.audit() else {
         headwind_testbed::skip::skipped("unused_repository_costs_nothing", "no audit log");
         return Ok(());
     };
@@ -146,24 +146,22 @@ pub(crate) async fn costs() -> Result<()> {
     live.has_image("web", &image("k/web", "1.1.0"), SOON).await?;
     world.request(&image("k/web", "1.1.0"), "Completed").await?;
     let mut cost = eventually("the Events are written", SOON, || async {
-        let mut audit = world.bed.audit().ok_or("no audit log")?;
+        let mut audit = world.audit().ok_or("no audit log")?;
         let cost = world.calls(&mut audit, start).await.map_err(|error| error.to_string())?;
         // Proposed and applied on the workload, rolling out and completed on the request.
         if cost.iter().filter(|call| call.contains(" events/")).count() == 4 { Ok(cost) } else { Err(format!("{cost:?}")) }
     })
     .await?;
-    cost.retain(|call| !call.contains(" events/"));
+    // Of a rollout that makes no progress for some seconds, as on a loaded machine, Headwind looks at the pods.
+    let looks = ["get deployments/", "list pods/", "list replicasets/"];
+    let looked = cost.iter().any(|call| looks.contains(&call.as_str()));
+    cost.retain(|call| !call.contains(" events/") && !looks.contains(&call.as_str()));
     cost.sort();
-    ensure!(
-        cost == [
-            "create updaterequests/",
-            "patch deployments/",
-            // Applied, and done.
-            "update updaterequests/status",
-            "update updaterequests/status"
-        ],
-        "{cost:?}"
-    );
+    // Applied, and done. What a look saw is in the status, too.
+    let statuses = cost.iter().filter(|call| *call == "update updaterequests/status").count();
+    ensure!(statuses == 2 || (statuses > 2 && looked), "{cost:?}");
+    cost.truncate(cost.len() - statuses);
+    ensure!(cost == ["create updaterequests/", "patch deployments/"], "{cost:?}");
     // What is on record already costs nothing.
     let start = Timestamp::now();
     for _ in 0..20 {

@@ -110,7 +110,7 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
     })
     .await?;
 
-    let mut audit = world.bed.audit().context("this test counts from the audit log")?;
+    let mut audit = world.audit().context("this test counts from the audit log")?;
     audit.catch_up(&world.client).await?;
     let mut changes: BTreeMap<(String, String), Vec<Change>> = BTreeMap::new();
     for entry in audit.entries(&world.operator.requests().namespace(&world.namespace).verb("patch").group(kinds[0].group()))? {
@@ -272,7 +272,7 @@ pub(crate) async fn verdicts() -> Result<()> {
             ensure!(live.image_of("web").await? == image(&format!("v/app-{n}"), &standing[n]), "{} {tag}", live.name());
         }
     }
-    let mut audit = world.bed.audit().context("this test counts from the audit log")?;
+    let mut audit = world.audit().context("this test counts from the audit log")?;
     audit.catch_up(&world.client).await?;
     for (n, live) in lives.iter().enumerate() {
         let failed = (1..=round).filter(|round| !tag(n, *round).ends_with("-slow")).count();

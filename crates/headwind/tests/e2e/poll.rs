@@ -233,7 +233,7 @@ pub(crate) async fn quiet() -> Result<()> {
     second.ready().await?;
 
     let writes = || async {
-        let mut audit = world.bed.audit().context("the test bed's audit log")?;
+        let mut audit = world.audit().context("the test bed's audit log")?;
         audit.catch_up(&world.client).await?;
         let all = audit.entries(&world.operator.requests().writes())?;
         let told = |entry: headwind_testbed::audit::Entry| {
@@ -390,7 +390,7 @@ pub(crate) async fn own_pulls() -> Result<()> {
         )
         .await?;
     world.checked(2.0).await?;
-    let mut audit = world.bed.audit().context("the test bed's audit log")?;
+    let mut audit = world.audit().context("the test bed's audit log")?;
     let since = Timestamp::now();
     let (checked, ignored) = (
         world.operator.metric("headwind_polling_images_checked_total", &[]).await?,

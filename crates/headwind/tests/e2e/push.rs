@@ -142,7 +142,7 @@ pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
         updated?;
         ensure!(live.get().await?.labels().get("edited") == Some(&count?.to_string()), "the last edit stands");
         ensure!(world.patches(&live).await? == 1);
-        let mut audit = world.bed.audit().context("this test needs the audit log")?;
+        let mut audit = world.audit().context("this test needs the audit log")?;
         audit.catch_up(&world.client).await?;
         if audit.count(&world.operator.requests().verb("get").resource(kind.plural()))? > 0 {
             return Ok(());

@@ -36,6 +36,8 @@ pub(crate) struct World {
     /// real one, since Flux fetches what they name.
     host: String,
     charts: Option<Registry>,
+    /// Where the audit log was when the world began.
+    began: u64,
 }
 
 impl World {
@@ -76,12 +78,13 @@ impl World {
         options: impl FnOnce(OperatorOptions) -> OperatorOptions,
     ) -> Result<Self> {
         let bed = Bed::start().await?;
+        let began = bed.audit_length();
         let namespace = bed.namespace_with(hint, annotations).await?;
         let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
         // The operator ends an idle connection after 10 s: it must not be used again at that moment.
         let http = reqwest::Client::builder().timeout(SOON).pool_idle_timeout(Duration::from_secs(5)).build()?;
         let (kind, host) = (WorkloadKind::Deployment, HOST.to_owned());
-        Ok(Self { bed, client: bed.client().await?, namespace, operator, http, kind, host, charts: None })
+        Ok(Self { bed, client: bed.client().await?, namespace, operator, http, kind, host, charts: None, began })
     }
 
     /// A registry that calls this operator.
@@ -299,9 +302,14 @@ impl World {
         Ok(caused.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect())
     }
 
+    /// The audit log since this world began, if the bed has one.
+    pub(crate) fn audit(&self) -> Option<Audit> {
+        self.bed.audit_from(self.began)
+    }
+
     /// How many successful patches of the workload the audit log has, by this operator.
     pub(crate) async fn patches(&self, live: &Live) -> Result<usize> {
-        let mut audit = self.bed.audit().context("this test needs the audit log of the test bed's own control plane")?;
+        let mut audit = self.audit().context("this test needs the audit log of the test bed's own control plane")?;
         audit.catch_up(&self.client).await?;
         audit.count(&self.operator.requests().verb("patch").resource(live.kind().plural()).name(live.name()).successful())
     }
