@@ -3,7 +3,7 @@
 //! The operator decides so for every container that uses the repository, and when it explains a workload; the command line
 //! uses the same function. The container's settings come first, then its policy, then the requests that exist already: a
 //! version that was rejected, failed, expired or was rolled back is set aside, and the next best one is proposed. The same
-//! version is proposed once. What the registry has to say about the version is asked last ([`crate::evidence`]).
+//! version is proposed once. The registry is queried about the version last ([`crate::evidence`]).
 //!
 //! ```text
 //! settings ──> policy ──> prior requests ──> evidence ──┬─> Propose
@@ -128,7 +128,7 @@ impl Site<'_> {
     }
 }
 
-/// What a container's policy is asked, without the candidates. Equal ones have equal answers.
+/// The input of a container's policy, apart from the candidates. Equal inputs give equal choices.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Inquiry {
     /// The policy with its pattern.

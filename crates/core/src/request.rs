@@ -15,7 +15,7 @@
 //!
 //! A request whose update needs no approval goes from `Pending` without a write of its own. The
 //! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`):
-//! after a crash the workload itself says whether it was patched, and whether the change was taken back ([`Request::back_mark`]).
+//! after a crash the workload itself says whether it was patched and whether the change was rolled back ([`Request::back_mark`]).
 
 pub mod action;
 mod admission;

@@ -13,6 +13,7 @@ pub mod name;
 pub mod optional_api;
 pub mod patch;
 pub mod pod;
+mod slim_condition;
 #[allow(
     unreachable_pub,
     clippy::duplicated_attributes,

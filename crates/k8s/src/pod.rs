@@ -9,6 +9,7 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::{Revision, facts};
+use crate::slim_condition::SlimCondition;
 
 /// A Pod with only what a judgement reads.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
@@ -30,18 +31,9 @@ struct Spec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
-    conditions: Vec<Condition>,
+    conditions: Vec<SlimCondition>,
     container_statuses: Vec<ContainerStatus>,
     init_container_statuses: Vec<ContainerStatus>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Condition {
-    r#type: String,
-    status: String,
-    reason: String,
-    message: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

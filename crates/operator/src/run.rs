@@ -289,8 +289,7 @@ impl Operator {
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
         stop_lease.cancel();
-        let journal = handle.journal();
-        bounded("the lease", Contender::release(&lease_verbs, &state, journal, &config.namespace, &config.identity)).await;
+        bounded("the lease", Contender::release(&lease_verbs, &state, &handle.journal, &config.namespace, &config.identity)).await;
         tasks.abort().await;
     }
 }

@@ -3,12 +3,10 @@
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::policy::Policy;
 
-/// What makes two requests of one target the same: container, new reference and, where the digest
-/// is what is asked for, the digest.
+/// The identity of a request within its workload: container, new reference and, under policy `force`, the digest.
 ///
-/// Only policy `force` follows digests; for every other policy a version is its tag, so that a
-/// rejected tag that is pushed again, rebuilt or not, stays rejected, and an event that tells the
-/// digest makes the same request as one that does not.
+/// Only policy `force` follows digests. For every other policy, a version is its tag: a rejected tag that is pushed
+/// again stays rejected, rebuilt or not, and an event with a digest leads to the same request as one without.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity(String);
 
@@ -26,8 +24,7 @@ impl Identity {
         Self(text)
     }
 
-    /// Ties the identity to one state of the target, for what has no name of its own: a new digest
-    /// that nobody told.
+    /// Ties the identity to one state of the workload. For a new digest that is unknown, and so has no name.
     #[must_use]
     pub fn at_generation(self, generation: i64) -> Self {
         Self(format!("{}#{generation}", self.0))

@@ -49,7 +49,7 @@ impl<'a> Prepared<'a> {
         Ok(Self { site, prior, settings, standing, inquiry })
     }
 
-    /// What the policy is asked.
+    /// Returns the input of the policy.
     pub(super) fn inquiry(&self) -> &Inquiry {
         &self.inquiry
     }

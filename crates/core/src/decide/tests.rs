@@ -113,7 +113,7 @@ fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expe
     }
 }
 
-/// The digest of the best version that nothing sets aside is asked for, and both are proposed together.
+/// The registry is queried for the digest of the best version that no request sets aside. Both are proposed together.
 #[test]
 fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
     let live = target(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);

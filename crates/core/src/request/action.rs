@@ -40,7 +40,7 @@ pub struct NotNow {
     pub action: Action,
     /// Where the request stands.
     pub phase: Phase,
-    /// Why it stands there, where that is known.
+    /// Why it is in that phase, if known.
     pub why: Option<String>,
 }
 

@@ -66,7 +66,7 @@ fn correct(history: &mut History, target: &Target, request: &Request) {
     }
 }
 
-/// Makes a history that somebody broke anew, from the requests that are on record.
+/// Rebuilds a history that somebody broke, from the requests.
 fn repair(history: &mut History, target: &Target, requests: &[&Request]) {
     let stands = |request: &&Request| {
         request.target_uid == target.uid

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::apps::{self, SlimSpec};
 use super::{KindFacts, Revision, SlimWorkload};
 use crate::access::Right;
+use crate::slim_condition::SlimCondition;
 
 /// The annotation of a Deployment, and of the ReplicaSet that is its newest revision.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -46,16 +47,7 @@ struct Status {
     replicas: u32,
     updated_replicas: u32,
     available_replicas: u32,
-    conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Condition {
-    r#type: String,
-    status: String,
-    reason: String,
-    message: String,
+    conditions: Vec<SlimCondition>,
 }
 
 impl SlimWorkload for SlimDeployment {
@@ -63,9 +55,9 @@ impl SlimWorkload for SlimDeployment {
 
     fn read(&self) -> Option<Target> {
         let Status { observed_generation, replicas, updated_replicas, available_replicas, conditions } = &self.status;
-        let exceeded = |condition: &&Condition| condition.r#type == "Progressing" && condition.reason == "ProgressDeadlineExceeded";
-        let not_created = |condition: &&Condition| condition.r#type == "ReplicaFailure" && condition.status == "True";
-        let words = |condition: &Condition| condition.message.as_str().into();
+        let exceeded = |condition: &&SlimCondition| condition.r#type == "Progressing" && condition.reason == "ProgressDeadlineExceeded";
+        let not_created = |condition: &&SlimCondition| condition.r#type == "ReplicaFailure" && condition.status == "True";
+        let words = |condition: &SlimCondition| condition.message.as_str().into();
         let view = DeploymentView {
             replicas: self.spec.wanted(),
             paused: self.spec.paused,

@@ -66,10 +66,6 @@ impl Handle {
         self.journal.subscribe()
     }
 
-    pub(crate) fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
     /// What is missing before this process is ready; empty when it is.
     pub fn missing(&self) -> Vec<String> {
         self.state.readiness.missing()

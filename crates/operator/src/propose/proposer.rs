@@ -201,6 +201,7 @@ impl Recording {
             Decision::Ask(_) | Decision::Refuse(_) => None,
         }
     }
+
     /// Records what a scan that began at `began` proposes for one workload. Returns how many requests were created.
     pub(crate) async fn propose_all(&self, target: &Target, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
         let found = |proposal: Proposal| Some(Wanted { heard: found(target, &proposal, began)?, proposal });

@@ -1,0 +1,13 @@
+//! A condition of an object that Kubernetes' own controllers write, with only what the rules read.
+
+use serde::{Deserialize, Serialize};
+
+/// One condition of a Deployment or a pod.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SlimCondition {
+    pub(crate) r#type: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
