@@ -73,7 +73,12 @@ impl Tools {
     }
 }
 
-/// The root of the checkout.
+/// The root of the checkout: `HEADWIND_REPOSITORY`, else the checkout around the working directory, else the one this was built in.
+///
+/// The one this was built in comes last: a target folder may be shared by several checkouts, and Cargo does not rebuild for
+/// another path.
 pub(crate) fn repository() -> PathBuf {
-    std::env::var_os("HEADWIND_REPOSITORY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), PathBuf::from)
+    let around = || std::env::current_dir().ok()?.ancestors().find(|folder| folder.join("testbed/tools.sh").is_file()).map(Path::to_path_buf);
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::var_os("HEADWIND_REPOSITORY").map(PathBuf::from).or_else(around).unwrap_or_else(built)
 }

@@ -32,7 +32,7 @@ const SENDERS: &[(&str, &str, &str, &str, &str)] = &[
 ];
 
 fn payload(name: &str) -> Result<String> {
-    let path = format!("{}/../source/tests/payloads/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("../source/tests/payloads/{name}.json");
     std::fs::read_to_string(&path).context(path)
 }
 
