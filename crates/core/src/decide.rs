@@ -32,7 +32,7 @@ use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, 
 use crate::reason::Reason;
 use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
-use crate::workload::{Container, Target};
+use crate::workload::{Container, Workload};
 
 /// What was decided about one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,9 +106,9 @@ pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, t
 
 /// What is decided about: a container of a workload, and what could take its image's place.
 #[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
+pub struct Evaluation<'a> {
     /// The workload.
-    pub target: &'a Target,
+    pub workload: &'a Workload,
     /// Headwind's annotations on its namespace.
     pub defaults: &'a Annotations,
     /// The container.
@@ -121,7 +121,7 @@ pub struct Site<'a> {
     pub trigger: Trigger,
 }
 
-impl Site<'_> {
+impl Evaluation<'_> {
     /// Returns the policy's choice among the candidates.
     pub fn choose(&self, inquiry: &Inquiry) -> Box<Choice> {
         Box::new(inquiry.choose(self.occasion, self.candidates))
@@ -147,26 +147,26 @@ impl Inquiry {
 }
 
 /// Decides about one container of a workload.
-pub fn decide(site: &Site<'_>, evidence: &Evidence, prior: &PriorRequests) -> Decision {
-    decide_by(site, evidence, prior, |inquiry| site.choose(inquiry))
+pub fn decide(evaluation: &Evaluation<'_>, evidence: &Evidence, prior: &PriorRequests) -> Decision {
+    decide_by(evaluation, evidence, prior, |inquiry| evaluation.choose(inquiry))
 }
 
 /// Decides as [`decide`] does. `choose` returns the choice for the inquiry among the site's candidates, which may have
 /// been made before for another container.
 pub fn decide_by<C: Deref<Target = Choice>>(
-    site: &Site<'_>,
+    evaluation: &Evaluation<'_>,
     evidence: &Evidence,
     prior: &PriorRequests,
     choose: impl FnOnce(&Inquiry) -> C,
 ) -> Decision {
-    match Prepared::new(site, prior) {
+    match Prepared::new(evaluation, prior) {
         Ok(prepared) => prepared.select(&choose(prepared.inquiry()), evidence),
         Err(refusal) => Decision::Refuse(refusal),
     }
 }
 
-pub(crate) fn current(standing: &Artifact, container: &Container) -> Current {
-    Current { tag: standing.version().map(str::to_owned), digest: container.known_digest(standing), known: Vec::new() }
+pub(crate) fn current(installed: &Artifact, container: &Container) -> Current {
+    Current { tag: installed.version().map(str::to_owned), digest: container.known_digest(installed), known: Vec::new() }
 }
 
 /// Which of two new images the policy prefers: `Some(true)` for the first, `None` where it has no preference (policy
@@ -174,24 +174,24 @@ pub(crate) fn current(standing: &Artifact, container: &Container) -> Current {
 ///
 /// Two matches of policy glob are not ranked as a whole list would be: it has a preference only where version order and
 /// natural order agree.
-pub fn prefer(rule: &Rule, standing: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
+pub fn prefer(rule: &Rule, installed: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
     if rule.policy == Policy::Force {
         return None;
     }
-    let tag = |text: &str| Artifact::parse(standing.kind(), text).ok().and_then(|artifact| artifact.version().map(str::to_owned));
+    let tag = |text: &str| Artifact::parse(installed.kind(), text).ok().and_then(|artifact| artifact.version().map(str::to_owned));
     let (first, second) = (tag(first)?, tag(second)?);
     if first == second {
         return None;
     }
     if rule.policy == Policy::Glob
-        && let (Some(a), Some(b)) = (standing.kind().read(&first), standing.kind().read(&second))
+        && let (Some(a), Some(b)) = (installed.kind().read(&first), installed.kind().read(&second))
         && a.same_scheme(&b)
         && a.cmp_precedence(&b) != natural_order(&first, &second)
     {
         return None;
     }
     let candidates = [Candidate::new(first, None), Candidate::new(second, None)];
-    judge(rule, standing.kind(), Occasion::Event, &current(standing, container), &candidates).chosen.map(|index| index == 0)
+    judge(rule, installed.kind(), Occasion::Event, &current(installed, container), &candidates).chosen.map(|index| index == 0)
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
-use crate::decide::{self, Decision, PriorRequests, Site};
+use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
 use crate::gate::{self, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
 use crate::settings::{Annotations, Fault, Settings, key};
 use crate::trigger::Trigger;
-use crate::workload::{Container, Target};
+use crate::workload::{Container, Workload};
 
 /// One container, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,13 +95,13 @@ impl Explained {
 }
 
 /// The settings of a container, with their faults as one sentence.
-fn settings(defaults: &Annotations, target: &Target, container: &str) -> Result<Settings, String> {
-    Settings::resolve(defaults, &target.annotations, container).map_err(|faults| sentence(&faults))
+fn settings(defaults: &Annotations, workload: &Workload, container: &str) -> Result<Settings, String> {
+    Settings::resolve(defaults, &workload.annotations, container).map_err(|faults| sentence(&faults))
 }
 
 /// Why a container takes no part in updates at all, if it does not.
-pub fn out(defaults: &Annotations, target: &Target, container: &Container) -> Option<(Reason, String)> {
-    let settings = Settings::resolve(defaults, &target.annotations, &container.name);
+pub fn out(defaults: &Annotations, workload: &Workload, container: &Container) -> Option<(Reason, String)> {
+    let settings = Settings::resolve(defaults, &workload.annotations, &container.name);
     out_of(settings.as_ref().map_err(Vec::as_slice), container)
 }
 
@@ -129,21 +129,21 @@ fn sentence(faults: &[Fault]) -> String {
 
 /// Explains a container by the tags that are known of its repository.
 pub fn explain(
-    target: &Target,
+    workload: &Workload,
     defaults: &Annotations,
     container: &Container,
     candidates: &[Candidate],
     prior: &PriorRequests,
     now: Timestamp,
 ) -> Explained {
-    let settings = settings(defaults, target, &container.name);
+    let settings = settings(defaults, workload, &container.name);
     let rule = settings.as_ref().map(Settings::rule).unwrap_or_default();
     let artifact = container.artifact().ok();
     let mut explained = Explained {
         container: container.name.clone(),
         image: container.image.clone(),
-        running: container.chart.as_ref().and_then(|site| site.running.clone()),
-        out: out(defaults, target, container),
+        running: container.chart.as_ref().and_then(|evaluation| evaluation.running.clone()),
+        out: out(defaults, workload, container),
         newest: None,
         would_take: None,
         because: (Reason::NotQueried, Reason::NotQueried.sentence().to_owned()),
@@ -153,7 +153,7 @@ pub fn explain(
         settings,
     };
     if let Ok(settings) = &explained.settings {
-        let last_update = target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok());
+        let last_update = workload.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok());
         explained.gate = gate::interval(last_update, settings.min_update_interval, now);
     }
     let Some(artifact) = artifact else {
@@ -162,7 +162,7 @@ pub fn explain(
     };
     let current = decide::current(&artifact, container);
     explained.newest = newest(&artifact, &current, candidates);
-    let aside = aside(target, container, &artifact, &rule, &current, candidates, prior);
+    let aside = aside(workload, container, &artifact, &rule, &current, candidates, prior);
     explained.candidates = judge_without(&rule, artifact.kind(), Occasion::Scan, &current, candidates, &aside).candidates;
     explained.counts = Counts::of(&explained.candidates);
     if let Some(out) = &explained.out {
@@ -174,8 +174,8 @@ pub fn explain(
     }
     let polls = explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling));
     let trigger = if polls { Trigger::Polling } else { Trigger::Webhook };
-    let site = Site { target, defaults, container, candidates, occasion: Occasion::Scan, trigger };
-    match decide::decide(&site, &Evidence::new(Trust::REGISTRY), prior) {
+    let evaluation = Evaluation { workload, defaults, container, candidates, occasion: Occasion::Scan, trigger };
+    match decide::decide(&evaluation, &Evidence::new(Trust::REGISTRY), prior) {
         Decision::Propose(proposal) => {
             explained.would_take = Some(proposal.new_image.clone());
             explained.because = (proposal.reason, proposal.message.clone());
@@ -202,7 +202,7 @@ fn newest(artifact: &Artifact, current: &Current, candidates: &[Candidate]) -> O
 
 /// The candidates that the policy accepts and that something on record stands in the way of, with the reason.
 fn aside(
-    target: &Target,
+    workload: &Workload,
     container: &Container,
     artifact: &Artifact,
     rule: &Rule,
@@ -211,7 +211,7 @@ fn aside(
     prior: &PriorRequests,
 ) -> BTreeMap<usize, Reason> {
     let accepted = choose(rule, artifact.kind(), Occasion::Scan, current, candidates).accepted;
-    let reason = |place: &usize| decide::obstacle(target, container, artifact, rule.policy, candidates.get(*place)?, prior);
+    let reason = |place: &usize| decide::obstacle(workload, container, artifact, rule.policy, candidates.get(*place)?, prior);
     accepted.iter().filter_map(|place| Some((*place, reason(place)?))).collect()
 }
 

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactKind;
 use crate::artifact::reference::{Digest, ImageReference, is_tag};
-use crate::decide::{self, Decision, PriorRequests, Site};
+use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{self, Evidence, Trust};
 use crate::policy::{Candidate, CandidateVerdict, DIGEST_LOOKED_UP, Occasion, Outcome, Pattern, Policy, Rule, judge};
 use crate::reason::Reason;
 use crate::settings::{Annotations, key};
 use crate::trigger::Trigger;
-use crate::workload::source::ChartSite;
-use crate::workload::{Container, Kind, Target, TargetKey};
+use crate::workload::source::ResolvedChart;
+use crate::workload::{Container, Kind, Workload, WorkloadKey};
 
 /// The name of the only container.
 const CONTAINER: &str = "app";
@@ -92,12 +92,13 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
     let judgement = judge(&rule, *kind, occasion, &decide::current(&artifact, &container), &candidates);
     let chosen = judgement.chosen.and_then(|place| candidates.get(place));
 
-    let target = workload(container, question);
-    let [container] = target.containers.as_slice() else { return Err("the workload has one container".to_owned()) };
+    let workload = workload(container, question);
+    let [container] = workload.containers.as_slice() else { return Err("the workload has one container".to_owned()) };
     // What a person asks for is always heard.
     let trigger = Trigger::Manual;
-    let site = Site { target: &target, defaults: &Annotations::new(), container, candidates: &candidates, occasion, trigger };
-    let (image, open) = match decide::decide(&site, &Evidence::new(Trust::REGISTRY), &PriorRequests::none()) {
+    let evaluation =
+        Evaluation { workload: &workload, defaults: &Annotations::new(), container, candidates: &candidates, occasion, trigger };
+    let (image, open) = match decide::decide(&evaluation, &Evidence::new(Trust::REGISTRY), &PriorRequests::none()) {
         Decision::Propose(proposal) if !bare => (Some(proposal.new_image), None),
         Decision::Ask(asked) if !bare => (Some(artifact.with_version(&asked.tag).to_string()), Some(asked)),
         Decision::Propose(_) | Decision::Ask(_) => (chosen.map(|candidate| candidate.tag.clone()), None),
@@ -119,7 +120,7 @@ fn container(question: &Question, bare: bool) -> Result<Container, String> {
         ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?;
         return Ok(Container::new(CONTAINER, text));
     }
-    let chart = (question.kind == ArtifactKind::Chart).then(|| Box::new(ChartSite::default()));
+    let chart = (question.kind == ArtifactKind::Chart).then(|| Box::new(ResolvedChart::default()));
     Ok(Container { chart, ..Container::new(CONTAINER, &format!("{CONTAINER}:{text}")) })
 }
 
@@ -133,11 +134,11 @@ fn candidates(question: &Question) -> Result<Vec<Candidate>, String> {
 }
 
 /// A workload with the container, and with the policy of the question.
-fn workload(container: Container, question: &Question) -> Target {
+fn workload(container: Container, question: &Question) -> Workload {
     let pattern = question.pattern.iter().map(|pattern| (key::PATTERN.to_owned(), pattern.clone()));
-    let key = TargetKey { kind: Kind::Deployment, namespace: String::new(), name: CONTAINER.to_owned() };
+    let key = WorkloadKey { kind: Kind::Deployment, namespace: String::new(), name: CONTAINER.to_owned() };
     let annotations = pattern.chain([(key::POLICY.to_owned(), question.policy.to_string())]).collect();
-    Target { annotations, ..Target::new(key, vec![container]) }
+    Workload { annotations, ..Workload::new(key, vec![container]) }
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide::Identity;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::rollout::Watch;
+use crate::rollout::RolloutState;
 use crate::trigger::Trigger;
 
 /// Time until a request expires if its spec does not set `expiresAt`.
@@ -266,7 +266,7 @@ pub struct Status {
     /// What it waits for, and until when.
     pub waiting: Option<Waiting>,
     /// What is remembered of the watch over its rollout.
-    pub rollout: Option<Watch>,
+    pub rollout: Option<RolloutState>,
 }
 
 impl Status {

@@ -1,10 +1,10 @@
 //! Whether a rollout is under way, done or failed: the judgement after the patch.
 //!
 //! Pure. The operator hands in what the workload's status says ([`View`], one small file a kind),
-//! what its newest pods say ([`pod`]), what was remembered of the watch so far ([`Watch`], kept in the
+//! what its newest pods say ([`pod`]), what was remembered of the watch so far ([`RolloutState`], kept in the
 //! UpdateRequest's status, so that a successor goes on where its predecessor was killed) and the
 //! time; [`judge`] answers what to remember, or how it ended. A release has no pods of its own: what
-//! its status complains of ([`Trouble`]) is the evidence.
+//! its status complains of ([`RolloutProblem`]) is the evidence.
 //!
 //! ```text
 //! status ──> View ──> Standing ─┐
@@ -28,7 +28,7 @@ pub use argo_rollout::{ArgoPhase, ArgoRolloutView};
 pub use daemon_set::DaemonSetView;
 pub use deployment::DeploymentView;
 pub use helm_release::HelmReleaseView;
-pub use judge::{Patience, Sight, Verdict, judge};
+pub use judge::{RolloutLimits, RolloutObservation, Verdict, judge};
 pub use stateful_set::StatefulSetView;
 
 use std::fmt;
@@ -57,15 +57,15 @@ pub enum View {
 
 impl View {
     /// Where the rollout of the object's newest spec stands. `generation` is the object's.
-    pub fn standing(&self, generation: i64) -> Standing {
+    pub fn rollout_status(&self, generation: i64) -> RolloutStatus {
         match self {
-            View::Deployment(view) => view.standing(generation),
-            View::StatefulSet(view) => view.standing(generation),
-            View::DaemonSet(view) => view.standing(generation),
+            View::Deployment(view) => view.rollout_status(generation),
+            View::StatefulSet(view) => view.rollout_status(generation),
+            View::DaemonSet(view) => view.rollout_status(generation),
             // The target's generation may count its source's as well.
-            View::HelmRelease(view) => view.standing(),
-            View::ArgoRollout(view) => view.standing(generation),
-            View::NoRollout => Standing::NoRollout,
+            View::HelmRelease(view) => view.rollout_status(),
+            View::ArgoRollout(view) => view.rollout_status(generation),
+            View::NoRollout => RolloutStatus::NoRollout,
         }
     }
 
@@ -95,16 +95,16 @@ impl View {
 
 /// Where a rollout stands, whatever the kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum RolloutStatus {
     /// The controller has not seen the newest spec yet (`observedGeneration`): what the status counts
     /// is of an older one.
     Unseen,
     /// It stands still because somebody wants it so: the clock stands still as well.
     Held(Reason),
     /// It is under way, or stuck.
-    Moving(Count, Option<Trouble>),
+    Moving(ReplicaProgress, Option<RolloutProblem>),
     /// Every pod that has to be new is, and all are available; a release is deployed and ready.
-    Complete(Count),
+    Complete(ReplicaProgress),
     /// Its controller has given up: nothing more comes by itself.
     Failed(Failure),
     /// The kind has nothing to roll out: the change is done when it is written.
@@ -113,7 +113,7 @@ pub enum Standing {
 
 /// What the status of a rollout that is under way complains of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RolloutProblem {
     /// The new version does not run: a check that finds it counts as failed.
     Failing(Failure),
     /// It may still pass, or its controller is at work on it: the cause if the time runs out.
@@ -126,7 +126,7 @@ pub enum Trouble {
 
 /// How far a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
+pub struct ReplicaProgress {
     /// Pods that the workload is to have.
     pub wanted: u32,
     /// Pods of the new revision.
@@ -142,7 +142,7 @@ pub struct Count {
     pub stage: Option<&'static str>,
 }
 
-impl fmt::Display for Count {
+impl fmt::Display for ReplicaProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(stage) = self.stage {
             return f.write_str(stage);
@@ -155,18 +155,18 @@ impl fmt::Display for Count {
 
 /// What is remembered of a watch between two looks. Times have whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
+pub struct RolloutState {
     /// The workload's generation when the change was first seen in it: an older copy says nothing.
     pub generation: i64,
     /// When the change was first seen in the workload.
     pub started_at: Timestamp,
     /// When the rollout last got on.
     pub progressed_at: Timestamp,
-    /// [`Count::wanted`] when it was last counted.
+    /// [`ReplicaProgress::wanted`] when it was last counted.
     pub wanted: u32,
-    /// The least [`Count::remaining`] since.
+    /// The least [`ReplicaProgress::remaining`] since.
     pub remaining: u32,
-    /// The most [`Count::new_available`] since.
+    /// The most [`ReplicaProgress::new_available`] since.
     pub new_available: u32,
     /// Whether somebody held it when it was last looked at.
     pub held: bool,
@@ -186,7 +186,7 @@ pub struct Watch {
     pub cause: Option<Failure>,
 }
 
-impl Watch {
+impl RolloutState {
     /// The watch of a change that is first seen now, in the workload of that generation.
     pub fn new(generation: i64, now: Timestamp) -> Self {
         let now = whole_second(now);

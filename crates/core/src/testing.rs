@@ -10,7 +10,7 @@ use crate::policy::{Candidate, Policy};
 use crate::request::{Request, Spec, Status};
 use crate::settings::{Annotations, PREFIX};
 use crate::trigger::Trigger;
-use crate::workload::{Container, Kind, Target, TargetKey};
+use crate::workload::{Container, Kind, Workload, WorkloadKey};
 
 /// Annotations with Headwind's prefix before each name.
 pub fn annotations(all: &[(&str, &str)]) -> Annotations {
@@ -18,19 +18,19 @@ pub fn annotations(all: &[(&str, &str)]) -> Annotations {
 }
 
 /// A key in the namespace `n`.
-pub fn key(kind: Kind, name: &str) -> TargetKey {
-    TargetKey { kind, namespace: "n".to_owned(), name: name.to_owned() }
+pub fn key(kind: Kind, name: &str) -> WorkloadKey {
+    WorkloadKey { kind, namespace: "n".to_owned(), name: name.to_owned() }
 }
 
 /// The Deployment `n/t` with these annotations (without their prefix), whose container `web` runs the image.
-pub fn deployment(image: &str, all: &[(&str, &str)]) -> Target {
-    Target {
+pub fn deployment(image: &str, all: &[(&str, &str)]) -> Workload {
+    Workload {
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 1,
         annotations: annotations(all),
         has_annotations: true,
-        ..Target::new(key(Kind::Deployment, "t"), vec![Container::new("web", image)])
+        ..Workload::new(key(Kind::Deployment, "t"), vec![Container::new("web", image)])
     }
 }
 

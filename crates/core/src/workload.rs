@@ -1,17 +1,17 @@
 //! The workload that Headwind keeps up to date, and what it says of itself.
 //!
 //! ```text
-//! object ──> headwind_k8s ──> Target { containers, rollout, annotations }
-//! HelmRelease and its source ──> release::resolve ──> Target
+//! object ──> headwind_k8s ──> Workload { containers, rollout, annotations }
+//! HelmRelease and its source ──> release::resolve ──> Workload
 //! ```
 
 mod container;
 pub mod history;
 mod kind;
+mod object;
 pub mod release;
 pub mod source;
-mod target;
 
 pub use container::{Container, Slot, noted_digest};
 pub use kind::{Kind, UnknownKind};
-pub use target::{Carrier, PullSource, Target, TargetKey};
+pub use object::{Destination, PullSource, Workload, WorkloadKey};

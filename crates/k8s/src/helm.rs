@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use headwind_core::workload::source::{ChartAccess, Pull, Source, SourceKey, SourceKind};
+use headwind_core::workload::source::{ChartAccess, OciRef, Source, SourceKey, SourceKind};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -105,19 +105,19 @@ impl<V: Version> ChartSource for SlimOciRepository<V> {
         let Ref { digest, semver, tag } = self.spec.r#ref.clone().unwrap_or_default();
         // The order in which source-controller looks at them.
         let pull = if !digest.is_empty() {
-            Pull::Digest(digest)
+            OciRef::Digest(digest)
         } else if !semver.is_empty() {
-            Pull::Semver(semver)
+            OciRef::Semver(semver)
         } else if tag.is_empty() {
-            Pull::Latest
+            OciRef::Latest
         } else {
-            Pull::Tag(tag)
+            OciRef::Tag(tag)
         };
         read(Self::KIND, &self.metadata, &self.spec, Some(pull), &self.status)
     }
 }
 
-fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<Pull>, status: &SourceStatus) -> Option<Source> {
+fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<OciRef>, status: &SourceStatus) -> Option<Source> {
     let key = SourceKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
     let generation = metadata.generation.unwrap_or_default();
     let name = |named: &Option<Named>| named.as_ref().map(|named| named.name.clone()).filter(|name| !name.is_empty());

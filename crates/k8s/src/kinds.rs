@@ -31,7 +31,7 @@ pub use stateful_set::SlimStatefulSet;
 
 use std::fmt::Debug;
 
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -47,7 +47,7 @@ pub trait SlimWorkload:
 
     /// Returns what the rules read of the object; `None` for an object without name or namespace, which the API
     /// server never serves.
-    fn read(&self) -> Option<Target>;
+    fn read(&self) -> Option<Workload>;
 }
 
 /// Returns the fixed facts about a kind.

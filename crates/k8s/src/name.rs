@@ -12,14 +12,14 @@ const CONTAINER: usize = 16;
 const HASH: usize = 20;
 
 /// The name of the request that puts `identity` into the target with that name and uid.
-pub fn request(target: &str, uid: &str, container: &str, identity: &Identity) -> String {
+pub fn request(workload: &str, uid: &str, container: &str, identity: &Identity) -> String {
     let mut hash = Sha256::new();
     for part in [uid, "\n", identity.as_str()] {
         hash.update(part.as_bytes());
     }
     let hash = hex::encode(hash.finalize());
     let hash = hash.get(..HASH).unwrap_or(&hash);
-    [legal(target, TARGET), legal(container, CONTAINER), hash.to_owned()]
+    [legal(workload, TARGET), legal(container, CONTAINER), hash.to_owned()]
         .into_iter()
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
@@ -84,8 +84,8 @@ mod tests {
     #[case(&"a.b".repeat(80), &"c".repeat(63))]
     #[case("-odd.-", "UPPER_case")]
     #[case("", "")]
-    fn names_are_legal(#[case] target: &str, #[case] container: &str) {
-        let name = request(target, "uid", container, &identity("nginx:1", Policy::All, None));
+    fn names_are_legal(#[case] workload: &str, #[case] container: &str) {
+        let name = request(workload, "uid", container, &identity("nginx:1", Policy::All, None));
         assert!(name.len() <= 63, "{name}");
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         assert!(!name.starts_with('-') && !name.ends_with('-'), "{name}");

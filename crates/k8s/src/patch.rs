@@ -7,7 +7,7 @@
 
 use headwind_core::request::Apply;
 use headwind_core::settings::key::{self, is_managed};
-use headwind_core::workload::{Carrier, Container, Target};
+use headwind_core::workload::{Container, Destination, Workload};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::kinds::{FieldPath, is_foreign, restart_key, seen_annotation, template
 
 /// The change does not fit the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum PatchError {
     /// It names a container that the workload does not have.
     #[error("the workload has no container {0:?}")]
     NoContainer(String),
@@ -25,15 +25,15 @@ pub enum Misfit {
     NoVersion(String),
 }
 
-/// The patch that makes `apply` out of `target` as it was read.
+/// The patch that makes `apply` out of `workload` as it was read.
 ///
 /// # Errors
-/// See [`Misfit`].
-pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
-    let object = Object::of(target);
+/// See [`PatchError`].
+pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
+    let object = Object::of(workload);
     let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
-    let foreign = is_foreign(&target.annotations, object.uid);
-    let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, target.annotations.get(key)));
+    let foreign = is_foreign(&workload.annotations, object.uid);
+    let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, workload.annotations.get(key)));
     for (key, value) in last {
         match value.filter(|_| !foreign) {
             Some(value) => operations.push(test(&["metadata", "annotations", key], json!(value))),
@@ -43,9 +43,9 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
     }
     let mut restarted = false;
     for change in &apply.changes {
-        let container = target.container(&change.container).ok_or_else(|| Misfit::NoContainer(change.container.clone()))?;
-        let place = FieldPath::of(target, container);
-        let written = |image: &str| place.written(image).map(Value::from).ok_or_else(|| Misfit::NoVersion(image.to_owned()));
+        let container = workload.container(&change.container).ok_or_else(|| PatchError::NoContainer(change.container.clone()))?;
+        let place = FieldPath::of(workload, container);
+        let written = |image: &str| place.written(image).map(Value::from).ok_or_else(|| PatchError::NoVersion(image.to_owned()));
         operations.extend(guards(&place));
         operations.push(test_at(&place.pointer, written(&change.from)?));
         match &change.restart_for {
@@ -53,26 +53,26 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
                 operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }));
                 if let Some(note) = &container.restarted_for {
                     // It is about the image that goes. Should that image return, its tag may have moved.
-                    let path = restart_path(target, container);
+                    let path = restart_path(workload, container);
                     operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value: json!(note) }));
                     operations.push(PatchOperation::Remove(RemoveOperation { path }));
                 }
             }
             Some(digest) => {
-                if !target.template_has_annotations && !restarted {
+                if !workload.template_has_annotations && !restarted {
                     // Nothing is lost by this: the map was not there in the version that is tested.
-                    operations.push(test(&["metadata", "resourceVersion"], json!(target.resource_version)));
-                    operations.push(add_at(parsed(&template_annotations(target.key.kind)), json!({})));
+                    operations.push(test(&["metadata", "resourceVersion"], json!(workload.resource_version)));
+                    operations.push(add_at(parsed(&template_annotations(workload.key.kind)), json!({})));
                 }
                 restarted = true;
-                operations.push(add_at(restart_path(target, container), json!(format!("{}@{digest}", change.to))));
+                operations.push(add_at(restart_path(workload, container), json!(format!("{}@{digest}", change.to))));
             }
         }
     }
     if !object.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
-    operations.extend(without_foreign(target, &object));
+    operations.extend(without_foreign(workload, &object));
     for (key, value) in [
         (key::MANAGED_FOR, object.uid.to_owned()),
         (key::LAST_UPDATE, apply.last_update.to_string()),
@@ -88,21 +88,21 @@ pub fn apply(target: &Target, apply: &Apply) -> Result<Patch, Misfit> {
 /// nothing but Headwind's annotations, so nothing is rolled out. For images alone.
 ///
 /// # Errors
-/// See [`Misfit`].
-pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Misfit> {
-    let object = Object::of(target);
+/// See [`PatchError`].
+pub fn note_seen(workload: &Workload, seen: &[(String, String)]) -> Result<Patch, PatchError> {
+    let object = Object::of(workload);
     let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
-    if is_foreign(&target.annotations, object.uid) || !object.has_annotations {
+    if is_foreign(&workload.annotations, object.uid) || !object.has_annotations {
         operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version)));
     }
     if !object.has_annotations {
         operations.push(add(&["metadata", "annotations"], json!({})));
     }
-    operations.extend(without_foreign(target, &object));
+    operations.extend(without_foreign(workload, &object));
     operations.push(add(&["metadata", "annotations", key::MANAGED_FOR], json!(object.uid)));
     for (name, digest) in seen {
-        let container = target.container(name).ok_or_else(|| Misfit::NoContainer(name.clone()))?;
-        let place = FieldPath::of(target, container);
+        let container = workload.container(name).ok_or_else(|| PatchError::NoContainer(name.clone()))?;
+        let place = FieldPath::of(workload, container);
         operations.extend(guards(&place));
         operations.push(test_at(&place.pointer, json!(container.image)));
         let (key, value) = seen_annotation(container, digest);
@@ -112,9 +112,9 @@ pub fn note_seen(target: &Target, seen: &[(String, String)]) -> Result<Patch, Mi
 }
 
 /// Removes the managed annotations that were copied from another object: from now on all of them are this one's.
-fn without_foreign<'a>(target: &'a Target, object: &Object<'a>) -> impl Iterator<Item = PatchOperation> + use<'a> {
-    let foreign = is_foreign(&target.annotations, object.uid);
-    let keys = target.annotations.keys().filter(move |key| foreign && is_managed(key));
+fn without_foreign<'a>(workload: &'a Workload, object: &Object<'a>) -> impl Iterator<Item = PatchOperation> + use<'a> {
+    let foreign = is_foreign(&workload.annotations, object.uid);
+    let keys = workload.annotations.keys().filter(move |key| foreign && is_managed(key));
     keys.map(|key| PatchOperation::Remove(RemoveOperation { path: PointerBuf::from_tokens(["metadata", "annotations", key.as_str()]) }))
 }
 
@@ -131,8 +131,8 @@ fn add_at(path: PointerBuf, value: Value) -> PatchOperation {
 }
 
 /// Returns the place of the annotation that restarts the container's pods.
-fn restart_path(target: &Target, container: &Container) -> PointerBuf {
-    let mut path = parsed(&template_annotations(target.key.kind));
+fn restart_path(workload: &Workload, container: &Container) -> PointerBuf {
+    let mut path = parsed(&template_annotations(workload.key.kind));
     path.push_back(restart_key(container));
     path
 }
@@ -154,12 +154,12 @@ struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    fn of(target: &'a Target) -> Self {
-        match &target.carrier {
-            Some(Carrier { uid, resource_version, has_annotations, .. }) => {
+    fn of(workload: &'a Workload) -> Self {
+        match &workload.destination {
+            Some(Destination { uid, resource_version, has_annotations, .. }) => {
                 Self { uid, resource_version, has_annotations: *has_annotations }
             }
-            None => Self { uid: &target.uid, resource_version: &target.resource_version, has_annotations: target.has_annotations },
+            None => Self { uid: &workload.uid, resource_version: &workload.resource_version, has_annotations: workload.has_annotations },
         }
     }
 }

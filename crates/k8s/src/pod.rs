@@ -1,7 +1,7 @@
 //! A pod, as far as a rollout is judged by it, and which pods are of the newest revision.
 
 use headwind_core::rollout::pod::{ContainerView, PodView};
-use headwind_core::workload::Target;
+use headwind_core::workload::Workload;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -69,14 +69,14 @@ const LAST_WORDS: usize = 200;
 
 impl SlimPod {
     /// What a judgement of the target's rollout reads of it. `new` when it is of the newest revision.
-    pub fn read(self, target: &Target, new: bool) -> PodView {
+    pub fn read(self, workload: &Workload, new: bool) -> PodView {
         let Status { conditions, container_statuses, init_container_statuses } = self.status;
         let find = |kind: &str| conditions.iter().find(|condition| condition.r#type == kind);
         let unschedulable = find("PodScheduled").filter(|condition| condition.status == "False" && condition.reason == "Unschedulable");
         let ready = find("Ready");
         let init = init_container_statuses.into_iter().map(|status| container(status, true));
         PodView {
-            owned: owned(&self.metadata, target),
+            owned: owned(&self.metadata, workload),
             uid: self.metadata.uid.unwrap_or_default(),
             name: self.metadata.name.unwrap_or_default(),
             new,
@@ -121,21 +121,22 @@ fn container(status: ContainerStatus, init: bool) -> ContainerView {
 }
 
 /// Returns the label value of a workload's newest pods, from its ReplicaSets.
-pub fn newest_replica_set<'a>(target: &Target, sets: impl IntoIterator<Item = &'a ObjectMeta>) -> Option<String> {
-    let Revision::ReplicaSet { label, annotation } = facts(target.key.kind).revision else { return None };
-    let revision = |set: &ObjectMeta| set.annotations.as_ref().and_then(|all| all.get(annotation)).is_some_and(|it| *it == target.revision);
-    sets.into_iter().find(|set| owned(set, target) && revision(set)).and_then(|set| value_of(set, label))
+pub fn newest_replica_set<'a>(workload: &Workload, sets: impl IntoIterator<Item = &'a ObjectMeta>) -> Option<String> {
+    let Revision::ReplicaSet { label, annotation } = facts(workload.key.kind).revision else { return None };
+    let revision =
+        |set: &ObjectMeta| set.annotations.as_ref().and_then(|all| all.get(annotation)).is_some_and(|it| *it == workload.revision);
+    sets.into_iter().find(|set| owned(set, workload) && revision(set)).and_then(|set| value_of(set, label))
 }
 
 /// Returns the label value of a workload's newest pods, from its ControllerRevisions.
-pub fn newest_revision<'a>(target: &Target, revisions: impl IntoIterator<Item = &'a ControllerRevision>) -> Option<String> {
-    let Revision::ControllerRevision { label } = facts(target.key.kind).revision else { return None };
-    let ours = revisions.into_iter().filter(|revision| owned(&revision.metadata, target));
+pub fn newest_revision<'a>(workload: &Workload, revisions: impl IntoIterator<Item = &'a ControllerRevision>) -> Option<String> {
+    let Revision::ControllerRevision { label } = facts(workload.key.kind).revision else { return None };
+    let ours = revisions.into_iter().filter(|revision| owned(&revision.metadata, workload));
     ours.max_by_key(|revision| revision.revision).and_then(|revision| value_of(&revision.metadata, label))
 }
 
-fn owned(metadata: &ObjectMeta, target: &Target) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| owner.uid == target.uid)
+fn owned(metadata: &ObjectMeta, workload: &Workload) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owner.uid == workload.uid)
 }
 
 fn value_of(metadata: &ObjectMeta, label: &str) -> Option<String> {

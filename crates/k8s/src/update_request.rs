@@ -10,7 +10,7 @@ use headwind_core::reason::Reason;
 use headwind_core::request::{self, Phase, Request, Waiting};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::release::CHART;
-use headwind_core::workload::{Kind, TargetKey};
+use headwind_core::workload::{Kind, WorkloadKey};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -273,8 +273,8 @@ pub struct UpdateRequestStatus {
 
 impl UpdateRequest {
     /// The workload that it is for.
-    pub fn target(&self) -> TargetKey {
-        TargetKey {
+    pub fn workload_key(&self) -> WorkloadKey {
+        WorkloadKey {
             kind: self.spec.target_ref.kind.0,
             namespace: self.metadata.namespace.clone().unwrap_or_default(),
             name: self.spec.target_ref.name.clone(),
@@ -343,9 +343,9 @@ impl UpdateRequest {
     ///
     /// The API server keeps names unique, not what they stand for: a name that Headwind derives may be
     /// taken by a request that asks for something else.
-    pub fn asks_for(&self, target: &TargetKey, uid: &str, identity: &Identity) -> bool {
+    pub fn asks_for(&self, workload: &WorkloadKey, uid: &str, identity: &Identity) -> bool {
         let of = &self.spec.target_ref;
-        self.target() == *target && of.uid == uid && self.read().spec.asks_for(identity)
+        self.workload_key() == *workload && of.uid == uid && self.read().spec.asks_for(identity)
     }
 
     fn born(&self) -> Timestamp {

@@ -17,7 +17,7 @@ use headwind_core::request::PodName;
 use headwind_core::rollout::pod::PodView;
 use headwind_core::settings::Annotations;
 use headwind_core::workload::source::{Source, SourceKey, SourceKind};
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::helm::{ChartSource, SlimOciRepository};
 use headwind_k8s::kinds::{ForKind, Revision, SlimWorkload, facts, for_kind, own_annotations};
 use headwind_k8s::optional_api::{OptionalApi, V1, V1Beta2};
@@ -179,7 +179,7 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
 
 /// The calls of the operator.
 #[derive(Clone)]
-pub(crate) struct Verbs {
+pub(crate) struct ClusterClient {
     client: Client,
     served: Arc<ServedVersions>,
     /// Whether the rights are those of single namespaces (`HEADWIND_WATCH_NAMESPACES`).
@@ -201,12 +201,12 @@ pub(crate) enum Found<T> {
 /// The object that a patch was for, as it is now.
 pub(crate) enum Patched {
     /// The workload itself.
-    Workload(Box<Target>),
+    Workload(Box<Workload>),
     /// What has its version.
     Source(Box<Source>),
 }
 
-impl Verbs {
+impl ClusterClient {
     /// The calls by `client`. `limited` when its rights are those of single namespaces.
     pub(crate) fn new(client: Client, served: Arc<ServedVersions>, limited: bool) -> Self {
         Self { client, served, limited }
@@ -218,34 +218,37 @@ impl Verbs {
     }
 
     /// The workload as it is now.
-    pub(crate) async fn target(&self, key: &TargetKey) -> Result<Found<Target>, Failure> {
+    pub(crate) async fn workload(&self, key: &WorkloadKey) -> Result<Found<Workload>, Failure> {
         for_kind(key.kind, self.version_of(OptionalApi::Workload(key.kind)), Read { client: &self.client, key }).await
     }
 
     /// Patches the workload, or the object that has its version; answers what that is afterwards.
-    pub(crate) async fn patch(&self, target: &Target, patch: json_patch::Patch) -> Result<Option<Patched>, Failure> {
+    pub(crate) async fn patch(&self, workload: &Workload, patch: json_patch::Patch) -> Result<Option<Patched>, Failure> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Json::<()>(patch);
-        if let Some(carrier) = &target.carrier {
+        if let Some(destination) = &workload.destination {
             // A request changes objects of its own namespace only, whatever led here.
-            if carrier.namespace != target.key.namespace {
-                return Err(Failure::invalid(&format!("OCIRepository {}/{} is in another namespace", carrier.namespace, carrier.name)));
+            if destination.namespace != workload.key.namespace {
+                return Err(Failure::invalid(&format!(
+                    "OCIRepository {}/{} is in another namespace",
+                    destination.namespace, destination.name
+                )));
             }
-            let place = (carrier.namespace.as_str(), carrier.name.as_str());
+            let place = (destination.namespace.as_str(), destination.name.as_str());
             let source = match self.version_of(OptionalApi::ChartSource(SourceKind::OciRepository)) {
                 0 => patch_source::<SlimOciRepository<V1>>(&self.client, place, &params, &patch).await?,
                 _ => patch_source::<SlimOciRepository<V1Beta2>>(&self.client, place, &params, &patch).await?,
             };
             return Ok(source.map(|source| Patched::Source(Box::new(source))));
         }
-        let key = &target.key;
+        let key = &workload.key;
         let call = Write { client: &self.client, key, params: &params, patch: &patch };
         let patched = for_kind(key.kind, self.version_of(OptionalApi::Workload(key.kind)), call).await?;
-        Ok(patched.map(|target| Patched::Workload(Box::new(target))))
+        Ok(patched.map(|workload| Patched::Workload(Box::new(workload))))
     }
 
     /// The object that a release's version stands in, as it is now.
-    pub(crate) async fn carrier(&self, key: &SourceKey) -> Result<Found<Source>, Failure> {
+    pub(crate) async fn source(&self, key: &SourceKey) -> Result<Found<Source>, Failure> {
         match (key.kind, self.version_of(OptionalApi::ChartSource(key.kind))) {
             // Nothing is written there, and the watch shows it.
             (SourceKind::HelmRepository, _) => Ok(Found::NotServed),
@@ -256,31 +259,31 @@ impl Verbs {
 
     /// Pods of the workload: those of its newest revision, and some of the others. Empty while nothing
     /// says which revision is the newest.
-    pub(crate) async fn pods(&self, target: &Target) -> Result<Vec<PodView>, Failure> {
-        let namespace = &target.key.namespace;
-        if target.selector.is_empty() {
+    pub(crate) async fn pods(&self, workload: &Workload) -> Result<Vec<PodView>, Failure> {
+        let namespace = &workload.key.namespace;
+        if workload.selector.is_empty() {
             return Ok(Vec::new());
         }
-        let selected = |more: &str, limit: u32| ListParams::default().labels(&format!("{}{more}", target.selector)).limit(limit);
-        let revision = facts(target.key.kind).revision;
+        let selected = |more: &str, limit: u32| ListParams::default().labels(&format!("{}{more}", workload.selector)).limit(limit);
+        let revision = facts(workload.key.kind).revision;
         let newest = match revision {
             Revision::ReplicaSet { .. } => {
                 let sets: Api<ReplicaSet> = Api::namespaced(self.client.clone(), namespace);
                 let sets = sets.list_metadata(&selected("", REVISIONS)).await?;
-                newest_replica_set(target, sets.items.iter().map(|set| &set.metadata))
+                newest_replica_set(workload, sets.items.iter().map(|set| &set.metadata))
             }
             Revision::NoPods => None,
-            Revision::Status { .. } => Some(target.revision.clone()).filter(|revision| !revision.is_empty()),
+            Revision::Status { .. } => Some(workload.revision.clone()).filter(|revision| !revision.is_empty()),
             Revision::ControllerRevision { .. } => {
                 let revisions: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
-                newest_revision(target, &revisions.list(&selected("", REVISIONS)).await?.items)
+                newest_revision(workload, &revisions.list(&selected("", REVISIONS)).await?.items)
             }
         };
         let (Some(newest), Some(label)) = (newest, revision.label()) else { return Ok(Vec::new()) };
         let pods: Api<SlimPod> = Api::namespaced(self.client.clone(), namespace);
         let new = pods.list(&selected(&format!(",{label}={newest}"), NEW_PODS)).await?.items;
         let old = pods.list(&selected(&format!(",{label}!={newest}"), OLD_PODS)).await?.items;
-        Ok(new.into_iter().map(|pod| pod.read(target, true)).chain(old.into_iter().map(|pod| pod.read(target, false))).collect())
+        Ok(new.into_iter().map(|pod| pod.read(workload, true)).chain(old.into_iter().map(|pod| pod.read(workload, false))).collect())
     }
 
     /// Evicts a pod, if it is still the one that was seen. One that is gone is evicted.
@@ -411,11 +414,11 @@ impl Verbs {
 /// Reads a workload.
 struct Read<'a> {
     client: &'a Client,
-    key: &'a TargetKey,
+    key: &'a WorkloadKey,
 }
 
 impl<'a> ForKind for Read<'a> {
-    type Output = BoxFuture<'a, Result<Found<Target>, Failure>>;
+    type Output = BoxFuture<'a, Result<Found<Workload>, Failure>>;
 
     fn run<K: SlimWorkload>(self) -> Self::Output {
         let api = Api::namespaced(self.client.clone(), &self.key.namespace);
@@ -454,13 +457,13 @@ fn is_gone(error: &kube::Error, name: &str) -> bool {
 /// Patches a workload.
 struct Write<'a> {
     client: &'a Client,
-    key: &'a TargetKey,
+    key: &'a WorkloadKey,
     params: &'a PatchParams,
     patch: &'a Patch<()>,
 }
 
 impl<'a> ForKind for Write<'a> {
-    type Output = BoxFuture<'a, Result<Option<Target>, Failure>>;
+    type Output = BoxFuture<'a, Result<Option<Workload>, Failure>>;
 
     fn run<K: SlimWorkload>(self) -> Self::Output {
         let Self { client, key, params, patch } = self;

@@ -12,7 +12,7 @@
 //!
 //! Every replica watches, hears events and records; only the holder of the Lease reconciles.
 //! What is in memory (`index`, `requests`) is a copy of what the API server has and can be
-//! rebuilt at any time. All writes go through `verbs`.
+//! rebuilt at any time. All writes go through `cluster`.
 
 mod act;
 mod api;

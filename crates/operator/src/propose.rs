@@ -33,7 +33,7 @@ pub(crate) use self::intake::{Intake, Workers};
 pub(crate) use self::object::request;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::prior::prior_of;
-pub(crate) use self::proposer::{Look, Recording};
+pub(crate) use self::proposer::{DecisionInput, Proposer};
 pub(crate) use self::waiting::Waiting;
 
 pub(crate) use self::verifier::Verifier;
@@ -56,7 +56,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// Why the latest update of the container is not on record, if it is not.
-    pub(crate) fn failure(&self, workload: &headwind_core::workload::TargetKey, uid: &str, container: &str) -> Option<RecordingFailure> {
+    pub(crate) fn failure(&self, workload: &headwind_core::workload::WorkloadKey, uid: &str, container: &str) -> Option<RecordingFailure> {
         self.unrecorded.lock().failure(&(workload.clone(), container.to_owned()), uid)
     }
 

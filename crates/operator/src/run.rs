@@ -25,7 +25,7 @@ use crate::act::lease::Contender;
 use crate::act::reconciler::Reconciler;
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
-use crate::cluster::Verbs;
+use crate::cluster::ClusterClient;
 use crate::cluster::served_versions::ServedVersions;
 use crate::observe::feed::{RequestFeed, Targets};
 use crate::observe::namespaces::{self, Defaults};
@@ -35,7 +35,7 @@ use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Scope, watch};
 use crate::propose::poll::Poller;
-use crate::propose::{Inbox, Intake, Recording, Verifier, Waiting, Workers};
+use crate::propose::{Inbox, Intake, Proposer, Verifier, Waiting, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
@@ -97,7 +97,7 @@ pub struct StartError(#[from] kube::Error);
 pub struct Operator {
     config: Config,
     state: Arc<State>,
-    lease_verbs: Verbs,
+    lease_cluster: ClusterClient,
     handle: Handle,
     tasks: Tasks,
     /// Ends the workers of the intake.
@@ -122,15 +122,15 @@ impl Operator {
         let client = client(kube, CALL_TIMEOUT)?;
         let served = Arc::new(ServedVersions::default());
         let limited = !config.watched.is_empty();
-        let lease_verbs = Verbs::new(self::client(kube, LEASE_TIMEOUT)?, Arc::clone(&served), limited);
+        let lease_cluster = ClusterClient::new(self::client(kube, LEASE_TIMEOUT)?, Arc::clone(&served), limited);
 
         let state = Arc::new(State::default());
         if !config.cross_namespace_refs {
             state.index.write().forbid_cross_namespace_refs();
         }
         let metrics = Metrics::new();
-        let verbs = Verbs::new(client.clone(), Arc::clone(&served), limited);
-        let (events, writer) = recorder(verbs.clone(), &config.identity, metrics.clone());
+        let cluster = ClusterClient::new(client.clone(), Arc::clone(&served), limited);
+        let (events, writer) = recorder(cluster.clone(), &config.identity, metrics.clone());
         let journal = Journal::new(&state, events.clone(), metrics.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
@@ -139,14 +139,14 @@ impl Operator {
         let intake = Intake { inbox: Arc::clone(&inbox), state: Arc::clone(&state), metrics: metrics.clone() };
         let asking = Arc::new(Asking {
             client: registries,
-            secrets: Secrets::new(verbs.clone()),
+            secrets: Secrets::new(cluster.clone()),
             metrics: metrics.clone(),
             lists: Lists::default(),
         });
         let last_scans = Arc::default();
-        let recording = Recording {
+        let proposer = Proposer {
             state: Arc::clone(&state),
-            verbs: verbs.clone(),
+            cluster: cluster.clone(),
             events: events.clone(),
             metrics: metrics.clone(),
             queue: queue.clone(),
@@ -158,19 +158,19 @@ impl Operator {
 
         // One call; nothing waits for it.
         let checked = config.watched.first().unwrap_or(&config.namespace).clone();
-        tokio::spawn(warn_without_policy(verbs.clone(), checked));
+        tokio::spawn(warn_without_policy(cluster.clone(), checked));
         let mut tasks = Tasks::default();
         let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, served };
         parts.watches(&mut tasks, &config.watched);
         if config.polling.is_some() || config.discovery {
-            let poller = poller(&config, &recording, &asking);
+            let poller = poller(&config, &proposer, &asking);
             tasks.spawn("poll", poller.run(stop_intake.clone()));
         }
         let verifier = Verifier { asking: Arc::clone(&asking) };
-        let workers = Workers { intake: intake.clone(), recording, verifier };
+        let workers = Workers { intake: intake.clone(), proposer, verifier };
         tasks.spawn("intake", workers.run(stop_intake.clone()));
         let contender = Contender {
-            verbs: lease_verbs.clone(),
+            cluster: lease_cluster.clone(),
             state: Arc::clone(&state),
             namespace: config.namespace.clone(),
             me: config.identity.clone(),
@@ -198,12 +198,12 @@ impl Operator {
         let mut reconcilers = Tasks::default();
         let reconciler = Arc::new(Reconciler {
             state: Arc::clone(&state),
-            verbs: verbs.clone(),
+            cluster: cluster.clone(),
             events: events.clone(),
             metrics: metrics.clone(),
             history_limit: config.history_limit,
             failures: parking_lot::Mutex::default(),
-            looks: parking_lot::Mutex::default(),
+            snapshots: parking_lot::Mutex::default(),
         });
         reconcilers.spawn("reconcile", {
             let (queue, stop) = (queue.clone(), stop_reconciler.clone());
@@ -220,7 +220,7 @@ impl Operator {
         let handle = Handle {
             intake,
             state: Arc::clone(&state),
-            verbs,
+            cluster,
             metrics,
             journal: journal.clone(),
             queue,
@@ -232,7 +232,7 @@ impl Operator {
         Ok(Self {
             config,
             state,
-            lease_verbs,
+            lease_cluster,
             handle,
             tasks,
             stop_intake,
@@ -268,7 +268,7 @@ impl Operator {
         let Self {
             config,
             state,
-            lease_verbs,
+            lease_cluster,
             handle,
             mut tasks,
             stop_intake,
@@ -289,7 +289,7 @@ impl Operator {
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
         stop_lease.cancel();
-        bounded("the lease", Contender::release(&lease_verbs, &state, &handle.journal, &config.namespace, &config.identity)).await;
+        bounded("the lease", Contender::release(&lease_cluster, &state, &handle.journal, &config.namespace, &config.identity)).await;
         tasks.abort().await;
     }
 }
@@ -307,9 +307,9 @@ fn client(kube: &kube::Config, silence: Duration) -> Result<kube::Client, kube::
     kube::Client::try_from(kube)
 }
 
-fn poller(config: &Config, recording: &Recording, asking: &Arc<Asking>) -> Poller {
+fn poller(config: &Config, proposer: &Proposer, asking: &Arc<Asking>) -> Poller {
     Poller {
-        recording: recording.clone(),
+        proposer: proposer.clone(),
         asking: Arc::clone(asking),
         interval: config.polling.as_ref().map(|polling| polling.interval),
         min_interval: config.polling.as_ref().map(|polling| polling.min_interval).unwrap_or_default(),
@@ -337,9 +337,9 @@ fn all_due(state: &State, queue: &Queue, journal: &Journal) {
     if state.leadership.leads() && state.readiness.synced() {
         journal.begin();
     }
-    state.unbroken.begin();
-    let mut due: Vec<_> = state.requests.read().targets().cloned().collect();
-    due.extend(state.index.read().conspicuous().cloned());
+    state.observed_since.begin();
+    let mut due: Vec<_> = state.requests.read().workloads().cloned().collect();
+    due.extend(state.index.read().needs_attention().cloned());
     for key in due {
         queue.now(key);
     }

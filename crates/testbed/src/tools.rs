@@ -78,7 +78,8 @@ impl Tools {
 /// The one this was built in comes last: a target folder may be shared by several checkouts, and Cargo does not rebuild for
 /// another path.
 pub(crate) fn repository() -> PathBuf {
-    let around = || std::env::current_dir().ok()?.ancestors().find(|folder| folder.join("testbed/tools.sh").is_file()).map(Path::to_path_buf);
+    let around =
+        || std::env::current_dir().ok()?.ancestors().find(|folder| folder.join("testbed/tools.sh").is_file()).map(Path::to_path_buf);
     let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::env::var_os("HEADWIND_REPOSITORY").map(PathBuf::from).or_else(around).unwrap_or_else(built)
 }

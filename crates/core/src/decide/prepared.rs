@@ -1,21 +1,21 @@
 //! One container that takes part in updates, with everything that is read of it once.
 
 use super::written::written;
-use super::{Decision, Identity, Inquiry, PriorRequests, Proposal, Refusal, Site, admits, current, prefer};
+use super::{Decision, Evaluation, Identity, Inquiry, PriorRequests, Proposal, Refusal, admits, current, prefer};
 use crate::artifact::Artifact;
 use crate::evidence::{Evidence, Unproven};
 use crate::policy::{Candidate, Choice, Occasion, Policy, sentence, why};
 use crate::reason::Reason;
 use crate::settings::{Settings, key};
 use crate::workload::history::History;
-use crate::workload::{Container, Target};
+use crate::workload::{Container, Workload};
 
 /// A container that takes part.
 pub(super) struct Prepared<'a> {
-    site: &'a Site<'a>,
+    evaluation: &'a Evaluation<'a>,
     prior: &'a PriorRequests,
     settings: Settings,
-    standing: Artifact,
+    installed: Artifact,
     inquiry: Inquiry,
 }
 
@@ -24,29 +24,29 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// Why the container takes no part.
-    pub(super) fn new(site: &'a Site<'a>, prior: &'a PriorRequests) -> Result<Self, Refusal> {
-        let Site { target, defaults, container, trigger, .. } = *site;
-        if target.deleting {
+    pub(super) fn new(evaluation: &'a Evaluation<'a>, prior: &'a PriorRequests) -> Result<Self, Refusal> {
+        let Evaluation { workload, defaults, container, trigger, .. } = *evaluation;
+        if workload.deleting {
             return Err(Refusal::plain(Reason::Deleting));
         }
-        let settings = Settings::resolve(defaults, &target.annotations, &container.name).map_err(|faults| Refusal {
+        let settings = Settings::resolve(defaults, &workload.annotations, &container.name).map_err(|faults| Refusal {
             reason: Reason::InvalidAnnotation,
             message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         })?;
         if let Some((reason, message)) = container.left_alone(&settings) {
             return Err(Refusal { reason, message });
         }
-        let standing = container.artifact().map_err(|error| Refusal {
+        let installed = container.artifact().map_err(|error| Refusal {
             reason: Reason::InvalidImage,
             message: format!("container {} has image {:?}: {error}", container.name, container.image),
         })?;
-        admits(&settings, container, &standing, trigger).map_err(Refusal::plain)?;
-        let mut current = current(&standing, container);
+        admits(&settings, container, &installed, trigger).map_err(Refusal::plain)?;
+        let mut current = current(&installed, container);
         if settings.policy == Policy::Glob {
-            current.known = known(site, &standing, prior);
+            current.known = known(evaluation, &installed, prior);
         }
-        let inquiry = Inquiry { rule: settings.rule(), kind: standing.kind(), current };
-        Ok(Self { site, prior, settings, standing, inquiry })
+        let inquiry = Inquiry { rule: settings.rule(), kind: installed.kind(), current };
+        Ok(Self { evaluation, prior, settings, installed, inquiry })
     }
 
     /// Returns the input of the policy.
@@ -57,7 +57,7 @@ impl<'a> Prepared<'a> {
     /// Proposes the best candidate that no prior request sets aside, once the evidence confirms it.
     pub(super) fn select(&self, choice: &Choice, evidence: &Evidence) -> Decision {
         let mut set_aside = None;
-        for candidate in choice.accepted.iter().filter_map(|place| self.site.candidates.get(*place)) {
+        for candidate in choice.accepted.iter().filter_map(|place| self.evaluation.candidates.get(*place)) {
             match self.obstacle(candidate) {
                 None => return self.conclude(candidate, evidence),
                 Some(refusal) if sets_aside(refusal.reason) => drop(set_aside.get_or_insert(refusal)),
@@ -72,7 +72,7 @@ impl<'a> Prepared<'a> {
         if let Some(refusal) = self.better_pending(candidate) {
             return Decision::Refuse(refusal);
         }
-        let confirmed = match evidence.confirm(&self.standing, self.settings.policy, candidate) {
+        let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate) {
             Ok(confirmed) => confirmed,
             Err(Unproven::Ask(question)) => return Decision::Ask(question),
             Err(Unproven::Refuse(reason)) => return Decision::Refuse(Refusal::plain(reason)),
@@ -91,13 +91,13 @@ impl<'a> Prepared<'a> {
         if self.settings.policy != Policy::Force {
             return None;
         }
-        let choice = self.inquiry.choose(self.site.occasion, std::slice::from_ref(confirmed));
+        let choice = self.inquiry.choose(self.evaluation.occasion, std::slice::from_ref(confirmed));
         let refused = || Some(self.refusal_of(choice.headline.reason, Some(confirmed)));
         if choice.accepted.is_empty() { refused() } else { self.obstacle(confirmed) }
     }
 
     fn refusal(&self, choice: &Choice) -> Refusal {
-        let candidate = choice.headline.place.and_then(|place| self.site.candidates.get(place));
+        let candidate = choice.headline.place.and_then(|place| self.evaluation.candidates.get(place));
         self.refusal_of(choice.headline.reason, candidate)
     }
 
@@ -107,9 +107,9 @@ impl<'a> Prepared<'a> {
     }
 
     fn proposal(&self, candidate: &Candidate) -> Result<Proposal, Refusal> {
-        let Site { target, container, trigger, .. } = *self.site;
+        let Evaluation { workload, container, trigger, .. } = *self.evaluation;
         let Inquiry { rule, kind, current } = &self.inquiry;
-        let wanted = written(&self.standing, container, &self.settings, candidate)?;
+        let wanted = written(&self.installed, container, &self.settings, candidate)?;
         let reason = why(rule, current, candidate);
         Ok(Proposal {
             container: container.name.clone(),
@@ -122,28 +122,28 @@ impl<'a> Prepared<'a> {
             message: sentence(rule, *kind, current, Some(candidate), reason),
             require_approval: self.settings.require_approval,
             trigger,
-            identity: identity(target, container, &self.standing, rule.policy, candidate, &wanted),
+            identity: identity(workload, container, &self.installed, rule.policy, candidate, &wanted),
         })
     }
 
     fn obstacle(&self, candidate: &Candidate) -> Option<Refusal> {
-        let Site { target, container, .. } = *self.site;
-        let reason = obstacle(target, container, &self.standing, self.settings.policy, candidate, self.prior)?;
+        let Evaluation { workload, container, .. } = *self.evaluation;
+        let reason = obstacle(workload, container, &self.installed, self.settings.policy, candidate, self.prior)?;
         Some(Refusal { reason, message: format!("{}: {}", candidate.tag, reason.sentence()) })
     }
 
     /// A refusal where an open request is for a better version.
     fn better_pending(&self, candidate: &Candidate) -> Option<Refusal> {
-        let Site { container, candidates, occasion, .. } = *self.site;
+        let Evaluation { container, candidates, occasion, .. } = *self.evaluation;
         let rule = &self.inquiry.rule;
-        let new_image = self.standing.with_version(&candidate.tag).to_string();
-        let tag = |image: &str| Some(Artifact::parse(self.standing.kind(), image).ok()?.version()?.to_owned());
+        let new_image = self.installed.with_version(&candidate.tag).to_string();
+        let tag = |image: &str| Some(Artifact::parse(self.installed.kind(), image).ok()?.version()?.to_owned());
         // Under glob, the verdict was made with all candidates of a scan.
         let judged = |open: &str| {
             let scanned = rule.policy == Policy::Glob && occasion == Occasion::Scan;
             scanned && tag(open).is_some_and(|tag| candidates.iter().any(|candidate| candidate.tag == tag))
         };
-        let better = |open: &&str| !judged(open) && prefer(rule, &self.standing, container, open, &new_image) == Some(true);
+        let better = |open: &&str| !judged(open) && prefer(rule, &self.installed, container, open, &new_image) == Some(true);
         self.prior.waiting(&container.name).find(better).map(|open| Refusal {
             reason: Reason::NewerPending,
             message: format!("a request for {open} is open, which is the better of the two"),
@@ -152,12 +152,13 @@ impl<'a> Prepared<'a> {
 }
 
 /// The tags that Headwind applied to the container or proposed before.
-fn known(site: &Site<'_>, standing: &Artifact, prior: &PriorRequests) -> Vec<String> {
-    let (history, _) = History::parse(site.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
-    let applied = history.of(&site.container.name).filter(|entry| entry.update_request_name.is_some()).map(|entry| entry.image.as_str());
-    let images = applied.chain(prior.proposed(&site.container.name));
+fn known(evaluation: &Evaluation<'_>, installed: &Artifact, prior: &PriorRequests) -> Vec<String> {
+    let (history, _) = History::parse(evaluation.workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+    let applied =
+        history.of(&evaluation.container.name).filter(|entry| entry.update_request_name.is_some()).map(|entry| entry.image.as_str());
+    let images = applied.chain(prior.proposed(&evaluation.container.name));
     let of_same_name = |image: &str| {
-        let artifact = Artifact::parse(standing.kind(), image).ok().filter(|artifact| artifact.name() == standing.name())?;
+        let artifact = Artifact::parse(installed.kind(), image).ok().filter(|artifact| artifact.name() == installed.name())?;
         artifact.version().map(str::to_owned)
     };
     let mut tags: Vec<String> = images.filter_map(of_same_name).collect();
@@ -167,35 +168,35 @@ fn known(site: &Site<'_>, standing: &Artifact, prior: &PriorRequests) -> Vec<Str
 }
 
 fn identity(
-    target: &Target,
+    workload: &Workload,
     container: &Container,
-    standing: &Artifact,
+    installed: &Artifact,
     policy: Policy,
     candidate: &Candidate,
     wanted: &Artifact,
 ) -> Identity {
     let digest = candidate.digest.as_ref().map(ToString::to_string);
     let identity = Identity::new(&container.name, wanted, policy, digest.as_deref());
-    let same_tag = standing.version() == Some(candidate.tag.as_str());
-    if same_tag && digest.is_none() { identity.at_generation(target.generation) } else { identity }
+    let same_tag = installed.version() == Some(candidate.tag.as_str());
+    if same_tag && digest.is_none() { identity.at_generation(workload.generation) } else { identity }
 }
 
 /// The reason why a prior request stands in the way of the candidate, if one does.
 pub(crate) fn obstacle(
-    target: &Target,
+    workload: &Workload,
     container: &Container,
-    standing: &Artifact,
+    installed: &Artifact,
     policy: Policy,
     candidate: &Candidate,
     prior: &PriorRequests,
 ) -> Option<Reason> {
     // A digest alone stays a digest alone; every other reference is the same version with its digest and without.
-    let wanted = match (standing, &candidate.digest) {
+    let wanted = match (installed, &candidate.digest) {
         (Artifact::Image(image), Some(digest)) if image.effective_tag().is_none() => Artifact::Image(image.with_digest(digest)),
-        (_, _) => standing.with_version(&candidate.tag),
+        (_, _) => installed.with_version(&candidate.tag),
     };
-    let identity = identity(target, container, standing, policy, candidate, &wanted);
-    prior.obstacle(target, &container.name, &identity, policy)
+    let identity = identity(workload, container, installed, policy, candidate, &wanted);
+    prior.obstacle(workload, &container.name, &identity, policy)
 }
 
 /// Whether an obstacle leaves the next best candidate to be proposed. What is open is waited for, and what somebody

@@ -4,10 +4,10 @@ use super::Identity;
 use crate::artifact::Artifact;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::workload::Target;
+use crate::workload::Workload;
 
 /// Returns the name that a request for this identity has.
-pub type NameOf = fn(&Target, &str, &Identity) -> String;
+pub type NameOf = fn(&Workload, &str, &Identity) -> String;
 
 /// The requests that exist already for one workload.
 #[derive(Debug, Clone)]
@@ -59,11 +59,11 @@ impl PriorRequests {
     }
 
     /// Returns why the version is not proposed, if a request stands in its way.
-    pub(super) fn obstacle(&self, target: &Target, container: &str, identity: &Identity, policy: Policy) -> Option<Reason> {
+    pub(super) fn obstacle(&self, workload: &Workload, container: &str, identity: &Identity, policy: Policy) -> Option<Reason> {
         if self.requests.is_empty() {
             return None;
         }
-        let name = (self.name_of)(target, container, identity);
+        let name = (self.name_of)(workload, container, identity);
         // One that only has the name does not stand for the version; the API server then refuses to create ours.
         let asks = |request: &&PriorRequest| request.identity.as_ref().is_some_and(|asked| identity.is_tied(asked));
         let same = self.requests.iter().find(|request| request.name == name).filter(asks);

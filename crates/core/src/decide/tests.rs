@@ -7,39 +7,40 @@ use crate::artifact::reference::Digest;
 use crate::evidence::{Answer, Need, Trust};
 use crate::testing::{self, candidates, digest, prior, prior_requests, trusted};
 
-fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
-    Target { generation: 4, ..testing::deployment(image, annotations) }
+fn workload(image: &str, annotations: &[(&str, &str)]) -> Workload {
+    Workload { generation: 4, ..testing::deployment(image, annotations) }
 }
 
 /// Decides about the only container by what a webhook or, in a scan, polling says.
-fn look(target: &Target, candidates: &[Candidate], occasion: Occasion, evidence: &Evidence, prior: &PriorRequests) -> Decision {
+fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, evidence: &Evidence, prior: &PriorRequests) -> Decision {
     let trigger = if occasion == Occasion::Scan { Trigger::Polling } else { Trigger::Webhook };
-    let site = Site { target, defaults: &Annotations::new(), container: &target.containers[0], candidates, occasion, trigger };
-    decide(&site, evidence, prior)
+    let evaluation =
+        Evaluation { workload, defaults: &Annotations::new(), container: &workload.containers[0], candidates, occasion, trigger };
+    decide(&evaluation, evidence, prior)
 }
 
 /// What follows from a webhook once the registry answered with that digest, or did not answer.
-fn heard(target: &Target, tag: &str, digest: Option<Digest>, prior: &PriorRequests) -> Result<Proposal, Reason> {
+fn heard(workload: &Workload, tag: &str, digest: Option<Digest>, prior: &PriorRequests) -> Result<Proposal, Reason> {
     let mut evidence = trusted();
     evidence.add(tag, Answer::Unavailable);
-    match look(target, &[Candidate::new(tag, digest)], Occasion::Event, &evidence, prior) {
+    match look(workload, &[Candidate::new(tag, digest)], Occasion::Event, &evidence, prior) {
         Decision::Propose(proposal) => Ok(*proposal),
         Decision::Refuse(refusal) => Err(refusal.reason),
         Decision::Ask(question) => panic!("{question:?} has its answer"),
     }
 }
 
-fn ask(target: &Target, tag: &str, digest: Option<Digest>) -> Result<Proposal, Reason> {
-    heard(target, tag, digest, &PriorRequests::none())
+fn ask(workload: &Workload, tag: &str, digest: Option<Digest>) -> Result<Proposal, Reason> {
+    heard(workload, tag, digest, &PriorRequests::none())
 }
 
 #[test]
 fn a_proposal_says_what_from_what_and_why() {
-    let target = target("nginx:1.25", &[("policy", "minor")]);
-    let proposal = ask(&target, "1.26", Some(digest('b'))).unwrap();
+    let workload = workload("nginx:1.25", &[("policy", "minor")]);
+    let proposal = ask(&workload, "1.26", Some(digest('b'))).unwrap();
     assert_eq!((proposal.current_image.as_str(), proposal.new_image.as_str()), ("nginx:1.25", "nginx:1.26"));
     assert!(proposal.require_approval && proposal.policy == Policy::Minor && proposal.reason == Reason::HigherVersion);
-    let bare = ask(&target, "1.26", None).unwrap();
+    let bare = ask(&workload, "1.26", None).unwrap();
     assert_eq!(proposal.identity, bare.identity, "told with a digest or without, it is the same version");
 }
 
@@ -50,30 +51,30 @@ fn a_proposal_says_what_from_what_and_why() {
 #[case(&[("policy", "minor"), ("event-source", "polling")], Reason::EventSource)]
 #[case(&[("policy", "patch")], Reason::MinorDiffers)]
 fn refusals(#[case] annotations: &[(&str, &str)], #[case] reason: Reason) {
-    assert_eq!(ask(&target("nginx:1.25.0", annotations), "1.26.0", None), Err(reason));
+    assert_eq!(ask(&workload("nginx:1.25.0", annotations), "1.26.0", None), Err(reason));
 }
 
 #[test]
 fn what_is_on_record_stands_in_the_way() {
-    let target = target("nginx:1.25.0", &[("policy", "minor")]);
+    let workload = workload("nginx:1.25.0", &[("policy", "minor")]);
     for reason in [Reason::Rejected, Reason::RevertedExternally, Reason::AlreadyRequested] {
         let record = prior_requests([PriorRequest { obstacle: Some(reason), ..prior("web", "nginx:1.26.0") }]);
-        assert_eq!(heard(&target, "1.26.0", None, &record), Err(reason));
+        assert_eq!(heard(&workload, "1.26.0", None, &record), Err(reason));
     }
     let record = prior_requests([PriorRequest { waits: true, ..prior("web", "nginx:1.27.0") }]);
-    assert_eq!(heard(&target, "1.26.0", None, &record), Err(Reason::NewerPending));
-    assert!(heard(&target, "1.28.0", None, &record).is_ok(), "a newer one passes");
+    assert_eq!(heard(&workload, "1.26.0", None, &record), Err(Reason::NewerPending));
+    assert!(heard(&workload, "1.28.0", None, &record).is_ok(), "a newer one passes");
 }
 
 /// Who only has the name of a request does not stand in the way of its version, and who has another name does not either.
 #[test]
 fn a_request_counts_for_what_it_asks_for() {
-    let target = target("nginx:1.25.0", &[("policy", "minor")]);
+    let workload = workload("nginx:1.25.0", &[("policy", "minor")]);
     let rejected = PriorRequest { obstacle: Some(Reason::Rejected), ..prior("web", "nginx:1.26.0") };
     let elsewhere = PriorRequest { identity: prior("web", "nginx:1.27.0").identity, ..rejected.clone() };
     let renamed = PriorRequest { name: "another".to_owned(), ..rejected };
     for record in [elsewhere, renamed] {
-        assert!(heard(&target, "1.26.0", None, &prior_requests([record])).is_ok());
+        assert!(heard(&workload, "1.26.0", None, &prior_requests([record])).is_ok());
     }
 }
 
@@ -87,8 +88,8 @@ fn versions(all: &[(&str, Reason)]) -> PriorRequests {
     }))
 }
 
-fn scan(target: &Target, tags: &str, record: &PriorRequests) -> Result<String, Reason> {
-    match look(target, &candidates(tags), Occasion::Scan, &trusted(), record) {
+fn scan(workload: &Workload, tags: &str, record: &PriorRequests) -> Result<String, Reason> {
+    match look(workload, &candidates(tags), Occasion::Scan, &trusted(), record) {
         Decision::Propose(proposal) => Ok(proposal.new_image),
         Decision::Refuse(refusal) => Err(refusal.reason),
         Decision::Ask(question) => panic!("{question:?}"),
@@ -107,7 +108,7 @@ fn scan(target: &Target, tags: &str, record: &PriorRequests) -> Result<String, R
 #[case::the_next_is_open(&[("app:1.2.0", Reason::Rejected), ("app:1.1.9", Reason::AlreadyRequested)], Err(Reason::AlreadyRequested))]
 #[case::a_better_one_is_open(&[("app:1.2.0", Reason::Rejected), ("app:1.3.0", Reason::NewerPending)], Err(Reason::NewerPending))]
 fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expected: Result<&str, Reason>) {
-    let live = target("app:1.0.0", &[("policy", "minor"), ("event-source", "polling")]);
+    let live = workload("app:1.0.0", &[("policy", "minor"), ("event-source", "polling")]);
     for tags in ["1.0.0 1.1.8 1.1.9 1.2.0 2.0.0", "2.0.0 1.2.0 1.1.9 1.1.8 1.0.0"] {
         assert_eq!(scan(&live, tags, &versions(record)), expected.map(str::to_owned));
     }
@@ -116,7 +117,7 @@ fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expe
 /// The registry is queried for the digest of the best version that no request sets aside. Both are proposed together.
 #[test]
 fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
-    let live = target(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);
+    let live = workload(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);
     let tags = candidates("1.1.9 1.2.0");
     for (record, tag) in [(versions(&[]), "1.2.0"), (versions(&[("app:1.2.0", Reason::Rejected)]), "1.1.9")] {
         let mut evidence = trusted();
@@ -131,7 +132,7 @@ fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
 /// Nothing follows from a claim that has to be verified before the registry has the tag.
 #[test]
 fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
-    let live = target("app:1.0.0", &[("policy", "minor")]);
+    let live = workload("app:1.0.0", &[("policy", "minor")]);
     let verified = Evidence::new(Trust { authenticated: true, verify: true });
     let decided = |tag: &str, answer: Option<Answer>, record: &PriorRequests| {
         let mut evidence = verified.clone();
@@ -156,7 +157,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
 /// The registry's digest counts, not the sender's: it may be the one that runs, or one that was rejected.
 #[test]
 fn the_answer_is_judged_again() {
-    let live = target(&format!("app:main@{}", digest('a')), &[("policy", "force")]);
+    let live = workload(&format!("app:main@{}", digest('a')), &[("policy", "force")]);
     let verified = Evidence::new(Trust { authenticated: true, verify: true });
     let decided = |returned: char, record: &PriorRequests| {
         let mut evidence = verified.clone();
@@ -187,12 +188,13 @@ fn glob_goes_never_below_what_was_applied_or_is_open() {
     let history = r#"[{"container":"web","image":"app:build-9","timestamp":"2026-01-01T00:00:00Z","updateRequestName":"r","approvedBy":null},
         {"container":"web","image":"app:build-3","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
     let annotations = [("policy", "glob"), ("pattern", "build-*"), ("update-history", history)];
-    let live = target("app:hotfix", &annotations);
+    let live = workload("app:hotfix", &annotations);
     let none = versions(&[]);
-    let event = |target: &Target, tag: &str, record: &PriorRequests| heard(target, tag, None, record).map(|proposal| proposal.new_image);
+    let event =
+        |workload: &Workload, tag: &str, record: &PriorRequests| heard(workload, tag, None, record).map(|proposal| proposal.new_image);
     assert_eq!(event(&live, "build-8", &none), Err(Reason::LowerMatch));
     assert_eq!(event(&live, "build-10", &none), Ok("app:build-10".to_owned()));
-    let fresh = target("app:hotfix", &annotations[..2]);
+    let fresh = workload("app:hotfix", &annotations[..2]);
     assert_eq!(event(&fresh, "build-8", &none), Ok("app:build-8".to_owned()), "nothing is known");
     assert_eq!(event(&fresh, "build-8", &versions(&[("app:build-9", Reason::NewerPending)])), Err(Reason::LowerMatch));
     let superseded = versions(&[("app:build-9", Reason::ImageChanged)]);
@@ -218,10 +220,10 @@ fn preferences(#[case] rule: &str, #[case] first: &str, #[case] second: &str, #[
 
 #[test]
 fn objects_that_go_or_cannot_be_read() {
-    let mut going = target("nginx:1.25.0", &[("policy", "minor")]);
+    let mut going = workload("nginx:1.25.0", &[("policy", "minor")]);
     going.deleting = true;
     assert_eq!(ask(&going, "1.26.0", None), Err(Reason::Deleting));
-    assert_eq!(ask(&target("NOT AN IMAGE", &[("policy", "minor")]), "1", None), Err(Reason::InvalidImage));
+    assert_eq!(ask(&workload("NOT AN IMAGE", &[("policy", "minor")]), "1", None), Err(Reason::InvalidImage));
 }
 
 /// `digest-update`: restart, pin, or as the container pulls.
@@ -233,7 +235,7 @@ fn objects_that_go_or_cannot_be_read() {
 #[case("pin", true, Some('b'), Ok("nginx:latest@b"))]
 #[case("pin", true, None, Err(Reason::DigestUnknown))]
 fn digests(#[case] how: &str, #[case] always: bool, #[case] new: Option<char>, #[case] expected: Result<&str, Reason>) {
-    let mut live = target("nginx:latest", &[("policy", "force"), ("digest-update", how)]);
+    let mut live = workload("nginx:latest", &[("policy", "force"), ("digest-update", how)]);
     live.containers[0].pulls_always = always;
     let got = ask(&live, "latest", new.map(digest)).map(|proposal| proposal.new_image);
     assert_eq!(got, expected.map(|image| image.replace("@b", &format!("@{}", digest('b')))));
@@ -245,18 +247,18 @@ fn digests(#[case] how: &str, #[case] always: bool, #[case] new: Option<char>, #
 
 #[test]
 fn pinned_references_move_whole_and_digests_alone_stay_alone() {
-    let pinned = target(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor")]);
+    let pinned = workload(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor")]);
     assert_eq!(ask(&pinned, "1.26.0", Some(digest('b'))).unwrap().new_image, format!("nginx:1.26.0@{}", digest('b')));
     assert_eq!(ask(&pinned, "1.26.0", None), Err(Reason::DigestUnknown));
-    let alone = target(&format!("nginx@{}", digest('a')), &[("policy", "force")]);
+    let alone = workload(&format!("nginx@{}", digest('a')), &[("policy", "force")]);
     assert_eq!(ask(&alone, "1.26.0", Some(digest('b'))).unwrap().new_image, format!("nginx@{}", digest('b')));
-    let strict = target(&format!("nginx@{}", digest('a')), &[("policy", "major")]);
+    let strict = workload(&format!("nginx@{}", digest('a')), &[("policy", "major")]);
     assert_eq!(ask(&strict, "1.26.0", Some(digest('b'))), Err(Reason::DigestOnly));
 }
 
 #[test]
 fn a_push_whose_digest_nobody_told_is_new_once_for_each_state_of_the_workload() {
-    let mut live = target("nginx:latest", &[("policy", "force"), ("digest-update", "restart")]);
+    let mut live = workload("nginx:latest", &[("policy", "force"), ("digest-update", "restart")]);
     let first = ask(&live, "latest", None).unwrap().identity;
     assert_eq!(first, ask(&live, "latest", None).unwrap().identity);
     live.generation += 1;
@@ -265,7 +267,7 @@ fn a_push_whose_digest_nobody_told_is_new_once_for_each_state_of_the_workload() 
 
 #[test]
 fn what_a_person_left_is_not_offered_again() {
-    let live = target("nginx:1.25.0", &[("policy", "minor")]);
+    let live = workload("nginx:1.25.0", &[("policy", "minor")]);
     assert!(ask(&live, "1.26.0", None).is_ok());
     let back = prior("web", "nginx:1.25.0");
     let left = Artifact::parse(ArtifactKind::Image, "nginx:1.26.0").unwrap();

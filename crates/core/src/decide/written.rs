@@ -11,8 +11,13 @@ use crate::workload::Container;
 ///
 /// # Errors
 /// When the image has to be pinned and the digest is not known.
-pub(super) fn written(standing: &Artifact, container: &Container, settings: &Settings, candidate: &Candidate) -> Result<Artifact, Refusal> {
-    let Artifact::Image(image) = standing else { return Ok(standing.with_version(&candidate.tag)) };
+pub(super) fn written(
+    installed: &Artifact,
+    container: &Container,
+    settings: &Settings,
+    candidate: &Candidate,
+) -> Result<Artifact, Refusal> {
+    let Artifact::Image(image) = installed else { return Ok(installed.with_version(&candidate.tag)) };
     let same_tag = image.effective_tag() == Some(candidate.tag.as_str());
     let restart = same_tag
         && image.digest().is_none()

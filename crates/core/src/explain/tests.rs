@@ -9,15 +9,15 @@ fn rejected(image: &str) -> PriorRequests {
     prior_requests([PriorRequest { obstacle: Some(Reason::Rejected), ..prior("web", image) }])
 }
 
-fn target(annotations: &[(&str, &str)]) -> Target {
+fn workload(annotations: &[(&str, &str)]) -> Workload {
     deployment("app:1.0.0", annotations)
 }
 
 fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
-    let target = target(annotations);
+    let workload = workload(annotations);
     let candidates = testing::candidates(&tags.join(" "));
     let now = Timestamp::from_second(1000).unwrap();
-    explain(&target, &Annotations::new(), &target.containers[0], &candidates, &rejected("app:1.2.0"), now)
+    explain(&workload, &Annotations::new(), &workload.containers[0], &candidates, &rejected("app:1.2.0"), now)
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
 #[test]
 fn an_answer_has_the_best_verdicts_and_the_counts() {
     let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();
-    let target = target(&[("policy", "minor")]);
+    let workload = workload(&[("policy", "minor")]);
     let mut explained =
-        explain(&target, &Annotations::new(), &target.containers[0], &candidates, &rejected("app:9.9.9"), Timestamp::UNIX_EPOCH);
+        explain(&workload, &Annotations::new(), &workload.containers[0], &candidates, &rejected("app:9.9.9"), Timestamp::UNIX_EPOCH);
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;
     assert_eq!((chosen, chosen + eligible + refused, explained.candidates.len()), (1, 5000, 300));

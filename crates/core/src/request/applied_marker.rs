@@ -7,7 +7,7 @@
 
 use super::Request;
 use crate::settings::key;
-use crate::workload::Target;
+use crate::workload::Workload;
 
 /// How a mark ends that tells of a change that failed and was taken back.
 const BACK: &str = ".back";
@@ -33,13 +33,19 @@ pub fn mark_name(mark: &str) -> &str {
 }
 
 /// The requests that the workload itself names as applied.
-pub(super) fn marks(target: &Target) -> impl Iterator<Item = &str> {
-    target.annotations.get(key::LAST_REQUEST).into_iter().flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty())
+pub(super) fn marks(workload: &Workload) -> impl Iterator<Item = &str> {
+    workload
+        .annotations
+        .get(key::LAST_REQUEST)
+        .into_iter()
+        .flat_map(|names| names.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
 }
 
 /// The names of the requests whose changes the workload carries now, by its own record.
-pub fn named_requests(target: &Target) -> impl Iterator<Item = &str> {
-    marks(target).filter(|mark| !is_fence(mark)).map(mark_name)
+pub fn named_requests(workload: &Workload) -> impl Iterator<Item = &str> {
+    marks(workload).filter(|mark| !is_fence(mark)).map(mark_name)
 }
 
 impl Request {

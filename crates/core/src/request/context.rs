@@ -7,52 +7,52 @@ use super::applied_marker::marks;
 use super::{Observed, Phase, Request};
 use crate::settings::{Settings, key};
 use crate::workload::history::History;
-use crate::workload::{Container, Target};
+use crate::workload::{Container, Workload};
 
 /// A workload that is there, with what is read of it once.
 pub(super) struct Context<'a> {
-    pub(super) target: &'a Target,
+    pub(super) workload: &'a Workload,
     pub(super) observed: &'a Observed<'a>,
     pub(super) history: History,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(target: &'a Target, observed: &'a Observed<'a>) -> Self {
-        let history = history_of(target, observed.requests);
-        Self { target, observed, history }
+    pub(super) fn new(workload: &'a Workload, observed: &'a Observed<'a>) -> Self {
+        let history = history_of(workload, observed.requests);
+        Self { workload, observed, history }
     }
 
     pub(super) fn settings(&self, container: &str) -> Result<Settings, String> {
-        Settings::resolve(self.observed.defaults, &self.target.annotations, container)
+        Settings::resolve(self.observed.defaults, &self.workload.annotations, container)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 
     pub(super) fn last_update(&self) -> Option<Timestamp> {
-        self.target.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
+        self.workload.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
     }
 
     pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {
-        request.spec.container.as_deref().and_then(|name| self.target.container(name))
+        request.spec.container.as_deref().and_then(|name| self.workload.container(name))
     }
 }
 
 /// Reads the workload's history, repaired and corrected by what its requests say.
-pub fn history_of(target: &Target, requests: &[&Request]) -> History {
-    let (mut history, whole) = History::parse(target.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
+pub fn history_of(workload: &Workload, requests: &[&Request]) -> History {
+    let (mut history, whole) = History::parse(workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
     if !whole {
-        repair(&mut history, target, requests);
+        repair(&mut history, workload, requests);
     }
-    for request in requests.iter().filter(|request| request.target_uid == target.uid) {
-        correct(&mut history, target, request);
+    for request in requests.iter().filter(|request| request.target_uid == workload.uid) {
+        correct(&mut history, workload, request);
     }
     history
 }
 
 /// Makes the history tell which image an admission webhook put in the place of the one that Headwind wrote: the
 /// history is part of the patch, which the webhook sees afterwards.
-fn correct(history: &mut History, target: &Target, request: &Request) {
-    let Some(container) = request.spec.container.as_deref().and_then(|name| target.container(name)) else { return };
-    let unsettled = || marks(target).any(|mark| request.is_behind(mark)).then(|| rewritten(request, container)).flatten();
+fn correct(history: &mut History, workload: &Workload, request: &Request) {
+    let Some(container) = request.spec.container.as_deref().and_then(|name| workload.container(name)) else { return };
+    let unsettled = || marks(workload).any(|mark| request.is_behind(mark)).then(|| rewritten(request, container)).flatten();
     if let Some(placed) = request.status.applied_image.clone().or_else(unsettled) {
         history.replaced_on_admission(&container.name, &request.name, &request.spec.new_image, &placed);
     }
@@ -67,9 +67,9 @@ fn correct(history: &mut History, target: &Target, request: &Request) {
 }
 
 /// Rebuilds a history that somebody broke, from the requests.
-fn repair(history: &mut History, target: &Target, requests: &[&Request]) {
+fn repair(history: &mut History, workload: &Workload, requests: &[&Request]) {
     let stands = |request: &&Request| {
-        request.target_uid == target.uid
+        request.target_uid == workload.uid
             && request.status.times_applied > 0
             && request.status.phase != Phase::RolledBack
             && request.status.left.is_none()

@@ -32,7 +32,7 @@ impl Context<'_> {
     pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
         let mut room = FENCES;
         let mut kept: Vec<String> = Vec::new();
-        for mark in marks(self.target).collect::<Vec<_>>().into_iter().rev() {
+        for mark in marks(self.workload).collect::<Vec<_>>().into_iter().rev() {
             let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
             let untouched = request
                 .and_then(|request| Some((request, self.container_of(request)?)))

@@ -1,7 +1,7 @@
 //! The one next step for a workload, from the workload and all its requests.
 //!
 //! Called by the operator's reconciler (and by the simulation) again and again until it says
-//! [`Step::Rest`]. The order is what makes it safe: first what already happened is written down,
+//! [`Step::Requeue`]. The order is what makes it safe: first what already happened is written down,
 //! then what is void is ended, only then is anything new applied, and everything that is due
 //! goes out in one patch.
 //!
@@ -17,22 +17,22 @@ use super::admission::rewritten;
 use super::applied_marker::marks;
 use super::context::Context;
 use super::presence::{concludes, unreadable, unseen};
-use super::rollout::{follow, gone_over, settle_back};
+use super::rollout::{follow, rolled_back_past, settle_back};
 use super::step::end;
 use super::validity::ended_by_hand;
 use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
 use crate::reason::Reason;
-use crate::rollout::Watch;
+use crate::rollout::RolloutState;
 use crate::trigger::Trigger;
-use crate::workload::Target;
+use crate::workload::Workload;
 
 /// Decides the next step. A step that cannot be undone is decided from a live read: until there was one, the answer
 /// is [`Step::Read`].
 pub fn next(observed: &Observed<'_>) -> Step {
     let step = decide(observed);
-    let unseen = observed.workload.target().is_some_and(Target::is_unseen);
+    let unseen = observed.presence.workload().is_some_and(Workload::is_unseen);
     let needs_live = concludes(&step) || (unseen && matches!(step, Step::Write(_)));
-    if needs_live && !observed.workload.is_live() { Step::Read } else { step }
+    if needs_live && !observed.presence.is_live() { Step::Read } else { step }
 }
 
 fn decide(observed: &Observed<'_>) -> Step {
@@ -41,21 +41,21 @@ fn decide(observed: &Observed<'_>) -> Step {
     open.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
 
     let gone = |request: &Request| end(request, Phase::Superseded, Reason::TargetGone, None, observed.now);
-    let target = match observed.workload {
-        Presence::Present { target, .. } => target,
-        Presence::Gone => return open.first().map_or(Step::Rest(None), |request| gone(request)),
-        Presence::Unknown if open.is_empty() => return Step::Rest(None),
+    let workload = match observed.presence {
+        Presence::Present { workload, .. } => workload,
+        Presence::Gone => return open.first().map_or(Step::Requeue(None), |request| gone(request)),
+        Presence::Unknown if open.is_empty() => return Step::Requeue(None),
         Presence::Unknown => return Step::Read,
         Presence::Unreadable => return unreadable(&open, observed.now),
     };
-    if let Some(orphan) = open.iter().find(|request| request.target_uid != target.uid) {
+    if let Some(orphan) = open.iter().find(|request| request.target_uid != workload.uid) {
         return gone(orphan);
     }
-    if target.deleting {
-        return Step::Rest(None);
+    if workload.deleting {
+        return Step::Requeue(None);
     }
-    let context = Context::new(target, observed);
-    if target.is_unseen() {
+    let context = Context::new(workload, observed);
+    if workload.is_unseen() {
         return unseen(&context, &open);
     }
     if let Some(step) = observed.requests.iter().find_map(|request| context.settle_applied(request)) {
@@ -64,17 +64,17 @@ fn decide(observed: &Observed<'_>) -> Step {
     if let Some(step) = open.iter().find_map(|request| settle_back(&context, request)) {
         return step;
     }
-    if let Some(step) = gone_over(&context) {
+    if let Some(step) = rolled_back_past(&context) {
         return step;
     }
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.into_iter().partition(|request| request.status.phase == Phase::RollingOut);
     if let Some(step) = open.iter().find_map(|request| context.void(request)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| context.outdone(request, &open)) {
+    if let Some(step) = open.iter().find_map(|request| context.superseded_by(request, &open)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| context.lapsed(request)) {
+    if let Some(step) = open.iter().find_map(|request| context.expired(request)) {
         return step;
     }
     if let Some(step) = observed.requests.iter().find_map(|request| ended_by_hand(request, observed.now)) {
@@ -84,7 +84,7 @@ fn decide(observed: &Observed<'_>) -> Step {
         Ok(step) => return step,
         Err(again) => again,
     };
-    let rest = || Step::Rest(context.wake(&open).into_iter().chain(watched).min());
+    let rest = || Step::Requeue(context.wake(&open).into_iter().chain(watched).min());
     context.go_out(&open).unwrap_or_else(|| context.prune().unwrap_or_else(rest))
 }
 
@@ -97,17 +97,17 @@ impl Context<'_> {
         // One that an old copy of the workload gave a reason to supersede was applied all the same, as
         // was one that a person rejected, or the clock ended, in the moment after its patch.
         let late = matches!(request.status.phase, Phase::Superseded | Phase::Rejected | Phase::Expired);
-        if !(request.status.phase.is_open() || late) || request.target_uid != self.target.uid {
+        if !(request.status.phase.is_open() || late) || request.target_uid != self.workload.uid {
             return None;
         }
         let noted = self.history.times_applied(&request.name) > request.status.times_applied as usize;
-        if !noted && !marks(self.target).any(|mark| request.is_behind(mark)) {
+        if !noted && !marks(self.workload).any(|mark| request.is_behind(mark)) {
             return None;
         }
         let now = self.observed.now;
         // Where a rollback is applied, the history forgets; an update it names.
         let back = request.spec.trigger == Trigger::Manual && !self.history.names(&request.name);
-        let named = marks(self.target).any(|mark| mark == request.mark());
+        let named = marks(self.workload).any(|mark| mark == request.mark());
         let status = Status {
             phase: Phase::RollingOut,
             reason: Some(Reason::RolloutProgressing),
@@ -124,7 +124,7 @@ impl Context<'_> {
             times_denied: 0,
             left: back.then(|| request.spec.current_image.clone()),
             waiting: None,
-            rollout: Some(Watch::new(self.target.generation, now)),
+            rollout: Some(RolloutState::new(self.workload.generation, now)),
             ..request.status.clone()
         };
         Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))

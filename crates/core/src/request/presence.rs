@@ -11,9 +11,9 @@ use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, after};
 use crate::reason::Reason;
-use crate::rollout::Watch;
+use crate::rollout::RolloutState;
 use crate::settings::Settings;
-use crate::workload::Target;
+use crate::workload::Workload;
 
 /// What is known of the workload that a decision is about.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub enum Presence<'a> {
     /// A copy of it.
     Present {
         /// The copy.
-        target: &'a Target,
+        workload: &'a Workload,
         /// Whether it, its source and its namespace were read from the API server for this decision.
         live: bool,
     },
@@ -44,9 +44,9 @@ impl<'a> Presence<'a> {
     }
 
     /// The copy, if there is one.
-    pub fn target(&self) -> Option<&'a Target> {
+    pub fn workload(&self) -> Option<&'a Workload> {
         match self {
-            Presence::Present { target, .. } => Some(target),
+            Presence::Present { workload, .. } => Some(workload),
             Presence::Unknown | Presence::Gone | Presence::Unreadable => None,
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn concludes(step: &Step) -> bool {
     match step {
         Step::Delete { .. } => true,
         Step::Write(write) => write.from.is_open() && matches!(write.status.phase, Phase::Superseded | Phase::Expired | Phase::Failed),
-        Step::Read | Step::Apply(_) | Step::Look | Step::Evict(_) | Step::Rest(_) => false,
+        Step::Read | Step::Apply(_) | Step::InspectPods | Step::Evict(_) | Step::Requeue(_) => false,
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
     expiring.sort_by_key(|request| request.expires_at());
     match expiring.first() {
         Some(request) if request.expires_at() <= now => end(request, Phase::Expired, Reason::PastExpiry, None, now),
-        first => Step::Rest(first.map(|request| request.expires_at())),
+        first => Step::Requeue(first.map(|request| request.expires_at())),
     }
 }
 
@@ -78,19 +78,19 @@ pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
 pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.iter().partition(|request| request.status.phase == Phase::RollingOut);
     let ended =
-        open.iter().find_map(|request| context.lapsed(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
+        open.iter().find_map(|request| context.expired(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
     // Nothing can be applied; what is approved waits.
     let noted = || context.go_out(&open).filter(|step| matches!(step, Step::Write(_)));
-    let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| patience(context, request))).min();
-    ended.or_else(noted).unwrap_or_else(|| Step::Rest(wake()))
+    let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| limits(context, request))).min();
+    ended.or_else(noted).unwrap_or_else(|| Step::Requeue(wake()))
 }
 
 /// The watch over a rollout whose source is missing: nothing can be seen of it until its time is over.
 fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
     let now = context.observed.now;
-    let left = context.target.containers.iter().find_map(Context::left);
+    let left = context.workload.containers.iter().find_map(Context::left);
     let (reason, message) = left.unwrap_or_else(|| (Reason::SourceMissing, Reason::SourceMissing.sentence().to_owned()));
-    if patience(context, request) <= now {
+    if limits(context, request) <= now {
         return Some(end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now));
     }
     (request.status.reason != Some(reason)).then(|| {
@@ -100,10 +100,10 @@ fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
 }
 
 /// When the watch over a rollout of which nothing can be seen ends.
-fn patience(context: &Context<'_>, request: &Request) -> Timestamp {
+fn limits(context: &Context<'_>, request: &Request) -> Timestamp {
     let name = request.spec.container.as_deref().unwrap_or_default();
     let timeout =
-        context.settings(name).unwrap_or_else(|_| Settings::default()).rollback_timeout.max(context.target.rollout.least_timeout());
-    let began = request.status.rollout.as_ref().map_or(request.created, |Watch { progressed_at, .. }| *progressed_at);
+        context.settings(name).unwrap_or_else(|_| Settings::default()).rollback_timeout.max(context.workload.rollout.least_timeout());
+    let began = request.status.rollout.as_ref().map_or(request.created, |RolloutState { progressed_at, .. }| *progressed_at);
     after(began.max(context.observed.seen_since), timeout)
 }

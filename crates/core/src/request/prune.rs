@@ -42,7 +42,7 @@ impl Context<'_> {
             None if request.status.makes_room() => return false,
             None => &request.spec.new_image,
         };
-        if request.target_uid != self.target.uid {
+        if request.target_uid != self.workload.uid {
             return false;
         }
         if request.spec.policy == Policy::Force {

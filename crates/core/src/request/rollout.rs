@@ -18,8 +18,8 @@ use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWr
 use crate::artifact::Artifact;
 use crate::artifact::reference::{Digest, ImageReference};
 use crate::reason::Reason;
-use crate::rollout::pod::{Look, PodView, RefusedEviction};
-use crate::rollout::{Failure, Patience, Sight, Standing, Trouble, Verdict, View, Watch, judge};
+use crate::rollout::pod::{PodSnapshot, PodView, RefusedEviction};
+use crate::rollout::{Failure, RolloutLimits, RolloutObservation, RolloutProblem, RolloutState, RolloutStatus, Verdict, View, judge};
 use crate::settings::Settings;
 use crate::trigger::Trigger;
 use crate::workload::Container;
@@ -29,7 +29,7 @@ use crate::workload::history::Entry;
 pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<Step> {
     let watch = request.status.rollout.as_ref()?;
     let back = request.back_mark();
-    if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(context.target).any(|mark| mark == back) {
+    if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(context.workload).any(|mark| mark == back) {
         return None;
     }
     let image = context.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
@@ -38,10 +38,10 @@ pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<St
         message: Some(returning(request, &image, watch.failure.as_ref())),
         times_denied: 0,
         waiting: None,
-        rollout: Some(Watch {
+        rollout: Some(RolloutState {
             returned_to: Some(image),
             cause: watch.failure.clone(),
-            ..Watch::new(context.target.generation, context.observed.now)
+            ..RolloutState::new(context.workload.generation, context.observed.now)
         }),
         ..request.status.clone()
     };
@@ -54,12 +54,12 @@ fn returning(request: &Request, to: &str, cause: Option<&Failure>) -> String {
 }
 
 /// A person went back to an older version: what stood there in between was taken back as well.
-pub(super) fn gone_over(context: &Context<'_>) -> Option<Step> {
+pub(super) fn rolled_back_past(context: &Context<'_>) -> Option<Step> {
     context.observed.requests.iter().find_map(|request| {
         let Status { phase, times_applied, .. } = request.status;
         let stood = matches!(phase, Phase::RollingOut | Phase::Completed | Phase::Failed | Phase::Superseded) && times_applied > 0;
         let over = request.over_mark();
-        if !stood || !marks(context.target).any(|mark| mark == over) {
+        if !stood || !marks(context.workload).any(|mark| mark == over) {
             return None;
         }
         let to = context.container_of(request).map(|container| format!(" to {}", container.image)).unwrap_or_default();
@@ -72,11 +72,11 @@ const STALE: Duration = Duration::from_mins(1);
 
 /// What the watches over the rollouts come to: a step, or when to look again.
 pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
-    let standing = context.target.rollout.standing(context.target.generation);
+    let rollout_status = context.workload.rollout.rollout_status(context.workload.generation);
     let mut failed: Vec<(&Request, Failure)> = Vec::new();
     let mut wake: Option<Timestamp> = None;
     for request in rolling {
-        match one(context, request, &standing) {
+        match one(context, request, &rollout_status) {
             Outcome::Step(step) => return Ok(step),
             Outcome::Failed(failure) => match context.denied_until(request) {
                 Some(again) => wake = wake.into_iter().chain([again]).min(),
@@ -95,19 +95,19 @@ enum Outcome {
     Rest(Option<Timestamp>),
 }
 
-fn one(context: &Context<'_>, request: &Request, standing: &Standing) -> Outcome {
+fn one(context: &Context<'_>, request: &Request, rollout_status: &RolloutStatus) -> Outcome {
     let now = context.observed.now;
-    let fallback = Watch::new(context.target.generation, now);
+    let fallback = RolloutState::new(context.workload.generation, now);
     let watch = request.status.rollout.as_ref().unwrap_or(&fallback);
     let made_anew;
-    let watch = if context.target.generation < watch.generation {
+    let watch = if context.workload.generation < watch.generation {
         // The copy of the workload is older than the request: wait for the watch.
-        let patience = after(watch.progressed_at, STALE);
-        if context.target.carrier.is_none() || now < patience {
-            return Outcome::Rest(context.target.carrier.as_ref().map(|_| patience));
+        let limits = after(watch.progressed_at, STALE);
+        if context.workload.destination.is_none() || now < limits {
+            return Outcome::Rest(context.workload.destination.as_ref().map(|_| limits));
         }
         // Where it stays so, the object that has a release's version was made anew, and counts from one.
-        made_anew = Watch { generation: context.target.generation, ..watch.clone() };
+        made_anew = RolloutState { generation: context.workload.generation, ..watch.clone() };
         &made_anew
     } else {
         watch
@@ -115,7 +115,7 @@ fn one(context: &Context<'_>, request: &Request, standing: &Standing) -> Outcome
     if let Some(step) = taken_over(context, request, watch) {
         return Outcome::Step(step);
     }
-    if names_unknown(context) && !context.observed.workload.is_live() {
+    if names_unknown(context) && !context.observed.presence.is_live() {
         // That request may answer for what the pods of another container do.
         return Outcome::Step(Step::Read);
     }
@@ -123,24 +123,26 @@ fn one(context: &Context<'_>, request: &Request, standing: &Standing) -> Outcome
     let others = answered_for(context, name);
     let settings = context.settings(name).unwrap_or_default();
     // Where there are no pods, the status says all there is to see.
-    let seen = Look::new(now, context.target.generation, Some(Vec::new()), None);
-    let nothing = (!context.target.rollout.has_pods()).then_some(seen);
-    let sight = Sight {
+    let seen = PodSnapshot::new(now, context.workload.generation, Some(Vec::new()), None);
+    let nothing = (!context.workload.rollout.has_pods()).then_some(seen);
+    let observation = RolloutObservation {
         watch,
-        standing,
-        look: nothing.as_ref().or_else(|| context.observed.look.filter(|look| look.generation == context.target.generation)),
+        rollout_status,
+        snapshot: nothing
+            .as_ref()
+            .or_else(|| context.observed.snapshot.filter(|snapshot| snapshot.generation == context.workload.generation)),
         container: name,
         others: &others,
-        patience: Patience::from(&settings).at_least(context.target.rollout.least_timeout()),
+        limits: RolloutLimits::from(&settings).at_least(context.workload.rollout.least_timeout()),
         now,
         seen_since: context.observed.seen_since,
         clock_stepped: context.observed.clock_stepped,
     };
-    let awaited = || awaited(context, standing, sight.look);
-    match judge(&sight) {
-        Verdict::Look => Outcome::Step(Step::Look),
-        Verdict::Watch(memory, again) => {
-            match remember(request, *memory, standing, awaited()).or_else(|| evict(context, request, awaited()?)) {
+    let awaited = || awaited(context, rollout_status, observation.snapshot);
+    match judge(&observation) {
+        Verdict::InspectPods => Outcome::Step(Step::InspectPods),
+        Verdict::Continue(memory, again) => {
+            match remember(request, *memory, rollout_status, awaited()).or_else(|| evict(context, request, awaited()?)) {
                 Some(step) => Outcome::Step(step),
                 None => Outcome::Rest(again),
             }
@@ -157,16 +159,16 @@ fn one(context: &Context<'_>, request: &Request, standing: &Standing) -> Outcome
 /// Whether the workload names a request whose change it carries and that is not known: the copy of the requests is
 /// behind, or the request was deleted.
 fn names_unknown(context: &Context<'_>) -> bool {
-    named_requests(context.target).any(|name| !context.observed.requests.iter().any(|request| request.name == name))
+    named_requests(context.workload).any(|name| !context.observed.requests.iter().any(|request| request.name == name))
 }
 
 /// The other containers that have a request to answer for what they run, so that their pods say
 /// nothing of this one: its rollout is watched as well, or failed and was left where it is.
 pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'a str> {
-    let all = context.target.containers.iter().filter(|one| one.name != container);
+    let all = context.workload.containers.iter().filter(|one| one.name != container);
     let answered = |one: &&Container| {
         context.observed.requests.iter().any(|request| {
-            let applied = request.status.times_applied > 0 || marks(context.target).any(|mark| mark == request.name);
+            let applied = request.status.times_applied > 0 || marks(context.workload).any(|mark| mark == request.name);
             applied
                 && request.status.phase != Phase::Completed
                 && request.spec.container.as_ref() == Some(&one.name)
@@ -181,13 +183,13 @@ pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'
 #[derive(Debug, Clone, Copy)]
 struct Awaited<'a> {
     pod: &'a PodView,
-    look: &'a Look,
+    snapshot: &'a PodSnapshot,
 }
 
 impl Awaited<'_> {
     /// Why its eviction was refused, if it was.
     fn refused(&self) -> Option<&RefusedEviction> {
-        self.look.refused.as_ref().filter(|refused| refused.uid == self.pod.uid)
+        self.snapshot.refused.as_ref().filter(|refused| refused.uid == self.pod.uid)
     }
 }
 
@@ -198,33 +200,33 @@ impl fmt::Display for Awaited<'_> {
     }
 }
 
-fn awaited<'a>(context: &Context<'_>, standing: &Standing, look: Option<&'a Look>) -> Option<Awaited<'a>> {
-    let View::StatefulSet(view) = &context.target.rollout else { return None };
-    if view.parallel || !matches!(standing, Standing::Moving(_, _)) {
+fn awaited<'a>(context: &Context<'_>, rollout_status: &RolloutStatus, snapshot: Option<&'a PodSnapshot>) -> Option<Awaited<'a>> {
+    let View::StatefulSet(view) = &context.workload.rollout else { return None };
+    if view.parallel || !matches!(rollout_status, RolloutStatus::Moving(_, _)) {
         return None;
     }
-    let look = look?;
-    let unready = look.pods.iter().flatten().filter(|pod| pod.owned && (pod.deleting || !pod.is_ready()));
+    let snapshot = snapshot?;
+    let unready = snapshot.pods.iter().flatten().filter(|pod| pod.owned && (pod.deleting || !pod.is_ready()));
     let first = unready.filter_map(|pod| Some((view.to_replace(&pod.name)?, pod))).min_by_key(|(ordinal, _)| *ordinal);
-    first.map(|(_, pod)| Awaited { pod, look }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
+    first.map(|(_, pod)| Awaited { pod, snapshot }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
 }
 
 /// Evicts the awaited pod, as the last resort: only one that was not well in as many looks in a row as a version is
 /// given, and only if it is in a state that it does not leave by itself, or of the version that is being left. A
 /// member that is not ready for a while, or is being created, is Kubernetes' business.
 fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
-    let Awaited { pod, look } = awaited;
+    let Awaited { pod, snapshot } = awaited;
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let patience = Patience::from(&context.settings(name).unwrap_or_default());
+    let limits = RolloutLimits::from(&context.settings(name).unwrap_or_default());
     let back = request.status.left.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
-    let lasting = look.unwell.get(&pod.uid).is_some_and(|looks| *looks >= patience.retries);
+    let lasting = snapshot.unwell.get(&pod.uid).is_some_and(|looks| *looks >= limits.retries);
     let waits = awaited.refused().is_some_and(|refused| context.observed.now < refused.again);
     let due = lasting && (back || pod.failure().is_some()) && !waits;
     due.then(|| Step::Evict(PodName { name: pod.name.clone(), uid: pod.uid.clone() }))
 }
 
 /// Another hand, or a newer request, has changed what is watched.
-fn taken_over(context: &Context<'_>, request: &Request, watch: &Watch) -> Option<Step> {
+fn taken_over(context: &Context<'_>, request: &Request, watch: &RolloutState) -> Option<Step> {
     let now = context.observed.now;
     let image = context.container_of(request).map(|container| container.image.as_str());
     let expected = watch.returned_to.as_deref().unwrap_or(request.placed_image());
@@ -247,24 +249,26 @@ fn taken_over(context: &Context<'_>, request: &Request, watch: &Watch) -> Option
     Some(end(request, Phase::Superseded, reason, Some(format!("while the rollout was watched: {changed}")), now))
 }
 
-fn cause(watch: &Watch) -> Reason {
+fn cause(watch: &RolloutState) -> Reason {
     watch.cause.as_ref().map_or(Reason::RolledBack, |failure| failure.reason)
 }
 
 /// Writes down what changed in the memory of the watch.
-fn remember(request: &Request, memory: Watch, standing: &Standing, awaited: Option<Awaited<'_>>) -> Option<Step> {
+fn remember(request: &Request, memory: RolloutState, rollout_status: &RolloutStatus, awaited: Option<Awaited<'_>>) -> Option<Step> {
     let hindered = awaited.filter(|awaited| awaited.refused().is_some()).map(|awaited| awaited.to_string());
     let said = |words: &String| request.status.message.as_ref().is_some_and(|message| message.contains(words));
     if request.status.rollout.as_ref() == Some(&memory) && hindered.as_ref().is_none_or(said) {
         return None;
     }
-    let (reason, progress) = match standing {
-        Standing::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
-        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => (Reason::RolloutProgressing, None),
-        Standing::Moving(count, Some(Trouble::Waits(reason))) => (*reason, Some(format!("{count}; {}", reason.sentence()))),
-        Standing::Moving(count, Some(Trouble::Blameless(words))) => (Reason::RolloutProgressing, Some(format!("{count}; {words}"))),
-        Standing::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
-        Standing::Complete(count) => {
+    let (reason, progress) = match rollout_status {
+        RolloutStatus::Held(reason) => (*reason, Some(reason.sentence().to_owned())),
+        RolloutStatus::Unseen | RolloutStatus::Failed(_) | RolloutStatus::NoRollout => (Reason::RolloutProgressing, None),
+        RolloutStatus::Moving(count, Some(RolloutProblem::Waits(reason))) => (*reason, Some(format!("{count}; {}", reason.sentence()))),
+        RolloutStatus::Moving(count, Some(RolloutProblem::Blameless(words))) => {
+            (Reason::RolloutProgressing, Some(format!("{count}; {words}")))
+        }
+        RolloutStatus::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
+        RolloutStatus::Complete(count) => {
             let they = if count.stage.is_some() { "it has" } else { "they have" };
             (Reason::RolloutProgressing, Some(format!("{count}; {they} to stay so")))
         }
@@ -285,14 +289,14 @@ fn remember(request: &Request, memory: Watch, standing: &Standing, awaited: Opti
     Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
 }
 
-fn healthy(context: &Context<'_>, request: &Request, watch: &Watch, settings: &Settings) -> Step {
+fn healthy(context: &Context<'_>, request: &Request, watch: &RolloutState, settings: &Settings) -> Step {
     let now = context.observed.now;
     let stayed = match settings.settle_time.as_secs() {
         0 => String::new(),
-        _ if context.target.rollout == View::NoRollout => String::new(),
+        _ if context.workload.rollout == View::NoRollout => String::new(),
         seconds => format!(", and has been for {seconds} s"),
     };
-    let well = context.target.rollout.well();
+    let well = context.workload.rollout.well();
     if let Some(image) = &watch.returned_to {
         let why = watch.cause.as_ref().map(|cause| format!("; {} failed with {}: {}", request.spec.new_image, cause.reason, cause.message));
         let message = format!("taken back to {image}, {well}{stayed}{}", why.unwrap_or_default());
@@ -303,7 +307,7 @@ fn healthy(context: &Context<'_>, request: &Request, watch: &Watch, settings: &S
     end(request, Phase::Completed, reason, Some(format!("{} {what}, {well}{stayed}", request.spec.new_image)), now)
 }
 
-fn timed_out(request: &Request, watch: &Watch, message: String, now: Timestamp) -> Step {
+fn timed_out(request: &Request, watch: &RolloutState, message: String, now: Timestamp) -> Step {
     match &watch.returned_to {
         // Nothing speaks against the image that is back.
         Some(image) => {
@@ -316,7 +320,7 @@ fn timed_out(request: &Request, watch: &Watch, message: String, now: Timestamp) 
 }
 
 /// The image is back, but its pods do not run either: that is said, and nothing is tried any more.
-fn unhappy_return(request: &Request, watch: &Watch, message: &str, now: Timestamp) -> Step {
+fn unhappy_return(request: &Request, watch: &RolloutState, message: &str, now: Timestamp) -> Step {
     let image = watch.returned_to.as_deref().unwrap_or_default();
     end(
         request,
@@ -327,7 +331,7 @@ fn unhappy_return(request: &Request, watch: &Watch, message: &str, now: Timestam
     )
 }
 
-fn failed(context: &Context<'_>, request: &Request, watch: &Watch, settings: &Settings, failure: Failure) -> Outcome {
+fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settings: &Settings, failure: Failure) -> Outcome {
     let now = context.observed.now;
     let Failure { reason, message } = &failure;
     if watch.returned_to.is_some() {
@@ -365,7 +369,7 @@ fn return_to(context: &Context<'_>, request: &Request) -> Option<String> {
     };
     let ours = context.history.of(name).next().is_some_and(|entry| entry.image == new);
     let container = context.container_of(request)?;
-    let vouched = |entry: &&Entry| may_return_to(container, &context.target.uid, &entry.image, context.observed.requests.iter().copied());
+    let vouched = |entry: &&Entry| may_return_to(container, &context.workload.uid, &entry.image, context.observed.requests.iter().copied());
     let noted = context.history.before(name, new).filter(|_| ours).filter(vouched).find(proven).map(|entry| entry.image.clone());
     noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && request.artifact(image).is_some())
 }

@@ -25,7 +25,7 @@ impl Context<'_> {
     ///
     /// What a person approved gives way to nothing that still waits for an approval; what a person
     /// asked for and what Headwind found leave each other alone.
-    pub(super) fn outdone(&self, request: &Request, open: &[&Request]) -> Option<Step> {
+    pub(super) fn superseded_by(&self, request: &Request, open: &[&Request]) -> Option<Step> {
         let rival = open.iter().find(|rival| {
             rival.name != request.name
                 && rival.spec.container == request.spec.container
@@ -79,7 +79,7 @@ impl Context<'_> {
     }
 
     /// Ends a request that nobody approved in time.
-    pub(super) fn lapsed(&self, request: &Request) -> Option<Step> {
+    pub(super) fn expired(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
         let late = match request.status.phase {
             Phase::Pending => request.needs_approval() && self.expires(request) <= now,
@@ -200,7 +200,7 @@ impl Context<'_> {
         let mut changes = Vec::with_capacity(due.len());
         let mut over = Vec::new();
         for (name, request) in due {
-            let Some(container) = self.target.container(name) else { continue };
+            let Some(container) = self.workload.container(name) else { continue };
             let approver = request.status.approved_by.as_deref();
             let back = is_rollback(self, request);
             if back {

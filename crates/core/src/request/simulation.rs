@@ -22,19 +22,19 @@ use super::refusal::{Refusal, refused};
 use super::{Apply, ChangeKind, Observed, Phase, Presence, Request, Spec, Step, history_of, mark_name, named_requests, next};
 use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
-use crate::decide::{self, Decision, Identity, PriorRequests, Site};
+use crate::decide::{self, Decision, Evaluation, Identity, PriorRequests};
 use crate::evidence::{Answer, Evidence, Trust};
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
-use crate::rollout::pod::{ContainerView, Look, PodView};
+use crate::rollout::pod::{ContainerView, PodSnapshot, PodView};
 use crate::rollout::{DeploymentView, HelmReleaseView, View};
 use crate::settings::{Annotations, key};
 use crate::testing;
 use crate::trigger::Trigger;
 use crate::workload::history::History;
 use crate::workload::release::{resolve, samples};
-use crate::workload::{Container, Kind, Target};
+use crate::workload::{Container, Kind, Workload};
 
 const SCHEDULES: u64 = 50_000;
 const STEPS: u32 = 40;
@@ -85,7 +85,7 @@ type Stored = (Request, u64);
 /// The API server.
 #[derive(Clone)]
 struct Cluster {
-    target: Target,
+    workload: Workload,
     requests: BTreeMap<String, Stored>,
     version: u64,
     applied: Vec<Applied>,
@@ -105,8 +105,8 @@ struct Cluster {
 /// A replica's copy, and its clock's error in seconds.
 #[derive(Clone)]
 struct Replica {
-    look: Option<Look>,
-    target: Target,
+    snapshot: Option<PodSnapshot>,
+    workload: Workload,
     /// Whether its copy holds the workload at all: it may lack what is there.
     holds: bool,
     requests: BTreeMap<String, Stored>,
@@ -120,8 +120,8 @@ impl Replica {
     }
 
     /// Its copy of the workload as it is now.
-    fn take_in(&mut self, target: &Target) {
-        self.target = target.clone();
+    fn take_in(&mut self, workload: &Workload) {
+        self.workload = workload.clone();
         self.holds = true;
     }
 }
@@ -142,7 +142,7 @@ fn name(identity: &Identity) -> String {
     identity.as_str().replace('@', "~")
 }
 
-fn target(dice: &mut Dice, release: bool) -> Target {
+fn workload(dice: &mut Dice, release: bool) -> Workload {
     let container = |index: usize, name: &str| Container { index, pulls_always: index == 0, ..Container::new(name, "app:1.0.0") };
     let mut annotations = Annotations::new();
     annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
@@ -154,37 +154,37 @@ fn target(dice: &mut Dice, release: bool) -> Target {
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
     if release {
         let alone = samples::alone(samples::templated("app", "1.0.0"), &[]);
-        let target = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
-        return Target { resource_version: "1".to_owned(), generation: 1, annotations, ..target };
+        let workload = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
+        return Workload { resource_version: "1".to_owned(), generation: 1, annotations, ..workload };
     }
-    Target {
+    Workload {
         uid: "u".to_owned(),
         resource_version: "1".to_owned(),
         generation: 1,
         annotations,
         has_annotations: true,
         template_has_annotations: true,
-        ..Target::new(testing::key(Kind::Deployment, "app"), vec![container(0, "a"), container(1, "b")])
+        ..Workload::new(testing::key(Kind::Deployment, "app"), vec![container(0, "a"), container(1, "b")])
     }
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let target = target(&mut dice, seed % 4 == 3);
+        let workload = workload(&mut dice, seed % 4 == 3);
         let cluster = Cluster {
-            target: target.clone(),
+            workload: workload.clone(),
             requests: BTreeMap::new(),
             version: 1,
             applied: Vec::new(),
             moved: Vec::new(),
-            old_images: target.containers.iter().map(|container| container.image.clone()).collect(),
+            old_images: workload.containers.iter().map(|container| container.image.clone()).collect(),
             updated: REPLICAS,
             began: 0,
-            pins: seed % 5 == 1 && target.release.is_none(),
+            pins: seed % 5 == 1 && workload.release.is_none(),
             quarantine: BTreeSet::new(),
         };
-        let replica = Replica { look: None, target, holds: true, requests: BTreeMap::new(), skew: 0 };
+        let replica = Replica { snapshot: None, workload, holds: true, requests: BTreeMap::new(), skew: 0 };
         Self { dice, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
     }
 
@@ -201,7 +201,7 @@ impl World {
     fn sync(&mut self, who: usize) {
         let part = self.dice.roll(4);
         if part != 1 {
-            self.replicas[who].take_in(&self.cluster.target);
+            self.replicas[who].take_in(&self.cluster.workload);
         }
         if part != 2 {
             self.replicas[who].requests = self.cluster.requests.clone();
@@ -218,8 +218,8 @@ impl World {
             11 => self.leader = 1 - self.leader,
             12 => {
                 // A crash: the successor begins with whole lists, but for what it lists before it has the workload.
-                self.replicas[who].look = None;
-                self.replicas[who].take_in(&self.cluster.target);
+                self.replicas[who].snapshot = None;
+                self.replicas[who].take_in(&self.cluster.workload);
                 self.replicas[who].holds = self.dice.roll(3) > 0;
                 self.replicas[who].requests = self.cluster.requests.clone();
             }
@@ -236,33 +236,33 @@ impl World {
 
     /// The Deployment controller gets on by a step.
     fn controller(&mut self) {
-        if self.cluster.target.release.is_some() {
+        if self.cluster.workload.release.is_some() {
             return self.flux();
         }
         let version = self.bump();
         let cluster = &mut self.cluster;
-        let crashes = cluster.target.containers.iter().any(|container| bad(&container.image));
+        let crashes = cluster.workload.containers.iter().any(|container| bad(&container.image));
         cluster.updated = if crashes { 1 } else { (cluster.updated + 1).min(REPLICAS) };
         let old = REPLICAS - cluster.updated;
-        cluster.target.rollout = View::Deployment(DeploymentView {
+        cluster.workload.rollout = View::Deployment(DeploymentView {
             replicas: REPLICAS,
             paused: false,
-            observed_generation: cluster.target.generation,
+            observed_generation: cluster.workload.generation,
             total: cluster.updated + old + u32::from(crashes),
             updated: cluster.updated,
             available: REPLICAS - u32::from(crashes),
             deadline_exceeded: None,
             replica_failure: None,
         });
-        cluster.target.resource_version = version.to_string();
+        cluster.workload.resource_version = version.to_string();
     }
 
     /// helm-controller gets on by a step: it attempts what stands there, then it is done or gives up.
     fn flux(&mut self) {
         let version = self.bump();
-        let Cluster { target, updated, .. } = &mut self.cluster;
-        let (generation, image) = (target.generation, target.containers[0].image.clone());
-        let View::HelmRelease(view) = &mut target.rollout else { unreachable!("a release has no other view") };
+        let Cluster { workload, updated, .. } = &mut self.cluster;
+        let (generation, image) = (workload.generation, workload.containers[0].image.clone());
+        let View::HelmRelease(view) = &mut workload.rollout else { unreachable!("a release has no other view") };
         if view.suspended {
             return;
         }
@@ -298,19 +298,19 @@ impl World {
             newest: if ends { Some(newest) } else { view.newest.clone() },
             ..HelmReleaseView::default()
         };
-        target.resource_version = version.to_string();
+        workload.resource_version = version.to_string();
     }
 
     /// Somebody suspends the release, or lets it go on.
     fn suspend(&mut self, suspended: bool) {
         let version = self.bump();
-        let target = &mut self.cluster.target;
-        let Some(site) = &mut target.containers[0].chart else { return };
+        let workload = &mut self.cluster.workload;
+        let Some(site) = &mut workload.containers[0].chart else { return };
         site.left = suspended.then(|| (Reason::Suspended, Reason::Suspended.sentence().to_owned()));
-        if let View::HelmRelease(view) = &mut target.rollout {
+        if let View::HelmRelease(view) = &mut workload.rollout {
             view.suspended = suspended;
         }
-        target.resource_version = version.to_string();
+        workload.resource_version = version.to_string();
         self.trail.push(format!("{} suspended: {suspended}", self.second));
     }
 
@@ -319,9 +319,9 @@ impl World {
         self.cluster.old_images = old_images;
         self.cluster.updated = 0;
         self.cluster.began = self.second;
-        self.cluster.target.generation += 1;
-        if let View::HelmRelease(view) = &mut self.cluster.target.rollout {
-            view.generation = self.cluster.target.generation;
+        self.cluster.workload.generation += 1;
+        if let View::HelmRelease(view) = &mut self.cluster.workload.rollout {
+            view.generation = self.cluster.workload.generation;
         }
     }
 
@@ -338,7 +338,7 @@ impl World {
             unschedulable: None,
             lost_node: None,
             containers: cluster
-                .target
+                .workload
                 .containers
                 .iter()
                 .zip(images)
@@ -351,18 +351,18 @@ impl World {
                 })
                 .collect(),
         };
-        let new = (cluster.updated > 0).then(|| pod(true, cluster.target.containers.iter().map(|one| one.image.as_str()).collect()));
+        let new = (cluster.updated > 0).then(|| pod(true, cluster.workload.containers.iter().map(|one| one.image.as_str()).collect()));
         new.into_iter().chain([pod(false, cluster.old_images.iter().map(String::as_str).collect())]).collect()
     }
 
     /// A person wants a container back where it was.
     fn go_back(&mut self, who: usize) {
         let replica = &self.replicas[who];
-        let container = self.dice.pick(&replica.target.containers).clone();
+        let container = self.dice.pick(&replica.workload.containers).clone();
         let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
-        let history = history_of(&replica.target, &requests);
+        let history = history_of(&replica.workload, &requests);
         let Some(image) = history.before(&container.name, &container.image).next().map(|entry| entry.image.clone()) else { return };
-        let name = format!("back-{}-{}", container.name, replica.target.generation);
+        let name = format!("back-{}-{}", container.name, replica.workload.generation);
         if self.cluster.requests.contains_key(&name) {
             return;
         }
@@ -370,7 +370,7 @@ impl World {
         let version = self.bump();
         let request = Request {
             name: name.clone(),
-            target_uid: self.cluster.target.uid.clone(),
+            target_uid: self.cluster.workload.uid.clone(),
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             siblings: Vec::new(),
@@ -408,10 +408,10 @@ impl World {
         let copies = 1 + self.dice.roll(2);
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
-            for container in replica.target.containers.iter().filter(|_| replica.holds) {
+            for container in replica.workload.containers.iter().filter(|_| replica.holds) {
                 let candidate = Candidate::new(tag.clone(), digest.clone());
-                let site = Site {
-                    target: &replica.target,
+                let site = Evaluation {
+                    workload: &replica.workload,
                     defaults: &Annotations::new(),
                     container,
                     candidates: &[candidate],
@@ -434,13 +434,13 @@ impl World {
         }
         let request = Request {
             name: name.clone(),
-            target_uid: self.cluster.target.uid.clone(),
+            target_uid: self.cluster.workload.uid.clone(),
             fault: None,
             created: Timestamp::from_second(self.second).unwrap(),
             siblings: Vec::new(),
             proposed: Timestamp::from_second(self.second).unwrap(),
             spec: Spec {
-                kind: self.cluster.target.containers[0].kind(),
+                kind: self.cluster.workload.containers[0].kind(),
                 container: Some(proposal.container.clone()),
                 current_image: proposal.current_image.clone(),
                 new_image: proposal.new_image.clone(),
@@ -488,21 +488,21 @@ impl World {
             let replica = self.replicas[who].clone();
             let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
             let observed = Observed {
-                workload: if replica.holds { Presence::Present { target: &replica.target, live } } else { Presence::Unknown },
+                presence: if replica.holds { Presence::Present { workload: &replica.workload, live } } else { Presence::Unknown },
                 defaults: &Annotations::new(),
                 requests: &requests,
                 now: self.now(who),
                 history_limit: 10,
-                look: replica.look.as_ref(),
+                snapshot: replica.snapshot.as_ref(),
                 seen_since: Timestamp::from_second(self.second - i64::try_from(self.dice.roll(60)).unwrap() - self.calm).unwrap(),
                 clock_stepped: None,
             };
             match next(&observed) {
-                Step::Rest(_) => return,
+                Step::Requeue(_) => return,
                 Step::Read => {
                     assert!(!live, "read twice");
-                    self.replicas[who].take_in(&self.cluster.target);
-                    for name in named_requests(&self.cluster.target) {
+                    self.replicas[who].take_in(&self.cluster.workload);
+                    for name in named_requests(&self.cluster.workload) {
                         if let Some(found) = self.cluster.requests.get(name) {
                             self.replicas[who].requests.entry(name.to_owned()).or_insert_with(|| found.clone());
                         }
@@ -528,12 +528,12 @@ impl World {
                     self.replicas[who].requests = self.cluster.requests.clone();
                 }
                 Step::Evict(pod) => unreachable!("a Deployment needs no help: {pod:?}"),
-                Step::Look => {
-                    assert!(replica.target.release.is_none(), "a release has no pods");
-                    self.replicas[who].take_in(&self.cluster.target);
-                    let generation = self.cluster.target.generation;
-                    let look = Look::new(self.now(who), generation, Some(self.pods()), replica.look.as_ref());
-                    self.replicas[who].look = Some(look);
+                Step::InspectPods => {
+                    assert!(replica.workload.release.is_none(), "a release has no pods");
+                    self.replicas[who].take_in(&self.cluster.workload);
+                    let generation = self.cluster.workload.generation;
+                    let snapshot = PodSnapshot::new(self.now(who), generation, Some(self.pods()), replica.snapshot.as_ref());
+                    self.replicas[who].snapshot = Some(snapshot);
                 }
                 Step::Apply(apply) => self.apply(who, &replica, &apply),
             }
@@ -548,14 +548,14 @@ impl World {
 
     /// The guarded patch, as `headwind_k8s::patch` makes it and the API server judges it.
     fn apply(&mut self, who: usize, replica: &Replica, apply: &Apply) {
-        let real = &self.cluster.target;
-        let tested = [key::LAST_UPDATE, key::LAST_REQUEST].iter().all(|key| match replica.target.annotations.get(*key) {
+        let real = &self.cluster.workload;
+        let tested = [key::LAST_UPDATE, key::LAST_REQUEST].iter().all(|key| match replica.workload.annotations.get(*key) {
             Some(seen) => real.annotations.get(*key) == Some(seen),
-            None => real.resource_version == replica.target.resource_version,
+            None => real.resource_version == replica.workload.resource_version,
         });
         let same = |change: &super::Change| real.container(&change.container).is_some_and(|container| container.image == change.from);
         if !tested || !apply.changes.iter().all(same) {
-            self.replicas[who].take_in(&self.cluster.target);
+            self.replicas[who].take_in(&self.cluster.workload);
             return;
         }
         if self.calm == 0 && self.dice.roll(8) == 0 {
@@ -577,9 +577,9 @@ impl World {
             });
         }
         let version = self.bump();
-        let images = self.cluster.target.containers.iter().map(|container| container.image.clone()).collect();
+        let images = self.cluster.workload.containers.iter().map(|container| container.image.clone()).collect();
         self.renewed(images);
-        let real = &mut self.cluster.target;
+        let real = &mut self.cluster.workload;
         for change in &apply.changes {
             let container = real.containers.iter_mut().find(|container| container.name == change.container).unwrap();
             container.image = admitted(self.cluster.pins, &change.to);
@@ -594,7 +594,7 @@ impl World {
         }
         real.resource_version = version.to_string();
         if self.dice.roll(5) > 0 {
-            self.replicas[who].take_in(&self.cluster.target);
+            self.replicas[who].take_in(&self.cluster.workload);
         }
     }
 
@@ -613,10 +613,10 @@ impl World {
 
     fn check_apply(&mut self, replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
-        let left = replica.target.containers[0].chart.as_ref().and_then(|site| site.left.as_ref());
+        let left = replica.workload.containers[0].chart.as_ref().and_then(|site| site.left.as_ref());
         assert!(left.is_none() || change.kind == ChangeKind::AutomaticRollback, "{} is applied though {left:?}", change.request);
         let version = (change.container.clone(), unpinned(&change.to).to_owned());
-        let forced = request.spec.policy == Policy::Force || replica.target.annotations[key::POLICY] == "force";
+        let forced = request.spec.policy == Policy::Force || replica.workload.annotations[key::POLICY] == "force";
         if change.kind == ChangeKind::Update {
             assert!(
                 forced || !self.cluster.quarantine.contains(&version),
@@ -629,7 +629,7 @@ impl World {
         }
         if change.kind == ChangeKind::AutomaticRollback {
             assert!(bad(&change.from), "{} takes back {}, which runs", change.request, change.from);
-            assert_eq!(replica.target.annotations[key::AUTO_ROLLBACK], "true", "nobody asked {} to be taken back", change.request);
+            assert_eq!(replica.workload.annotations[key::AUTO_ROLLBACK], "true", "nobody asked {} to be taken back", change.request);
         }
         let tag = |image: &str| parse_tag(unpinned(image.trim_start_matches("app:")));
         if !forced && change.kind == ChangeKind::Update {
@@ -673,12 +673,12 @@ impl World {
     }
 
     fn other_hand(&mut self) {
-        if self.cluster.target.release.is_some() && self.dice.roll(2) == 0 {
+        if self.cluster.workload.release.is_some() && self.dice.roll(2) == 0 {
             let suspended = self.dice.roll(2) == 0;
             return self.suspend(suspended);
         }
         let version = self.bump();
-        let place = usize::try_from(self.dice.roll(self.cluster.target.containers.len() as u64)).unwrap();
+        let place = usize::try_from(self.dice.roll(self.cluster.workload.containers.len() as u64)).unwrap();
         let image = format!("app:1.{}.{}", self.dice.roll(2), self.dice.roll(2));
         let annotation = match self.dice.roll(4) {
             0 => Some((key::REQUIRE_APPROVAL, *self.dice.pick(&["true", "false"]))),
@@ -687,7 +687,7 @@ impl World {
             2 => {
                 // With the history goes what fences off a leader whose copies lag by several steps:
                 // who breaks it is supposed not to do it in that very moment.
-                let history = History::parse(self.cluster.target.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
+                let history = History::parse(self.cluster.workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
                 if self.cluster.requests.values().any(|(one, _)| history.times_applied(&one.name) > one.status.times_applied as usize) {
                     return;
                 }
@@ -698,7 +698,7 @@ impl World {
             }
             _ => None,
         };
-        let real = &mut self.cluster.target;
+        let real = &mut self.cluster.workload;
         real.resource_version = version.to_string();
         if let Some((name, value)) = annotation {
             self.trail.push(format!("{} another hand sets {name} to {value}", self.second));
@@ -724,7 +724,7 @@ impl World {
         self.suspend(false);
         for round in 0..120 {
             for who in 0..2 {
-                self.replicas[who].take_in(&self.cluster.target);
+                self.replicas[who].take_in(&self.cluster.workload);
                 self.replicas[who].requests = self.cluster.requests.clone();
                 self.replicas[who].skew = 0;
             }
@@ -732,7 +732,7 @@ impl World {
                 self.controller();
             }
             for who in 0..2 {
-                self.replicas[who].take_in(&self.cluster.target);
+                self.replicas[who].take_in(&self.cluster.workload);
             }
             let (before, leader) = (self.cluster.version, self.leader);
             self.reconcile(leader);
@@ -744,12 +744,12 @@ impl World {
             }
             assert!(round < 119, "no rest");
         }
-        let target = &self.cluster.target;
+        let workload = &self.cluster.workload;
         for (request, _) in self.cluster.requests.values() {
             let due = request.status.phase == Phase::Approved
                 || (request.status.phase == Phase::Pending
                     && !request.spec.require_approval
-                    && target.annotations[key::REQUIRE_APPROVAL] == "false");
+                    && workload.annotations[key::REQUIRE_APPROVAL] == "false");
             assert!(request.status.phase != Phase::RollingOut, "{} is watched for ever: {:?}", request.name, request.status);
             let lapsed =
                 request.status.phase == Phase::Pending && request.needs_approval() && request.expires_at() <= self.now(self.leader);

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 
 use super::{Phase, Presence, Request, Status};
 use crate::reason::Reason;
-use crate::rollout::pod::Look;
+use crate::rollout::pod::PodSnapshot;
 use crate::settings::Annotations;
 
 /// All that a decision about one workload needs to see.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
     /// The workload, as far as it is known.
-    pub workload: Presence<'a>,
+    pub presence: Presence<'a>,
     /// Headwind's annotations on the namespace.
     pub defaults: &'a Annotations,
     /// Every request of the workload, in any order.
@@ -21,7 +21,7 @@ pub struct Observed<'a> {
     /// How many finished requests are kept (`HEADWIND_HISTORY_LIMIT`).
     pub history_limit: usize,
     /// The newest look at the workload's pods, if there was one.
-    pub look: Option<&'a Look>,
+    pub snapshot: Option<&'a PodSnapshot>,
     /// Since when the cluster is seen without a gap.
     pub seen_since: Timestamp,
     /// When this process last saw its clock step, by the clock as it is since.
@@ -39,7 +39,7 @@ pub enum Step {
     /// Patch the workload, once, for all the changes.
     Apply(Apply),
     /// Read the workload anew, look at its pods, and ask again with what they say.
-    Look,
+    InspectPods,
     /// Evict this pod of an older version, which keeps the rollout from going on.
     Evict(PodName),
     /// Delete this finished request: enough newer ones are kept.
@@ -48,7 +48,7 @@ pub enum Step {
         request: String,
     },
     /// Nothing now. Look again at that time, or on the next change.
-    Rest(Option<Timestamp>),
+    Requeue(Option<Timestamp>),
 }
 
 impl Step {

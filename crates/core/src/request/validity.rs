@@ -13,7 +13,7 @@ use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide;
 use crate::policy::{Candidate, Current, Policy, still_accepts};
 use crate::reason::Reason;
-use crate::rollout::Watch;
+use crate::rollout::RolloutState;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
 use crate::workload::{Container, release};
@@ -26,7 +26,7 @@ impl Context<'_> {
             return Some(reopened_by_hand(request, now));
         }
         if request.status.times_applied > 0 && !request.is_restart() && self.stands_already(request) {
-            return Some(stands_still(request, self.target.generation, now));
+            return Some(stands_still(request, self.workload.generation, now));
         }
         match self.stands(request) {
             Ok(()) => None,
@@ -52,7 +52,7 @@ impl Context<'_> {
         };
         let wanted = Artifact::parse(request.spec.kind, &request.spec.new_image)
             .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
-        let Some(container) = self.target.container(name) else {
+        let Some(container) = self.workload.container(name) else {
             return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
         };
         if container.kind() != wanted.kind() {
@@ -67,7 +67,7 @@ impl Context<'_> {
         // Who may approve versions may not thereby run what was never meant to run there.
         let known = request.spec.trigger == Trigger::Manual
             && self.history.of(name).any(|entry| entry.image == request.spec.new_image)
-            && may_return_to(container, &self.target.uid, &request.spec.new_image, self.observed.requests.iter().copied());
+            && may_return_to(container, &self.workload.uid, &request.spec.new_image, self.observed.requests.iter().copied());
         if wanted.name() != standing.name() && !known {
             return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
         }
@@ -182,7 +182,7 @@ fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
         message: Some(format!("{} is in place still; its rollout is watched again", request.spec.new_image)),
         times_applied: request.status.times_applied.saturating_add(1),
         waiting: None,
-        rollout: Some(Watch::new(generation, now)),
+        rollout: Some(RolloutState::new(generation, now)),
         ..request.status.clone()
     };
     Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })

@@ -5,7 +5,7 @@
 //! `Healthy` in between. So the phase counts once the controller has observed the generation, a degraded Rollout has
 //! to fail several checks, and a healthy one has to stay so for the settle time, without a restart of its pods.
 
-use super::{Count, Failure, Standing, Trouble};
+use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
 /// What is read of a Rollout.
@@ -56,35 +56,35 @@ impl ArgoPhase {
 }
 
 impl ArgoRolloutView {
-    pub(super) fn standing(&self, generation: i64) -> Standing {
+    pub(super) fn rollout_status(&self, generation: i64) -> RolloutStatus {
         if self.observed_generation < generation {
-            return Standing::Unseen;
+            return RolloutStatus::Unseen;
         }
         match self.phase {
-            ArgoPhase::Healthy if self.is_stable => Standing::Complete(self.count()),
-            ArgoPhase::Paused => Standing::Held(Reason::RolloutPaused),
-            ArgoPhase::Healthy | ArgoPhase::Progressing => Standing::Moving(self.count(), None),
-            ArgoPhase::Degraded => Standing::Moving(self.count(), Some(self.trouble())),
+            ArgoPhase::Healthy if self.is_stable => RolloutStatus::Complete(self.count()),
+            ArgoPhase::Paused => RolloutStatus::Held(Reason::RolloutPaused),
+            ArgoPhase::Healthy | ArgoPhase::Progressing => RolloutStatus::Moving(self.count(), None),
+            ArgoPhase::Degraded => RolloutStatus::Moving(self.count(), Some(self.problem())),
         }
     }
 
     /// Returns why it is degraded. An invalid spec was invalid before its image was changed.
-    fn trouble(&self) -> Trouble {
+    fn problem(&self) -> RolloutProblem {
         let message = self.message.to_string();
         let reason = match message.split_once(':').map_or(&*message, |(cause, _)| cause) {
-            "InvalidSpec" => return Trouble::Blameless(message),
+            "InvalidSpec" => return RolloutProblem::Blameless(message),
             "ProgressDeadlineExceeded" => Reason::ProgressDeadlineExceeded,
             "RolloutAborted" => Reason::RolloutAborted,
             _ => Reason::RolloutDegraded,
         };
-        Trouble::Failing(Failure { reason, message })
+        RolloutProblem::Failing(Failure { reason, message })
     }
 
     /// Returns how far it is. Old pods that go are no progress: with `blueGreen` they go long after the change.
-    fn count(&self) -> Count {
+    fn count(&self) -> ReplicaProgress {
         let Self { replicas, total, updated, available, is_stable, .. } = *self;
         let old = total.saturating_sub(updated);
-        Count {
+        ReplicaProgress {
             wanted: replicas,
             updated,
             available,

@@ -1,6 +1,6 @@
 //! The rollout of a DaemonSet: a pod on each node, those that are down included.
 
-use super::{Count, Standing, Trouble};
+use super::{ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
 /// What is read of a DaemonSet.
@@ -19,21 +19,21 @@ pub struct DaemonSetView {
 }
 
 impl DaemonSetView {
-    pub(super) fn standing(&self, generation: i64) -> Standing {
+    pub(super) fn rollout_status(&self, generation: i64) -> RolloutStatus {
         let Self { on_delete, observed_generation, desired, updated, available } = *self;
         if observed_generation < generation {
-            return Standing::Unseen;
+            return RolloutStatus::Unseen;
         }
         let (missing, unavailable) = (desired.saturating_sub(updated), desired.saturating_sub(available));
         let new_available = updated.saturating_add(available).saturating_sub(desired);
         let remaining = missing.saturating_mul(2).saturating_add(unavailable);
-        let count = Count { wanted: desired, updated, available, remaining, new_available, stage: None };
+        let count = ReplicaProgress { wanted: desired, updated, available, remaining, new_available, stage: None };
         if missing == 0 && unavailable == 0 {
-            Standing::Complete(count)
+            RolloutStatus::Complete(count)
         } else if on_delete && unavailable == 0 {
-            Standing::Held(Reason::OnDelete)
+            RolloutStatus::Held(Reason::OnDelete)
         } else {
-            Standing::Moving(count, (on_delete && missing > 0).then_some(Trouble::Waits(Reason::OnDelete)))
+            RolloutStatus::Moving(count, (on_delete && missing > 0).then_some(RolloutProblem::Waits(Reason::OnDelete)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rollout of a Deployment, as `kubectl rollout status` reads it and a little stricter.
 
-use super::{Count, Failure, Standing, Trouble};
+use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
 /// What is read of a Deployment.
@@ -25,29 +25,29 @@ pub struct DeploymentView {
 }
 
 impl DeploymentView {
-    pub(super) fn standing(&self, generation: i64) -> Standing {
+    pub(super) fn rollout_status(&self, generation: i64) -> RolloutStatus {
         let Self { replicas, paused, observed_generation, total, updated, available, ref deadline_exceeded, ref replica_failure } = *self;
         if observed_generation < generation {
-            return Standing::Unseen;
+            return RolloutStatus::Unseen;
         }
         let old = total.saturating_sub(updated);
         let remaining = replicas.saturating_sub(updated) + old + replicas.saturating_sub(available);
         let new_available = available.saturating_sub(old);
-        let count = Count { wanted: replicas, updated, available, remaining, new_available, stage: None };
+        let count = ReplicaProgress { wanted: replicas, updated, available, remaining, new_available, stage: None };
         if updated >= replicas && old == 0 && available >= updated {
-            Standing::Complete(count)
+            RolloutStatus::Complete(count)
         } else if paused {
-            Standing::Held(Reason::RolloutPaused)
+            RolloutStatus::Held(Reason::RolloutPaused)
         } else {
             // What cannot be created has no chance to run.
-            let trouble = match (replica_failure, deadline_exceeded) {
-                (Some(words), _) => Some(Trouble::Blameless(words.to_string())),
+            let problem = match (replica_failure, deadline_exceeded) {
+                (Some(words), _) => Some(RolloutProblem::Blameless(words.to_string())),
                 (None, Some(words)) => {
-                    Some(Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: words.to_string() }))
+                    Some(RolloutProblem::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: words.to_string() }))
                 }
                 (None, None) => None,
             };
-            Standing::Moving(count, trouble)
+            RolloutStatus::Moving(count, problem)
         }
     }
 }

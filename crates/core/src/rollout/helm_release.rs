@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::flux::{Condition, ConditionType, Remediation, Snapshot, Source, digest_suffix, same_version};
-use super::{Count, Failure, Standing, Trouble};
+use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
 /// What Flux needs besides its actions' own time-outs, for each attempt: to notice, to wait before it tries again.
@@ -61,29 +61,29 @@ pub struct HelmReleaseView {
 }
 
 impl HelmReleaseView {
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn rollout_status(&self) -> RolloutStatus {
         let attempted = self.is_attempted();
         if attempted && self.is_done() {
-            return Standing::Complete(count(0, "the release is ready"));
+            return RolloutStatus::Complete(count(0, "the release is ready"));
         }
         if self.suspended {
-            return Standing::Held(Reason::Suspended);
+            return RolloutStatus::Held(Reason::Suspended);
         }
         if attempted {
             if let Some(failure) = self.failed_for_good() {
-                return Standing::Failed(failure);
+                return RolloutStatus::Failed(failure);
             }
             let ready = self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(true));
             let count = if ready { count(1, "Flux is about to finish") } else { count(2, "Flux is at work on it") };
-            return Standing::Moving(count, self.trouble());
+            return RolloutStatus::Moving(count, self.problem());
         }
         match &self.source {
             Some(source) if !source.has_fetched(&self.wanted) => match source.answer() {
-                None => Standing::Unseen,
-                Some(ready) => Standing::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
+                None => RolloutStatus::Unseen,
+                Some(ready) => RolloutStatus::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
             },
-            _ if self.is_seen() && !self.is_acting() => Standing::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
-            _ => Standing::Unseen,
+            _ if self.is_seen() && !self.is_acting() => RolloutStatus::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
+            _ => RolloutStatus::Unseen,
         }
     }
 
@@ -180,29 +180,31 @@ impl HelmReleaseView {
         Some(Failure { reason, message: condition.message.clone() })
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn problem(&self) -> Option<RolloutProblem> {
         let Some(failure) = self.cause() else { return self.hindrance() };
         let plan = self.plan();
         let remediates = plan.retry_on_failure || (self.remediable_failures > 0 && plan.remediates());
         // Between two tries Ready tells of the failure; while one runs it is not known how it ends.
         let failing =
             self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(false) && ready.reason == failure.reason.code());
-        Some(if failing && !remediates { Trouble::Failing(failure) } else { Trouble::AtTimeout(failure) })
+        Some(if failing && !remediates { RolloutProblem::Failing(failure) } else { RolloutProblem::AtTimeout(failure) })
     }
 
     /// What keeps Flux from an action. Only the chart can be the new version's fault.
-    fn hindrance(&self) -> Option<Trouble> {
+    fn hindrance(&self) -> Option<RolloutProblem> {
         let ready = self.now(ConditionType::Ready).filter(|ready| ready.status == Some(false))?;
         let message = ready.message.clone();
         match &*ready.reason {
             // Who was attempted had its chart.
-            "SourceNotReady" | "ArtifactFailed" | "ChartMutateError" if self.is_attempted() => Some(Trouble::Blameless(message)),
-            "SourceNotReady" if self.source.is_none() => Some(Trouble::AtTimeout(Failure { reason: Reason::SourceNotReady, message })),
-            "ArtifactFailed" | "ChartMutateError" => Some(Trouble::AtTimeout(Failure { reason: Reason::ArtifactFailed, message })),
+            "SourceNotReady" | "ArtifactFailed" | "ChartMutateError" if self.is_attempted() => Some(RolloutProblem::Blameless(message)),
+            "SourceNotReady" if self.source.is_none() => {
+                Some(RolloutProblem::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
+            }
+            "ArtifactFailed" | "ChartMutateError" => Some(RolloutProblem::AtTimeout(Failure { reason: Reason::ArtifactFailed, message })),
             // Left by another attempt.
             "UpgradeFailed" | "InstallFailed" | "TestFailed" | "RollbackSucceeded" | "RollbackFailed" | "UninstallSucceeded"
             | "UninstallFailed" => None,
-            _ => Some(Trouble::Blameless(message)),
+            _ => Some(RolloutProblem::Blameless(message)),
         }
     }
 
@@ -221,8 +223,8 @@ impl HelmReleaseView {
     }
 }
 
-fn count(remaining: u32, stage: &'static str) -> Count {
-    Count {
+fn count(remaining: u32, stage: &'static str) -> ReplicaProgress {
+    ReplicaProgress {
         wanted: 1,
         updated: u32::from(remaining <= 2),
         available: u32::from(remaining == 0),
@@ -232,9 +234,9 @@ fn count(remaining: u32, stage: &'static str) -> Count {
     }
 }
 
-fn not_fetched(ready: &Condition) -> Option<Trouble> {
+fn not_fetched(ready: &Condition) -> Option<RolloutProblem> {
     let message = ready.message.clone();
-    (ready.status == Some(false)).then_some(Trouble::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
+    (ready.status == Some(false)).then_some(RolloutProblem::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
 }
 
 /// Whether `text`, a whole digest or a revision that ends in the beginning of one, is of that digest.

@@ -13,7 +13,7 @@ use crate::reason::Reason;
 
 /// A look at the pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct PodSnapshot {
     /// When.
     pub at: Timestamp,
     /// The workload's generation then: a look at another one says nothing.
@@ -37,9 +37,9 @@ pub struct RefusedEviction {
     pub again: Timestamp,
 }
 
-impl Look {
+impl PodSnapshot {
     /// A look that goes on from the one before, if there was one.
-    pub fn new(at: Timestamp, generation: i64, pods: Option<Vec<PodView>>, before: Option<&Look>) -> Self {
+    pub fn new(at: Timestamp, generation: i64, pods: Option<Vec<PodView>>, before: Option<&PodSnapshot>) -> Self {
         // Of another generation the pods were judged by another version; who set the clock back begins anew.
         let before = before.filter(|before| before.generation == generation && before.at < at);
         let times = |pod: &PodView| before.and_then(|before| before.unwell.get(&pod.uid)).map_or(1, |times| times.saturating_add(1));

@@ -1,6 +1,6 @@
 //! The rollout of a StatefulSet: in order or parallel, as far as its partition lets it.
 
-use super::{Count, Standing, Trouble};
+use super::{ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
 /// What is read of a StatefulSet.
@@ -39,7 +39,7 @@ impl StatefulSetView {
         ordinal.filter(|ordinal| !self.on_delete && *ordinal >= self.start.saturating_add(self.partition))
     }
 
-    pub(super) fn standing(&self, generation: i64) -> Standing {
+    pub(super) fn rollout_status(&self, generation: i64) -> RolloutStatus {
         let Self {
             replicas,
             partition,
@@ -54,22 +54,22 @@ impl StatefulSetView {
             one_revision,
         } = *self;
         if observed_generation < generation {
-            return Standing::Unseen;
+            return RolloutStatus::Unseen;
         }
         let to_update = if on_delete { replicas } else { replicas.saturating_sub(partition) };
         let unavailable = replicas.saturating_sub(available.min(ready));
         let missing = to_update.saturating_sub(updated);
         let new_available = updated.saturating_add(available).saturating_sub(total);
         let remaining = missing.saturating_mul(2).saturating_add(unavailable);
-        let count = Count { wanted: to_update, updated, available, remaining, new_available, stage: None };
+        let count = ReplicaProgress { wanted: to_update, updated, available, remaining, new_available, stage: None };
         // A set that is updated in part, or by deleting, keeps naming its old revision as current.
         let whole = partition == 0 && !on_delete;
         if missing == 0 && unavailable == 0 && (one_revision || !whole) {
-            Standing::Complete(count)
+            RolloutStatus::Complete(count)
         } else if on_delete && unavailable == 0 {
-            Standing::Held(Reason::OnDelete)
+            RolloutStatus::Held(Reason::OnDelete)
         } else {
-            Standing::Moving(count, (on_delete && missing > 0).then_some(Trouble::Waits(Reason::OnDelete)))
+            RolloutStatus::Moving(count, (on_delete && missing > 0).then_some(RolloutProblem::Waits(Reason::OnDelete)))
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use super::pod::{ContainerView, Evidence, Look, PodView};
+use super::pod::{ContainerView, Evidence, PodSnapshot, PodView};
 use super::*;
 
 const BEGUN: i64 = 1_000_000;
@@ -11,17 +11,17 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(BEGUN + second).unwrap()
 }
 
-fn patience() -> Patience {
-    Patience { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) }
+fn limits() -> RolloutLimits {
+    RolloutLimits { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) }
 }
 
-fn count(wanted: u32, updated: u32, available: u32) -> Count {
+fn count(wanted: u32, updated: u32, available: u32) -> ReplicaProgress {
     let remaining = wanted.saturating_sub(updated) + wanted.saturating_sub(available);
-    Count { wanted, updated, available, remaining, new_available: 0, stage: None }
+    ReplicaProgress { wanted, updated, available, remaining, new_available: 0, stage: None }
 }
 
-fn exceeded(message: &str) -> Trouble {
-    Trouble::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() })
+fn exceeded(message: &str) -> RolloutProblem {
+    RolloutProblem::Failing(Failure { reason: Reason::ProgressDeadlineExceeded, message: message.to_owned() })
 }
 
 fn pod(container: ContainerView) -> PodView {
@@ -47,15 +47,15 @@ fn runs(ready: bool, restarts: u32) -> ContainerView {
 
 /// A watch and a clock.
 struct Story {
-    watch: Watch,
+    watch: RolloutState,
     seen_since: Timestamp,
     clock_stepped: Option<Timestamp>,
-    patience: Patience,
+    limits: RolloutLimits,
 }
 
 impl Story {
     fn new() -> Self {
-        Self { watch: Watch::new(2, at(0)), seen_since: at(-600), clock_stepped: None, patience: patience() }
+        Self { watch: RolloutState::new(2, at(0)), seen_since: at(-600), clock_stepped: None, limits: limits() }
     }
 
     /// One whose rollout was seen to be stuck there.
@@ -66,15 +66,15 @@ impl Story {
         story
     }
 
-    fn judge(&self, second: i64, standing: &Standing, pods: Option<Vec<PodView>>) -> Verdict {
-        let look = Look::new(at(second), 2, pods, None);
-        judge(&Sight {
+    fn judge(&self, second: i64, rollout_status: &RolloutStatus, pods: Option<Vec<PodView>>) -> Verdict {
+        let snapshot = PodSnapshot::new(at(second), 2, pods, None);
+        judge(&RolloutObservation {
             watch: &self.watch,
-            standing,
-            look: Some(&look),
+            rollout_status,
+            snapshot: Some(&snapshot),
             container: "web",
             others: &[],
-            patience: self.patience,
+            limits: self.limits,
             now: at(second),
             seen_since: self.seen_since,
             clock_stepped: self.clock_stepped,
@@ -82,10 +82,10 @@ impl Story {
     }
 
     /// What comes of it when what is to be remembered is, as the reconciler does it.
-    fn settle(&mut self, second: i64, standing: &Standing, pods: &[PodView]) -> Verdict {
+    fn settle(&mut self, second: i64, rollout_status: &RolloutStatus, pods: &[PodView]) -> Verdict {
         for _ in 0..5 {
-            match self.judge(second, standing, Some(pods.to_vec())) {
-                Verdict::Watch(memory, _) if *memory != self.watch => self.watch = *memory,
+            match self.judge(second, rollout_status, Some(pods.to_vec())) {
+                Verdict::Continue(memory, _) if *memory != self.watch => self.watch = *memory,
                 verdict => return verdict,
             }
         }
@@ -94,14 +94,14 @@ impl Story {
 }
 
 #[rstest]
-#[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Unseen)]
-#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, Standing::Complete(Count { wanted: 2, updated: 2, available: 2, remaining: 0, new_available: 2, stage: None }))]
-#[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, Standing::Complete(Count::default()))]
-#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 3, remaining: 1, new_available: 2, stage: None }, None))]
-#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, Standing::Moving(Count { wanted: 2, updated: 2, available: 1, remaining: 1, new_available: 1, stage: None }, None))]
-#[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, Standing::Held(Reason::RolloutPaused))]
-fn deployments(#[case] view: DeploymentView, #[case] standing: Standing) {
-    assert_eq!(View::Deployment(view).standing(2), standing);
+#[case::not_seen(DeploymentView { observed_generation: 1, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, RolloutStatus::Unseen)]
+#[case::done(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 2, ..Default::default() }, RolloutStatus::Complete(ReplicaProgress { wanted: 2, updated: 2, available: 2, remaining: 0, new_available: 2, stage: None }))]
+#[case::none_wanted(DeploymentView { observed_generation: 2, ..Default::default() }, RolloutStatus::Complete(ReplicaProgress::default()))]
+#[case::old_ones_left(DeploymentView { observed_generation: 2, replicas: 2, total: 3, updated: 2, available: 3, ..Default::default() }, RolloutStatus::Moving(ReplicaProgress { wanted: 2, updated: 2, available: 3, remaining: 1, new_available: 2, stage: None }, None))]
+#[case::not_available(DeploymentView { observed_generation: 2, replicas: 2, total: 2, updated: 2, available: 1, ..Default::default() }, RolloutStatus::Moving(ReplicaProgress { wanted: 2, updated: 2, available: 1, remaining: 1, new_available: 1, stage: None }, None))]
+#[case::paused(DeploymentView { observed_generation: 2, replicas: 2, paused: true, total: 2, available: 2, ..Default::default() }, RolloutStatus::Held(Reason::RolloutPaused))]
+fn deployments(#[case] view: DeploymentView, #[case] rollout_status: RolloutStatus) {
+    assert_eq!(View::Deployment(view).rollout_status(2), rollout_status);
 }
 
 #[rstest]
@@ -136,13 +136,13 @@ fn stateful_sets(
         updated,
         one_revision,
     };
-    match View::StatefulSet(view.clone()).standing(2) {
-        Standing::Complete(count) => assert_eq!(done, Some(count.remaining)),
-        Standing::Held(reason) => assert_eq!(held, Some(reason)),
-        Standing::Moving(_, _) => assert_eq!((done, held), (None, None)),
-        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => panic!("it was seen"),
+    match View::StatefulSet(view.clone()).rollout_status(2) {
+        RolloutStatus::Complete(count) => assert_eq!(done, Some(count.remaining)),
+        RolloutStatus::Held(reason) => assert_eq!(held, Some(reason)),
+        RolloutStatus::Moving(_, _) => assert_eq!((done, held), (None, None)),
+        RolloutStatus::Unseen | RolloutStatus::Failed(_) | RolloutStatus::NoRollout => panic!("it was seen"),
     }
-    assert_eq!(View::StatefulSet(view).standing(3), Standing::Unseen);
+    assert_eq!(View::StatefulSet(view).rollout_status(3), RolloutStatus::Unseen);
 }
 
 #[test]
@@ -159,13 +159,13 @@ fn which_pods_a_stateful_set_replaces() {
 #[case::on_delete_goes_on(true, 1, 2, "moving")]
 fn daemon_sets(#[case] on_delete: bool, #[case] updated: u32, #[case] available: u32, #[case] expected: &str) {
     let view = DaemonSetView { on_delete, observed_generation: 2, desired: 3, updated, available };
-    let standing = match View::DaemonSet(view).standing(2) {
-        Standing::Complete(_) => "complete",
-        Standing::Held(_) => "held",
-        Standing::Moving(_, _) => "moving",
-        Standing::Unseen | Standing::Failed(_) | Standing::NoRollout => "unseen",
+    let rollout_status = match View::DaemonSet(view).rollout_status(2) {
+        RolloutStatus::Complete(_) => "complete",
+        RolloutStatus::Held(_) => "held",
+        RolloutStatus::Moving(_, _) => "moving",
+        RolloutStatus::Unseen | RolloutStatus::Failed(_) | RolloutStatus::NoRollout => "unseen",
     };
-    assert_eq!(standing, expected);
+    assert_eq!(rollout_status, expected);
 }
 
 #[rstest]
@@ -178,10 +178,10 @@ fn daemon_sets(#[case] on_delete: bool, #[case] updated: u32, #[case] available:
 #[case("RunContainerError", Reason::RunContainerError)]
 fn bad_states_three_times_in_a_row(#[case] state: &str, #[case] reason: Reason) {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     let pods = [pod(waits(state))];
     for second in [0, 6, 12, 18] {
-        assert!(matches!(story.settle(second, &stuck, &pods), Verdict::Watch(_, Some(_))), "{second}: {:?}", story.watch);
+        assert!(matches!(story.settle(second, &stuck, &pods), Verdict::Continue(_, Some(_))), "{second}: {:?}", story.watch);
     }
     let Verdict::Failed(failure) = story.settle(24, &stuck, &pods) else { panic!("{:?}", story.watch) };
     assert_eq!(failure.reason, reason);
@@ -191,7 +191,7 @@ fn bad_states_three_times_in_a_row(#[case] state: &str, #[case] reason: Reason) 
 #[test]
 fn a_check_counts_once_in_a_period_whoever_makes_it() {
     let mut story = Story::stuck();
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     story.settle(0, &stuck, &[]);
     for second in 6..10 {
         // Passes come as often as something changes; a successor begins in between.
@@ -203,7 +203,7 @@ fn a_check_counts_once_in_a_period_whoever_makes_it() {
 #[test]
 fn creating_and_waiting_for_room_are_no_evidence() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), Some(exceeded("exceeded its progress deadline")));
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), Some(exceeded("exceeded its progress deadline")));
     let mut roomless = pod(waits("ContainerCreating"));
     roomless.unschedulable = Some("0/3 nodes are available".to_owned());
     let mut deleted = pod(waits("CrashLoopBackOff"));
@@ -218,14 +218,14 @@ fn creating_and_waiting_for_room_are_no_evidence() {
     let Verdict::TimedOut(message) = story.settle(306, &stuck, &pods) else { panic!("{:?}", story.watch) };
     assert!(message.contains("0/3 nodes"), "{message}");
     // The same with nothing in the way but itself.
-    let Verdict::Watch(memory, _) = Story::stuck().judge(306, &stuck, Some(vec![pod(runs(false, 0))])) else { panic!("no evidence") };
+    let Verdict::Continue(memory, _) = Story::stuck().judge(306, &stuck, Some(vec![pod(runs(false, 0))])) else { panic!("no evidence") };
     assert!(memory.failure.is_some());
 }
 
 #[test]
 fn the_deadline_of_the_deployment_counts() {
     let mut story = Story::new();
-    let stuck = Standing::Moving(count(2, 1, 1), Some(exceeded("ReplicaSet \"web\" has timed out progressing.")));
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), Some(exceeded("ReplicaSet \"web\" has timed out progressing.")));
     let verdicts: Vec<Verdict> = [0, 6, 12, 18, 24].into_iter().map(|second| story.settle(second, &stuck, &[])).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::ProgressDeadlineExceeded), "{verdicts:?}");
 }
@@ -237,11 +237,11 @@ fn a_slow_rollout_is_never_taken_back() {
         // A pod every four minutes, the time-out is five.
         for second in (0..240).step_by(7) {
             let now = i64::from(done) * 240 + second;
-            let verdict = story.settle(now, &Standing::Moving(count(50, done, 49), None), &[pod(runs(false, 0))]);
-            assert!(matches!(verdict, Verdict::Watch(_, _)), "{now}: {verdict:?}");
+            let verdict = story.settle(now, &RolloutStatus::Moving(count(50, done, 49), None), &[pod(runs(false, 0))]);
+            assert!(matches!(verdict, Verdict::Continue(_, _)), "{now}: {verdict:?}");
         }
     }
-    let stuck = Standing::Moving(count(50, 49, 49), None);
+    let stuck = RolloutStatus::Moving(count(50, 49, 49), None);
     let end = 49 * 240;
     story.settle(end, &stuck, &[pod(runs(false, 0))]);
     assert!(
@@ -252,35 +252,35 @@ fn a_slow_rollout_is_never_taken_back() {
 #[test]
 fn done_is_what_has_stayed_done() {
     let mut story = Story::new();
-    let done = Standing::Complete(count(2, 2, 2));
-    assert!(matches!(story.settle(10, &done, &[pod(runs(true, 0))]), Verdict::Watch(_, Some(again)) if again == at(40)));
-    assert!(matches!(story.settle(39, &done, &[pod(runs(true, 0))]), Verdict::Watch(_, _)));
+    let done = RolloutStatus::Complete(count(2, 2, 2));
+    assert!(matches!(story.settle(10, &done, &[pod(runs(true, 0))]), Verdict::Continue(_, Some(again)) if again == at(40)));
+    assert!(matches!(story.settle(39, &done, &[pod(runs(true, 0))]), Verdict::Continue(_, _)));
     assert_eq!(story.settle(40, &done, &[pod(runs(true, 0))]), Verdict::Healthy);
     // One that was restarted meanwhile begins anew, and unavailable ones anyway.
-    assert!(matches!(story.settle(40, &done, &[pod(runs(true, 1))]), Verdict::Watch(_, _)));
+    assert!(matches!(story.settle(40, &done, &[pod(runs(true, 1))]), Verdict::Continue(_, _)));
     assert_eq!(story.watch.available_since, Some(at(40)));
-    story.settle(50, &Standing::Moving(count(2, 2, 1), None), &[pod(runs(true, 1))]);
+    story.settle(50, &RolloutStatus::Moving(count(2, 2, 1), None), &[pod(runs(true, 1))]);
     assert_eq!(story.watch.available_since, None);
     story.settle(55, &done, &[pod(runs(true, 1))]);
     story.settle(70, &done, &[pod(runs(true, 1))]);
     assert_eq!(story.settle(85, &done, &[pod(runs(true, 1))]), Verdict::Healthy, "restarts before are forgiven");
-    story.patience.settle = Duration::ZERO;
+    story.limits.settle = Duration::ZERO;
     assert_eq!(story.settle(10, &done, &[]), Verdict::Healthy, "the controller's word is enough");
 }
 
 #[test]
 fn a_container_that_crashes_between_two_good_seconds_has_failed() {
     let mut story = Story::new();
-    let (done, broken) = (Standing::Complete(count(1, 1, 1)), Standing::Moving(count(1, 1, 0), None));
+    let (done, broken) = (RolloutStatus::Complete(count(1, 1, 1)), RolloutStatus::Moving(count(1, 1, 0), None));
     let mut restarts = 0;
     for second in 0..60 {
-        let (standing, container) = if second % 4 == 0 {
+        let (rollout_status, container) = if second % 4 == 0 {
             (&done, runs(true, restarts))
         } else {
             restarts += u32::from(second % 4 == 1);
             (&broken, ContainerView { restarts, ..waits("CrashLoopBackOff") })
         };
-        if let Verdict::Failed(failure) = story.settle(second, standing, &[pod(container)]) {
+        if let Verdict::Failed(failure) = story.settle(second, rollout_status, &[pod(container)]) {
             assert_eq!(failure.reason, Reason::CrashLoopBackOff);
             return;
         }
@@ -291,7 +291,7 @@ fn a_container_that_crashes_between_two_good_seconds_has_failed() {
 #[test]
 fn one_that_crashes_now_and_then_fails_at_the_time_out() {
     let mut story = Story::new();
-    let done = Standing::Complete(count(1, 1, 1));
+    let done = RolloutStatus::Complete(count(1, 1, 1));
     for second in 0..600 {
         match story.settle(second, &done, &[pod(runs(true, u32::try_from(second / 25).unwrap()))]) {
             Verdict::Healthy => panic!("healthy after {second} s"),
@@ -308,30 +308,30 @@ fn one_that_crashes_now_and_then_fails_at_the_time_out() {
 #[test]
 fn an_outage_is_no_time_out() {
     let mut story = Story::stuck();
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     story.settle(0, &stuck, &[]);
     // Nothing was seen for ten minutes: the controllers had no API server either.
     story.seen_since = at(590);
-    assert!(matches!(story.settle(600, &stuck, &[pod(runs(false, 0))]), Verdict::Watch(_, _)));
+    assert!(matches!(story.settle(600, &stuck, &[pod(runs(false, 0))]), Verdict::Continue(_, _)));
     assert!(matches!(story.settle(621, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
 }
 
 #[test]
 fn who_may_not_list_pods_believes_the_status() {
     let story = Story::stuck();
-    let exceeded = Standing::Moving(count(2, 1, 1), Some(exceeded("exceeded")));
-    assert!(matches!(story.judge(10, &exceeded, None), Verdict::Watch(memory, _) if memory.failed_checks == 1));
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let exceeded = RolloutStatus::Moving(count(2, 1, 1), Some(exceeded("exceeded")));
+    assert!(matches!(story.judge(10, &exceeded, None), Verdict::Continue(memory, _) if memory.failed_checks == 1));
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     assert!(matches!(story.judge(400, &stuck, None), Verdict::TimedOut(message) if message.contains("may not list")));
 }
 
 #[test]
 fn who_holds_it_holds_the_clock() {
     let mut story = Story::new();
-    story.settle(5, &Standing::Held(Reason::RolloutPaused), &[]);
-    assert!(matches!(story.settle(10_000, &Standing::Held(Reason::RolloutPaused), &[]), Verdict::Watch(_, None)));
-    let stuck = Standing::Moving(count(2, 1, 1), None);
-    assert!(matches!(story.settle(10_000, &stuck, &[pod(runs(false, 0))]), Verdict::Watch(_, _)), "resumed");
+    story.settle(5, &RolloutStatus::Held(Reason::RolloutPaused), &[]);
+    assert!(matches!(story.settle(10_000, &RolloutStatus::Held(Reason::RolloutPaused), &[]), Verdict::Continue(_, None)));
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
+    assert!(matches!(story.settle(10_000, &stuck, &[pod(runs(false, 0))]), Verdict::Continue(_, _)), "resumed");
     assert!(matches!(story.settle(10_301, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
 }
 
@@ -358,8 +358,9 @@ fn each_answers_for_itself() {
 fn in_a_row_means_in_a_row() {
     let mut story = Story::stuck();
     let bad = [pod(waits("ErrImagePull"))];
-    let stuck =
-        |remaining: u32| Standing::Moving(Count { wanted: 2, updated: 1, available: 1, remaining, new_available: 0, stage: None }, None);
+    let stuck = |remaining: u32| {
+        RolloutStatus::Moving(ReplicaProgress { wanted: 2, updated: 1, available: 1, remaining, new_available: 0, stage: None }, None)
+    };
     story.settle(6, &stuck(2), &bad);
     story.settle(12, &stuck(2), &bad);
     assert_eq!(story.watch.failed_checks, 2);
@@ -372,26 +373,26 @@ fn in_a_row_means_in_a_row() {
 fn a_look_of_before_the_check_was_due_does_not_count() {
     let mut story = Story::stuck();
     story.watch.checked_at = Some(at(10));
-    let look = Look::new(at(12), 2, Some(vec![pod(waits("ErrImagePull"))]), None);
-    let standing = Standing::Moving(count(2, 1, 1), None);
-    let sight = Sight {
+    let snapshot = PodSnapshot::new(at(12), 2, Some(vec![pod(waits("ErrImagePull"))]), None);
+    let rollout_status = RolloutStatus::Moving(count(2, 1, 1), None);
+    let observation = RolloutObservation {
         watch: &story.watch,
-        standing: &standing,
-        look: Some(&look),
+        rollout_status: &rollout_status,
+        snapshot: Some(&snapshot),
         container: "web",
         others: &[],
-        patience: story.patience,
+        limits: story.limits,
         now: at(15),
         seen_since: story.seen_since,
         clock_stepped: None,
     };
-    assert!(matches!(judge(&sight), Verdict::Watch(memory, _) if memory.failed_checks == 0));
+    assert!(matches!(judge(&observation), Verdict::Continue(memory, _) if memory.failed_checks == 0));
 }
 
 #[test]
 fn who_restarted_before_all_was_available_has_settled_all_the_same() {
     let mut story = Story::new();
-    let done = Standing::Complete(count(2, 2, 2));
+    let done = RolloutStatus::Complete(count(2, 2, 2));
     story.settle(3, &done, &[pod(runs(true, 2))]);
     assert_eq!(story.settle(33, &done, &[pod(runs(true, 2))]), Verdict::Healthy);
 }
@@ -402,7 +403,10 @@ fn a_changed_number_of_replicas_is_no_progress() {
     let mut story = Story::stuck();
     let bad = [pod(waits("CrashLoopBackOff"))];
     let scaled = |wanted: u32| {
-        Standing::Moving(Count { wanted, updated: 1, available: wanted, remaining: wanted, new_available: 0, stage: None }, None)
+        RolloutStatus::Moving(
+            ReplicaProgress { wanted, updated: 1, available: wanted, remaining: wanted, new_available: 0, stage: None },
+            None,
+        )
     };
     let verdicts: Vec<Verdict> = (0..5).map(|n| story.settle(6 * i64::from(n), &scaled(4 + 2 * (n % 2)), &bad)).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::CrashLoopBackOff), "{:?}", story.watch);
@@ -418,40 +422,46 @@ fn a_changed_number_of_replicas_is_no_progress() {
 fn scaling_is_no_failure() {
     // From 4 pods to 50 in the middle of it: each new one that serves is progress, for hours.
     let mut story = Story::new();
-    story.settle(0, &Standing::Moving(count(4, 1, 4), None), &[pod(runs(false, 0))]);
+    story.settle(0, &RolloutStatus::Moving(count(4, 1, 4), None), &[pod(runs(false, 0))]);
     for ready in 1..50 {
         let now = i64::from(ready) * 240;
-        let standing =
-            Count { wanted: 50, updated: ready + 1, available: ready, remaining: 2 * (50 - ready), new_available: ready, stage: None };
-        let verdict = story.settle(now, &Standing::Moving(standing, None), &[pod(runs(false, 0))]);
-        assert!(matches!(verdict, Verdict::Watch(_, _)), "{now}: {verdict:?}");
+        let rollout_status = ReplicaProgress {
+            wanted: 50,
+            updated: ready + 1,
+            available: ready,
+            remaining: 2 * (50 - ready),
+            new_available: ready,
+            stage: None,
+        };
+        let verdict = story.settle(now, &RolloutStatus::Moving(rollout_status, None), &[pod(runs(false, 0))]);
+        assert!(matches!(verdict, Verdict::Continue(_, _)), "{now}: {verdict:?}");
     }
 }
 
 #[test]
 fn more_pods_than_are_wanted_are_not_counted() {
-    let scaled_down = Count { wanted: 4, updated: 9, available: 9, ..Count::default() };
+    let scaled_down = ReplicaProgress { wanted: 4, updated: 9, available: 9, ..ReplicaProgress::default() };
     assert_eq!(scaled_down.to_string(), "4 of 4 pods are new, 4 available");
 }
 
 #[test]
 fn a_step_of_the_clock_gives_the_whole_time_again() {
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     let slow = [pod(runs(false, 0))];
     let mut story = Story::stuck();
     story.settle(10, &stuck, &slow);
     // Ten minutes ahead.
     story.clock_stepped = Some(at(620));
     for second in [625, 700, 915] {
-        assert!(matches!(story.settle(second, &stuck, &slow), Verdict::Watch(_, _)), "{second}: {:?}", story.watch);
+        assert!(matches!(story.settle(second, &stuck, &slow), Verdict::Continue(_, _)), "{second}: {:?}", story.watch);
     }
     assert!(matches!(story.settle(925, &stuck, &slow), Verdict::Failed(_)));
     // What has not settled yet has not settled because of it.
     let mut done = Story::new();
-    done.settle(10, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]);
+    done.settle(10, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]);
     done.clock_stepped = Some(at(620));
-    assert!(matches!(done.settle(630, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Watch(_, _)));
-    assert_eq!(done.settle(650, &Standing::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Healthy);
+    assert!(matches!(done.settle(630, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Continue(_, _)));
+    assert_eq!(done.settle(650, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Healthy);
     // A day back: what was written down lies ahead, and must not be waited for.
     let mut back = Story::stuck();
     back.watch.progressed_at = at(86_400);
@@ -463,12 +473,12 @@ fn a_step_of_the_clock_gives_the_whole_time_again() {
 
 #[test]
 fn who_waits_for_a_person_has_no_time_out_but_may_fail() {
-    let waiting = Standing::Moving(count(3, 1, 2), Some(Trouble::Waits(Reason::OnDelete)));
+    let waiting = RolloutStatus::Moving(count(3, 1, 2), Some(RolloutProblem::Waits(Reason::OnDelete)));
     let old = PodView { new: false, ..pod(waits("CrashLoopBackOff")) };
     let mut story = Story::new();
     for second in (0..3000).step_by(30) {
         let verdict = story.settle(second, &waiting, std::slice::from_ref(&old));
-        assert!(matches!(verdict, Verdict::Watch(_, _)), "{second}: {verdict:?}");
+        assert!(matches!(verdict, Verdict::Continue(_, _)), "{second}: {verdict:?}");
     }
     let new = [pod(waits("CrashLoopBackOff")), old];
     let verdicts: Vec<Verdict> = (0..4).map(|n| story.settle(3000 + 6 * n, &waiting, &new)).collect();
@@ -486,17 +496,17 @@ fn pods_that_cannot_be_created_are_told_of_and_are_nobodys_fault() {
         ..Default::default()
     };
     let mut story = Story::new();
-    let standing = View::Deployment(view).standing(0);
+    let rollout_status = View::Deployment(view).rollout_status(0);
     for second in (0..300).step_by(10) {
-        story.settle(second, &standing, &[]);
+        story.settle(second, &rollout_status, &[]);
     }
-    let Verdict::TimedOut(message) = story.settle(310, &standing, &[]) else { panic!("{:?}", story.watch) };
+    let Verdict::TimedOut(message) = story.settle(310, &rollout_status, &[]) else { panic!("{:?}", story.watch) };
     assert!(message.contains("0 of 2 pods are new") && message.contains("exceeded quota"), "{message}");
 }
 
 #[test]
 fn a_node_that_is_lost_is_named() {
-    let stuck = Standing::Moving(count(2, 1, 1), None);
+    let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     let lost = PodView { lost_node: Some("node-7".to_owned()), ..pod(runs(true, 0)) };
     let mut story = Story::stuck();
     story.settle(0, &stuck, std::slice::from_ref(&lost));

@@ -122,7 +122,7 @@ fn sources_of_events() {
 
 #[test]
 fn what_has_no_effect_is_told() {
-    let target = testing::deployment(
+    let workload = testing::deployment(
         "nginx:1",
         &[
             ("polcy", "all"),
@@ -133,7 +133,7 @@ fn what_has_no_effect_is_told() {
             ("quite-unlike-anything", "1"),
         ],
     );
-    let all = unknown(&target.annotations, &target);
+    let all = unknown(&workload.annotations, &workload);
     let told: Vec<(String, Reason)> = all.iter().map(|one| (one.keys.replace(PREFIX, ""), one.reason)).collect();
     assert_eq!(
         told,
@@ -143,12 +143,12 @@ fn what_has_no_effect_is_told() {
         ]
     );
     assert!(all[0].message.contains("headwind.sh/policy meant"), "{}", all[0].message);
-    assert!(has_unknown(&target.annotations, &target));
-    assert!(!has_unknown(&annotations(&[("policy.web", "all"), ("images", "web"), ("last-update", "x")]), &target));
+    assert!(has_unknown(&workload.annotations, &workload));
+    assert!(!has_unknown(&annotations(&[("policy.web", "all"), ("images", "web"), ("last-update", "x")]), &workload));
 
     // However many there are, they are one report.
     let many: Annotations = (0..13_000).map(|number| (format!("{PREFIX}policies{number}"), String::new())).collect();
-    let all = unknown(&own(&many), &target);
+    let all = unknown(&own(&many), &workload);
     assert_eq!(all.len(), 1);
     assert!(all[0].message.len() < 1024 && all[0].message.ends_with("there are more"), "{}", all[0].message);
 }

@@ -5,7 +5,7 @@
 use super::{Annotations, PREFIX, Settings, bounds, key, names};
 use crate::artifact::Artifact;
 use crate::reason::Reason;
-use crate::workload::Target;
+use crate::workload::Workload;
 
 /// The longest message, in bytes: an Event holds 1 KiB.
 const MESSAGE: usize = 900;
@@ -22,10 +22,10 @@ pub struct Unknown {
 }
 
 /// Everything on the workload that has no effect: at most one report for each reason.
-pub fn unknown(annotations: &Annotations, target: &Target) -> Vec<Unknown> {
+pub fn unknown(annotations: &Annotations, workload: &Workload) -> Vec<Unknown> {
     let mut reports: Vec<Unknown> = Vec::new();
     let (mut left_out, mut unknown_keys) = (0, 0);
-    for meaningless in meaningless(annotations, target) {
+    for meaningless in meaningless(annotations, workload) {
         unknown_keys += usize::from(matches!(meaningless, Meaningless::Key(_)));
         if unknown_keys > bounds::UNKNOWN {
             left_out += 1;
@@ -50,8 +50,8 @@ pub fn unknown(annotations: &Annotations, target: &Target) -> Vec<Unknown> {
 }
 
 /// Returns whether anything on the workload has no effect.
-pub fn has_unknown(annotations: &Annotations, target: &Target) -> bool {
-    meaningless(annotations, target).next().is_some()
+pub fn has_unknown(annotations: &Annotations, workload: &Workload) -> bool {
+    meaningless(annotations, workload).next().is_some()
 }
 
 /// What has no effect.
@@ -64,18 +64,18 @@ enum Meaningless<'a> {
     Entry(String),
 }
 
-fn meaningless<'a>(annotations: &'a Annotations, target: &'a Target) -> impl Iterator<Item = Meaningless<'a>> {
+fn meaningless<'a>(annotations: &'a Annotations, workload: &'a Workload) -> impl Iterator<Item = Meaningless<'a>> {
     let keys = annotations.keys().filter(|name| name.starts_with(PREFIX) && *name != bounds::TOO_MUCH).filter_map(|name| {
         let managed = key::MANAGED.contains(&name.as_str()) || name.starts_with(key::SEEN);
         let Some(known) = key::of_users(name) else { return (!managed).then_some(Meaningless::Key(name)) };
         let container = name.strip_prefix(known)?.strip_prefix('.')?;
-        target.container(container).is_none().then_some(Meaningless::Container { key: name, container })
+        workload.container(container).is_none().then_some(Meaningless::Container { key: name, container })
     });
     let images = annotations.get(key::IMAGES);
     let named = images.and_then(|_| Settings::resolve(&Annotations::new(), annotations, "").ok()?.images).unwrap_or_default();
     let artifacts: Vec<Artifact> =
-        if named.is_empty() { Vec::new() } else { target.containers.iter().filter_map(|container| container.artifact().ok()).collect() };
-    let is_there = move |entry: &String| target.container(entry).is_some() || artifacts.iter().any(|artifact| names(entry, artifact));
+        if named.is_empty() { Vec::new() } else { workload.containers.iter().filter_map(|container| container.artifact().ok()).collect() };
+    let is_there = move |entry: &String| workload.container(entry).is_some() || artifacts.iter().any(|artifact| names(entry, artifact));
     keys.chain(named.into_iter().filter(move |entry| !is_there(entry)).map(Meaningless::Entry))
 }
 

@@ -4,7 +4,7 @@ use rstest::rstest;
 use super::*;
 use crate::request::action::{Action, act};
 use crate::request::{Spec, Waiting};
-use crate::rollout::{Failure, Watch};
+use crate::rollout::{Failure, RolloutState};
 use crate::testing;
 
 fn at(second: i64) -> Timestamp {
@@ -84,7 +84,7 @@ fn an_applied_change_is_reported_once() {
     assert_eq!(between(&of(Phase::Approved, None), &back).applied, Some(ChangeKind::ManualRollback));
     let mut returned = applied(1);
     returned.status.reason = Some(Reason::RollingBack);
-    returned.status.rollout = Some(Watch { returned_to: Some("a:1".to_owned()), ..Watch::new(3, at(2000)) });
+    returned.status.rollout = Some(RolloutState { returned_to: Some("a:1".to_owned()), ..RolloutState::new(3, at(2000)) });
     let made = between(&applied(1), &returned);
     assert_eq!((made.applied, made.weight), (Some(ChangeKind::AutomaticRollback), Weight::Warning));
 }
@@ -93,7 +93,7 @@ fn an_applied_change_is_reported_once() {
 fn a_failed_check_is_no_move_and_is_reported_each_time_it_counts() {
     let checked = |failed_checks| {
         let failure = Some(Failure { reason: Reason::CrashLoopBackOff, message: "web: exit 1".to_owned() });
-        let watch = Watch { failed_checks, failure, ..Watch::new(3, at(2000)) };
+        let watch = RolloutState { failed_checks, failure, ..RolloutState::new(3, at(2000)) };
         request(Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(watch), ..Status::default() })
     };
     let made = between(&checked(1), &checked(2));
@@ -130,10 +130,10 @@ fn waiting_is_reported_with_its_end() {
 /// Of a finished request only part of the status is kept: an edit of its labels is no transition.
 #[test]
 fn a_finished_request_that_is_edited_did_not_move() {
-    let watch = Watch {
+    let watch = RolloutState {
         failed_checks: 3,
         failure: Some(Failure { reason: Reason::CrashLoopBackOff, message: "x".to_owned() }),
-        ..Watch::new(3, at(2000))
+        ..RolloutState::new(3, at(2000))
     };
     let kept = of(Phase::Failed, Some(Reason::CrashLoopBackOff));
     let mut whole = kept.clone();

@@ -1,6 +1,6 @@
 //! One container of a workload, or the chart of a release.
 
-use super::source::ChartSite;
+use super::source::ResolvedChart;
 use crate::artifact::reference::Digest;
 use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
 use crate::policy::Policy;
@@ -45,7 +45,7 @@ pub struct Container {
     /// Why Headwind cannot update it, although it is there: the field is in another object.
     pub out_of_reach: Option<Box<(Reason, String)>>,
     /// For a release's chart: what its source says.
-    pub chart: Option<Box<ChartSite>>,
+    pub chart: Option<Box<ResolvedChart>>,
 }
 
 impl Container {

@@ -3,7 +3,7 @@
 //!
 //! A release names its source by another object. `headwind_k8s` reads both by themselves; the
 //! operator's index puts them together with [`resolve`], again each time one of the two changes.
-//! Pure, and the result is a [`Target`] with one container, named [`CHART`], like any other.
+//! Pure, and the result is a [`Workload`] with one container, named [`CHART`], like any other.
 //!
 //! ```text
 //! HelmRelease ──> Release ─┐
@@ -22,8 +22,8 @@ use crate::artifact::version::is_constraint;
 use crate::reason::Reason;
 use crate::rollout::{View, flux};
 use crate::settings::{Settings, key};
-use crate::workload::source::{ChartAccess, ChartSite, Named, Pull, Release, Source, SourceKey};
-use crate::workload::{Carrier, Container, PullSource, Target};
+use crate::workload::source::{ChartAccess, ChartSourceRef, OciRef, Release, ResolvedChart, Source, SourceKey};
+use crate::workload::{Container, Destination, PullSource, Workload};
 
 /// The name of a release's one container in histories, requests and annotations.
 pub const CHART: &str = "chart";
@@ -38,9 +38,9 @@ type Left = (Reason, String);
 
 /// Puts a release and its source together. `shared_by` is how many releases name the source by `chartRef`.
 #[must_use]
-pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> Target {
-    let mut target = release.clone();
-    let Some(named) = release.release.as_deref() else { return target };
+pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) -> Workload {
+    let mut workload = release.clone();
+    let Some(named) = release.release.as_deref() else { return workload };
     let mut chart = named.chart.clone().unwrap_or_else(|| unseen(named));
     let out_of_reach = out_of_reach(named, &release.key.namespace, source);
     // What is out of reach is neither queried nor written: nothing of the source enters the target.
@@ -66,28 +66,28 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
     let asked = plain(&chart.1);
     let running = named.running.as_deref().map(plain).filter(|running| !flux::same_version(&asked, running));
     let (shared_by, shareable) = tag.map_or((1, false), |source| (shared_by, Settings::consents_to_share(&source.annotations)));
-    let site = ChartSite { origin: origin.clone(), left, shared_by, shareable, running };
+    let site = ResolvedChart { origin: origin.clone(), left, shared_by, shareable, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
-    target.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
+    workload.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
     if let Some(source) = source {
         let host = origin.as_ref().map(|origin| origin.host().to_owned()).unwrap_or_default();
-        target.pull = PullSource::Chart(Box::new(ChartAccess { host, ..source.access.clone() }));
+        workload.pull = PullSource::Chart(Box::new(ChartAccess { host, ..source.access.clone() }));
     }
-    if let View::HelmRelease(view) = &mut target.rollout {
+    if let View::HelmRelease(view) = &mut workload.rollout {
         view.suspended |= suspended.is_some();
         // Flux knows no version of a classic repository before it has read the index again.
         view.source_interval =
             source.filter(|_| matches!(origin, Some(Origin::Charts(_)))).map_or(Duration::ZERO, |source| source.interval);
-        if let Some(Source { pull: Some(Pull::Tag(tag)), seen, .. }) = tag {
+        if let Some(Source { pull: Some(OciRef::Tag(tag)), seen, .. }) = tag {
             view.wanted.clone_from(tag);
             view.source = Some(seen.clone());
         }
     }
     if let Some(source) = tag {
-        carry(&mut target, source);
+        carry(&mut workload, source);
     }
-    target
+    workload
 }
 
 /// Returns why the release may not use its source, if it may not.
@@ -96,7 +96,7 @@ pub fn resolve(release: &Target, source: Option<&Source>, shared_by: usize) -> T
 /// namespace. A `HelmRepository` is only read: in another namespace Flux's own rules decide. A query that
 /// uses secrets of that namespace waits until Flux has accepted the source for this release.
 fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Left> {
-    let Named::Source(key) = &release.source else { return None };
+    let ChartSourceRef::Source(key) = &release.source else { return None };
     let elsewhere = key.namespace != namespace;
     if elsewhere && release.chart.is_none() {
         return Some(in_other_namespace(key));
@@ -116,29 +116,29 @@ fn in_other_namespace(key: &SourceKey) -> Left {
 /// Takes the source away from a resolved release if it is in another namespace, whatever Flux allows
 /// (`HEADWIND_NO_CROSS_NAMESPACE_REFS`).
 #[must_use]
-pub fn confine(mut target: Target) -> Target {
-    let Some(Named::Source(key)) = target.release.as_deref().map(|release| &release.source) else { return target };
-    if key.namespace == target.key.namespace {
-        return target;
+pub fn confine(mut workload: Workload) -> Workload {
+    let Some(ChartSourceRef::Source(key)) = workload.release.as_deref().map(|release| &release.source) else { return workload };
+    if key.namespace == workload.key.namespace {
+        return workload;
     }
     let left = in_other_namespace(key);
-    target.pull = PullSource::default();
-    for site in target.containers.iter_mut().filter_map(|container| container.chart.as_mut()) {
+    workload.pull = PullSource::default();
+    for site in workload.containers.iter_mut().filter_map(|container| container.chart.as_mut()) {
         site.origin = None;
         site.left = Some(left.clone());
     }
-    target
+    workload
 }
 
 /// Where the versions are published, and what the source itself says of the chart. What is left alone
 /// may have an origin all the same.
 fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Left>), Left> {
     let key = match &named.source {
-        Named::Source(key) => key,
-        Named::Other(kind) => {
+        ChartSourceRef::Source(key) => key,
+        ChartSourceRef::Other(kind) => {
             return Err((Reason::SourceUnsupported, format!("its chart comes from a {kind}, which has no versions to choose from")));
         }
-        Named::Nothing => return Err((Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
+        ChartSourceRef::Nothing => return Err((Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
     };
     let missing = || (Reason::SourceMissing, format!("{key} is not there, or in a namespace that Headwind does not watch"));
     let source = source.ok_or_else(missing)?;
@@ -154,19 +154,19 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
     let repository = repository(address.trim_end_matches('/')).map_err(|error| illegal(&error))?;
     repository.path().rsplit('/').next().unwrap_or_default().clone_into(&mut chart.0);
     let left = match pull {
-        Pull::Tag(tag) => {
+        OciRef::Tag(tag) => {
             chart.1 = version_of(tag);
             None
         }
-        Pull::Latest => {
+        OciRef::Latest => {
             "latest".clone_into(&mut chart.1);
             Some((Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to move on from")))
         }
-        Pull::Semver(range) => {
+        OciRef::Semver(range) => {
             chart.1.clone_from(range);
             Some((Reason::VersionRange, format!("{key} follows the range {range:?}, which Flux resolves by itself")))
         }
-        Pull::Digest(digest) => {
+        OciRef::Digest(digest) => {
             chart.1.clone_from(digest);
             Some((Reason::SourcePinned, format!("{key} is pinned to {digest}")))
         }
@@ -183,16 +183,16 @@ fn repository(address: &str) -> Result<RepositoryKey, ReferenceError> {
 /// What is shown of a `chartRef` whose source is not known: what runs.
 fn unseen(release: &Release) -> (String, String) {
     let name = match &release.source {
-        Named::Source(key) => key.name.clone(),
-        Named::Other(_) | Named::Nothing => CHART.to_owned(),
+        ChartSourceRef::Source(key) => key.name.clone(),
+        ChartSourceRef::Other(_) | ChartSourceRef::Nothing => CHART.to_owned(),
     };
     (name, release.running.clone().unwrap_or_default())
 }
 
 /// The chart's version stands in the tag of another object: changes, and Headwind's notes of them, are
 /// written there, so that both are one write.
-fn carry(target: &mut Target, source: &Source) {
-    target.carrier = Some(Carrier {
+fn carry(workload: &mut Workload, source: &Source) {
+    workload.destination = Some(Destination {
         namespace: source.key.namespace.clone(),
         name: source.key.name.clone(),
         uid: source.uid.clone(),
@@ -200,11 +200,11 @@ fn carry(target: &mut Target, source: &Source) {
         has_annotations: source.has_annotations,
         url: source.url.clone(),
     });
-    target.annotations.retain(|name, _| !key::MANAGED.contains(&name.as_str()));
+    workload.annotations.retain(|name, _| !key::MANAGED.contains(&name.as_str()));
     let managed = source.annotations.iter().filter(|(name, _)| key::MANAGED.contains(&name.as_str()));
-    target.annotations.extend(managed.map(|(name, value)| (name.clone(), value.clone())));
+    workload.annotations.extend(managed.map(|(name, value)| (name.clone(), value.clone())));
     // Grows with a change of either of the two.
-    target.generation = target.generation.saturating_add(source.generation);
+    workload.generation = workload.generation.saturating_add(source.generation);
 }
 
 #[cfg(test)]

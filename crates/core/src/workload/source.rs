@@ -48,7 +48,7 @@ impl fmt::Display for SourceKey {
 
 /// What a release names as its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
+pub enum ChartSourceRef {
     /// One that can be asked for versions.
     Source(SourceKey),
     /// Another: its kind. It holds one chart, not versions to choose from.
@@ -61,7 +61,7 @@ pub enum Named {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Its source.
-    pub source: Named,
+    pub source: ChartSourceRef,
     /// Name and version in `spec.chart`; none where `spec.chartRef` names the whole.
     pub chart: Option<(String, String)>,
     /// `spec.suspend`.
@@ -76,7 +76,7 @@ pub struct Release {
 
 /// How an OCIRepository names what it pulls (`spec.ref`): digest before semver before tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pull {
+pub enum OciRef {
     /// A tag.
     Tag(String),
     /// Nothing is named: the tag `latest`.
@@ -105,7 +105,7 @@ pub struct Source {
     /// `spec.url`.
     pub url: String,
     /// What an OCIRepository pulls; none for a HelmRepository.
-    pub pull: Option<Pull>,
+    pub pull: Option<OciRef>,
     /// `spec.suspend`.
     pub suspended: bool,
     /// What it is asked with.
@@ -147,7 +147,7 @@ impl ChartAccess {
 
 /// The chart of a release, with its source looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChartSite {
+pub struct ResolvedChart {
     /// Where its versions are published, as far as that can be said.
     pub origin: Option<Origin>,
     /// Why Headwind leaves it alone, if it does: as a code, and for a person.
@@ -160,7 +160,7 @@ pub struct ChartSite {
     pub running: Option<String>,
 }
 
-impl ChartSite {
+impl ResolvedChart {
     /// Returns why Headwind leaves the chart alone, if it does.
     pub fn left(&self) -> Option<(Reason, String)> {
         let shared = self.shared_by > 1 && !self.shareable;

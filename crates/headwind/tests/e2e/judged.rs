@@ -9,7 +9,7 @@ use headwind_testbed::{WorkloadKind, eventually};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use crate::dice::Dice;
+use crate::rng::Dice;
 use crate::rollout::watched;
 use crate::world::{SOON, World, image};
 

@@ -8,7 +8,7 @@ use headwind_testbed::workload::Live;
 use headwind_testbed::{Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::ResourceExt as _;
 
-use crate::dice::Dice;
+use crate::rng::Dice;
 use crate::rollout::{ends, watched};
 use crate::world::{SOON, World, image};
 

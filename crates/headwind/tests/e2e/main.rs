@@ -12,19 +12,19 @@ mod api;
 mod approval;
 mod check;
 mod claims;
-mod closing;
-mod dice;
+mod edge_cases;
+mod final_audit;
 mod helm;
 mod helm_scale;
 mod hostile;
 mod interval;
 mod judged;
 mod kill;
-mod odd;
 mod poll;
 mod push;
 mod rejection;
 mod restart;
+mod rng;
 mod rollback;
 mod rollout;
 mod senders;
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     for kind in WorkloadKind::PODS {
         trials.extend([
             each("two_containers_one_rollout", kind, interval::two_containers),
-            each("new_digest", kind, odd::new_digest),
+            each("new_digest", kind, edge_cases::new_digest),
             each("poll_finds", kind, poll::finds),
             each("rollout_good", kind, rollout::good),
             each("rollout_failures", kind, rollout::failures),
@@ -89,14 +89,14 @@ fn main() -> ExitCode {
         one("leader_hands_over", kill::hands_over),
         flux("restart_beside_many", restart::beside_many),
         one("approve_by_kubectl", approval::by_kubectl),
-        one("bad_annotations", odd::bad_annotations),
-        one("odd_images", odd::odd_images),
-        one("containers", odd::containers),
-        one("namespace_defaults", odd::namespace_defaults),
-        one("deleted_in_flight", odd::deleted_in_flight),
+        one("bad_annotations", edge_cases::bad_annotations),
+        one("odd_images", edge_cases::odd_images),
+        one("containers", edge_cases::containers),
+        one("namespace_defaults", edge_cases::namespace_defaults),
+        one("deleted_in_flight", edge_cases::deleted_in_flight),
         one("admission_denies_and_replaces", admission::denies_and_replaces),
-        one("refused_by_the_server", odd::refused_by_the_server),
-        one("history_is_pruned", odd::history_is_pruned),
+        one("refused_by_the_server", edge_cases::refused_by_the_server),
+        one("history_is_pruned", edge_cases::history_is_pruned),
         one("hostile_webhooks", hostile::answers),
         one("junk_does_not_block", hostile::junk),
         one("proof", hostile::proof),
@@ -124,7 +124,7 @@ fn main() -> ExitCode {
     if !whole || conclusion.has_failed() {
         return conclusion.exit_code();
     }
-    block_on(closing::audit()).map_or_else(
+    block_on(final_audit::audit()).map_or_else(
         |failed| {
             eprintln!("after all tests: {}", failed.message().unwrap_or_default());
             ExitCode::FAILURE

@@ -70,14 +70,14 @@ fn what_it_is_asked_with() {
 
 /// Digest before semver before tag, as source-controller looks at them.
 #[rstest]
-#[case(json!({"url": "oci://h/a"}), Pull::Latest)]
-#[case(json!({"url": "oci://h/a", "ref": {}}), Pull::Latest)]
-#[case(json!({"url": "oci://h/a", "ref": {"tag": ""}}), Pull::Latest)]
-#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0_build.7"}}), Pull::Tag("1.2.0_build.7".to_owned()))]
-#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": ">=1.0.0"}}), Pull::Semver(">=1.0.0".to_owned()))]
-#[case(json!({"url": "oci://h/a", "ref": {"semver": "*", "semverFilter": ".*-rc.*"}}), Pull::Semver("*".to_owned()))]
-#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": "*", "digest": "sha256:a"}}), Pull::Digest("sha256:a".to_owned()))]
-fn what_an_oci_repository_pulls(#[case] spec: Value, #[case] expected: Pull) {
+#[case(json!({"url": "oci://h/a"}), OciRef::Latest)]
+#[case(json!({"url": "oci://h/a", "ref": {}}), OciRef::Latest)]
+#[case(json!({"url": "oci://h/a", "ref": {"tag": ""}}), OciRef::Latest)]
+#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0_build.7"}}), OciRef::Tag("1.2.0_build.7".to_owned()))]
+#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": ">=1.0.0"}}), OciRef::Semver(">=1.0.0".to_owned()))]
+#[case(json!({"url": "oci://h/a", "ref": {"semver": "*", "semverFilter": ".*-rc.*"}}), OciRef::Semver("*".to_owned()))]
+#[case(json!({"url": "oci://h/a", "ref": {"tag": "1.2.0", "semver": "*", "digest": "sha256:a"}}), OciRef::Digest("sha256:a".to_owned()))]
+fn what_an_oci_repository_pulls(#[case] spec: Value, #[case] expected: OciRef) {
     assert_eq!(oci(&spec).pull, Some(expected));
 }
 

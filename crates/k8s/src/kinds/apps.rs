@@ -1,7 +1,7 @@
 //! `spec` of the three kinds of `apps/v1`, as far as the rules read it.
 
 use headwind_core::rollout::View;
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::core::Selector;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl SlimSpec {
     }
 
     /// Reads the workload. `rollout` and `revision` are what its status says.
-    pub(super) fn read(&self, kind: Kind, metadata: &ObjectMeta, rollout: View, revision: String) -> Option<Target> {
+    pub(super) fn read(&self, kind: Kind, metadata: &ObjectMeta, rollout: View, revision: String) -> Option<Workload> {
         let selector = label_selector(self.selector.as_ref());
         self.template.read(metadata, Parts { kind, api_version: "apps/v1", rollout, selector, revision })
     }

@@ -4,7 +4,7 @@
 //! Jobs that run already keep theirs.
 
 use headwind_core::rollout::View;
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -57,7 +57,7 @@ struct JobSpec {
 impl SlimWorkload for SlimCronJob {
     const KIND: Kind = Kind::CronJob;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let parts =
             Parts { kind: Self::KIND, api_version: "batch/v1", rollout: View::NoRollout, selector: String::new(), revision: String::new() };
         self.spec.job_template.spec.template.read(&self.metadata, parts)

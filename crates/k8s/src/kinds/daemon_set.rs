@@ -1,7 +1,7 @@
 //! `apps/v1` DaemonSet.
 
 use headwind_core::rollout::{DaemonSetView, View};
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -48,7 +48,7 @@ struct Status {
 impl SlimWorkload for SlimDaemonSet {
     const KIND: Kind = Kind::DaemonSet;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let Status { observed_generation, desired_number_scheduled, updated_number_scheduled, number_available } = &self.status;
         let view = DaemonSetView {
             on_delete: self.spec.on_delete(),

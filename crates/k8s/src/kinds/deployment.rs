@@ -1,7 +1,7 @@
 //! `apps/v1` Deployment.
 
 use headwind_core::rollout::{DeploymentView, View};
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -53,7 +53,7 @@ struct Status {
 impl SlimWorkload for SlimDeployment {
     const KIND: Kind = Kind::Deployment;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let Status { observed_generation, replicas, updated_replicas, available_replicas, conditions } = &self.status;
         let exceeded = |condition: &&SlimCondition| condition.r#type == "Progressing" && condition.reason == "ProgressDeadlineExceeded";
         let not_created = |condition: &&SlimCondition| condition.r#type == "ReplicaFailure" && condition.status == "True";

@@ -1,7 +1,7 @@
 //! The field of an object that holds a container's version.
 
 use headwind_core::artifact::chart::{ChartReference, tag_of};
-use headwind_core::workload::{Container, Kind, Slot, Target};
+use headwind_core::workload::{Container, Kind, Slot, Workload};
 
 use super::facts;
 
@@ -25,22 +25,22 @@ enum Form {
 
 impl FieldPath {
     /// Returns the field of the container's version: in the workload, or in the object that it has the version from.
-    pub fn of(target: &Target, container: &Container) -> Self {
-        let (form, pointer, guard, guarded) = match (&container.chart, &target.carrier) {
+    pub fn of(workload: &Workload, container: &Container) -> Self {
+        let (form, pointer, guard, guarded) = match (&container.chart, &workload.destination) {
             (None, _) => {
                 let (list, field) = match container.slot {
                     Slot::Container => ("containers", "image"),
                     Slot::InitContainer => ("initContainers", "image"),
                     Slot::ImageVolume => ("volumes", "image/reference"),
                 };
-                let at = format!("{}/spec/{list}/{}", pod_template(target.key.kind), container.index);
+                let at = format!("{}/spec/{list}/{}", pod_template(workload.key.kind), container.index);
                 (Form::Image, format!("{at}/{field}"), format!("{at}/name"), container.name.clone())
             }
             (Some(_), None) => {
                 let chart = ChartReference::parse(&container.image).map(|chart| chart.name().to_owned()).unwrap_or_default();
                 (Form::Version, "/spec/chart/spec/version".to_owned(), "/spec/chart/spec/chart".to_owned(), chart)
             }
-            (Some(_), Some(carrier)) => (Form::Tag, "/spec/ref/tag".to_owned(), "/spec/url".to_owned(), carrier.url.clone()),
+            (Some(_), Some(destination)) => (Form::Tag, "/spec/ref/tag".to_owned(), "/spec/url".to_owned(), destination.url.clone()),
         };
         Self { pointer, guards: vec![(guard, guarded)], form }
     }

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use headwind_core::rollout::View;
-use headwind_core::workload::source::{Named, Release, SourceKey, SourceKind};
-use headwind_core::workload::{Kind, PullSource, Target, TargetKey};
+use headwind_core::workload::source::{ChartSourceRef, Release, SourceKey, SourceKind};
+use headwind_core::workload::{Kind, PullSource, Workload, WorkloadKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
@@ -97,27 +97,27 @@ struct Reference {
 }
 
 impl Reference {
-    fn named(&self, namespace: &str) -> Named {
+    fn named(&self, namespace: &str) -> ChartSourceRef {
         let kind = match &*self.kind {
             "HelmRepository" => SourceKind::HelmRepository,
             "OCIRepository" => SourceKind::OciRepository,
-            other => return Named::Other(other.to_owned()),
+            other => return ChartSourceRef::Other(other.to_owned()),
         };
         let namespace = self.namespace.clone().filter(|named| !named.is_empty()).unwrap_or_else(|| namespace.to_owned());
-        Named::Source(SourceKey { kind, namespace, name: self.name.clone() })
+        ChartSourceRef::Source(SourceKey { kind, namespace, name: self.name.clone() })
     }
 }
 
 impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
     const KIND: Kind = Kind::HelmRelease;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let (metadata, Spec { chart, chart_ref, rollout }) = (&self.metadata, &self.spec);
-        let key = TargetKey { kind: Self::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
+        let key = WorkloadKey { kind: Self::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? };
         let (source, chart) = match (chart, chart_ref) {
             (Some(Template { spec }), _) => (spec.source_ref.named(&key.namespace), Some((spec.chart.clone(), spec.version.clone()))),
             (None, Some(reference)) => (reference.named(&key.namespace), None),
-            (None, None) => (Named::Nothing, None),
+            (None, None) => (ChartSourceRef::Nothing, None),
         };
         let generation = metadata.generation.unwrap_or_default();
         let version = chart.as_ref().map(|(_, version)| version.as_str()).unwrap_or_default();
@@ -130,7 +130,7 @@ impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
             accepted: self.status.chart_namespace().map(str::to_owned),
             running: view.newest.as_ref().map(|newest| newest.version.clone()),
         };
-        Some(Target {
+        Some(Workload {
             key,
             api_version: api_version(V::NAME),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -141,7 +141,7 @@ impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
             template_has_annotations: false,
             containers: Vec::new(),
             release: Some(Arc::new(release)),
-            carrier: None,
+            destination: None,
             pull: PullSource::default(),
             rollout: View::HelmRelease(Box::new(view)),
             selector: String::new(),

@@ -1,10 +1,10 @@
-//! The pod template, and how a kind that has one becomes a [`Target`].
+//! The pod template, and how a kind that has one becomes a [`Workload`].
 
 use std::collections::BTreeMap;
 
 use headwind_core::rollout::View;
 use headwind_core::settings::key;
-use headwind_core::workload::{Container, Kind, PullSource, Slot, Target, TargetKey, noted_digest};
+use headwind_core::workload::{Container, Kind, PullSource, Slot, Workload, WorkloadKey, noted_digest};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ pub(super) struct Parts {
 
 impl SlimTemplate {
     /// Reads a workload with this template.
-    pub(super) fn read(&self, metadata: &ObjectMeta, parts: Parts) -> Option<Target> {
+    pub(super) fn read(&self, metadata: &ObjectMeta, parts: Parts) -> Option<Workload> {
         let Parts { kind, api_version, rollout, selector, revision } = parts;
         let annotations = own_annotations(metadata);
         let foreign = is_foreign(&annotations, metadata.uid.as_deref().unwrap_or_default());
@@ -137,8 +137,8 @@ impl SlimTemplate {
         };
         let pod = &self.spec;
         let containers = pod.images().map(container).collect();
-        Some(Target {
-            key: TargetKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
+        Some(Workload {
+            key: WorkloadKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
             api_version,
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -148,7 +148,7 @@ impl SlimTemplate {
             template_has_annotations: template_annotations.is_some(),
             containers,
             release: None,
-            carrier: None,
+            destination: None,
             pull: PullSource::Pod {
                 secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
                 service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),

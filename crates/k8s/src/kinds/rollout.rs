@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use headwind_core::reason::Reason;
 use headwind_core::rollout::{ArgoPhase, ArgoRolloutView, View};
-use headwind_core::workload::{Container, Kind, Target};
+use headwind_core::workload::{Container, Kind, Workload};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ impl WorkloadRef {
 impl<V: Version> SlimWorkload for SlimRollout<V> {
     const KIND: Kind = Kind::Rollout;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let Spec { replicas, selector, template, workload_ref } = &self.spec;
         let parts = Parts {
             kind: Self::KIND,
@@ -114,11 +114,11 @@ impl<V: Version> SlimWorkload for SlimRollout<V> {
             selector: label_selector(selector.as_ref()),
             revision: self.status.current_pod_hash.clone(),
         };
-        let mut target = template.read(&self.metadata, parts)?;
+        let mut workload = template.read(&self.metadata, parts)?;
         if let Some(reference) = workload_ref {
-            target.containers = vec![reference.container()];
+            workload.containers = vec![reference.container()];
         }
-        Some(target)
+        Some(workload)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `apps/v1` StatefulSet.
 
 use headwind_core::rollout::{StatefulSetView, View};
-use headwind_core::workload::{Kind, Target};
+use headwind_core::workload::{Kind, Workload};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -56,7 +56,7 @@ struct Status {
 impl SlimWorkload for SlimStatefulSet {
     const KIND: Kind = Kind::StatefulSet;
 
-    fn read(&self) -> Option<Target> {
+    fn read(&self) -> Option<Workload> {
         let Status {
             observed_generation,
             replicas,

@@ -38,9 +38,9 @@ fn object(kind: Kind) -> Value {
 struct Read(Value);
 
 impl ForKind for Read {
-    type Output = Target;
+    type Output = Workload;
 
-    fn run<K: SlimWorkload>(self) -> Target {
+    fn run<K: SlimWorkload>(self) -> Workload {
         serde_json::from_value::<K>(self.0).unwrap().read().unwrap()
     }
 }
@@ -53,16 +53,16 @@ fn with_pods() -> impl Iterator<Item = Kind> {
 fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
     for kind in with_pods() {
         let mut object = object(kind);
-        let target = for_kind(kind, 0, Read(object.clone()));
-        assert_eq!(target.key.kind, kind);
-        let found: Vec<_> = target.containers.iter().map(|one| (one.name.as_str(), one.image.as_str(), one.slot, one.index)).collect();
+        let workload = for_kind(kind, 0, Read(object.clone()));
+        assert_eq!(workload.key.kind, kind);
+        let found: Vec<_> = workload.containers.iter().map(|one| (one.name.as_str(), one.image.as_str(), one.slot, one.index)).collect();
         let expected = [
             ("web", "app:1.0", Slot::Container, 0),
             ("setup", "init:1", Slot::InitContainer, 0),
             ("data", "models:1", Slot::ImageVolume, 1),
         ];
         assert_eq!(found, expected, "{kind}");
-        assert_eq!(target.containers.iter().map(|one| one.pulls_always).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(workload.containers.iter().map(|one| one.pulls_always).collect::<Vec<_>>(), [true, false, true]);
         let change = |container: &str, from: &str, to: &str, restart_for: Option<&str>| Change {
             request: "r".to_owned(),
             container: container.to_owned(),
@@ -78,7 +78,7 @@ fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
         ];
         let apply =
             Apply { changes, last_update: "2026-01-01T00:00:00Z".parse().unwrap(), last_request: "r".to_owned(), history: String::new() };
-        json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).unwrap();
+        json_patch::patch(&mut object, &crate::patch::apply(&workload, &apply).unwrap()).unwrap();
         let template = object.pointer(facts(kind).pod_template.unwrap()).unwrap();
         assert_eq!(template["spec"]["volumes"][1]["image"]["reference"], "models:2", "{kind}");
         assert_eq!(template["spec"]["initContainers"][0]["image"], "init:2", "{kind}");
@@ -92,7 +92,7 @@ fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
 #[case::another_image("image/reference")]
 fn the_patch_of_an_image_volume_is_guarded(#[case] field: &str) {
     let mut object = object(Kind::Deployment);
-    let target = for_kind(Kind::Deployment, 0, Read(object.clone()));
+    let workload = for_kind(Kind::Deployment, 0, Read(object.clone()));
     let change = Change {
         request: "r".to_owned(),
         container: "data".to_owned(),
@@ -108,14 +108,14 @@ fn the_patch_of_an_image_volume_is_guarded(#[case] field: &str) {
         history: String::new(),
     };
     *object.pointer_mut(&format!("/spec/template/spec/volumes/1/{field}")).unwrap() = json!("other");
-    assert!(json_patch::patch(&mut object, &crate::patch::apply(&target, &apply).unwrap()).is_err());
+    assert!(json_patch::patch(&mut object, &crate::patch::apply(&workload, &apply).unwrap()).is_err());
 }
 
 #[test]
 fn a_cron_job_rolls_nothing_out() {
-    let target = for_kind(Kind::CronJob, 0, Read(object(Kind::CronJob)));
-    assert_eq!((target.api_version, &target.rollout, target.selector.as_str()), ("batch/v1", &View::NoRollout, ""));
-    assert_eq!((facts(Kind::CronJob).revision, target.generation), (Revision::NoPods, 3));
+    let workload = for_kind(Kind::CronJob, 0, Read(object(Kind::CronJob)));
+    assert_eq!((workload.api_version, &workload.rollout, workload.selector.as_str()), ("batch/v1", &View::NoRollout, ""));
+    assert_eq!((facts(Kind::CronJob).revision, workload.generation), (Revision::NoPods, 3));
 }
 
 struct Resource4;

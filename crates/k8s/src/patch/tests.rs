@@ -17,7 +17,7 @@ fn object() -> Value {
     })
 }
 
-fn target(object: &Value) -> Target {
+fn workload(object: &Value) -> Workload {
     let annotations = object["metadata"]["annotations"].as_object();
     let container = |field: &str, slot: Slot| {
         let all = object["spec"]["template"]["spec"][field].as_array().cloned().unwrap_or_default();
@@ -27,7 +27,7 @@ fn target(object: &Value) -> Target {
             ..Container::new(one["name"].as_str().unwrap(), one["image"].as_str().unwrap())
         })
     };
-    Target {
+    Workload {
         uid: "u".to_owned(),
         resource_version: object["metadata"]["resourceVersion"].as_str().unwrap().to_owned(),
         annotations: annotations
@@ -38,7 +38,7 @@ fn target(object: &Value) -> Target {
             .collect(),
         has_annotations: annotations.is_some(),
         template_has_annotations: object["spec"]["template"]["metadata"]["annotations"].is_object(),
-        ..Target::new(
+        ..Workload::new(
             testing::key(Kind::Deployment, "t"),
             container("containers", Slot::Container).chain(container("initContainers", Slot::InitContainer)).collect(),
         )
@@ -62,7 +62,7 @@ fn plan(changes: Vec<Change>) -> Apply {
 
 fn patched(object: &Value, plan: &Apply) -> Result<Value, String> {
     let mut changed = object.clone();
-    json_patch::patch(&mut changed, &apply(&target(object), plan).unwrap()).map_err(|error| error.to_string())?;
+    json_patch::patch(&mut changed, &apply(&workload(object), plan).unwrap()).map_err(|error| error.to_string())?;
     Ok(changed)
 }
 
@@ -88,7 +88,7 @@ fn one_field_and_our_annotations() {
 #[case::touched_before_the_first_update("/metadata/resourceVersion", json!("8"))]
 fn guards(#[case] pointer: &str, #[case] value: Value) {
     let decided_on = object();
-    let patch = apply(&target(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    let patch = apply(&workload(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
     let mut now = decided_on;
     *now.pointer_mut(pointer).unwrap() = value;
     let before = now.clone();
@@ -101,7 +101,7 @@ fn another_update_in_between_is_noticed_and_a_foreign_edit_is_not() {
     let mut decided_on = object();
     decided_on["metadata"]["annotations"]["headwind.sh/last-update"] = json!("2025-01-01T00:00:00Z");
     decided_on["metadata"]["annotations"]["headwind.sh/last-request"] = json!("q");
-    let patch = apply(&target(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    let patch = apply(&workload(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
     let mut foreign = decided_on.clone();
     foreign["metadata"]["resourceVersion"] = json!("99");
     foreign["spec"]["replicas"] = json!(5);
@@ -130,7 +130,7 @@ fn maps_that_are_missing_are_made() {
         json!({"labels": {"a": "b"}, "annotations": {"headwind.sh/digest.web": "app:1.0@sha256:x"}})
     );
     assert_eq!(after["metadata"]["annotations"]["headwind.sh/last-request"], "r");
-    assert!(apply(&target(&before), &plan(vec![change("nobody", "a", "b")])).is_err());
+    assert!(apply(&workload(&before), &plan(vec![change("nobody", "a", "b")])).is_err());
 }
 
 /// Managed annotations that came with the manifest of another object are removed by the first write.
@@ -143,7 +143,7 @@ fn what_was_copied_is_replaced() {
         copied["metadata"]["annotations"][format!("headwind.sh/{key}")] = json!(value);
     }
     let metadata = serde_json::from_value(copied["metadata"].clone()).unwrap();
-    let read = Target { annotations: crate::kinds::own_annotations(&metadata), ..target(&copied) };
+    let read = Workload { annotations: crate::kinds::own_annotations(&metadata), ..workload(&copied) };
     assert_eq!(read.annotations.get("headwind.sh/last-request").map(String::as_str), Some(""), "it says nothing of this object");
     assert_eq!(read.annotations["headwind.sh/policy"], "minor", "settings are copied");
     let kept = json!({"team/x": "stays", "headwind.sh/policy": "minor", "headwind.sh/managed-for": "u"});
@@ -166,7 +166,7 @@ fn a_note_goes_with_its_image() {
     let mut before = object();
     let note = "app:1.0@sha256:d";
     before["spec"]["template"]["metadata"] = json!({"annotations": {"headwind.sh/digest.web": note, "team/x": "stays"}});
-    let mut read = target(&before);
+    let mut read = workload(&before);
     read.containers[0].restarted_for = Some(note.to_owned());
     let patch = apply(&read, &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
     json_patch::patch(&mut before, &patch).unwrap();

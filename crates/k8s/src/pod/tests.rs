@@ -1,18 +1,18 @@
 use headwind_core::rollout::pod::PodView;
-use headwind_core::workload::Target;
+use headwind_core::workload::Workload;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds::{SlimStatefulSet, SlimWorkload as _};
 
-fn target() -> Target {
+fn workload() -> Workload {
     let set = json!({"metadata": {"name": "db", "namespace": "n", "uid": "u"}, "spec": {"template": {"spec": {}}}});
     serde_json::from_value::<SlimStatefulSet>(set).unwrap().read().unwrap()
 }
 
 fn read(status: &Value) -> PodView {
     let pod = json!({"metadata": {"name": "db-0", "namespace": "n", "uid": "p"}, "spec": {"nodeName": "node-7"}, "status": status});
-    serde_json::from_value::<SlimPod>(pod).unwrap().read(&target(), false)
+    serde_json::from_value::<SlimPod>(pod).unwrap().read(&workload(), false)
 }
 
 #[test]

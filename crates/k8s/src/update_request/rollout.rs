@@ -1,7 +1,7 @@
 //! The state of a rollout watch, as it is stored (`status.rollout`).
 
 use headwind_core::reason::Reason;
-use headwind_core::rollout::{Failure, Watch};
+use headwind_core::rollout::{Failure, RolloutState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ fn words(failure: Option<Failure>) -> (Option<String>, Option<String>) {
 }
 
 impl RolloutStatus {
-    pub(super) fn read(&self) -> Watch {
+    pub(super) fn read(&self) -> RolloutState {
         let Self {
             target_generation,
             started_at,
@@ -106,7 +106,7 @@ impl RolloutStatus {
             cause_reason,
             cause_message,
         } = self.clone();
-        Watch {
+        RolloutState {
             generation: target_generation,
             started_at: started_at.0,
             progressed_at: progressed_at.0,
@@ -124,8 +124,8 @@ impl RolloutStatus {
         }
     }
 
-    pub(super) fn of(watch: &Watch) -> Self {
-        let Watch {
+    pub(super) fn of(watch: &RolloutState) -> Self {
+        let RolloutState {
             generation,
             started_at,
             progressed_at,

@@ -1,4 +1,4 @@
-use headwind_core::rollout::{Failure, Watch};
+use headwind_core::rollout::{Failure, RolloutState};
 use serde_json::json;
 
 use super::*;
@@ -35,7 +35,7 @@ fn a_status_reads_back_as_it_was_decided() {
         applied_image: Some("a:2@sha256:d".to_owned()),
         times_denied: 3,
         left: Some("a:1".to_owned()),
-        rollout: Some(Watch {
+        rollout: Some(RolloutState {
             wanted: 3,
             remaining: 2,
             held: true,
@@ -46,7 +46,7 @@ fn a_status_reads_back_as_it_was_decided() {
             failure: Some(Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() }),
             returned_to: Some("a:0".to_owned()),
             cause: Some(Failure { reason: Reason::OOMKilled, message: "pod q".to_owned() }),
-            ..Watch::new(7, now)
+            ..RolloutState::new(7, now)
         }),
         waiting: Some(Waiting { reason: Reason::MinUpdateInterval, until: now }),
     };
@@ -128,7 +128,7 @@ fn of_a_releases_chart() {
         assert_eq!((read.fault, read.spec.kind, read.spec.container.as_deref()), (None, ArtifactKind::Chart, Some(CHART)));
         assert_eq!((read.spec.current_image.as_str(), read.spec.new_image.as_str()), ("podinfo:1.2.0", "podinfo:1.3.0+build.1"));
     }
-    assert_eq!(request.target().to_string(), "HelmRelease n/t");
+    assert_eq!(request.workload_key().to_string(), "HelmRelease n/t");
     request.spec.update_type = UpdateType::Image;
     assert!(request.read().fault.unwrap().contains("no container"));
 }
@@ -170,14 +170,14 @@ fn a_denial_is_quoted_in_the_condition() {
 fn who_has_the_name_may_ask_for_something_else() {
     use headwind_core::artifact::{Artifact, ArtifactKind};
     use headwind_core::decide::Identity;
-    let key = TargetKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() };
+    let key = WorkloadKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: "t".to_owned() };
     let identity =
         |container: &str, image: &str| Identity::new(container, &Artifact::parse(ArtifactKind::Image, image).unwrap(), Policy::Minor, None);
     let request = object(&json!(null));
     let wanted = identity("web", "docker.io/library/a:2");
     assert!(request.asks_for(&key, "u", &wanted) && request.asks_for(&key, "u", &wanted.clone().asked_for(3, 0)));
     assert!(!request.asks_for(&key, "another", &wanted));
-    assert!(!request.asks_for(&TargetKey { name: "other".to_owned(), ..key.clone() }, "u", &wanted));
+    assert!(!request.asks_for(&WorkloadKey { name: "other".to_owned(), ..key.clone() }, "u", &wanted));
     assert!(!request.asks_for(&key, "u", &identity("side", "a:2")));
     assert!(!request.asks_for(&key, "u", &identity("web", "a:22")));
     let mut nonsense = request;

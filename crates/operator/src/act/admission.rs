@@ -8,7 +8,7 @@ use std::time::Duration;
 use headwind_k8s::update_request::UpdateRequest;
 use serde_json::json;
 
-use crate::cluster::Verbs;
+use crate::cluster::ClusterClient;
 
 /// A part of the sentence with which the API server refuses a request by such a policy.
 const POLICY: &str = "ValidatingAdmissionPolicy";
@@ -19,10 +19,10 @@ const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Warns if the policy is not in effect in the namespace.
-pub(crate) async fn warn_without_policy(verbs: Verbs, namespace: String) {
+pub(crate) async fn warn_without_policy(cluster: ClusterClient, namespace: String) {
     let Some(request) = refused_by_policy(&namespace) else { return };
     for _ in 0..TRIES {
-        match verbs.try_create_request(&request).await {
+        match cluster.try_create_request(&request).await {
             Ok(()) => tokio::time::sleep(PAUSE).await,
             Err(failure) if failure.to_string().contains(POLICY) => return tracing::debug!(namespace, "the admission policy is in effect"),
             Err(failure) => {
@@ -38,12 +38,12 @@ pub(crate) async fn warn_without_policy(verbs: Verbs, namespace: String) {
 
 /// A request whose target is in another namespace.
 fn refused_by_policy(namespace: &str) -> Option<UpdateRequest> {
-    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "none", "uid": "none", "namespace": "another-namespace"});
+    let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "none", "uid": "none", "namespace": "another-namespace"});
     serde_json::from_value(json!({
         "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
         "metadata": {"name": "headwind-policy-check", "namespace": namespace},
         "spec": {
-            "targetRef": target, "updateType": "image", "containerName": "none", "currentImage": "none:1", "newImage": "none:2",
+            "targetRef": workload, "updateType": "image", "containerName": "none", "currentImage": "none:1", "newImage": "none:2",
             "policy": "none", "reason": "", "requireApproval": true, "trigger": "manual",
         },
     }))

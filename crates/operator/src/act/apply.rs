@@ -2,10 +2,10 @@
 
 use headwind_core::request::Apply;
 use headwind_core::request::refusal::Refusal;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::patch;
 
-use crate::act::reconciler::{Reconciler, Scene};
+use crate::act::reconciler::{Observation, Reconciler};
 use crate::cluster::{Class, Failure};
 
 /// What became of a patch.
@@ -20,13 +20,13 @@ pub(crate) enum Outcome {
 
 impl Reconciler {
     /// Patches the workload, if it still is what was decided on.
-    pub(crate) async fn apply(&self, key: &TargetKey, scene: &Scene, apply: &Apply) -> Result<Outcome, Failure> {
-        let Some(target) = &scene.target else { return Ok(Outcome::Moved) };
-        let patch = match patch::apply(target, apply) {
+    pub(crate) async fn apply(&self, key: &WorkloadKey, observation: &Observation, apply: &Apply) -> Result<Outcome, Failure> {
+        let Some(workload) = &observation.workload else { return Ok(Outcome::Moved) };
+        let patch = match patch::apply(workload, apply) {
             Ok(patch) => patch,
             Err(error) => return Ok(Outcome::Refused(Refusal::Invalid(error.to_string()))),
         };
-        match self.verbs.patch(target, patch).await {
+        match self.cluster.patch(workload, patch).await {
             Ok(patched) => {
                 if !self.state.take_in(patched) {
                     return Ok(Outcome::Moved);
@@ -34,7 +34,7 @@ impl Reconciler {
                 Ok(Outcome::Applied)
             }
             Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
-                self.read_anew(key, target, &failure).await
+                self.read_anew(key, workload, &failure).await
             }
             Err(failure) if failure.class == Class::Forbidden => Ok(Outcome::Refused(Refusal::Denied(failure.to_string()))),
             Err(failure) => Err(failure),
@@ -43,9 +43,9 @@ impl Reconciler {
 
     /// A failed `test` and an object that is no longer valid are the same answer (422): the
     /// object itself says which it was.
-    async fn read_anew(&self, key: &TargetKey, decided_on: &Target, failure: &Failure) -> Result<Outcome, Failure> {
-        let version = |target: &Target| target.carrier.as_ref().map(|carrier| carrier.resource_version.clone());
-        match self.read_target(key).await? {
+    async fn read_anew(&self, key: &WorkloadKey, decided_on: &Workload, failure: &Failure) -> Result<Outcome, Failure> {
+        let version = |workload: &Workload| workload.destination.as_ref().map(|destination| destination.resource_version.clone());
+        match self.read_workload(key).await? {
             Some(fresh) if fresh.resource_version == decided_on.resource_version && version(&fresh) == version(decided_on) => {
                 Ok(Outcome::Refused(Refusal::Invalid(failure.to_string())))
             }

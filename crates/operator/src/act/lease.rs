@@ -14,7 +14,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Class, Failure, Verbs};
+use crate::cluster::{Class, ClusterClient, Failure};
 use crate::observe::state::State;
 use crate::report::journal::Journal;
 use crate::report::marks::REPORTED;
@@ -27,7 +27,7 @@ pub(crate) struct Lost;
 /// The contender.
 pub(crate) struct Contender {
     /// Calls without retry and with a short time-out.
-    pub(crate) verbs: Verbs,
+    pub(crate) cluster: ClusterClient,
     pub(crate) state: Arc<State>,
     /// Where the Lease lies.
     pub(crate) namespace: String,
@@ -83,7 +83,7 @@ impl Contender {
     }
 
     async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
-        let read = self.verbs.lease(&self.namespace, LEASE).await?;
+        let read = self.cluster.lease(&self.namespace, LEASE).await?;
         let now = self.state.leadership.now();
         let decided = step(memory, read.as_ref().map(record).as_ref(), &self.me, self.timing, now);
         let wish = match decided {
@@ -95,8 +95,8 @@ impl Contender {
         }
         let started = self.state.leadership.now();
         let written = match decided {
-            Step::Create => self.verbs.create_lease(&self.namespace, &wish).await?,
-            Step::Take | Step::Renew | Step::Wait | Step::Lost => self.verbs.replace_lease(&self.namespace, &wish).await?,
+            Step::Create => self.cluster.create_lease(&self.namespace, &wish).await?,
+            Step::Take | Step::Renew | Step::Wait | Step::Lost => self.cluster.replace_lease(&self.namespace, &wish).await?,
         };
         memory.wrote(record(&written), started);
         self.state.leadership.hold(started + self.timing.renew_deadline);
@@ -129,13 +129,13 @@ impl Contender {
     }
 
     /// Gives the lease back, so that a successor need not wait for it to run out.
-    pub(crate) async fn release(verbs: &Verbs, state: &State, journal: &Journal, namespace: &str, me: &str) {
+    pub(crate) async fn release(cluster: &ClusterClient, state: &State, journal: &Journal, namespace: &str, me: &str) {
         if !state.leadership.leads() {
             return;
         }
         state.leadership.release();
         let released = async {
-            let Some(mut lease) = verbs.lease(namespace, LEASE).await? else { return Ok(false) };
+            let Some(mut lease) = cluster.lease(namespace, LEASE).await? else { return Ok(false) };
             if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(me) {
                 return Ok(false);
             }
@@ -144,7 +144,7 @@ impl Contender {
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }
             note_reported(&mut lease.metadata, journal);
-            verbs.replace_lease(namespace, &lease).await.map(|_| true)
+            cluster.replace_lease(namespace, &lease).await.map(|_| true)
         };
         match released.await {
             Ok(true) => tracing::info!("the lease was given back"),

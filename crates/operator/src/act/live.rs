@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use headwind_core::request::named_requests;
 use headwind_core::settings::Annotations;
-use headwind_core::workload::source::{Named, SourceKey};
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::source::{ChartSourceRef, SourceKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 
 use crate::act::reconciler::Reconciler;
 use crate::cluster::object::is_object_name;
@@ -38,25 +38,26 @@ pub(crate) struct Live {
 
 impl Reconciler {
     /// Reads the workload, the object that has its version, and its namespace.
-    pub(crate) async fn read_live(&self, key: &TargetKey) -> Result<Live, Failure> {
-        let (evidence, defaults) = tokio::try_join!(self.read_workload(key), self.verbs.defaults(&key.namespace))?;
+    pub(crate) async fn read_live(&self, key: &WorkloadKey) -> Result<Live, Failure> {
+        let (evidence, defaults) = tokio::try_join!(self.refresh(key), self.cluster.defaults(&key.namespace))?;
         Ok(Live { evidence, defaults: Arc::new(defaults) })
     }
 
     /// The workload as it is now, with the object that has its version; `None` when it is gone or does not decode.
     /// The index shows it then.
-    pub(crate) async fn read_target(&self, key: &TargetKey) -> Result<Option<Arc<Target>>, Failure> {
-        match self.read_workload(key).await? {
+    pub(crate) async fn read_workload(&self, key: &WorkloadKey) -> Result<Option<Arc<Workload>>, Failure> {
+        match self.refresh(key).await? {
             Evidence::Present | Evidence::Gone => {}
             Evidence::Unreadable if self.state.index.read().odd(key).is_some() => {}
             Evidence::Unreadable => return Err(Failure::busy(&format!("the API server does not serve {}", key.kind), None)),
         }
-        Ok(self.state.index.read().target(key))
+        Ok(self.state.index.read().workload(key))
     }
 
-    async fn read_workload(&self, key: &TargetKey) -> Result<Evidence, Failure> {
-        let target = match self.verbs.target(key).await? {
-            Found::There(target) => target,
+    /// Reads the workload, its source and the requests that it names into the local copies.
+    async fn refresh(&self, key: &WorkloadKey) -> Result<Evidence, Failure> {
+        let workload = match self.cluster.workload(key).await? {
+            Found::There(workload) => workload,
             Found::Gone => {
                 self.state.index.write().remove(key);
                 return Ok(Evidence::Gone);
@@ -67,9 +68,9 @@ impl Reconciler {
             }
             Found::NotServed => return Ok(Evidence::Unreadable),
         };
-        let named = target.release.as_ref().filter(|release| release.chart.is_none()).map(|release| release.source.clone());
-        self.state.index.write().apply(target);
-        if let Some(Named::Source(source)) = named {
+        let named = workload.release.as_ref().filter(|release| release.chart.is_none()).map(|release| release.source.clone());
+        self.state.index.write().apply(workload);
+        if let Some(ChartSourceRef::Source(source)) = named {
             self.read_source(&source).await?;
         }
         self.read_named_requests(key).await?;
@@ -77,16 +78,16 @@ impl Reconciler {
     }
 
     /// The requests that the workload names and that the store lacks: its watch may lag.
-    async fn read_named_requests(&self, key: &TargetKey) -> Result<(), Failure> {
-        let Some(target) = self.state.index.read().target(key) else { return Ok(()) };
+    async fn read_named_requests(&self, key: &WorkloadKey) -> Result<(), Failure> {
+        let Some(workload) = self.state.index.read().workload(key) else { return Ok(()) };
         let unknown: Vec<&str> = {
             let requests = self.state.requests.read();
-            named_requests(&target).filter(|name| requests.get(&key.namespace, name).is_none()).take(NAMED).collect()
+            named_requests(&workload).filter(|name| requests.get(&key.namespace, name).is_none()).take(NAMED).collect()
         };
         for name in unknown {
             // The name is text that somebody else may have written.
             if is_object_name(name)
-                && let Some(found) = self.verbs.request(&key.namespace, name).await?
+                && let Some(found) = self.cluster.request(&key.namespace, name).await?
             {
                 self.state.record(found);
             }
@@ -95,7 +96,7 @@ impl Reconciler {
     }
 
     async fn read_source(&self, key: &SourceKey) -> Result<(), Failure> {
-        let found = self.verbs.carrier(key).await?;
+        let found = self.cluster.source(key).await?;
         let mut index = self.state.index.write();
         let touched = match found {
             Found::There(source) => index.apply_source(source),

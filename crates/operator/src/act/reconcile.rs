@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use headwind_core::reason::Reason;
 use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
-use headwind_core::rollout::pod::{Look, RefusedEviction};
+use headwind_core::rollout::pod::{PodSnapshot, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::act::apply::Outcome;
 use crate::act::live::{Evidence, Live};
-use crate::act::reconciler::{Reconciler, Scene};
+use crate::act::reconciler::{Observation, Reconciler};
 use crate::clock::now;
 use crate::cluster::object::ObjectVersion;
 use crate::cluster::{Class, Eviction, Failure};
@@ -46,7 +46,7 @@ struct Reads {
 
 impl Reconciler {
     /// One pass over a workload. Answers when to come back, if by the clock.
-    pub(crate) async fn pass(&self, key: TargetKey) -> Option<Duration> {
+    pub(crate) async fn pass(&self, key: WorkloadKey) -> Option<Duration> {
         if !(self.state.leadership.leads() && self.state.readiness.synced()) {
             // A new leader, and one whose caches become whole, begins with all.
             return None;
@@ -68,26 +68,26 @@ impl Reconciler {
         }
     }
 
-    async fn steps(&self, key: &TargetKey) -> Result<Option<Duration>, Failure> {
+    async fn steps(&self, key: &WorkloadKey) -> Result<Option<Duration>, Failure> {
         let mut reads = Reads::default();
         let mut steps = 0;
         loop {
-            let scene = self.observe(key, &reads);
-            if steps >= STEPS + STEPS_OF_ONE * scene.requests.len() {
+            let observation = self.observe(key, &reads);
+            if steps >= STEPS + STEPS_OF_ONE * observation.requests.len() {
                 break;
             }
             steps += 1;
             let now = now();
-            let requests: Vec<&Request> = scene.requests.iter().collect();
-            let look = self.looks.lock().get(key).cloned();
+            let requests: Vec<&Request> = observation.requests.iter().collect();
+            let snapshot = self.snapshots.lock().get(key).cloned();
             let observed = Observed {
-                workload: presence(&scene, reads.live.as_ref()),
-                defaults: &scene.defaults,
+                presence: presence(&observation, reads.live.as_ref()),
+                defaults: &observation.defaults,
                 requests: &requests,
                 now,
                 history_limit: self.history_limit,
-                look: look.as_deref(),
-                seen_since: self.state.unbroken.since(),
+                snapshot: snapshot.as_deref(),
+                seen_since: self.state.observed_since.since(),
                 clock_stepped: self.state.clock.stepped(now),
             };
             let step = next(&observed);
@@ -95,25 +95,25 @@ impl Reconciler {
                 return Ok(None);
             }
             match step {
-                Step::Rest(until) => {
+                Step::Requeue(until) => {
                     if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
-                        self.looks.lock().remove(key);
+                        self.snapshots.lock().remove(key);
                     }
                     return Ok(until.map(|until| span(now, until)));
                 }
                 Step::Read => reads.live = Some(self.read_live(key).await?),
-                Step::Look => self.look(key).await?,
-                Step::Evict(pod) => self.evict(key, &scene, &pod).await?,
-                Step::Write(write) if scene.object(&write.request).is_some() => self.write(&scene, &write, now).await?,
+                Step::InspectPods => self.snapshot(key).await?,
+                Step::Evict(pod) => self.evict(key, &observation, &pod).await?,
+                Step::Write(write) if observation.object(&write.request).is_some() => self.write(&observation, &write, now).await?,
                 // Only an object that is known whole may be written: read it, and decide again.
                 Step::Write(write) => {
                     let read = self.read_request(&key.namespace, &write.request).await?;
                     reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
                 }
                 Step::Delete { request } => self.delete(key, &request).await?,
-                Step::Apply(apply) => match self.apply(key, &scene, &apply).await? {
+                Step::Apply(apply) => match self.apply(key, &observation, &apply).await? {
                     Outcome::Applied | Outcome::Moved => {}
-                    Outcome::Refused(refusal) => self.refuse(&scene, &apply, &refusal, now).await?,
+                    Outcome::Refused(refusal) => self.refuse(&observation, &apply, &refusal, now).await?,
                 },
             }
         }
@@ -123,53 +123,53 @@ impl Reconciler {
 
     /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
     /// so; no answer is none.
-    async fn look(&self, key: &TargetKey) -> Result<(), Failure> {
-        let Some(target) = self.read_target(key).await? else { return Ok(()) };
-        let pods = match self.verbs.pods(&target).await {
+    async fn snapshot(&self, key: &WorkloadKey) -> Result<(), Failure> {
+        let Some(workload) = self.read_workload(key).await? else { return Ok(()) };
+        let pods = match self.cluster.pods(&workload).await {
             Ok(pods) => Some(pods),
             Err(failure) if failure.class == Class::Forbidden => {
-                self.events.warn(&target, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
+                self.events.warn(&workload, Reason::PodsForbidden, "pods", &format!("{}: {failure}", Reason::PodsForbidden.sentence()));
                 None
             }
             Err(failure) => return Err(failure),
         };
         self.metrics.health_checks.inc();
-        let mut looks = self.looks.lock();
-        let look = Look::new(now(), target.generation, pods, looks.get(key).map(|before| &**before));
-        looks.insert(key.clone(), Arc::new(look));
+        let mut snapshots = self.snapshots.lock();
+        let snapshot = PodSnapshot::new(now(), workload.generation, pods, snapshots.get(key).map(|before| &**before));
+        snapshots.insert(key.clone(), Arc::new(snapshot));
         Ok(())
     }
 
     /// Evicts a pod of an older version, which the rollout waits for. That it is refused is remembered with the look:
     /// the rollout goes on being watched, and says so.
-    async fn evict(&self, key: &TargetKey, scene: &Scene, pod: &PodName) -> Result<(), Failure> {
-        let Some(target) = &scene.target else { return Ok(()) };
-        match self.verbs.evict(&key.namespace, pod).await? {
+    async fn evict(&self, key: &WorkloadKey, observation: &Observation, pod: &PodName) -> Result<(), Failure> {
+        let Some(workload) = &observation.workload else { return Ok(()) };
+        match self.cluster.evict(&key.namespace, pod).await? {
             Eviction::Done => {
-                self.looks.lock().remove(key);
+                self.snapshots.lock().remove(key);
                 let note = format!("{}: {}", pod.name, Reason::PodUnblocked.sentence());
                 tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, pod.name = pod.name, "{note}");
-                self.events.normal(target, Reason::PodUnblocked, &note);
+                self.events.normal(workload, Reason::PodUnblocked, &note);
             }
             Eviction::Refused { why, again } => {
-                self.events.warn(target, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
+                self.events.warn(workload, Reason::PodStuck, &pod.uid, &format!("{}: {}: {why}", pod.name, Reason::PodStuck.sentence()));
                 let again = now().checked_add(again).unwrap_or(Timestamp::MAX);
-                if let Some(look) = self.looks.lock().get_mut(key) {
-                    Arc::make_mut(look).refused = Some(RefusedEviction { uid: pod.uid.clone(), why, again });
+                if let Some(snapshot) = self.snapshots.lock().get_mut(key) {
+                    Arc::make_mut(snapshot).refused = Some(RefusedEviction { uid: pod.uid.clone(), why, again });
                 }
             }
         }
         Ok(())
     }
 
-    fn observe(&self, key: &TargetKey, reads: &Reads) -> Scene {
-        let (target, defaults, odd) = {
+    fn observe(&self, key: &WorkloadKey, reads: &Reads) -> Observation {
+        let (workload, defaults, odd) = {
             let index = self.state.index.read();
-            (index.target(key), index.defaults(&key.namespace), index.odd(key).cloned())
+            (index.workload(key), index.defaults(&key.namespace), index.odd(key).cloned())
         };
         let defaults = reads.live.as_ref().map_or(defaults, |live| Arc::clone(&live.defaults));
-        if let Some(target) = &target {
-            self.tell_faults(target, &defaults);
+        if let Some(workload) = &workload {
+            self.tell_faults(workload, &defaults);
         }
         if let Some(odd) = &odd {
             self.events.undecodable(key, odd);
@@ -183,45 +183,45 @@ impl Reconciler {
         };
         let finished: Vec<Request> = requests.finished_of(key).iter().map(read).collect();
         let requests = requests.open_of(key).iter().map(|object| object.read()).chain(finished).collect();
-        Scene { target, odd: odd.is_some(), defaults, objects, requests }
+        Observation { workload, odd: odd.is_some(), defaults, objects, requests }
     }
 
     /// Says what is wrong with the workload's annotations, once for the same faults.
-    fn tell_faults(&self, target: &Target, defaults: &Annotations) {
-        let faults: BTreeSet<String> = target
+    fn tell_faults(&self, workload: &Workload, defaults: &Annotations) {
+        let faults: BTreeSet<String> = workload
             .containers
             .iter()
-            .filter_map(|container| Settings::resolve(defaults, &target.annotations, &container.name).err())
+            .filter_map(|container| Settings::resolve(defaults, &workload.annotations, &container.name).err())
             .flatten()
             .map(|fault| fault.to_string())
             .collect();
         if !faults.is_empty() {
             let all = faults.into_iter().collect::<Vec<_>>().join("; ");
-            self.events.warn(target, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
+            self.events.warn(workload, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
         }
         if self.state.readiness.synced() {
-            self.tell_left(target, defaults);
+            self.tell_left(workload, defaults);
         }
-        for unknown in headwind_core::settings::unknown(&target.annotations, target) {
-            self.events.warn(target, unknown.reason, &unknown.keys, &unknown.message);
+        for unknown in headwind_core::settings::unknown(&workload.annotations, workload) {
+            self.events.warn(workload, unknown.reason, &unknown.keys, &unknown.message);
         }
     }
 
     /// Says why a release that wants updates is left alone, once for the same reason. That it is suspended
     /// whoever did it knows.
-    fn tell_left(&self, target: &Target, defaults: &Annotations) {
-        for container in &target.containers {
-            let Ok(settings) = Settings::resolve(defaults, &target.annotations, &container.name) else { continue };
+    fn tell_left(&self, workload: &Workload, defaults: &Annotations) {
+        for container in &workload.containers {
+            let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };
             let left = container.left_alone(&settings);
             if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
-                self.events.warn(target, reason, &message, &format!("no updates: {message}"));
+                self.events.warn(workload, reason, &message, &format!("no updates: {message}"));
             }
         }
     }
 
-    async fn write(&self, scene: &Scene, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
-        let Some(object) = scene.object(&write.request) else { return Ok(()) };
-        match self.verbs.replace_status(&object.with_status(&write.status, now)).await {
+    async fn write(&self, observation: &Observation, write: &StatusWrite, now: Timestamp) -> Result<(), Failure> {
+        let Some(object) = observation.object(&write.request) else { return Ok(()) };
+        match self.cluster.replace_status(&object.with_status(&write.status, now)).await {
             Ok(written) => {
                 self.state.record(written);
                 Ok(())
@@ -237,19 +237,19 @@ impl Reconciler {
         }
     }
 
-    async fn refuse(&self, scene: &Scene, apply: &Apply, refusal: &Refusal, now: Timestamp) -> Result<(), Failure> {
+    async fn refuse(&self, observation: &Observation, apply: &Apply, refusal: &Refusal, now: Timestamp) -> Result<(), Failure> {
         for change in &apply.changes {
-            let Some(object) = scene.object(&change.request) else { continue };
+            let Some(object) = observation.object(&change.request) else { continue };
             let write = refused(&object.read(), change.kind, refusal, apply.changes.len() == 1, now);
-            self.write(scene, &write, now).await?;
+            self.write(observation, &write, now).await?;
         }
         Ok(())
     }
 
-    async fn delete(&self, key: &TargetKey, request: &str) -> Result<(), Failure> {
+    async fn delete(&self, key: &WorkloadKey, request: &str) -> Result<(), Failure> {
         let held = self.state.requests.read().get(&key.namespace, request).map(Held::version);
         let Some(version) = held else { return Ok(()) };
-        match self.verbs.delete_request(&key.namespace, request, &version).await {
+        match self.cluster.delete_request(&key.namespace, request, &version).await {
             Ok(()) => {
                 self.forget(&key.namespace, request);
                 Ok(())
@@ -261,7 +261,7 @@ impl Reconciler {
 
     /// The request as it is now; the store shows it then.
     async fn read_request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
-        let read = self.verbs.request(namespace, name).await?;
+        let read = self.cluster.request(namespace, name).await?;
         match &read {
             Some(fresh) => {
                 self.state.record(fresh.clone());
@@ -275,7 +275,7 @@ impl Reconciler {
         self.state.requests.write().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    fn failed(&self, key: &TargetKey, failure: &Failure) -> Duration {
+    fn failed(&self, key: &WorkloadKey, failure: &Failure) -> Duration {
         self.metrics.reconcile_errors.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
         let mut failures = self.failures.lock();
         let tries = failures.get(key).map_or(1, |(tries, _)| tries.saturating_add(1));
@@ -295,10 +295,10 @@ fn span(now: Timestamp, until: Timestamp) -> Duration {
 }
 
 /// What is known of the workload, with what a live read in this pass found out.
-fn presence<'a>(scene: &'a Scene, live: Option<&Live>) -> Presence<'a> {
-    match (&scene.target, live.map(|live| live.evidence)) {
-        (Some(target), evidence) => Presence::Present { target, live: evidence == Some(Evidence::Present) },
-        (None, _) if scene.odd => Presence::Unreadable,
+fn presence<'a>(observation: &'a Observation, live: Option<&Live>) -> Presence<'a> {
+    match (&observation.workload, live.map(|live| live.evidence)) {
+        (Some(workload), evidence) => Presence::Present { workload, live: evidence == Some(Evidence::Present) },
+        (None, _) if observation.odd => Presence::Unreadable,
         (None, Some(Evidence::Gone)) => Presence::Gone,
         (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
         (None, Some(Evidence::Present) | None) => Presence::Unknown,

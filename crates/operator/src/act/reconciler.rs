@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use headwind_core::request::Request;
-use headwind_core::rollout::pod::Look;
+use headwind_core::rollout::pod::PodSnapshot;
 use headwind_core::settings::Annotations;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 
-use crate::cluster::Verbs;
+use crate::cluster::ClusterClient;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
@@ -18,20 +18,20 @@ use crate::report::metrics::Metrics;
 /// The reconciler, with what it needs.
 pub(crate) struct Reconciler {
     pub(crate) state: Arc<State>,
-    pub(crate) verbs: Verbs,
+    pub(crate) cluster: ClusterClient,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     /// How many finished requests are kept for a target.
     pub(crate) history_limit: usize,
     /// Failures in a row, by target, and until when it is left alone.
-    pub(crate) failures: parking_lot::Mutex<HashMap<TargetKey, (u32, Instant)>>,
+    pub(crate) failures: parking_lot::Mutex<HashMap<WorkloadKey, (u32, Instant)>>,
     /// The newest look at the pods of a workload whose rollout is watched.
-    pub(crate) looks: parking_lot::Mutex<HashMap<TargetKey, Arc<Look>>>,
+    pub(crate) snapshots: parking_lot::Mutex<HashMap<WorkloadKey, Arc<PodSnapshot>>>,
 }
 
 /// A workload and its requests, as they were read together.
-pub(crate) struct Scene {
-    pub(crate) target: Option<Arc<Target>>,
+pub(crate) struct Observation {
+    pub(crate) workload: Option<Arc<Workload>>,
     /// Whether the object is there and does not decode.
     pub(crate) odd: bool,
     pub(crate) defaults: Arc<Annotations>,
@@ -40,7 +40,7 @@ pub(crate) struct Scene {
     pub(crate) requests: Vec<Request>,
 }
 
-impl Scene {
+impl Observation {
     pub(crate) fn object(&self, name: &str) -> Option<&Arc<UpdateRequest>> {
         self.objects.iter().find(|object| object.metadata.name.as_deref() == Some(name))
     }

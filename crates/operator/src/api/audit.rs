@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::caller::Caller;
@@ -29,7 +29,7 @@ pub struct Action {
 
 impl Action {
     /// An action on a workload.
-    pub(crate) fn on_workload(verb: &str, key: &TargetKey) -> Self {
+    pub(crate) fn on_workload(verb: &str, key: &WorkloadKey) -> Self {
         Self { resource_type: key.kind.as_str().to_owned(), ..Self::on_request(verb, &key.namespace, &key.name) }
     }
 

@@ -112,7 +112,7 @@ impl Handle {
             let is_copy = copy.is_some();
             let request = match copy {
                 Some(request) => (*request).clone(),
-                None => self.verbs.request(namespace, name).await?.ok_or_else(not_found)?,
+                None => self.cluster.request(namespace, name).await?.ok_or_else(not_found)?,
             };
             let at = now();
             let status = match act(&request.read(), action, person, note, at) {
@@ -124,10 +124,10 @@ impl Handle {
                     return Err(refused.into());
                 }
             };
-            match self.verbs.replace_status(&request.with_status(&status, at)).await {
+            match self.cluster.replace_status(&request.with_status(&status, at)).await {
                 Ok(written) => {
                     self.state.record(written.clone());
-                    self.queue.now(written.target());
+                    self.queue.now(written.workload_key());
                     return Ok(written);
                 }
                 Err(failure) if failure.class == Class::Conflict => {}

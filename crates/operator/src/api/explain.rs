@@ -12,7 +12,7 @@ use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::Reason;
 use headwind_core::request::Request;
-use headwind_core::workload::{Container, Kind, Target, TargetKey};
+use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
 use crate::api::handle::Handle;
 use crate::clock::now;
@@ -41,7 +41,7 @@ pub struct WorkloadFilter {
 #[derive(Debug, Clone)]
 pub struct WorkloadView {
     /// Which.
-    pub key: TargetKey,
+    pub key: WorkloadKey,
     /// Every container that is tracked, or would be but for a fault.
     pub containers: Vec<Explained>,
     /// The requests on record, the youngest first; finished ones without their messages.
@@ -59,38 +59,38 @@ pub struct WorkloadPage {
     /// In the order of namespace, kind and name.
     pub items: Vec<WorkloadView>,
     /// The last one, where there are more behind it.
-    pub more_after: Option<TargetKey>,
+    pub more_after: Option<WorkloadKey>,
     /// How many more there are.
     pub remaining: usize,
 }
 
 /// What a list is in the order of.
-fn order(key: &TargetKey) -> (&str, Kind, &str) {
+fn order(key: &WorkloadKey) -> (&str, Kind, &str) {
     (&key.namespace, key.kind, &key.name)
 }
 
 impl WorkloadFilter {
-    fn takes(&self, target: &Target) -> bool {
+    fn takes(&self, workload: &Workload) -> bool {
         let Self { namespace, kind, text } = self;
-        namespace.as_ref().is_none_or(|namespace| target.key.namespace == *namespace)
-            && kind.is_none_or(|kind| target.key.kind == kind)
+        namespace.as_ref().is_none_or(|namespace| workload.key.namespace == *namespace)
+            && kind.is_none_or(|kind| workload.key.kind == kind)
             && text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
-                let names = target.containers.iter().flat_map(|container| [&container.name, &container.image]);
-                names.chain([&target.key.name]).any(|name| name.to_lowercase().contains(&text))
+                let names = workload.containers.iter().flat_map(|container| [&container.name, &container.image]);
+                names.chain([&workload.key.name]).any(|name| name.to_lowercase().contains(&text))
             })
     }
 }
 
 impl Handle {
     /// The tracked workloads that the filter takes, `limit` of them after that one.
-    pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&TargetKey>, limit: usize) -> WorkloadPage {
+    pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&WorkloadKey>, limit: usize) -> WorkloadPage {
         let mut all: Vec<Resolved> = {
             let index = self.state.index.read();
             index.all().filter(|one| one.tracked().next().is_some()).collect()
         };
-        all.retain(|one| after.is_none_or(|after| order(&one.target.key) > order(after)) && filter.takes(&one.target));
-        all.sort_by(|a, b| order(&a.target.key).cmp(&order(&b.target.key)));
+        all.retain(|one| after.is_none_or(|after| order(&one.workload.key) > order(after)) && filter.takes(&one.workload));
+        all.sort_by(|a, b| order(&a.workload.key).cmp(&order(&b.workload.key)));
         let remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
         let items: Vec<WorkloadView> = all.iter().map(|one| self.summary(one)).collect();
@@ -101,14 +101,14 @@ impl Handle {
     /// One workload with the verdicts on what its registries have; `None` when it is not known.
     ///
     /// No registry is queried for a container that takes no part in updates, or a release that is left alone.
-    pub async fn explain(&self, key: &TargetKey) -> Option<WorkloadView> {
-        let workload = self.state.index.read().resolved(key)?;
+    pub async fn explain(&self, key: &WorkloadKey) -> Option<WorkloadView> {
+        let resolved = self.state.index.read().resolved(key)?;
         let mut known = BTreeMap::new();
         let mut registry_errors = BTreeMap::new();
         let answered = tokio::time::timeout(PATIENCE, async {
             let permit = Arc::clone(&self.explainer.permits).acquire_owned().await.ok();
-            let place = Place::of(&workload.target);
-            for container in workload.taking_part() {
+            let place = Place::of(&resolved.workload);
+            for container in resolved.taking_part() {
                 let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
                 match Box::pin(self.explainer.candidates(&origin, &artifact, &place)).await {
                     Ok(candidates) => drop(known.insert(container.name.clone(), candidates)),
@@ -120,22 +120,22 @@ impl Handle {
         let permit = if let Ok(permit) = answered.await {
             permit
         } else {
-            let origins = workload.taking_part().filter(|container| !known.contains_key(&container.name)).filter_map(Container::origin);
+            let origins = resolved.taking_part().filter(|container| !known.contains_key(&container.name)).filter_map(Container::origin);
             let late = || format!("no answer within {} s", PATIENCE.as_secs());
             for origin in origins {
                 registry_errors.entry(origin.to_string()).or_insert_with(late);
             }
             None
         };
-        let (handle, target) = (self.clone(), Arc::clone(&workload.target));
+        let (handle, workload) = (self.clone(), Arc::clone(&resolved.workload));
         // A long list is judged aside of the threads that everybody shares.
         let judged = tokio::task::spawn_blocking(move || {
-            let view = handle.view(&workload, &known);
+            let view = handle.view(&resolved, &known);
             drop(permit);
             view
         });
         match judged.await {
-            Ok(view) => Some(with_errors(view, &target, registry_errors)),
+            Ok(view) => Some(with_errors(view, &workload, registry_errors)),
             Err(error) => {
                 tracing::error!(%error, "an explanation ended in a fault of Headwind's own");
                 None
@@ -144,26 +144,26 @@ impl Handle {
     }
 
     /// What this process knows without asking a registry: the requests, and what the last scans said.
-    fn summary(&self, workload: &Resolved) -> WorkloadView {
-        let Resolved { target, defaults, .. } = workload;
-        let mut view = self.view(workload, &BTreeMap::new());
+    fn summary(&self, resolved: &Resolved) -> WorkloadView {
+        let Resolved { workload, defaults, .. } = resolved;
+        let mut view = self.view(resolved, &BTreeMap::new());
         let scans = self.explainer.last_scans.read();
         for explained in &mut view.containers {
             let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
-            let container = target.container(&explained.container).filter(|_| unknown);
-            if let Some(verdict) = container.and_then(|container| scans.verdict(target, defaults, container)) {
+            let container = workload.container(&explained.container).filter(|_| unknown);
+            if let Some(verdict) = container.and_then(|container| scans.verdict(workload, defaults, container)) {
                 explained.because = verdict;
             }
         }
-        let origins = target.containers.iter().filter_map(Container::origin);
+        let origins = workload.containers.iter().filter_map(Container::origin);
         let errors = origins.filter_map(|origin| scans.error(&origin).map(|error| (origin.to_string(), error.to_owned()))).collect();
-        with_errors(view, target, errors)
+        with_errors(view, workload, errors)
     }
 
-    fn view(&self, workload: &Resolved, known: &BTreeMap<String, Vec<Candidate>>) -> WorkloadView {
-        let Resolved { target, defaults, .. } = workload;
-        let mut requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
-        requests.retain(|request| request.target_uid == target.uid);
+    fn view(&self, resolved: &Resolved, known: &BTreeMap<String, Vec<Candidate>>) -> WorkloadView {
+        let Resolved { workload, defaults, .. } = resolved;
+        let mut requests: Vec<Request> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
+        requests.retain(|request| request.target_uid == workload.uid);
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let prior = prior_of(&requests);
         let explained = |container: &Container| {
@@ -174,18 +174,18 @@ impl Handle {
                 on_record = self::on_record(&requests, container);
                 &on_record
             };
-            let mut explained = explain::explain(target, defaults, container, candidates, &prior, now());
+            let mut explained = explain::explain(workload, defaults, container, candidates, &prior, now());
             explained.keep_best(VERDICTS);
             explained
         };
         let failure = |container: &Container| {
-            let failure = self.intake.inbox.failure(&target.key, &target.uid, &container.name)?;
+            let failure = self.intake.inbox.failure(&workload.key, &workload.uid, &container.name)?;
             Some((container.name.clone(), failure))
         };
         WorkloadView {
-            key: target.key.clone(),
-            containers: workload.tracked().map(explained).collect(),
-            unrecorded: workload.tracked().filter_map(failure).collect(),
+            key: workload.key.clone(),
+            containers: resolved.tracked().map(explained).collect(),
+            unrecorded: resolved.tracked().filter_map(failure).collect(),
             requests,
             registry_errors: BTreeMap::new(),
         }
@@ -193,9 +193,9 @@ impl Handle {
 }
 
 /// The view with the errors of its registries: what is not known because of one says so.
-fn with_errors(mut view: WorkloadView, target: &Target, errors: BTreeMap<String, String>) -> WorkloadView {
+fn with_errors(mut view: WorkloadView, workload: &Workload, errors: BTreeMap<String, String>) -> WorkloadView {
     for explained in view.containers.iter_mut().filter(|explained| explained.because.0 == Reason::NotQueried) {
-        let origin = target.container(&explained.container).and_then(Container::origin);
+        let origin = workload.container(&explained.container).and_then(Container::origin);
         if let Some(error) = origin.and_then(|origin| errors.get(&origin.to_string())) {
             explained.because = (Reason::RegistryError, format!("the registry could not be queried: {error}"));
         }

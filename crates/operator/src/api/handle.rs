@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, broadcast};
 pub use crate::propose::{Full, Offered};
 
 use crate::api::explainer::Explainer;
-use crate::cluster::Verbs;
+use crate::cluster::ClusterClient;
 use crate::observe::queue::Queue;
 use crate::observe::state::State;
 use crate::propose::Intake;
@@ -29,7 +29,7 @@ pub(crate) const READS: usize = 32;
 pub struct Handle {
     pub(crate) intake: Intake,
     pub(crate) state: Arc<State>,
-    pub(crate) verbs: Verbs,
+    pub(crate) cluster: ClusterClient,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,

@@ -56,7 +56,7 @@ impl Handle {
             return Ok(Some((*open).clone()));
         }
         let _one_of_few = self.reads.acquire().await;
-        let mut read = self.verbs.request(namespace, name).await?;
+        let mut read = self.cluster.request(namespace, name).await?;
         if let Some(read) = &mut read {
             read.metadata.managed_fields = None;
             self.state.record(read.clone());

@@ -13,7 +13,7 @@ use headwind_core::request::{Request, history_of, may_return_to};
 use headwind_core::settings::Settings;
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::history::{Entry, History};
-use headwind_core::workload::{Container, Target, TargetKey};
+use headwind_core::workload::{Container, Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -43,15 +43,15 @@ pub struct Past {
 pub enum RollbackError {
     /// There is no such workload in the namespaces that are served.
     #[error("there is no {0} that Headwind knows")]
-    NotFound(TargetKey),
+    NotFound(WorkloadKey),
     /// The question does not say which container, or names one that is not there.
     #[error("{0}")]
     Unclear(String),
     /// The history does not go back that far.
-    #[error("container {container} of {target}: there is nothing older to go back to{known}")]
+    #[error("container {container} of {workload}: there is nothing older to go back to{known}")]
     NothingOlder {
         /// The workload.
-        target: TargetKey,
+        workload: WorkloadKey,
         /// The container.
         container: String,
         /// How far it does go.
@@ -70,19 +70,19 @@ fn past(history: &History, container: &Container) -> Vec<Past> {
 }
 
 impl Handle {
-    fn history_of(&self, target: &Target) -> History {
-        let requests: Vec<Request> = self.state.requests.read().of(&target.key).map(Held::read).collect();
-        history_of(target, &requests.iter().collect::<Vec<_>>())
+    fn history_of(&self, workload: &Workload) -> History {
+        let requests: Vec<Request> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
+        history_of(workload, &requests.iter().collect::<Vec<_>>())
     }
 
     /// What stood in the workload's containers, each with how many steps back it is.
     ///
     /// # Errors
     /// [`RollbackError::NotFound`].
-    pub fn history(&self, key: &TargetKey) -> Result<Vec<Past>, RollbackError> {
-        let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
-        let history = self.history_of(&target);
-        Ok(target.containers.iter().flat_map(|container| past(&history, container)).collect())
+    pub fn history(&self, key: &WorkloadKey) -> Result<Vec<Past>, RollbackError> {
+        let workload = self.state.index.read().workload(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
+        let history = self.history_of(&workload);
+        Ok(workload.containers.iter().flat_map(|container| past(&history, container)).collect())
     }
 
     /// Rolls a container back by that many steps and returns the approved request. Writes the audit line. Runs to its
@@ -93,7 +93,7 @@ impl Handle {
     pub async fn roll_back(
         &self,
         caller: Caller,
-        key: TargetKey,
+        key: WorkloadKey,
         container: Option<String>,
         index: usize,
         note: Option<String>,
@@ -110,26 +110,26 @@ impl Handle {
 
     async fn roll_back_as(
         &self,
-        key: &TargetKey,
+        key: &WorkloadKey,
         container: Option<&str>,
         index: usize,
         person: &str,
         note: Option<&str>,
     ) -> Result<UpdateRequest, RollbackError> {
-        let target = self.state.index.read().target(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
-        let history = self.history_of(&target);
-        let container = chosen(&target, &history, container)?;
+        let workload = self.state.index.read().workload(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
+        let history = self.history_of(&workload);
+        let container = chosen(&workload, &history, container)?;
         let steps = past(&history, container);
         let Some(to) = steps.iter().find(|past| past.index == index && index > 0) else {
             let known = match steps.iter().map(|past| past.index).max() {
                 Some(most) if most > 0 => format!(" than {most} steps"),
                 _ => format!(" than {}", container.image),
             };
-            return Err(RollbackError::NothingOlder { target: key.clone(), container: container.name.clone(), known });
+            return Err(RollbackError::NothingOlder { workload: key.clone(), container: container.name.clone(), known });
         };
         let artifact = Artifact::parse(container.kind(), &to.entry.image)
             .map_err(|error| RollbackError::Unclear(format!("the history names {:?}: {error}", to.entry.image)))?;
-        if !self.may_return_to(&target, container, &to.entry.image) {
+        if !self.may_return_to(&workload, container, &to.entry.image) {
             let image = &to.entry.image;
             return Err(RollbackError::Unclear(format!(
                 "the history names {image:?}, but no UpdateRequest on record put it into container {}, and {} is of another repository",
@@ -138,13 +138,13 @@ impl Handle {
         }
         let mut refused = None;
         for time in 0..TIMES {
-            let request = self.asked(&target, container, &artifact, person, time);
+            let request = self.asked(&workload, container, &artifact, person, time);
             let name = request.name_any();
             let finished = self.state.requests.read().get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open());
             if finished && time + 1 < TIMES {
                 continue;
             }
-            self.make(&target, request).await?;
+            self.make(&workload, request).await?;
             match self.act_as(&key.namespace, &name, Action::Approve, person, note).await {
                 Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
                 done => return Ok(done?),
@@ -154,15 +154,15 @@ impl Handle {
     }
 
     /// Whether something else than the annotation vouches for an image of the history.
-    fn may_return_to(&self, target: &Target, container: &Container, image: &str) -> bool {
-        let requests: Vec<_> = self.state.requests.read().of(&target.key).map(Held::read).collect();
-        may_return_to(container, &target.uid, image, &requests)
+    fn may_return_to(&self, workload: &Workload, container: &Container, image: &str) -> bool {
+        let requests: Vec<_> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
+        may_return_to(container, &workload.uid, image, &requests)
     }
 
     /// The request, when the same was asked for, and ended, that many times before.
-    fn asked(&self, target: &Target, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
-        let defaults = self.state.index.read().defaults(&target.key.namespace);
-        let policy = Settings::resolve(&defaults, &target.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
+    fn asked(&self, workload: &Workload, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
+        let defaults = self.state.index.read().defaults(&workload.key.namespace);
+        let policy = Settings::resolve(&defaults, &workload.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
         let known = container.artifact().ok().and_then(|artifact| container.known_digest(&artifact));
         let proposal = Proposal {
             container: container.name.clone(),
@@ -175,23 +175,23 @@ impl Handle {
             message: format!("{person} asked to go back to it"),
             require_approval: true,
             trigger: Trigger::Manual,
-            identity: Identity::new(&container.name, to, policy, None).asked_for(target.generation, times),
+            identity: Identity::new(&container.name, to, policy, None).asked_for(workload.generation, times),
         };
-        propose::request(target, &proposal, Timestamp::now())
+        propose::request(workload, &proposal, Timestamp::now())
     }
 
     /// Creates the request. If a request for the same rollback exists, that one is used.
-    async fn make(&self, target: &Target, request: UpdateRequest) -> Result<(), ActError> {
-        match self.verbs.create_request(&request).await {
+    async fn make(&self, workload: &Workload, request: UpdateRequest) -> Result<(), ActError> {
+        match self.cluster.create_request(&request).await {
             Ok(made) => {
                 self.state.record(made);
                 Ok(())
             }
             Err(failure) if failure.class == Class::Conflict => {
                 let name = request.name_any();
-                let standing = self.verbs.request(&target.key.namespace, &name).await?;
+                let standing = self.cluster.request(&workload.key.namespace, &name).await?;
                 let asks = |standing: &UpdateRequest| {
-                    request.read().spec.identity().is_some_and(|identity| standing.asks_for(&target.key, &target.uid, &identity))
+                    request.read().spec.identity().is_some_and(|identity| standing.asks_for(&workload.key, &workload.uid, &identity))
                 };
                 if standing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
             }
@@ -201,15 +201,15 @@ impl Handle {
 }
 
 /// The container that is meant: the one that is named, else the only one with a past.
-fn chosen<'a>(target: &'a Target, history: &History, name: Option<&str>) -> Result<&'a Container, RollbackError> {
+fn chosen<'a>(workload: &'a Workload, history: &History, name: Option<&str>) -> Result<&'a Container, RollbackError> {
     if let Some(name) = name {
-        return target.container(name).ok_or_else(|| RollbackError::Unclear(format!("{} has no container {name:?}", target.key)));
+        return workload.container(name).ok_or_else(|| RollbackError::Unclear(format!("{} has no container {name:?}", workload.key)));
     }
-    let with_past: Vec<&Container> = target.containers.iter().filter(|container| history.of(&container.name).next().is_some()).collect();
-    match (with_past.as_slice(), target.containers.as_slice()) {
+    let with_past: Vec<&Container> = workload.containers.iter().filter(|container| history.of(&container.name).next().is_some()).collect();
+    match (with_past.as_slice(), workload.containers.as_slice()) {
         ([one], _) => Ok(one),
         ([], [one]) => Ok(one),
-        ([], _) => Err(RollbackError::Unclear(format!("Headwind has not updated {} yet", target.key))),
+        ([], _) => Err(RollbackError::Unclear(format!("Headwind has not updated {} yet", workload.key))),
         (several, _) => {
             let names: Vec<&str> = several.iter().map(|container| container.name.as_str()).collect();
             Err(RollbackError::Unclear(format!("say which container: one of {}", names.join(", "))))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headwind_core::reason::Reason;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::kinds::SlimWorkload;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::core::ObjectMeta;
@@ -35,15 +35,15 @@ impl Targets {
 }
 
 impl<K: SlimWorkload> Feed<K> for Targets {
-    type Key = TargetKey;
+    type Key = WorkloadKey;
 
-    fn apply(&self, object: K, first: bool) -> Option<TargetKey> {
-        let target = object.read()?;
-        let key = target.key.clone();
+    fn apply(&self, object: K, first: bool) -> Option<WorkloadKey> {
+        let workload = object.read()?;
+        let key = workload.key.clone();
         let finished = !self.state.requests.read().finished_of(&key).is_empty();
-        let before = self.state.index.read().target(&key).filter(|_| finished);
-        let same = before.is_some_and(|before| means_the_same(&before, &target));
-        let news = self.state.index.write().apply(target);
+        let before = self.state.index.read().workload(&key).filter(|_| finished);
+        let same = before.is_some_and(|before| means_the_same(&before, &workload));
+        let news = self.state.index.write().apply(workload);
         if news && !first {
             if self.state.concerns(&key) || (finished && !same) {
                 self.queue.now(key.clone());
@@ -54,9 +54,9 @@ impl<K: SlimWorkload> Feed<K> for Targets {
     }
 
     fn delete(&self, object: K) {
-        if let Some(target) = object.read() {
-            self.state.index.write().remove(&target.key);
-            self.queue.now(target.key);
+        if let Some(workload) = object.read() {
+            self.state.index.write().remove(&workload.key);
+            self.queue.now(workload.key);
             self.others();
         }
     }
@@ -69,7 +69,7 @@ impl<K: SlimWorkload> Feed<K> for Targets {
         }
     }
 
-    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<TargetKey> {
+    fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<WorkloadKey> {
         let key = key_of::<K>(metadata)?;
         tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
         let odd = Undecodable {
@@ -83,7 +83,7 @@ impl<K: SlimWorkload> Feed<K> for Targets {
         Some(key)
     }
 
-    fn sweep(&self, seen: &HashSet<TargetKey>) {
+    fn sweep(&self, seen: &HashSet<WorkloadKey>) {
         let vanished = self.state.index.write().sweep(K::KIND, self.namespace.as_deref(), seen);
         for key in vanished.into_iter().chain(seen.iter().filter(|key| self.state.concerns(key)).cloned()) {
             self.queue.now(key);
@@ -94,12 +94,12 @@ impl<K: SlimWorkload> Feed<K> for Targets {
 
 /// Whether finished requests have no reason to look at the newer copy: what they read of a workload is what runs
 /// there, and what Headwind wrote on it. The counts of a rollout concern open ones alone.
-fn means_the_same(before: &Target, after: &Target) -> bool {
+fn means_the_same(before: &Workload, after: &Workload) -> bool {
     before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
 }
 
-fn key_of<K: SlimWorkload>(metadata: &ObjectMeta) -> Option<TargetKey> {
-    Some(TargetKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
+fn key_of<K: SlimWorkload>(metadata: &ObjectMeta) -> Option<WorkloadKey> {
+    Some(WorkloadKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
 }
 
 /// UpdateRequests into the store.
@@ -122,7 +122,7 @@ impl Feed<UpdateRequest> for RequestFeed {
     type Key = Name;
 
     fn apply(&self, request: UpdateRequest, first: bool) -> Option<Name> {
-        let (name, target) = (key(&request)?, request.target());
+        let (name, workload) = (key(&request)?, request.workload_key());
         let version = request.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
         let news = if self.complete.load(Ordering::Acquire) {
             self.state.record(request)
@@ -133,7 +133,7 @@ impl Feed<UpdateRequest> for RequestFeed {
             self.state.tell(News::Delivered(self.scope.clone(), version));
         }
         if news && !first {
-            self.queue.now(target);
+            self.queue.now(workload);
         }
         Some(name)
     }
@@ -141,7 +141,7 @@ impl Feed<UpdateRequest> for RequestFeed {
     fn delete(&self, request: UpdateRequest) {
         if let Some(name) = key(&request) {
             self.state.requests.write().remove(&name);
-            self.queue.now(request.target());
+            self.queue.now(request.workload_key());
         }
     }
 
@@ -162,7 +162,7 @@ impl Feed<UpdateRequest> for RequestFeed {
     fn sweep(&self, seen: &HashSet<Name>) {
         let gone = self.state.requests.write().sweep(self.scope.as_deref(), seen);
         self.complete.store(true, Ordering::Release);
-        let all: HashSet<TargetKey> = self.state.requests.read().targets().cloned().collect();
+        let all: HashSet<WorkloadKey> = self.state.requests.read().workloads().cloned().collect();
         for key in all.into_iter().chain(gone) {
             self.queue.now(key);
         }

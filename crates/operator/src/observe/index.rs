@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use headwind_core::artifact::Origin;
 use headwind_core::settings::{Annotations, key};
-use headwind_core::workload::source::{ChartSite, Source, SourceKey};
-use headwind_core::workload::{Container, Kind, Target, TargetKey};
+use headwind_core::workload::source::{ResolvedChart, Source, SourceKey};
+use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
 use self::settings::Meaning;
 pub(crate) use self::settings::Resolved;
@@ -33,16 +33,16 @@ use crate::cluster::object::{Undecodable, is_newer};
 /// The index.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    targets: HashMap<Arc<TargetKey>, Entry>,
-    users: HashMap<Origin, HashSet<Arc<TargetKey>>>,
+    workloads: HashMap<Arc<WorkloadKey>, Entry>,
+    users: HashMap<Origin, HashSet<Arc<WorkloadKey>>>,
     sources: HashMap<SourceKey, Source>,
     /// The releases that name a source, whether it is there or not.
-    followers: HashMap<SourceKey, HashSet<Arc<TargetKey>>>,
+    followers: HashMap<SourceKey, HashSet<Arc<WorkloadKey>>>,
     /// The releases that mean something else since another one came or went.
-    unsettled: HashSet<TargetKey>,
+    dirty: HashSet<WorkloadKey>,
     defaults: HashMap<String, Arc<Annotations>>,
-    faulty: HashSet<Arc<TargetKey>>,
-    odd: HashMap<TargetKey, Undecodable>,
+    faulty: HashSet<Arc<WorkloadKey>>,
+    odd: HashMap<WorkloadKey, Undecodable>,
     counts: HashMap<Kind, usize>,
     revision: Revision,
     none: Arc<Annotations>,
@@ -68,35 +68,35 @@ impl Revision {
 
 #[derive(Debug)]
 struct Entry {
-    target: Arc<Target>,
+    workload: Arc<Workload>,
     /// A release as its own object says it.
-    alone: Option<Arc<Target>>,
+    alone: Option<Arc<Workload>>,
     origins: Box<[Origin]>,
     meaning: Arc<Meaning>,
 }
 
 impl Entry {
     fn source(&self) -> Option<&SourceKey> {
-        source_of(&self.target)
+        source_of(&self.workload)
     }
 }
 
 impl Index {
     /// Takes in a workload as it was read. Answers whether it was news.
-    pub(crate) fn apply(&mut self, target: Target) -> bool {
-        self.odd.remove(&target.key);
-        if let Some(held) = self.targets.get(&target.key)
-            && held.target.uid == target.uid
-            && !is_newer(&target.resource_version, &held.target.resource_version)
+    pub(crate) fn apply(&mut self, workload: Workload) -> bool {
+        self.odd.remove(&workload.key);
+        if let Some(held) = self.workloads.get(&workload.key)
+            && held.workload.uid == workload.uid
+            && !is_newer(&workload.resource_version, &held.workload.resource_version)
         {
             return false;
         }
-        if target.release.is_none() {
-            self.put(target, None);
+        if workload.release.is_none() {
+            self.put(workload, None);
             return true;
         }
-        let (key, before) = (target.key.clone(), self.targets.get(&target.key).and_then(|held| held.source().cloned()));
-        let now = source_of(&target).cloned();
+        let (key, before) = (workload.key.clone(), self.workloads.get(&workload.key).and_then(|held| held.source().cloned()));
+        let now = source_of(&workload).cloned();
         let moved = before != now;
         if let Some(named) = before.filter(|_| moved) {
             self.unfollow(&named, &key);
@@ -104,24 +104,24 @@ impl Index {
         if let Some(named) = now.filter(|_| moved) {
             self.follow(&named, &key);
         }
-        self.put_together(Arc::new(target));
+        self.put_together(Arc::new(workload));
         true
     }
 
-    fn put(&mut self, target: Target, alone: Option<Arc<Target>>) {
-        let held = self.targets.get(&target.key);
-        let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.target, &target));
-        let meaning = match held.filter(|held| Meaning::is_the_same(&held.target, &target)) {
+    fn put(&mut self, workload: Workload, alone: Option<Arc<Workload>>) {
+        let held = self.workloads.get(&workload.key);
+        let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.workload, &workload));
+        let meaning = match held.filter(|held| Meaning::is_the_same(&held.workload, &workload)) {
             Some(held) => Arc::clone(&held.meaning),
-            None => Arc::new(Meaning::of(&target, &self.defaults(&target.key.namespace))),
+            None => Arc::new(Meaning::of(&workload, &self.defaults(&workload.key.namespace))),
         };
         if !same_to_the_poller {
-            self.revision.moved(target.key.kind);
+            self.revision.moved(workload.key.kind);
         }
-        self.take(&target.key);
-        let key = Arc::new(target.key.clone());
-        let mut origins: Vec<Origin> = Vec::with_capacity(target.containers.len());
-        for origin in target.containers.iter().filter_map(Container::origin) {
+        self.take(&workload.key);
+        let key = Arc::new(workload.key.clone());
+        let mut origins: Vec<Origin> = Vec::with_capacity(workload.containers.len());
+        for origin in workload.containers.iter().filter_map(Container::origin) {
             if !origins.contains(&origin) {
                 // One copy of a name that many workloads share.
                 origins.push(self.users.get_key_value(&origin).map_or(origin, |(shared, _)| shared.clone()));
@@ -134,11 +134,11 @@ impl Index {
         if meaning.faulty {
             self.faulty.insert(Arc::clone(&key));
         }
-        self.targets.insert(key, Entry { target: Arc::new(target), alone, origins: origins.into(), meaning });
+        self.workloads.insert(key, Entry { workload: Arc::new(workload), alone, origins: origins.into(), meaning });
     }
 
     /// Forgets a workload.
-    pub(crate) fn remove(&mut self, key: &TargetKey) {
+    pub(crate) fn remove(&mut self, key: &WorkloadKey) {
         self.odd.remove(key);
         let Some(entry) = self.take(key) else { return };
         self.revision.moved(key.kind);
@@ -148,19 +148,19 @@ impl Index {
     }
 
     /// Notes that a workload is there and cannot be read.
-    pub(crate) fn set_odd(&mut self, key: TargetKey, odd: Undecodable) {
+    pub(crate) fn set_odd(&mut self, key: WorkloadKey, odd: Undecodable) {
         self.remove(&key);
         self.odd.insert(key, odd);
     }
 
     /// Why a workload that is there cannot be read.
-    pub(crate) fn odd(&self, key: &TargetKey) -> Option<&Undecodable> {
+    pub(crate) fn odd(&self, key: &WorkloadKey) -> Option<&Undecodable> {
         self.odd.get(key)
     }
 
     /// Takes a workload out, but for what it follows.
-    fn take(&mut self, key: &TargetKey) -> Option<Entry> {
-        let entry = self.targets.remove(key)?;
+    fn take(&mut self, key: &WorkloadKey) -> Option<Entry> {
+        let entry = self.workloads.remove(key)?;
         for origin in &entry.origins {
             if let Some(users) = self.users.get_mut(origin) {
                 users.remove(key);
@@ -178,11 +178,11 @@ impl Index {
 
     /// After a whole list of a kind in a namespace (or in all): forgets what was not on it and
     /// answers what vanished.
-    pub(crate) fn sweep(&mut self, kind: Kind, namespace: Option<&str>, seen: &HashSet<TargetKey>) -> Vec<TargetKey> {
+    pub(crate) fn sweep(&mut self, kind: Kind, namespace: Option<&str>, seen: &HashSet<WorkloadKey>) -> Vec<WorkloadKey> {
         let vanished =
-            |key: &TargetKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace) && !seen.contains(key);
+            |key: &WorkloadKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace) && !seen.contains(key);
         self.odd.retain(|key, _| !vanished(key));
-        let vanished: Vec<TargetKey> = self.targets.keys().map(|key| &**key).filter(|key| vanished(key)).cloned().collect();
+        let vanished: Vec<WorkloadKey> = self.workloads.keys().map(|key| &**key).filter(|key| vanished(key)).cloned().collect();
         for key in &vanished {
             self.remove(key);
         }
@@ -191,7 +191,7 @@ impl Index {
 
     /// Takes in Headwind's annotations of a namespace. Answers the workloads they now mean
     /// something else for.
-    pub(crate) fn set_defaults(&mut self, namespace: &str, annotations: Annotations) -> Vec<TargetKey> {
+    pub(crate) fn set_defaults(&mut self, namespace: &str, annotations: Annotations) -> Vec<WorkloadKey> {
         if *self.defaults(namespace) == annotations {
             return Vec::new();
         }
@@ -202,9 +202,9 @@ impl Index {
         }
         let defaults = self.defaults(namespace);
         let mut touched = Vec::new();
-        for (key, entry) in self.targets.iter_mut().filter(|(key, _)| key.namespace == namespace) {
+        for (key, entry) in self.workloads.iter_mut().filter(|(key, _)| key.namespace == namespace) {
             self.revision.moved(key.kind);
-            entry.meaning = Arc::new(Meaning::of(&entry.target, &defaults));
+            entry.meaning = Arc::new(Meaning::of(&entry.workload, &defaults));
             if entry.meaning.faulty {
                 self.faulty.insert(Arc::clone(key));
             } else {
@@ -221,8 +221,8 @@ impl Index {
     }
 
     /// The workload.
-    pub(crate) fn target(&self, key: &TargetKey) -> Option<Arc<Target>> {
-        self.targets.get(key).map(|entry| Arc::clone(&entry.target))
+    pub(crate) fn workload(&self, key: &WorkloadKey) -> Option<Arc<Workload>> {
+        self.workloads.get(key).map(|entry| Arc::clone(&entry.workload))
     }
 
     /// Whether any workload has a container, or any release its chart, from there.
@@ -231,9 +231,9 @@ impl Index {
     }
 
     /// The workloads with a container, and the releases with their chart, from there.
-    pub(crate) fn users(&self, origin: &Origin) -> Vec<(Arc<Target>, Arc<Annotations>)> {
+    pub(crate) fn users(&self, origin: &Origin) -> Vec<(Arc<Workload>, Arc<Annotations>)> {
         let keys = self.users.get(origin).into_iter().flatten();
-        keys.filter_map(|key| Some((self.target(key)?, self.defaults(&key.namespace)))).collect()
+        keys.filter_map(|key| Some((self.workload(key)?, self.defaults(&key.namespace)))).collect()
     }
 
     /// The same, with what applies to each container.
@@ -242,19 +242,19 @@ impl Index {
     }
 
     /// The workload with what applies to each of its containers.
-    pub(crate) fn resolved(&self, key: &TargetKey) -> Option<Resolved> {
-        self.targets.get(key).map(|entry| self.resolve(entry))
+    pub(crate) fn resolved(&self, key: &WorkloadKey) -> Option<Resolved> {
+        self.workloads.get(key).map(|entry| self.resolve(entry))
     }
 
     /// Every workload with what applies to each of its containers.
     pub(crate) fn all(&self) -> impl Iterator<Item = Resolved> {
-        self.targets.values().map(|entry| self.resolve(entry))
+        self.workloads.values().map(|entry| self.resolve(entry))
     }
 
     fn resolve(&self, entry: &Entry) -> Resolved {
         Resolved {
-            target: Arc::clone(&entry.target),
-            defaults: self.defaults(&entry.target.key.namespace),
+            workload: Arc::clone(&entry.workload),
+            defaults: self.defaults(&entry.workload.key.namespace),
             meaning: Arc::clone(&entry.meaning),
         }
     }
@@ -265,18 +265,18 @@ impl Index {
     }
 
     /// The workloads with a fault in an annotation.
-    pub(crate) fn faulty(&self) -> impl Iterator<Item = &TargetKey> {
+    pub(crate) fn faulty(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.faulty.iter().map(|key| &**key)
     }
 
     /// Every workload that there is something to tell about.
-    pub(crate) fn conspicuous(&self) -> impl Iterator<Item = &TargetKey> {
-        self.targets.keys().map(|key| &**key).filter(|key| self.is_conspicuous(key)).chain(self.odd.keys())
+    pub(crate) fn needs_attention(&self) -> impl Iterator<Item = &WorkloadKey> {
+        self.workloads.keys().map(|key| &**key).filter(|key| self.is_conspicuous(key)).chain(self.odd.keys())
     }
 
     /// Whether there is something to tell about the workload: its annotations, or that it is left alone.
-    pub(crate) fn is_conspicuous(&self, key: &TargetKey) -> bool {
-        self.targets.get(key).is_some_and(|entry| entry.meaning.needs_attention)
+    pub(crate) fn is_conspicuous(&self, key: &WorkloadKey) -> bool {
+        self.workloads.get(key).is_some_and(|entry| entry.meaning.needs_attention)
     }
 
     /// How many workloads of the kind are known.
@@ -287,14 +287,14 @@ impl Index {
 
 /// Whether the plan of polls is the same for both: what Headwind writes itself and the status of
 /// a rollout do not count.
-fn same_to_the_poller(a: &Target, b: &Target) -> bool {
-    let set = |target: &Target| -> Vec<(String, String)> {
+fn same_to_the_poller(a: &Workload, b: &Workload) -> bool {
+    let set = |workload: &Workload| -> Vec<(String, String)> {
         let managed = key::is_managed;
-        target.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        workload.annotations.iter().filter(|(key, _)| !managed(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let site = |container: &Container| container.chart.as_deref().map(|site| ChartSite { running: None, ..site.clone() });
-    let images = |target: &Target| -> Vec<(String, String, Option<ChartSite>)> {
-        target.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
+    let site = |container: &Container| container.chart.as_deref().map(|site| ResolvedChart { running: None, ..site.clone() });
+    let images = |workload: &Workload| -> Vec<(String, String, Option<ResolvedChart>)> {
+        workload.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
     };
     a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_core::workload::source::{SourceKey, SourceKind};
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kinds::{ForKind, SlimWorkload, for_kind};
@@ -253,7 +253,7 @@ struct Sources {
 
 impl Sources {
     /// Releases mean something else now.
-    fn touched(&self, keys: Vec<TargetKey>) {
+    fn touched(&self, keys: Vec<WorkloadKey>) {
         for key in keys.into_iter().filter(|key| self.state.concerns(key)) {
             self.queue.now(key);
         }

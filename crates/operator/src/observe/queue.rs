@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, Stream as _, StreamExt as _};
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Where targets are put for a pass.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue(mpsc::UnboundedSender<ScheduleRequest<TargetKey>>);
+pub(crate) struct Queue(mpsc::UnboundedSender<ScheduleRequest<WorkloadKey>>);
 
 /// The other end.
 #[derive(Debug)]
-pub(crate) struct Pending(mpsc::UnboundedReceiver<ScheduleRequest<TargetKey>>);
+pub(crate) struct Pending(mpsc::UnboundedReceiver<ScheduleRequest<WorkloadKey>>);
 
 /// A queue of targets. Its length is bounded by the number of targets: it keeps each once.
 pub(crate) fn queue() -> (Queue, Pending) {
@@ -28,12 +28,12 @@ pub(crate) fn queue() -> (Queue, Pending) {
 
 impl Queue {
     /// A pass over the target as soon as there is room.
-    pub(crate) fn now(&self, key: TargetKey) {
+    pub(crate) fn now(&self, key: WorkloadKey) {
         self.after(key, Duration::ZERO);
     }
 
     /// A pass over the target after that time.
-    pub(crate) fn after(&self, key: TargetKey, wait: Duration) {
+    pub(crate) fn after(&self, key: WorkloadKey, wait: Duration) {
         // A closed queue means that the process is ending: its successor begins with a whole list.
         self.0.send(ScheduleRequest { message: key, run_at: Instant::now() + wait }).ok();
     }
@@ -47,12 +47,12 @@ impl Pending {
         queue: Queue,
         at_once: usize,
         stop: CancellationToken,
-        pass: impl Fn(TargetKey) -> F,
+        pass: impl Fn(WorkloadKey) -> F,
     ) {
         let incoming =
             futures_util::stream::unfold(self.0, |mut receiver| async { receiver.recv().await.map(|request| (request, receiver)) });
         let mut waiting = pin!(scheduler(incoming));
-        let mut busy: HashSet<TargetKey> = HashSet::new();
+        let mut busy: HashSet<WorkloadKey> = HashSet::new();
         let mut passes = FuturesUnordered::new();
         loop {
             tokio::select! {

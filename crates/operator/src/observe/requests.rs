@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use headwind_core::request::{Phase, Request};
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
 
 pub(crate) use self::finished::Finished;
@@ -37,16 +37,16 @@ const FOREIGN: usize = 2048;
 /// The store.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    by_target: HashMap<Arc<TargetKey>, OfTarget>,
+    by_workload: HashMap<Arc<WorkloadKey>, OfWorkload>,
     /// The target of each request. The names themselves stand in the requests.
-    by_name: HashTable<(u64, Arc<TargetKey>)>,
+    by_name: HashTable<(u64, Arc<WorkloadKey>)>,
     hasher: RandomState,
     pending: usize,
 }
 
 /// The requests of one target.
 #[derive(Debug, Default)]
-struct OfTarget {
+struct OfWorkload {
     open: Vec<Arc<UpdateRequest>>,
     finished: Vec<Finished>,
 }
@@ -95,7 +95,7 @@ pub(crate) struct Change {
     pub(crate) after: Arc<UpdateRequest>,
 }
 
-impl OfTarget {
+impl OfWorkload {
     fn find(&self, name: &str) -> Option<Held<'_>> {
         let open = self.open.iter().find(|request| request.metadata.name.as_deref() == Some(name)).map(Held::Open);
         open.or_else(|| self.finished.iter().find(|request| request.name() == name).map(Held::Finished))
@@ -123,10 +123,10 @@ impl Requests {
         request.metadata.managed_fields = None;
         let phase = request.phase();
         self.pending += usize::from(phase == Phase::Pending);
-        let target = self.shared(request.target());
+        let workload = self.shared(request.workload_key());
         let hash = self.hash(&name);
-        self.by_name.insert_unique(hash, (hash, Arc::clone(&target)), |(hash, _)| *hash);
-        let of = self.by_target.entry(target).or_default();
+        self.by_name.insert_unique(hash, (hash, Arc::clone(&workload)), |(hash, _)| *hash);
+        let of = self.by_workload.entry(workload).or_default();
         slim(&mut request);
         let after = Arc::new(request);
         if phase.is_open() {
@@ -142,8 +142,8 @@ impl Requests {
     }
 
     /// One copy of a key for all requests of the target.
-    fn shared(&self, target: TargetKey) -> Arc<TargetKey> {
-        self.by_target.get_key_value(&target).map_or_else(|| Arc::new(target), |(known, _)| Arc::clone(known))
+    fn shared(&self, workload: WorkloadKey) -> Arc<WorkloadKey> {
+        self.by_workload.get_key_value(&workload).map_or_else(|| Arc::new(workload), |(known, _)| Arc::clone(known))
     }
 
     fn hash(&self, name: &Name) -> u64 {
@@ -151,25 +151,25 @@ impl Requests {
     }
 
     /// Forgets a request. Answers whose it was.
-    pub(crate) fn remove(&mut self, name: &Name) -> Option<TargetKey> {
+    pub(crate) fn remove(&mut self, name: &Name) -> Option<WorkloadKey> {
         let hash = self.hash(name);
-        let Self { by_target, by_name, pending, .. } = self;
-        let is_it = |(other, target): &(u64, Arc<TargetKey>)| *other == hash && holds(by_target, target, name).is_some();
-        let ((_, target), _) = by_name.find_entry(hash, is_it).ok()?.remove();
-        let of = by_target.get_mut(&target)?;
+        let Self { by_workload, by_name, pending, .. } = self;
+        let is_it = |(other, workload): &(u64, Arc<WorkloadKey>)| *other == hash && holds(by_workload, workload, name).is_some();
+        let ((_, workload), _) = by_name.find_entry(hash, is_it).ok()?.remove();
+        let of = by_workload.get_mut(&workload)?;
         *pending -= usize::from(of.find(&name.1).is_some_and(|held| held.phase() == Phase::Pending));
         of.open.retain(|request| request.metadata.name.as_deref() != Some(&name.1));
         of.finished.retain(|request| request.name() != name.1);
         if of.open.is_empty() && of.finished.is_empty() {
-            by_target.remove(&target);
+            by_workload.remove(&workload);
         }
-        Some((*target).clone())
+        Some((*workload).clone())
     }
 
     /// After a whole list: forgets what was not on it.
-    pub(crate) fn sweep(&mut self, namespace: Option<&str>, seen: &HashSet<Name>) -> Vec<TargetKey> {
-        let here = |key: &Arc<TargetKey>| namespace.is_none_or(|namespace| key.namespace == namespace);
-        let all = self.by_target.iter().filter(|(key, _)| here(key));
+    pub(crate) fn sweep(&mut self, namespace: Option<&str>, seen: &HashSet<Name>) -> Vec<WorkloadKey> {
+        let here = |key: &Arc<WorkloadKey>| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let all = self.by_workload.iter().filter(|(key, _)| here(key));
         let names = all.flat_map(|(key, of)| of.all().map(|held| (key.namespace.clone(), name_of(held))));
         let gone: Vec<Name> = names.filter(|name| !seen.contains(name)).collect();
         gone.iter().filter_map(|name| self.remove(name)).collect()
@@ -179,9 +179,9 @@ impl Requests {
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Held<'_>> {
         let name = (namespace.to_owned(), name.to_owned());
         let hash = self.hash(&name);
-        let is_it = |(other, target): &(u64, Arc<TargetKey>)| *other == hash && holds(&self.by_target, target, &name).is_some();
-        let (_, target) = self.by_name.find(hash, is_it)?;
-        holds(&self.by_target, target, &name)
+        let is_it = |(other, workload): &(u64, Arc<WorkloadKey>)| *other == hash && holds(&self.by_workload, workload, &name).is_some();
+        let (_, workload) = self.by_name.find(hash, is_it)?;
+        holds(&self.by_workload, workload, &name)
     }
 
     /// The open request of that name.
@@ -193,28 +193,28 @@ impl Requests {
     }
 
     /// Every request of the target.
-    pub(crate) fn of(&self, target: &TargetKey) -> impl Iterator<Item = Held<'_>> {
-        self.by_target.get(target).into_iter().flat_map(OfTarget::all)
+    pub(crate) fn of(&self, workload: &WorkloadKey) -> impl Iterator<Item = Held<'_>> {
+        self.by_workload.get(workload).into_iter().flat_map(OfWorkload::all)
     }
 
     /// The open requests of the target.
-    pub(crate) fn open_of(&self, target: &TargetKey) -> &[Arc<UpdateRequest>] {
-        self.by_target.get(target).map_or(&[], |of| of.open.as_slice())
+    pub(crate) fn open_of(&self, workload: &WorkloadKey) -> &[Arc<UpdateRequest>] {
+        self.by_workload.get(workload).map_or(&[], |of| of.open.as_slice())
     }
 
     /// The finished requests of the target.
-    pub(crate) fn finished_of(&self, target: &TargetKey) -> &[Finished] {
-        self.by_target.get(target).map_or(&[], |of| of.finished.as_slice())
+    pub(crate) fn finished_of(&self, workload: &WorkloadKey) -> &[Finished] {
+        self.by_workload.get(workload).map_or(&[], |of| of.finished.as_slice())
     }
 
     /// Every request, in no order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&TargetKey, Held<'_>)> {
-        self.by_target.iter().flat_map(|(key, of)| of.all().map(|held| (&**key, held)))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&WorkloadKey, Held<'_>)> {
+        self.by_workload.iter().flat_map(|(key, of)| of.all().map(|held| (&**key, held)))
     }
 
     /// The targets that have requests.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = &TargetKey> {
-        self.by_target.keys().map(|key| &**key)
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = &WorkloadKey> {
+        self.by_workload.keys().map(|key| &**key)
     }
 
     /// How many wait for an answer or for their turn.
@@ -223,8 +223,8 @@ impl Requests {
     }
 }
 
-fn holds<'a>(by_target: &'a HashMap<Arc<TargetKey>, OfTarget>, target: &Arc<TargetKey>, name: &Name) -> Option<Held<'a>> {
-    by_target.get(target).filter(|_| target.namespace == name.0)?.find(&name.1)
+fn holds<'a>(by_workload: &'a HashMap<Arc<WorkloadKey>, OfWorkload>, workload: &Arc<WorkloadKey>, name: &Name) -> Option<Held<'a>> {
+    by_workload.get(workload).filter(|_| workload.namespace == name.0)?.find(&name.1)
 }
 
 fn name_of(held: Held<'_>) -> String {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) leadership: Leadership,
     pub(crate) readiness: Readiness,
     /// Since when the cluster is seen without a gap.
-    pub(crate) unbroken: Unbroken,
+    pub(crate) observed_since: ObservedSince,
     pub(crate) clock: SteppedClock,
     listener: OnceLock<Listener>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct State {
 impl State {
     /// Whether a pass over the workload could find anything to do, whatever changed. Its finished requests have a
     /// part in it only when the workload itself changes.
-    pub(crate) fn concerns(&self, key: &TargetKey) -> bool {
+    pub(crate) fn concerns(&self, key: &WorkloadKey) -> bool {
         !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
     }
 
@@ -77,8 +77,8 @@ impl State {
     /// Has the index show an object as it is after a patch. Returns whether there was one.
     pub(crate) fn take_in(&self, patched: Option<Patched>) -> bool {
         match patched {
-            Some(Patched::Workload(target)) => {
-                self.index.write().apply(*target);
+            Some(Patched::Workload(workload)) => {
+                self.index.write().apply(*workload);
             }
             Some(Patched::Source(source)) => {
                 let mut index = self.index.write();
@@ -94,15 +94,15 @@ impl State {
 /// Since when the watches run and this process leads without a break: what did not happen before
 /// that was perhaps not seen.
 #[derive(Debug)]
-pub(crate) struct Unbroken(AtomicI64);
+pub(crate) struct ObservedSince(AtomicI64);
 
-impl Default for Unbroken {
+impl Default for ObservedSince {
     fn default() -> Self {
         Self(AtomicI64::new(Timestamp::now().as_millisecond()))
     }
 }
 
-impl Unbroken {
+impl ObservedSince {
     /// From now on it is seen again.
     pub(crate) fn begin(&self) {
         self.0.store(Timestamp::now().as_millisecond(), Ordering::Release);

@@ -100,7 +100,7 @@ where
         if event.is_ok() && trouble.is_some() && !matches!(event, Ok(Event::Init)) {
             // A watch that is begun anew in its due course leaves no gap.
             if trouble.take() != Some(Class::Conflict) {
-                state.unbroken.begin();
+                state.observed_since.begin();
             }
             tracing::info!(watch = part, "watching again");
         }

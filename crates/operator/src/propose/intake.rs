@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inbox;
 use super::claims::{After, Arrived, Full, Host, LookUp, LookedUp, Work};
-use super::proposer::Recording;
+use super::proposer::Proposer;
 use super::unrecorded::Retry;
 use super::verifier::{self, Verifier};
 use crate::observe::state::State;
@@ -104,7 +104,7 @@ enum Found {
 /// The workers.
 pub(crate) struct Workers {
     pub(crate) intake: Intake,
-    pub(crate) recording: Recording,
+    pub(crate) proposer: Proposer,
     pub(crate) verifier: Verifier,
 }
 
@@ -178,15 +178,15 @@ impl Workers {
         let task = match job.clone() {
             Job::Work(work) => running.tasks.spawn(async move { workers.work(&work).await }),
             Job::LookUp(look_up) => running.tasks.spawn(async move {
-                let (result, host) = Box::pin(workers.verifier.look_up(&workers.recording, &look_up)).await;
+                let (result, host) = Box::pin(workers.verifier.look_up(&workers.proposer, &look_up)).await;
                 Found::LookedUp(result, host)
             }),
             Job::Retry(retry) => running.tasks.spawn(async move {
-                workers.recording.retry(&retry).await;
+                workers.proposer.retry(&retry).await;
                 Found::Nothing
             }),
             Job::GiveUp(look_up) => running.tasks.spawn(async move {
-                Box::pin(workers.verifier.give_up(&workers.recording, &look_up)).await;
+                Box::pin(workers.verifier.give_up(&workers.proposer, &look_up)).await;
                 Found::Nothing
             }),
         };
@@ -194,9 +194,9 @@ impl Workers {
     }
 
     async fn work(&self, work: &Work) -> Found {
-        let Self { recording, .. } = self;
-        let sorted = verifier::sort(recording, &work.arrived);
-        recording.claim(&work.arrived, sorted.ready).await;
+        let Self { proposer, .. } = self;
+        let sorted = verifier::sort(proposer, &work.arrived);
+        proposer.claim(&work.arrived, sorted.ready).await;
         Found::LookUps(sorted.look_ups.into_iter().collect())
     }
 
@@ -235,7 +235,7 @@ impl Workers {
         for (look_up, after) in expired {
             self.follow(running, look_up, after);
         }
-        self.intake.inbox.unrecorded.lock().retain(|(workload, _)| self.intake.state.index.read().target(workload).is_some());
+        self.intake.inbox.unrecorded.lock().retain(|(workload, _)| self.intake.state.index.read().workload(workload).is_some());
     }
 
     /// Reports a claim that was not confirmed.

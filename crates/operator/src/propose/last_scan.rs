@@ -9,7 +9,7 @@ use headwind_core::artifact::Origin;
 use headwind_core::policy::Rule;
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::workload::{Container, Target, TargetKey};
+use headwind_core::workload::{Container, Workload, WorkloadKey};
 
 use crate::observe::index::Index;
 
@@ -19,7 +19,7 @@ const PRUNE_FROM: usize = 1024;
 /// The results of the last scans.
 #[derive(Debug, Default)]
 pub(crate) struct LastScans {
-    verdicts: HashMap<(TargetKey, String), Verdict>,
+    verdicts: HashMap<(WorkloadKey, String), Verdict>,
     prune_at: usize,
     errors: HashMap<Origin, String>,
 }
@@ -37,22 +37,22 @@ impl LastScans {
     pub(crate) fn refused(
         &mut self,
         index: &Index,
-        (target, defaults): (&Target, &Annotations),
+        (workload, defaults): (&Workload, &Annotations),
         container: &Container,
         (reason, message): (Reason, &str),
     ) {
-        let Some(rule) = rule(target, defaults, container) else { return };
+        let Some(rule) = rule(workload, defaults, container) else { return };
         if self.verdicts.len() >= self.prune_at.max(PRUNE_FROM) {
-            self.verdicts.retain(|(key, _), _| index.target(key).is_some());
+            self.verdicts.retain(|(key, _), _| index.workload(key).is_some());
             self.prune_at = self.verdicts.len() * 2;
         }
         let verdict = Verdict { image: container.image.clone(), rule, reason, message: message.to_owned() };
-        self.verdicts.insert((target.key.clone(), container.name.clone()), verdict);
+        self.verdicts.insert((workload.key.clone(), container.name.clone()), verdict);
     }
 
     /// Forgets the verdict on a container: something is proposed to it.
-    pub(crate) fn proposed(&mut self, target: &Target, container: &Container) {
-        self.verdicts.remove(&(target.key.clone(), container.name.clone()));
+    pub(crate) fn proposed(&mut self, workload: &Workload, container: &Container) {
+        self.verdicts.remove(&(workload.key.clone(), container.name.clone()));
     }
 
     /// Notes whether the repository was listed.
@@ -65,9 +65,9 @@ impl LastScans {
     }
 
     /// The verdict of the last scan on the container as it is now.
-    pub(crate) fn verdict(&self, target: &Target, defaults: &Annotations, container: &Container) -> Option<(Reason, String)> {
-        let verdict = self.verdicts.get(&(target.key.clone(), container.name.clone()))?;
-        let same = verdict.image == container.image && rule(target, defaults, container).as_ref() == Some(&verdict.rule);
+    pub(crate) fn verdict(&self, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<(Reason, String)> {
+        let verdict = self.verdicts.get(&(workload.key.clone(), container.name.clone()))?;
+        let same = verdict.image == container.image && rule(workload, defaults, container).as_ref() == Some(&verdict.rule);
         same.then(|| (verdict.reason, verdict.message.clone()))
     }
 
@@ -77,8 +77,8 @@ impl LastScans {
     }
 }
 
-fn rule(target: &Target, defaults: &Annotations, container: &Container) -> Option<Rule> {
-    Settings::resolve(defaults, &target.annotations, &container.name).ok().map(|settings| settings.rule())
+fn rule(workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Rule> {
+    Settings::resolve(defaults, &workload.annotations, &container.name).ok().map(|settings| settings.rule())
 }
 
 #[cfg(test)]
@@ -86,18 +86,19 @@ mod tests {
     use headwind_core::artifact::reference::RepositoryKey;
 
     use super::*;
-    use crate::observe::index::tests::target;
+    use crate::observe::index::tests::workload;
 
     #[test]
     fn a_verdict_counts_for_its_image_and_policy_alone() {
         let mut index = Index::default();
-        let mut live = target("web", "app:1.0.0", "1");
+        let mut live = workload("web", "app:1.0.0", "1");
         live.annotations.insert("headwind.sh/policy".to_owned(), "minor".to_owned());
         index.apply(live.clone());
         let (mut scans, none) = (LastScans::default(), Annotations::new());
         let container = live.containers[0].clone();
         scans.refused(&index, (&live, &none), &container, (Reason::MajorDiffers, "2.0.0 has another major version"));
-        let told = |scans: &LastScans, target: &Target| scans.verdict(target, &none, &target.containers[0]).map(|(reason, _)| reason);
+        let told =
+            |scans: &LastScans, workload: &Workload| scans.verdict(workload, &none, &workload.containers[0]).map(|(reason, _)| reason);
         assert_eq!(told(&scans, &live), Some(Reason::MajorDiffers));
         let mut moved = live.clone();
         moved.containers[0].image = "app:1.1.0".to_owned();
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn an_error_is_forgotten_with_its_repository() {
         let mut index = Index::default();
-        index.apply(target("web", "app:1.0.0", "1"));
+        index.apply(workload("web", "app:1.0.0", "1"));
         let origin = |path: &str| Origin::Registry(RepositoryKey::parse(path).unwrap());
         let mut scans = LastScans::default();
         scans.asked(&index, &origin("app"), Some("no answer".to_owned()));

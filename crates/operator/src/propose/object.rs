@@ -3,7 +3,7 @@
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Proposal;
 use headwind_core::request::DEFAULT_EXPIRY;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::{
     KindName, PROPOSED_AT, PolicyName, SIBLINGS, TargetRef, TriggerName, UpdateRequest, UpdateRequestSpec, UpdateType,
@@ -13,18 +13,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt;
 
 /// The object for a proposal.
-pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
-    let TargetKey { kind: target_kind, namespace, name: target_name } = target.key.clone();
-    let name = name::request(&target_name, &target.uid, &proposal.container, &proposal.identity);
-    let update_type = UpdateType::of(if target.release.is_some() { ArtifactKind::Chart } else { ArtifactKind::Image });
+pub(crate) fn request(workload: &Workload, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
+    let WorkloadKey { kind: workload_kind, namespace, name: workload_name } = workload.key.clone();
+    let name = name::request(&workload_name, &workload.uid, &proposal.container, &proposal.identity);
+    let update_type = UpdateType::of(if workload.release.is_some() { ArtifactKind::Chart } else { ArtifactKind::Image });
     let mut request = UpdateRequest::new(
         &name,
         UpdateRequestSpec {
             target_ref: TargetRef {
-                api_version: target.api_version.to_owned(),
-                kind: KindName(target_kind),
-                name: target_name.clone(),
-                uid: target.uid.clone(),
+                api_version: workload.api_version.to_owned(),
+                kind: KindName(workload_kind),
+                name: workload_name.clone(),
+                uid: workload.uid.clone(),
                 namespace: Some(namespace.clone()),
             },
             update_type,
@@ -43,10 +43,10 @@ pub(crate) fn request(target: &Target, proposal: &Proposal, now: Timestamp) -> U
     request.metadata.namespace = Some(namespace);
     request.annotations_mut().insert(PROPOSED_AT.to_owned(), format!("{now:.3}"));
     request.metadata.owner_references = Some(vec![OwnerReference {
-        api_version: target.api_version.to_owned(),
-        kind: target_kind.as_str().to_owned(),
-        name: target_name,
-        uid: target.uid.clone(),
+        api_version: workload.api_version.to_owned(),
+        kind: workload_kind.as_str().to_owned(),
+        name: workload_name,
+        uid: workload.uid.clone(),
         controller: None,
         block_owner_deletion: None,
     }]);

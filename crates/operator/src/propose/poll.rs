@@ -31,7 +31,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, OptionFuture};
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_registry::Lane;
 use headwind_source::schedule::{Next, Outcome, Schedule, Wish};
 use tokio::runtime::Runtime;
@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use self::look_ups::{Fingerprint, LookUps};
 use self::plan::{Plan, Planned};
 use crate::observe::index::Revision;
-use crate::propose::Recording;
+use crate::propose::Proposer;
 use crate::registries::asking::Asking;
 
 /// How often the loop looks whether something changed.
@@ -58,7 +58,7 @@ type Key = (Origin, [u8; 32]);
 
 /// The poller.
 pub(crate) struct Poller {
-    pub(crate) recording: Recording,
+    pub(crate) proposer: Proposer,
     pub(crate) asking: Arc<Asking>,
     /// The polling interval of a workload that names none; none where nothing is polled.
     pub(crate) interval: Option<Duration>,
@@ -77,7 +77,7 @@ struct Scanned {
     /// The credentials are others than the plan knows.
     moved: bool,
     /// The first workload that there was no time for.
-    next: Option<TargetKey>,
+    next: Option<WorkloadKey>,
 }
 
 impl Scanned {
@@ -99,7 +99,7 @@ impl Poller {
 
     async fn polls(self: &Arc<Self>, thread: &Runtime, stop: &CancellationToken) {
         let poller = self;
-        let state = Arc::clone(&poller.recording.state);
+        let state = Arc::clone(&poller.proposer.state);
         let mut round = Round::new(poller.seed);
         state.readiness.until_synced().await;
         while !stop.is_cancelled() {
@@ -107,7 +107,7 @@ impl Poller {
             if !state.leadership.leads() {
                 if !round.schedule.is_empty() {
                     round = Round::new(poller.seed);
-                    poller.recording.metrics.polling_scans_running.set(0);
+                    poller.proposer.metrics.polling_scans_running.set(0);
                 }
                 stop.run_until_cancelled(tokio::time::sleep(TICK)).await;
                 continue;
@@ -144,12 +144,12 @@ struct Round {
     plan: HashMap<Key, Planned>,
     look_ups: Arc<LookUps>,
     /// The workload that the next scan begins with, where the last one did not reach all.
-    next: HashMap<Key, TargetKey>,
+    next: HashMap<Key, WorkloadKey>,
     /// The interval that was asked for and raised, of the workloads that were told so.
-    raised: HashMap<TargetKey, Duration>,
+    raised: HashMap<WorkloadKey, Duration>,
     scans: JoinSet<Scanned>,
     /// The key, and the releases that are looked up by the scan.
-    running: HashMap<tokio::task::Id, (Key, HashMap<TargetKey, Fingerprint>)>,
+    running: HashMap<tokio::task::Id, (Key, HashMap<WorkloadKey, Fingerprint>)>,
     revision: Option<u64>,
     replan_at: Duration,
     rest_until: Duration,
@@ -185,7 +185,7 @@ impl Round {
                         self.schedule.remove(&key);
                         continue;
                     };
-                    poller.recording.metrics.polling_lateness.observe(late.as_secs_f64());
+                    poller.proposer.metrics.polling_lateness.observe(late.as_secs_f64());
                     let look_ups = planned.wanted.look_ups.clone();
                     let next = self.next.remove(&key);
                     let scan = Arc::clone(poller).scan(key.clone(), planned.wanted, next);
@@ -199,7 +199,7 @@ impl Round {
     }
 
     fn count(&self, poller: &Poller) {
-        poller.recording.metrics.polling_scans_running.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
+        poller.proposer.metrics.polling_scans_running.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
     }
 
     fn adopt(&mut self, poller: &Poller, plan: Plan, revision: u64, now: Duration) {
@@ -218,16 +218,16 @@ impl Round {
     }
 
     /// Says once that a workload is polled less often than it asks for.
-    fn tell_raised(&mut self, poller: &Poller, raised: &[(Arc<Target>, Duration)]) {
-        for (target, wish) in raised.iter().filter(|(target, wish)| self.raised.get(&target.key) != Some(wish)) {
+    fn tell_raised(&mut self, poller: &Poller, raised: &[(Arc<Workload>, Duration)]) {
+        for (workload, wish) in raised.iter().filter(|(workload, wish)| self.raised.get(&workload.key) != Some(wish)) {
             let note = format!(
                 "polling-interval {} s is below the minimum of {} s (HEADWIND_POLLING_MIN_INTERVAL); the minimum is used",
                 wish.as_secs(),
                 poller.shortest().as_secs()
             );
-            poller.recording.events.warn(target, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
+            poller.proposer.events.warn(workload, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
         }
-        self.raised = raised.iter().map(|(target, wish)| (target.key.clone(), *wish)).collect();
+        self.raised = raised.iter().map(|(workload, wish)| (workload.key.clone(), *wish)).collect();
     }
 
     fn ended(&mut self, poller: &Poller, ended: Result<(tokio::task::Id, Scanned), tokio::task::JoinError>, now: Duration) {
@@ -253,7 +253,7 @@ impl Round {
 
     /// The releases of the scan, which is about to be reported, were looked up. One that nobody polls is not looked up
     /// again, another from now on at its own interval.
-    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<TargetKey, Fingerprint>, now: Duration) {
+    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<WorkloadKey, Fingerprint>, now: Duration) {
         if look_ups.is_empty() {
             return;
         }

@@ -4,16 +4,16 @@
 
 use headwind_core::decide::{Identity, PriorRequests};
 use headwind_core::request::Request;
-use headwind_core::workload::Target;
+use headwind_core::workload::Workload;
 use headwind_k8s::name;
 
 use crate::observe::requests::Held;
 use crate::observe::state::State;
 
 /// Returns the requests of the workload, as this process knows them.
-pub(super) fn prior_requests(state: &State, target: &Target) -> PriorRequests {
+pub(super) fn prior_requests(state: &State, workload: &Workload) -> PriorRequests {
     let requests = state.requests.read();
-    let ours: Vec<Request> = requests.of(&target.key).map(Held::read).filter(|request| request.target_uid == target.uid).collect();
+    let ours: Vec<Request> = requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect();
     prior_of(&ours)
 }
 
@@ -22,6 +22,6 @@ pub(crate) fn prior_of(requests: &[Request]) -> PriorRequests {
     PriorRequests::new(name_of, requests.iter().map(Request::prior).collect())
 }
 
-fn name_of(target: &Target, container: &str, identity: &Identity) -> String {
-    name::request(&target.key.name, &target.uid, container, identity)
+fn name_of(workload: &Workload, container: &str, identity: &Identity) -> String {
+    name::request(&workload.key.name, &workload.uid, container, identity)
 }

@@ -12,14 +12,14 @@ use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
-use headwind_core::decide::{self, Decision, Proposal, Refusal, Site};
+use headwind_core::decide::{self, Decision, Evaluation, Proposal, Refusal};
 use headwind_core::evidence::{Answer, Evidence, Need, Trust};
 use headwind_core::policy::{Candidate, Occasion, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
 use headwind_core::trigger::Trigger;
-use headwind_core::workload::{Container, Target};
+use headwind_core::workload::{Container, Workload};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -33,7 +33,7 @@ use super::offer::Offer;
 use super::prior::prior_requests;
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::cluster::object::ObjectVersion;
-use crate::cluster::{Class, Failure, Verbs};
+use crate::cluster::{Class, ClusterClient, Failure};
 use crate::observe::queue::Queue;
 use crate::observe::requests::Held;
 use crate::observe::state::State;
@@ -47,9 +47,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The recorder, with what it needs.
 #[derive(Clone)]
-pub(crate) struct Recording {
+pub(crate) struct Proposer {
     pub(crate) state: Arc<State>,
-    pub(crate) verbs: Verbs,
+    pub(crate) cluster: ClusterClient,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
@@ -63,7 +63,7 @@ pub(crate) struct Recording {
 /// A workload with the defaults of its namespace, and what the registry answered about the claim.
 #[derive(Debug, Clone)]
 pub(super) struct User {
-    pub(super) target: Arc<Target>,
+    pub(super) workload: Arc<Workload>,
     pub(super) defaults: Arc<Annotations>,
     /// None if the registry was not asked.
     pub(super) answer: Option<Answer>,
@@ -71,7 +71,7 @@ pub(super) struct User {
 
 /// What a decision is about, apart from the container.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look<'a> {
+pub(crate) struct DecisionInput<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) offer: &'a Offer,
     pub(crate) trigger: Trigger,
@@ -122,38 +122,38 @@ impl<'a> Claims<'a> {
         (!offer.candidates.is_empty()).then_some(Self { origin: &claim.origin, trigger: claim.trigger, offer, evidence })
     }
 
-    fn look(&self) -> Look<'_> {
+    fn input(&self) -> DecisionInput<'_> {
         let Self { origin, trigger, offer, evidence } = self;
-        Look { origin, offer, trigger: *trigger, evidence }
+        DecisionInput { origin, offer, trigger: *trigger, evidence }
     }
 }
 
-impl Recording {
+impl Proposer {
     /// Records what follows from the claim for these workloads, for each by itself.
     pub(super) async fn claim(&self, arrived: &Arc<Arrived>, users: Vec<User>) {
         stream::iter(users)
             .for_each_concurrent(AT_ONCE, |user| async move {
-                let User { target, defaults, answer } = &user;
+                let User { workload, defaults, answer } = &user;
                 let heard = Heard { arrived: Arc::clone(arrived), answer: answer.clone() };
-                let companions = self.companions(arrived, target, defaults);
+                let companions = self.companions(arrived, workload, defaults);
                 let heard = std::iter::once(heard).chain(companions);
-                let wanted = heard.flat_map(|heard| self.wanted(target, defaults, &heard)).collect();
-                self.propose(target, defaults, wanted).await;
+                let wanted = heard.flat_map(|heard| self.wanted(workload, defaults, &heard)).collect();
+                self.propose(workload, defaults, wanted).await;
             })
             .await;
     }
 
     /// The claims about other containers of the workload that wait and stand as they are: what arrives together becomes
     /// one rollout.
-    fn companions(&self, arrived: &Arrived, target: &Target, defaults: &Annotations) -> Vec<Heard> {
-        let origins = target.containers.iter().filter_map(Container::origin);
+    fn companions(&self, arrived: &Arrived, workload: &Workload, defaults: &Annotations) -> Vec<Heard> {
+        let origins = workload.containers.iter().filter_map(Container::origin);
         let others: HashSet<Origin> = origins.filter(|origin| *origin != arrived.claim.origin).collect();
         let waiting: Vec<Arc<Arrived>> = {
             let claims = self.inbox.claims.lock();
             others.iter().flat_map(|origin| claims.queued(origin)).collect()
         };
         let stands = |other: &Arc<Arrived>| {
-            let judged = self.judged(other, target, defaults);
+            let judged = self.judged(other, workload, defaults);
             judged.iter().any(|decision| matches!(decision, Decision::Propose(_))) && judged.into_iter().all(|one| need(one).is_none())
         };
         waiting.into_iter().filter(stands).map(|other| Heard { arrived: other, answer: None }).collect()
@@ -161,40 +161,40 @@ impl Recording {
 
     /// Returns the most that the registry has to say about the claim before it leads to an update of the workload; none
     /// if it leads to one as it is, or to none whatever the registry says.
-    pub(super) fn needs(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> Option<Need> {
-        self.judged(arrived, target, defaults).into_iter().filter_map(need).max()
+    pub(super) fn needs(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Option<Need> {
+        self.judged(arrived, workload, defaults).into_iter().filter_map(need).max()
     }
 
     /// Decides about each container that a new claim is about, without a report.
-    fn judged(&self, arrived: &Arc<Arrived>, target: &Target, defaults: &Annotations) -> Vec<Decision> {
+    fn judged(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Vec<Decision> {
         let heard = Heard { arrived: Arc::clone(arrived), answer: None };
         let judged = |container: &Container| {
             let claims = Claims::new(container, std::slice::from_ref(&heard), self.trust(arrived))?;
-            Some(self.judge(&claims.look(), target, defaults, container))
+            Some(self.judge(&claims.input(), workload, defaults, container))
         };
-        target.containers.iter().filter_map(judged).collect()
+        workload.containers.iter().filter_map(judged).collect()
     }
 
     fn trust(&self, arrived: &Arrived) -> Trust {
         Trust { authenticated: arrived.proven, verify: self.verify }
     }
 
-    fn wanted(&self, target: &Target, defaults: &Annotations, heard: &Heard) -> Vec<Wanted> {
+    fn wanted(&self, workload: &Workload, defaults: &Annotations, heard: &Heard) -> Vec<Wanted> {
         let of = |container: &Container| {
             let claims = Claims::new(container, std::slice::from_ref(heard), self.trust(&heard.arrived))?;
-            let proposal = self.proposed(&claims, target, defaults, container)?;
+            let proposal = self.proposed(&claims, workload, defaults, container)?;
             Some(Wanted { proposal, heard: heard.clone() })
         };
-        target.containers.iter().filter_map(of).collect()
+        workload.containers.iter().filter_map(of).collect()
     }
 
     /// Decides about the container by claims that led to a proposal before, in the order in which they arrived.
-    fn decide_again(&self, target: &Target, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
-        self.proposed(&Claims::settled(container, heard)?, target, defaults, container)
+    fn decide_again(&self, workload: &Workload, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
+        self.proposed(&Claims::settled(container, heard)?, workload, defaults, container)
     }
 
-    fn proposed(&self, claims: &Claims<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Option<Proposal> {
-        match self.decide(&claims.look(), target, defaults, container) {
+    fn proposed(&self, claims: &Claims<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Proposal> {
+        match self.decide(&claims.input(), workload, defaults, container) {
             Decision::Propose(proposal) => Some(*proposal),
             // The question was not there when the claim was sorted: the workload has changed since. The next push or poll
             // finds it as it is now.
@@ -203,38 +203,38 @@ impl Recording {
     }
 
     /// Records what a scan that began at `began` proposes for one workload. Returns how many requests were created.
-    pub(crate) async fn propose_all(&self, target: &Target, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
-        let found = |proposal: Proposal| Some(Wanted { heard: found(target, &proposal, began)?, proposal });
-        self.propose(target, defaults, proposals.into_iter().filter_map(found).collect()).await
+    pub(crate) async fn propose_all(&self, workload: &Workload, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
+        let found = |proposal: Proposal| Some(Wanted { heard: found(workload, &proposal, began)?, proposal });
+        self.propose(workload, defaults, proposals.into_iter().filter_map(found).collect()).await
     }
 
-    async fn propose(&self, target: &Target, defaults: &Annotations, mut wanted: Vec<Wanted>) -> u64 {
-        wanted.retain(|wanted| !self.is_outdated(target, wanted) && !self.joins(target, defaults, wanted));
+    async fn propose(&self, workload: &Workload, defaults: &Annotations, mut wanted: Vec<Wanted>) -> u64 {
+        wanted.retain(|wanted| !self.is_outdated(workload, wanted) && !self.joins(workload, defaults, wanted));
         let mut requests: Vec<UpdateRequest> =
-            wanted.iter().map(|wanted| request(target, &wanted.proposal, wanted.heard.arrived.at)).collect();
+            wanted.iter().map(|wanted| request(workload, &wanted.proposal, wanted.heard.arrived.at)).collect();
         name_siblings(&mut requests);
         let made = stream::iter(wanted.into_iter().zip(requests))
-            .map(|(Wanted { proposal, heard }, request)| async move { self.record(target, &proposal, &request, vec![heard]).await })
+            .map(|(Wanted { proposal, heard }, request)| async move { self.record(workload, &proposal, &request, vec![heard]).await })
             .buffer_unordered(AT_ONCE)
             .filter(|made| std::future::ready(*made));
         made.count().await as u64
     }
 
     /// Whether a newer push is on record.
-    fn is_outdated(&self, target: &Target, wanted: &Wanted) -> bool {
+    fn is_outdated(&self, workload: &Workload, wanted: &Wanted) -> bool {
         let Wanted { proposal, heard } = wanted;
         if proposal.policy != Policy::Force {
             return false;
         }
         let requests: Vec<Request> = {
             let requests = self.state.requests.read();
-            requests.of(&target.key).map(Held::read).filter(|request| request.target_uid == target.uid).collect()
+            requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect()
         };
         let reason = outdated(proposal, heard.arrived.at, &requests);
         if let Some(reason) = reason {
             self.metrics.refused(reason);
             tracing::debug!(
-                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                workload.kind = %workload.key.kind, workload.namespace = workload.key.namespace, workload.name = workload.key.name,
                 container = proposal.container, image.new = proposal.new_image, reason = reason.code(), "no update: {reason}"
             );
         }
@@ -242,14 +242,14 @@ impl Recording {
     }
 
     /// Adds the claim to those that could not be recorded for the container, if there are any: they are tried together.
-    fn joins(&self, target: &Target, defaults: &Annotations, wanted: &Wanted) -> bool {
-        let place = (target.key.clone(), wanted.proposal.container.clone());
+    fn joins(&self, workload: &Workload, defaults: &Annotations, wanted: &Wanted) -> bool {
+        let place = (workload.key.clone(), wanted.proposal.container.clone());
         let best = |heard: &[Heard]| {
-            let container = target.container(&place.1)?;
-            let proposal = self.decide_again(target, defaults, container, heard)?;
+            let container = workload.container(&place.1)?;
+            let proposal = self.decide_again(workload, defaults, container, heard)?;
             chosen(container, &proposal, heard)
         };
-        self.inbox.unrecorded.lock().join(&place, &target.uid, &wanted.heard, best)
+        self.inbox.unrecorded.lock().join(&place, &workload.uid, &wanted.heard, best)
     }
 
     /// Tries again what could not be recorded for a container.
@@ -257,18 +257,18 @@ impl Recording {
         let Retry { place, uid, claims } = retry;
         let known = {
             let index = self.state.index.read();
-            index.target(&place.0).map(|target| (target, index.defaults(&place.0.namespace)))
+            index.workload(&place.0).map(|workload| (workload, index.defaults(&place.0.namespace)))
         };
-        let wanted = known.filter(|(target, _)| target.uid == *uid).and_then(|(target, defaults)| {
-            let container = target.container(&place.1)?;
-            let proposal = self.decide_again(&target, &defaults, container, claims)?;
+        let wanted = known.filter(|(workload, _)| workload.uid == *uid).and_then(|(workload, defaults)| {
+            let container = workload.container(&place.1)?;
+            let proposal = self.decide_again(&workload, &defaults, container, claims)?;
             let heard = claims.get(chosen(container, &proposal, claims)?)?.clone();
-            Some((target, Wanted { proposal, heard }))
+            Some((workload, Wanted { proposal, heard }))
         });
-        match wanted.filter(|(target, wanted)| !self.is_outdated(target, wanted)) {
-            Some((target, Wanted { proposal, heard })) => {
-                let request = request(&target, &proposal, heard.arrived.at);
-                self.record(&target, &proposal, &request, claims.clone()).await;
+        match wanted.filter(|(workload, wanted)| !self.is_outdated(workload, wanted)) {
+            Some((workload, Wanted { proposal, heard })) => {
+                let request = request(&workload, &proposal, heard.arrived.at);
+                self.record(&workload, &proposal, &request, claims.clone()).await;
             }
             None => self.inbox.unrecorded.lock().recorded(place, claims, self.state.leadership.now()),
         }
@@ -276,9 +276,9 @@ impl Recording {
 
     /// Creates the request. What fails is kept for its container and reported on the workload. Returns whether a request
     /// was created.
-    async fn record(&self, target: &Target, proposal: &Proposal, request: &UpdateRequest, claims: Vec<Heard>) -> bool {
-        let place = (target.key.clone(), proposal.container.clone());
-        let created = tokio::time::timeout(DEADLINE, self.create(target, proposal, request)).await;
+    async fn record(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest, claims: Vec<Heard>) -> bool {
+        let place = (workload.key.clone(), proposal.container.clone());
+        let created = tokio::time::timeout(DEADLINE, self.create(workload, proposal, request)).await;
         let late = || Failure::busy(&format!("the API server did not answer within {} s", DEADLINE.as_secs()), None);
         let now = self.state.leadership.now();
         match created.unwrap_or_else(|_| Err(late())) {
@@ -288,21 +288,21 @@ impl Recording {
             }
             Err(failure) => {
                 let at = Timestamp::now();
-                let verdict = self.inbox.unrecorded.lock().failed(place, &target.uid, claims, &proposal.new_image, &failure, (now, at));
-                self.not_recorded(target, proposal, &failure, verdict, at);
+                let verdict = self.inbox.unrecorded.lock().failed(place, &workload.uid, claims, &proposal.new_image, &failure, (now, at));
+                self.not_recorded(workload, proposal, &failure, verdict, at);
                 false
             }
         }
     }
 
-    fn not_recorded(&self, target: &Target, proposal: &Proposal, failure: &Failure, verdict: Verdict, at: Timestamp) {
+    fn not_recorded(&self, workload: &Workload, proposal: &Proposal, failure: &Failure, verdict: Verdict, at: Timestamp) {
         let Proposal { container, new_image, .. } = proposal;
         self.metrics.recording_failures.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
         // A workload that the API server does not find any more is gone; its watch says so.
         let then = match verdict {
             Verdict::Retry => {
                 tracing::debug!(
-                    workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                    workload.kind = %workload.key.kind, workload.namespace = workload.key.namespace, workload.name = workload.key.name,
                     container, image.new = new_image, error = %failure, "update not recorded; retrying"
                 );
                 return;
@@ -311,37 +311,37 @@ impl Recording {
             Verdict::GivenUp => "giving up; the next push or poll tries again",
         };
         let note = format!("container {container}: the update to {new_image} could not be recorded: {failure}; {then}");
-        self.events.warn(target, Reason::NotRecorded, &format!("{container} {at}"), &note);
+        self.events.warn(workload, Reason::NotRecorded, &format!("{container} {at}"), &note);
         self.inbox.changed.notify_one();
     }
 
     /// Decides about one container, without a report.
-    fn judge(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Decision {
-        let Look { offer, trigger, evidence, .. } = *look;
-        let site = Site { target, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
-        decide::decide_by(&site, evidence, &prior_requests(&self.state, target), |inquiry| offer.choose(inquiry))
+    fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
+        let DecisionInput { offer, trigger, evidence, .. } = *input;
+        let evaluation = Evaluation { workload, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
+        decide::decide_by(&evaluation, evidence, &prior_requests(&self.state, workload), |inquiry| offer.choose(inquiry))
     }
 
     /// Decides about one container, and reports a refusal. The caller answers a question and decides again.
-    pub(crate) fn decide(&self, look: &Look<'_>, target: &Target, defaults: &Annotations, container: &Container) -> Decision {
-        let decision = self.judge(look, target, defaults, container);
-        let scans = look.offer.occasion == Occasion::Scan;
+    pub(crate) fn decide(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
+        let decision = self.judge(input, workload, defaults, container);
+        let scans = input.offer.occasion == Occasion::Scan;
         match &decision {
-            Decision::Propose(_) if scans => self.last_scans.write().proposed(target, container),
+            Decision::Propose(_) if scans => self.last_scans.write().proposed(workload, container),
             Decision::Propose(_) | Decision::Ask(_) => {}
             Decision::Refuse(refusal) => {
                 if scans {
                     let index = self.state.index.read();
                     let verdict = (refusal.reason, refusal.message.as_str());
-                    self.last_scans.write().refused(&index, (target, defaults), container, verdict);
+                    self.last_scans.write().refused(&index, (workload, defaults), container, verdict);
                 }
-                self.refused(look.origin, look.offer, target, container, refusal);
+                self.refused(input.origin, input.offer, workload, container, refusal);
             }
         }
         decision
     }
 
-    pub(super) fn refused(&self, origin: &Origin, offer: &Offer, target: &Target, container: &Container, refusal: &Refusal) {
+    pub(super) fn refused(&self, origin: &Origin, offer: &Offer, workload: &Workload, container: &Container, refusal: &Refusal) {
         let Refusal { reason, message } = refusal;
         // A scan looks at the same again and again; that is nobody's event.
         let tag = match offer.occasion {
@@ -355,69 +355,71 @@ impl Recording {
             // What is wrong with the workload is wrong for every tag.
             let subject = if concerns_the_workload(*reason) { message.as_str() } else { tag };
             self.events.warn(
-                target,
+                workload,
                 *reason,
                 &format!("{} {subject}", container.name),
                 &format!("container {}: {message}", container.name),
             );
         } else {
             tracing::debug!(
-                workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name,
+                workload.kind = %workload.key.kind, workload.namespace = workload.key.namespace, workload.name = workload.key.name,
                 container = container.name, image.repository = %origin, image.tag = tag, reason = reason.code(), "no update: {message}"
             );
         }
     }
 
     /// Returns whether a request was created.
-    async fn create(&self, target: &Target, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
-        let made = match self.verbs.create_request(request).await {
+    async fn create(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
+        let made = match self.cluster.create_request(request).await {
             Ok(made) => made,
-            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(target, proposal, request).await? {
+            Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(workload, proposal, request).await? {
                 Some(made) => made,
                 None => return Ok(false),
             },
-            Err(failure) if failure.class == Class::NotFound && self.state.index.read().target(&target.key).is_none() => return Ok(false),
+            Err(failure) if failure.class == Class::NotFound && self.state.index.read().workload(&workload.key).is_none() => {
+                return Ok(false);
+            }
             Err(failure) => return Err(failure),
         };
         self.state.record(made);
-        self.queue.now(target.key.clone());
+        self.queue.now(workload.key.clone());
         Ok(true)
     }
 
     /// Replaces the superseded request that has the name. A request in any other phase stays.
     async fn replace_superseded(
         &self,
-        target: &Target,
+        workload: &Workload,
         proposal: &Proposal,
         request: &UpdateRequest,
     ) -> Result<Option<UpdateRequest>, Failure> {
         let namespace = request.namespace().unwrap_or_default();
-        let Some(standing) = self.verbs.request(&namespace, &request.name_any()).await? else {
+        let Some(standing) = self.cluster.request(&namespace, &request.name_any()).await? else {
             return Err(gone_meanwhile());
         };
-        if !standing.asks_for(&target.key, &target.uid, &proposal.identity) {
-            self.name_taken(target, proposal, &standing);
+        if !standing.asks_for(&workload.key, &workload.uid, &proposal.identity) {
+            self.name_taken(workload, proposal, &standing);
             self.state.record(standing);
             return Ok(None);
         }
         if standing.read().status.makes_room() {
-            self.verbs.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&standing)).await?;
-            return Ok(Some(self.verbs.create_request(request).await?));
+            self.cluster.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&standing)).await?;
+            return Ok(Some(self.cluster.create_request(request).await?));
         }
         self.state.record(standing);
-        self.queue.now(request.target());
+        self.queue.now(request.workload_key());
         Ok(None)
     }
 
     /// Reports that a request which asks for something else has the name of this one.
-    fn name_taken(&self, target: &Target, proposal: &Proposal, standing: &UpdateRequest) {
+    fn name_taken(&self, workload: &Workload, proposal: &Proposal, standing: &UpdateRequest) {
         self.metrics.request_names_taken.inc();
         let name = standing.name_any();
         let note = format!(
             "container {}: {} cannot be proposed: UpdateRequest {name} asks for {} and has the name; delete it",
             proposal.container, proposal.new_image, standing.spec.new_image
         );
-        self.events.warn(target, Reason::NameTaken, &name, &note);
+        self.events.warn(workload, Reason::NameTaken, &name, &note);
     }
 }
 
@@ -470,8 +472,8 @@ fn chosen(container: &Container, proposal: &Proposal, heard: &[Heard]) -> Option
 }
 
 /// What a scan found, as a claim.
-fn found(target: &Target, proposal: &Proposal, began: Timestamp) -> Option<Heard> {
-    let container = target.container(&proposal.container)?;
+fn found(workload: &Workload, proposal: &Proposal, began: Timestamp) -> Option<Heard> {
+    let container = workload.container(&proposal.container)?;
     let new = Artifact::parse(container.kind(), &proposal.new_image).ok()?;
     let origin = container.origin()?;
     let digest = proposal.new_digest.as_deref().and_then(|digest| Digest::parse(digest).ok());

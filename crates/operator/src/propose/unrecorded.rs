@@ -17,7 +17,7 @@ use headwind_core::artifact::Artifact;
 use headwind_core::artifact::reference::Digest;
 use headwind_core::evidence::Answer;
 use headwind_core::policy::Candidate;
-use headwind_core::workload::{Container, TargetKey};
+use headwind_core::workload::{Container, WorkloadKey};
 use jiff::Timestamp;
 
 use super::claims::{Arrived, Key as About, back_off};
@@ -35,7 +35,7 @@ const BUSY_TRIES: u32 = 8;
 const CLAIMS: usize = 32;
 
 /// A workload's container.
-pub(crate) type Place = (TargetKey, String);
+pub(crate) type Place = (WorkloadKey, String);
 
 /// A claim with what the registry answered about it, as a workload sees the registry.
 #[derive(Debug, Clone)]

@@ -14,12 +14,12 @@ use headwind_core::decide::Refusal;
 use headwind_core::evidence::{Answer, Need};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
-use headwind_core::workload::{PullSource, Target};
+use headwind_core::workload::{PullSource, Workload};
 use headwind_registry::{Class, Error};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
 use super::offer::Offer;
-use super::proposer::{Recording, User};
+use super::proposer::{Proposer, User};
 use crate::registries::asking::{AskError, Asking};
 use crate::registries::secrets::Place;
 
@@ -59,14 +59,14 @@ enum Told {
 }
 
 /// Sorts the workloads that use the claim's repository.
-pub(super) fn sort(recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
+pub(super) fn sort(proposer: &Proposer, arrived: &Arc<Arrived>) -> Sorted {
     let mut sorted = Sorted::default();
-    let users = recording.state.index.read().users(&arrived.claim.origin);
-    for (target, defaults) in users {
-        match recording.needs(arrived, &target, &defaults) {
-            None => sorted.ready.push(User { target, defaults, answer: None }),
+    let users = proposer.state.index.read().users(&arrived.claim.origin);
+    for (workload, defaults) in users {
+        match proposer.needs(arrived, &workload, &defaults) {
+            None => sorted.ready.push(User { workload, defaults, answer: None }),
             Some(need) => {
-                let optional = sorted.look_ups.entry(lane(arrived, &target)).or_insert(true);
+                let optional = sorted.look_ups.entry(lane(arrived, &workload)).or_insert(true);
                 *optional &= need != Need::Proof;
             }
         }
@@ -76,8 +76,8 @@ pub(super) fn sort(recording: &Recording, arrived: &Arc<Arrived>) -> Sorted {
 
 impl Verifier {
     /// Asks what has to be known for the workloads of the look-up's lane, and hands on those that have an answer.
-    pub(super) async fn look_up(&self, recording: &Recording, look_up: &LookUp) -> (LookedUp, Host) {
-        let (groups, mut unread) = self.groups(recording, look_up).await;
+    pub(super) async fn look_up(&self, proposer: &Proposer, look_up: &LookUp) -> (LookedUp, Host) {
+        let (groups, mut unread) = self.groups(proposer, look_up).await;
         let mut settled = look_up.settled.clone();
         let mut host = Host::NotAsked;
         let mut answers = stream::iter(groups)
@@ -89,7 +89,7 @@ impl Verifier {
                     Told::NotAsked => Host::NotAsked,
                 };
                 let access = group.access;
-                (access, host, self.follow(recording, &look_up.arrived, group, &answer).await)
+                (access, host, self.follow(proposer, &look_up.arrived, group, &answer).await)
             })
             .buffer_unordered(AT_ONCE);
         while let Some((access, says, open)) = answers.next().await {
@@ -104,29 +104,29 @@ impl Verifier {
     }
 
     /// Reports that the claim was not confirmed in time.
-    pub(super) async fn give_up(&self, recording: &Recording, look_up: &LookUp) {
-        let (groups, _) = self.groups(recording, look_up).await;
+    pub(super) async fn give_up(&self, proposer: &Proposer, look_up: &LookUp) {
+        let (groups, _) = self.groups(proposer, look_up).await;
         let message = format!("the registry did not confirm it within {} minutes; the claim is dropped", PATIENCE.as_secs() / 60);
         for group in groups {
             let open: Vec<_> = group.users.into_iter().filter(|(_, need)| *need == Need::Proof).collect();
-            not_confirmed(recording, &look_up.arrived, &open, &message);
+            not_confirmed(proposer, &look_up.arrived, &open, &message);
         }
     }
 
     /// The workloads of the lane that have no answer yet, by what they see the registry with, and whether the credentials
     /// of some could not be read.
-    async fn groups(&self, recording: &Recording, look_up: &LookUp) -> (Vec<Group>, bool) {
+    async fn groups(&self, proposer: &Proposer, look_up: &LookUp) -> (Vec<Group>, bool) {
         let LookUp { arrived, lane: here, settled, .. } = look_up;
         let claim = &arrived.claim;
         let mut by_place: BTreeMap<Place, Vec<(User, Need)>> = BTreeMap::new();
-        let users = recording.state.index.read().users(&claim.origin);
-        for (target, defaults) in users {
-            if lane(arrived, &target) != *here {
+        let users = proposer.state.index.read().users(&claim.origin);
+        for (workload, defaults) in users {
+            if lane(arrived, &workload) != *here {
                 continue;
             }
-            if let Some(need) = recording.needs(arrived, &target, &defaults) {
-                let user = User { target, defaults, answer: None };
-                by_place.entry(Place::of(&user.target)).or_default().push((user, need));
+            if let Some(need) = proposer.needs(arrived, &workload, &defaults) {
+                let user = User { workload, defaults, answer: None };
+                by_place.entry(Place::of(&user.workload)).or_default().push((user, need));
             }
         }
         let mut groups: BTreeMap<[u8; 32], Group> = BTreeMap::new();
@@ -167,7 +167,7 @@ impl Verifier {
     }
 
     /// Hands on the workloads that the answer is enough for. Returns whether some have to wait for another one.
-    async fn follow(&self, recording: &Recording, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
+    async fn follow(&self, proposer: &Proposer, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
         let (open, answered): (Vec<_>, Vec<_>) = match told {
             Told::Answer(_) => (Vec::new(), group.users),
             // Without an answer, only what has to be proven does not stand as it is.
@@ -177,14 +177,14 @@ impl Verifier {
             && !error.class.is_of_the_host()
         {
             let message = format!("{}: {error}; retrying", Reason::NotConfirmed.sentence());
-            not_confirmed(recording, arrived, &open, &message);
+            not_confirmed(proposer, arrived, &open, &message);
         }
         let answer = match told {
             Told::Answer(answer) => answer,
             Told::Failed(_) | Told::NotAsked => &Answer::Unavailable,
         };
         let users = answered.into_iter().map(|(user, _)| User { answer: Some(answer.clone()), ..user }).collect();
-        recording.claim(arrived, users).await;
+        proposer.claim(arrived, users).await;
         !open.is_empty()
     }
 }
@@ -204,8 +204,8 @@ fn worse(a: Host, b: Host) -> Host {
 }
 
 /// The way to the claim's host that the workload asks by.
-fn lane(arrived: &Arrived, target: &Target) -> Lane {
-    let namespace = match &target.pull {
+fn lane(arrived: &Arrived, workload: &Workload) -> Lane {
+    let namespace = match &workload.pull {
         PullSource::Chart(access) if access.proxy.is_some() || access.certificates.is_some() || access.insecure => {
             Some(access.namespace.clone())
         }
@@ -215,13 +215,13 @@ fn lane(arrived: &Arrived, target: &Target) -> Lane {
 }
 
 /// Reports to the workloads that the registry did not confirm the claim.
-fn not_confirmed(recording: &Recording, arrived: &Arrived, users: &[(User, Need)], message: &str) {
+fn not_confirmed(proposer: &Proposer, arrived: &Arrived, users: &[(User, Need)], message: &str) {
     let claim = &arrived.claim;
     let refusal = Refusal { reason: Reason::NotConfirmed, message: message.to_owned() };
     let offer = Offer::new(Occasion::Event, vec![Candidate::new(claim.tag.clone().unwrap_or_default(), None)]);
     for (user, _) in users {
-        for container in user.target.containers.iter().filter(|container| claim.is_about(container)) {
-            recording.refused(&claim.origin, &offer, &user.target, container, &refusal);
+        for container in user.workload.containers.iter().filter(|container| claim.is_about(container)) {
+            proposer.refused(&claim.origin, &offer, &user.workload, container, &refusal);
         }
     }
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::workload::source::ChartAccess;
-use headwind_core::workload::{PullSource, Target};
+use headwind_core::workload::{PullSource, Workload};
 use headwind_registry::credential::Format;
 use headwind_registry::{Keyring, SecretError, Transport};
 use k8s_openapi::api::core::v1::Secret;
 use moka::future::Cache;
 use parking_lot::Mutex;
 
-use crate::cluster::{Class, Failure, Verbs};
+use crate::cluster::{Class, ClusterClient, Failure};
 
 /// How long a secret that was read is believed.
 const KEPT: Duration = Duration::from_mins(5);
@@ -36,12 +36,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(target: &Target) -> Self {
-        let namespace = match &target.pull {
-            PullSource::Pod { .. } => &target.key.namespace,
+    pub(crate) fn of(workload: &Workload) -> Self {
+        let namespace = match &workload.pull {
+            PullSource::Pod { .. } => &workload.key.namespace,
             PullSource::Chart(access) => &access.namespace,
         };
-        Self { namespace: namespace.clone(), source: target.pull.clone() }
+        Self { namespace: namespace.clone(), source: workload.pull.clone() }
     }
 }
 
@@ -60,7 +60,7 @@ type Name = (String, String);
 
 /// The reader.
 pub(crate) struct Secrets {
-    verbs: Verbs,
+    cluster: ClusterClient,
     accounts: Cache<Name, Arc<Vec<String>>>,
     keyrings: Cache<Name, Arc<Keyring>>,
     charts: Cache<ChartAccess, Arc<Keyring>>,
@@ -68,9 +68,9 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    pub(crate) fn new(verbs: Verbs) -> Self {
+    pub(crate) fn new(cluster: ClusterClient) -> Self {
         Self {
-            verbs,
+            cluster,
             accounts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
             keyrings: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
             charts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
@@ -169,7 +169,7 @@ impl Secrets {
 
     async fn account(&self, namespace: &str, name: &str) -> Result<Arc<Vec<String>>, Failure> {
         let read = async {
-            match self.verbs.service_account(namespace, name).await {
+            match self.cluster.service_account(namespace, name).await {
                 Ok(account) => {
                     let secrets = account.and_then(|account| account.image_pull_secrets).unwrap_or_default();
                     Ok(Arc::new(secrets.into_iter().map(|secret| secret.name).filter(|name| !name.is_empty()).collect()))
@@ -194,7 +194,7 @@ impl Secrets {
 
     /// A secret that is there and may be read.
     async fn read(&self, namespace: &str, name: &str, what: &str) -> Result<Option<Secret>, Failure> {
-        match self.verbs.secret(namespace, name).await {
+        match self.cluster.secret(namespace, name).await {
             Ok(Some(secret)) => Ok(Some(secret)),
             Ok(None) => {
                 self.tell((namespace, name), what, "it is not there");

@@ -4,7 +4,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Request};
 use headwind_core::transition::{Decision, Transition, transition};
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_core::workload::release::CHART;
 use headwind_k8s::update_request::UpdateRequest;
 
@@ -14,7 +14,7 @@ use crate::observe::requests::{Change, Held};
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The workload that the request is for.
-    pub target: TargetKey,
+    pub workload: WorkloadKey,
     /// The request's own uid.
     pub uid: String,
     /// The request as it is now.
@@ -33,14 +33,14 @@ impl Entry {
     }
 
     /// Returns the entry for the latest transition of a request whose earlier status is unknown.
-    pub(crate) fn latest(target: &TargetKey, held: Held<'_>) -> Option<Self> {
+    pub(crate) fn latest(workload: &WorkloadKey, held: Held<'_>) -> Option<Self> {
         match held {
             Held::Open(object) => Self::new(None, object),
             Held::Finished(finished) => {
                 let (request, version) = (finished.read(), finished.version());
                 let transition = transition(None, &request)?;
                 let resource_version = version.resource_version.parse().ok()?;
-                Some(Self { target: target.clone(), uid: version.uid, request, why: String::new(), transition, resource_version })
+                Some(Self { workload: workload.clone(), uid: version.uid, request, why: String::new(), transition, resource_version })
             }
         }
     }
@@ -49,7 +49,7 @@ impl Entry {
         let request = object.read();
         Some(Self {
             transition: transition(before, &request)?,
-            target: object.target(),
+            workload: object.workload_key(),
             uid: object.metadata.uid.clone().unwrap_or_default(),
             why: object.spec.reason.clone(),
             resource_version: object.metadata.resource_version.as_deref()?.parse().ok()?,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use headwind_core::reason::Reason;
 use headwind_core::transition::Weight;
-use headwind_core::workload::{Target, TargetKey};
+use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::object::Undecodable;
-use crate::cluster::{Class, Verbs};
+use crate::cluster::{Class, ClusterClient};
 use crate::observe::state::WatchedNamespace;
 use crate::report::entry::Entry;
 use crate::report::marks::Marks;
@@ -109,30 +109,30 @@ impl Said {
 pub(crate) struct Writer {
     receiver: mpsc::Receiver<Job>,
     reported: Arc<Mutex<Marks>>,
-    verbs: Verbs,
+    cluster: ClusterClient,
 }
 
 /// Makes the two ends. `instance` names this replica.
-pub(crate) fn recorder(verbs: Verbs, instance: &str, metrics: Metrics) -> (EventRecorder, Writer) {
+pub(crate) fn recorder(cluster: ClusterClient, instance: &str, metrics: Metrics) -> (EventRecorder, Writer) {
     let (sender, receiver) = mpsc::channel(ROOM);
     let reported = Arc::<Mutex<Marks>>::default();
     let instance = instance.chars().take(INSTANCE).collect::<String>().into();
     (
         EventRecorder { sender, reported: Arc::clone(&reported), instance, metrics, said: Arc::default() },
-        Writer { receiver, reported, verbs },
+        Writer { receiver, reported, cluster },
     )
 }
 
 impl EventRecorder {
     /// Records something normal that happened to a workload.
-    pub(crate) fn normal(&self, target: &Target, reason: Reason, note: &str) {
-        let _counted = self.send(about_target(target), None, Weight::Normal, reason, note, None);
+    pub(crate) fn normal(&self, workload: &Workload, reason: Reason, note: &str) {
+        let _counted = self.send(about_target(workload), None, Weight::Normal, reason, note, None);
     }
 
     /// Records what a transition did to its workload.
-    pub(super) fn about_workload(&self, entry: &Entry, target: &Target, reason: Reason, note: &str) {
+    pub(super) fn about_workload(&self, entry: &Entry, workload: &Workload, reason: Reason, note: &str) {
         let related = Some(about_entry(entry));
-        let _counted = self.send(about_target(target), related, Weight::Normal, reason, note, Some(entry));
+        let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some(entry));
     }
 
     /// Records a transition on its request.
@@ -152,17 +152,17 @@ impl EventRecorder {
     }
 
     /// Records and logs something about a workload that a person should look at, once for the same `subject`.
-    pub(crate) fn warn(&self, target: &Target, reason: Reason, subject: &str, note: &str) {
-        let Some(mark) = self.news(&target.uid, reason, subject) else { return };
-        if self.send(about_target(target), None, Weight::Warning, reason, note, None) {
-            tracing::warn!(workload.kind = %target.key.kind, workload.namespace = target.key.namespace, workload.name = target.key.name, reason = reason.code(), "{note}");
+    pub(crate) fn warn(&self, workload: &Workload, reason: Reason, subject: &str, note: &str) {
+        let Some(mark) = self.news(&workload.uid, reason, subject) else { return };
+        if self.send(about_target(workload), None, Weight::Warning, reason, note, None) {
+            tracing::warn!(workload.kind = %workload.key.kind, workload.namespace = workload.key.namespace, workload.name = workload.key.name, reason = reason.code(), "{note}");
         } else {
             self.said.lock().forget(mark);
         }
     }
 
     /// Records that an object does not decode, once for the same problem.
-    pub(crate) fn undecodable(&self, key: &TargetKey, odd: &Undecodable) {
+    pub(crate) fn undecodable(&self, key: &WorkloadKey, odd: &Undecodable) {
         let Undecodable { api_version, uid, problem } = odd;
         let about = ObjectReference {
             api_version: Some(api_version.clone()),
@@ -243,20 +243,20 @@ fn about_entry(entry: &Entry) -> ObjectReference {
     ObjectReference {
         api_version: Some(UpdateRequest::api_version(&()).into_owned()),
         kind: Some(UpdateRequest::kind(&()).into_owned()),
-        namespace: Some(entry.target.namespace.clone()),
+        namespace: Some(entry.workload.namespace.clone()),
         name: Some(entry.request.name.clone()),
         uid: Some(entry.uid.clone()),
         ..ObjectReference::default()
     }
 }
 
-fn about_target(target: &Target) -> ObjectReference {
+fn about_target(workload: &Workload) -> ObjectReference {
     ObjectReference {
-        api_version: Some(target.api_version.to_owned()),
-        kind: Some(target.key.kind.as_str().to_owned()),
-        namespace: Some(target.key.namespace.clone()),
-        name: Some(target.key.name.clone()),
-        uid: Some(target.uid.clone()),
+        api_version: Some(workload.api_version.to_owned()),
+        kind: Some(workload.key.kind.as_str().to_owned()),
+        namespace: Some(workload.key.namespace.clone()),
+        name: Some(workload.key.name.clone()),
+        uid: Some(workload.uid.clone()),
         ..ObjectReference::default()
     }
 }
@@ -264,7 +264,7 @@ fn about_target(target: &Target) -> ObjectReference {
 impl Writer {
     /// Writes Events until `stop`, then those that wait.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
-        let Self { receiver, reported, verbs } = self;
+        let Self { receiver, reported, cluster } = self;
         let jobs = stream::unfold((receiver, stop), |(mut receiver, stop)| async {
             let next = stop.run_until_cancelled(receiver.recv()).await;
             let job = if let Some(job) = next {
@@ -275,11 +275,11 @@ impl Writer {
             };
             job.map(|job| (job, (receiver, stop)))
         });
-        let verbs = &verbs;
+        let cluster = &cluster;
         let done = jobs.map(|job| async move {
             match job {
                 Job::Event(event) => {
-                    write(verbs, &event).await;
+                    write(cluster, &event).await;
                     None
                 }
                 Job::Mark(namespace, version) => Some((namespace, version)),
@@ -297,9 +297,9 @@ impl Writer {
 }
 
 /// Writes one Event; retries while the API server does not serve.
-async fn write(verbs: &Verbs, event: &Event) {
+async fn write(cluster: &ClusterClient, event: &Event) {
     for pause in RETRIES {
-        let Err(error) = verbs.create_event(event).await else { return };
+        let Err(error) = cluster.create_event(event).await else { return };
         match (error.class, pause) {
             // The object, or its namespace, may be gone by now; or the last leader wrote this Event.
             (Class::NotFound | Class::Conflict, _) => return tracing::debug!(%error, "Event not written"),

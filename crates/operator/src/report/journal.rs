@@ -147,15 +147,15 @@ impl Inner {
             }
             progress.reports = true;
             let inherited = std::mem::take(&mut progress.inherited);
-            let lacks = |entry: &Entry| inherited.lacks(&entry.target.namespace, entry.resource_version);
+            let lacks = |entry: &Entry| inherited.lacks(&entry.workload.namespace, entry.resource_version);
             let mut entries: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into_iter().filter(|entry| lacks(entry)).collect();
             let mut known: HashSet<_> = entries.iter().map(|entry| key(entry)).collect();
             let requests = self.state.requests.read();
             let unreported = |held: &crate::observe::requests::Held<'_>, namespace: &str| {
                 held.version().resource_version.parse().is_ok_and(|version| inherited.lacks(namespace, version))
             };
-            let stored = requests.all().filter(|(target, held)| unreported(held, &target.namespace));
-            let latest = stored.filter_map(|(target, held)| Entry::latest(target, held)).filter(|entry| known.insert(key(entry)));
+            let stored = requests.all().filter(|(workload, held)| unreported(held, &workload.namespace));
+            let latest = stored.filter_map(|(workload, held)| Entry::latest(workload, held)).filter(|entry| known.insert(key(entry)));
             entries.extend(latest.map(Arc::new));
             progress.caught_up = known;
             (entries, progress.delivered.clone())
@@ -217,8 +217,8 @@ impl Inner {
 
     /// Records Kubernetes Events: a proposal and a change on the workload, the rest on the request.
     fn record(&self, entry: &Entry) {
-        let Entry { target, request, transition, .. } = entry;
-        let workload = self.state.index.read().target(target).filter(|workload| workload.uid == request.target_uid);
+        let Entry { workload, request, transition, .. } = entry;
+        let workload = self.state.index.read().workload(workload).filter(|workload| workload.uid == request.target_uid);
         let proposed = matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved));
         if let Some(workload) = &workload {
             if proposed {
@@ -239,8 +239,8 @@ impl Inner {
 }
 
 fn log(entry: &Entry) {
-    let Entry { target, request, transition, .. } = entry;
-    let (kind, namespace, workload, name) = (target.kind, &target.namespace, &target.name, &request.name);
+    let Entry { workload, request, transition, .. } = entry;
+    let (kind, namespace, workload, name) = (workload.kind, &workload.namespace, &workload.name, &request.name);
     let reason = transition.reason.map(Reason::code);
     let from = transition.from.map(Phase::as_str);
     let container = request.spec.container.as_deref();

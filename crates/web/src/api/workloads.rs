@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use headwind_core::workload::{Kind, TargetKey};
+use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_operator::{Caller, Past, RollbackError, WorkloadFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -58,29 +58,29 @@ fn read_kind(text: &str) -> Result<Kind, Problem> {
     text.parse().map_err(|error: headwind_core::workload::UnknownKind| updates::invalid(error.to_string()))
 }
 
-fn position(token: &str) -> Result<TargetKey, Problem> {
+fn position(token: &str) -> Result<WorkloadKey, Problem> {
     let parts: Vec<&str> = token.split('/').collect();
     match parts.as_slice() {
-        [namespace, kind, name] => Ok(TargetKey { kind: read_kind(kind)?, namespace: (*namespace).to_owned(), name: (*name).to_owned() }),
+        [namespace, kind, name] => Ok(WorkloadKey { kind: read_kind(kind)?, namespace: (*namespace).to_owned(), name: (*name).to_owned() }),
         _ => Err(updates::invalid("continue is not from a page of this list")),
     }
 }
 
 /// The workload of a path, if its namespace is served.
-fn target(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<TargetKey, Problem> {
-    let key = TargetKey { kind: read_kind(kind)?, namespace: namespace.to_owned(), name: name.to_owned() };
+fn workload(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<WorkloadKey, Problem> {
+    let key = WorkloadKey { kind: read_kind(kind)?, namespace: namespace.to_owned(), name: name.to_owned() };
     if api.handle.serves(namespace) { Ok(key) } else { Err(problem(&RollbackError::NotFound(key))) }
 }
 
 #[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Why it is on the version it is on: every candidate with the rule that took or refused it", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn explain(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
-    flat(match target(&api, &namespace, &kind, &name) {
+    flat(match workload(&api, &namespace, &kind, &name) {
         Ok(key) => explained(&api, key).await,
         Err(problem) => Err(problem),
     })
 }
 
-async fn explained(api: &Api, key: TargetKey) -> Result<Response, Problem> {
+async fn explained(api: &Api, key: WorkloadKey) -> Result<Response, Problem> {
     let Ok(Ok(_place)) = tokio::time::timeout(EXPLAIN_WAIT, api.explains.acquire()).await else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many explain calls at the same time"));
     };
@@ -101,7 +101,7 @@ pub(super) async fn history_of_deployment(State(api): Shared, Path((namespace, n
 }
 
 fn past(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Response, Problem> {
-    let key = target(api, namespace, kind, name)?;
+    let key = workload(api, namespace, kind, name)?;
     let entries: Vec<Past> = api.handle.history(&key).map_err(|error| problem(&error))?;
     Ok(Json(History { entries: entries.into_iter().map(HistoryEntry::from).collect() }).into_response())
 }
@@ -129,7 +129,7 @@ pub(super) async fn roll_back_deployment(
 async fn back(api: &Api, namespace: &str, kind: &str, name: &str, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
     let asked: RollBack = if body.iter().all(u8::is_ascii_whitespace) { RollBack::default() } else { updates::read(body)? };
     let note = updates::note(None, asked.reason.as_deref())?;
-    let key = target(api, namespace, kind, name)?;
+    let key = workload(api, namespace, kind, name)?;
     let done = api.handle.roll_back(caller, key, asked.container, asked.index.unwrap_or(1), note).await;
     done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }

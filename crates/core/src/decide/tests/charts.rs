@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::key;
 use crate::workload::release::samples::{alone, at_version, helm, oci, referring, templated};
 use crate::workload::release::{CHART, resolve};
-use crate::workload::source::{Pull, Release, Source};
+use crate::workload::source::{OciRef, Release, Source};
 
 fn candidates(versions: &str) -> Vec<Candidate> {
     versions
@@ -13,23 +13,24 @@ fn candidates(versions: &str) -> Vec<Candidate> {
         .collect()
 }
 
-fn look(target: &Target, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Refusal> {
-    let site = Site { target, defaults: &Annotations::new(), container: &target.containers[0], candidates, occasion, trigger };
-    match decide(&site, &trusted(), &PriorRequests::none()) {
+fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Refusal> {
+    let evaluation =
+        Evaluation { workload, defaults: &Annotations::new(), container: &workload.containers[0], candidates, occasion, trigger };
+    match decide(&evaluation, &trusted(), &PriorRequests::none()) {
         Decision::Propose(proposal) => Ok(*proposal),
         Decision::Refuse(refusal) => Err(refusal),
         Decision::Ask(question) => panic!("a chart has no digest: {question:?}"),
     }
 }
 
-fn scan(target: &Target, versions: &str) -> Result<String, Reason> {
-    look(target, &candidates(versions), Occasion::Scan, Trigger::Polling)
+fn scan(workload: &Workload, versions: &str) -> Result<String, Reason> {
+    look(workload, &candidates(versions), Occasion::Scan, Trigger::Polling)
         .map(|proposal| proposal.new_image)
         .map_err(|refusal| refusal.reason)
 }
 
-fn event(target: &Target, version: &str, digest: Option<Digest>) -> Result<Proposal, Refusal> {
-    look(target, &[Candidate::new(version, digest)], Occasion::Event, Trigger::Webhook)
+fn event(workload: &Workload, version: &str, digest: Option<Digest>) -> Result<Proposal, Refusal> {
+    look(workload, &[Candidate::new(version, digest)], Occasion::Event, Trigger::Webhook)
 }
 
 /// A version with `!` behind it is deprecated.
@@ -88,9 +89,9 @@ fn policies(
 
 #[test]
 fn force_takes_what_an_event_names_and_no_version_twice() {
-    let target = at_version("1.2.3", &[("policy", "force")]);
+    let workload = at_version("1.2.3", &[("policy", "force")]);
     let taken =
-        |version: &str, digest| event(&target, version, digest).map(|proposal| proposal.new_image).map_err(|refusal| refusal.reason);
+        |version: &str, digest| event(&workload, version, digest).map(|proposal| proposal.new_image).map_err(|refusal| refusal.reason);
     assert_eq!(taken("1.0.0", None), Ok("podinfo:1.0.0".to_owned()), "down as well");
     assert_eq!(taken("1.2.3", None), Err(Reason::SameTag));
     assert_eq!(taken("latest", None), Err(Reason::NotAVersion), "Flux would take it for a range, or refuse it");
@@ -110,17 +111,17 @@ fn what_is_proposed() {
 #[case("minor")]
 #[case("force")]
 fn one_version_has_one_identity(#[case] policy: &str) {
-    let mut target = at_version("1.2.3", &[("policy", policy), ("event-source", "both")]);
-    let pushed = event(&target, "1.3.0", Some(digest('b'))).unwrap();
-    assert_eq!(pushed.identity, event(&target, "1.3.0", Some(digest('c'))).unwrap().identity);
-    assert_eq!(pushed.identity, event(&target, "1.3.0", None).unwrap().identity);
+    let mut workload = at_version("1.2.3", &[("policy", policy), ("event-source", "both")]);
+    let pushed = event(&workload, "1.3.0", Some(digest('b'))).unwrap();
+    assert_eq!(pushed.identity, event(&workload, "1.3.0", Some(digest('c'))).unwrap().identity);
+    assert_eq!(pushed.identity, event(&workload, "1.3.0", None).unwrap().identity);
     if policy == "minor" {
-        let polled = look(&target, &candidates("1.3.0 1.2.9"), Occasion::Scan, Trigger::Polling).unwrap();
+        let polled = look(&workload, &candidates("1.3.0 1.2.9"), Occasion::Scan, Trigger::Polling).unwrap();
         assert_eq!((pushed.identity.clone(), polled.trigger), (polled.identity, Trigger::Polling));
     }
-    target.generation += 1;
-    assert_eq!(pushed.identity, event(&target, "1.3.0", None).unwrap().identity, "whatever else has changed");
-    assert_ne!(pushed.identity, event(&target, "1.4.0", None).unwrap().identity);
+    workload.generation += 1;
+    assert_eq!(pushed.identity, event(&workload, "1.3.0", None).unwrap().identity, "whatever else has changed");
+    assert_ne!(pushed.identity, event(&workload, "1.4.0", None).unwrap().identity);
 }
 
 /// A look-up of a release that has changed counts as what a webhook tells; of an image, nothing does.
@@ -131,16 +132,16 @@ fn one_version_has_one_identity(#[case] policy: &str) {
 #[case("none", [false, false], [false, false])]
 fn who_listens_to_what(#[case] source: &str, #[case] chart: [bool; 2], #[case] image: [bool; 2]) {
     let annotations = [("policy", "minor"), ("event-source", source)];
-    for (target, new, expected) in
-        [(at_version("1.2.3", &annotations), "1.3.0", chart), (target("nginx:1.2.3", &annotations), "1.3.0", image)]
+    for (workload, new, expected) in
+        [(at_version("1.2.3", &annotations), "1.3.0", chart), (workload("nginx:1.2.3", &annotations), "1.3.0", image)]
     {
         let heard = [Trigger::Webhook, Trigger::Polling].map(|trigger| {
-            let got = look(&target, &[Candidate::new(new, None)], Occasion::Event, trigger);
+            let got = look(&workload, &[Candidate::new(new, None)], Occasion::Event, trigger);
             assert!(got.as_ref().err().is_none_or(|refusal| refusal.reason == Reason::EventSource), "{got:?}");
             got.is_ok()
         });
-        assert_eq!(heard, expected, "{}", target.key);
-        assert!(look(&target, &[Candidate::new(new, None)], Occasion::Event, Trigger::Manual).is_ok(), "a person may always");
+        assert_eq!(heard, expected, "{}", workload.key);
+        assert!(look(&workload, &[Candidate::new(new, None)], Occasion::Event, Trigger::Manual).is_ok(), "a person may always");
     }
 }
 
@@ -175,7 +176,7 @@ fn left_alone(#[case] release: Release, #[case] reason: Reason, #[case] words: &
 fn a_shared_tag_is_moved_where_that_is_allowed() {
     let of = |consent: &str| {
         let annotations = [(key::SHARED_SOURCE.to_owned(), consent.to_owned())].into();
-        let source = Source { annotations, ..oci(Pull::Tag("1.2.3".to_owned())) };
+        let source = Source { annotations, ..oci(OciRef::Tag("1.2.3".to_owned())) };
         resolve(&alone(referring(), &[("policy", "minor"), ("shared-source", "true")]), Some(&source), 2)
     };
     let refusal = event(&of("false"), "1.3.0", None).unwrap_err();
@@ -188,6 +189,6 @@ fn a_shared_tag_is_moved_where_that_is_allowed() {
 fn what_cannot_be_read() {
     let odd = resolve(&alone(templated("../podinfo", "1.2.3"), &[("policy", "minor")]), Some(&helm("https://charts.example")), 1);
     assert_eq!(event(&odd, "1.3.0", None).unwrap_err().reason, Reason::InvalidImage);
-    let latest = resolve(&alone(referring(), &[("policy", "minor")]), Some(&oci(Pull::Tag("latest".to_owned()))), 1);
+    let latest = resolve(&alone(referring(), &[("policy", "minor")]), Some(&oci(OciRef::Tag("latest".to_owned()))), 1);
     assert_eq!(event(&latest, "1.3.0", None).unwrap_err().reason, Reason::CurrentNotAVersion);
 }

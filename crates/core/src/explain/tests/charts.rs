@@ -7,9 +7,16 @@ use crate::workload::release::resolve;
 use crate::workload::release::samples::{alone, at_version, helm, templated};
 use crate::workload::source::Release;
 
-fn explained(target: &Target, versions: &[&str]) -> Explained {
+fn explained(workload: &Workload, versions: &[&str]) -> Explained {
     let candidates: Vec<Candidate> = versions.iter().map(|version| Candidate::new(*version, None)).collect();
-    explain(target, &Annotations::new(), &target.containers[0], &candidates, &PriorRequests::none(), Timestamp::from_second(1000).unwrap())
+    explain(
+        workload,
+        &Annotations::new(),
+        &workload.containers[0],
+        &candidates,
+        &PriorRequests::none(),
+        Timestamp::from_second(1000).unwrap(),
+    )
 }
 
 #[test]
@@ -17,11 +24,11 @@ fn every_version_has_its_verdict() {
     let mut candidates: Vec<Candidate> =
         ["1.2.3", "1.2.4", "1.3.0", "2.0.0", "1.3.0-rc.1"].map(|version| Candidate::new(version, None)).into();
     candidates.push(Candidate { deprecated: true, ..Candidate::new("1.2.9", None) });
-    let target = at_version("1.2.3", &[("policy", "minor")]);
+    let workload = at_version("1.2.3", &[("policy", "minor")]);
     let all = explain(
-        &target,
+        &workload,
         &Annotations::new(),
-        &target.containers[0],
+        &workload.containers[0],
         &candidates,
         &PriorRequests::none(),
         Timestamp::from_second(1000).unwrap(),
@@ -60,8 +67,8 @@ fn whatever_it_listens_to(#[case] source: &str, #[case] would_take: Option<&str>
 #[case::nobody_asked_for_a_range(">=1.2", false, "none", Reason::PolicyNone, "policy none")]
 fn who_takes_no_part(#[case] version: &str, #[case] suspended: bool, #[case] policy: &str, #[case] reason: Reason, #[case] words: &str) {
     let release = Release { suspended, running: Some("1.2.2".to_owned()), ..templated("podinfo", version) };
-    let target = resolve(&alone(release, &[("policy", policy)]), Some(&helm("https://charts.example")), 1);
-    let one = explained(&target, &["1.3.0"]);
+    let workload = resolve(&alone(release, &[("policy", policy)]), Some(&helm("https://charts.example")), 1);
+    let one = explained(&workload, &["1.3.0"]);
     let (code, message) = one.out.clone().unwrap();
     assert!(code == reason && message.contains(words), "{code}: {message}");
     assert_eq!((one.because, one.would_take, one.running.as_deref()), ((code, message), None, Some("1.2.2")));

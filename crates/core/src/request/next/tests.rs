@@ -13,7 +13,7 @@ use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
 use crate::testing;
 use crate::workload::history::History;
-use crate::workload::{Container, Kind, Target, TargetKey};
+use crate::workload::{Container, Kind, Workload, WorkloadKey};
 
 const NOW: i64 = 1_000_000;
 
@@ -21,10 +21,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn target(image: &str, annotations: &[(&str, &str)]) -> Target {
+fn workload(image: &str, annotations: &[(&str, &str)]) -> Workload {
     let own = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let base = testing::deployment(image, &[("policy", "minor"), ("require-approval", "false")]);
-    Target { uid: "uid".to_owned(), generation: 3, annotations: base.annotations.clone().into_iter().chain(own).collect(), ..base }
+    Workload { uid: "uid".to_owned(), generation: 3, annotations: base.annotations.clone().into_iter().chain(own).collect(), ..base }
 }
 
 /// A Deployment whose rollout is done.
@@ -44,19 +44,19 @@ fn request(name: &str, from: &str, to: &str) -> Request {
 }
 
 /// The step for a workload that was read live, or that the API server says is gone.
-fn step(target: Option<&Target>, requests: &[Request]) -> Step {
-    seen(target.map_or(Presence::Gone, |target| Presence::Present { target, live: true }), requests)
+fn step(workload: Option<&Workload>, requests: &[Request]) -> Step {
+    seen(workload.map_or(Presence::Gone, |workload| Presence::Present { workload, live: true }), requests)
 }
 
-fn seen(workload: Presence<'_>, requests: &[Request]) -> Step {
+fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
     next(&Observed {
-        workload,
+        presence,
         defaults: &Annotations::new(),
         requests: &requests,
         now: at(NOW),
         history_limit: 2,
-        look: None,
+        snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
     })
@@ -72,7 +72,7 @@ fn written(step: Step) -> (Phase, Reason) {
 
 #[test]
 fn what_is_due_is_applied_and_then_written_down() {
-    let mut live = target("app:1.0.0", &[]);
+    let mut live = workload("app:1.0.0", &[]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not due") };
     assert_eq!(
@@ -84,13 +84,13 @@ fn what_is_due_is_applied_and_then_written_down() {
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not written down") };
     assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 1));
     asked.status = write.status;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None), "the controller has not seen it");
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(None), "the controller has not seen it");
     live.rollout = complete(1);
     live.annotations.insert(key::SETTLE_TIME.to_owned(), "0".to_owned());
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not completed") };
     assert_eq!(write.status.phase, Phase::Completed);
     asked.status = write.status;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None));
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(None));
     assert_eq!(violations_of(&[asked]), Vec::<String>::new());
 }
 
@@ -98,7 +98,7 @@ fn what_is_due_is_applied_and_then_written_down() {
 fn what_was_applied_is_never_applied_again_wherever_the_image_is() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
     // Put back by another hand between the patch and its record.
-    let marked = target("app:1.0.0", &[(key::LAST_REQUEST, "other, r")]);
+    let marked = workload("app:1.0.0", &[(key::LAST_REQUEST, "other, r")]);
     assert_eq!(written(step(Some(&marked), std::slice::from_ref(&asked))), (Phase::RollingOut, Reason::RolloutProgressing));
     let mut reopened = asked;
     reopened.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
@@ -109,16 +109,16 @@ fn what_was_applied_is_never_applied_again_wherever_the_image_is() {
 }
 
 #[rstest::rstest]
-#[case::by_another_hand(target("app:1.0.5", &[]), Phase::Superseded, Reason::ImageChanged)]
-#[case::there_already(target("app:1.1.0", &[]), Phase::Superseded, Reason::ImageChanged)]
-#[case::another_image(target("other:1.0.0", &[]), Phase::Superseded, Reason::ImageChanged)]
-#[case::policy_gone(target("app:1.0.0", &[("headwind.sh/policy", "none")]), Phase::Superseded, Reason::PolicyChanged)]
-#[case::narrower(target("app:1.0.0", &[("headwind.sh/policy", "patch")]), Phase::Superseded, Reason::PolicyChanged)]
-#[case::bad_annotation(target("app:1.0.0", &[("headwind.sh/policy", "x")]), Phase::Superseded, Reason::PolicyChanged)]
-#[case::other_source(target("app:1.0.0", &[("headwind.sh/event-source", "polling")]), Phase::Superseded, Reason::PolicyChanged)]
-#[case::not_tracked(target("app:1.0.0", &[("headwind.sh/images", "nobody")]), Phase::Superseded, Reason::PolicyChanged)]
-#[case::unreadable(target("APP:1.0.0:", &[]), Phase::Failed, Reason::InvalidImage)]
-fn void(#[case] live: Target, #[case] phase: Phase, #[case] reason: Reason) {
+#[case::by_another_hand(workload("app:1.0.5", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::there_already(workload("app:1.1.0", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::another_image(workload("other:1.0.0", &[]), Phase::Superseded, Reason::ImageChanged)]
+#[case::policy_gone(workload("app:1.0.0", &[("headwind.sh/policy", "none")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::narrower(workload("app:1.0.0", &[("headwind.sh/policy", "patch")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::bad_annotation(workload("app:1.0.0", &[("headwind.sh/policy", "x")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::other_source(workload("app:1.0.0", &[("headwind.sh/event-source", "polling")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::not_tracked(workload("app:1.0.0", &[("headwind.sh/images", "nobody")]), Phase::Superseded, Reason::PolicyChanged)]
+#[case::unreadable(workload("APP:1.0.0:", &[]), Phase::Failed, Reason::InvalidImage)]
+fn void(#[case] live: Workload, #[case] phase: Phase, #[case] reason: Reason) {
     assert_eq!(written(step(Some(&live), &[request("r", "app:1.0.0", "app:1.1.0")])), (phase, reason));
 }
 
@@ -126,7 +126,7 @@ fn void(#[case] live: Target, #[case] phase: Phase, #[case] reason: Reason) {
 fn what_has_no_target_or_no_sense_ends() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
     assert_eq!(written(step(None, std::slice::from_ref(&asked))), (Phase::Superseded, Reason::TargetGone));
-    let mut live = target("app:1.0.0", &[]);
+    let mut live = workload("app:1.0.0", &[]);
     let orphan = Request { target_uid: "old".to_owned(), ..asked.clone() };
     assert_eq!(written(step(Some(&live), &[orphan])), (Phase::Superseded, Reason::TargetGone));
     let odd = Request { fault: Some("odd".to_owned()), ..asked.clone() };
@@ -134,25 +134,25 @@ fn what_has_no_target_or_no_sense_ends() {
     live.containers[0].name = "renamed".to_owned();
     assert_eq!(written(step(Some(&live), std::slice::from_ref(&asked))), (Phase::Superseded, Reason::ContainerGone));
     live.deleting = true;
-    assert_eq!(step(Some(&live), &[asked]), Step::Rest(None), "left to the garbage collector");
+    assert_eq!(step(Some(&live), &[asked]), Step::Requeue(None), "left to the garbage collector");
 }
 
 #[test]
 fn moved_on_by_our_own_hand_is_not_moved() {
     let mut history = History::default();
     history.record("web", "app:1.0.0", "app:1.1.0", at(NOW - 5), "first", None);
-    let live = target("app:1.1.0", &[(key::UPDATE_HISTORY, &history.to_annotation()), ("headwind.sh/min-update-interval", "0")]);
+    let live = workload("app:1.1.0", &[(key::UPDATE_HISTORY, &history.to_annotation()), ("headwind.sh/min-update-interval", "0")]);
     let Step::Apply(apply) = step(Some(&live), &[request("r", "app:1.0.0", "app:1.2.0")]) else { panic!("lost") };
     assert_eq!(apply.changes[0].from, "app:1.1.0", "from where it is now");
 }
 
 #[test]
 fn the_better_one_goes_out_and_an_approval_is_not_forgotten() {
-    let live = target("app:1.0.0", &[]);
+    let live = workload("app:1.0.0", &[]);
     let (older, newer) = (request("a", "app:1.0.0", "app:1.1.0"), request("b", "app:1.0.0", "app:1.2.0"));
     let Step::Write(write) = step(Some(&live), &[newer.clone(), older.clone()]) else { panic!("both stand") };
     assert_eq!((write.request.as_str(), write.status.reason), ("a", Some(Reason::NewerVersion)));
-    let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    let asks = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
     let mut approved = older;
     approved.status.phase = Phase::Approved;
     assert!(matches!(step(Some(&asks), &[newer, approved]), Step::Apply(apply) if apply.changes[0].request == "a"));
@@ -161,35 +161,35 @@ fn the_better_one_goes_out_and_an_approval_is_not_forgotten() {
 #[test]
 fn approval_is_asked_for_when_either_says_so() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
-    let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
-    assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Rest(None));
+    let asks = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Requeue(None));
     let needs = Request { spec: Spec { require_approval: true, ..asked.spec.clone() }, ..asked.clone() };
-    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[needs]), Step::Rest(Some(_))));
+    assert!(matches!(step(Some(&workload("app:1.0.0", &[])), &[needs]), Step::Requeue(Some(_))));
     let manual = Request { spec: Spec { trigger: Trigger::Manual, ..asked.spec.clone() }, ..asked.clone() };
-    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[manual]), Step::Rest(Some(_))), "a person's request needs a person");
+    assert!(matches!(step(Some(&workload("app:1.0.0", &[])), &[manual]), Step::Requeue(Some(_))), "a person's request needs a person");
     let late = Request { created: at(NOW - 86_400), ..asked };
-    assert_eq!(step(Some(&asks), std::slice::from_ref(&late)), Step::Rest(None), "it was made without an expiry, and is asked for now");
+    assert_eq!(step(Some(&asks), std::slice::from_ref(&late)), Step::Requeue(None), "it was made without an expiry, and is asked for now");
     let needed = Request { spec: Spec { require_approval: true, ..late.spec.clone() }, ..late.clone() };
     assert_eq!(written(step(Some(&asks), &[needed])), (Phase::Expired, Reason::PastExpiry));
-    assert!(matches!(step(Some(&target("app:1.0.0", &[])), &[late]), Step::Apply(_)), "what needs no answer does not expire");
+    assert!(matches!(step(Some(&workload("app:1.0.0", &[])), &[late]), Step::Apply(_)), "what needs no answer does not expire");
 }
 
 #[test]
 fn the_interval_delays_and_says_until_when() {
     let updated = at(NOW - 100).to_string();
-    let live = target("app:1.0.0", &[(key::LAST_UPDATE, &updated)]);
+    let live = workload("app:1.0.0", &[(key::LAST_UPDATE, &updated)]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("does not wait") };
     assert_eq!(write.status.waiting, Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) }));
     asked.status = write.status;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(Some(at(NOW + 200))), "said once");
-    let broken = target("app:1.0.0", &[(key::LAST_UPDATE, "yesterday")]);
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(Some(at(NOW + 200))), "said once");
+    let broken = workload("app:1.0.0", &[(key::LAST_UPDATE, "yesterday")]);
     assert!(matches!(step(Some(&broken), &[asked]), Step::Apply(_)), "a broken annotation does not shut the gate");
 }
 
 #[test]
 fn the_oldest_go_and_what_holds_back_a_version_stays() {
-    let live = target("app:1.3.0", &[]);
+    let live = workload("app:1.3.0", &[]);
     let finished = |name: &str, tag: &str, phase: Phase, ended: i64| {
         let mut request = request(name, "app:1.0.0", &format!("app:{tag}"));
         let (reason, finished_at) = (Some(Reason::Applied), Some(at(NOW - ended)));
@@ -204,12 +204,12 @@ fn the_oldest_go_and_what_holds_back_a_version_stays() {
     ];
     assert_eq!(step(Some(&live), &all), Step::Delete { request: "a".to_owned() });
     all.remove(1);
-    assert_eq!(step(Some(&live), &all), Step::Rest(None), "the rejected one still holds 1.9.0 back");
+    assert_eq!(step(Some(&live), &all), Step::Requeue(None), "the rejected one still holds 1.9.0 back");
 }
 
 #[test]
 fn reopened_with_kubectl_alone() {
-    let live = target("app:1.0.0", &[]);
+    let live = workload("app:1.0.0", &[]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status = Status { finished_at: Some(at(NOW - 50)), rejected_by: Some("ann".to_owned()), ..Status::default() };
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("taken as it is") };
@@ -218,7 +218,7 @@ fn reopened_with_kubectl_alone() {
 
 #[test]
 fn ended_with_kubectl_alone() {
-    let live = target("app:1.0.0", &[]);
+    let live = workload("app:1.0.0", &[]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status = Status { phase: Phase::Rejected, rejected_by: Some("ann".to_owned()), ..Status::default() };
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("left without a reason") };
@@ -227,13 +227,13 @@ fn ended_with_kubectl_alone() {
         (Phase::Rejected, Some(Reason::RejectedByPerson), Some(at(NOW)))
     );
     asked.status = write.status;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None));
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(None));
     assert_eq!(violations_of(&[asked]), Vec::<String>::new());
 }
 
 #[test]
 fn reopened_though_it_stands() {
-    let live = target("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
+    let live = workload("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
     let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not told") };
@@ -250,7 +250,7 @@ fn applied(name: &str, from: &str, to: &str, phase: Phase, ago: i64) -> Request 
 
 #[test]
 fn a_broken_history_is_made_anew_from_the_requests() {
-    let live = target("app:1.2.0", &[(key::UPDATE_HISTORY, "[{\"nonsense\""), ("headwind.sh/min-update-interval", "0")]);
+    let live = workload("app:1.2.0", &[(key::UPDATE_HISTORY, "[{\"nonsense\""), ("headwind.sh/min-update-interval", "0")]);
     let all = [
         applied("one", "app:1.0.0", "app:1.1.0", Phase::Completed, 900),
         applied("gone", "app:1.1.0", "app:1.1.5", Phase::RolledBack, 800),
@@ -272,11 +272,11 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
     let annotations =
         [(key::UPDATE_HISTORY, history.to_annotation()), (key::LAST_REQUEST, "bad".to_owned()), (key::AUTO_ROLLBACK, "true".to_owned())];
     let annotations: Vec<(&str, &str)> = annotations.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let mut live = target("app:1.3.0", &annotations);
+    let mut live = workload("app:1.3.0", &annotations);
     live.rollout = complete(1);
     let mut bad = applied("bad", "app:1.2.0", "app:1.3.0", Phase::RollingOut, 60);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
-    bad.status.rollout = Some(Watch { failed_checks: 3, failure: Some(failure), ..Watch::new(3, at(NOW - 60)) });
+    bad.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
     bad.status.finished_at = None;
     let all = [
         applied("good", "app:1.0.0", "app:1.1.0", Phase::Completed, 300),
@@ -294,9 +294,9 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
     assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Superseded, Reason::ImageChanged));
     // An old copy of the workload says nothing.
     live.generation = 2;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&bad)), Step::Rest(None));
+    assert_eq!(step(Some(&live), std::slice::from_ref(&bad)), Step::Requeue(None));
     // Nobody asked for it.
-    let mut asked = target("app:1.3.0", &[(key::UPDATE_HISTORY, &history.to_annotation())]);
+    let mut asked = workload("app:1.3.0", &[(key::UPDATE_HISTORY, &history.to_annotation())]);
     asked.rollout = complete(1);
     assert_eq!(written(step(Some(&asked), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff));
 }
@@ -304,11 +304,11 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
 #[test]
 fn a_restart_is_taken_back_by_the_digest_that_ran() {
     let before = format!("sha256:{}", "b".repeat(64));
-    let mut live = target("app:latest", &[(key::AUTO_ROLLBACK, "true"), ("headwind.sh/policy", "force")]);
+    let mut live = workload("app:latest", &[(key::AUTO_ROLLBACK, "true"), ("headwind.sh/policy", "force")]);
     live.rollout = complete(1);
     let mut bad = applied("bad", "app:latest", "app:latest", Phase::RollingOut, 60);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
-    bad.status.rollout = Some(Watch { failed_checks: 3, failure: Some(failure), ..Watch::new(3, at(NOW - 60)) });
+    bad.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
     assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff), "nobody knows what ran");
     bad.spec.current_digest = Some(before.clone());
     let Step::Apply(apply) = step(Some(&live), &[bad]) else { panic!("not taken back") };
@@ -322,7 +322,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     let updated = at(NOW - 60).to_string();
     let annotations = [(key::UPDATE_HISTORY, history.to_annotation()), (key::LAST_REQUEST, "left".to_owned()), (key::LAST_UPDATE, updated)];
     let annotations: Vec<(&str, &str)> = annotations.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let mut live = target("app:1.1.0", &annotations);
+    let mut live = workload("app:1.1.0", &annotations);
     let left = applied("left", "app:1.0.0", "app:1.1.0", Phase::Completed, 60);
     let mut back = request("back", "app:1.1.0", "app:1.0.0");
     back.spec.trigger = Trigger::Manual;
@@ -348,7 +348,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
 
 #[test]
 fn rejected_in_the_moment_after_the_patch() {
-    let live = target("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
+    let live = workload("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status =
         Status { phase: Phase::Rejected, reason: Some(Reason::RejectedByPerson), rejected_by: Some("ann".to_owned()), ..Status::default() };
@@ -380,15 +380,16 @@ fn a_release_is_judged_by_its_conditions_alone() {
             ..HelmReleaseView::default()
         }))
     };
-    let mut live = target("app:1.1.0", &[(key::LAST_REQUEST, "r"), (key::SETTLE_TIME, "10s"), (key::AUTO_ROLLBACK, "true")]);
+    let mut live = workload("app:1.1.0", &[(key::LAST_REQUEST, "r"), (key::SETTLE_TIME, "10s"), (key::AUTO_ROLLBACK, "true")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
-    asked.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(Watch::new(3, at(NOW - 60))), ..Status::default() };
+    asked.status =
+        Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(RolloutState::new(3, at(NOW - 60))), ..Status::default() };
     // Good, and has to stay so: nobody looks for pods.
     live.rollout = release(0, vec![says(ConditionType::Ready, true, "UpgradeSucceeded")]);
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
     assert_eq!(write.status.message.as_deref(), Some("the release is ready; it has to stay so"));
     let mut settled = asked.clone();
-    settled.status.rollout = write.status.rollout.map(|watch| Watch { available_since: Some(at(NOW - 10)), ..watch });
+    settled.status.rollout = write.status.rollout.map(|watch| RolloutState { available_since: Some(at(NOW - 10)), ..watch });
     let Step::Write(write) = step(Some(&live), &[settled]) else { panic!("not completed") };
     assert_eq!((write.status.phase, write.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(write.status.message.as_deref(), Some("app:1.1.0 is in place, the release is ready, and has been for 10 s"));
@@ -406,11 +407,11 @@ fn a_release_is_judged_by_its_conditions_alone() {
         };
         View::HelmRelease(Box::new(view))
     };
-    let begun = Watch { wanted: 1, remaining: 2, ..Watch::new(3, at(NOW - 600)) };
+    let begun = RolloutState { wanted: 1, remaining: 2, ..RolloutState::new(3, at(NOW - 600)) };
     let mut waits = asked.clone();
     waits.status.rollout = Some(begun);
     live.rollout = slow(4);
-    assert!(matches!(step(Some(&live), std::slice::from_ref(&waits)), Step::Rest(Some(_))), "its time is not up");
+    assert!(matches!(step(Some(&live), std::slice::from_ref(&waits)), Step::Requeue(Some(_))), "its time is not up");
     live.rollout = slow(0);
     assert_eq!(written(step(Some(&live), &[waits])), (Phase::Failed, Reason::RolloutTimedOut));
     // Given up by Flux: written down, then taken back, then it is known why.
@@ -433,7 +434,7 @@ fn nothing_ends_before_it_was_read_live() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
     let all = std::slice::from_ref(&asked);
     assert_eq!(seen(Presence::Unknown, all), Step::Read);
-    assert_eq!(seen(Presence::Unknown, &[]), Step::Rest(None), "nothing hangs on it");
+    assert_eq!(seen(Presence::Unknown, &[]), Step::Requeue(None), "nothing hangs on it");
     let orphaned = Request { target_uid: "old".to_owned(), ..asked.clone() };
     let expired = Request { spec: Spec { require_approval: true, expires_at: Some(at(NOW)), ..asked.spec.clone() }, ..asked.clone() };
     let finished = |name: &str| {
@@ -441,33 +442,33 @@ fn nothing_ends_before_it_was_read_live() {
             Status { phase: Phase::Superseded, reason: Some(Reason::NewerVersion), finished_at: Some(at(NOW)), ..Status::default() };
         Request { status, ..request(name, "app:0.8.0", "app:0.9.0") }
     };
-    let mut renamed = target("app:1.0.0", &[]);
+    let mut renamed = workload("app:1.0.0", &[]);
     renamed.containers[0].name = "renamed".to_owned();
-    for (target, requests) in [
-        (target("app:1.0.0", &[]), vec![orphaned]),
-        (target("app:1.0.0", &[("headwind.sh/policy", "none")]), vec![asked.clone()]),
-        (target("app:1.0.0", &[]), vec![expired]),
-        (target("app:1.0.0", &[]), vec![asked.clone(), request("s", "app:1.0.0", "app:1.2.0")]),
-        (target("app:2.0.0", &[]), vec![asked.clone()]),
+    for (workload, requests) in [
+        (workload("app:1.0.0", &[]), vec![orphaned]),
+        (workload("app:1.0.0", &[("headwind.sh/policy", "none")]), vec![asked.clone()]),
+        (workload("app:1.0.0", &[]), vec![expired]),
+        (workload("app:1.0.0", &[]), vec![asked.clone(), request("s", "app:1.0.0", "app:1.2.0")]),
+        (workload("app:2.0.0", &[]), vec![asked.clone()]),
         (renamed, vec![asked.clone()]),
-        (target("app:1.0.0", &[]), vec![finished("a"), finished("b"), finished("c")]),
+        (workload("app:1.0.0", &[]), vec![finished("a"), finished("b"), finished("c")]),
     ] {
-        assert_eq!(seen(Presence::Present { target: &target, live: false }, &requests), Step::Read);
-        let live = seen(Presence::Present { target: &target, live: true }, &requests);
+        assert_eq!(seen(Presence::Present { workload: &workload, live: false }, &requests), Step::Read);
+        let live = seen(Presence::Present { workload: &workload, live: true }, &requests);
         assert!(matches!(live, Step::Write(_) | Step::Delete { .. }), "{live:?}");
     }
-    let going = target("app:1.0.0", &[]);
-    assert!(matches!(seen(Presence::Present { target: &going, live: false }, all), Step::Apply(_)), "its tests guard the patch");
+    let going = workload("app:1.0.0", &[]);
+    assert!(matches!(seen(Presence::Present { workload: &going, live: false }, all), Step::Apply(_)), "its tests guard the patch");
 }
 
 /// An object that does not decode, or whose kind is not served, is not gone.
 #[test]
 fn what_cannot_be_read_ends_by_the_clock_alone() {
     let direct = request("r", "app:1.0.0", "app:1.1.0");
-    assert_eq!(seen(Presence::Unreadable, std::slice::from_ref(&direct)), Step::Rest(None));
+    assert_eq!(seen(Presence::Unreadable, std::slice::from_ref(&direct)), Step::Requeue(None));
     let spec = |expires_at| Spec { require_approval: true, expires_at: Some(expires_at), ..direct.spec.clone() };
     let waits = Request { spec: spec(at(NOW + 60)), ..direct.clone() };
-    assert_eq!(seen(Presence::Unreadable, &[direct.clone(), waits]), Step::Rest(Some(at(NOW + 60))));
+    assert_eq!(seen(Presence::Unreadable, &[direct.clone(), waits]), Step::Requeue(Some(at(NOW + 60))));
     let late = Request { spec: spec(at(NOW)), ..direct.clone() };
     assert_eq!(written(seen(Presence::Unreadable, &[late])), (Phase::Expired, Reason::PastExpiry));
 }
@@ -479,8 +480,8 @@ fn a_cron_job_is_done_when_it_is_patched() {
         status: Status { phase: Phase::RollingOut, times_applied: 1, ..Status::default() },
         ..request("a", "app:1.0.0", "app:1.1.0")
     };
-    let key = TargetKey { kind: Kind::CronJob, ..target("app:1.1.0", &[]).key };
-    let job = Target { key, rollout: View::NoRollout, ..target("app:1.1.0", &[]) };
+    let key = WorkloadKey { kind: Kind::CronJob, ..workload("app:1.1.0", &[]).key };
+    let job = Workload { key, rollout: View::NoRollout, ..workload("app:1.1.0", &[]) };
     let Step::Write(write) = step(Some(&job), std::slice::from_ref(&asked)) else { panic!("nothing is written") };
     assert_eq!((write.status.phase, write.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(write.status.message.as_deref(), Some("app:1.1.0 is in place, the next Job uses it"));

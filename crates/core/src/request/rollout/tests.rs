@@ -4,13 +4,13 @@ use rstest::rstest;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::{Observed, Phase, Presence, Request, Spec, Status, Step, next};
-use crate::rollout::pod::{ContainerView, Look, PodView, RefusedEviction};
-use crate::rollout::{Failure, StatefulSetView, View, Watch};
+use crate::rollout::pod::{ContainerView, PodSnapshot, PodView, RefusedEviction};
+use crate::rollout::{Failure, RolloutState, StatefulSetView, View};
 use crate::settings::{Annotations, key};
 use crate::testing;
 use crate::trigger::Trigger;
 use crate::workload::history::History;
-use crate::workload::{Container, Kind, Target};
+use crate::workload::{Container, Kind, Workload};
 
 const NOW: i64 = 1_000_000;
 
@@ -19,26 +19,26 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A StatefulSet of three in the middle of an ordered rollout to `db:2.0.0`.
-fn target(annotations: &[(&str, &str)]) -> Target {
+fn workload(annotations: &[(&str, &str)]) -> Workload {
     let view = StatefulSetView { replicas: 3, total: 3, ready: 1, available: 1, updated: 1, observed_generation: 2, ..Default::default() };
     let defaults = testing::annotations(&[("policy", "all"), ("require-approval", "false"), ("last-request", "r")]);
     let own = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Target {
+    Workload {
         uid: "uid".to_owned(),
         generation: 2,
         annotations: defaults.into_iter().chain(own).collect(),
         rollout: View::StatefulSet(view),
-        ..Target::new(testing::key(Kind::StatefulSet, "db"), vec![Container::new("db", "db:2.0.0")])
+        ..Workload::new(testing::key(Kind::StatefulSet, "db"), vec![Container::new("db", "db:2.0.0")])
     }
 }
 
-fn view(target: &mut Target) -> &mut StatefulSetView {
-    let View::StatefulSet(view) = &mut target.rollout else { panic!("it is no StatefulSet's") };
+fn view(workload: &mut Workload) -> &mut StatefulSetView {
+    let View::StatefulSet(view) = &mut workload.rollout else { panic!("it is no StatefulSet's") };
     view
 }
 
 /// The request for `db:2.0.0`, whose rollout is watched since a minute ago.
-fn rolling(watch: Watch) -> Request {
+fn rolling(watch: RolloutState) -> Request {
     let base = testing::request("r", "db:1.0.0", "db:2.0.0", at(NOW - 100));
     Request {
         target_uid: "uid".to_owned(),
@@ -54,14 +54,14 @@ fn rolling(watch: Watch) -> Request {
     }
 }
 
-fn watch() -> Watch {
-    Watch { wanted: 3, remaining: 4, ..Watch::new(2, at(NOW - 60)) }
+fn watch() -> RolloutState {
+    RolloutState { wanted: 3, remaining: 4, ..RolloutState::new(2, at(NOW - 60)) }
 }
 
 /// The same, once `db:1.0.0` was put back.
-fn back() -> Watch {
+fn back() -> RolloutState {
     let cause = Failure { reason: Reason::CrashLoopBackOff, message: "pod db-2: it crashes".to_owned() };
-    Watch { returned_to: Some("db:1.0.0".to_owned()), cause: Some(cause), ..watch() }
+    RolloutState { returned_to: Some("db:1.0.0".to_owned()), cause: Some(cause), ..watch() }
 }
 
 fn runs(ready: bool) -> ContainerView {
@@ -86,26 +86,26 @@ fn pod(name: &str, new: bool, container: ContainerView) -> PodView {
 }
 
 /// What comes of that many looks in a row, five seconds apart: the step after everything was written down.
-fn after_looks(target: &Target, request: &mut Request, pods: &[PodView], looks: i64) -> Step {
-    let mut look: Option<Look> = None;
-    let mut last = Step::Rest(None);
+fn after_looks(workload: &Workload, request: &mut Request, pods: &[PodView], looks: i64) -> Step {
+    let mut snapshot: Option<PodSnapshot> = None;
+    let mut last = Step::Requeue(None);
     for n in 0..looks {
         let now = at(NOW + 5 * n);
-        look = Some(Look::new(now, 2, Some(pods.to_vec()), look.as_ref()));
-        last = settled(target, request, look.as_ref(), now);
+        snapshot = Some(PodSnapshot::new(now, 2, Some(pods.to_vec()), snapshot.as_ref()));
+        last = settled(workload, request, snapshot.as_ref(), now);
     }
     last
 }
 
-fn settled(target: &Target, request: &mut Request, look: Option<&Look>, now: Timestamp) -> Step {
+fn settled(workload: &Workload, request: &mut Request, snapshot: Option<&PodSnapshot>, now: Timestamp) -> Step {
     for _ in 0..10 {
         let observed = Observed {
-            workload: Presence::Present { target, live: true },
+            presence: Presence::Present { workload, live: true },
             defaults: &Annotations::new(),
             requests: &[&request.clone()],
             now,
             history_limit: 10,
-            look,
+            snapshot,
             seen_since: at(0),
             clock_stepped: None,
         };
@@ -120,7 +120,7 @@ fn settled(target: &Target, request: &mut Request, look: Option<&Look>, now: Tim
 fn evicted(step: Step) -> Option<String> {
     match step {
         Step::Evict(pod) => Some(pod.name),
-        Step::Rest(_) => None,
+        Step::Requeue(_) => None,
         other => panic!("{other:?}"),
     }
 }
@@ -134,18 +134,18 @@ fn evicted(step: Step) -> Option<String> {
 #[case::left_and_being_created(back(), waits("ContainerCreating"), None)]
 #[case::left_and_crashing(back(), waits("CrashLoopBackOff"), Some("db-0"))]
 #[case::left_and_well(back(), runs(true), None)]
-fn a_pod_is_evicted_as_the_last_resort(#[case] watch: Watch, #[case] old: ContainerView, #[case] expected: Option<&str>) {
-    let mut target = target(&[]);
+fn a_pod_is_evicted_as_the_last_resort(#[case] watch: RolloutState, #[case] old: ContainerView, #[case] expected: Option<&str>) {
+    let mut workload = workload(&[]);
     if watch.returned_to.is_some() {
-        "db:1.0.0".clone_into(&mut target.containers[0].image);
-        target.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
+        "db:1.0.0".clone_into(&mut workload.containers[0].image);
+        workload.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
     }
     let pods = [pod("db-2", true, runs(true)), pod("db-1", false, old.clone()), pod("db-0", false, old)];
     for looks in 1..3 {
-        assert_eq!(evicted(after_looks(&target, &mut rolling(watch.clone()), &pods, looks)), None, "after {looks} looks");
+        assert_eq!(evicted(after_looks(&workload, &mut rolling(watch.clone()), &pods, looks)), None, "after {looks} looks");
     }
-    assert_eq!(evicted(after_looks(&target, &mut rolling(watch.clone()), &pods, 3)).as_deref(), expected);
-    assert_eq!(evicted(after_looks(&target, &mut rolling(watch), &pods, 30)).as_deref(), expected, "it does not matter for how long");
+    assert_eq!(evicted(after_looks(&workload, &mut rolling(watch.clone()), &pods, 3)).as_deref(), expected);
+    assert_eq!(evicted(after_looks(&workload, &mut rolling(watch), &pods, 30)).as_deref(), expected, "it does not matter for how long");
 }
 
 #[test]
@@ -153,52 +153,52 @@ fn only_the_pod_that_is_waited_for_is_evicted() {
     let crashes = || waits("CrashLoopBackOff");
     let request = || rolling(watch());
     let old = [pod("db-2", true, runs(true)), pod("db-1", false, crashes()), pod("db-0", false, runs(true))];
-    assert_eq!(evicted(after_looks(&target(&[]), &mut request(), &old, 3)).as_deref(), Some("db-1"));
-    let mut parallel = target(&[]);
+    assert_eq!(evicted(after_looks(&workload(&[]), &mut request(), &old, 3)).as_deref(), Some("db-1"));
+    let mut parallel = workload(&[]);
     view(&mut parallel).parallel = true;
     assert_eq!(evicted(after_looks(&parallel, &mut request(), &old, 9)), None, "nothing waits for it");
-    let mut partition = target(&[]);
+    let mut partition = workload(&[]);
     view(&mut partition).partition = 2;
     assert_eq!(evicted(after_looks(&partition, &mut request(), &old, 9)), None, "it would come back as it is");
     // A new one below is waited for first.
     let new = [pod("db-0", true, runs(false)), pod("db-1", false, crashes())];
-    assert_eq!(evicted(after_looks(&target(&[]), &mut request(), &new, 9)), None);
+    assert_eq!(evicted(after_looks(&workload(&[]), &mut request(), &new, 9)), None);
     let mut another = old.clone();
     another[1].owned = false;
-    assert_eq!(evicted(after_looks(&target(&[]), &mut request(), &another, 9)), None, "it is not the set's own");
+    assert_eq!(evicted(after_looks(&workload(&[]), &mut request(), &another, 9)), None, "it is not the set's own");
 }
 
 #[test]
 fn a_look_at_a_well_pod_begins_the_count_anew() {
     let bad = [pod("db-0", false, waits("CrashLoopBackOff"))];
-    let look = |n: i64, pods: &[PodView], before: Option<&Look>| Look::new(at(NOW + n), 2, Some(pods.to_vec()), before);
-    let two = look(5, &bad, Some(&look(0, &bad, None)));
+    let snapshot = |n: i64, pods: &[PodView], before: Option<&PodSnapshot>| PodSnapshot::new(at(NOW + n), 2, Some(pods.to_vec()), before);
+    let two = snapshot(5, &bad, Some(&snapshot(0, &bad, None)));
     assert_eq!(two.unwell.values().copied().collect::<Vec<_>>(), [2]);
-    let well = look(10, &[pod("db-0", false, runs(true))], Some(&two));
-    assert_eq!(look(15, &bad, Some(&well)).unwell.values().copied().collect::<Vec<_>>(), [1]);
-    let elsewhere = Look::new(at(NOW + 10), 3, Some(bad.to_vec()), Some(&two));
+    let well = snapshot(10, &[pod("db-0", false, runs(true))], Some(&two));
+    assert_eq!(snapshot(15, &bad, Some(&well)).unwell.values().copied().collect::<Vec<_>>(), [1]);
+    let elsewhere = PodSnapshot::new(at(NOW + 10), 3, Some(bad.to_vec()), Some(&two));
     assert_eq!(elsewhere.unwell.values().copied().collect::<Vec<_>>(), [1], "another generation, another judgement");
 }
 
 #[test]
 fn a_refused_eviction_is_waited_for_and_said() {
-    let mut target = target(&[]);
-    "db:1.0.0".clone_into(&mut target.containers[0].image);
-    target.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
+    let mut workload = workload(&[]);
+    "db:1.0.0".clone_into(&mut workload.containers[0].image);
+    workload.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
     let pods = [pod("db-2", false, waits("CrashLoopBackOff"))];
     let mut request = rolling(back());
-    assert_eq!(evicted(after_looks(&target, &mut request, &pods, 3)).as_deref(), Some("db-2"));
+    assert_eq!(evicted(after_looks(&workload, &mut request, &pods, 3)).as_deref(), Some("db-2"));
     let refused = RefusedEviction { uid: "uid of db-2".to_owned(), why: "the budget says no".to_owned(), again: at(NOW + 20) };
-    let look = |second: i64| Look {
+    let snapshot = |second: i64| PodSnapshot {
         unwell: [("uid of db-2".to_owned(), 4)].into(),
         refused: Some(refused.clone()),
-        ..Look::new(at(NOW + second), 2, Some(pods.to_vec()), None)
+        ..PodSnapshot::new(at(NOW + second), 2, Some(pods.to_vec()), None)
     };
-    assert_eq!(evicted(settled(&target, &mut request, Some(&look(15)), at(NOW + 15))), None, "it waits");
+    assert_eq!(evicted(settled(&workload, &mut request, Some(&snapshot(15)), at(NOW + 15))), None, "it waits");
     let message = request.status.message.clone().unwrap();
     assert!(message.contains("db-2") && message.contains("the budget says no") && message.contains("it crashes"), "{message}");
-    assert_eq!(evicted(settled(&target, &mut request, Some(&look(20)), at(NOW + 20))).as_deref(), Some("db-2"), "and is tried again");
-    let Step::Write(write) = settled(&target, &mut request, Some(&look(250)), at(NOW + 250)) else { panic!("not timed out") };
+    assert_eq!(evicted(settled(&workload, &mut request, Some(&snapshot(20)), at(NOW + 20))).as_deref(), Some("db-2"), "and is tried again");
+    let Step::Write(write) = settled(&workload, &mut request, Some(&snapshot(250)), at(NOW + 250)) else { panic!("not timed out") };
     let message = write.status.message.unwrap();
     assert_eq!((write.status.phase, write.status.reason), (Phase::RolledBack, Some(Reason::RollbackFailed)));
     assert!(message.contains("db-2") && message.contains("the budget says no") && !message.contains("does not run"), "{message}");
@@ -206,10 +206,10 @@ fn a_refused_eviction_is_waited_for_and_said() {
 
 #[test]
 fn what_went_back_well_says_so_and_why() {
-    let mut target = target(&[(key::SETTLE_TIME, "0")]);
-    "db:1.0.0".clone_into(&mut target.containers[0].image);
-    target.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
-    *view(&mut target) = StatefulSetView {
+    let mut workload = workload(&[(key::SETTLE_TIME, "0")]);
+    "db:1.0.0".clone_into(&mut workload.containers[0].image);
+    workload.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
+    *view(&mut workload) = StatefulSetView {
         replicas: 3,
         total: 3,
         ready: 3,
@@ -219,7 +219,7 @@ fn what_went_back_well_says_so_and_why() {
         observed_generation: 2,
         ..Default::default()
     };
-    let Step::Write(write) = settled(&target, &mut rolling(back()), None, at(NOW)) else { panic!("not done") };
+    let Step::Write(write) = settled(&workload, &mut rolling(back()), None, at(NOW)) else { panic!("not done") };
     assert_eq!((write.status.phase, write.status.reason), (Phase::RolledBack, Some(Reason::RollbackComplete)));
     let message = write.status.message.unwrap();
     assert!(message.contains("db:1.0.0") && message.contains("CrashLoopBackOff: pod db-2: it crashes"), "{message}");
@@ -227,10 +227,10 @@ fn what_went_back_well_says_so_and_why() {
 
 #[test]
 fn on_delete_is_waited_for_on_the_way_back_too() {
-    let mut target = target(&[]);
-    "db:1.0.0".clone_into(&mut target.containers[0].image);
-    target.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
-    *view(&mut target) = StatefulSetView {
+    let mut workload = workload(&[]);
+    "db:1.0.0".clone_into(&mut workload.containers[0].image);
+    workload.annotations.insert(key::LAST_REQUEST.to_owned(), "r@1.back".to_owned());
+    *view(&mut workload) = StatefulSetView {
         replicas: 3,
         total: 3,
         ready: 2,
@@ -242,7 +242,7 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
     };
     let pods = [pod("db-2", false, waits("CrashLoopBackOff")), pod("db-1", true, runs(true)), pod("db-0", true, runs(true))];
     let mut request = rolling(back());
-    assert_eq!(evicted(after_looks(&target, &mut request, &pods, 200)), None, "a person deletes it, or nobody");
+    assert_eq!(evicted(after_looks(&workload, &mut request, &pods, 200)), None, "a person deletes it, or nobody");
     let message = request.status.message.clone().unwrap();
     assert!(message.contains(Reason::OnDelete.sentence()), "{message}");
 }
@@ -250,17 +250,17 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
 /// A failed rollout, with that history, and what is put back.
 fn put_back(history: &History, all: &[Request]) -> String {
     let text = history.to_annotation();
-    let target = target(&[(key::AUTO_ROLLBACK, "true"), (key::UPDATE_HISTORY, &text)]);
+    let workload = workload(&[(key::AUTO_ROLLBACK, "true"), (key::UPDATE_HISTORY, &text)]);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod db-2".to_owned() };
-    let bad = rolling(Watch { failed_checks: 3, failure: Some(failure), ..watch() });
+    let bad = rolling(RolloutState { failed_checks: 3, failure: Some(failure), ..watch() });
     let requests: Vec<&Request> = all.iter().chain([&bad]).collect();
     let observed = Observed {
-        workload: Presence::Present { target: &target, live: true },
+        presence: Presence::Present { workload: &workload, live: true },
         defaults: &Annotations::new(),
         requests: &requests,
         now: at(NOW),
         history_limit: 10,
-        look: None,
+        snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
     };
@@ -296,19 +296,19 @@ fn the_history_alone_vouches_for_no_image() {
 fn nobody_goes_back_to_a_forged_image_by_hand_either() {
     let forged =
         r#"[{"container":"db","image":"evil/miner:1","timestamp":"2026-01-01T00:00:00Z","updateRequestName":null,"approvedBy":null}]"#;
-    let target = target(&[(key::UPDATE_HISTORY, forged)]);
+    let workload = workload(&[(key::UPDATE_HISTORY, forged)]);
     let mut asked = rolling(watch());
     asked.name = "back".to_owned();
     asked.spec =
         Spec { current_image: "db:2.0.0".to_owned(), new_image: "evil/miner:1".to_owned(), trigger: Trigger::Manual, ..asked.spec };
     asked.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };
-    let step = settled(&target, &mut asked, None, at(NOW));
+    let step = settled(&workload, &mut asked, None, at(NOW));
     assert!(matches!(&step, Step::Write(write) if write.status.phase == Phase::Superseded), "{step:?}");
 }
 
 #[test]
 fn nothing_expires_while_the_clock_is_in_doubt() {
-    let target = target(&[("headwind.sh/require-approval", "true")]);
+    let workload = workload(&[("headwind.sh/require-approval", "true")]);
     let mut asked = rolling(watch());
     asked.spec = Spec { current_image: "db:2.0.0".to_owned(), new_image: "db:3.0.0".to_owned(), require_approval: true, ..asked.spec };
     asked.name = "asks".to_owned();
@@ -316,17 +316,17 @@ fn nothing_expires_while_the_clock_is_in_doubt() {
     let day = 86_400;
     let step = |stepped: Option<i64>, now: i64| {
         next(&Observed {
-            workload: Presence::Present { target: &target, live: true },
+            presence: Presence::Present { workload: &workload, live: true },
             defaults: &Annotations::new(),
             requests: &[&asked],
             now: at(now),
             history_limit: 10,
-            look: None,
+            snapshot: None,
             seen_since: at(0),
             clock_stepped: stepped.map(at),
         })
     };
-    assert_eq!(step(Some(NOW + day), NOW + day + 60), Step::Rest(Some(at(NOW + 2 * day))));
+    assert_eq!(step(Some(NOW + day), NOW + day + 60), Step::Requeue(Some(at(NOW + 2 * day))));
     assert!(matches!(step(Some(NOW + day), NOW + 2 * day), Step::Write(write) if write.status.phase == Phase::Expired));
     assert!(matches!(step(None, NOW + day), Step::Write(write) if write.status.phase == Phase::Expired));
 }

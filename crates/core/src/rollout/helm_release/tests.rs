@@ -2,8 +2,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::super::pod::Look;
-use super::super::{Patience, Sight, Verdict, View, Watch, judge};
+use super::super::pod::PodSnapshot;
+use super::super::{RolloutLimits, RolloutObservation, RolloutState, Verdict, View, judge};
 use super::*;
 
 const DIGEST: &str = "sha256:92a4fa0b73a2fa7f5cc079ceaed650cc2e47b150002bf055f7510054b77ec8ae";
@@ -75,17 +75,17 @@ fn remediation(retries: i32) -> Remediation {
 
 /// The standing in short: what, which reason, how much is left.
 fn short(view: &HelmReleaseView) -> (&'static str, Option<Reason>, u32) {
-    match view.standing() {
-        Standing::Unseen => ("unseen", None, 0),
-        Standing::Held(reason) => ("held", Some(reason), 0),
-        Standing::Complete(count) => ("complete", None, count.remaining),
-        Standing::Failed(failure) => ("failed", Some(failure.reason), 0),
-        Standing::NoRollout => ("no rollout", None, 0),
-        Standing::Moving(count, None) => ("moving", None, count.remaining),
-        Standing::Moving(count, Some(Trouble::Failing(failure))) => ("failing", Some(failure.reason), count.remaining),
-        Standing::Moving(count, Some(Trouble::AtTimeout(failure))) => ("at time-out", Some(failure.reason), count.remaining),
-        Standing::Moving(count, Some(Trouble::Blameless(_))) => ("blameless", None, count.remaining),
-        Standing::Moving(count, Some(Trouble::Waits(reason))) => ("waits", Some(reason), count.remaining),
+    match view.rollout_status() {
+        RolloutStatus::Unseen => ("unseen", None, 0),
+        RolloutStatus::Held(reason) => ("held", Some(reason), 0),
+        RolloutStatus::Complete(count) => ("complete", None, count.remaining),
+        RolloutStatus::Failed(failure) => ("failed", Some(failure.reason), 0),
+        RolloutStatus::NoRollout => ("no rollout", None, 0),
+        RolloutStatus::Moving(count, None) => ("moving", None, count.remaining),
+        RolloutStatus::Moving(count, Some(RolloutProblem::Failing(failure))) => ("failing", Some(failure.reason), count.remaining),
+        RolloutStatus::Moving(count, Some(RolloutProblem::AtTimeout(failure))) => ("at time-out", Some(failure.reason), count.remaining),
+        RolloutStatus::Moving(count, Some(RolloutProblem::Blameless(_))) => ("blameless", None, count.remaining),
+        RolloutStatus::Moving(count, Some(RolloutProblem::Waits(reason))) => ("waits", Some(reason), count.remaining),
     }
 }
 
@@ -205,7 +205,7 @@ fn what_it_suffers_from(#[case] view: HelmReleaseView, #[case] expected: (&'stat
 fn who_was_taken_back_says_why_and_whereto() {
     let conditions =
         vec![on(ConditionType::Stalled, "RetriesExceeded"), released("UpgradeFailed"), on(ConditionType::Remediated, "RollbackSucceeded")];
-    let Standing::Failed(failure) = failing(1, conditions).standing() else { panic!("it has not failed") };
+    let RolloutStatus::Failed(failure) = failing(1, conditions).rollout_status() else { panic!("it has not failed") };
     assert_eq!(failure.message, "words of UpgradeFailed; words of RollbackSucceeded");
 }
 
@@ -230,25 +230,25 @@ fn at(second: i64) -> Timestamp {
 const SETTLE: i64 = 30;
 
 /// What comes of the view in that second, when what is to be remembered is.
-fn settle(watch: &mut Watch, view: &HelmReleaseView, second: i64) -> Option<Verdict> {
-    let patience = Patience { timeout: Duration::from_mins(1), retries: 3, settle: Duration::from_secs(SETTLE.unsigned_abs()) };
-    let look = Look::new(at(second), 2, Some(Vec::new()), None);
+fn settle(watch: &mut RolloutState, view: &HelmReleaseView, second: i64) -> Option<Verdict> {
+    let limits = RolloutLimits { timeout: Duration::from_mins(1), retries: 3, settle: Duration::from_secs(SETTLE.unsigned_abs()) };
+    let snapshot = PodSnapshot::new(at(second), 2, Some(Vec::new()), None);
     let view = View::HelmRelease(Box::new(view.clone()));
     for _ in 0..5 {
-        let verdict = judge(&Sight {
+        let verdict = judge(&RolloutObservation {
             watch,
-            standing: &view.standing(2),
-            look: Some(&look),
+            rollout_status: &view.rollout_status(2),
+            snapshot: Some(&snapshot),
             container: "",
             others: &[],
-            patience: patience.at_least(view.least_timeout()),
+            limits: limits.at_least(view.least_timeout()),
             now: at(second),
             seen_since: at(-600),
             clock_stepped: None,
         });
         match verdict {
-            Verdict::Watch(memory, _) if *memory == *watch => return None,
-            Verdict::Watch(memory, _) => *watch = *memory,
+            Verdict::Continue(memory, _) if *memory == *watch => return None,
+            Verdict::Continue(memory, _) => *watch = *memory,
             verdict => return Some(verdict),
         }
     }
@@ -258,7 +258,7 @@ fn settle(watch: &mut Watch, view: &HelmReleaseView, second: i64) -> Option<Verd
 #[test]
 fn who_gives_up_has_failed_at_once_and_it_is_remembered_why() {
     let stalled = failing(1, vec![on(ConditionType::Stalled, "RetriesExceeded"), released("UpgradeFailed")]);
-    let mut watch = Watch::new(2, at(0));
+    let mut watch = RolloutState::new(2, at(0));
     assert!(matches!(settle(&mut watch, &stalled, 1), Some(Verdict::Failed(failure)) if failure.reason == Reason::UpgradeFailed));
     assert_eq!(watch.failure.map(|failure| failure.message).as_deref(), Some("words of UpgradeFailed"));
 }
@@ -266,7 +266,7 @@ fn who_gives_up_has_failed_at_once_and_it_is_remembered_why() {
 #[test]
 fn who_only_waits_is_not_blamed() {
     let waits = HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, "DependencyNotReady")]) };
-    let mut watch = Watch::new(2, at(0));
+    let mut watch = RolloutState::new(2, at(0));
     let verdict = (0..100).find_map(|second| settle(&mut watch, &waits, second));
     let Some(Verdict::TimedOut(words)) = verdict else { panic!("{verdict:?}") };
     assert_eq!(words, "no progress for 60 s: Flux has not begun with it yet; words of DependencyNotReady");
@@ -275,11 +275,11 @@ fn who_only_waits_is_not_blamed() {
 #[test]
 fn what_lasts_until_the_time_is_up_is_the_cause() {
     let source = |reason| HelmReleaseView { attempted_generation: 1, ..attempted(vec![ready(false, reason)]) };
-    let mut watch = Watch::new(2, at(0));
+    let mut watch = RolloutState::new(2, at(0));
     let verdict = (0..100).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second));
     assert!(matches!(&verdict, Some(Verdict::Failed(failure)) if failure.message == "words of SourceNotReady"), "{verdict:?}");
     // One that passes in time is forgotten.
-    let mut watch = Watch::new(2, at(0));
+    let mut watch = RolloutState::new(2, at(0));
     assert_eq!((0..50).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second)), None);
     assert_eq!((50..90).find_map(|second| settle(&mut watch, &done(), second)), Some(Verdict::Healthy));
 }
@@ -314,11 +314,11 @@ proptest! {
     fn what_is_deployed_and_ready_for_the_settle_time_is_never_failed(
         story in prop::collection::vec((prop_oneof![4 => views(), 1 => Just(done())], 1..60_i64), 0..12),
     ) {
-        let mut watch = Watch::new(2, at(0));
+        let mut watch = RolloutState::new(2, at(0));
         let mut good = 0;
         let mut clock = 0;
         for (view, seconds) in story.iter().chain([&(done(), SETTLE + 2)]) {
-            let complete = matches!(view.standing(), Standing::Complete(_));
+            let complete = matches!(view.rollout_status(), RolloutStatus::Complete(_));
             for _ in 0..*seconds {
                 clock += 1;
                 let verdict = settle(&mut watch, view, clock);
@@ -330,7 +330,7 @@ proptest! {
                         prop_assert!(good > SETTLE, "healthy after {} good seconds", good);
                         return Ok(());
                     }
-                    Some(Verdict::Look) => prop_assert!(false, "there is nothing to look at"),
+                    Some(Verdict::InspectPods) => prop_assert!(false, "there is nothing to look at"),
                     Some(verdict) => {
                         prop_assert!(!complete, "{verdict:?} though it is deployed and ready");
                         return Ok(());

@@ -37,7 +37,7 @@ pub(crate) fn helm(url: &str) -> Source {
 }
 
 /// An `OCIRepository` of `podinfo` that pulls that.
-pub(crate) fn oci(pull: Pull) -> Source {
+pub(crate) fn oci(pull: OciRef) -> Source {
     Source {
         key: key(SourceKind::OciRepository),
         pull: Some(pull),
@@ -49,7 +49,7 @@ pub(crate) fn oci(pull: Pull) -> Source {
 /// What a release says of its chart in `spec.chart`.
 pub(crate) fn templated(chart: &str, version: &str) -> Release {
     Release {
-        source: Named::Source(key(SourceKind::HelmRepository)),
+        source: ChartSourceRef::Source(key(SourceKind::HelmRepository)),
         chart: Some((chart.to_owned(), version.to_owned())),
         suspended: false,
         denied: None,
@@ -60,14 +60,14 @@ pub(crate) fn templated(chart: &str, version: &str) -> Release {
 
 /// What one says whose chart is an `OCIRepository`'s.
 pub(crate) fn referring() -> Release {
-    Release { source: Named::Source(key(SourceKind::OciRepository)), chart: None, ..templated("", "") }
+    Release { source: ChartSourceRef::Source(key(SourceKind::OciRepository)), chart: None, ..templated("", "") }
 }
 
 /// A release as its own object says it. The annotations' keys come without their prefix.
-pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Target {
+pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Workload {
     let wanted = release.chart.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
     let view = HelmReleaseView { generation: GENERATIONS.0, wanted, suspended: release.suspended, ..HelmReleaseView::default() };
-    Target {
+    Workload {
         api_version: "helm.toolkit.fluxcd.io/v2",
         uid: "uid".to_owned(),
         resource_version: "7".to_owned(),
@@ -76,11 +76,11 @@ pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Target {
         has_annotations: true,
         release: Some(std::sync::Arc::new(release)),
         rollout: View::HelmRelease(Box::new(view)),
-        ..Target::new(testing::key(Kind::HelmRelease, "shop"), Vec::new())
+        ..Workload::new(testing::key(Kind::HelmRelease, "shop"), Vec::new())
     }
 }
 
 /// A release of `podinfo` at that version, from a `HelmRepository` that is there.
-pub(crate) fn at_version(version: &str, annotations: &[(&str, &str)]) -> Target {
+pub(crate) fn at_version(version: &str, annotations: &[(&str, &str)]) -> Workload {
     resolve(&alone(templated("podinfo", version), annotations), Some(&helm("https://charts.example")), 1)
 }

@@ -6,21 +6,21 @@ use crate::artifact::Artifact;
 use crate::settings::key::{LAST_REQUEST, LAST_UPDATE, SHARED_SOURCE, UPDATE_HISTORY};
 use crate::workload::source::SourceKind;
 
-fn site(target: &Target) -> &ChartSite {
-    target.container(CHART).unwrap().chart.as_ref().unwrap()
+fn site(workload: &Workload) -> &ResolvedChart {
+    workload.container(CHART).unwrap().chart.as_ref().unwrap()
 }
 
-fn image(target: &Target) -> &str {
-    &target.container(CHART).unwrap().image
+fn image(workload: &Workload) -> &str {
+    &workload.container(CHART).unwrap().image
 }
 
 /// What the release is left alone for, as a code.
-fn left(target: &Target) -> Option<Reason> {
-    site(target).left.as_ref().map(|(reason, _)| *reason)
+fn left(workload: &Workload) -> Option<Reason> {
+    site(workload).left.as_ref().map(|(reason, _)| *reason)
 }
 
-fn view(target: &Target) -> &crate::rollout::HelmReleaseView {
-    match &target.rollout {
+fn view(workload: &Workload) -> &crate::rollout::HelmReleaseView {
+    match &workload.rollout {
         View::HelmRelease(view) => view,
         other => panic!("{other:?}"),
     }
@@ -28,7 +28,7 @@ fn view(target: &Target) -> &crate::rollout::HelmReleaseView {
 
 #[test]
 fn what_is_no_release_stays_as_it_is() {
-    let other = Target { release: None, ..alone(templated("podinfo", "1.0.0"), &[]) };
+    let other = Workload { release: None, ..alone(templated("podinfo", "1.0.0"), &[]) };
     assert_eq!(resolve(&other, Some(&helm("https://charts.example")), 3), other);
 }
 
@@ -43,14 +43,14 @@ fn what_is_no_release_stays_as_it_is() {
 #[case::oci_host_without_a_dot("oci://registry/charts", "podinfo", "registry/charts/podinfo", "registry")]
 #[case::oci_docker_hub("oci://registry-1.docker.io/bitnamicharts", "redis", "docker.io/bitnamicharts/redis", "docker.io")]
 fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] origin: &str, #[case] host: &str) {
-    let target = resolve(&alone(templated(chart, "1.2.0"), &[]), Some(&helm(url)), 1);
-    assert_eq!(site(&target).origin.as_ref().map(ToString::to_string).as_deref(), Some(origin));
-    assert_eq!((left(&target), image(&target)), (None, format!("{chart}:1.2.0").as_str()));
+    let workload = resolve(&alone(templated(chart, "1.2.0"), &[]), Some(&helm(url)), 1);
+    assert_eq!(site(&workload).origin.as_ref().map(ToString::to_string).as_deref(), Some(origin));
+    assert_eq!((left(&workload), image(&workload)), (None, format!("{chart}:1.2.0").as_str()));
     let awaited = if origin.contains("://") { Duration::from_mins(1) } else { Duration::ZERO };
-    assert_eq!(view(&target).source_interval, awaited, "what a registry has Flux sees at once");
-    assert_eq!((target.carrier.is_none(), target.generation), (true, GENERATIONS.0), "the version stands in the release itself");
+    assert_eq!(view(&workload).source_interval, awaited, "what a registry has Flux sees at once");
+    assert_eq!((workload.destination.is_none(), workload.generation), (true, GENERATIONS.0), "the version stands in the release itself");
     let access = ChartAccess { host: host.to_owned(), ..helm(url).access };
-    assert_eq!(target.pull, PullSource::Chart(Box::new(access)));
+    assert_eq!(workload.pull, PullSource::Chart(Box::new(access)));
 }
 
 #[rstest]
@@ -61,53 +61,53 @@ fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] 
 #[case::no_host("oci://")]
 #[case::no_legal_path("oci://registry.example/Charts")]
 fn bad_addresses(#[case] url: &str) {
-    let target = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
-    let (reason, message) = site(&target).left.clone().unwrap();
-    assert_eq!((reason, site(&target).origin.clone(), image(&target)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
+    let workload = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
+    let (reason, message) = site(&workload).left.clone().unwrap();
+    assert_eq!((reason, site(&workload).origin.clone(), image(&workload)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
     assert!(message.contains("HelmRepository n/charts"), "{message}");
-    let source = Source { url: url.to_owned(), ..oci(Pull::Tag("1.2.0".to_owned())) };
+    let source = Source { url: url.to_owned(), ..oci(OciRef::Tag("1.2.0".to_owned())) };
     assert_eq!(left(&resolve(&alone(referring(), &[]), Some(&source), 1)), Some(Reason::SourceUnsupported));
 }
 
 #[test]
 fn an_illegal_name_is_shown_and_can_be_read_by_nobody() {
-    let target = resolve(&alone(templated("../podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), 1);
-    assert_eq!(image(&target), "../podinfo:1.2.0");
-    assert!(target.containers[0].artifact().is_err());
+    let workload = resolve(&alone(templated("../podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), 1);
+    assert_eq!(image(&workload), "../podinfo:1.2.0");
+    assert!(workload.containers[0].artifact().is_err());
 }
 
 /// What an `OCIRepository` pulls: what is shown, what is awaited in its status, and why it is left.
 #[rstest]
-#[case::tag(Pull::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
-#[case::metadata(Pull::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
-#[case::latest(Pull::Tag("latest".to_owned()), "podinfo:latest", "latest", None)]
-#[case::nothing_named(Pull::Latest, "podinfo:latest", "", Some(Reason::SourceUnsupported))]
-#[case::semver(Pull::Semver(">=1.0.0".to_owned()), "podinfo:>=1.0.0", "", Some(Reason::VersionRange))]
-#[case::digest(Pull::Digest("sha256:abc".to_owned()), "podinfo:sha256:abc", "", Some(Reason::SourcePinned))]
-fn oci_repositories(#[case] pull: Pull, #[case] shown: &str, #[case] wanted: &str, #[case] reason: Option<Reason>) {
+#[case::tag(OciRef::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
+#[case::metadata(OciRef::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
+#[case::latest(OciRef::Tag("latest".to_owned()), "podinfo:latest", "latest", None)]
+#[case::nothing_named(OciRef::Latest, "podinfo:latest", "", Some(Reason::SourceUnsupported))]
+#[case::semver(OciRef::Semver(">=1.0.0".to_owned()), "podinfo:>=1.0.0", "", Some(Reason::VersionRange))]
+#[case::digest(OciRef::Digest("sha256:abc".to_owned()), "podinfo:sha256:abc", "", Some(Reason::SourcePinned))]
+fn oci_repositories(#[case] pull: OciRef, #[case] shown: &str, #[case] wanted: &str, #[case] reason: Option<Reason>) {
     let source = oci(pull);
-    let target = resolve(&alone(referring(), &[]), Some(&source), 1);
-    assert_eq!((image(&target), left(&target)), (shown, reason));
-    assert_eq!(site(&target).origin.as_ref().map(ToString::to_string).as_deref(), Some("registry.example/team/podinfo"));
-    assert_eq!((view(&target).wanted.as_str(), view(&target).source.as_ref()), (wanted, reason.is_none().then_some(&source.seen)));
-    assert!(matches!(target.containers[0].artifact(), Ok(Artifact::Chart(chart)) if chart.name() == "podinfo"));
+    let workload = resolve(&alone(referring(), &[]), Some(&source), 1);
+    assert_eq!((image(&workload), left(&workload)), (shown, reason));
+    assert_eq!(site(&workload).origin.as_ref().map(ToString::to_string).as_deref(), Some("registry.example/team/podinfo"));
+    assert_eq!((view(&workload).wanted.as_str(), view(&workload).source.as_ref()), (wanted, reason.is_none().then_some(&source.seen)));
+    assert!(matches!(workload.containers[0].artifact(), Ok(Artifact::Chart(chart)) if chart.name() == "podinfo"));
 }
 
 #[rstest]
-#[case::git(Named::Other("GitRepository".to_owned()), Reason::SourceUnsupported, "GitRepository")]
-#[case::bucket(Named::Other("Bucket".to_owned()), Reason::SourceUnsupported, "Bucket")]
-#[case::nothing(Named::Nothing, Reason::SourceMissing, "neither a chart nor a source")]
-#[case::not_there(Named::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository n/charts is not there")]
-fn no_versions_to_choose_from(#[case] source: Named, #[case] reason: Reason, #[case] words: &str) {
+#[case::git(ChartSourceRef::Other("GitRepository".to_owned()), Reason::SourceUnsupported, "GitRepository")]
+#[case::bucket(ChartSourceRef::Other("Bucket".to_owned()), Reason::SourceUnsupported, "Bucket")]
+#[case::nothing(ChartSourceRef::Nothing, Reason::SourceMissing, "neither a chart nor a source")]
+#[case::not_there(ChartSourceRef::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository n/charts is not there")]
+fn no_versions_to_choose_from(#[case] source: ChartSourceRef, #[case] reason: Reason, #[case] words: &str) {
     for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
         let templated = release.chart.is_some();
-        let target = resolve(&alone(Release { source: source.clone(), ..release }, &[]), None, 1);
-        let (code, message) = site(&target).left.clone().unwrap();
+        let workload = resolve(&alone(Release { source: source.clone(), ..release }, &[]), None, 1);
+        let (code, message) = site(&workload).left.clone().unwrap();
         assert!(code == reason && message.contains(words), "{code}: {message}");
-        assert_eq!((site(&target).origin.clone(), &target.pull, target.carrier.is_none()), (None, &PullSource::default(), true));
+        assert_eq!((site(&workload).origin.clone(), &workload.pull, workload.destination.is_none()), (None, &PullSource::default(), true));
         // Of a chart that is the source's own, what runs is all there is to show.
-        let name = if matches!(source, Named::Source(_)) { "charts" } else { CHART };
-        assert_eq!(image(&target), if templated { "podinfo:1.2.0".to_owned() } else { format!("{name}:1.1.0") });
+        let name = if matches!(source, ChartSourceRef::Source(_)) { "charts" } else { CHART };
+        assert_eq!(image(&workload), if templated { "podinfo:1.2.0".to_owned() } else { format!("{name}:1.1.0") });
     }
 }
 
@@ -130,10 +130,10 @@ fn no_versions_to_choose_from(#[case] source: Named, #[case] reason: Reason, #[c
 #[case("1.2.0-x", false)]
 #[case("1.2.0+build.7", false)]
 fn ranges_belong_to_flux(#[case] version: &str, #[case] range: bool) {
-    let target = at_version(version, &[]);
-    assert_eq!(left(&target), range.then_some(Reason::VersionRange));
-    assert_eq!(image(&target), format!("podinfo:{version}"));
-    assert!(site(&target).origin.is_some(), "its versions can be shown all the same");
+    let workload = at_version(version, &[]);
+    assert_eq!(left(&workload), range.then_some(Reason::VersionRange));
+    assert_eq!(image(&workload), format!("podinfo:{version}"));
+    assert!(site(&workload).origin.is_some(), "its versions can be shown all the same");
 }
 
 /// Of several reasons the one that lasts longest is told.
@@ -154,10 +154,10 @@ fn left_alone(
 ) {
     let release = Release { suspended: release_suspended, denied: denied.map(str::to_owned), ..templated("podinfo", version) };
     let source = Source { suspended: source_suspended, ..helm("https://charts.example") };
-    let target = resolve(&alone(release, &[]), Some(&source), 1);
-    let (code, message) = site(&target).left.clone().unwrap();
+    let workload = resolve(&alone(release, &[]), Some(&source), 1);
+    let (code, message) = site(&workload).left.clone().unwrap();
     assert!(code == reason && message.contains(words), "{code}: {message}");
-    assert_eq!(view(&target).suspended, release_suspended || source_suspended, "its rollout is not waited for meanwhile");
+    assert_eq!(view(&workload).suspended, release_suspended || source_suspended, "its rollout is not waited for meanwhile");
     let fatal = |reason: Reason| matches!(reason, Reason::AccessDenied | Reason::VersionRange);
     assert_eq!(passes(code), !fatal(code));
 }
@@ -175,9 +175,9 @@ fn a_tag_that_several_follow(
     #[case] of_release: &[(&str, &str)],
     #[case] expected: Option<Reason>,
 ) {
-    let reason = |target: &Target| site(target).left().map(|(reason, _)| reason);
+    let reason = |workload: &Workload| site(workload).left().map(|(reason, _)| reason);
     let annotations = of_source.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect();
-    let tag = Source { annotations, ..oci(Pull::Tag("1.2.0".to_owned())) };
+    let tag = Source { annotations, ..oci(OciRef::Tag("1.2.0".to_owned())) };
     let shared = resolve(&alone(referring(), of_release), Some(&tag), followers);
     assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
     if let Some((_, message)) = site(&shared).left() {
@@ -197,21 +197,21 @@ fn elsewhere(source: Source) -> Source {
 }
 
 /// Nothing of a source that is out of reach enters the target: no origin, no credentials, no object to write.
-fn assert_out_of_reach(target: &Target, reason: Reason) {
-    let (code, message) = site(target).left().unwrap();
+fn assert_out_of_reach(workload: &Workload, reason: Reason) {
+    let (code, message) = site(workload).left().unwrap();
     assert!(code == reason && message.contains("platform/charts"), "{code}: {message}");
-    assert_eq!((site(target).origin.clone(), &target.pull, &target.carrier), (None, &PullSource::default(), &None));
-    assert!(!target.is_unseen(), "its requests are ended");
+    assert_eq!((site(workload).origin.clone(), &workload.pull, &workload.destination), (None, &PullSource::default(), &None));
+    assert!(!workload.is_unseen(), "its requests are ended");
 }
 
 /// A release never leads to a change in another namespace, whoever consents.
 #[rstest]
 fn an_oci_repository_of_another_namespace(#[values(&[][..], &[("shared-source", "true")][..])] annotations: &[(&str, &str)]) {
-    let source = elsewhere(oci(Pull::Tag("1.2.0".to_owned())));
-    let release = Release { source: Named::Source(source.key.clone()), accepted: Some("platform".to_owned()), ..referring() };
-    let target = resolve(&alone(release.clone(), annotations), Some(&source), 1);
-    assert_out_of_reach(&target, Reason::SourceInOtherNamespace);
-    assert!(!image(&target).contains("1.2.0"), "what another namespace's object says is not shown");
+    let source = elsewhere(oci(OciRef::Tag("1.2.0".to_owned())));
+    let release = Release { source: ChartSourceRef::Source(source.key.clone()), accepted: Some("platform".to_owned()), ..referring() };
+    let workload = resolve(&alone(release.clone(), annotations), Some(&source), 1);
+    assert_out_of_reach(&workload, Reason::SourceInOtherNamespace);
+    assert!(!image(&workload).contains("1.2.0"), "what another namespace's object says is not shown");
     assert!(!passes(Reason::SourceInOtherNamespace));
     assert_eq!(left(&resolve(&alone(release, annotations), None, 1)), Some(Reason::SourceInOtherNamespace), "known or not");
 }
@@ -226,13 +226,13 @@ fn a_helm_repository_of_another_namespace(#[case] secret: bool, #[case] accepted
     let mut source = elsewhere(helm("https://charts.example"));
     source.access.secret = secret.then(|| "login".to_owned());
     let accepted = accepted.map(str::to_owned);
-    let release = Release { source: Named::Source(source.key.clone()), accepted, ..templated("podinfo", "1.2.0") };
-    let target = resolve(&alone(release, &[]), Some(&source), 1);
+    let release = Release { source: ChartSourceRef::Source(source.key.clone()), accepted, ..templated("podinfo", "1.2.0") };
+    let workload = resolve(&alone(release, &[]), Some(&source), 1);
     match expected {
-        Some(reason) => assert_out_of_reach(&target, reason),
-        None => assert!(left(&target).is_none() && site(&target).origin.is_some(), "{target:?}"),
+        Some(reason) => assert_out_of_reach(&workload, reason),
+        None => assert!(left(&workload).is_none() && site(&workload).origin.is_some(), "{workload:?}"),
     }
-    assert_out_of_reach(&confine(target), Reason::SourceInOtherNamespace);
+    assert_out_of_reach(&confine(workload), Reason::SourceInOtherNamespace);
     let own = at_version("1.2.0", &[]);
     assert_eq!(confine(own.clone()), own);
 }
@@ -242,9 +242,9 @@ fn what_is_written_stands_where_the_version_does() {
     let own = [("policy", "minor"), ("last-request", "of-another-life"), ("update-history", "[]")];
     let noted = [(LAST_REQUEST, "r"), (LAST_UPDATE, "2026-01-01T00:00:00Z"), ("headwind.sh/policy", "all")];
     let annotations = noted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let source = Source { annotations, has_annotations: true, ..oci(Pull::Tag("1.2.0".to_owned())) };
-    let target = resolve(&alone(referring(), &own), Some(&source), 1);
-    let expected = Carrier {
+    let source = Source { annotations, has_annotations: true, ..oci(OciRef::Tag("1.2.0".to_owned())) };
+    let workload = resolve(&alone(referring(), &own), Some(&source), 1);
+    let expected = Destination {
         namespace: "n".to_owned(),
         name: "charts".to_owned(),
         uid: "source-uid".to_owned(),
@@ -252,12 +252,12 @@ fn what_is_written_stands_where_the_version_does() {
         has_annotations: true,
         url: "oci://registry.example/team/podinfo".to_owned(),
     };
-    assert_eq!(target.carrier, Some(expected));
-    let has = |name: &str| target.annotations.get(name).map(String::as_str);
+    assert_eq!(workload.destination, Some(expected));
+    let has = |name: &str| workload.annotations.get(name).map(String::as_str);
     assert_eq!((has(LAST_REQUEST), has(LAST_UPDATE), has(UPDATE_HISTORY)), (Some("r"), Some("2026-01-01T00:00:00Z"), None));
     assert_eq!(has("headwind.sh/policy"), Some("minor"), "what people set stands on the release");
-    assert_eq!(target.generation, GENERATIONS.0 + GENERATIONS.1, "it grows with either");
-    assert_eq!((target.uid.as_str(), target.resource_version.as_str(), view(&target).generation), ("uid", "7", GENERATIONS.0));
+    assert_eq!(workload.generation, GENERATIONS.0 + GENERATIONS.1, "it grows with either");
+    assert_eq!((workload.uid.as_str(), workload.resource_version.as_str(), view(&workload).generation), ("uid", "7", GENERATIONS.0));
 }
 
 /// What runs is shown where it is another version than the one that is asked for.
@@ -270,8 +270,8 @@ fn what_is_written_stands_where_the_version_does() {
 #[case::the_only_build_there_is("1.2.0", Some("1.2.0+build.7"), None)]
 fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown: Option<&str>) {
     let release = Release { running: running.map(str::to_owned), ..templated("podinfo", version) };
-    let target = resolve(&alone(release, &[]), Some(&helm("https://charts.example")), 1);
-    assert_eq!(site(&target).running.as_deref(), shown);
+    let workload = resolve(&alone(release, &[]), Some(&helm("https://charts.example")), 1);
+    assert_eq!(site(&workload).running.as_deref(), shown);
 }
 
 /// Flux writes the digest of an `OCIRepository`'s chart into the place of the build metadata.
@@ -281,6 +281,6 @@ fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown
 #[case::behind("1.2.0", "1.1.0+2490b250eba2", Some("1.1.0"))]
 fn what_runs_of_an_oci_repository(#[case] tag: &str, #[case] running: &str, #[case] shown: Option<&str>) {
     let release = Release { running: Some(running.to_owned()), ..referring() };
-    let target = resolve(&alone(release, &[]), Some(&oci(Pull::Tag(tag.to_owned()))), 1);
-    assert_eq!(site(&target).running.as_deref(), shown);
+    let workload = resolve(&alone(release, &[]), Some(&oci(OciRef::Tag(tag.to_owned()))), 1);
+    assert_eq!(site(&workload).running.as_deref(), shown);
 }

@@ -16,17 +16,17 @@ fn object(spec: &Value, status: &Value) -> Value {
     })
 }
 
-fn read(object: Value) -> Target {
+fn read(object: Value) -> Workload {
     serde_json::from_value::<SlimHelmRelease>(object).unwrap().read().unwrap()
 }
 
 fn release(spec: &Value, status: &Value) -> Release {
-    let target = read(object(spec, status));
-    target.release.as_deref().unwrap().clone()
+    let workload = read(object(spec, status));
+    workload.release.as_deref().unwrap().clone()
 }
 
-fn view(target: Target) -> HelmReleaseView {
-    match target.rollout {
+fn view(workload: Workload) -> HelmReleaseView {
+    match workload.rollout {
         View::HelmRelease(view) => *view,
         other => panic!("{other:?}"),
     }
@@ -36,17 +36,17 @@ fn template(source: &Value) -> Value {
     json!({"interval": "10m", "chart": {"spec": {"chart": "podinfo", "version": "1.2.0", "reconcileStrategy": "ChartVersion", "sourceRef": source}}})
 }
 
-fn named(kind: SourceKind, namespace: &str) -> Named {
-    Named::Source(SourceKey { kind, namespace: namespace.to_owned(), name: "charts".to_owned() })
+fn named(kind: SourceKind, namespace: &str) -> ChartSourceRef {
+    ChartSourceRef::Source(SourceKey { kind, namespace: namespace.to_owned(), name: "charts".to_owned() })
 }
 
 #[rstest]
 #[case::own_namespace(json!({"kind": "HelmRepository", "name": "charts"}), named(SourceKind::HelmRepository, "apps"))]
 #[case::empty_namespace(json!({"kind": "HelmRepository", "name": "charts", "namespace": ""}), named(SourceKind::HelmRepository, "apps"))]
 #[case::another(json!({"kind": "HelmRepository", "name": "charts", "namespace": "flux"}), named(SourceKind::HelmRepository, "flux"))]
-#[case::git(json!({"kind": "GitRepository", "name": "charts"}), Named::Other("GitRepository".to_owned()))]
-#[case::bucket(json!({"kind": "Bucket", "name": "charts"}), Named::Other("Bucket".to_owned()))]
-fn the_source_of_a_template(#[case] source: Value, #[case] expected: Named) {
+#[case::git(json!({"kind": "GitRepository", "name": "charts"}), ChartSourceRef::Other("GitRepository".to_owned()))]
+#[case::bucket(json!({"kind": "Bucket", "name": "charts"}), ChartSourceRef::Other("Bucket".to_owned()))]
+fn the_source_of_a_template(#[case] source: Value, #[case] expected: ChartSourceRef) {
     let read = release(&template(&source), &json!({}));
     assert_eq!((read.source, read.chart), (expected, Some(("podinfo".to_owned(), "1.2.0".to_owned()))));
 }
@@ -54,10 +54,10 @@ fn the_source_of_a_template(#[case] source: Value, #[case] expected: Named) {
 #[rstest]
 #[case::oci(json!({"chartRef": {"kind": "OCIRepository", "name": "charts"}}), named(SourceKind::OciRepository, "apps"))]
 #[case::another(json!({"chartRef": {"kind": "OCIRepository", "name": "charts", "namespace": "flux"}}), named(SourceKind::OciRepository, "flux"))]
-#[case::chart(json!({"chartRef": {"kind": "HelmChart", "name": "charts"}}), Named::Other("HelmChart".to_owned()))]
-#[case::external(json!({"chartRef": {"kind": "ExternalArtifact", "name": "charts"}}), Named::Other("ExternalArtifact".to_owned()))]
-#[case::nothing(json!({}), Named::Nothing)]
-fn the_source_of_a_reference(#[case] spec: Value, #[case] expected: Named) {
+#[case::chart(json!({"chartRef": {"kind": "HelmChart", "name": "charts"}}), ChartSourceRef::Other("HelmChart".to_owned()))]
+#[case::external(json!({"chartRef": {"kind": "ExternalArtifact", "name": "charts"}}), ChartSourceRef::Other("ExternalArtifact".to_owned()))]
+#[case::nothing(json!({}), ChartSourceRef::Nothing)]
+fn the_source_of_a_reference(#[case] spec: Value, #[case] expected: ChartSourceRef) {
     let read = release(&spec, &json!({}));
     assert_eq!((read.source, read.chart), (expected, None));
 }
@@ -65,12 +65,12 @@ fn the_source_of_a_reference(#[case] spec: Value, #[case] expected: Named) {
 #[test]
 fn what_the_object_says_of_itself() {
     let spec = template(&json!({"kind": "HelmRepository", "name": "charts"}));
-    let target = read(object(&spec, &json!({})));
-    assert_eq!((target.key.to_string().as_str(), target.api_version), ("HelmRelease apps/shop", "helm.toolkit.fluxcd.io/v2"));
-    assert_eq!((target.uid.as_str(), target.resource_version.as_str(), target.generation), ("u", "7", 3));
-    assert_eq!(target.annotations.iter().collect::<Vec<_>>(), [(&"headwind.sh/policy".to_owned(), &"minor".to_owned())]);
-    assert!(target.has_annotations && !target.deleting && target.carrier.is_none());
-    assert!(target.containers.is_empty(), "what it runs is known with its source alone");
+    let workload = read(object(&spec, &json!({})));
+    assert_eq!((workload.key.to_string().as_str(), workload.api_version), ("HelmRelease apps/shop", "helm.toolkit.fluxcd.io/v2"));
+    assert_eq!((workload.uid.as_str(), workload.resource_version.as_str(), workload.generation), ("u", "7", 3));
+    assert_eq!(workload.annotations.iter().collect::<Vec<_>>(), [(&"headwind.sh/policy".to_owned(), &"minor".to_owned())]);
+    assert!(workload.has_annotations && !workload.deleting && workload.destination.is_none());
+    assert!(workload.containers.is_empty(), "what it runs is known with its source alone");
     let older: SlimHelmRelease<V2Beta2> = serde_json::from_value(object(&spec, &json!({}))).unwrap();
     assert_eq!(older.read().unwrap().api_version, "helm.toolkit.fluxcd.io/v2beta2");
     let mut going = object(&spec, &json!({}));
@@ -142,11 +142,11 @@ fn defaults_and_odd_fields(#[case] spec: Value, #[case] status: Value, #[case] v
     if status.is_null() {
         object.as_object_mut().unwrap().remove("status");
     }
-    let target = read(object);
-    let said = target.release.as_deref().unwrap().clone();
+    let workload = read(object);
+    let said = workload.release.as_deref().unwrap().clone();
     assert_eq!(said.chart, Some(("podinfo".to_owned(), version.unwrap_or_default().to_owned())));
     assert_eq!((said.suspended, said.running, said.denied), (false, None, None));
-    assert_eq!(view(target).timeout.as_secs(), 300);
+    assert_eq!(view(workload).timeout.as_secs(), 300);
 }
 
 /// What stands where a version is to stand must be text: such an object is told of, not guessed at.

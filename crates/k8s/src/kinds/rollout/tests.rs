@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use headwind_core::rollout::pod::Look;
-use headwind_core::rollout::{Patience, Sight, Standing, Verdict, Watch, judge};
+use headwind_core::rollout::pod::PodSnapshot;
+use headwind_core::rollout::{RolloutLimits, RolloutObservation, RolloutState, RolloutStatus, Verdict, judge};
 use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -21,18 +21,18 @@ fn recorded(text: &str) -> Vec<Recorded> {
     serde_json::from_str(text).unwrap()
 }
 
-fn standing(recorded: &Recorded) -> Standing {
-    View::ArgoRollout(recorded.status.view(2)).standing(recorded.generation)
+fn rollout_status(recorded: &Recorded) -> RolloutStatus {
+    View::ArgoRollout(recorded.status.view(2)).rollout_status(recorded.generation)
 }
 
 /// Judges a stream once a second without a look at pods, for an hour. Returns the verdict and its second.
 fn verdict(stream: &[Recorded]) -> Option<(Verdict, i64)> {
     let at = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
-    let mut watch = Watch::new(stream[0].generation, at(0));
-    let mut look: Option<Look> = None;
+    let mut watch = RolloutState::new(stream[0].generation, at(0));
+    let mut snapshot: Option<PodSnapshot> = None;
     let mut pending = stream.iter().peekable();
     let mut now = &stream[0];
-    let patience = Patience { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) };
+    let limits = RolloutLimits { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) };
     for second in 0..3600 {
         // Every status is seen, however short it lasts.
         let mut seen = Vec::new();
@@ -45,21 +45,21 @@ fn verdict(stream: &[Recorded]) -> Option<(Verdict, i64)> {
         }
         for status in seen {
             for _ in 0..3 {
-                let sight = Sight {
+                let observation = RolloutObservation {
                     watch: &watch,
-                    standing: &standing(status),
-                    look: look.as_ref(),
+                    rollout_status: &rollout_status(status),
+                    snapshot: snapshot.as_ref(),
                     container: "web",
                     others: &[],
-                    patience,
+                    limits,
                     now: at(second),
                     seen_since: at(-1000),
                     clock_stepped: None,
                 };
-                match judge(&sight) {
-                    Verdict::Look => look = Some(Look::new(at(second), status.generation, Some(Vec::new()), None)),
-                    Verdict::Watch(memory, _) if *memory == watch => break,
-                    Verdict::Watch(memory, _) => watch = *memory,
+                match judge(&observation) {
+                    Verdict::InspectPods => snapshot = Some(PodSnapshot::new(at(second), status.generation, Some(Vec::new()), None)),
+                    Verdict::Continue(memory, _) if *memory == watch => break,
+                    Verdict::Continue(memory, _) => watch = *memory,
                     ended => return Some((ended, second)),
                 }
             }
@@ -71,7 +71,7 @@ fn verdict(stream: &[Recorded]) -> Option<(Verdict, i64)> {
 #[test]
 fn a_good_version_is_healthy_after_the_settle_time() {
     let stream = recorded(include_str!("recorded/good.json"));
-    assert_eq!(standing(&stream[0]), Standing::Unseen, "the phase is still that of the change before");
+    assert_eq!(rollout_status(&stream[0]), RolloutStatus::Unseen, "the phase is still that of the change before");
     let (verdict, second) = verdict(&stream).unwrap();
     assert_eq!(verdict, Verdict::Healthy);
     assert!((30..40).contains(&second), "{second}");
@@ -99,7 +99,7 @@ fn degraded_for_a_moment_is_no_failure_yet() {
 #[test]
 fn flapping_pods_are_never_healthy() {
     let stream = recorded(include_str!("recorded/flap.json"));
-    assert!(stream.iter().any(|status| matches!(standing(status), Standing::Complete(_))), "the controller says so");
+    assert!(stream.iter().any(|status| matches!(rollout_status(status), RolloutStatus::Complete(_))), "the controller says so");
     let ended = verdict(&stream).unwrap();
     assert!(matches!(ended, (Verdict::TimedOut(_), 300..)), "{ended:?}");
 }
@@ -107,7 +107,7 @@ fn flapping_pods_are_never_healthy() {
 #[test]
 fn paused_waits_for_a_person_without_a_limit() {
     let stream = recorded(include_str!("recorded/paused.json"));
-    assert_eq!(standing(stream.last().unwrap()), Standing::Held(Reason::RolloutPaused));
+    assert_eq!(rollout_status(stream.last().unwrap()), RolloutStatus::Held(Reason::RolloutPaused));
     assert_eq!(verdict(&stream), None);
 }
 
@@ -120,8 +120,8 @@ fn an_invalid_spec_is_not_the_fault_of_the_version() {
 #[test]
 fn a_template_elsewhere_is_left_alone_with_a_reason() {
     let object: Value = serde_json::from_str(include_str!("recorded/workload-ref.json")).unwrap();
-    let target = serde_json::from_value::<SlimRollout>(object).unwrap().read().unwrap();
-    let [container] = &*target.containers else { panic!("{:?}", target.containers) };
+    let workload = serde_json::from_value::<SlimRollout>(object).unwrap().read().unwrap();
+    let [container] = &*workload.containers else { panic!("{:?}", workload.containers) };
     let (reason, message) = container.out_of_reach.as_deref().unwrap();
     assert_eq!(*reason, Reason::TemplateElsewhere);
     assert!(message.contains("from Deployment "), "{message}");
@@ -134,8 +134,8 @@ fn the_newest_pods_are_those_of_the_current_hash() {
         "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {"containers": [{"name": "web", "image": "app:1.0"}]}}},
         "status": {"observedGeneration": "2", "currentPodHash": "698d5fd8dd"},
     });
-    let target = serde_json::from_value::<SlimRollout>(object).unwrap().read().unwrap();
-    assert_eq!((&*target.selector, &*target.revision), ("app=web", "698d5fd8dd"));
+    let workload = serde_json::from_value::<SlimRollout>(object).unwrap().read().unwrap();
+    assert_eq!((&*workload.selector, &*workload.revision), ("app=web", "698d5fd8dd"));
     assert_eq!(facts(Kind::Rollout).revision.label(), Some("rollouts-pod-template-hash"));
-    assert!(matches!(&target.rollout, View::ArgoRollout(view) if view.replicas == 1 && view.observed_generation == 2));
+    assert!(matches!(&workload.rollout, View::ArgoRollout(view) if view.replicas == 1 && view.observed_generation == 2));
 }

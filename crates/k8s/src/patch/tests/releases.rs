@@ -30,7 +30,7 @@ fn oci() -> Value {
 }
 
 /// The release put together with a `HelmRepository`, or with that `OCIRepository`.
-fn target(release: &Value, oci: Option<&Value>) -> Target {
+fn workload(release: &Value, oci: Option<&Value>) -> Workload {
     let read = serde_json::from_value::<SlimHelmRelease>(release.clone()).unwrap().read().unwrap();
     let source = if let Some(oci) = oci {
         serde_json::from_value::<SlimOciRepository>(oci.clone()).unwrap().read()
@@ -55,13 +55,13 @@ fn noted(object: &mut Value) {
 #[test]
 fn the_version_and_our_annotations() {
     let mut now = release();
-    json_patch::patch(&mut now, &apply(&target(&release(), None), &to("1.2.0", "1.3.0+build.1")).unwrap()).unwrap();
+    json_patch::patch(&mut now, &apply(&workload(&release(), None), &to("1.2.0", "1.3.0+build.1")).unwrap()).unwrap();
     let mut expected = release();
     expected["spec"]["chart"]["spec"]["version"] = json!("1.3.0+build.1");
     noted(&mut expected);
     assert_eq!(now, expected);
     // A second one tests what the first wrote, and not the object as a whole.
-    let patch = apply(&target(&now, None), &to("1.3.0+build.1", "1.4.0")).unwrap();
+    let patch = apply(&workload(&now, None), &to("1.3.0+build.1", "1.4.0")).unwrap();
     let mut touched = now.clone();
     touched["metadata"]["resourceVersion"] = json!("99");
     touched["spec"]["interval"] = json!("1h");
@@ -74,7 +74,7 @@ fn the_version_and_our_annotations() {
 #[test]
 fn the_tag_and_our_annotations_on_the_source() {
     let mut now = oci();
-    json_patch::patch(&mut now, &apply(&target(&referring(), Some(&oci())), &to("1.2.0+build.7", "1.3.0+build.1")).unwrap()).unwrap();
+    json_patch::patch(&mut now, &apply(&workload(&referring(), Some(&oci())), &to("1.2.0+build.7", "1.3.0+build.1")).unwrap()).unwrap();
     let mut expected = oci();
     expected["spec"]["ref"]["tag"] = json!("1.3.0_build.1");
     expected["metadata"]["annotations"] = json!({});
@@ -94,9 +94,9 @@ fn the_tag_and_our_annotations_on_the_source() {
 #[case::source_touched_before_the_first_update(true, "/metadata/resourceVersion", "71")]
 fn guards(#[case] by_reference: bool, #[case] pointer: &str, #[case] value: &str) {
     let (mut now, patch) = if by_reference {
-        (oci(), apply(&target(&referring(), Some(&oci())), &to("1.2.0+build.7", "1.3.0")))
+        (oci(), apply(&workload(&referring(), Some(&oci())), &to("1.2.0+build.7", "1.3.0")))
     } else {
-        (release(), apply(&target(&release(), None), &to("1.2.0", "1.3.0")))
+        (release(), apply(&workload(&release(), None), &to("1.2.0", "1.3.0")))
     };
     *now.pointer_mut(pointer).unwrap() = json!(value);
     let before = now.clone();
@@ -105,9 +105,9 @@ fn guards(#[case] by_reference: bool, #[case] pointer: &str, #[case] value: &str
 }
 
 #[rstest]
-#[case::nobody("web", "podinfo:1.2.0", "podinfo:1.3.0", Misfit::NoContainer("web".to_owned()))]
-#[case::no_version("chart", "podinfo:1.2.0", "podinfo", Misfit::NoVersion("podinfo".to_owned()))]
-#[case::no_version_before("chart", "podinfo", "podinfo:1.3.0", Misfit::NoVersion("podinfo".to_owned()))]
-fn what_does_not_fit(#[case] container: &str, #[case] from: &str, #[case] to: &str, #[case] misfit: Misfit) {
-    assert_eq!(apply(&target(&release(), None), &plan(vec![change(container, from, to)])), Err(misfit));
+#[case::nobody("web", "podinfo:1.2.0", "podinfo:1.3.0", PatchError::NoContainer("web".to_owned()))]
+#[case::no_version("chart", "podinfo:1.2.0", "podinfo", PatchError::NoVersion("podinfo".to_owned()))]
+#[case::no_version_before("chart", "podinfo", "podinfo:1.3.0", PatchError::NoVersion("podinfo".to_owned()))]
+fn what_does_not_fit(#[case] container: &str, #[case] from: &str, #[case] to: &str, #[case] error: PatchError) {
+    assert_eq!(apply(&workload(&release(), None), &plan(vec![change(container, from, to)])), Err(error));
 }

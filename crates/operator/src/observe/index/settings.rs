@@ -7,12 +7,12 @@ use std::sync::Arc;
 use headwind_core::explain;
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings, has_unknown};
-use headwind_core::workload::{Container, Target};
+use headwind_core::workload::{Container, Workload};
 
 /// A workload with what applies to each of its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
-    pub(crate) target: Arc<Target>,
+    pub(crate) workload: Arc<Workload>,
     pub(crate) defaults: Arc<Annotations>,
     pub(crate) meaning: Arc<Meaning>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// The containers, each with what applies to it; none where there is a fault.
     pub(crate) fn containers(&self) -> impl Iterator<Item = (&Container, Option<&Settings>)> {
-        self.target.containers.iter().zip(&*self.meaning.slots).map(|(container, slot)| (container, slot.settings.as_ref()))
+        self.workload.containers.iter().zip(&*self.meaning.slots).map(|(container, slot)| (container, slot.settings.as_ref()))
     }
 
     /// The containers that people look for among those that are kept up to date.
@@ -34,7 +34,7 @@ impl Resolved {
     }
 
     fn select(&self, takes: fn(&Slot) -> bool) -> impl Iterator<Item = &Container> {
-        self.target.containers.iter().zip(&*self.meaning.slots).filter(move |(_, slot)| takes(slot)).map(|(container, _)| container)
+        self.workload.containers.iter().zip(&*self.meaning.slots).filter(move |(_, slot)| takes(slot)).map(|(container, _)| container)
     }
 }
 
@@ -60,22 +60,22 @@ struct Slot {
 }
 
 impl Meaning {
-    pub(super) fn of(target: &Target, defaults: &Annotations) -> Self {
+    pub(super) fn of(workload: &Workload, defaults: &Annotations) -> Self {
         let slot = |container: &Container| {
-            let resolved = Settings::resolve(defaults, &target.annotations, &container.name);
+            let resolved = Settings::resolve(defaults, &workload.annotations, &container.name);
             let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container);
             let tracked = !matches!(out, Some((Reason::PolicyNone | Reason::NotTracked, _)));
             Slot { tracked, takes_part: out.is_none(), settings: resolved.ok() }
         };
-        let slots: Box<[Slot]> = target.containers.iter().map(slot).collect();
+        let slots: Box<[Slot]> = workload.containers.iter().map(slot).collect();
         let faulty = slots.iter().any(|slot| slot.settings.is_none());
         let apart = |container: &Container| container.chart.as_ref().is_some_and(|site| site.left.is_some() || site.shared_by > 1);
-        let needs_attention = faulty || target.containers.iter().any(apart) || has_unknown(&target.annotations, target);
+        let needs_attention = faulty || workload.containers.iter().any(apart) || has_unknown(&workload.annotations, workload);
         Self { slots, faulty, needs_attention }
     }
 
     /// Returns whether two versions of a workload mean the same in the same namespace.
-    pub(super) fn is_the_same(a: &Target, b: &Target) -> bool {
+    pub(super) fn is_the_same(a: &Workload, b: &Workload) -> bool {
         a.annotations == b.annotations && a.containers == b.containers
     }
 }

@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use headwind_core::workload::source::{Named, Source, SourceKey, SourceKind};
-use headwind_core::workload::{Target, TargetKey, release};
+use headwind_core::workload::source::{ChartSourceRef, Source, SourceKey, SourceKind};
+use headwind_core::workload::{Workload, WorkloadKey, release};
 
 use super::Index;
 use crate::cluster::object::is_newer;
@@ -16,10 +16,10 @@ use crate::cluster::object::is_newer;
 /// The number of followers that stands for all higher ones: whether there are others is all that the rules ask.
 const SHARED: usize = 2;
 
-pub(super) fn source_of(target: &Target) -> Option<&SourceKey> {
-    match &target.release.as_ref()?.source {
-        Named::Source(key) => Some(key),
-        Named::Other(_) | Named::Nothing => None,
+pub(super) fn source_of(workload: &Workload) -> Option<&SourceKey> {
+    match &workload.release.as_ref()?.source {
+        ChartSourceRef::Source(key) => Some(key),
+        ChartSourceRef::Other(_) | ChartSourceRef::Nothing => None,
     }
 }
 
@@ -30,7 +30,7 @@ impl Index {
     }
 
     /// Takes in a source of charts as it was read. Answers the releases that mean something else now.
-    pub(crate) fn apply_source(&mut self, source: Source) -> Vec<TargetKey> {
+    pub(crate) fn apply_source(&mut self, source: Source) -> Vec<WorkloadKey> {
         let key = source.key.clone();
         if let Some(held) = self.sources.get(&key)
             && held.uid == source.uid
@@ -43,7 +43,7 @@ impl Index {
     }
 
     /// Forgets a source. Answers the releases that mean something else now.
-    pub(crate) fn remove_source(&mut self, key: &SourceKey) -> Vec<TargetKey> {
+    pub(crate) fn remove_source(&mut self, key: &SourceKey) -> Vec<WorkloadKey> {
         if self.sources.remove(key).is_none() {
             return Vec::new();
         }
@@ -51,17 +51,17 @@ impl Index {
     }
 
     /// After a whole list of sources: forgets those that were not on it.
-    pub(crate) fn sweep_sources(&mut self, kind: SourceKind, namespace: Option<&str>, seen: &HashSet<SourceKey>) -> Vec<TargetKey> {
+    pub(crate) fn sweep_sources(&mut self, kind: SourceKind, namespace: Option<&str>, seen: &HashSet<SourceKey>) -> Vec<WorkloadKey> {
         let here = |key: &&SourceKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace);
         let vanished: Vec<SourceKey> = self.sources.keys().filter(here).filter(|key| !seen.contains(*key)).cloned().collect();
         vanished.iter().flat_map(|key| self.remove_source(key)).collect()
     }
 
     /// Puts the source's releases together anew.
-    fn put_followers_together(&mut self, key: &SourceKey) -> Vec<TargetKey> {
-        let followers: Vec<Arc<TargetKey>> = self.followers.get(key).into_iter().flatten().cloned().collect();
+    fn put_followers_together(&mut self, key: &SourceKey) -> Vec<WorkloadKey> {
+        let followers: Vec<Arc<WorkloadKey>> = self.followers.get(key).into_iter().flatten().cloned().collect();
         for follower in &followers {
-            if let Some(alone) = self.targets.get(follower).and_then(|entry| entry.alone.clone()) {
+            if let Some(alone) = self.workloads.get(follower).and_then(|entry| entry.alone.clone()) {
                 self.put_together(alone);
             }
         }
@@ -69,24 +69,24 @@ impl Index {
     }
 
     /// These mean something else now, and who found it out cannot have them looked at.
-    pub(crate) fn unsettle(&mut self, keys: Vec<TargetKey>) {
-        self.unsettled.extend(keys);
+    pub(crate) fn unsettle(&mut self, keys: Vec<WorkloadKey>) {
+        self.dirty.extend(keys);
     }
 
     /// The releases that mean something else since others came or went: for whoever feeds the index.
-    pub(crate) fn take_unsettled(&mut self) -> HashSet<TargetKey> {
-        std::mem::take(&mut self.unsettled)
+    pub(crate) fn take_unsettled(&mut self) -> HashSet<WorkloadKey> {
+        std::mem::take(&mut self.dirty)
     }
 
     /// From now on the release follows the source.
-    pub(super) fn follow(&mut self, source: &SourceKey, key: &TargetKey) {
+    pub(super) fn follow(&mut self, source: &SourceKey, key: &WorkloadKey) {
         let shared = self.is_shared(source);
         self.followers.entry(source.clone()).or_default().insert(Arc::new(key.clone()));
         self.share(source, shared);
     }
 
     /// The release follows the source no more.
-    pub(super) fn unfollow(&mut self, source: &SourceKey, key: &TargetKey) {
+    pub(super) fn unfollow(&mut self, source: &SourceKey, key: &WorkloadKey) {
         let shared = self.is_shared(source);
         if let Some(followers) = self.followers.get_mut(source) {
             followers.remove(key);
@@ -107,16 +107,16 @@ impl Index {
     fn share(&mut self, source: &SourceKey, was_shared: bool) {
         if self.is_shared(source) != was_shared {
             let touched = self.put_followers_together(source);
-            self.unsettled.extend(touched);
+            self.dirty.extend(touched);
         }
     }
 
-    pub(super) fn put_together(&mut self, alone: Arc<Target>) {
+    pub(super) fn put_together(&mut self, alone: Arc<Workload>) {
         let named = source_of(&alone);
         let source = named.and_then(|key| self.sources.get(key));
         let followers = named.and_then(|key| self.followers.get(key)).map_or(0, HashSet::len);
-        let target = release::resolve(&alone, source, followers.min(SHARED));
-        let target = if self.own_namespace_only { release::confine(target) } else { target };
-        self.put(target, Some(alone));
+        let workload = release::resolve(&alone, source, followers.min(SHARED));
+        let workload = if self.own_namespace_only { release::confine(workload) } else { workload };
+        self.put(workload, Some(alone));
     }
 }

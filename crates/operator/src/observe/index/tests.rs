@@ -6,13 +6,13 @@ use headwind_core::testing;
 
 use super::*;
 
-pub(crate) fn target(name: &str, image: &str, version: &str) -> Target {
+pub(crate) fn workload(name: &str, image: &str, version: &str) -> Workload {
     let container = Container::new;
-    Target {
+    Workload {
         uid: format!("uid-{name}"),
         resource_version: version.to_owned(),
         has_annotations: true,
-        ..Target::new(
+        ..Workload::new(
             testing::key(Kind::Deployment, name),
             vec![container("web", image), container("twin", image), container("odd", "NOT AN IMAGE")],
         )
@@ -23,7 +23,7 @@ fn users(index: &Index, repository: &str) -> Vec<String> {
     let mut names: Vec<String> = index
         .users(&Origin::Registry(RepositoryKey::parse(repository).unwrap()))
         .into_iter()
-        .map(|(target, _)| target.key.name.clone())
+        .map(|(workload, _)| workload.key.name.clone())
         .collect();
     names.sort();
     names
@@ -32,12 +32,12 @@ fn users(index: &Index, repository: &str) -> Vec<String> {
 #[test]
 fn who_uses_what() {
     let mut index = Index::default();
-    assert!(index.apply(target("a", "nginx:1", "1")));
-    assert!(index.apply(target("b", "docker.io/library/nginx:2", "1")));
+    assert!(index.apply(workload("a", "nginx:1", "1")));
+    assert!(index.apply(workload("b", "docker.io/library/nginx:2", "1")));
     assert_eq!(users(&index, "nginx"), ["a", "b"]);
-    assert!(index.apply(target("a", "redis:1", "2")));
+    assert!(index.apply(workload("a", "redis:1", "2")));
     assert_eq!((users(&index, "nginx"), users(&index, "redis")), (vec!["b".to_owned()], vec!["a".to_owned()]));
-    index.remove(&target("b", "", "").key);
+    index.remove(&workload("b", "", "").key);
     assert!(!index.is_used(&Origin::Registry(RepositoryKey::parse("nginx").unwrap())) && index.users.len() == 1, "nothing is left behind");
     assert_eq!(index.count(Kind::Deployment), 1);
 }
@@ -45,11 +45,11 @@ fn who_uses_what() {
 #[test]
 fn an_older_object_is_no_news() {
     let mut index = Index::default();
-    index.apply(target("a", "nginx:2", "10"));
-    assert!(!index.apply(target("a", "nginx:1", "9")), "9 < 10 as numbers");
-    assert!(!index.apply(target("a", "nginx:1", "10")));
-    assert_eq!(index.target(&target("a", "", "").key).unwrap().containers[0].image, "nginx:2");
-    let mut reborn = target("a", "nginx:3", "3");
+    index.apply(workload("a", "nginx:2", "10"));
+    assert!(!index.apply(workload("a", "nginx:1", "9")), "9 < 10 as numbers");
+    assert!(!index.apply(workload("a", "nginx:1", "10")));
+    assert_eq!(index.workload(&workload("a", "", "").key).unwrap().containers[0].image, "nginx:2");
+    let mut reborn = workload("a", "nginx:3", "3");
     reborn.uid = "another".to_owned();
     assert!(index.apply(reborn), "another object of that name");
 }
@@ -58,19 +58,19 @@ fn an_older_object_is_no_news() {
 fn what_vanished_during_a_new_list_is_forgotten() {
     let mut index = Index::default();
     for name in ["a", "b"] {
-        index.apply(target(name, "nginx:1", "1"));
+        index.apply(workload(name, "nginx:1", "1"));
     }
-    let seen = HashSet::from([target("b", "", "").key]);
+    let seen = HashSet::from([workload("b", "", "").key]);
     assert!(index.sweep(Kind::StatefulSet, None, &HashSet::new()).is_empty(), "another kind's list");
     assert!(index.sweep(Kind::Deployment, Some("elsewhere"), &HashSet::new()).is_empty(), "another namespace's");
-    assert_eq!(index.sweep(Kind::Deployment, None, &seen), [target("a", "", "").key]);
+    assert_eq!(index.sweep(Kind::Deployment, None, &seen), [workload("a", "", "").key]);
     assert_eq!(users(&index, "nginx"), ["b"]);
 }
 
 #[test]
 fn defaults_of_the_namespace_and_faults() {
     let mut index = Index::default();
-    index.apply(target("a", "nginx:1", "1"));
+    index.apply(workload("a", "nginx:1", "1"));
     let bad = Annotations::from([("headwind.sh/policy".to_owned(), "bad".to_owned())]);
     assert_eq!(index.set_defaults("n", bad.clone()).len(), 1);
     assert_eq!(index.faulty().count(), 1);
@@ -80,8 +80,8 @@ fn defaults_of_the_namespace_and_faults() {
 }
 
 fn policies(index: &Index, name: &str) -> Vec<Option<Policy>> {
-    let workload = index.resolved(&target(name, "", "").key).unwrap();
-    workload.containers().map(|(_, settings)| settings.map(|settings| settings.policy)).collect()
+    let resolved = index.resolved(&workload(name, "", "").key).unwrap();
+    resolved.containers().map(|(_, settings)| settings.map(|settings| settings.policy)).collect()
 }
 
 /// What annotations mean is looked up, not parsed, however often it is asked for.
@@ -90,36 +90,36 @@ fn annotations_are_read_when_they_change() {
     let mut index = Index::default();
     let annotated = |version: &str, policy: &str| {
         let annotations = Annotations::from([("headwind.sh/policy.web".to_owned(), policy.to_owned())]);
-        Target { annotations, ..target("a", "nginx:1", version) }
+        Workload { annotations, ..workload("a", "nginx:1", version) }
     };
-    let meaning = |index: &Index| index.resolved(&target("a", "", "").key).unwrap().meaning;
+    let meaning = |index: &Index| index.resolved(&workload("a", "", "").key).unwrap().meaning;
     index.apply(annotated("1", "minor"));
     assert_eq!(policies(&index, "a"), [Some(Policy::Minor), Some(Policy::None), Some(Policy::None)]);
     let before = meaning(&index);
-    index.apply(Target { generation: 2, ..annotated("2", "minor") });
+    index.apply(Workload { generation: 2, ..annotated("2", "minor") });
     assert!(Arc::ptr_eq(&before, &meaning(&index)), "a status that changes changes no meaning");
     index.set_defaults("n", Annotations::from([("headwind.sh/policy".to_owned(), "patch".to_owned())]));
     assert_eq!(policies(&index, "a"), [Some(Policy::Minor), Some(Policy::Patch), Some(Policy::Patch)]);
     index.apply(annotated("3", "mnior"));
     assert_eq!(policies(&index, "a"), [None, Some(Policy::Patch), Some(Policy::Patch)]);
-    assert!(index.is_conspicuous(&target("a", "", "").key) && index.faulty().count() == 1);
+    assert!(index.is_conspicuous(&workload("a", "", "").key) && index.faulty().count() == 1);
 }
 
 #[test]
 fn what_people_look_for_and_what_there_is_to_report() {
     let mut index = Index::default();
-    index.apply(target("a", "nginx:1", "1"));
+    index.apply(workload("a", "nginx:1", "1"));
     let tracked = |index: &Index| {
-        let workload = index.resolved(&target("a", "", "").key).unwrap();
+        let resolved = index.resolved(&workload("a", "", "").key).unwrap();
         let names = |all: Vec<&Container>| all.into_iter().map(|container| container.name.clone()).collect::<Vec<_>>();
-        (names(workload.tracked().collect()), names(workload.taking_part().collect()))
+        (names(resolved.tracked().collect()), names(resolved.taking_part().collect()))
     };
     let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert_eq!(tracked(&index), (names(&["odd"]), vec![]));
     index.set_defaults("n", Annotations::from([("headwind.sh/policy".to_owned(), "minor".to_owned())]));
     assert_eq!(tracked(&index), (names(&["web", "twin", "odd"]), names(&["web", "twin"])), "an image that cannot be read is shown");
-    assert!(!index.is_conspicuous(&target("a", "", "").key));
+    assert!(!index.is_conspicuous(&workload("a", "", "").key));
     let mistyped = Annotations::from([("headwind.sh/polcy".to_owned(), String::new())]);
-    index.apply(Target { annotations: mistyped, ..target("a", "nginx:1", "2") });
-    assert!(index.is_conspicuous(&target("a", "", "").key));
+    index.apply(Workload { annotations: mistyped, ..workload("a", "nginx:1", "2") });
+    assert!(index.is_conspicuous(&workload("a", "", "").key));
 }

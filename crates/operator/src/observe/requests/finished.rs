@@ -9,7 +9,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::{Phase, Request, Spec, Status};
-use headwind_core::rollout::Watch;
+use headwind_core::rollout::RolloutState;
 use headwind_core::trigger::Trigger;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -94,7 +94,8 @@ impl Finished {
         let (current_digest, new_digest, left, approved_by, applied_image) = (text(), text(), text(), text(), text());
         let time = |at: i64| Timestamp::from_millisecond(at).unwrap_or_default();
         let created = time(self.created);
-        let returned = (self.flags & RETURNED != 0).then(|| Watch { returned_to: Some(current_image.clone()), ..Watch::new(0, created) });
+        let returned = (self.flags & RETURNED != 0)
+            .then(|| RolloutState { returned_to: Some(current_image.clone()), ..RolloutState::new(0, created) });
         Request {
             name,
             target_uid: self.target_uid.to_string(),

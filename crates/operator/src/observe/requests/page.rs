@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::policy::Policy;
 use headwind_core::request::{Phase, Request};
-use headwind_core::workload::{Kind, TargetKey};
+use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::{Held, Name, Requests, name_of};
@@ -39,28 +39,28 @@ pub(crate) struct Listing {
 impl Filter {
     /// Whether it takes the object.
     pub(crate) fn takes(&self, request: &UpdateRequest) -> bool {
-        self.takes_one(&request.target(), request.phase(), request.spec.policy.0, || request.read())
+        self.takes_one(&request.workload_key(), request.phase(), request.spec.policy.0, || request.read())
     }
 
-    fn takes_held(&self, target: &TargetKey, held: Held<'_>) -> bool {
+    fn takes_held(&self, workload: &WorkloadKey, held: Held<'_>) -> bool {
         let by = match held {
             Held::Open(request) => request.spec.policy.0,
             Held::Finished(request) => request.policy(),
         };
-        self.takes_one(target, held.phase(), by, || held.read())
+        self.takes_one(workload, held.phase(), by, || held.read())
     }
 
-    fn takes_one(&self, target: &TargetKey, in_phase: Phase, by: Policy, read: impl FnOnce() -> Request) -> bool {
+    fn takes_one(&self, workload: &WorkloadKey, in_phase: Phase, by: Policy, read: impl FnOnce() -> Request) -> bool {
         let Self { namespace, kind, phase, policy, text } = self;
-        namespace.as_ref().is_none_or(|namespace| target.namespace == *namespace)
-            && kind.is_none_or(|kind| target.kind == kind)
+        namespace.as_ref().is_none_or(|namespace| workload.namespace == *namespace)
+            && kind.is_none_or(|kind| workload.kind == kind)
             && phase.is_none_or(|phase| in_phase == phase)
             && policy.is_none_or(|policy| by == policy)
             && text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();
                 let Request { name, spec, .. } = read();
                 let container = spec.container.filter(|_| spec.kind == ArtifactKind::Image);
-                let places = [Some(&name), Some(&target.name), container.as_ref(), Some(&spec.current_image), Some(&spec.new_image)];
+                let places = [Some(&name), Some(&workload.name), container.as_ref(), Some(&spec.current_image), Some(&spec.new_image)];
                 places.into_iter().flatten().any(|place| place.to_lowercase().contains(&text))
             })
     }
@@ -72,9 +72,9 @@ impl Requests {
         // The greatest name on top, to give way to a smaller one.
         let mut page: BinaryHeap<Name> = BinaryHeap::with_capacity(limit.saturating_add(1));
         let mut all = 0_usize;
-        for (target, of) in &self.by_target {
-            for held in of.all().filter(|held| filter.takes_held(target, *held)) {
-                let name = (target.namespace.clone(), name_of(held));
+        for (workload, of) in &self.by_workload {
+            for held in of.all().filter(|held| filter.takes_held(workload, *held)) {
+                let name = (workload.namespace.clone(), name_of(held));
                 if after.is_some_and(|after| name <= *after) {
                     continue;
                 }

@@ -46,13 +46,13 @@ fn counts_and_places_do_not_drift() {
     assert_eq!(requests.pending(), 3);
     requests.apply(request("a", "2", "Completed"));
     assert_eq!(requests.pending(), 2);
-    let target = request("a", "1", "Pending").target();
-    assert_eq!((requests.open_of(&target).len(), requests.finished_of(&target).len(), requests.of(&target).count()), (2, 1, 3));
+    let workload = request("a", "1", "Pending").workload_key();
+    assert_eq!((requests.open_of(&workload).len(), requests.finished_of(&workload).len(), requests.of(&workload).count()), (2, 1, 3));
     let seen = HashSet::from([("n".to_owned(), "b".to_owned())]);
     assert_eq!(requests.sweep(None, &seen).len(), 2);
-    assert_eq!((requests.pending(), requests.of(&target).count(), requests.targets().count()), (1, 1, 1));
+    assert_eq!((requests.pending(), requests.of(&workload).count(), requests.workloads().count()), (1, 1, 1));
     requests.remove(&("n".to_owned(), "b".to_owned()));
-    assert_eq!((requests.pending(), requests.targets().count(), requests.by_name.len()), (0, 0, 0));
+    assert_eq!((requests.pending(), requests.workloads().count(), requests.by_name.len()), (0, 0, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
 use headwind_core::policy::Policy;
-use headwind_core::workload::{Container, TargetKey};
+use headwind_core::workload::{Container, WorkloadKey};
 
 use super::Poller;
 use super::filter::Filter;
@@ -13,7 +13,7 @@ use crate::registries::secrets::Place;
 /// A workload with those of its containers (or its chart) that the scan is about.
 #[derive(Debug)]
 pub(super) struct Followers {
-    pub(super) workload: Resolved,
+    pub(super) resolved: Resolved,
     pub(super) all: Vec<Follower>,
 }
 
@@ -49,20 +49,20 @@ impl Follower {
 impl Poller {
     /// The containers of the origin that listen and are scanned with these credentials, in the order of their workloads
     /// from `first` on, and what of a list they need.
-    pub(super) fn followers(&self, origin: &Origin, wanted: &Wanted, first: Option<&TargetKey>) -> (Vec<Followers>, Filter) {
-        let users = self.recording.state.index.read().followers(origin);
+    pub(super) fn followers(&self, origin: &Origin, wanted: &Wanted, first: Option<&WorkloadKey>) -> (Vec<Followers>, Filter) {
+        let users = self.proposer.state.index.read().followers(origin);
         let mut followers: Vec<Followers> = Vec::new();
         let (mut filter, mut filtered) = (Filter::default(), 0);
-        for workload in users {
+        for resolved in users {
             // What is scanned with other credentials is another scan's.
-            let ours = wanted.places.contains(&Place::of(&workload.target));
-            let looked_up = wanted.look_ups.contains_key(&workload.target.key);
+            let ours = wanted.places.contains(&Place::of(&resolved.workload));
+            let looked_up = wanted.look_ups.contains_key(&resolved.workload.key);
             let mut all = Vec::new();
-            for (container, settings) in workload.containers() {
+            for (container, settings) in resolved.containers() {
                 if container.origin().as_ref() != Some(origin) {
                     continue;
                 }
-                let Some(polled) = settings.and_then(|settings| self.listens(&workload.target, container, settings)) else {
+                let Some(polled) = settings.and_then(|settings| self.listens(&resolved.workload, container, settings)) else {
                     filtered += 1;
                     continue;
                 };
@@ -75,12 +75,12 @@ impl Poller {
                 }
             }
             if !all.is_empty() {
-                followers.push(Followers { workload, all });
+                followers.push(Followers { resolved, all });
             }
         }
-        self.recording.metrics.polling_resources_filtered.inc_by(filtered);
-        followers.sort_by(|a, b| a.workload.target.key.cmp(&b.workload.target.key));
-        let begin = first.map_or(0, |first| followers.partition_point(|one| one.workload.target.key < *first));
+        self.proposer.metrics.polling_resources_filtered.inc_by(filtered);
+        followers.sort_by(|a, b| a.resolved.workload.key.cmp(&b.resolved.workload.key));
+        let begin = first.map_or(0, |first| followers.partition_point(|one| one.resolved.workload.key < *first));
         let begin = begin.min(followers.len());
         followers.rotate_left(begin);
         (followers, filter)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 
 /// A release as far as a look-up depends on it.
 pub(super) type Fingerprint = u64;
@@ -15,21 +15,21 @@ pub(super) const SOON: Duration = Duration::from_secs(5);
 ///
 /// What could not be recorded is tried again by whoever records; that asks no repository again.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LookUps(HashMap<TargetKey, Fingerprint>);
+pub(super) struct LookUps(HashMap<WorkloadKey, Fingerprint>);
 
 impl LookUps {
     /// Returns whether the release was looked up as it is now.
-    pub(super) fn is_done(&self, release: &TargetKey, now: Fingerprint) -> bool {
+    pub(super) fn is_done(&self, release: &WorkloadKey, now: Fingerprint) -> bool {
         self.0.get(release) == Some(&now)
     }
 
     /// The release was looked up.
-    pub(super) fn done(&mut self, release: TargetKey, now: Fingerprint) {
+    pub(super) fn done(&mut self, release: WorkloadKey, now: Fingerprint) {
         self.0.insert(release, now);
     }
 
     /// Forgets the releases that are gone.
-    pub(super) fn retain(&mut self, releases: &HashSet<TargetKey>) {
+    pub(super) fn retain(&mut self, releases: &HashSet<WorkloadKey>) {
         self.0.retain(|release, _| releases.contains(release));
     }
 }

@@ -14,7 +14,7 @@ use headwind_core::decide;
 use headwind_core::policy::Policy;
 use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::trigger::Trigger;
-use headwind_core::workload::{Container, Kind, Target, TargetKey};
+use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_registry::{Keyring, Lane};
 
 use super::look_ups::{Fingerprint, LookUps, SOON};
@@ -42,7 +42,7 @@ pub(super) struct Wanted {
     /// The namespaces of those that want it.
     pub(super) owners: BTreeSet<Arc<str>>,
     /// The releases that are looked up by it, each as it is now.
-    pub(super) look_ups: HashMap<TargetKey, Fingerprint>,
+    pub(super) look_ups: HashMap<WorkloadKey, Fingerprint>,
 }
 
 impl Wanted {
@@ -65,24 +65,24 @@ impl Wanted {
 pub(super) struct Plan {
     pub(super) scans: HashMap<Key, Planned>,
     /// The releases that are there to be looked up at all.
-    pub(super) releases: HashSet<TargetKey>,
+    pub(super) releases: HashSet<WorkloadKey>,
     /// The workloads that ask for a shorter interval than the administrator allows, with what they ask for.
-    pub(super) raised: Vec<(Arc<Target>, Duration)>,
+    pub(super) raised: Vec<(Arc<Workload>, Duration)>,
 }
 
 /// A release as far as a look-up depends on it.
-fn fingerprint(target: &Target, defaults: &Annotations, container: &Container) -> Fingerprint {
+fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Container) -> Fingerprint {
     let mut hash = DefaultHasher::new();
-    let set = target.annotations.iter().filter(|(name, _)| !key::MANAGED.contains(&name.as_str()));
+    let set = workload.annotations.iter().filter(|(name, _)| !key::MANAGED.contains(&name.as_str()));
     set.for_each(|pair| pair.hash(&mut hash));
-    (defaults, &target.uid, &container.image, container.origin(), &target.pull).hash(&mut hash);
+    (defaults, &workload.uid, &container.image, container.origin(), &workload.pull).hash(&mut hash);
     hash.finish()
 }
 
 impl Poller {
     /// Returns whether a container is scanned at all, and if so, whether again and again.
-    pub(super) fn listens(&self, target: &Target, container: &Container, settings: &Settings) -> Option<bool> {
-        if target.deleting || settings.policy == Policy::None || container.left_alone(settings).is_some() {
+    pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
+        if workload.deleting || settings.policy == Policy::None || container.left_alone(settings).is_some() {
             return None;
         }
         let artifact = container.artifact().ok()?;
@@ -103,33 +103,33 @@ impl Poller {
         let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
         // Without polling only releases are scanned.
         let all: Vec<Resolved> = {
-            let index = self.recording.state.index.read();
-            index.all().filter(|one| self.interval.is_some() || one.target.key.kind == Kind::HelmRelease).collect()
+            let index = self.proposer.state.index.read();
+            index.all().filter(|one| self.interval.is_some() || one.workload.key.kind == Kind::HelmRelease).collect()
         };
         for one in &all {
             for (container, settings) in one.containers() {
                 let Some(settings) = settings else { continue };
-                let Some(polled) = self.listens(&one.target, container, settings) else { continue };
+                let Some(polled) = self.listens(&one.workload, container, settings) else { continue };
                 let Some(origin) = container.origin() else { continue };
                 let mut entry = Wanted::default();
                 if polled {
                     entry.interval = settings.polling_interval.or(self.interval).map(|interval| interval.max(self.shortest()));
                     let raised = settings.polling_interval.filter(|interval| *interval < self.shortest());
-                    plan.raised.extend(raised.map(|wish| (Arc::clone(&one.target), wish)));
+                    plan.raised.extend(raised.map(|wish| (Arc::clone(&one.workload), wish)));
                 }
                 if self.discovery && container.chart.is_some() {
-                    let now = fingerprint(&one.target, &one.defaults, container);
-                    plan.releases.insert(one.target.key.clone());
-                    if !look_ups.is_done(&one.target.key, now) {
-                        entry.look_ups.insert(one.target.key.clone(), now);
+                    let now = fingerprint(&one.workload, &one.defaults, container);
+                    plan.releases.insert(one.workload.key.clone());
+                    if !look_ups.is_done(&one.workload.key, now) {
+                        entry.look_ups.insert(one.workload.key.clone(), now);
                     }
                 }
                 if entry.interval.is_none() && entry.look_ups.is_empty() {
                     continue;
                 }
-                let place = Place::of(&one.target);
+                let place = Place::of(&one.workload);
                 entry.places.insert(place.clone());
-                entry.owners.insert(Arc::from(one.target.key.namespace.as_str()));
+                entry.owners.insert(Arc::from(one.workload.key.namespace.as_str()));
                 wanted.entry((origin, place)).or_default().add(entry);
             }
         }

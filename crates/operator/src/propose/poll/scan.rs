@@ -14,7 +14,7 @@ use headwind_core::decide::{Decision, Proposal};
 use headwind_core::evidence::{Answer, Evidence, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
-use headwind_core::workload::TargetKey;
+use headwind_core::workload::WorkloadKey;
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
 use headwind_source::schedule::Outcome;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use super::followers::{Follower, Followers};
 use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
 use crate::observe::index::Resolved;
-use crate::propose::{Look, Offer, Recording};
+use crate::propose::{DecisionInput, Offer, Proposer};
 use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::listed::Listed;
 use crate::report::metrics::ClassLabel;
@@ -41,7 +41,7 @@ enum Stop {
 }
 
 impl Poller {
-    pub(super) async fn scan(self: Arc<Self>, (origin, access): Key, wanted: Wanted, first: Option<TargetKey>) -> Scanned {
+    pub(super) async fn scan(self: Arc<Self>, (origin, access): Key, wanted: Wanted, first: Option<WorkloadKey>) -> Scanned {
         let (followers, filter) = self.followers(&origin, &wanted, first.as_ref());
         let Some(place) = wanted.places.first().filter(|_| !followers.is_empty()) else { return Scanned::of(Outcome::Answered) };
         let keyring = match self.asking.secrets.keyring(place).await {
@@ -83,7 +83,7 @@ impl Poller {
                 Err(Stop::Failed(error)) => return self.failed(&origin, &wanted, &error).await,
                 Err(Stop::Late) => {
                     // One that takes all the time by itself is not allowed to keep the others from theirs.
-                    next = followers.get(served.max(1)).map(|one| one.workload.target.key.clone());
+                    next = followers.get(served.max(1)).map(|one| one.resolved.workload.key.clone());
                     break;
                 }
             }
@@ -94,11 +94,11 @@ impl Poller {
             if found.candidates.listed.is_none() && *tags == found.digests.len() {
                 return self.failed(&origin, &wanted, error).await;
             }
-            self.recording.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+            self.proposer.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
             tracing::warn!(image.repository = %origin, class = error.class.as_str(), tags, "tags whose digest the registry does not tell are passed over: {error}");
         }
         self.note(&origin, None);
-        let metrics = &self.recording.metrics;
+        let metrics = &self.proposer.metrics;
         let charts = all().filter(|follower| follower.is_chart()).count() as u64;
         metrics.polling_cycles.inc();
         metrics.polling_helm_charts_checked.inc_by(charts);
@@ -108,7 +108,7 @@ impl Poller {
 
     /// The scan as a whole had no answer.
     async fn failed(&self, origin: &Origin, wanted: &Wanted, error: &Error) -> Scanned {
-        self.recording.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
+        self.proposer.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
         if error.class == RegistryClass::Denied {
             for place in &wanted.places {
                 self.asking.secrets.forget(place).await;
@@ -121,14 +121,14 @@ impl Poller {
 
     /// Notes what the repository answered, for those who look at its workloads.
     fn note(&self, origin: &Origin, error: Option<String>) {
-        let Recording { state, last_scans, .. } = &self.recording;
+        let Proposer { state, last_scans, .. } = &self.proposer;
         last_scans.write().asked(&state.index.read(), origin, error);
     }
 
     /// Decides for the containers of one workload, and records what is proposed.
     async fn serve(&self, found: &mut Found<'_>, followers: &Followers) -> Result<(), Stop> {
-        let Followers { workload, all } = followers;
-        let target = &workload.target;
+        let Followers { resolved, all } = followers;
+        let workload = &resolved.workload;
         let (mut proposals, mut seen) = (Vec::new(), Vec::new());
         for follower in all {
             let offer = match follower.followed_tag() {
@@ -136,7 +136,7 @@ impl Poller {
                     Some(digest) if follower.knows_its_digest() => one(Candidate::new(tag, Some(digest))),
                     Some(digest) => {
                         let digest = digest.to_string();
-                        if !self.is_announced(workload, &follower.container.name, &digest) {
+                        if !self.is_announced(resolved, &follower.container.name, &digest) {
                             seen.push((follower.container.name.clone(), digest));
                         }
                         continue;
@@ -148,19 +148,19 @@ impl Poller {
                 None => {
                     let all = found.candidates.of(&follower.artifact);
                     if follower.is_chart() {
-                        self.recording.metrics.helm.versions_checked.inc_by(all.candidates.len() as u64);
+                        self.proposer.metrics.helm.versions_checked.inc_by(all.candidates.len() as u64);
                     }
                     all
                 }
             };
-            proposals.extend(self.decide(found, workload, follower, &offer).await?);
+            proposals.extend(self.decide(found, resolved, follower, &offer).await?);
         }
         if !seen.is_empty() {
-            self.recording.note_seen(workload, &seen).await;
+            self.proposer.note_seen(resolved, &seen).await;
         }
-        let made = self.recording.propose_all(target, &workload.defaults, proposals, found.began).await;
-        let metrics = &self.recording.metrics;
-        let count = if target.release.is_some() { &metrics.polling_helm_new_versions_found } else { &metrics.polling_new_tags_found };
+        let made = self.proposer.propose_all(workload, &resolved.defaults, proposals, found.began).await;
+        let metrics = &self.proposer.metrics;
+        let count = if workload.release.is_some() { &metrics.polling_helm_new_versions_found } else { &metrics.polling_new_tags_found };
         count.inc_by(made);
         Ok(())
     }
@@ -169,14 +169,14 @@ impl Poller {
     async fn decide(
         &self,
         found: &mut Found<'_>,
-        workload: &Resolved,
+        resolved: &Resolved,
         follower: &Follower,
         offer: &Offer,
     ) -> Result<Option<Proposal>, Stop> {
         let mut evidence = Evidence::new(Trust::REGISTRY);
         loop {
-            let look = Look { origin: found.origin, offer, trigger: Trigger::Polling, evidence: &evidence };
-            match self.recording.decide(&look, &workload.target, &workload.defaults, &follower.container) {
+            let input = DecisionInput { origin: found.origin, offer, trigger: Trigger::Polling, evidence: &evidence };
+            match self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container) {
                 Decision::Propose(proposal) => return Ok(Some(*proposal)),
                 Decision::Refuse(_) => return Ok(None),
                 Decision::Ask(question) => {
@@ -190,12 +190,12 @@ impl Poller {
 
     /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
     /// behind the tag.
-    fn is_announced(&self, workload: &Resolved, container: &str, digest: &str) -> bool {
-        self.recording
+    fn is_announced(&self, resolved: &Resolved, container: &str, digest: &str) -> bool {
+        self.proposer
             .state
             .requests
             .read()
-            .open_of(&workload.target.key)
+            .open_of(&resolved.workload.key)
             .iter()
             .any(|request| request.container() == Some(container) && request.spec.new_digest.as_deref() == Some(digest))
     }

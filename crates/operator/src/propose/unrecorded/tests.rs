@@ -9,7 +9,7 @@ use super::*;
 const NOW: Duration = Duration::from_secs(100);
 
 fn place(namespace: &str) -> Place {
-    (TargetKey { kind: Kind::Deployment, namespace: namespace.to_owned(), name: "web".to_owned() }, "web".to_owned())
+    (WorkloadKey { kind: Kind::Deployment, namespace: namespace.to_owned(), name: "web".to_owned() }, "web".to_owned())
 }
 
 fn heard(tag: &str, second: i64) -> Heard {

@@ -6,13 +6,13 @@ use super::super::events::tests::recorded;
 use super::*;
 use crate::observe::requests::tests::request;
 
-struct Site {
+struct Evaluation {
     state: Arc<State>,
     journal: Journal,
     next: Box<dyn FnMut() -> Vec<String>>,
 }
 
-impl Site {
+impl Evaluation {
     fn new() -> Self {
         let state = Arc::<State>::default();
         let (events, next) = recorded();
@@ -34,7 +34,7 @@ impl Site {
 
 #[test]
 fn a_leader_reports_each_transition_once_and_notes_how_far_it_came() {
-    let mut site = Site::new();
+    let mut site = Evaluation::new();
     site.journal.begin();
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Approved");
@@ -46,7 +46,7 @@ fn a_leader_reports_each_transition_once_and_notes_how_far_it_came() {
 
 #[test]
 fn a_follower_reports_nothing_and_its_subscribers_hear_everything() {
-    let mut site = Site::new();
+    let mut site = Evaluation::new();
     let mut subscriber = site.journal.subscribe();
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Rejected");
@@ -59,7 +59,7 @@ fn a_follower_reports_nothing_and_its_subscribers_hear_everything() {
 /// What the last leader wrote and did not report is reported by the next one, and nothing else.
 #[test]
 fn a_successor_reports_what_the_last_leader_did_not() {
-    let mut site = Site::new();
+    let mut site = Evaluation::new();
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Approved");
     site.delivers("a", "7", "Rejected");
@@ -73,7 +73,7 @@ fn a_successor_reports_what_the_last_leader_did_not() {
 /// A process that starts knows only the latest status of each request.
 #[test]
 fn a_process_that_starts_reports_the_latest_transition() {
-    let first = |mut site: Site| {
+    let first = |mut site: Evaluation| {
         site.state.requests.write().apply(request("old", "5", "Rejected"));
         site.state.requests.write().apply(request("new", "8", "Approved"));
         site.state.tell(News::Delivered(None, 8));
@@ -81,10 +81,10 @@ fn a_process_that_starts_reports_the_latest_transition() {
         site.journal.begin();
         (site.next)()
     };
-    let [one, two] = [first(Site::new()), first(Site::new())];
+    let [one, two] = [first(Evaluation::new()), first(Evaluation::new())];
     assert_eq!(one.len(), 2, "{one:?}");
     assert_eq!(one, two, "an Event that is written twice has the same name");
-    let mut site = Site::new();
+    let mut site = Evaluation::new();
     site.state.requests.write().apply(request("new", "8", "Approved"));
     site.journal.begin();
     assert_eq!(site.reported(), Vec::<String>::new(), "a first start reports nothing of what was there before");
@@ -92,7 +92,7 @@ fn a_process_that_starts_reports_the_latest_transition() {
 
 #[test]
 fn a_follower_remembers_a_bounded_number() {
-    let site = Site::new();
+    let site = Evaluation::new();
     for n in 0..REMEMBERED + 10 {
         site.state.record(request(&format!("r{n}"), "5", "Pending"));
     }

@@ -11,7 +11,7 @@ fn finished(name: &str, tag: &str, phase: Phase, ended: i64) -> Request {
 }
 
 /// The names that are left when nothing more is deleted.
-fn left(live: &Target, mut all: Vec<Request>) -> Vec<String> {
+fn left(live: &Workload, mut all: Vec<Request>) -> Vec<String> {
     while let Step::Delete { request } = step(Some(live), &all) {
         all.retain(|one| one.name != request);
     }
@@ -19,13 +19,13 @@ fn left(live: &Target, mut all: Vec<Request>) -> Vec<String> {
 }
 
 #[rstest::rstest]
-#[case::tracked(target("app:1.3.0", &[]))]
-#[case::paused(target("app:1.3.0", &[("headwind.sh/policy", "none")]))]
-#[case::narrower(target("app:1.3.0", &[("headwind.sh/policy", "patch")]))]
-#[case::bad_pattern(target("app:1.3.0", &[("headwind.sh/pattern", "[")]))]
-#[case::another_pattern(target("app:1.3.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "2.*")]))]
-#[case::renamed(Target { containers: vec![Container::new("renamed", "app:1.3.0")], ..target("", &[]) })]
-fn settings_of_today_forget_no_verdict(#[case] live: Target) {
+#[case::tracked(workload("app:1.3.0", &[]))]
+#[case::paused(workload("app:1.3.0", &[("headwind.sh/policy", "none")]))]
+#[case::narrower(workload("app:1.3.0", &[("headwind.sh/policy", "patch")]))]
+#[case::bad_pattern(workload("app:1.3.0", &[("headwind.sh/pattern", "[")]))]
+#[case::another_pattern(workload("app:1.3.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "2.*")]))]
+#[case::renamed(Workload { containers: vec![Container::new("renamed", "app:1.3.0")], ..workload("", &[]) })]
+fn settings_of_today_forget_no_verdict(#[case] live: Workload) {
     let mut all: Vec<Request> = (0..5).map(|i| finished(&format!("no-{i}"), &format!("1.{}.0", 9 - i), Phase::Rejected, 900 + i)).collect();
     all.push(finished("back", "1.4.0", Phase::RolledBack, 800));
     all.extend((0..6).map(|i| finished(&format!("done-{i}"), "1.3.0", Phase::Completed, 100 + i)));
@@ -40,7 +40,7 @@ fn settings_of_today_forget_no_verdict(#[case] live: Target) {
 
 #[test]
 fn a_digest_blocks_when_it_was_rejected_or_rolled_back() {
-    let live = target("app:main", &[("headwind.sh/policy", "force")]);
+    let live = workload("app:main", &[("headwind.sh/policy", "force")]);
     let digest = |i: i64| format!("sha256:{i:064x}");
     let pushed = |i: i64, phase: Phase| {
         let mut one = finished(&format!("{phase}-{i}"), "main", phase, 100 + i);
@@ -59,7 +59,7 @@ fn a_digest_blocks_when_it_was_rejected_or_rolled_back() {
 
 #[test]
 fn fifty_at_most_and_verdicts_outlive_what_expired() {
-    let live = target("app:1.0.0", &[]);
+    let live = workload("app:1.0.0", &[]);
     let mut all: Vec<Request> =
         (0..90).map(|i| finished(&format!("old-{i}"), &format!("1.{}.0", i + 1), Phase::Expired, 100 + i)).collect();
     all.push(finished("no", "1.99.0", Phase::Rejected, 9000));
@@ -76,7 +76,7 @@ fn fifty_at_most_and_verdicts_outlive_what_expired() {
 #[case::stands("build-9", "build-9", false)]
 #[case::another_scheme("main", "1.2.0", true)]
 fn tags_that_are_no_versions(#[case] tag: &str, #[case] current: &str, #[case] stays: bool) {
-    let live = target(&format!("app:{current}"), &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "*")]);
+    let live = workload(&format!("app:{current}"), &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "*")]);
     let all = vec![
         finished("old", tag, Phase::Rejected, 900),
         finished("a", current, Phase::Completed, 100),

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::decide::{Decision, Site, decide};
+use crate::decide::{Decision, Evaluation, decide};
 use crate::policy::{Candidate, Occasion};
 use crate::request::Apply;
 use crate::rollout::HelmReleaseView;
@@ -12,19 +12,19 @@ use crate::settings::PREFIX;
 use crate::testing::{prior_of, trusted};
 use crate::workload::release::samples::{GENERATIONS, alone, helm, oci, referring, templated};
 use crate::workload::release::{CHART, resolve};
-use crate::workload::source::{Pull, Release, Source};
+use crate::workload::source::{OciRef, Release, Source};
 
 const DIRECT: [(&str, &str); 4] = [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0"), ("auto-rollback", "true")];
 
 /// A release of `podinfo` that says so and is set up so.
-fn release_of(release: Release, annotations: &[(&str, &str)]) -> Target {
+fn release_of(release: Release, annotations: &[(&str, &str)]) -> Workload {
     let annotations: Vec<(&str, &str)> = DIRECT.iter().chain(annotations).copied().collect();
-    let source = if release.chart.is_some() { helm("https://charts.example") } else { oci(Pull::Tag("1.0.0".to_owned())) };
+    let source = if release.chart.is_some() { helm("https://charts.example") } else { oci(OciRef::Tag("1.0.0".to_owned())) };
     resolve(&alone(release, &annotations), Some(&source), 1)
 }
 
 /// One at that version.
-fn live(version: &str, annotations: &[(&str, &str)]) -> Target {
+fn live(version: &str, annotations: &[(&str, &str)]) -> Workload {
     release_of(templated("podinfo", version), annotations)
 }
 
@@ -40,7 +40,7 @@ fn finished(name: &str, from: &str, to: &str, phase: Phase) -> Request {
 }
 
 /// The release as the patch left it, with what Headwind wrote.
-fn patched(before: &Target, apply: &Apply) -> Target {
+fn patched(before: &Workload, apply: &Apply) -> Workload {
     let mut after = before.clone();
     after.containers[0].image.clone_from(&apply.changes[0].to);
     after.generation += 1;
@@ -55,9 +55,9 @@ fn patched(before: &Target, apply: &Apply) -> Target {
 }
 
 /// What helm-controller says once it has attempted the version that stands there.
-fn attempted(target: &mut Target, failures: u32, runs: &str, conditions: &[(ConditionType, bool, &str)]) {
-    let generation = target.generation;
-    let wanted = target.containers[0].image.trim_start_matches("podinfo:").to_owned();
+fn attempted(workload: &mut Workload, failures: u32, runs: &str, conditions: &[(ConditionType, bool, &str)]) {
+    let generation = workload.generation;
+    let wanted = workload.containers[0].image.trim_start_matches("podinfo:").to_owned();
     let said = |(kind, status, reason): &(ConditionType, bool, &str)| Condition {
         kind: *kind,
         status: Some(*status),
@@ -65,7 +65,7 @@ fn attempted(target: &mut Target, failures: u32, runs: &str, conditions: &[(Cond
         message: format!("words of {reason}"),
         observed_generation: generation,
     };
-    target.rollout = View::HelmRelease(Box::new(HelmReleaseView {
+    workload.rollout = View::HelmRelease(Box::new(HelmReleaseView {
         generation,
         wanted: wanted.clone(),
         observed_generation: generation,
@@ -78,27 +78,33 @@ fn attempted(target: &mut Target, failures: u32, runs: &str, conditions: &[(Cond
     }));
 }
 
-fn applies(target: &Target, requests: &[Request]) -> Apply {
-    match step(Some(target), requests) {
+fn applies(workload: &Workload, requests: &[Request]) -> Apply {
+    match step(Some(workload), requests) {
         Step::Apply(apply) => apply,
         other => panic!("not due: {other:?}"),
     }
 }
 
-fn writes(target: &Target, requests: &[Request]) -> Status {
-    match step(Some(target), requests) {
+fn writes(workload: &Workload, requests: &[Request]) -> Status {
+    match step(Some(workload), requests) {
         Step::Write(write) => write.status,
         other => panic!("nothing is written: {other:?}"),
     }
 }
 
 /// Why that version is not proposed for the release, if it is not.
-fn refused(target: &Target, version: &str, requests: &[Request]) -> Option<Reason> {
+fn refused(workload: &Workload, version: &str, requests: &[Request]) -> Option<Reason> {
     let candidates = [Candidate::new(version, None)];
     let defaults = Annotations::new();
-    let container = &target.containers[0];
-    let site =
-        Site { target, defaults: &defaults, container, candidates: &candidates, occasion: Occasion::Event, trigger: Trigger::Webhook };
+    let container = &workload.containers[0];
+    let site = Evaluation {
+        workload,
+        defaults: &defaults,
+        container,
+        candidates: &candidates,
+        occasion: Occasion::Event,
+        trigger: Trigger::Webhook,
+    };
     match decide(&site, &trusted(), &prior_of(requests)) {
         Decision::Propose(_) => None,
         Decision::Ask(question) => panic!("a chart has no digest: {question:?}"),
@@ -117,14 +123,14 @@ fn from_one_version_to_the_next() {
     let mut after = patched(&before, &apply);
     one.status = writes(&after, std::slice::from_ref(&one));
     assert_eq!((one.status.phase, one.status.rollout.as_ref().map(|watch| watch.generation)), (Phase::RollingOut, Some(4)));
-    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Rest(None), "Flux has not seen it");
+    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Requeue(None), "Flux has not seen it");
     attempted(&mut after, 0, "1.1.0", &[(ConditionType::Ready, true, "UpgradeSucceeded")]);
     one.status = writes(&after, std::slice::from_ref(&one));
     assert_eq!((one.status.phase, one.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(violations_of(std::slice::from_ref(&one)), Vec::<String>::new());
     // Another hand puts the old version back: it is not fought over.
     after.containers[0].image = "podinfo:1.0.0".to_owned();
-    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Rest(None));
+    assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Requeue(None));
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&one)), Some(Reason::RevertedExternally));
     assert_eq!(refused(&after, "1.2.0", &[one]), None, "a newer one passes");
 }
@@ -136,7 +142,7 @@ fn the_tag_of_an_oci_repository() {
     let one = asked("r", "1.0.0", "1.1.0");
     let apply = applies(&before, std::slice::from_ref(&one));
     let annotations = Annotations::from([(key::LAST_REQUEST.to_owned(), apply.last_request)]);
-    let source = Source { annotations, generation: GENERATIONS.1 + 1, ..oci(Pull::Tag("1.1.0".to_owned())) };
+    let source = Source { annotations, generation: GENERATIONS.1 + 1, ..oci(OciRef::Tag("1.1.0".to_owned())) };
     let after = resolve(&alone(referring(), &DIRECT), Some(&source), 1);
     let status = writes(&after, &[one]);
     assert_eq!(status.rollout.map(|watch| watch.generation), Some(GENERATIONS.0 + GENERATIONS.1 + 1));
@@ -147,28 +153,28 @@ fn the_tag_of_an_oci_repository() {
 
 #[test]
 fn a_person_is_asked_and_a_no_stands() {
-    let target = live("1.0.0", &[("require-approval", "true")]);
+    let workload = live("1.0.0", &[("require-approval", "true")]);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.spec.require_approval = true;
-    assert!(matches!(step(Some(&target), std::slice::from_ref(&one)), Step::Rest(Some(_))), "it waits until it expires");
+    assert!(matches!(step(Some(&workload), std::slice::from_ref(&one)), Step::Requeue(Some(_))), "it waits until it expires");
     one.status.phase = Phase::Approved;
-    assert_eq!(applies(&target, std::slice::from_ref(&one)).changes[0].to, "podinfo:1.1.0");
+    assert_eq!(applies(&workload, std::slice::from_ref(&one)).changes[0].to, "podinfo:1.1.0");
     let rejected = finished("r", "1.0.0", "1.1.0", Phase::Rejected);
     let rejected = Request { status: Status { times_applied: 0, applied_at: None, ..rejected.status }, ..rejected };
-    assert_eq!(step(Some(&target), std::slice::from_ref(&rejected)), Step::Rest(None));
-    assert_eq!(refused(&target, "1.1.0", std::slice::from_ref(&rejected)), Some(Reason::Rejected));
-    assert_eq!(refused(&target, "1.1.1", &[rejected]), None);
+    assert_eq!(step(Some(&workload), std::slice::from_ref(&rejected)), Step::Requeue(None));
+    assert_eq!(refused(&workload, "1.1.0", std::slice::from_ref(&rejected)), Some(Reason::Rejected));
+    assert_eq!(refused(&workload, "1.1.1", &[rejected]), None);
 }
 
 #[test]
 fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
     let updated = at(NOW - 100).to_string();
-    let target = live("1.0.0", &[("last-update", &updated)]);
+    let workload = live("1.0.0", &[("last-update", &updated)]);
     let older = asked("a", "1.0.0", "1.1.0");
     let waiting = Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) });
-    assert_eq!(writes(&target, std::slice::from_ref(&older)).waiting, waiting);
+    assert_eq!(writes(&workload, std::slice::from_ref(&older)).waiting, waiting);
     let newer = asked("b", "1.0.0", "1.2.0");
-    let Step::Write(write) = step(Some(&target), &[newer, older]) else { panic!("both stand") };
+    let Step::Write(write) = step(Some(&workload), &[newer, older]) else { panic!("both stand") };
     let status = (write.status.phase, write.status.reason);
     assert_eq!((write.request.as_str(), status), ("a", (Phase::Superseded, Some(Reason::NewerVersion))));
 }
@@ -181,10 +187,10 @@ fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
 #[case::moved_by_another_hand(templated("podinfo", "1.0.1"), Some(Reason::ImageChanged))]
 #[case::another_chart(templated("redis", "1.0.0"), Some(Reason::ImageChanged))]
 fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[values(Phase::Pending, Phase::Approved)] phase: Phase) {
-    let target = release_of(release, &[]);
+    let workload = release_of(release, &[]);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status.phase = phase;
-    let status = writes(&target, std::slice::from_ref(&one));
+    let status = writes(&workload, std::slice::from_ref(&one));
     if let Some(reason) = ends {
         assert_eq!((status.phase, status.reason), (Phase::Superseded, Some(reason)));
         return;
@@ -192,7 +198,7 @@ fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[v
     assert_eq!((status.phase, status.reason), (phase, Some(Reason::Suspended)));
     assert_eq!((status.message.as_deref(), status.waiting), (Some("the release is suspended"), None));
     one.status = status;
-    assert_eq!(step(Some(&target), std::slice::from_ref(&one)), Step::Rest(None), "said once");
+    assert_eq!(step(Some(&workload), std::slice::from_ref(&one)), Step::Requeue(None), "said once");
     assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it goes on when the release does");
 }
 
@@ -208,10 +214,10 @@ fn a_source_that_comes_back(
     one.status.phase = phase;
     assert_eq!(gone.is_unseen(), by_reference);
     if by_reference || phase != Phase::RollingOut {
-        one.status.rollout = (phase == Phase::RollingOut).then(|| Watch::new(8, at(NOW)));
+        one.status.rollout = (phase == Phase::RollingOut).then(|| RolloutState::new(8, at(NOW)));
         one.status = writes(&gone, std::slice::from_ref(&one));
         assert_eq!((one.status.phase, one.status.reason), (phase, Some(Reason::SourceMissing)));
-        assert!(matches!(step(Some(&gone), std::slice::from_ref(&one)), Step::Rest(_)), "said once");
+        assert!(matches!(step(Some(&gone), std::slice::from_ref(&one)), Step::Requeue(_)), "said once");
     }
     if phase != Phase::RollingOut {
         assert_eq!(applies(&release_of(release(), &[]), &[one]).last_request, "r");
@@ -220,7 +226,7 @@ fn a_source_that_comes_back(
 
 #[test]
 fn a_tag_that_another_release_follows_by_now() {
-    let tag = oci(Pull::Tag("1.0.0".to_owned()));
+    let tag = oci(OciRef::Tag("1.0.0".to_owned()));
     let shared = resolve(&alone(referring(), &DIRECT), Some(&tag), 2);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status = writes(&shared, std::slice::from_ref(&one));
@@ -233,10 +239,10 @@ fn a_tag_that_another_release_follows_by_now() {
 /// What is asked of a kind that does not have it.
 #[rstest]
 #[case::an_image_of_a_release(live("1.0.0", &[]), request("r", "podinfo:1.0.0", "podinfo:1.1.0"), CHART, "container with an image")]
-#[case::a_chart_of_a_deployment(target("podinfo:1.0.0", &[]), asked("r", "1.0.0", "1.1.0"), "web", "chart of a release")]
-fn of_the_wrong_kind(#[case] target: Target, #[case] one: Request, #[case] container: &str, #[case] words: &str) {
+#[case::a_chart_of_a_deployment(workload("podinfo:1.0.0", &[]), asked("r", "1.0.0", "1.1.0"), "web", "chart of a release")]
+fn of_the_wrong_kind(#[case] workload: Workload, #[case] one: Request, #[case] container: &str, #[case] words: &str) {
     let one = Request { spec: Spec { container: Some(container.to_owned()), ..one.spec }, ..one };
-    let status = writes(&target, &[one]);
+    let status = writes(&workload, &[one]);
     assert_eq!((status.phase, status.reason), (Phase::Failed, Some(Reason::InvalidRequest)));
     assert!(status.message.as_deref().is_some_and(|message| message.contains(words)), "{:?}", status.message);
 }
@@ -257,8 +263,8 @@ fn a_person_goes_back() {
     let after = patched(&before, &apply);
     back.status = writes(&after, &[left.clone(), back.clone()]);
     assert_eq!(back.status.left.as_deref(), Some("podinfo:1.1.0"));
-    let gone_over = writes(&after, &[left, back.clone()]);
-    assert_eq!((gone_over.phase, gone_over.reason), (Phase::RolledBack, Some(Reason::RolledBack)));
+    let rolled_back_past = writes(&after, &[left, back.clone()]);
+    assert_eq!((rolled_back_past.phase, rolled_back_past.reason), (Phase::RolledBack, Some(Reason::RolledBack)));
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&back)), Some(Reason::RolledBack), "it is not offered again");
     assert_eq!(refused(&after, "1.1.1", &[back]), None);
 }
@@ -271,7 +277,7 @@ fn a_failed_one_is_taken_back() {
     let mut failed = live("1.1.0", &[("update-history", &history.to_annotation()), ("last-request", "bad")]);
     let mut bad = finished("bad", "1.0.0", "1.1.0", Phase::RollingOut);
     bad.status.finished_at = None;
-    bad.status.rollout = Some(Watch::new(failed.generation, at(NOW - 60)));
+    bad.status.rollout = Some(RolloutState::new(failed.generation, at(NOW - 60)));
     let given_up = [(ConditionType::Stalled, true, "RetriesExceeded"), (ConditionType::Released, false, "UpgradeFailed")];
     attempted(&mut failed, 1, "1.1.0", &given_up);
     bad.status = writes(&failed, std::slice::from_ref(&bad));
@@ -300,11 +306,11 @@ fn a_failed_one_is_taken_back() {
 fn suspended_while_it_rolls_out() {
     let mut rolling = finished("r", "1.0.0", "1.1.0", Phase::RollingOut);
     rolling.status.finished_at = None;
-    rolling.status.rollout = Some(Watch::new(3, at(NOW - 3600)));
-    let target = release_of(Release { suspended: true, ..templated("podinfo", "1.1.0") }, &[("last-request", "r")]);
-    rolling.status = writes(&target, std::slice::from_ref(&rolling));
+    rolling.status.rollout = Some(RolloutState::new(3, at(NOW - 3600)));
+    let workload = release_of(Release { suspended: true, ..templated("podinfo", "1.1.0") }, &[("last-request", "r")]);
+    rolling.status = writes(&workload, std::slice::from_ref(&rolling));
     assert_eq!((rolling.status.phase, rolling.status.reason), (Phase::RollingOut, Some(Reason::Suspended)), "its time stands still");
-    assert!(matches!(step(Some(&target), &[rolling]), Step::Rest(_)));
+    assert!(matches!(step(Some(&workload), &[rolling]), Step::Requeue(_)));
 }
 
 /// An `OCIRepository` that is made anew counts its generations from one. Until it is certain that this is no
@@ -313,41 +319,47 @@ fn suspended_while_it_rolls_out() {
 #[case::at_the_new_tag("1.1.0", Phase::RollingOut, Reason::RolloutProgressing)]
 #[case::at_the_old_tag("1.0.0", Phase::Superseded, Reason::ImageChanged)]
 fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase, #[case] reason: Reason) {
-    let anew = Source { uid: "another".to_owned(), generation: 1, ..oci(Pull::Tag(tag.to_owned())) };
-    let target = resolve(&alone(referring(), &DIRECT), Some(&anew), 1);
+    let anew = Source { uid: "another".to_owned(), generation: 1, ..oci(OciRef::Tag(tag.to_owned())) };
+    let workload = resolve(&alone(referring(), &DIRECT), Some(&anew), 1);
     let rolling_since = |second: i64| {
         let mut rolling = finished("r", "1.0.0", "1.1.0", Phase::RollingOut);
         rolling.status.finished_at = None;
-        rolling.status.rollout = Some(Watch::new(GENERATIONS.0 + GENERATIONS.1, at(second)));
+        rolling.status.rollout = Some(RolloutState::new(GENERATIONS.0 + GENERATIONS.1, at(second)));
         rolling
     };
-    assert_eq!(step(Some(&target), &[rolling_since(NOW - 59)]), Step::Rest(Some(at(NOW + 1))));
-    let status = writes(&target, &[rolling_since(NOW - 60)]);
+    assert_eq!(step(Some(&workload), &[rolling_since(NOW - 59)]), Step::Requeue(Some(at(NOW + 1))));
+    let status = writes(&workload, &[rolling_since(NOW - 60)]);
     assert_eq!((status.phase, status.reason), (phase, Some(reason)), "{:?}", status.message);
 }
 
 /// A release by `chartRef` whose `OCIRepository` is gone: what waits says so and expires, what rolls out times out.
 #[test]
 fn a_release_without_its_source_does_not_rest_for_ever() {
-    let target = resolve(&alone(referring(), &DIRECT), None, 1);
-    let present = |live| Presence::Present { target: &target, live };
+    let workload = resolve(&alone(referring(), &DIRECT), None, 1);
+    let present = |live| Presence::Present { workload: &workload, live };
     let with = |status: Status| Request { status, ..asked("r", "1.0.0", "1.1.0") };
     let approved = with(Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() });
     assert_eq!(seen(present(false), std::slice::from_ref(&approved)), Step::Read);
     assert_eq!(written(seen(present(true), std::slice::from_ref(&approved))), (Phase::Approved, Reason::SourceMissing));
     let noted = Request { status: Status { reason: Some(Reason::SourceMissing), ..approved.status.clone() }, ..approved };
-    assert_eq!(seen(present(false), &[noted]), Step::Rest(None), "said once, and not read again");
+    assert_eq!(seen(present(false), &[noted]), Step::Requeue(None), "said once, and not read again");
     let mut pending = with(Status::default());
     pending.spec.require_approval = true;
     pending.spec.expires_at = Some(at(NOW + 60));
-    assert_eq!(seen(present(true), std::slice::from_ref(&pending)), Step::Rest(Some(at(NOW + 60))));
+    assert_eq!(seen(present(true), std::slice::from_ref(&pending)), Step::Requeue(Some(at(NOW + 60))));
     pending.spec.expires_at = Some(at(NOW));
     assert_eq!(written(seen(present(true), &[pending])), (Phase::Expired, Reason::PastExpiry));
     let rolling = |since: i64, reason| {
-        with(Status { phase: Phase::RollingOut, reason, times_applied: 1, rollout: Some(Watch::new(8, at(since))), ..Status::default() })
+        with(Status {
+            phase: Phase::RollingOut,
+            reason,
+            times_applied: 1,
+            rollout: Some(RolloutState::new(8, at(since))),
+            ..Status::default()
+        })
     };
     assert_eq!(written(seen(present(true), &[rolling(NOW - 10, None)])), (Phase::RollingOut, Reason::SourceMissing));
     let said = Some(Reason::SourceMissing);
-    assert_eq!(seen(present(true), &[rolling(NOW - 10, said)]), Step::Rest(Some(at(NOW + 290))));
+    assert_eq!(seen(present(true), &[rolling(NOW - 10, said)]), Step::Requeue(Some(at(NOW + 290))));
     assert_eq!(written(seen(present(true), &[rolling(NOW - 300, said)])), (Phase::Failed, Reason::RolloutTimedOut));
 }

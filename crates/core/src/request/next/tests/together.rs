@@ -6,8 +6,8 @@ use crate::request::refusal::{Refusal, refused};
 use crate::request::rollout::answered_for;
 
 /// A workload with the containers `web` and `side`.
-fn two(annotations: &[(&str, &str)]) -> Target {
-    let mut live = target("app:1.0.0", annotations);
+fn two(annotations: &[(&str, &str)]) -> Workload {
+    let mut live = workload("app:1.0.0", annotations);
     live.containers.push(Container { index: 1, ..Container::new("side", "side:1.0.0") });
     live
 }
@@ -28,7 +28,7 @@ fn names(step: &Step) -> Vec<&str> {
 fn siblings_are_waited_for() {
     let live = two(&[]);
     let web = |created: i64| Request { created: at(created), siblings: vec!["s".to_owned()], ..request("w", "app:1.0.0", "app:1.1.0") };
-    assert_eq!(step(Some(&live), &[web(NOW - 1)]), Step::Rest(Some(at(NOW + 1))));
+    assert_eq!(step(Some(&live), &[web(NOW - 1)]), Step::Requeue(Some(at(NOW + 1))));
     assert_eq!(names(&step(Some(&live), &[web(NOW - 1), side("s", "side:1.0.0", "side:1.1.0")])), ["s", "w"]);
     let refused = Request { status: Status { phase: Phase::Superseded, ..Status::default() }, ..side("s", "side:0.9.0", "side:1.1.0") };
     let refused =
@@ -39,7 +39,7 @@ fn siblings_are_waited_for() {
 }
 
 /// What `step` says after the API server answered the patch with `refusal`.
-fn deny(live: &Target, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<String> {
+fn deny(live: &Workload, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<String> {
     let Step::Apply(apply) = step_at(live, all, now) else { panic!("{:?}", step_at(live, all, now)) };
     for change in &apply.changes {
         let one = all.iter_mut().find(|one| one.name == change.request).unwrap();
@@ -48,16 +48,16 @@ fn deny(live: &Target, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<
     apply.changes.into_iter().map(|change| change.request).collect()
 }
 
-fn step_at(live: &Target, all: &[Request], now: i64) -> Step {
+fn step_at(live: &Workload, all: &[Request], now: i64) -> Step {
     let requests: Vec<&Request> = all.iter().collect();
     let defaults = Annotations::new();
     next(&Observed {
-        workload: Presence::Present { target: live, live: true },
+        presence: Presence::Present { workload: live, live: true },
         defaults: &defaults,
         requests: &requests,
         now: at(now),
         history_limit: 2,
-        look: None,
+        snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
     })
@@ -73,7 +73,7 @@ fn a_denied_change_is_tried_again_and_holds_back_no_other() {
     assert_eq!((status.phase, status.reason, status.times_denied), (Phase::Pending, Some(Reason::ApplyDenied), 1));
     assert!(status.message.as_deref().unwrap().ends_with("denied the request: not signed"), "{:?}", status.message);
     assert_eq!(status.waiting, Some(Waiting { reason: Reason::ApplyDenied, until: at(NOW + 10) }));
-    assert_eq!(step_at(&live, &all, NOW), Step::Rest(Some(at(NOW + 10))));
+    assert_eq!(step_at(&live, &all, NOW), Step::Requeue(Some(at(NOW + 10))));
     assert_eq!(deny(&live, &mut all, &denial, NOW + 10), ["s", "w"]);
     assert_eq!(deny(&live, &mut all, &denial, NOW + 30), ["s", "w"]);
     // From now on each by itself.
@@ -133,23 +133,23 @@ fn a_container_with_a_long_interval_is_not_starved() {
 #[case::fences("gone@1.past,more@2.over,w", false)]
 #[case::known("w", false)]
 fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
-    let target = two(&[(key::LAST_REQUEST, marks)]);
+    let workload = two(&[(key::LAST_REQUEST, marks)]);
     let mut known = request("w", "app:0.9.0", "app:1.0.0");
-    known.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(Watch::new(1, at(NOW))), ..Status::default() };
+    known.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(RolloutState::new(1, at(NOW))), ..Status::default() };
     let (defaults, requests) = (Annotations::new(), [&known]);
     let observed = |live: bool| Observed {
-        workload: Presence::Present { target: &target, live },
+        presence: Presence::Present { workload: &workload, live },
         defaults: &defaults,
         requests: &requests,
         now: at(NOW),
         history_limit: 2,
-        look: None,
+        snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
     };
     assert_eq!(next(&observed(false)) == Step::Read, reads);
     assert_ne!(next(&observed(true)), Step::Read);
-    assert!(answered_for(&Context::new(&target, &observed(true)), "web").is_empty());
+    assert!(answered_for(&Context::new(&workload, &observed(true)), "web").is_empty());
 }
 
 /// An image that an admission webhook replaced in the patch is the one that is watched, gone back from and
@@ -157,7 +157,8 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
 #[test]
 fn an_image_that_admission_replaced_is_followed() {
     let pinned = format!("app:1.1.0@sha256:{}", "d".repeat(64));
-    let mut live = target("app:1.0.0", &[("headwind.sh/min-update-interval", "0"), (key::AUTO_ROLLBACK, "true"), (key::SETTLE_TIME, "0")]);
+    let mut live =
+        workload("app:1.0.0", &[("headwind.sh/min-update-interval", "0"), (key::AUTO_ROLLBACK, "true"), (key::SETTLE_TIME, "0")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not due") };
     live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
@@ -166,11 +167,11 @@ fn an_image_that_admission_replaced_is_followed() {
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not written down") };
     assert_eq!((write.status.phase, write.status.applied_image.as_ref()), (Phase::RollingOut, Some(&pinned)));
     asked.status = write.status;
-    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(None), "it is watched");
+    assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(None), "it is watched");
     // It fails: the image before is put back.
     let mut failing = asked.clone();
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
-    failing.status.rollout = Some(Watch { failed_checks: 3, failure: Some(failure), ..Watch::new(3, at(NOW - 60)) });
+    failing.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
     live.rollout = complete(1);
     let Step::Apply(apply) = step(Some(&live), &[failing]) else { panic!("not taken back") };
     assert_eq!((apply.changes[0].from.as_str(), apply.changes[0].to.as_str()), (pinned.as_str(), "app:1.0.0"));
@@ -194,7 +195,7 @@ fn an_image_that_admission_replaced_is_followed() {
 #[case::digest_of_another("app:1.1.0", "other@sha256:D", false)]
 fn is_the_same_version(#[case] asked: &str, #[case] there: &str, #[case] same: bool) {
     let full = |image: &str| image.replace('D', &"d".repeat(64)).replace('E', &"e".repeat(64));
-    let live = target(&full(there), &[(key::LAST_REQUEST, "r")]);
+    let live = workload(&full(there), &[(key::LAST_REQUEST, "r")]);
     let Step::Write(write) = step(Some(&live), &[request("r", "app:0.9.0", &full(asked))]) else { panic!("not written down") };
     assert_eq!(write.status.applied_image.is_some(), same);
 }

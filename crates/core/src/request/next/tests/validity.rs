@@ -17,9 +17,9 @@ fn glob(tag: &str) -> Request {
 #[case::pattern_changed("1.3.0", "app:1.2.0", "2.*", Some("1.3.0 does not match the pattern 2.*"))]
 fn a_glob_verdict_stays(#[case] tag: &str, #[case] current: &str, #[case] pattern: &str, #[case] why: Option<&str>) {
     let live =
-        target(current, &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", pattern), ("headwind.sh/require-approval", "true")]);
+        workload(current, &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", pattern), ("headwind.sh/require-approval", "true")]);
     match (step(Some(&live), &[glob(tag)]), why) {
-        (Step::Rest(Some(_)), None) => {}
+        (Step::Requeue(Some(_)), None) => {}
         (Step::Write(write), Some(why)) => {
             assert_eq!((write.status.reason, write.status.message.as_deref()), (Some(Reason::PolicyChanged), Some(why)));
         }
@@ -30,26 +30,26 @@ fn a_glob_verdict_stays(#[case] tag: &str, #[case] current: &str, #[case] patter
 #[test]
 fn a_changed_policy_moves_nothing_down() {
     let live =
-        target("app:1.2.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "1.*"), ("headwind.sh/require-approval", "true")]);
+        workload("app:1.2.0", &[("headwind.sh/policy", "glob"), ("headwind.sh/pattern", "1.*"), ("headwind.sh/require-approval", "true")]);
     let mut down = glob("1.1.0");
     down.spec.policy = Policy::Force;
     assert_eq!(written(step(Some(&live), &[down])), (Phase::Superseded, Reason::PolicyChanged));
     let mut up = glob("1.3.0");
     up.spec.policy = Policy::Minor;
-    assert!(matches!(step(Some(&live), &[up]), Step::Rest(Some(_))));
+    assert!(matches!(step(Some(&live), &[up]), Step::Requeue(Some(_))));
 }
 
 #[test]
 fn a_scan_that_sees_the_announced_digest_ends_nothing() {
     let digest = format!("sha256:{}", "d".repeat(64));
     let mut live =
-        target("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "v*")]);
+        workload("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "v*")]);
     let mut asked = request("r", "app:main", "app:main");
     asked.spec.policy = Policy::Force;
     asked.spec.require_approval = true;
     asked.spec.new_digest = Some(digest.clone());
     live.containers[0].first_seen = Some(digest.clone());
-    assert!(matches!(step(Some(&live), std::slice::from_ref(&asked)), Step::Rest(Some(_))), "the pods were made before");
+    assert!(matches!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(Some(_))), "the pods were made before");
     live.containers[0].restarted_for = Some(format!("app:main@{digest}"));
     assert_eq!(written(step(Some(&live), &[asked])), (Phase::Superseded, Reason::PolicyChanged), "Headwind restarted it for the digest");
 }
@@ -70,7 +70,7 @@ fn a_note_about_another_tag_says_nothing() {
 #[test]
 fn what_the_policy_approved_does_not_expire() {
     let updated = at(NOW - 100).to_string();
-    let live = target("app:1.0.0", &[(key::LAST_UPDATE, &updated), ("headwind.sh/min-update-interval", "3d")]);
+    let live = workload("app:1.0.0", &[(key::LAST_UPDATE, &updated), ("headwind.sh/min-update-interval", "3d")]);
     let mut asked = Request { created: at(NOW - 2 * 86_400), ..request("r", "app:1.0.0", "app:1.1.0") };
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("does not wait") };
     assert_eq!(write.status.phase, Phase::Pending);
@@ -78,8 +78,8 @@ fn what_the_policy_approved_does_not_expire() {
     let rejected = act(&asked, Action::Reject, "ann", None, at(NOW)).unwrap();
     assert_eq!((rejected.phase, rejected.rejected_by.as_deref()), (Phase::Rejected, Some("ann")));
     // The workload asks for approval by now: the request waits for it.
-    let asks = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
-    assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Rest(None));
+    let asks = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Requeue(None));
     assert_eq!(act(&asked, Action::Approve, "ann", None, at(NOW)).unwrap().phase, Phase::Approved);
 }
 
@@ -89,7 +89,7 @@ fn what_the_policy_approved_does_not_expire() {
 #[case::no_time(None, 0, true)]
 #[case::reopened(Some(NOW - 60), 1, false)]
 fn approved_after_it_expired(#[case] approved_at: Option<i64>, #[case] reopened: i64, #[case] expires: bool) {
-    let live = target("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    let live = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
     let mut asked = Request { created: at(NOW - 2 * 86_400), ..request("r", "app:1.0.0", "app:1.1.0") };
     asked.spec.require_approval = true;
     asked.spec.expires_at = Some(at(NOW - 86_400));
@@ -111,7 +111,7 @@ fn approved_after_it_expired(#[case] approved_at: Option<i64>, #[case] reopened:
 #[test]
 fn an_approval_in_time_stays_one() {
     let updated = at(NOW - 100).to_string();
-    let live = target("app:1.0.0", &[(key::LAST_UPDATE, &updated), ("headwind.sh/require-approval", "true")]);
+    let live = workload("app:1.0.0", &[(key::LAST_UPDATE, &updated), ("headwind.sh/require-approval", "true")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.spec.require_approval = true;
     asked.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };

@@ -2,8 +2,8 @@
 //! status by status into the judgement, with the seconds between them.
 
 use headwind_core::reason::Reason;
-use headwind_core::rollout::pod::Look;
-use headwind_core::rollout::{Failure, Patience, Sight, Standing, Verdict, View, Watch, judge};
+use headwind_core::rollout::pod::PodSnapshot;
+use headwind_core::rollout::{Failure, RolloutLimits, RolloutObservation, RolloutState, RolloutStatus, Verdict, View, judge};
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -71,38 +71,38 @@ fn at(second: f64) -> Timestamp {
 
 /// A watch over one release, which judges as the reconciler does: on each change, and by the clock.
 struct Replay {
-    watch: Watch,
-    patience: Patience,
+    watch: RolloutState,
+    limits: RolloutLimits,
     clock: f64,
 }
 
 impl Replay {
     fn new(generation: i64, begin: f64) -> Self {
-        let patience = Patience { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) };
-        Self { watch: Watch::new(generation, at(begin)), patience, clock: begin }
+        let limits = RolloutLimits { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) };
+        Self { watch: RolloutState::new(generation, at(begin)), limits, clock: begin }
     }
 
     /// The verdict for what is seen at that second, everything to be remembered remembered.
     fn judge(&mut self, view: &HelmReleaseView, second: f64) -> Option<Verdict> {
         let view = View::HelmRelease(Box::new(view.clone()));
-        let look = Look::new(at(second), self.watch.generation, Some(Vec::new()), None);
+        let snapshot = PodSnapshot::new(at(second), self.watch.generation, Some(Vec::new()), None);
         self.clock = second;
         for _ in 0..5 {
-            let verdict = judge(&Sight {
+            let verdict = judge(&RolloutObservation {
                 watch: &self.watch,
-                standing: &view.standing(self.watch.generation),
-                look: Some(&look),
+                rollout_status: &view.rollout_status(self.watch.generation),
+                snapshot: Some(&snapshot),
                 container: "",
                 others: &[],
-                patience: self.patience.at_least(view.least_timeout()),
+                limits: self.limits.at_least(view.least_timeout()),
                 now: at(second),
                 seen_since: at(-600.0),
                 clock_stepped: None,
             });
             match verdict {
-                Verdict::Watch(memory, _) if *memory == self.watch => return None,
-                Verdict::Watch(memory, _) => self.watch = *memory,
-                Verdict::Look => panic!("there are no pods"),
+                Verdict::Continue(memory, _) if *memory == self.watch => return None,
+                Verdict::Continue(memory, _) => self.watch = *memory,
+                Verdict::InspectPods => panic!("there are no pods"),
                 verdict => return Some(verdict),
             }
         }
@@ -185,12 +185,13 @@ fn what_does_not_come_up_fails_with_the_words_of_flux(
 #[test]
 fn a_failure_that_is_forced_to_be_tried_again_is_under_way_until_it_fails_again() {
     let events = recorded!("forced");
-    let standings: Vec<bool> = events.iter().map(|event| matches!(standing(&event.object.view()), Standing::Failed(_))).collect();
+    let standings: Vec<bool> =
+        events.iter().map(|event| matches!(rollout_status(&event.object.view()), RolloutStatus::Failed(_))).collect();
     assert_eq!(standings, [true, false, false, false, false, false, true, true]);
 }
 
-fn standing(view: &HelmReleaseView) -> Standing {
-    View::HelmRelease(Box::new(view.clone())).standing(view.generation)
+fn rollout_status(view: &HelmReleaseView) -> RolloutStatus {
+    View::HelmRelease(Box::new(view.clone())).rollout_status(view.generation)
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn who_is_suspended_waits_however_long_it_takes() {
     let mut replay = Replay::new(3, 0.0);
     for event in recorded!("suspended") {
         let view = event.object.view();
-        assert_eq!(standing(&view), Standing::Held(Reason::Suspended));
+        assert_eq!(rollout_status(&view), RolloutStatus::Held(Reason::Suspended));
         assert_eq!(replay.judge(&view, event.t).or_else(|| replay.wait(&view, event.t + 10_000.0)), None);
     }
     for event in recorded!("resumed") {
@@ -211,7 +212,7 @@ fn who_is_suspended_waits_however_long_it_takes() {
 #[test]
 fn a_silent_controller_is_no_failure() {
     let first = recorded!("upgrade-ok").remove(0).object.view();
-    assert_eq!(standing(&first), Standing::Unseen);
+    assert_eq!(rollout_status(&first), RolloutStatus::Unseen);
     assert_eq!(Replay::new(2, 0.0).wait(&first, 10_000.0), None);
     // One that falls silent in the middle is given up, and nobody is blamed.
     let attempted = recorded!("upgrade-ok").remove(4).object.view();
@@ -224,8 +225,8 @@ fn each_step_is_progress_and_a_retry_is_none() {
     let remaining = |events: Vec<Event>| {
         let mut steps: Vec<u32> = events
             .iter()
-            .filter_map(|event| match standing(&event.object.view()) {
-                Standing::Moving(count, _) | Standing::Complete(count) => Some(count.remaining),
+            .filter_map(|event| match rollout_status(&event.object.view()) {
+                RolloutStatus::Moving(count, _) | RolloutStatus::Complete(count) => Some(count.remaining),
                 _ => None,
             })
             .collect();
@@ -253,7 +254,7 @@ fn a_tag_that_is_not_there_shows_on_the_repository_alone() {
     assert!((300.0..308.0).contains(&replay.clock), "{}", replay.clock);
     // Before source-controller has seen the new tag, its old answer is none.
     let unseen = SourceStatus { conditions: Vec::new(), ..status };
-    assert_eq!(standing(&of(&unseen)), Standing::Unseen);
+    assert_eq!(rollout_status(&of(&unseen)), RolloutStatus::Unseen);
 }
 
 #[rstest]

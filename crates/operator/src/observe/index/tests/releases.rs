@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(name: &str, version: u32, spec: &Value, status: &Value) -> Target {
+fn read(name: &str, version: u32, spec: &Value, status: &Value) -> Workload {
     let metadata = json!({"name": name, "namespace": "apps", "uid": format!("uid-{name}"), "resourceVersion": version.to_string()});
     let object = json!({"metadata": metadata, "spec": spec, "status": status});
     serde_json::from_value::<SlimHelmRelease>(object).unwrap().read().unwrap()
@@ -45,12 +45,12 @@ fn oci(name: &str, version: u32, tag: &str) -> Source {
     serde_json::from_value::<SlimOciRepository>(object).unwrap().read().unwrap()
 }
 
-fn key(name: &str) -> TargetKey {
-    TargetKey { kind: Kind::HelmRelease, namespace: "apps".to_owned(), name: name.to_owned() }
+fn key(name: &str) -> WorkloadKey {
+    WorkloadKey { kind: Kind::HelmRelease, namespace: "apps".to_owned(), name: name.to_owned() }
 }
 
-fn site(index: &Index, name: &str) -> ChartSite {
-    index.target(&key(name)).unwrap().containers[0].chart.as_deref().unwrap().clone()
+fn site(index: &Index, name: &str) -> ResolvedChart {
+    index.workload(&key(name)).unwrap().containers[0].chart.as_deref().unwrap().clone()
 }
 
 fn left(index: &Index, name: &str) -> Option<Reason> {
@@ -61,7 +61,7 @@ fn origin(index: &Index, name: &str) -> String {
     site(index, name).origin.map(|origin| origin.to_string()).unwrap_or_default()
 }
 
-fn sorted(mut keys: Vec<TargetKey>) -> Vec<String> {
+fn sorted(mut keys: Vec<WorkloadKey>) -> Vec<String> {
     keys.sort();
     keys.into_iter().map(|key| key.name).collect()
 }
@@ -92,9 +92,9 @@ fn whichever_comes_first(#[case] spec: Value, #[case] source: Source) {
     assert_eq!(early.apply_source(source), []);
     assert!(early.apply(release));
     for index in [late, early] {
-        assert_eq!(index.target(&key("a")).as_ref(), Some(&together));
+        assert_eq!(index.workload(&key("a")).as_ref(), Some(&together));
         let origin = together.containers[0].origin().unwrap();
-        assert_eq!(index.users(&origin).iter().map(|(target, _)| target.key.clone()).collect::<Vec<_>>(), [key("a")]);
+        assert_eq!(index.users(&origin).iter().map(|(workload, _)| workload.key.clone()).collect::<Vec<_>>(), [key("a")]);
         assert!(!index.is_conspicuous(&key("a")));
         assert_eq!(index.count(Kind::HelmRelease), 1);
     }
@@ -106,13 +106,13 @@ fn a_source_that_changes() {
     assert_eq!(index.apply_source(repository("charts", 2, "https://mirror.example")), [key("a")]);
     assert_eq!((origin(&index, "a").as_str(), index.users.len()), ("https://mirror.example", 2), "the old one has no users left");
     assert_eq!(sorted(index.apply_source(oci("tags", 2, "1.3.0"))), ["b", "c"]);
-    assert_eq!(index.target(&key("c")).unwrap().containers[0].image, "podinfo:1.3.0");
+    assert_eq!(index.workload(&key("c")).unwrap().containers[0].image, "podinfo:1.3.0");
     // What is older, or known, is no news; another object of that name is.
     assert_eq!(index.apply_source(oci("tags", 1, "1.2.0")), []);
     assert_eq!(index.apply_source(oci("tags", 2, "1.2.0")), []);
     let reborn = Source { uid: "another".to_owned(), ..oci("tags", 1, "1.2.0") };
     assert_eq!(sorted(index.apply_source(reborn)), ["b", "c"]);
-    assert_eq!(index.target(&key("b")).unwrap().containers[0].image, "podinfo:1.2.0");
+    assert_eq!(index.workload(&key("b")).unwrap().containers[0].image, "podinfo:1.2.0");
     assert_eq!(index.apply_source(repository("nobodys", 1, "https://nobody.example")), []);
 }
 
@@ -193,7 +193,7 @@ fn a_release_that_moves() {
 #[test]
 fn one_repository_for_both() {
     let mut index = filled();
-    index.apply(target("web", "registry.example/podinfo:1.2.0", "1"));
+    index.apply(workload("web", "registry.example/podinfo:1.2.0", "1"));
     let origin = Origin::Registry(RepositoryKey::parse("registry.example/podinfo").unwrap());
     assert_eq!(users(&index, "registry.example/podinfo"), ["b", "c", "web"]);
     for name in ["b", "c"] {
@@ -208,13 +208,13 @@ fn what_cannot_be_read_is_told_of_until_it_can() {
     let mut index = filled();
     let odd = || Undecodable { api_version: "v2".to_owned(), uid: "u".to_owned(), problem: "version: a number".to_owned() };
     index.set_odd(key("a"), odd());
-    assert_eq!((index.target(&key("a")), index.odd(&key("a")).map(|odd| odd.problem.as_str())), (None, Some("version: a number")));
+    assert_eq!((index.workload(&key("a")), index.odd(&key("a")).map(|odd| odd.problem.as_str())), (None, Some("version: a number")));
     // Those that share a tag are told of, or allowed to: the settings say so, which are not looked at here.
-    assert_eq!(index.conspicuous().collect::<BTreeSet<_>>(), BTreeSet::from([&key("a"), &key("b"), &key("c")]));
+    assert_eq!(index.needs_attention().collect::<BTreeSet<_>>(), BTreeSet::from([&key("a"), &key("b"), &key("c")]));
     assert_eq!(index.count(Kind::HelmRelease), 2);
     assert!(index.apply(read("a", 2, &template("1.2.0", "charts"), &json!({}))));
     assert!(index.odd(&key("a")).is_none());
-    assert_eq!(index.conspicuous().collect::<BTreeSet<_>>(), BTreeSet::from([&key("b"), &key("c")]));
+    assert_eq!(index.needs_attention().collect::<BTreeSet<_>>(), BTreeSet::from([&key("b"), &key("c")]));
     index.set_odd(key("a"), odd());
     index.sweep(Kind::Deployment, None, &HashSet::new());
     assert!(index.odd(&key("a")).is_some(), "another kind's list");

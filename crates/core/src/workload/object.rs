@@ -6,14 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::source::{ChartAccess, Named, Release};
+use super::source::{ChartAccess, ChartSourceRef, Release};
 use super::{Container, Kind};
 use crate::rollout::{DeploymentView, View};
 use crate::settings::Annotations;
 
 /// Which workload: the key that everything is looked up, queued and reconciled by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TargetKey {
+pub struct WorkloadKey {
     /// The workload's kind.
     pub kind: Kind,
     /// Its namespace.
@@ -22,7 +22,7 @@ pub struct TargetKey {
     pub name: String,
 }
 
-impl fmt::Display for TargetKey {
+impl fmt::Display for WorkloadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
@@ -30,9 +30,9 @@ impl fmt::Display for TargetKey {
 
 /// A workload with what the rules read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct Workload {
     /// Kind, namespace and name.
-    pub key: TargetKey,
+    pub key: WorkloadKey,
     /// The `apiVersion` that the object was read in, such as `apps/v1`.
     pub api_version: &'static str,
     /// The object's uid: a new object under the old name is another target.
@@ -52,7 +52,7 @@ pub struct Target {
     /// For a release: what it says of its chart.
     pub release: Option<Arc<Release>>,
     /// The object that changes are written to, where it is not the workload itself.
-    pub carrier: Option<Carrier>,
+    pub destination: Option<Destination>,
     /// Whose credentials its images are pulled with.
     pub pull: PullSource,
     /// What its status says of its rollout.
@@ -87,7 +87,7 @@ impl Default for PullSource {
 
 /// An OCIRepository in whose tag a release's version stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carrier {
+pub struct Destination {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -102,9 +102,9 @@ pub struct Carrier {
     pub url: String,
 }
 
-impl Target {
+impl Workload {
     /// A workload of that kind and name with these containers, and nothing else known of it.
-    pub fn new(key: TargetKey, containers: Vec<Container>) -> Self {
+    pub fn new(key: WorkloadKey, containers: Vec<Container>) -> Self {
         Self {
             api_version: "apps/v1",
             uid: String::new(),
@@ -114,7 +114,7 @@ impl Target {
             has_annotations: false,
             template_has_annotations: false,
             release: None,
-            carrier: None,
+            destination: None,
             pull: PullSource::default(),
             rollout: View::Deployment(DeploymentView::default()),
             selector: String::new(),
@@ -128,9 +128,9 @@ impl Target {
     /// Whether nobody can say what stands there: a release has its version in another object of its namespace,
     /// which is not known (yet).
     pub fn is_unseen(&self) -> bool {
-        let here = |named: &Named| matches!(named, Named::Source(key) if key.namespace == self.key.namespace);
+        let here = |named: &ChartSourceRef| matches!(named, ChartSourceRef::Source(key) if key.namespace == self.key.namespace);
         let by_reference = |release: &Release| release.chart.is_none() && here(&release.source);
-        self.carrier.is_none() && self.release.as_deref().is_some_and(by_reference)
+        self.destination.is_none() && self.release.as_deref().is_some_and(by_reference)
     }
 
     /// The container of that name.
