@@ -6,7 +6,7 @@
 //! | [`requests`], [`explain`] | queries: lists, single requests, explanations |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with what became of it |
-//! | [`caller`] | who asks |
+//! | [`caller`], [`permission`] | who asks, and what Kubernetes may be asked to allow |
 
 pub(crate) mod audit;
 pub(crate) mod caller;
@@ -14,5 +14,6 @@ pub(crate) mod commands;
 pub(crate) mod explain;
 pub(crate) mod explainer;
 pub(crate) mod handle;
+pub(crate) mod permission;
 pub(crate) mod requests;
 pub(crate) mod rollback;

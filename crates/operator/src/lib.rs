@@ -29,14 +29,16 @@ mod run;
 mod tasks;
 
 pub use api::audit::{Action as AuditedAction, TARGET as AUDIT};
-pub use api::caller::Caller;
+pub use api::caller::{BearerToken, Caller};
 pub use api::commands::{ActError, RequestName};
 pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use api::handle::{Full, Handle, Offered};
+pub use api::permission::Permission;
 pub use api::requests::Page;
 pub use api::rollback::{Past, RollbackError};
 pub use catalogue::catalogue as metrics_catalogue;
 pub use observe::requests::Filter;
+pub use observe::visible::Visible;
 pub use propose::RecordingFailure;
 pub use report::entry::Entry;
 pub use run::{Config, Operator, Polling, StartError};

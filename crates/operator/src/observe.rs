@@ -16,4 +16,5 @@ pub(crate) mod queue;
 pub(crate) mod readiness;
 pub(crate) mod requests;
 pub(crate) mod state;
+pub(crate) mod visible;
 pub(crate) mod watch;

@@ -19,7 +19,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::gate::{self, Gate};
+use crate::auth::Auth;
+use crate::gate::Gate;
 use crate::probe;
 use crate::problem::Problem;
 
@@ -30,6 +31,7 @@ const EXPLAINS: usize = 2;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) handle: Handle,
+    pub(crate) auth: Auth,
     pub(crate) explains: Arc<Semaphore>,
 }
 
@@ -60,14 +62,14 @@ fn routes() -> OpenApiRouter<Api> {
 
 /// Returns the routes of the port.
 pub fn router(handle: Handle, gate: Gate) -> Router {
-    let api = Api { handle: handle.clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
+    let api = Api { handle: handle.clone(), auth: gate.auth().clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
     let (router, document) = routes().with_state(api).split_for_parts();
-    router
+    let router = router
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle))
         .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed)
-        .layer(axum::middleware::from_fn_with_state(Arc::new(gate), gate::guard))
+        .method_not_allowed_fallback(not_allowed);
+    gate.guarding(router)
 }
 
 async fn not_found() -> Problem {

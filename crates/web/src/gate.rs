@@ -1,8 +1,9 @@
-//! What every request to the API passes before its handler, in this order: known host, caller, origin,
-//! permission, body.
+//! What every request to the API and the UI passes before its handler, in this order: known host, caller, origin,
+//! type of the body, body.
 //!
-//! The gate is closed by default: a new route with an unsafe method needs a caller and a same-origin request
-//! without a word of its own.
+//! The gate is closed by default: a new route needs a caller, and with an unsafe method a same-origin request, without
+//! a word of its own. Which permission it needs depends on what it does: the handler asks
+//! [`Auth::authorize`](crate::auth::Auth::authorize).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::Router;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use headwind_operator::{AuditedAction, Caller};
 
-use crate::auth::{Access, Auth, Refused};
+use crate::auth::Auth;
 use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::server::Ends;
@@ -25,84 +27,119 @@ use crate::server::Ends;
 const BODY: usize = 256 * 1024;
 /// The time for a whole body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// The name of a caller in audit lines before it is known.
-const NOBODY: &str = "unknown";
 
 /// Headers of every answer: it is for the caller alone, and no page of another site embeds or reads it.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// The rules of a port for people.
-#[derive(Debug, Clone, Default)]
-pub struct Gate {
-    /// How callers are authenticated and authorized.
-    pub auth: Auth,
-    /// The hosts that requests may name.
-    pub hosts: Hosts,
-}
+/// Answers a request that does not pass.
+pub(crate) type Refuse = fn(&Parts, Problem) -> Response;
 
-/// Lets a request pass, or answers it.
-pub(crate) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let mut response = match gate.admit(request).await {
-        Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
-    for (name, value) in &HEADERS {
-        response.headers_mut().entry(name).or_insert_with(|| value.clone());
-    }
-    response
+/// The rules of a port for people.
+#[derive(Clone)]
+pub struct Gate {
+    auth: Auth,
+    hosts: Hosts,
+    /// Paths that need no caller; one that ends in `/` stands for all below it.
+    open: &'static [&'static str],
+    /// Whether forms without script may act.
+    forms: bool,
+    refuse: Refuse,
 }
 
 impl Gate {
-    async fn admit(&self, request: Request) -> Result<Request, Problem> {
-        let access = if request.method().is_safe() { Access::Read } else { Access::Act };
-        let ends = request.extensions().get::<Ends>().copied();
-        let peer = ends.map(|ends| ends.peer.to_string()).unwrap_or_default();
-        let mut caller = Caller { name: NOBODY.to_owned(), method: self.auth.mode.as_str(), peer, ..Caller::default() };
-        let (mut parts, body) = request.into_parts();
-        if let Err(problem) = self.check(&parts, access, ends, &mut caller).await {
-            if let Some(action) = AuditedAction::of_path(parts.uri.path()).filter(|_| access == Access::Act) {
-                action.denied(&caller, problem.status, &problem.detail);
-            }
-            return Err(problem);
-        }
-        parts.extensions.insert(caller);
-        if access == Access::Read {
-            return Ok(Request::from_parts(parts, body));
-        }
-        let body = read(body, BODY_TIME).await?;
-        Ok(Request::from_parts(parts, Body::from(body)))
+    /// The rules of a port for programs: every path but `/health` needs a caller, an unsafe method needs JSON, and
+    /// errors are problems.
+    pub fn new(auth: Auth, hosts: Hosts) -> Self {
+        Self { auth, hosts, open: &["/health"], forms: false, refuse: |_, problem| problem.into_response() }
     }
 
-    async fn check(&self, request: &Parts, access: Access, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
+    /// The same for a port with pages. `open` are the paths that need no caller; one that ends in `/` stands for all
+    /// below it. An unsafe method may carry a form that a browser sends from a page of Headwind's own. `refuse` answers
+    /// what does not pass.
+    #[must_use]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the UI uses it"))]
+    pub(crate) fn with_pages(self, open: &'static [&'static str], refuse: Refuse) -> Self {
+        Self { open, forms: true, refuse, ..self }
+    }
+
+    /// Returns how callers are authenticated and authorized.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Puts the gate before every route of a router, its fallbacks too. Handlers find the [`Caller`] as an extension.
+    pub fn guarding(self, router: Router) -> Router {
+        router.layer(axum::middleware::from_fn_with_state(Arc::new(self), guard))
+    }
+
+    async fn admit(&self, request: Request) -> Result<Request, Response> {
+        let unsafe_method = !request.method().is_safe();
+        let ends = request.extensions().get::<Ends>().copied();
+        let mut caller = self.auth.nobody(ends.map(|ends| ends.peer));
+        let (mut parts, body) = request.into_parts();
+        if let Err(problem) = self.check(&parts, ends, &mut caller).await {
+            if let Some(action) = AuditedAction::of_path(parts.uri.path()).filter(|_| unsafe_method) {
+                action.denied(&caller, problem.status, &problem.detail);
+            }
+            return Err((self.refuse)(&parts, problem));
+        }
+        parts.extensions.insert(caller);
+        if !unsafe_method {
+            return Ok(Request::from_parts(parts, body));
+        }
+        match read(body, BODY_TIME).await {
+            Ok(body) => Ok(Request::from_parts(parts, Body::from(body))),
+            Err(problem) => Err((self.refuse)(&parts, problem)),
+        }
+    }
+
+    /// Checks the head of a request, and says who the caller is as soon as that is known.
+    async fn check(&self, request: &Parts, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
         let headers = &request.headers;
         if !self.hosts.knows(&request.uri, headers, ends.map(|ends| ends.local)) {
             let detail = "Headwind is not known under this host; add it to HEADWIND_ALLOWED_HOSTS";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
-        *caller = self.auth.authenticate(headers, &caller.peer, access).await.map_err(|error| refused(&error))?;
-        if access == Access::Act && !self.hosts.is_own_origin(headers) {
+        let open = self.is_open(request.uri.path());
+        if !open {
+            *caller = self.auth.authenticate(headers, ends.map(|ends| ends.peer)).await?;
+        }
+        if request.method.is_safe() {
+            return Ok(());
+        }
+        if !self.hosts.is_own_origin(headers) {
             return Err(Problem::new(StatusCode::FORBIDDEN, "requests from pages of another origin are refused"));
         }
-        self.auth.authorize(caller, access).await.map_err(|error| refused(&error))?;
-        if access == Access::Act && !is_json(headers) {
+        if !open {
+            self.auth.may_act(caller)?;
+        }
+        if !(is_json(headers) || self.forms && self.hosts.is_page(headers)) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request needs Content-Type: application/json"));
         }
         Ok(())
     }
+
+    fn is_open(&self, path: &str) -> bool {
+        self.open.iter().any(|open| path == *open || open.ends_with('/') && path.starts_with(open))
+    }
 }
 
-fn refused(refused: &Refused) -> Problem {
-    let status = match refused {
-        Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
-        Refused::Forbidden(_) => StatusCode::FORBIDDEN,
+/// Lets a request pass, or answers it.
+async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let mut response = match gate.admit(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal,
     };
-    Problem::new(status, refused.to_string())
+    for (name, value) in &HEADERS {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    response
 }
 
 /// Returns true if the request says that it is JSON or comes from htmx. A page of another site cannot send

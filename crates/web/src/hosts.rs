@@ -70,6 +70,11 @@ impl Hosts {
         let addressed = site.is_none() && headers.get(HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
         addressed || self.origins.contains(&origin.to_ascii_lowercase())
     }
+
+    /// Returns true if a browser says that the request comes from a page that may act.
+    pub(crate) fn is_page(&self, headers: &HeaderMap) -> bool {
+        (headers.contains_key(FETCH_SITE) || headers.contains_key(ORIGIN)) && self.is_own_origin(headers)
+    }
 }
 
 /// The host without its port: a forwarded port may have any number.

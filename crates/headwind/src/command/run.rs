@@ -110,10 +110,8 @@ fn trust(args: &Run) -> webhook::Trust {
 
 /// Returns the access rules of the API port.
 fn gate(args: &Run, namespace: &str) -> Gate {
-    Gate {
-        auth: Auth { mode: args.ui_auth_mode, anonymous_actions: anonymous_actions(args) },
-        hosts: Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts),
-    }
+    let hosts = Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts);
+    Gate::new(Auth::open(args.ui_auth_mode, anonymous_actions(args)), hosts)
 }
 
 /// Returns whether unauthenticated callers may act.

@@ -29,7 +29,7 @@ pub struct Action {
 
 impl Action {
     /// An action on a workload.
-    pub(crate) fn on_workload(verb: &str, key: &WorkloadKey) -> Self {
+    pub fn on_workload(verb: &str, key: &WorkloadKey) -> Self {
         Self { resource_type: key.kind.as_str().to_owned(), ..Self::on_request(verb, &key.namespace, &key.name) }
     }
 
@@ -39,17 +39,18 @@ impl Action {
         Self { verb: text(verb), resource_type: "UpdateRequest".to_owned(), namespace: text(namespace), name: text(name) }
     }
 
-    /// The action that a route stands for, for a request that never reaches its handler.
+    /// The action that a route of the API or the UI stands for, for a request that never reaches its handler.
     pub fn of_path(path: &str) -> Option<Self> {
-        let mut parts = path.strip_prefix("/api/v1/")?.split('/').filter(|part| !part.is_empty());
-        let parts = [(); 4].map(|()| parts.next().unwrap_or_default());
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let parts = [(); 5].map(|()| parts.next().unwrap_or_default());
         Some(match parts {
-            ["updates", "bulk", verb, _] if !verb.is_empty() => Self::on_request(verb, "", "bulk"),
-            ["updates", namespace, name, verb] if !verb.is_empty() => Self::on_request(verb, namespace, name),
-            ["rollback", namespace, name, ""] if !name.is_empty() => {
+            ["updates", "bulk", verb, "", _] if !verb.is_empty() => Self::on_request(verb, "", "bulk"),
+            ["updates", namespace, name, verb, ""] if !verb.is_empty() => Self::on_request(verb, namespace, name),
+            ["rollback", namespace, name, "", _] if !name.is_empty() => {
                 Self { resource_type: "Deployment".to_owned(), ..Self::on_request("rollback", namespace, name) }
             }
-            ["rollback", namespace, kind, name] if !name.is_empty() => {
+            ["rollback", namespace, kind, name, ""] | ["workloads", namespace, kind, name, "rollback"] if !name.is_empty() => {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
             _ => return None,
@@ -73,7 +74,7 @@ impl Action {
 
     fn line(&self, caller: &Caller, uid: &str, image: &str, result: &str, reason: &str) {
         let Self { verb, resource_type, namespace, name } = self;
-        let Caller { name: username, method, peer, uid: _, groups: _, extra: _ } = caller;
+        let Caller { name: username, method, peer, uid: _, groups: _, extra: _, token: _ } = caller;
         tracing::info!(
             target: TARGET,
             timestamp = %jiff::Timestamp::now(),
@@ -103,6 +104,9 @@ mod tests {
     #[case("/api/v1/rollback/shop/StatefulSet/db", Some(("rollback", "StatefulSet", "shop", "db")))]
     #[case("/api/v1/rollback/shop/web", Some(("rollback", "Deployment", "shop", "web")))]
     #[case("/api/v1/updates", None)]
+    #[case("/updates/shop/web-1/approve", Some(("approve", "UpdateRequest", "shop", "web-1")))]
+    #[case("/workloads/shop/StatefulSet/db/rollback", Some(("rollback", "StatefulSet", "shop", "db")))]
+    #[case("/workloads/shop/StatefulSet/db", None)]
     #[case("/openapi.json", None)]
     fn what_a_route_stands_for(#[case] path: &str, #[case] expected: Option<(&str, &str, &str, &str)>) {
         let action = Action::of_path(path);

@@ -1,4 +1,4 @@
-//! Commands about requests: approve, reject and reopen, one or several.
+//! Commands about requests: approve, reject and reopen.
 //!
 //! An action is a compare-and-swap on the request's status; the leader sees it by its watch. Each action leaves a line
 //! in the audit log that says what became of it.
@@ -75,22 +75,6 @@ impl Handle {
         })
         .await
         .unwrap_or_else(|failure| Err(ActError::Unavailable(failure)))
-    }
-
-    /// Approves, rejects or reopens several requests, one after the other, each as [`Handle::act`] does.
-    pub async fn act_on_all(
-        &self,
-        caller: &Caller,
-        names: Vec<RequestName>,
-        action: Action,
-        note: Option<&str>,
-    ) -> Vec<(RequestName, Result<UpdateRequest, ActError>)> {
-        let mut results = Vec::with_capacity(names.len());
-        for name in names {
-            let done = self.act(caller.clone(), name.clone(), action, note.map(str::to_owned)).await;
-            results.push((name, done));
-        }
-        results
     }
 
     /// Acts in the name of `person`, without an audit line of its own.

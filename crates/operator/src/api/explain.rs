@@ -18,6 +18,7 @@ use crate::api::handle::Handle;
 use crate::clock::now;
 use crate::observe::index::Resolved;
 use crate::observe::requests::Held;
+use crate::observe::visible::Visible;
 use crate::propose::{RecordingFailure, prior_of};
 use crate::registries::secrets::Place;
 
@@ -29,6 +30,8 @@ const VERDICTS: usize = 300;
 /// Which workloads of all. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkloadFilter {
+    /// The namespaces that the caller may list.
+    pub visible: Visible,
     /// Its namespace.
     pub namespace: Option<String>,
     /// Its kind.
@@ -71,8 +74,9 @@ fn order(key: &WorkloadKey) -> (&str, Kind, &str) {
 
 impl WorkloadFilter {
     fn takes(&self, workload: &Workload) -> bool {
-        let Self { namespace, kind, text } = self;
-        namespace.as_ref().is_none_or(|namespace| workload.key.namespace == *namespace)
+        let Self { visible, namespace, kind, text } = self;
+        visible.includes(&workload.key.namespace)
+            && namespace.as_ref().is_none_or(|namespace| workload.key.namespace == *namespace)
             && kind.is_none_or(|kind| workload.key.kind == kind)
             && text.as_ref().is_none_or(|text| {
                 let text = text.to_lowercase();

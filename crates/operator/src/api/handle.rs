@@ -3,6 +3,7 @@
 //!
 //! Works on every replica. Nobody who holds a handle can touch a workload.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwind_core::claim::Claim;
@@ -58,6 +59,15 @@ impl Handle {
     /// Whether requests of the namespace are served.
     pub fn serves(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|served| served == namespace)
+    }
+
+    /// Returns the namespaces that hold a tracked workload or a request, of those that are served.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        let mut all: BTreeSet<String> = self.state.requests.read().workloads().map(|key| key.namespace.clone()).collect();
+        let index = self.state.index.read();
+        all.extend(index.all().filter(|one| one.tracked().next().is_some()).map(|one| one.workload.key.namespace.clone()));
+        all.retain(|namespace| self.serves(namespace));
+        all
     }
 
     /// Subscribes to every transition of a request from now on, on any replica. A subscriber that lags too far behind

@@ -7,13 +7,14 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use headwind_core::request::action::Action;
 use headwind_k8s::update_request::UpdateRequest;
-use headwind_operator::{ActError, Caller, Filter, RequestName};
+use headwind_operator::{ActError, Caller, Filter, RequestName, Visible};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Timeline, Update, UpdateList, Why};
 use super::{Shared, flat};
+use crate::auth;
 use crate::problem::Problem;
 
 /// How many things a page has unasked, and at most.
@@ -44,15 +45,20 @@ pub(super) struct Parameters {
 }
 
 #[utoipa::path(get, path = "/api/v1/updates", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
-    flat(page(&api, parameters.map_err(|error| invalid(error.body_text()))).await)
+pub(super) async fn list(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    flat(page(&api, &caller, parameters.map_err(|error| invalid(error.body_text()))).await)
 }
 
-async fn page(api: &super::Api, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
+async fn page(api: &super::Api, caller: &Caller, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
     let Query(parameters) = parameters?;
     let limit = limit(parameters.limit)?;
     let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
-    let page = api.handle.list(&filter(&parameters)?, after.as_ref(), limit).await.map_err(|error| problem(&error))?;
+    let filter = Filter { visible: api.auth.listed(caller, parameters.namespace.as_deref()).await?, ..filter(&parameters)? };
+    let page = api.handle.list(&filter, after.as_ref(), limit).await.map_err(|error| problem(&error))?;
     let r#continue = page.more_after.map(|(namespace, name)| format!("{namespace}/{name}")).unwrap_or_default();
     Ok(Json(UpdateList {
         api_version: "headwind.sh/v1alpha1",
@@ -75,6 +81,7 @@ fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
     }
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Ok(Filter {
+        visible: Visible::default(),
         namespace: text(&parameters.namespace),
         kind: word(parameters.kind.as_ref())?,
         phase: word(parameters.phase.as_ref())?,
@@ -95,22 +102,30 @@ pub(super) fn invalid(detail: impl Into<String>) -> Problem {
 }
 
 #[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn get(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match api.handle.get(&namespace, &name).await {
-        Ok(request) => Json(Update(request)).into_response(),
-        Err(error) => problem(&error).into_response(),
-    }
+pub(super) async fn get(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    flat(read_one(&api, &caller, namespace, name).await.map(|request| Json(Update(request)).into_response()))
 }
 
 #[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}/timeline", summary = "What happened to it, in order", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Timeline), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn timeline(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match api.handle.get(&namespace, &name).await {
-        Ok(request) => {
-            let moments = headwind_core::request::timeline::timeline(&request.read());
-            Json(Timeline { moments: moments.into_iter().map(Into::into).collect() }).into_response()
-        }
-        Err(error) => problem(&error).into_response(),
-    }
+pub(super) async fn timeline(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    flat(read_one(&api, &caller, namespace, name).await.map(|request| {
+        let moments = headwind_core::request::timeline::timeline(&request.read());
+        Json(Timeline { moments: moments.into_iter().map(Into::into).collect() }).into_response()
+    }))
+}
+
+async fn read_one(api: &super::Api, caller: &Caller, namespace: String, name: String) -> Result<UpdateRequest, Problem> {
+    let get = auth::Action::Get { namespace: namespace.clone(), name: name.clone() };
+    api.auth.authorize(caller, &get).await?;
+    api.handle.get(&namespace, &name).await.map_err(|error| problem(&error))
 }
 
 macro_rules! action {
@@ -128,10 +143,15 @@ action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Ne
 action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Try a finished update again");
 
 async fn one(api: &super::Api, name: RequestName, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
+    api.auth.authorize(&caller, &decide(&name, action)).await?;
     let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
     let note = note(why.approver.as_deref(), why.reason.as_deref())?;
     let done = api.handle.act(caller, name, action, note).await;
     done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
+}
+
+fn decide(RequestName { namespace, name }: &RequestName, decision: Action) -> auth::Action {
+    auth::Action::Decide { decision, namespace: namespace.clone(), name: name.clone() }
 }
 
 #[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Let several pending updates go out", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
@@ -150,16 +170,19 @@ async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -
         return Err(invalid(format!("at most {BULK} updates at once")));
     }
     let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
-    let names = bulk.updates.into_iter().map(|Name { namespace, name }| RequestName { namespace, name }).collect();
-    let done = api.handle.act_on_all(caller, names, action, note.as_deref()).await;
-    let result = |(RequestName { namespace, name }, done): (RequestName, Result<UpdateRequest, ActError>)| match done {
-        Ok(request) => BulkResult { namespace, name, status: 200, phase: Some(request.phase().as_str()), error: None },
-        Err(error) => {
-            let Problem { status, detail, phase, .. } = problem(&error);
-            BulkResult { namespace, name, status, phase, error: Some(detail) }
-        }
-    };
-    Ok(Json(BulkResults { results: done.into_iter().map(result).collect() }).into_response())
+    let mut results = Vec::with_capacity(bulk.updates.len());
+    for Name { namespace, name } in bulk.updates {
+        let request = RequestName { namespace: namespace.clone(), name: name.clone() };
+        let done = match api.auth.authorize(caller, &decide(&request, action)).await {
+            Ok(()) => api.handle.act(caller.clone(), request, action, note.clone()).await.map_err(|error| problem(&error)),
+            Err(refused) => Err(refused.into()),
+        };
+        results.push(match done {
+            Ok(request) => BulkResult { namespace, name, status: 200, phase: Some(request.phase().as_str()), error: None },
+            Err(Problem { status, detail, phase, .. }) => BulkResult { namespace, name, status, phase, error: Some(detail) },
+        });
+    }
+    Ok(Json(BulkResults { results }).into_response())
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 use super::schema::{History, HistoryEntry, ListMeta, RollBack, Update, Workload, WorkloadList};
 use super::updates;
 use super::{Api, Shared, flat};
+use crate::auth::Action;
 use crate::problem::Problem;
 
 /// The time for which an `explain` call waits for its turn.
@@ -37,21 +38,30 @@ pub(super) struct Parameters {
 }
 
 #[utoipa::path(get, path = "/api/v1/workloads", summary = "What is tracked", params(Parameters), responses((status = 200, body = WorkloadList), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(State(api): Shared, parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>) -> Response {
-    flat(parameters.map_err(|error| updates::invalid(error.body_text())).and_then(|Query(parameters)| {
-        let limit = updates::limit(parameters.limit)?;
-        let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let kind = text(&parameters.kind).map(|kind| read_kind(&kind)).transpose()?;
-        let filter = WorkloadFilter { namespace: text(&parameters.namespace), kind, text: text(&parameters.q) };
-        let after = text(&parameters.r#continue).map(|token| position(&token)).transpose()?;
-        let page = api.handle.workloads(&filter, after.as_ref(), limit);
-        let r#continue = page.more_after.map(|key| format!("{}/{}/{}", key.namespace, key.kind, key.name)).unwrap_or_default();
-        Ok(Json(WorkloadList {
-            metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
-            items: page.items.iter().map(Workload::summary).collect(),
-        })
-        .into_response())
-    }))
+pub(super) async fn list(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    flat(page(&api, &caller, parameters.map_err(|error| updates::invalid(error.body_text()))).await)
+}
+
+async fn page(api: &Api, caller: &Caller, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
+    let Query(parameters) = parameters?;
+    let limit = updates::limit(parameters.limit)?;
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let kind = text(&parameters.kind).map(|kind| read_kind(&kind)).transpose()?;
+    let after = text(&parameters.r#continue).map(|token| position(&token)).transpose()?;
+    let namespace = text(&parameters.namespace);
+    let visible = api.auth.listed(caller, namespace.as_deref()).await?;
+    let filter = WorkloadFilter { visible, namespace, kind, text: text(&parameters.q) };
+    let page = api.handle.workloads(&filter, after.as_ref(), limit);
+    let r#continue = page.more_after.map(|key| format!("{}/{}/{}", key.namespace, key.kind, key.name)).unwrap_or_default();
+    Ok(Json(WorkloadList {
+        metadata: ListMeta { r#continue, remaining_item_count: page.remaining },
+        items: page.items.iter().map(Workload::summary).collect(),
+    })
+    .into_response())
 }
 
 fn read_kind(text: &str) -> Result<Kind, Problem> {
@@ -66,6 +76,11 @@ fn position(token: &str) -> Result<WorkloadKey, Problem> {
     }
 }
 
+/// What a caller needs who looks at a workload: its requests are a part of the answer.
+fn list_in(namespace: &str) -> Action {
+    Action::List { namespace: Some(namespace.to_owned()) }
+}
+
 /// The workload of a path, if its namespace is served.
 fn workload(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<WorkloadKey, Problem> {
     let key = WorkloadKey { kind: read_kind(kind)?, namespace: namespace.to_owned(), name: name.to_owned() };
@@ -73,14 +88,20 @@ fn workload(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Worklo
 }
 
 #[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Why it is on the version it is on: every candidate with the rule that took or refused it", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn explain(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
+pub(super) async fn explain(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    Path((namespace, kind, name)): Path<(String, String, String)>,
+) -> Response {
     flat(match workload(&api, &namespace, &kind, &name) {
-        Ok(key) => explained(&api, key).await,
+        Ok(key) => explained(&api, &caller, key).await,
         Err(problem) => Err(problem),
     })
 }
 
-async fn explained(api: &Api, key: WorkloadKey) -> Result<Response, Problem> {
+async fn explained(api: &Api, caller: &Caller, key: WorkloadKey) -> Result<Response, Problem> {
+    api.auth.authorize(caller, &list_in(&key.namespace)).await?;
+    api.auth.authorize(caller, &Action::Query { workload: key.clone() }).await?;
     let Ok(Ok(_place)) = tokio::time::timeout(EXPLAIN_WAIT, api.explains.acquire()).await else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many explain calls at the same time"));
     };
@@ -91,17 +112,26 @@ async fn explained(api: &Api, key: WorkloadKey) -> Result<Response, Problem> {
 }
 
 #[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "What stood there before", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn history(State(api): Shared, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
-    flat(past(&api, &namespace, &kind, &name))
+pub(super) async fn history(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    Path((namespace, kind, name)): Path<(String, String, String)>,
+) -> Response {
+    flat(past(&api, &caller, &namespace, &kind, &name).await)
 }
 
 #[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "What stood in a Deployment before", params(("namespace" = String, Path), ("deployment" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn history_of_deployment(State(api): Shared, Path((namespace, name)): Path<(String, String)>) -> Response {
-    flat(past(&api, &namespace, Kind::Deployment.as_str(), &name))
+pub(super) async fn history_of_deployment(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    flat(past(&api, &caller, &namespace, Kind::Deployment.as_str(), &name).await)
 }
 
-fn past(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Response, Problem> {
+async fn past(api: &Api, caller: &Caller, namespace: &str, kind: &str, name: &str) -> Result<Response, Problem> {
     let key = workload(api, namespace, kind, name)?;
+    api.auth.authorize(caller, &list_in(namespace)).await?;
     let entries: Vec<Past> = api.handle.history(&key).map_err(|error| problem(&error))?;
     Ok(Json(History { entries: entries.into_iter().map(HistoryEntry::from).collect() }).into_response())
 }
@@ -127,9 +157,10 @@ pub(super) async fn roll_back_deployment(
 }
 
 async fn back(api: &Api, namespace: &str, kind: &str, name: &str, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
+    let key = workload(api, namespace, kind, name)?;
+    api.auth.authorize(&caller, &Action::RollBack { workload: key.clone() }).await?;
     let asked: RollBack = if body.iter().all(u8::is_ascii_whitespace) { RollBack::default() } else { updates::read(body)? };
     let note = updates::note(None, asked.reason.as_deref())?;
-    let key = workload(api, namespace, kind, name)?;
     let done = api.handle.roll_back(caller, key, asked.container, asked.index.unwrap_or(1), note).await;
     done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }

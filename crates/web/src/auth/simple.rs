@@ -1,11 +1,14 @@
 //! Mode `simple`: the header `X-User` names the caller. Nothing proves it.
 
 use axum::http::{HeaderMap, HeaderName};
+use headwind_operator::Caller;
 
 /// Maximum length of a user's name, in bytes.
 const NAME: usize = 256;
 /// The header.
 const USER: HeaderName = HeaderName::from_static("x-user");
+/// Distinguishes the name from one that was proven.
+const PREFIX: &str = "simple:";
 /// What the header must hold.
 pub(super) const EXPECTED: &str =
     "the header X-User must occur once and hold a user name: at most 256 printable characters, not beginning with system:";
@@ -17,7 +20,12 @@ pub(super) fn user(headers: &HeaderMap) -> Option<String> {
     let name = value.to_str().ok()?.trim();
     let fits = !name.is_empty() && name.len() <= NAME && !name.chars().any(char::is_control);
     // A name that Kubernetes keeps for its own users would be taken for one of them.
-    (fits && !name.starts_with("system:")).then(|| format!("simple:{name}"))
+    (fits && !name.starts_with("system:")).then(|| format!("{PREFIX}{name}"))
+}
+
+/// Returns true if the header named the caller.
+pub(super) fn names(caller: &Caller) -> bool {
+    caller.name.starts_with(PREFIX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::Extension;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
@@ -7,13 +7,13 @@ use super::*;
 use crate::auth::Mode;
 
 fn router(gate: Gate) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/read", get(async || "read"))
         .route(
             "/api/v1/updates/{namespace}/{name}/approve",
             post(async |Extension(caller): Extension<Caller>, body: String| format!("{} {body}", caller.name)),
-        )
-        .layer(axum::middleware::from_fn_with_state(Arc::new(gate), guard))
+        );
+    gate.guarding(router)
 }
 
 const APPROVE: &str = "POST /api/v1/updates/n/r/approve";
@@ -33,7 +33,7 @@ async fn send(gate: Gate, route: &str, headers: &[(&str, &str)], body: Body) -> 
 }
 
 fn open(mode: Mode) -> Gate {
-    Gate { auth: Auth { mode, anonymous_actions: true }, hosts: Hosts::new("hw", [], &[]) }
+    Gate::new(Auth::open(mode, true), Hosts::new("hw", [], &[]))
 }
 
 #[rstest::rstest]
@@ -60,10 +60,25 @@ async fn what_passes(#[case] route: &str, #[case] headers: &[(&str, &str)], #[ca
     }
 }
 
+/// Pages work without script: a form passes if the browser says that it comes from a page of Headwind's own.
+#[rstest::rstest]
+#[case::own_page(&[("origin", "http://localhost:8081"), ("sec-fetch-site", "same-origin")], 200)]
+#[case::own_page_of_an_old_browser(&[("origin", "http://localhost:8081")], 200)]
+#[case::foreign_page(&[("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")], 403)]
+#[case::sandboxed_page(&[("origin", "null")], 403)]
+#[case::no_browser(&[], 415)]
+#[tokio::test]
+async fn forms_of_pages(#[case] headers: &[(&str, &str)], #[case] expected: u16) {
+    let gate = open(Mode::None).with_pages(&[], |_, problem| problem.into_response());
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let (status, body, _) = send(gate, APPROVE, &[&[form], headers].concat(), Body::empty()).await;
+    assert_eq!(status, expected, "{body}");
+}
+
 #[tokio::test]
 async fn who_proves_nothing_only_reads_on_an_open_port() {
     for mode in [Mode::None, Mode::Simple] {
-        let gate = Gate { auth: Auth { mode, anonymous_actions: false }, ..open(mode) };
+        let gate = Gate { auth: Auth::open(mode, false), ..open(mode) };
         assert_eq!(send(gate.clone(), "GET /read", &[], Body::empty()).await.0, 200);
         let (status, body, _) = send(gate, APPROVE, &[JSON, ("x-user", "ann")], Body::empty()).await;
         assert!(status == 403 && body.contains("HEADWIND_UI_ANONYMOUS_ACTIONS"), "{status} {body}");

@@ -11,10 +11,13 @@ use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::{Held, Name, Requests, name_of};
+use crate::observe::visible::Visible;
 
 /// Which requests of all. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// The namespaces that the caller may list.
+    pub visible: Visible,
     /// The request's namespace.
     pub namespace: Option<String>,
     /// The kind of its target.
@@ -51,8 +54,9 @@ impl Filter {
     }
 
     fn takes_one(&self, workload: &WorkloadKey, in_phase: Phase, by: Policy, read: impl FnOnce() -> Request) -> bool {
-        let Self { namespace, kind, phase, policy, text } = self;
-        namespace.as_ref().is_none_or(|namespace| workload.namespace == *namespace)
+        let Self { visible, namespace, kind, phase, policy, text } = self;
+        visible.includes(&workload.namespace)
+            && namespace.as_ref().is_none_or(|namespace| workload.namespace == *namespace)
             && kind.is_none_or(|kind| workload.kind == kind)
             && phase.is_none_or(|phase| in_phase == phase)
             && policy.is_none_or(|policy| by == policy)

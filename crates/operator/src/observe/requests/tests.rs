@@ -2,6 +2,7 @@ use crate::cluster::object::ObjectVersion;
 use serde_json::json;
 
 use super::*;
+use crate::observe::visible::Visible;
 
 pub(crate) fn request(name: &str, version: &str, phase: &str) -> UpdateRequest {
     serde_json::from_value(json!({
@@ -61,16 +62,26 @@ fn pages_are_in_order_whatever_the_phase() {
     for (name, phase) in [("d", "Pending"), ("b", "Completed"), ("e", "Rejected"), ("a", "Approved"), ("c", "Completed")] {
         requests.apply(request(name, "1", phase));
     }
-    let all = Filter::default();
+    let all = Filter { visible: Visible::All, ..Filter::default() };
     let first = requests.page(&all, None, 2);
     assert_eq!((names(&first), first.remaining), (vec!["a", "b"], 3));
     let second = requests.page(&all, first.names.last(), 2);
     assert_eq!((names(&second), second.remaining), (vec!["c", "d"], 1));
     let last = requests.page(&all, second.names.last(), 2);
     assert_eq!((names(&last), last.remaining), (vec!["e"], 0));
-    let completed = Filter { phase: Some(Phase::Completed), text: Some("A:2".to_owned()), ..Filter::default() };
+    let completed = Filter { phase: Some(Phase::Completed), text: Some("A:2".to_owned()), ..all.clone() };
     assert_eq!(names(&requests.page(&completed, None, 10)), ["b", "c"]);
-    assert_eq!(names(&requests.page(&Filter { namespace: Some("other".to_owned()), ..Filter::default() }, None, 10)), [""; 0]);
+    assert_eq!(names(&requests.page(&Filter { namespace: Some("other".to_owned()), ..all }, None, 10)), [""; 0]);
+}
+
+#[test]
+fn a_page_holds_only_what_its_caller_may_see() {
+    let mut requests = Requests::default();
+    requests.apply(request("a", "1", "Pending"));
+    let page = |visible| names(&requests.page(&Filter { visible, ..Filter::default() }, None, 10)).len();
+    let only = |namespace: &str| Visible::Only(std::sync::Arc::new([namespace.to_owned()].into()));
+    assert_eq!((page(Visible::All), page(only("n"))), (1, 1));
+    assert_eq!((page(only("other")), page(Visible::default())), (0, 0));
 }
 
 /// A request with everything that a finished one can have.

@@ -1,0 +1,68 @@
+//! What a caller wants to do, and the permission that it needs.
+
+use headwind_core::request::action::Action as Decision;
+use headwind_core::workload::WorkloadKey;
+use headwind_operator::{AuditedAction, Permission};
+
+/// Something that a caller wants to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// List the UpdateRequests and workloads of a namespace. `None` stands for all namespaces.
+    List {
+        /// The namespace.
+        namespace: Option<String>,
+    },
+    /// Read one UpdateRequest.
+    Get {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Query registries with the credentials of a workload, in order to explain it.
+    Query {
+        /// The workload.
+        workload: WorkloadKey,
+    },
+    /// Approve, reject or reopen an UpdateRequest.
+    Decide {
+        /// What to do with it.
+        decision: Decision,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Roll a workload back. The UpdateRequest for it has no name yet.
+    RollBack {
+        /// The workload.
+        workload: WorkloadKey,
+    },
+}
+
+impl Action {
+    /// Returns the permission that the action needs.
+    pub fn permission(&self) -> Permission {
+        match self {
+            Self::List { namespace } => Permission::on_requests("list", namespace.as_deref(), None),
+            Self::Get { namespace, name } => Permission::on_requests("get", Some(namespace), Some(name)),
+            Self::Query { workload } => Permission::on_workload("get", workload),
+            Self::Decide { namespace, name, .. } => Permission::on_requests("approve", Some(namespace), Some(name)),
+            Self::RollBack { workload } => Permission::on_requests("approve", Some(&workload.namespace), None),
+        }
+    }
+
+    /// Returns true if the action changes nothing.
+    pub fn is_read(&self) -> bool {
+        self.audited().is_none()
+    }
+
+    /// Returns the action as the audit log names it. `None` for reads.
+    pub(super) fn audited(&self) -> Option<AuditedAction> {
+        match self {
+            Self::List { .. } | Self::Get { .. } | Self::Query { .. } => None,
+            Self::Decide { decision, namespace, name } => Some(AuditedAction::on_request(decision.as_str(), namespace, name)),
+            Self::RollBack { workload } => Some(AuditedAction::on_workload("rollback", workload)),
+        }
+    }
+}
