@@ -1,5 +1,5 @@
-use axum::routing::{get, post};
 use axum::Extension;
+use axum::routing::{get, post};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
@@ -7,12 +7,10 @@ use super::*;
 use crate::auth::Mode;
 
 fn router(gate: Gate) -> Router {
-    let router = Router::new()
-        .route("/read", get(async || "read"))
-        .route(
-            "/api/v1/updates/{namespace}/{name}/approve",
-            post(async |Extension(caller): Extension<Caller>, body: String| format!("{} {body}", caller.name)),
-        );
+    let router = Router::new().route("/read", get(async || "read")).route(
+        "/api/v1/updates/{namespace}/{name}/approve",
+        post(async |Extension(caller): Extension<Caller>, body: String| format!("{} {body}", caller.name)),
+    );
     gate.guarding(router)
 }
 
