@@ -64,6 +64,7 @@ use crate::decide::Identity;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rollout::RolloutState;
+use crate::settings::Settings;
 use crate::trigger::Trigger;
 
 /// Time until a request expires if its spec does not set `expiresAt`.
@@ -314,6 +315,12 @@ impl Request {
     /// Whether it ends when nobody approves it in time. One that the policy approved does not.
     pub fn needs_approval(&self) -> bool {
         self.spec.require_approval || self.spec.trigger == Trigger::Manual
+    }
+
+    /// Returns whether the policy approves it and no person is needed, with the settings of its container as they are
+    /// now: if a workload requires approval by now, an update that was proposed before needs approval too.
+    pub fn is_approved_by_policy(&self, settings: &Settings) -> bool {
+        !self.needs_approval() && !settings.require_approval
     }
 
     /// The moment after which it cannot be approved any more.

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`handle`] | the handle that the ports hold |
-//! | [`requests`], [`explain`] | queries: lists, single requests, explanations |
+//! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with what became of it |
 //! | [`caller`], [`permission`] | who asks, and what Kubernetes may be asked to allow |
@@ -11,6 +11,7 @@
 pub(crate) mod audit;
 pub(crate) mod caller;
 pub(crate) mod commands;
+pub(crate) mod counts;
 pub(crate) mod explain;
 pub(crate) mod explainer;
 pub(crate) mod handle;

@@ -59,13 +59,8 @@ impl Context<'_> {
     fn approved(&self, request: &Request) -> bool {
         match request.status.phase {
             Phase::Pending => {
-                request.spec.trigger != Trigger::Manual
-                    && !request.spec.require_approval
-                    && request
-                        .spec
-                        .container
-                        .as_deref()
-                        .is_some_and(|name| self.settings(name).is_ok_and(|settings| !settings.require_approval))
+                let settings = request.spec.container.as_deref().and_then(|name| self.settings(name).ok());
+                settings.is_some_and(|settings| request.is_approved_by_policy(&settings))
             }
             Phase::Approved => true,
             Phase::RollingOut

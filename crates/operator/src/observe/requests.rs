@@ -12,6 +12,7 @@
 
 mod finished;
 mod page;
+mod phases;
 mod texts;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,7 @@ use headwind_k8s::update_request::{PROPOSED_AT, UpdateRequest};
 pub(crate) use self::finished::Finished;
 pub use self::page::Filter;
 pub(crate) use self::page::Listing;
+pub use self::phases::PhaseCounts;
 use crate::cluster::object::{ObjectVersion, is_newer};
 
 /// Namespace and name.
@@ -41,7 +43,6 @@ pub(crate) struct Requests {
     /// The target of each request. The names themselves stand in the requests.
     by_name: HashTable<(u64, Arc<WorkloadKey>)>,
     hasher: RandomState,
-    pending: usize,
 }
 
 /// The requests of one target.
@@ -122,7 +123,6 @@ impl Requests {
         // What the server keeps for server-side apply is half of the object.
         request.metadata.managed_fields = None;
         let phase = request.phase();
-        self.pending += usize::from(phase == Phase::Pending);
         let workload = self.shared(request.workload_key());
         let hash = self.hash(&name);
         self.by_name.insert_unique(hash, (hash, Arc::clone(&workload)), |(hash, _)| *hash);
@@ -153,11 +153,10 @@ impl Requests {
     /// Forgets a request. Answers whose it was.
     pub(crate) fn remove(&mut self, name: &Name) -> Option<WorkloadKey> {
         let hash = self.hash(name);
-        let Self { by_workload, by_name, pending, .. } = self;
+        let Self { by_workload, by_name, .. } = self;
         let is_it = |(other, workload): &(u64, Arc<WorkloadKey>)| *other == hash && holds(by_workload, workload, name).is_some();
         let ((_, workload), _) = by_name.find_entry(hash, is_it).ok()?.remove();
         let of = by_workload.get_mut(&workload)?;
-        *pending -= usize::from(of.find(&name.1).is_some_and(|held| held.phase() == Phase::Pending));
         of.open.retain(|request| request.metadata.name.as_deref() != Some(&name.1));
         of.finished.retain(|request| request.name() != name.1);
         if of.open.is_empty() && of.finished.is_empty() {
@@ -215,11 +214,6 @@ impl Requests {
     /// The targets that have requests.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.by_workload.keys().map(|key| &**key)
-    }
-
-    /// How many wait for an answer or for their turn.
-    pub(crate) fn pending(&self) -> usize {
-        self.pending
     }
 }
 

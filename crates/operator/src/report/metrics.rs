@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
+use headwind_core::request::Phase;
 use headwind_core::workload::Kind;
 use headwind_k8s::kinds::facts;
 use headwind_source::webhook::IgnoredReason;
@@ -21,6 +22,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::observe::state::State;
+use crate::observe::visible::Visible;
 
 /// A reason, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -312,7 +314,7 @@ impl Collector for Counts {
                 index.faulty().count(),
             )?;
         }
-        gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().pending())?;
+        gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().count_phases(&Visible::All).of(Phase::Pending))?;
         gauge("leader", "1 if this replica is the leader, else 0", usize::from(self.0.leadership.leads()))
     }
 }

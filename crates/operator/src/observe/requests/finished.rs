@@ -150,6 +150,11 @@ impl Finished {
         self.phase
     }
 
+    /// When it reached its last finished phase.
+    pub(crate) fn finished_at(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.ended_at?.get()).ok()
+    }
+
     /// The policy that took the version.
     pub(crate) fn policy(&self) -> Policy {
         self.policy

@@ -21,6 +21,10 @@ fn names(listing: &Listing) -> Vec<&str> {
     listing.names.iter().map(|(_, name)| name.as_str()).collect()
 }
 
+fn pending(requests: &Requests) -> usize {
+    requests.count_phases(&Visible::All).of(Phase::Pending)
+}
+
 #[test]
 fn an_object_never_goes_back() {
     let mut requests = Requests::default();
@@ -44,16 +48,16 @@ fn counts_and_places_do_not_drift() {
     for name in ["b", "a", "c"] {
         requests.apply(request(name, "1", "Pending"));
     }
-    assert_eq!(requests.pending(), 3);
+    assert_eq!(pending(&requests), 3);
     requests.apply(request("a", "2", "Completed"));
-    assert_eq!(requests.pending(), 2);
+    assert_eq!(pending(&requests), 2);
     let workload = request("a", "1", "Pending").workload_key();
     assert_eq!((requests.open_of(&workload).len(), requests.finished_of(&workload).len(), requests.of(&workload).count()), (2, 1, 3));
     let seen = HashSet::from([("n".to_owned(), "b".to_owned())]);
     assert_eq!(requests.sweep(None, &seen).len(), 2);
-    assert_eq!((requests.pending(), requests.of(&workload).count(), requests.workloads().count()), (1, 1, 1));
+    assert_eq!((pending(&requests), requests.of(&workload).count(), requests.workloads().count()), (1, 1, 1));
     requests.remove(&("n".to_owned(), "b".to_owned()));
-    assert_eq!((requests.pending(), requests.workloads().count(), requests.by_name.len()), (0, 0, 0));
+    assert_eq!((pending(&requests), requests.workloads().count(), requests.by_name.len()), (0, 0, 0));
 }
 
 #[test]
