@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz
+.PHONY: help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -58,6 +58,12 @@ generate: build ## Write the generated files: deploy/k8s/{crds,rbac}.yaml and th
 	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
 	"$(HEADWIND)" rbac >deploy/k8s/rbac.yaml
 	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
+ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
+	$(call step,npm ci,cd ui && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+	$(call step,assets,cd ui && npm run --silent build)
+
+ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
+	git diff --exit-code -- crates/web/assets
 
 demo: ## Run a demo: control plane, registry, three workloads, a push (local, no root)
 	@testbed/demo/demo.sh up

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`handle`] | the handle that the ports hold |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
+//! | [`requests`], [`explain`] | queries of programs: lists, single requests, explanations |
+//! | [`updates`], [`workloads`], [`live`] | queries of people: sorted pages, counts, settings, pods |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with what became of it |
 //! | [`caller`], [`permission`] | who asks, and what Kubernetes may be asked to allow |
@@ -16,5 +18,8 @@ pub(crate) mod explain;
 pub(crate) mod explainer;
 pub(crate) mod handle;
 pub(crate) mod permission;
+pub(crate) mod live;
 pub(crate) mod requests;
 pub(crate) mod rollback;
+pub(crate) mod updates;
+pub(crate) mod workloads;

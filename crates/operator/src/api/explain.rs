@@ -148,7 +148,7 @@ impl Handle {
     }
 
     /// What this process knows without asking a registry: the requests, and what the last scans said.
-    fn summary(&self, resolved: &Resolved) -> WorkloadView {
+    pub(super) fn summary(&self, resolved: &Resolved) -> WorkloadView {
         let Resolved { workload, defaults, .. } = resolved;
         let mut view = self.view(resolved, &BTreeMap::new());
         let scans = self.explainer.last_scans.read();

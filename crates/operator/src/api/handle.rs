@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, broadcast};
 pub use crate::propose::{Full, Offered};
 
 use crate::api::explainer::Explainer;
+use crate::api::live::Pods;
 use crate::cluster::ClusterClient;
 use crate::observe::queue::Queue;
 use crate::observe::state::State;
@@ -36,6 +37,7 @@ pub struct Handle {
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
     pub(crate) explainer: Explainer,
+    pub(crate) pods: Pods,
     /// Bounds the reads of requests for all callers together.
     pub(crate) reads: Arc<Semaphore>,
     /// The namespaces that are served; empty for all.

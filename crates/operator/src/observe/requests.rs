@@ -10,6 +10,7 @@
 //! by_target:                            target ─> open: objects, finished: records
 //! ```
 
+mod facts;
 mod finished;
 mod page;
 mod phases;
@@ -176,11 +177,16 @@ impl Requests {
 
     /// The request of that name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Held<'_>> {
+        self.find(namespace, name).map(|(_, held)| held)
+    }
+
+    /// The request of that name, with its workload.
+    pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<(&WorkloadKey, Held<'_>)> {
         let name = (namespace.to_owned(), name.to_owned());
         let hash = self.hash(&name);
         let is_it = |(other, workload): &(u64, Arc<WorkloadKey>)| *other == hash && holds(&self.by_workload, workload, &name).is_some();
         let (_, workload) = self.by_name.find(hash, is_it)?;
-        holds(&self.by_workload, workload, &name)
+        Some((&**workload, holds(&self.by_workload, workload, &name)?))
     }
 
     /// The open request of that name.

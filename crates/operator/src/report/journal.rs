@@ -31,6 +31,19 @@ use crate::observe::state::{News, State};
 const REMEMBERED: usize = 1024;
 /// Maximum number of transitions that a slow subscriber may lag behind.
 const BACKLOG: usize = 256;
+/// The same for changes, of which there are more.
+const CHANGES: usize = 1024;
+
+/// A change of a request, whether it is a transition or not: the progress of a rollout counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestChange {
+    /// The namespace of the request.
+    pub namespace: String,
+    /// The name of the request.
+    pub name: String,
+    /// True if the request was not known before.
+    pub is_new: bool,
+}
 
 /// The journal.
 #[derive(Clone)]
@@ -41,6 +54,7 @@ struct Inner {
     events: EventRecorder,
     metrics: Metrics,
     subscribers: broadcast::Sender<Arc<Entry>>,
+    changes: broadcast::Sender<RequestChange>,
     progress: Mutex<Progress>,
 }
 
@@ -61,8 +75,14 @@ struct Progress {
 impl Journal {
     /// Listens to the state's changes.
     pub(crate) fn new(state: &Arc<State>, events: EventRecorder, metrics: Metrics) -> Self {
-        let inner =
-            Inner { state: Arc::clone(state), events, metrics, subscribers: broadcast::Sender::new(BACKLOG), progress: Mutex::default() };
+        let inner = Inner {
+            state: Arc::clone(state),
+            events,
+            metrics,
+            subscribers: broadcast::Sender::new(BACKLOG),
+            changes: broadcast::Sender::new(CHANGES),
+            progress: Mutex::default(),
+        };
         let journal = Self(Arc::new(inner));
         // The state must not keep itself alive.
         let listener = Arc::downgrade(&journal.0);
@@ -77,6 +97,11 @@ impl Journal {
     /// Subscribes to every transition from now on.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.0.subscribers.subscribe()
+    }
+
+    /// Subscribes to every change of a request from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<RequestChange> {
+        self.0.changes.subscribe()
     }
 
     /// Notes what the last leader reported, as its Lease says.
@@ -106,6 +131,11 @@ impl Inner {
     fn hear(&self, news: News) {
         match news {
             News::Changed(change) => {
+                let metadata = &change.after.metadata;
+                if let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) {
+                    let is_new = change.before.is_none();
+                    let _receivers = self.changes.send(RequestChange { namespace: namespace.clone(), name: name.clone(), is_new });
+                }
                 let Some(entry) = Entry::of(&change).map(Arc::new) else { return };
                 // Nobody has to be subscribed.
                 let _receivers = self.subscribers.send(Arc::clone(&entry));

@@ -165,6 +165,16 @@ impl Finished {
         &self.target_uid
     }
 
+    /// When it was created.
+    pub(crate) fn created(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.created).unwrap_or_default()
+    }
+
+    /// When it finished, if that is known.
+    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+        self.ended_at.and_then(|at| Timestamp::from_millisecond(at.get()).ok())
+    }
+
     /// The memory that it takes, its place in a list included.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {

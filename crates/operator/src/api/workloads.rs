@@ -1,0 +1,236 @@
+//! Queries for people about workloads: one row for each container, and where its settings come from.
+
+use std::collections::BTreeSet;
+
+use headwind_core::explain::Explained;
+use headwind_core::policy::Policy;
+use headwind_core::reason::Reason;
+use headwind_core::settings::{Annotations, EventSource, key};
+use headwind_core::workload::WorkloadKey;
+
+use super::explain::WorkloadView;
+use super::handle::Handle;
+use crate::observe::index::Resolved;
+use crate::observe::visible::Visible;
+
+/// What a person wants to know of a container first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkloadState {
+    /// Headwind proposes, or has proposed, a newer version.
+    UpdateAvailable,
+    /// A newer version is known, and something stands in its way.
+    HeldBack,
+    /// The best version runs.
+    UpToDate,
+    /// Headwind does not update it.
+    Skipped,
+    /// An annotation has an invalid value.
+    InvalidAnnotation,
+    /// The registry was not queried yet, or could not be.
+    NotChecked,
+}
+
+impl WorkloadState {
+    /// Every state, in the order in which they are listed to people.
+    pub const ALL: &'static [WorkloadState] = &[
+        WorkloadState::UpdateAvailable,
+        WorkloadState::HeldBack,
+        WorkloadState::UpToDate,
+        WorkloadState::Skipped,
+        WorkloadState::InvalidAnnotation,
+        WorkloadState::NotChecked,
+    ];
+
+    /// Returns the state of a container.
+    pub fn of(explained: &Explained) -> Self {
+        if explained.settings.is_err() {
+            return WorkloadState::InvalidAnnotation;
+        }
+        if explained.out.is_some() {
+            return WorkloadState::Skipped;
+        }
+        match explained.because.0 {
+            Reason::AlreadyRequested => WorkloadState::UpdateAvailable,
+            _ if explained.would_take.is_some() => WorkloadState::UpdateAvailable,
+            Reason::UpToDate => WorkloadState::UpToDate,
+            Reason::NotQueried | Reason::RegistryError => WorkloadState::NotChecked,
+            _ => WorkloadState::HeldBack,
+        }
+    }
+}
+
+/// A container of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadRow {
+    /// The workload.
+    pub workload: WorkloadKey,
+    /// The container.
+    pub container: String,
+    /// The image or chart in the object.
+    pub image: String,
+    /// For a release: the version that runs, if it differs.
+    pub running: Option<String>,
+    /// The newest known version, whether the policy accepts it or not.
+    pub newest: Option<String>,
+    /// The state.
+    pub state: WorkloadState,
+    /// Why it is in that state, as a sentence.
+    pub message: String,
+    /// The policy, if the settings are valid.
+    pub policy: Option<Policy>,
+    /// The triggers that may act on it, if the settings are valid.
+    pub source: Option<EventSource>,
+}
+
+/// Where the value of a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingOrigin {
+    /// An annotation of the workload.
+    Workload,
+    /// An annotation of its namespace.
+    Namespace,
+    /// The default.
+    Default,
+}
+
+/// A setting of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingValue {
+    /// The name of the annotation, without the prefix.
+    pub name: &'static str,
+    /// The value.
+    pub value: String,
+    /// Where the value comes from.
+    pub origin: SettingOrigin,
+}
+
+/// The numbers of workloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// The workloads that Headwind sees.
+    pub workloads: usize,
+    /// Those of them that it tracks.
+    pub tracked: usize,
+    /// The namespaces that they are in.
+    pub namespaces: usize,
+}
+
+/// The default of each setting, as an annotation would have it; empty if there is none.
+const DEFAULTS: &[(&str, &str)] = &[
+    (key::POLICY, "none"),
+    (key::PATTERN, ""),
+    (key::REQUIRE_APPROVAL, "true"),
+    (key::MIN_UPDATE_INTERVAL, "5m"),
+    (key::IMAGES, ""),
+    (key::EVENT_SOURCE, "webhook"),
+    (key::POLLING_INTERVAL, ""),
+    (key::AUTO_ROLLBACK, "false"),
+    (key::ROLLBACK_TIMEOUT, "5m"),
+    (key::HEALTH_CHECK_RETRIES, "3"),
+    (key::SETTLE_TIME, "30s"),
+    (key::DIGEST_UPDATE, "auto"),
+];
+
+/// Returns the settings of a container with their origins. A setting without value and default is left out.
+fn settings(namespace: &Annotations, workload: &Annotations, container: &str) -> Vec<SettingValue> {
+    let places = [(workload, SettingOrigin::Workload), (namespace, SettingOrigin::Namespace)];
+    let find = |key: &str| {
+        let own = format!("{key}.{container}");
+        let get = |annotations: &Annotations| annotations.get(&own).or_else(|| annotations.get(key)).cloned();
+        places.into_iter().find_map(|(annotations, origin)| Some((get(annotations)?, origin)))
+    };
+    let setting = |(key, default): &(&'static str, &'static str)| {
+        let (value, origin) = find(key).unwrap_or_else(|| ((*default).to_owned(), SettingOrigin::Default));
+        let name = key.strip_prefix(key::PREFIX).unwrap_or(key);
+        (!value.is_empty()).then_some(SettingValue { name, value, origin })
+    };
+    DEFAULTS.iter().filter_map(setting).collect()
+}
+
+fn rows(view: &WorkloadView) -> impl Iterator<Item = WorkloadRow> + '_ {
+    view.containers.iter().map(|explained| WorkloadRow {
+        workload: view.key.clone(),
+        container: explained.container.clone(),
+        image: explained.image.clone(),
+        running: explained.running.clone(),
+        newest: explained.newest.clone(),
+        state: WorkloadState::of(explained),
+        message: explained.because.1.clone(),
+        policy: explained.settings.as_ref().ok().map(|settings| settings.policy),
+        source: explained.settings.as_ref().ok().map(|settings| settings.event_source),
+    })
+}
+
+impl Handle {
+    /// Returns a row for each tracked container in the namespaces that the caller may list, sorted by namespace and name.
+    /// Queries no registry.
+    pub fn workload_rows(&self, visible: &Visible) -> Vec<WorkloadRow> {
+        let tracked: Vec<Resolved> = {
+            let index = self.state.index.read();
+            index.all().filter(|one| visible.includes(&one.workload.key.namespace) && one.tracked().next().is_some()).collect()
+        };
+        let mut all: Vec<WorkloadRow> = tracked.iter().flat_map(|one| rows(&self.summary(one)).collect::<Vec<_>>()).collect();
+        let order = |row: &WorkloadRow| (row.workload.namespace.clone(), row.workload.name.clone(), row.workload.kind, row.container.clone());
+        all.sort_by_cached_key(order);
+        all
+    }
+
+    /// Returns what is known of a workload without querying a registry.
+    pub fn known(&self, key: &WorkloadKey) -> Option<WorkloadView> {
+        let workload = self.state.index.read().resolved(key)?;
+        Some(self.summary(&workload))
+    }
+
+    /// Returns the settings of a container of the workload, with their origins.
+    pub fn settings_of(&self, key: &WorkloadKey, container: &str) -> Vec<SettingValue> {
+        let Some(resolved) = self.state.index.read().resolved(key) else { return Vec::new() };
+        settings(&resolved.defaults, &resolved.workload.annotations, container)
+    }
+
+    /// Counts the workloads in the namespaces that the caller may list.
+    pub fn overview(&self, visible: &Visible) -> Overview {
+        let index = self.state.index.read();
+        let mut namespaces: BTreeSet<String> = BTreeSet::new();
+        let mut overview = Overview::default();
+        for one in index.all().filter(|one| visible.includes(&one.workload.key.namespace)) {
+            overview.workloads += 1;
+            overview.tracked += usize::from(one.tracked().next().is_some());
+            if !namespaces.contains(&one.workload.key.namespace) {
+                namespaces.insert(one.workload.key.namespace.clone());
+            }
+        }
+        overview.namespaces = namespaces.len();
+        overview
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::settings::Settings;
+    use headwind_core::testing::annotations;
+
+    use super::*;
+
+    /// The values that people see are those that apply.
+    #[test]
+    fn the_defaults_are_those_of_the_rules() {
+        let all: Annotations =
+            DEFAULTS.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(Settings::resolve(&Annotations::new(), &all, "web").unwrap(), Settings::default());
+        let known: Vec<&str> = DEFAULTS.iter().map(|(key, _)| *key).collect();
+        let missing: Vec<_> = key::SET_BY_USERS.iter().filter(|key| !known.contains(key) && **key != key::SHARED_SOURCE).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_nearest_annotation_counts() {
+        let namespace = annotations(&[("policy", "minor"), ("settle-time", "1m"), ("auto-rollback.web", "true")]);
+        let workload = annotations(&[("policy", "patch"), ("policy.web", "major")]);
+        let all = settings(&namespace, &workload, "web");
+        let of = |name: &str| all.iter().find(|one| one.name == name).map(|one| (one.value.as_str(), one.origin));
+        assert_eq!(of("policy"), Some(("major", SettingOrigin::Workload)));
+        assert_eq!(of("settle-time"), Some(("1m", SettingOrigin::Namespace)));
+        assert_eq!(of("auto-rollback"), Some(("true", SettingOrigin::Namespace)));
+        assert_eq!((of("digest-update"), of("pattern")), (Some(("auto", SettingOrigin::Default)), None));
+    }
+}
