@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`handle`] | the handle that the ports hold |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
-//! | [`requests`], [`explain`] | queries of programs: lists, single requests, explanations |
 //! | [`updates`], [`workloads`], [`live`] | queries of people: sorted pages, counts, settings, pods |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with what became of it |

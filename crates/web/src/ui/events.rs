@@ -1,0 +1,160 @@
+//! `GET /events`: the stream that keeps pages up to date.
+//!
+//! It carries hints: `u-<id>` means that a request changed, and the page fetches the row again. So permissions, filters
+//! and the view are applied where they always are.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use headwind_operator::{Caller, Visible};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::Instant;
+
+use super::hub::{Hint, Missed, Numbered, id};
+use super::query::pairs;
+use super::{Ui, dashboard, page, permissions};
+
+/// How long a browser waits before it connects again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Interval of the comments that keep the connection open.
+const BEAT: Duration = Duration::from_secs(15);
+/// Minimum time between two events with the counts.
+const COUNTS: Duration = Duration::from_secs(1);
+/// How often the caller's permissions are read again.
+const CHECK: Duration = Duration::from_secs(30);
+
+/// One open stream.
+struct Stream {
+    ui: Arc<Ui>,
+    caller: Caller,
+    headers: HeaderMap,
+    visible: Visible,
+    receiver: broadcast::Receiver<Numbered>,
+    queue: VecDeque<Event>,
+    /// The number of the last hint that was sent.
+    position: u64,
+    /// When the counts are sent next, if they changed.
+    counts_at: Option<Instant>,
+    counts_sent: Instant,
+    check_at: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// `GET /events?v=&last=`
+pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extension<Caller>, uri: Uri, headers: HeaderMap) -> Response {
+    let Ok(place) = Arc::clone(&ui.hub.streams).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", HeaderValue::from_static("5"))], "too many open streams").into_response();
+    };
+    let parameter = |wanted: &str| pairs(uri.query().unwrap_or_default()).find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    // The browser's own reconnect sends the header; a new EventSource has `last`; a new page has `v`.
+    let after = header.or_else(|| parameter("last")).or_else(|| parameter("v"));
+    let (receiver, missed) = ui.hub.listen(after.as_deref());
+    let visible = permissions::visible(&ui, &caller).await;
+    let now = Instant::now();
+    let mut stream = Stream {
+        position: ui.hub.number(),
+        ui,
+        caller,
+        headers,
+        visible,
+        receiver,
+        queue: VecDeque::new(),
+        counts_at: None,
+        counts_sent: now,
+        check_at: now + CHECK,
+        _place: place,
+    };
+    stream.begin(missed);
+    let events = stream::unfold(stream, async |mut stream| Some((Ok::<_, Infallible>(stream.next().await?), stream)));
+    let headers = [
+        (HeaderName::from_static("cache-control"), HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT).text("beat"))).into_response()
+}
+
+impl Stream {
+    fn event(&self, name: &str) -> Event {
+        Event::default().event(name).id(self.ui.hub.at(self.position))
+    }
+
+    fn begin(&mut self, missed: Missed) {
+        self.queue.push_back(self.event("hello").retry(RETRY).data("hello"));
+        match missed {
+            Missed::Unknown => self.resync(),
+            Missed::Hints(hints) => {
+                for hint in hints {
+                    self.hear(&hint);
+                }
+            }
+        }
+    }
+
+    fn resync(&mut self) {
+        self.queue.push_back(self.event("resync").data("resync"));
+        self.queue.push_back(self.counts());
+    }
+
+    fn hear(&mut self, numbered: &Numbered) {
+        self.position = self.position.max(numbered.number);
+        match &numbered.hint {
+            Hint::Resync => self.resync(),
+            Hint::Changed(change) if self.visible.includes(&change.namespace) => {
+                let name = format!("u-{}", id(&change.namespace, &change.name));
+                self.queue.push_back(self.event(&name).data("changed"));
+                if change.is_new {
+                    self.queue.push_back(self.event("news").data("news"));
+                }
+                let due = (self.counts_sent + COUNTS).max(Instant::now());
+                self.counts_at.get_or_insert(due);
+            }
+            Hint::Changed(_) => {}
+        }
+    }
+
+    /// The counts of the dashboard, and those of the navigation.
+    fn counts(&mut self) -> Event {
+        self.counts_at = None;
+        self.counts_sent = Instant::now();
+        let counts = self.ui.handle.update_counts(&self.visible);
+        let (top, bottom) = page::badges(counts.waiting, true);
+        self.event("counts").data(format!("{}{}{}", dashboard::tiles(&counts).into_string(), top.into_string(), bottom.into_string()))
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            let counts_at = self.counts_at.unwrap_or(self.check_at);
+            tokio::select! {
+                () = self.ui.hub.stop.cancelled() => return None,
+                hint = self.receiver.recv() => match hint {
+                    Ok(hint) => self.hear(&hint),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.resync(),
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                },
+                () = tokio::time::sleep_until(counts_at), if self.counts_at.is_some() => {
+                    let event = self.counts();
+                    self.queue.push_back(event);
+                }
+                () = tokio::time::sleep_until(self.check_at) => {
+                    self.check_at = Instant::now() + CHECK;
+                    if !permissions::is_still_known(&self.ui, &self.headers, &self.caller).await {
+                        return None;
+                    }
+                    self.visible = permissions::visible(&self.ui, &self.caller).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The components that pages are made of. Each one is a function that returns HTML.
+
+pub(super) mod change;
+pub(super) mod copy;
+pub(super) mod facts;
+pub(super) mod filters;
+pub(super) mod icon;
+pub(super) mod note;
+pub(super) mod pager;
+pub(super) mod phase;
+pub(super) mod reference;
+pub(super) mod segments;
+pub(super) mod time;
+pub(super) mod toast;
+pub(super) mod workload;

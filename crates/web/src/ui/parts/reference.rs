@@ -1,0 +1,24 @@
+//! References of images and charts.
+
+use maud::{Markup, html};
+
+use super::icon::icon;
+
+/// A reference that a click copies. The registry and the path are shortened, the last part never is.
+pub(in crate::ui) fn reference(text: &str) -> Markup {
+    let cut = text.rfind('/').map_or(0, |place| place + 1);
+    let (head, tail) = text.split_at_checked(cut).unwrap_or(("", text));
+    html! {
+        button type="button" class="ref" data-copy=(text) title={ "Copy " (text) } {
+            @if !head.is_empty() { span class="ref-head" { (head) } }
+            span class="ref-tail" { (tail) }
+            (icon("copy"))
+        }
+    }
+}
+
+/// A digest as a short text, such as `@e84d19aa`.
+pub(in crate::ui) fn short(digest: &str) -> String {
+    let hex = digest.rsplit(['@', ':']).next().unwrap_or(digest);
+    format!("@{}", hex.chars().take(8).collect::<String>())
+}
