@@ -76,7 +76,8 @@ fn count(state: &State, visible: &Visible, now: Timestamp) -> Counts {
     counts
 }
 
-fn is_approved_by_policy(state: &State, object: &UpdateRequest) -> bool {
+/// Returns whether a request in phase `Pending` needs no person.
+pub(super) fn is_approved_by_policy(state: &State, object: &UpdateRequest) -> bool {
     // Most requests need a person by what they say themselves.
     if object.phase() != Phase::Pending || object.spec.require_approval {
         return false;

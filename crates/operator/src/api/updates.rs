@@ -1,27 +1,23 @@
-//! Queries for people about requests: filtered and sorted pages, and counts.
+//! Queries for people about requests: filtered and sorted pages.
 //!
 //! Answered from what this process knows, without a call to the API server. A query looks at every request once, and
 //! reads only those whose cheap fields match.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use headwind_core::policy::Policy;
 use headwind_core::request::{Phase, Request};
 use headwind_core::workload::{Kind, WorkloadKey};
-use jiff::{SignedDuration, Timestamp};
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
 
+use super::counts::is_approved_by_policy;
 use super::handle::Handle;
-use crate::clock::now;
-use crate::observe::requests::{Held, Requests};
+use crate::observe::requests::Held;
+use crate::observe::state::State;
 use crate::observe::visible::Visible;
-
-/// An update that expires within this time is urgent.
-const URGENT: SignedDuration = SignedDuration::from_hours(3);
-/// A failed update counts for this long.
-const FAILED: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A completed update counts for this long.
-const COMPLETED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which requests of all. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,8 +36,10 @@ pub struct UpdateQuery {
     pub text: Option<String>,
     /// The earliest time of the last change.
     pub since: Option<Timestamp>,
-    /// Only updates that wait for a person.
+    /// Only pending requests that a person must approve or reject.
     pub waiting: bool,
+    /// Only requests that expire before this time.
+    pub expires_before: Option<Timestamp>,
 }
 
 /// What a page is sorted by.
@@ -77,6 +75,8 @@ pub struct UpdateSummary {
     pub request: Request,
     /// The `resourceVersion`.
     pub version: String,
+    /// True for a pending request that the policy approves: it waits for its turn, not for a person.
+    pub by_policy: bool,
 }
 
 /// A page of requests.
@@ -88,52 +88,6 @@ pub struct UpdatePage {
     pub total: usize,
 }
 
-/// The number of requests by what they need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UpdateCounts {
-    /// All.
-    pub all: usize,
-    /// By phase, in the order of [`Phase::ALL`].
-    by_phase: [usize; 9],
-    /// Those that wait for a person.
-    pub waiting: usize,
-    /// Those of them that expire within 3 hours.
-    pub urgent: usize,
-    /// Those that are approved or roll out.
-    pub moving: usize,
-    /// Those that failed or were rolled back in the last 7 days.
-    pub failed: usize,
-    /// Those that completed in the last 24 hours.
-    pub completed: usize,
-}
-
-impl UpdateCounts {
-    /// Returns the number of requests in the phases.
-    pub fn in_phases(&self, phases: &[Phase]) -> usize {
-        let of = |phase: &Phase| Phase::ALL.iter().position(|one| one == phase).and_then(|place| self.by_phase.get(place));
-        phases.iter().filter_map(of).sum()
-    }
-
-    fn add(&mut self, held: Held<'_>, now: Timestamp) {
-        let phase = held.phase();
-        self.all += 1;
-        if let Some(count) = Phase::ALL.iter().position(|one| *one == phase).and_then(|place| self.by_phase.get_mut(place)) {
-            *count += 1;
-        }
-        let recent = |span: SignedDuration| held.changed_at().is_some_and(|at| now.duration_since(at) <= span);
-        match phase {
-            Phase::Pending if held.waits_for_a_person(now) => {
-                self.waiting += 1;
-                self.urgent += usize::from(held.expires_at().is_some_and(|at| at.duration_since(now) < URGENT));
-            }
-            Phase::Approved | Phase::RollingOut | Phase::Pending => self.moving += usize::from(!held.is_expired(now)),
-            Phase::Failed | Phase::RolledBack => self.failed += usize::from(recent(FAILED)),
-            Phase::Completed => self.completed += usize::from(recent(COMPLETED)),
-            Phase::Rejected | Phase::Expired | Phase::Superseded => {}
-        }
-    }
-}
-
 /// Returns whether `text` contains `part`, which is in lower case. Does not allocate.
 fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
@@ -141,14 +95,15 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 impl UpdateQuery {
-    fn takes(&self, workload: &WorkloadKey, held: Held<'_>, text: Option<&str>, now: Timestamp) -> bool {
-        let Self { visible, namespace, kind, policy, phases, text: _, since, waiting } = self;
+    fn takes(&self, workload: &WorkloadKey, held: Held<'_>, text: Option<&str>, by_policy: &ByPolicy) -> bool {
+        let Self { visible, namespace, kind, policy, phases, text: _, since, waiting, expires_before } = self;
         visible.includes(&workload.namespace)
             && namespace.as_ref().is_none_or(|namespace| workload.namespace == *namespace)
             && kind.is_none_or(|kind| workload.kind == kind)
             && (phases.is_empty() || phases.contains(&held.phase()))
             && policy.is_none_or(|policy| held.policy() == policy)
-            && (!waiting || held.waits_for_a_person(now))
+            && (!waiting || (held.phase() == Phase::Pending && !by_policy.holds(held)))
+            && expires_before.is_none_or(|before| held.expires_at().is_some_and(|at| at < before))
             && since.is_none_or(|since| held.changed_at().is_some_and(|at| at >= since))
             && text.is_none_or(|text| contains(&workload.name, text) || held.contains(|place| contains(place, text)))
     }
@@ -185,63 +140,83 @@ impl Order {
     }
 }
 
-/// Returns the matching requests of one page, which begins after `skip` of them.
-pub(crate) fn page(requests: &Requests, query: &UpdateQuery, order: Order, skip: usize, limit: usize, now: Timestamp) -> UpdatePage {
-    let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
-    let matching = requests.all().filter(|(workload, held)| query.takes(workload, *held, text.as_deref(), now));
-    let mut all: Vec<Ranked<'_>> =
-        matching.map(|(workload, held)| Ranked { millis: order.millis(held), workload, held }).collect();
-    all.sort_by(|a, b| order.compare(a, b));
-    let summary = |one: &Ranked<'_>| UpdateSummary {
-        workload: one.workload.clone(),
-        request: one.held.read(),
-        version: one.held.version().resource_version,
-    };
-    UpdatePage { items: all.iter().skip(skip).take(limit).map(summary).collect(), total: all.len() }
+/// The pending requests that the policy approves, by uid.
+#[derive(Debug, Default)]
+struct ByPolicy(HashSet<String>);
+
+impl ByPolicy {
+    /// Asks the settings of the workloads. The two locks of the state are not held at the same time.
+    fn of(state: &State) -> Self {
+        let direct: Vec<Arc<UpdateRequest>> = {
+            let requests = state.requests.read();
+            let open = requests.all().filter_map(|(_, held)| match held {
+                Held::Open(object) if object.phase() == Phase::Pending && !object.spec.require_approval => Some(Arc::clone(object)),
+                Held::Open(_) | Held::Finished(_) => None,
+            });
+            open.collect()
+        };
+        Self(direct.iter().filter(|object| is_approved_by_policy(state, object)).filter_map(|object| object.metadata.uid.clone()).collect())
+    }
+
+    fn holds(&self, held: Held<'_>) -> bool {
+        match held {
+            Held::Open(object) => !self.0.is_empty() && object.metadata.uid.as_ref().is_some_and(|uid| self.0.contains(uid)),
+            Held::Finished(_) => false,
+        }
+    }
+
+    fn summary(&self, workload: &WorkloadKey, held: Held<'_>) -> UpdateSummary {
+        UpdateSummary {
+            workload: workload.clone(),
+            request: held.read(),
+            version: held.version().resource_version,
+            by_policy: self.holds(held),
+        }
+    }
 }
 
-/// Counts the requests in the namespaces that the caller may list.
-pub(crate) fn counts(requests: &Requests, visible: &Visible, now: Timestamp) -> UpdateCounts {
-    let mut counts = UpdateCounts::default();
-    for (_, held) in requests.all().filter(|(workload, _)| visible.includes(&workload.namespace)) {
-        counts.add(held, now);
-    }
-    counts
+fn page(state: &State, query: &UpdateQuery, order: Order, skip: usize, limit: usize) -> UpdatePage {
+    let by_policy = ByPolicy::of(state);
+    let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
+    let requests = state.requests.read();
+    let matching = requests.all().filter(|(workload, held)| query.takes(workload, *held, text.as_deref(), &by_policy));
+    let mut all: Vec<Ranked<'_>> = matching.map(|(workload, held)| Ranked { millis: order.millis(held), workload, held }).collect();
+    all.sort_by(|a, b| order.compare(a, b));
+    let items = all.iter().skip(skip).take(limit).map(|one| by_policy.summary(one.workload, one.held)).collect();
+    UpdatePage { items, total: all.len() }
 }
 
 impl Handle {
     /// Returns the requests that match, `limit` of them after `skip`.
     pub fn updates(&self, query: &UpdateQuery, order: Order, skip: usize, limit: usize) -> UpdatePage {
-        page(&self.state.requests.read(), query, order, skip, limit, now())
-    }
-
-    /// Counts the requests in the namespaces that the caller may list.
-    pub fn update_counts(&self, visible: &Visible) -> UpdateCounts {
-        counts(&self.state.requests.read(), visible, now())
+        page(&self.state, query, order, skip, limit)
     }
 
     /// Returns the request, as far as it is in memory.
     pub fn update(&self, namespace: &str, name: &str) -> Option<UpdateSummary> {
+        let by_policy = ByPolicy::of(&self.state);
         let requests = self.state.requests.read();
-        let (workload, held) = requests.find(namespace, name)?;
-        Some(UpdateSummary { workload: workload.clone(), request: held.read(), version: held.version().resource_version })
+        requests.find(namespace, name).map(|(workload, held)| by_policy.summary(workload, held))
     }
 
     /// Returns whether the request matches the query.
     pub fn matches(&self, namespace: &str, name: &str, query: &UpdateQuery) -> bool {
+        let by_policy = ByPolicy::of(&self.state);
         let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
         let requests = self.state.requests.read();
-        requests.find(namespace, name).is_some_and(|(workload, held)| query.takes(workload, held, text.as_deref(), now()))
+        requests.find(namespace, name).is_some_and(|(workload, held)| query.takes(workload, held, text.as_deref(), &by_policy))
     }
 
-    /// Returns how many updates to each of the images wait for a person.
+    /// Returns how many pending updates to each of the images a person must approve or reject.
     pub fn waiting_for(&self, images: &[&str], visible: &Visible) -> Vec<usize> {
-        let (requests, now) = (self.state.requests.read(), now());
+        let by_policy = ByPolicy::of(&self.state);
+        let requests = self.state.requests.read();
         let mut counts: HashMap<&str, usize> = images.iter().map(|image| (*image, 0)).collect();
         for (_, held) in requests.all().filter(|(workload, _)| visible.includes(&workload.namespace)) {
             let Held::Open(object) = held else { continue };
             if let Some(count) = counts.get_mut(object.spec.new_image.as_str())
-                && held.waits_for_a_person(now)
+                && held.phase() == Phase::Pending
+                && !by_policy.holds(held)
             {
                 *count += 1;
             }

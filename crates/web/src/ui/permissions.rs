@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
+use headwind_core::request::action::Action as Decision;
+use headwind_core::workload::WorkloadKey;
 use headwind_operator::{Caller, Visible};
 
 use super::Ui;
-use crate::auth::Access;
+use super::fault::Fault;
+use crate::auth::{Action, Refused};
 
-/// Returns the namespaces that the caller may list.
-#[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
-pub(super) async fn visible(_ui: &Ui, _caller: &Caller) -> Visible {
-    Visible::All
+/// Returns the namespaces that the caller may list. If that is not known, none.
+pub(super) async fn visible(ui: &Ui, caller: &Caller) -> Visible {
+    ui.gate.auth().visible(caller).await.unwrap_or_default()
 }
 
 /// Returns the namespaces that hold something, of those that the caller may list.
@@ -21,38 +23,57 @@ pub(super) fn namespaces(ui: &Ui, visible: &Visible) -> Vec<String> {
 
 /// Returns whether the headers of an open stream still prove who the caller is.
 pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> bool {
-    let known = ui.gate.auth.authenticate(headers, &caller.peer, Access::Read).await;
+    let known = ui.gate.auth().authenticate(headers, caller.peer.parse().ok()).await;
     known.is_ok_and(|known| known.name == caller.name)
 }
 
-/// Which namespaces the caller may approve in: for each one that was asked about, why not if not.
+/// Checks an action before it is done, or a read before it is answered.
+pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(), Fault> {
+    ui.gate.auth().authorize(caller, action).await.map_err(|refused| fault(&refused))
+}
+
+fn fault(refused: &Refused) -> Fault {
+    let command = refused.permission().map(headwind_operator::Permission::can_i);
+    Fault { command, ..Fault::new(refused.status(), "Not allowed", refused.to_string()) }
+}
+
+/// The question whether the caller may read a request.
+pub(super) fn reads(namespace: &str, name: &str) -> Action {
+    Action::Get { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+/// The question whether the caller may decide about a request.
+pub(super) fn decides(decision: Decision, namespace: &str, name: &str) -> Action {
+    Action::Decide { decision, namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+/// The question whether the caller may read what a page shows of a workload.
+pub(super) fn looks_at(key: &WorkloadKey) -> Action {
+    Action::List { namespace: Some(key.namespace.clone()) }
+}
+
+/// Which requests the caller may decide about.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rights(BTreeMap<String, Option<String>>);
+pub(super) struct Rights(BTreeMap<(String, String), bool>);
 
 impl Rights {
-    /// Asks about the namespaces.
-    pub(super) async fn of(ui: &Ui, caller: &Caller, namespaces: impl IntoIterator<Item = &str>) -> Self {
+    /// Asks about the requests, each as namespace and name.
+    pub(super) async fn of(ui: &Ui, caller: &Caller, requests: impl IntoIterator<Item = (&str, &str)>) -> Self {
         let mut rights = BTreeMap::new();
-        for namespace in namespaces {
-            if !rights.contains_key(namespace) {
-                rights.insert(namespace.to_owned(), why_not(ui, caller, namespace).await);
-            }
+        for (namespace, name) in requests {
+            let may = ui.gate.auth().may(caller, &decides(Decision::Approve, namespace, name)).await;
+            rights.insert((namespace.to_owned(), name.to_owned()), may);
         }
         Self(rights)
     }
 
-    /// Returns why the caller may not approve in the namespace, as a sentence; `None` if the caller may.
-    pub(super) fn missing(&self, namespace: &str) -> Option<&str> {
-        self.0.get(namespace).and_then(Option::as_deref)
-    }
-
-    /// Returns whether the caller may approve in the namespace.
-    pub(super) fn allows(&self, namespace: &str) -> bool {
-        self.missing(namespace).is_none()
+    /// Returns whether the caller may decide about the request.
+    pub(super) fn allows(&self, namespace: &str, name: &str) -> bool {
+        self.0.get(&(namespace.to_owned(), name.to_owned())).copied().unwrap_or_default()
     }
 }
 
-async fn why_not(ui: &Ui, caller: &Caller, namespace: &str) -> Option<String> {
-    let refused = ui.gate.auth.authorize(caller, Access::Act).await.err();
-    refused.map(|_| format!("You cannot approve updates in {namespace}"))
+/// Returns whether the caller may roll the workload back.
+pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -> bool {
+    ui.gate.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
 }

@@ -1,4 +1,5 @@
-use headwind_k8s::update_request::UpdateRequest;
+use headwind_core::testing;
+use headwind_core::workload::Workload;
 use serde_json::json;
 
 use super::*;
@@ -21,15 +22,18 @@ fn request(name: &str, minute: i64, phase: &str, approval: bool) -> UpdateReques
     .unwrap()
 }
 
-fn store(all: &[(&str, i64, &str, bool)]) -> Requests {
-    let mut requests = Requests::default();
+fn store(all: &[(&str, i64, &str, bool)]) -> State {
+    let state = State::default();
+    let direct = testing::deployment("r.example/Team/web:1.0.0", &[("policy", "minor"), ("require-approval", "false")]);
+    let key = WorkloadKey { namespace: "shop".to_owned(), ..testing::key(Kind::Deployment, "by-policy") };
+    state.index.write().apply(Workload { key, ..direct });
     for (name, minute, phase, approval) in all {
-        requests.apply(request(name, *minute, phase, *approval));
+        state.requests.write().apply(request(name, *minute, phase, *approval));
     }
-    requests
+    state
 }
 
-fn some() -> Requests {
+fn some() -> State {
     store(&[
         ("cart", 10, "Pending", true),
         ("api", 0, "Pending", true),
@@ -42,8 +46,8 @@ fn some() -> Requests {
 
 const NEWEST: Order = Order { by: SortBy::Changed, descending: true };
 
-fn names(requests: &Requests, query: &UpdateQuery, order: Order) -> Vec<String> {
-    page(requests, query, order, 0, 100, at(60)).items.into_iter().map(|one| one.workload.name).collect()
+fn names(state: &State, query: &UpdateQuery, order: Order) -> Vec<String> {
+    page(state, query, order, 0, 100).items.into_iter().map(|one| one.workload.name).collect()
 }
 
 fn all() -> UpdateQuery {
@@ -52,43 +56,40 @@ fn all() -> UpdateQuery {
 
 #[test]
 fn pages_are_filtered_and_sorted() {
-    let requests = some();
-    assert_eq!(names(&requests, &all(), NEWEST), ["moving", "broken", "done", "cart", "by-policy", "api"]);
-    let by = |by, descending| names(&requests, &all(), Order { by, descending });
+    let state = some();
+    assert_eq!(names(&state, &all(), NEWEST), ["moving", "broken", "done", "cart", "by-policy", "api"]);
+    let by = |by, descending| names(&state, &all(), Order { by, descending });
     assert_eq!(by(SortBy::Name, false), ["api", "broken", "by-policy", "cart", "done", "moving"]);
     assert_eq!(by(SortBy::Name, true).first().map(String::as_str), Some("moving"));
     let waiting = UpdateQuery { waiting: true, ..all() };
-    assert_eq!(names(&requests, &waiting, Order { by: SortBy::Expires, descending: false }), ["api", "cart"]);
+    assert_eq!(names(&state, &waiting, Order { by: SortBy::Expires, descending: false }), ["api", "cart"]);
     let failed = UpdateQuery { phases: vec![Phase::Failed, Phase::RolledBack], ..all() };
-    assert_eq!(names(&requests, &failed, NEWEST), ["broken"]);
-    let text = |text: &str| names(&requests, &UpdateQuery { text: Some(text.to_owned()), ..all() }, NEWEST).len();
+    assert_eq!(names(&state, &failed, NEWEST), ["broken"]);
+    let text = |text: &str| names(&state, &UpdateQuery { text: Some(text.to_owned()), ..all() }, NEWEST).len();
     assert_eq!((text("CART"), text("team/WEB"), text("nothing"), text("1.1.0")), (1, 6, 0, 6));
     let since = UpdateQuery { since: Some(at(24)), ..all() };
-    assert_eq!(names(&requests, &since, NEWEST), ["moving", "broken", "done"]);
+    assert_eq!(names(&state, &since, NEWEST), ["moving", "broken", "done"]);
     let other = UpdateQuery { namespace: Some("other".to_owned()), ..all() };
-    assert!(names(&requests, &other, NEWEST).is_empty());
-    let page = page(&requests, &all(), NEWEST, 4, 1, at(60));
+    assert!(names(&state, &other, NEWEST).is_empty());
+    let page = page(&state, &all(), NEWEST, 4, 1);
     assert_eq!((page.total, page.items.len(), page.items[0].workload.name.as_str()), (6, 1, "by-policy"));
     assert_eq!(page.items[0].version, "7");
 }
 
 #[test]
 fn nobody_sees_other_namespaces() {
-    let requests = some();
-    assert!(names(&requests, &UpdateQuery::default(), NEWEST).is_empty());
-    assert_eq!(counts(&requests, &Visible::default(), at(60)), UpdateCounts::default());
+    let state = some();
+    assert!(names(&state, &UpdateQuery::default(), NEWEST).is_empty());
 }
 
 #[test]
-fn counts_follow_phase_and_time() {
-    let requests = some();
-    let now = counts(&requests, &Visible::All, at(60));
-    assert_eq!((now.all, now.waiting, now.urgent, now.moving, now.failed, now.completed), (6, 2, 0, 2, 1, 1));
-    assert_eq!((now.in_phases(&[Phase::Pending]), now.in_phases(&[Phase::Failed, Phase::Completed])), (3, 2));
-    let late = counts(&requests, &Visible::All, at(22 * 60));
-    assert_eq!((late.waiting, late.urgent, late.completed), (2, 2, 1));
-    let later = counts(&requests, &Visible::All, at(25 * 60));
-    assert_eq!((later.waiting, later.completed, later.failed), (0, 0, 1), "an expired request waits for nobody");
+fn what_the_policy_approves_waits_for_nobody() {
+    let state = some();
+    let pending = UpdateQuery { phases: vec![Phase::Pending], ..all() };
+    let by_policy: Vec<bool> = page(&state, &pending, NEWEST, 0, 10).items.iter().map(|one| one.by_policy).collect();
+    assert_eq!(by_policy, [false, true, false]);
+    let urgent = UpdateQuery { waiting: true, expires_before: Some(at(24 * 60 + 5)), ..all() };
+    assert_eq!(names(&state, &urgent, NEWEST), ["api"]);
 }
 
 #[test]

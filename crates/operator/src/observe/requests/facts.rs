@@ -2,7 +2,7 @@
 //! by.
 
 use headwind_core::policy::Policy;
-use headwind_core::request::{DEFAULT_EXPIRY, Phase};
+use headwind_core::request::DEFAULT_EXPIRY;
 use headwind_core::trigger::Trigger;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ impl Held<'_> {
                 });
                 times.flatten().or_else(|| Some(self.created()))
             }
-            Held::Finished(request) => request.ended_at(),
+            Held::Finished(request) => request.finished_at(),
         }
     }
 
@@ -48,16 +48,6 @@ impl Held<'_> {
             Held::Open(request) if needs_approval(request) => Some(expires_at(request)),
             Held::Open(_) | Held::Finished(_) => None,
         }
-    }
-
-    /// Whether it waits for a person to approve or reject it.
-    pub(crate) fn waits_for_a_person(self, now: Timestamp) -> bool {
-        self.phase() == Phase::Pending && self.expires_at().is_some_and(|at| at > now)
-    }
-
-    /// Whether it is pending and can no longer be approved.
-    pub(crate) fn is_expired(self, now: Timestamp) -> bool {
-        self.phase() == Phase::Pending && self.expires_at().is_some_and(|at| at <= now)
     }
 
     /// Whether one of the texts that people search for fits: name, container and images.

@@ -170,11 +170,6 @@ impl Finished {
         Timestamp::from_millisecond(self.created).unwrap_or_default()
     }
 
-    /// When it finished, if that is known.
-    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
-        self.ended_at.and_then(|at| Timestamp::from_millisecond(at.get()).ok())
-    }
-
     /// The memory that it takes, its place in a list included.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Phases: icon, word and colour, always all three.
 
-use headwind_core::request::{Phase, Request};
+use headwind_core::request::Phase;
+use headwind_operator::UpdateSummary;
 use maud::{Markup, html};
 
 use super::icon::icon;
@@ -24,10 +25,11 @@ const BACK: &str = "phase tone-back";
 const CALM: &str = "phase tone-calm";
 
 /// The look of a request. A pending one that the policy approved only waits for its turn.
-pub(in crate::ui) fn look(request: &Request) -> Look {
+pub(in crate::ui) fn look(summary: &UpdateSummary) -> Look {
+    let request = &summary.request;
     let returned = request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     let (word, icon, classes) = match request.status.phase {
-        Phase::Pending if request.needs_approval() => ("Waiting", "hand", WARN),
+        Phase::Pending if !summary.by_policy => ("Waiting", "hand", WARN),
         Phase::Pending | Phase::Approved => ("Approved", "thumbs-up", GO),
         Phase::RollingOut if returned => ("Rolling back", "undo-2", BACK),
         Phase::RollingOut => ("Rolling out", "refresh-cw", GO),
@@ -42,23 +44,24 @@ pub(in crate::ui) fn look(request: &Request) -> Look {
 }
 
 /// The phase of a request.
-pub(in crate::ui) fn phase(request: &Request) -> Markup {
-    let Look { word, icon: name, classes } = look(request);
+pub(in crate::ui) fn phase(summary: &UpdateSummary) -> Markup {
+    let Look { word, icon: name, classes } = look(summary);
     html! { span class=(classes) { (icon(name)) (word) } }
 }
 
 #[cfg(test)]
 mod tests {
     use headwind_core::testing;
+    use headwind_core::workload::Kind;
     use jiff::Timestamp;
 
     use super::*;
 
     #[test]
     fn what_waits_for_a_person_differs_from_what_waits_for_its_turn() {
-        let mut request = testing::request("r", "a:1", "a:2", Timestamp::UNIX_EPOCH);
-        assert_eq!(look(&request).word, "Approved");
-        request.spec.require_approval = true;
-        assert_eq!(look(&request).word, "Waiting");
+        let request = testing::request("r", "a:1", "a:2", Timestamp::UNIX_EPOCH);
+        let summary = UpdateSummary { workload: testing::key(Kind::Deployment, "t"), request, version: String::new(), by_policy: true };
+        assert_eq!(look(&summary).word, "Approved");
+        assert_eq!(look(&UpdateSummary { by_policy: false, ..summary }).word, "Waiting");
     }
 }

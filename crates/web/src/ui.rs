@@ -1,0 +1,164 @@
+//! Port 8082: the web UI.
+//!
+//! Pages are made by the server. htmx replaces parts of them, and everything but live updates works without script.
+//!
+//! ```text
+//! gate (host, caller, origin) ──> page ──> operator::api ──> HTML
+//! operator: changes of requests ──> hub ──> /events ──> the page fetches the row again
+//! ```
+//!
+//! | modules | what |
+//! |---|---|
+//! | `dashboard`, `updates`, `update`, `workloads`, `explain`, `settings`, `observability`, `login`, `first_run` | pages |
+//! | `actions`, `bulk`, `rollback` | what people do: GET asks for confirmation, POST acts |
+//! | `page`, `parts`, `rows`, `fault` | the frame and the components |
+//! | `hub`, `events` | live updates |
+//! | `permissions` | every question about what the caller may do |
+
+mod actions;
+mod assets;
+mod bulk;
+mod dashboard;
+mod events;
+mod evidence;
+mod explain;
+mod fault;
+mod first_run;
+mod hub;
+mod login;
+mod observability;
+mod page;
+mod parts;
+mod permissions;
+mod preferences;
+mod query;
+mod rollback;
+mod rows;
+pub mod settings;
+mod update;
+mod updates;
+mod visitor;
+mod workloads;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use headwind_operator::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use self::evidence::Evidence;
+use self::fault::Fault;
+use self::hub::Hub;
+use self::observability::ring::Ring;
+use self::settings::Settings;
+use self::visitor::Visitor;
+use self::workloads::Snapshot;
+use crate::gate::Gate;
+use crate::problem::Problem;
+
+/// Everything comes from this origin, and nothing is inline.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+/// Paths that need no caller.
+const OPEN: &[&str] = &["/assets/", "/health", "/login", "/logout", "/preferences"];
+/// Maximum number of explanations at the same time that query registries.
+const EXPLAINS: usize = 2;
+
+/// What the pages need.
+struct Ui {
+    handle: Handle,
+    gate: Gate,
+    hub: Arc<Hub>,
+    ring: Arc<Ring>,
+    settings: Settings,
+    evidence: Evidence,
+    snapshot: Snapshot,
+    explains: Semaphore,
+}
+
+/// Returns the routes of the port. `stop` ends the streams.
+pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: CancellationToken) -> Router {
+    let (hub, ring) = (Arc::new(Hub::new(stop)), Arc::<Ring>::default());
+    // Both end with the process.
+    tokio::spawn(Arc::clone(&hub).run(handle.clone()));
+    tokio::spawn(Arc::clone(&ring).run(handle.clone(), hub.stop.clone()));
+    let gate = gate.with_pages(OPEN, refuse);
+    let ui = Ui {
+        handle: handle.clone(),
+        gate: gate.clone(),
+        hub,
+        ring,
+        settings,
+        evidence: Evidence::default(),
+        snapshot: Snapshot::default(),
+        explains: Semaphore::new(EXPLAINS),
+    };
+    let router = Router::new()
+        .route("/", get(dashboard::dashboard))
+        .route("/updates", get(updates::updates))
+        .route("/updates/news", get(updates::news))
+        .route("/updates/bulk/{action}", get(bulk::confirm).post(bulk::act))
+        .route("/updates/{namespace}/{name}", get(update::update))
+        .route("/updates/{namespace}/{name}/row", get(rows::fragment))
+        .route("/updates/{namespace}/{name}/rollout", get(update::rollout))
+        .route("/updates/{namespace}/{name}/{action}", get(actions::confirm).post(actions::act))
+        .route("/workloads", get(workloads::workloads))
+        .route("/workloads/{namespace}/{kind}/{name}", get(explain::explain))
+        .route("/workloads/{namespace}/{kind}/{name}/rollback", get(rollback::confirm).post(rollback::act))
+        .route("/observability", get(observability::observability))
+        .route("/settings", get(settings::page))
+        .route("/login", get(login::login))
+        .route("/preferences", post(preferences::save))
+        .route("/events", get(events::events))
+        .route("/assets/{name}", get(assets::get))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(Arc::new(ui))
+        .merge(Router::new().route("/health", get(crate::probe::health)).with_state(handle));
+    gate.guarding(router).layer(map_response(with_policy))
+}
+
+/// Puts the policy of the pages on every response, errors too.
+async fn with_policy(mut response: Response) -> Response {
+    response.headers_mut().insert("content-security-policy", POLICY);
+    response
+}
+
+/// Answers what the gate does not let pass.
+fn refuse(request: &Parts, problem: Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status == StatusCode::UNAUTHORIZED {
+        if request.uri.path() == "/events" {
+            // The browser does not try again by itself.
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        let next = login::address(request.uri.path_and_query().map_or("/", |path| path.as_str()));
+        return if request.headers.contains_key("hx-request") {
+            let next = HeaderValue::from_str(&next).unwrap_or(HeaderValue::from_static("/login"));
+            (status, [(HeaderName::from_static("hx-redirect"), next)]).into_response()
+        } else if request.method.is_safe() {
+            Redirect::to(&next).into_response()
+        } else {
+            Fault::new(status, "Not signed in", problem.detail).bare(&request.headers)
+        };
+    }
+    Fault::new(status, problem.title, problem.detail).bare(&request.headers)
+}
+
+async fn not_found(visitor: Visitor) -> Response {
+    Fault::no_page().page(&visitor)
+}
+
+async fn not_allowed(visitor: Visitor) -> Response {
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This address does not accept this method.").page(&visitor)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What a finished request says about its end. It is not kept in memory, so it is read from the API server once.
+
+use std::collections::HashMap;
+
+use headwind_core::request::Request;
+use headwind_operator::{Handle, UpdateSummary};
+use parking_lot::Mutex;
+
+/// Maximum number of requests whose text is kept.
+const KEPT: usize = 256;
+
+/// Namespace and name.
+type Name = (String, String);
+
+/// The texts that were read.
+#[derive(Debug, Default)]
+pub(super) struct Evidence(Mutex<HashMap<Name, (String, String)>>);
+
+/// Returns what a request says about its state: for a failed rollout, the words of the pod.
+pub(super) fn text(request: &Request) -> String {
+    let status = &request.status;
+    let watch = status.rollout.as_ref();
+    let failure = watch.and_then(|watch| watch.cause.as_ref().or(watch.failure.as_ref()));
+    let message = status.message.clone().filter(|message| !message.is_empty());
+    let words = failure.map(|failure| failure.message.clone()).or(message);
+    words.or_else(|| status.reason.map(|reason| reason.sentence().to_owned())).unwrap_or_default()
+}
+
+impl Evidence {
+    /// Returns what the request says about its end. If it cannot be read, what is in memory.
+    pub(super) async fn of(&self, handle: &Handle, summary: &UpdateSummary) -> String {
+        let UpdateSummary { workload, request, version, .. } = summary;
+        if request.status.phase.is_open() {
+            return text(request);
+        }
+        let key = (workload.namespace.clone(), request.name.clone());
+        if let Some((_, text)) = self.0.lock().get(&key).filter(|(known, _)| known == version) {
+            return text.clone();
+        }
+        let Ok(whole) = handle.get(&key.0, &key.1).await else { return text(request) };
+        let words = text(&whole.read());
+        let mut kept = self.0.lock();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, (version.clone(), words.clone()));
+        words
+    }
+}
