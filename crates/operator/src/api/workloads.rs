@@ -170,7 +170,8 @@ impl Handle {
             index.all().filter(|one| visible.includes(&one.workload.key.namespace) && one.tracked().next().is_some()).collect()
         };
         let mut all: Vec<WorkloadRow> = tracked.iter().flat_map(|one| rows(&self.summary(one)).collect::<Vec<_>>()).collect();
-        let order = |row: &WorkloadRow| (row.workload.namespace.clone(), row.workload.name.clone(), row.workload.kind, row.container.clone());
+        let order =
+            |row: &WorkloadRow| (row.workload.namespace.clone(), row.workload.name.clone(), row.workload.kind, row.container.clone());
         all.sort_by_cached_key(order);
         all
     }
