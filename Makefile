@@ -9,6 +9,7 @@ TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
 DENY := $(CACHE)/cargo/bin/cargo-deny
 DENY_VERSION := 0.20.2
 HEADWIND := $(TARGET)/debug/headwind
+E2E_FAILURES := $(TARGET)/tmp/e2e-failures.txt
 
 # $(call step,WHAT,COMMAND): prints WHAT, runs COMMAND, prints how long it took.
 step = @printf '\n==> %s\n' "$(1)"; SECONDS=0; $(2); printf -- '--- %s: %d s\n' "$(1)" "$$SECONDS"
@@ -45,7 +46,8 @@ build:
 	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed)
 
 unit:
-	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast)
+	@rm -f "$(E2E_FAILURES)"
+	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast || { tail -c 6000 "$(E2E_FAILURES)" 2>/dev/null; exit 1; })
 
 test-node: build ## Test the operator on a real kubelet with real containers (needs root; unpacks Debian packages, installs nothing)
 	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED make test-node: a kubelet needs root" >&2; exit 0; fi; \

@@ -43,6 +43,12 @@ pub(crate) struct Cluster {
     programs: Vec<Program>,
 }
 
+/// The checks of the controllers that they have read what they wrote (on by default since Kubernetes 1.36). What they
+/// find too old is tried again through a token bucket of 10 a second for all objects of a kind: with hundreds of
+/// workloads on two cores that can delay rollouts by minutes.
+const STALE_READ_CHECKS: [&str; 3] =
+    ["StaleControllerConsistencyDaemonSet", "StaleControllerConsistencyReplicaSet", "StaleControllerConsistencyStatefulSet"];
+
 impl Cluster {
     pub(crate) fn new(plan: Plan) -> Self {
         Self { plan, programs: Vec::new() }
@@ -180,6 +186,9 @@ impl Cluster {
             ("kube-api-burst", "2000".to_owned()),
             ("concurrent-deployment-syncs", "10".to_owned()),
             ("concurrent-replicaset-syncs", "10".to_owned()),
+            ("concurrent-statefulset-syncs", "10".to_owned()),
+            ("concurrent-daemonset-syncs", "10".to_owned()),
+            ("feature-gates", STALE_READ_CHECKS.map(|gate| format!("{gate}=false")).join(",")),
         ]));
         self.run("kube-controller-manager", args)?;
         let kubeconfig = path(&pki.kubeconfig(server, "system:kube-scheduler", None)?);

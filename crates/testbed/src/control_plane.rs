@@ -47,6 +47,24 @@ impl ControlPlane {
         Ok(Self { kubeconfig: facts.kubeconfig.clone(), tools, own: Some((facts, guard)) })
     }
 
+    /// The last errors in the logs of the control plane, for a person who looks into a failed test.
+    pub fn logged_errors(&self) -> String {
+        const LINES: usize = 12;
+        let Some((facts, _)) = &self.own else { return String::new() };
+        let mut all = String::new();
+        for name in ["kube-controller-manager", "kube-scheduler", "kwok", "kube-apiserver"] {
+            let log = std::fs::read_to_string(facts.folder.join(format!("{name}.log"))).unwrap_or_default();
+            let is_error = |line: &&str| line.starts_with(['E', 'F']) || line.contains("level\":\"ERROR");
+            let lines: Vec<&str> = log.lines().filter(is_error).collect();
+            all += &format!("{name}: {} errors in its log; the last:\n", lines.len());
+            for line in &lines[lines.len().saturating_sub(LINES)..] {
+                all.extend(line.chars().take(300));
+                all.push('\n');
+            }
+        }
+        all
+    }
+
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

@@ -13,6 +13,7 @@ mod approval;
 mod check;
 mod claims;
 mod edge_cases;
+mod failures;
 mod final_audit;
 mod helm;
 mod helm_scale;
@@ -121,10 +122,16 @@ fn main() -> ExitCode {
     ]);
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if conclusion.has_failed() {
+        let _ = block_on("writing the failures", async {
+            failures::write().await;
+            Ok(())
+        });
+    }
     if !whole || conclusion.has_failed() {
         return conclusion.exit_code();
     }
-    block_on(final_audit::audit()).map_or_else(
+    block_on("after all tests", final_audit::audit()).map_or_else(
         |failed| {
             eprintln!("after all tests: {}", failed.message().unwrap_or_default());
             ExitCode::FAILURE
@@ -134,14 +141,14 @@ fn main() -> ExitCode {
 }
 
 fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) -> Trial {
-    Trial::test(name, move || block_on(test()))
+    trial(name.to_owned(), test)
 }
 
 fn each<F: Future<Output = Result<()>> + 'static>(name: &'static str, kind: WorkloadKind, test: fn(WorkloadKind) -> F) -> Trial {
     if kind == WorkloadKind::HelmRelease {
         return with_flux(name, format!("{name}::{}", kind.kind()), move || test(kind));
     }
-    Trial::test(format!("{name}::{}", kind.kind()), move || block_on(test(kind)))
+    trial(format!("{name}::{}", kind.kind()), move || test(kind))
 }
 
 /// A test that needs Flux.
@@ -154,10 +161,18 @@ fn with_flux<F: Future<Output = Result<()>> + 'static>(
     shown: String,
     test: impl FnOnce() -> F + Send + 'static,
 ) -> Trial {
-    Trial::test(shown, move || block_on(async move { if Flux::lacks(name).await? { Ok(()) } else { test().await } }))
+    trial(shown, move || async move { if Flux::lacks(name).await? { Ok(()) } else { test().await } })
 }
 
-fn block_on(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+fn trial<F: Future<Output = Result<()>>>(name: String, test: impl FnOnce() -> F + Send + 'static) -> Trial {
+    Trial::test(name.clone(), move || block_on(&name, test()))
+}
+
+fn block_on(name: &str, test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(test).map_err(|error| Failed::from(format!("{error:?}")))
+    runtime.block_on(test).map_err(|error| {
+        let message = format!("{error:?}");
+        failures::add(name, &message);
+        Failed::from(message)
+    })
 }
