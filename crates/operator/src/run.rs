@@ -419,3 +419,27 @@ impl ForKind for WatchWorkloads<'_, '_> {
         tasks.spawn("watch workloads", watch::<K, _>(scope.api(watcher), scope, feed, Arc::clone(state)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::api::Api;
+
+    use super::*;
+
+    /// A connection that died silently must not hold a pass of the reconciler until TCP gives up.
+    #[tokio::test]
+    async fn a_call_that_gets_no_answer_fails() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent = tokio::spawn(async move {
+            let (_connection, _) = listener.accept().await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        let client = client(&config, Duration::from_millis(200)).unwrap();
+        let api: Api<kube::core::PartialObjectMeta<k8s_openapi::api::core::v1::Namespace>> = Api::all(client);
+        let call = tokio::time::timeout(Duration::from_secs(10), api.get("n")).await;
+        silent.abort();
+        assert!(matches!(call, Ok(Err(_))), "no failure within 10 s, or an answer");
+    }
+}

@@ -1,3 +1,4 @@
+mod many;
 mod prune;
 mod releases;
 mod together;

@@ -79,6 +79,16 @@ fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Containe
     hash.finish()
 }
 
+/// Returns the shortest interval that a workload may ask for.
+fn shortest(default: Option<Duration>, minimum: Duration) -> Duration {
+    default.map_or(minimum, |default| default.min(minimum))
+}
+
+/// Returns the polling interval of a workload that asks for `wish`, and the wish if it is below the shortest interval.
+fn bounded(wish: Option<Duration>, default: Option<Duration>, shortest: Duration) -> (Option<Duration>, Option<Duration>) {
+    (wish.or(default).map(|interval| interval.max(shortest)), wish.filter(|wish| *wish < shortest))
+}
+
 impl Poller {
     /// Returns whether a container is scanned at all, and if so, whether again and again.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
@@ -94,7 +104,7 @@ impl Poller {
 
     /// The shortest interval that a workload may ask for: never longer than the administrator's own.
     pub(super) fn shortest(&self) -> Duration {
-        self.interval.map_or(self.min_interval, |interval| interval.min(self.min_interval))
+        shortest(self.interval, self.min_interval)
     }
 
     /// Every scan that is wanted, by the index as it is now.
@@ -113,8 +123,8 @@ impl Poller {
                 let Some(origin) = container.origin() else { continue };
                 let mut entry = Wanted::default();
                 if polled {
-                    entry.interval = settings.polling_interval.or(self.interval).map(|interval| interval.max(self.shortest()));
-                    let raised = settings.polling_interval.filter(|interval| *interval < self.shortest());
+                    let (interval, raised) = bounded(settings.polling_interval, self.interval, self.shortest());
+                    entry.interval = interval;
                     plan.raised.extend(raised.map(|wish| (Arc::clone(&one.workload), wish)));
                 }
                 if self.discovery && container.chart.is_some() {
@@ -160,5 +170,28 @@ impl Poller {
             .filter_map(std::future::ready)
             .collect()
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tenant must not use up a registry's quota: every origin is shared by the whole cluster.
+    #[rstest::rstest]
+    #[case::none_asked(None, Some(300), 60, (300, None))]
+    #[case::longer(Some(900), Some(300), 60, (900, None))]
+    #[case::at_the_minimum(Some(60), Some(300), 60, (60, None))]
+    #[case::below(Some(1), Some(300), 60, (60, Some(1)))]
+    #[case::the_administrator_polls_more_often(Some(1), Some(10), 60, (10, Some(1)))]
+    fn an_interval_has_a_minimum(
+        #[case] wish: Option<u64>,
+        #[case] default: Option<u64>,
+        #[case] minimum: u64,
+        #[case] (interval, raised): (u64, Option<u64>),
+    ) {
+        let [wish, default, raised] = [wish, default, raised].map(|seconds| seconds.map(Duration::from_secs));
+        let shortest = shortest(default, Duration::from_secs(minimum));
+        assert_eq!(bounded(wish, default, shortest), (Some(Duration::from_secs(interval)), raised));
     }
 }
