@@ -82,4 +82,4 @@ soak: tools ## Run one hostile tenant beside 500 normal workloads for MINUTES (6
 	"$(TARGET)/release/headwind-bench" --soak $(or $(MINUTES),60)
 
 fuzz: ## Fuzz the webhook decoders and proofs, SECONDS (20) each
-	crates/source/fuzz/run $(or $(SECONDS),20)
+	crates/webhook/fuzz/run $(or $(SECONDS),20)

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use headwind_source::proof::Secret;
 use headwind_web::auth::Mode;
 use headwind_web::hosts::{Authority, Uri};
+use headwind_webhook::proof::Secret;
 
 use crate::command::{check, image, manifests, policy, webhook};
 use crate::registries::Registries;

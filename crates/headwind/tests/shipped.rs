@@ -233,11 +233,11 @@ fn links_and_targets_are_there() {
 const WALLS: &[(&str, &[&str])] = &[
     ("headwind-core", &[]),
     ("headwind-k8s", &["headwind-core"]),
-    ("headwind-source", &["headwind-core"]),
+    ("headwind-webhook", &["headwind-core"]),
     ("headwind-registry", &["headwind-core"]),
-    ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-source"]),
-    ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-source", "headwind-operator"]),
-    ("headwind", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-source", "headwind-operator", "headwind-web"]),
+    ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-webhook"]),
+    ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-webhook", "headwind-operator"]),
+    ("headwind", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-webhook", "headwind-operator", "headwind-web"]),
     ("headwind-testbed", &["headwind-k8s"]),
     ("headwind-bench", &["headwind-k8s", "headwind-testbed"]),
 ];

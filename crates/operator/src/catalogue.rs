@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headwind_core::reason::Reason;
-use headwind_source::webhook::IgnoredReason;
+use headwind_webhook::senders::IgnoredReason;
 
 use crate::propose::Waiting;
 use crate::report::metrics::{ClassLabel, Metrics};

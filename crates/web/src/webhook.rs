@@ -18,9 +18,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
 use headwind_operator::{Full, Handle};
-use headwind_source::proof::google::is_token;
-use headwind_source::proof::{self, Early, Secret};
-use headwind_source::webhook::{DecodeError, Envelope, Sender, Subscription, decode};
+use headwind_webhook::proof::google::is_token;
+use headwind_webhook::proof::{self, Early, Secret};
+use headwind_webhook::senders::{DecodeError, Envelope, Sender, Subscription, decode};
 use serde::{Deserialize, Serialize};
 
 use self::body::Budget;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
-use headwind_source::proof::google::Expected;
 use headwind_web::auth::{Auth, Mode};
 use headwind_web::gate::Gate;
 use headwind_web::hosts::Hosts;
 use headwind_web::server::{Limits, Port};
 use headwind_web::{api, probe, webhook};
+use headwind_webhook::proof::google::Expected;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read as _, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use headwind_source::webhook::{Envelope, Ignored, Sender, decode, known_senders};
+use headwind_webhook::senders::{Envelope, Ignored, Sender, decode, known_senders};
 use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Output};

@@ -32,7 +32,7 @@ const SENDERS: &[(&str, &str, &str, &str, &str)] = &[
 ];
 
 fn payload(name: &str) -> Result<String> {
-    let path = format!("../source/tests/payloads/{name}.json");
+    let path = format!("../webhook/tests/payloads/{name}.json");
     std::fs::read_to_string(&path).context(path)
 }
 
@@ -114,7 +114,7 @@ fn jiff_now() -> i64 {
 }
 
 fn key() -> Result<RsaKeyPair> {
-    let der = include_bytes!("../../../source/tests/google_test_key.der");
+    let der = include_bytes!("../../../webhook/tests/google_test_key.der");
     RsaKeyPair::from_pkcs8(der).map_err(|error| anyhow::anyhow!("{error}"))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwind_core::claim::Claim;
-use headwind_source::webhook::IgnoredReason;
+use headwind_webhook::senders::IgnoredReason;
 use tokio::sync::{Semaphore, broadcast};
 
 pub use crate::propose::{Full, Offered};

@@ -21,6 +21,7 @@ mod followers;
 mod look_ups;
 mod plan;
 mod scan;
+mod schedule;
 mod seen;
 
 use std::collections::HashMap;
@@ -33,13 +34,13 @@ use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
 use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_registry::Lane;
-use headwind_source::schedule::{Next, Outcome, Schedule, Wish};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::look_ups::{Fingerprint, LookUps};
 use self::plan::{Plan, Planned};
+use self::schedule::{Next, Outcome, Schedule, Wish};
 use crate::observe::index::Revision;
 use crate::propose::Proposer;
 use crate::registries::asking::Asking;

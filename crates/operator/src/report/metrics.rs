@@ -11,7 +11,7 @@ use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
 use headwind_core::workload::Kind;
 use headwind_k8s::kinds::facts;
-use headwind_source::webhook::IgnoredReason;
+use headwind_webhook::senders::IgnoredReason;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use headwind_source::proof::google::{Expected, Keys, TokenError, verify};
+use headwind_webhook::proof::google::{Expected, Keys, TokenError, verify};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 

@@ -16,7 +16,6 @@ use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::WorkloadKey;
 use headwind_registry::{Class as RegistryClass, Error, Keyring};
-use headwind_source::schedule::Outcome;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,6 +23,7 @@ use super::followers::{Follower, Followers};
 use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
 use crate::observe::index::Resolved;
+use crate::propose::poll::schedule::Outcome;
 use crate::propose::{DecisionInput, Offer, Proposer};
 use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::listed::Listed;

@@ -35,7 +35,7 @@ const KEY_PAUSE: Duration = Duration::from_hours(1);
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next<K> {
+pub(crate) enum Next<K> {
     /// Scan this now; it is that late.
     Scan(K, Duration),
     /// Nothing before that time.
@@ -46,7 +46,7 @@ pub enum Next<K> {
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With an answer.
     Answered,
     /// The host did not serve; it asks to be left alone for so long, where it says so.
@@ -57,7 +57,7 @@ pub enum Outcome {
 
 /// How a key is to be scanned.
 #[derive(Debug, Clone)]
-pub struct Wish<L> {
+pub(crate) struct Wish<L> {
     /// The way to its host. It never changes for a key.
     pub lane: L,
     /// Scans that the lane takes at once; at least 1.
@@ -70,7 +70,7 @@ pub struct Wish<L> {
 
 /// What is due when. `K` names a scan, `L` a lane.
 #[derive(Debug)]
-pub struct Schedule<K, L> {
+pub(crate) struct Schedule<K, L> {
     seed: u64,
     serial: u64,
     entries: HashMap<K, Entry<L>>,
@@ -103,23 +103,23 @@ impl<L> Entry<L> {
 
 impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     /// An empty one, for so many scans at once.
-    pub fn new(seed: u64, slots: usize) -> Self {
+    pub(crate) fn new(seed: u64, slots: usize) -> Self {
         Self { seed, serial: 0, entries: HashMap::new(), lanes: HashMap::new(), slots: Slots::new(slots.max(1)), parked: HashMap::new() }
     }
 
     /// The number of keys.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.values().filter(|entry| !entry.removed).count()
     }
 
     /// Returns whether there is no key.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Has the key scanned as wished. A new one is scanned soon; one that is there keeps its time, unless the new
     /// interval ends before it.
-    pub fn set(&mut self, now: Duration, key: &K, wish: Wish<L>) {
+    pub(crate) fn set(&mut self, now: Duration, key: &K, wish: Wish<L>) {
         let Wish { lane, at_once, interval, owners } = wish;
         let name = self.lanes.get_key_value(&lane).map_or_else(|| Arc::new(lane), |(shared, _)| Arc::clone(shared));
         let lane = self.lanes.entry(Arc::clone(&name)).or_insert_with(Lane::new);
@@ -142,7 +142,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 
     /// Forgets the key. A scan that runs may end; it is not repeated.
-    pub fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(entry) if entry.is_running() => entry.removed = true,
             Some(_) => self.forget(key),
@@ -151,7 +151,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 
     /// Forgets the keys that are not to be kept, and the lanes that nothing is left of.
-    pub fn retain(&mut self, now: Duration, keep: impl Fn(&K) -> bool) {
+    pub(crate) fn retain(&mut self, now: Duration, keep: impl Fn(&K) -> bool) {
         let gone: Vec<K> = self.entries.keys().filter(|key| !keep(key)).cloned().collect();
         for key in &gone {
             self.remove(key);
@@ -173,7 +173,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Duration) -> Next<K> {
+    pub(crate) fn next(&mut self, now: Duration) -> Next<K> {
         if self.slots.is_full() {
             return Next::Idle;
         }
@@ -259,7 +259,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 
     /// Reports how the scan of a key ended.
-    pub fn done(&mut self, now: Duration, key: &K, outcome: Outcome) {
+    pub(crate) fn done(&mut self, now: Duration, key: &K, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(owner) = entry.running.take() else { return };
         self.slots.give_back(&owner);

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use headwind_source::proof::google::{Expected, Keys, verify as verify_token};
-use headwind_source::proof::{Secret, verify};
+use headwind_webhook::proof::google::{Expected, Keys, verify as verify_token};
+use headwind_webhook::proof::{Secret, verify};
 use libfuzzer_sys::fuzz_target;
 
 const HEADERS: [&str; 6] =

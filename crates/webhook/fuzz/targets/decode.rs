@@ -13,7 +13,7 @@ use headwind_core::artifact::Origin;
 use headwind_core::artifact::chart::ChartRepository;
 use headwind_core::artifact::reference::{RepositoryKey, is_tag};
 use headwind_core::artifact::version::parse_chart;
-use headwind_source::webhook::{Envelope, Sender, decode};
+use headwind_webhook::senders::{Envelope, Sender, decode};
 use libfuzzer_sys::fuzz_target;
 
 fn fixed() -> Option<Sender> {
