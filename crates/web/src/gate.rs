@@ -63,7 +63,6 @@ impl Gate {
     /// below it. An unsafe method may carry a form that a browser sends from a page of Headwind's own. `refuse` answers
     /// what does not pass.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "the UI uses it"))]
     pub(crate) fn with_pages(self, open: &'static [&'static str], refuse: Refuse) -> Self {
         Self { open, forms: true, refuse, ..self }
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 8080 | [`webhook::router`] | registries |
 //! | 8081 | [`api::router`] | people and programs |
+//! | 8082 | [`ui::router`] | people with a browser |
 //! | 9090 | [`probe::router`] | the kubelet, Prometheus |
 //!
 //! The doors know the operator by its `Handle` only. Every body is capped and timed, every error
@@ -16,4 +17,5 @@ pub mod hosts;
 pub mod probe;
 mod problem;
 pub mod server;
+pub mod ui;
 pub mod webhook;

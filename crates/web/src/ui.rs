@@ -49,6 +49,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use headwind_operator::Handle;
+use maud::{Markup, html};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,7 @@ use self::evidence::Evidence;
 use self::fault::Fault;
 use self::hub::Hub;
 use self::observability::ring::Ring;
+use self::parts::icon::icon;
 use self::settings::Settings;
 use self::visitor::Visitor;
 use self::workloads::Snapshot;
@@ -81,6 +83,21 @@ struct Ui {
     evidence: Evidence,
     snapshot: Snapshot,
     explains: Semaphore,
+}
+
+impl Ui {
+    /// Returns what affects every page: the copy of the cluster is not complete.
+    fn banner(&self) -> Option<Markup> {
+        let missing = self.handle.missing();
+        (!missing.is_empty()).then(|| {
+            html! {
+                div class="banner tone-warn" role="alert" {
+                    (icon("unplug"))
+                    p { b { "Headwind is not ready." } " Lists may be incomplete. It waits for: " (missing.join(", ")) "." }
+                }
+            }
+        })
+    }
 }
 
 /// Returns the routes of the port. `stop` ends the streams.

@@ -101,7 +101,8 @@ impl Stream {
 
     fn resync(&mut self) {
         self.queue.push_back(self.event("resync").data("resync"));
-        self.queue.push_back(self.counts());
+        let counts = self.counts();
+        self.queue.push_back(counts);
     }
 
     fn hear(&mut self, numbered: &Numbered) {
@@ -125,8 +126,8 @@ impl Stream {
     fn counts(&mut self) -> Event {
         self.counts_at = None;
         self.counts_sent = Instant::now();
-        let counts = self.ui.handle.update_counts(&self.visible);
-        let (top, bottom) = page::badges(counts.waiting, true);
+        let counts = self.ui.handle.counts(&self.visible);
+        let (top, bottom) = page::badges(counts.awaiting_approval, true);
         self.event("counts").data(format!("{}{}{}", dashboard::tiles(&counts).into_string(), top.into_string(), bottom.into_string()))
     }
 

@@ -137,7 +137,7 @@ fn help() -> Markup {
 /// The whole page.
 pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
     let Page { title, place, live, banner, body } = page;
-    let waiting = visitor.counts.waiting;
+    let waiting = visitor.counts.awaiting_approval;
     let (badge, dock_badge) = badges(waiting, false);
     let titled = if place == Some(Place::Dashboard) && waiting > 0 { format!("({waiting}) {title}") } else { title.to_owned() };
     let preferences = visitor.preferences;

@@ -58,11 +58,11 @@ pub(super) struct Rights(BTreeMap<(String, String), bool>);
 
 impl Rights {
     /// Asks about the requests, each as namespace and name.
-    pub(super) async fn of(ui: &Ui, caller: &Caller, requests: impl IntoIterator<Item = (&str, &str)>) -> Self {
+    pub(super) async fn of(ui: &Ui, caller: &Caller, requests: Vec<(String, String)>) -> Self {
         let mut rights = BTreeMap::new();
         for (namespace, name) in requests {
-            let may = ui.gate.auth().may(caller, &decides(Decision::Approve, namespace, name)).await;
-            rights.insert((namespace.to_owned(), name.to_owned()), may);
+            let may = ui.gate.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
+            rights.insert((namespace, name), may);
         }
         Self(rights)
     }
@@ -76,4 +76,9 @@ impl Rights {
 /// Returns whether the caller may roll the workload back.
 pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -> bool {
     ui.gate.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
+}
+
+/// Returns whether people sign in here.
+pub(super) fn has_login(_ui: &Ui) -> bool {
+    false
 }

@@ -173,6 +173,7 @@ impl ListQuery {
             text: self.text.clone(),
             since: span.map(|span| now.checked_sub(span).unwrap_or(Timestamp::MIN)),
             waiting: self.list == List::Inbox,
+            expires_before: None,
         }
     }
 

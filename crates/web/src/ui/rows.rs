@@ -20,7 +20,7 @@ use super::parts::phase::phase;
 use super::parts::reference::reference;
 use super::parts::time::{expiry, span, time};
 use super::parts::workload::{place, trigger};
-use super::permissions::{self, Rights};
+use super::permissions::Rights;
 use super::query::pairs;
 use super::visitor::Visitor;
 use super::Ui;
@@ -268,6 +268,11 @@ impl Row<'_> {
     }
 }
 
+/// Namespace and name of the request.
+pub(super) fn name(summary: &UpdateSummary) -> (String, String) {
+    (summary.workload.namespace.clone(), summary.request.name.clone())
+}
+
 /// Describes how far an update is.
 pub(super) fn progress(request: &Request, now: Timestamp) -> String {
     let status = &request.status;
@@ -288,8 +293,13 @@ pub(super) fn progress(request: &Request, now: Timestamp) -> String {
 
 /// Makes the rows of a list.
 pub(super) async fn rows(ui: &Ui, visitor: &Visitor, items: &[UpdateSummary], view: View) -> Vec<Markup> {
-    let waiting = items.iter().filter(|one| one.request.status.phase == Phase::Pending && matches!(view, View::Inbox | View::Table));
-    let rights = Rights::of(ui, &visitor.caller, waiting.map(|one| (&*one.workload.namespace, &*one.request.name))).await;
+    let mut waiting = Vec::new();
+    for one in items {
+        if one.request.status.phase == Phase::Pending && matches!(view, View::Inbox | View::Table) {
+            waiting.push(name(one));
+        }
+    }
+    let rights = Rights::of(ui, &visitor.caller, waiting).await;
     let images: Vec<&str> = items.iter().map(|one| one.request.spec.new_image.as_str()).collect();
     let same = if view == View::Inbox { ui.handle.waiting_for(&images, &visitor.visible) } else { Vec::new() };
     let mut all = Vec::with_capacity(items.len());
@@ -318,7 +328,7 @@ pub(super) fn auto_rollback(ui: &Ui, summary: &UpdateSummary, container: &str) -
 
 /// The row of one update after an action, for the page that shows it.
 pub(super) async fn swapped(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, view: View) -> Markup {
-    let rights = Rights::of(ui, &visitor.caller, [(&*summary.workload.namespace, &*summary.request.name)]).await;
+    let rights = Rights::of(ui, &visitor.caller, vec![name(summary)]).await;
     let row = Row {
         may: rights.allows(&summary.workload.namespace, &summary.request.name),
         same_image: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use headwind_operator::{Caller, UpdateCounts, Visible};
+use headwind_operator::{Caller, Counts, Visible};
 use jiff::Timestamp;
 
 use super::preferences::Preferences;
@@ -19,7 +19,7 @@ pub(super) struct Visitor {
     /// The namespaces that the caller may list.
     pub(super) visible: Visible,
     /// The counts in these namespaces.
-    pub(super) counts: UpdateCounts,
+    pub(super) counts: Counts,
     /// The time of the page.
     pub(super) now: Timestamp,
     /// The last change that the page knows.
@@ -38,7 +38,7 @@ impl FromRequestParts<Arc<Ui>> for Visitor {
         let version = ui.hub.position();
         let visible = permissions::visible(ui, &caller).await;
         Ok(Self {
-            counts: ui.handle.update_counts(&visible),
+            counts: ui.handle.counts(&visible),
             visible,
             preferences: Preferences::read(&parts.headers),
             now: Timestamp::now(),

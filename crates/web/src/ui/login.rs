@@ -1,0 +1,90 @@
+//! `/login` and `/logout`: the session of a browser, in the mode that has one.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::Ui;
+use super::page::bare;
+use super::parts::copy::copyable;
+use super::parts::note::{Tone, note};
+
+/// Where a person goes after the login.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+/// Returns the address of the login page, for somebody who wanted to see `next`.
+pub(super) fn address(next: &str) -> String {
+    let next = own(next);
+    if next == "/" { "/login".to_owned() } else { format!("/login?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish()) }
+}
+
+/// Returns the address if it is a page of this origin, else the dashboard.
+///
+/// Browsers take a backslash for a slash, drop tabs and line breaks, and read `//host` as another origin.
+pub(super) fn own(next: &str) -> &str {
+    let printable = next.bytes().all(|byte| byte.is_ascii_graphic());
+    let path = next.strip_prefix('/').filter(|rest| !rest.starts_with(['/', '\\']));
+    let page = !["/login", "/logout", "/events", "/assets/"].iter().any(|other| next.starts_with(other));
+    if printable && path.is_some() && page && !next.contains('\\') && next.len() <= 1024 { next } else { "/" }
+}
+
+/// `GET /login?next=`
+pub(super) async fn login(State(ui): State<Arc<Ui>>, Query(Next { next }): Query<Next>) -> Response {
+    if super::permissions::has_login(&ui) { form(&next, None).into_response() } else { Redirect::to("/").into_response() }
+}
+
+/// The page with the form.
+pub(super) fn form(next: &str, error: Option<&str>) -> Markup {
+    let body = html! {
+        form method="post" action="/login" class="card p-6! space-y-4" {
+            h1 { "Sign in" }
+            @if let Some(error) = error { (note(Tone::Bad, "octagon-x", &html! { "Kubernetes did not accept the token" }, Some(html! { (error) }))) }
+            label class="block" {
+                span class="label-text" { "Kubernetes token" }
+                input class="input w-full font-mono" type="password" name="token" autocomplete="off" required autofocus aria-describedby="token-hint" aria-invalid=[error.map(|_| "true")];
+            }
+            p class="text-muted text-sm" id="token-hint" { "The cluster checks the token (TokenReview). Its RBAC rules say what you can see and approve." }
+            input type="hidden" name="next" value=(own(next));
+            button class="btn btn-primary w-full" { "Sign in" }
+            details class="more" { summary { "How to get a token" } (copyable("kubectl create token NAME -n NAMESPACE --duration 8h", "Command for a token")) }
+        }
+        p class="mt-4 text-center text-muted text-sm" { "The session ends with the token, after 8 hours at most." }
+    };
+    bare("Sign in", &body)
+}
+
+/// The page with the error of a login that failed.
+pub(super) fn failed(status: StatusCode, next: &str, error: &str) -> Response {
+    (status, form(next, Some(error))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("/updates?phase=Pending", "/updates?phase=Pending")]
+    #[case("/", "/")]
+    #[case("", "/")]
+    #[case("//evil.example", "/")]
+    #[case("/\\evil.example", "/")]
+    #[case("\\\\evil.example", "/")]
+    #[case("/\t/evil.example", "/")]
+    #[case("/a\r\nset-cookie:x", "/")]
+    #[case("https://evil.example", "/")]
+    #[case("javascript:alert(1)", "/")]
+    #[case("/login?next=/", "/")]
+    #[case("/é", "/")]
+    fn only_pages_of_this_origin(#[case] next: &str, #[case] expected: &str) {
+        assert_eq!(own(next), expected);
+        assert!(address(next).starts_with("/login"));
+    }
+}

@@ -1,0 +1,410 @@
+//! `/updates/{namespace}/{name}`: one update.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use headwind_core::request::timeline::{Moment, timeline};
+use headwind_core::request::{Phase, Request};
+use headwind_core::rollout::pod::PodView;
+use headwind_core::workload::release::CHART;
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_operator::{Past, SettingValue, UpdateSummary};
+use maud::{Markup, html};
+
+use super::actions::read;
+use super::fault::Fault;
+use super::hub::id;
+use super::page::{Page, Place, page};
+use super::parts::change::{ChangeView, bump};
+use super::parts::copy::copyable;
+use super::parts::facts::facts;
+use super::parts::icon::icon;
+use super::parts::note::{Tone, note};
+use super::parts::phase::phase;
+use super::parts::reference::reference;
+use super::parts::time::{span, time};
+use super::parts::workload::{self, kind_icon, place, trigger};
+use super::permissions::{self, Rights};
+use super::rows::{path, progress};
+use super::visitor::Visitor;
+use super::{Ui, evidence};
+
+/// Maximum number of pods that are shown.
+const PODS: usize = 50;
+
+/// What the page shows.
+struct Shown {
+    object: UpdateRequest,
+    summary: UpdateSummary,
+    may: bool,
+    may_roll_back: bool,
+    history: Vec<Past>,
+    settings: Vec<SettingValue>,
+    pods: Option<Markup>,
+}
+
+async fn load(ui: &Ui, visitor: &Visitor, namespace: &str, name: &str) -> Result<Shown, Fault> {
+    let (object, summary) = read(ui, visitor, namespace, name).await?;
+    let rights = Rights::of(ui, &visitor.caller, vec![(namespace.to_owned(), name.to_owned())]).await;
+    let container = summary.request.spec.container.as_deref().unwrap_or_default();
+    let history = ui.handle.history(&summary.workload).unwrap_or_default();
+    Ok(Shown {
+        may: rights.allows(namespace, name),
+        may_roll_back: permissions::may_roll_back(ui, &visitor.caller, &summary.workload).await,
+        history: history.into_iter().filter(|past| past.entry.container == container).collect(),
+        settings: ui.handle.settings_of(&summary.workload, container),
+        pods: pods(ui, &summary).await,
+        object,
+        summary,
+    })
+}
+
+/// `GET /updates/{namespace}/{name}`
+pub(super) async fn update(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match load(&ui, &visitor, &namespace, &name).await {
+        Ok(shown) => {
+            let change = ChangeView::of(&shown.summary.request);
+            let title = format!("{} {}", shown.summary.workload.name, change.to);
+            let body = html! { (crumbs(&shown.summary)) (shown.detail(&visitor, false)) };
+            page(&visitor, Page { title: &title, place: Some(Place::Updates), live: true, banner: ui.banner(), body }).into_response()
+        }
+        Err(fault) => fault.answer(&visitor, None),
+    }
+}
+
+/// The content of the page after an action.
+pub(super) async fn swapped(ui: &Ui, visitor: &Visitor, namespace: &str, name: &str) -> Markup {
+    load(ui, visitor, namespace, name).await.map(|shown| shown.detail(visitor, true)).unwrap_or_default()
+}
+
+/// `GET /updates/{namespace}/{name}/rollout`: the rollout alone.
+pub(super) async fn rollout(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((namespace, name)): Path<(String, String)>) -> Response {
+    match load(&ui, &visitor, &namespace, &name).await {
+        Ok(shown) => shown.rollout(&visitor).into_response(),
+        Err(fault) => fault.answer(&visitor, None),
+    }
+}
+
+fn crumbs(summary: &UpdateSummary) -> Markup {
+    let namespace = &summary.workload.namespace;
+    html! {
+        nav class="breadcrumbs text-sm p-0" aria-label="Breadcrumb" {
+            ol {
+                li { a href="/updates" { "Updates" } }
+                li { a href={ "/updates?namespace=" (namespace) } { (namespace) } }
+                li aria-current="page" { (summary.workload.name) }
+            }
+        }
+    }
+}
+
+/// The pods of a rollout, while it is in progress or after it failed.
+async fn pods(ui: &Ui, summary: &UpdateSummary) -> Option<Markup> {
+    if !matches!(summary.request.status.phase, Phase::RollingOut | Phase::Failed) {
+        return None;
+    }
+    let pods = match ui.handle.pods(&summary.workload).await {
+        Ok(pods) if pods.is_empty() => return None,
+        Ok(pods) => pods,
+        Err(error) => return Some(html! { p class="text-muted mt-3" { "Headwind cannot list the pods: " (error) } }),
+    };
+    Some(html! {
+        ul class="pods" {
+            @for pod in pods.iter().take(PODS) { (self::pod(pod)) }
+            @if pods.len() > PODS { li class="text-muted" { "and " (pods.len() - PODS) " more" } }
+        }
+    })
+}
+
+fn pod(pod: &PodView) -> Markup {
+    let failed = pod.failure().is_some();
+    let (classes, sign, word) = match (pod.new, failed, pod.is_ready()) {
+        (false, _, _) => ("tone-calm", "circle-minus", "Old"),
+        (true, true, _) => ("tone-bad", "octagon-x", "Failing"),
+        (true, false, true) => ("tone-good", "circle-check", "Available"),
+        (true, false, false) => ("tone-go", "circle-dashed", "Starting"),
+    };
+    let restarts: u32 = pod.containers.iter().map(|container| container.restarts).sum();
+    let words = if pod.deleting {
+        "is being deleted".to_owned()
+    } else if pod.is_ready() && !failed {
+        String::new()
+    } else {
+        pod.state()
+    };
+    html! {
+        li class=(classes) {
+            span class="phase" { (icon(sign)) (word) }
+            code class="pod" { (pod.name) }
+            span class="text-muted break-words min-w-0" { (words) @match restarts { 0 => {}, 1 => " · 1 restart", n => { " · " (n) " restarts" } } }
+        }
+    }
+}
+
+impl Shown {
+    fn request(&self) -> &Request {
+        &self.summary.request
+    }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|setting| setting.name == name).map(|setting| setting.value.trim())
+    }
+
+    fn detail(&self, visitor: &Visitor, swap: bool) -> Markup {
+        let (namespace, name) = (&self.summary.workload.namespace, &self.request().name);
+        let identity = id(namespace, name);
+        let failed = matches!(self.request().status.phase, Phase::Failed | Phase::RolledBack);
+        html! {
+            div id="detail" hx-get=(path(&self.summary)) hx-select="#detail" hx-swap="outerHTML" hx-trigger={ "sse:u-" (identity) ", sse:resync" } hx-swap-oob=[swap.then_some("true")] {
+                div class="page-head" {
+                    div {
+                        h1 class="flex flex-wrap items-center gap-x-3 gap-y-1" { (self.summary.workload.name) (phase(&self.summary)) }
+                        p { (place(&self.summary.workload, self.request().spec.container.as_deref())) }
+                    }
+                    (self.actions())
+                }
+                (self.remark())
+                div class="two" {
+                    div class="space-y-4" {
+                        (self.change())
+                        @if self.request().status.phase == Phase::RollingOut { (self.rollout(visitor)) }
+                        @if failed { (self.why_it_failed()) }
+                        (self.timeline(visitor))
+                    }
+                    div class="space-y-4" {
+                        (self.facts(visitor))
+                        (self.history(visitor))
+                        details class="card more" {
+                            summary { "Do the same with kubectl" }
+                            (copyable(&format!("kubectl -n {namespace} get updaterequest {name} -o yaml"), "kubectl command"))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn actions(&self) -> Markup {
+        let (path, phase) = (path(&self.summary), self.request().status.phase);
+        let waits = phase == Phase::Pending && !self.summary.by_policy;
+        let reopen = self.request().status.can_reopen();
+        html! {
+            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" {
+                a class="btn btn-sm" href=(workload::path(&self.summary.workload)) { (icon("info")) "Explain" }
+                @if waits && self.may {
+                    a class="btn btn-quiet btn-sm" href={ (path) "/reject" } hx-get={ (path) "/reject" } role="button" { "Reject" }
+                    a class="btn btn-primary btn-sm" href={ (path) "/approve" } hx-get={ (path) "/approve" } role="button" { "Approve" }
+                }
+                @if reopen && self.may {
+                    a class="btn btn-sm" href={ (path) "/reopen" } hx-get={ (path) "/reopen" } role="button" { (icon("refresh-cw")) "Reopen…" }
+                }
+                @if (waits || reopen) && !self.may {
+                    p class="text-muted text-xs inline-flex items-center gap-1" { (icon("lock")) "You cannot approve updates in " (self.summary.workload.namespace) }
+                }
+            }
+        }
+    }
+
+    /// What somebody has to know first.
+    fn remark(&self) -> Markup {
+        let change = ChangeView::of(self.request());
+        let (tone, sign, text) = match self.request().status.phase {
+            Phase::RolledBack => (Tone::Back, "undo-2", format!("{} runs again. Headwind does not propose {} until someone reopens this update. It still proposes newer versions.", change.from, change.to)),
+            Phase::Rejected => (Tone::Warn, "ban", format!("Headwind does not propose {} until someone reopens this update. It still proposes newer versions.", change.to)),
+            Phase::Expired => (Tone::Warn, "timer-off", "Nobody approved or rejected the update in time. Reopen it to try again.".to_owned()),
+            _ => match self.request().status.waiting {
+                Some(waiting) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.reason.sentence())),
+                None => return html! {},
+            },
+        };
+        html! { div class="mb-4" { (note(tone, sign, &html! { (text) }, None)) } }
+    }
+
+    fn change(&self) -> Markup {
+        let (spec, change) = (&self.request().spec, ChangeView::of(self.request()));
+        let side = |word: &str, version: &str, image: &str, digest: Option<&String>| {
+            html! {
+                div class="min-w-0" {
+                    p class="eyebrow" { (word) }
+                    p class="ver" { (version) }
+                    (reference(image))
+                    @if let Some(digest) = digest { p class="dig" { (icon("fingerprint")) (reference(digest)) } }
+                }
+            }
+        };
+        html! {
+            section class="card" aria-labelledby="h-change" {
+                h2 id="h-change" class="sr-only" { "Change" }
+                div class="from-to" {
+                    (side("Before", &change.from, &spec.current_image, change.from_digest.as_ref()))
+                    span class="from-to-arrow" { (icon("arrow-right")) (bump(&change)) }
+                    (side("New", &change.to, &spec.new_image, change.to_digest.as_ref()))
+                }
+            }
+        }
+    }
+
+    fn rollout(&self, visitor: &Visitor) -> Markup {
+        let request = self.request();
+        let watch = request.status.rollout.as_ref();
+        let timeout = self.setting("rollback-timeout").and_then(|text| headwind_core::settings::duration(text).ok());
+        let gives_up = watch.zip(timeout).and_then(|(watch, timeout)| watch.progressed_at.checked_add(timeout).ok());
+        let retries = self.setting("health-check-retries").unwrap_or("3");
+        let rolls_back = self.setting("auto-rollback") == Some("true");
+        html! {
+            section class="card" aria-labelledby="h-roll" id="rollout" {
+                div class="flex flex-wrap items-baseline gap-x-3" { h2 id="h-roll" { "Rollout" } p class="text-muted" { (progress(request, visitor.now)) } }
+                @if let Some(watch) = watch.filter(|watch| watch.wanted > 0) {
+                    progress class="progress progress-primary w-full h-2.5 mt-3" value=(watch.new_available) max=(watch.wanted) aria-label="New pods available" {
+                        (watch.new_available) " of " (watch.wanted)
+                    }
+                }
+                @if let Some(pods) = &self.pods { (pods) }
+                dl class="checks" {
+                    div { dt { "Failed checks in a row" } dd { (watch.map_or(0, |watch| watch.failed_checks)) " of " (retries) } }
+                    @if let Some(settle) = self.setting("settle-time") { div { dt { "Must stay available for" } dd { (seconds(settle)) } } }
+                    @if let Some(at) = gives_up { div { dt { "Times out without progress" } dd { (time(at, visitor.now)) } } }
+                    div {
+                        dt { "If it fails" }
+                        dd class="inline-flex items-center gap-1" {
+                            @if rolls_back { (icon("shield-check")) "Headwind rolls back" } @else { (icon("shield-off")) "Headwind does not roll back" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn why_it_failed(&self) -> Markup {
+        let status = &self.request().status;
+        let watch = status.rollout.as_ref();
+        let failure = watch.and_then(|watch| watch.cause.as_ref().or(watch.failure.as_ref()));
+        let code = failure.map(|failure| failure.reason).or(status.reason).map(headwind_core::reason::Reason::code);
+        html! {
+            section class="card" aria-labelledby="h-why" {
+                h2 id="h-why" { "Why it failed" }
+                p class="evidence evidence-big" { @if let Some(code) = code { b { (code) } " " } (evidence::text(self.request())) }
+                @if let Some(pods) = &self.pods { (pods) }
+            }
+        }
+    }
+
+    fn timeline(&self, visitor: &Visitor) -> Markup {
+        let mut moments = timeline(self.request());
+        moments.reverse();
+        let spec = &self.request().spec;
+        html! {
+            section class="card" aria-labelledby="h-time" {
+                h2 id="h-time" { "Timeline" }
+                ol class="line" {
+                    @for Moment { at, what, who, message } in &moments {
+                        @let (classes, sign, word) = moment(what, self.request());
+                        li class=(classes) {
+                            span class="dot" { (icon(sign)) }
+                            div class="min-w-0" {
+                                p { b { (word) } @if let Some(who) = who { span class="text-muted" { "by " (who) } } span class="text-muted ml-auto pl-2" { (time(*at, visitor.now)) } }
+                                @if *what == "created" && !self.object.spec.reason.is_empty() {
+                                    p class="text-muted break-words" { (self.object.spec.reason) }
+                                } @else if !message.is_empty() && *what != "approved" {
+                                    p class="text-muted break-words" { (message) }
+                                } @else if *what == "approved" {
+                                    @if let Some(note) = self.note() { p class="text-muted break-words" { (note) } }
+                                }
+                            }
+                        }
+                    }
+                    @if !spec.require_approval && self.request().status.approved_by.is_none() && moments.is_empty() { li { "Approved by policy" } }
+                }
+            }
+        }
+    }
+
+    /// What the person who approved wrote.
+    fn note(&self) -> Option<&str> {
+        let status = &self.request().status;
+        (status.phase == Phase::Approved).then_some(status.message.as_deref()).flatten()
+    }
+
+    fn facts(&self, visitor: &Visitor) -> Markup {
+        let (request, key) = (self.request(), &self.summary.workload);
+        let mut rows = vec![
+            ("Workload", html! { a class="link" href=(workload::path(key)) { (key.namespace) "/" (key.name) } }),
+            ("Kind", html! { span class="inline-flex items-center gap-1.5" { (kind_icon(key.kind)) (key.kind) } }),
+        ];
+        rows.extend(request.spec.container.iter().filter(|name| *name != CHART).map(|name| ("Container", html! { (name) })));
+        rows.push(("Policy", html! { (request.spec.policy) }));
+        rows.push(("Found", html! { span class="inline-flex items-center gap-1.5" { (trigger(request.spec.trigger)) " " (time(request.created, visitor.now)) } }));
+        let status = &request.status;
+        if let Some(who) = &status.approved_by {
+            rows.push(("Approved by", html! { (who) }));
+        } else if !request.needs_approval() {
+            rows.push(("Approved by", html! { "policy" }));
+        }
+        rows.extend(status.rejected_by.iter().map(|who| ("Rejected by", html! { (who) })));
+        if status.phase == Phase::Pending && request.needs_approval() {
+            rows.push(("Expires", time(request.expires_at(), visitor.now)));
+        }
+        rows.extend(self.setting("auto-rollback").map(|value| ("Auto-rollback", html! { (if value == "true" { "on" } else { "off" }) })));
+        rows.push(("Request", reference(&request.name)));
+        html! { section class="card" aria-labelledby="h-facts" { h2 id="h-facts" { "Facts" } (facts(&rows)) } }
+    }
+
+    fn history(&self, visitor: &Visitor) -> Markup {
+        let address = format!("{}/rollback", workload::path(&self.summary.workload));
+        html! {
+            section class="card" aria-labelledby="h-hist" {
+                h2 id="h-hist" { "History" }
+                @if self.history.is_empty() { p class="text-muted mt-2" { "Headwind has not updated this container yet." } }
+                ul class="hist" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" {
+                    @for Past { index, entry } in &self.history {
+                        @let version = entry.image.rsplit_once('/').map_or(&*entry.image, |(_, last)| last);
+                        li {
+                            div class="min-w-0" {
+                                p class="ver-sm" title=(entry.image) { (version) }
+                                p class="text-muted text-xs" {
+                                    @match (&entry.update_request_name, &entry.approved_by) {
+                                        (None, _) => "before Headwind",
+                                        (Some(_), Some(who)) => { "approved by " (who) },
+                                        (Some(_), None) => "by policy",
+                                    }
+                                    " · " (time(entry.timestamp, visitor.now))
+                                }
+                            }
+                            @if *index == 0 {
+                                span class="phase tone-good ml-auto" { (icon("check")) "in place" }
+                            } @else if self.may_roll_back {
+                                @let query = form_urlencoded::Serializer::new(String::new()).append_pair("container", &entry.container).append_pair("index", &index.to_string()).finish();
+                                a class="btn btn-sm ml-auto" role="button" href={ (address) "?" (query) } hx-get={ (address) "?" (query) } aria-label={ "Roll back to " (version) } { (icon("undo-2")) "Roll back" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn seconds(text: &str) -> String {
+    headwind_core::settings::duration(text).map_or_else(|_| text.to_owned(), |time| span(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)))
+}
+
+/// How a moment of the timeline looks.
+fn moment(what: &str, request: &Request) -> (&'static str, &'static str, &'static str) {
+    match what {
+        "created" => ("tone-calm", "search", "Proposed"),
+        "reopened" => ("tone-calm", "refresh-cw", "Reopened"),
+        "approved" => ("tone-good", "thumbs-up", "Approved"),
+        "rejected" => ("tone-calm", "ban", "Rejected"),
+        "applied" => ("tone-go", "download", "Applied"),
+        "returned" => ("tone-back", "undo-2", "Rolled back to the previous version"),
+        "progressed" => ("tone-go", "refresh-cw", "Made progress"),
+        "available" => ("tone-good", "circle-check", "Available"),
+        _ => match request.status.phase {
+            Phase::Completed => ("tone-good", "circle-check", "Completed"),
+            Phase::RolledBack => ("tone-back", "undo-2", "Rolled back"),
+            Phase::Failed => ("tone-bad", "octagon-x", "Failed"),
+            _ => ("tone-calm", "circle-minus", "Ended"),
+        },
+    }
+}
