@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use headwind_web::auth::Mode;
 use headwind_web::hosts::{Authority, Uri};
+use headwind_web::ui::settings::Setting;
 use headwind_webhook::proof::Secret;
 
 use crate::command::{check, image, manifests, policy, webhook};
 use crate::registries::Registries;
+use crate::settings;
 
 /// Keeps Kubernetes workloads on the right container image, and Flux HelmReleases on the right chart version.
 #[derive(Debug, Parser)]
@@ -30,7 +32,7 @@ impl Args {
         let mut faults = Vec::new();
         loop {
             match command.clone().try_get_matches() {
-                Ok(matches) if faults.is_empty() => return Self::from_arg_matches(&matches).map_err(|error| vec![error]),
+                Ok(matches) if faults.is_empty() => return Self::of(&command, &matches).map_err(|error| vec![error]),
                 Ok(_) => return Err(faults),
                 Err(error) => {
                     let bad = bad_variable(&command, &error);
@@ -41,6 +43,16 @@ impl Args {
                 }
             }
         }
+    }
+}
+
+impl Args {
+    fn of(command: &clap::Command, matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        if let Command::Run(run) = &mut args.command {
+            run.settings = settings::settings(command, matches);
+        }
+        Ok(args)
     }
 }
 
@@ -95,6 +107,10 @@ pub(crate) struct Run {
     /// Listen address for the API
     #[arg(long, env = "HEADWIND_API_ADDR", default_value = "0.0.0.0:8081")]
     pub(crate) api_addr: SocketAddr,
+
+    /// Listen address for the web UI
+    #[arg(long, env = "HEADWIND_UI_ADDR", default_value = "0.0.0.0:8082")]
+    pub(crate) ui_addr: SocketAddr,
 
     /// Listen address for metrics, health and readiness
     #[arg(long, env = "HEADWIND_METRICS_ADDR", default_value = "0.0.0.0:9090")]
@@ -180,6 +196,10 @@ pub(crate) struct Run {
     /// Name of this replica, unique among all replicas. Default: the host name with a unique suffix
     #[arg(long, env = "HEADWIND_IDENTITY", value_parser = identity)]
     pub(crate) identity: Option<String>,
+
+    /// All settings with their values, for the web UI
+    #[arg(skip)]
+    pub(crate) settings: Vec<Setting>,
 }
 
 impl Run {

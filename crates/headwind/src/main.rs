@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod registries;
+mod settings;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName};
 /// `Sec-Fetch-Site`: where a browser says that a request comes from.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The Services of the shipped manifests.
-const SERVICES: [&str; 4] = ["headwind", "headwind-api", "headwind-metrics", "headwind-webhook"];
+const SERVICES: [&str; 5] = ["headwind", "headwind-api", "headwind-metrics", "headwind-ui", "headwind-webhook"];
 
 /// The hosts under which Headwind is known.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,6 @@
 //! `headwind run`: binds every port, starts the operator, and serves until a signal or an error.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use headwind_web::auth::{Auth, Mode};
 use headwind_web::gate::Gate;
 use headwind_web::hosts::Hosts;
 use headwind_web::server::{Limits, Port};
-use headwind_web::{api, probe, webhook};
+use headwind_web::ui::settings::Settings;
+use headwind_web::{api, probe, ui, webhook};
 use headwind_webhook::proof::google::Expected;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -34,6 +36,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let registries = args.registries.client()?;
     let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?;
     let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?;
+    let ui_port = Port::bind("ui", args.ui_addr, Limits::PUBLIC).await?;
     let probe_port = Port::bind("metrics", args.metrics_addr, Limits::PROBES).await?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
@@ -56,14 +59,16 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_about_open_access(&args);
-    let gate = gate(&args, &config.namespace);
+    let [api_gate, ui_gate] = [args.api_addr, args.ui_addr].map(|address| gate(&args, &config.namespace, address));
+    let settings = shown(&args, &config.namespace);
     let mut operator = Operator::start(&kube, config, registries)?;
 
     let stop = CancellationToken::new();
     let handle = operator.handle();
     let mut servers = JoinSet::new();
     servers.spawn(webhook_port.serve(webhook::router(handle.clone(), trust(&args))?, stop.clone()));
-    servers.spawn(api_port.serve(api::router(handle.clone(), gate), stop.clone()));
+    servers.spawn(api_port.serve(api::router(handle.clone(), api_gate), stop.clone()));
+    servers.spawn(ui_port.serve(ui::router(handle.clone(), ui_gate, settings, stop.clone()), stop.clone()));
     let probes = CancellationToken::new();
     let mut probe = tokio::spawn(probe_port.serve(probe::router(handle.clone()), probes.clone()));
     drop(handle);
@@ -108,15 +113,25 @@ fn trust(args: &Run) -> webhook::Trust {
     }
 }
 
-/// Returns the access rules of the API port.
-fn gate(args: &Run, namespace: &str) -> Gate {
-    let hosts = Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts);
-    Gate::new(Auth::open(args.ui_auth_mode, anonymous_actions(args)), hosts)
+/// Returns the settings that the web UI shows.
+fn shown(args: &Run, namespace: &str) -> Settings {
+    Settings {
+        all: args.settings.clone(),
+        namespace: namespace.to_owned(),
+        authenticates_webhooks: args.authenticates_webhooks(),
+        polls: args.polling_enabled,
+    }
 }
 
-/// Returns whether unauthenticated callers may act.
-fn anonymous_actions(args: &Run) -> bool {
-    args.ui_anonymous_actions || args.api_addr.ip().is_loopback()
+/// Returns the access rules of a port for people.
+fn gate(args: &Run, namespace: &str, address: SocketAddr) -> Gate {
+    let hosts = Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts);
+    Gate::new(Auth::open(args.ui_auth_mode, anonymous_actions(args, address)), hosts)
+}
+
+/// Returns whether unauthenticated callers may act on a port.
+fn anonymous_actions(args: &Run, address: SocketAddr) -> bool {
+    args.ui_anonymous_actions || address.ip().is_loopback()
 }
 
 fn warn_about_open_access(args: &Run) {
@@ -130,10 +145,10 @@ fn warn_about_open_access(args: &Run) {
              anyone who can reach the webhook port can set any tag, also one that does not exist, and the policy may apply it"
         ),
     }
-    let may = if anonymous_actions(args) { "read everything, approve, reject and roll back" } else { "read everything" };
+    let may = if [args.api_addr, args.ui_addr].iter().any(|address| anonymous_actions(args, *address)) { "read everything, approve, reject and roll back" } else { "read everything" };
     match args.ui_auth_mode {
-        Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API may {may}"),
-        Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API may {may}, under any name"),
+        Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API or the UI may {may}"),
+        Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API or the UI may {may}, under any name"),
     }
 }
 

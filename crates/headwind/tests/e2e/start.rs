@@ -94,6 +94,7 @@ pub(crate) async fn bad_settings() -> Result<()> {
             .envs([
                 ("HEADWIND_WEBHOOK_ADDR", "127.0.0.1:0"),
                 ("HEADWIND_API_ADDR", "127.0.0.1:0"),
+                ("HEADWIND_UI_ADDR", "127.0.0.1:0"),
                 ("HEADWIND_METRICS_ADDR", "127.0.0.1:0"),
                 ("HOME", "/does/not/exist"),
             ])

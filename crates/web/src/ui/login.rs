@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -12,6 +14,9 @@ use super::Ui;
 use super::page::bare;
 use super::parts::copy::copyable;
 use super::parts::note::{Tone, note};
+use super::permissions;
+use super::query::pairs;
+use crate::server::Ends;
 
 /// Where a person goes after the login.
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +43,7 @@ pub(super) fn own(next: &str) -> &str {
 
 /// `GET /login?next=`
 pub(super) async fn login(State(ui): State<Arc<Ui>>, Query(Next { next }): Query<Next>) -> Response {
-    if super::permissions::has_login(&ui) { form(&next, None).into_response() } else { Redirect::to("/").into_response() }
+    if permissions::has_login(&ui) { form(&next, None).into_response() } else { Redirect::to("/").into_response() }
 }
 
 /// The page with the form.
@@ -61,9 +66,24 @@ pub(super) fn form(next: &str, error: Option<&str>) -> Markup {
     bare("Sign in", &body)
 }
 
-/// The page with the error of a login that failed.
-pub(super) fn failed(status: StatusCode, next: &str, error: &str) -> Response {
-    (status, form(next, Some(error))).into_response()
+/// `POST /login`
+pub(super) async fn sign_in(State(ui): State<Arc<Ui>>, headers: HeaderMap, ends: Option<Extension<Ends>>, body: String) -> Response {
+    let field = |wanted: &str| pairs(&body).find(|(name, _)| name == wanted).map(|(_, value)| value).unwrap_or_default();
+    let (token, next) = (field("token"), field("next"));
+    match permissions::log_in(&ui, &token, &headers, ends.map(|Extension(ends)| ends.peer)).await {
+        Ok(cookie) => {
+            let place = HeaderValue::from_str(own(&next)).unwrap_or(HeaderValue::from_static("/"));
+            (StatusCode::SEE_OTHER, [(LOCATION, place), (SET_COOKIE, cookie)]).into_response()
+        }
+        Err(fault) => (fault.status, form(&next, Some(&fault.text))).into_response(),
+    }
+}
+
+/// `POST /logout`
+pub(super) async fn sign_out(State(ui): State<Arc<Ui>>, headers: HeaderMap) -> Response {
+    let mut response = (StatusCode::SEE_OTHER, [(LOCATION, HeaderValue::from_static("/login"))]).into_response();
+    response.headers_mut().extend(permissions::log_out(&ui, &headers).map(|cookie| (SET_COOKIE, cookie)));
+    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What the caller may do: every question of the UI to the authentication of the port.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use headwind_core::request::action::Action as Decision;
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{Caller, Visible};
@@ -81,4 +82,15 @@ pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -
 /// Returns whether people sign in here.
 pub(super) fn has_login(_ui: &Ui) -> bool {
     false
+}
+
+/// Opens a session with a token. Returns the cookie.
+#[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
+pub(super) async fn log_in(_ui: &Ui, _token: &str, _headers: &HeaderMap, _peer: Option<IpAddr>) -> Result<HeaderValue, Fault> {
+    Err(Fault::new(StatusCode::NOT_FOUND, "No sessions", "This authentication mode has no sessions."))
+}
+
+/// Ends the session of a browser. Returns the cookie.
+pub(super) fn log_out(_ui: &Ui, _headers: &HeaderMap) -> Option<HeaderValue> {
+    None
 }

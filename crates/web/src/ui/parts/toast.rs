@@ -9,11 +9,6 @@ pub(in crate::ui) fn success(text: &str) -> Markup {
     out_of_band(&html! { div class="toast-one tone-good" { (icon("circle-check")) span { (text) } (dismiss()) } })
 }
 
-/// A message about an error. It stays until somebody dismisses it.
-pub(in crate::ui) fn error(text: &str) -> Markup {
-    out_of_band(&html! { div class="toast-one tone-bad" data-stay="" { (icon("octagon-x")) span { (text) } (dismiss()) } })
-}
-
 fn dismiss() -> Markup {
     html! { button type="button" class="btn btn-quiet btn-xs" data-dismiss="" aria-label="Dismiss" { (icon("x")) } }
 }
