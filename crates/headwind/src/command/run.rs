@@ -145,7 +145,11 @@ fn warn_about_open_access(args: &Run) {
              anyone who can reach the webhook port can set any tag, also one that does not exist, and the policy may apply it"
         ),
     }
-    let may = if [args.api_addr, args.ui_addr].iter().any(|address| anonymous_actions(args, *address)) { "read everything, approve, reject and roll back" } else { "read everything" };
+    let may = if [args.api_addr, args.ui_addr].iter().any(|address| anonymous_actions(args, *address)) {
+        "read everything, approve, reject and roll back"
+    } else {
+        "read everything"
+    };
     match args.ui_auth_mode {
         Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API or the UI may {may}"),
         Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API or the UI may {may}, under any name"),

@@ -176,7 +176,11 @@ async fn decide(ui: &Ui, visitor: &Visitor, name: RequestName, action: Action, f
 
 /// The content for the dialog, or a page for browsers without script.
 fn shown(visitor: &Visitor, title: &str, content: &Markup) -> Markup {
-    if visitor.is_htmx { html! { (content) } } else { alone(visitor, title, content) }
+    if visitor.is_htmx {
+        html! { (content) }
+    } else {
+        alone(visitor, title, content)
+    }
 }
 
 async fn succeeded(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, action: Action, view: Option<View>) -> Response {

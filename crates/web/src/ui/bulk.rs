@@ -10,6 +10,7 @@ use headwind_core::request::action::Action;
 use headwind_operator::{ActError, RequestName, UpdateSummary};
 use maud::{Markup, html};
 
+use super::Ui;
 use super::actions::{REASON, action, alone, done};
 use super::fault::Fault;
 use super::parts::change::{ChangeView, bump, diff};
@@ -19,7 +20,6 @@ use super::permissions::{self, Rights};
 use super::query::pairs;
 use super::rows::{View, name, path, swapped};
 use super::visitor::Visitor;
-use super::Ui;
 
 /// Maximum number of updates in one action.
 const MOST: usize = 100;

@@ -51,7 +51,8 @@ struct Stream {
 /// `GET /events?v=&last=`
 pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extension<Caller>, uri: Uri, headers: HeaderMap) -> Response {
     let Ok(place) = Arc::clone(&ui.hub.streams).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", HeaderValue::from_static("5"))], "too many open streams").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", HeaderValue::from_static("5"))], "too many open streams")
+            .into_response();
     };
     let parameter = |wanted: &str| pairs(uri.query().unwrap_or_default()).find(|(name, _)| name == wanted).map(|(_, value)| value);
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);

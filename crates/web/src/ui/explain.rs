@@ -107,7 +107,11 @@ async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: S
     permissions::check(ui, &visitor.caller, &query).await?;
     let wait = std::time::Duration::from_secs(5);
     let Ok(Ok(_place)) = tokio::time::timeout(wait, ui.explains.acquire()).await else {
-        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "Too many queries", "Other queries are in progress. Try again in a moment."));
+        return Err(Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many queries",
+            "Other queries are in progress. Try again in a moment.",
+        ));
     };
     Ok((asked, Box::pin(ui.handle.explain(&key)).await.ok_or_else(unknown)?, true))
 }
@@ -158,7 +162,8 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
 
 /// What runs, and what Headwind would do.
 fn sentence(view: &WorkloadView, one: &Explained) -> Markup {
-    let open = view.requests.iter().find(|request| request.status.phase.is_open() && request.spec.container.as_ref() == Some(&one.container));
+    let open =
+        view.requests.iter().find(|request| request.status.phase.is_open() && request.spec.container.as_ref() == Some(&one.container));
     let failure = view.unrecorded.get(&one.container);
     html! {
         section class="card" {
@@ -191,7 +196,8 @@ fn candidates(key: &WorkloadKey, asked: Asked, one: &Explained) -> Markup {
         };
         links.push(Segment { href: address(Some(*outcome)), word, count, current: asked.verdict == Some(*outcome) });
     }
-    let matching: Vec<&CandidateVerdict> = one.candidates.iter().filter(|one| asked.verdict.is_none_or(|verdict| one.outcome == verdict)).collect();
+    let matching: Vec<&CandidateVerdict> =
+        one.candidates.iter().filter(|one| asked.verdict.is_none_or(|verdict| one.outcome == verdict)).collect();
     let shown = if asked.all { matching.len() } else { FIRST.min(matching.len()) };
     html! {
         section class="card p-0!" {
@@ -260,7 +266,8 @@ fn settings(namespace: &str, container: &str, all: &[SettingValue], named: bool)
 }
 
 fn requests(ui: &Ui, view: &WorkloadView, visitor: &Visitor) -> Markup {
-    let known: Vec<UpdateSummary> = view.requests.iter().filter_map(|request| ui.handle.update(&view.key.namespace, &request.name)).collect();
+    let known: Vec<UpdateSummary> =
+        view.requests.iter().filter_map(|request| ui.handle.update(&view.key.namespace, &request.name)).collect();
     html! {
         section class="card" {
             h2 { "Updates" }

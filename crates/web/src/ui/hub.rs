@@ -181,7 +181,9 @@ impl Hub {
 
     fn after(&self, ring: &Ring, position: &str) -> Missed {
         let parsed = position.split_once('-').and_then(|(start, number)| Some((start.parse::<i64>().ok()?, number.parse::<u64>().ok()?)));
-        let Some((_, number)) = parsed.filter(|(start, number)| *start == self.start && *number <= ring.last) else { return Missed::Unknown };
+        let Some((_, number)) = parsed.filter(|(start, number)| *start == self.start && *number <= ring.last) else {
+            return Missed::Unknown;
+        };
         let oldest = ring.kept.front().map_or(ring.last + 1, |kept| kept.number);
         let later: Vec<Numbered> = ring.kept.iter().filter(|kept| kept.number > number).cloned().collect();
         if number + 1 < oldest || later.iter().any(|kept| kept.hint == Hint::Resync) { Missed::Unknown } else { Missed::Hints(later) }

@@ -28,7 +28,11 @@ pub(super) struct Next {
 /// Returns the address of the login page, for somebody who wanted to see `next`.
 pub(super) fn address(next: &str) -> String {
     let next = own(next);
-    if next == "/" { "/login".to_owned() } else { format!("/login?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish()) }
+    if next == "/" {
+        "/login".to_owned()
+    } else {
+        format!("/login?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish())
+    }
 }
 
 /// Returns the address if it is a page of this origin, else the dashboard.

@@ -61,7 +61,8 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
         (cards(&samples))
         div class="charts" { @for chart in charts(&samples, *step) { (chart) } }
     };
-    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(), body }).into_response()
+    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(), body })
+        .into_response()
 }
 
 /// How much a counter grew. A counter never falls in one process.
@@ -126,9 +127,17 @@ fn charts(samples: &[Sample], step: usize) -> Vec<Markup> {
     let chart = |title, unit, series| Chart { title, unit, series, times: &times }.render();
     vec![
         chart("Updates", unit, vec![series("applied", Look::Good, |one| one.applied), series("failed", Look::Bad, |one| one.failed)]),
-        chart("Webhook events", unit, vec![series("events", Look::Go, |one| one.webhooks), series("ignored calls", Look::Calm, |one| one.ignored)]),
+        chart(
+            "Webhook events",
+            unit,
+            vec![series("events", Look::Go, |one| one.webhooks), series("ignored calls", Look::Calm, |one| one.ignored)],
+        ),
         chart("Duration of a reconcile pass", "ms, 95th percentile", vec![duration]),
-        chart("Scans", unit, vec![series("images and charts", Look::Good, |one| one.scans), series("errors", Look::Bad, |one| one.scan_errors)]),
+        chart(
+            "Scans",
+            unit,
+            vec![series("images and charts", Look::Good, |one| one.scans), series("errors", Look::Bad, |one| one.scan_errors)],
+        ),
         chart("Pending updates", "at the time", vec![waiting]),
         chart("Rollbacks", unit, vec![series("rollbacks", Look::Back, |one| one.rollbacks)]),
     ]

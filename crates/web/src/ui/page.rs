@@ -110,9 +110,18 @@ fn menu(visitor: &Visitor) -> Markup {
 }
 
 fn help() -> Markup {
-    let in_a_list = [("j k", "next, previous row"), ("x", "select the row (Shift: a range)"), ("Enter", "open"), ("a", "approve"), ("r", "reject")];
-    let everywhere =
-        [("/", "search"), ("g d", "Dashboard"), ("g u", "Updates"), ("g w", "Workloads"), ("g o", "Observability"), ("g s", "Settings"), ("?", "this list"), ("Esc", "close")];
+    let in_a_list =
+        [("j k", "next, previous row"), ("x", "select the row (Shift: a range)"), ("Enter", "open"), ("a", "approve"), ("r", "reject")];
+    let everywhere = [
+        ("/", "search"),
+        ("g d", "Dashboard"),
+        ("g u", "Updates"),
+        ("g w", "Workloads"),
+        ("g o", "Observability"),
+        ("g s", "Settings"),
+        ("?", "this list"),
+        ("Esc", "close"),
+    ];
     html! {
         div class="modal-box" {
             h1 id="dialog-title" { "Keyboard shortcuts" }

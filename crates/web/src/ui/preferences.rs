@@ -110,6 +110,8 @@ mod tests {
         let response = save("theme=dark%0d%0aSet-Cookie:x=y&density=compact".to_owned()).await;
         let cookies: Vec<_> = response.headers().get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
         assert_eq!(cookies.len(), 3);
-        assert!(cookies[0].starts_with("theme=system;") && cookies[1].starts_with("density=compact;") && cookies[2].starts_with("keys=off;"));
+        assert!(
+            cookies[0].starts_with("theme=system;") && cookies[1].starts_with("density=compact;") && cookies[2].starts_with("keys=off;")
+        );
     }
 }

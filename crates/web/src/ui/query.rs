@@ -138,7 +138,13 @@ impl ListQuery {
     /// Returns true if the list is filtered.
     pub(super) fn is_filtered(&self) -> bool {
         let Self { text, namespace, kind, policy, phases, state, since, .. } = self;
-        text.is_some() || namespace.is_some() || kind.is_some() || policy.is_some() || !phases.is_empty() || state.is_some() || since.is_some()
+        text.is_some()
+            || namespace.is_some()
+            || kind.is_some()
+            || policy.is_some()
+            || !phases.is_empty()
+            || state.is_some()
+            || since.is_some()
     }
 
     /// Returns the order of the list.
@@ -274,11 +280,7 @@ fn sort(value: &str) -> Result<Order, Invalid> {
 }
 
 fn page(value: &str) -> Result<usize, Invalid> {
-    value
-        .parse()
-        .ok()
-        .filter(|page| (1..=PAGES).contains(page))
-        .ok_or_else(|| Invalid(format!("page must be a number from 1 to {PAGES}")))
+    value.parse().ok().filter(|page| (1..=PAGES).contains(page)).ok_or_else(|| Invalid(format!("page must be a number from 1 to {PAGES}")))
 }
 
 #[cfg(test)]

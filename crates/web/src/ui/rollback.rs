@@ -49,7 +49,9 @@ impl Form {
 }
 
 pub(super) fn key(namespace: String, kind: &str, name: String) -> Result<WorkloadKey, Fault> {
-    let kind = kind.parse().map_err(|error: headwind_core::workload::UnknownKind| Fault::new(StatusCode::NOT_FOUND, "No such workload", error.to_string()))?;
+    let kind = kind
+        .parse()
+        .map_err(|error: headwind_core::workload::UnknownKind| Fault::new(StatusCode::NOT_FOUND, "No such workload", error.to_string()))?;
     Ok(WorkloadKey { kind, namespace, name })
 }
 
@@ -64,7 +66,11 @@ fn entry(ui: &Ui, key: &WorkloadKey, form: &Form) -> Result<(Past, String), Faul
 }
 
 /// `GET /workloads/{namespace}/{kind}/{name}/rollback?container=&index=`
-pub(super) async fn confirm(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((namespace, kind, name)): Path<(String, String, String)>) -> Response {
+pub(super) async fn confirm(
+    State(ui): State<Arc<Ui>>,
+    visitor: Visitor,
+    Path((namespace, kind, name)): Path<(String, String, String)>,
+) -> Response {
     let asked = async {
         let key = key(namespace, &kind, name)?;
         permissions::check(&ui, &visitor.caller, &Action::RollBack { workload: key.clone() }).await?;

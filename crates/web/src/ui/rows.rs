@@ -11,6 +11,7 @@ use headwind_operator::UpdateSummary;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::Ui;
 use super::evidence::text;
 use super::fault::Fault;
 use super::hub::id;
@@ -23,7 +24,6 @@ use super::parts::workload::{place, trigger};
 use super::permissions::Rights;
 use super::query::pairs;
 use super::visitor::Visitor;
-use super::Ui;
 
 /// How a list shows an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +157,11 @@ impl Row<'_> {
             View::Trouble => self.trouble(swap),
         };
         // A row of a table is HTML only inside a table, or in a template.
-        if swap && view == View::Table { html! { template { (row) } } } else { row }
+        if swap && view == View::Table {
+            html! { template { (row) } }
+        } else {
+            row
+        }
     }
 
     fn fetch(&self, view: View) -> String {
@@ -344,7 +348,8 @@ pub(super) async fn swapped(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary,
 pub(super) async fn fragment(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((namespace, name)): Path<(String, String)>) -> Response {
     let view = pairs(&visitor.query).find(|(key, _)| key == "view").and_then(|(_, value)| value.parse().ok());
     let Some(view) = view else {
-        return Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid view", "view must be inbox, table, moving or trouble").answer(&visitor, None);
+        return Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid view", "view must be inbox, table, moving or trouble")
+            .answer(&visitor, None);
     };
     let found = ui.handle.update(&namespace, &name).filter(|_| visitor.visible.includes(&namespace));
     let Some(summary) = found else { return Fault::no_page().answer(&visitor, None) };

@@ -63,10 +63,15 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
 
 /// `GET /settings`
 pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
-    let section = |setting: &Setting| SECTIONS.iter().position(|(_, _, starts)| starts.iter().any(|start| setting.variable.starts_with(start)));
+    let section =
+        |setting: &Setting| SECTIONS.iter().position(|(_, _, starts)| starts.iter().any(|start| setting.variable.starts_with(start)));
     let of = |place: usize| -> Vec<&Setting> { ui.settings.all.iter().filter(|one| section(one) == Some(place)).collect() };
-    let filled: Vec<(&str, &str, Vec<&Setting>)> =
-        SECTIONS.iter().enumerate().map(|(place, (title, anchor, _))| (*title, *anchor, of(place))).filter(|(_, _, all)| !all.is_empty()).collect();
+    let filled: Vec<(&str, &str, Vec<&Setting>)> = SECTIONS
+        .iter()
+        .enumerate()
+        .map(|(place, (title, anchor, _))| (*title, *anchor, of(place)))
+        .filter(|(_, _, all)| !all.is_empty())
+        .collect();
     let body = html! {
         div class="page-head" {
             div {
@@ -90,7 +95,8 @@ pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Respons
             }
         }
     };
-    super::page::page(&visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(), body }).into_response()
+    super::page::page(&visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(), body })
+        .into_response()
 }
 
 fn line(setting: &Setting) -> Markup {

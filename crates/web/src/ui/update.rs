@@ -210,9 +210,22 @@ impl Shown {
     fn remark(&self) -> Markup {
         let change = ChangeView::of(self.request());
         let (tone, sign, text) = match self.request().status.phase {
-            Phase::RolledBack => (Tone::Back, "undo-2", format!("{} runs again. Headwind does not propose {} until someone reopens this update. It still proposes newer versions.", change.from, change.to)),
-            Phase::Rejected => (Tone::Warn, "ban", format!("Headwind does not propose {} until someone reopens this update. It still proposes newer versions.", change.to)),
-            Phase::Expired => (Tone::Warn, "timer-off", "Nobody approved or rejected the update in time. Reopen it to try again.".to_owned()),
+            Phase::RolledBack => (
+                Tone::Back,
+                "undo-2",
+                format!(
+                    "{} runs again. Headwind does not propose {} until someone reopens this update. It still proposes newer versions.",
+                    change.from, change.to
+                ),
+            ),
+            Phase::Rejected => (
+                Tone::Warn,
+                "ban",
+                format!("Headwind does not propose {} until someone reopens this update. It still proposes newer versions.", change.to),
+            ),
+            Phase::Expired => {
+                (Tone::Warn, "timer-off", "Nobody approved or rejected the update in time. Reopen it to try again.".to_owned())
+            }
             _ => match self.request().status.waiting {
                 Some(waiting) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.reason.sentence())),
                 None => return html! {},

@@ -109,15 +109,18 @@ pub(super) fn sorted(query: &ListQuery, word: &str, by: SortBy, classes: &str) -
 
 /// A filtered list without entries.
 pub(super) fn nothing_found(query: &ListQuery, all: &str, total: usize) -> Markup {
-    empty("search", &html! {
-        p {
-            "No entry matches"
-            @if let Some(text) = &query.text { " “" (text) "”" } @else { " the filters" }
-            @if let Some(namespace) = &query.namespace { " in namespace " (namespace) }
-            "."
-        }
-        p { a class="btn btn-sm" href=(all) { "Show all " (total) } }
-    })
+    empty(
+        "search",
+        &html! {
+            p {
+                "No entry matches"
+                @if let Some(text) = &query.text { " “" (text) "”" } @else { " the filters" }
+                @if let Some(namespace) = &query.namespace { " in namespace " (namespace) }
+                "."
+            }
+            p { a class="btn btn-sm" href=(all) { "Show all " (total) } }
+        },
+    )
 }
 
 /// The place for the number of new updates. It reads itself again when a request is created.

@@ -62,8 +62,11 @@ impl Sample {
 
 /// Estimates the 95th percentile of the passes between two samples, in milliseconds. 0 if there were none.
 pub(in crate::ui) fn percentile(before: &Sample, after: &Sample) -> f64 {
-    let count = |sample: &Sample, bound: f64| sample.reconcile.iter().find(|(one, _)| one.total_cmp(&bound).is_eq()).map_or(0.0, |(_, count)| *count);
-    let buckets: Vec<(f64, f64)> = after.reconcile.iter().map(|(bound, value)| (*bound, (value - count(before, *bound)).max(0.0))).collect();
+    let count = |sample: &Sample, bound: f64| {
+        sample.reconcile.iter().find(|(one, _)| one.total_cmp(&bound).is_eq()).map_or(0.0, |(_, count)| *count)
+    };
+    let buckets: Vec<(f64, f64)> =
+        after.reconcile.iter().map(|(bound, value)| (*bound, (value - count(before, *bound)).max(0.0))).collect();
     let total = buckets.last().map_or(0.0, |(_, count)| *count);
     if total <= 0.0 {
         return 0.0;

@@ -48,7 +48,10 @@ fn numbers(version: &str) -> Option<[&str; 3]> {
     let (major, minor, rest) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
     let patch = rest.get(..first(rest))?;
     let minor = minor.get(..first(minor))?;
-    [major, minor, patch].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())).then_some([major, minor, patch])
+    [major, minor, patch]
+        .iter()
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+        .then_some([major, minor, patch])
 }
 
 fn size(from: &str, to: &str, policy: Policy) -> Option<&'static str> {
@@ -120,11 +123,7 @@ pub(in crate::ui) fn diff(change: &ChangeView) -> Markup {
 pub(in crate::ui) fn diff_with(change: &ChangeView, classes: &'static str) -> Markup {
     let same = change.from == change.to;
     let digest = |digest: &Option<String>| digest.as_deref().map_or_else(|| "unknown digest".to_owned(), short);
-    let (from, to) = if same {
-        (digest(&change.from_digest), digest(&change.to_digest))
-    } else {
-        (change.from.clone(), change.to.clone())
-    };
+    let (from, to) = if same { (digest(&change.from_digest), digest(&change.to_digest)) } else { (change.from.clone(), change.to.clone()) };
     let (a, b) = if same { (["", &*from, ""], ["", &*to, ""]) } else { split(&from, &to) };
     html! {
         span class=(classes) {

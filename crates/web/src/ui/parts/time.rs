@@ -47,7 +47,11 @@ pub(in crate::ui) fn time(at: Timestamp, now: Timestamp) -> Markup {
 /// When a request expires. Below 3 hours, another icon and another colour warn.
 pub(in crate::ui) fn expiry(at: Timestamp, now: Timestamp) -> Markup {
     let soon = at.as_second() - now.as_second() < SOON;
-    let classes = if soon { "inline-flex items-center gap-1.5 tone-warn text-tone font-medium" } else { "inline-flex items-center gap-1.5 text-muted" };
+    let classes = if soon {
+        "inline-flex items-center gap-1.5 tone-warn text-tone font-medium"
+    } else {
+        "inline-flex items-center gap-1.5 text-muted"
+    };
     html! {
         span class=(classes) {
             (icon(if soon { "clock-alert" } else { "clock" }))
