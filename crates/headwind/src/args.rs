@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use headwind_web::auth::Mode;
+use headwind_web::auth::proxy::{HeaderName, Network};
 use headwind_web::hosts::{Authority, Uri};
 use headwind_web::ui::settings::Setting;
 use headwind_webhook::proof::Secret;
@@ -166,10 +167,29 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) registries: Registries,
 
-    /// How the API identifies callers: `none` (every caller is web-ui-user) or `simple` (the header X-User names the caller,
-    /// without proof)
+    /// How the API and the UI identify callers: `none` (every caller is web-ui-user), `simple` (the header X-User names the
+    /// caller, without proof), `token` (a bearer token of the cluster) or `proxy` (a header from a trusted proxy). In the last
+    /// two, Kubernetes RBAC decides what a caller may do
     #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]
     pub(crate) ui_auth_mode: Mode,
+
+    /// Comma-separated list of audiences for mode token. A token must have one of them. Default: the audience of the API server.
+    /// Headwind writes decisions with the caller's token only if the API server accepts it
+    #[arg(long, env = "HEADWIND_UI_TOKEN_AUDIENCES", value_name = "AUDIENCES", value_delimiter = ',', value_parser = word)]
+    pub(crate) ui_token_audiences: Vec<String>,
+
+    /// Header with the name of the user, for mode proxy
+    #[arg(long, env = "HEADWIND_UI_PROXY_HEADER", value_name = "HEADER", default_value = "X-Forwarded-User")]
+    pub(crate) ui_proxy_header: HeaderName,
+
+    /// Header with the groups of the user, separated by commas, for mode proxy. Default: none, so users have no groups
+    #[arg(long, env = "HEADWIND_UI_PROXY_GROUPS_HEADER", value_name = "HEADER")]
+    pub(crate) ui_proxy_groups_header: Option<HeaderName>,
+
+    /// Comma-separated list of the networks that the proxy connects from. Required in mode proxy. Headwind trusts the headers of
+    /// these peers only
+    #[arg(long, env = "HEADWIND_UI_PROXY_CIDRS", value_name = "CIDRS", value_delimiter = ',', required_if_eq("ui_auth_mode", "proxy"))]
+    pub(crate) ui_proxy_cidrs: Vec<Network>,
 
     /// Allow approvals, rejections and rollbacks over the API in the modes none and simple, which do not authenticate
     /// callers. If false, they are allowed only when the API listens on loopback
@@ -241,6 +261,12 @@ fn url(text: &str) -> Result<Uri, String> {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
         _ => Err(format!("{text:?} is not a URL; use a value like https://headwind.example.com")),
     }
+}
+
+/// Parses a word that is not empty.
+fn word(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Parses a host with or without a port.

@@ -19,6 +19,8 @@ pub enum Reach {
     Listed,
     /// In Headwind's own namespace.
     Own,
+    /// For the whole cluster, whichever namespaces are watched: the resource has no namespace.
+    Callers,
 }
 
 /// One row: verbs on a resource.
@@ -40,6 +42,8 @@ pub struct Right {
 
 /// The name of the Lease that leaders hold.
 pub const LEASE: &str = "headwind";
+/// The name of the Secret with the key that seals session cookies.
+pub const SESSION: &str = "headwind-session";
 
 /// Returns the whole table.
 pub fn rights() -> Vec<Right> {
@@ -73,6 +77,16 @@ pub fn rights() -> Vec<Right> {
             "create the Lease for leader election (RBAC cannot restrict `create` to a name)",
         ),
         Right { name: Some(LEASE), ..right("coordination.k8s.io", "leases", &["get", "update"], Reach::Own, "leader election") },
+        right("authentication.k8s.io", "tokenreviews", &["create"], Reach::Callers, "find out whose token a caller presents"),
+        right("authorization.k8s.io", "subjectaccessreviews", &["create"], Reach::Callers, "find out what a caller may do"),
+        right(
+            "",
+            "secrets",
+            &["create"],
+            Reach::Own,
+            "create the key that seals session cookies (RBAC cannot restrict `create` to a name)",
+        ),
+        Right { name: Some(SESSION), ..right("", "secrets", &["get"], Reach::Own, "read the key that seals session cookies") },
     ]);
     all
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod condition;
+pub mod decision;
 pub mod helm;
 pub mod kinds;
 pub mod manifest;

@@ -38,7 +38,8 @@ pub fn crd() -> Value {
 }
 
 /// Roles and bindings for the account: a ClusterRole where every namespace is watched, else a
-/// Role in each of the namespaces. Headwind's own objects have a Role of their own.
+/// Role in each of the namespaces. Headwind's own objects have a Role of their own, and the questions about callers,
+/// which no namespace has, a ClusterRole.
 pub fn rbac(account: &Account) -> Vec<Value> {
     let rules = |reaches: &[Reach]| {
         access::rights().iter().filter(|right| reaches.contains(&right.reach)).map(access::Right::rule).collect::<Vec<_>>()
@@ -51,6 +52,8 @@ pub fn rbac(account: &Account) -> Vec<Value> {
         all.extend(grant(account, &account.name, Some(namespace), &rules(&[Reach::Watched, Reach::Listed])));
     }
     all.extend(grant(account, &format!("{}-own", account.name), Some(&account.namespace), &rules(&[Reach::Own])));
+    // Named after the namespace: several Headwinds may be limited to namespaces of one cluster.
+    all.extend(grant(account, &format!("{}-callers-{}", account.name, account.namespace), None, &rules(&[Reach::Callers])));
     all
 }
 

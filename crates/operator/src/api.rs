@@ -7,7 +7,7 @@
 //! | [`updates`], [`workloads`], [`live`] | queries of people: sorted pages, counts, settings, pods |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with what became of it |
-//! | [`caller`], [`permission`] | who asks, and what Kubernetes may be asked to allow |
+//! | [`caller`], [`permission`], [`reviews`] | who asks, and what the API server says about it |
 
 pub(crate) mod audit;
 pub(crate) mod caller;
@@ -19,6 +19,7 @@ pub(crate) mod handle;
 pub(crate) mod live;
 pub(crate) mod permission;
 pub(crate) mod requests;
+pub(crate) mod reviews;
 pub(crate) mod rollback;
 pub(crate) mod updates;
 pub(crate) mod workloads;

@@ -2,9 +2,12 @@
 //!
 //! Every write of the operator is a function here, so that what it may do can be read in one
 //! place beside the access table (`headwind_k8s::access`). The client does not retry by itself:
-//! who calls decides by the error's [`Class`].
+//! who calls decides by the error's [`Class`]. What is asked about callers is in [`reviews`], what is written with their
+//! own tokens in [`as_caller`].
 
+pub(crate) mod as_caller;
 pub(crate) mod object;
+mod reviews;
 pub(crate) mod served_versions;
 
 use std::fmt;

@@ -36,6 +36,7 @@ pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use api::handle::{Full, Handle, Offered};
 pub use api::permission::Permission;
 pub use api::requests::Page;
+pub use api::reviews::{Identity, Unanswered};
 pub use api::rollback::{Past, RollbackError};
 pub use api::updates::{Order, SortBy, UpdatePage, UpdateQuery, UpdateSummary};
 pub use api::workloads::{Overview, SettingOrigin, SettingValue, WorkloadRow, WorkloadState};

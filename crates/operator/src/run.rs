@@ -26,6 +26,7 @@ use crate::act::reconciler::Reconciler;
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::cluster::ClusterClient;
+use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
 use crate::observe::feed::{RequestFeed, Targets};
 use crate::observe::namespaces::{self, Defaults};
@@ -221,6 +222,8 @@ impl Operator {
             intake,
             state: Arc::clone(&state),
             cluster,
+            as_caller: CallerClient::new(kube, |kube| self::client(kube, CALL_TIMEOUT))?,
+            own_namespace: config.namespace.as_str().into(),
             metrics,
             journal: journal.clone(),
             queue,

@@ -8,61 +8,152 @@
 //! | [`Auth::authorize`] | the handler, before it reads or changes anything |
 //! | [`Auth::visible`] | the handler of a list, a count or a stream |
 //! | [`Auth::may`] | a page, to show no button that would end in 403 |
+//!
+//! In the modes `none` and `simple` everybody may read, and acts where the administrator allows it. In the modes `token`
+//! and `proxy` the API server decides about every action ([`access`]).
 
+mod access;
 mod action;
+mod answers;
+#[cfg(test)]
+mod fake;
+mod flood;
 mod mode;
 mod none;
+pub mod proxy;
 mod refused;
+mod reviews;
+mod session;
 mod simple;
+#[cfg(test)]
+mod tests;
+mod token;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::http::HeaderMap;
-use headwind_operator::{Caller, Visible};
+use axum::http::{HeaderMap, HeaderValue};
+use headwind_operator::{BearerToken, Caller, Permission, Visible};
+use jiff::Timestamp;
 
+use self::access::AccessReviews;
 pub use self::action::Action;
 pub use self::mode::{Mode, UnknownMode};
+use self::proxy::Proxy;
 pub use self::refused::Refused;
+pub use self::reviews::{Answer, Reviews};
+use self::session::Sessions;
+use self::token::{Checked, Tokens};
 
 /// How callers are authenticated and authorized.
+#[derive(Clone)]
+pub struct Auth(Arc<Method>);
+
+/// One for each mode, with what it needs.
+enum Method {
+    /// Callers prove nothing. `anonymous_actions` says whether they may act.
+    Open { simple: bool, anonymous_actions: bool },
+    Token { tokens: Tokens, sessions: Sessions, access: AccessReviews },
+    Proxy { proxy: Proxy, access: AccessReviews },
+}
+
+/// What mode `token` needs to know.
 #[derive(Debug, Clone, Default)]
-pub struct Auth {
-    mode: Mode,
-    /// Whether callers that prove nothing may act: the port is bound to loopback, or the administrator says so.
-    anonymous_actions: bool,
+pub struct TokenSettings {
+    /// Audiences of which a token must have one; none for the API server's own.
+    pub audiences: Vec<String>,
+    /// Whether Headwind itself serves HTTPS.
+    pub tls: bool,
+    /// Hosts with ports that browsers reach over HTTPS.
+    pub https: BTreeSet<String>,
 }
 
 impl Auth {
-    /// Callers prove nothing: the mode is `none` or `simple`.
-    pub fn open(mode: Mode, anonymous_actions: bool) -> Self {
-        Self { mode, anonymous_actions }
+    /// Mode `none`, or with `simple` that mode: callers prove nothing.
+    pub fn open(simple: bool, anonymous_actions: bool) -> Self {
+        Self(Arc::new(Method::Open { simple, anonymous_actions }))
+    }
+
+    /// Mode `token`.
+    pub fn token(settings: TokenSettings, reviews: &Arc<dyn Reviews>) -> Self {
+        Self(Arc::new(Method::Token {
+            tokens: Tokens::new(Arc::clone(reviews), settings.audiences),
+            sessions: Sessions::new(Arc::clone(reviews), settings.tls, settings.https),
+            access: AccessReviews::new(Arc::clone(reviews)),
+        }))
+    }
+
+    /// Mode `proxy`.
+    pub fn proxy(proxy: Proxy, reviews: &Arc<dyn Reviews>) -> Self {
+        Self(Arc::new(Method::Proxy { proxy, access: AccessReviews::new(Arc::clone(reviews)) }))
     }
 
     /// Returns the mode.
     pub fn mode(&self) -> Mode {
-        self.mode
+        match &*self.0 {
+            Method::Open { simple: false, .. } => Mode::None,
+            Method::Open { simple: true, .. } => Mode::Simple,
+            Method::Token { .. } => Mode::Token,
+            Method::Proxy { .. } => Mode::Proxy,
+        }
     }
 
     /// Returns the caller of a request from `peer`. The gate has done so before a handler runs; a stream that stays
-    /// open calls it again at least once a minute with the headers of its request, and ends if it fails.
+    /// open calls it again at least twice a minute with the headers of its request, and ends if it fails.
     ///
     /// # Errors
     /// When the headers do not prove who the caller is.
-    #[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
     pub async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Caller, Refused> {
-        let name = match self.mode {
-            Mode::None => none::user(),
+        let nobody = self.nobody(peer);
+        match &*self.0 {
+            Method::Open { simple: false, .. } => Ok(Caller { name: none::user(), ..nobody }),
             // Everybody may read.
-            Mode::Simple => simple::user(headers).unwrap_or_else(none::user),
-        };
-        Ok(Caller { name, ..self.nobody(peer) })
+            Method::Open { simple: true, .. } => Ok(Caller { name: simple::user(headers).unwrap_or_else(none::user), ..nobody }),
+            Method::Proxy { proxy, .. } => proxy.identify(headers, peer, nobody),
+            Method::Token { tokens, sessions, .. } => {
+                let (token, method) = match token::bearer(headers)? {
+                    Some(token) => (Some(token), "token"),
+                    None => (sessions.token(headers, Timestamp::now()).await?, "cookie"),
+                };
+                let token = token.ok_or_else(|| Refused::Unknown(token::EXPECTED.to_owned()))?;
+                let checked = tokens.check(&token, peer, Instant::now()).await?;
+                Ok(Caller { method, ..with(&checked, token, nobody) })
+            }
+        }
     }
 
     /// Returns the caller before anything is known of it.
     pub(crate) fn nobody(&self, peer: Option<IpAddr>) -> Caller {
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-        Caller { name: "unknown".to_owned(), method: self.mode.as_str(), peer, ..Caller::default() }
+        Caller { name: "unknown".to_owned(), method: self.mode().as_str(), peer, ..Caller::default() }
+    }
+
+    /// Returns true if there is a login page: browsers have no other way to present a token.
+    pub fn has_login(&self) -> bool {
+        matches!(&*self.0, Method::Token { .. })
+    }
+
+    /// Opens a session with a token: returns its user, and the value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// When the mode has no sessions, or the API server rejects the token (with its own words).
+    pub async fn log_in(&self, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(Caller, HeaderValue), Refused> {
+        let Method::Token { tokens, sessions, .. } = &*self.0 else { return Err(no_sessions()) };
+        let token = BearerToken::new(token.trim());
+        let checked = tokens.check(&token, peer, Instant::now()).await?;
+        let cookie = sessions.begin(&token, checked.expires, headers, Timestamp::now()).await?;
+        Ok((Caller { method: "cookie", ..with(&checked, token, self.nobody(peer)) }, cookie))
+    }
+
+    /// Ends the session of a browser: returns the value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// When the mode has no sessions.
+    pub fn log_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Refused> {
+        let Method::Token { sessions, .. } = &*self.0 else { return Err(no_sessions()) };
+        sessions.end(headers)
     }
 
     /// Checks that the caller may act at all, whatever the action is. [`Auth::authorize`] decides about the action.
@@ -70,13 +161,13 @@ impl Auth {
     /// # Errors
     /// When the mode does not prove who the caller is, and nobody allowed such callers to act.
     pub(crate) fn may_act(&self, caller: &Caller) -> Result<(), Refused> {
-        match self.mode {
-            Mode::None | Mode::Simple if !self.anonymous_actions => Err(Refused::Forbidden(format!(
+        match &*self.0 {
+            Method::Open { anonymous_actions: false, .. } => Err(Refused::Forbidden(format!(
                 "mode {} does not prove who the caller is, so this port only answers reads; approve with kubectl, or set HEADWIND_UI_ANONYMOUS_ACTIONS=true",
-                self.mode
+                self.mode()
             ))),
-            Mode::Simple if !simple::names(caller) => Err(Refused::Unknown(simple::EXPECTED.to_owned())),
-            Mode::None | Mode::Simple => Ok(()),
+            Method::Open { simple: true, .. } if !simple::names(caller) => Err(Refused::Unknown(simple::EXPECTED.to_owned())),
+            Method::Open { .. } | Method::Token { .. } | Method::Proxy { .. } => Ok(()),
         }
     }
 
@@ -85,31 +176,60 @@ impl Auth {
     /// # Errors
     /// [`Refused::Missing`] with the permission that is missing.
     pub async fn authorize(&self, caller: &Caller, action: &Action) -> Result<(), Refused> {
-        let allowed = self.decide(caller, action).await;
+        let allowed = self.decide(caller, action, false).await;
         if let (Err(refused), Some(audited)) = (&allowed, action.audited()) {
             audited.denied(caller, refused.status().as_u16(), &refused.to_string());
         }
         allowed
     }
 
-    #[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
-    async fn decide(&self, caller: &Caller, action: &Action) -> Result<(), Refused> {
-        if action.is_read() { Ok(()) } else { self.may_act(caller) }
-    }
-
     /// Returns true if the caller may do it. For pages: a button that this denies is not shown. The answer may be some
     /// seconds old, so the action itself is authorized again.
     pub async fn may(&self, caller: &Caller, action: &Action) -> bool {
-        self.decide(caller, action).await.is_ok()
+        self.decide(caller, action, true).await.is_ok()
+    }
+
+    /// Decides about an action. For a page, an answer that is some seconds old will do.
+    async fn decide(&self, caller: &Caller, action: &Action, for_a_page: bool) -> Result<(), Refused> {
+        let Some(access) = self.access() else {
+            return if action.is_read() { Ok(()) } else { self.may_act(caller) };
+        };
+        if caller.name.is_empty() {
+            return Err(Refused::Unknown("the request does not say who the caller is".to_owned()));
+        }
+        for permission in needed(caller, action) {
+            let allowed = if for_a_page {
+                access.recall_one(caller, &permission, Instant::now()).await?
+            } else if action.is_read() {
+                access.recall(caller, &permission, Instant::now()).await?
+            } else {
+                access.ask(caller, &permission).await?
+            };
+            if !allowed {
+                return Err(Refused::Missing { user: caller.name.clone(), permission: Box::new(permission) });
+            }
+        }
+        Ok(())
+    }
+
+    fn access(&self) -> Option<&AccessReviews> {
+        match &*self.0 {
+            Method::Open { .. } => None,
+            Method::Token { access, .. } | Method::Proxy { access, .. } => Some(access),
+        }
     }
 
     /// Returns the namespaces that the caller may list. Lists, counts and streams hold nothing of any other namespace.
     ///
     /// # Errors
     /// [`Refused::Unavailable`] if the API server does not answer.
-    #[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
-    pub async fn visible(&self, _caller: &Caller) -> Result<Visible, Refused> {
-        Ok(Visible::All)
+    pub async fn visible(&self, caller: &Caller) -> Result<Visible, Refused> {
+        match self.access() {
+            None => Ok(Visible::All),
+            // A page that needs no caller.
+            Some(_) if caller.name.is_empty() => Ok(Visible::default()),
+            Some(access) => access.visible(caller, Instant::now()).await,
+        }
     }
 
     /// Returns what a list may hold that is limited to a namespace, if one is given.
@@ -124,19 +244,27 @@ impl Auth {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use headwind_core::request::action::Action as Decision;
+/// Returns the permissions that an action needs. A decision that is written with the caller's own token needs, as with
+/// kubectl, the permission to write the status too.
+fn needed(caller: &Caller, action: &Action) -> Vec<Permission> {
+    let permission = action.permission();
+    let status = (!action.is_read() && caller.token.is_some()).then(|| Permission { verb: "patch", ..permission.clone() }.on("status"));
+    std::iter::once(permission).chain(status).collect()
+}
 
-    use super::*;
-
-    #[tokio::test]
-    async fn everybody_may_read_and_nobody_acts_without_a_name() {
-        let auth = Auth::open(Mode::Simple, true);
-        let caller = auth.authenticate(&HeaderMap::new(), None).await.unwrap();
-        assert_eq!(caller.name, "web-ui-user");
-        let action = Action::Decide { decision: Decision::Approve, namespace: "n".to_owned(), name: "r".to_owned() };
-        assert!(matches!(auth.authorize(&caller, &action).await, Err(Refused::Unknown(_))));
-        assert!(auth.may(&caller, &Action::List { namespace: None }).await && !auth.may(&caller, &action).await);
+/// Returns the caller that a valid token names.
+fn with(checked: &Checked, token: BearerToken, caller: Caller) -> Caller {
+    let identity = checked.identity.clone();
+    Caller {
+        name: identity.name,
+        uid: identity.uid,
+        groups: identity.groups,
+        extra: identity.extra,
+        token: Some(token).filter(|_| checked.for_api_server),
+        ..caller
     }
+}
+
+fn no_sessions() -> Refused {
+    Refused::Forbidden("there are no sessions in this mode of authentication".to_owned())
 }

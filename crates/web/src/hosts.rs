@@ -43,13 +43,8 @@ impl Hosts {
 
     /// Returns true if the request names a known host. `local` is the address that the client connected to.
     pub(crate) fn knows(&self, uri: &Uri, headers: &HeaderMap, local: Option<IpAddr>) -> bool {
-        let mut hosts = headers.get_all(HOST).iter();
-        let header = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
-            _ => None,
-        };
         // A request in absolute form names the host a second time.
-        let Some(header) = header else { return false };
+        let Some(header) = named(headers) else { return false };
         [Some(&header), uri.authority()].into_iter().flatten().all(|authority| self.is_known(&name(authority), local))
     }
 
@@ -77,8 +72,17 @@ impl Hosts {
     }
 }
 
+/// Returns the host that the header of a request names, if it occurs once.
+pub(crate) fn named(headers: &HeaderMap) -> Option<Authority> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
 /// The host without its port: a forwarded port may have any number.
-fn name(authority: &Authority) -> String {
+pub(crate) fn name(authority: &Authority) -> String {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host.trim_end_matches('.').to_ascii_lowercase()
 }

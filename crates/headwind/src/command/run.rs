@@ -1,14 +1,12 @@
 //! `headwind run`: binds every port, starts the operator, and serves until a signal or an error.
 
-use std::net::SocketAddr;
+mod access;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
-use headwind_web::auth::{Auth, Mode};
-use headwind_web::gate::Gate;
-use headwind_web::hosts::Hosts;
 use headwind_web::server::{Limits, Port};
 use headwind_web::ui::settings::Settings;
 use headwind_web::{api, probe, ui, webhook};
@@ -59,12 +57,13 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_about_open_access(&args);
-    let [api_gate, ui_gate] = [args.api_addr, args.ui_addr].map(|address| gate(&args, &config.namespace, address));
+    let namespace = config.namespace.clone();
     let settings = shown(&args, &config.namespace);
     let mut operator = Operator::start(&kube, config, registries)?;
 
     let stop = CancellationToken::new();
     let handle = operator.handle();
+    let [api_gate, ui_gate] = access::gates(&args, &namespace, &handle, [args.api_addr, args.ui_addr]);
     let mut servers = JoinSet::new();
     servers.spawn(webhook_port.serve(webhook::router(handle.clone(), trust(&args))?, stop.clone()));
     servers.spawn(api_port.serve(api::router(handle.clone(), api_gate), stop.clone()));
@@ -123,17 +122,6 @@ fn shown(args: &Run, namespace: &str) -> Settings {
     }
 }
 
-/// Returns the access rules of a port for people.
-fn gate(args: &Run, namespace: &str, address: SocketAddr) -> Gate {
-    let hosts = Hosts::new(namespace, [&args.ui_url, &args.api_url].into_iter().flatten(), &args.allowed_hosts);
-    Gate::new(Auth::open(args.ui_auth_mode, anonymous_actions(args, address)), hosts)
-}
-
-/// Returns whether unauthenticated callers may act on a port.
-fn anonymous_actions(args: &Run, address: SocketAddr) -> bool {
-    args.ui_anonymous_actions || address.ip().is_loopback()
-}
-
 fn warn_about_open_access(args: &Run) {
     match (args.authenticates_webhooks(), args.confirms_webhooks()) {
         (true, _) => {}
@@ -145,15 +133,7 @@ fn warn_about_open_access(args: &Run) {
              anyone who can reach the webhook port can set any tag, also one that does not exist, and the policy may apply it"
         ),
     }
-    let may = if [args.api_addr, args.ui_addr].iter().any(|address| anonymous_actions(args, *address)) {
-        "read everything, approve, reject and roll back"
-    } else {
-        "read everything"
-    };
-    match args.ui_auth_mode {
-        Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API or the UI may {may}"),
-        Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API or the UI may {may}, under any name"),
-    }
+    access::warn(args);
 }
 
 fn own_namespace() -> String {

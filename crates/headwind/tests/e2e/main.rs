@@ -10,6 +10,7 @@
 mod admission;
 mod api;
 mod approval;
+mod auth;
 mod check;
 mod claims;
 mod edge_cases;
@@ -115,6 +116,9 @@ fn main() -> ExitCode {
         one("poll_confirms_webhooks", poll::confirms),
         one("api_lists_and_pages", api::lists),
         one("api_bulk_and_errors", api::bulk_and_errors),
+        one("auth_same_answers", auth::same_answers),
+        one("auth_bad_proofs", auth::bad_proofs),
+        one("auth_proxy", auth::proxy),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

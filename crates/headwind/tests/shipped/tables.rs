@@ -72,6 +72,7 @@ fn rights() -> String {
             Reach::Cluster => "the cluster, when all namespaces are watched",
             Reach::Listed => "every namespace of `HEADWIND_WATCH_NAMESPACES`, when it is set",
             Reach::Own => "Headwind's own namespace",
+            Reach::Callers => "the cluster",
         };
         let group = if right.group.is_empty() { "core" } else { right.group };
         let name = right.name.map(|name| format!(" (only `{name}`)")).unwrap_or_default();

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{Account, meta};
+use crate::decision::{APPROVED, REJECTED, REOPENED};
 
 /// The name of the policy and of its binding.
 const NAME: &str = "updaterequests.headwind.sh";
@@ -18,11 +19,6 @@ const CONTROLLERS: [&str; 3] = [
     "system:serviceaccount:kube-system:namespace-controller",
     "system:kube-controller-manager",
 ];
-
-/// What a person may write into the status together with each phase, beside the phase itself.
-const APPROVED: [&str; 4] = ["phase", "approvedBy", "approvedAt", "message"];
-const REJECTED: [&str; 4] = ["phase", "rejectedBy", "rejectedAt", "message"];
-const REOPENED: [&str; 2] = ["phase", "message"];
 
 /// The policy and its binding.
 pub fn admission_policy(account: &Account) -> Vec<Value> {

@@ -10,6 +10,7 @@ use super::audit;
 use super::caller::Caller;
 use super::handle::Handle;
 use crate::clock::now;
+use crate::cluster::as_caller::NotWritten;
 use crate::cluster::object::is_object_name;
 use crate::cluster::{Class, Failure};
 
@@ -42,7 +43,10 @@ pub enum ActError {
     /// A request that asks for something else has the name.
     #[error("UpdateRequest {0} asks for something else and has the name that the new request would get; delete it")]
     NameTaken(String),
-    /// Headwind's account may not write it.
+    /// The API server does not accept the caller's token (any more).
+    #[error("the API server does not accept the token: {0}")]
+    Unauthenticated(String),
+    /// The account that writes it may not.
     #[error("the API server does not allow it: {0}")]
     Forbidden(String),
     /// The API server could not be asked.
@@ -69,7 +73,7 @@ impl Handle {
         let handle = self.clone();
         to_the_end(async move {
             let RequestName { namespace, name } = &name;
-            let done = handle.act_as(namespace, name, action, &caller.name, note.as_deref()).await;
+            let done = handle.act_as(namespace, name, action, &caller, note.as_deref()).await;
             audit::Action::on_request(action.as_str(), namespace, name).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
             done
         })
@@ -77,13 +81,13 @@ impl Handle {
         .unwrap_or_else(|failure| Err(ActError::Unavailable(failure)))
     }
 
-    /// Acts in the name of `person`, without an audit line of its own.
+    /// Acts for the caller, without an audit line of its own.
     pub(super) async fn act_as(
         &self,
         namespace: &str,
         name: &str,
         action: Action,
-        person: &str,
+        caller: &Caller,
         note: Option<&str>,
     ) -> Result<UpdateRequest, ActError> {
         let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
@@ -99,7 +103,7 @@ impl Handle {
                 None => self.cluster.request(namespace, name).await?.ok_or_else(not_found)?,
             };
             let at = now();
-            let status = match act(&request.read(), action, person, note, at) {
+            let status = match act(&request.read(), action, &caller.name, note, at) {
                 Ok(status) => status,
                 // A copy may be old: only what the API server has is a reason to refuse.
                 Err(_) if is_copy => continue,
@@ -108,19 +112,41 @@ impl Handle {
                     return Err(refused.into());
                 }
             };
-            match self.cluster.replace_status(&request.with_status(&status, at)).await {
+            match self.write(caller, action, &request, &request.with_status(&status, at)).await {
                 Ok(written) => {
                     self.state.record(written.clone());
                     self.queue.now(written.workload_key());
                     return Ok(written);
                 }
-                Err(failure) if failure.class == Class::Conflict => {}
-                Err(failure) if failure.class == Class::NotFound => return Err(not_found()),
-                Err(failure) => return Err(failure.into()),
+                Err(NotDone::Failed(failure)) if failure.class == Class::Conflict => {}
+                Err(NotDone::Failed(failure)) if failure.class == Class::NotFound => return Err(not_found()),
+                Err(NotDone::Failed(failure)) => return Err(failure.into()),
+                Err(NotDone::Refused(error)) => return Err(error),
             }
         }
         Err(ActError::Unavailable("the request changes faster than it can be written".to_owned()))
     }
+
+    /// Writes a decision: with the caller's own token if the API server accepts it, else as Headwind.
+    async fn write(&self, caller: &Caller, action: Action, read: &UpdateRequest, decided: &UpdateRequest) -> Result<UpdateRequest, NotDone> {
+        let Some(token) = &caller.token else {
+            return self.cluster.replace_status(decided).await.map_err(NotDone::Failed);
+        };
+        if read.phase() == decided.phase() {
+            // A request past its expiry that is not written as `Expired` yet: that is for Headwind to do first.
+            return Err(NotDone::Refused(NotNow { action, phase: read.phase(), why: None }.into()));
+        }
+        self.as_caller.decide(token.expose(), decided).await.map_err(|error| match error {
+            NotWritten::Unauthenticated(message) => NotDone::Refused(ActError::Unauthenticated(message)),
+            NotWritten::Failed(failure) => NotDone::Failed(failure),
+        })
+    }
+}
+
+/// Why a decision was not written.
+enum NotDone {
+    Failed(Failure),
+    Refused(ActError),
 }
 
 /// Runs the work to its end, even if the caller goes away meanwhile.

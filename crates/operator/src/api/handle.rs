@@ -15,6 +15,7 @@ pub use crate::propose::{Full, Offered};
 use crate::api::explainer::Explainer;
 use crate::api::live::Pods;
 use crate::cluster::ClusterClient;
+use crate::cluster::as_caller::CallerClient;
 use crate::observe::queue::Queue;
 use crate::observe::state::State;
 use crate::propose::Intake;
@@ -32,6 +33,10 @@ pub struct Handle {
     pub(crate) intake: Intake,
     pub(crate) state: Arc<State>,
     pub(crate) cluster: ClusterClient,
+    /// Writes with the tokens of callers.
+    pub(crate) as_caller: CallerClient,
+    /// The namespace of Headwind's own objects.
+    pub(crate) own_namespace: Arc<str>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,

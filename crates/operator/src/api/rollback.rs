@@ -100,7 +100,7 @@ impl Handle {
     ) -> Result<UpdateRequest, RollbackError> {
         let handle = self.clone();
         to_the_end(async move {
-            let done = handle.roll_back_as(&key, container.as_deref(), index, &caller.name, note.as_deref()).await;
+            let done = handle.roll_back_as(&key, container.as_deref(), index, &caller, note.as_deref()).await;
             audit::Action::on_workload("rollback", &key).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
             done
         })
@@ -113,7 +113,7 @@ impl Handle {
         key: &WorkloadKey,
         container: Option<&str>,
         index: usize,
-        person: &str,
+        caller: &Caller,
         note: Option<&str>,
     ) -> Result<UpdateRequest, RollbackError> {
         let workload = self.state.index.read().workload(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
@@ -138,14 +138,14 @@ impl Handle {
         }
         let mut refused = None;
         for time in 0..TIMES {
-            let request = self.asked(&workload, container, &artifact, person, time);
+            let request = self.asked(&workload, container, &artifact, &caller.name, time);
             let name = request.name_any();
             let finished = self.state.requests.read().get(&key.namespace, &name).is_some_and(|known| !known.phase().is_open());
             if finished && time + 1 < TIMES {
                 continue;
             }
             self.make(&workload, request).await?;
-            match self.act_as(&key.namespace, &name, Action::Approve, person, note).await {
+            match self.act_as(&key.namespace, &name, Action::Approve, caller, note).await {
                 Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
                 done => return Ok(done?),
             }

@@ -210,6 +210,7 @@ pub(super) fn problem(error: &ActError) -> Problem {
         ActError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, detail),
         ActError::NotNow(refused) => Problem::new(StatusCode::CONFLICT, detail).at(refused.phase),
         ActError::NameTaken(_) => Problem::new(StatusCode::CONFLICT, detail),
+        ActError::Unauthenticated(_) => Problem::new(StatusCode::UNAUTHORIZED, detail),
         ActError::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, detail),
         ActError::Unavailable(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
     }

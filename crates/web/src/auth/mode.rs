@@ -11,11 +11,15 @@ pub enum Mode {
     None,
     /// The header `X-User` names the caller. The name is a label, not a proof.
     Simple,
+    /// A TokenReview says whose bearer token it is.
+    Token,
+    /// A header from a trusted proxy names the caller.
+    Proxy,
 }
 
 /// A mode that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown authentication mode {0:?}; use none or simple")]
+#[error("unknown authentication mode {0:?}; use none, simple, token or proxy")]
 pub struct UnknownMode(String);
 
 impl FromStr for Mode {
@@ -25,6 +29,8 @@ impl FromStr for Mode {
         match text {
             "none" => Ok(Mode::None),
             "simple" => Ok(Mode::Simple),
+            "token" => Ok(Mode::Token),
+            "proxy" => Ok(Mode::Proxy),
             other => Err(UnknownMode(other.chars().take(64).collect())),
         }
     }
@@ -42,6 +48,8 @@ impl Mode {
         match self {
             Mode::None => "none",
             Mode::Simple => "simple",
+            Mode::Token => "token",
+            Mode::Proxy => "proxy",
         }
     }
 }
@@ -52,7 +60,9 @@ mod tests {
 
     #[test]
     fn modes() {
-        assert_eq!("simple".parse(), Ok(Mode::Simple));
+        for mode in [Mode::None, Mode::Simple, Mode::Token, Mode::Proxy] {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
         assert!("oauth".parse::<Mode>().is_err());
     }
 }

@@ -20,7 +20,7 @@ pub enum Refused {
         /// The caller's name.
         user: String,
         /// The permission.
-        permission: Permission,
+        permission: Box<Permission>,
     },
     /// Too many proofs are being checked (429).
     #[error("{0}")]

@@ -121,6 +121,7 @@ impl From<&ActError> for Fault {
         match error {
             ActError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "No such update", text),
             ActError::NotNow(_) | ActError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "Already decided", text),
+            ActError::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "Not signed in", text),
             ActError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Not allowed", text),
             ActError::Unavailable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Kubernetes is not responding", format!("Action failed: {text}"))

@@ -1,0 +1,58 @@
+//! Who may use the ports for people, from the settings.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use headwind_operator::Handle;
+use headwind_web::auth::proxy::Proxy;
+use headwind_web::auth::{Auth, Mode, Reviews, TokenSettings};
+use headwind_web::gate::Gate;
+use headwind_web::hosts::{Hosts, Uri};
+
+use crate::args::Run;
+
+/// Returns the access rules of the ports with these addresses. All of them share what the API server said about callers.
+pub(super) fn gates<const N: usize>(args: &Run, namespace: &str, handle: &Handle, addresses: [SocketAddr; N]) -> [Gate; N] {
+    let urls = || [&args.ui_url, &args.api_url].into_iter().flatten();
+    let reviews: Arc<dyn Reviews> = Arc::new(handle.clone());
+    let proven = match args.ui_auth_mode {
+        Mode::None | Mode::Simple => None,
+        Mode::Token => {
+            let https = urls().filter(|url| url.scheme_str() == Some("https")).filter_map(Uri::authority);
+            let https = https.map(|authority| authority.as_str().to_ascii_lowercase()).collect();
+            Some(Auth::token(TokenSettings { audiences: args.ui_token_audiences.clone(), tls: false, https }, &reviews))
+        }
+        Mode::Proxy => {
+            let (user, groups) = (args.ui_proxy_header.clone(), args.ui_proxy_groups_header.clone());
+            Some(Auth::proxy(Proxy { user, groups, networks: args.ui_proxy_cidrs.clone() }, &reviews))
+        }
+    };
+    addresses.map(|address| {
+        let open = || Auth::open(args.ui_auth_mode == Mode::Simple, anonymous_actions(args, address));
+        let auth = proven.clone().unwrap_or_else(open);
+        Gate::new(auth, Hosts::new(namespace, urls(), &args.allowed_hosts))
+    })
+}
+
+/// Returns whether unauthenticated callers may act on a port.
+fn anonymous_actions(args: &Run, address: SocketAddr) -> bool {
+    args.ui_anonymous_actions || address.ip().is_loopback()
+}
+
+/// Logs what people that prove nothing may do, and what the mode lacks.
+pub(super) fn warn(args: &Run) {
+    let may = if [args.api_addr, args.ui_addr].iter().any(|address| anonymous_actions(args, *address)) {
+        "read everything, approve, reject and roll back"
+    } else {
+        "read everything"
+    };
+    match args.ui_auth_mode {
+        Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API or the UI may {may}"),
+        Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API or the UI may {may}, under any name"),
+        Mode::Token => tracing::warn!(
+            "HEADWIND_UI_AUTH_MODE is token, and the API and the UI are served without TLS: tokens cross the network in clear text; \
+             use a proxy that terminates TLS, or kubectl port-forward"
+        ),
+        Mode::Proxy => {}
+    }
+}
