@@ -46,7 +46,9 @@ mod tests {
             .unwrap()
         };
         let at = "2026-01-01T00:00:00Z";
-        let approved = request(json!({"phase": "Approved", "reason": "ApprovedByPerson", "approvedBy": "ann", "approvedAt": at, "message": "approved by ann"}));
+        let approved = request(
+            json!({"phase": "Approved", "reason": "ApprovedByPerson", "approvedBy": "ann", "approvedAt": at, "message": "approved by ann"}),
+        );
         assert_eq!(
             patch(&approved),
             json!({"metadata": {"resourceVersion": "7"}, "status": {"phase": "Approved", "approvedBy": "ann", "approvedAt": at, "message": "approved by ann"}})

@@ -54,9 +54,19 @@ pub struct Auth(Arc<Method>);
 /// One for each mode, with what it needs.
 enum Method {
     /// Callers prove nothing. `anonymous_actions` says whether they may act.
-    Open { simple: bool, anonymous_actions: bool },
-    Token { tokens: Tokens, sessions: Sessions, access: AccessReviews },
-    Proxy { proxy: Proxy, access: AccessReviews },
+    Open {
+        simple: bool,
+        anonymous_actions: bool,
+    },
+    Token {
+        tokens: Tokens,
+        sessions: Sessions,
+        access: AccessReviews,
+    },
+    Proxy {
+        proxy: Proxy,
+        access: AccessReviews,
+    },
 }
 
 /// What mode `token` needs to know.

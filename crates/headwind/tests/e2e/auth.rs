@@ -48,7 +48,14 @@ async fn can_i(world: &World, user: &str, namespace: &str, question: &[&str]) ->
 }
 
 /// Sends a request with a bearer token and further headers.
-async fn send(world: &World, method: &str, path: &str, token: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<(u16, Value)> {
+async fn send(
+    world: &World,
+    method: &str,
+    path: &str,
+    token: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Result<(u16, Value)> {
     let mut request = world.http.request(method.parse()?, format!("{}{path}", world.operator.api_url()));
     if !token.is_empty() {
         request = request.bearer_auth(token);
@@ -117,8 +124,10 @@ pub(crate) async fn same_answers() -> Result<()> {
     for account in [&ann, &eve, &sam] {
         for (namespace, name, workload) in [(&shop, &web, "web"), (&other, &pay, "pay")] {
             let as_kubectl = async |question: &[&str]| can_i(&world, &account.user, namespace, question).await;
-            let (lists, gets) =
-                (as_kubectl(&["list", "updaterequests.headwind.sh"]).await?, as_kubectl(&["get", &format!("updaterequests.headwind.sh/{name}")]).await?);
+            let (lists, gets) = (
+                as_kubectl(&["list", "updaterequests.headwind.sh"]).await?,
+                as_kubectl(&["get", &format!("updaterequests.headwind.sh/{name}")]).await?,
+            );
             let explains = lists && as_kubectl(&["get", &format!("deployments.apps/{workload}")]).await?;
             for (path, may) in [
                 (format!("updates?namespace={namespace}"), lists),
@@ -134,7 +143,20 @@ pub(crate) async fn same_answers() -> Result<()> {
             }
             // What kubectl may write, tried without writing it.
             let approval = json!({"status": {"phase": "Approved", "approvedBy": account.user}}).to_string();
-            let dry = ["--as", &account.user, "-n", namespace, "patch", "ur", name, "--subresource=status", "--type=merge", "--dry-run=server", "-p", &approval];
+            let dry = [
+                "--as",
+                &account.user,
+                "-n",
+                namespace,
+                "patch",
+                "ur",
+                name,
+                "--subresource=status",
+                "--type=merge",
+                "--dry-run=server",
+                "-p",
+                &approval,
+            ];
             let may = world.bed.kubectl(&dry).await?.status.success();
             ensure!(may == (account.user == ann.user && *namespace == shop), "{} {namespace}: {may}", account.user);
             if !may {
@@ -168,7 +190,8 @@ pub(crate) async fn same_answers() -> Result<()> {
     ensure!(status == 200 && body["results"][0]["status"] == 200 && body["results"][1]["status"] == 403, "{body}");
     let done = world.request(&image("a/web", "1.1.0"), "Completed").await?;
     ensure!(done.status.unwrap_or_default().approved_by.as_deref() == Some(&*ann.user));
-    let (status, body) = post(&world, &format!("/api/v1/updates/{shop}/{api}/reject"), &ann, &json!({"reason": "breaks the login"})).await?;
+    let (status, body) =
+        post(&world, &format!("/api/v1/updates/{shop}/{api}/reject"), &ann, &json!({"reason": "breaks the login"})).await?;
     ensure!(status == 200 && body["status"]["rejectedBy"] == *ann.user, "{body}");
     world.request(&image("a/api", "1.1.0"), "Rejected").await?;
     let (status, body) = post(&world, &format!("/api/v1/updates/{shop}/{api}/reopen"), &ann, &json!({})).await?;

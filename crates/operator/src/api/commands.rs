@@ -128,7 +128,13 @@ impl Handle {
     }
 
     /// Writes a decision: with the caller's own token if the API server accepts it, else as Headwind.
-    async fn write(&self, caller: &Caller, action: Action, read: &UpdateRequest, decided: &UpdateRequest) -> Result<UpdateRequest, NotDone> {
+    async fn write(
+        &self,
+        caller: &Caller,
+        action: Action,
+        read: &UpdateRequest,
+        decided: &UpdateRequest,
+    ) -> Result<UpdateRequest, NotDone> {
         let Some(token) = &caller.token else {
             return self.cluster.replace_status(decided).await.map_err(NotDone::Failed);
         };

@@ -84,15 +84,18 @@ impl Handle {
             None => match self.cluster.create_secret(&self.own_namespace, &sealed(&candidate)).await {
                 Ok(created) => created,
                 // Another replica was faster.
-                Err(failure) if failure.class == Class::Conflict => {
-                    self.cluster.secret(&self.own_namespace, SESSION).await?.ok_or_else(|| Unanswered(format!("Secret {SESSION} was deleted")))?
-                }
+                Err(failure) if failure.class == Class::Conflict => self
+                    .cluster
+                    .secret(&self.own_namespace, SESSION)
+                    .await?
+                    .ok_or_else(|| Unanswered(format!("Secret {SESSION} was deleted")))?,
                 Err(failure) => return Err(failure.into()),
             },
         };
         let key = secret.data.and_then(|mut data| data.remove(KEY)).map(|key| key.0);
-        key.and_then(|key| key.try_into().ok())
-            .ok_or_else(|| Unanswered(format!("Secret {SESSION} has no entry `{KEY}` of 32 bytes; delete the Secret, and Headwind creates it again")))
+        key.and_then(|key| key.try_into().ok()).ok_or_else(|| {
+            Unanswered(format!("Secret {SESSION} has no entry `{KEY}` of 32 bytes; delete the Secret, and Headwind creates it again"))
+        })
     }
 }
 

@@ -40,7 +40,8 @@ impl CallerClient {
         let build = Request::new(UpdateRequest::url_path(&(), Some(&namespace)));
         let patch = Patch::Merge(decision::patch(decided));
         let failed = |message: String| NotWritten::Failed(Failure::invalid(&message));
-        let mut request = build.patch_subresource("status", &decided.name_any(), &params, &patch).map_err(|error| failed(error.to_string()))?;
+        let mut request =
+            build.patch_subresource("status", &decided.name_any(), &params, &patch).map_err(|error| failed(error.to_string()))?;
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| failed(error.to_string()))?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);

@@ -22,10 +22,8 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Res
 impl ClusterClient {
     /// Asks the API server whose token it is, for these audiences; for its own audience if there are none.
     pub(crate) async fn review_token(&self, token: &str, audiences: &[String]) -> Result<TokenReviewStatus, Failure> {
-        let spec = TokenReviewSpec {
-            token: token.to_owned(),
-            audiences: Some(audiences.to_vec()).filter(|audiences| !audiences.is_empty()),
-        };
+        let spec =
+            TokenReviewSpec { token: token.to_owned(), audiences: Some(audiences.to_vec()).filter(|audiences| !audiences.is_empty()) };
         let review = TokenReview { metadata: ObjectMeta::default(), spec, status: None };
         let api: Api<TokenReview> = Api::all(self.client.clone());
         Ok(in_time(api.create(&PostParams::default(), &review)).await?.status.unwrap_or_default())

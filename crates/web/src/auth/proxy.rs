@@ -79,7 +79,8 @@ fn one<'a>(headers: &'a HeaderMap, header: &HeaderName) -> Option<&'a str> {
 fn name(text: &str) -> Option<&str> {
     let text = text.trim();
     // Characters that are not seen, or turn the direction of text, would make one name look like another.
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     (!text.is_empty() && text.len() <= NAME && !text.starts_with("system:") && !text.chars().any(hidden)).then_some(text)
 }
 

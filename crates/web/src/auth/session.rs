@@ -55,12 +55,19 @@ impl Sessions {
     }
 
     /// Returns the value of `Set-Cookie` that opens a session for the token, until then at most.
-    pub(super) async fn begin(&self, token: &BearerToken, until: Option<Timestamp>, headers: &HeaderMap, now: Timestamp) -> Result<HeaderValue, Refused> {
+    pub(super) async fn begin(
+        &self,
+        token: &BearerToken,
+        until: Option<Timestamp>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<HeaderValue, Refused> {
         let left = until.map_or(LIFETIME, |until| Duration::try_from(until - now).unwrap_or_default()).min(LIFETIME);
         let mut content = now.as_second().to_be_bytes().to_vec();
         content.extend(compact::pack(token.expose()));
         let key = self.key(Instant::now()).await?;
-        let sealed = seal(&key, &self.binding(headers)?, content).ok_or_else(|| Refused::Unavailable("the session could not be sealed".to_owned()))?;
+        let sealed = seal(&key, &self.binding(headers)?, content)
+            .ok_or_else(|| Refused::Unavailable("the session could not be sealed".to_owned()))?;
         let value = URL_SAFE_NO_PAD.encode(sealed);
         if value.len() > VALUE {
             return Err(Refused::Unknown("the token is too long for a session cookie; use a token with fewer groups or claims".to_owned()));

@@ -39,7 +39,12 @@ async fn a_token_proves_who_the_caller_is() {
     let (_, auth) = token_mode();
     let caller = ann(&auth).await;
     assert_eq!((caller.name.as_str(), caller.method, caller.token.is_some()), ("ann", "token", true));
-    for bad in [&[][..], &[(AUTHORIZATION, "Bearer other")], &[(AUTHORIZATION, "Basic dDp0")], &[(COOKIE, "headwind-session=AAAA"), (HOST, "localhost")]] {
+    for bad in [
+        &[][..],
+        &[(AUTHORIZATION, "Bearer other")],
+        &[(AUTHORIZATION, "Basic dDp0")],
+        &[(COOKIE, "headwind-session=AAAA"), (HOST, "localhost")],
+    ] {
         assert!(matches!(auth.authenticate(&headers(bad), None).await, Err(Refused::Unknown(_))), "{bad:?}");
     }
 }

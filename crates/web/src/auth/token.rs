@@ -197,7 +197,8 @@ mod tests {
         assert!(check(&tokens, "good", now).await.is_ok());
         let mut refused = 0;
         for n in 0..10_000 {
-            refused += u32::from(matches!(check(&tokens, &format!("junk-{n}"), now + SECOND * 60 * n / 10_000).await, Err(Refused::TooMany(_))));
+            refused +=
+                u32::from(matches!(check(&tokens, &format!("junk-{n}"), now + SECOND * 60 * n / 10_000).await, Err(Refused::TooMany(_))));
         }
         assert!(fake.tokens_asked() <= 52 && refused >= 9_900, "{} {refused}", fake.tokens_asked());
         assert!(check(&tokens, "good", now + SECOND * 61).await.is_ok(), "who was let in before is let in");

@@ -50,7 +50,12 @@ mod tests {
 
     #[test]
     fn a_token_comes_back_as_it_was() {
-        let jwt = format!("{}.{}.{}", URL_SAFE_NO_PAD.encode("{\"alg\":\"RS256\"}"), URL_SAFE_NO_PAD.encode("{\"sub\":\"x\"}".repeat(30)), URL_SAFE_NO_PAD.encode([7; 256]));
+        let jwt = format!(
+            "{}.{}.{}",
+            URL_SAFE_NO_PAD.encode("{\"alg\":\"RS256\"}"),
+            URL_SAFE_NO_PAD.encode("{\"sub\":\"x\"}".repeat(30)),
+            URL_SAFE_NO_PAD.encode([7; 256])
+        );
         assert!(pack(&jwt).len() < jwt.len() * 4 / 5);
         // The last one has bits that no encoder writes.
         for token in [jwt.as_str(), "", "abcdef.0123456789abcdef", "a.b.c", "e30.e30.", "e31.e30.e30", "ä"] {

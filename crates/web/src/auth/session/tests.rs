@@ -36,7 +36,10 @@ async fn every_replica_opens_a_session_for_eight_hours() {
     let cookie = begin(&one, LOCAL, now()).await;
     assert!(!cookie.contains("t-ann"));
     assert_eq!(opened(&other, LOCAL, &cookie, now()).await.as_deref(), Some("t-ann"));
-    assert_eq!(opened(&other, LOCAL, &format!("a=b; {cookie}; c=d"), now() + LIFETIME - Duration::from_secs(1)).await.as_deref(), Some("t-ann"));
+    assert_eq!(
+        opened(&other, LOCAL, &format!("a=b; {cookie}; c=d"), now() + LIFETIME - Duration::from_secs(1)).await.as_deref(),
+        Some("t-ann")
+    );
     assert_eq!(opened(&other, LOCAL, &cookie, now() + LIFETIME).await, None);
     assert_eq!(opened(&other, LOCAL, &cookie, now() - SKEW * 2).await, None, "from the future");
 }
