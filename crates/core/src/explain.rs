@@ -12,10 +12,11 @@ use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
-use crate::gate::{self, Gate};
+use crate::gate::{self, Facts, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::Reason;
-use crate::settings::{Annotations, Fault, Settings, key};
+use crate::request::Request;
+use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Workload};
 
@@ -42,7 +43,7 @@ pub struct Explained {
     pub candidates: Vec<CandidateVerdict>,
     /// The number of verdicts of each outcome, on all candidates.
     pub counts: Counts,
-    /// Whether an approved update could go out at this moment.
+    /// Whether Headwind would apply an approved update now. For an approved request that waits: what it waits for.
     pub gate: Gate,
 }
 
@@ -127,12 +128,13 @@ fn sentence(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Explains a container by the tags that are known of its repository.
+/// Explains a container by the tags that are known of its repository. `requests` are those of the workload.
 pub fn explain(
     workload: &Workload,
     defaults: &Annotations,
     container: &Container,
     candidates: &[Candidate],
+    requests: &[&Request],
     prior: &PriorRequests,
     now: Timestamp,
 ) -> Explained {
@@ -153,8 +155,7 @@ pub fn explain(
         settings,
     };
     if let Ok(settings) = &explained.settings {
-        let last_update = workload.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok());
-        explained.gate = gate::interval(last_update, settings.min_update_interval, now);
+        explained.gate = gate(workload, container, settings, requests, now);
     }
     let Some(artifact) = artifact else {
         explained.because = explained.out.clone().unwrap_or(explained.because);
@@ -191,6 +192,18 @@ pub fn explain(
         }
     }
     explained
+}
+
+/// What the gate says of the approved request for the container, if there is one, else of any update of it.
+fn gate(workload: &Workload, container: &Container, settings: &Settings, requests: &[&Request], now: Timestamp) -> Gate {
+    let any = Facts::of(workload, container);
+    let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
+    let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
+    let facts = match approved {
+        Some(request) => any.for_request(request, requests),
+        None => any,
+    };
+    gate::check(settings, &facts, now)
 }
 
 /// The newest of the candidates and the current version, whatever the policy says of it.

@@ -1,63 +1,118 @@
-//! When an approved update may go out.
+//! When an approved update may be applied.
 //!
-//! A gate never drops an update: it says *wait until T, because R*. Called by
-//! [`crate::request::next`] before an apply; later windows, freezes and caps join here.
+//! [`check`] is the only place that decides it. [`crate::request::next()`] asks it before every apply and writes the
+//! answer into the condition `Waiting` of the request; `explain` and the API show the same answer. A gate never drops
+//! an update: the request waits, and Headwind applies it when the gate opens.
+//!
+//! ```text
+//! Settings, Facts, now ──> source, denial, interval, siblings ──> check ──> Open | Wait(Waiting)
+//! ```
+//!
+//! A new reason to wait is a file in this folder, a line in [`GATES`] and, if it needs one, a field of [`Facts`].
 
-use std::time::Duration;
+mod denial;
+mod facts;
+mod interval;
+mod siblings;
+mod source;
+
+use std::fmt;
 
 use jiff::Timestamp;
 
+pub use self::facts::Facts;
 use crate::reason::Reason;
-use crate::rollout::whole_second;
+use crate::settings::Settings;
 
-/// What the gate says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer of the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
-    /// Nothing stands in the way.
+    /// The update may be applied now.
     Open,
-    /// Not before `until`.
-    Wait {
-        /// When to look again; the gate opens then unless something else has happened.
-        until: Timestamp,
-        /// What the update waits for.
-        reason: Reason,
-    },
+    /// The update waits.
+    Wait(Waiting),
 }
 
-/// Minimum time between two updates of one workload (`headwind.sh/min-update-interval`).
+/// What an approved update waits for (the condition `Waiting` of a request). Displays as the message of the condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The reason, as a stable code.
+    pub reason: Reason,
+    /// The reason as a message, without the time.
+    pub message: String,
+    /// When the update no longer waits for this reason, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// Every gate. Each returns what the update waits for, if it does.
+const GATES: &[fn(&Settings, &Facts<'_>, Timestamp) -> Option<Waiting>] =
+    &[source::waiting, denial::waiting, interval::waiting, siblings::waiting];
+
+/// Decides whether an approved update may be applied now.
 ///
-/// A `last_update` further ahead than one whole interval can only come from a broken clock or a
-/// foreign hand, and must not shut the gate for years: it is not believed.
-pub fn interval(last_update: Option<Timestamp>, least: Duration, now: Timestamp) -> Gate {
-    let Some(updated) = last_update else { return Gate::Open };
-    // An interval past the end of representable time never ends.
-    let until = updated.checked_add(least).unwrap_or(Timestamp::MAX);
-    let latest_believable = now.checked_add(least).unwrap_or(Timestamp::MAX);
-    if until <= now || updated > latest_believable {
-        Gate::Open
-    } else {
-        Gate::Wait { until: whole_second(until), reason: Reason::MinUpdateInterval }
+/// If it waits for several reasons, the answer is the one that ends last. One whose end is unknown counts as the last.
+pub fn check(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Gate {
+    let all = GATES.iter().filter_map(|gate| gate(settings, facts, now));
+    let last = all.reduce(|last, next| if next.ends_after(&last) { next } else { last });
+    last.map_or(Gate::Open, Gate::Wait)
+}
+
+/// Decides whether a rollback after a failed rollout may be applied now. It waits for nothing but the pause after a
+/// denial by the API server. `waiting` is what its request waits for so far.
+pub fn check_rollback(waiting: Option<&Waiting>, now: Timestamp) -> Gate {
+    let facts = Facts { denial: waiting, ..Facts::default() };
+    denial::waiting(&Settings::default(), &facts, now).map_or(Gate::Open, Gate::Wait)
+}
+
+impl Gate {
+    /// What the update waits for, if it does.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        match self {
+            Gate::Open => None,
+            Gate::Wait(waiting) => Some(waiting),
+        }
+    }
+
+    /// Returns whether the update may be applied now.
+    pub fn is_open(&self) -> bool {
+        self.waiting().is_none()
+    }
+}
+
+impl Waiting {
+    /// A wait for that reason, with the reason's own sentence as its message.
+    pub fn new(reason: Reason, until: Option<Timestamp>) -> Self {
+        Self { reason, message: reason.sentence().to_owned(), until }
+    }
+
+    /// Returns whether both have the same reason and time. The message may differ: it alone is not worth a write.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.reason, self.until) == (other.reason, other.until)
+    }
+
+    /// Returns whether the wait is recorded on the request. The wait for siblings is not: it lasts at most two seconds,
+    /// and every push for several containers would cost a write.
+    pub fn is_recorded(&self) -> bool {
+        self.reason != Reason::AwaitingSiblings
+    }
+
+    fn ends_after(&self, other: &Self) -> bool {
+        match (self.until, other.until) {
+            (None, Some(_)) => true,
+            (Some(one), Some(other)) => one > other,
+            (_, None) => false,
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(until) = self.until {
+            write!(f, "until {until}: ")?;
+        }
+        f.write_str(&self.message)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[rstest::rstest]
-    #[case::never_updated(None, 300, 1000, None)]
-    #[case::just_updated(Some(1000), 300, 1000, Some(1300))]
-    #[case::one_second_short(Some(1000), 300, 1299, Some(1300))]
-    #[case::to_the_second(Some(1000), 300, 1300, None)]
-    #[case::no_interval(Some(1000), 0, 1000, None)]
-    #[case::clock_a_little_behind(Some(1010), 300, 1000, Some(1310))]
-    #[case::clock_far_behind(Some(9000), 300, 1000, None)]
-    fn interval_table(#[case] last: Option<i64>, #[case] least: u64, #[case] now: i64, #[case] until: Option<i64>) {
-        let expected = until.map_or(Gate::Open, |until| Gate::Wait { until: at(until), reason: Reason::MinUpdateInterval });
-        assert_eq!(interval(last.map(at), Duration::from_secs(least), at(now)), expected);
-    }
-}
+mod tests;

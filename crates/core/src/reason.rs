@@ -114,6 +114,7 @@ reasons! {
         ApplyDenied = "admission control denies the change; Headwind retries",
         ApplyFailed = "the API server rejected the change, and Headwind does not retry",
         MinUpdateInterval = "min-update-interval has not passed since the last update of the workload",
+        AwaitingSiblings = "other requests of the same push are not created yet; Headwind waits for them up to 2 seconds",
         NewerVersion = "superseded by a better version",
         ImageChanged = "the image was changed outside Headwind",
         PolicyChanged = "the settings of the workload would no longer produce this update",

@@ -61,6 +61,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide::Identity;
+use crate::gate::Waiting;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::rollout::RolloutState;
@@ -264,7 +265,7 @@ pub struct Status {
     pub times_denied: u32,
     /// For a rollback that a person asked for, once it was applied: the image that it left.
     pub left: Option<String>,
-    /// What it waits for, and until when.
+    /// What the approved update waits for, or the rollback that the API server denied (condition `Waiting`).
     pub waiting: Option<Waiting>,
     /// What is remembered of the watch over its rollout.
     pub rollout: Option<RolloutState>,
@@ -297,15 +298,6 @@ impl Status {
     }
 }
 
-/// An update that is held back (condition `Waiting`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
-    /// What for.
-    pub reason: Reason,
-    /// When it goes on.
-    pub until: Timestamp,
-}
-
 impl Request {
     /// The image that stands in the container once the request is applied.
     pub fn placed_image(&self) -> &str {
@@ -315,6 +307,22 @@ impl Request {
     /// Whether it ends when nobody approves it in time. One that the policy approved does not.
     pub fn needs_approval(&self) -> bool {
         self.spec.require_approval || self.spec.trigger == Trigger::Manual
+    }
+
+    /// Returns whether it is approved, by a person or by the policy, and not applied. `settings` are those of its container
+    /// as they are now; none if an annotation has an invalid value.
+    pub fn is_approved(&self, settings: Option<&Settings>) -> bool {
+        match self.status.phase {
+            Phase::Pending => settings.is_some_and(|settings| self.is_approved_by_policy(settings)),
+            Phase::Approved => true,
+            Phase::RollingOut
+            | Phase::Completed
+            | Phase::Rejected
+            | Phase::Failed
+            | Phase::Expired
+            | Phase::Superseded
+            | Phase::RolledBack => false,
+        }
     }
 
     /// Returns whether the policy approves it and no person is needed, with the settings of its container as they are

@@ -82,7 +82,9 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         .map(|failure| (failure.reason, failure.message.clone()));
     let applied = applied(was, status);
     let ended = is_new || was.phase != status.phase;
-    let moved = ended || was.reason != status.reason || was.waiting != status.waiting || decision.is_some();
+    // That it no longer waits is reported by what follows.
+    let now_waits_for = status.waiting.as_ref().filter(|waiting| was.waiting.as_ref().is_none_or(|before| !before.is_same(waiting)));
+    let moved = ended || was.reason != status.reason || now_waits_for.is_some() || decision.is_some();
     if !moved && applied.is_none() && failed_check.is_none() {
         return None;
     }
@@ -107,8 +109,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         failed_check,
         update_failed: ended && is_update && (status.phase == Phase::Failed || taken_back),
         rollback_failed: ended && status.reason == Some(Reason::RollbackFailed),
-        waits_for_interval: was.waiting != status.waiting
-            && status.waiting.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval),
+        waits_for_interval: now_waits_for.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval),
     })
 }
 
@@ -147,15 +148,15 @@ fn reason(after: &Request, decision: Option<Decision>) -> Option<Reason> {
         Some(Decision::Approved) => Some(Reason::ApprovedByPerson),
         Some(Decision::Rejected) => Some(Reason::RejectedByPerson),
         Some(Decision::Reopened) => Some(Reason::Reopened),
-        None => status.waiting.map(|waiting| waiting.reason).or(status.reason),
+        None => status.waiting.as_ref().map(|waiting| waiting.reason).or(status.reason),
     }
 }
 
 fn message(status: &Status, reason: Option<Reason>, decision: Option<Decision>) -> String {
     let own = status.message.as_deref().filter(|own| !own.is_empty());
-    match (status.waiting, decision) {
-        (Some(waits), None) if waits.reason == Reason::ApplyDenied => format!("waits until {}: {}", waits.until, own.unwrap_or_default()),
-        (Some(waits), None) => format!("waits until {}: {}", waits.until, waits.reason.sentence()),
+    match (&status.waiting, decision) {
+        (Some(waiting), None) if waiting.until.is_some() => format!("waits {waiting}"),
+        (Some(waiting), None) => format!("waits: {waiting}"),
         (_, _) => own.map(str::to_owned).or_else(|| Some(reason?.sentence().to_owned())).unwrap_or_default(),
     }
 }
@@ -178,8 +179,9 @@ fn id(status: &Status, failed_check: bool) -> String {
     if let Some(reopened) = status.reopened_at {
         part(reopened.to_string());
     }
-    if let Some(waiting) = status.waiting {
-        part(format!("{}@{}", waiting.reason.code(), waiting.until));
+    if let Some(waiting) = &status.waiting {
+        let until = waiting.until.map(|until| until.to_string()).unwrap_or_default();
+        part(format!("{}@{until}", waiting.reason.code()));
     }
     if let Some(watch) = status.rollout.as_ref().filter(|_| failed_check) {
         part(format!("check {}@{:?}", watch.failed_checks, watch.checked_at));

@@ -1,19 +1,23 @@
 //! The conditions of an UpdateRequest, after Kubernetes' conventions.
 //!
-//! `Ready` is true when the update is done and its pods serve: `kubectl wait --for=condition=Ready`.
-//! `Progressing` is true while it goes on without anybody's help. `Waiting` is there while an approved
-//! update is held back. Conditions of other writers stay.
+//! - `Ready` is true when the update is complete and its pods are available: `kubectl wait --for=condition=Ready`.
+//! - `Progressing` is true while the update continues without a person.
+//! - `Waiting` is true while an approved update, or the rollback of a failed one, waits. It has the reason and, if it is
+//!   known, the time.
+//!
+//! Conditions of other writers stay.
 
+use headwind_core::gate::Waiting;
 use headwind_core::reason::Reason;
-use headwind_core::request::{Phase, Status, Waiting};
+use headwind_core::request::{Phase, Status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The update is done and its pods serve.
+/// The update is complete and its pods are available.
 pub const READY: &str = "Ready";
-/// The update goes on by itself.
+/// The update continues without a person.
 pub const PROGRESSING: &str = "Progressing";
-/// An approved update is held back.
+/// An approved update waits.
 pub const WAITING: &str = "Waiting";
 /// The longest message of a condition (the API's own limit is 32 KiB).
 const MESSAGE: usize = 4096;
@@ -47,18 +51,20 @@ pub(crate) fn following(before: &[Condition], status: &Status, generation: Optio
         Phase::Completed | Phase::Rejected | Phase::Failed | Phase::Expired | Phase::Superseded | Phase::RolledBack => false,
     };
     put(PROGRESSING, goes_on, reason, message);
-    match status.waiting {
-        Some(Waiting { reason: reason @ Reason::ApplyDenied, until }) => {
-            put(WAITING, true, reason.code(), &format!("until {until}: {message}"));
-        }
-        Some(Waiting { reason, until }) => put(WAITING, true, reason.code(), &format!("until {until}: {}", reason.sentence())),
+    match &status.waiting {
+        Some(waiting) => put(WAITING, true, waiting.reason.code(), &waiting.to_string()),
         None if before.iter().any(|condition| condition.type_ == WAITING) => put(WAITING, false, status.phase.as_str(), ""),
         None => {}
     }
     all
 }
 
-/// What the condition says that an update waits for.
-pub(crate) fn waiting(conditions: &[Condition]) -> Option<&str> {
-    conditions.iter().find(|condition| condition.type_ == WAITING && condition.status == "True").map(|condition| condition.reason.as_str())
+/// Reads what an update waits for. `until` is the time that the status has beside the conditions, which is also in the
+/// message. A reason that this version does not know is no wait: the gate decides again.
+pub(crate) fn waiting(conditions: &[Condition], until: Option<Timestamp>) -> Option<Waiting> {
+    let condition = conditions.iter().find(|condition| condition.type_ == WAITING && condition.status == "True")?;
+    let reason = serde_json::from_value(condition.reason.as_str().into()).ok()?;
+    let timed = Waiting { reason, message: String::new(), until };
+    let message = condition.message.strip_prefix(&timed.to_string()).unwrap_or(&condition.message).to_owned();
+    Some(Waiting { message, ..timed })
 }

@@ -7,7 +7,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Identity;
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::request::{self, Phase, Request, Waiting};
+use headwind_core::request::{self, Phase, Request};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::release::CHART;
 use headwind_core::workload::{Kind, WorkloadKey};
@@ -440,7 +440,7 @@ impl UpdateRequestStatus {
             applied_image: applied_image.clone(),
             times_denied: times_denied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
             left: rolled_back_from.clone(),
-            waiting: condition::waiting(conditions).and_then(|reason| Some(Waiting { reason: code(reason)?, until: at(waiting_until)? })),
+            waiting: condition::waiting(conditions, at(waiting_until)),
             rollout: rollout.as_ref().map(RolloutStatus::read),
         }
     }
@@ -485,7 +485,7 @@ impl UpdateRequestStatus {
             times_denied: i32::try_from(times_denied).ok().filter(|times| *times > 0),
             rolled_back_from: left,
             rollout: rollout.as_ref().map(RolloutStatus::of),
-            waiting_until: waiting.map(|waiting| Time(waiting.until)),
+            waiting_until: waiting.and_then(|waiting| waiting.until).map(Time),
             last_updated: Some(Time(now)),
             observed_generation: generation,
             conditions,

@@ -1,7 +1,5 @@
 //! A workload that is there with all its requests, and what is read of it once.
 
-use jiff::Timestamp;
-
 use super::admission::{is_same_version, rewritten};
 use super::applied_marker::marks;
 use super::{Observed, Phase, Request};
@@ -25,10 +23,6 @@ impl<'a> Context<'a> {
     pub(super) fn settings(&self, container: &str) -> Result<Settings, String> {
         Settings::resolve(self.observed.defaults, &self.workload.annotations, container)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    }
-
-    pub(super) fn last_update(&self) -> Option<Timestamp> {
-        self.workload.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
     }
 
     pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {

@@ -119,7 +119,7 @@ impl Context<'_> {
             // Who approves with plain `kubectl` writes a name and no time.
             approved_at: request.status.approved_at.or(request.status.approved_by.as_ref().map(|_| now)),
             times_applied: request.status.times_applied.saturating_add(1),
-            applied_at: self.last_update().filter(|_| named).or(Some(now)),
+            applied_at: self.workload.last_update().filter(|_| named).or(Some(now)),
             applied_image: self.container_of(request).filter(|_| named).and_then(|container| rewritten(request, container)),
             times_denied: 0,
             left: back.then(|| request.spec.current_image.clone()),

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::{ChangeKind, Phase, Request, Status, StatusWrite, Waiting, after};
+use super::{ChangeKind, Phase, Request, Status, StatusWrite, after};
+use crate::gate::Waiting;
 use crate::reason::Reason;
 
 /// How many denials in a row a request is tried together with others for.
@@ -39,22 +39,20 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
     };
     let before = &request.status;
     let quote = |text: &str| text.chars().take(QUOTE).collect::<String>();
-    let waits = |reason: Reason, message: String, times_denied: u32, pause: Duration| Status {
-        reason: Some(reason),
-        message: Some(message),
+    let waits = |message: String, times_denied: u32, pause: Duration| Status {
         times_denied,
-        waiting: Some(Waiting { reason: Reason::ApplyDenied, until: after(now, pause) }),
+        waiting: Some(Waiting { reason: Reason::ApplyDenied, message, until: Some(after(now, pause)) }),
         ..before.clone()
     };
     let status = match refusal {
         Refusal::Denied(text) => {
             let times = before.times_denied.saturating_add(1);
             let message = format!("the API server denied the {what}: {}", quote(text));
-            waits(Reason::ApplyDenied, message, times, pause(times))
+            waits(message, times, pause(times))
         }
         Refusal::Invalid(text) if !alone => {
             let message = format!("the API server refused the {what} together with others; it is tried alone: {}", quote(text));
-            waits(Reason::ApplyDenied, message, TOGETHER, Duration::ZERO)
+            waits(message, TOGETHER, Duration::ZERO)
         }
         Refusal::Invalid(text) => Status {
             phase: Phase::Failed,
@@ -70,14 +68,6 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
 
 fn pause(times: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
-}
-
-impl Context<'_> {
-    /// Until when a denied request is not tried again.
-    pub(super) fn denied_until(&self, request: &Request) -> Option<Timestamp> {
-        let waiting = request.status.waiting.filter(|waiting| waiting.reason == Reason::ApplyDenied)?;
-        (waiting.until > self.observed.now).then_some(waiting.until)
-    }
 }
 
 /// The requests of those due that share the next patch.

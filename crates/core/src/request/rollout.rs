@@ -17,6 +17,7 @@ use super::step::end;
 use super::{Apply, Change, ChangeKind, Phase, PodName, Request, Status, StatusWrite, Step, after, may_return_to};
 use crate::artifact::Artifact;
 use crate::artifact::reference::{Digest, ImageReference};
+use crate::gate::{Gate, check_rollback};
 use crate::reason::Reason;
 use crate::rollout::pod::{PodSnapshot, PodView, RefusedEviction};
 use crate::rollout::{Failure, RolloutLimits, RolloutObservation, RolloutProblem, RolloutState, RolloutStatus, Verdict, View, judge};
@@ -78,9 +79,9 @@ pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step
     for request in rolling {
         match one(context, request, &rollout_status) {
             Outcome::Step(step) => return Ok(step),
-            Outcome::Failed(failure) => match context.denied_until(request) {
-                Some(again) => wake = wake.into_iter().chain([again]).min(),
-                None => failed.push((request, failure)),
+            Outcome::Failed(failure) => match check_rollback(request.status.waiting.as_ref(), context.observed.now) {
+                Gate::Wait(waiting) => wake = wake.into_iter().chain(waiting.until).min(),
+                Gate::Open => failed.push((request, failure)),
             },
             Outcome::Rest(again) => wake = wake.into_iter().chain(again).min(),
         }

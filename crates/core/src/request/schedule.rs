@@ -1,7 +1,6 @@
-//! What is due: who goes out, who gives way, who waits for what.
+//! Selects which approved requests to apply, which to supersede, and records what the others wait for ([`crate::gate`]).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,16 +8,13 @@ use super::context::Context;
 use super::refusal::together;
 use super::rollout::is_rollback;
 use super::step::end;
-use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, Waiting, after};
+use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, after};
 use crate::decide;
-use crate::gate::{self, Gate};
+use crate::gate::{self, Facts, Gate, Waiting};
 use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::settings::Settings;
 use crate::trigger::Trigger;
-use crate::workload::release::passes;
-
-/// How long a request waits for those that the same event makes for other containers.
-const SIBLINGS: Duration = Duration::from_secs(2);
 
 impl Context<'_> {
     /// Ends a request for whose container a better one is open.
@@ -54,23 +50,12 @@ impl Context<'_> {
 
     /// Whether nothing but its turn is missing.
     ///
-    /// Approved by policy is what both the request and today's settings say needs no approval: a
-    /// workload that asks for approval by now gets it asked.
     fn approved(&self, request: &Request) -> bool {
-        match request.status.phase {
-            Phase::Pending => {
-                let settings = request.spec.container.as_deref().and_then(|name| self.settings(name).ok());
-                settings.is_some_and(|settings| request.is_approved_by_policy(&settings))
-            }
-            Phase::Approved => true,
-            Phase::RollingOut
-            | Phase::Completed
-            | Phase::Rejected
-            | Phase::Failed
-            | Phase::Expired
-            | Phase::Superseded
-            | Phase::RolledBack => false,
-        }
+        request.is_approved(self.settings_of(request).as_ref())
+    }
+
+    fn settings_of(&self, request: &Request) -> Option<Settings> {
+        self.settings(request.spec.container.as_deref()?).ok()
     }
 
     /// Ends a request that nobody approved in time.
@@ -98,27 +83,19 @@ impl Context<'_> {
         stepped.map_or(request.expires_at(), |again| again.max(request.expires_at()))
     }
 
-    fn gate(&self, request: &Request) -> Gate {
-        if let Some(until) = self.denied_until(request) {
-            return Gate::Wait { until, reason: Reason::ApplyDenied };
-        }
-        if request.spec.trigger == Trigger::Manual {
-            // Who asks for it wants it now.
-            return Gate::Open;
-        }
-        match request.spec.container.as_deref().map(|name| self.settings(name)) {
-            Some(Ok(settings)) => gate::interval(self.last_update(), settings.min_update_interval, self.observed.now),
-            Some(Err(_)) | None => Gate::Open,
-        }
+    fn facts<'b>(&self, request: &'b Request) -> Facts<'b> {
+        let any = self.container_of(request).map(|container| Facts::of(self.workload, container)).unwrap_or_default();
+        any.for_request(request, self.observed.requests)
     }
 
-    /// Until when the request waits for the other requests of its event, so that one push is one rollout.
-    fn siblings_until(&self, request: &Request) -> Option<Timestamp> {
-        let now = self.observed.now;
-        let until = after(request.created, SIBLINGS);
-        let missing = || request.siblings.iter().any(|name| !self.observed.requests.iter().any(|one| one.name == *name));
-        // A maker whose clock is further ahead than that is not waited for.
-        (now < until && request.created <= after(now, SIBLINGS) && missing()).then_some(until)
+    /// What the gate says of the request when it looks at these facts. With an invalid annotation, only a request of a
+    /// person is still valid, and what the settings say of it does not matter.
+    fn gate_by(&self, request: &Request, facts: &Facts<'_>) -> Gate {
+        gate::check(&self.settings_of(request).unwrap_or_default(), facts, self.observed.now)
+    }
+
+    fn gate(&self, request: &Request) -> Gate {
+        self.gate_by(request, &self.facts(request))
     }
 
     /// When the request was approved. Who approves with plain `kubectl` writes a name and no time.
@@ -127,20 +104,13 @@ impl Context<'_> {
         request.status.approved_at.or(approved)
     }
 
-    /// What an approved update waits for without an end that is known: the release is suspended.
-    fn held(&self, request: &Request) -> Option<(Reason, String)> {
-        self.container_of(request).and_then(Self::left)
-    }
-
-    /// Applies what is due, or notes on each approved request what it waits for.
+    /// Applies what is due, or records on each approved request what it waits for.
     pub(super) fn go_out(&self, open: &[&Request]) -> Option<Step> {
         let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
         // What a person asked for comes first.
         let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
-        let goes =
-            |request: &&Request| self.gate(request) == Gate::Open && self.held(request).is_none() && self.siblings_until(request).is_none();
-        for request in asked.into_iter().chain(found).filter(goes) {
+        for request in asked.into_iter().chain(found).filter(|request| self.gate(request).is_open()) {
             if let Some(container) = request.spec.container.as_deref() {
                 due.entry(container).or_insert(request);
             }
@@ -153,23 +123,27 @@ impl Context<'_> {
             }
             return Some(Step::Apply(self.patch(&due)));
         }
-        approved.iter().find_map(|request| {
-            if let Some((reason, message)) = self.held(request).filter(|(reason, _)| request.status.reason != Some(*reason)) {
-                let approved_at = self.approved_at(request);
-                let status = Status { reason: Some(reason), message: Some(message), waiting: None, approved_at, ..request.status.clone() };
-                return Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }));
-            }
-            let Gate::Wait { until, reason } = self.gate(request) else { return None };
-            let waiting = Some(Waiting { reason, until });
-            (request.status.waiting != waiting).then(|| {
-                let mut status = Status { waiting, approved_at: self.approved_at(request), ..request.status.clone() };
-                if status.reason.is_some_and(passes) {
-                    // What it was held for before is over.
-                    status.reason = Some(reason);
-                    status.message = Some(reason.sentence().to_owned());
-                }
-                Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
-            })
+        open.iter().find_map(|request| self.record_waiting(request))
+    }
+
+    /// Records what the request waits for, if the reason or the time has changed.
+    fn record_waiting(&self, request: &Request) -> Option<Step> {
+        let before = request.status.waiting.as_ref();
+        let now = match self.gate(request) {
+            Gate::Wait(waiting) if self.approved(request) => Some(waiting).filter(Waiting::is_recorded).or_else(|| before.cloned()),
+            // It is applied in this pass or the next one.
+            Gate::Open if self.approved(request) => before.cloned(),
+            // The workload requires approval by now: the request waits for a person, and for nothing else.
+            Gate::Open | Gate::Wait(_) => None,
+        };
+        let same = match (&now, before) {
+            (Some(now), Some(before)) => now.is_same(before),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        (!same).then(|| {
+            let status = Status { waiting: now, approved_at: self.approved_at(request), ..request.status.clone() };
+            Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
         })
     }
 
@@ -179,11 +153,9 @@ impl Context<'_> {
     fn join<'a>(&self, due: &mut BTreeMap<&'a str, &'a Request>, approved: &[&'a Request]) {
         for request in approved {
             let Some(name) = request.spec.container.as_deref() else { continue };
-            let waits = matches!(self.gate(request), Gate::Wait { reason: Reason::MinUpdateInterval, .. });
-            let Ok(settings) = self.settings(name) else { continue };
             let own = self.history.of(name).next().map(|entry| entry.timestamp);
-            let passed = gate::interval(own, settings.min_update_interval, self.observed.now) == Gate::Open;
-            if waits && passed && request.status.times_denied == 0 && self.held(request).is_none() {
+            let alone = Facts { last_update: own, ..self.facts(request) };
+            if request.status.times_denied == 0 && self.gate_by(request, &alone).is_open() {
                 due.entry(name).or_insert(request);
             }
         }
@@ -222,8 +194,7 @@ impl Context<'_> {
     pub(super) fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
         open.iter()
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
-                (true, Gate::Wait { until, .. }) => Some(until),
-                (true, Gate::Open) => self.siblings_until(request),
+                (true, gate) => gate.waiting()?.until,
                 (false, _) => (request.status.phase == Phase::Pending && request.needs_approval()).then(|| self.expires(request)),
             })
             .min()

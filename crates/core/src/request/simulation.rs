@@ -24,12 +24,13 @@ use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
 use crate::decide::{self, Decision, Evaluation, Identity, PriorRequests};
 use crate::evidence::{Answer, Evidence, Trust};
+use crate::gate::{self, Facts, Gate};
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::rollout::pod::{ContainerView, PodSnapshot, PodView};
 use crate::rollout::{DeploymentView, HelmReleaseView, View};
-use crate::settings::{Annotations, key};
+use crate::settings::{Annotations, Settings, key};
 use crate::testing;
 use crate::trigger::Trigger;
 use crate::workload::history::History;
@@ -152,6 +153,7 @@ fn workload(dice: &mut Dice, release: bool) -> Workload {
     annotations.insert(key::ROLLBACK_TIMEOUT.to_owned(), dice.pick(&["60", "300"]).to_string());
     annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), dice.pick(&["1", "3"]).to_string());
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
+    annotations.insert(format!("{}.b", key::MIN_UPDATE_INTERVAL), dice.pick(&["0", "60", "300"]).to_string());
     if release {
         let alone = samples::alone(samples::templated("app", "1.0.0"), &[]);
         let workload = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
@@ -561,6 +563,7 @@ impl World {
         if self.calm == 0 && self.dice.roll(8) == 0 {
             return self.refuse(who, replica, apply);
         }
+        self.check_gate(who, replica, apply);
         for change in &apply.changes {
             self.check_apply(replica, change);
             let request = &replica.requests[&change.request].0;
@@ -608,6 +611,32 @@ impl World {
             let (request, read) = &replica.requests[&change.request];
             let status = refused(request, change.kind, &refusal, apply.changes.len() == 1, self.now(who)).status;
             self.store(who, &change.request, status, *read);
+        }
+    }
+
+    /// Nothing is applied while the gate says that it waits. A container may be updated together with another one
+    /// although the interval of the workload has not passed, if its own has.
+    fn check_gate(&self, who: usize, replica: &Replica, apply: &Apply) {
+        let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
+        let now = self.now(who);
+        let history = history_of(&replica.workload, &requests);
+        let answers = apply.changes.iter().map(|change| {
+            let request = &replica.requests[&change.request].0;
+            if change.kind == ChangeKind::AutomaticRollback {
+                return (change, gate::check_rollback(request.status.waiting.as_ref(), now), Gate::Open);
+            }
+            let annotations = &replica.workload.annotations;
+            let settings = Settings::resolve(&Annotations::new(), annotations, &change.container).unwrap_or_default();
+            let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap());
+            let facts = facts.for_request(request, &requests);
+            let own = history.of(&change.container).next().map(|entry| entry.timestamp);
+            let alone = Facts { last_update: own, ..facts.clone() };
+            (change, gate::check(&settings, &facts, now), gate::check(&settings, &alone, now))
+        });
+        let answers: Vec<_> = answers.collect();
+        let due = answers.iter().any(|(_, gate, _)| gate.is_open());
+        for (change, gate, alone) in &answers {
+            assert!(gate.is_open() || (due && alone.is_open()), "{} is applied although the gate says {gate:?}", change.request);
         }
     }
 

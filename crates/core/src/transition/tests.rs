@@ -3,7 +3,8 @@ use rstest::rstest;
 
 use super::*;
 use crate::request::action::{Action, act};
-use crate::request::{Spec, Waiting};
+use crate::gate::Waiting;
+use crate::request::Spec;
 use crate::rollout::{Failure, RolloutState};
 use crate::testing;
 
@@ -118,13 +119,25 @@ fn how_a_rollout_ends(#[case] to: Phase, #[case] reason: Reason, #[case] failed:
 #[test]
 fn waiting_is_reported_with_its_end() {
     let waits = |second| {
-        let waiting = Some(Waiting { reason: Reason::MinUpdateInterval, until: at(second) });
+        let waiting = Some(Waiting::new(Reason::MinUpdateInterval, Some(at(second))));
         request(Status { phase: Phase::Approved, waiting, ..Status::default() })
     };
     let made = between(&of(Phase::Approved, None), &waits(3000));
     assert!(made.waits_for_interval && made.message.contains("1970-01-01T00:50:00Z"), "{made:?}");
     assert_eq!(transition(Some(&waits(3000)), &waits(3000)), None);
     assert_ne!(between(&waits(3000), &waits(4000)).id, made.id);
+}
+
+#[test]
+fn a_wait_without_a_known_end_is_reported_once() {
+    let waiting = Waiting { reason: Reason::Suspended, message: "the release is suspended".to_owned(), until: None };
+    let waits = request(Status { phase: Phase::Approved, waiting: Some(waiting.clone()), ..Status::default() });
+    let made = between(&of(Phase::Approved, None), &waits);
+    assert_eq!((made.reason, made.message.as_str()), (Some(Reason::Suspended), "waits: the release is suspended"));
+    let said_otherwise = Waiting { message: "its source is suspended".to_owned(), ..waiting };
+    let other = Request { status: Status { waiting: Some(said_otherwise), ..waits.status.clone() }, ..waits.clone() };
+    assert_eq!(transition(Some(&waits), &other), None, "other words are not news");
+    assert_eq!(transition(Some(&waits), &of(Phase::Approved, None)), None, "the end of a wait is reported by what follows");
 }
 
 /// Of a finished request only part of the status is kept: an edit of its labels is no transition.

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::source::{ChartAccess, ChartSourceRef, Release};
 use super::{Container, Kind};
 use crate::rollout::{DeploymentView, View};
-use crate::settings::Annotations;
+use crate::settings::{Annotations, key};
 
 /// Which workload: the key that everything is looked up, queued and reconciled by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,6 +133,11 @@ impl Workload {
         let here = |named: &ChartSourceRef| matches!(named, ChartSourceRef::Source(key) if key.namespace == self.key.namespace);
         let by_reference = |release: &Release| release.chart.is_none() && here(&release.source);
         self.destination.is_none() && self.release.as_deref().is_some_and(by_reference)
+    }
+
+    /// When Headwind last updated it, as its annotation says.
+    pub fn last_update(&self) -> Option<Timestamp> {
+        self.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
     }
 
     /// The container of that name.

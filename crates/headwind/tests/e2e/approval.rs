@@ -29,7 +29,7 @@ pub(crate) async fn twenty(kind: WorkloadKind) -> Result<()> {
 
 /// Whoever acts with plain `kubectl`: `ann` and `bob` with the shipped role for approvers, `mia` with the one for
 /// managers, `eve` with every right on the objects but no verb of Headwind's.
-async fn people(world: &World) -> Result<()> {
+pub(crate) async fn people(world: &World) -> Result<()> {
     let binding = |role: &str, kind: &str, users: &[&str]| {
         let subjects: Vec<_> = users.iter().map(|user| json!({"kind": "User", "name": user})).collect();
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": role, "namespace": world.namespace},

@@ -25,6 +25,7 @@ mod kill;
 mod poll;
 mod push;
 mod rejection;
+mod reported;
 mod restart;
 mod rng;
 mod rollback;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         one("kill_nine", kill::nine),
         flux("kill_nine_releases", kill::nine_releases),
         one("leader_hands_over", kill::hands_over),
+        one("reported_once", reported::once),
         flux("restart_beside_many", restart::beside_many),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", edge_cases::bad_annotations),

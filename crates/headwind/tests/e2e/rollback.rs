@@ -160,7 +160,7 @@ pub(crate) async fn explained() -> Result<()> {
     let (code, body) = world.api("GET", &path("asks", "statefulset"), None).await?;
     let container = &body["containers"][0];
     ensure!(code == 200 && container["newest"] == "2.0.0" && container["wouldTake"] == registry.image("shop/web", "1.1.0"), "{body}");
-    ensure!(container["gate"]["open"] == true && container["policy"] == "minor", "{body}");
+    ensure!(container["waiting"].is_null() && container["policy"] == "minor", "{body}");
     let mut verdicts: Vec<(String, String, String)> = Vec::new();
     for candidate in container["candidates"].as_array().context("candidates")? {
         let text = |field: &str| candidate[field].as_str().unwrap_or_default().to_owned();
@@ -187,7 +187,7 @@ pub(crate) async fn explained() -> Result<()> {
     let container = &body["items"][0]["containers"][0];
     ensure!(body["items"].as_array().is_some_and(|items| items.len() == 1), "{body}");
     ensure!(container["newest"] == "1.4.0" && container["wouldTake"].is_null() && container["reason"] == "Rejected", "{body}");
-    ensure!(container["gate"]["open"] == false && container["gate"]["reason"] == "MinUpdateInterval" && container["candidates"].is_null());
+    ensure!(container["waiting"]["reason"] == "MinUpdateInterval" && container["waiting"]["until"].is_string() && container["candidates"].is_null());
     ensure!(body["items"][0]["requests"].as_array().is_some_and(|requests| requests.len() == 2), "{body}");
 
     let (code, body) = world.api("GET", &path("unreachable", "Deployment"), None).await?;

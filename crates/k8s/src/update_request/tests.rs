@@ -1,3 +1,4 @@
+use headwind_core::gate::Waiting;
 use headwind_core::rollout::{Failure, RolloutState};
 use serde_json::json;
 
@@ -48,7 +49,7 @@ fn a_status_reads_back_as_it_was_decided() {
             cause: Some(Failure { reason: Reason::OOMKilled, message: "pod q".to_owned() }),
             ..RolloutState::new(7, now)
         }),
-        waiting: Some(Waiting { reason: Reason::MinUpdateInterval, until: now }),
+        waiting: Some(Waiting::new(Reason::MinUpdateInterval, Some(now))),
     };
     let written = object(&json!({"phase": "Pending"})).with_status(&decided, now);
     let stored: UpdateRequest = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
@@ -155,14 +156,26 @@ fn an_unknown_reason_is_kept() {
 fn a_denial_is_quoted_in_the_condition() {
     let until: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();
     let denied = request::Status {
-        reason: Some(Reason::ApplyDenied),
-        message: Some("not signed".to_owned()),
-        waiting: Some(Waiting { reason: Reason::ApplyDenied, until }),
+        waiting: Some(Waiting { reason: Reason::ApplyDenied, message: "not signed".to_owned(), until: Some(until) }),
         ..request::Status::default()
     };
     let conditions = object(&json!({})).with_status(&denied, until).status.unwrap().conditions;
     let waiting = conditions.iter().find(|condition| condition.type_ == WAITING).unwrap();
     assert_eq!((waiting.reason.as_str(), waiting.message.as_str()), ("ApplyDenied", "until 2026-01-01T00:00:05Z: not signed"));
+}
+
+/// What waits for something that nobody knows the end of has a reason and no time.
+#[test]
+fn a_wait_without_a_time() {
+    let now: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();
+    let waiting = Waiting { reason: Reason::Suspended, message: "the release is suspended".to_owned(), until: None };
+    let status = request::Status { waiting: Some(waiting.clone()), ..request::Status::default() };
+    let stored = object(&json!({})).with_status(&status, now);
+    let written = stored.status.clone().unwrap();
+    let condition = written.conditions.iter().find(|condition| condition.type_ == WAITING).unwrap();
+    assert_eq!((condition.status.as_str(), condition.reason.as_str(), condition.message.as_str()), ("True", "Suspended", "the release is suspended"));
+    assert_eq!((written.waiting_until, written.reason, written.message), (None, None, None), "nothing else says it");
+    assert_eq!(stored.read().status.waiting, Some(waiting));
 }
 
 /// A name that Headwind derives may be taken by a request for something else.

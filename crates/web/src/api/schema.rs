@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use headwind_core::explain::Explained;
-use headwind_core::gate::Gate;
+use headwind_core::gate::Waiting;
 use headwind_core::policy::{CandidateVerdict, Outcome};
 use headwind_core::request::Request;
 use headwind_core::request::timeline::Moment;
@@ -206,7 +206,9 @@ pub(crate) struct TrackedContainer {
     pub(crate) reason: &'static str,
     /// The reason as a message for people.
     pub(crate) message: String,
-    pub(crate) gate: GateView,
+    /// What an approved update of the container waits for now. Not set if Headwind would apply it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<WaitingView>,
     /// Why the latest update could not be recorded as an UpdateRequest, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recording_failure: Option<RecordingFailureView>,
@@ -248,16 +250,22 @@ impl From<&RecordingFailure> for RecordingFailureView {
     }
 }
 
-/// The state of the gate: whether Headwind would apply an approved update now.
+/// What an approved update waits for. A request has the same in its condition `Waiting`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct GateView {
-    pub(crate) open: bool,
-    /// When the gate opens (RFC 3339).
+pub(crate) struct WaitingView {
+    /// The reason, as a stable code.
+    pub(crate) reason: &'static str,
+    /// The reason as a message for people.
+    pub(crate) message: String,
+    /// When the update no longer waits for this reason (RFC 3339). Not set if nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
-    /// Why an update waits, as a stable code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<&'static str>,
+}
+
+impl From<&Waiting> for WaitingView {
+    fn from(Waiting { reason, message, until }: &Waiting) -> Self {
+        Self { reason: reason.code(), message: message.clone(), until: until.map(|until| until.to_string()) }
+    }
 }
 
 /// The verdict on one candidate.
@@ -279,6 +287,9 @@ pub(crate) struct RequestSummary {
     pub(crate) new_image: String,
     pub(crate) phase: &'static str,
     pub(crate) message: Option<String>,
+    /// What the approved update waits for, as its condition `Waiting` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<WaitingView>,
 }
 
 impl Workload {
@@ -301,6 +312,7 @@ impl Workload {
             new_image: request.spec.new_image.clone(),
             phase: request.status.phase.as_str(),
             message: request.status.message.clone().or_else(|| request.status.reason.map(|reason| reason.sentence().to_owned())),
+            waiting: request.status.waiting.as_ref().map(WaitingView::from),
         };
         Self {
             namespace: view.key.namespace.clone(),
@@ -343,10 +355,7 @@ impl From<&Explained> for TrackedContainer {
             would_take: explained.would_take.clone(),
             reason: explained.because.0.code(),
             message: explained.because.1.clone(),
-            gate: match explained.gate {
-                Gate::Open => GateView { open: true, until: None, reason: None },
-                Gate::Wait { until, reason } => GateView { open: false, until: Some(until.to_string()), reason: Some(reason.code()) },
-            },
+            waiting: explained.gate.waiting().map(WaitingView::from),
             recording_failure: None,
             candidates: Some(explained.candidates.iter().map(candidate).collect()),
             candidate_counts: Some(CandidateCounts {

@@ -265,8 +265,8 @@ fn approve(ui: &Ui, summary: &UpdateSummary) -> Markup {
             span class="tone-warn text-tone inline-flex items-center gap-1" { (icon("shield-off")) "Headwind does not roll back: auto-rollback is off" }
         },
     };
-    let effect = match request.status.waiting {
-        Some(waiting) => html! { "Later: " (waiting.reason.sentence()) },
+    let effect = match &request.status.waiting {
+        Some(waiting) => html! { "Later: " (waiting.message) },
         None => html! { "As soon as no other update of this workload is in progress" },
     };
     let mut rows = vec![("Image", html! { span class="break-all font-mono text-xs" { (request.spec.new_image) } })];

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use headwind_core::explain::Explained;
-use headwind_core::gate::Gate;
+use headwind_core::gate::{Gate, Waiting};
 use headwind_core::policy::{CandidateVerdict, Outcome};
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{SettingOrigin, SettingValue, UpdateSummary, WorkloadState, WorkloadView};
@@ -241,9 +241,13 @@ fn gate(one: &Explained, visitor: &Visitor) -> Markup {
     html! {
         section class="card" {
             h2 { "When an update is applied" }
-            @match one.gate {
+            @match &one.gate {
                 Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" { span class="text-tone" { (icon("circle-check")) } "Now: nothing holds it back" },
-                Gate::Wait { until, reason } => p class="mt-2 tone-warn" { span class="text-tone" { (icon("clock")) } " " (time(until, visitor.now)) ": " (reason.sentence()) },
+                Gate::Wait(Waiting { until, message, .. }) => p class="mt-2 tone-warn" {
+                    span class="text-tone" { (icon("clock")) } " "
+                    @if let Some(until) = until { (time(*until, visitor.now)) ": " }
+                    (message)
+                },
             }
         }
     }

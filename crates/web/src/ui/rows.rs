@@ -280,9 +280,9 @@ pub(super) fn name(summary: &UpdateSummary) -> (String, String) {
 /// Describes how far an update is.
 pub(super) fn progress(request: &Request, now: Timestamp) -> String {
     let status = &request.status;
-    if let Some(waiting) = status.waiting {
-        let left = span(waiting.until.as_second() - now.as_second());
-        return format!("waiting, {left} left: {}", waiting.reason.sentence());
+    if let Some(waiting) = &status.waiting {
+        let left = waiting.until.map(|until| format!(", {} left", span(until.as_second() - now.as_second()))).unwrap_or_default();
+        return format!("waiting{left}: {}", waiting.message);
     }
     match &status.rollout {
         Some(watch) if watch.wanted > 0 => {

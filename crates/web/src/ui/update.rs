@@ -226,8 +226,8 @@ impl Shown {
             Phase::Expired => {
                 (Tone::Warn, "timer-off", "Nobody approved or rejected the update in time. Reopen it to try again.".to_owned())
             }
-            _ => match self.request().status.waiting {
-                Some(waiting) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.reason.sentence())),
+            _ => match &self.request().status.waiting {
+                Some(waiting) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.message)),
                 None => return html! {},
             },
         };

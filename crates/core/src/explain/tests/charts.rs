@@ -14,6 +14,7 @@ fn explained(workload: &Workload, versions: &[&str]) -> Explained {
         &Annotations::new(),
         &workload.containers[0],
         &candidates,
+        &[],
         &PriorRequests::none(),
         Timestamp::from_second(1000).unwrap(),
     )
@@ -30,6 +31,7 @@ fn every_version_has_its_verdict() {
         &Annotations::new(),
         &workload.containers[0],
         &candidates,
+        &[],
         &PriorRequests::none(),
         Timestamp::from_second(1000).unwrap(),
     );

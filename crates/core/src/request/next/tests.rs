@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::artifact::{Artifact, ArtifactKind};
+use crate::gate::Waiting;
 use crate::policy::Policy;
-use crate::request::{ChangeKind, Identity, Spec, Waiting, violations_of};
+use crate::request::{ChangeKind, Identity, Spec, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
 use crate::settings::{Annotations, key};
 use crate::testing;
@@ -181,7 +182,7 @@ fn the_interval_delays_and_says_until_when() {
     let live = workload("app:1.0.0", &[(key::LAST_UPDATE, &updated)]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("does not wait") };
-    assert_eq!(write.status.waiting, Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) }));
+    assert_eq!(write.status.waiting, Some(Waiting::new(Reason::MinUpdateInterval, Some(at(NOW + 200)))));
     asked.status = write.status;
     assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(Some(at(NOW + 200))), "said once");
     let broken = workload("app:1.0.0", &[(key::LAST_UPDATE, "yesterday")]);

@@ -85,6 +85,13 @@ fn applies(workload: &Workload, requests: &[Request]) -> Apply {
     }
 }
 
+fn writes_at(presence: Presence<'_>, requests: &[Request]) -> Status {
+    match seen(presence, requests) {
+        Step::Write(write) => write.status,
+        other => panic!("nothing is written: {other:?}"),
+    }
+}
+
 fn writes(workload: &Workload, requests: &[Request]) -> Status {
     match step(Some(workload), requests) {
         Step::Write(write) => write.status,
@@ -171,7 +178,7 @@ fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
     let updated = at(NOW - 100).to_string();
     let workload = live("1.0.0", &[("last-update", &updated)]);
     let older = asked("a", "1.0.0", "1.1.0");
-    let waiting = Some(Waiting { reason: Reason::MinUpdateInterval, until: at(NOW + 200) });
+    let waiting = Some(Waiting::new(Reason::MinUpdateInterval, Some(at(NOW + 200))));
     assert_eq!(writes(&workload, std::slice::from_ref(&older)).waiting, waiting);
     let newer = asked("b", "1.0.0", "1.2.0");
     let Step::Write(write) = step(Some(&workload), &[newer, older]) else { panic!("both stand") };
@@ -195,8 +202,9 @@ fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[v
         assert_eq!((status.phase, status.reason), (Phase::Superseded, Some(reason)));
         return;
     }
-    assert_eq!((status.phase, status.reason), (phase, Some(Reason::Suspended)));
-    assert_eq!((status.message.as_deref(), status.waiting), (Some("the release is suspended"), None));
+    let waiting = Waiting { reason: Reason::Suspended, message: "the release is suspended".to_owned(), until: None };
+    assert_eq!((status.phase, status.waiting.as_ref()), (phase, Some(&waiting)));
+    assert_eq!((status.reason, status.message.as_deref()), (one.status.reason, None), "nothing else says it");
     one.status = status;
     assert_eq!(step(Some(&workload), std::slice::from_ref(&one)), Step::Requeue(None), "said once");
     assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it goes on when the release does");
@@ -216,7 +224,9 @@ fn a_source_that_comes_back(
     if by_reference || phase != Phase::RollingOut {
         one.status.rollout = (phase == Phase::RollingOut).then(|| RolloutState::new(8, at(NOW)));
         one.status = writes(&gone, std::slice::from_ref(&one));
-        assert_eq!((one.status.phase, one.status.reason), (phase, Some(Reason::SourceMissing)));
+        let waits = one.status.waiting.as_ref().map(|waiting| waiting.reason);
+        let reason = if phase == Phase::RollingOut { one.status.reason } else { waits };
+        assert_eq!((one.status.phase, reason), (phase, Some(Reason::SourceMissing)));
         assert!(matches!(step(Some(&gone), std::slice::from_ref(&one)), Step::Requeue(_)), "said once");
     }
     if phase != Phase::RollingOut {
@@ -230,7 +240,8 @@ fn a_tag_that_another_release_follows_by_now() {
     let shared = resolve(&alone(referring(), &DIRECT), Some(&tag), 2);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status = writes(&shared, std::slice::from_ref(&one));
-    assert_eq!((one.status.phase, one.status.reason), (Phase::Pending, Some(Reason::SourceShared)));
+    let waits = one.status.waiting.as_ref().map(|waiting| waiting.reason);
+    assert_eq!((one.status.phase, waits), (Phase::Pending, Some(Reason::SourceShared)));
     let annotations = [(format!("{PREFIX}shared-source"), "true".to_owned())].into();
     let allowed = resolve(&alone(referring(), &DIRECT), Some(&Source { annotations, ..tag }), 2);
     assert_eq!(applies(&allowed, &[one]).last_request, "r");
@@ -340,8 +351,9 @@ fn a_release_without_its_source_does_not_rest_for_ever() {
     let with = |status: Status| Request { status, ..asked("r", "1.0.0", "1.1.0") };
     let approved = with(Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() });
     assert_eq!(seen(present(false), std::slice::from_ref(&approved)), Step::Read);
-    assert_eq!(written(seen(present(true), std::slice::from_ref(&approved))), (Phase::Approved, Reason::SourceMissing));
-    let noted = Request { status: Status { reason: Some(Reason::SourceMissing), ..approved.status.clone() }, ..approved };
+    let status = writes_at(present(true), std::slice::from_ref(&approved));
+    assert_eq!((status.phase, status.waiting.as_ref().map(|waiting| waiting.reason)), (Phase::Approved, Some(Reason::SourceMissing)));
+    let noted = Request { status, ..approved };
     assert_eq!(seen(present(false), &[noted]), Step::Requeue(None), "said once, and not read again");
     let mut pending = with(Status::default());
     pending.spec.require_approval = true;

@@ -70,9 +70,10 @@ fn a_denied_change_is_tried_again_and_holds_back_no_other() {
     let denial = Refusal::Denied("admission webhook \"x\" denied the request: not signed".to_owned());
     assert_eq!(deny(&live, &mut all, &denial, NOW), ["s", "w"]);
     let status = &all[0].status;
-    assert_eq!((status.phase, status.reason, status.times_denied), (Phase::Pending, Some(Reason::ApplyDenied), 1));
-    assert!(status.message.as_deref().unwrap().ends_with("denied the request: not signed"), "{:?}", status.message);
-    assert_eq!(status.waiting, Some(Waiting { reason: Reason::ApplyDenied, until: at(NOW + 10) }));
+    let waiting = status.waiting.clone().unwrap();
+    assert_eq!((status.phase, waiting.reason, status.times_denied), (Phase::Pending, Reason::ApplyDenied, 1));
+    assert!(waiting.message.ends_with("denied the request: not signed"), "{waiting:?}");
+    assert_eq!((waiting.until, status.reason, status.message.as_ref()), (Some(at(NOW + 10)), None, None), "nothing else says it");
     assert_eq!(step_at(&live, &all, NOW), Step::Requeue(Some(at(NOW + 10))));
     assert_eq!(deny(&live, &mut all, &denial, NOW + 10), ["s", "w"]);
     assert_eq!(deny(&live, &mut all, &denial, NOW + 30), ["s", "w"]);
@@ -85,7 +86,7 @@ fn a_denied_change_is_tried_again_and_holds_back_no_other() {
     for _ in 0..20 {
         all[0].status = refused(&all[0], ChangeKind::Update, &denial, true, at(NOW)).status;
     }
-    assert_eq!(all[0].status.waiting.map(|waiting| waiting.until), Some(at(NOW + 600)));
+    assert_eq!(all[0].status.waiting.as_ref().and_then(|waiting| waiting.until), Some(at(NOW + 600)));
     // One that is new does not wait for it.
     let fresh = side("fresh", "side:1.0.0", "side:1.2.0");
     assert_eq!(names(&step_at(&live, &[all[0].clone(), fresh], NOW)), ["fresh"]);

@@ -77,8 +77,11 @@ fn what_the_policy_approved_does_not_expire() {
     asked.status = write.status;
     let rejected = act(&asked, Action::Reject, "ann", None, at(NOW)).unwrap();
     assert_eq!((rejected.phase, rejected.rejected_by.as_deref()), (Phase::Rejected, Some("ann")));
-    // The workload asks for approval by now: the request waits for it.
+    // The workload asks for approval by now: the request waits for it, and for nothing else.
     let asks = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
+    let Step::Write(write) = step(Some(&asks), std::slice::from_ref(&asked)) else { panic!("still waits for the interval") };
+    assert_eq!((write.status.phase, write.status.waiting.as_ref()), (Phase::Pending, None));
+    asked.status = write.status;
     assert_eq!(step(Some(&asks), std::slice::from_ref(&asked)), Step::Requeue(None));
     assert_eq!(act(&asked, Action::Approve, "ann", None, at(NOW)).unwrap().phase, Phase::Approved);
 }

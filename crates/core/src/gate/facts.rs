@@ -1,0 +1,47 @@
+//! What the gate looks at, apart from the settings.
+
+use jiff::Timestamp;
+
+use super::Waiting;
+use crate::reason::Reason;
+use crate::request::Request;
+use crate::trigger::Trigger;
+use crate::workload::release::passes;
+use crate::workload::{Container, Workload};
+
+/// What the gate looks at, apart from the settings and the time.
+#[derive(Debug, Clone, Default)]
+pub struct Facts<'a> {
+    /// When Headwind last updated the workload. The minimum interval counts from here.
+    pub last_update: Option<Timestamp>,
+    /// Why Headwind cannot change the release now, as a code and as a message.
+    pub held: Option<(Reason, String)>,
+    /// Whether a person asked for the update.
+    pub by_person: bool,
+    /// What the request waits for so far. It says how long the pause after a denial lasts.
+    pub denial: Option<&'a Waiting>,
+    /// When the request was created, if another request of the same push is still missing.
+    pub incomplete_since: Option<Timestamp>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts for any update of the container that Headwind may propose.
+    pub fn of(workload: &Workload, container: &Container) -> Self {
+        let left = container.chart.as_ref().and_then(|chart| chart.left());
+        // For any other reason the request ends. Of a release whose version is not known, nothing ends.
+        let held = left.filter(|(reason, _)| passes(*reason) || workload.is_unseen());
+        Self { last_update: workload.last_update(), held, ..Self::default() }
+    }
+
+    /// The facts for this request. `all` are the requests of its workload.
+    #[must_use]
+    pub fn for_request(self, request: &'a Request, all: &[&Request]) -> Self {
+        let missing = request.siblings.iter().any(|name| !all.iter().any(|one| one.name == *name));
+        Self {
+            by_person: request.spec.trigger == Trigger::Manual,
+            denial: request.status.waiting.as_ref(),
+            incomplete_since: missing.then_some(request.created),
+            ..self
+        }
+    }
+}

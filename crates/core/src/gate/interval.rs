@@ -1,0 +1,22 @@
+//! The minimum time between two updates of one workload (`headwind.sh/min-update-interval`).
+
+use jiff::Timestamp;
+
+use super::{Facts, Waiting};
+use crate::reason::Reason;
+use crate::rollout::whole_second;
+use crate::settings::Settings;
+
+/// A person who asks for an update wants it now, so the interval does not apply to it.
+///
+/// A last update that is more than one interval in the future can only come from a wrong clock or from outside Headwind.
+/// It must not close the gate for years, so Headwind ignores it.
+pub(super) fn waiting(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Option<Waiting> {
+    let interval = settings.min_update_interval;
+    let updated = facts.last_update.filter(|_| !facts.by_person)?;
+    // An interval past the end of representable time never ends.
+    let until = updated.checked_add(interval).unwrap_or(Timestamp::MAX);
+    let latest_believable = now.checked_add(interval).unwrap_or(Timestamp::MAX);
+    let waits = until > now && updated <= latest_believable;
+    waits.then(|| Waiting::new(Reason::MinUpdateInterval, Some(whole_second(until))))
+}
