@@ -1,8 +1,8 @@
 mod charts;
 
 use super::*;
-use crate::gate::Waiting;
 use crate::decide::PriorRequest;
+use crate::gate::Waiting;
 use crate::testing::{self, deployment, digest, prior, prior_requests};
 
 /// One version was rejected.

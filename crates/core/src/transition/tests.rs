@@ -2,9 +2,9 @@ use jiff::Timestamp;
 use rstest::rstest;
 
 use super::*;
-use crate::request::action::{Action, act};
 use crate::gate::Waiting;
 use crate::request::Spec;
+use crate::request::action::{Action, act};
 use crate::rollout::{Failure, RolloutState};
 use crate::testing;
 

@@ -187,7 +187,11 @@ pub(crate) async fn explained() -> Result<()> {
     let container = &body["items"][0]["containers"][0];
     ensure!(body["items"].as_array().is_some_and(|items| items.len() == 1), "{body}");
     ensure!(container["newest"] == "1.4.0" && container["wouldTake"].is_null() && container["reason"] == "Rejected", "{body}");
-    ensure!(container["waiting"]["reason"] == "MinUpdateInterval" && container["waiting"]["until"].is_string() && container["candidates"].is_null());
+    ensure!(
+        container["waiting"]["reason"] == "MinUpdateInterval"
+            && container["waiting"]["until"].is_string()
+            && container["candidates"].is_null()
+    );
     ensure!(body["items"][0]["requests"].as_array().is_some_and(|requests| requests.len() == 2), "{body}");
 
     let (code, body) = world.api("GET", &path("unreachable", "Deployment"), None).await?;

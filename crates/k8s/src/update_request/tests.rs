@@ -173,7 +173,10 @@ fn a_wait_without_a_time() {
     let stored = object(&json!({})).with_status(&status, now);
     let written = stored.status.clone().unwrap();
     let condition = written.conditions.iter().find(|condition| condition.type_ == WAITING).unwrap();
-    assert_eq!((condition.status.as_str(), condition.reason.as_str(), condition.message.as_str()), ("True", "Suspended", "the release is suspended"));
+    assert_eq!(
+        (condition.status.as_str(), condition.reason.as_str(), condition.message.as_str()),
+        ("True", "Suspended", "the release is suspended")
+    );
     assert_eq!((written.waiting_until, written.reason, written.message), (None, None, None), "nothing else says it");
     assert_eq!(stored.read().status.waiting, Some(waiting));
 }
