@@ -5,15 +5,13 @@
 //! counts, and a bad one is a fault: it never silently becomes another value. [`Settings::resolve`]
 //! answers with every fault at once.
 
-mod bounds;
+pub(crate) mod bounds;
 pub mod key;
 mod parse;
-mod unknown;
 
 pub use bounds::own;
 pub use key::PREFIX;
 pub use parse::duration;
-pub use unknown::{Unknown, has_unknown, unknown};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +20,7 @@ use std::time::Duration;
 use crate::artifact::Artifact;
 use crate::artifact::reference::RepositoryKey;
 use crate::policy::{Pattern, Policy, Rule};
+use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;
 
 /// Annotations, as Kubernetes has them.
@@ -181,6 +180,12 @@ impl Lookup<'_> {
     }
 }
 
+impl From<&Settings> for RolloutLimits {
+    fn from(settings: &Settings) -> Self {
+        Self { timeout: settings.rollback_timeout, retries: settings.health_check_retries.max(1), settle: settings.settle_time }
+    }
+}
+
 impl Settings {
     /// What applies to the container.
     ///
@@ -240,7 +245,7 @@ impl Settings {
 
 /// Whether an entry of `images` is this image's repository, or this chart's name. A bare word is a
 /// container's name first; it is a repository only where it is one of Docker Hub's own (`nginx`).
-fn names(entry: &str, artifact: &Artifact) -> bool {
+pub(crate) fn names(entry: &str, artifact: &Artifact) -> bool {
     match artifact {
         Artifact::Image(image) => RepositoryKey::parse(entry).is_ok_and(|named| named == *image.repository()),
         Artifact::Chart(chart) => entry == chart.name(),

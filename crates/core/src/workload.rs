@@ -8,10 +8,12 @@
 mod container;
 pub mod history;
 mod kind;
+mod meaningless;
 mod object;
 pub mod release;
 pub mod source;
 
 pub use container::{Container, Slot, noted_digest};
 pub use kind::{Kind, UnknownKind};
+pub use meaningless::{Unknown, has_unknown, unknown};
 pub use object::{Destination, PullSource, Workload, WorkloadKey};

@@ -4,41 +4,9 @@
 //! under exactly these rights and fails on any 403 and on any right that was never used.
 
 use headwind_core::workload::Kind;
-use serde_json::{Value, json};
 
 use crate::kinds::{KindFacts, facts};
-
-/// Where a right is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// In every namespace that is watched.
-    Watched,
-    /// In every namespace that is watched, and only where all are: cluster-wide.
-    Cluster,
-    /// In every namespace that is watched, and only where they are listed one by one.
-    Listed,
-    /// In Headwind's own namespace.
-    Own,
-    /// For the whole cluster, whichever namespaces are watched: the resource has no namespace.
-    Callers,
-}
-
-/// One row: verbs on a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Right {
-    /// The API group; empty for the core group.
-    pub group: &'static str,
-    /// The resource, with its subresource.
-    pub resource: &'static str,
-    /// The verbs.
-    pub verbs: &'static [&'static str],
-    /// The one object it is for, where RBAC can say that.
-    pub name: Option<&'static str>,
-    /// Where.
-    pub reach: Reach,
-    /// What for.
-    pub why: &'static str,
-}
+pub use crate::right::{Reach, Right};
 
 /// The name of the Lease that leaders hold.
 pub const LEASE: &str = "headwind";
@@ -89,20 +57,4 @@ pub fn rights() -> Vec<Right> {
         Right { name: Some(SESSION), ..right("", "secrets", &["get"], Reach::Own, "read the key that seals session cookies") },
     ]);
     all
-}
-
-impl Right {
-    /// Returns a right that is needed in every watched namespace.
-    pub const fn watched(group: &'static str, resource: &'static str, verbs: &'static [&'static str], why: &'static str) -> Self {
-        Self { group, resource, verbs, name: None, reach: Reach::Watched, why }
-    }
-
-    /// The row as a rule of a Role or ClusterRole.
-    pub fn rule(&self) -> Value {
-        let mut rule = json!({"apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs});
-        if let (Some(name), Some(rule)) = (self.name, rule.as_object_mut()) {
-            rule.insert("resourceNames".to_owned(), json!([name]));
-        }
-        rule
-    }
 }

@@ -14,9 +14,9 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::api_version::{SOURCES, V1, Version, resource};
 use crate::kinds::helm_release::status::{SourceStatus, duration, source};
 use crate::kinds::own_annotations;
-use crate::optional_api::{SOURCES, V1, Version, resource};
 
 /// How often Flux looks at a HelmRepository that does not say (source-controller's own default).
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -36,7 +36,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-use crate::optional_api::{V2, V2Beta2};
+use crate::api_version::{V2, V2Beta2};
 
 /// The slim view of a kind of workload.
 pub trait SlimWorkload:

@@ -5,6 +5,7 @@
 //! workload is one file in [`kinds`] and one line in each of its two lists.
 
 pub mod access;
+pub mod api_version;
 pub mod condition;
 pub mod decision;
 pub mod helm;
@@ -14,6 +15,7 @@ pub mod name;
 pub mod optional_api;
 pub mod patch;
 pub mod pod;
+mod right;
 mod slim_condition;
 #[allow(
     unreachable_pub,

@@ -1,81 +1,12 @@
 //! APIs that a cluster may have, may lack, or may serve in an older version.
 //!
-//! A Kubernetes type has one version at compile time. Here the version is a parameter, so that one slim view serves
-//! every version of an API whose fields are the same in all of them. The API server decides which one is used
-//! ([`OptionalApi::versions`]).
-
-use std::fmt::Debug;
+//! The API server decides which version is used ([`OptionalApi::versions`]).
 
 use headwind_core::workload::Kind;
 use headwind_core::workload::source::SourceKind;
 
+use crate::api_version::{SOURCES, V1, V1Beta2, Version as _};
 use crate::kinds::facts;
-
-/// A version of an API, as a type.
-pub trait Version: Clone + Copy + Debug + Default + Send + Sync + 'static {
-    /// The version (`v2`).
-    const NAME: &'static str;
-}
-
-macro_rules! versions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
-        $($(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default)]
-        pub struct $name;
-
-        impl Version for $name {
-            const NAME: &'static str = $text;
-        })+
-    };
-}
-
-versions! {
-    /// `v1`.
-    V1 = "v1",
-    /// `v1alpha1`.
-    V1Alpha1 = "v1alpha1",
-    /// `v1beta2`.
-    V1Beta2 = "v1beta2",
-    /// `v2`.
-    V2 = "v2",
-    /// `v2beta2`.
-    V2Beta2 = "v2beta2",
-}
-
-/// Implements `kube::Resource` for a slim view that has its version as a parameter.
-macro_rules! resource {
-    ($name:ident, $group:expr, $kind:literal, $plural:literal) => {
-        impl<V: $crate::optional_api::Version> kube::Resource for $name<V> {
-            type DynamicType = ();
-            type Scope = k8s_openapi::NamespaceResourceScope;
-
-            fn kind((): &()) -> std::borrow::Cow<'_, str> {
-                $kind.into()
-            }
-
-            fn group((): &()) -> std::borrow::Cow<'_, str> {
-                $group.into()
-            }
-
-            fn version((): &()) -> std::borrow::Cow<'_, str> {
-                V::NAME.into()
-            }
-
-            fn plural((): &()) -> std::borrow::Cow<'_, str> {
-                $plural.into()
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-pub(crate) use resource;
 
 /// An API that a cluster may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,14 +18,10 @@ pub enum OptionalApi {
 }
 
 impl OptionalApi {
-    /// The chart sources.
-    pub const CHART_SOURCES: &'static [OptionalApi] =
-        &[OptionalApi::ChartSource(SourceKind::HelmRepository), OptionalApi::ChartSource(SourceKind::OciRepository)];
-
     /// Returns every optional API. Those that others are read with come first.
     pub fn all() -> impl Iterator<Item = OptionalApi> {
         let workloads = Kind::ALL.iter().filter(|kind| facts(**kind).optional).map(|kind| OptionalApi::Workload(*kind));
-        Self::CHART_SOURCES.iter().copied().chain(workloads)
+        SourceKind::ALL.iter().map(|kind| OptionalApi::ChartSource(*kind)).chain(workloads)
     }
 
     /// Returns the API group and the plural.
@@ -115,16 +42,14 @@ impl OptionalApi {
     }
 
     /// Returns the APIs whose objects are read together with this one's.
-    pub fn read_after(self) -> &'static [OptionalApi] {
-        match self {
+    pub fn read_after(self) -> impl Iterator<Item = OptionalApi> {
+        let sources = match self {
             OptionalApi::Workload(kind) => facts(kind).read_after,
             OptionalApi::ChartSource(_) => &[],
-        }
+        };
+        sources.iter().map(|kind| OptionalApi::ChartSource(*kind))
     }
 }
-
-/// The API group of source-controller.
-pub const SOURCES: &str = "source.toolkit.fluxcd.io";
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +81,7 @@ mod tests {
     fn apis_come_after_those_that_they_are_read_with() {
         let all: Vec<OptionalApi> = OptionalApi::all().collect();
         for (place, api) in all.iter().enumerate() {
-            assert!(api.read_after().iter().all(|needed| all[..place].contains(needed)), "{api:?}");
+            assert!(api.read_after().all(|needed| all[..place].contains(&needed)), "{api:?}");
         }
         assert!(all.contains(&OptionalApi::Workload(Kind::HelmRelease)));
     }

@@ -16,28 +16,27 @@ use std::time::Duration;
 use headwind_core::artifact::reference::RepositoryKey;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT, HeaderValue, IF_NONE_MATCH};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
 use crate::challenge::{self, Scheme};
 use crate::credential::cloud::Exchange;
 use crate::credential::{Credential, Keyring};
 use crate::error::{Class, Error};
-use crate::helm_index::Turns;
 use crate::host::Host;
 use crate::hosts::Hosts;
+use crate::question::Question;
 use crate::route::Route;
 use crate::rules::Refusal;
 use crate::send::{Answer, follow, take};
 use crate::status::{classify, denied, unauthorized};
-use crate::token::{Tokens, basic_header};
+use crate::token::{ENTRY, Tokens, basic_header};
+use crate::turns::Turns;
 
 /// Sends of one question with one credential: unproven, with a token that is kept, with a fresh one.
 const SENDS: usize = 3;
 /// The bytes of what is remembered of places, and for how long after their last use.
 const REMEMBERED: (u64, Duration) = (16 * 1024 * 1024, Duration::from_hours(24));
-/// The bytes that an entry of a cache takes beside its texts, about.
-pub(crate) const ENTRY: usize = 256;
 
 /// The client. Cheap to ask from many tasks at once.
 pub struct Client {
@@ -57,17 +56,6 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }
-}
-
-/// What is asked of a repository.
-pub(crate) struct Question<'a> {
-    pub(crate) method: Method,
-    /// The path behind `/v2/<repository>/`, with its query.
-    pub(crate) tail: &'a str,
-    pub(crate) accept: &'static str,
-    pub(crate) etag: Option<&'a str>,
-    /// The largest body.
-    pub(crate) largest: usize,
 }
 
 impl Client {
@@ -202,7 +190,7 @@ impl Client {
                 break;
             }
             if let Some(Scheme::Bearer { bearer, .. }) = &scheme {
-                self.forget_token(host, bearer, credential).await;
+                self.tokens.forget(host, bearer, credential).await;
             }
             // What another host demands is not this host's word.
             let demanded = challenge::read(&sent.headers).filter(|_| host.elsewhere(&sent.url).is_none());
@@ -225,20 +213,22 @@ impl Client {
             (None, _) => Ok(with(None, false)),
             (Some(Scheme::Basic), None) => Ok(with(None, true)),
             (Some(Scheme::Basic), Some(credential)) => Ok(with(Some(self.basic(host, credential).await?), true)),
-            (Some(Scheme::Bearer { bearer, or_basic }), _) => match (self.token(host, bearer, credential).await, credential) {
-                (Ok((token, fresh)), _) => Ok(with(Some(token), fresh)),
-                // The issuer refuses what the registry itself may take.
-                (Err(error), Some(credential)) if *or_basic && error.class == Class::Denied => {
-                    let header = self.basic(host, credential).await.map_err(|_| error)?;
-                    Ok(Authorization { fell_back: true, ..with(Some(header), true) })
+            (Some(Scheme::Bearer { bearer, or_basic }), _) => {
+                match (self.tokens.token(&self.hosts, host, bearer, credential).await, credential) {
+                    (Ok((token, fresh)), _) => Ok(with(Some(token), fresh)),
+                    // The issuer refuses what the registry itself may take.
+                    (Err(error), Some(credential)) if *or_basic && error.class == Class::Denied => {
+                        let header = self.basic(host, credential).await.map_err(|_| error)?;
+                        Ok(Authorization { fell_back: true, ..with(Some(header), true) })
+                    }
+                    (Err(error), _) => Err(error),
                 }
-                (Err(error), _) => Err(error),
-            },
+            }
         }
     }
 
     async fn basic(&self, host: &Host, credential: &Credential) -> Result<HeaderValue, Error> {
-        match self.login(host, credential).await? {
+        match self.tokens.login(host, credential).await? {
             Some(login) => basic_header(host, &login),
             None => Err(denied(host, "it wants a user name and a password, and the credential is a token")),
         }

@@ -1,17 +1,16 @@
 //! What a registry is asked: the digest behind a tag, and the list of tags.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use headwind_core::artifact::reference::{Digest, RepositoryKey};
 use reqwest::{Method, StatusCode};
 
 pub use crate::ask::Client;
-use crate::ask::Question;
 use crate::credential::Keyring;
 use crate::error::{Class, Error};
 use crate::manifest;
 use crate::page::{self, TOLD};
+use crate::question::Question;
 use crate::send::Answer;
 use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Room, Unusable};
 
@@ -21,31 +20,6 @@ const PAGE_OF: usize = 1000;
 pub(crate) const ETAG: usize = 256;
 /// The registry that counts every GET of a manifest as a pull (Docker Hub, "Pull usage and limits").
 const COUNTS_PULLS: &str = "docker.io";
-
-/// How long things may take.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Making a connection.
-    pub connect: Duration,
-    /// One request with its whole answer.
-    pub request: Duration,
-    /// A list of tags, with all its pages.
-    pub list: Duration,
-    /// The index of a chart repository, whole. 50 MB in this time are a slow line; Flux gives up
-    /// after a minute.
-    pub index: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            request: Duration::from_secs(30),
-            list: Duration::from_mins(1),
-            index: Duration::from_mins(2),
-        }
-    }
-}
 
 impl Client {
     /// The digest behind a tag, or of a digest; `None` where it is not there.

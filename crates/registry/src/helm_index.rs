@@ -35,7 +35,6 @@ use crate::send;
 use crate::status::denied;
 use crate::token::basic_header;
 use share::Share;
-pub(crate) use share::Turns;
 use walk::{Found, Unreadable};
 
 /// The largest index, unpacked. Flux itself takes 50 MiB unless it is told otherwise.
@@ -162,7 +161,7 @@ impl Client {
         let url = Url::parse(&repository.index());
         let url = url.map_err(|_| Error::new(Class::Refused, &host.name, "the repository's address is none that can be asked"))?;
         let authorization = match keyring.of_host(repository.host()) {
-            Some(credential) => self.login(&host, credential).await?.map(|login| basic_header(&host, &login)).transpose()?,
+            Some(credential) => self.tokens.login(&host, credential).await?.map(|login| basic_header(&host, &login)).transpose()?,
             None => None,
         };
         let known = known.filter(|known| known.answers(repository, wanted));

@@ -11,10 +11,10 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use crate::budget::Budget;
-use crate::client::Limits;
 use crate::error::{Class, Error};
 use crate::host::{Clients, Host, Traffic};
 use crate::lane::Lane;
+use crate::limits::Limits;
 use crate::route::Route;
 use crate::rules::{Guard, Resolver, Rules, is_loopback};
 use crate::settings::{HostSettings, HostsError, Own, host_name, mirror_place};

@@ -5,10 +5,10 @@
 
 use reqwest::{Method, StatusCode};
 
-use crate::ask::Question;
 use crate::credential::{Credential, Proof};
 use crate::error::{Class, Error};
 use crate::host::Host;
+use crate::question::Question;
 use crate::send::Answer;
 
 /// The codes that a registry's refusal may have (distribution-spec "Error Codes", and those of its

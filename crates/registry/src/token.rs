@@ -15,12 +15,12 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::ask::{Client, ENTRY};
 use crate::challenge::Bearer;
 use crate::credential::cloud::Login;
 use crate::credential::{Credential, Proof};
 use crate::error::{Class, Error};
 use crate::host::Host;
+use crate::hosts::Hosts;
 use crate::rules::authority;
 use crate::send::{self, sensitive};
 
@@ -34,6 +34,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 const BODY: usize = 64 * 1024;
 /// The bytes of the tokens that are kept, and of the logins.
 const CAPACITY: u64 = 16 * 1024 * 1024;
+/// The bytes that an entry of a cache takes beside its texts, about.
+pub(crate) const ENTRY: usize = 256;
 /// The longest token, in bytes.
 const TOKEN: usize = 32 * 1024;
 
@@ -122,18 +124,23 @@ fn usable(lasts: Duration) -> Duration {
     lasts.saturating_sub(MARGIN.min(lasts / 10))
 }
 
-impl Client {
+impl Tokens {
     /// The header with a token for the challenge, and whether it is fresh from the issuer.
-    pub(crate) async fn token(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<(HeaderValue, bool), Error> {
+    pub(crate) async fn token(
+        &self,
+        hosts: &Hosts,
+        host: &Host,
+        bearer: &Bearer,
+        credential: Option<&Credential>,
+    ) -> Result<(HeaderValue, bool), Error> {
         if let Some(Proof::Token(token)) = credential.map(Credential::proof) {
             return Ok((bearer_header(host, token)?, true));
         }
         let key = Key::new(host, bearer, credential);
         let entry = self
             .tokens
-            .tokens
             .entry(key)
-            .or_try_insert_with(self.issue(host, bearer, credential))
+            .or_try_insert_with(self.issue(hosts, host, bearer, credential))
             .await
             .map_err(|error: Arc<Error>| (*error).clone())?;
         let fresh = entry.is_fresh();
@@ -141,8 +148,8 @@ impl Client {
     }
 
     /// Forgets a token that was refused.
-    pub(crate) async fn forget_token(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) {
-        self.tokens.tokens.invalidate(&Key::new(host, bearer, credential)).await;
+    pub(crate) async fn forget(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) {
+        self.tokens.invalidate(&Key::new(host, bearer, credential)).await;
     }
 
     /// The user name and password of a credential for a host; `None` for one that has none.
@@ -164,7 +171,7 @@ impl Client {
                     hash.finalize().into()
                 };
                 let asked = async { exchange.login(&host.name).await.map(Arc::new) };
-                let login = self.tokens.logins.try_get_with(key, asked).await;
+                let login = self.logins.try_get_with(key, asked).await;
                 login.map(Some).map_err(|error| {
                     use crate::credential::cloud::ExchangeError;
                     let class = match &*error {
@@ -178,7 +185,7 @@ impl Client {
         }
     }
 
-    async fn issue(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<Token, Error> {
+    async fn issue(&self, hosts: &Hosts, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<Token, Error> {
         let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
         let mut url = Url::parse(&bearer.realm).map_err(|_| refused("the address of its token issuer cannot be read"))?;
         let authority = authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
@@ -195,7 +202,7 @@ impl Client {
             );
             return Err(Error::new(Class::Denied, &host.name, what));
         }
-        let issuer = self.hosts.reach(&authority, host.route.transport()).await?;
+        let issuer = hosts.reach(&authority, host.route.transport()).await?;
         let told_by_issuer = |mut error: Error| {
             error.host.clone_from(&host.name);
             error.message = format!("its token issuer {authority}: {}", error.message);

@@ -17,7 +17,7 @@ use kube::api::{Api, ListParams};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bed::unique;
+use crate::unique::unique;
 use crate::wait::eventually;
 
 /// One request.

@@ -1,14 +1,14 @@
 //! The shared control plane of a test run, and what every scenario does with it.
 
+mod flux;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ObjectMeta, PostParams};
@@ -20,20 +20,20 @@ use tokio::sync::OnceCell;
 use crate::audit::Audit;
 use crate::control_plane::ControlPlane;
 use crate::flux::Flux;
+use crate::unique::unique;
 use crate::wait::eventually;
 
 /// How long the controllers may take over a small thing.
 const SHORT: Duration = Duration::from_secs(30);
 
 static SHARED: OnceCell<Bed> = OnceCell::const_new();
-static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// A control plane with its conveniences.
 #[derive(Debug)]
 pub struct Bed {
     /// Before its API server: fields end in this order.
-    pub(crate) flux: OnceCell<Flux>,
-    pub(crate) flux_crds: OnceCell<()>,
+    flux: OnceCell<Flux>,
+    flux_crds: OnceCell<()>,
     plane: ControlPlane,
     crds: OnceCell<()>,
 }
@@ -174,28 +174,4 @@ fn said(args: &[&str], output: Output) -> Result<String> {
         bail!("`{}` ended with {}: {}", args.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     String::from_utf8(output.stdout).context("its output is no UTF-8")
-}
-
-/// A legal name out of a hint, with something that no other test has.
-pub(crate) fn unique(hint: &str) -> String {
-    let legal: String = hint.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-    let legal = legal.trim_matches('-');
-    let number = NAMES.fetch_add(1, Ordering::Relaxed);
-    let moment = Timestamp::now().as_millisecond().rem_euclid(1_000_000_000);
-    format!("{}-{moment}-{number}", if legal.is_empty() { "test" } else { legal })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unique;
-
-    #[test]
-    fn names_are_legal_and_unique() {
-        let names = [unique("It's a Hint_"), unique(""), unique(&"x".repeat(90))];
-        for name in &names {
-            assert!(name.len() <= 63 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
-            assert!(name.starts_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
-        }
-        assert_ne!(unique("a"), unique("a"));
-    }
 }

@@ -1,5 +1,5 @@
 //! A classic chart repository over HTTP: `index.yaml` and the archives, with a memory and, where a
-//! test asks for it, bad manners.
+//! test asks for it, bad fake_server.
 //!
 //! It answers conditional requests (`ETag` before `Last-Modified`), packs the index where the
 //! client takes gzip, wants a password where it is told to, and writes every request down. Charts
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::chart::{self, Chart};
-use crate::manners::{Asked, Site, basic, set};
+use crate::fake_server::{Asked, Site, basic, set};
 
 mod index;
 

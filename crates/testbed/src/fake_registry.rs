@@ -1,4 +1,4 @@
-//! A registry with a memory and bad manners, for what the real one cannot be made to do: many
+//! A registry with a memory and bad fake_server, for what the real one cannot be made to do: many
 //! hosts, counted requests, expired tokens, hostile pages, slow and broken answers.
 //!
 //! It speaks as much of the distribution specification as Headwind asks: `HEAD` and `GET` of
@@ -18,8 +18,8 @@ use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use crate::manners::{Asked, Site, authorization, basic, set};
-pub use crate::manners::{Fault, Seen};
+use crate::fake_server::{Asked, Site, authorization, basic, set};
+pub use crate::fake_server::{Fault, Seen};
 
 /// The media type of what it stores.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

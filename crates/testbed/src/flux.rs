@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::control_plane::ControlPlane;
 use crate::folder;
 use crate::guard::Guard;
 use crate::port;
@@ -30,7 +30,7 @@ use crate::wait::eventually;
 /// How long a controller may take to start on a machine that is busy.
 const START: Duration = Duration::from_secs(90);
 const CONTROLLERS: [&str; 2] = ["source-controller", "helm-controller"];
-const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: flux-system\n";
+pub(crate) const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: flux-system\n";
 
 /// The two controllers.
 #[derive(Debug)]
@@ -49,51 +49,25 @@ pub struct Controller {
     env: BTreeMap<String, String>,
 }
 
-impl Bed {
-    /// Flux's CRDs and controllers, started by who asks first.
-    pub async fn flux(&self) -> Result<&Flux> {
-        self.flux
-            .get_or_try_init(|| async {
-                self.install_flux_crds().await?;
-                self.apply_yaml(NAMESPACE).await?;
-                Flux::start(self).await
-            })
-            .await
-    }
+/// The names of the CRDs that the controllers need.
+pub(crate) const CRDS: [&str; 3] =
+    ["helmreleases.helm.toolkit.fluxcd.io", "helmrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"];
 
-    /// Flux's CRDs as they are shipped (HelmRelease `v2`, sources `v1`), without controllers; once.
-    pub async fn install_flux_crds(&self) -> Result<()> {
-        self.flux_crds.get_or_try_init(|| self.apply_flux_crds(None)).await.copied()
-    }
-
-    /// Flux's CRDs as an old Flux has them: only these versions are served and stored, with the
-    /// schema of today (today's no longer have them). For [`Bed::own`], without controllers:
-    /// `install_old_flux_crds("v2beta2", "v1beta2")`.
-    pub async fn install_old_flux_crds(&self, releases: &str, sources: &str) -> Result<()> {
-        self.apply_flux_crds(Some((releases, sources))).await
-    }
-
-    async fn apply_flux_crds(&self, versions: Option<(&str, &str)>) -> Result<()> {
-        let mut yaml = String::new();
-        for controller in CONTROLLERS {
-            let folder = self.tools().flux_crds(controller);
-            for crd in crds(&folder).with_context(|| format!("reading {}", folder.display()))? {
-                let crd = match versions {
-                    None => crd,
-                    Some((releases, _)) if controller == "helm-controller" => renamed(crd, releases)?,
-                    Some((_, sources)) => renamed(crd, sources)?,
-                };
-                yaml.extend(["---\n", &crd.to_string(), "\n"]);
-            }
+/// Flux's CRDs as YAML: as they are shipped, or with these versions of releases and sources alone.
+pub(crate) fn manifests(tools: &Tools, versions: Option<(&str, &str)>) -> Result<String> {
+    let mut yaml = String::new();
+    for controller in CONTROLLERS {
+        let folder = tools.flux_crds(controller);
+        for crd in crds(&folder).with_context(|| format!("reading {}", folder.display()))? {
+            let crd = match versions {
+                None => crd,
+                Some((releases, _)) if controller == "helm-controller" => renamed(crd, releases)?,
+                Some((_, sources)) => renamed(crd, sources)?,
+            };
+            yaml.extend(["---\n", &crd.to_string(), "\n"]);
         }
-        self.apply_yaml(&yaml).await?;
-        let names = [
-            "helmreleases.helm.toolkit.fluxcd.io",
-            "helmrepositories.source.toolkit.fluxcd.io",
-            "ocirepositories.source.toolkit.fluxcd.io",
-        ];
-        self.established(&names).await
     }
+    Ok(yaml)
 }
 
 /// The CRDs of a folder.
@@ -128,8 +102,8 @@ impl Flux {
         Ok(true)
     }
 
-    async fn start(bed: &Bed) -> Result<Self> {
-        let source = Controller::prepare(bed, "source-controller", |folder| {
+    pub(crate) async fn start(plane: &ControlPlane) -> Result<Self> {
+        let source = Controller::prepare(plane, "source-controller", |folder| {
             let storage = folder.join("artifacts");
             std::fs::create_dir_all(&storage)?;
             // Kept over a restart: releases name it.
@@ -140,7 +114,7 @@ impl Flux {
                 format!("--storage-adv-addr={address}"),
             ])
         })?;
-        let helm = Controller::prepare(bed, "helm-controller", |_| Ok(Vec::new()))?;
+        let helm = Controller::prepare(plane, "helm-controller", |_| Ok(Vec::new()))?;
         tokio::try_join!(source.start(), helm.start())?;
         Ok(Self { helm, source })
     }
@@ -157,8 +131,8 @@ impl Flux {
 }
 
 impl Controller {
-    fn prepare(bed: &Bed, name: &'static str, more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
-        let tools: &Tools = bed.tools();
+    fn prepare(plane: &ControlPlane, name: &'static str, more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
+        let tools: &Tools = plane.tools();
         if !tools.has(name) {
             bail!("testbed/tools.sh could not build {name}");
         }
@@ -182,7 +156,7 @@ impl Controller {
         words.extend(args);
         let guard = Guard::spawn(words)?;
         let env = [
-            ("KUBECONFIG", path(bed.kubeconfig())),
+            ("KUBECONFIG", path(plane.kubeconfig())),
             ("RUNTIME_NAMESPACE", "flux-system".to_owned()),
             ("HOME", path(&folder)),
             ("TMPDIR", path(&temporary)),

@@ -18,7 +18,6 @@ use jiff::Timestamp;
 use super::pod::{Evidence, PodSnapshot};
 use super::{Failure, ReplicaProgress, RolloutProblem, RolloutState, RolloutStatus, whole_second};
 use crate::reason::Reason;
-use crate::settings::Settings;
 
 /// The longest time between two checks.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -36,12 +35,6 @@ pub struct RolloutLimits {
     pub retries: u32,
     /// How long all has to stay available without a restart.
     pub settle: Duration,
-}
-
-impl From<&Settings> for RolloutLimits {
-    fn from(settings: &Settings) -> Self {
-        Self { timeout: settings.rollback_timeout, retries: settings.health_check_retries.max(1), settle: settings.settle_time }
-    }
 }
 
 impl RolloutLimits {

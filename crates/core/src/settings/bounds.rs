@@ -11,13 +11,13 @@ pub(super) const VALUE: usize = 1024;
 /// The most that the keys which users set may take on one object, with their values, in bytes.
 pub(super) const ALL: usize = 16 * 1024;
 /// The keys that Headwind does not know and that are kept, so that they can be reported.
-pub(super) const UNKNOWN: usize = 20;
+pub(crate) const UNKNOWN: usize = 20;
 /// The longest value of a managed key but the history, and the most that all noted digests may take, in bytes.
 const MANAGED: usize = 16 * 1024;
 /// The longest history: twice what Headwind writes, in bytes.
 const HISTORY: usize = 64 * 1024;
 /// The key that stands for everything above [`ALL`]. No object can have it: a key needs a name behind the slash.
-pub(super) const TOO_MUCH: &str = PREFIX;
+pub(crate) const TOO_MUCH: &str = PREFIX;
 
 /// Headwind's own annotations out of all those of an object, within bounds.
 pub fn own<'a>(all: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annotations {

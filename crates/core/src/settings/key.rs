@@ -9,7 +9,7 @@ pub const SEEN: &str = "headwind.sh/seen.";
 pub const RESTARTED_FOR: &str = "headwind.sh/digest.";
 
 /// The key that users set which `name` is, or is for one container; none for every other one.
-pub(super) fn of_users(name: &str) -> Option<&'static str> {
+pub(crate) fn of_users(name: &str) -> Option<&'static str> {
     let is = |key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     SET_BY_USERS.iter().copied().find(|key| is(key))
 }

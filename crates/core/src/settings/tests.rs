@@ -4,6 +4,7 @@ use rstest::rstest;
 use super::*;
 use crate::reason::Reason;
 use crate::testing::{self, annotations};
+use crate::workload::{has_unknown, unknown};
 
 fn resolve(namespace: &[(&str, &str)], workload: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
     Settings::resolve(&annotations(namespace), &annotations(workload), "web")

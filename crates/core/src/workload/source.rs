@@ -20,6 +20,9 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// Every kind.
+    pub const ALL: [SourceKind; 2] = [SourceKind::HelmRepository, SourceKind::OciRepository];
+
     /// The kind's name as Flux spells it.
     pub fn as_str(self) -> &'static str {
         match self {

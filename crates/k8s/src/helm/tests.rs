@@ -2,7 +2,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::optional_api::V1Beta2;
+use crate::api_version::V1Beta2;
 
 fn object(kind: &str, spec: &Value) -> Value {
     json!({

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apps::{self, SlimSpec};
 use super::{KindFacts, Revision, SlimWorkload};
-use crate::access::Right;
+use crate::right::Right;
 use crate::slim_condition::SlimCondition;
 
 /// The annotation of a Deployment, and of the ReplicaSet that is its newest revision.

@@ -1,7 +1,7 @@
 //! The fixed facts about a kind of workload.
 
-use crate::access::Right;
-use crate::optional_api::OptionalApi;
+use crate::right::Right;
+use headwind_core::workload::source::SourceKind;
 
 /// The fixed facts about a kind of workload.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct KindFacts {
     /// Whether a cluster may lack the kind.
     pub optional: bool,
     /// The APIs whose objects are read together with this kind's. Their first lists are read before its own.
-    pub read_after: &'static [OptionalApi],
+    pub read_after: &'static [SourceKind],
 }
 
 /// How the pods of the newest revision of a workload are found.

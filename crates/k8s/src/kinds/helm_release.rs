@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use self::status::{RolloutSpec, Status, view};
 use super::{KindFacts, Revision, SlimWorkload, own_annotations};
-use crate::access::Right;
-use crate::optional_api::{OptionalApi, SOURCES, V2, V2Beta2, Version, resource};
+use crate::api_version::{SOURCES, V2, V2Beta2, Version, resource};
+use crate::right::Right;
 
 /// The reason that Flux gives where a release may not use a source in another namespace
 /// (`fluxcd/pkg/apis/acl`, `AccessDeniedReason`; helm-controller's `--no-cross-namespace-refs`).
@@ -47,7 +47,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
         ),
     ],
     optional: true,
-    read_after: OptionalApi::CHART_SOURCES,
+    read_after: &SourceKind::ALL,
 };
 
 /// A HelmRelease with only what the rules read.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::apps::{POD_TEMPLATE, PURPOSE, label_selector};
 use super::pod_template::{Parts, SlimTemplate};
 use super::{KindFacts, Revision, SlimWorkload};
-use crate::optional_api::{V1Alpha1, Version, resource};
+use crate::api_version::{V1Alpha1, Version, resource};
 
 /// The API group of Argo's projects.
 const GROUP: &str = "argoproj.io";

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apps::{self, SlimSpec};
 use super::{KindFacts, Revision, SlimWorkload};
-use crate::access::Right;
+use crate::right::Right;
 
 /// The facts about StatefulSets.
 pub(super) const FACTS: KindFacts = KindFacts {

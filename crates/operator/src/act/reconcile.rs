@@ -202,7 +202,7 @@ impl Reconciler {
         if self.state.readiness.synced() {
             self.tell_left(workload, defaults);
         }
-        for unknown in headwind_core::settings::unknown(&workload.annotations, workload) {
+        for unknown in headwind_core::workload::unknown(&workload.annotations, workload) {
             self.events.warn(workload, unknown.reason, &unknown.keys, &unknown.message);
         }
     }

@@ -21,9 +21,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use headwind_core::workload::WorkloadKey;
 use headwind_core::workload::source::{SourceKey, SourceKind};
+use headwind_k8s::api_version::{V1, V1Beta2};
 use headwind_k8s::helm::{ChartSource, SlimHelmRepository, SlimOciRepository};
 use headwind_k8s::kinds::{ForKind, SlimWorkload, for_kind};
-use headwind_k8s::optional_api::{OptionalApi, V1, V1Beta2};
+use headwind_k8s::optional_api::OptionalApi;
 use kube::Client;
 use kube::core::ObjectMeta;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -216,8 +217,8 @@ impl ForKind for WatchOptional<'_> {
         let (state, namespace) = (Arc::clone(state), scope.namespace.clone());
         let feed = Targets { state: Arc::clone(&state), queue: queue.clone(), namespace: namespace.clone() };
         let kube_api = scope.api(watcher);
-        let there = api.read_after().iter().filter(|needed| served.get(**needed).is_some());
-        let before: Vec<String> = there.map(|needed| self::scope(*needed, namespace.clone()).part()).collect();
+        let there = api.read_after().filter(|needed| served.get(*needed).is_some());
+        let before: Vec<String> = there.map(|needed| self::scope(needed, namespace.clone()).part()).collect();
         async move {
             for part in before {
                 // A watch that fails logs it; the objects are read without that API then.

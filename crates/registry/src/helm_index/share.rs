@@ -3,25 +3,11 @@
 //! An index of some kilobytes can unfold to hundreds of megabytes that take minutes to parse. A turn is taken for a
 //! piece of it and given back while the next piece is awaited, so that a slow repository holds nobody up.
 
-use std::sync::Arc;
-
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::budget::{Exhausted, Held};
-
-/// Indexes that are parsed at once.
-const AT_ONCE: usize = 2;
-
-/// The turns of all readers.
-#[derive(Debug, Clone)]
-pub(crate) struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
+use crate::turns::Turns;
 
 /// One reader's share. It blocks, so it is used on a blocking thread.
 #[derive(Debug)]
@@ -52,7 +38,7 @@ impl Share {
     /// Waits for a turn.
     pub(super) fn begin(&mut self) {
         let Some(runtime) = &self.runtime else { return };
-        self.turn = runtime.block_on(Arc::clone(&self.turns.0).acquire_owned()).ok();
+        self.turn = runtime.block_on(self.turns.take()).ok();
     }
 
     /// Holds as many bytes more.

@@ -3,7 +3,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::optional_api::V2Beta2;
+use crate::api_version::V2Beta2;
 
 fn object(spec: &Value, status: &Value) -> Value {
     json!({

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use headwind_core::explain;
 use headwind_core::reason::Reason;
-use headwind_core::settings::{Annotations, Settings, has_unknown};
-use headwind_core::workload::{Container, Workload};
+use headwind_core::settings::{Annotations, Settings};
+use headwind_core::workload::{Container, Workload, has_unknown};
 
 /// A workload with what applies to each of its containers.
 #[derive(Debug, Clone)]

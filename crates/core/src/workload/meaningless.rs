@@ -2,10 +2,10 @@
 //!
 //! There is one report for each reason, however many annotations it is about: a workload is not a way to fill the log.
 
-use super::{Annotations, PREFIX, Settings, bounds, key, names};
+use super::Workload;
 use crate::artifact::Artifact;
 use crate::reason::Reason;
-use crate::workload::Workload;
+use crate::settings::{Annotations, PREFIX, Settings, bounds, key, names};
 
 /// The longest message, in bytes: an Event holds 1 KiB.
 const MESSAGE: usize = 900;

@@ -1,8 +1,8 @@
 //! What the servers that we fake have in common ([`Site`]): requests are written down, and answers
-//! can be given with bad manners.
+//! can be given with bad fake_server.
 //!
 //! Called by `fake_registry` and `chart_repository`. The invariant: what is in the log is what was
-//! asked and answered, bad manners included; bytes are counted as they leave, so that a client
+//! asked and answered, bad fake_server included; bytes are counted as they leave, so that a client
 //! that hangs up, or asks conditionally, is seen to have saved them.
 
 use std::future::Future;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// Bad manners: what is answered in place of the right answer.
+/// Bad fake_server: what is answered in place of the right answer.
 pub enum Fault {
     /// A status with headers and a body.
     Answer(u16, Vec<(&'static str, String)>, String),
@@ -217,7 +217,7 @@ pub struct Site {
 
 #[derive(Default)]
 struct Conduct {
-    manners: Option<Manners>,
+    fake_server: Option<Manners>,
     log: Vec<Seen>,
 }
 
@@ -265,14 +265,14 @@ impl Site {
         self.address.to_string()
     }
 
-    /// Sets the bad manners.
-    pub fn misbehave(&self, manners: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
-        self.conduct.lock().manners = Some(Arc::new(manners));
+    /// Sets the bad fake_server.
+    pub fn misbehave(&self, fake_server: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
+        self.conduct.lock().fake_server = Some(Arc::new(fake_server));
     }
 
     /// From now on it behaves.
     pub fn behave(&self) {
-        self.conduct.lock().manners = None;
+        self.conduct.lock().fake_server = None;
     }
 
     /// Every request so far, and forgets them.
@@ -297,8 +297,8 @@ where
     F: Future<Output = Response>,
 {
     let mut seen = Seen::new(&asked);
-    let manners = conduct.lock().manners.clone();
-    let fault = manners.and_then(|manners| manners(&seen));
+    let fake_server = conduct.lock().fake_server.clone();
+    let fault = fake_server.and_then(|fake_server| fake_server(&seen));
     let response = match Seen::instead(fault.as_ref()) {
         Some(response) => response,
         None => answer(address, asked).await,
