@@ -57,6 +57,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::api_version::{V2, V2Beta2};
     use crate::helm::{SlimHelmRepository, SlimOciRepository};
     use crate::kinds::SlimHelmRelease;
 
