@@ -112,7 +112,7 @@ pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> O
         Ok(settings) => settings,
         Err(faults) => return Some((Reason::InvalidAnnotation, sentence(faults))),
     };
-    if let Some(left) = container.left_alone(settings) {
+    if let Some(left) = container.skip_reason(settings) {
         return Some(left);
     }
     let artifact = match container.artifact() {

@@ -13,6 +13,7 @@
 //! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
 
 pub mod artifact;
+pub mod backoff;
 pub mod claim;
 pub mod decide;
 pub mod evidence;

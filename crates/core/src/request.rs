@@ -264,7 +264,7 @@ pub struct Status {
     /// How many times in a row an admission rule denied the change.
     pub times_denied: u32,
     /// For a rollback that a person asked for, once it was applied: the image that it left.
-    pub left: Option<String>,
+    pub rolled_back_from: Option<String>,
     /// What the approved update waits for, or the rollback that the API server denied (condition `Waiting`).
     pub waiting: Option<Waiting>,
     /// What is remembered of the watch over its rollout.

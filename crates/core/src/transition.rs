@@ -96,7 +96,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
     };
     let taken_back = status.phase == Phase::RolledBack && (is_new || was.phase == Phase::RollingOut);
     // A rollback that fails is no update that failed, nor is one that a person went back over.
-    let is_update = status.left.is_none() && status.reason != Some(Reason::RolledBack);
+    let is_update = status.rolled_back_from.is_none() && status.reason != Some(Reason::RolledBack);
     Some(Transition {
         id: id(status, failed_check.is_some()),
         from: before.map(|before| before.status.phase),
@@ -134,7 +134,7 @@ fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
     if returned(status) && !returned(was) {
         Some(ChangeKind::AutomaticRollback)
     } else if status.times_applied > was.times_applied {
-        Some(if status.left.is_some() { ChangeKind::ManualRollback } else { ChangeKind::Update })
+        Some(if status.rolled_back_from.is_some() { ChangeKind::ManualRollback } else { ChangeKind::Update })
     } else {
         None
     }

@@ -439,7 +439,7 @@ impl UpdateRequestStatus {
             applied_at: at(applied_at),
             applied_image: applied_image.clone(),
             times_denied: times_denied.and_then(|times| u32::try_from(times).ok()).unwrap_or_default(),
-            left: rolled_back_from.clone(),
+            rolled_back_from: rolled_back_from.clone(),
             waiting: condition::waiting(conditions, at(waiting_until)),
             rollout: rollout.as_ref().map(RolloutStatus::read),
         }
@@ -461,7 +461,7 @@ impl UpdateRequestStatus {
             applied_at,
             applied_image,
             times_denied,
-            left,
+            rolled_back_from,
             waiting,
             rollout,
         } = status.clone();
@@ -483,7 +483,7 @@ impl UpdateRequestStatus {
             applied_at: applied_at.map(Time),
             applied_image,
             times_denied: i32::try_from(times_denied).ok().filter(|times| *times > 0),
-            rolled_back_from: left,
+            rolled_back_from,
             rollout: rollout.as_ref().map(RolloutStatus::of),
             waiting_until: waiting.and_then(|waiting| waiting.until).map(Time),
             last_updated: Some(Time(now)),

@@ -33,7 +33,7 @@ impl<'a> Prepared<'a> {
             reason: Reason::InvalidAnnotation,
             message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         })?;
-        if let Some((reason, message)) = container.left_alone(&settings) {
+        if let Some((reason, message)) = container.skip_reason(&settings) {
             return Err(Refusal { reason, message });
         }
         let installed = container.artifact().map_err(|error| Refusal {

@@ -27,7 +27,7 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// The facts for any update of the container that Headwind may propose.
     pub fn of(workload: &Workload, container: &Container) -> Self {
-        let left = container.chart.as_ref().and_then(|chart| chart.left());
+        let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
         // For any other reason the request ends. Of a release whose version is not known, nothing ends.
         let held = left.filter(|(reason, _)| passes(*reason) || workload.is_unseen());
         Self { last_update: workload.last_update(), held, ..Self::default() }

@@ -66,7 +66,7 @@ fn repair(history: &mut History, workload: &Workload, requests: &[&Request]) {
         request.target_uid == workload.uid
             && request.status.times_applied > 0
             && request.status.phase != Phase::RolledBack
-            && request.status.left.is_none()
+            && request.status.rolled_back_from.is_none()
             && !history.names(&request.name)
     };
     let mut applied: Vec<&Request> = requests.iter().copied().filter(stands).collect();

@@ -122,7 +122,7 @@ impl Context<'_> {
             applied_at: self.workload.last_update().filter(|_| named).or(Some(now)),
             applied_image: self.container_of(request).filter(|_| named).and_then(|container| rewritten(request, container)),
             times_denied: 0,
-            left: back.then(|| request.spec.current_image.clone()),
+            rolled_back_from: back.then(|| request.spec.current_image.clone()),
             waiting: None,
             rollout: Some(RolloutState::new(self.workload.generation, now)),
             ..request.status.clone()

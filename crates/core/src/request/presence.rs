@@ -88,7 +88,7 @@ pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
 /// The watch over a rollout whose source is missing: nothing can be seen of it until its time is over.
 fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
     let now = context.observed.now;
-    let left = context.workload.containers.iter().find_map(Context::left);
+    let left = context.workload.containers.iter().find_map(Context::skip_reason);
     let (reason, message) = left.unwrap_or_else(|| (Reason::SourceMissing, Reason::SourceMissing.sentence().to_owned()));
     if limits(context, request) <= now {
         return Some(end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now));

@@ -10,7 +10,7 @@ impl Request {
         let set_aside = matches!(status.phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
         // An admission webhook may have given the image another name, under which it was rolled back.
         let renamed = || status.applied_image.as_deref().filter(|_| status.phase == Phase::RolledBack);
-        let (image, digest) = match &status.left {
+        let (image, digest) = match &status.rolled_back_from {
             Some(left) => (Some(left.as_str()), &spec.current_digest),
             None => (renamed(), &spec.new_digest),
         };

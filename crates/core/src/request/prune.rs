@@ -37,7 +37,7 @@ impl Context<'_> {
 
     /// Returns whether a finished request blocks a version above the current one.
     fn blocks_higher(&self, request: &Request) -> bool {
-        let image = match &request.status.left {
+        let image = match &request.status.rolled_back_from {
             Some(left) => left,
             None if request.status.makes_room() => return false,
             None => &request.spec.new_image,
@@ -61,7 +61,7 @@ impl Context<'_> {
 
 /// Returns whether the request is finished because the version was found bad.
 fn is_verdict(request: &Request) -> bool {
-    request.status.left.is_some() || matches!(request.status.phase, Phase::Rejected | Phase::RolledBack)
+    request.status.rolled_back_from.is_some() || matches!(request.status.phase, Phase::Rejected | Phase::RolledBack)
 }
 
 /// Returns whether `tag` is, or may be, above `current`.

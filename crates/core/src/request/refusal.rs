@@ -11,14 +11,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{ChangeKind, Phase, Request, Status, StatusWrite, after};
+use crate::backoff::Backoff;
 use crate::gate::Waiting;
 use crate::reason::Reason;
 
 /// How many denials in a row a request is tried together with others for.
 const TOGETHER: u32 = 3;
-/// The pause after the first denial, doubled after each further one up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// The pauses between denials.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_mins(10));
 /// The longest text of a refusal that a message quotes, in characters.
 const QUOTE: usize = 1024;
 
@@ -48,7 +48,7 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
         Refusal::Denied(text) => {
             let times = before.times_denied.saturating_add(1);
             let message = format!("the API server denied the {what}: {}", quote(text));
-            waits(message, times, pause(times))
+            waits(message, times, BACKOFF.pause(times.saturating_sub(1)))
         }
         Refusal::Invalid(text) if !alone => {
             let message = format!("the API server refused the {what} together with others; it is tried alone: {}", quote(text));
@@ -64,10 +64,6 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
         },
     };
     StatusWrite { request: request.name.clone(), from: before.phase, status }
-}
-
-fn pause(times: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
 }
 
 /// The requests of those due that share the next patch.

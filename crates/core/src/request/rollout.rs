@@ -219,7 +219,8 @@ fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Opti
     let Awaited { pod, snapshot } = awaited;
     let name = request.spec.container.as_deref().unwrap_or_default();
     let limits = RolloutLimits::from(&context.settings(name).unwrap_or_default());
-    let back = request.status.left.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
+    let back =
+        request.status.rolled_back_from.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     let lasting = snapshot.unwell.get(&pod.uid).is_some_and(|looks| *looks >= limits.retries);
     let waits = awaited.refused().is_some_and(|refused| context.observed.now < refused.again);
     let due = lasting && (back || pod.failure().is_some()) && !waits;
@@ -304,7 +305,7 @@ fn healthy(context: &Context<'_>, request: &Request, watch: &RolloutState, setti
         return end(request, Phase::RolledBack, Reason::RollbackComplete, Some(message), now);
     }
     let what = if request.is_restart() { "is pulled anew" } else { "is in place" };
-    let reason = if request.status.left.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
+    let reason = if request.status.rolled_back_from.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
     end(request, Phase::Completed, reason, Some(format!("{} {what}, {well}{stayed}", request.spec.new_image)), now)
 }
 
@@ -315,7 +316,7 @@ fn timed_out(request: &Request, watch: &RolloutState, message: String, now: Time
             let message = format!("taken back to {image}, but that rollout got no further: {message}");
             end(request, Phase::RolledBack, Reason::RollbackFailed, Some(message), now)
         }
-        None if request.status.left.is_some() => end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now),
+        None if request.status.rolled_back_from.is_some() => end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now),
         None => end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now),
     }
 }
@@ -338,7 +339,7 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
     if watch.returned_to.is_some() {
         return Outcome::Step(unhappy_return(request, watch, message, now));
     }
-    if request.status.left.is_some() {
+    if request.status.rolled_back_from.is_some() {
         let message = format!("the rollback to {} failed as well: {message}", request.spec.new_image);
         return Outcome::Step(end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now));
     }

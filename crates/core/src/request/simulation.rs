@@ -308,7 +308,7 @@ impl World {
         let version = self.bump();
         let workload = &mut self.cluster.workload;
         let Some(site) = &mut workload.containers[0].chart else { return };
-        site.left = suspended.then(|| (Reason::Suspended, Reason::Suspended.sentence().to_owned()));
+        site.skip_reason = suspended.then(|| (Reason::Suspended, Reason::Suspended.sentence().to_owned()));
         if let View::HelmRelease(view) = &mut workload.rollout {
             view.suspended = suspended;
         }
@@ -642,7 +642,7 @@ impl World {
 
     fn check_apply(&mut self, replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
-        let left = replica.workload.containers[0].chart.as_ref().and_then(|site| site.left.as_ref());
+        let left = replica.workload.containers[0].chart.as_ref().and_then(|site| site.skip_reason.as_ref());
         assert!(left.is_none() || change.kind == ChangeKind::AutomaticRollback, "{} is applied though {left:?}", change.request);
         let version = (change.container.clone(), unpinned(&change.to).to_owned());
         let forced = request.spec.policy == Policy::Force || replica.workload.annotations[key::POLICY] == "force";

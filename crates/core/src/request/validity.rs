@@ -58,7 +58,7 @@ impl Context<'_> {
         if container.kind() != wanted.kind() {
             return Err((Reason::InvalidRequest, format!("{name} is no {}", word(wanted.kind()))));
         }
-        if let Some((reason, message)) = Self::left(container).filter(|(reason, _)| !release::passes(*reason)) {
+        if let Some((reason, message)) = Self::skip_reason(container).filter(|(reason, _)| !release::passes(*reason)) {
             return Err((reason, message));
         }
         let standing = container
@@ -85,8 +85,8 @@ impl Context<'_> {
     }
 
     /// Why the container, as it is set up now, is left alone, if it is.
-    pub(super) fn left(container: &Container) -> Option<(Reason, String)> {
-        container.chart.as_ref()?.left()
+    pub(super) fn skip_reason(container: &Container) -> Option<(Reason, String)> {
+        container.chart.as_ref()?.skip_reason()
     }
 
     /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
@@ -126,7 +126,7 @@ fn word(kind: ArtifactKind) -> &'static str {
 
 /// Whether a person went back from what `request` wants, after it was made or reopened.
 fn left_behind(rollback: &Request, request: &Request) -> bool {
-    let (Some(left), Some(applied)) = (&rollback.status.left, rollback.status.applied_at) else { return false };
+    let (Some(left), Some(applied)) = (&rollback.status.rolled_back_from, rollback.status.applied_at) else { return false };
     let wanted = &request.spec.new_image;
     // An admission webhook may have pinned what was left.
     let pinned = || !request.is_restart() && is_same_version(request.spec.kind, wanted, left);

@@ -81,7 +81,7 @@ fn an_applied_change_is_reported_once() {
     assert_eq!(between(&request(Status::default()), &applied(1)).applied, Some(ChangeKind::Update));
     assert_eq!(transition(Some(&applied(1)), &applied(1)), None);
     let mut back = applied(1);
-    back.status.left = Some("a:3".to_owned());
+    back.status.rolled_back_from = Some("a:3".to_owned());
     assert_eq!(between(&of(Phase::Approved, None), &back).applied, Some(ChangeKind::ManualRollback));
     let mut returned = applied(1);
     returned.status.reason = Some(Reason::RollingBack);

@@ -89,11 +89,11 @@ impl Container {
     }
 
     /// Returns why it gets no updates although its policy wants them, such as what a release's source says.
-    pub fn left_alone(&self, settings: &Settings) -> Option<(Reason, String)> {
+    pub fn skip_reason(&self, settings: &Settings) -> Option<(Reason, String)> {
         if settings.policy == Policy::None {
             return None;
         }
-        self.out_of_reach.as_deref().cloned().or_else(|| self.chart.as_ref()?.left())
+        self.out_of_reach.as_deref().cloned().or_else(|| self.chart.as_ref()?.skip_reason())
     }
 
     /// The digest that Headwind restarted it for, if that was a digest of the image as it stands now.

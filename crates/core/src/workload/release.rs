@@ -34,7 +34,7 @@ pub fn passes(reason: Reason) -> bool {
 }
 
 /// Why a chart is left alone: as a code, and for a person.
-type Left = (Reason, String);
+type Skip = (Reason, String);
 
 /// Puts a release and its source together. `shared_by` is how many releases name the source by `chartRef`.
 #[must_use]
@@ -46,8 +46,8 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
     // What is out of reach is neither queried nor written: nothing of the source enters the target.
     let source = source.filter(|_| out_of_reach.is_none());
     let (origin, unsupported) = match out_of_reach.map_or_else(|| locate(named, source, &mut chart), Err) {
-        Ok((origin, left)) => (Some(origin), left),
-        Err(left) => (None, Some(left)),
+        Ok((origin, skip)) => (Some(origin), skip),
+        Err(skip) => (None, Some(skip)),
     };
     let range = || {
         let range = named.chart.is_some() && is_constraint(&chart.1);
@@ -59,14 +59,14 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
         (false, _) => None,
     };
     let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
-    let left = unsupported.or_else(range).or_else(pause);
+    let skip_reason = unsupported.or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
     // Flux writes a part of the digest in the place of the build metadata of a chart that came from an OCIRepository.
     let plain = |version: &str| version.split('+').next().filter(|_| tag.is_some()).unwrap_or(version).to_owned();
     let asked = plain(&chart.1);
     let running = named.running.as_deref().map(plain).filter(|running| !flux::same_version(&asked, running));
     let (shared_by, shareable) = tag.map_or((1, false), |source| (shared_by, Settings::consents_to_share(&source.annotations)));
-    let site = ResolvedChart { origin: origin.clone(), left, shared_by, shareable, running };
+    let site = ResolvedChart { origin: origin.clone(), skip_reason, shared_by, shareable, running };
     // What is no legal name is left alone by whoever reads it, and shown as it stands.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
     workload.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
@@ -95,7 +95,7 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
 /// A version in an `OCIRepository` is changed there, and a release never leads to a change in another
 /// namespace. A `HelmRepository` is only read: in another namespace Flux's own rules decide. A query that
 /// uses secrets of that namespace waits until Flux has accepted the source for this release.
-fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Left> {
+fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Skip> {
     let ChartSourceRef::Source(key) = &release.source else { return None };
     let elsewhere = key.namespace != namespace;
     if elsewhere && release.chart.is_none() {
@@ -109,7 +109,7 @@ fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> 
     unaccepted.then(|| (Reason::SourceNotAccepted, format!("Flux has not yet accepted {key} for this release")))
 }
 
-fn in_other_namespace(key: &SourceKey) -> Left {
+fn in_other_namespace(key: &SourceKey) -> Skip {
     (Reason::SourceInOtherNamespace, format!("its source, {key}, is in another namespace"))
 }
 
@@ -125,14 +125,14 @@ pub fn confine(mut workload: Workload) -> Workload {
     workload.pull = PullSource::default();
     for site in workload.containers.iter_mut().filter_map(|container| container.chart.as_mut()) {
         site.origin = None;
-        site.left = Some(left.clone());
+        site.skip_reason = Some(left.clone());
     }
     workload
 }
 
 /// Where the versions are published, and what the source itself says of the chart. What is left alone
 /// may have an origin all the same.
-fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Left>), Left> {
+fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Skip>), Skip> {
     let key = match &named.source {
         ChartSourceRef::Source(key) => key,
         ChartSourceRef::Other(kind) => {

@@ -154,7 +154,7 @@ pub struct ResolvedChart {
     /// Where its versions are published, as far as that can be said.
     pub origin: Option<Origin>,
     /// Why Headwind leaves it alone, if it does: as a code, and for a person.
-    pub left: Option<(Reason, String)>,
+    pub skip_reason: Option<(Reason, String)>,
     /// How many releases take their version from the same tag of an OCIRepository.
     pub shared_by: usize,
     /// Whether the OCIRepository consents that one release moves the tag for all.
@@ -165,9 +165,9 @@ pub struct ResolvedChart {
 
 impl ResolvedChart {
     /// Returns why Headwind leaves the chart alone, if it does.
-    pub fn left(&self) -> Option<(Reason, String)> {
+    pub fn skip_reason(&self) -> Option<(Reason, String)> {
         let shared = self.shared_by > 1 && !self.shareable;
-        self.left.clone().or_else(|| {
+        self.skip_reason.clone().or_else(|| {
             shared.then(|| {
                 let message = format!(
                     "other releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",

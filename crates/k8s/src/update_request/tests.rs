@@ -35,7 +35,7 @@ fn a_status_reads_back_as_it_was_decided() {
         applied_at: Some(now),
         applied_image: Some("a:2@sha256:d".to_owned()),
         times_denied: 3,
-        left: Some("a:1".to_owned()),
+        rolled_back_from: Some("a:1".to_owned()),
         rollout: Some(RolloutState {
             wanted: 3,
             remaining: 2,

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use headwind_core::backoff::Backoff;
 use headwind_core::reason::Reason;
 use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
@@ -34,7 +35,7 @@ use crate::report::metrics::ClassLabel;
 const STEPS: usize = 200;
 const STEPS_OF_ONE: usize = 8;
 /// The pause after the first failure, doubled with each further one up to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_mins(1));
 
 /// What was read from the API server in one pass.
 #[derive(Default)]
@@ -118,7 +119,7 @@ impl Reconciler {
             }
         }
         tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {steps} steps; this is a fault of Headwind's");
-        Ok(Some(PAUSE.1))
+        Ok(Some(BACKOFF.max))
     }
 
     /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
@@ -212,7 +213,7 @@ impl Reconciler {
     fn tell_left(&self, workload: &Workload, defaults: &Annotations) {
         for container in &workload.containers {
             let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };
-            let left = container.left_alone(&settings);
+            let left = container.skip_reason(&settings);
             if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
                 self.events.warn(workload, reason, &message, &format!("no updates: {message}"));
             }
@@ -279,7 +280,7 @@ impl Reconciler {
         self.metrics.reconcile_errors.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
         let mut failures = self.failures.lock();
         let tries = failures.get(key).map_or(1, |(tries, _)| tries.saturating_add(1));
-        let wait = failure.retry_after.unwrap_or_else(|| (PAUSE.0 * 2_u32.saturating_pow((tries - 1).min(16))).min(PAUSE.1));
+        let wait = failure.retry_after.unwrap_or_else(|| BACKOFF.pause(tries - 1));
         failures.insert(key.clone(), (tries, Instant::now() + wait));
         drop(failures);
         tracing::warn!(

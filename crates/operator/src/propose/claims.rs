@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::artifact::Origin;
+use headwind_core::backoff::Backoff;
 use headwind_core::claim::Claim;
 use jiff::Timestamp;
 
@@ -30,9 +31,9 @@ const ORIGIN_PLACES: usize = 1_000;
 /// Look-ups in one lane at a time.
 const LANE_WIDTH: usize = 4;
 /// The first and the longest pause of a lane whose host does not answer.
-const LANE_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));
+const LANE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
 /// The first and the longest pause before a claim is looked up again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(10));
 /// How many waiting claims of an origin are looked at for a workload that another claim is about as well.
 const COMPANIONS: usize = 4;
 /// How long a claim that cannot be confirmed is looked up again.
@@ -367,9 +368,9 @@ impl Claims {
                 Host::NotAsked => {}
                 Host::Answers => queue.failures = 0,
                 Host::Down(told) => {
-                    let pause = told.unwrap_or_else(|| back_off(LANE_PAUSE, queue.failures));
+                    let pause = told.unwrap_or_else(|| LANE_BACKOFF.pause(queue.failures));
                     queue.failures = queue.failures.saturating_add(1);
-                    queue.not_before = queue.not_before.max(now + pause.min(LANE_PAUSE.1));
+                    queue.not_before = queue.not_before.max(now + pause.min(LANE_BACKOFF.max));
                 }
             }
         }
@@ -381,7 +382,7 @@ impl Claims {
         let Some(waiting) = entry.look_ups.get_mut(lane) else { return After::Waits };
         let dropped = match result {
             LookedUp::Again { settled } if now.saturating_sub(since) < PATIENCE => {
-                let due = now + back_off(PAUSE, waiting.tries);
+                let due = now + BACKOFF.pause(waiting.tries);
                 waiting.tries = waiting.tries.saturating_add(1);
                 waiting.settled = settled;
                 // What is known without the host was used already.
@@ -409,7 +410,7 @@ impl Claims {
     /// Takes out what waits for an answer for too long, whatever its host's pause is. Each is returned with what became
     /// of its claim.
     pub(super) fn expire(&mut self, now: Duration) -> Vec<(LookUp, After)> {
-        self.lanes.retain(|_, queue| !queue.is_empty() || now < queue.not_before + LANE_PAUSE.1);
+        self.lanes.retain(|_, queue| !queue.is_empty() || now < queue.not_before + LANE_BACKOFF.max);
         let mut late = Vec::new();
         for (key, entry) in &self.entries {
             let arrived = &entry.arrived;
@@ -483,11 +484,6 @@ fn leave(lanes: &mut BTreeMap<Lane, LaneQueue>, lane: &Lane, waiting: &Waiting) 
     if let (Some(queue), Some(place)) = (lanes.get_mut(lane), waiting.place) {
         queue.of(waiting.optional).remove(&place);
     }
-}
-
-/// The pause after that many failures: doubled each time, up to the longest one.
-pub(super) fn back_off((first, longest): (Duration, Duration), failures: u32) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(failures.min(20))).min(longest)
 }
 
 #[cfg(test)]

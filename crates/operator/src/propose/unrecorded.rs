@@ -15,20 +15,21 @@ use std::time::Duration;
 
 use headwind_core::artifact::Artifact;
 use headwind_core::artifact::reference::Digest;
+use headwind_core::backoff::Backoff;
 use headwind_core::evidence::Answer;
 use headwind_core::policy::Candidate;
 use headwind_core::workload::{Container, WorkloadKey};
 use jiff::Timestamp;
 
-use super::claims::{Arrived, Key as About, back_off};
+use super::claims::{Arrived, Key as About};
 use crate::cluster::{Class, Failure};
 
 /// The first and the longest pause after a refusal.
-const REFUSED_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
+const REFUSED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
 /// How long a refused claim is tried again.
 const REFUSED_PATIENCE: Duration = Duration::from_hours(1);
 /// The first and the longest pause where the API server is not well, or a conflict has to be decided again.
-const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+const BUSY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
 /// How many tries in a row, over half a minute, an API server that is not well gets before it is reported.
 const BUSY_TRIES: u32 = 8;
 /// How many claims are kept for one container.
@@ -164,8 +165,8 @@ impl Unrecorded {
         for heard in claims {
             merge(&mut entry.claims, heard);
         }
-        let pause = failure.retry_after.unwrap_or_else(|| back_off(if transient { BUSY_PAUSE } else { REFUSED_PAUSE }, entry.tries));
-        let pause = pause.min(REFUSED_PAUSE.1);
+        let pause = failure.retry_after.unwrap_or_else(|| if transient { BUSY_BACKOFF } else { REFUSED_BACKOFF }.pause(entry.tries));
+        let pause = pause.min(REFUSED_BACKOFF.max);
         entry.tries = entry.tries.saturating_add(1);
         let given_up = !transient && now.saturating_sub(entry.since) + pause > REFUSED_PATIENCE;
         entry.due = (!given_up).then(|| now + pause);

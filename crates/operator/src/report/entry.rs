@@ -84,7 +84,7 @@ impl Entry {
             }
             ChangeKind::Update => (Reason::Applied, replaced(&spec.current_image, &spec.new_image)),
             ChangeKind::ManualRollback => {
-                (Reason::RollingBack, replaced(status.left.as_deref().unwrap_or(&spec.current_image), &spec.new_image))
+                (Reason::RollingBack, replaced(status.rolled_back_from.as_deref().unwrap_or(&spec.current_image), &spec.new_image))
             }
             ChangeKind::AutomaticRollback => {
                 let to = status.rollout.as_ref().and_then(|watch| watch.returned_to.as_deref()).unwrap_or(&spec.current_image);

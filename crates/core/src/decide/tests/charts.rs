@@ -165,7 +165,7 @@ fn settings_of_the_chart(#[case] annotations: &[(&str, &str)], #[case] expected:
 #[case::range(Release { ..templated("podinfo", ">=1.2") }, Reason::VersionRange, "\">=1.2\" is a range")]
 #[case::suspended(Release { suspended: true, ..templated("podinfo", "1.2.3") }, Reason::Suspended, "the release is suspended")]
 #[case::denied(Release { denied: Some("no".to_owned()), ..templated("podinfo", "1.2.3") }, Reason::AccessDenied, "no")]
-fn left_alone(#[case] release: Release, #[case] reason: Reason, #[case] words: &str) {
+fn skip_reason(#[case] release: Release, #[case] reason: Reason, #[case] words: &str) {
     let of = |policy: &str| resolve(&alone(release.clone(), &[("policy", policy)]), Some(&helm("https://charts.example")), 1);
     let refusal = event(&of("minor"), "1.3.0", None).unwrap_err();
     assert!(refusal.reason == reason && refusal.message.contains(words), "{refusal:?}");

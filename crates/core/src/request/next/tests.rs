@@ -335,7 +335,10 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);
     live.annotations.insert(key::UPDATE_HISTORY.to_owned(), apply.history);
     let Step::Write(write) = step(Some(&live), &[left.clone(), back.clone()]) else { panic!("not written down") };
-    assert_eq!((write.request.as_str(), write.status.phase, write.status.left.as_deref()), ("back", Phase::RollingOut, Some("app:1.1.0")));
+    assert_eq!(
+        (write.request.as_str(), write.status.phase, write.status.rolled_back_from.as_deref()),
+        ("back", Phase::RollingOut, Some("app:1.1.0"))
+    );
     back.status = write.status;
     let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));

@@ -16,7 +16,7 @@ fn image(workload: &Workload) -> &str {
 
 /// What the release is left alone for, as a code.
 fn left(workload: &Workload) -> Option<Reason> {
-    site(workload).left.as_ref().map(|(reason, _)| *reason)
+    site(workload).skip_reason.as_ref().map(|(reason, _)| *reason)
 }
 
 fn view(workload: &Workload) -> &crate::rollout::HelmReleaseView {
@@ -62,7 +62,7 @@ fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] 
 #[case::no_legal_path("oci://registry.example/Charts")]
 fn bad_addresses(#[case] url: &str) {
     let workload = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
-    let (reason, message) = site(&workload).left.clone().unwrap();
+    let (reason, message) = site(&workload).skip_reason.clone().unwrap();
     assert_eq!((reason, site(&workload).origin.clone(), image(&workload)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
     assert!(message.contains("HelmRepository n/charts"), "{message}");
     let source = Source { url: url.to_owned(), ..oci(OciRef::Tag("1.2.0".to_owned())) };
@@ -102,7 +102,7 @@ fn no_versions_to_choose_from(#[case] source: ChartSourceRef, #[case] reason: Re
     for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
         let templated = release.chart.is_some();
         let workload = resolve(&alone(Release { source: source.clone(), ..release }, &[]), None, 1);
-        let (code, message) = site(&workload).left.clone().unwrap();
+        let (code, message) = site(&workload).skip_reason.clone().unwrap();
         assert!(code == reason && message.contains(words), "{code}: {message}");
         assert_eq!((site(&workload).origin.clone(), &workload.pull, workload.destination.is_none()), (None, &PullSource::default(), true));
         // Of a chart that is the source's own, what runs is all there is to show.
@@ -144,7 +144,7 @@ fn ranges_belong_to_flux(#[case] version: &str, #[case] range: bool) {
 #[case::denied(false, false, Some("not yours"), "1.2.0", Reason::AccessDenied, "not yours")]
 #[case::denied_and_a_range(true, false, Some("not yours"), "1.x", Reason::AccessDenied, "not yours")]
 #[case::a_range_and_suspended(true, false, None, "1.x", Reason::VersionRange, "\"1.x\" is a range")]
-fn left_alone(
+fn skip_reason(
     #[case] release_suspended: bool,
     #[case] source_suspended: bool,
     #[case] denied: Option<&str>,
@@ -155,7 +155,7 @@ fn left_alone(
     let release = Release { suspended: release_suspended, denied: denied.map(str::to_owned), ..templated("podinfo", version) };
     let source = Source { suspended: source_suspended, ..helm("https://charts.example") };
     let workload = resolve(&alone(release, &[]), Some(&source), 1);
-    let (code, message) = site(&workload).left.clone().unwrap();
+    let (code, message) = site(&workload).skip_reason.clone().unwrap();
     assert!(code == reason && message.contains(words), "{code}: {message}");
     assert_eq!(view(&workload).suspended, release_suspended || source_suspended, "its rollout is not waited for meanwhile");
     let fatal = |reason: Reason| matches!(reason, Reason::AccessDenied | Reason::VersionRange);
@@ -175,12 +175,12 @@ fn a_tag_that_several_follow(
     #[case] of_release: &[(&str, &str)],
     #[case] expected: Option<Reason>,
 ) {
-    let reason = |workload: &Workload| site(workload).left().map(|(reason, _)| reason);
+    let reason = |workload: &Workload| site(workload).skip_reason().map(|(reason, _)| reason);
     let annotations = of_source.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect();
     let tag = Source { annotations, ..oci(OciRef::Tag("1.2.0".to_owned())) };
     let shared = resolve(&alone(referring(), of_release), Some(&tag), followers);
     assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
-    if let Some((_, message)) = site(&shared).left() {
+    if let Some((_, message)) = site(&shared).skip_reason() {
         assert!(message.starts_with("other releases follow") && message.contains(SHARED_SOURCE), "{message}");
     }
     // What lasts is told first; releases of one HelmRepository have nothing to do with each other.
@@ -198,7 +198,7 @@ fn elsewhere(source: Source) -> Source {
 
 /// Nothing of a source that is out of reach enters the target: no origin, no credentials, no object to write.
 fn assert_out_of_reach(workload: &Workload, reason: Reason) {
-    let (code, message) = site(workload).left().unwrap();
+    let (code, message) = site(workload).skip_reason().unwrap();
     assert!(code == reason && message.contains("platform/charts"), "{code}: {message}");
     assert_eq!((site(workload).origin.clone(), &workload.pull, &workload.destination), (None, &PullSource::default(), &None));
     assert!(!workload.is_unseen(), "its requests are ended");

@@ -69,7 +69,7 @@ impl Meaning {
         };
         let slots: Box<[Slot]> = workload.containers.iter().map(slot).collect();
         let faulty = slots.iter().any(|slot| slot.settings.is_none());
-        let apart = |container: &Container| container.chart.as_ref().is_some_and(|site| site.left.is_some() || site.shared_by > 1);
+        let apart = |container: &Container| container.chart.as_ref().is_some_and(|site| site.skip_reason.is_some() || site.shared_by > 1);
         let needs_attention = faulty || workload.containers.iter().any(apart) || has_unknown(&workload.annotations, workload);
         Self { slots, faulty, needs_attention }
     }

@@ -60,7 +60,7 @@ impl Finished {
             .put(Some(&spec.new_image))
             .put(spec.current_digest.as_deref())
             .put(spec.new_digest.as_deref())
-            .put(status.left.as_deref())
+            .put(status.rolled_back_from.as_deref())
             .put(status.approved_by.as_deref())
             .put(status.applied_image.as_deref())
             .pack();
@@ -91,7 +91,7 @@ impl Finished {
         let (_, _) = (text(), text());
         let container = text();
         let (current_image, new_image) = (text().unwrap_or_default(), text().unwrap_or_default());
-        let (current_digest, new_digest, left, approved_by, applied_image) = (text(), text(), text(), text(), text());
+        let (current_digest, new_digest, rolled_back_from, approved_by, applied_image) = (text(), text(), text(), text(), text());
         let time = |at: i64| Timestamp::from_millisecond(at).unwrap_or_default();
         let created = time(self.created);
         let returned = (self.flags & RETURNED != 0)
@@ -121,7 +121,7 @@ impl Finished {
                 applied_image,
                 finished_at: self.ended_at.map(|at| time(at.get())),
                 applied_at: self.applied_at.map(|at| time(at.get())),
-                left,
+                rolled_back_from,
                 rollout: returned,
                 ..self.standing()
             },

@@ -138,7 +138,7 @@ fn a_host_that_is_down_delays_nobody() {
     }
     assert!(claims.next_look_up(NOW).is_none(), "the host is left alone");
     let later = claims.wake(NOW).unwrap();
-    assert!(later > NOW && later <= NOW + LANE_PAUSE.1, "{later:?}");
+    assert!(later > NOW && later <= NOW + LANE_BACKOFF.max, "{later:?}");
     let probe = claims.next_look_up(later).unwrap();
     assert!(!probe.skip && claims.next_look_up(later).is_none(), "one look-up tries it");
     assert_eq!(claims.looked_up(&probe, LookedUp::Answered, Host::Answers, later), After::Done);
@@ -187,7 +187,7 @@ fn an_answer_is_waited_for_during_an_hour() {
     assert!(now >= NOW + PATIENCE && (10..50).contains(&tries), "{tries} tries until {now:?}");
     assert_eq!(claims.expire(now).len(), 2, "those that the pause of the host kept back");
     assert_eq!(claims.len(), 0);
-    claims.expire(now + 2 * LANE_PAUSE.1);
+    claims.expire(now + 2 * LANE_BACKOFF.max);
     assert!(claims.lanes.is_empty() && claims.origins.is_empty() && claims.hosts.is_empty() && claims.turns.is_empty());
 }
 

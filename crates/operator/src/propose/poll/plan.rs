@@ -92,7 +92,7 @@ fn bounded(wish: Option<Duration>, default: Option<Duration>, shortest: Duration
 impl Poller {
     /// Returns whether a container is scanned at all, and if so, whether again and again.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
-        if workload.deleting || settings.policy == Policy::None || container.left_alone(settings).is_some() {
+        if workload.deleting || settings.policy == Policy::None || container.skip_reason(settings).is_some() {
             return None;
         }
         let artifact = container.artifact().ok()?;

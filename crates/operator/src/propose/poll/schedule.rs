@@ -23,6 +23,8 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwind_core::backoff::Backoff;
+
 use self::lane::Lane;
 use self::slots::{Claim, Slots};
 
@@ -275,7 +277,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
                 Outcome::Refused => {
                     lane.answered();
                     entry.refusals = entry.refusals.saturating_add(1);
-                    Some(now + doubled(interval, entry.refusals - 1).min(KEY_PAUSE.max(interval)))
+                    Some(now + Backoff::new(interval, KEY_PAUSE.max(interval)).pause(entry.refusals - 1))
                 }
                 // It comes again when the lane opens, behind all that are due by then.
                 Outcome::HostFailed(wait) => Some(lane.failed(now, wait)),
@@ -325,10 +327,6 @@ enum First<L> {
     /// Nowhere before that time.
     Later(Duration),
     Never,
-}
-
-fn doubled(time: Duration, times: u32) -> Duration {
-    time.saturating_mul(2_u32.saturating_pow(times.min(16)))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn newer_claims_join_and_cost_no_call() {
     for n in 1..10_000 {
         assert!(all.join(&place("n"), "u", &heard(&n.to_string(), n), |held| held.iter().position(|heard| heard.arrived.at == at(0))));
     }
-    let retry = all.next(NOW + REFUSED_PAUSE.0).unwrap();
+    let retry = all.next(NOW + REFUSED_BACKOFF.min).unwrap();
     assert_eq!(retry.claims.len(), CLAIMS);
     assert_eq!((tags(&retry.claims)[0], tags(&retry.claims)[CLAIMS - 1]), ("0", "9999"), "in the order in which they arrived");
     // What joins while it is tried is tried next.
@@ -119,7 +119,7 @@ fn an_api_server_that_is_not_well_is_tried_soon_and_without_end() {
     assert_eq!(verdicts.first(), Some(&Verdict::Retry));
     // The pause that the API server asks for is kept, within reason.
     fails(&mut all, "n", heard("1", 1), &Failure::busy("later", Some(Duration::from_hours(9))), now);
-    assert_eq!(all.wake(), Some(now + REFUSED_PAUSE.1));
+    assert_eq!(all.wake(), Some(now + REFUSED_BACKOFF.max));
 }
 
 /// A namespace that is slow has one retry at a time, and keeps no other one from its own.
@@ -133,7 +133,7 @@ fn namespaces_do_not_wait_for_each_other() {
         all.failed(slow, "u", vec![heard("1", 1)], "app:1", &busy, (NOW, at(0)));
     }
     fails(&mut all, "other", heard("1", 1), &busy, NOW);
-    let later = NOW + BUSY_PAUSE.0;
+    let later = NOW + BUSY_BACKOFF.min;
     let (first, second) = (all.next(later).unwrap(), all.next(later).unwrap());
     let mut namespaces = [&first.place.0.namespace, &second.place.0.namespace];
     namespaces.sort();

@@ -273,7 +273,7 @@ fn a_person_goes_back() {
     assert_eq!(apply.last_request, "left@1.over,back");
     let after = patched(&before, &apply);
     back.status = writes(&after, &[left.clone(), back.clone()]);
-    assert_eq!(back.status.left.as_deref(), Some("podinfo:1.1.0"));
+    assert_eq!(back.status.rolled_back_from.as_deref(), Some("podinfo:1.1.0"));
     let rolled_back_past = writes(&after, &[left, back.clone()]);
     assert_eq!((rolled_back_past.phase, rolled_back_past.reason), (Phase::RolledBack, Some(Reason::RolledBack)));
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&back)), Some(Reason::RolledBack), "it is not offered again");

@@ -5,10 +5,12 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::{Entry, doubled};
+use headwind_core::backoff::Backoff;
+
+use super::Entry;
 
 /// The first and the longest pause of a lane whose host fails without a `Retry-After`.
-pub(super) const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
+pub(super) const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 #[derive(Debug)]
 pub(super) struct Lane<K> {
@@ -57,7 +59,7 @@ impl<K: Clone + Eq + Hash + Ord> Lane<K> {
 
     /// The host did not serve. Answers when the lane opens again.
     pub(super) fn failed(&mut self, now: Duration, wait: Option<Duration>) -> Duration {
-        let backed_off = doubled(PAUSE.0, self.failures).min(PAUSE.1);
+        let backed_off = BACKOFF.pause(self.failures);
         // Those that ran together fail together: that is one failure.
         if now >= self.not_before {
             self.failures = self.failures.saturating_add(1);

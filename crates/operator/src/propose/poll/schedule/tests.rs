@@ -136,7 +136,7 @@ fn a_host_that_comes_back_is_served_at_once() {
     (0..20).for_each(|number| world.set((0, number), INTERVAL));
     world.run(4 * INTERVAL, |_| (SECOND, Outcome::HostFailed(None)));
     world.asked.clear();
-    world.run(lane::PAUSE.1 + INTERVAL, |_| (SECOND, Outcome::Answered));
+    world.run(lane::BACKOFF.max + INTERVAL, |_| (SECOND, Outcome::Answered));
     assert_eq!(world.asked.len(), 20);
 }
 
