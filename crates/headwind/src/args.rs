@@ -1,6 +1,7 @@
 //! Defines every flag and variable once. Parsing, help and the table in the docs follow from this definition.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -195,6 +196,15 @@ pub(crate) struct Run {
     /// callers. If false, they are allowed only when the API listens on loopback
     #[arg(long, env = "HEADWIND_UI_ANONYMOUS_ACTIONS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) ui_anonymous_actions: bool,
+
+    /// File with a certificate chain in PEM format. If set, Headwind serves webhooks, the API and the UI over HTTPS, and reads the
+    /// file again when it changes
+    #[arg(long, env = "HEADWIND_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    pub(crate) tls_cert_file: Option<PathBuf>,
+
+    /// File with the private key of the certificate in PEM format
+    #[arg(long, env = "HEADWIND_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub(crate) tls_key_file: Option<PathBuf>,
 
     /// Public URL of the web UI. The API accepts requests that name its host
     #[arg(long, env = "HEADWIND_UI_URL", value_name = "URL", value_parser = url)]

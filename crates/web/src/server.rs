@@ -4,6 +4,7 @@
 //! come, nor bound how many there are. A new connection is always accepted: the idlest one makes room.
 
 mod connections;
+mod tls;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +18,13 @@ use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Place};
+pub use self::tls::{Tls, TlsError};
 
 /// How long the head of a request may take.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -55,6 +58,16 @@ pub(crate) struct Ends {
     pub(crate) local: IpAddr,
 }
 
+impl Ends {
+    /// Returns the ends of a connection that has just been accepted, and has it send small packets at once.
+    fn of(stream: &TcpStream, place: &Place) -> Option<Self> {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        stream.local_addr().ok().map(|local| Self { peer: place.peer(), local: local.ip().to_canonical() })
+    }
+}
+
 /// A port that could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for the {name} port: {source}")]
@@ -71,6 +84,7 @@ pub struct Port {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    tls: Option<Tls>,
 }
 
 impl Port {
@@ -83,7 +97,13 @@ impl Port {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(server = name, address = %address, "listening");
-        Ok(Self { name, listener, address, limits })
+        Ok(Self { name, listener, address, limits, tls: None })
+    }
+
+    /// Serves HTTPS with this certificate, if there is one, instead of HTTP.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<&Tls>) -> Self {
+        Self { tls: tls.cloned(), ..self }
     }
 
     /// The address that was taken.
@@ -104,7 +124,25 @@ impl Port {
                 accepted = accept(&self.listener) => accepted,
             };
             let place = connections.admit(peer.ip().to_canonical());
-            running.spawn(connection(stream, place, router.clone(), stop.clone()));
+            let ends = Ends::of(&stream, &place);
+            match &self.tls {
+                None => drop(running.spawn(connection(stream, ends, place, router.clone(), stop.clone()))),
+                Some(tls) => {
+                    let (handshake, router, stop) = (tls.acceptor().accept(stream), router.clone(), stop.clone());
+                    running.spawn(async move {
+                        let evicted = place.evicted();
+                        let ended = tokio::select! {
+                            ended = tokio::time::timeout(HEADERS, handshake) => ended,
+                            () = evicted.cancelled() => return,
+                        };
+                        match ended {
+                            Ok(Ok(stream)) => connection(stream, ends, place, router, stop).await,
+                            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                            Err(_) => tracing::debug!("a TLS handshake took too long"),
+                        }
+                    });
+                }
+            }
         }
         drop(self.listener);
         running.close();
@@ -128,11 +166,10 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn connection(stream: TcpStream, place: Place, router: Router, stop: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
-    }
-    let ends = stream.local_addr().ok().map(|local| Ends { peer: place.peer(), local: local.ip().to_canonical() });
+async fn connection<S>(stream: S, ends: Option<Ends>, place: Place, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (evicted, router) = (place.evicted(), TowerToHyperService::new(router));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let busy = place.busy();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use headwind_operator::{Config, Operator, Polling};
-use headwind_web::server::{Limits, Port};
+use headwind_web::server::{Limits, Port, Tls};
 use headwind_web::ui::settings::Settings;
 use headwind_web::{api, probe, ui, webhook};
 use headwind_webhook::proof::google::Expected;
@@ -32,9 +32,10 @@ pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let registries = args.registries.client()?;
-    let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?;
-    let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?;
-    let ui_port = Port::bind("ui", args.ui_addr, Limits::PUBLIC).await?;
+    let tls = certificate(&args)?;
+    let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
+    let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
+    let ui_port = Port::bind("ui", args.ui_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
     let probe_port = Port::bind("metrics", args.metrics_addr, Limits::PROBES).await?;
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
@@ -62,6 +63,10 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let mut operator = Operator::start(&kube, config, registries)?;
 
     let stop = CancellationToken::new();
+    if let Some(tls) = tls {
+        // Ends with the servers.
+        tokio::spawn(tls.watch(stop.clone()));
+    }
     let handle = operator.handle();
     let [api_gate, ui_gate] = access::gates(&args, &namespace, &handle, [args.api_addr, args.ui_addr]);
     let mut servers = JoinSet::new();
@@ -97,6 +102,13 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => tracing::warn!("stopped immediately"),
     }
     fault.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Reads the certificate of the ports, if there is one.
+fn certificate(args: &Run) -> anyhow::Result<Option<Tls>> {
+    // clap requires both or neither.
+    let Some((certificate, key)) = args.tls_cert_file.as_ref().zip(args.tls_key_file.as_ref()) else { return Ok(None) };
+    Ok(Some(Tls::read(certificate, key).context("HEADWIND_TLS_CERT_FILE and HEADWIND_TLS_KEY_FILE")?))
 }
 
 /// Returns how the webhook port authenticates senders.

@@ -245,6 +245,12 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     ensure!(send(&world, "GET", &list, &account.token, &twice, None).await?.0 == 401, "two headers");
     ensure!(world.http.get(format!("{}/health", world.operator.api_url())).send().await?.status() == 200);
 
+    let cookie = session(&world, &account).await?;
+    let with_cookie = async |host: &str| send(&world, "GET", &list, "", &[("cookie", &cookie), ("host", host)], None).await;
+    ensure!(with_cookie("127.0.0.1:8081").await?.0 == 200, "the session of the UI");
+    ensure!(with_cookie("localhost:8081").await?.0 == 401, "a stolen cookie on another host");
+    ensure!(with_cookie("evil.example").await?.0 == 421);
+
     // Ten thousand junk tokens.
     let began = Timestamp::now();
     let mut limited = 0;
@@ -273,7 +279,27 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     })
     .await?;
     ensure!(revoked.elapsed() < Duration::from_secs(65));
+    ensure!(with_cookie("127.0.0.1:8081").await?.0 == 401, "the session ends with the token");
     world.request(&image("a/web", "1.1.0"), "Pending").await.map(drop)
+}
+
+/// Logs in as a browser does, and returns the cookie.
+async fn session(world: &World, account: &Account) -> Result<String> {
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(SOON).build()?;
+    let log_in = async |token: &str, origin: &str| {
+        let form = browser.post(format!("{}/login", world.operator.ui_url())).form(&[("token", token), ("next", "/updates")]);
+        form.header("origin", origin).send().await
+    };
+    let own = world.operator.ui_url();
+    ensure!(log_in("junk", &own).await?.status() == 401);
+    ensure!(log_in(&account.token, "http://evil.example").await?.status() == 403, "a login by another site's page");
+    let answer = log_in(&account.token, &own).await?;
+    ensure!(answer.status() == 303, "{answer:?}");
+    let set = answer.headers().get("set-cookie").and_then(|value| value.to_str().ok()).context("no cookie")?;
+    ensure!(set.contains("; Path=/; HttpOnly; SameSite=Strict; Max-Age=") && !set.contains(&account.token), "{set}");
+    let secret = ["-n", &world.namespace, "get", "secret", "headwind-session", "-o", "name"];
+    world.bed.kubectl_ok(&secret).await?;
+    Ok(set.split(';').next().unwrap_or_default().to_owned())
 }
 
 /// A header counts from the proxy alone.

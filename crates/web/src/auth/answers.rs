@@ -37,13 +37,6 @@ impl<V: Clone> Answers<V> {
         Self { capacity, slots: Mutex::default() }
     }
 
-    /// Returns the answer that counts at `now`.
-    pub(super) fn fresh(&self, key: &Key, now: Instant) -> Option<V> {
-        let slot = self.slots.lock().get(key).cloned()?;
-        let answer = slot.answer.lock();
-        answer.as_ref().filter(|(_, until)| *until > now).map(|(value, _)| value.clone())
-    }
-
     /// Returns the last answer, however old.
     pub(super) fn last(&self, key: &Key) -> Option<V> {
         let slot = self.slots.lock().get(key).cloned()?;
@@ -62,9 +55,19 @@ impl<V: Clone> Answers<V> {
         if let Some((value, _)) = slot.answer.lock().as_ref().filter(|(_, until)| *until > now) {
             return Ok(value.clone());
         }
-        let (value, time) = ask.await?;
-        *slot.answer.lock() = Some((value.clone(), now + time));
-        Ok(value)
+        match ask.await {
+            Ok((value, time)) => {
+                *slot.answer.lock() = Some((value.clone(), now + time));
+                Ok(value)
+            }
+            Err(error) => {
+                // Who asks in vain takes no place.
+                if slot.answer.lock().is_none() {
+                    self.slots.lock().remove(&key);
+                }
+                Err(error)
+            }
+        }
     }
 
     fn slot(&self, key: Key, now: Instant) -> Arc<Slot<V>> {
@@ -110,7 +113,6 @@ mod tests {
         assert_eq!(ask(&answers, "a", now, 1).await, 1);
         assert_eq!(ask(&answers, "a", now + MINUTE - Duration::from_millis(1), 2).await, 1);
         assert_eq!(ask(&answers, "a", now + MINUTE, 3).await, 3);
-        assert_eq!(answers.fresh(&key("a"), now + MINUTE * 2), None);
         assert_eq!((answers.last(&key("a")), answers.last(&key("b"))), (Some(3), None));
     }
 
@@ -118,6 +120,7 @@ mod tests {
     async fn an_error_is_not_kept() {
         let (answers, now) = (Answers::new(10), Instant::now());
         assert_eq!(answers.get(key("a"), now, async { Err::<(u32, Duration), _>("no") }).await, Err("no"));
+        assert_eq!(answers.len(), 0);
         assert_eq!(ask(&answers, "a", now, 1).await, 1);
     }
 

@@ -67,21 +67,19 @@ impl Tokens {
             return Err(Refused::Unknown("the token is not one: it has characters that no token has, or is too long".to_owned()));
         }
         let key = key(token.expose());
-        let verdict = match self.verdicts.fresh(&key, now) {
-            Some(verdict) => verdict,
-            None => {
-                // A token that was valid a moment ago does not count against its peer.
-                let known = self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok());
-                if !known && !self.flood.admit(peer, now) {
-                    return Err(Refused::TooMany("too many unknown tokens; try again in a minute".to_owned()));
-                }
-                let verdict = self.verdicts.get(key, now, self.review(token)).await?;
-                if !known && verdict.is_ok() {
-                    self.flood.give_back(peer);
-                }
-                verdict
+        let review = async {
+            // A token that was valid before does not count against its peer.
+            let known = self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok());
+            if !known && !self.flood.admit(peer, now) {
+                return Err(Refused::TooMany("too many unknown tokens; try again in a minute".to_owned()));
             }
+            let reviewed = self.review(token).await?;
+            if !known && reviewed.0.is_ok() {
+                self.flood.give_back(peer);
+            }
+            Ok(reviewed)
         };
+        let verdict = self.verdicts.get(key, now, review).await?;
         verdict.map_err(|why| Refused::Unknown(format!("the API server rejects the token: {why}")))
     }
 

@@ -20,7 +20,7 @@ pub(super) fn gates<const N: usize>(args: &Run, namespace: &str, handle: &Handle
         Mode::Token => {
             let https = urls().filter(|url| url.scheme_str() == Some("https")).filter_map(Uri::authority);
             let https = https.map(|authority| authority.as_str().to_ascii_lowercase()).collect();
-            Some(Auth::token(TokenSettings { audiences: args.ui_token_audiences.clone(), tls: false, https }, &reviews))
+            Some(Auth::token(TokenSettings { audiences: args.ui_token_audiences.clone(), tls: args.tls_cert_file.is_some(), https }, &reviews))
         }
         Mode::Proxy => {
             let (user, groups) = (args.ui_proxy_header.clone(), args.ui_proxy_groups_header.clone());
@@ -49,10 +49,10 @@ pub(super) fn warn(args: &Run) {
     match args.ui_auth_mode {
         Mode::None => tracing::warn!("HEADWIND_UI_AUTH_MODE is none: anyone who can reach the API or the UI may {may}"),
         Mode::Simple => tracing::warn!("HEADWIND_UI_AUTH_MODE is simple: anyone who can reach the API or the UI may {may}, under any name"),
-        Mode::Token => tracing::warn!(
+        Mode::Token if args.tls_cert_file.is_none() => tracing::warn!(
             "HEADWIND_UI_AUTH_MODE is token, and the API and the UI are served without TLS: tokens cross the network in clear text; \
-             use a proxy that terminates TLS, or kubectl port-forward"
+             set HEADWIND_TLS_CERT_FILE, or use a proxy that terminates TLS or kubectl port-forward"
         ),
-        Mode::Proxy => {}
+        Mode::Token | Mode::Proxy => {}
     }
 }

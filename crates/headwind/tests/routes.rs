@@ -1,0 +1,202 @@
+//! Every route of the API and the UI is closed: to requests that do not prove who the caller is, that name another
+//! host or come from another site's page, and to callers that lack the permission. A route that is added later is in
+//! this test without a word of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test may fail like the test")]
+
+use std::sync::Arc;
+
+use axum::routing::post;
+use axum::{Json, Router};
+use headwind_operator::{Config, Handle, Operator};
+use headwind_registry::credential::cloud;
+use headwind_registry::{Client, Hosts as RegistryHosts, Limits as RegistryLimits, Rules};
+use headwind_web::auth::{Auth, Reviews, TokenSettings};
+use headwind_web::gate::Gate;
+use headwind_web::hosts::Hosts;
+use headwind_web::server::{Limits, Port};
+use headwind_web::ui::settings::Settings;
+use headwind_web::{api, ui};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// An API server that knows one token, of a user who may do nothing.
+async fn api_server() -> String {
+    let tokens = post(async |Json(review): Json<Value>| {
+        let valid = review["spec"]["token"] == "t-eve";
+        let user = json!({"username": "eve", "groups": ["system:authenticated"]});
+        Json(json!({"spec": {"token": ""}, "status": if valid { json!({"authenticated": true, "user": user}) } else { json!({"error": "unknown"}) }}))
+    });
+    let access = post(async |Json(review): Json<Value>| {
+        assert_eq!(review["spec"]["user"], "eve");
+        Json(json!({"spec": review["spec"], "status": {"allowed": false}}))
+    });
+    let router = Router::new()
+        .route("/apis/authentication.k8s.io/v1/tokenreviews", tokens)
+        .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", access);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+async fn operator() -> Operator {
+    let server = kube::Config::new(api_server().await.parse().unwrap());
+    let hosts = RegistryHosts::new(Vec::new(), Rules::from_env(&|_| None), &RegistryLimits::default()).unwrap();
+    let registries = Client::new(hosts, cloud::from_env(&|_| None).unwrap());
+    let config = Config {
+        namespace: "hw".to_owned(),
+        watched: Vec::new(),
+        identity: "test".to_owned(),
+        history_limit: 10,
+        confirm: false,
+        polling: None,
+        discovery: false,
+        cross_namespace_refs: true,
+    };
+    Operator::start(&server, config, registries).unwrap()
+}
+
+/// Serves a router and returns its address.
+async fn serve(router: Router) -> String {
+    let port = Port::bind("test", "127.0.0.1:0".parse().unwrap(), Limits::PUBLIC).await.unwrap();
+    let address = port.address();
+    tokio::spawn(port.serve(router, CancellationToken::new()));
+    format!("http://{address}")
+}
+
+fn gate(handle: &Handle) -> Gate {
+    let reviews: Arc<dyn Reviews> = Arc::new(handle.clone());
+    Gate::new(Auth::token(TokenSettings::default(), &reviews), Hosts::new("hw", [], &[]))
+}
+
+/// Returns method and path of every route in the OpenAPI document, with values for the parameters.
+fn api_routes() -> Vec<(reqwest::Method, String)> {
+    let mut routes = Vec::new();
+    for (path, item) in api::document().paths.paths {
+        let path = filled(&path);
+        for (method, operation) in [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)] {
+            if operation.is_some() {
+                routes.push((method.parse().unwrap(), path.clone()));
+            }
+        }
+    }
+    assert!(routes.len() >= 14, "{routes:?}");
+    routes
+}
+
+fn filled(path: &str) -> String {
+    let value = |part: &str| match part {
+        "{namespace}" => "shop".to_owned(),
+        "{kind}" => "Deployment".to_owned(),
+        "{action}" => "approve".to_owned(),
+        part if part.starts_with('{') => "web".to_owned(),
+        part => part.to_owned(),
+    };
+    path.split('/').map(value).collect::<Vec<_>>().join("/")
+}
+
+/// Returns the paths of the UI's routes, from its source, which is where a new one is added.
+fn pages() -> Vec<String> {
+    let source = std::fs::read_to_string("../web/src/ui.rs").unwrap();
+    let paths: Vec<String> = source.split(".route(\"").skip(1).map(|rest| filled(rest.split('"').next().unwrap())).collect();
+    assert!(paths.len() >= 15, "{paths:?}");
+    paths
+}
+
+const FOREIGN: [(&str, &str); 2] = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+
+struct Browser(reqwest::Client);
+
+impl Browser {
+    fn new() -> Self {
+        Self(reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap())
+    }
+
+    async fn send(&self, method: &reqwest::Method, url: &str, headers: &[(&str, &str)], body: &Value) -> reqwest::Response {
+        let mut request = self.0.request(method.clone(), url);
+        if *method != reqwest::Method::GET {
+            request = request.json(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+}
+
+fn runtime(test: impl Future<Output = ()>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test);
+}
+
+#[test]
+fn the_api_is_closed() {
+    runtime(async {
+        let operator = operator().await;
+        let base = serve(api::router(operator.handle(), gate(&operator.handle()))).await;
+        let (browser, nothing) = (Browser::new(), json!({}));
+        let mut routes = api_routes();
+        routes.extend([(reqwest::Method::GET, "/openapi.json".to_owned()), (reqwest::Method::GET, "/no/such/route".to_owned())]);
+        let eve = ("authorization", "Bearer t-eve");
+        for (method, path) in &routes {
+            let status = async |headers: &[(&str, &str)]| browser.send(method, &format!("{base}{path}"), headers, &nothing).await.status().as_u16();
+            assert_eq!(status(&[]).await, 401, "{method} {path}: no proof");
+            assert_eq!(status(&[("authorization", "Bearer junk")]).await, 401, "{method} {path}: junk");
+            assert_eq!(status(&[("cookie", "headwind-session=AAAA"), ("x-user", "ann"), ("x-forwarded-user", "ann")]).await, 401, "{method} {path}");
+            assert_eq!(status(&[eve, ("host", "rebind.evil.example")]).await, 421, "{method} {path}: DNS rebinding");
+            if *method != reqwest::Method::GET {
+                for foreign in FOREIGN {
+                    assert_eq!(status(&[eve, foreign]).await, 403, "{method} {path}: {foreign:?}");
+                }
+            }
+        }
+        assert_eq!(browser.0.get(format!("{base}/health")).send().await.unwrap().status(), 200);
+
+        // Who may do nothing gets nothing.
+        let bulk = json!({"updates": [{"namespace": "shop", "name": "web"}]});
+        for (method, path) in api_routes() {
+            let is_bulk = path.contains("/bulk/");
+            let response = browser.send(&method, &format!("{base}{path}"), &[eve], if is_bulk { &bulk } else { &nothing }).await;
+            let (status, body): (u16, Value) = (response.status().as_u16(), response.json().await.unwrap());
+            match path.as_str() {
+                "/api/v1/updates" | "/api/v1/workloads" => assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}"),
+                _ if is_bulk => assert!(status == 200 && body["results"][0]["status"] == 403, "{method} {path}: {status} {body}"),
+                _ => assert!(status == 403 && body["detail"].as_str().unwrap().starts_with("eve may not "), "{method} {path}: {status} {body}"),
+            }
+        }
+        let (method, path) = (reqwest::Method::GET, format!("{base}/api/v1/updates?namespace=shop"));
+        assert_eq!(browser.send(&method, &path, &[eve], &nothing).await.status(), 403);
+    });
+}
+
+#[test]
+fn the_ui_is_closed() {
+    runtime(async {
+        let operator = operator().await;
+        let settings = Settings { all: Vec::new(), namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let base = serve(ui::router(operator.handle(), gate(&operator.handle()), settings, CancellationToken::new())).await;
+        let (browser, nothing) = (Browser::new(), json!({}));
+        // The login, its form and what it looks like; nothing of the cluster.
+        let open = |path: &str| path.starts_with("/assets/") || ["/login", "/logout", "/preferences", "/health"].contains(&path);
+        for path in pages() {
+            let url = format!("{base}{path}");
+            for method in [reqwest::Method::GET, reqwest::Method::POST] {
+                let rebound = browser.send(&method, &url, &[("host", "rebind.evil.example")], &nothing).await;
+                assert_eq!(rebound.status(), 421, "{method} {path}: DNS rebinding");
+                assert!(rebound.headers().contains_key("content-security-policy"), "{method} {path}");
+                let response = browser.send(&method, &url, &[], &nothing).await;
+                let to_login = response.headers().get("location").is_some_and(|place| place.as_bytes().starts_with(b"/login"));
+                let refused = response.status() == 401 || response.status() == 204 || (response.status() == 303 && to_login);
+                assert!(refused || open(&path), "{method} {path}: {}", response.status());
+                let junk = browser.send(&method, &url, &[("cookie", "headwind-session=AAAA"), ("x-user", "ann")], &nothing).await;
+                assert!(junk.status() != 200 || open(&path), "{method} {path}: {}", junk.status());
+            }
+            for foreign in FOREIGN {
+                let cookie = ("authorization", "Bearer t-eve");
+                let response = browser.send(&reqwest::Method::POST, &url, &[cookie, foreign], &nothing).await;
+                assert_eq!(response.status(), 403, "POST {path}: {foreign:?}");
+            }
+        }
+    });
+}
