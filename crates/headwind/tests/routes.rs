@@ -25,7 +25,9 @@ async fn api_server() -> String {
     let tokens = post(async |Json(review): Json<Value>| {
         let valid = review["spec"]["token"] == "t-eve";
         let user = json!({"username": "eve", "groups": ["system:authenticated"]});
-        Json(json!({"spec": {"token": ""}, "status": if valid { json!({"authenticated": true, "user": user}) } else { json!({"error": "unknown"}) }}))
+        Json(
+            json!({"spec": {"token": ""}, "status": if valid { json!({"authenticated": true, "user": user}) } else { json!({"error": "unknown"}) }}),
+        )
     });
     let access = post(async |Json(review): Json<Value>| {
         assert_eq!(review["spec"]["user"], "eve");
@@ -75,7 +77,9 @@ fn api_routes() -> Vec<(reqwest::Method, String)> {
     let mut routes = Vec::new();
     for (path, item) in api::document().paths.paths {
         let path = filled(&path);
-        for (method, operation) in [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)] {
+        for (method, operation) in
+            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)]
+        {
             if operation.is_some() {
                 routes.push((method.parse().unwrap(), path.clone()));
             }
@@ -140,10 +144,15 @@ fn the_api_is_closed() {
         routes.extend([(reqwest::Method::GET, "/openapi.json".to_owned()), (reqwest::Method::GET, "/no/such/route".to_owned())]);
         let eve = ("authorization", "Bearer t-eve");
         for (method, path) in &routes {
-            let status = async |headers: &[(&str, &str)]| browser.send(method, &format!("{base}{path}"), headers, &nothing).await.status().as_u16();
+            let status =
+                async |headers: &[(&str, &str)]| browser.send(method, &format!("{base}{path}"), headers, &nothing).await.status().as_u16();
             assert_eq!(status(&[]).await, 401, "{method} {path}: no proof");
             assert_eq!(status(&[("authorization", "Bearer junk")]).await, 401, "{method} {path}: junk");
-            assert_eq!(status(&[("cookie", "headwind-session=AAAA"), ("x-user", "ann"), ("x-forwarded-user", "ann")]).await, 401, "{method} {path}");
+            assert_eq!(
+                status(&[("cookie", "headwind-session=AAAA"), ("x-user", "ann"), ("x-forwarded-user", "ann")]).await,
+                401,
+                "{method} {path}"
+            );
             assert_eq!(status(&[eve, ("host", "rebind.evil.example")]).await, 421, "{method} {path}: DNS rebinding");
             if *method != reqwest::Method::GET {
                 for foreign in FOREIGN {
@@ -160,9 +169,14 @@ fn the_api_is_closed() {
             let response = browser.send(&method, &format!("{base}{path}"), &[eve], if is_bulk { &bulk } else { &nothing }).await;
             let (status, body): (u16, Value) = (response.status().as_u16(), response.json().await.unwrap());
             match path.as_str() {
-                "/api/v1/updates" | "/api/v1/workloads" => assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}"),
+                "/api/v1/updates" | "/api/v1/workloads" => {
+                    assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}")
+                }
                 _ if is_bulk => assert!(status == 200 && body["results"][0]["status"] == 403, "{method} {path}: {status} {body}"),
-                _ => assert!(status == 403 && body["detail"].as_str().unwrap().starts_with("eve may not "), "{method} {path}: {status} {body}"),
+                _ => assert!(
+                    status == 403 && body["detail"].as_str().unwrap().starts_with("eve may not "),
+                    "{method} {path}: {status} {body}"
+                ),
             }
         }
         let (method, path) = (reqwest::Method::GET, format!("{base}/api/v1/updates?namespace=shop"));

@@ -20,7 +20,10 @@ pub(super) fn gates<const N: usize>(args: &Run, namespace: &str, handle: &Handle
         Mode::Token => {
             let https = urls().filter(|url| url.scheme_str() == Some("https")).filter_map(Uri::authority);
             let https = https.map(|authority| authority.as_str().to_ascii_lowercase()).collect();
-            Some(Auth::token(TokenSettings { audiences: args.ui_token_audiences.clone(), tls: args.tls_cert_file.is_some(), https }, &reviews))
+            Some(Auth::token(
+                TokenSettings { audiences: args.ui_token_audiences.clone(), tls: args.tls_cert_file.is_some(), https },
+                &reviews,
+            ))
         }
         Mode::Proxy => {
             let (user, groups) = (args.ui_proxy_header.clone(), args.ui_proxy_groups_header.clone());
