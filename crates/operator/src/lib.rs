@@ -27,6 +27,8 @@ mod report;
 mod rooms;
 mod run;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use api::audit::{Action as AuditedAction, TARGET as AUDIT};
 pub use api::caller::{BearerToken, Caller};

@@ -1,1 +1,6 @@
+//! Every page, without a browser and without a cluster.
 
+mod actions;
+mod live;
+mod pages;
+mod site;

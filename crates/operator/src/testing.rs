@@ -1,0 +1,142 @@
+//! A handle for the tests of the ports: no watches, no tasks, and an API server that only knows UpdateRequests.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use headwind_core::workload::Workload;
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_registry::{Client as Registries, Hosts, Limits, Rules};
+use http::{Method, Request, Response, StatusCode};
+use kube::client::Body;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::api::explainer::Explainer;
+use crate::api::handle::Handle;
+use crate::api::live::Pods;
+use crate::cluster::ClusterClient;
+use crate::cluster::served_versions::ServedVersions;
+use crate::observe::queue::queue;
+use crate::observe::state::State;
+use crate::propose::{Inbox, Intake};
+use crate::registries::asking::Asking;
+use crate::registries::lists::Lists;
+use crate::registries::secrets::Secrets;
+use crate::report::events::recorder;
+use crate::report::journal::Journal;
+use crate::report::metrics::Metrics;
+use crate::tasks::Tasks;
+
+/// The path of an object, and the object.
+type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
+
+/// A handle with what it knows.
+#[derive(Clone)]
+pub struct Site {
+    /// The handle.
+    pub handle: Handle,
+    state: Arc<State>,
+    objects: Objects,
+}
+
+const PREFIX: &str = "/apis/headwind.sh/v1alpha1/namespaces/";
+
+fn status(code: StatusCode, reason: &str) -> (StatusCode, Value) {
+    (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": reason}))
+}
+
+/// Answers one call: objects are read, and statuses are replaced if nobody was faster.
+fn answer(objects: &Objects, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
+    let mut objects = objects.lock();
+    let Some(place) = path.strip_prefix(PREFIX) else {
+        return if method == Method::GET && !path.contains("/namespaces/") {
+            status(StatusCode::NOT_FOUND, "NotFound")
+        } else {
+            (StatusCode::OK, json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []}))
+        };
+    };
+    let place = place.trim_end_matches("/status").to_owned();
+    let known = objects.get(&place).cloned();
+    match (method, known) {
+        (&Method::GET, Some(object)) => (StatusCode::OK, object),
+        (&Method::PUT, Some(known)) => {
+            let mut object: Value = serde_json::from_slice(body).unwrap_or_default();
+            if object["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"] {
+                return status(StatusCode::CONFLICT, "Conflict");
+            }
+            let version: u64 = known["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+            object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+            objects.insert(place, object.clone());
+            (StatusCode::OK, object)
+        }
+        _ => status(StatusCode::NOT_FOUND, "NotFound"),
+    }
+}
+
+impl Site {
+    /// A handle that knows nothing yet. Must be called inside an async runtime.
+    ///
+    /// # Errors
+    /// When the client for registries cannot be made.
+    pub fn new() -> Result<Self, String> {
+        let objects = Objects::default();
+        let service = tower::service_fn({
+            let objects = Arc::clone(&objects);
+            move |request: Request<Body>| {
+                let objects = Arc::clone(&objects);
+                async move {
+                    let (parts, body) = request.into_parts();
+                    let body = body.collect_bytes().await.unwrap_or_default();
+                    let (code, value) = answer(&objects, &parts.method, parts.uri.path(), &body);
+                    let mut response = Response::new(Body::from(value.to_string().into_bytes()));
+                    *response.status_mut() = code;
+                    Ok::<_, Infallible>(response)
+                }
+            }
+        });
+        let client = kube::Client::new(service, "default");
+        let cluster = ClusterClient::new(client, Arc::new(ServedVersions::default()), false);
+        let (state, metrics) = (Arc::new(State::default()), Metrics::new());
+        let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
+        let journal = Journal::new(&state, events, metrics.clone());
+        metrics.watch(Arc::clone(&state));
+        let intake = Intake { inbox: Arc::<Inbox>::default(), state: Arc::clone(&state), metrics: metrics.clone() };
+        let hosts = Hosts::new(Vec::new(), Rules::default(), &Limits::default()).map_err(|error| error.to_string())?;
+        let asking = Asking {
+            client: Registries::new(hosts, Vec::new()),
+            secrets: Secrets::new(cluster.clone()),
+            metrics: metrics.clone(),
+            lists: Lists::default(),
+        };
+        let handle = Handle {
+            intake,
+            state: Arc::clone(&state),
+            cluster,
+            metrics,
+            journal,
+            queue: queue().0,
+            alive: Tasks::default().alive(),
+            explainer: Explainer::new(Arc::new(asking), Arc::default()),
+            pods: Pods::default(),
+            reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
+            namespaces: Arc::default(),
+        };
+        Ok(Self { handle, state, objects })
+    }
+
+    /// Adds a request, or a newer version of it, as a watch would deliver it.
+    pub fn request(&self, request: UpdateRequest) {
+        let name = |text: &Option<String>| text.clone().unwrap_or_default();
+        let place = format!("{}/updaterequests/{}", name(&request.metadata.namespace), name(&request.metadata.name));
+        if let Ok(value) = serde_json::to_value(&request) {
+            self.objects.lock().insert(place, value);
+        }
+        self.state.record(request);
+    }
+
+    /// Adds a workload.
+    pub fn workload(&self, workload: Workload) {
+        self.state.index.write().apply(workload);
+    }
+}

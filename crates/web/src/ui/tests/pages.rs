@@ -1,0 +1,196 @@
+//! What pages say, and what every page has in common.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::site::{Pages, read, update, workload};
+
+const PAGES: &[&str] = &[
+    "/",
+    "/?q=cart&sort=name",
+    "/updates",
+    "/updates?phase=Failed&phase=RolledBack&since=7d",
+    "/updates/shop/cart-1",
+    "/updates/shop/web-1",
+    "/updates/shop/broken-1",
+    "/updates/shop/back-1",
+    "/updates/shop/no-1",
+    "/updates/shop/late-1",
+    "/updates/shop/cart-1/approve",
+    "/updates/shop/cart-1/reject",
+    "/updates/shop/no-1/reopen",
+    "/updates/bulk/approve?u=shop/cart-1&u=shop/checkout-1",
+    "/workloads",
+    "/workloads?state=invalid",
+    "/workloads/shop/Deployment/cart",
+    "/workloads/shop/Deployment/faulty",
+    "/observability?range=1h",
+    "/observability?range=30d",
+    "/settings",
+];
+
+/// The values of an attribute.
+fn values<'a>(page: &'a str, attribute: &str) -> impl Iterator<Item = &'a str> {
+    let start = format!(" {attribute}=\"");
+    page.match_indices(&start).map(|(at, _)| at).collect::<Vec<_>>().into_iter().filter_map(move |at| page[at + start.len()..].split('"').next())
+}
+
+#[tokio::test]
+async fn every_page_is_there_and_has_what_every_page_needs() {
+    let pages = Pages::new();
+    pages.fill();
+    for path in PAGES {
+        let answer = pages.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+        assert!(answer.header("content-security-policy").contains("script-src 'self'"), "{path}");
+        assert_eq!((answer.header("x-content-type-options"), answer.header("cache-control")), ("nosniff", "no-store"), "{path}");
+        assert_eq!(answer.body.matches("<h1").count(), 2, "{path}: one heading, and one in the template of the help");
+        assert!(!answer.has(" style=") && !answer.has(" onclick=") && !answer.has("<script>"), "{path}");
+        assert!(!answer.has("http://") || *path == "/", "{path} names another host");
+        let ids: Vec<&str> = values(&answer.body, "id").collect();
+        let unique: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), unique.len(), "{path}: {ids:?}");
+        for reference in ["aria-labelledby", "aria-describedby"].into_iter().flat_map(|name| values(&answer.body, name).collect::<Vec<_>>()) {
+            assert!(unique.contains(reference) || reference == "dialog-title", "{path}: {reference}");
+        }
+        assert!(answer.body.len() <= 100 * 1024, "{path}: {} bytes", answer.body.len());
+    }
+}
+
+/// A class that no rule styles is a sign of a style sheet that was not built again: run `make ui`.
+#[tokio::test]
+async fn the_style_sheet_has_every_class_of_every_page() {
+    const HOOKS: &[&str] = &["chosen", "s-warn", "area"];
+    let sheet = include_str!("../../../assets/app.css");
+    let pages = Pages::new();
+    pages.fill();
+    let mut missing = BTreeSet::new();
+    for path in PAGES.iter().chain(&["/nowhere", "/updates?phase=Lost"]) {
+        let answer = pages.get(path).await;
+        for class in values(&answer.body, "class").flat_map(str::split_whitespace) {
+            let escaped: String = class.chars().flat_map(|letter| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { vec![letter] } else { vec!['\\', letter] }).collect();
+            if !sheet.contains(&format!(".{escaped}")) && !HOOKS.contains(&class) {
+                missing.insert(class.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "the style sheet lacks {missing:?}; run `make ui`");
+}
+
+#[tokio::test]
+async fn every_icon_is_in_the_sprite() {
+    let sprite = include_str!("../../../assets/icons.svg");
+    let pages = Pages::new();
+    pages.fill();
+    for path in PAGES {
+        let answer = pages.get(path).await;
+        for icon in values(&answer.body, "href").filter_map(|href| href.strip_prefix("/assets/icons.")?.split_once('#')) {
+            assert!(sprite.contains(&format!("id=\"{}\"", icon.1)), "{path}: icon {}", icon.1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_says_what_waits() {
+    let pages = Pages::new();
+    pages.fill();
+    let answer = pages.get("/").await;
+    assert!(answer.has("<title>(2) Dashboard · Headwind</title>") && answer.has("2 updates waiting for you"), "{}", answer.body);
+    assert!(answer.has("3 of 6 new pods available"), "what rolls out");
+    assert!(answer.has("pod broken-1: back-off restarting failed container"), "the words of the pod");
+    assert!(answer.has("aria-label=\"Approve cart 1.3.0\"") && answer.has("no auto-rollback"));
+    let filtered = pages.get("/?q=checkout").await;
+    assert!(filtered.has("Approve checkout") && !filtered.has("Approve cart"));
+    let none = pages.get("/?q=nothing-like-this").await;
+    assert!(none.has("No entry matches “nothing-like-this”") && none.has("Show all 2"));
+}
+
+#[tokio::test]
+async fn lists_are_empty_in_different_ways() {
+    let pages = Pages::new();
+    assert!(pages.get("/").await.has("Nothing is tracked yet"));
+    assert!(pages.get("/updates").await.has("There are no updates yet"));
+    pages.site.workload(workload("web", &[("policy", "minor")]));
+    assert!(pages.get("/").await.has("Nothing waits for you"));
+    assert!(pages.get("/updates?q=x").await.has("No entry matches"));
+}
+
+#[tokio::test]
+async fn what_does_not_exist() {
+    let pages = Pages::new();
+    pages.fill();
+    for path in ["/?colour=red", "/updates?phase=Lost", "/updates?page=0", "/workloads?state=lost", "/observability?range=1y", "/updates/shop/cart-1/row?view=x", "/workloads/shop/Deployment/cart?verdict=x"] {
+        assert_eq!(pages.get(path).await.status, 422, "{path}");
+    }
+    for path in ["/nowhere", "/updates/shop/missing", "/updates/other/cart-1", "/updates/shop/cart-1/destroy", "/workloads/shop/Pod/cart", "/workloads/shop/Deployment/missing", "/assets/app.css"] {
+        let answer = pages.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
+    }
+    assert_eq!(pages.send("DELETE /updates", &[("sec-fetch-site", "same-origin"), ("content-type", "application/json")], "").await.status, 405);
+    assert_eq!(pages.send("GET /", &[("host", "rebind.evil.example")], "").await.status, 421);
+}
+
+/// Text from outside never becomes HTML.
+#[tokio::test]
+async fn hostile_text_stays_text() {
+    const EVIL: &str = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>";
+    let pages = Pages::new();
+    pages.site.workload(workload("web", &[("policy", EVIL), ("auto-rollback", EVIL)]));
+    for (place, phase) in ["Pending", "RollingOut", "Failed", "Rejected"].into_iter().enumerate() {
+        let mut value = serde_json::to_value(update("web", phase, 1)).unwrap();
+        value["metadata"]["name"] = json!(format!("web-{place}"));
+        value["metadata"]["uid"] = json!(format!("uid-{place}"));
+        for field in ["currentImage", "newImage", "containerName", "reason"] {
+            value["spec"][field] = json!(EVIL);
+        }
+        for field in ["message", "approvedBy", "rejectedBy"] {
+            value["status"][field] = json!(EVIL);
+        }
+        if phase == "Failed" {
+            value["status"]["rollout"] = json!({"startedAt": "2026-11-28T10:00:00Z", "progressedAt": "2026-11-28T10:00:00Z", "failureReason": "CrashLoopBackOff", "failureMessage": EVIL});
+        }
+        pages.site.request(read(value));
+    }
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", EVIL).finish();
+    let mut paths = vec!["/".to_owned(), "/updates".to_owned(), "/workloads".to_owned(), "/workloads/shop/Deployment/web".to_owned(), format!("/updates?{query}"), format!("/?{query}")];
+    paths.extend((0..4).flat_map(|place| ["", "/approve", "/reject", "/reopen"].map(|end| format!("/updates/shop/web-{place}{end}"))));
+    for path in paths {
+        let answer = pages.send(&format!("GET {path}"), &[("cookie", "theme=\"><script>alert(3)</script>")], "").await;
+        assert!(!answer.has("<img") && !answer.has("<script>") && !answer.has("onerror=alert(1)>\""), "{path}: {}", answer.body);
+    }
+}
+
+/// The page is as large, and as fast, with 10,000 requests.
+#[tokio::test]
+async fn ten_thousand_requests() {
+    let pages = Pages::new();
+    for n in 0..10_000_u32 {
+        let phase = ["Pending", "Completed", "Failed", "Superseded", "Rejected"][n as usize % 5];
+        pages.site.request(update(&format!("service-{n}"), phase, 1));
+    }
+    for path in ["/", "/updates", "/updates?q=service-999&sort=name&page=2"] {
+        pages.get(path).await;
+        let begun = Instant::now();
+        let answer = pages.get(path).await;
+        let took = begun.elapsed();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.len() <= 100 * 1024, "{path}: {} bytes", answer.body.len());
+        // A debug build on a machine that does other work. A release build takes some milliseconds.
+        assert!(took.as_millis() < 1_500, "{path}: {took:?}");
+    }
+    assert!(pages.get("/updates").await.has("1–20 of 10000"));
+}
+
+#[tokio::test]
+async fn preferences_come_from_cookies() {
+    let pages = Pages::new();
+    let answer = pages.send("GET /settings", &[("cookie", "theme=dark; density=compact; keys=off")], "").await;
+    assert!(answer.has("data-theme=\"dark\"") && answer.has("data-density=\"compact\""));
+    assert!(answer.has("set by HEADWIND_WEBHOOK_SECRET") && answer.has("stored, not shown") && answer.has("not set"));
+    let saved = pages.post("/preferences", "theme=light").await;
+    assert_eq!((saved.status, saved.header("location")), (303, "/settings#you"));
+}

@@ -1,0 +1,175 @@
+//! The router of the UI over a store that tests fill.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use headwind_core::testing;
+use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
+use headwind_k8s::update_request::UpdateRequest;
+use headwind_operator::testing::Site;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Auth, Mode};
+use crate::gate::Gate;
+use crate::hosts::Hosts;
+use crate::ui::router;
+use crate::ui::settings::{Origin, Setting, Settings};
+
+/// What a response was.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn has(&self, text: &str) -> bool {
+        self.body.contains(text)
+    }
+}
+
+pub(super) struct Pages {
+    pub(super) site: Site,
+    router: Router,
+}
+
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const HTMX: (&str, &str) = ("hx-request", "true");
+pub(super) const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+impl Pages {
+    pub(super) fn new() -> Self {
+        Self::with(Auth::open(Mode::None, true))
+    }
+
+    pub(super) fn with(auth: Auth) -> Self {
+        let site = Site::new().unwrap();
+        let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
+        let setting = |variable: &str, value: Option<&str>, origin| Setting {
+            flag: variable.to_lowercase(),
+            variable: variable.to_owned(),
+            value: value.map(str::to_owned),
+            origin,
+            help: "What it sets".to_owned(),
+        };
+        let all = vec![
+            setting("HEADWIND_POLLING_INTERVAL", Some("300"), Origin::Default),
+            setting("HEADWIND_WEBHOOK_SECRET", Some("stored, not shown"), Origin::Variable),
+            setting("HEADWIND_IDENTITY", None, Origin::Default),
+            setting("HEADWIND_UI_AUTH_MODE", Some("none"), Origin::Flag),
+        ];
+        let settings = Settings { all, namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let router = router(site.handle.clone(), gate, settings, CancellationToken::new());
+        Self { site, router }
+    }
+
+    pub(super) async fn send(&self, route: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let (method, path) = route.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost:8082"));
+        let response = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = to_bytes(response.into_body(), 4 << 20).await.unwrap();
+        Answer { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path}"), &[], "").await
+    }
+
+    /// A GET by htmx for the dialog.
+    pub(super) async fn htmx(&self, path: &str, target: &str) -> Answer {
+        self.send(&format!("GET {path}"), &[HTMX, ("hx-target", target)], "").await
+    }
+
+    /// A form that a browser without script sends.
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(&format!("POST {path}"), &[FORM, OWN], body).await
+    }
+
+    /// A form that htmx sends.
+    pub(super) async fn post_by_htmx(&self, path: &str, body: &str) -> Answer {
+        self.send(&format!("POST {path}"), &[FORM, OWN, HTMX, ("hx-target", "dialog")], body).await
+    }
+
+    /// Updates in every phase, with their workloads.
+    pub(super) fn fill(&self) {
+        for (name, phase) in [
+            ("cart", "Pending"),
+            ("checkout", "Pending"),
+            ("api", "Approved"),
+            ("web", "RollingOut"),
+            ("done", "Completed"),
+            ("broken", "Failed"),
+            ("back", "RolledBack"),
+            ("no", "Rejected"),
+            ("late", "Expired"),
+            ("old", "Superseded"),
+        ] {
+            self.site.workload(workload(name, &[("policy", "minor")]));
+            self.site.request(update(name, phase, 1));
+        }
+        self.site.workload(workload("faulty", &[("policy", "biggest")]));
+    }
+}
+
+pub(super) fn workload(name: &str, annotations: &[(&str, &str)]) -> Workload {
+    let key = WorkloadKey { namespace: "shop".to_owned(), ..testing::key(Kind::Deployment, name) };
+    let base = testing::deployment("a:1", annotations);
+    Workload { key, containers: vec![Container::new("main", &format!("registry.example/team/{name}:1.2.3"))], ..base }
+}
+
+fn ago(minutes: i64) -> String {
+    Timestamp::now().checked_sub(SignedDuration::from_mins(minutes)).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An update of a workload in namespace `shop`, as version `version` of the object.
+pub(super) fn update(name: &str, phase: &str, version: u64) -> UpdateRequest {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let finished = !["Pending", "Approved", "RollingOut"].contains(&phase);
+    let mut status = json!({"phase": phase});
+    if finished {
+        status["finishedAt"] = json!(ago(5));
+        status["reason"] = json!("CrashLoopBackOff");
+        status["message"] = json!(format!("pod {name}-1: back-off restarting failed container"));
+    }
+    if ["Approved", "RollingOut", "Completed", "Failed", "RolledBack"].contains(&phase) {
+        status["approvedBy"] = json!("oncall@example.org");
+        status["approvedAt"] = json!(ago(20));
+        status["appliedAt"] = json!(ago(15));
+        status["timesApplied"] = json!(1);
+    }
+    if phase == "Rejected" {
+        status["rejectedBy"] = json!("ann");
+        status["rejectedAt"] = json!(ago(5));
+    }
+    if phase == "RollingOut" {
+        status["rollout"] = json!({"startedAt": ago(15), "progressedAt": ago(2), "wantedPods": 6, "remainingSteps": 3, "newAvailablePods": 3});
+    }
+    read(json!({
+        "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
+        "metadata": {"name": format!("{name}-1"), "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": version.to_string(), "creationTimestamp": ago(30)},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "u"}, "updateType": "image", "containerName": "main",
+            "currentImage": format!("registry.example/team/{name}:1.2.3"), "newImage": format!("registry.example/team/{name}:1.3.0"),
+            "currentDigest": digest, "newDigest": digest, "policy": "minor", "reason": "1.3.0 is higher than 1.2.3", "requireApproval": true, "trigger": "webhook",
+        },
+        "status": status,
+    }))
+}
+
+pub(super) fn read(value: Value) -> UpdateRequest {
+    serde_json::from_value(value).unwrap()
+}
