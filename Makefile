@@ -40,7 +40,7 @@ $(DENY):
 	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked --version $(DENY_VERSION) cargo-deny --root "$(CACHE)/cargo")
 
 tools:
-	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh)
+	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh --browser)
 
 build:
 	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed)
@@ -67,7 +67,7 @@ ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; car
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets
 
-demo: ## Run a demo: control plane, registry, three workloads, a push (local, no root)
+demo: ## Run a demo: control plane, registry, workloads, pushes, the web UI (local, no root)
 	@testbed/demo/demo.sh up
 
 demo-down: ## Stop everything that `make demo` started

@@ -6,6 +6,8 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
+#   --without-flux          not Helm and Flux's controllers
+#   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
 #   KUBEBUILDER_ASSETS      take etcd, kube-apiserver and kubectl from there where they exist
 set -euo pipefail
@@ -21,8 +23,15 @@ export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
 total=10 step=0
-node=false
-if [ "${1:-}" = --node ]; then node=true total=12; fi
+node=false flux=true browser=false
+for option in "$@"; do
+  case $option in
+    --node) node=true total=$((total + 2)) ;;
+    --without-flux) flux=false total=$((total - 3)) ;;
+    --browser) browser=true ;;
+    *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
+  esac
+done
 
 # build NAME MODULE_FOLDER PACKAGE [LDFLAGS]
 build() {
@@ -72,8 +81,9 @@ build kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler "$kube_ldfl
 build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kube_ldflags"
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok
 build registry registry github.com/distribution/distribution/v3/cmd/registry
-optional helm helm helm.sh/helm/v4/cmd/helm
+if $flux; then optional helm helm helm.sh/helm/v4/cmd/helm; fi
 for controller in source-controller helm-controller; do
+  $flux || break
   optional $controller $controller github.com/fluxcd/$controller
   [ -x "$bin/$controller" ] || continue
   # The CRDs lie in the controllers' own modules.
@@ -86,6 +96,13 @@ for controller in source-controller helm-controller; do
     cp "$cache/stamp/$controller" "$crds/stamp"
   fi
 done
+if $browser && ! { command -v chromium && command -v chromedriver; } >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qqy chromium chromium-driver || { apt-get update -qq && apt-get install -qqy chromium chromium-driver; }; } >&2; then
+    echo "tools.sh: installed chromium and chromedriver" >&2
+  else
+    echo "tools.sh: chromium and chromedriver are NOT INSTALLED: the trials of the UI are skipped" >&2
+  fi
+fi
 if $node; then
   build kubelet kubernetes k8s.io/kubernetes/cmd/kubelet "$kube_ldflags"
   step=$((step + 1))

@@ -6,7 +6,8 @@
 #
 #   HEADWIND_DEMO_STATE          the state folder (default: demo in the test bed's cache)
 #   HEADWIND_DEMO_REGISTRY_PORT  15000 · HEADWIND_DEMO_WEBHOOK_PORT 18080
-#   HEADWIND_DEMO_API_PORT       18081 · HEADWIND_DEMO_METRICS_PORT 19090
+#   HEADWIND_DEMO_API_PORT       18081 · HEADWIND_DEMO_UI_PORT      18082
+#   HEADWIND_DEMO_METRICS_PORT   19090
 set -euo pipefail
 umask 077
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,6 +16,7 @@ state=${HEADWIND_DEMO_STATE:-$cache/demo}
 registry=127.0.0.1:${HEADWIND_DEMO_REGISTRY_PORT:-15000}
 webhook=127.0.0.1:${HEADWIND_DEMO_WEBHOOK_PORT:-18080}
 api=127.0.0.1:${HEADWIND_DEMO_API_PORT:-18081}
+ui=127.0.0.1:${HEADWIND_DEMO_UI_PORT:-18082}
 metrics=127.0.0.1:${HEADWIND_DEMO_METRICS_PORT:-19090}
 target=${CARGO_TARGET_DIR:-$root/target}
 ours=(operator.pid operator.log operator.kubeconfig env workloads.yaml)
@@ -62,7 +64,9 @@ free_port() {
 image() { kubectl -n demo get "$1" -o "jsonpath={.spec.template.spec.containers[0].image}"; }
 runs() { [ "$(image "$1")" = "$2" ]; }
 # waiting IMAGE: the name of the pending request for this image
-waiting() { kubectl -n demo get ur -o "jsonpath={range .items[?(@.spec.newImage=='$1')]}{.status.phase} {.metadata.name}{'\n'}{end}" | awk '$1 == "Pending" {print $2}' | grep .; }
+waiting() { in_phase "$1" Pending; }
+# in_phase IMAGE PHASE: the name of the request for this image, if it is in this phase
+in_phase() { kubectl -n demo get ur -o "jsonpath={range .items[?(@.spec.newImage=='$1')]}{.status.phase} {.metadata.name}{'\n'}{end}" | awk -v phase="$2" '$1 == phase {print $2}' | grep .; }
 ready() { call --fail "http://$metrics/ready"; }
 served() { kubectl -n demo get ur; }
 
@@ -73,12 +77,13 @@ up() {
   say "Building Headwind (some minutes the first time)"
   (cd "$root" && cargo build --locked -p headwind -p headwind-testbed)
   say "Building the control plane and the registry (up to 15 minutes the first time)"
-  "$root/testbed/tools.sh" >/dev/null
+  "$root/testbed/tools.sh" --without-flux >/dev/null
   export PATH="$target/debug:$cache/bin:$PATH"
 
   stop_operator
   free_port "$webhook" HEADWIND_DEMO_WEBHOOK_PORT
   free_port "$api" HEADWIND_DEMO_API_PORT
+  free_port "$ui" HEADWIND_DEMO_UI_PORT
   free_port "$metrics" HEADWIND_DEMO_METRICS_PORT
   [ -f "$state/state.json" ] || free_port "$registry" HEADWIND_DEMO_REGISTRY_PORT
 
@@ -97,14 +102,16 @@ up() {
   headwind crds | kubectl apply --server-side -f -
   headwind rbac | kubectl apply --server-side -f -
 
-  say "Pushing the first images, and creating a Deployment, a StatefulSet and a DaemonSet"
+  say "Pushing the first images, and creating three Deployments, a StatefulSet and a DaemonSet"
   sed "s|REGISTRY|$registry|" "$root/testbed/demo/workloads.yaml" >"$state/workloads.yaml"
-  if kubectl -n demo get deployment/web statefulset/db daemonset/agent >/dev/null 2>&1; then
+  if kubectl -n demo get deployment/web deployment/mailer deployment/search statefulset/db daemonset/agent >/dev/null 2>&1; then
     echo "the workloads exist already and are unchanged"
   else
     "$root/testbed/demo/push.sh" demo/web 1.0.0
     "$root/testbed/demo/push.sh" demo/db 1.0.0
     "$root/testbed/demo/push.sh" demo/agent 1.0.0-slim
+    "$root/testbed/demo/push.sh" demo/mailer 1.0.0
+    "$root/testbed/demo/push.sh" demo/search 1.0.0
     kubectl apply -f "$state/workloads.yaml"
   fi
   until_true 30 "the API server serves UpdateRequests" served
@@ -112,7 +119,7 @@ up() {
   say "Running Headwind as its own ServiceAccount (log: $state/operator.log)"
   start_operator
   until_true 60 "Headwind is ready" ready
-  echo "ready: webhooks on $webhook, API on http://$api, metrics on http://$metrics"
+  echo "ready: webhooks on $webhook, UI on http://$ui, API on http://$api, metrics on http://$metrics"
 
   # Each run uses the minor version after all that run or were requested.
   local minor next
@@ -121,7 +128,7 @@ up() {
     kubectl -n demo get ur -o 'jsonpath={range .items[*]}{.spec.newImage}{"\n"}{end}'
   } | sed -n 's/^.*:1\.\([0-9]*\).*$/\1/p' | sort -n | tail -n 1)
   next=1.$((minor + 1)).0
-  say "Pushing version $next of all three images; the registry notifies Headwind"
+  say "Pushing version $next of all images; the registry notifies Headwind"
   local pushed=$SECONDS
   "$root/testbed/demo/push.sh" demo/web "$next"
   "$root/testbed/demo/push.sh" demo/agent "$next-slim"
@@ -130,8 +137,13 @@ up() {
   until_true 60 "the DaemonSet runs $next-slim" runs daemonset/agent "$registry/demo/agent:$next-slim"
   until_true 60 "a request for the StatefulSet waits for approval" waiting "$registry/demo/db:$next"
   echo "done within $((SECONDS - pushed + 1)) s of the first push"
+  say "Pushing a version of mailer that crashes, and one of search that does not become ready"
+  "$root/testbed/demo/push.sh" demo/mailer "$next-crash"
+  "$root/testbed/demo/push.sh" demo/search "$next-unready"
+  until_true 60 "Headwind rolls search out" in_phase "$registry/demo/search:$next-unready" RollingOut
+  until_true 120 "Headwind has rolled mailer back" in_phase "$registry/demo/mailer:$next-crash" RolledBack
   show "$next"
-  say "make demo finished in $((SECONDS - begun)) s"
+  say "make demo finished in $((SECONDS - begun)) s: open http://$ui/"
 }
 
 start_operator() {
@@ -149,7 +161,7 @@ contexts: [{name: demo, context: {cluster: demo, user: headwind}}]
 YAML
   (
     export KUBECONFIG="$state/operator.kubeconfig" HEADWIND_NAMESPACE=headwind-system MALLOC_ARENA_MAX=1
-    export HEADWIND_WEBHOOK_ADDR=$webhook HEADWIND_API_ADDR=$api HEADWIND_METRICS_ADDR=$metrics
+    export HEADWIND_WEBHOOK_ADDR=$webhook HEADWIND_API_ADDR=$api HEADWIND_UI_ADDR=$ui HEADWIND_METRICS_ADDR=$metrics
     exec setsid "$target/debug/headwind" run </dev/null >"$state/operator.log" 2>&1
   ) &
   pid=$!
@@ -175,7 +187,10 @@ $(say "What to try next")
   # kubectl and headwind for this shell
   . $state/env
 
-  # Approve the waiting update of the StatefulSet, and look at the result
+  # Open the web UI, and approve the waiting update of the StatefulSet there
+  http://$ui/
+
+  # Or approve it with the API, and look at the result
   curl --json '{"reason":"looks good"}' http://$api/api/v1/updates/demo/$name/approve
   kubectl -n demo get ur,statefulset -o wide
 

@@ -2,6 +2,7 @@
 //!
 //! The OpenAPI document is made from the very routes that are served.
 
+mod events;
 mod schema;
 mod updates;
 mod workloads;
@@ -15,6 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use headwind_operator::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,6 +28,8 @@ use crate::problem::Problem;
 
 /// Maximum number of `explain` calls at the same time: each may query registries and ranks every tag.
 const EXPLAINS: usize = 2;
+/// Maximum number of open streams.
+const STREAMS: usize = 256;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -33,6 +37,10 @@ pub(crate) struct Api {
     pub(crate) handle: Handle,
     pub(crate) auth: Auth,
     pub(crate) explains: Arc<Semaphore>,
+    /// Bounds the open streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Ends the open streams.
+    pub(crate) stop: CancellationToken,
 }
 
 #[derive(OpenApi)]
@@ -54,15 +62,22 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(updates::reopen))
         .routes(routes!(updates::bulk_approve))
         .routes(routes!(updates::bulk_reject))
+        .routes(routes!(events::updates))
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::explain))
         .routes(routes!(workloads::history, workloads::roll_back))
         .routes(routes!(workloads::history_of_deployment, workloads::roll_back_deployment))
 }
 
-/// Returns the routes of the port.
-pub fn router(handle: Handle, gate: Gate) -> Router {
-    let api = Api { handle: handle.clone(), auth: gate.auth().clone(), explains: Arc::new(Semaphore::new(EXPLAINS)) };
+/// Returns the routes of the port. `stop` ends the streams.
+pub fn router(handle: Handle, gate: Gate, stop: CancellationToken) -> Router {
+    let api = Api {
+        handle: handle.clone(),
+        auth: gate.auth().clone(),
+        explains: Arc::new(Semaphore::new(EXPLAINS)),
+        streams: Arc::new(Semaphore::new(STREAMS)),
+        stop,
+    };
     let (router, document) = routes().with_state(api).split_for_parts();
     let router = router
         .route("/openapi.json", get(move || std::future::ready(Json(document.clone()))))

@@ -32,6 +32,7 @@ mod rollback;
 mod rollout;
 mod senders;
 mod start;
+mod ui;
 mod world;
 
 use std::future::Future;
@@ -121,6 +122,9 @@ fn main() -> ExitCode {
         one("auth_same_answers", auth::same_answers),
         one("auth_bad_proofs", auth::bad_proofs),
         one("auth_proxy", auth::proxy),
+        one("ui_pages", ui::pages),
+        one("ui_decisions", ui::decisions),
+        one("ui_live", ui::live),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

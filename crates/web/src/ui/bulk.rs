@@ -30,7 +30,7 @@ pub(super) fn bar(view: View) -> Markup {
     html! {
         div class="bulk" role="group" aria-label="For the selected updates" {
             p { output id="picked" { "0 selected" } }
-            div class="flex gap-2" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" hx-include="closest form" {
+            div class="flex gap-2" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" hx-include="closest form" {
                 button class="btn btn-primary btn-sm" formaction="/updates/bulk/approve" hx-get=(address("approve")) { "Approve…" }
                 button class="btn btn-sm" formaction="/updates/bulk/reject" hx-get=(address("reject")) { "Reject…" }
                 button type="reset" class="btn btn-quiet btn-sm" { "Clear" }

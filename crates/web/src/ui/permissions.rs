@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use headwind_core::request::action::Action as Decision;
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{Caller, Visible};
@@ -80,17 +80,17 @@ pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -
 }
 
 /// Returns whether people sign in here.
-pub(super) fn has_login(_ui: &Ui) -> bool {
-    false
+pub(super) fn has_login(ui: &Ui) -> bool {
+    ui.gate.auth().has_login()
 }
 
 /// Opens a session with a token. Returns the cookie.
-#[expect(clippy::unused_async, reason = "a mode that queries the API server waits here")]
-pub(super) async fn log_in(_ui: &Ui, _token: &str, _headers: &HeaderMap, _peer: Option<IpAddr>) -> Result<HeaderValue, Fault> {
-    Err(Fault::new(StatusCode::NOT_FOUND, "No sessions", "This authentication mode has no sessions."))
+pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<HeaderValue, Fault> {
+    let opened = ui.gate.auth().log_in(token, headers, peer).await;
+    opened.map(|(_, cookie)| cookie).map_err(|refused| fault(&refused))
 }
 
 /// Ends the session of a browser. Returns the cookie.
-pub(super) fn log_out(_ui: &Ui, _headers: &HeaderMap) -> Option<HeaderValue> {
-    None
+pub(super) fn log_out(ui: &Ui, headers: &HeaderMap) -> Option<HeaderValue> {
+    ui.gate.auth().log_out(headers).ok()
 }

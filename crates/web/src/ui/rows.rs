@@ -126,7 +126,7 @@ impl Row<'_> {
         }
         let address = |action: &str| format!("{path}/{action}?view={}", view.as_str());
         html! {
-            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" {
+            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
                 button class="btn btn-primary btn-sm" id={ "a-" (id) } formaction={ (path) "/approve" } hx-get=(address("approve"))
                     aria-label={ "Approve " (name) " " (change.to) } { "Approve" }
                 button class="btn btn-quiet btn-sm" id={ "r-" (id) } formaction={ (path) "/reject" } hx-get=(address("reject"))

@@ -190,7 +190,7 @@ impl Shown {
         let waits = phase == Phase::Pending && !self.summary.by_policy;
         let reopen = self.request().status.can_reopen();
         html! {
-            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" {
+            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
                 a class="btn btn-sm" href=(workload::path(&self.summary.workload)) { (icon("info")) "Explain" }
                 @if waits && self.may {
                     a class="btn btn-quiet btn-sm" href={ (path) "/reject" } hx-get={ (path) "/reject" } role="button" { "Reject" }
@@ -369,7 +369,7 @@ impl Shown {
             section class="card" aria-labelledby="h-hist" {
                 h2 id="h-hist" { "History" }
                 @if self.history.is_empty() { p class="text-muted mt-2" { "Headwind has not updated this container yet." } }
-                ul class="hist" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML" {
+                ul class="hist" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
                     @for Past { index, entry } in &self.history {
                         @let version = entry.image.rsplit_once('/').map_or(&*entry.image, |(_, last)| last);
                         li {

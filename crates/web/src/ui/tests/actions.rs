@@ -1,7 +1,7 @@
 //! What people do: approve, reject, reopen, several at once; and what goes wrong.
 
 use super::site::{FORM, OWN, Pages, update};
-use crate::auth::{Auth, Mode};
+use crate::auth::Auth;
 
 #[tokio::test]
 async fn approving_without_script_and_with_it() {
@@ -101,7 +101,7 @@ async fn foreign_pages_cannot_act() {
 /// Nobody sees a button that ends in 403, and guessing its address does not help.
 #[tokio::test]
 async fn who_may_not_act_sees_no_button() {
-    let pages = Pages::with(Auth::open(Mode::None, false));
+    let pages = Pages::with(Auth::open(false, false));
     pages.fill();
     let inbox = pages.get("/").await;
     assert!(inbox.has("You cannot approve updates in shop") && !inbox.has("formaction=\"/updates/shop/cart-1/approve\""), "{}", inbox.body);

@@ -1,5 +1,10 @@
 //! Rows that pages fetch again, and what streams say.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+
 use super::site::{Pages, update};
 use crate::ui::hub::id;
 
@@ -25,15 +30,59 @@ async fn new_updates_are_counted_by_the_filter_of_the_page() {
     let pages = Pages::new();
     pages.fill();
     // The hub has to run before it hears.
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let page = pages.get("/").await;
     let version = page.body.split("/events?v=").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     for name in ["new-1", "new-2"] {
         pages.site.request(update(name, "Pending", 1));
     }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(pages.get(&format!("/updates/news?list=inbox&v={version}")).await.has("2 new updates"));
     assert!(pages.get(&format!("/updates/news?list=inbox&v={version}&q=new-2")).await.has("1 new update"));
     assert_eq!(pages.get(&format!("/updates/news?list=inbox&v={version}&q=other")).await.body, "");
     assert!(pages.get("/updates/news?list=inbox&v=1-1").await.has("New updates"));
+}
+
+/// Reads a stream until it has said that.
+async fn until(body: &mut Body, what: &str) -> String {
+    let mut said = String::new();
+    let heard = tokio::time::timeout(Duration::from_secs(5), async {
+        while !said.contains(what) {
+            let frame = body.frame().await.unwrap().unwrap();
+            said.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
+        }
+    });
+    assert!(heard.await.is_ok(), "{what:?} is missing from {said:?}");
+    said
+}
+
+fn last_id(said: &str) -> String {
+    said.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_stream_has_hints_and_counts_and_catches_up() {
+    let pages = Pages::new();
+    pages.fill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (headers, mut body) = pages.open("/events?v=1-1", &[]).await;
+    assert_eq!((headers["content-type"].as_bytes(), headers["x-accel-buffering"].as_bytes()), (&b"text/event-stream"[..], &b"no"[..]));
+    let begin = until(&mut body, "event: counts").await;
+    assert!(begin.contains("retry: 2000") && begin.contains("event: hello") && begin.contains("event: resync"), "{begin}");
+    pages.site.request(update("cart", "Rejected", 2));
+    let said = until(&mut body, "event: counts").await;
+    assert!(said.contains(&format!("event: u-{}", id("shop", "cart-1"))) && said.contains("id=\"nav-waiting\""), "{said}");
+    assert!(!said.contains("event: news") && !said.contains("registry.example"), "hints, not data: {said}");
+    let position = last_id(&said);
+    drop(body);
+
+    // What happened while nobody listened.
+    pages.site.request(update("checkout", "Rejected", 2));
+    pages.site.request(update("brand-new", "Pending", 1));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for (path, headers) in [("/events?v=1-1".to_owned(), vec![("last-event-id", position.as_str())]), (format!("/events?v=1-1&last={position}"), vec![])] {
+        let (_, mut body) = pages.open(&path, &headers).await;
+        let said = until(&mut body, "event: news").await;
+        assert!(said.contains(&id("shop", "checkout-1")) && !said.contains("resync"), "{said}");
+    }
 }

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Auth, Mode};
+use crate::auth::Auth;
 use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::ui::router;
@@ -48,7 +48,7 @@ pub(super) const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 impl Pages {
     pub(super) fn new() -> Self {
-        Self::with(Auth::open(Mode::None, true))
+        Self::with(Auth::open(false, true))
     }
 
     pub(super) fn with(auth: Auth) -> Self {
@@ -70,6 +70,16 @@ impl Pages {
         let settings = Settings { all, namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
         let router = router(site.handle.clone(), gate, settings, CancellationToken::new());
         Self { site, router }
+    }
+
+    /// A stream that stays open.
+    pub(super) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> (HeaderMap, Body) {
+        let mut request = Request::builder().uri(path).header(HOST, "localhost:8082").body(Body::empty()).unwrap();
+        for (name, value) in headers {
+            request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let response = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
+        (response.headers().clone(), response.into_body())
     }
 
     pub(super) async fn send(&self, route: &str, headers: &[(&str, &str)], body: &str) -> Answer {

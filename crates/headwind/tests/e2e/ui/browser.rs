@@ -1,0 +1,224 @@
+//! Chromium, driven by chromedriver: pages, keys, console messages, accessibility, pictures.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use axum::http::Method;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Url;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Long enough for a loaded machine.
+const SOON: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_millis(20);
+/// Accessibility rules that pages must pass: WCAG 2.2 AA.
+const RULES: &str = r#"["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]"#;
+
+/// Returns the programs, if both are installed.
+pub(crate) fn programs() -> Option<(PathBuf, PathBuf)> {
+    let find = |name: &str| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    };
+    Some((find("chromium")?, find("chromedriver")?))
+}
+
+/// A browser. Ends with the value.
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    _driver: Child,
+    _profile: tempfile::TempDir,
+    /// Where pictures go.
+    shots: PathBuf,
+    axe: Option<String>,
+}
+
+/// The command of chromedriver for the messages of the console.
+#[derive(Debug)]
+struct Log;
+
+impl WebDriverCompatibleCommand for Log {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+impl Browser {
+    /// Starts chromedriver and a browser.
+    pub(crate) async fn start() -> Result<Self> {
+        let (chromium, chromedriver) = programs().context("chromium and chromedriver")?;
+        let profile = tempfile::tempdir()?;
+        let mut driver = Command::new(chromedriver)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(driver.stdout.take().context("standard output")?).lines();
+        let port = loop {
+            let line = tokio::time::timeout(SOON, lines.next_line()).await??.context("chromedriver ended")?;
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Its later lines must go somewhere.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let arguments = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--hide-scrollbars", &folder,
+        ];
+        let options = json!({"binary": chromium, "args": arguments});
+        let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let Value::Object(capabilities) = capabilities else { bail!("not an object") };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .context("no session")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let axe = std::fs::read_to_string(root.join("ui/node_modules/axe-core/axe.min.js")).ok();
+        let shots = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("ui-shots");
+        std::fs::create_dir_all(&shots)?;
+        Ok(Self { client, _driver: driver, _profile: profile, shots, axe })
+    }
+
+    /// Returns whether axe is there: `make ui` installs it.
+    pub(crate) fn has_axe(&self) -> bool {
+        self.axe.is_some()
+    }
+
+    pub(crate) async fn go(&self, address: &str) -> Result<()> {
+        Ok(self.client.goto(address).await?)
+    }
+
+    /// Sets the width of the page in CSS pixels, also below the minimum width of a window.
+    pub(crate) async fn width(&self, width: u32, height: u32) -> Result<()> {
+        self.cdp("Emulation.setDeviceMetricsOverride", &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false})).await
+    }
+
+    /// Sets the theme that the system prefers.
+    pub(crate) async fn theme(&self, theme: &str) -> Result<()> {
+        self.cdp("Emulation.setEmulatedMedia", &json!({"features": [{"name": "prefers-color-scheme", "value": theme}]})).await
+    }
+
+    /// Turns the scripts of pages on or off.
+    pub(crate) async fn scripts(&self, on: bool) -> Result<()> {
+        self.cdp("Emulation.setScriptExecutionDisabled", &json!({"value": !on})).await
+    }
+
+    async fn cdp(&self, command: &str, parameters: &Value) -> Result<()> {
+        self.client.issue_cmd(Cdp { command: command.to_owned(), parameters: parameters.clone() }).await?;
+        Ok(())
+    }
+
+    /// Runs a script, which returns a value.
+    pub(crate) async fn run(&self, script: &str) -> Result<Value> {
+        Ok(self.client.execute(script, Vec::new()).await?)
+    }
+
+    /// Waits until a script returns true.
+    pub(crate) async fn until(&self, what: &str, script: &str) -> Result<Duration> {
+        let begun = Instant::now();
+        loop {
+            if self.run(&format!("return !!({script})")).await? == json!(true) {
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > SOON {
+                let text = self.run("return document.body.innerText").await?;
+                bail!("timed out waiting until {what}: {}\n{}", self.client.current_url().await?, text.as_str().unwrap_or_default());
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// Clicks the first element.
+    pub(crate) async fn click(&self, selector: &str) -> Result<()> {
+        let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
+        element.click().await.with_context(|| selector.to_owned())?;
+        Ok(())
+    }
+
+    /// Types into the first element.
+    pub(crate) async fn write(&self, selector: &str, text: &str) -> Result<()> {
+        let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
+        element.send_keys(text).await?;
+        Ok(())
+    }
+
+    /// Presses keys, wherever the focus is.
+    pub(crate) async fn keys(&self, keys: &str) -> Result<()> {
+        Ok(self.client.active_element().await?.send_keys(keys).await?)
+    }
+
+    /// Returns the messages of the console since the last call.
+    pub(crate) async fn messages(&self) -> Result<Vec<String>> {
+        let log = self.client.issue_cmd(Log).await?;
+        let entry = |one: &Value| format!("{}: {}", one["level"].as_str().unwrap_or_default(), one["message"].as_str().unwrap_or_default());
+        Ok(log.as_array().into_iter().flatten().map(entry).collect())
+    }
+
+    /// Takes a picture of the whole page.
+    pub(crate) async fn shoot(&self, name: &str) -> Result<()> {
+        std::fs::write(self.shots.join(format!("{name}.png")), self.client.screenshot().await?)?;
+        Ok(())
+    }
+
+    /// Returns what axe finds on the page.
+    pub(crate) async fn axe(&self) -> Result<Vec<String>> {
+        let Some(axe) = &self.axe else { return Ok(Vec::new()) };
+        // The driver's scripts are not subject to the policy of the page.
+        self.client.execute(axe, Vec::new()).await?;
+        let script = format!(
+            "const done = arguments[0]; axe.run(document, {{runOnly: {RULES}}}).then((found) => done(found.violations.map((one) => \
+             one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.target.join(' ') + ' ' + ((node.any[0] || node.all[0] || node.none[0] || {{}}).message || '')).join(' | '))), \
+             (error) => done([String(error)]))"
+        );
+        let found = self.client.execute_async(&script, Vec::new()).await?;
+        Ok(found.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect())
+    }
+
+    /// Checks what every page must hold.
+    pub(crate) async fn check(&self, name: &str) -> Result<()> {
+        let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
+        let found = self.axe().await?;
+        let said = self.messages().await?;
+        self.shoot(name).await?;
+        ensure!(wide.as_i64().is_some_and(|wide| wide <= 0), "{name} is {wide} px too wide");
+        ensure!(found.is_empty(), "{name}: axe finds {found:#?}");
+        ensure!(said.is_empty(), "{name}: the console says {said:#?}");
+        Ok(())
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+}
+
+/// A command of the DevTools protocol.
+#[derive(Debug)]
+struct Cdp {
+    command: String,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for Cdp {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({"cmd": self.command, "params": self.parameters}).to_string()))
+    }
+}
