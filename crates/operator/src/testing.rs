@@ -16,6 +16,7 @@ use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::api::live::Pods;
 use crate::cluster::ClusterClient;
+use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
 use crate::observe::queue::queue;
 use crate::observe::state::State;
@@ -96,6 +97,8 @@ impl Site {
             }
         });
         let client = kube::Client::new(service, "default");
+        let nowhere = kube::Config::new(http::Uri::from_static("http://127.0.0.1:9"));
+        let as_caller = CallerClient::new(&nowhere, |_| Ok(client.clone())).map_err(|error| error.to_string())?;
         let cluster = ClusterClient::new(client, Arc::new(ServedVersions::default()), false);
         let (state, metrics) = (Arc::new(State::default()), Metrics::new());
         let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
@@ -113,6 +116,8 @@ impl Site {
             intake,
             state: Arc::clone(&state),
             cluster,
+            as_caller,
+            own_namespace: "hw".into(),
             metrics,
             journal,
             queue: queue().0,

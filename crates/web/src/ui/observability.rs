@@ -21,9 +21,10 @@ use super::parts::time::time;
 use super::query::pairs;
 use super::visitor::Visitor;
 
-/// Parameter, text, hours, and minutes of one step of a chart.
-const RANGES: &[(&str, &str, i64, usize)] =
-    &[("1h", "1 h", 1, 2), ("6h", "6 h", 6, 10), ("24h", "24 h", 24, 30), ("7d", "7 d", 168, 30), ("30d", "30 d", 720, 30)];
+/// Parameter, text, and hours of a range.
+const RANGES: &[(&str, &str, i64)] = &[("1h", "1 h", 1), ("6h", "6 h", 6), ("24h", "24 h", 24), ("7d", "7 d", 168), ("30d", "30 d", 720)];
+/// Maximum number of steps of a chart.
+const STEPS: usize = 48;
 /// This process keeps so many hours.
 const KEPT: i64 = 24;
 
@@ -36,7 +37,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
             _ => return Fault::form("this page has the parameter range").answer(&visitor, None),
         }
     }
-    let Some((word, _, hours, step)) = RANGES.iter().find(|(word, ..)| *word == range) else {
+    let Some((word, _, hours)) = RANGES.iter().find(|(word, ..)| *word == range) else {
         return Fault::form("range must be 1h, 6h, 24h, 7d or 30d").answer(&visitor, None);
     };
     let samples = ui.ring.last(SignedDuration::from_hours((*hours).min(KEPT)), visitor.now);
@@ -59,7 +60,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
             div class="mb-4" { (note(Tone::Go, "info", &html! { "This process keeps 24 hours" }, Some(html! { "Read longer ranges from the system that scrapes its metrics." }))) }
         }
         (cards(&samples))
-        div class="charts" { @for chart in charts(&samples, *step) { (chart) } }
+        div class="charts" { @for chart in charts(&samples) { (chart) } }
     };
     page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(), body })
         .into_response()
@@ -94,7 +95,9 @@ fn cards(samples: &[Sample]) -> Markup {
 }
 
 /// One chart for each question.
-fn charts(samples: &[Sample], step: usize) -> Vec<Markup> {
+fn charts(samples: &[Sample]) -> Vec<Markup> {
+    // There is one sample a minute.
+    let step = samples.len().div_ceil(STEPS).max(1);
     let mut ends: Vec<&Sample> = samples.iter().rev().step_by(step).collect();
     ends.reverse();
     let pairs: Vec<(&Sample, &Sample)> = ends.iter().copied().zip(ends.iter().copied().skip(1)).collect();
@@ -120,13 +123,12 @@ fn charts(samples: &[Sample], step: usize) -> Vec<Markup> {
         figure: format!("{} ms", number(p95)),
     };
     let unit = match step {
-        2 => "per 2 minutes",
-        10 => "per 10 minutes",
-        _ => "per 30 minutes",
+        1 => "per minute".to_owned(),
+        step => format!("per {step} minutes"),
     };
-    let chart = |title, unit, series| Chart { title, unit, series, times: &times }.render();
+    let chart = |title: &'static str, unit: &str, series: Vec<Series>| Chart { title, unit, series, times: &times }.render();
     vec![
-        chart("Updates", unit, vec![series("applied", Look::Good, |one| one.applied), series("failed", Look::Bad, |one| one.failed)]),
+        chart("Updates", &unit, vec![series("applied", Look::Good, |one| one.applied), series("failed", Look::Bad, |one| one.failed)]),
         chart(
             "Webhook events",
             unit,
@@ -139,6 +141,6 @@ fn charts(samples: &[Sample], step: usize) -> Vec<Markup> {
             vec![series("images and charts", Look::Good, |one| one.scans), series("errors", Look::Bad, |one| one.scan_errors)],
         ),
         chart("Pending updates", "at the time", vec![waiting]),
-        chart("Rollbacks", unit, vec![series("rollbacks", Look::Back, |one| one.rollbacks)]),
+        chart("Rollbacks", &unit, vec![series("rollbacks", Look::Back, |one| one.rollbacks)]),
     ]
 }

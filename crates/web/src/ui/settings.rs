@@ -88,7 +88,7 @@ pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Respons
                 @for (title, anchor, all) in &filled {
                     section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
                         h2 id={ "h-" (anchor) } { (title) }
-                        dl class="facts" { @for setting in all { (line(setting)) } }
+                        dl class="values" { @for setting in all { (line(setting)) } }
                     }
                 }
                 (personal(&visitor))
@@ -103,10 +103,10 @@ fn line(setting: &Setting) -> Markup {
     let Setting { flag, variable, value, origin, help } = setting;
     html! {
         div {
-            dt class="min-w-0" { span class="label-text" { (variable) } span class="hint" { (help) } }
+            dt { span class="label-text" { (variable) } span class="hint" { (help) } }
             dd {
                 @match value { Some(value) => code { (value) }, None => span class="text-muted" { "not set" } }
-                span class="hint justify-end" {
+                span class="hint" {
                     @match origin {
                         Origin::Flag => { (icon("lock")) "set by " (flag) },
                         Origin::Variable => { (icon("lock")) "set by " (variable) },

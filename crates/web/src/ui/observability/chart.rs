@@ -71,7 +71,7 @@ impl Look {
 /// A chart.
 pub(super) struct Chart<'a> {
     pub(super) title: &'static str,
-    pub(super) unit: &'static str,
+    pub(super) unit: &'a str,
     pub(super) series: Vec<Series>,
     /// The time of each step.
     pub(super) times: &'a [Timestamp],
