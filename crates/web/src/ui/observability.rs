@@ -131,13 +131,13 @@ fn charts(samples: &[Sample]) -> Vec<Markup> {
         chart("Updates", &unit, vec![series("applied", Look::Good, |one| one.applied), series("failed", Look::Bad, |one| one.failed)]),
         chart(
             "Webhook events",
-            unit,
+            &unit,
             vec![series("events", Look::Go, |one| one.webhooks), series("ignored calls", Look::Calm, |one| one.ignored)],
         ),
         chart("Duration of a reconcile pass", "ms, 95th percentile", vec![duration]),
         chart(
             "Scans",
-            unit,
+            &unit,
             vec![series("images and charts", Look::Good, |one| one.scans), series("errors", Look::Bad, |one| one.scan_errors)],
         ),
         chart("Pending updates", "at the time", vec![waiting]),
