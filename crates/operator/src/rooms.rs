@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms (top-level modules), the lowest first.
-const ROOMS: &[&str] = &["clock", "tasks", "cluster", "observe", "report", "registries", "propose", "act", "api", "catalogue", "run", "testing"];
+const ROOMS: &[&str] =
+    &["clock", "tasks", "cluster", "observe", "report", "registries", "propose", "act", "api", "catalogue", "run", "testing"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

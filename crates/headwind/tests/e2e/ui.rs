@@ -79,7 +79,9 @@ impl Visit {
 
 /// Every page, in both themes and three widths: accessible, quiet, and not too wide.
 pub(crate) async fn pages() -> Result<()> {
-    let Some(visit) = Visit::new("ui-pages", &["checkout-api", "cart", "a-service-with-a-very-long-name-indeed"]).await? else { return Ok(()) };
+    let Some(visit) = Visit::new("ui-pages", &["checkout-api", "cart", "a-service-with-a-very-long-name-indeed"]).await? else {
+        return Ok(());
+    };
     let (browser, namespace) = (&visit.browser, &visit.world.namespace);
     ensure!(browser.has_axe() || std::env::var_os("CI").is_none(), "axe-core is not installed: run `make ui`");
     if !browser.has_axe() {
@@ -148,11 +150,21 @@ pub(crate) async fn decisions() -> Result<()> {
     browser.write("dialog textarea", "needs the new schema").await?;
     visit.rejected_elsewhere("late").await?;
     browser.until("the row changed", "[...document.querySelectorAll('.row-done .name')].some((one) => one.textContent === 'late')").await?;
-    ensure!(browser.run("return document.querySelector('dialog textarea').value").await? == json!("needs the new schema"), "the text is kept");
+    ensure!(
+        browser.run("return document.querySelector('dialog textarea').value").await? == json!("needs the new schema"),
+        "the text is kept"
+    );
     browser.click("dialog .btn-error").await?;
     browser.until("the conflict is told", "document.querySelector('dialog[open] .note')").await?;
     browser.shoot("dialog-conflict-desktop-dark").await?;
-    ensure!(browser.run("return document.querySelector('dialog').innerText").await?.as_str().unwrap_or_default().contains("kubernetes-admin rejected it"));
+    ensure!(
+        browser
+            .run("return document.querySelector('dialog').innerText")
+            .await?
+            .as_str()
+            .unwrap_or_default()
+            .contains("kubernetes-admin rejected it")
+    );
     browser.keys("\u{e00c}").await?;
 
     // Reject with a reason.
@@ -205,8 +217,14 @@ pub(crate) async fn live() -> Result<()> {
         eprintln!("ui_live: a change was visible after {took:?}");
     }
     ensure!(browser.run(&format!("return {order}")).await? == before, "the order is kept");
-    ensure!(browser.run("return document.querySelector(\"input[aria-label='Select second 1.1.0']\").checked").await? == json!(true), "the check is kept");
-    ensure!(browser.run("return document.activeElement.getAttribute('aria-label')").await? == json!("Approve second 1.1.0"), "the focus is kept");
+    ensure!(
+        browser.run("return document.querySelector(\"input[aria-label='Select second 1.1.0']\").checked").await? == json!(true),
+        "the check is kept"
+    );
+    ensure!(
+        browser.run("return document.activeElement.getAttribute('aria-label')").await? == json!("Approve second 1.1.0"),
+        "the focus is kept"
+    );
     browser.until("the title follows", "document.title.startsWith('(2)')").await?;
 
     // A new update is a line to click, not a jump.

@@ -59,12 +59,8 @@ impl Browser {
     pub(crate) async fn start() -> Result<Self> {
         let (chromium, chromedriver) = programs().context("chromium and chromedriver")?;
         let profile = tempfile::tempdir()?;
-        let mut driver = Command::new(chromedriver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut driver =
+            Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(driver.stdout.take().context("standard output")?).lines();
         let port = loop {
             let line = tokio::time::timeout(SOON, lines.next_line()).await??.context("chromedriver ended")?;
@@ -76,8 +72,16 @@ impl Browser {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let folder = format!("--user-data-dir={}", profile.path().display());
         let arguments = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--hide-scrollbars", &folder,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            &folder,
         ];
         let options = json!({"binary": chromium, "args": arguments});
         let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
@@ -105,7 +109,8 @@ impl Browser {
 
     /// Sets the width of the page in CSS pixels, also below the minimum width of a window.
     pub(crate) async fn width(&self, width: u32, height: u32) -> Result<()> {
-        self.cdp("Emulation.setDeviceMetricsOverride", &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false})).await
+        self.cdp("Emulation.setDeviceMetricsOverride", &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}))
+            .await
     }
 
     /// Sets the theme that the system prefers.

@@ -37,7 +37,11 @@ async fn somebody_was_faster() {
     let pages = Pages::new();
     pages.fill();
     let conflict = pages.post_by_htmx("/updates/shop/api-1/approve", "seen=1").await;
-    assert!(conflict.status == 409 && conflict.has("Already decided") && conflict.has("oncall@example.org approved it"), "{}", conflict.body);
+    assert!(
+        conflict.status == 409 && conflict.has("Already decided") && conflict.has("oncall@example.org approved it"),
+        "{}",
+        conflict.body
+    );
     assert!(conflict.has("Your action had no effect."));
     assert_eq!(pages.get("/updates/shop/api-1/approve").await.status, 409, "nor is there a form");
     pages.site.request(update("cart", "Pending", 2));

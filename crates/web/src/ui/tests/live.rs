@@ -14,7 +14,11 @@ async fn a_row_is_fetched_in_its_view() {
     pages.fill();
     let row = pages.htmx("/updates/shop/cart-1/row?view=inbox", "u-x").await;
     let identity = id("shop", "cart-1");
-    assert!(row.body.starts_with(&format!("<li class=\"row\" id=\"u-{identity}\"")) && row.has(&format!("sse:u-{identity}, sse:resync")), "{}", row.body);
+    assert!(
+        row.body.starts_with(&format!("<li class=\"row\" id=\"u-{identity}\"")) && row.has(&format!("sse:u-{identity}, sse:resync")),
+        "{}",
+        row.body
+    );
     assert!(pages.htmx("/updates/shop/cart-1/row?view=table", "u-x").await.body.starts_with("<tr"));
     assert!(pages.htmx("/updates/shop/web-1/row?view=moving", "u-x").await.has("3 of 6 new pods available"));
     assert!(pages.htmx("/updates/shop/broken-1/row?view=trouble", "u-x").await.has("back-off restarting"));
@@ -80,7 +84,9 @@ async fn a_stream_has_hints_and_counts_and_catches_up() {
     pages.site.request(update("checkout", "Rejected", 2));
     pages.site.request(update("brand-new", "Pending", 1));
     tokio::time::sleep(Duration::from_millis(50)).await;
-    for (path, headers) in [("/events?v=1-1".to_owned(), vec![("last-event-id", position.as_str())]), (format!("/events?v=1-1&last={position}"), vec![])] {
+    for (path, headers) in
+        [("/events?v=1-1".to_owned(), vec![("last-event-id", position.as_str())]), (format!("/events?v=1-1&last={position}"), vec![])]
+    {
         let (_, mut body) = pages.open(&path, &headers).await;
         let said = until(&mut body, "event: news").await;
         assert!(said.contains(&id("shop", "checkout-1")) && !said.contains("resync"), "{said}");

@@ -34,7 +34,11 @@ const PAGES: &[&str] = &[
 /// The values of an attribute.
 fn values<'a>(page: &'a str, attribute: &str) -> impl Iterator<Item = &'a str> {
     let start = format!(" {attribute}=\"");
-    page.match_indices(&start).map(|(at, _)| at).collect::<Vec<_>>().into_iter().filter_map(move |at| page[at + start.len()..].split('"').next())
+    page.match_indices(&start)
+        .map(|(at, _)| at)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter_map(move |at| page[at + start.len()..].split('"').next())
 }
 
 /// The page without the template of the help.
@@ -77,7 +81,10 @@ async fn the_style_sheet_has_every_class_of_every_page() {
     for path in PAGES.iter().chain(&["/nowhere", "/updates?phase=Lost"]) {
         let answer = pages.get(path).await;
         for class in values(&answer.body, "class").flat_map(str::split_whitespace) {
-            let escaped: String = class.chars().flat_map(|letter| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { vec![letter] } else { vec!['\\', letter] }).collect();
+            let escaped: String = class
+                .chars()
+                .flat_map(|letter| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { vec![letter] } else { vec!['\\', letter] })
+                .collect();
             if !sheet.contains(&format!(".{escaped}")) && !HOOKS.contains(&class) {
                 missing.insert(class.to_owned());
             }
@@ -128,15 +135,34 @@ async fn lists_are_empty_in_different_ways() {
 async fn what_does_not_exist() {
     let pages = Pages::new();
     pages.fill();
-    for path in ["/?colour=red", "/updates?phase=Lost", "/updates?page=0", "/workloads?state=lost", "/observability?range=1y", "/updates/shop/cart-1/row?view=x", "/workloads/shop/Deployment/cart?verdict=x"] {
+    for path in [
+        "/?colour=red",
+        "/updates?phase=Lost",
+        "/updates?page=0",
+        "/workloads?state=lost",
+        "/observability?range=1y",
+        "/updates/shop/cart-1/row?view=x",
+        "/workloads/shop/Deployment/cart?verdict=x",
+    ] {
         assert_eq!(pages.get(path).await.status, 422, "{path}");
     }
-    for path in ["/nowhere", "/updates/shop/missing", "/updates/other/cart-1", "/updates/shop/cart-1/destroy", "/workloads/shop/Pod/cart", "/workloads/shop/Deployment/missing", "/assets/app.css"] {
+    for path in [
+        "/nowhere",
+        "/updates/shop/missing",
+        "/updates/other/cart-1",
+        "/updates/shop/cart-1/destroy",
+        "/workloads/shop/Pod/cart",
+        "/workloads/shop/Deployment/missing",
+        "/assets/app.css",
+    ] {
         let answer = pages.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{path}");
     }
-    assert_eq!(pages.send("DELETE /updates", &[("sec-fetch-site", "same-origin"), ("content-type", "application/json")], "").await.status, 405);
+    assert_eq!(
+        pages.send("DELETE /updates", &[("sec-fetch-site", "same-origin"), ("content-type", "application/json")], "").await.status,
+        405
+    );
     assert_eq!(pages.send("GET /", &[("host", "rebind.evil.example")], "").await.status, 421);
 }
 
@@ -162,7 +188,14 @@ async fn hostile_text_stays_text() {
         pages.site.request(read(value));
     }
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", EVIL).finish();
-    let mut paths = vec!["/".to_owned(), "/updates".to_owned(), "/workloads".to_owned(), "/workloads/shop/Deployment/web".to_owned(), format!("/updates?{query}"), format!("/?{query}")];
+    let mut paths = vec![
+        "/".to_owned(),
+        "/updates".to_owned(),
+        "/workloads".to_owned(),
+        "/workloads/shop/Deployment/web".to_owned(),
+        format!("/updates?{query}"),
+        format!("/?{query}"),
+    ];
     paths.extend((0..4).flat_map(|place| ["", "/approve", "/reject", "/reopen"].map(|end| format!("/updates/shop/web-{place}{end}"))));
     for path in paths {
         let answer = pages.send(&format!("GET {path}"), &[("cookie", "theme=\"><script>alert(3)</script>")], "").await;

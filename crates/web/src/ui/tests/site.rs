@@ -166,7 +166,8 @@ pub(super) fn update(name: &str, phase: &str, version: u64) -> UpdateRequest {
         status["rejectedAt"] = json!(ago(5));
     }
     if phase == "RollingOut" {
-        status["rollout"] = json!({"startedAt": ago(15), "progressedAt": ago(2), "wantedPods": 6, "remainingSteps": 3, "newAvailablePods": 3});
+        status["rollout"] =
+            json!({"startedAt": ago(15), "progressedAt": ago(2), "wantedPods": 6, "remainingSteps": 3, "newAvailablePods": 3});
     }
     read(json!({
         "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
