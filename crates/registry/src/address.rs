@@ -1,28 +1,28 @@
-//! The addresses that no question goes to, whatever name leads there.
+//! The addresses that Headwind never connects to, whatever name resolves to them.
 //!
-//! Link-local addresses serve a cloud's metadata, credentials among them. Multicast and unspecified addresses name
-//! no host. Loopback is Headwind's own pod; [`Rules`](crate::rules::Rules) say where it is refused.
+//! Link-local addresses serve a cloud's metadata, including credentials. Multicast and unspecified addresses name no
+//! host. Loopback is Headwind's own pod; [`Rules`](crate::rules::Rules) define when it is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services outside of the link-local ranges: Alibaba Cloud, Azure's wire server.
+/// Metadata services outside the link-local ranges: Alibaba Cloud, Azure's wire server.
 const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
-/// The same for IPv6, each with the length of its prefix: Amazon's services on the node, Google's metadata.
+/// The same for IPv6, each with its prefix length: Amazon's services on the node, Google's metadata.
 const METADATA_V6: [(Ipv6Addr, u32); 2] =
     [(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32), (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128)];
 
-/// What an address is, as far as it matters for a refusal.
+/// The kind of an address, as far as it matters for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any other host.
     Ordinary,
-    /// The own machine or pod.
+    /// This machine or pod.
     Loopback,
-    /// Never a registry's; why, in words.
+    /// Never a registry's address, with the reason.
     Never(&'static str),
 }
 
-/// Returns what an address is. An IPv6 address that carries an IPv4 address counts as that one.
+/// Returns the kind of an address. An IPv6 address that carries an IPv4 address counts as the IPv4 address.
 pub(crate) fn kind(address: IpAddr) -> Kind {
     match address {
         IpAddr::V4(address) => kind_v4(address),
@@ -66,13 +66,13 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
     }
 }
 
-/// The IPv4 address inside of an IPv6 address: IPv4-mapped and -compatible (RFC 4291), NAT64 (RFC 6052), 6to4
-/// (RFC 3056).
+/// Returns the IPv4 address inside an IPv6 address: IPv4-mapped and -compatible (RFC 4291), NAT64 (RFC 6052), 6to4 (RFC
+/// 3056).
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let last = || Ipv4Addr::from_bits(u32::try_from(address.to_bits() & u128::from(u32::MAX)).unwrap_or_default());
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(last()),
-        // `::` and `::1` are addresses of IPv6.
+        // `::` and `::1` are IPv6 addresses.
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => Some(last()),
         [0x2002, high, low, ..] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
         _ => None,

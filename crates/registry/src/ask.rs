@@ -1,5 +1,4 @@
-//! One question to a registry, with everything that stands between it and the answer: mirrors,
-//! credentials in their order, the challenge of a 401, redirects, caps, waits.
+//! One query to a registry: mirrors, credentials in their order, the challenge of a 401, redirects, limits and waits.
 //!
 //! ```text
 //! places (mirrors, then the registry) ─> credentials ─> send ─┬─ 401: challenge ─> token ─> send again
@@ -7,8 +6,8 @@
 //!                                                             └─ 429, 5xx: hold the host
 //! ```
 //!
-//! Where several credentials match, the one that was right last time is tried first. How a place
-//! wants to be asked is remembered, so that a quiet cycle is one request and not two.
+//! If several credentials match, Headwind first tries the one that worked last time. The scheme of a place is cached,
+//! so that a poll without changes costs one request and not two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,22 +32,23 @@ use crate::status::{classify, denied, unauthorized};
 use crate::token::{ENTRY, Tokens, basic_header};
 use crate::turns::Turns;
 
-/// Sends of one question with one credential: unproven, with a token that is kept, with a fresh one.
+/// Maximum number of requests for one query with one credential: without proof, with a cached token, with a fresh
+/// token.
 const SENDS: usize = 3;
-/// The bytes of what is remembered of places, and for how long after their last use.
+/// Size in bytes of the cache of schemes and credentials, and how long an entry is kept after its last use.
 const REMEMBERED: (u64, Duration) = (16 * 1024 * 1024, Duration::from_hours(24));
 
-/// The client. Cheap to ask from many tasks at once.
+/// The client. Cheap to share between many tasks.
 pub struct Client {
     pub(crate) hosts: Hosts,
     pub(crate) tokens: Tokens,
     pub(crate) turns: Turns,
     clouds: Vec<Credential>,
     exchanges: Vec<Arc<dyn Exchange>>,
-    /// How a place wants to be asked, by the way it is reached: what answers through somebody's
-    /// proxy must not say where the others' credentials go.
+    /// The scheme of each place, by transport: what answers through a tenant's proxy must not decide where other users'
+    /// credentials are sent.
     schemes: Cache<(RepositoryKey, Option<[u8; 32]>), Scheme>,
-    /// Which of several credentials was right.
+    /// The credential that worked, if several match.
     right: Cache<(RepositoryKey, [u8; 32]), Credential>,
 }
 
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of these hosts. Where no pull secret matches, the clouds are asked for a login.
+    /// Creates a client for these hosts. If no pull secret matches, it gets a login from the clouds.
     pub fn new(hosts: Hosts, exchanges: Vec<Arc<dyn Exchange>>) -> Self {
         let (capacity, idle) = REMEMBERED;
         Self {
@@ -81,19 +81,19 @@ impl Client {
         }
     }
 
-    /// How many requests each lane to a host takes at once.
+    /// Returns the maximum number of concurrent requests for each lane to a host.
     pub fn at_once(&self, host: &str) -> usize {
         self.hosts.get(host).traffic.at_once
     }
 
-    /// What tells apart the ways in which a repository may be asked about with keyrings: two
-    /// with the same answer see the same. Good for this process only.
+    /// Returns a fingerprint of how a keyring accesses a repository. Two keyrings with the same fingerprint see the
+    /// same. Valid in this process only.
     pub fn access(&self, repository: &RepositoryKey, keyring: &Keyring) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut places = self.hosts.get(repository.registry()).at_mirrors(repository);
         places.push(repository.clone());
         for place in places {
-            // Mirrors are reached as the administrator says.
+            // The administrator configures how mirrors are reached.
             let route = if place == *repository { keyring.route() } else { Route::Administrator };
             for credential in self.credentials(&place, &route, keyring) {
                 hash.update(credential.fingerprint());
@@ -106,8 +106,8 @@ impl Client {
         hash.finalize().into()
     }
 
-    /// The credentials for a place, in their order: those of the keyring, else the cloud's logins where the route may
-    /// carry them.
+    /// Returns the credentials for a place, in their order: those of the keyring, else the logins of the clouds if the
+    /// route may carry them.
     fn credentials(&self, place: &RepositoryKey, route: &Route, keyring: &Keyring) -> Vec<Credential> {
         let found = keyring.lookup(place);
         if !found.is_empty() || !route.carries_own_identity() {
@@ -117,12 +117,12 @@ impl Client {
         serving.map(|(_, credential)| credential.clone()).collect()
     }
 
-    /// Asks the mirrors, then the registry itself. A mirror that has no answer is passed over.
+    /// Queries the mirrors, then the registry itself. Skips a mirror that fails.
     pub(crate) async fn ask(&self, repository: &RepositoryKey, keyring: &Keyring, question: &Question<'_>) -> Result<Answer, Error> {
         let refused = |refusal: Refusal| refusal.of(repository.registry());
         self.hosts.guard.allow(repository.registry()).map_err(refused)?;
         for place in self.hosts.get(repository.registry()).at_mirrors(repository) {
-            // The transport is that of the source itself.
+            // The transport of the source applies to the registry itself.
             let host = self.hosts.get(place.registry());
             match self.ask_place(&host, &place, keyring, question).await {
                 Ok(answer) => return Ok(answer),
@@ -135,7 +135,7 @@ impl Client {
         self.ask_place(&host, repository, keyring, question).await
     }
 
-    /// Tries the credentials in their order; none at all where none matches.
+    /// Tries the credentials in their order, or none if none matches.
     async fn ask_place(&self, host: &Host, place: &RepositoryKey, keyring: &Keyring, question: &Question<'_>) -> Result<Answer, Error> {
         let mut credentials = self.credentials(place, &host.route, keyring);
         if credentials.len() < 2 {
@@ -159,7 +159,7 @@ impl Client {
                     self.right.insert(remembered, credential.clone()).await;
                     return Ok(answer);
                 }
-                // Some registries hide what a credential may not see.
+                // Some registries answer 404 for what a credential may not see.
                 Err(error) if matches!(error.class, Class::Denied | Class::NotFound) => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -192,7 +192,7 @@ impl Client {
             if let Some(Scheme::Bearer { bearer, .. }) = &scheme {
                 self.tokens.forget(host, bearer, credential).await;
             }
-            // What another host demands is not this host's word.
+            // The challenge of another host does not apply to this host.
             let demanded = challenge::read(&sent.headers).filter(|_| host.elsewhere(&sent.url).is_none());
             let is_new = |demanded: &Scheme| !last_try || scheme.as_ref() != Some(demanded);
             let can_be_met = |demanded: &Scheme| credential.is_some() || *demanded != Scheme::Basic;
@@ -206,7 +206,7 @@ impl Client {
         classify(host, &answer, question, credential).map(|()| answer)
     }
 
-    /// What a request carries for a scheme.
+    /// Returns the authorization of a request for a scheme.
     async fn authorize(&self, host: &Host, scheme: Option<&Scheme>, credential: Option<&Credential>) -> Result<Authorization, Error> {
         let with = |header, last_try| Authorization { header, last_try, fell_back: false };
         match (scheme, credential) {
@@ -216,7 +216,7 @@ impl Client {
             (Some(Scheme::Bearer { bearer, or_basic }), _) => {
                 match (self.tokens.token(&self.hosts, host, bearer, credential).await, credential) {
                     (Ok((token, fresh)), _) => Ok(with(Some(token), fresh)),
-                    // The issuer refuses what the registry itself may take.
+                    // The registry itself may accept what the issuer rejects.
                     (Err(error), Some(credential)) if *or_basic && error.class == Class::Denied => {
                         let header = self.basic(host, credential).await.map_err(|_| error)?;
                         Ok(Authorization { fell_back: true, ..with(Some(header), true) })
@@ -234,7 +234,7 @@ impl Client {
         }
     }
 
-    /// Sends once and reads what comes back.
+    /// Sends one request and reads the response.
     async fn send(&self, host: &Host, url: &Url, authorization: Option<&HeaderValue>, question: &Question<'_>) -> Result<Answer, Error> {
         let _permit = host.traffic.permits.acquire().await;
         host.is_open()?;
@@ -250,12 +250,12 @@ impl Client {
     }
 }
 
-/// What a request carries.
+/// The authorization of a request.
 struct Authorization {
     header: Option<HeaderValue>,
-    /// Nothing better is to be had for the same scheme.
+    /// There is no better authorization for the same scheme.
     last_try: bool,
-    /// It is a user name and a password in place of a token.
+    /// A user name and a password, used instead of a token.
     fell_back: bool,
 }
 

@@ -1,33 +1,33 @@
-//! The memory for what registries send: one budget of bytes for everything that is being read.
+//! The memory for responses of registries: one budget of bytes for everything that is being read.
 //!
-//! A body begins free of charge, so that the many small answers never wait. What is larger waits a moment for room and
-//! is then given up, so that two readers who wait for each other end as well.
+//! The first bytes of a body are not counted, so that the many small responses never wait. A larger body waits a
+//! limited time for room and then fails, so that two readers that wait for each other end as well.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of all that is being read.
+/// Bytes of everything that is being read.
 const ALL: usize = 32 * 1024 * 1024;
 /// Bytes of one reader that are not counted.
 const FREE: usize = 64 * 1024;
-/// How long a reader waits for room.
+/// Maximum time that a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// There was no room in time.
+/// There was no room within the time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many large answers are being read at once (more than {} MiB)", ALL >> 20)]
 pub(crate) struct Exhausted;
 
-/// The bytes that may be held at once.
+/// The budget of bytes in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     room: Arc<Semaphore>,
     patience: Duration,
 }
 
-/// The bytes that one reader holds. They come back when it is dropped.
+/// The bytes that one reader holds. Dropping it releases them.
 #[derive(Debug)]
 pub(crate) struct Held {
     budget: Budget,
@@ -46,14 +46,14 @@ impl Budget {
         Self { room: Arc::new(Semaphore::new(bytes)), patience }
     }
 
-    /// A reader that holds nothing yet.
+    /// Creates a reader that holds nothing yet.
     pub(crate) fn reader(&self) -> Held {
         Held { budget: self.clone(), bytes: 0, permit: None }
     }
 }
 
 impl Held {
-    /// Holds as many bytes more. Waits for room if there is none.
+    /// Adds `bytes` to what the reader holds. Waits for room if there is none.
     pub(crate) async fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = self.count(bytes)?;
         if more > 0 {
@@ -63,7 +63,7 @@ impl Held {
         Ok(())
     }
 
-    /// Holds as many bytes more, if there is room now.
+    /// Adds `bytes` to what the reader holds, if there is room now.
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = self.count(bytes)?;
         if more > 0 {
@@ -72,7 +72,7 @@ impl Held {
         Ok(())
     }
 
-    /// Counts the bytes; answers how many of them are not free.
+    /// Counts the bytes and returns how many of them exceed the free ones.
     fn count(&mut self, bytes: usize) -> Result<u32, Exhausted> {
         let counted = |bytes: usize| bytes.saturating_sub(FREE);
         let before = counted(self.bytes);

@@ -1,43 +1,42 @@
-//! What a 401 demands (RFC 9110 section 11.6.1; distribution "Token Authentication
-//! Specification"; RFC 7617).
+//! The challenge of a 401 (RFC 9110 section 11.6.1; distribution "Token Authentication Specification"; RFC 7617).
 //!
-//! The challenge of the failing response itself counts. Where a registry offers several, a bearer
-//! token is preferred: the credential then goes to the token's issuer alone.
+//! Only the challenge of the failing response itself counts. If a registry offers several, Headwind prefers a bearer
+//! token: it sends the credential to the token issuer only.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// The longest header that is read, in bytes.
 const HEADER: usize = 4096;
-/// The longest address of an issuer, name of a registry or scope, in bytes.
+/// Maximum length of an issuer's URL, a service name or a scope, in bytes.
 const PARAMETER: usize = 2048;
 
-/// How a registry wants to be asked.
+/// The authentication scheme of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
     /// User name and password with each request.
     Basic,
-    /// A token, to be had at the realm.
+    /// A token from the realm.
     Bearer {
-        /// Where and for what.
+        /// The realm, service and scope.
         bearer: Bearer,
-        /// Whether a user name and a password would do as well.
+        /// True if a user name and a password work as well.
         or_basic: bool,
     },
 }
 
-/// Where a token is to be had and for what.
+/// Where to get a token, and its scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Bearer {
     /// The issuer's URL.
     pub(crate) realm: String,
-    /// The registry's name at the issuer.
+    /// The registry's name at the token issuer.
     pub(crate) service: Option<String>,
-    /// What the token is for; several are separated by spaces.
+    /// The scope of the token. Several scopes are separated by spaces.
     pub(crate) scope: Option<String>,
 }
 
 impl Scheme {
-    /// Bytes of its texts.
+    /// Returns the bytes of its strings.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Basic => 0,
@@ -47,20 +46,20 @@ impl Scheme {
 }
 
 impl Bearer {
-    /// Bytes of its texts.
+    /// Returns the bytes of its strings.
     pub(crate) fn size(&self) -> usize {
         let Self { realm, service, scope } = self;
         realm.len() + service.as_ref().map_or(0, String::len) + scope.as_ref().map_or(0, String::len)
     }
 }
 
-/// The scheme that a response demands; `None` where it demands none that is known. What is longer than it has to be is
-/// passed over.
+/// Returns the scheme that a response demands; `None` if it demands no known scheme. Ignores a challenge that exceeds
+/// the length limits.
 pub(crate) fn read(headers: &HeaderMap) -> Option<Scheme> {
     let (mut basic, mut bearer) = (false, None);
     for value in headers.get_all(WWW_AUTHENTICATE).iter().filter(|value| value.len() <= HEADER) {
         let Ok(text) = value.to_str() else { continue };
-        // A header that cannot be read to its end is used as far as it can.
+        // If a header cannot be parsed to its end, the part before the error is used.
         for challenge in http_auth::ChallengeParser::new(text).map_while(Result::ok) {
             let parameter = |name: &str| {
                 let (_, value) = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;

@@ -1,4 +1,4 @@
-//! What a registry is asked: the digest behind a tag, and the list of tags.
+//! Queries to a registry: the digest of a tag, and the list of tags.
 
 use std::collections::HashSet;
 
@@ -14,21 +14,21 @@ use crate::question::Question;
 use crate::send::Answer;
 use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Room, Unusable};
 
-/// How many tags are asked for at once; what more registries refuse or cut down by themselves.
+/// Page size for lists of tags. Registries reject or reduce larger pages.
 const PAGE_OF: usize = 1000;
-/// The longest `ETag` that is kept, in bytes.
+/// Maximum length of an `ETag` that is stored, in bytes.
 pub(crate) const ETAG: usize = 256;
 /// The registry that counts every GET of a manifest as a pull (Docker Hub, "Pull usage and limits").
 const COUNTS_PULLS: &str = "docker.io";
 
 impl Client {
-    /// The digest behind a tag, or of a digest; `None` where it is not there.
+    /// Returns the digest of a tag or digest; `None` if it does not exist.
     ///
-    /// One HEAD. A GET follows only where the HEAD tells no digest and the registry does not
-    /// count GETs as pulls.
+    /// Sends one HEAD. Sends a GET only if the response to the HEAD has no digest and the registry does not count GETs
+    /// as pulls.
     ///
     /// # Errors
-    /// When the registry does not say.
+    /// If the query fails.
     pub async fn digest(&self, repository: &RepositoryKey, reference: &str, keyring: &Keyring) -> Result<Option<Digest>, Error> {
         let host = repository.registry();
         let tail = format!("manifests/{reference}");
@@ -54,10 +54,11 @@ impl Client {
         computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it answers a manifest's GET with nothing"))
     }
 
-    /// The tags of a repository that are to be kept. What is `known` from before is asked for with its `ETag`s.
+    /// Returns the tags of a repository that `keep` accepts. Pages in `known` are requested with their `ETag`s.
     ///
     /// # Errors
-    /// When any page fails to load: half a list is no list. When the list passes a limit; the message names it.
+    /// If any page fails to load: the whole list is discarded. If the list exceeds a limit; the message names the
+    /// limit.
     pub async fn tags(
         &self,
         repository: &RepositoryKey,
@@ -67,7 +68,7 @@ impl Client {
     ) -> Result<Listing, Error> {
         let whole = self.hosts.limits.list;
         let listed = tokio::time::timeout(whole, self.read_tags(repository, keyring, known, keep)).await;
-        // Not the host's failure: a single request has a time of its own.
+        // Not a failure of the host: a single request has its own timeout.
         listed.unwrap_or_else(|_| Err(refused(repository.registry(), format!("its list of tags did not come whole within {whole:?}"))))
     }
 
@@ -138,7 +139,7 @@ fn read_page(host: &str, address: String, answer: &Answer, keep: &Keep<'_>, room
     }
     let (tags, count) = tags::read(&answer.body, keep, room).map_err(|what| unusable(host, what))?;
     let next = page::next(&answer.url, &answer.headers).map_err(|error| refused(host, error.to_string()))?;
-    // The path is the same; a mirror's own prefix is put before it again when it is asked.
+    // The path is the same. The mirror's own prefix is added again when the mirror is queried.
     let next = next.map(|next| format!("tags/list{}", next.find('?').map(|at| &next[at..]).unwrap_or_default()));
     let etag = answer.headers.get("etag").filter(|etag| etag.len() <= ETAG).and_then(|etag| etag.to_str().ok());
     Ok(Page { address, etag: etag.map(ToOwned::to_owned), tags, empty: count == 0, next })

@@ -1,9 +1,9 @@
-//! Credentials: what a pull secret holds, and which of it an image may be asked for with.
+//! Credentials: parsing pull secrets, and selecting the credentials for a repository.
 //!
-//! Keys are read, matched and ordered as the kubelet does it (`pkg/credentialprovider/keyring.go`
-//! of Kubernetes 1.34): secrets in the order of the pod, the keys of one secret in reverse
-//! alphabetical order so that longer paths come first, hosts part by part with wildcards, ports
-//! equal, paths as prefixes. Beyond the kubelet, Docker Hub's several names are one.
+//! Keys are parsed, matched and ordered as the kubelet does it (`pkg/credentialprovider/keyring.go` of Kubernetes
+//! 1.34): secrets in the order of the pod, the keys of one secret in reverse alphabetical order so that longer paths
+//! come first, hosts part by part with wildcards, equal ports, paths as prefixes. Unlike the kubelet, Headwind treats
+//! the names of Docker Hub as one host.
 
 pub mod cloud;
 mod docker_config;
@@ -22,7 +22,7 @@ use pattern::Pattern;
 use crate::route::Route;
 use crate::transport::{self, SecretError, Transport};
 
-/// What proves to a registry who asks. It does not print.
+/// A credential for a registry. It cannot be printed.
 #[derive(Clone)]
 pub struct Credential(Arc<Inner>);
 
@@ -31,7 +31,7 @@ struct Inner {
     fingerprint: [u8; 32],
 }
 
-/// The forms that a pull secret knows.
+/// The kinds of credentials in a pull secret.
 pub(crate) enum Proof {
     /// A user name and a password.
     Login {
@@ -44,17 +44,17 @@ pub(crate) enum Proof {
     Identity(SecretString),
     /// `registrytoken`: a bearer token for the registry itself.
     Token(SecretString),
-    /// The cloud that the process runs in gives a login for its own registries.
+    /// A login that the cloud of this process issues for its own registries.
     Cloud(Arc<dyn cloud::Exchange>),
 }
 
 impl Credential {
-    /// A user name and a password.
+    /// Creates a credential from a user name and a password.
     pub fn login(username: &str, password: &str) -> Self {
         Self::new(Proof::Login { username: username.to_owned(), password: password.to_owned().into() })
     }
 
-    /// A cloud's own login.
+    /// Creates a credential that gets its login from a cloud.
     pub fn cloud(exchange: Arc<dyn cloud::Exchange>) -> Self {
         Self::new(Proof::Cloud(exchange))
     }
@@ -92,7 +92,7 @@ impl Credential {
         &self.0.proof
     }
 
-    /// What tells credentials apart, in memory only.
+    /// Returns a fingerprint that distinguishes credentials, in memory only.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         self.0.fingerprint
     }
@@ -123,8 +123,8 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The credentials of a workload or a source, in the order in which they are tried, and the way
-/// that a source says it is reached by.
+/// The credentials of a workload or a source, in the order in which they are tried, and the transport that a source
+/// sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyring {
     shelves: Vec<Vec<(Pattern, Credential)>>,
@@ -132,7 +132,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads one pull secret. What cannot be used of it is told and left out; the rest counts.
+    /// Parses one pull secret. Skips and reports unusable entries; the others apply.
     pub fn read(format: Format, bytes: &[u8]) -> (Self, Vec<Fault>) {
         let (entries, faults) = docker_config::read(format, bytes);
         let mut shelf: Vec<(Pattern, Credential)> = entries;
@@ -140,19 +140,19 @@ impl Keyring {
         (Self { shelves: vec![shelf], transport: None }, faults)
     }
 
-    /// One credential for everything on a host.
+    /// Creates a keyring with one credential for everything on a host.
     pub fn of(host: &str, credential: Credential) -> Self {
         Self::holding(Pattern::read(host), credential)
     }
 
-    /// A user name and a password for one host, with its port: an OCI registry's or a chart
-    /// repository's. Wildcards are none here.
+    /// Creates a keyring with a user name and a password for one host and port: an OCI registry or a chart repository.
+    /// The host has no wildcards.
     pub fn basic(host: &str, username: &str, password: &str) -> Self {
         Self::holding(Pattern::exact(host), Credential::login(username, password))
     }
 
-    /// The same out of a secret with `username` and `password` (Flux: `secretRef`); `None` where
-    /// it holds neither. `value` gives the secret's value under a key.
+    /// Creates a keyring from a secret with `username` and `password` (Flux: `secretRef`); `None` if it has neither.
+    /// `value` returns the secret's value for a key.
     ///
     /// # Errors
     /// See [`SecretError`].
@@ -165,35 +165,34 @@ impl Keyring {
         Self { shelves, transport: None }
     }
 
-    /// The same credentials, used on the way that the source says.
+    /// Sets the transport that the source configures.
     #[must_use]
     pub fn with_transport(mut self, transport: Transport) -> Self {
         self.transport = Some(Arc::new(transport)).filter(|transport| **transport != Transport::default());
         self
     }
 
-    /// Whose word it is how the place is reached.
+    /// Returns the route of the keyring's queries.
     pub(crate) fn route(&self) -> Route {
         self.transport.clone().map_or(Route::Administrator, Route::Tenant)
     }
 
-    /// The way that the source says; `None` where it is reached as its host is.
+    /// Returns the transport that the source configures; `None` if the host's own applies.
     pub(crate) fn transport(&self) -> Option<&Arc<Transport>> {
         self.transport.as_ref()
     }
 
-    /// Puts another's credentials behind one's own. The way stays one's own.
+    /// Appends the credentials of another keyring. The transport is unchanged.
     pub fn extend(&mut self, other: &Self) {
         self.shelves.extend(other.shelves.iter().cloned());
     }
 
-    /// Whether it holds no credential.
+    /// Returns true if it holds no credential.
     pub fn is_empty(&self) -> bool {
         self.shelves.iter().all(Vec::is_empty)
     }
 
-    /// The credentials that may be used for a repository, each once, in the order in which they
-    /// are tried.
+    /// Returns the credentials that may be used for a repository, each once, in the order in which they are tried.
     pub fn lookup(&self, repository: &RepositoryKey) -> Vec<Credential> {
         let mut found: Vec<Credential> = Vec::new();
         for (_, credential) in self.shelves.iter().flatten().filter(|(pattern, _)| pattern.matches(repository)) {
@@ -204,8 +203,8 @@ impl Keyring {
         found
     }
 
-    /// The credential for a chart repository's host: a user name and a password that are for this
-    /// host by name, not by a wildcard.
+    /// Returns the credential for the host of a chart repository: a user name and a password for exactly this host,
+    /// without a wildcard.
     pub(crate) fn of_host(&self, host: &str) -> Option<&Credential> {
         let own = Pattern::exact(host)?;
         let entries = self.shelves.iter().flatten().filter(|(pattern, _)| *pattern == own);

@@ -1,29 +1,29 @@
-//! What went wrong with a registry, by what the caller does about it.
+//! Errors of registries, classified by what the caller does about them.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::rules::Refusal;
 
-/// What an error means for the caller.
+/// The class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// No connection, or it broke off.
+    /// No connection, or the connection broke.
     Unreachable,
     /// No answer in time.
     TimedOut,
-    /// Too many requests (429), or the host still has to be left alone.
+    /// Too many requests (429), or Headwind still waits after an earlier one.
     Throttled,
-    /// The registry is not well (5xx).
+    /// The registry returned a server error (5xx).
     Unavailable,
     /// The credential is missing, wrong, or lacks the right.
     Denied,
-    /// The repository is not there, or hidden from this credential.
+    /// The repository does not exist, or is hidden from this credential.
     NotFound,
-    /// The answer is not what the specification says: broken JSON, too large, no digest.
+    /// The response violates the specification: invalid JSON, too large, no digest.
     Broken,
-    /// Headwind does not do it: the host or its address is not allowed, the registry names a page, a token issuer or a
-    /// redirect elsewhere, or a list passes a limit.
+    /// Headwind refuses: the host or its address is not allowed, the registry links to a page, token issuer or redirect
+    /// target elsewhere, or a list exceeds a limit.
     Refused,
 }
 
@@ -40,7 +40,7 @@ impl Class {
         Class::Refused,
     ];
 
-    /// The word for metrics and logs.
+    /// Returns the name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Class::Unreachable => "unreachable",
@@ -54,7 +54,7 @@ impl Class {
         }
     }
 
-    /// Whether it says something about the host as a whole, not about one repository of it.
+    /// Returns true if the error concerns the host as a whole, not one of its repositories.
     pub fn is_of_the_host(self) -> bool {
         match self {
             Class::Unreachable | Class::TimedOut | Class::Throttled | Class::Unavailable => true,
@@ -69,20 +69,20 @@ impl fmt::Display for Class {
     }
 }
 
-/// A question that got no answer.
+/// A failed query.
 ///
-/// Its text has the host and Headwind's own words and codes of the specification: never what the
-/// registry wrote freely, which could be the credential itself, sent back.
+/// The text contains the host, Headwind's own words and codes of the specification. It never contains free text of the
+/// registry, which could be the credential itself, echoed back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host}: {message}")]
 pub struct Error {
-    /// What it means.
+    /// The class.
     pub class: Class,
-    /// How long the host asks to be left alone.
+    /// The time that the host asks Headwind to wait.
     pub wait: Option<Duration>,
-    /// Who was asked.
+    /// The host that was queried.
     pub host: String,
-    /// What happened.
+    /// The error message.
     pub message: String,
 }
 
@@ -96,7 +96,7 @@ impl Error {
         self
     }
 
-    /// What the client could not do. The URL is left out: it may carry a token.
+    /// Creates an error from a failed request. The URL is omitted: it may contain a token.
     pub(crate) fn of_transport(host: &str, error: reqwest::Error) -> Self {
         let error = error.without_url();
         if let Some(refusal) = causes(&error).find_map(|cause| cause.downcast_ref::<Refusal>()) {
@@ -110,7 +110,7 @@ impl Error {
         let class = if error.is_timeout() {
             Class::TimedOut
         } else if error.is_builder() {
-            // No request was made.
+            // No request was sent.
             Class::Refused
         } else {
             Class::Unreachable
@@ -125,7 +125,7 @@ impl Error {
         Self::new(class, host, text)
     }
 
-    /// The same error, told by another host than the one that was asked.
+    /// Marks the error as returned by another host than the one that was queried.
     pub(crate) fn told_by(mut self, elsewhere: Option<String>) -> Self {
         if let Some(elsewhere) = elsewhere {
             self.message = format!("it redirects to {elsewhere}: {}", self.message);
@@ -135,20 +135,20 @@ impl Error {
 }
 
 impl Refusal {
-    /// The error for a question to `host`.
+    /// Returns the error for a query to `host`.
     pub(crate) fn of(&self, host: &str) -> Error {
         Error::new(Class::Refused, host, self.to_string())
     }
 }
 
-/// An error and what caused it, outermost first.
+/// Returns an error and its causes, outermost first.
 fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// Whether the peer answered TLS's greeting with something else.
+/// Returns true if the peer does not speak TLS.
 fn speaks_no_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
-    // An I/O error is not the cause of its own content, and may hold another one.
+    // An I/O error is not the source of its own content, and may contain another one.
     let mut inner = cause;
     while let Some(held) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         inner = held;

@@ -1,9 +1,9 @@
-//! Asking a classic chart repository for its index, once for every chart that is followed.
+//! Reads the index of a classic chart repository, once for all charts that are followed.
 //!
-//! The poll loop, discovery and `headwind check` call [`Client::index`]. One conditional GET; the
-//! body is parsed while it arrives (a bounded channel to a blocking thread), and of it only the
-//! wanted charts are kept: an index of 50 MB costs no more memory than the charts asked for.
-//! The credential goes with the first request, as Helm sends it, to the repository's own origin.
+//! The poller, discovery and `headwind check` call [`Client::index`]. It sends one conditional GET. The body is parsed
+//! while it arrives (a bounded channel to a blocking thread), and only the wanted charts are kept: an index of 50 MB
+//! costs no more memory than these charts. The credential is sent with the first request, as Helm does it, and only to
+//! the repository's own origin.
 //!
 //! ```text
 //! host (permits, not before) ─> GET ─┬─ 304: as it was
@@ -37,53 +37,53 @@ use crate::token::basic_header;
 use share::Share;
 use walk::{Found, Unreadable};
 
-/// The largest index, unpacked. Flux itself takes 50 MiB unless it is told otherwise.
+/// Maximum size of an index, decompressed. The default of Flux is 50 MiB.
 const LARGEST: u64 = 256 * 1024 * 1024;
-/// Versions that are kept of one index, of all charts together.
+/// Maximum number of versions kept of one index, for all charts together.
 const VERSIONS: usize = 50_000;
-/// Bytes that are kept of one index.
+/// Maximum number of bytes kept of one index.
 const BYTES: usize = 10_000_000;
-/// Pieces of the body that wait for the parser.
+/// Maximum number of body chunks that wait for the parser.
 const AHEAD: usize = 4;
 
-/// One version of a chart, as the index has it.
+/// One version of a chart in the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChartVersion {
-    /// The version as it is written there.
+    /// The version as written in the index.
     pub version: String,
-    /// The version of what the chart installs.
+    /// The version of the application that the chart installs.
     pub app_version: Option<String>,
-    /// Whether its makers have given it up.
+    /// True if the chart's maintainers have deprecated it.
     pub deprecated: bool,
-    /// When it was put there.
+    /// When the version was added to the repository.
     pub created: Option<Timestamp>,
     /// The archive's SHA-256.
     pub digest: Option<String>,
-    /// Where the archive lies: absolute, or relative to the repository.
+    /// The URL of the archive: absolute, or relative to the repository.
     pub url: Option<String>,
 }
 
 impl ChartVersion {
-    /// Bytes that it takes in memory, about.
+    /// Returns its approximate size in memory, in bytes.
     fn size(&self) -> usize {
         let Self { version, app_version, deprecated: _, created: _, digest, url } = self;
         size_of::<Self>() + version.len() + [app_version, digest, url].into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
 
-/// What an index has of the charts that were asked for. Cheap to clone.
+/// The wanted charts of an index. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// The charts, each with its versions in the index's order; none for one that it lacks.
+    /// The charts, each with its versions in the order of the index. A chart that the index lacks has none.
     pub charts: BTreeMap<String, Arc<[ChartVersion]>>,
-    /// Entries of these charts that could not be read and were passed over.
+    /// Number of invalid entries of these charts that were skipped.
     pub skipped: usize,
     repository: ChartRepository,
     validator: Option<Validator>,
     unchanged: bool,
 }
 
-/// What a repository tells an index by.
+/// The validator that a repository sends with an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Validator {
     Etag(String),
@@ -91,32 +91,32 @@ enum Validator {
 }
 
 impl Index {
-    /// The versions of a chart in the index's order, each once.
+    /// Returns the versions of a chart in the order of the index, each once.
     pub fn versions(&self, chart: &str) -> impl Iterator<Item = &ChartVersion> {
         self.charts.get(chart).into_iter().flat_map(|versions| versions.iter())
     }
 
-    /// Whether the repository has the chart.
+    /// Returns true if the repository has the chart.
     pub fn has(&self, chart: &str) -> bool {
         self.charts.get(chart).is_some_and(|versions| !versions.is_empty())
     }
 
-    /// Whether the repository said that it is as it was (304).
+    /// Returns true if the repository answered that the index is unchanged (304).
     pub fn is_unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// Whether keeping it saves anything next time.
+    /// Returns true if caching the index saves work next time.
     pub fn is_worth_keeping(&self) -> bool {
         self.validator.is_some()
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns its approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         self.charts.values().flat_map(|versions| versions.iter()).map(ChartVersion::size).sum()
     }
 
-    /// Whether a 304 would answer for these charts.
+    /// Returns true if this copy covers these charts, so that a 304 suffices.
     fn answers(&self, repository: &ChartRepository, wanted: &BTreeSet<String>) -> bool {
         self.repository == *repository && wanted.iter().all(|chart| self.charts.contains_key(chart))
     }
@@ -144,11 +144,11 @@ impl Validator {
 }
 
 impl Client {
-    /// What the repository's index has of the wanted charts. What is `known` from before is asked
-    /// for with its `ETag` or date, if it answers for all of them.
+    /// Returns the wanted charts of the repository's index. `known` is revalidated with its `ETag` or date, if it
+    /// covers all wanted charts.
     ///
     /// # Errors
-    /// When the index cannot be had or read.
+    /// If the index cannot be fetched or parsed.
     pub async fn index(
         &self,
         repository: &ChartRepository,
@@ -168,7 +168,7 @@ impl Client {
         let condition = known.and_then(|known| known.validator.as_ref()).map(Validator::header);
         let whole = self.hosts.limits.index;
         let asked = |client: &reqwest::Client, at: &Url| {
-            // The whole time is watched here, over redirects as well.
+            // The total timeout is enforced here, including redirects.
             let request = client.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
             match &condition {
                 Some((name, value)) => request.header(name, *value),
@@ -198,8 +198,7 @@ impl Client {
         }
     }
 
-    /// What tells apart the ways in which a repository may be asked with keyrings; as
-    /// [`access`](Self::access).
+    /// Returns a fingerprint of how a keyring accesses a chart repository; see [`access`](Self::access).
     pub fn index_access(&self, repository: &ChartRepository, keyring: &Keyring) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(keyring.of_host(repository.host()).map(crate::Credential::fingerprint).unwrap_or_default());
@@ -231,7 +230,7 @@ impl Client {
             if *came > LARGEST {
                 return Err(Error::new(Class::Refused, &host.name, format!("its index is larger than {} MiB", LARGEST >> 20)));
             }
-            // Nobody listens any more: the parser has found something that ends it.
+            // The channel is closed: the parser has failed.
             if pieces.send(piece.into()).await.is_err() {
                 break;
             }
@@ -252,7 +251,7 @@ impl Client {
     }
 }
 
-/// What an answer without an index means.
+/// Returns the error for a response without an index.
 async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
     let (status, elsewhere) = (response.status(), host.elsewhere(response.url()));
     if !status.is_success()

@@ -1,4 +1,4 @@
-//! One host, ready to be asked: how it is reached, and whether it wants to be left alone.
+//! One host: its address, its clients, and its back-off.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,42 +14,42 @@ use crate::issuers;
 use crate::route::Route;
 use crate::rules::{Guard, authority};
 
-/// What is known of a host beside its name.
+/// A host with its configuration and its traffic.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
-    /// As in image references.
+    /// The name in image references.
     pub(crate) name: String,
-    /// Host and port that are connected to.
+    /// The host and port to connect to.
     pub(crate) authority: String,
     pub(crate) plain_http: bool,
     pub(crate) route: Route,
     pub(crate) clients: Clients,
     pub(crate) guard: Arc<Guard>,
     pub(crate) budget: Budget,
-    /// Where it is mirrored: host, and path before the repositories.
+    /// Its mirrors: host, and the path before the repositories.
     pub(crate) mirrors: Vec<(String, String)>,
     /// The token issuers that its entry names.
     pub(crate) issuers: Vec<String>,
     pub(crate) traffic: Arc<Traffic>,
 }
 
-/// The clients for a host and for where it redirects to.
+/// The clients for a host and for its redirect targets.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients {
     /// With the client certificate, if there is one.
     pub(crate) own: reqwest::Client,
-    /// Without the client certificate: a host that the first one redirects to is another's.
+    /// Without the client certificate: a redirect target on another host must not get it.
     pub(crate) elsewhere: reqwest::Client,
 }
 
 impl Clients {
-    /// The same client for both.
+    /// Uses the same client for both.
     pub(crate) fn without_certificate(http: reqwest::Client) -> Self {
         Self { own: http.clone(), elsewhere: http }
     }
 }
 
-/// What all questions of one lane share: how many may run, and how long none may.
+/// What all queries of one lane share: the permits, and the back-off.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) at_once: usize,
@@ -64,7 +64,7 @@ impl Traffic {
 }
 
 impl Host {
-    /// Whether it may be asked now.
+    /// Returns an error while the host is backed off.
     pub(crate) fn is_open(&self) -> Result<(), Error> {
         let mut not_before = self.traffic.not_before.lock();
         let left = not_before.map(|at| at.saturating_duration_since(Instant::now())).unwrap_or_default();
@@ -76,14 +76,14 @@ impl Host {
         }
     }
 
-    /// Leaves it alone for that long.
+    /// Sends it no request for this time.
     pub(crate) fn hold(&self, wait: Duration) {
         let at = Instant::now() + wait;
         let mut not_before = self.traffic.not_before.lock();
         *not_before = Some(not_before.map_or(at, |held| held.max(at)));
     }
 
-    /// What tells the transport apart that a source named; `None` on the administrator's.
+    /// Returns the fingerprint of the transport that a source sets; `None` on the administrator's.
     pub(crate) fn transport(&self) -> Option<[u8; 32]> {
         self.route.transport().map(|transport| transport.fingerprint())
     }
@@ -92,25 +92,25 @@ impl Host {
         if self.plain_http { "http" } else { "https" }
     }
 
-    /// Whether that is the host itself, by the name in references or by the one that is connected to.
+    /// Returns true if `other` is the host itself, by its name in references or by the name that is connected to.
     pub(crate) fn is_at(&self, other: &str) -> bool {
-        // An address leaves the scheme's own port out, and has one spelling of an IP address.
+        // A URL omits the scheme's default port, and has one spelling for an IP address.
         let own = || Url::parse(&format!("{}://{}", self.scheme(), self.authority)).ok().as_ref().and_then(authority);
         other == self.authority || other == self.name || own().is_some_and(|own| own == other)
     }
 
-    /// Whether a token issuer at that authority is this host's own, so that it may see the credential and this host
-    /// its tokens.
+    /// Returns true if a token issuer at that authority belongs to this host, so that it may receive the credential and
+    /// this host its tokens.
     pub(crate) fn trusts(&self, authority: &str) -> bool {
         self.is_at(authority) || self.issuers.iter().any(|issuer| issuer == authority) || issuers::is_known(&self.name, authority)
     }
 
-    /// Where an answer came from, if from another host.
+    /// Returns the host that answered, if it is another host.
     pub(crate) fn elsewhere(&self, url: &Url) -> Option<String> {
         authority(url).filter(|authority| !self.is_at(authority))
     }
 
-    /// The repository's places at the mirrors, in their order.
+    /// Returns the repository's places at the mirrors, in their order.
     pub(crate) fn at_mirrors(&self, repository: &RepositoryKey) -> Vec<RepositoryKey> {
         let places = self.mirrors.iter().map(|(host, prefix)| {
             let path = if prefix.is_empty() { repository.path().to_owned() } else { format!("{prefix}/{}", repository.path()) };

@@ -1,7 +1,7 @@
-//! All hosts: those of the administrator's entries, and every other one that an image or a source names.
+//! All hosts: those with an entry of the administrator, and every other host that an image or a source names.
 //!
-//! Each lane (a host over one transport) has permits and waits of its own, so that a dead proxy or a wrong CA that
-//! somebody names costs nobody else anything. What is kept of hosts and transports that no entry names is bounded.
+//! Each lane (a host over one transport) has its own permits and back-off, so that a dead proxy or a wrong CA of one
+//! source does not affect others. The number of hosts and transports without an entry that are kept is bounded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::rules::{Guard, Resolver, Rules, is_loopback};
 use crate::settings::{HostSettings, HostsError, Own, host_name, mirror_place};
 use crate::transport::Transport;
 
-/// Where a registry's API is, other than under its own name.
+/// Registries whose API is not under their own name.
 const AUTHORITIES: &[(&str, &str)] = &[("docker.io", "registry-1.docker.io")];
-/// Requests to one host at once, where its entry says nothing.
+/// Default number of concurrent requests to one host.
 pub const AT_ONCE: usize = 4;
-/// How many clients for the transports of sources are kept, and for how long after their last use. Each has its own
-/// copy of the roots.
+/// Maximum number of cached clients for the transports of sources, and how long each is kept after its last use. Each
+/// client has its own copy of the roots.
 const CLIENTS: (u64, Duration) = (64, Duration::from_hours(1));
 /// How many lanes without an entry are kept.
 const LANES: u64 = 4096;
@@ -37,7 +37,7 @@ pub struct Hosts {
     pub(crate) budget: Budget,
     pub(crate) guard: Arc<Guard>,
     plain: Clients,
-    /// Of the administrator's entries.
+    /// The hosts with an entry.
     named: HashMap<String, Named>,
     lanes: moka::sync::Cache<Lane, Arc<Traffic>>,
     clients: Cache<Lane, Clients>,
@@ -52,7 +52,7 @@ struct Named {
 }
 
 impl Hosts {
-    /// Makes them of their entries; reads the files that these name.
+    /// Creates the hosts from their entries. Reads the files that the entries name.
     ///
     /// # Errors
     /// See [`HostsError`].
@@ -110,7 +110,7 @@ impl Hosts {
         })
     }
 
-    /// The host of that name, as the administrator has it reached.
+    /// Returns the host with that name, with the administrator's configuration.
     pub(crate) fn get(&self, name: &str) -> Arc<Host> {
         match self.named.get(name) {
             Some(named) => Arc::clone(&named.host),
@@ -118,7 +118,7 @@ impl Hosts {
         }
     }
 
-    /// The host of that name over the transport that a source names, if it names one.
+    /// Returns the host with that name, over the transport of a source if there is one.
     pub(crate) async fn reach(&self, name: &str, transport: Option<&Arc<Transport>>) -> Result<Arc<Host>, Error> {
         let host = self.get(name);
         let Some(transport) = transport else { return Ok(host) };
@@ -146,10 +146,10 @@ impl Hosts {
             let refused = |words: Arc<&'static str>| Error::new(Class::Denied, name, *words);
             self.clients.try_get_with(lane.clone(), build).await.map_err(refused)?
         } else {
-            // The certificate of the host's entry is Headwind's own.
+            // The certificate of the host's entry is Headwind's own identity.
             Clients::without_certificate(host.clients.elsewhere.clone())
         };
-        // Whoever names certificates wants them used.
+        // A source that sets certificates expects TLS.
         let by_default = named.is_none_or(|named| named.plain_http.is_none()) && transport.has_certificates();
         Ok(Arc::new(Host {
             plain_http: transport.plain_http || host.plain_http && !by_default,
@@ -165,7 +165,7 @@ impl Hosts {
     }
 }
 
-/// A host that nothing is said of.
+/// Creates a host without an entry.
 fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, clients: &Clients, traffic: Arc<Traffic>) -> Host {
     Host {
         name: name.to_owned(),
@@ -187,7 +187,7 @@ fn builder(guard: &Arc<Guard>, limits: &Limits) -> reqwest::ClientBuilder {
         .connect_timeout(limits.connect)
         .timeout(limits.request)
         .dns_resolver(Resolver(Arc::clone(guard)))
-        // Each step is looked at: see `send`.
+        // `send` checks each redirect.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
 }

@@ -1,8 +1,8 @@
-//! The issuers of tokens that are a registry's own although their host is another.
+//! Token issuers on another host that belong to a registry.
 //!
-//! A registry names its issuer in its challenge. Headwind asks an issuer on another host only if it is known here or
-//! if the registry's entry names it: whatever answers there would be handed to the registry as a token, and whatever
-//! is asked there is asked from Headwind's place in the network.
+//! A registry names its issuer in its challenge. Headwind queries an issuer on another host only if it is known here or
+//! if the registry's entry names it. Otherwise the registry would receive that host's response as a token, and could
+//! send requests from Headwind's place in the network.
 
 /// Registries and their issuers, by host.
 const KNOWN: &[(&str, &str)] = &[
@@ -13,10 +13,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("docker.elastic.co", "docker-auth.elastic.co"),
     ("registry.digitalocean.com", "api.digitalocean.com"),
 ];
-/// The clouds whose registries and issuers have one domain: the domain, and how the issuers' names in it begin.
+/// Clouds whose registries and issuers share a domain: the domain, and the prefix of the issuers' names.
 const FAMILIES: &[(&str, &str)] = &[(".aliyuncs.com", "dockerauth")];
 
-/// Returns whether an issuer is known to be a registry's own.
+/// Returns true if an issuer is known to belong to a registry.
 pub(crate) fn is_known(registry: &str, issuer: &str) -> bool {
     let family = |(domain, prefix): &(&str, &str)| registry.ends_with(domain) && issuer.ends_with(domain) && issuer.starts_with(prefix);
     KNOWN.contains(&(registry, issuer)) || FAMILIES.iter().any(family)

@@ -1,4 +1,4 @@
-//! What shares permits, waits and failures.
+//! The unit that shares permits, waits and failures.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use crate::transport::Transport;
 
 /// A host over one transport: what shares permits and back-off.
 ///
-/// The owner of a source may name a transport (proxy, CA, plain HTTP). Failures over it say nothing about the host
-/// for everybody else, so each transport to a host has its own lane. Good as a key for this process only.
+/// The owner of a source may set a transport (proxy, CA, plain HTTP). Failures over it say nothing about the host for
+/// other users, so each transport to a host has its own lane. Valid as a key in this process only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     host: String,
@@ -16,7 +16,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// The lane of questions to `host` with this keyring.
+    /// Returns the lane of queries to `host` with this keyring.
     pub fn of(host: &str, keyring: &Keyring) -> Self {
         Self::new(host, keyring.transport().map(|transport| &**transport))
     }
@@ -25,7 +25,7 @@ impl Lane {
         Self { host: host.to_owned(), transport: transport.map(Transport::fingerprint) }
     }
 
-    /// The host, as in image references.
+    /// Returns the host, as in image references.
     pub fn host(&self) -> &str {
         &self.host
     }

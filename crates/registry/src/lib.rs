@@ -1,11 +1,10 @@
-//! Asking OCI registries and Helm's chart repositories what they have.
+//! Queries to OCI registries and classic Helm chart repositories.
 //!
-//! The operator's poll loop, the confirmation of webhooks and `headwind check` call this crate;
-//! it knows nothing of Kubernetes. A credential leaves it for its own registry host only, Headwind's
-//! own identity only over what the administrator configured (`route`), and no connection is made to
-//! an address that is not allowed (`rules`). Nothing that a registry says is believed further than
-//! the distribution specification goes: what is read has a limit in bytes (`budget`), entries and
-//! time, pages are followed on the same host only, waits have an upper end.
+//! The operator's poller, the verification of webhooks and `headwind check` call this crate. It knows nothing about
+//! Kubernetes. It sends a credential only to its own registry host, and Headwind's own identity only over what the
+//! administrator configured (`route`). It connects to no address that is not allowed (`rules`). It trusts a registry
+//! only as far as the distribution specification goes: responses are limited in bytes (`budget`), entries and time,
+//! pages are followed on the same host only, and waits have a maximum.
 //!
 //! ```text
 //! Client::{digest, tags} ─> ask ─┬─ hosts     scheme, authorities, mirrors; permits and waits of each lane

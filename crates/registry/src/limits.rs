@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-/// How long things may take.
+/// The time limits.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Making a connection.
+    /// Timeout for a connection.
     pub connect: Duration,
-    /// One request with its whole answer.
+    /// Timeout for one request with its whole response.
     pub request: Duration,
-    /// A list of tags, with all its pages.
+    /// Timeout for a list of tags with all its pages.
     pub list: Duration,
-    /// The index of a chart repository, whole. 50 MB in this time are a slow line; Flux gives up
-    /// after a minute.
+    /// Timeout for the whole index of a chart repository. 50 MB in this time is a slow connection; Flux stops after a
+    /// minute.
     pub index: Duration,
 }
 

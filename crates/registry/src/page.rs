@@ -1,13 +1,13 @@
 //! The next page of a list (RFC 8288 `Link: <…>; rel="next"`, distribution-spec "Listing Tags").
 //!
-//! A next page lies under the same host name and path, or the list is given up: whatever a registry writes there is
-//! asked with its credential. It is always asked of the address that the list was asked of: a registry behind a proxy
-//! often knows neither its own scheme nor its port.
+//! The next page must have the same host name and path, otherwise the list fails: Headwind sends its credential to
+//! whatever the registry links to. The query always goes to the address of the first page, because a registry behind a
+//! proxy often knows neither its own scheme nor its port.
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
-/// The longest link that is followed.
+/// Maximum length of a link that is followed.
 const LONGEST: usize = 4096;
 
 /// A link that is not followed.
@@ -23,18 +23,18 @@ pub(crate) enum BadLink {
     AnotherPath(String),
 }
 
-/// As much of a link as is told, in characters.
+/// Maximum number of characters of a link in a message.
 pub(crate) const TOLD: usize = 128;
 
-/// A link as a person may see it: without what could be a secret.
+/// Returns a link for a message, without parts that could be secret.
 fn told(url: &Url) -> String {
     let host = crate::rules::authority(url).unwrap_or_default();
     format!("{}://{host}{}", url.scheme(), url.path()).chars().take(TOLD).collect()
 }
 
-/// The next page after `current`, as path and query; `None` after the last one.
+/// Returns the next page after `current`, as path and query; `None` after the last one.
 ///
-/// Scheme and port are not looked at: a registry behind a proxy writes its own.
+/// Ignores scheme and port: a registry behind a proxy writes its own.
 pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>, BadLink> {
     for value in headers.get_all(LINK) {
         if value.len() > LONGEST {
@@ -56,12 +56,12 @@ pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>,
     Ok(None)
 }
 
-/// The target of the link with `rel=next` among those of one header.
+/// Returns the target of the link with `rel=next` in one header.
 fn target(value: &str) -> Result<Option<&str>, BadLink> {
     let mut rest = value.trim();
     while !rest.is_empty() {
         let (target, after) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or(BadLink::Unreadable)?;
-        // Parameters go to the next comma outside of quotes.
+        // Parameters end at the next comma outside quotes.
         let mut quoted = false;
         let end = after.find(|c: char| {
             quoted ^= c == '"';

@@ -1,14 +1,14 @@
-//! One question to a registry.
+//! One query to a registry.
 
 use reqwest::Method;
 
-/// What is asked of a repository.
+/// A query to a repository.
 pub(crate) struct Question<'a> {
     pub(crate) method: Method,
-    /// The path behind `/v2/<repository>/`, with its query.
+    /// The path after `/v2/<repository>/`, with its query.
     pub(crate) tail: &'a str,
     pub(crate) accept: &'static str,
     pub(crate) etag: Option<&'a str>,
-    /// The largest body.
+    /// Maximum size of the body.
     pub(crate) largest: usize,
 }

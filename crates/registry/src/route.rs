@@ -1,24 +1,24 @@
-//! Whose word it is how a host is reached.
+//! The route to a host, by who configured it.
 
 use std::sync::Arc;
 
 use crate::transport::Transport;
 
-/// The path to a host, by who named it.
+/// The path to a host, by who configured it.
 ///
-/// Headwind has an identity of its own: the cloud's login, the client certificate of a host's entry. It never leaves
-/// over a path that the owner of a source named, since whoever names the proxy or the CA reads what passes. The owner's
-/// own credentials may: they are the owner's.
+/// Headwind has its own identity: the cloud's login, and the client certificate of a host's entry. It never sends this
+/// identity over a path that the owner of a source configured, because whoever sets the proxy or the CA can read the
+/// traffic. It may send the owner's own credentials there.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
-    /// The administrator's: as the host's entry says, else HTTPS with the system's roots.
+    /// Configured by the administrator: the host's entry, else HTTPS with the system's roots.
     Administrator,
-    /// A proxy, a CA, a client certificate or plain HTTP that the owner of a source named.
+    /// A proxy, a CA, a client certificate or plain HTTP that the owner of a source configured.
     Tenant(Arc<Transport>),
 }
 
 impl Route {
-    /// Returns whether Headwind's own identity may be sent over it.
+    /// Returns true if Headwind's own identity may be sent over it.
     pub(crate) fn carries_own_identity(&self) -> bool {
         match self {
             Self::Administrator => true,
@@ -26,7 +26,7 @@ impl Route {
         }
     }
 
-    /// The transport that a source named.
+    /// Returns the transport that a source configured.
     pub(crate) fn transport(&self) -> Option<&Arc<Transport>> {
         match self {
             Self::Administrator => None,

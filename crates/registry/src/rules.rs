@@ -1,8 +1,8 @@
-//! Where questions may go: the administrator's list of hosts, and the addresses that are refused.
+//! The hosts and addresses that Headwind may connect to: the administrator's list of hosts, and the refused addresses.
 //!
-//! The client asks `Guard::admit` before each request, each redirect included, and resolves every name through
-//! `Guard`, so that a refused address is refused at the moment of the connection. A name that leads to another
-//! address a second later (DNS rebinding) is refused as well. A refusal says nothing about what listens there.
+//! The client calls `Guard::admit` before each request, including each redirect, and resolves every name through
+//! `Guard`, so that a refused address is refused when the connection is made. A name that resolves to another address a
+//! second later (DNS rebinding) is refused as well. A refusal does not reveal what listens there.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -14,12 +14,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::{Kind, kind};
 
-/// The variables that name the proxy of the process. The administrator sets them.
+/// The environment variables that set the proxy of the process. The administrator sets them.
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// The variable that every container of a cluster has.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
-/// What the administrator allows beyond and below the defaults.
+/// The administrator's changes to the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     in_cluster: bool,
@@ -28,12 +28,12 @@ pub struct Rules {
     own: HashSet<String>,
 }
 
-/// A pattern of `HEADWIND_REGISTRY_ALLOW` that cannot be used.
+/// An invalid pattern in `HEADWIND_REGISTRY_ALLOW`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no glob for hosts; expected a host such as ghcr.io, or a glob such as *.example.com")]
 pub struct BadPattern(String);
 
-/// Why a host is not asked.
+/// The reasons why Headwind does not connect to a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("{host} leads to {what}; Headwind never connects there")]
@@ -45,13 +45,13 @@ pub(crate) enum Refusal {
 }
 
 impl Rules {
-    /// Rules with the defaults for a process inside of a cluster, or outside of one.
+    /// Sets the defaults for a process inside or outside a cluster.
     #[must_use]
     pub fn in_cluster(self, in_cluster: bool) -> Self {
         Self { in_cluster, ..self }
     }
 
-    /// Rules with the defaults for where the process runs, and with the proxies that its variables name.
+    /// Creates rules with the defaults for the environment of the process, and with the proxies that its variables set.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let proxies = PROXIES.iter().filter_map(|name| filled(name));
@@ -60,11 +60,11 @@ impl Rules {
         Self { in_cluster: filled(IN_CLUSTER).is_some(), allow: None, own }
     }
 
-    /// The same rules for these hosts only. Each pattern is a glob for a host, with its port or without; no pattern
-    /// at all allows every host.
+    /// Restricts the rules to these hosts. Each pattern is a glob for a host, with or without its port. Without
+    /// patterns, every host is allowed.
     ///
     /// # Errors
-    /// When a pattern is no glob.
+    /// If a pattern is not a valid glob.
     pub fn allowing<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, BadPattern> {
         let mut set = GlobSetBuilder::new();
         let mut any = false;
@@ -73,7 +73,7 @@ impl Rules {
             if pattern.contains(['/', '@']) {
                 return Err(bad());
             }
-            // An IPv6 address stands in brackets, which are no class of letters here.
+            // An IPv6 address is in brackets, which are not a character class here.
             let escaped = pattern.replace('[', "\\[").replace(']', "\\]");
             set.add(GlobBuilder::new(&escaped).case_insensitive(true).backslash_escape(true).build().map_err(|_| bad())?);
             any = true;
@@ -88,22 +88,22 @@ impl Rules {
     }
 }
 
-/// The rules, with the hosts that the administrator's entries name.
+/// The rules, with the hosts of the administrator's entries.
 #[derive(Debug)]
 pub(crate) struct Guard {
     rules: Rules,
-    /// With their ports, as in an address.
+    /// With their ports, as in a URL.
     named: HashSet<String>,
     /// Without their ports.
     without_ports: HashSet<String>,
 }
 
 impl Guard {
-    /// A guard for whom these hosts (with their ports) are the administrator's own.
+    /// Creates a guard that treats these hosts (with their ports) as the administrator's own.
     pub(crate) fn new(rules: Rules, named: impl IntoIterator<Item = String>) -> Self {
         let (mut with_ports, mut without_ports) = (HashSet::new(), HashSet::new());
         for host in named.into_iter().chain(rules.own.iter().cloned()) {
-            // By either scheme: an address leaves the scheme's own port out.
+            // With both schemes: a URL omits the scheme's default port.
             for url in ["http", "https"].iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok()) {
                 with_ports.extend(authority(&url));
                 without_ports.extend(url.host_str().map(str::to_owned));
@@ -117,7 +117,7 @@ impl Guard {
         if self.rules.allows(host) { Ok(()) } else { Err(Refusal::NotAllowed { host: host.to_owned() }) }
     }
 
-    /// Checks the host of an address. A name is resolved when it is connected to.
+    /// Checks the host of a URL. A name is resolved when the connection is made.
     pub(crate) async fn admit(&self, url: &Url) -> Result<(), Refusal> {
         let Some(authority) = authority(url) else { return Ok(()) };
         let is_named = self.named.contains(&authority);
@@ -125,7 +125,7 @@ impl Guard {
             return self.judge(address, &authority, is_named);
         }
         let name = url.host_str().unwrap_or_default();
-        // Another port of a host that the administrator named: the resolver does not see the port.
+        // Another port of a host that the administrator named: the resolver does not get the port.
         if !is_named && self.rules.in_cluster && self.without_ports.contains(name) {
             let found = tokio::net::lookup_host((name, 0)).await.into_iter().flatten();
             return found.map(|found| self.judge(found.ip(), &authority, false)).find(Result::is_err).unwrap_or(Ok(()));
@@ -142,7 +142,7 @@ impl Guard {
         }
     }
 
-    /// The addresses of a name that may be connected to; an error where none of them may.
+    /// Returns the addresses of a name that may be connected to; an error if there is none.
     fn filter(&self, name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
         let (mut left, mut refusal) = (Vec::new(), None);
         for address in found {
@@ -173,13 +173,13 @@ impl Resolve for Resolver {
     }
 }
 
-/// Host and port of an address, as they stand in an image reference: without the scheme's own port.
+/// Returns host and port of a URL as in an image reference: without the scheme's default port.
 pub(crate) fn authority(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// Whether the host, with its port or without, is loopback by its name or address.
+/// Returns true if the host, with or without its port, is loopback by its name or address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{host}")) else { return false };
     match literal(&url) {
@@ -188,7 +188,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// The IP address that stands in the place of the host. [`Url`] has brought every spelling into one form.
+/// Returns the IP address in the host part. [`Url`] has normalised its spelling.
 fn literal(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -1,4 +1,4 @@
-//! One request and its answer: redirects, refusals to serve, and the bytes of the body.
+//! One request and its response: redirects, error responses, and the body.
 
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
@@ -10,26 +10,26 @@ use crate::host::Host;
 use crate::rules::authority;
 use crate::throttle;
 
-/// Redirects that are followed.
+/// Maximum number of redirects.
 const REDIRECTS: usize = 5;
-/// The longest address that a redirect may lead to, in bytes.
+/// Maximum length of a redirect's URL, in bytes.
 const ADDRESS: usize = 4096;
-/// As much of a refusal as is read.
+/// Maximum number of bytes read of an error response.
 pub(crate) const REFUSAL: usize = 16 * 1024;
 
-/// What came back.
+/// A response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Who answered in the end.
+    /// The URL that answered in the end.
     pub(crate) url: Url,
-    /// The room that the body takes.
+    /// The budget that the body uses.
     _held: Held,
 }
 
-/// Sends what `asked` makes of an address and of the client for it, following redirects. Another host than the first
-/// sees the credential only where it is to be `passed_on`, and never the client certificate.
+/// Sends the request that `asked` builds from a URL and the client for it, and follows redirects. Another host than the
+/// first gets the credential only if `passed_on`, and never the client certificate.
 pub(crate) async fn follow(
     host: &Host,
     url: &Url,
@@ -66,8 +66,8 @@ pub(crate) async fn follow(
     Err(refused("it redirects without end"))
 }
 
-/// Reads an answer up to `largest` bytes. Refusals to serve are errors and hold the host; every other status is the
-/// caller's.
+/// Reads a response of up to `largest` bytes. 429 and server errors become errors and back off the host. The caller
+/// handles any other status.
 pub(crate) async fn take(host: &Host, response: Response, largest: usize) -> Result<Answer, Error> {
     let elsewhere = host.elsewhere(response.url());
     read(host, response, largest).await.map_err(|error| error.told_by(elsewhere))
@@ -91,7 +91,7 @@ async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Ans
     }
     let now = Timestamp::now();
     let throttled = status == StatusCode::TOO_MANY_REQUESTS
-        // GitHub's secondary limits are a 403 with a time.
+        // GitHub's secondary rate limits answer 403 with a time.
         || status == StatusCode::FORBIDDEN && (headers.contains_key("retry-after") || throttle::used_up(&headers, now).is_some());
     if throttled || status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         let wait = throttle::wait(&headers, &body, now);
@@ -109,14 +109,14 @@ async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Ans
     Ok(Answer { status, headers, body, url, _held: held })
 }
 
-/// Leaves the host alone where this answer was the last one that its limit gives.
+/// Backs off the host if this response used up its rate limit.
 pub(crate) fn heed(host: &Host, headers: &HeaderMap, now: Timestamp) {
     if let Some(wait) = throttle::used_up(headers, now) {
         host.hold(wait);
     }
 }
 
-/// Scheme, host and port.
+/// Returns scheme, host and port.
 fn origin(url: &Url) -> (&str, Option<String>) {
     (url.scheme(), authority(url))
 }
@@ -125,7 +125,7 @@ fn in_words(bytes: usize) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
 }
 
-/// A header that is not printed.
+/// Returns a header that is not printed.
 pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);

@@ -1,8 +1,8 @@
-//! What the administrator says about hosts: one entry a host in a file (`HEADWIND_REGISTRY_CONFIG`).
+//! The administrator's settings for hosts: one entry per host in a file (`HEADWIND_REGISTRY_CONFIG`).
 //!
-//! An entry sets plain HTTP, an own CA, a client certificate, mirrors, token issuers on other hosts, and how many
-//! requests run at once. A host without an entry is asked by HTTPS with the system's roots; loopback by plain HTTP,
-//! as container engines do it.
+//! An entry sets plain HTTP, an own CA, a client certificate, mirrors, token issuers on other hosts, and the number of
+//! concurrent requests. Headwind queries a host without an entry over HTTPS with the system's roots, and loopback over
+//! plain HTTP, like container engines.
 
 use std::path::{Path, PathBuf};
 
@@ -16,22 +16,22 @@ use crate::transport;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostSettings {
-    /// The host as it stands in image references, with its port.
+    /// The host as in image references, with its port.
     pub host: String,
-    /// Ask by plain HTTP (true) or by HTTPS (false). Credentials are sent in the clear over plain HTTP. Default: true for
-    /// loopback without certificates in the entry, else false.
+    /// Use plain HTTP (true) or HTTPS (false). Plain HTTP sends credentials unencrypted. Default: true for loopback
+    /// without certificates in the entry, else false.
     #[serde(default)]
     pub plain_http: Option<bool>,
-    /// A PEM file of further roots to trust for this host.
+    /// A PEM file with additional roots to trust for this host.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// A PEM file with the client's certificate and its private key.
     #[serde(default)]
     pub client_certificate_file: Option<PathBuf>,
-    /// Where else to ask first: `host[:port][/path]`, in this order, each with its own credential.
+    /// Mirrors to query first: `host[:port][/path]`, in this order, each with its own credential.
     #[serde(default)]
     pub mirrors: Vec<String>,
-    /// Other hosts (with port) that issue this registry's tokens and may see its credential.
+    /// Other hosts (with port) that issue this registry's tokens and may receive its credential.
     #[serde(default)]
     pub token_issuers: Vec<String>,
     /// Maximum number of concurrent requests, at least 1. Default: 4.
@@ -45,35 +45,35 @@ struct Document {
     registries: Vec<HostSettings>,
 }
 
-/// The settings cannot be used.
+/// The settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum HostsError {
-    /// The document is not what is expected.
+    /// The document has another shape.
     #[error("{0}")]
     Document(String),
-    /// A host stands in it twice.
+    /// A host has two entries.
     #[error("{0} stands in it twice")]
     Twice(String),
-    /// A host or mirror is no name that an image reference could begin with.
+    /// A host or mirror is not a valid registry name in an image reference.
     #[error("{0:?} is no registry")]
     NoRegistry(String),
-    /// A file cannot be read or is not what it should be.
+    /// A file cannot be read or parsed.
     #[error("{host}: {}: {reason}", .file.display())]
     File {
-        /// Whose entry names it.
+        /// The host whose entry names it.
         host: String,
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The error.
         reason: String,
     },
-    /// No HTTP client can be made.
+    /// No HTTP client can be built.
     #[error("no HTTP client can be made: {0}")]
     Client(String),
 }
 
 impl HostSettings {
-    /// An entry that says nothing.
+    /// Creates an entry without settings.
     pub fn of(host: &str) -> Self {
         Self {
             host: host.to_owned(),
@@ -86,16 +86,16 @@ impl HostSettings {
         }
     }
 
-    /// Reads the document with the entries (YAML or JSON: `registries: [{host: …}, …]`).
+    /// Parses the document with the entries (YAML or JSON: `registries: [{host: …}, …]`).
     ///
     /// # Errors
-    /// When it has another shape.
+    /// If it has another shape.
     pub fn read(text: &str) -> Result<Vec<Self>, HostsError> {
         let Document { registries } = serde_saphyr::from_str(text).map_err(|error| HostsError::Document(error.to_string()))?;
         Ok(registries)
     }
 
-    /// Reads the certificates that the entry names; `None` where it names none.
+    /// Reads the certificates that the entry names; `None` if it names none.
     pub(crate) fn certificates(&self, name: &str) -> Result<Option<Own>, HostsError> {
         let roots = match &self.ca_file {
             Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "no PEM certificate is in it"))?,
@@ -120,19 +120,19 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Adds the roots, which are nobody's secret.
+    /// Adds the roots, which are not secret.
     pub(crate) fn trust(&self, http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         http.tls_certs_merge(self.roots.iter().cloned())
     }
 }
 
-/// A host's name, normalised as the reference parser does it.
+/// Normalises the name of a host like the reference parser.
 pub(crate) fn host_name(text: &str) -> Result<String, HostsError> {
     let key = RepositoryKey::from_parts(text, "x/x").map_err(|_| HostsError::NoRegistry(text.to_owned()))?;
     Ok(key.registry().to_owned())
 }
 
-/// A mirror's host and the path before its repositories.
+/// Parses a mirror's host and the path before its repositories.
 pub(crate) fn mirror_place(text: &str) -> Result<(String, String), HostsError> {
     let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
     let prefix = prefix.trim_matches('/');

@@ -1,7 +1,7 @@
-//! What the status of an answer means.
+//! The meaning of a response's status.
 //!
-//! Texts have Headwind's own words and the codes of the specification: what a registry writes freely could be the
-//! credential itself, sent back.
+//! Messages contain Headwind's own words and the codes of the specification. Free text of a registry could be the
+//! credential itself, echoed back.
 
 use reqwest::{Method, StatusCode};
 
@@ -11,8 +11,7 @@ use crate::host::Host;
 use crate::question::Question;
 use crate::send::Answer;
 
-/// The codes that a registry's refusal may have (distribution-spec "Error Codes", and those of its
-/// token issuers); no other word of it is repeated.
+/// The error codes of a registry that Headwind repeats (distribution-spec "Error Codes", and those of token issuers).
 const CODES: &[&str] = &[
     "UNAUTHORIZED",
     "DENIED",
@@ -29,7 +28,7 @@ pub(crate) fn denied(host: &Host, message: &str) -> Error {
     Error::new(Class::Denied, &host.name, message)
 }
 
-/// The error for an answer that a question is not served with; `credential` is what it was asked with.
+/// Returns the error for a response that does not answer the query. `credential` is the one that was sent.
 pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, credential: Option<&Credential>) -> Result<(), Error> {
     let status = answer.status;
     let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
@@ -40,7 +39,7 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
     match status {
         StatusCode::OK => Ok(()),
         StatusCode::NOT_MODIFIED if question.etag.is_some() => Ok(()),
-        // A HEAD that is not offered: a GET may be.
+        // HEAD is not supported; GET may be.
         StatusCode::METHOD_NOT_ALLOWED if question.method == Method::HEAD => Ok(()),
         StatusCode::NOT_FOUND => error(Class::NotFound, "it is not there", ""),
         StatusCode::FORBIDDEN => match credential.map(Credential::proof) {
@@ -53,7 +52,7 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
             }
         },
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => error(Class::Denied, "the proxy before it refuses the login", ""),
-        // What servers of HTTPS answer to a request by plain HTTP.
+        // HTTPS servers answer this to a plain HTTP request.
         StatusCode::BAD_REQUEST if host.plain_http => {
             let hint = "; it was asked by plain HTTP: if it speaks HTTPS, set plainHttp: false for it in HEADWIND_REGISTRY_CONFIG";
             error(Class::Broken, "it refuses the request", hint)
@@ -62,7 +61,7 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
     }
 }
 
-/// What a 401 means that cannot be answered: `sent` says whether the credential was sent.
+/// Returns the error for a 401 that cannot be answered. `sent` is true if the credential was sent.
 pub(crate) fn unauthorized(host: &Host, answer: &Answer, credential: Option<&Credential>, sent: bool) -> Error {
     let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
     let elsewhere = host.elsewhere(&answer.url);
@@ -75,7 +74,7 @@ pub(crate) fn unauthorized(host: &Host, answer: &Answer, credential: Option<&Cre
     denied(host, &format!("{what} (401{code})")).told_by(elsewhere)
 }
 
-/// The first code of a refusal that is one of the specification's.
+/// Returns the first error code of a response that the specification defines.
 fn code(body: &[u8]) -> Option<&'static str> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let told = body.get("errors")?.get(0)?.get("code")?.as_str()?;

@@ -1,6 +1,6 @@
-//! A repository's tags as its registry lists them: what of them is kept, and how much may come.
+//! A repository's list of tags: which tags are kept, and the limits.
 //!
-//! A page is read tag by tag, and only what the caller wants is kept, so that memory holds one page and what is kept,
+//! A page is read tag by tag, and only what the caller wants is kept. So memory holds one page and the kept tags,
 //! whatever the registry sends.
 
 use std::fmt;
@@ -8,18 +8,18 @@ use std::fmt;
 use headwind_core::artifact::reference::is_tag;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Pages of a list.
+/// Maximum number of pages of a list.
 pub(crate) const PAGES: usize = 200;
-/// One page, unpacked, in bytes.
+/// Maximum size of one page, decompressed, in bytes.
 pub(crate) const PAGE: usize = 4 * 1024 * 1024;
-/// Tags that are kept of a list.
+/// Maximum number of tags that are kept of a list.
 const TAGS: usize = 50_000;
-/// Bytes of all tags that are kept of a list.
+/// Maximum number of bytes of all kept tags of a list.
 const BYTES: usize = 10_000_000;
-/// What a kept tag costs beside its letters.
+/// Memory that a kept tag uses in addition to its text.
 const TAG: usize = size_of::<String>();
 
-/// The tags that the caller wants of a list.
+/// The tags of a list that the caller wants.
 #[derive(Clone, Copy)]
 pub struct Keep<'a> {
     accepts: &'a (dyn Fn(&str) -> bool + Send + Sync),
@@ -27,15 +27,15 @@ pub struct Keep<'a> {
 }
 
 impl Keep<'static> {
-    /// Every tag.
+    /// Keeps every tag.
     pub fn everything() -> Self {
         Self { accepts: &|_| true, fingerprint: 0 }
     }
 }
 
 impl<'a> Keep<'a> {
-    /// The tags that `accepts` takes. `fingerprint` tells one filter from another: pages that were read with another
-    /// filter are not used again.
+    /// Keeps the tags that `accepts` accepts. `fingerprint` identifies the filter: pages that were read with another
+    /// filter are not reused.
     pub fn matching(fingerprint: u64, accepts: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Self {
         Self { accepts, fingerprint }
     }
@@ -62,13 +62,13 @@ pub(crate) struct Page {
     pub(crate) address: String,
     pub(crate) etag: Option<String>,
     pub(crate) tags: Vec<String>,
-    /// Whether the registry listed no tag at all on it.
+    /// True if the registry listed no tag on it.
     pub(crate) empty: bool,
     pub(crate) next: Option<String>,
 }
 
 impl Page {
-    /// Bytes that it takes in memory, about.
+    /// Returns its approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         let Self { address, etag, tags, empty: _, next } = self;
         let texts = [Some(address), etag.as_ref(), next.as_ref()];
@@ -81,27 +81,27 @@ impl Listing {
         Self { pages: Vec::new(), unchanged: true, keep: keep.fingerprint }
     }
 
-    /// Every kept tag, in the registry's order.
+    /// Returns every kept tag, in the registry's order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.pages.iter().flat_map(|page| page.tags.iter().map(String::as_str))
     }
 
-    /// Whether the registry said of every page that it is as it was (304).
+    /// Returns true if the registry answered for every page that it is unchanged (304).
     pub fn is_unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// Whether keeping it saves anything next time.
+    /// Returns true if caching it saves work next time.
     pub fn is_worth_keeping(&self) -> bool {
         self.pages.iter().any(|page| page.etag.is_some())
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns its approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         self.pages.iter().map(Page::size).sum()
     }
 
-    /// The page at an address as it was read before, with the same filter.
+    /// Returns the page at an address that was read before with the same filter.
     pub(crate) fn page(&self, address: &str, keep: &Keep<'_>) -> Option<&Page> {
         self.pages.iter().find(|page| self.keep == keep.fingerprint && page.address == address)
     }
@@ -112,14 +112,14 @@ impl Listing {
     }
 }
 
-/// What is left of the limits for one list.
+/// The rest of the limits for one list.
 #[derive(Debug)]
 pub(crate) struct Room {
     tags: usize,
     bytes: usize,
 }
 
-/// Why the tags of a page cannot be used.
+/// The reasons why the tags of a page cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error("its list of tags is not the JSON it should be")]
@@ -139,7 +139,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Takes the room for a tag.
+    /// Counts a tag against the limits.
     pub(crate) fn take(&mut self, tag: &str) -> Result<(), Unusable> {
         self.tags = self.tags.checked_sub(1).ok_or(Unusable::Tags)?;
         self.bytes = self.bytes.checked_sub(TAG + tag.len()).ok_or(Unusable::Bytes)?;
@@ -147,7 +147,7 @@ impl Room {
     }
 }
 
-/// Reads the body of a page. Answers the tags that are kept, and how many there were.
+/// Reads the body of a page. Returns the kept tags, and the number of all tags.
 pub(crate) fn read(body: &[u8], keep: &Keep<'_>, room: &mut Room) -> Result<(Vec<String>, usize), Unusable> {
     let mut page = Reader { keep, room, kept: Vec::new(), count: 0, full: None };
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -166,17 +166,17 @@ struct Reader<'a> {
     room: &'a mut Room,
     kept: Vec<String>,
     count: usize,
-    /// The limit that ended it.
+    /// The limit that was exceeded.
     full: Option<Unusable>,
 }
 
-/// What the object is.
+/// The shape of the object.
 enum Shape {
     List,
     Errors,
 }
 
-/// `{"name": …, "tags": […] or null}`. What else is in it does not matter.
+/// `{"name": …, "tags": […] or null}`. Other fields are ignored.
 struct Body<'a, 'b>(&'a mut Reader<'b>);
 
 impl<'de> DeserializeSeed<'de> for Body<'_, '_> {

@@ -1,32 +1,31 @@
-//! How long a registry asks to be left alone.
+//! The time that a registry asks clients to wait.
 //!
-//! In this order: `Retry-After` (seconds or a date, RFC 9110 section 10.2.3), the reset of a
-//! rate limit (`RateLimit-Reset` in seconds, draft-ietf-httpapi-ratelimit-headers-07;
-//! `X-RateLimit-Reset` and Docker Hub's `X-Retry-After` as a Unix time), the window of a limit
-//! that is used up (Docker Hub's `RateLimit-Remaining: 0;w=21600`), and what bodies say
-//! (Google's `RetryInfo.retryDelay`, "retry after 30 seconds" in others' messages).
+//! Sources, in this order: `Retry-After` (seconds or a date, RFC 9110 section 10.2.3), the reset of a rate limit
+//! (`RateLimit-Reset` in seconds, draft-ietf-httpapi-ratelimit-headers-07; `X-RateLimit-Reset` and Docker Hub's
+//! `X-Retry-After` as a Unix time), the window of a used-up limit (Docker Hub's `RateLimit-Remaining: 0;w=21600`), and
+//! the body (Google's `RetryInfo.retryDelay`, "retry after 30 seconds" in other messages).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
-/// No host is left alone for longer than this, whatever it says.
+/// Maximum wait, whatever the registry asks for.
 pub(crate) const LONGEST: Duration = Duration::from_hours(6);
-/// As much of a body as is searched.
+/// Maximum number of bytes of a body that are searched.
 const BODY: usize = 16 * 1024;
 
-/// The wait that a 429 or 503 asks for, if it says one.
+/// Returns the wait that a 429 or 503 asks for, if it states one.
 pub(crate) fn wait(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Duration> {
     let wait = retry_after(headers, now).or_else(|| reset(headers, now)).or_else(|| window(headers)).or_else(|| told(body))?;
     Some(wait.min(LONGEST))
 }
 
-/// The wait that an answer that was given asks for: the limit is used up with it.
+/// Returns the wait that a successful response asks for, because it used up the limit.
 pub(crate) fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let remaining = text(headers, "ratelimit-remaining").or_else(|| text(headers, "x-ratelimit-remaining"))?;
     let none_left = remaining.split(';').next().is_some_and(|count| count.trim() == "0");
-    // A window alone is no reset: Docker Hub counts no HEAD, and says 0 for six hours.
+    // A window alone is not a reset: Docker Hub counts no HEAD, and reports 0 for six hours.
     if none_left { reset(headers, now).map(|wait| wait.min(LONGEST)) } else { None }
 }
 
@@ -46,7 +45,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     ["ratelimit-reset", "x-ratelimit-reset", "x-retry-after"].iter().find_map(|name| {
         let number: i64 = text(headers, name)?.split(';').next()?.trim().parse().ok()?;
-        // A number of this size is a Unix time, a smaller one a number of seconds.
+        // A number this large is a Unix time; a smaller one is a number of seconds.
         if number > 1_000_000_000 {
             Some(until(Timestamp::from_second(number).ok()?, now))
         } else {
@@ -61,11 +60,11 @@ fn window(headers: &HeaderMap) -> Option<Duration> {
         return None;
     }
     let seconds = rest.split(';').find_map(|part| part.trim().strip_prefix("w="))?.parse().ok()?;
-    // The window slides: some of it is free again well before its end.
+    // The window slides: part of the limit is free again well before the window ends.
     Some(Duration::from_secs(seconds) / 6)
 }
 
-/// "… retry after 30 seconds", "try again in 5 minutes", `"retryDelay": "12s"`.
+/// Parses "… retry after 30 seconds", "try again in 5 minutes", `"retryDelay": "12s"`.
 fn told(body: &[u8]) -> Option<Duration> {
     let text = String::from_utf8_lossy(body.get(..BODY.min(body.len()))?).to_ascii_lowercase();
     let words = ["\"retrydelay\"", "retry after", "try again in", "retry in"];

@@ -1,9 +1,8 @@
-//! Bearer tokens: fetched once for many, kept until they expire.
+//! Bearer tokens: fetched once for many queries, cached until they expire.
 //!
-//! Distribution "Token Authentication Specification" (GET) and "OAuth2 Token Authentication"
-//! (POST, for identity tokens). A token is kept by (realm, service, scope, credential, transport). An issuer on
-//! another host than the registry is asked only if it is known or set to be the registry's own: what it answers is
-//! sent to the registry.
+//! Distribution "Token Authentication Specification" (GET) and "OAuth2 Token Authentication" (POST, for identity
+//! tokens). A token is cached by (realm, service, scope, credential, transport). Headwind queries an issuer on another
+//! host only if it is known or configured as the registry's own, because it sends the response to the registry.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,28 +23,28 @@ use crate::hosts::Hosts;
 use crate::rules::authority;
 use crate::send::{self, sensitive};
 
-/// What a token lasts where the issuer says nothing (the specification's words).
+/// Lifetime of a token if the issuer states none (from the specification).
 const LASTS: Duration = Duration::from_mins(1);
-/// No token is kept longer, whatever the issuer says.
+/// Maximum lifetime of a cached token, whatever the issuer states.
 const LONGEST: Duration = Duration::from_hours(24);
-/// A token is not used in the last part of its life.
+/// A token is not used in the last seconds of its lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
-/// The largest answer of an issuer.
+/// Maximum size of an issuer's response.
 const BODY: usize = 64 * 1024;
-/// The bytes of the tokens that are kept, and of the logins.
+/// Maximum number of bytes of cached tokens, and of cached logins.
 const CAPACITY: u64 = 16 * 1024 * 1024;
-/// The bytes that an entry of a cache takes beside its texts, about.
+/// Approximate bytes of a cache entry in addition to its texts.
 pub(crate) const ENTRY: usize = 256;
-/// The longest token, in bytes.
+/// Maximum length of a token, in bytes.
 const TOKEN: usize = 32 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     bearer: Bearer,
     credential: Option<[u8; 32]>,
-    /// Another host's token is another's, whoever issued it.
+    /// A token is used for one registry only, whichever issuer it comes from.
     registry: String,
-    /// A client certificate may stand for a credential.
+    /// A client certificate may replace a credential.
     transport: Option<[u8; 32]>,
 }
 
@@ -60,7 +59,7 @@ impl Key {
     }
 }
 
-/// A token, ready to be sent.
+/// A token as a header value.
 #[derive(Clone)]
 pub(crate) struct Token {
     header: HeaderValue,
@@ -81,7 +80,7 @@ impl Expiry<[u8; 32], Arc<Login>> for Lifetime {
     }
 }
 
-/// The tokens and the clouds' logins.
+/// The cached tokens and the logins of the clouds.
 pub(crate) struct Tokens {
     tokens: Cache<Key, Token>,
     logins: Cache<[u8; 32], Arc<Login>>,
@@ -118,14 +117,14 @@ struct Issued {
     expires_in: Option<f64>,
 }
 
-/// What is left of a life without its last part.
+/// Returns the usable part of a lifetime.
 fn usable(lasts: Duration) -> Duration {
     let lasts = lasts.min(LONGEST);
     lasts.saturating_sub(MARGIN.min(lasts / 10))
 }
 
 impl Tokens {
-    /// The header with a token for the challenge, and whether it is fresh from the issuer.
+    /// Returns the header with a token for the challenge, and true if the token is fresh.
     pub(crate) async fn token(
         &self,
         hosts: &Hosts,
@@ -147,12 +146,12 @@ impl Tokens {
         Ok((entry.into_value().header, fresh))
     }
 
-    /// Forgets a token that was refused.
+    /// Removes a rejected token from the cache.
     pub(crate) async fn forget(&self, host: &Host, bearer: &Bearer, credential: Option<&Credential>) {
         self.tokens.invalidate(&Key::new(host, bearer, credential)).await;
     }
 
-    /// The user name and password of a credential for a host; `None` for one that has none.
+    /// Returns the user name and password of a credential for a host; `None` if it has none.
     pub(crate) async fn login(&self, host: &Host, credential: &Credential) -> Result<Option<Arc<Login>>, Error> {
         match credential.proof() {
             Proof::Login { username, password } => {
@@ -259,7 +258,7 @@ fn bearer_header(host: &Host, token: &SecretString) -> Result<HeaderValue, Error
         .ok_or_else(|| Error::new(Class::Broken, &host.name, "the token cannot stand in a header"))
 }
 
-/// RFC 7617.
+/// Returns a Basic header (RFC 7617).
 pub(crate) fn basic_header(host: &Host, login: &Login) -> Result<HeaderValue, Error> {
     use base64::Engine as _;
     let plain = format!("{}:{}", login.username, login.password.expose_secret());

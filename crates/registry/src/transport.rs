@@ -1,11 +1,11 @@
-//! How one source is reached, where its owner says so.
+//! The transport of one source, if its owner configures one.
 //!
-//! A Flux source names plain HTTP, an own CA, a client certificate, a proxy. The caller puts that
-//! into the [`Keyring`](crate::Keyring) that it asks with, and every question takes this way, on
-//! top of what the host's own entry says. Headwind's own identity never takes it: see `route`. The secrets of Flux are read here (its
-//! `pkg/runtime/secrets`): the keys of `certSecretRef` and `proxySecretRef`, the new ones first.
+//! A Flux source may set plain HTTP, a CA, a client certificate and a proxy. The caller puts them into the
+//! [`Keyring`](crate::Keyring) of its queries; they apply on top of the host's own entry. Headwind's own identity is
+//! never sent over them (see `route`). The secrets of Flux are parsed here as in its `pkg/runtime/secrets`: the keys of
+//! `certSecretRef` and `proxySecretRef`, the new ones first.
 //!
-//! No error and no printed form quotes what a secret holds.
+//! No error and no printed form quotes the content of a secret.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use reqwest::{Certificate, Identity, Url};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// The longest address of a proxy, as in Flux.
+/// Maximum length of a proxy's address, as in Flux.
 const ADDRESS: usize = 2048;
 
-/// How a source is reached. The default is: as its host is.
+/// The transport of a source. The default is the transport of its host.
 #[derive(Clone, Default)]
 pub struct Transport {
     pub(crate) plain_http: bool,
@@ -39,10 +39,10 @@ struct Proxy {
     login: Option<(String, SecretString)>,
 }
 
-/// A secret that cannot be used, by what is wrong with it.
+/// The reasons why a secret cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Neither an authority nor a client certificate.
+    /// Neither a CA nor a client certificate.
     #[error("it holds neither ca.crt nor tls.crt with tls.key")]
     NoCertificate,
     /// A certificate without its key.
@@ -51,16 +51,16 @@ pub enum SecretError {
     /// A key without its certificate.
     #[error("it holds tls.key and no tls.crt")]
     NoCertificateOfTheKey,
-    /// The authority's certificate cannot be read.
+    /// The CA certificate cannot be parsed.
     #[error("its ca.crt is no certificate in PEM")]
     Ca,
-    /// The client's certificate or its key cannot be read.
+    /// The client certificate or its key cannot be parsed.
     #[error("its tls.crt and tls.key are no certificate and private key in PEM")]
     ClientCertificate,
     /// A proxy without an address.
     #[error("it holds no address of a proxy")]
     NoAddress,
-    /// The proxy's address cannot be read.
+    /// The proxy's address cannot be parsed.
     #[error("its address is no proxy (http://, https:// or socks5://, a host and a port)")]
     Address,
     /// A user name without a password.
@@ -69,27 +69,26 @@ pub enum SecretError {
     /// A password without a user name.
     #[error("it holds a password and no username")]
     NoUsername,
-    /// A value that is no text.
+    /// A value is not text.
     #[error("its username or password is no text")]
     NoText,
 }
 
 impl Transport {
-    /// With HTTP for an OCI registry (Flux: `insecure`). Of a chart repository, the address says it.
+    /// Sets HTTP for an OCI registry (Flux: `insecure`). For a chart repository, the URL states it.
     #[must_use]
     pub fn with_plain_http(self, plain_http: bool) -> Self {
         Self { plain_http, ..self }
     }
 
-    /// With the credential sent to another host as well where the source redirects there (Flux:
-    /// `passCredentials`).
+    /// Sends the credential to another host as well if the source redirects there (Flux: `passCredentials`).
     #[must_use]
     pub fn with_passed_credentials(self, pass_credentials: bool) -> Self {
         Self { pass_credentials, ..self }
     }
 
-    /// With the certificates of a `certSecretRef`: `ca.crt`, `tls.crt` and `tls.key`, or the older
-    /// `caFile`, `certFile` and `keyFile`. `value` gives the secret's value under a key.
+    /// Sets the certificates of a `certSecretRef`: `ca.crt`, `tls.crt` and `tls.key`, or the older `caFile`, `certFile`
+    /// and `keyFile`. `value` returns the secret's value for a key.
     ///
     /// # Errors
     /// See [`SecretError`].
@@ -114,8 +113,7 @@ impl Transport {
         Ok(self)
     }
 
-    /// With the proxy of a `proxySecretRef`: `address`, and `username` and `password` if it wants
-    /// them.
+    /// Sets the proxy of a `proxySecretRef`: `address`, and optionally `username` and `password`.
     ///
     /// # Errors
     /// See [`SecretError`].
@@ -134,33 +132,33 @@ impl Transport {
             None if address.username().is_empty() => None,
             None => Some((decoded(address.username()), decoded(address.password().unwrap_or_default()).into())),
         };
-        // The address alone may be shown.
+        // The address without the login may be shown.
         address.set_username("").and_then(|()| address.set_password(None)).map_err(|()| SecretError::Address)?;
         self.proxy = Some(Proxy { address, login });
         Ok(self)
     }
 
-    /// Without the client's certificate: for hosts that are not the source's own.
+    /// Removes the client certificate: for hosts other than the source's own.
     pub(crate) fn without_client_certificate(&self) -> Self {
         Self { client_certificate: None, ..self.clone() }
     }
 
-    /// Whether it needs a client of its own.
+    /// Returns true if it needs its own client.
     pub(crate) fn is_own(&self) -> bool {
         self.ca.is_some() || self.client_certificate.is_some() || self.proxy.is_some()
     }
 
-    /// Whether it says whom to trust, or whom the source is to trust.
+    /// Returns true if it sets a CA or a client certificate.
     pub(crate) fn has_certificates(&self) -> bool {
         self.ca.is_some() || self.client_certificate.is_some()
     }
 
-    /// The address of the proxy, without its login.
+    /// Returns the address of the proxy, without its login.
     pub(crate) fn proxy_address(&self) -> Option<&Url> {
         self.proxy.as_ref().map(|proxy| &proxy.address)
     }
 
-    /// Sets up a client that goes this way. The words are for a person.
+    /// Builds a client with this transport. Errors are messages for a person.
     pub(crate) fn build(&self, mut http: reqwest::ClientBuilder) -> Result<reqwest::Client, &'static str> {
         const CA: &str = "the CA certificate of its source cannot be used";
         const CLIENT: &str = "the client certificate of its source cannot be used, or the key is not its own";
@@ -181,7 +179,7 @@ impl Transport {
         http.build().map_err(|_| if self.client_certificate.is_some() { CLIENT } else { CA })
     }
 
-    /// What tells ways apart, in memory only.
+    /// Returns a fingerprint that distinguishes transports, in memory only.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         let Self { plain_http, pass_credentials, ca, client_certificate, proxy } = self;
         let mut hash = Sha256::new();
@@ -235,7 +233,7 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// User name and password of Flux's `secretRef`; `None` where it holds neither.
+/// Returns user name and password of Flux's `secretRef`; `None` if it has neither.
 ///
 /// # Errors
 /// See [`SecretError`].
@@ -249,12 +247,12 @@ pub(crate) fn login<'a>(value: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Opti
     }
 }
 
-/// The certificates in a PEM text; none where it holds no certificate.
+/// Parses the certificates in a PEM text; `None` if it has no certificate.
 pub(crate) fn roots(pem: &[u8]) -> Option<Vec<Certificate>> {
     Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty())
 }
 
-/// A part of an address as it was before it was escaped.
+/// Returns a decoded part of a URL.
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -288,7 +286,7 @@ mod tests {
             (vec![("caFile", certificate)], Ok((true, false))),
             (vec![("tls.crt", certificate), ("tls.key", key)], Ok((false, true))),
             (vec![("certFile", certificate), ("keyFile", key), ("caFile", other)], Ok((true, true))),
-            // The newer key counts, whatever stands under the older one.
+            // The newer key is used, whatever is under the older one.
             (vec![("tls.crt", certificate), ("certFile", CANARY), ("tls.key", key)], Ok((false, true))),
             (vec![], Err(SecretError::NoCertificate)),
             (vec![("ca.crt", "")], Err(SecretError::NoCertificate)),

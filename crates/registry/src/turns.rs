@@ -1,10 +1,10 @@
-//! Turns of the readers of indexes: how many are parsed at once.
+//! Turns of the readers of indexes: they limit how many are parsed at the same time.
 
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Indexes that are parsed at once.
+/// Maximum number of indexes that are parsed at the same time.
 const AT_ONCE: usize = 2;
 
 /// The turns of all readers.
@@ -18,7 +18,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a turn. It ends when the permit is dropped.
+    /// Waits for a turn. Dropping the permit ends the turn.
     pub(crate) async fn take(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.0).acquire_owned().await
     }

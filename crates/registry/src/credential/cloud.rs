@@ -1,6 +1,6 @@
-//! Short-lived logins that a cloud gives to its own workloads for its own registries.
+//! Short-lived logins that a cloud issues to its own workloads for its own registries.
 //!
-//! One file a cloud; each speaks the protocol that its cloud documents, and nothing else.
+//! One file per cloud. Each implements only the protocol that its cloud documents.
 
 mod azure;
 mod ecr;
@@ -21,52 +21,52 @@ pub use azure::Azure;
 pub use ecr::Ecr;
 pub use google::Google;
 
-/// How long one request to a cloud may take.
+/// Timeout of one request to a cloud.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest answer of a cloud.
+/// Maximum size of a cloud's response.
 const BODY: usize = 64 * 1024;
-/// As much as is told of a cloud's refusal.
+/// Maximum length of the error code of a cloud that Headwind repeats.
 const WORDS: usize = 60;
 
-/// A login that a cloud gave.
+/// A login that a cloud issued.
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// The user name; the same for everybody in most clouds.
+    /// The user name; the same for every login in most clouds.
     pub username: String,
     /// The password or token.
     pub password: SecretString,
-    /// How long it is good for, from now.
+    /// How long it is valid, from now.
     pub lasts: Duration,
 }
 
-/// Why a cloud gave no login.
+/// The reasons why a cloud issued no login.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The endpoint did not answer, or answered with a server's error: another try may do.
+    /// The endpoint did not answer, or returned a server error. A retry may succeed.
     #[error("{endpoint} did not answer: {reason}")]
     Unreachable {
-        /// Whom was asked (host and path, no query).
+        /// The endpoint (host and path, no query).
         endpoint: String,
-        /// What happened.
+        /// The error.
         reason: String,
     },
-    /// The cloud said no: the identity lacks a right or does not exist.
+    /// The cloud refused: the identity lacks a right or does not exist.
     #[error("{endpoint} refused: {reason}")]
     Refused {
-        /// Whom was asked.
+        /// The endpoint.
         endpoint: String,
-        /// The cloud's own words, cut short, without any secret.
+        /// The cloud's error code, truncated, without any secret.
         reason: String,
     },
-    /// The answer cannot be understood.
+    /// The response cannot be parsed.
     #[error("{endpoint} answered with something else than documented: {reason}")]
     Broken {
-        /// Whom was asked.
+        /// The endpoint.
         endpoint: String,
         /// What is wrong.
         reason: String,
     },
-    /// What the exchange needs here is missing (a token file, a variable).
+    /// The exchange lacks a part of its configuration here (a token file, a variable).
     #[error("{0}")]
     NotSetUp(String),
 }
@@ -74,23 +74,22 @@ pub enum ExchangeError {
 /// The future of a login.
 pub type LoginFuture<'a> = Pin<Box<dyn Future<Output = Result<Login, ExchangeError>> + Send + 'a>>;
 
-/// How one cloud gives logins for its registries.
+/// The login exchange of one cloud for its registries.
 pub trait Exchange: Send + Sync {
     /// The cloud's short name, for logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// Whether the host (as in an image's reference, a port included) is one of the cloud's
-    /// registries.
+    /// Returns true if the host (as in an image reference, with its port) is one of the cloud's registries.
     fn serves(&self, host: &str) -> bool;
 
-    /// A fresh login for the host. The caller keeps it for as long as it lasts.
+    /// Requests a new login for the host. The caller caches it until it expires.
     fn login<'a>(&'a self, host: &'a str) -> LoginFuture<'a>;
 }
 
-/// Every cloud that the variables of the process say it runs in.
+/// Returns an exchange for every cloud that the environment variables indicate.
 ///
 /// # Errors
-/// When no HTTP client can be made.
+/// If no HTTP client can be built.
 pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Arc<dyn Exchange>>, reqwest::Error> {
     let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let http = Http::new()?;
@@ -107,34 +106,34 @@ pub fn from_env(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Arc<dyn
     Ok(all)
 }
 
-/// The clients for the endpoints of clouds. Neither follows a redirect or waits for long.
+/// The clients for the endpoints of clouds. They follow no redirects and have short timeouts.
 #[derive(Debug, Clone)]
 pub struct Http {
     /// For endpoints on the internet.
     public: reqwest::Client,
-    /// For services of the node. Their answers are for this pod alone, so no proxy is in between, whatever the
-    /// process's variables say.
+    /// For services of the node. Their responses are for this pod only, so no proxy is used, even if the environment
+    /// variables set one.
     node: reqwest::Client,
 }
 
 impl Http {
-    /// Makes the clients.
+    /// Builds the clients.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// If no HTTP client can be built.
     pub fn new() -> Result<Self, reqwest::Error> {
         let client = || reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         Ok(Self { public: client().build()?, node: client().no_proxy().build()? })
     }
 }
 
-/// An answer of a cloud.
+/// A response of a cloud.
 struct Answer {
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-/// Sends a request to a cloud and reads its answer.
+/// Sends a request to a cloud and reads its response.
 async fn read(endpoint: &str, request: reqwest::RequestBuilder) -> Result<Answer, ExchangeError> {
     let unreachable = |reason: String| ExchangeError::Unreachable { endpoint: endpoint.to_owned(), reason };
     let transport = |error: reqwest::Error| {
@@ -158,8 +157,8 @@ async fn read(endpoint: &str, request: reqwest::RequestBuilder) -> Result<Answer
     }
 }
 
-/// The error's code, where the cloud tells one in a form that is known. Its sentences are not
-/// repeated: they may quote what was sent.
+/// Returns the error code, if the cloud returns it in a known form. Messages are not repeated: they may quote the
+/// request.
 fn code(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
     let told = ["/error", "/__type", "/Error/Code", "/errors/0/code"].iter().find_map(|place| body.pointer(place)?.as_str());
@@ -167,13 +166,13 @@ fn code(body: &[u8]) -> String {
     told.filter(is_code).map(|code| format!(" {code}")).unwrap_or_default()
 }
 
-/// The JSON of an answer. The parser's own words are left out: they may quote a secret.
+/// Parses the JSON of a response. The parser's error is not repeated: it may quote a secret.
 fn answer<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, ExchangeError> {
     serde_json::from_slice(body)
         .map_err(|_| ExchangeError::Broken { endpoint: endpoint.to_owned(), reason: "it is not the JSON that is documented".to_owned() })
 }
 
-/// A projected token; read each time, since it rotates.
+/// Reads a projected token. It is read each time, because it rotates.
 async fn token_file(file: &Path) -> Result<SecretString, ExchangeError> {
     let missing = |reason: String| ExchangeError::NotSetUp(format!("{}: {reason}", file.display()));
     let text = tokio::fs::read_to_string(file).await.map_err(|error| missing(error.to_string()))?;

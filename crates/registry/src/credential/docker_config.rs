@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::pattern::Pattern;
 use super::{Credential, Proof};
 
-/// Which of the two it is.
+/// The format of a pull secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `.dockerconfigjson`: `{"auths": {KEY: …}}`.
@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file that does not say which it is; `None` where it is no JSON object.
+    /// Returns the format of a file that does not state it; `None` if it is not a JSON object.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let Ok(Value::Object(root)) = serde_json::from_slice::<Value>(bytes) else { return None };
         let holds_credentials = |value: &Value| ENTRY.iter().any(|key| value.get(key).is_some());
@@ -31,10 +31,10 @@ impl Format {
     }
 }
 
-/// The keys of an entry.
+/// The fields of an entry.
 const ENTRY: [&str; 5] = ["auth", "username", "password", "identitytoken", "registrytoken"];
 
-/// Something in a pull secret that cannot be used. It quotes the key at most, never a value.
+/// An unusable part of a pull secret. It quotes the key at most, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(String);
 
@@ -44,7 +44,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One entry, as Docker and the kubelet know it.
+/// One entry, in the form that Docker and the kubelet accept.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Entry {
 
 pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>, Vec<Fault>) {
     let fault = |text: &str| (Vec::new(), vec![Fault(text.to_owned())]);
-    // The parser's own words would quote what it could not read.
+    // The parser's error would quote the text that it failed to parse.
     let Ok(Value::Object(mut root)) = serde_json::from_slice::<Value>(bytes) else {
         return fault("it is no JSON object");
     };
@@ -86,7 +86,7 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
         };
         match serde_json::from_value::<Entry>(value).map_err(|_| "has another shape").and_then(proof) {
             Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),
-            // Desktop engines keep the credential in the store and leave an empty entry.
+            // Desktop engines keep the credential in the store and write an empty entry.
             Ok(None) if has_store => faults.push(Fault(format!(
                 "the entry for {shown:?} is empty: its credential is in a store (credsStore, credHelpers) that cannot be asked from here"
             ))),
@@ -118,7 +118,8 @@ fn proof(entry: Entry) -> Result<Option<Proof>, &'static str> {
     }
 }
 
-/// Padding or none, line breaks and trailing NULs: all are seen in the wild and read by the kubelet.
+/// Decodes `auth` with or without padding, line breaks and trailing NULs. All of these occur and the kubelet accepts
+/// them.
 fn decode(auth: &str) -> Option<(String, SecretString)> {
     let text: String = auth.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let bytes = if text.ends_with('=') { STANDARD.decode(&text) } else { STANDARD_NO_PAD.decode(&text) }.ok()?;

@@ -1,4 +1,4 @@
-//! The key of a credential: which images it is for.
+//! The key of a credential: the images that it applies to.
 
 use globset::{Glob, GlobMatcher};
 use headwind_core::artifact::reference::RepositoryKey;
@@ -6,10 +6,10 @@ use headwind_core::artifact::reference::RepositoryKey;
 /// Docker Hub's names in configurations; the first is the one in a normalised reference.
 const DOCKER_HUB: &[&str] = &["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];
 
-/// A key, read: `[scheme://]host[:port][/path]`, parts of the host with wildcards.
+/// A parsed key: `[scheme://]host[:port][/path]`; parts of the host may be wildcards.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
-    /// Host, port and path as they are compared and sorted.
+    /// Host, port and path in the form used for comparing and sorting.
     key: String,
     parts: Vec<Part>,
     port: String,
@@ -31,7 +31,7 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl Pattern {
-    /// Reads a key; `None` where it names no host.
+    /// Parses a key; `None` if it names no host.
     pub(crate) fn read(key: &str) -> Option<Self> {
         let rest = key.trim();
         let rest = rest.strip_prefix("https://").or_else(|| rest.strip_prefix("http://")).unwrap_or(rest);
@@ -53,7 +53,7 @@ impl Pattern {
         Some(Self { key: format!("{authority}{path}"), parts, port: port.to_owned(), path: path.to_owned() })
     }
 
-    /// One host, without a path; `None` where it would match others as well.
+    /// Creates a pattern for one host, without a path; `None` if the text would match other hosts as well.
     pub(crate) fn exact(host: &str) -> Option<Self> {
         let pattern = Self::read(host)?;
         let exact = pattern.path.is_empty() && pattern.parts.iter().all(|part| matches!(part, Part::Exact(_)));
@@ -64,7 +64,7 @@ impl Pattern {
         &self.key
     }
 
-    /// Whether an image of the repository may be asked for with it.
+    /// Returns true if the credential may be used for an image of the repository.
     pub(crate) fn matches(&self, repository: &RepositoryKey) -> bool {
         let (host, port) = split(repository.registry());
         let parts: Vec<&str> = host.split('.').collect();
@@ -78,7 +78,7 @@ impl Pattern {
 impl Part {
     fn read(text: &str) -> Option<Self> {
         if text.contains(['*', '?', '[']) {
-            // Braces mean nothing to the kubelet's matcher.
+            // Braces have no meaning in the kubelet's matcher.
             let text = text.replace('{', "[{]").replace('}', "[}]");
             Some(Part::Wild(Box::new(Glob::new(&text).ok()?.compile_matcher())))
         } else {
@@ -94,7 +94,7 @@ impl Part {
     }
 }
 
-/// Host and port; a bracketed IPv6 address keeps its brackets.
+/// Splits host and port. A bracketed IPv6 address keeps its brackets.
 fn split(authority: &str) -> (&str, &str) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),

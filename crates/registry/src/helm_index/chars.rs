@@ -1,8 +1,8 @@
-//! The characters of an index while it arrives.
+//! The characters of an index as it arrives.
 //!
-//! The other end of the channel is the download; here a blocking thread waits for the next piece.
-//! Nothing is kept but the piece at hand. How much has been read since the parser last gave an
-//! event is counted: one endless text must not grow in memory until the body's own cap is reached.
+//! The download feeds the channel; a blocking thread waits here for the next chunk. Only the current chunk is in
+//! memory. The characters since the parser's last event are counted: one endless text must not grow in memory up to the
+//! limit of the whole body.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,19 +12,19 @@ use tokio::sync::mpsc::Receiver;
 
 use super::share::Share;
 
-/// The longest node with what stands before it, in characters. Icons stand in indexes as base64.
+/// Maximum length of a node with the text before it, in characters. Indexes contain icons in base64.
 pub(super) const LONGEST: usize = 4 * 1024 * 1024;
 
-/// What is known of the text so far, shared with the walk over it.
+/// The progress of the text, shared with the walk over it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Characters since the last event.
     pub(super) since: Cell<usize>,
-    /// Whether the text begins as a web page does.
+    /// True if the text begins like a web page.
     pub(super) is_page: Cell<bool>,
 }
 
-/// The characters, one after the other.
+/// An iterator over the characters.
 pub(super) struct Chars {
     pieces: Receiver<Vec<u8>>,
     piece: Vec<u8>,
@@ -51,8 +51,8 @@ impl Chars {
         self.piece.get(self.at).copied()
     }
 
-    /// A character of several bytes, after its first. What is no UTF-8 is replaced: it may stand in
-    /// the description of a chart that nobody wants.
+    /// Decodes a character of several bytes, after its first byte. Invalid UTF-8 is replaced: it may be in the
+    /// description of a chart that nobody uses.
     #[cold]
     fn wide(&mut self, first: u8) -> char {
         let length = match first {

@@ -1,7 +1,7 @@
-//! What an index that is being read shares with all others: the processors, and the budget of bytes.
+//! The resources that a reader of an index shares with all others: the processors, and the budget of bytes.
 //!
-//! An index of some kilobytes can unfold to hundreds of megabytes that take minutes to parse. A turn is taken for a
-//! piece of it and given back while the next piece is awaited, so that a slow repository holds nobody up.
+//! An index of a few kilobytes can expand to hundreds of megabytes that take minutes to parse. A reader takes a turn
+//! for one chunk and releases it while it waits for the next, so that a slow repository blocks no other.
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,18 +19,18 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// A share for a reader that `runtime` has started.
+    /// Creates a share for a reader started by `runtime`.
     pub(super) fn new(turns: &Turns, runtime: Handle, held: Held) -> Self {
         Self { turns: turns.clone(), runtime: Some(runtime), turn: None, held }
     }
 
-    /// A share for a reader that is alone.
+    /// Creates a share for a single reader.
     #[cfg(test)]
     pub(super) fn alone() -> Self {
         Self { turns: Turns::default(), runtime: None, turn: None, held: crate::budget::Budget::default().reader() }
     }
 
-    /// Gives the turn back while the next piece is awaited.
+    /// Releases the turn while the reader waits for the next chunk.
     pub(super) fn rest(&mut self) {
         self.turn = None;
     }
@@ -41,7 +41,7 @@ impl Share {
         self.turn = runtime.block_on(self.turns.take()).ok();
     }
 
-    /// Holds as many bytes more.
+    /// Adds `bytes` to what the reader holds.
     pub(super) fn keep(&mut self, bytes: usize) -> Result<(), Exhausted> {
         self.held.try_grow(bytes)
     }

@@ -1,10 +1,10 @@
-//! The walk over an index's YAML: what is wanted is picked up, the rest is passed by.
+//! Walks over the YAML of an index: keeps the wanted charts and skips the rest.
 //!
-//! The events of the parser are read one by one and no tree is built, so memory holds what is
-//! kept, the node at hand and nothing else. An alias is never unfolded: one that stands for a text
-//! gives the text, any other is a value of the wrong type. So nothing in a document can grow.
+//! It reads the parser's events one by one and builds no tree, so that memory holds only what is kept and the current
+//! node. It never expands an alias: an alias of a text yields the text, any other is a value of the wrong type. So
+//! nothing in a document can grow.
 //!
-//! What is wrong with an entry costs that entry only; what is wrong with the YAML costs the index.
+//! An invalid entry affects only itself. Invalid YAML fails the whole index.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -18,21 +18,21 @@ use super::share::Share;
 use super::{BYTES, ChartVersion, VERSIONS};
 use crate::budget::Exhausted;
 
-/// The longest text that is kept.
+/// Maximum length of a text that is kept.
 const TEXT: usize = 2048;
-/// How many anchors a document may have, and the letters of all their names.
+/// Maximum number of anchors in a document, and of characters in all their names.
 const ANCHORS: (usize, usize) = (1000, 64 * 1024);
-/// How deep collections may stand in each other.
+/// Maximum depth of nested collections.
 const DEPTH: usize = 100;
 
-/// What was found: every wanted chart, also those that the index lacks.
+/// The result: every wanted chart, including those that the index lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) charts: BTreeMap<String, Vec<ChartVersion>>,
     pub(super) skipped: usize,
 }
 
-/// Why an index cannot be read. The words are for a person and quote nothing.
+/// The reasons why an index cannot be read. The messages quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("it answers with a web page in place of its index")]
@@ -55,7 +55,7 @@ pub(super) enum Unreadable {
 
 /// One step of the walk.
 enum Node {
-    /// A text, and whether it says that there is none.
+    /// A text, and true if it is null.
     Scalar(String, bool),
     /// A list begins.
     List,
@@ -80,15 +80,15 @@ struct Walk {
     skipped: usize,
 }
 
-/// An entry that does not count, for reasons of its own.
+/// The reasons why an entry is skipped.
 enum Odd {
-    /// It is not what an entry should be.
+    /// It is not a valid entry.
     Broken,
-    /// It is marked as taken away.
+    /// It is marked as removed.
     Removed,
 }
 
-/// Reads an index to its end.
+/// Reads a whole index.
 pub(super) fn read(pieces: Receiver<Vec<u8>>, wanted: &BTreeSet<String>, share: Share) -> Result<Found, Unreadable> {
     let share = Rc::new(RefCell::new(share));
     let progress = Rc::<Progress>::default();
@@ -142,13 +142,13 @@ impl Walk {
                     }
                     continue;
                 }
-                // Document borders; comments are not asked for.
+                // Document borders. Comments are not requested.
                 _ => continue,
             });
         }
     }
 
-    /// Passes over what is left of a node that has begun.
+    /// Skips the rest of a node that has begun.
     fn pass(&mut self, begun: &Node) -> Result<(), Unreadable> {
         let mut depth = usize::from(matches!(begun, Node::List | Node::Map));
         while depth > 0 {
@@ -162,7 +162,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The next key of a map; `None` at its end. What is no text as a key is passed over.
+    /// Returns the next key of a map; `None` at its end. Skips keys that are not texts.
     fn key(&mut self) -> Result<Option<String>, Unreadable> {
         loop {
             match self.next()? {
@@ -190,7 +190,7 @@ impl Walk {
                 other => self.pass(&other)?,
             }
         }
-        // To the end: a connection is used again only where nothing is left in it.
+        // Read to the end: a connection is reused only if its body was read completely.
         while !matches!(self.next()?, Node::Nothing) {}
         let mut charts = charts.ok_or(Unreadable::NoEntries)?;
         for name in wanted {
@@ -227,7 +227,7 @@ impl Walk {
                 }
             };
             match entry {
-                // Helm takes the first of two.
+                // Helm uses the first of two equal versions.
                 Ok(version) if seen.insert(version.version.clone()) => {
                     self.kept += 1;
                     self.bytes += version.size();
@@ -254,7 +254,7 @@ impl Walk {
                 ("version", Node::Scalar(text, false)) if is_version(&text) => found.version = text,
                 ("appVersion", Node::Scalar(text, none)) => found.app_version = kept(text, none),
                 ("digest", Node::Scalar(text, none)) => found.digest = kept(text, none),
-                // Go reads any offset, and as many digits of a second as there are.
+                // Go parses any offset and any number of fractional digits.
                 ("created", Node::Scalar(text, _)) => found.created = text.parse().ok(),
                 ("deprecated", Node::Scalar(text, none)) => match truth(&text, none) {
                     Some(yes) => found.deprecated = yes,
@@ -279,7 +279,7 @@ impl Walk {
         })
     }
 
-    /// The first text of a list. Where an archive lies besides is rarely said, and not asked.
+    /// Returns the first text of a list. Further URLs of an archive are rare and ignored.
     fn first(&mut self) -> Result<Option<String>, Unreadable> {
         let mut first = None;
         loop {
@@ -296,12 +296,12 @@ fn kept(text: String, none: bool) -> Option<String> {
     Some(text).filter(|text| !none && text.len() <= TEXT)
 }
 
-/// Whether a text could be a version at all; the rules for versions are not here.
+/// Returns true if a text could be a version. The rules for versions are not here.
 fn is_version(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// As Helm's YAML reads truth (YAML 1.1).
+/// Parses a boolean as Helm's YAML does (YAML 1.1).
 fn truth(text: &str, none: bool) -> Option<bool> {
     if none {
         return Some(false);

@@ -1,8 +1,8 @@
 //! Azure Container Registry, by workload identity federation (Microsoft identity platform, "OAuth
 //! 2.0 client credentials flow: federated credential"; Azure Container Registry, "AAD OAuth").
 //!
-//! The pod's projected token is traded for an access token of the directory, and that one at the
-//! registry itself for a refresh token, which is the password of a nil user.
+//! Headwind exchanges the pod's projected token for an access token of the directory, and that one at the registry for
+//! a refresh token. The refresh token is the password of a nil user.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read, tok
 
 /// The public cloud's directory.
 const AUTHORITY: &str = "https://login.microsoftonline.com/";
-/// What the access token is for.
+/// The scope of the access token.
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
-/// The kind of assertion that a projected token is (RFC 7523).
+/// The type of assertion of a projected token (RFC 7523).
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// The user name that goes with a refresh token.
+/// The user name for a refresh token.
 const USER: &str = "00000000-0000-0000-0000-000000000000";
-/// How long a refresh token is good for where it does not say (the document: three hours).
+/// Lifetime of a refresh token that states none (documented: three hours).
 const LASTS: Duration = Duration::from_hours(2);
-/// The hosts of the public and the national clouds.
+/// The hosts of the public cloud and the national clouds.
 const SUFFIXES: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
 
 /// Logins by workload identity.
@@ -35,7 +35,7 @@ pub struct Azure {
     tenant: String,
     authority: String,
     token_file: PathBuf,
-    /// Where a registry is reached; its own name by HTTPS but in tests.
+    /// The address of the registry in tests; otherwise its own name over HTTPS.
     registry: Option<String>,
 }
 
@@ -55,7 +55,7 @@ struct Expiry {
 }
 
 impl Azure {
-    /// As the variables say that the workload identity webhook injects; `None` where they are not all there.
+    /// Reads the variables that the workload identity webhook injects; `None` if any of them is missing.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         Some(Self {
             http,
@@ -67,7 +67,7 @@ impl Azure {
         })
     }
 
-    /// Has every registry asked at this address, for tests.
+    /// Sends the queries for every registry to this address, for tests.
     #[must_use]
     pub fn with_registry_at(mut self, url: &str) -> Self {
         self.registry = Some(url.to_owned());
@@ -117,7 +117,7 @@ impl Exchange for Azure {
     }
 }
 
-/// What is left of a token's life, as it says itself.
+/// Returns the remaining lifetime of a token, from its own claims.
 fn expiry(token: &SecretString) -> Option<Duration> {
     let claims = token.expose_secret().split('.').nth(1)?;
     let Expiry { exp } = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;

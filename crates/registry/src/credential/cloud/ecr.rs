@@ -1,8 +1,7 @@
-//! Amazon ECR (its document "Private registry authentication": `GetAuthorizationToken`), with the
-//! identity that a pod has: IAM roles for service accounts (`AssumeRoleWithWebIdentity` of STS),
-//! EKS Pod Identity, or keys in variables.
+//! Amazon ECR ("Private registry authentication": `GetAuthorizationToken`), with the identity of the pod: IAM roles for
+//! service accounts (`AssumeRoleWithWebIdentity` of STS), EKS Pod Identity, or keys in variables.
 //!
-//! The region is that of the registry's host, whatever the pod's is.
+//! The region is that of the registry's host, not that of the pod.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,15 +17,14 @@ use tokio::sync::Mutex;
 use super::sigv4::{self, Keys};
 use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read, token_file};
 
-/// The operation, as AWS's JSON protocol names it.
+/// The operation's name in AWS's JSON protocol.
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
 const CONTENT: &str = "application/x-amz-json-1.1";
-/// What a login lasts (the document: twelve hours), should the answer not say.
+/// Lifetime of a login if the response states none (documented: twelve hours).
 const LASTS: Duration = Duration::from_hours(11);
-/// Keys are not used in the last part of their life.
+/// Keys are not used in the last seconds of their lifetime.
 const MARGIN: i64 = 300;
-/// The addresses at which the agent of EKS Pod Identity listens on every node, and loopback (AWS
-/// SDKs, "Container credential provider").
+/// The addresses of the EKS Pod Identity agent on every node, and loopback (AWS SDKs, "Container credential provider").
 const AGENTS: [&str; 5] = ["169.254.170.23", "[fd00:ec2::23]", "169.254.170.2", "127.0.0.1", "localhost"];
 
 /// Logins for ECR.
@@ -34,12 +32,12 @@ const AGENTS: [&str; 5] = ["169.254.170.23", "[fd00:ec2::23]", "169.254.170.2", 
 pub struct Ecr {
     http: Http,
     identity: Identity,
-    /// Where ECR is asked; its regional endpoint but in tests.
+    /// The endpoint in tests; otherwise the regional endpoint of ECR.
     endpoint: Option<String>,
     keys: Mutex<Option<(Keys, Timestamp)>>,
 }
 
-/// Who the process is.
+/// The identity of the process.
 #[derive(Debug)]
 enum Identity {
     Web { role: String, session: String, token_file: PathBuf, endpoint: String },
@@ -71,7 +69,7 @@ struct StsKeys {
     access_key_id: String,
     secret_access_key: SecretString,
     session_token: SecretString,
-    /// Seconds since 1970; STS's JSON has them as a number.
+    /// Seconds since 1970, a number in the JSON of STS.
     expiration: f64,
 }
 
@@ -99,7 +97,7 @@ struct AuthorizationData {
 }
 
 impl Ecr {
-    /// As the variables say, in the order of AWS's SDKs; `None` where they say nothing.
+    /// Reads the variables in the order of AWS's SDKs; `None` if they set no identity.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         let keys = || {
             let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
@@ -127,7 +125,7 @@ impl Ecr {
         Some(Self { http, identity, endpoint: variable("AWS_ENDPOINT_URL_ECR"), keys: Mutex::default() })
     }
 
-    /// The keys of the identity, kept until shortly before they expire.
+    /// Returns the keys of the identity, cached until shortly before they expire.
     async fn keys(&self) -> Result<Keys, ExchangeError> {
         let mut held = self.keys.lock().await;
         if let Some((keys, until)) = &*held
@@ -215,7 +213,7 @@ impl Exchange for Ecr {
     }
 }
 
-/// The region out of `<account>.dkr.ecr[-fips].<region>.amazonaws.com[.cn]`.
+/// Returns the region in `<account>.dkr.ecr[-fips].<region>.amazonaws.com[.cn]`.
 fn region(host: &str) -> Option<&str> {
     let rest = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
     let (account, rest) = rest.split_once(".dkr.")?;
@@ -225,7 +223,7 @@ fn region(host: &str) -> Option<&str> {
     (is_account && is_region).then_some(region)
 }
 
-/// The domain of AWS in a region's partition.
+/// Returns the AWS domain of a region's partition.
 fn top(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }

@@ -2,8 +2,8 @@
 //! workload identity ("Authenticate to Google Cloud APIs from GKE workloads"; "Access token" in
 //! Artifact Registry's "Set up authentication").
 //!
-//! Nothing in a GKE pod says that it is one, so this is on only where `GCE_METADATA_HOST` is set
-//! or `HEADWIND_GOOGLE_WORKLOAD_IDENTITY` is true.
+//! Nothing in a GKE pod shows that it runs on GKE, so this is active only if `GCE_METADATA_HOST` is set or
+//! `HEADWIND_GOOGLE_WORKLOAD_IDENTITY` is true.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use serde::Deserialize;
 
 use super::{Exchange, ExchangeError, Http, Login, LoginFuture, answer, read};
 
-/// Where the metadata server is, in every node and pod of Google's.
+/// The host of the metadata server, in every node and pod on Google Cloud.
 const METADATA: &str = "metadata.google.internal";
 /// The token of the workload's own service account.
 const PATH: &str = "computeMetadata/v1/instance/service-accounts/default/token";
-/// The header that a request and a genuine answer carry.
+/// The header of a request and of a genuine response.
 const FLAVOR: &str = "Metadata-Flavor";
-/// The user name that goes with an access token.
+/// The user name for an access token.
 const USER: &str = "oauth2accesstoken";
 
 /// Logins from Google's metadata server.
@@ -35,12 +35,12 @@ struct Token {
 }
 
 impl Google {
-    /// One that asks the metadata server at `host`.
+    /// Creates an exchange that queries the metadata server at `host`.
     pub fn new(http: Http, host: &str) -> Self {
         Self { http, endpoint: format!("http://{host}/{PATH}") }
     }
 
-    /// As the variables say; `None` where they say nothing.
+    /// Reads the variables; `None` if they do not enable it.
     pub fn from_env(variable: &dyn Fn(&str) -> Option<String>, http: Http) -> Option<Self> {
         match variable("GCE_METADATA_HOST") {
             Some(host) => Some(Self::new(http, &host)),
@@ -62,7 +62,7 @@ impl Exchange for Google {
         Box::pin(async move {
             let request = self.http.node.get(&self.endpoint).header(FLAVOR, "Google");
             let read = read(&self.endpoint, request).await?;
-            // What is no metadata server has not sent this (Google, "Verify the response").
+            // Only a metadata server sends this header (Google, "Verify the response").
             if read.headers.get(FLAVOR).is_none_or(|flavor| flavor != "Google") {
                 return Err(ExchangeError::Broken { endpoint: self.endpoint.clone(), reason: "it is no metadata server".to_owned() });
             }

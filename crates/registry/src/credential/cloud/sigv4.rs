@@ -1,12 +1,11 @@
-//! AWS Signature Version 4 ("Create a signed AWS API request"), as far as one POST with a JSON
-//! body needs it.
+//! AWS Signature Version 4 ("Create a signed AWS API request"), as far as one POST with a JSON body needs it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// An identity of AWS, for some time.
+/// A temporary AWS identity.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     pub(crate) id: String,
@@ -14,24 +13,24 @@ pub(crate) struct Keys {
     pub(crate) session: Option<SecretString>,
 }
 
-/// What is signed.
+/// The request to sign.
 pub(crate) struct Request<'a> {
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
-    /// Every header that is to be signed, names in lower case and in alphabetical order.
+    /// Every header to sign, with names in lower case and in alphabetical order.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) body: &'a [u8],
 }
 
-/// The time as `x-amz-date` has it.
+/// Returns the time in the format of `x-amz-date`.
 pub(crate) fn date(now: Timestamp) -> String {
     now.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// The value of the `Authorization` header. `date` is that of `x-amz-date`.
+/// Returns the value of the `Authorization` header. `date` is the value of `x-amz-date`.
 pub(crate) fn authorization(keys: &Keys, request: &Request<'_>, date: &str) -> String {
     let Request { region, service, method, path, query, headers, body } = request;
     let canonical_headers = headers.iter().fold(String::new(), |text, (name, value)| text + name + ":" + value.trim() + "\n");
