@@ -1,4 +1,4 @@
-//! Webhooks of registries, as pure functions: what a notification says, and whether its sender has proven itself.
+//! Webhooks of registries, as pure functions: decoding a notification, and authenticating its sender.
 //!
 //! Nothing here does I/O. The operator's webhook port and `headwind webhook` call the same code.
 

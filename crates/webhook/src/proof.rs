@@ -1,9 +1,9 @@
-//! Checks whether a webhook call proves that it knows the secret.
+//! Checks that a webhook call is authenticated with the secret.
 //!
-//! A call may prove itself by a signature of its body, by an `Authorization` header or by a token
-//! in the path or query. A signature that is there decides alone: a wrong one is a body that was
-//! changed, whatever else the call carries. Every comparison takes the same time wherever the difference
-//! is, and does not tell the secret's length: digests are compared, not texts.
+//! A call can be authenticated by a signature of its body, by an `Authorization` header or by a token in the path or
+//! query. If there is a signature, it alone decides: a wrong signature means that the body was changed, whatever else
+//! the call carries. Every comparison takes constant time and does not reveal the length of the secret: it compares
+//! digests, not texts.
 
 pub mod google;
 
@@ -16,7 +16,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The headers that may carry a signature of the body. The first one that is there counts.
+/// The headers that may carry a signature of the body. The first one present counts.
 const SIGNATURES: [(&str, Signature); 4] = [
     ("x-hub-signature-256", Signature::Prefixed),
     ("x-headwind-signature", Signature::Prefixed),
@@ -26,23 +26,23 @@ const SIGNATURES: [(&str, Signature); 4] = [
 /// GitLab's "secret token".
 const GITLAB: &str = "x-gitlab-token";
 
-/// How a signature is written.
+/// The format of a signature.
 #[derive(Clone, Copy)]
 enum Signature {
     /// `sha256=<hex>` of HMAC-SHA256 (GitHub's form).
     Prefixed,
     /// `<hex>` of HMAC-SHA1 (Nexus, "Working with HMAC payloads").
     Sha1,
-    /// `<hex>` of HMAC-SHA256, or the secret itself (JFrog, as "use secret for payload signing" is set).
+    /// `<hex>` of HMAC-SHA256, or the secret itself (JFrog, depending on "use secret for payload signing").
     BareOrSecret,
 }
 
-/// A secret that does not print.
+/// A secret that cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes in a secret.
+    /// Creates a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -69,23 +69,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a call is turned away.
+/// The reasons why a call is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// It carries nothing.
+    /// The call carries no proof.
     #[error(
         "the call does not prove that it knows the secret: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token="
     )]
     Missing,
-    /// What it carries is wrong.
+    /// The proof is wrong.
     #[error("the proof is wrong")]
     Wrong,
 }
 
-/// Checks a call's proof. `header` looks up a header by its lower-case name.
+/// Verifies the proof of a call. `header` looks up a header by its lower-case name.
 ///
 /// # Errors
-/// When the call carries no proof, or none that is right.
+/// If the call carries no proof, or a wrong one.
 pub fn verify<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, token: Option<&str>, body: &[u8]) -> Result<(), ProofError> {
     if let Some((value, signature)) = SIGNATURES.iter().find_map(|(name, signature)| Some((header(name)?.trim(), *signature))) {
         let right = match signature {
@@ -105,19 +105,19 @@ pub fn verify<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, tok
     if right { Ok(()) } else { Err(ProofError::Wrong) }
 }
 
-/// What a call proves before its body is read.
+/// The result of the check before the body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Early {
-    /// That it knows the secret.
+    /// The call is authenticated.
     Proven,
-    /// Nothing yet: its signature is of the body.
+    /// Not decided yet: the call has a signature of its body.
     Signed,
 }
 
-/// Checks what a call proves without its body. [`verify`] says the same of everything but a signature.
+/// Verifies the proof of a call without its body. The result is that of [`verify`] for everything but a signature.
 ///
 /// # Errors
-/// See [`ProofError`]. The body of such a call is not worth reading.
+/// See [`ProofError`]. The body of a rejected call is not read.
 pub fn verify_head<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>, token: Option<&str>) -> Result<Early, ProofError> {
     if SIGNATURES.iter().any(|(name, _)| header(name).is_some()) {
         return Ok(Early::Signed);
@@ -125,7 +125,8 @@ pub fn verify_head<'a>(secret: &Secret, header: &dyn Fn(&str) -> Option<&'a str>
     verify(secret, header, token, &[]).map(|()| Early::Proven)
 }
 
-/// Harbor sends the bare secret; others a bearer token, or it as the password of a user.
+/// Checks an `Authorization` header. Harbor sends the bare secret; others send it as a bearer token, or as the password
+/// of a user.
 fn authorized(secret: &Secret, value: &str) -> bool {
     let Some((scheme, rest)) = value.split_once(' ') else { return secret.equals(value) };
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -144,7 +145,7 @@ mod tests {
     use rstest::rstest;
 
     const BODY: &[u8] = b"{}";
-    // HMAC-SHA256 of `{}` under `s3cret`, by `openssl dgst -sha256 -hmac s3cret`.
+    // HMAC-SHA256 of `{}` with `s3cret`, by `openssl dgst -sha256 -hmac s3cret`.
     const SIGNATURE: &str = "adbde1ce40c89c14215687d5d762a47df6dfaefcfad61e2e86718ffc8498571b";
     // The same with `-sha1`.
     const SHA1: &str = "e7e0225292f975eab7d48999ea520020ef91b18d";
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(check(headers, token), Err(error));
     }
 
-    /// A body is not worth reading if its head proves nothing and signs nothing.
+    /// A body is not read if the headers neither authenticate nor sign the call.
     #[rstest]
     #[case::bare(&[("authorization", "s3cret")], None, Ok(Early::Proven))]
     #[case::token(&[], Some("s3cret"), Ok(Early::Proven))]

@@ -1,13 +1,12 @@
-//! Webhook payloads: from a body to the events that it tells of.
+//! Webhook payloads: decoding a body into events.
 //!
-//! A sender is one file here and one line in [`Sender`]: what its payload looks like, and how it
-//! is read. Where the route or the caller does not name the sender, it is recognised by the shape
-//! of the payload and its headers: each file claims only what nobody else sends. Only pushes make
-//! events; everything else is ignored with a reason. A malformed field affects only itself, and one bad event never
-//! spoils the others.
+//! A sender is one file here and one variant of [`Sender`]. The file recognises and decodes the sender's payload. If
+//! neither the route nor the caller names the sender, it is recognised by the shape of the payload and its headers:
+//! each file claims only what no other sender sends. Only pushes become events; everything else is ignored with a
+//! reason. A malformed field affects only itself, and an invalid event does not affect the others.
 //!
-//! Distribution's notifications come for every pull, so they are read first and without making
-//! values of them; everybody else's calls are rare, and read as JSON values.
+//! Distribution sends a notification for every pull, so its notifications are decoded first and without building JSON
+//! values. The calls of other senders are rare, and are decoded as JSON values.
 
 mod aliyun;
 mod azure;
@@ -39,16 +38,16 @@ use headwind_core::trigger::Trigger;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The most events that one payload may carry.
+/// Maximum number of events in one payload.
 pub const EVENTS: usize = 10_000;
-/// The longest detail that is kept of something ignored.
+/// Maximum length of a detail in an ignored entry.
 const DETAIL: usize = 200;
 
-/// Who sends webhooks.
+/// A sender of webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sender {
-    /// The CNCF distribution registry, and what is built on it (self-managed GitLab's registry).
+    /// The CNCF distribution registry, and registries built on it (self-managed GitLab's registry).
     Distribution,
     /// Harbor, both formats.
     Harbor,
@@ -58,13 +57,13 @@ pub enum Sender {
     Gitea,
     /// GitHub packages.
     GitHub,
-    /// GitLab's webhooks of other kinds; its registry sends distribution's.
+    /// GitLab's webhooks of other kinds. Its registry sends distribution's notifications.
     GitLab,
     /// Azure Container Registry.
     Azure,
-    /// Google Artifact Registry and Container Registry, by Pub/Sub.
+    /// Google Artifact Registry and Container Registry, via Pub/Sub.
     Google,
-    /// Amazon ECR, by EventBridge or SNS.
+    /// Amazon ECR, via EventBridge or SNS.
     Ecr,
     /// JFrog Artifactory.
     JFrog,
@@ -78,7 +77,7 @@ pub enum Sender {
     Zot,
     /// A CloudEvents envelope around one of the others, or around a repository and a tag.
     CloudEvents,
-    /// Headwind's own form, for a pipeline's curl.
+    /// Headwind's own format, for `curl` in a pipeline.
     Native,
 }
 
@@ -103,7 +102,7 @@ impl Sender {
         Sender::Native,
     ];
 
-    /// The word for flags, logs and metrics.
+    /// Returns the name for flags, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Sender::Distribution => "distribution",
@@ -125,10 +124,10 @@ impl Sender {
         }
     }
 
-    /// Reads a call as this sender's; `None` where it has another shape.
+    /// Decodes a call of this sender; `None` if it has another shape.
     fn read(self, call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         match self {
-            // Read before a value is made of the body.
+            // Decoded before a JSON value of the body is built.
             Sender::Distribution => None,
             Sender::Harbor => harbor::read(call, out),
             Sender::Quay => quay::read(call, out),
@@ -163,22 +162,22 @@ impl FromStr for Sender {
     }
 }
 
-/// A word that names no sender.
+/// A name of no known sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no sender that is known; known are {known}", known = known_senders())]
 pub struct UnknownSender(String);
 
-/// The words of every sender, for help and errors.
+/// Returns the names of all senders, for help and errors.
 pub fn known_senders() -> String {
     Sender::ALL.iter().map(|sender| sender.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// A call, as far as decoding looks at it.
+/// A call, as far as decoding needs it.
 #[derive(Clone, Copy)]
 pub struct Envelope<'a> {
-    /// The sender, where the route names it.
+    /// The sender, if the route names it.
     pub sender: Option<Sender>,
-    /// The registry's host, where the caller names it (`?registry=HOST`).
+    /// The registry's host, if the caller names it (`?registry=HOST`).
     pub registry: Option<&'a str>,
     /// Looks up a header by its lower-case name.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
@@ -186,59 +185,59 @@ pub struct Envelope<'a> {
     pub body: &'a [u8],
 }
 
-/// What a call tells.
+/// The result of decoding a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// Who it is from.
+    /// The sender.
     pub sender: Sender,
     /// The pushes, in the order of the payload, each once.
     pub events: Vec<Claim>,
-    /// What was no push of a tag.
+    /// The parts that are no push of a tag.
     pub ignored: Vec<Ignored>,
-    /// What Amazon SNS asks to be confirmed before it sends anything.
+    /// The subscription that Amazon SNS needs confirmed before it sends anything.
     pub subscription: Option<Subscription>,
 }
 
-/// A subscription that waits to be confirmed (Amazon SNS, "`SubscriptionConfirmation`").
+/// A subscription that must be confirmed (Amazon SNS, "`SubscriptionConfirmation`").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The topic's ARN.
     pub topic: String,
-    /// What has to be fetched to confirm it: HTTPS, on a host of Amazon SNS.
+    /// The URL to fetch to confirm it: HTTPS, on a host of Amazon SNS.
     pub url: String,
 }
 
-/// Something that made no event.
+/// A part of a payload that made no event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ignored {
-    /// Why.
+    /// The reason.
     pub reason: IgnoredReason,
-    /// What it was, in a few words of the payload.
+    /// A short description from the payload.
     #[serde(skip)]
     pub detail: String,
 }
 
-/// Why something made no event.
+/// The reasons why a part of a payload made no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum IgnoredReason {
     /// A pull, a delete, a mount, a ping.
     NotAPush,
     /// A layer or a configuration, not a manifest.
     NotAManifest,
-    /// A push by digest alone: nobody follows it.
+    /// A push by digest only: no workload follows it.
     NoTag,
-    /// Nothing names the registry.
+    /// The registry is not named.
     NoHost,
-    /// The repository or the host is not legal.
+    /// The repository or the host is invalid.
     BadRepository,
-    /// The tag is not legal.
+    /// The tag is invalid.
     BadTag,
-    /// The event has another shape than its sender's have.
+    /// The event has an unexpected shape for its sender.
     BadEvent,
 }
 
 impl IgnoredReason {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(self) -> &'static str {
         match self {
             IgnoredReason::NotAPush => "NotAPush",
@@ -252,48 +251,48 @@ impl IgnoredReason {
     }
 }
 
-/// A body that cannot be understood.
+/// The reasons why a body cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("the body is no JSON: {0}")]
     Malformed(String),
-    /// It is no payload of a sender that is known.
+    /// It is not a payload of a known sender.
     #[error("the body is not what {} sends", .0.map_or("any known sender", Sender::as_str))]
     UnknownShape(Option<Sender>),
-    /// It carries more events than one payload may.
+    /// It has more events than allowed.
     #[error("a payload has at most {EVENTS} events")]
     TooMany,
 }
 
-/// A call with its body read.
+/// A call and its parsed body.
 #[derive(Clone, Copy)]
 struct Call<'a, 'h> {
     body: &'a Value,
     registry: Option<&'a str>,
     header: &'a dyn Fn(&str) -> Option<&'h str>,
-    /// Whether it was the content of another envelope.
+    /// True if it was the content of another envelope.
     nested: bool,
 }
 
 impl<'a> Call<'a, '_> {
-    /// The text at a path of object keys.
+    /// Returns the text at a path of object keys.
     fn text(&self, path: &[&str]) -> Option<&'a str> {
         text(self.body, path)
     }
 }
 
-/// The value at a path of object keys.
+/// Returns the value at a path of object keys.
 fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }
 
-/// The text at a path of object keys.
+/// Returns the text at a path of object keys.
 fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
     at(value, path)?.as_str()
 }
 
-/// The host of a URL or of a reference: what stands before the first slash.
+/// Returns the host of a URL or of a reference: the part before the first slash.
 fn host_of(text: &str) -> Option<&str> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -321,12 +320,12 @@ pub fn decode(envelope: &Envelope<'_>) -> Result<Decoded, DecodeError> {
     out.into_decoded(claimed.ok_or(DecodeError::UnknownShape(sender))?)
 }
 
-/// Has the sender read the call whose shape it has.
+/// Decodes the call as the sender whose shape it has.
 fn claim(call: &Call<'_, '_>, out: &mut Collector) -> Option<Sender> {
     Sender::ALL.iter().copied().find(|sender| sender.read(call, out).is_some())
 }
 
-/// Where a sender's file puts what it finds.
+/// Collects the events that a sender's file finds.
 #[derive(Default)]
 struct Collector {
     events: Vec<Claim>,
@@ -342,7 +341,7 @@ impl Collector {
         if too_many { Err(DecodeError::TooMany) } else { Ok(Decoded { sender, events, ignored, subscription }) }
     }
 
-    /// A push of what a whole image reference names.
+    /// Adds a push of a complete image reference.
     fn push_reference(&mut self, reference: &str, digest: Option<&str>) {
         let (image, own) = reference.split_once('@').map_or((reference, None), |(image, digest)| (image, Some(digest)));
         match ImageReference::parse(image) {
@@ -361,7 +360,7 @@ impl Collector {
         self.ignored.push(Ignored { reason, detail: detail.chars().take(DETAIL).collect() });
     }
 
-    /// A push of a tag. The repository never decides the host.
+    /// Adds a push of a tag. The host never comes from the repository.
     fn push(&mut self, host: Option<&str>, repository: &str, tag: &str, digest: Option<&str>) {
         if self.events.len() + self.ignored.len() >= EVENTS {
             self.too_many = true;
@@ -376,19 +375,19 @@ impl Collector {
         let Ok(repository) = RepositoryKey::from_parts(host, repository) else {
             return self.ignore(IgnoredReason::BadRepository, &format!("{host}/{repository}"));
         };
-        // A digest in the field for the tag is a digest, and pushes by digest are nobody's news.
+        // A digest in the field for the tag is a digest. Pushes by digest are not events.
         if Digest::parse(tag).is_ok() {
             return self.ignore(IgnoredReason::NoTag, tag);
         }
         if !is_tag(tag) {
             return self.ignore(IgnoredReason::BadTag, tag);
         }
-        // The tag is news, whatever the digest looks like.
+        // The tag counts even if the digest is invalid.
         let digest = digest.and_then(|digest| Digest::parse(digest).ok());
         self.add(Claim { origin: Origin::Registry(repository), chart: None, tag: Some(tag.to_owned()), digest, trigger: Trigger::Webhook });
     }
 
-    /// A push of a chart's version to a classic Helm repository.
+    /// Adds a push of a chart version to a classic Helm repository.
     fn push_chart(&mut self, repository: &str, chart: &str, version: &str) {
         if self.events.len() + self.ignored.len() >= EVENTS {
             self.too_many = true;

@@ -1,8 +1,7 @@
-//! Google's signed tokens: what a push subscription of Pub/Sub proves itself with (its document
-//! "Authentication for push subscriptions"; OpenID Connect Core 1.0 section 3.1.3.7; RFC 7519).
+//! Google's signed tokens, which authenticate the push subscriptions of Pub/Sub ("Authentication for push
+//! subscriptions"; OpenID Connect Core 1.0 section 3.1.3.7; RFC 7519).
 //!
-//! RS256 alone is taken, whatever the token says of itself. The keys are Google's, fetched by who
-//! calls; time comes in as an argument.
+//! Only RS256 is accepted, whatever the token states. The caller fetches Google's keys and passes the time.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +10,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 
-/// Who issues the tokens.
+/// The issuers of the tokens.
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
-/// How far clocks may be apart, in seconds.
+/// Allowed clock skew, in seconds.
 const SKEW: i64 = 60;
-/// The longest token that is looked at.
+/// Maximum length of a token.
 const LONGEST: usize = 16 * 1024;
 
-/// Google's public keys by their ids.
+/// Google's public keys by their IDs.
 #[derive(Debug, Clone, Default)]
 pub struct Keys(BTreeMap<String, Key>);
 
@@ -28,32 +27,32 @@ struct Key {
     exponent: Vec<u8>,
 }
 
-/// What has to stand in a token.
+/// The required claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// The audience that the subscription was set up with.
+    /// The audience that the subscription is configured with.
     pub audience: String,
-    /// The service account that pushes. Whoever has an account of Google's gets a token for any
-    /// audience, so this is what tells the sender from everybody else.
+    /// The service account that pushes. Anyone with a Google account can get a token for any audience, so the account
+    /// identifies the sender.
     pub email: String,
 }
 
-/// Why a token proves nothing.
+/// The reasons why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token of this kind.
+    /// It is not a token of this kind.
     #[error("it is no signed token of Google's")]
     Malformed,
-    /// None of the keys is its.
+    /// None of the keys signed it.
     #[error("it is signed with a key that is not known")]
     UnknownKey,
-    /// The signature is not right.
+    /// The signature is wrong.
     #[error("its signature is wrong")]
     Signature,
-    /// It is expired, or not valid yet.
+    /// It has expired, or is not valid yet.
     #[error("it is not valid at this time")]
     Time,
-    /// It is for somebody else, from somebody else, or not by the account.
+    /// Its audience, issuer or account is another one.
     #[error("it is not for this receiver")]
     Claims,
 }
@@ -94,7 +93,7 @@ struct Claims {
 }
 
 impl Keys {
-    /// Reads a JWK set (RFC 7517). Keys of other kinds are left out; `None` where it is no set.
+    /// Parses a JWK set (RFC 7517). Skips keys of other kinds; `None` if it is not a set.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let JwkSet { keys } = serde_json::from_slice(bytes).ok()?;
         let key = |jwk: Jwk| {
@@ -105,18 +104,18 @@ impl Keys {
         Some(Self(keys.into_iter().filter_map(key).collect()))
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no key.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Whether the text looks like a token of this kind at all.
+/// Returns true if the text looks like a token of this kind.
 pub fn is_token(text: &str) -> bool {
     text.len() <= LONGEST && text.bytes().filter(|byte| *byte == b'.').count() == 2 && text.starts_with("ey")
 }
 
-/// Checks a token at `now` (seconds since 1970).
+/// Verifies a token at `now` (seconds since 1970).
 ///
 /// # Errors
 /// See [`TokenError`].
@@ -157,7 +156,7 @@ mod tests {
     use serde_json::{Value, json};
 
     const NOW: i64 = 1_795_521_600;
-    /// A key made for this test alone (`openssl genpkey -algorithm RSA`, PKCS #8, DER).
+    /// A key for this test only (`openssl genpkey -algorithm RSA`, PKCS #8, DER).
     const KEY: &[u8] = include_bytes!("../../tests/google_test_key.der");
 
     fn expected() -> Expected {

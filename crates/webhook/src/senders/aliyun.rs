@@ -1,8 +1,8 @@
-//! Alibaba Cloud Container Registry's webhooks (its document "Manage webhooks"): one push of one
-//! tag, in Docker Hub's shape with other fields.
+//! Alibaba Cloud Container Registry's webhooks ("Manage webhooks"): one push of one tag, in Docker Hub's shape with
+//! other fields.
 //!
-//! Names are in lower case, as in images. The region makes the host of the shared edition; an instance of one's own names itself by
-//! `?registry=`.
+//! Names are in lower case, as in images. The host of the shared edition follows from the region. A dedicated instance
+//! needs `?registry=`.
 
 use super::{Call, Collector};
 

@@ -1,9 +1,9 @@
 //! A CloudEvents envelope (CloudEvents 1.0, "JSON Event Format" and "HTTP Protocol Binding") around another sender's
 //! payload, once, or around `repository` and `tag`.
 //!
-//! In binary mode the attributes are in headers (`Ce-Type`), and the body is the payload already. An event of
-//! `repository`, `tag` and perhaps `digest` that is nobody else's is a push: its host is that of `?registry=`, else that
-//! of the attribute `source`, if it is a URL.
+//! In binary mode the attributes are in headers (`Ce-Type`), and the body is the payload. An event with `repository`,
+//! `tag` and optionally `digest` that no other sender claims is a push. Its host is that of `?registry=`, else that of
+//! the attribute `source`, if it is a URL.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::{Call, Collector, IgnoredReason, claim, distribution, host_of, text};
 
-/// Words of a type that tell of something else than a push.
+/// Parts of a type that indicate something other than a push.
 const OTHERS: [&str; 6] = ["delet", "remov", "pull", "scan", "fail", "quarantine"];
 
-/// The attributes of an event, and what it carries as JSON.
+/// The attributes of an event, and its data as JSON.
 #[derive(Clone, Copy)]
 pub(super) struct Attributes<'a> {
     pub(super) kind: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Those of either mode; `None` where the call is no CloudEvent, or carries no plain JSON.
+    /// Returns the attributes in either mode; `None` if the call is not a CloudEvent, or carries no plain JSON.
     pub(super) fn of<'h: 'a>(call: &Call<'a, 'h>) -> Option<Self> {
         if call.text(&["specversion"]).is_some() {
             let data = call.body.get("data")?;
@@ -46,7 +46,7 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         out.ignore(IgnoredReason::BadEvent, kind);
         return Some(());
     };
-    // Distribution's is read out of text; this one is rare enough to be written again.
+    // Distribution's decoder reads text. This case is rare enough to serialise the value again.
     let read = distribution::read(data.to_string().as_bytes(), call.registry, out).is_some()
         || claim(&Call { body: data, nested: true, ..*call }, out).is_some()
         || plain(&Attributes { kind, source: call.text(&["source"]), data }, call.registry, out).is_some();
@@ -56,7 +56,7 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
     Some(())
 }
 
-/// An event of `repository` and `tag`.
+/// Decodes an event with `repository` and `tag`.
 fn plain(event: &Attributes<'_>, registry: Option<&str>, out: &mut Collector) -> Option<()> {
     let Attributes { kind, source, data } = *event;
     let (repository, tag) = (text(data, &["repository"])?, data.get("tag")?);

@@ -1,9 +1,9 @@
-//! The CNCF distribution registry's notifications
-//! (`application/vnd.docker.distribution.events.v2+json`, its document "Notifications").
+//! The CNCF distribution registry's notifications (`application/vnd.docker.distribution.events.v2+json`,
+//! "Notifications").
 //!
-//! An envelope of events. Pulls come for every HEAD that Headwind itself sends, so an event is
-//! looked at as raw text first, and only pushes are parsed in full. The host is that of the request
-//! the client made, as the client named it; else that of the manifest's URL.
+//! An envelope of events. Distribution sends a pull for every HEAD of Headwind, so an event is checked as raw text
+//! first, and only pushes are parsed in full. The host is that of the client's request, as the client named it; else
+//! that of the manifest's URL.
 
 use std::borrow::Cow;
 
@@ -19,16 +19,16 @@ struct Envelope<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// As much as tells a push from the rest.
+/// The fields that distinguish a push from other events.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
     action: Cow<'a, str>,
 }
 
-/// `None` where the body is not of this shape.
+/// Decodes the body; `None` if it has another shape.
 pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> Option<()> {
-    // A list would be read as the fields of a struct.
+    // A list would be parsed as the fields of a struct.
     let envelope: Envelope<'_> = body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())??;
     if envelope.events.len() > EVENTS {
         out.too_many = true;
@@ -47,7 +47,7 @@ pub(super) fn read(body: &[u8], registry: Option<&str>, out: &mut Collector) -> 
     Some(())
 }
 
-/// Takes one push; Azure's are of the same shape. A field of another type counts as missing.
+/// Adds one push. Azure's pushes have the same shape. A field of another type counts as missing.
 pub(super) fn take(push: &Value, registry: Option<&str>, out: &mut Collector) {
     let target = |key| text(push, &["target", key]).filter(|text| !text.is_empty());
     let Some(repository) = target("repository") else {
@@ -62,8 +62,8 @@ pub(super) fn take(push: &Value, registry: Option<&str>, out: &mut Collector) {
     out.push(host, repository, tag, target("digest"));
 }
 
-/// Manifests and indexes of either standard; a chart's manifest is a generic one. Layers and
-/// configurations are pushed as well and told of alike.
+/// Returns true for manifests and indexes of either standard; a chart's manifest is a generic one. Pushes of layers and
+/// configurations are sent in the same form.
 fn is_manifest(media_type: &str) -> bool {
     (media_type.contains("manifest") || media_type.contains("image.index")) && !media_type.contains("layer")
 }

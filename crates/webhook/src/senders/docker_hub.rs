@@ -1,6 +1,6 @@
-//! Docker Hub's webhooks (its document "Webhooks"): one push of one tag.
+//! Docker Hub's webhooks ("Webhooks"): one push of one tag.
 //!
-//! The repository is `repo_name`, else `namespace` and `name`; a name alone is one of Docker Hub's own
+//! The repository is `repo_name`, else `namespace` and `name`. A name alone belongs to Docker Hub's own namespace
 //! (`library/`). The host is Docker Hub's, unless the caller names the proxy that images are pulled through.
 
 use super::{Call, Collector, IgnoredReason};
@@ -10,7 +10,7 @@ const HOST: &str = "docker.io";
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
     call.body.get("push_data")?;
     let of = |key| call.text(&["repository", key]).filter(|text| !text.is_empty());
-    // Alibaba Cloud's calls have this shape too, with a name of their own.
+    // Alibaba Cloud's calls have this shape too, with another field for the name.
     if of("repo_full_name").is_some() {
         return None;
     }

@@ -1,8 +1,8 @@
-//! Amazon ECR's events (its document "Amazon ECR events and EventBridge"), from EventBridge or
-//! wrapped by Amazon SNS ("HTTP/HTTPS notification JSON format").
+//! Amazon ECR's events ("Amazon ECR events and EventBridge"), from EventBridge or wrapped by Amazon SNS ("HTTP/HTTPS
+//! notification JSON format").
 //!
-//! Account and region make the host. A subscription of SNS that wants to be confirmed is handed
-//! on; whether it is, is decided by who called.
+//! The host follows from account and region. The confirmation of an SNS subscription is returned to the caller, which
+//! decides whether to confirm it.
 
 use serde_json::Value;
 
@@ -32,8 +32,8 @@ fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
     }
 }
 
-/// Whether it is the address that confirms a subscription of the topic: HTTPS on
-/// `sns.<the topic's region>.amazonaws.com`, with neither user nor port, that action and that topic.
+/// Returns true if the URL confirms a subscription of the topic: HTTPS on `sns.<the topic's region>.amazonaws.com`,
+/// without user or port, with that action and that topic.
 fn confirms(url: &str, topic: &str) -> bool {
     let Some(host) = url.starts_with("https://").then(|| host_of(url)).flatten() else { return false };
     let authority = url.trim_start_matches("https://").split(['/', '?', '#']).next().unwrap_or_default();
@@ -49,7 +49,7 @@ fn confirms(url: &str, topic: &str) -> bool {
     authority == host && url.is_ascii() && !url.contains('\\') && names_it && region.is_some_and(is_region) && region == of_topic
 }
 
-/// The value of a parameter that a query has once. The colons of an ARN may be encoded.
+/// Returns the value of a parameter that occurs once in a query. The colons of an ARN may be encoded.
 fn parameter(query: &str, key: &str) -> Option<String> {
     let mut values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| *name == key);
     let (_, value) = values.next()?;

@@ -1,12 +1,12 @@
-//! Gitea's and Forgejo's webhooks (Gitea's documents "Webhooks" and "Container Registry"), of which `package` tells of
+//! Gitea's and Forgejo's webhooks (Gitea's "Webhooks" and "Container Registry"). Only the event `package` is about
 //! images.
 //!
-//! Only packages of type container. The host is that of `html_url`; owner and name make the repository, in lower case
-//! as the registry has them. Both send GitHub's headers beside their own, so they are recognised before GitHub.
+//! Only packages of type container count. The host is that of `html_url`; owner and name form the repository, in lower
+//! case as in the registry. Both products also send GitHub's headers, so they are recognised before GitHub.
 
 use super::{Call, Collector, IgnoredReason, host_of, text};
 
-/// The headers that name the event.
+/// The headers with the name of the event.
 const HEADERS: [&str; 3] = ["x-forgejo-event", "x-gitea-event", "x-gogs-event"];
 
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {

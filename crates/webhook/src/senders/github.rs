@@ -1,10 +1,9 @@
-//! GitHub's webhooks for packages (its document "Webhook events and payloads": `package`,
-//! `registry_package`, `ping`).
+//! GitHub's webhooks for packages ("Webhook events and payloads": `package`, `registry_package`, `ping`).
 //!
-//! Only packages of type container. The host is that of `package_url`, which is `ghcr.io` or an
-//! enterprise's own; owner and name make the repository, in lower case as the registry has them. The tag is that of
-//! `container_metadata`, else the version's name, else that of `package_url`.
-//! GitHub sends an event for the manifest of each platform too, without a tag.
+//! Only packages of type container count. The host is that of `package_url`, which is `ghcr.io` or an enterprise's own;
+//! owner and name form the repository, in lower case as in the registry. The tag is that of `container_metadata`, else
+//! the version's name, else that of `package_url`. GitHub also sends an event without a tag for the manifest of each
+//! platform.
 
 use headwind_core::artifact::reference::{Digest, is_tag};
 

@@ -1,7 +1,6 @@
-//! GitLab's webhooks for projects and groups (its documents "Webhook events" and
-//! "System hooks"), none of which tells
-//! of an image: its registry notifies as distribution does. They are known so that a hook which is
-//! shared with other receivers is answered well.
+//! GitLab's webhooks for projects and groups ("Webhook events" and "System hooks"). None of them is about an image:
+//! GitLab's registry sends distribution's notifications. They are recognised so that a hook shared with other receivers
+//! gets a proper response.
 
 use super::{Call, Collector, IgnoredReason};
 

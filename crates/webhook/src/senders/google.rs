@@ -1,8 +1,8 @@
-//! Google's Artifact Registry and Container Registry, by a push subscription of Pub/Sub (its
-//! documents "Configure Pub/Sub notifications" and "Receive messages by push").
+//! Google's Artifact Registry and Container Registry, via a push subscription of Pub/Sub ("Configure Pub/Sub
+//! notifications" and "Receive messages by push").
 //!
-//! The message's data is JSON in base64: `action` INSERT or DELETE, `digest` and `tag` as whole
-//! references, which name the host. A subscription that unwraps its messages sends the data alone.
+//! The message's data is JSON in base64: `action` is INSERT or DELETE, `digest` and `tag` are complete references with
+//! the host. A subscription that unwraps its messages sends only the data.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

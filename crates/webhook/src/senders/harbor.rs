@@ -1,19 +1,18 @@
-//! Harbor's webhooks (its document "Configure Webhook Notifications"), in the default format and
-//! as CloudEvents.
+//! Harbor's webhooks ("Configure Webhook Notifications"), in the default format and as CloudEvents.
 //!
-//! One event of several resources. The host is that of each resource's `resource_url`. Up to Harbor 2.7
-//! charts could lie in classic repositories, one a project (`UPLOAD_CHART`): there the address of the
-//! repository is what stands before `/charts/` in the resource's URL.
+//! One event has several resources. The host is that of each resource's `resource_url`. Up to Harbor 2.7, charts could
+//! be in classic repositories, one per project (`UPLOAD_CHART`). The address of such a repository is the part before
+//! `/charts/` in the resource's URL.
 
 use serde_json::Value;
 
 use super::{Call, Collector, IgnoredReason, at, host_of, text};
 
-/// What a push is called: now, in Harbor 1, and as a CloudEvent.
+/// The types of a push: in current versions, in Harbor 1, and as a CloudEvent.
 const PUSHES: [&str; 3] = ["PUSH_ARTIFACT", "pushImage", "harbor.artifact.pushed"];
-/// What the upload of a chart is called: in Harbor 2, and in Harbor 1.
+/// The types of a chart upload: in Harbor 2, and in Harbor 1.
 const UPLOADS: [&str; 2] = ["UPLOAD_CHART", "uploadChart"];
-/// How the types of its CloudEvents begin.
+/// The prefix of Harbor's CloudEvents types.
 const CLOUD_EVENT: &str = "harbor.";
 
 pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {

@@ -1,7 +1,6 @@
-//! Headwind's own form, for a pipeline's `curl`: `{"image": "repo:tag"}` or
-//! `{"images": ["repo:tag@sha256:…", …]}`, and for what lies in a classic Helm repository, which tells
-//! nobody, `{"chart": "name:version", "repository": "https://…"}`. References are read as they are in a
-//! workload.
+//! Headwind's own format, for `curl` in a pipeline: `{"image": "repo:tag"}` or `{"images": ["repo:tag@sha256:…", …]}`.
+//! For classic Helm repositories, which send no webhooks, it is `{"chart": "name:version", "repository": "https://…"}`.
+//! References are parsed as in a workload.
 
 use headwind_core::artifact::chart::ChartReference;
 use serde_json::Value;

@@ -1,8 +1,7 @@
-//! Sonatype Nexus Repository's webhooks (its document "Repository Webhooks"): components of a
-//! repository.
+//! Sonatype Nexus Repository's webhooks ("Repository Webhooks"): components of a repository.
 //!
-//! Nothing in it names the host that images are pulled from, so `?registry=HOST` has to. Assets
-//! are told of as well: layers and manifests, one by one.
+//! The payload does not name the host that images are pulled from, so `?registry=HOST` is required. Nexus also sends
+//! events for assets: layers and manifests, one by one.
 
 use super::{Call, Collector, IgnoredReason};
 

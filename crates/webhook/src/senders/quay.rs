@@ -1,7 +1,7 @@
-//! Quay's notifications (its document "Repository Notifications"): a push of several tags.
+//! Quay's notifications ("Repository Notifications"): a push of several tags.
 //!
-//! `updated_tags` is a list, in old versions a map from tags to images. The host is that of
-//! `docker_url`. Builds and vulnerabilities are told with a `docker_url` too, and no tags.
+//! `updated_tags` is a list, in old versions a map from tags to images. The host is that of `docker_url`. Builds and
+//! vulnerabilities have a `docker_url` too, but no tags.
 
 use serde_json::Value;
 

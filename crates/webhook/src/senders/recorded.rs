@@ -1,4 +1,4 @@
-//! Every recorded payload: who claims it, and what is made of it.
+//! Every recorded payload: its sender, and the result of decoding it.
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -95,7 +95,7 @@ fn read(body: &str, sender: Option<Sender>, registry: Option<&str>) -> Result<De
     decode(&Envelope { sender, registry, header: &|_| None, body: body.as_bytes() })
 }
 
-/// The events as references, the reasons of what was ignored.
+/// Returns the events as references, and the reasons of ignored parts.
 fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
     let event = |event: &Claim| {
         let digest = event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
@@ -180,11 +180,11 @@ fn recorded(#[case] name: &str, #[case] sender: Sender, #[case] events: &[&str],
     let decoded = read(payload(name), None, None).unwrap();
     let events: Vec<String> = events.iter().map(|event| event.replace("@D", &format!("@{DIGEST}"))).collect();
     assert_eq!((decoded.sender, told(&decoded)), (sender, (events, ignored.to_vec())));
-    // The route that names the sender reads the same.
+    // A route that names the sender gives the same result.
     assert_eq!(read(payload(name), Some(sender), None), Ok(decoded));
 }
 
-/// Nobody but its sender claims a payload, so the order in which shapes are tried does not matter.
+/// Only its sender claims a payload, so the order in which shapes are tried does not matter.
 #[test]
 fn each_is_claimed_by_one() {
     for (name, body) in PAYLOADS {
@@ -272,7 +272,7 @@ fn headers_tell_what_the_body_does_not() {
     assert_eq!((binary.sender, binary.events.len()), (Sender::Harbor, 1));
 }
 
-/// Gitea and Forgejo send GitHub's headers beside their own.
+/// Gitea and Forgejo also send GitHub's headers.
 #[rstest]
 #[case("x-gitea-event")]
 #[case("x-forgejo-event")]
@@ -315,7 +315,7 @@ fn binary_mode(
     assert_eq!((decoded.sender, told(&decoded).0), (sender, expected));
 }
 
-/// A field that is malformed or missing costs the others nothing: the tag is still told.
+/// A malformed or missing field does not affect the others: the tag is still decoded.
 #[rstest]
 #[case("distribution/push", "/events/1/target/digest")]
 #[case("distribution/push", "/events/1/target/url")]
@@ -365,7 +365,7 @@ fn no_payload_has_more_events_than_may_be() {
     assert_eq!(read(&quay.to_string(), None, None), Err(DecodeError::TooMany));
 }
 
-/// Puts something else in one place of a value.
+/// Replaces one place of a value.
 fn mutate(value: &mut Value, place: usize, with: &Value) {
     let mut left = place;
     let mut open = vec![value];
@@ -398,7 +398,7 @@ fn odd() -> impl Strategy<Value = Value> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
-    /// Whatever stands in a payload, an event names a legal repository and a legal tag.
+    /// Whatever a payload contains, an event names a legal repository and a legal tag.
     #[test]
     fn mutations(which in 0..PAYLOADS.len(), places in prop::collection::vec((0_usize..40, odd()), 1..4), registry in prop::option::of("[a-z.:/@]{0,12}")) {
         let mut body: Value = serde_json::from_str(PAYLOADS[which].1).unwrap();

@@ -1,15 +1,15 @@
-//! zot's events (its document "Event Support for zot"): CloudEvents, in structured mode or with the attributes in
-//! headers (binary mode).
+//! zot's events ("Event Support for zot"): CloudEvents, in structured mode or with the attributes in headers (binary
+//! mode).
 //!
-//! Nothing in them has to name the host that images are pulled from: `?registry=HOST` names it, or zot's setting
-//! `source`, if it is a URL.
+//! The events need not name the host that images are pulled from. It is that of `?registry=HOST`, else that of zot's
+//! setting `source`, if it is a URL.
 
 use serde_json::Value;
 
 use super::cloud_events::Attributes;
 use super::{Call, Collector, IgnoredReason, host_of, text};
 
-/// How zot's types end. Their prefix is a setting.
+/// The suffix of zot's types. Their prefix is a setting.
 const UPDATED: &str = ".image.updated";
 const OTHERS: [&str; 3] = [".image.deleted", ".image.lint_failed", ".repository.created"];
 
