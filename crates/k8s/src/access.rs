@@ -1,7 +1,7 @@
-//! What Headwind asks of the API server, and why: the one table of rights.
+//! The rights that Headwind needs on the API server, and the purpose of each: the only table of rights.
 //!
-//! The RBAC manifests, the chart and the docs are printed from it; the test bed runs the operator
-//! under exactly these rights and fails on any 403 and on any right that was never used.
+//! The RBAC manifests, the chart and the docs are generated from it. The test bed runs the operator with exactly these
+//! rights and fails on any 403 and on any unused right.
 
 use headwind_core::workload::Kind;
 
@@ -13,7 +13,7 @@ pub const LEASE: &str = "headwind";
 /// The name of the Secret with the key that seals session cookies.
 pub const SESSION: &str = "headwind-session";
 
-/// Returns the whole table.
+/// Returns all rights.
 pub fn rights() -> Vec<Right> {
     let right = |group, resource, verbs, reach, why| Right { group, resource, verbs, name: None, reach, why };
     let on_kind = |kind: &Kind| {

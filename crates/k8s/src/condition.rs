@@ -2,10 +2,10 @@
 //!
 //! - `Ready` is true when the update is complete and its pods are available: `kubectl wait --for=condition=Ready`.
 //! - `Progressing` is true while the update continues without a person.
-//! - `Waiting` is true while an approved update, or the rollback of a failed one, waits. It has the reason and, if it is
+//! - `Waiting` is true while an approved update, or the rollback of a failed one, waits. It has the reason and, if
 //!   known, the time.
 //!
-//! Conditions of other writers stay.
+//! Conditions of other writers are kept.
 
 use headwind_core::gate::Waiting;
 use headwind_core::reason::Reason;
@@ -19,10 +19,10 @@ pub const READY: &str = "Ready";
 pub const PROGRESSING: &str = "Progressing";
 /// An approved update waits.
 pub const WAITING: &str = "Waiting";
-/// The longest message of a condition (the API's own limit is 32 KiB).
+/// Maximum length of a condition's message (the API's limit is 32 KiB).
 const MESSAGE: usize = 4096;
 
-/// The conditions that follow `before` once `status` is written.
+/// Returns the conditions that follow `before` once `status` is written.
 pub(crate) fn following(before: &[Condition], status: &Status, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let ours = [READY, PROGRESSING, WAITING];
     let mut all: Vec<Condition> = before.iter().filter(|condition| !ours.contains(&condition.type_.as_str())).cloned().collect();
@@ -59,8 +59,8 @@ pub(crate) fn following(before: &[Condition], status: &Status, generation: Optio
     all
 }
 
-/// Reads what an update waits for. `until` is the time that the status has beside the conditions, which is also in the
-/// message. A reason that this version does not know is no wait: the gate decides again.
+/// Returns the wait of an update. `until` is the time in the status, which is also in the message. An unknown reason
+/// counts as no wait: the gate decides again.
 pub(crate) fn waiting(conditions: &[Condition], until: Option<Timestamp>) -> Option<Waiting> {
     let condition = conditions.iter().find(|condition| condition.type_ == WAITING && condition.status == "True")?;
     let reason = serde_json::from_value(condition.reason.as_str().into()).ok()?;

@@ -1,4 +1,5 @@
-//! What a person writes into the status of an UpdateRequest: the fields that the admission policy allows, and no other.
+//! The change that a person's decision makes to the status of an UpdateRequest: only the fields that the admission
+//! policy allows.
 
 use serde_json::{Map, Value, json};
 
@@ -11,9 +12,8 @@ pub const REJECTED: [&str; 4] = ["phase", "rejectedBy", "rejectedAt", "message"]
 /// The fields that reopening may change.
 pub const REOPENED: [&str; 2] = ["phase", "message"];
 
-/// Returns the merge patch of the status that carries out a decision, for the version of the request that was read.
-/// `decided` is the request as Headwind itself would write it. Headwind completes the status afterwards, as for a
-/// decision by kubectl.
+/// Returns the merge patch of the status for a decision, for the version of the request that was read. `decided` is the
+/// request as Headwind itself would write it. Headwind completes the status afterwards, as for a decision by kubectl.
 pub fn patch(decided: &UpdateRequest) -> Value {
     let status = json!(decided.status);
     let phase = status["phase"].as_str().unwrap_or_default();

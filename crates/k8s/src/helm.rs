@@ -1,7 +1,7 @@
-//! `source.toolkit.fluxcd.io` HelmRepository and OCIRepository: where the charts of releases come from.
+//! `source.toolkit.fluxcd.io` HelmRepository and OCIRepository: the sources of charts.
 //!
-//! Read here into `headwind_core::workload::source::Source`; a Helm repository is only read, an OCIRepository's
-//! tag may be what an update changes.
+//! Both are converted into `headwind_core::workload::source::Source`. Headwind only reads a HelmRepository. It may
+//! change the tag of an OCIRepository.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -18,22 +18,21 @@ use crate::api_version::{SOURCES, V1, Version, resource};
 use crate::kinds::helm_release::status::{SourceStatus, duration, source};
 use crate::kinds::own_annotations;
 
-/// How often Flux looks at a HelmRepository that does not say (source-controller's own default).
+/// Default interval of a HelmRepository (from source-controller).
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// A kind of source.
 pub trait ChartSource:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
-    /// Which.
+    /// The kind.
     const KIND: SourceKind;
 
-    /// What the rules read of it; `None` for an object without name or namespace, which the API
-    /// server never serves.
+    /// Returns the source; `None` for an object without name or namespace, which the API server never returns.
     fn read(&self) -> Option<Source>;
 }
 
-/// A HelmRepository with only what the rules read.
+/// A HelmRepository with only the fields that the rules use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct SlimHelmRepository<V: Version = V1> {
@@ -44,7 +43,7 @@ pub struct SlimHelmRepository<V: Version = V1> {
     version: PhantomData<V>,
 }
 
-/// An OCIRepository with only what the rules read.
+/// An OCIRepository with only the fields that the rules use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct SlimOciRepository<V: Version = V1> {
@@ -60,7 +59,7 @@ pub struct SlimOciRepository<V: Version = V1> {
 resource!(SlimHelmRepository, SOURCES, "HelmRepository", "helmrepositories");
 resource!(SlimOciRepository, SOURCES, "OCIRepository", "ocirepositories");
 
-/// `spec` of both. Not every kind has every field.
+/// `spec` of both kinds. Not every kind has every field.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
@@ -103,7 +102,7 @@ impl<V: Version> ChartSource for SlimOciRepository<V> {
 
     fn read(&self) -> Option<Source> {
         let Ref { digest, semver, tag } = self.spec.r#ref.clone().unwrap_or_default();
-        // The order in which source-controller looks at them.
+        // In the order of source-controller.
         let pull = if !digest.is_empty() {
             OciRef::Digest(digest)
         } else if !semver.is_empty() {

@@ -1,8 +1,8 @@
-//! The kinds of workload, one file each: what Headwind reads of a kind, where its versions stand, which rights it
-//! needs.
+//! The kinds of workloads, one file each: the fields that Headwind reads, the field with the version, and the rights
+//! that the kind needs.
 //!
-//! A kind's file has a slim view (only what the rules read is decoded and kept), an implementation of
-//! [`SlimWorkload`], and its [`KindFacts`]. [`facts`] and [`for_kind`] are the only lists of all kinds outside of
+//! A kind's file has a slim view (only the fields that the rules use are decoded and kept), an implementation of
+//! [`SlimWorkload`], and its [`KindFacts`]. [`facts`] and [`for_kind`] are the only lists of all kinds outside
 //! `headwind_core`.
 
 mod annotations;
@@ -45,8 +45,7 @@ pub trait SlimWorkload:
     /// The kind.
     const KIND: Kind;
 
-    /// Returns what the rules read of the object; `None` for an object without name or namespace, which the API
-    /// server never serves.
+    /// Returns the workload; `None` for an object without name or namespace, which the API server never returns.
     fn read(&self) -> Option<Workload>;
 }
 
@@ -64,7 +63,7 @@ pub fn facts(kind: Kind) -> &'static KindFacts {
 
 /// Code that is generic over the slim view of a kind.
 pub trait ForKind {
-    /// What the code returns.
+    /// The result of the code.
     type Output;
 
     /// Runs the code.

@@ -1,8 +1,8 @@
-//! Headwind's Kubernetes shapes: what its objects look like, and nothing that sends.
+//! The Kubernetes objects that Headwind uses, as types and values. This crate sends nothing.
 //!
-//! The border between the API's JSON and the rules' plain values: an object is read here once
-//! into a value of `headwind_core`, a decision is turned here into a patch. Adding a kind of
-//! workload is one file in [`kinds`] and one line in each of its two lists.
+//! It converts between the API's JSON and the plain values of the rules. An object is parsed here once into a value of
+//! `headwind_core`, and a decision is converted here into a patch. To add a kind of workload, add one file in [`kinds`]
+//! and one line in each of its two lists.
 
 pub mod access;
 pub mod api_version;

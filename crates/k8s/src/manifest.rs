@@ -15,21 +15,21 @@ pub use admission::admission_policy;
 
 const LABEL: &str = "app.kubernetes.io/name";
 
-/// Whose rights, and over which namespaces.
+/// The account that gets the rights, and the namespaces they apply to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The namespace of Headwind's ServiceAccount and of its own objects.
     pub namespace: String,
     /// The ServiceAccount's name.
     pub name: String,
-    /// The namespaces that are watched; empty for all.
+    /// The watched namespaces; empty for all.
     pub watched: Vec<String>,
 }
 
 /// The CustomResourceDefinition of UpdateRequests.
 pub fn crd() -> Value {
     let mut crd = json!(UpdateRequest::crd());
-    // A new object has its phase from birth, without a write of its own.
+    // A new object has its phase at creation, without a separate write.
     if let Some(status) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status").and_then(Value::as_object_mut) {
         status.insert("default".to_owned(), json!({"phase": "Pending"}));
         status.remove("nullable");
@@ -37,9 +37,9 @@ pub fn crd() -> Value {
     crd
 }
 
-/// Roles and bindings for the account: a ClusterRole where every namespace is watched, else a
-/// Role in each of the namespaces. Headwind's own objects have a Role of their own, and the questions about callers,
-/// which no namespace has, a ClusterRole.
+/// Roles and bindings for the account: a ClusterRole if every namespace is watched, else a Role in each of the
+/// namespaces. Headwind's own objects have a separate Role. The reviews of callers, which have no namespace, have a
+/// ClusterRole.
 pub fn rbac(account: &Account) -> Vec<Value> {
     let rules = |reaches: &[Reach]| {
         access::rights().iter().filter(|right| reaches.contains(&right.reach)).map(access::Right::rule).collect::<Vec<_>>()
@@ -52,7 +52,7 @@ pub fn rbac(account: &Account) -> Vec<Value> {
         all.extend(grant(account, &account.name, Some(namespace), &rules(&[Reach::Watched, Reach::Listed])));
     }
     all.extend(grant(account, &format!("{}-own", account.name), Some(&account.namespace), &rules(&[Reach::Own])));
-    // Named after the namespace: several Headwinds may be limited to namespaces of one cluster.
+    // Named after the namespace: one cluster may run several Headwinds that are limited to namespaces.
     all.extend(grant(account, &format!("{}-callers-{}", account.name, account.namespace), None, &rules(&[Reach::Callers])));
     all
 }
@@ -77,12 +77,12 @@ fn meta(name: &str, namespace: Option<&str>) -> Value {
     meta
 }
 
-/// The ClusterRoles for people: one to look, one to approve, and one to manage the record itself.
+/// The ClusterRoles for people: one to view, one to approve, and one to manage the records.
 pub fn people() -> Vec<Value> {
     let role = |name: &str, granted: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name, None), "rules": granted});
     let on = |resource: &str, verbs: &[&str]| json!({"apiGroups": ["headwind.sh"], "resources": [resource], "verbs": verbs});
     let look = on("updaterequests", &["get", "list", "watch"]);
-    // `kubectl patch --subresource=status` reads the status by itself first.
+    // `kubectl patch --subresource=status` first reads the status.
     let decide = on("updaterequests/status", &["get", "update", "patch"]);
     vec![
         role("headwind-viewer", json!([look])),
@@ -94,10 +94,10 @@ pub fn people() -> Vec<Value> {
     ]
 }
 
-/// The values as one YAML stream.
+/// Returns the values as one YAML stream.
 ///
 /// # Errors
-/// When a value cannot be written as YAML, which no value of this module does.
+/// If a value cannot be written as YAML, which no value of this module does.
 pub fn yaml(values: &[Value]) -> Result<String, serde_saphyr::ser::Error> {
     let mut out = String::new();
     for value in values {

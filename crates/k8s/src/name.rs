@@ -1,8 +1,8 @@
 //! Deterministic, legal names.
 //!
-//! A request's name follows from the target, the container and the new version, so two replicas
-//! or two events that reach the same verdict create one object. A name is an
-//! RFC 1123 subdomain of at most 63 characters, so that it can be a label's value as well.
+//! A request's name follows from the workload, the container and the new version, so two replicas or two events with
+//! the same decision create one object. A name is an RFC 1123 subdomain of at most 63 characters, so that it can be a
+//! label value as well.
 
 use headwind_core::decide::Identity;
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ const TARGET: usize = 25;
 const CONTAINER: usize = 16;
 const HASH: usize = 20;
 
-/// The name of the request that puts `identity` into the target with that name and uid.
+/// Returns the name of the request that writes `identity` into the workload with that name and UID.
 pub fn request(workload: &str, uid: &str, container: &str, identity: &Identity) -> String {
     let mut hash = Sha256::new();
     for part in [uid, "\n", identity.as_str()] {
@@ -26,8 +26,8 @@ pub fn request(workload: &str, uid: &str, container: &str, identity: &Identity) 
         .join("-")
 }
 
-/// Returns the suffix of the name of the Event that reports a transition of the request with that uid: the same whoever
-/// reports it.
+/// Returns the suffix of the name of the Event for a transition of the request with that UID. It is the same for every
+/// replica that reports the transition.
 pub fn event(uid: &str, transition: &str, reason: &str) -> String {
     let mut hash = Sha256::new();
     for part in [uid, "\n", transition, "\n", reason] {
@@ -37,7 +37,7 @@ pub fn event(uid: &str, transition: &str, reason: &str) -> String {
     hash.get(..HASH).unwrap_or(&hash).to_owned()
 }
 
-/// At most `limit` characters of the text that a label may hold, neither starting nor ending with `-`.
+/// Returns at most `limit` characters of the text that are legal in a label, without `-` at the start or end.
 fn legal(text: &str, limit: usize) -> String {
     let kept: String =
         text.chars().map(|c| c.to_ascii_lowercase()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(limit).collect();

@@ -18,7 +18,7 @@ pub enum OptionalApi {
 }
 
 impl OptionalApi {
-    /// Returns every optional API. Those that others are read with come first.
+    /// Returns every optional API. An API comes after those that are read before it.
     pub fn all() -> impl Iterator<Item = OptionalApi> {
         let workloads = Kind::ALL.iter().filter(|kind| facts(**kind).optional).map(|kind| OptionalApi::Workload(*kind));
         SourceKind::ALL.iter().map(|kind| OptionalApi::ChartSource(*kind)).chain(workloads)
@@ -41,7 +41,7 @@ impl OptionalApi {
         }
     }
 
-    /// Returns the APIs whose objects are read together with this one's.
+    /// Returns the APIs whose objects are needed to read this one's.
     pub fn read_after(self) -> impl Iterator<Item = OptionalApi> {
         let sources = match self {
             OptionalApi::Workload(kind) => facts(kind).read_after,
@@ -66,7 +66,7 @@ mod tests {
         [text(K::group(&())), text(K::version(&())), text(K::kind(&())), text(K::plural(&()))]
     }
 
-    /// Each type is asked for in its own version, the best of a kind first.
+    /// Each version of a kind has its own type; the preferred version comes first.
     #[rstest]
     #[case(OptionalApi::Workload(Kind::HelmRelease), "HelmRelease", [of::<SlimHelmRelease<V2>>(), of::<SlimHelmRelease<V2Beta2>>()])]
     #[case(OptionalApi::ChartSource(SourceKind::HelmRepository), "HelmRepository", [of::<SlimHelmRepository<V1>>(), of::<SlimHelmRepository<V1Beta2>>()])]

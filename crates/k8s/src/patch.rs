@@ -1,9 +1,9 @@
 //! Changes of a workload, as JSON Patch (RFC 6902) values.
 //!
-//! The patch is its own guard: it `test`s that the object is still the one that was decided on
-//! (uid), that nobody else has updated it (`last-update`, `last-request`), and that the container
-//! still has the image it had; only then it replaces that one field and writes Headwind's annotations. A late
-//! leader or a retry that reaches the server twice is refused by the server (422).
+//! Each patch guards itself. It `test`s that the object is the one of the decision (UID), that no other update changed
+//! it (`last-update`, `last-request`), and that the container still has its previous image. Only then it replaces that
+//! one field and writes Headwind's annotations. The server rejects the patch of a late leader or a repeated patch
+//! (422).
 
 use headwind_core::request::Apply;
 use headwind_core::settings::key::{self, is_managed};
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::kinds::{FieldPath, is_foreign, restart_key, seen_annotation, template_annotations};
 
-/// The change does not fit the workload.
+/// The reasons why a change does not fit the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
     /// It names a container that the workload does not have.
     #[error("the workload has no container {0:?}")]
     NoContainer(String),
-    /// What stands there, or is to, has no version.
+    /// The current or the new value has no version.
     #[error("{0:?} has no version")]
     NoVersion(String),
 }
 
-/// The patch that makes `apply` out of `workload` as it was read.
+/// Returns the patch that carries out `apply` on `workload` as it was read.
 ///
 /// # Errors
 /// See [`PatchError`].
@@ -37,7 +37,7 @@ pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
     for (key, value) in last {
         match value.filter(|_| !foreign) {
             Some(value) => operations.push(test(&["metadata", "annotations", key], json!(value))),
-            // There is nothing to test but the object as a whole. It happens once in a workload's life.
+            // Only the object as a whole can be tested. This happens once in the life of a workload.
             None => operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version))),
         }
     }
@@ -52,7 +52,7 @@ pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
             None => {
                 operations.push(PatchOperation::Replace(ReplaceOperation { path: parsed(&place.pointer), value: written(&change.to)? }));
                 if let Some(note) = &container.restarted_for {
-                    // It is about the image that goes. Should that image return, its tag may have moved.
+                    // It describes the replaced image. If that image returns, its tag may have moved.
                     let path = restart_path(workload, container);
                     operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value: json!(note) }));
                     operations.push(PatchOperation::Remove(RemoveOperation { path }));
@@ -60,7 +60,7 @@ pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
             }
             Some(digest) => {
                 if !workload.template_has_annotations && !restarted {
-                    // Nothing is lost by this: the map was not there in the version that is tested.
+                    // Safe: the map did not exist in the version that is tested.
                     operations.push(test(&["metadata", "resourceVersion"], json!(workload.resource_version)));
                     operations.push(add_at(parsed(&template_annotations(workload.key.kind)), json!({})));
                 }
@@ -84,8 +84,8 @@ pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
     Ok(Patch(operations))
 }
 
-/// The patch that notes the digests which were first seen behind containers' images. It changes
-/// nothing but Headwind's annotations, so nothing is rolled out. For images alone.
+/// Returns the patch that records the digests first seen for containers' images. It changes only Headwind's
+/// annotations, so no rollout starts. For images only.
 ///
 /// # Errors
 /// See [`PatchError`].
@@ -111,7 +111,7 @@ pub fn note_seen(workload: &Workload, seen: &[(String, String)]) -> Result<Patch
     Ok(Patch(operations))
 }
 
-/// Removes the managed annotations that were copied from another object: from now on all of them are this one's.
+/// Removes the managed annotations that were copied from another object, so that all of them belong to this one.
 fn without_foreign<'a>(workload: &'a Workload, object: &Object<'a>) -> impl Iterator<Item = PatchOperation> + use<'a> {
     let foreign = is_foreign(&workload.annotations, object.uid);
     let keys = workload.annotations.keys().filter(move |key| foreign && is_managed(key));
@@ -130,7 +130,7 @@ fn add_at(path: PointerBuf, value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path, value })
 }
 
-/// Returns the place of the annotation that restarts the container's pods.
+/// Returns the path of the annotation that restarts the container's pods.
 fn restart_path(workload: &Workload, container: &Container) -> PointerBuf {
     let mut path = parsed(&template_annotations(workload.key.kind));
     path.push_back(restart_key(container));
@@ -141,12 +141,12 @@ fn test_at(pointer: &str, value: Value) -> PatchOperation {
     PatchOperation::Test(TestOperation { path: parsed(pointer), value })
 }
 
-/// That the field is the one that is meant.
+/// Tests that the field is the intended one.
 fn guards(place: &FieldPath) -> impl Iterator<Item = PatchOperation> {
     place.guards.iter().map(|(pointer, text)| test_at(pointer, json!(text)))
 }
 
-/// The object that is patched: the workload, or the one that has its version.
+/// The object to patch: the workload, or the object that provides its version.
 struct Object<'a> {
     uid: &'a str,
     resource_version: &'a str,
@@ -164,8 +164,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A pointer out of text that this crate made itself; what is no pointer is the root, which no
-/// test of ours matches.
+/// Parses a pointer that this crate built. An invalid one becomes the root, which no test matches.
 fn parsed(path: &str) -> PointerBuf {
     PointerBuf::parse(path).unwrap_or_default()
 }

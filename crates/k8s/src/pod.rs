@@ -1,4 +1,4 @@
-//! A pod, as far as a rollout is judged by it, and which pods are of the newest revision.
+//! A pod with the fields for judging a rollout, and the identification of the newest pods.
 
 use headwind_core::rollout::pod::{ContainerView, PodView};
 use headwind_core::workload::Workload;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::kinds::{Revision, facts};
 use crate::slim_condition::SlimCondition;
 
-/// A Pod with only what a judgement reads.
+/// A Pod with only the fields that the judgement uses.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
 #[resource(inherit = Pod)]
 pub struct SlimPod {
@@ -62,13 +62,13 @@ struct Words {
     exit_code: i32,
 }
 
-/// The longest text of a pod that is kept, in characters: it goes into status, Events, logs and the API.
+/// Maximum length of a text of a pod, in characters. It is copied to status, Events, logs and the API.
 const TEXT: usize = 500;
-/// The same for the last words of a container, which are its own log where its pod says so.
+/// Maximum length of a container's termination message, which may be its log if the pod is configured so.
 const LAST_WORDS: usize = 200;
 
 impl SlimPod {
-    /// What a judgement of the target's rollout reads of it. `new` when it is of the newest revision.
+    /// Returns the view for judging the workload's rollout. `new` is true for a pod of the newest revision.
     pub fn read(self, workload: &Workload, new: bool) -> PodView {
         let Status { conditions, container_statuses, init_container_statuses } = self.status;
         let find = |kind: &str| conditions.iter().find(|condition| condition.r#type == kind);
@@ -82,8 +82,8 @@ impl SlimPod {
             new,
             deleting: self.metadata.deletion_timestamp.is_some(),
             unschedulable: unschedulable.map(|condition| one_line(&condition.message, TEXT)),
-            // The node controller takes nothing but `Ready` from the pods of a node that does not answer; the
-            // kubelet, and a readiness gate, would give a reason.
+            // For a pod on a lost node, the node controller changes only `Ready`, without a reason. The kubelet and a
+            // readiness gate would set a reason.
             lost_node: ready
                 .filter(|condition| condition.status == "False" && condition.reason.is_empty())
                 .filter(|_| find("ContainersReady").is_some_and(|condition| condition.status == "True"))
@@ -93,7 +93,7 @@ impl SlimPod {
     }
 }
 
-/// The first line with anything in it, without control characters, and at most that many characters of it.
+/// Returns the first non-empty line, without control characters, limited to that many characters.
 fn one_line(text: &str, characters: usize) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut shown = line.chars().filter(|character| !character.is_control());

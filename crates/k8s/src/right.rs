@@ -2,22 +2,22 @@
 
 use serde_json::{Value, json};
 
-/// Where a right is needed.
+/// The scope in which a right is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// In every namespace that is watched.
     Watched,
-    /// In every namespace that is watched, and only where all are: cluster-wide.
+    /// In every namespace, only if all are watched: cluster-wide.
     Cluster,
-    /// In every namespace that is watched, and only where they are listed one by one.
+    /// In every watched namespace, only if they are listed by name.
     Listed,
     /// In Headwind's own namespace.
     Own,
-    /// For the whole cluster, whichever namespaces are watched: the resource has no namespace.
+    /// Cluster-wide, whichever namespaces are watched: the resource has no namespace.
     Callers,
 }
 
-/// One row: verbs on a resource.
+/// One row of the table: verbs on a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Right {
     /// The API group; empty for the core group.
@@ -26,11 +26,11 @@ pub struct Right {
     pub resource: &'static str,
     /// The verbs.
     pub verbs: &'static [&'static str],
-    /// The one object it is for, where RBAC can say that.
+    /// The name of the only object, if RBAC can restrict the verb to a name.
     pub name: Option<&'static str>,
-    /// Where.
+    /// The scope.
     pub reach: Reach,
-    /// What for.
+    /// The purpose.
     pub why: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl Right {
         Self { group, resource, verbs, name: None, reach: Reach::Watched, why }
     }
 
-    /// The row as a rule of a Role or ClusterRole.
+    /// Returns the right as a rule of a Role or ClusterRole.
     pub fn rule(&self) -> Value {
         let mut rule = json!({"apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs});
         if let (Some(name), Some(rule)) = (self.name, rule.as_object_mut()) {

@@ -1,4 +1,4 @@
-//! A condition of an object that Kubernetes' own controllers write, with only what the rules read.
+//! A condition written by Kubernetes' own controllers, with only the fields that the rules use.
 
 use serde::{Deserialize, Serialize};
 

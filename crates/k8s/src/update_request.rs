@@ -1,7 +1,7 @@
-//! The UpdateRequest: the record of every update, as Kubernetes stores it.
+//! The UpdateRequest: the record of every update, as stored in Kubernetes.
 //!
-//! The CRD is generated from these types. [`UpdateRequest::read`] turns an object into the
-//! rules' [`Request`] (parse, then trust), [`UpdateRequest::with_status`] turns a decided status back.
+//! The CRD is generated from these types. [`UpdateRequest::read`] parses an object into the rules' [`Request`].
+//! [`UpdateRequest::with_status`] writes a decided status back.
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Identity;
@@ -24,16 +24,15 @@ mod rollout;
 
 pub use rollout::RolloutStatus;
 
-/// An annotation on the request: when the claim arrived that it was made of, to the millisecond. The API server's own
-/// time stamp has whole seconds, and is that of the creation: too coarse and too late to tell which of two pushes came
-/// later.
+/// Annotation on the request with the time when its claim arrived, to the millisecond. The API server's creation
+/// timestamp has whole seconds and is later: too imprecise to order two pushes.
 pub const PROPOSED_AT: &str = "headwind.sh/proposed-at";
-/// An annotation on the request: names of the requests that the same event makes for other containers
-/// of the workload, separated by commas.
+/// Annotation on the request with the names of the requests that the same event creates for other containers of the
+/// workload, separated by commas.
 pub const SIBLINGS: &str = "headwind.sh/siblings";
-/// A request that claims to have been proposed longer before its creation than that is not believed.
+/// Maximum time between proposal and creation of a request. A longer time in the annotation is ignored.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
-/// How many siblings are read; no pod template comes near it.
+/// Maximum number of siblings that are read. No pod template has that many containers.
 const MAX_SIBLINGS: usize = 64;
 
 /// The requested change. Immutable after creation.
@@ -144,7 +143,7 @@ pub enum UpdateType {
 }
 
 impl UpdateType {
-    /// The type of a change of such an artefact.
+    /// Returns the update type for this kind of artifact.
     pub fn of(artifacts: ArtifactKind) -> Self {
         match artifacts {
             ArtifactKind::Image => UpdateType::Image,
@@ -152,7 +151,7 @@ impl UpdateType {
         }
     }
 
-    /// What is versioned.
+    /// Returns the kind of artifact that changes.
     pub fn artifacts(self) -> ArtifactKind {
         match self {
             UpdateType::Image => ArtifactKind::Image,
@@ -272,7 +271,7 @@ pub struct UpdateRequestStatus {
 }
 
 impl UpdateRequest {
-    /// The workload that it is for.
+    /// Returns the workload that it updates.
     pub fn workload_key(&self) -> WorkloadKey {
         WorkloadKey {
             kind: self.spec.target_ref.kind.0,
@@ -281,7 +280,7 @@ impl UpdateRequest {
         }
     }
 
-    /// The container that it is for; a release has one.
+    /// Returns the container that it updates. A release has one.
     pub fn container(&self) -> Option<&str> {
         match self.spec.update_type {
             UpdateType::Image => self.spec.container_name.as_deref(),
@@ -289,12 +288,12 @@ impl UpdateRequest {
         }
     }
 
-    /// The phase; an object whose status is empty was just born.
+    /// Returns the phase. An object with an empty status is new.
     pub fn phase(&self) -> Phase {
         self.status.as_ref().and_then(|status| status.phase).map_or(Phase::Pending, |phase| phase.0)
     }
 
-    /// What the rules read of it.
+    /// Parses the object into the rules' request.
     pub fn read(&self) -> Request {
         let fault = self.fault();
         let UpdateRequestSpec {
@@ -339,10 +338,10 @@ impl UpdateRequest {
         names.into_iter().flat_map(|names| names.split(',')).take(MAX_SIBLINGS).map(str::to_owned).collect()
     }
 
-    /// Returns whether the request asks for `identity` in the workload with this kind, name and uid.
+    /// Returns true if the request asks for `identity` in the workload with this kind, name and UID.
     ///
-    /// The API server keeps names unique, not what they stand for: a name that Headwind derives may be
-    /// taken by a request that asks for something else.
+    /// The API server keeps names unique, not their meaning: a name that Headwind derives may be taken by a request for
+    /// something else.
     pub fn asks_for(&self, workload: &WorkloadKey, uid: &str, identity: &Identity) -> bool {
         let of = &self.spec.target_ref;
         self.workload_key() == *workload && of.uid == uid && self.read().spec.asks_for(identity)
@@ -356,23 +355,22 @@ impl UpdateRequest {
         self.metadata.annotations.as_ref()?.get(PROPOSED_AT)?.parse().ok()
     }
 
-    /// When it was made: by the API server's clock, refined by [`PROPOSED_AT`] where the two agree.
+    /// Returns the creation time: by the API server's clock, refined by [`PROPOSED_AT`] if the two agree.
     fn created(&self) -> Timestamp {
         let born = self.born();
         self.proposed_at().filter(|told| told.as_second() == born.as_second()).unwrap_or(born)
     }
 
-    /// When its claim arrived. A claim may have waited for its registry or for the API server for some time.
+    /// Returns the time when its claim arrived. A claim may have waited for its registry or for the API server.
     fn proposed(&self) -> Timestamp {
         let born = self.born();
         let waited = |told: &Timestamp| told.as_second() <= born.as_second() && born.duration_since(*told) <= LONGEST_WAIT;
         self.proposed_at().filter(waited).unwrap_or(born)
     }
 
-    /// What makes it no sensible request, whatever its target is like.
+    /// Returns the reason why the request is invalid, whatever its workload is.
     ///
-    /// A rule of the CRD cannot see an object's namespace, so this check is made here and by the
-    /// admission policy.
+    /// A CRD rule cannot read an object's namespace, so this check and the admission policy do.
     fn fault(&self) -> Option<String> {
         let UpdateRequestSpec { target_ref, update_type, .. } = &self.spec;
         match (&target_ref.namespace, &self.metadata.namespace) {
@@ -389,7 +387,7 @@ impl UpdateRequest {
         }
     }
 
-    /// The object with a decided status in place of its own, ready to be sent back.
+    /// Returns the object with a decided status, ready to be written.
     #[must_use]
     pub fn with_status(&self, status: &request::Status, now: Timestamp) -> Self {
         let mut changed = self.clone();
@@ -426,7 +424,7 @@ impl UpdateRequestStatus {
         let code = |text: &str| serde_json::from_value::<Reason>(text.into()).ok();
         request::Status {
             phase: phase.map_or(Phase::Pending, |phase| phase.0),
-            // A code of a newer version is kept as it is.
+            // A code of a newer version is stored unchanged.
             reason: reason.as_deref().map(|text| code(text).unwrap_or(Reason::Unrecognized)),
             message: message.clone(),
             approved_by: approved_by.clone(),
@@ -445,7 +443,7 @@ impl UpdateRequestStatus {
         }
     }
 
-    /// The stored form of a decided status that follows this one.
+    /// Returns the stored form of a decided status that follows this one.
     fn following(&self, status: &request::Status, generation: Option<i64>, now: Timestamp) -> Self {
         let request::Status {
             phase,

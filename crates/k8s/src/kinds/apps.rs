@@ -1,4 +1,4 @@
-//! `spec` of the three kinds of `apps/v1`, as far as the rules read it.
+//! `spec` of the three kinds of `apps/v1`, with the fields that the rules use.
 
 use headwind_core::rollout::View;
 use headwind_core::workload::{Kind, Workload};
@@ -12,7 +12,7 @@ use super::pod_template::{Parts, SlimTemplate};
 pub(super) const GROUP: &str = "apps";
 /// The JSON pointer of their pod templates.
 pub(super) const POD_TEMPLATE: &str = "/spec/template";
-/// What Headwind does with them.
+/// The purpose of Headwind's access to them.
 pub(super) const PURPOSE: &str = "find out which images run, and change them";
 
 /// `spec` of the three kinds. Not every kind has every field.
@@ -56,7 +56,7 @@ struct SlimRollingUpdate {
 }
 
 impl SlimSpec {
-    /// Returns the wanted number of pods; the API's default is one.
+    /// Returns the desired number of pods. The API's default is one.
     pub(super) fn wanted(&self) -> u32 {
         self.replicas.unwrap_or(1)
     }
@@ -74,14 +74,14 @@ impl SlimSpec {
         self.ordinals.as_ref().map_or(0, |ordinals| ordinals.start)
     }
 
-    /// Reads the workload. `rollout` and `revision` are what its status says.
+    /// Returns the workload. `rollout` and `revision` come from its status.
     pub(super) fn read(&self, kind: Kind, metadata: &ObjectMeta, rollout: View, revision: String) -> Option<Workload> {
         let selector = label_selector(self.selector.as_ref());
         self.template.read(metadata, Parts { kind, api_version: "apps/v1", rollout, selector, revision })
     }
 }
 
-/// Returns the selector as a list's parameter wants it; empty for one that cannot be written so.
+/// Returns the selector as a query parameter; empty for one that has no such form.
 pub(super) fn label_selector(selector: Option<&LabelSelector>) -> String {
     let selector = selector.cloned().and_then(|selector| Selector::try_from(selector).ok());
     selector.map(|selector| selector.to_string()).unwrap_or_default()

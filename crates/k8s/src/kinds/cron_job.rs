@@ -1,7 +1,7 @@
 //! `batch/v1` CronJob.
 //!
-//! A change of its image rolls nothing out: the CronJob controller uses the new template for its next Job, and
-//! Jobs that run already keep theirs.
+//! Changing its image starts no rollout: the CronJob controller uses the new template for its next Job, and running
+//! Jobs keep theirs.
 
 use headwind_core::rollout::View;
 use headwind_core::workload::{Kind, Workload};
@@ -27,7 +27,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &[],
 };
 
-/// A CronJob with only what the rules read.
+/// A CronJob with only the fields that the rules use.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
 #[resource(inherit = CronJob)]
 pub struct SlimCronJob {

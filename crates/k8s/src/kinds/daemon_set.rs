@@ -25,7 +25,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &[],
 };
 
-/// A DaemonSet with only what the rules read.
+/// A DaemonSet with only the fields that the rules use.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
 #[resource(inherit = DaemonSet)]
 pub struct SlimDaemonSet {
@@ -57,7 +57,7 @@ impl SlimWorkload for SlimDaemonSet {
             updated: *updated_number_scheduled,
             available: *number_available,
         };
-        // Its status names no revision: the newest ControllerRevision does.
+        // Its status does not name a revision: the newest ControllerRevision does.
         self.spec.read(Self::KIND, &self.metadata, View::DaemonSet(view), String::new())
     }
 }

@@ -12,7 +12,7 @@ use super::{KindFacts, Revision, SlimWorkload};
 use crate::right::Right;
 use crate::slim_condition::SlimCondition;
 
-/// The annotation of a Deployment, and of the ReplicaSet that is its newest revision.
+/// The annotation with the revision of a Deployment and of its ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// The facts about Deployments.
@@ -29,7 +29,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &[],
 };
 
-/// A Deployment with only what the rules read.
+/// A Deployment with only the fields that the rules use.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
 #[resource(inherit = Deployment)]
 pub struct SlimDeployment {

@@ -10,30 +10,30 @@ pub struct KindFacts {
     pub group: &'static str,
     /// The supported versions of the API, the preferred one first.
     pub versions: &'static [&'static str],
-    /// The plural, as routes and RBAC rules use it.
+    /// The plural name in API paths and RBAC rules.
     pub plural: &'static str,
     /// The JSON pointer of the pod template; `None` for a kind without one.
     pub pod_template: Option<&'static str>,
-    /// How the pods of the newest revision are found.
+    /// The way to find the pods of the newest revision.
     pub revision: Revision,
     /// The name of the gauge that counts the watched objects, without the prefix `headwind_`.
     pub watched_metric: &'static str,
-    /// What Headwind reads and patches the kind for, for the table of rights.
+    /// The purpose of reading and patching the kind, for the table of rights.
     pub purpose: &'static str,
-    /// The rights that only this kind needs, beside those on the kind itself.
+    /// The rights that only this kind needs, in addition to those on the kind itself.
     pub rights: &'static [Right],
-    /// Whether a cluster may lack the kind.
+    /// True if a cluster may lack the kind.
     pub optional: bool,
-    /// The APIs whose objects are read together with this kind's. Their first lists are read before its own.
+    /// The APIs whose objects are needed to read this kind's. Their first lists are read before its own.
     pub read_after: &'static [SourceKind],
 }
 
-/// How the pods of the newest revision of a workload are found.
+/// The way to find the pods of the newest revision of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revision {
     /// The kind has no pods to watch.
     NoPods,
-    /// The workload's status names the value of the label.
+    /// The workload's status contains the value of the label.
     Status {
         /// The label.
         label: &'static str,

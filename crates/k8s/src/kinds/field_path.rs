@@ -10,12 +10,12 @@ use super::facts;
 pub struct FieldPath {
     /// The JSON pointer of the field that changes.
     pub pointer: String,
-    /// The fields beside it that have to be unchanged for it to be the right one: JSON pointers and texts.
+    /// The neighbouring fields that must be unchanged for it to be the right one: JSON pointers and values.
     pub guards: Vec<(String, String)>,
     form: Form,
 }
 
-/// How a version is written in its field.
+/// The form of a version in its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Image,
@@ -24,7 +24,7 @@ enum Form {
 }
 
 impl FieldPath {
-    /// Returns the field of the container's version: in the workload, or in the object that it has the version from.
+    /// Returns the field of the container's version: in the workload, or in the object that provides its version.
     pub fn of(workload: &Workload, container: &Container) -> Self {
         let (form, pointer, guard, guarded) = match (&container.chart, &workload.destination) {
             (None, _) => {
@@ -45,7 +45,7 @@ impl FieldPath {
         Self { pointer, guards: vec![(guard, guarded)], form }
     }
 
-    /// Returns the text of the field for what is shown as `image`; `None` for one that has no version.
+    /// Returns the value of the field for `image`; `None` if `image` has no version.
     pub fn written(&self, image: &str) -> Option<String> {
         let version = || ChartReference::parse(image).ok().map(|chart| chart.version().to_owned());
         match self.form {

@@ -1,7 +1,7 @@
 //! `helm.toolkit.fluxcd.io` HelmRelease.
 //!
-//! What it runs is known only together with its source (`headwind_core::workload::release::resolve`); what is
-//! read here is what the release itself says.
+//! Its chart is known only together with its source (`headwind_core::workload::release::resolve`). This file reads only
+//! the release itself.
 
 pub mod status;
 
@@ -20,8 +20,8 @@ use super::{KindFacts, Revision, SlimWorkload, own_annotations};
 use crate::api_version::{SOURCES, V2, V2Beta2, Version, resource};
 use crate::right::Right;
 
-/// The reason that Flux gives where a release may not use a source in another namespace
-/// (`fluxcd/pkg/apis/acl`, `AccessDeniedReason`; helm-controller's `--no-cross-namespace-refs`).
+/// Flux's reason if a release may not use a source in another namespace (`fluxcd/pkg/apis/acl`, `AccessDeniedReason`;
+/// helm-controller's `--no-cross-namespace-refs`).
 const DENIED: &str = "AccessDenied";
 
 /// The API group of helm-controller.
@@ -33,7 +33,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     versions: &[V2::NAME, V2Beta2::NAME],
     plural: "helmreleases",
     pod_template: None,
-    // Flux's conditions say how the pods are.
+    // Flux's conditions report the state of the pods.
     revision: Revision::NoPods,
     watched_metric: "helm_releases_watched",
     purpose: "find out which charts run, and change their versions",
@@ -50,7 +50,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &SourceKind::ALL,
 };
 
-/// A HelmRelease with only what the rules read.
+/// A HelmRelease with only the fields that the rules use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct SlimHelmRelease<V: Version = V2> {

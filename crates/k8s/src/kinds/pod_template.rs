@@ -1,4 +1,4 @@
-//! The pod template, and how a kind that has one becomes a [`Workload`].
+//! The pod template, and the conversion of a kind with one into a [`Workload`].
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ struct SlimContainer {
     image_pull_policy: Option<String>,
 }
 
-/// A volume; other sources than an image are not read.
+/// A volume. Only image sources are read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct SlimVolume {
     #[serde(default)]
@@ -83,8 +83,8 @@ struct Found<'a> {
 }
 
 impl SlimPodSpec {
-    /// Returns every image: containers, init containers, then image volumes. A volume with the name of a container
-    /// is left out: a name has to identify one image.
+    /// Returns every image: containers, init containers, then image volumes. Skips a volume with the name of a
+    /// container: a name must identify one image.
     fn images(&self) -> impl Iterator<Item = Found<'_>> {
         let named = |name: &str| self.containers.iter().chain(&self.init_containers).any(|one| one.name == name);
         let volumes = self.volumes.iter().enumerate().filter_map(move |(index, volume)| {
@@ -103,20 +103,20 @@ fn in_list(slot: Slot, all: &[SlimContainer]) -> impl Iterator<Item = Found<'_>>
     })
 }
 
-/// What a kind with a pod template says of itself, beside the template.
+/// The values that a kind with a pod template adds to the template.
 pub(super) struct Parts {
     pub(super) kind: Kind,
     pub(super) api_version: &'static str,
-    /// What the status says of the rollout.
+    /// The state of the rollout, from the status.
     pub(super) rollout: View,
-    /// The label selector of the pods, as a list's parameter wants it.
+    /// The label selector of the pods, as a query parameter.
     pub(super) selector: String,
-    /// What identifies the newest pods.
+    /// The identifier of the newest pods.
     pub(super) revision: String,
 }
 
 impl SlimTemplate {
-    /// Reads a workload with this template.
+    /// Returns a workload with this template.
     pub(super) fn read(&self, metadata: &ObjectMeta, parts: Parts) -> Option<Workload> {
         let Parts { kind, api_version, rollout, selector, revision } = parts;
         let annotations = own_annotations(metadata);
@@ -131,7 +131,7 @@ impl SlimTemplate {
             };
             container.restarted_for = template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
             let seen = annotations.get(&container_key(key::SEEN, &container));
-            // What was seen behind another image says nothing of this one.
+            // A digest seen for another image does not apply.
             container.first_seen = noted_digest(&container.image, seen.map(String::as_str)).map(str::to_owned);
             container
         };

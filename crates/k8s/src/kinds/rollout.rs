@@ -1,6 +1,6 @@
 //! `argoproj.io/v1alpha1` Rollout, of Argo Rollouts.
 //!
-//! The Rollout's own status says how its rollout goes; the pods of the newest revision add why.
+//! The Rollout's own status reports its progress. The pods of the newest revision add the cause of failures.
 
 use std::marker::PhantomData;
 
@@ -32,7 +32,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &[],
 };
 
-/// A Rollout with only what the rules read.
+/// A Rollout with only the fields that the rules use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct SlimRollout<V: Version = V1Alpha1> {
@@ -94,7 +94,7 @@ impl Status {
 }
 
 impl WorkloadRef {
-    /// The template that the Rollout has elsewhere, as one container that cannot be updated here.
+    /// Returns the template that the Rollout references, as one container that cannot be updated here.
     fn container(&self) -> Container {
         let Self { kind, name } = self;
         let message = format!("the Rollout has its pod template from {kind} {name}; set Headwind's annotations there");

@@ -30,7 +30,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     read_after: &[],
 };
 
-/// A StatefulSet with only what the rules read.
+/// A StatefulSet with only the fields that the rules use.
 #[derive(Debug, Clone, Resource, Serialize, Deserialize)]
 #[resource(inherit = StatefulSet)]
 pub struct SlimStatefulSet {

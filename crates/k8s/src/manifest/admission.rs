@@ -1,8 +1,8 @@
-//! The ValidatingAdmissionPolicy that makes an UpdateRequest a record that can be trusted.
+//! The ValidatingAdmissionPolicy that makes UpdateRequests a trustworthy record.
 //!
-//! RBAC decides who may write UpdateRequests and their status; the policy decides what they may write.
-//! Headwind's own account is exempt from every rule but the first, as are the controllers of Kubernetes
-//! that delete objects with their owner or their namespace.
+//! RBAC decides who may write UpdateRequests and their status. The policy decides which changes are allowed. Headwind's
+//! own account is exempt from every rule but the first, as are the controllers of Kubernetes that delete objects with
+//! their owner or their namespace.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn validations() -> Vec<Value> {
         )
     };
     vec![
-        // Holds for everybody, so that Headwind can find out whether the policy is in effect.
+        // Applies to every account, so that Headwind can detect that the policy is in effect.
         json!({
             "expression": "request.operation != 'CREATE' || !has(object.spec.targetRef.namespace) || object.spec.targetRef.namespace == request.namespace",
             "message": "targetRef.namespace must be the request's own namespace",

@@ -1,4 +1,4 @@
-//! The state of a rollout watch, as it is stored (`status.rollout`).
+//! The stored state of a rollout watch (`status.rollout`).
 
 use headwind_core::reason::Reason;
 use headwind_core::rollout::{Failure, RolloutState};
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What Headwind remembers of a rollout between two checks, so that the next leader judges in the same way.
+/// The state of a rollout watch between two checks, stored so that the next leader judges in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {

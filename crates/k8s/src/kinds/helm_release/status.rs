@@ -1,9 +1,9 @@
-//! What the judgement of a rollout reads of a HelmRelease: its status, and the part of its spec that
-//! says how Flux goes about failures.
+//! The fields of a HelmRelease for judging a rollout: its status, and the part of its spec that configures how Flux
+//! handles failures.
 //!
-//! Used by the kind's own file, which knows the rest of the spec and where the chart comes from;
-//! [`view`] makes of both the plain value that `headwind_core::rollout` judges. A field that is odd is
-//! read as if it were not there: the object stays readable, and what is not known is not believed.
+//! The kind's own file reads the rest of the spec and the origin of the chart. [`view`] combines both into the plain
+//! value that `headwind_core::rollout` judges. An invalid field is read as missing: the object stays readable, and
+//! unknown values are not used.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use jiff::SignedDuration;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What Flux takes for `spec.timeout` where it is not set.
+/// Flux's default for `spec.timeout`.
 const TIMEOUT: Duration = Duration::from_mins(5);
-/// As much of a condition's message as is kept.
+/// Maximum length of a condition's message that is kept.
 const MESSAGE: usize = 1000;
 
-/// The part of `spec` that bears on the rollout; made to be flattened into the kind's own.
+/// The part of `spec` that affects the rollout. Flattened into the kind's own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutSpec {
@@ -68,7 +68,7 @@ struct Strategy {
     name: String,
 }
 
-/// `status`, as far as the rules read it.
+/// `status`, with the fields that the rules use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
@@ -97,14 +97,14 @@ pub struct Status {
 }
 
 impl Status {
-    /// Returns the namespace of the HelmChart that helm-controller made for `spec.chart`: the source's. Flux makes
-    /// one only after it has checked that the release may use a source there.
+    /// Returns the namespace of the HelmChart that helm-controller created for `spec.chart`: that of the source. Flux
+    /// creates it only after it has checked that the release may use the source.
     pub fn chart_namespace(&self) -> Option<&str> {
         self.helm_chart.split_once('/').map(|(namespace, _)| namespace).filter(|namespace| !namespace.is_empty())
     }
 }
 
-/// `status` of an `OCIRepository`, as far as the rules read it.
+/// `status` of an `OCIRepository`, with the fields that the rules use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceStatus {
@@ -147,8 +147,9 @@ struct SlimSnapshot {
     oci_digest: Option<String>,
 }
 
-/// The release as its rollout is judged, as far as it says so itself: `headwind_core::workload::release::resolve`
-/// adds what its source says. `generation` is the release's own, `wanted` its `spec.chart.spec.version`.
+/// Returns the view for judging the release's rollout, from the release itself.
+/// `headwind_core::workload::release::resolve` adds its source. `generation` is the release's own, `wanted` its
+/// `spec.chart.spec.version`.
 pub fn view(generation: i64, wanted: &str, spec: &RolloutSpec, status: &Status) -> HelmReleaseView {
     let actions = [&spec.install, &spec.upgrade, &spec.rollback, &spec.uninstall, &spec.test];
     let set = actions.into_iter().flatten().filter_map(|action| duration(action.timeout.as_deref()?));
@@ -179,7 +180,7 @@ pub fn view(generation: i64, wanted: &str, spec: &RolloutSpec, status: &Status) 
     }
 }
 
-/// The `OCIRepository` of a `chartRef`, as the rollout of its releases is judged by it.
+/// Returns the `OCIRepository` of a `chartRef`, for judging the rollout of its releases.
 pub fn source(generation: i64, status: &SourceStatus) -> Source {
     Source {
         generation,
@@ -212,7 +213,7 @@ fn condition(slim: &SlimCondition) -> Option<Condition> {
     })
 }
 
-/// Helm quotes whole objects in its errors: the beginning says what is wrong.
+/// Truncates a message. Helm quotes whole objects in its errors; the beginning states the error.
 fn cut(message: &str) -> String {
     let message = message.trim();
     match message.char_indices().nth(MESSAGE) {
@@ -230,7 +231,7 @@ fn remediation(action: Option<&Action>) -> Remediation {
     }
 }
 
-/// A duration as Go writes it (`5m0s`).
+/// Parses a duration in Go's format (`5m0s`).
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()
 }
@@ -249,7 +250,7 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserialize
     })
 }
 
-/// Those of a list that can be read.
+/// Returns the valid items of a list.
 fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let all: Vec<Lenient<T>> = lenient(deserializer)?;
     let read = |one| match one {
