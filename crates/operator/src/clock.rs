@@ -1,17 +1,18 @@
-//! The wall clock, held against the monotonic one.
+//! Detects steps of the wall clock by comparing it with the monotonic clock.
 //!
-//! How long a rollout or a request has taken is worked out from times that were written down, and these say nothing
-//! of it once the clock was set: in between nobody knows which of two times is right.
+//! The duration of a rollout or a request is computed from stored timestamps. After the clock was set, these are
+//! useless: timestamps from before and after the step cannot be compared.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-/// A difference that is no step: clocks are slewed, and a process may be stopped for a moment between two readings.
+/// A smaller difference is not a step: clocks are slewed, and a process may be stopped for a moment between two
+/// readings.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
-/// Notices when the wall clock steps.
+/// Detects when the wall clock steps.
 #[derive(Debug)]
 pub(crate) struct SteppedClock {
     origin: Instant,
@@ -33,7 +34,7 @@ impl Default for SteppedClock {
 }
 
 impl SteppedClock {
-    /// Returns when the clock last stepped, by the clock as it is since; `now` is what it shows.
+    /// Returns the time of the last step, by the clock after the step. `now` is the current wall clock time.
     pub(crate) fn stepped(&self, now: Timestamp) -> Option<Timestamp> {
         self.seen.lock().next(self.origin.elapsed(), now)
     }
@@ -45,7 +46,7 @@ impl Seen {
         let shown = wall.duration_since(self.wall);
         let off = shown.checked_sub(jiff::SignedDuration::try_from(passed).unwrap_or(jiff::SignedDuration::MAX));
         if off.is_none_or(|off| off.unsigned_abs() > TOLERANCE) {
-            tracing::warn!(clock.before = %self.wall, clock.now = %wall, elapsed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), "the clock was set: rollouts and requests are given their whole time again");
+            tracing::warn!(clock.before = %self.wall, clock.now = %wall, elapsed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX), "the clock was set; the timeouts of rollouts and requests start again");
             self.stepped = Some(wall);
         }
         *self = Self { elapsed, wall, ..*self };
@@ -53,7 +54,7 @@ impl Seen {
     }
 }
 
-/// The time, to the millisecond: what annotations carry.
+/// Returns the time, to the millisecond, as in annotations.
 pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)

@@ -1,9 +1,8 @@
-//! The one file that talks to the API server about Headwind's own business.
+//! The only file with calls to the API server about Headwind's own objects.
 //!
-//! Every write of the operator is a function here, so that what it may do can be read in one
-//! place beside the access table (`headwind_k8s::access`). The client does not retry by itself:
-//! who calls decides by the error's [`Class`]. What is asked about callers is in [`reviews`], what is written with their
-//! own tokens in [`as_caller`].
+//! Every write of the operator is a function here, so that it can be compared with the access table
+//! (`headwind_k8s::access`). The client does not retry: the caller decides by the error's [`Class`]. Reviews of callers
+//! are in [`reviews`], and writes with the callers' own tokens in [`as_caller`].
 
 pub(crate) mod as_caller;
 pub(crate) mod object;
@@ -42,49 +41,49 @@ use crate::cluster::served_versions::ServedVersions;
 /// The field manager of every write.
 pub(crate) const MANAGER: &str = "headwind";
 
-/// How many revisions of a workload are looked at; Kubernetes keeps ten unasked.
+/// Maximum number of revisions of a workload that are read. Kubernetes keeps ten by default.
 const REVISIONS: u32 = 500;
-/// How many of a workload's new pods are looked at, and how many of the old ones.
+/// Maximum number of new pods of a workload that are read, and of old ones.
 const NEW_PODS: u32 = 500;
 const OLD_PODS: u32 = 20;
 
-/// How long an eviction waits that a `PodDisruptionBudget`, or a missing right, does not allow.
+/// Pause before an eviction is retried that a `PodDisruptionBudget` or a missing permission prevents.
 const BUDGET_PAUSE: Duration = Duration::from_secs(10);
 const FORBIDDEN_PAUSE: Duration = Duration::from_mins(1);
 
-/// What became of an eviction.
+/// The result of an eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Eviction {
-    /// The pod goes, or is gone.
+    /// The pod is terminating or gone.
     Done,
     /// It is not allowed, or not now.
     Refused {
-        /// The server's words.
+        /// The server's message.
         why: String,
         /// When to try again.
         again: Duration,
     },
 }
 
-/// What an error means for the caller.
+/// The class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// The object is not there, or its namespace or kind is not.
+    /// The object, its namespace or its kind does not exist.
     NotFound,
-    /// Someone was faster: read again, decide again.
+    /// Another writer was faster: read and decide again.
     Conflict,
-    /// The server understood and refused the content (422, 400).
+    /// The server rejected the content (422, 400).
     Invalid,
-    /// The account may not do it, or an admission rule says no.
+    /// The account lacks the permission, or an admission rule denies it.
     Forbidden,
-    /// Too many requests, or the server is not well: later.
+    /// Too many requests, or a server error: retry later.
     Busy,
-    /// No answer: whether it was done is not known.
+    /// No response: the call may or may not have succeeded.
     NoAnswer,
 }
 
 impl Class {
-    /// The word for metrics.
+    /// Returns the name for metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Class::NotFound => "not_found",
@@ -100,25 +99,25 @@ impl Class {
 /// A call that failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
-    /// What it means.
+    /// The class of the error.
     pub(crate) class: Class,
-    /// How long the server asks to be left alone.
+    /// The time that the server asks clients to wait.
     pub(crate) retry_after: Option<Duration>,
     message: String,
 }
 
 impl Failure {
-    /// Something that is needed is not to be had now.
+    /// Returns a failure for something that is not available now.
     pub(crate) fn busy(message: &str, retry_after: Option<Duration>) -> Self {
         Self { class: Class::Busy, retry_after, message: message.to_owned() }
     }
 
-    /// Something that is never done.
+    /// Returns a failure for something that Headwind never does.
     fn invalid(message: &str) -> Self {
         Self { class: Class::Invalid, retry_after: None, message: message.to_owned() }
     }
 
-    /// Something changed between two calls that belong together.
+    /// Returns a failure for a change between two calls that belong together.
     pub(crate) fn conflict(message: &str) -> Self {
         Self { class: Class::Conflict, retry_after: None, message: message.to_owned() }
     }
@@ -142,7 +141,7 @@ impl From<kube::Error> for Failure {
     }
 }
 
-/// The error and what caused it, in one line.
+/// Returns the error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -163,17 +162,17 @@ fn retry_after(error: &kube::Error) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
 }
 
-/// What a client error means.
+/// Returns the class of a client error.
 pub(crate) fn classify(error: &kube::Error) -> Class {
     let kube::Error::Api(status) = error else { return Class::NoAnswer };
-    // An admission webhook or policy chooses the code (400 by default): the content is fine, and what is
-    // denied today may be allowed tomorrow.
+    // An admission webhook or policy chooses the code (400 by default). The content is valid, and what is denied today
+    // may be allowed tomorrow.
     if status.message.contains(" denied the request") || status.message.contains(" denied request") {
         return Class::Forbidden;
     }
     match status.code {
         404 => Class::NotFound,
-        // 410 is a page of a list, or a point of a watch, that is too old: read again.
+        // 410: a page of a list, or the start of a watch, is too old. Read again.
         409 | 410 => Class::Conflict,
         400 | 413 | 415 | 422 => Class::Invalid,
         401 | 403 | 405 => Class::Forbidden,
@@ -186,52 +185,53 @@ pub(crate) fn classify(error: &kube::Error) -> Class {
 pub(crate) struct ClusterClient {
     client: Client,
     served: Arc<ServedVersions>,
-    /// Whether the rights are those of single namespaces (`HEADWIND_WATCH_NAMESPACES`).
+    /// True if the permissions are those of single namespaces (`HEADWIND_WATCH_NAMESPACES`).
     limited: bool,
 }
 
-/// What the API server said of one object that it was asked for.
+/// The result of reading one object.
 pub(crate) enum Found<T> {
     /// The object.
     There(T),
-    /// There is no such object.
+    /// The object does not exist.
     Gone,
-    /// There is one, which does not decode.
+    /// The object exists and does not decode.
     Undecodable(Undecodable),
-    /// The kind is not served (any more, or yet): nothing is known of the object.
+    /// The kind is not served (any more, or yet): nothing is known about the object.
     NotServed,
 }
 
-/// The object that a patch was for, as it is now.
+/// The object of a patch, after the patch.
 pub(crate) enum Patched {
     /// The workload itself.
     Workload(Box<Workload>),
-    /// What has its version.
+    /// The object that provides its version.
     Source(Box<Source>),
 }
 
 impl ClusterClient {
-    /// The calls by `client`. `limited` when its rights are those of single namespaces.
+    /// Creates a client for these calls. `limited` is true if its permissions are those of single namespaces.
     pub(crate) fn new(client: Client, served: Arc<ServedVersions>, limited: bool) -> Self {
         Self { client, served, limited }
     }
 
-    /// Returns the version of an optional API that calls use; 0, the only one, for kinds that every cluster has.
+    /// Returns the index of the version of an optional API that calls use; 0, the only one, for kinds that every
+    /// cluster has.
     fn version_of(&self, api: OptionalApi) -> usize {
         self.served.in_use(api)
     }
 
-    /// The workload as it is now.
+    /// Reads the workload.
     pub(crate) async fn workload(&self, key: &WorkloadKey) -> Result<Found<Workload>, Failure> {
         for_kind(key.kind, self.version_of(OptionalApi::Workload(key.kind)), Read { client: &self.client, key }).await
     }
 
-    /// Patches the workload, or the object that has its version; answers what that is afterwards.
+    /// Patches the workload, or the object that provides its version. Returns the patched object.
     pub(crate) async fn patch(&self, workload: &Workload, patch: json_patch::Patch) -> Result<Option<Patched>, Failure> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Json::<()>(patch);
         if let Some(destination) = &workload.destination {
-            // A request changes objects of its own namespace only, whatever led here.
+            // A request changes only objects in its own namespace.
             if destination.namespace != workload.key.namespace {
                 return Err(Failure::invalid(&format!(
                     "OCIRepository {}/{} is in another namespace",
@@ -251,18 +251,18 @@ impl ClusterClient {
         Ok(patched.map(|workload| Patched::Workload(Box::new(workload))))
     }
 
-    /// The object that a release's version stands in, as it is now.
+    /// Reads the object that provides a release's version.
     pub(crate) async fn source(&self, key: &SourceKey) -> Result<Found<Source>, Failure> {
         match (key.kind, self.version_of(OptionalApi::ChartSource(key.kind))) {
-            // Nothing is written there, and the watch shows it.
+            // Headwind writes nothing there, and the watch shows it.
             (SourceKind::HelmRepository, _) => Ok(Found::NotServed),
             (SourceKind::OciRepository, 0) => get_source::<SlimOciRepository<V1>>(&self.client, key).await,
             (SourceKind::OciRepository, _) => get_source::<SlimOciRepository<V1Beta2>>(&self.client, key).await,
         }
     }
 
-    /// Pods of the workload: those of its newest revision, and some of the others. Empty while nothing
-    /// says which revision is the newest.
+    /// Lists pods of the workload: those of its newest revision, and some of the others. Empty if the newest revision
+    /// is unknown.
     pub(crate) async fn pods(&self, workload: &Workload) -> Result<Vec<PodView>, Failure> {
         let namespace = &workload.key.namespace;
         if workload.selector.is_empty() {
@@ -290,7 +290,7 @@ impl ClusterClient {
         Ok(new.into_iter().map(|pod| pod.read(workload, true)).chain(old.into_iter().map(|pod| pod.read(workload, false))).collect())
     }
 
-    /// Evicts a pod, if it is still the one that was seen. One that is gone is evicted.
+    /// Evicts a pod if its UID is unchanged. A pod that is gone counts as evicted.
     pub(crate) async fn evict(&self, namespace: &str, pod: &PodName) -> Result<Eviction, Failure> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let preconditions = Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None });
@@ -299,7 +299,7 @@ impl ClusterClient {
         let Err(error) = pods.evict(&pod.name, &params).await else { return Ok(Eviction::Done) };
         let disruption = |text: &str| text.to_ascii_lowercase().replace(' ', "").contains("disruptionbudget");
         match &error {
-            // Its words say which budget it is; one pod in two of them is an internal error (500).
+            // The message names the budget. A pod with two budgets is an internal error (500).
             kube::Error::Api(status) if matches!(status.code, 429 | 500) && disruption(&status.message) => {
                 let why = format!("a PodDisruptionBudget does not allow it yet: {}", status.message);
                 Ok(Eviction::Refused { why, again: retry_after(&error).unwrap_or(BUDGET_PAUSE) })
@@ -315,13 +315,13 @@ impl ClusterClient {
         }
     }
 
-    /// Headwind's annotations of the namespace as they are now; none where it is gone.
+    /// Reads Headwind's annotations of the namespace; none if the namespace does not exist.
     pub(crate) async fn defaults(&self, namespace: &str) -> Result<Annotations, Failure> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let read = if self.limited {
             api.get_metadata_opt(namespace).await?
         } else {
-            // A list of one: the right to list comes with the watch.
+            // A list of one object: permission to list comes with the watch.
             let one = ListParams::default().fields(&format!("metadata.name={namespace}"));
             api.list_metadata(&one).await?.items.into_iter().find(|found| found.metadata.name.as_deref() == Some(namespace))
         };
@@ -332,20 +332,20 @@ impl ClusterClient {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The request as it is now; `None` when it is gone.
+    /// Reads the request; `None` if it does not exist.
     pub(crate) async fn request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
         self.requests(namespace).get_opt(name).await.map_err(|error| match error {
-            // The API server answered: the same object is not read better the next time.
+            // The API server answered: a retry would fail to decode the same object again.
             kube::Error::SerdeError(error) => Failure {
                 class: Class::Invalid,
                 retry_after: None,
-                message: format!("the UpdateRequest {namespace}/{name} that exists cannot be read: {error}"),
+                message: format!("failed to decode the existing UpdateRequest {namespace}/{name}: {error}"),
             },
             error => error.into(),
         })
     }
 
-    /// Makes a request.
+    /// Creates a request.
     pub(crate) async fn create_request(&self, request: &UpdateRequest) -> Result<UpdateRequest, Failure> {
         let namespace = request.namespace().unwrap_or_default();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
@@ -360,14 +360,14 @@ impl ClusterClient {
         Ok(())
     }
 
-    /// Writes the request's status, if the request is still the one that was read.
+    /// Writes the request's status, if the request is unchanged since it was read.
     pub(crate) async fn replace_status(&self, request: &UpdateRequest) -> Result<UpdateRequest, Failure> {
         let namespace = request.namespace().unwrap_or_default();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         Ok(self.requests(&namespace).replace_status(&request.name_any(), &params, request).await?)
     }
 
-    /// Deletes the request, if it is still the one that was read. One that is gone is deleted.
+    /// Deletes the request, if it is unchanged since it was read. A request that is gone counts as deleted.
     pub(crate) async fn delete_request(&self, namespace: &str, name: &str, version: &ObjectVersion) -> Result<(), Failure> {
         let preconditions =
             Some(Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.resource_version.clone()) });
@@ -378,17 +378,17 @@ impl ClusterClient {
         }
     }
 
-    /// The secret; `None` when it is not there.
+    /// Reads the Secret; `None` if it does not exist.
     pub(crate) async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Failure> {
         Ok(Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await?)
     }
 
-    /// The service account; `None` when it is not there.
+    /// Reads the ServiceAccount; `None` if it does not exist.
     pub(crate) async fn service_account(&self, namespace: &str, name: &str) -> Result<Option<ServiceAccount>, Failure> {
         Ok(Api::<ServiceAccount>::namespaced(self.client.clone(), namespace).get_opt(name).await?)
     }
 
-    /// Tells something.
+    /// Creates an Event.
     pub(crate) async fn create_event(&self, event: &Event) -> Result<(), Failure> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or_default());
         api.create(&PostParams::default(), event).await?;
@@ -399,17 +399,17 @@ impl ClusterClient {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The lease; `None` when there is none yet.
+    /// Reads the Lease; `None` if it does not exist yet.
     pub(crate) async fn lease(&self, namespace: &str, name: &str) -> Result<Option<Lease>, Failure> {
         Ok(self.leases(namespace).get_opt(name).await?)
     }
 
-    /// Makes the lease.
+    /// Creates the Lease.
     pub(crate) async fn create_lease(&self, namespace: &str, lease: &Lease) -> Result<Lease, Failure> {
         Ok(self.leases(namespace).create(&PostParams::default(), lease).await?)
     }
 
-    /// Writes the lease, if it is still the one that was read.
+    /// Writes the Lease, if it is unchanged since it was read.
     pub(crate) async fn replace_lease(&self, namespace: &str, lease: &Lease) -> Result<Lease, Failure> {
         Ok(self.leases(namespace).replace(&lease.name_any(), &PostParams::default(), lease).await?)
     }
@@ -430,7 +430,7 @@ impl<'a> ForKind for Read<'a> {
     }
 }
 
-/// Asks for one object. Only the API server's own "not found" for that name is [`Found::Gone`].
+/// Reads one object. Only the API server's own "not found" for that name is [`Found::Gone`].
 async fn get<K, T>(api: Api<DeserializeGuard<K>>, name: &str, read: impl FnOnce(K) -> Option<T>) -> Result<Found<T>, Failure>
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
@@ -451,7 +451,7 @@ where
     }
 }
 
-/// Whether the error says that there is no object of that name. A kind that is not served is a 404 as well.
+/// Returns true if the error says that no object has that name. A kind that is not served is a 404 as well.
 fn is_gone(error: &kube::Error, name: &str) -> bool {
     let kube::Error::Api(status) = error else { return false };
     let named = status.details.as_ref().is_some_and(|details| details.name == name);
@@ -497,7 +497,7 @@ async fn patch_source<K: ChartSource>(
 mod tests {
     use super::*;
 
-    /// An admission rule says no with whatever code its author chose: what is denied today may be allowed tomorrow.
+    /// An admission rule denies with whatever code its author chose. What is denied today may be allowed tomorrow.
     #[rstest::rstest]
     #[case::webhook_without_a_code(400, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]
     #[case::webhook_with_one(409, "admission webhook \"x\" denied the request: not signed", Class::Forbidden)]

@@ -7,9 +7,9 @@
 //! poll ────────────────────────────────────────────────────────────────┘                              ○ pure
 //! ```
 //!
-//! A claim holds its place until it is handed on for every workload that uses its repository. Nothing that is slow or
-//! fails holds up anything else: an origin has one worker, a host has its own lanes, and a workload whose requests are
-//! refused is tried again by itself.
+//! A claim keeps its place until it is processed for every workload that uses its repository. A slow or failing part
+//! does not delay the others: an origin has one worker, a host has its own lanes, and a workload whose requests are
+//! rejected is retried separately.
 
 mod claims;
 mod intake;
@@ -42,25 +42,25 @@ pub use self::claims::Full;
 pub use self::intake::Offered;
 pub use self::unrecorded::RecordingFailure;
 
-/// What waits to be proposed. The claims' lock is never held together with another one; the other's may be held while the
-/// index and the requests are read.
+/// The queue of proposals. The claims' lock is never held together with another one. The lock of `unrecorded` may be
+/// held while the index and the requests are read.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     claims: Mutex<Claims>,
     unrecorded: Mutex<Unrecorded>,
-    /// Something came in, or something failed.
+    /// A claim arrived, or an attempt failed.
     changed: Notify,
-    /// Something is done.
+    /// A claim was processed.
     done: Notify,
 }
 
 impl Inbox {
-    /// Why the latest update of the container is not on record, if it is not.
+    /// Returns why the latest update of the container is not recorded; `None` if it is.
     pub(crate) fn failure(&self, workload: &headwind_core::workload::WorkloadKey, uid: &str, container: &str) -> Option<RecordingFailure> {
         self.unrecorded.lock().failure(&(workload.clone(), container.to_owned()), uid)
     }
 
-    /// How many claims wait, and how many containers whose update could not be recorded.
+    /// Returns the number of waiting claims, and of containers whose update could not be recorded.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         (self.claims.lock().len(), self.unrecorded.lock().waiting())
     }

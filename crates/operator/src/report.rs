@@ -1,5 +1,5 @@
-//! Reports what happened: the journal of transitions, Kubernetes Events, metrics and log lines, with reasons from one
-//! vocabulary.
+//! Reports what happened, with reasons from one list: the journal of transitions, Kubernetes Events, metrics and log
+//! lines.
 //!
 //! ```text
 //! request store ──> journal ──> log, metrics, events, subscribers

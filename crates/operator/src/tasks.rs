@@ -1,7 +1,7 @@
-//! Every task that runs as long as the process does, by name.
+//! The tasks that run as long as the process, by name.
 //!
-//! One that ends unasked is a fault of the whole: it is told and the process ends, so that
-//! Kubernetes starts a sound one. No task is spawned elsewhere for longer than one piece of work.
+//! If one of them ends early, the whole process is at fault: it logs the task and exits, so that Kubernetes restarts
+//! it. Tasks started elsewhere run only for one piece of work.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-/// A task that ended although nobody had asked it to.
+/// A task that ended early.
 #[derive(Debug, thiserror::Error)]
 #[error("task {name} ended: {reason}")]
 pub struct Ended {
@@ -20,12 +20,12 @@ pub struct Ended {
     pub reason: String,
 }
 
-/// The names of the tasks that run.
+/// The names of the running tasks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Alive(Arc<Mutex<(BTreeSet<&'static str>, Vec<String>)>>);
 
 impl Alive {
-    /// The tasks that died.
+    /// Returns the tasks that died.
     pub(crate) fn dead(&self) -> Vec<String> {
         self.0.lock().1.clone()
     }
@@ -49,11 +49,11 @@ impl Tasks {
         self.set.spawn(async move { (name, task.await.map_err(|error| error.to_string())) });
     }
 
-    /// Waits for the first task that ends; pending for ever where there is none.
+    /// Waits for the first task that ends; never returns if there is none.
     pub(crate) async fn first_end(&mut self) -> Ended {
         let Some(ended) = self.set.join_next().await else { return std::future::pending().await };
         let ended = match ended {
-            Ok((name, Ok(()))) => Ended { name, reason: "it was done".to_owned() },
+            Ok((name, Ok(()))) => Ended { name, reason: "it returned".to_owned() },
             Ok((name, Err(reason))) => Ended { name, reason },
             Err(error) => Ended { name: "unnamed", reason: error.to_string() },
         };
@@ -66,7 +66,7 @@ impl Tasks {
         while self.set.join_next().await.is_some() {}
     }
 
-    /// Ends what still runs.
+    /// Aborts the tasks that still run.
     pub(crate) async fn abort(&mut self) {
         self.set.shutdown().await;
     }

@@ -15,7 +15,7 @@ use super::{Failure, MANAGER};
 #[derive(Clone)]
 pub(crate) struct CallerClient(Client);
 
-/// A decision that was not written.
+/// The reasons why a decision was not written.
 #[derive(Debug)]
 pub(crate) enum NotWritten {
     /// The API server does not accept the token.
@@ -25,15 +25,15 @@ pub(crate) enum NotWritten {
 }
 
 impl CallerClient {
-    /// Makes the client, for the server of that configuration. `make` builds a client of a configuration.
+    /// Creates the client for the server of that configuration. `make` builds a client from a configuration.
     pub(crate) fn new(kube: &kube::Config, make: impl FnOnce(&kube::Config) -> Result<Client, kube::Error>) -> Result<Self, kube::Error> {
         let mut kube = kube.clone();
         kube.auth_info = AuthInfo::default();
         Ok(Self(make(&kube)?))
     }
 
-    /// Writes a decision about a request with the token, if the request is still the one that was read. `decided` is the
-    /// request as Headwind itself would write it.
+    /// Writes a decision about a request with the token, if the request is unchanged since it was read. `decided` is
+    /// the request as Headwind itself would write it.
     pub(crate) async fn decide(&self, token: &str, decided: &UpdateRequest) -> Result<UpdateRequest, NotWritten> {
         let namespace = decided.namespace().unwrap_or_default();
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };

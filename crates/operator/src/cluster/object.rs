@@ -1,4 +1,4 @@
-//! What identifies an object of the API server, and one that does not decode.
+//! The identity of an object of the API server, and an object that does not decode.
 
 use headwind_k8s::update_request::UpdateRequest;
 
@@ -10,7 +10,7 @@ pub(crate) struct ObjectVersion {
 }
 
 impl ObjectVersion {
-    /// Returns that of a request from the API server.
+    /// Returns the identity of a request from the API server.
     pub(crate) fn of(request: &UpdateRequest) -> Self {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         Self { uid: text(&request.metadata.uid), resource_version: text(&request.metadata.resource_version) }
@@ -25,8 +25,8 @@ pub(crate) struct Undecodable {
     pub(crate) problem: String,
 }
 
-/// Returns whether the resource version `a` is newer than `b`. Kubernetes compares them as numbers; where that is
-/// impossible, every other one counts as newer.
+/// Returns true if the resource version `a` is newer than `b`. Kubernetes compares them as numbers. If they are not
+/// numbers, any other version counts as newer.
 pub(crate) fn is_newer(a: &str, b: &str) -> bool {
     match (a.parse::<u128>(), b.parse::<u128>()) {
         (Ok(a), Ok(b)) => a > b,
@@ -34,7 +34,7 @@ pub(crate) fn is_newer(a: &str, b: &str) -> bool {
     }
 }
 
-/// Returns whether the text can be the name of an object. Headwind does not query the API server for one that cannot.
+/// Returns true if the text can be the name of an object. Headwind does not query the API server for an invalid name.
 pub(crate) fn is_object_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! Calls that ask the API server who somebody is and what they may do, and the secret that seals session cookies.
+//! Calls for authentication and authorization of callers, and the Secret that seals session cookies.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::{ClusterClient, Failure, MANAGER};
 
-/// The time for an answer: a person waits for it.
+/// Timeout of these calls: a person waits for the response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
@@ -20,7 +20,7 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Res
 }
 
 impl ClusterClient {
-    /// Asks the API server whose token it is, for these audiences; for its own audience if there are none.
+    /// Reviews a token for these audiences; for the API server's own audience if there are none.
     pub(crate) async fn review_token(&self, token: &str, audiences: &[String]) -> Result<TokenReviewStatus, Failure> {
         let spec =
             TokenReviewSpec { token: token.to_owned(), audiences: Some(audiences.to_vec()).filter(|audiences| !audiences.is_empty()) };
@@ -29,7 +29,7 @@ impl ClusterClient {
         Ok(in_time(api.create(&PostParams::default(), &review)).await?.status.unwrap_or_default())
     }
 
-    /// Asks the API server whether a user may do something.
+    /// Reviews whether a user may do something.
     pub(crate) async fn review_access(&self, spec: SubjectAccessReviewSpec) -> Result<bool, Failure> {
         let review = SubjectAccessReview { metadata: ObjectMeta::default(), spec, status: None };
         let api: Api<SubjectAccessReview> = Api::all(self.client.clone());

@@ -1,4 +1,4 @@
-//! The versions of optional APIs that the API server serves: found by [`crate::observe::optional_apis`], used by
+//! The versions of optional APIs that the API server serves: discovered by [`crate::observe::optional_apis`], used by
 //! every call that reads or writes one of their objects.
 
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use parking_lot::RwLock;
 pub(crate) struct ServedVersions(RwLock<HashMap<OptionalApi, usize>>);
 
 impl ServedVersions {
-    /// Returns the version's index; `None` where the API is not served.
+    /// Returns the version's index; `None` if the API is not served.
     pub(crate) fn get(&self, api: OptionalApi) -> Option<usize> {
         self.0.read().get(&api).copied()
     }
 
-    /// Returns the index of the version that calls use; the preferred one where the API is not served.
+    /// Returns the index of the version that calls use; that of the preferred version if the API is not served.
     pub(crate) fn in_use(&self, api: OptionalApi) -> usize {
         self.get(api).unwrap_or_default()
     }

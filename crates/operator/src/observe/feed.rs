@@ -1,4 +1,4 @@
-//! What the watches of workloads and of requests feed.
+//! The feeds of the watches on workloads and UpdateRequests.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::observe::requests::{Name, key};
 use crate::observe::state::{News, State, WatchedNamespace};
 use crate::observe::watch::Feed;
 
-/// Workloads of one kind into the index.
+/// Feeds workloads of one kind into the index.
 pub(crate) struct Targets {
     pub(crate) state: Arc<State>,
     pub(crate) queue: Queue,
-    /// The one namespace that is watched, or all.
+    /// The watched namespace, or all.
     pub(crate) namespace: Option<String>,
 }
 
 impl Targets {
-    /// Those that count this workload among the followers of a tag, or do so no more, are looked at as well.
+    /// Requeues the releases whose sharing of a tag with this one changed.
     fn others(&self) {
         let touched = self.state.index.write().take_unsettled();
         for key in touched.into_iter().filter(|key| self.state.concerns(key)) {
@@ -71,7 +71,7 @@ impl<K: SlimWorkload> Feed<K> for Targets {
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<WorkloadKey> {
         let key = key_of::<K>(metadata)?;
-        tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "the object cannot be read and is left alone: {problem}");
+        tracing::warn!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, reason = Reason::InvalidObject.code(), "failed to decode the object; skipped: {problem}");
         let odd = Undecodable {
             api_version: K::api_version(&()).into_owned(),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -92,8 +92,8 @@ impl<K: SlimWorkload> Feed<K> for Targets {
     }
 }
 
-/// Whether finished requests have no reason to look at the newer copy: what they read of a workload is what runs
-/// there, and what Headwind wrote on it. The counts of a rollout concern open ones alone.
+/// Returns true if finished requests need no pass for the newer copy. They depend only on the current images of the
+/// workload and on Headwind's annotations. The counts of a rollout concern open requests only.
 fn means_the_same(before: &Workload, after: &Workload) -> bool {
     before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
 }
@@ -102,13 +102,13 @@ fn key_of<K: SlimWorkload>(metadata: &ObjectMeta) -> Option<WorkloadKey> {
     Some(WorkloadKey { kind: K::KIND, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? })
 }
 
-/// UpdateRequests into the store.
+/// Feeds UpdateRequests into the store.
 pub(crate) struct RequestFeed {
     state: Arc<State>,
     queue: Queue,
-    /// The one namespace that is watched, or all.
+    /// The watched namespace, or all.
     scope: WatchedNamespace,
-    /// Whether the first list is complete: what changes from then on is reported.
+    /// True once the first list is complete: later changes are reported.
     complete: AtomicBool,
 }
 
@@ -153,7 +153,7 @@ impl Feed<UpdateRequest> for RequestFeed {
             request.namespace = name.0,
             request.name = name.1,
             reason = Reason::InvalidObject.code(),
-            "the UpdateRequest cannot be read and is left alone: {problem}"
+            "failed to decode the UpdateRequest; skipped: {problem}"
         );
         self.state.requests.write().remove(&name);
         Some(name)

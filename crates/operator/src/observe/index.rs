@@ -1,12 +1,11 @@
-//! Who uses which repository: the look-up that makes an event cheap.
+//! The index from origins to the workloads that use them. It makes handling a claim cheap.
 //!
-//! Kept from the watches: every workload with what the rules read of it, the repositories of its
-//! containers, and Headwind's annotations of the namespaces. An object that is older than the one
-//! already held is ignored, so what this process wrote itself is seen at once and never unseen.
-//! Feeding it needs no client.
+//! Fed by the watches: every workload with the fields that the rules use, the origins of its containers, and Headwind's
+//! annotations of the namespaces. An object older than the stored one is ignored, so the process sees its own writes at
+//! once and never loses them. Feeding the index needs no client.
 //!
-//! A release is held twice: as its own object says it, and put together with its source, which is how
-//! everybody else sees it. It is put together anew when either of the two changes.
+//! Each release is stored twice: as read, and resolved against its source. Callers only see the resolved one. It is
+//! resolved again when either of the two changes.
 //!
 //! ```text
 //! watch ──apply, delete, swept──> targets ──> users: origin -> targets
@@ -36,9 +35,9 @@ pub(crate) struct Index {
     workloads: HashMap<Arc<WorkloadKey>, Entry>,
     users: HashMap<Origin, HashSet<Arc<WorkloadKey>>>,
     sources: HashMap<SourceKey, Source>,
-    /// The releases that name a source, whether it is there or not.
+    /// The releases that name a source, whether the source exists or not.
     followers: HashMap<SourceKey, HashSet<Arc<WorkloadKey>>>,
-    /// The releases that mean something else since another one came or went.
+    /// The releases whose meaning changed because another one was added or removed.
     dirty: HashSet<WorkloadKey>,
     defaults: HashMap<String, Arc<Annotations>>,
     faulty: HashSet<Arc<WorkloadKey>>,
@@ -46,14 +45,14 @@ pub(crate) struct Index {
     counts: HashMap<Kind, usize>,
     revision: Revision,
     none: Arc<Annotations>,
-    /// Whether a release may only use sources of its own namespace.
+    /// True if a release may only use sources in its own namespace.
     own_namespace_only: bool,
 }
 
-/// Moves whenever something changes that the plan of polls is made of.
+/// Counters that increase when an input of the poll plan changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Revision {
-    /// Anything.
+    /// Any input.
     pub(crate) all: u64,
     /// A release.
     pub(crate) releases: u64,
@@ -69,7 +68,7 @@ impl Revision {
 #[derive(Debug)]
 struct Entry {
     workload: Arc<Workload>,
-    /// A release as its own object says it.
+    /// A release as read from its own object.
     alone: Option<Arc<Workload>>,
     origins: Box<[Origin]>,
     meaning: Arc<Meaning>,
@@ -82,7 +81,7 @@ impl Entry {
 }
 
 impl Index {
-    /// Takes in a workload as it was read. Answers whether it was news.
+    /// Stores a workload. Returns true if it changed the index.
     pub(crate) fn apply(&mut self, workload: Workload) -> bool {
         self.odd.remove(&workload.key);
         if let Some(held) = self.workloads.get(&workload.key)
@@ -123,7 +122,7 @@ impl Index {
         let mut origins: Vec<Origin> = Vec::with_capacity(workload.containers.len());
         for origin in workload.containers.iter().filter_map(Container::origin) {
             if !origins.contains(&origin) {
-                // One copy of a name that many workloads share.
+                // Workloads share one copy of an origin.
                 origins.push(self.users.get_key_value(&origin).map_or(origin, |(shared, _)| shared.clone()));
             }
         }
@@ -137,7 +136,7 @@ impl Index {
         self.workloads.insert(key, Entry { workload: Arc::new(workload), alone, origins: origins.into(), meaning });
     }
 
-    /// Forgets a workload.
+    /// Removes a workload.
     pub(crate) fn remove(&mut self, key: &WorkloadKey) {
         self.odd.remove(key);
         let Some(entry) = self.take(key) else { return };
@@ -147,18 +146,18 @@ impl Index {
         }
     }
 
-    /// Notes that a workload is there and cannot be read.
+    /// Records that a workload exists and cannot be decoded.
     pub(crate) fn set_odd(&mut self, key: WorkloadKey, odd: Undecodable) {
         self.remove(&key);
         self.odd.insert(key, odd);
     }
 
-    /// Why a workload that is there cannot be read.
+    /// Returns the reason why an existing workload cannot be decoded.
     pub(crate) fn odd(&self, key: &WorkloadKey) -> Option<&Undecodable> {
         self.odd.get(key)
     }
 
-    /// Takes a workload out, but for what it follows.
+    /// Removes a workload, but keeps the source that it follows.
     fn take(&mut self, key: &WorkloadKey) -> Option<Entry> {
         let entry = self.workloads.remove(key)?;
         for origin in &entry.origins {
@@ -176,8 +175,8 @@ impl Index {
         Some(entry)
     }
 
-    /// After a whole list of a kind in a namespace (or in all): forgets what was not on it and
-    /// answers what vanished.
+    /// Removes the workloads of a kind that are not in the complete list of a namespace (or of all). Returns the
+    /// removed ones.
     pub(crate) fn sweep(&mut self, kind: Kind, namespace: Option<&str>, seen: &HashSet<WorkloadKey>) -> Vec<WorkloadKey> {
         let vanished =
             |key: &WorkloadKey| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace) && !seen.contains(key);
@@ -189,8 +188,7 @@ impl Index {
         vanished
     }
 
-    /// Takes in Headwind's annotations of a namespace. Answers the workloads they now mean
-    /// something else for.
+    /// Stores Headwind's annotations of a namespace. Returns the workloads whose settings changed.
     pub(crate) fn set_defaults(&mut self, namespace: &str, annotations: Annotations) -> Vec<WorkloadKey> {
         if *self.defaults(namespace) == annotations {
             return Vec::new();
@@ -215,38 +213,38 @@ impl Index {
         touched
     }
 
-    /// Headwind's annotations of the namespace.
+    /// Returns Headwind's annotations of the namespace.
     pub(crate) fn defaults(&self, namespace: &str) -> Arc<Annotations> {
         Arc::clone(self.defaults.get(namespace).unwrap_or(&self.none))
     }
 
-    /// The workload.
+    /// Returns the workload.
     pub(crate) fn workload(&self, key: &WorkloadKey) -> Option<Arc<Workload>> {
         self.workloads.get(key).map(|entry| Arc::clone(&entry.workload))
     }
 
-    /// Whether any workload has a container, or any release its chart, from there.
+    /// Returns true if any workload has a container, or any release its chart, from this origin.
     pub(crate) fn is_used(&self, origin: &Origin) -> bool {
         self.users.contains_key(origin)
     }
 
-    /// The workloads with a container, and the releases with their chart, from there.
+    /// Returns the workloads with a container, and the releases with their chart, from this origin.
     pub(crate) fn users(&self, origin: &Origin) -> Vec<(Arc<Workload>, Arc<Annotations>)> {
         let keys = self.users.get(origin).into_iter().flatten();
         keys.filter_map(|key| Some((self.workload(key)?, self.defaults(&key.namespace)))).collect()
     }
 
-    /// The same, with what applies to each container.
+    /// Returns the same with the settings of each container.
     pub(crate) fn followers(&self, origin: &Origin) -> Vec<Resolved> {
         self.users.get(origin).into_iter().flatten().filter_map(|key| self.resolved(key)).collect()
     }
 
-    /// The workload with what applies to each of its containers.
+    /// Returns the workload with the settings of each of its containers.
     pub(crate) fn resolved(&self, key: &WorkloadKey) -> Option<Resolved> {
         self.workloads.get(key).map(|entry| self.resolve(entry))
     }
 
-    /// Every workload with what applies to each of its containers.
+    /// Returns every workload with the settings of each of its containers.
     pub(crate) fn all(&self) -> impl Iterator<Item = Resolved> {
         self.workloads.values().map(|entry| self.resolve(entry))
     }
@@ -259,34 +257,35 @@ impl Index {
         }
     }
 
-    /// Moves whenever something changes that the plan of polls is made of.
+    /// Returns counters that increase when an input of the poll plan changes.
     pub(crate) fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The workloads with a fault in an annotation.
+    /// Returns the workloads with an invalid annotation.
     pub(crate) fn faulty(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.faulty.iter().map(|key| &**key)
     }
 
-    /// Every workload that there is something to tell about.
+    /// Returns every workload that has something to report.
     pub(crate) fn needs_attention(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.workloads.keys().map(|key| &**key).filter(|key| self.is_conspicuous(key)).chain(self.odd.keys())
     }
 
-    /// Whether there is something to tell about the workload: its annotations, or that it is left alone.
+    /// Returns true if the workload has something to report: invalid annotations, or a reason why Headwind does not
+    /// update it.
     pub(crate) fn is_conspicuous(&self, key: &WorkloadKey) -> bool {
         self.workloads.get(key).is_some_and(|entry| entry.meaning.needs_attention)
     }
 
-    /// How many workloads of the kind are known.
+    /// Returns the number of known workloads of the kind.
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.counts.get(&kind).copied().unwrap_or_default()
     }
 }
 
-/// Whether the plan of polls is the same for both: what Headwind writes itself and the status of
-/// a rollout do not count.
+/// Returns true if both lead to the same poll plan. Headwind's own annotations and the status of a rollout do not
+/// matter.
 fn same_to_the_poller(a: &Workload, b: &Workload) -> bool {
     let set = |workload: &Workload| -> Vec<(String, String)> {
         let managed = key::is_managed;

@@ -1,8 +1,7 @@
 //! Defaults from the annotations of namespaces.
 //!
-//! Where all namespaces are watched, so are the Namespace objects. Where Headwind is limited to
-//! some, a Role in each is all it has: that allows to get the namespace, not to watch it, so it is
-//! read again and again.
+//! If Headwind watches all namespaces, it watches the Namespace objects. If it is limited to some namespaces, it has
+//! only a Role in each. A Role can allow to get the Namespace, but not to watch it, so Headwind reads it periodically.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -21,12 +20,12 @@ use crate::observe::queue::Queue;
 use crate::observe::state::State;
 use crate::observe::watch::Feed;
 
-/// How often the annotations of a namespace are read where they cannot be watched.
+/// Interval for reading the annotations of a namespace that cannot be watched.
 const PERIOD: Duration = Duration::from_secs(30);
-/// The same while they cannot be read.
+/// The same while reading fails.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Feeds the index with what the watch shows.
+/// Feeds the index with the annotations of watched namespaces.
 pub(crate) struct Defaults {
     pub(crate) state: Arc<State>,
     pub(crate) queue: Queue,
@@ -65,7 +64,7 @@ impl Feed<PartialObjectMeta<Namespace>> for Defaults {
     fn sweep(&self, _: &HashSet<String>) {}
 }
 
-/// Reads the annotations of one namespace again and again.
+/// Reads the annotations of one namespace periodically.
 pub(crate) async fn poll(client: Client, namespace: String, part: String, defaults: Defaults) -> Result<(), Infallible> {
     let api: Api<Namespace> = Api::all(client);
     let mut trouble: Option<Class> = None;
@@ -82,7 +81,7 @@ pub(crate) async fn poll(client: Client, namespace: String, part: String, defaul
                     if class == Class::Forbidden {
                         tracing::error!(%error, "not allowed to get the namespace {namespace}; apply the output of `headwind rbac`. Waiting for the permission");
                     } else {
-                        tracing::warn!(%error, "cannot read the namespace {namespace}; trying again");
+                        tracing::warn!(%error, "failed to read the namespace {namespace}; retrying");
                     }
                 }
             }

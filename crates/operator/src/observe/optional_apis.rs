@@ -1,9 +1,9 @@
 //! Optional APIs, which a cluster may have, may lack, or may serve in an older version.
 //!
-//! Discovers regularly what the API server serves and watches what is there. An API that is read together with
-//! others is watched after them. Objects of an API that disappears are removed from the index; a newer version
-//! replaces an older one. Readiness waits for the first discovery and for the watches of what it found, but not for
-//! a watch that keeps failing, and never for an API that is not there.
+//! Discovers periodically which of them the API server serves, and watches those. An API whose objects depend on others
+//! is watched after them. Objects of an API that disappears are removed from the index; a newer version replaces an
+//! older one. Readiness waits for the first discovery and for the watches of the APIs found by it. It does not wait for
+//! a watch that keeps failing, or for an API that is not served.
 //!
 //! ```text
 //! API server's discovery ──every PERIOD──> ServedVersions ─┬─> watch chart sources ─> index
@@ -39,14 +39,14 @@ use crate::observe::watch::{Feed, Scope, watch};
 
 /// Time between two discoveries while an API is missing.
 const PERIOD: Duration = Duration::from_secs(15);
-/// Time between two discoveries while every API is there.
+/// Time between two discoveries while every API is served.
 const CONTENT: Duration = Duration::from_secs(30);
-/// An API server that starts offers its own kinds before those of CustomResourceDefinitions: what was there is
-/// believed to be gone when it is missing that often in a row, so long after each other.
+/// A starting API server serves its own kinds before those of CustomResourceDefinitions. So an API counts as gone only
+/// if it is missing in that many consecutive discoveries, with that pause between them.
 const MISSING: (u32, Duration) = (5, Duration::from_secs(5));
-/// The same while that cannot be seen.
+/// The pause after a failed discovery.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long a watch waits for the first lists of the APIs that its objects are read with.
+/// Maximum time that a watch waits for the first lists of the APIs that its objects depend on.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the watches on optional APIs.
@@ -62,16 +62,16 @@ pub(crate) struct OptionalApis {
     pub(crate) scopes: Vec<Option<String>>,
 }
 
-/// The name under which readiness waits for the first look.
+/// The name under which readiness waits for the first discovery.
 const FIRST_LOOK: &str = "the discovery of optional APIs";
 
 impl OptionalApis {
-    /// Has readiness wait for the first look.
+    /// Makes readiness wait for the first discovery.
     pub(crate) fn expect(&self) {
         self.state.readiness.expect_optional(&format!("{WATCH}{FIRST_LOOK}"));
     }
 
-    /// Looks and watches for as long as the process lives.
+    /// Discovers and watches as long as the process runs.
     pub(crate) async fn run(self) -> Result<(), JoinError> {
         let mut watches: JoinSet<Result<(), Infallible>> = JoinSet::new();
         let mut running: HashMap<OptionalApi, Vec<AbortHandle>> = HashMap::new();
@@ -110,7 +110,7 @@ impl OptionalApis {
                     if !std::mem::replace(&mut trouble, true) {
                         tracing::warn!(%error, "failed to discover optional APIs; retrying");
                     }
-                    // An API server that does not answer at all says nothing about what it serves.
+                    // An API server that does not answer reveals nothing about its APIs.
                     let answered = classify(&error) != Class::NoAnswer;
                     if answered && self.state.readiness.failed(&format!("{WATCH}{FIRST_LOOK}"), Instant::now()) {
                         tracing::warn!(%error, "no longer waiting for the discovery of optional APIs");
@@ -130,7 +130,7 @@ impl OptionalApis {
     }
 
     /// Returns every optional API with the index of the best version that the API server serves. Makes one call, and
-    /// one more for each group and version that is there.
+    /// one more for each group and version that is served.
     async fn look(&self) -> Result<Vec<(OptionalApi, Option<usize>)>, kube::Error> {
         let groups = self.client.list_api_groups().await?.groups;
         let offers = |group: &str, version: &str| {
@@ -146,7 +146,7 @@ impl OptionalApis {
                 if !listed.contains_key(&name) {
                     let resources = match self.client.list_api_group_resources(&name).await {
                         Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
-                        // It went between the two calls.
+                        // It disappeared between the two calls.
                         Err(error) if classify(&error) == Class::NotFound => Vec::new(),
                         Err(error) => return Err(error),
                     };
@@ -162,7 +162,7 @@ impl OptionalApis {
         Ok(all)
     }
 
-    /// Begins the watches of an API. Readiness waits for them if the API was there from the start.
+    /// Starts the watches of an API. Readiness waits for them if the first discovery found the API.
     fn begin(&self, watches: &mut JoinSet<Result<(), Infallible>>, api: OptionalApi, place: usize, first: bool) -> Vec<AbortHandle> {
         let mut handles = Vec::new();
         for namespace in &self.scopes {
@@ -190,7 +190,7 @@ impl OptionalApis {
         watch::<K, _>(scope.api(&self.watcher), scope, feed, Arc::clone(&self.state))
     }
 
-    /// An API is gone, and with it every object.
+    /// Removes all objects of an API that is no longer served.
     fn forget(&self, api: OptionalApi) {
         let gone = match api {
             OptionalApi::Workload(kind) => self.state.index.write().sweep(kind, None, &HashSet::new()),
@@ -202,7 +202,7 @@ impl OptionalApis {
     }
 }
 
-/// Watches the workloads of an optional kind, after the APIs that they are read with.
+/// Watches the workloads of an optional kind, after the APIs that they depend on.
 struct WatchOptional<'a> {
     apis: &'a OptionalApis,
     api: OptionalApi,
@@ -221,7 +221,7 @@ impl ForKind for WatchOptional<'_> {
         let before: Vec<String> = there.map(|needed| self::scope(needed, namespace.clone()).part()).collect();
         async move {
             for part in before {
-                // A watch that fails logs it; the objects are read without that API then.
+                // A watch that fails logs its error. The objects are then read without that API.
                 let _ = tokio::time::timeout(PATIENCE, state.readiness.until_done(&part)).await;
             }
             watch::<K, _>(kube_api, scope, feed, state).await
@@ -244,16 +244,16 @@ fn log_change(api: OptionalApi, found: Option<usize>) {
     }
 }
 
-/// Sources of charts into the index.
+/// Feeds sources of charts into the index.
 struct Sources {
     state: Arc<State>,
     queue: Queue,
-    /// The one namespace that is watched, or all.
+    /// The watched namespace, or all.
     namespace: Option<String>,
 }
 
 impl Sources {
-    /// Releases mean something else now.
+    /// Requeues releases that changed.
     fn touched(&self, keys: Vec<WorkloadKey>) {
         for key in keys.into_iter().filter(|key| self.state.concerns(key)) {
             self.queue.now(key);
@@ -279,7 +279,7 @@ impl<K: ChartSource> Feed<K> for Sources {
         }
     }
 
-    // It counted as not there.
+    // It counted as missing.
     fn delete_odd(&self, _: &ObjectMeta) {}
 
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<SourceKey> {
@@ -288,7 +288,7 @@ impl<K: ChartSource> Feed<K> for Sources {
             source.kind = K::KIND.as_str(),
             source.namespace = key.namespace,
             source.name = key.name,
-            "the source cannot be read and counts as not there: {problem}"
+            "failed to decode the source; treated as missing: {problem}"
         );
         let touched = self.state.index.write().remove_source(&key);
         self.touched(touched);

@@ -1,4 +1,4 @@
-//! The reconciler's queue: each target once, at its earliest time, one pass at a time.
+//! The reconciler's queue: each workload once, at its earliest time, one pass at a time.
 
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
@@ -12,36 +12,36 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Where targets are put for a pass.
+/// The sender for workloads that need a pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Queue(mpsc::UnboundedSender<ScheduleRequest<WorkloadKey>>);
 
-/// The other end.
+/// The receiver.
 #[derive(Debug)]
 pub(crate) struct Pending(mpsc::UnboundedReceiver<ScheduleRequest<WorkloadKey>>);
 
-/// A queue of targets. Its length is bounded by the number of targets: it keeps each once.
+/// Creates a queue of workloads. Its length is bounded by the number of workloads, because each is in it once.
 pub(crate) fn queue() -> (Queue, Pending) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Queue(sender), Pending(receiver))
 }
 
 impl Queue {
-    /// A pass over the target as soon as there is room.
+    /// Requests a pass over the workload as soon as possible.
     pub(crate) fn now(&self, key: WorkloadKey) {
         self.after(key, Duration::ZERO);
     }
 
-    /// A pass over the target after that time.
+    /// Requests a pass over the workload after that time.
     pub(crate) fn after(&self, key: WorkloadKey, wait: Duration) {
-        // A closed queue means that the process is ending: its successor begins with a whole list.
+        // A closed queue means that the process is ending. Its successor starts with a complete list.
         self.0.send(ScheduleRequest { message: key, run_at: Instant::now() + wait }).ok();
     }
 }
 
 impl Pending {
-    /// Runs passes, at most `at_once` side by side and never two over one target, until told to
-    /// stop; then waits for those under way.
+    /// Runs passes, at most `at_once` concurrently and never two over one workload, until it is stopped. Then waits for
+    /// the running passes.
     pub(crate) async fn run<F: Future<Output = Option<Duration>>>(
         self,
         queue: Queue,

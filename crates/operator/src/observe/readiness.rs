@@ -1,10 +1,10 @@
-//! The barrier in front of everything that decides: the caches are whole, or nothing is concluded from them.
+//! Readiness: no decision is made before the caches are complete.
 //!
 //! Each watch is a part. A part is done when its first list is complete, with all its pages. The reconciler, the
 //! intake and the poller wait until every watch is done ([`Readiness::synced`]); `/ready` waits for the servers too.
 //!
-//! An API that a cluster may lack is an optional part. If it cannot be listed (no permission, a conversion webhook
-//! that fails), it is waived after [`PATIENCE`]: what its objects are about is then read one by one, live.
+//! An API that a cluster may lack is an optional part. If it cannot be listed (no permission, a conversion webhook that
+//! fails), readiness stops waiting for it after [`PATIENCE`]. Objects that depend on it are then read live, one by one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// How the names of those parts begin that have to be there before the caches are whole.
+/// Prefix of the names of the parts that complete the caches.
 pub(crate) const WATCH: &str = "watch ";
-/// How long an optional API may fail before it is not waited for.
+/// Time after which readiness stops waiting for a failing optional API.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What has to be there before the process is ready, and what is missing yet.
+/// The parts that must be ready before the process is ready.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     parts: Mutex<BTreeMap<String, Part>>,
@@ -31,22 +31,22 @@ pub(crate) struct Readiness {
 struct Part {
     done: bool,
     optional: bool,
-    /// Since when it has been failing without a success in between.
+    /// The start of consecutive failures.
     failing_since: Option<Instant>,
 }
 
 impl Readiness {
-    /// Names a part that has to become ready.
+    /// Adds a part that must become ready.
     pub(crate) fn expect(&self, part: &str) {
         self.parts.lock().entry(part.to_owned()).or_default();
     }
 
-    /// Names a part that has to become ready unless it keeps failing.
+    /// Adds a part that must become ready unless it keeps failing.
     pub(crate) fn expect_optional(&self, part: &str) {
         self.parts.lock().entry(part.to_owned()).or_default().optional = true;
     }
 
-    /// The part is ready, and stays so.
+    /// Marks the part as ready. It stays ready.
     pub(crate) fn done(&self, part: &str) {
         let mut parts = self.parts.lock();
         parts.entry(part.to_owned()).or_default().done = true;
@@ -56,14 +56,14 @@ impl Readiness {
         self.changed.notify_waiters();
     }
 
-    /// The part got on: the failures before do not count.
+    /// Records progress of the part and resets its failures.
     pub(crate) fn progressed(&self, part: &str) {
         if let Some(part) = self.parts.lock().get_mut(part) {
             part.failing_since = None;
         }
     }
 
-    /// The part failed. Answers whether it is not waited for any more from now on.
+    /// Records a failure of the part. Returns true if readiness stops waiting for it now.
     pub(crate) fn failed(&self, part: &str, now: Instant) -> bool {
         let waived = self.parts.lock().get_mut(part).is_some_and(|part| {
             let since = *part.failing_since.get_or_insert(now);
@@ -75,12 +75,12 @@ impl Readiness {
         waived
     }
 
-    /// From now on it is not ready any more.
+    /// Marks the process as not ready, permanently.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// What is missing; empty when the process is ready.
+    /// Returns the missing parts; empty if the process is ready.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> = self.parts.lock().iter().filter(|(_, part)| !part.done).map(|(name, _)| name.clone()).collect();
         if self.stopping.load(Ordering::Acquire) {
@@ -89,12 +89,12 @@ impl Readiness {
         missing
     }
 
-    /// Whether the caches show the whole state.
+    /// Returns true if the caches are complete.
     pub(crate) fn synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Waits until that part is ready.
+    /// Waits until the part is ready.
     pub(crate) async fn until_done(&self, part: &str) {
         loop {
             let told = self.changed.notified();
@@ -105,7 +105,7 @@ impl Readiness {
         }
     }
 
-    /// Waits until the caches show the whole state.
+    /// Waits until the caches are complete.
     pub(crate) async fn until_synced(&self) {
         loop {
             let told = self.changed.notified();

@@ -1,8 +1,8 @@
-//! The UpdateRequests as the watch and this process's own writes show them.
+//! The UpdateRequests, from the watch and from this process's own writes.
 //!
-//! Like the index, an object never goes back to an older version of itself. Kept by target, which is how they are
-//! decided about, and found by name, which is how people ask for them. An open request is kept whole, but for what
-//! nobody reads; of a finished one, only what the rules ask ([`Finished`]).
+//! As in the index, an object is never replaced by an older version. Requests are stored by workload for decisions, and
+//! found by name for people. An open request is stored complete, except for unused fields. Of a finished request, only
+//! the fields that the rules use are stored ([`Finished`]).
 //!
 //! ```text
 //! by_name: hash of namespace and name ─> target ┐
@@ -34,19 +34,19 @@ use crate::cluster::object::{ObjectVersion, is_newer};
 /// Namespace and name.
 pub(crate) type Name = (String, String);
 
-/// How much of what other people write on a request is kept, in bytes.
+/// Maximum bytes of other writers' data on a request that are kept.
 const FOREIGN: usize = 2048;
 
 /// The store.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     by_workload: HashMap<Arc<WorkloadKey>, OfWorkload>,
-    /// The target of each request. The names themselves stand in the requests.
+    /// The workload of each request. The requests contain the names.
     by_name: HashTable<(u64, Arc<WorkloadKey>)>,
     hasher: RandomState,
 }
 
-/// The requests of one target.
+/// The requests of one workload.
 #[derive(Debug, Default)]
 struct OfWorkload {
     open: Vec<Arc<UpdateRequest>>,
@@ -56,14 +56,14 @@ struct OfWorkload {
 /// One request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Held<'a> {
-    /// Which still has something before it.
+    /// An open request.
     Open(&'a Arc<UpdateRequest>),
-    /// Which is done.
+    /// A finished request.
     Finished(&'a Finished),
 }
 
 impl Held<'_> {
-    /// What the rules read of it.
+    /// Returns the request for the rules.
     pub(crate) fn read(self) -> Request {
         match self {
             Held::Open(request) => request.read(),
@@ -71,7 +71,7 @@ impl Held<'_> {
         }
     }
 
-    /// Its phase.
+    /// Returns its phase.
     pub(crate) fn phase(self) -> Phase {
         match self {
             Held::Open(request) => request.phase(),
@@ -79,7 +79,7 @@ impl Held<'_> {
         }
     }
 
-    /// Which object it is, in which version.
+    /// Returns the identity of the object and of its version.
     pub(crate) fn version(self) -> ObjectVersion {
         match self {
             Held::Open(request) => ObjectVersion::of(request),
@@ -91,9 +91,9 @@ impl Held<'_> {
 /// A newer version of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
-    /// What the rules read of it before; `None` for one that was not known.
+    /// The request before; `None` if it was unknown.
     pub(crate) before: Option<Request>,
-    /// The object now.
+    /// The object after.
     pub(crate) after: Arc<UpdateRequest>,
 }
 
@@ -109,7 +109,7 @@ impl OfWorkload {
 }
 
 impl Requests {
-    /// Takes in a request. Returns `None` if it is not newer than the one that is known.
+    /// Stores a request. Returns `None` if it is not newer than the stored one.
     pub(crate) fn apply(&mut self, mut request: UpdateRequest) -> Option<Change> {
         let name = key(&request)?;
         let new = ObjectVersion::of(&request);
@@ -121,7 +121,7 @@ impl Requests {
         }
         let before = held.map(|(_, held)| held.read());
         self.remove(&name);
-        // What the server keeps for server-side apply is half of the object.
+        // The data of server-side apply is half of the object.
         request.metadata.managed_fields = None;
         let phase = request.phase();
         let workload = self.shared(request.workload_key());
@@ -142,7 +142,7 @@ impl Requests {
         Some(Change { before, after })
     }
 
-    /// One copy of a key for all requests of the target.
+    /// Returns one shared copy of a key for all requests of the workload.
     fn shared(&self, workload: WorkloadKey) -> Arc<WorkloadKey> {
         self.by_workload.get_key_value(&workload).map_or_else(|| Arc::new(workload), |(known, _)| Arc::clone(known))
     }
@@ -151,7 +151,7 @@ impl Requests {
         self.hasher.hash_one(name)
     }
 
-    /// Forgets a request. Answers whose it was.
+    /// Removes a request. Returns its workload.
     pub(crate) fn remove(&mut self, name: &Name) -> Option<WorkloadKey> {
         let hash = self.hash(name);
         let Self { by_workload, by_name, .. } = self;
@@ -166,7 +166,7 @@ impl Requests {
         Some((*workload).clone())
     }
 
-    /// After a whole list: forgets what was not on it.
+    /// Removes the requests that are not in the complete list.
     pub(crate) fn sweep(&mut self, namespace: Option<&str>, seen: &HashSet<Name>) -> Vec<WorkloadKey> {
         let here = |key: &Arc<WorkloadKey>| namespace.is_none_or(|namespace| key.namespace == namespace);
         let all = self.by_workload.iter().filter(|(key, _)| here(key));
@@ -175,12 +175,12 @@ impl Requests {
         gone.iter().filter_map(|name| self.remove(name)).collect()
     }
 
-    /// The request of that name.
+    /// Returns the request with that name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Held<'_>> {
         self.find(namespace, name).map(|(_, held)| held)
     }
 
-    /// The request of that name, with its workload.
+    /// Returns the request with that name, and its workload.
     pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<(&WorkloadKey, Held<'_>)> {
         let name = (namespace.to_owned(), name.to_owned());
         let hash = self.hash(&name);
@@ -189,7 +189,7 @@ impl Requests {
         Some((&**workload, holds(&self.by_workload, workload, &name)?))
     }
 
-    /// The open request of that name.
+    /// Returns the open request with that name.
     pub(crate) fn open(&self, namespace: &str, name: &str) -> Option<Arc<UpdateRequest>> {
         match self.get(namespace, name)? {
             Held::Open(request) => Some(Arc::clone(request)),
@@ -197,27 +197,27 @@ impl Requests {
         }
     }
 
-    /// Every request of the target.
+    /// Returns every request of the workload.
     pub(crate) fn of(&self, workload: &WorkloadKey) -> impl Iterator<Item = Held<'_>> {
         self.by_workload.get(workload).into_iter().flat_map(OfWorkload::all)
     }
 
-    /// The open requests of the target.
+    /// Returns the open requests of the workload.
     pub(crate) fn open_of(&self, workload: &WorkloadKey) -> &[Arc<UpdateRequest>] {
         self.by_workload.get(workload).map_or(&[], |of| of.open.as_slice())
     }
 
-    /// The finished requests of the target.
+    /// Returns the finished requests of the workload.
     pub(crate) fn finished_of(&self, workload: &WorkloadKey) -> &[Finished] {
         self.by_workload.get(workload).map_or(&[], |of| of.finished.as_slice())
     }
 
-    /// Every request, in no order.
+    /// Returns every request, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&WorkloadKey, Held<'_>)> {
         self.by_workload.iter().flat_map(|(key, of)| of.all().map(|held| (&**key, held)))
     }
 
-    /// The targets that have requests.
+    /// Returns the workloads that have requests.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.by_workload.keys().map(|key| &**key)
     }
@@ -234,7 +234,7 @@ fn name_of(held: Held<'_>) -> String {
     }
 }
 
-/// Drops what nobody reads of an open request, and bounds what others write on it.
+/// Drops unused fields of an open request, and bounds the data of other writers.
 fn slim(request: &mut UpdateRequest) {
     let size = |map: &Option<std::collections::BTreeMap<String, String>>| -> usize {
         map.iter().flatten().map(|(key, value)| key.len() + value.len()).sum()
@@ -260,7 +260,7 @@ fn cut(text: Option<&mut String>) {
     }
 }
 
-/// The request's key; an object that the API server served has one.
+/// Returns the request's key. An object from the API server has one.
 pub(crate) fn key(request: &UpdateRequest) -> Option<Name> {
     Some((request.metadata.namespace.clone()?, request.metadata.name.clone()?))
 }

@@ -1,4 +1,4 @@
-//! What every part of the operator looks at: the state, and who leads.
+//! The state that all parts of the operator share, and leadership.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,42 +15,42 @@ use crate::observe::index::Index;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::{Change, Requests};
 
-/// Hears of every change of a request, once.
+/// A listener that is called once for every change of a request.
 type Listener = Box<dyn Fn(News) + Send + Sync>;
 
-/// What the listener hears.
+/// A notification to the listener.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A request changed, whoever changed it.
+    /// A request changed, by any writer.
     Changed(Box<Change>),
-    /// The watch of that namespace (or of all) has delivered everything up to that resource version.
+    /// The watch of that namespace (or of all) has delivered every change up to that resource version.
     Delivered(WatchedNamespace, u128),
 }
 
 /// A namespace, or all of them.
 pub(crate) type WatchedNamespace = Option<Arc<str>>;
 
-/// The copy of the API server's state that this process keeps.
+/// This process's copy of the API server's state.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) index: RwLock<Index>,
     pub(crate) requests: RwLock<Requests>,
     pub(crate) leadership: Leadership,
     pub(crate) readiness: Readiness,
-    /// Since when the cluster is seen without a gap.
+    /// The time since which the cluster is observed without a gap.
     pub(crate) observed_since: ObservedSince,
     pub(crate) clock: SteppedClock,
     listener: OnceLock<Listener>,
 }
 
 impl State {
-    /// Whether a pass over the workload could find anything to do, whatever changed. Its finished requests have a
-    /// part in it only when the workload itself changes.
+    /// Returns true if a pass over the workload could have something to do after any change. Finished requests alone
+    /// need a pass only when the workload itself changes.
     pub(crate) fn concerns(&self, key: &WorkloadKey) -> bool {
         !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
     }
 
-    /// Sets who hears of changes. Only the first call counts.
+    /// Sets the listener for changes. Only the first call has an effect.
     pub(crate) fn listen(&self, listener: impl Fn(News) + Send + Sync + 'static) {
         drop(self.listener.set(Box::new(listener)));
     }
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// Takes in a request, and reports the change. Returns whether it is newer than the one that was known.
+    /// Stores a request and reports the change. Returns true if it is newer than the stored one.
     pub(crate) fn record(&self, request: UpdateRequest) -> bool {
         // The lock is released before the change is reported.
         let change = self.requests.write().apply(request);
@@ -74,7 +74,7 @@ impl State {
         }
     }
 
-    /// Has the index show an object as it is after a patch. Returns whether there was one.
+    /// Stores a patched object in the index. Returns false if there was none.
     pub(crate) fn take_in(&self, patched: Option<Patched>) -> bool {
         match patched {
             Some(Patched::Workload(workload)) => {
@@ -91,8 +91,8 @@ impl State {
     }
 }
 
-/// Since when the watches run and this process leads without a break: what did not happen before
-/// that was perhaps not seen.
+/// The time since which the watches run and this process leads without interruption. Earlier changes may have been
+/// missed.
 #[derive(Debug)]
 pub(crate) struct ObservedSince(AtomicI64);
 
@@ -103,22 +103,22 @@ impl Default for ObservedSince {
 }
 
 impl ObservedSince {
-    /// From now on it is seen again.
+    /// Restarts the observation.
     pub(crate) fn begin(&self) {
         self.0.store(Timestamp::now().as_millisecond(), Ordering::Release);
     }
 
-    /// Since when.
+    /// Returns the start of the observation.
     pub(crate) fn since(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::Acquire)).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// Until when this process leads by its own clock.
+/// The end of this process's leadership by its own clock.
 #[derive(Debug)]
 pub(crate) struct Leadership {
     origin: Instant,
-    /// Milliseconds after `origin`; 0 while another leads.
+    /// Milliseconds after `origin`; 0 while another replica leads.
     until: AtomicU64,
 }
 
@@ -129,22 +129,22 @@ impl Default for Leadership {
 }
 
 impl Leadership {
-    /// The time since this process began, by its monotonic clock.
+    /// Returns the time since this process started, by its monotonic clock.
     pub(crate) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
-    /// Whether this process may act at this moment.
+    /// Returns true if this process may act now.
     pub(crate) fn leads(&self) -> bool {
         self.now().as_millis() < u128::from(self.until.load(Ordering::Acquire))
     }
 
-    /// It may until that time.
+    /// Extends leadership until that time.
     pub(crate) fn hold(&self, until: Duration) {
         self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// It may not any more.
+    /// Ends leadership.
     pub(crate) fn release(&self) {
         self.until.store(0, Ordering::Release);
     }

@@ -12,7 +12,7 @@ pub enum Visible {
     Only(Arc<BTreeSet<String>>),
 }
 
-/// None: a question that does not say what its caller may see finds nothing.
+/// None: a query without the caller's namespaces finds nothing.
 impl Default for Visible {
     fn default() -> Self {
         Self::Only(Arc::default())
@@ -20,7 +20,7 @@ impl Default for Visible {
 }
 
 impl Visible {
-    /// Returns true if the caller may see what is in the namespace.
+    /// Returns true if the caller may see objects in the namespace.
     pub fn includes(&self, namespace: &str) -> bool {
         match self {
             Self::All => true,

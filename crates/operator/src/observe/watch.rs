@@ -1,8 +1,7 @@
-//! The watches: one loop for every type, feeding the index, the requests and the queue.
+//! The watches: one loop for every type, which feeds the index, the requests and the queue.
 //!
-//! Each object comes through a guard, so one that does not decode is told on that object and
-//! never stops the others. A kind or a permission that is missing is told once in one clear line
-//! and waited for.
+//! Each object is decoded separately, so an object that does not decode is reported on itself and does not stop the
+//! others. If a kind or a permission is missing, the watch logs it once and waits.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -24,31 +23,31 @@ use crate::cluster::{Class, classify};
 use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 
-/// Objects that come in one page of a first list: few enough to be decoded in little memory.
+/// Page size of a first list: small enough to be decoded in little memory.
 const PAGE: u32 = 500;
 
-/// What a watch feeds.
+/// The consumer of a watch.
 pub(crate) trait Feed<K>: Send + Sync + 'static {
-    /// What tells two objects apart.
+    /// The key that identifies an object.
     type Key: Eq + Hash + Debug + Send;
 
-    /// An object is there. `first` while the whole state is being listed.
+    /// Stores an object. `first` is true during the first list.
     fn apply(&self, object: K, first: bool) -> Option<Self::Key>;
 
-    /// An object is gone.
+    /// Removes an object.
     fn delete(&self, object: K);
 
-    /// An object that cannot be read is gone.
+    /// Removes an object that cannot be decoded.
     fn delete_odd(&self, metadata: &ObjectMeta);
 
-    /// An object that cannot be read; answers its key, for it is there all the same.
+    /// Handles an object that cannot be decoded. Returns its key, because the object exists.
     fn odd(&self, metadata: &ObjectMeta, problem: &str) -> Option<Self::Key>;
 
-    /// The whole list was read: what was not on it is gone.
+    /// Handles the end of a complete list: objects that were not in it are gone.
     fn sweep(&self, seen: &HashSet<Self::Key>);
 }
 
-/// Which objects.
+/// The watched objects.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     /// The resource as people write it (`deployments.apps`).
@@ -66,7 +65,7 @@ impl Scope {
         }
     }
 
-    /// The API for it.
+    /// Returns the API of the scope.
     pub(crate) fn api<K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>>(&self, client: &Client) -> Api<K> {
         match &self.namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -75,7 +74,7 @@ impl Scope {
     }
 }
 
-/// Watches for as long as the process lives.
+/// Watches as long as the process runs.
 pub(crate) async fn watch<K, F>(
     api: Api<DeserializeGuard<K>>,
     scope: Scope,
@@ -98,7 +97,7 @@ where
     let mut trouble: Option<Class> = None;
     while let Some(event) = events.next().await {
         if event.is_ok() && trouble.is_some() && !matches!(event, Ok(Event::Init)) {
-            // A watch that is begun anew in its due course leaves no gap.
+            // A watch that restarts normally leaves no gap.
             if trouble.take() != Some(Class::Conflict) {
                 state.observed_since.begin();
             }
@@ -126,7 +125,7 @@ where
                     tell_trouble(&scope, class, &error);
                 }
                 if state.readiness.failed(&part, Instant::now()) {
-                    tracing::warn!(watch = part, %error, "not waiting any longer for an optional API that cannot be watched");
+                    tracing::warn!(watch = part, %error, "no longer waiting for an optional API that cannot be watched");
                 }
             }
         }
@@ -146,13 +145,13 @@ fn class_of(error: &watcher::Error) -> Class {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
             classify(error)
         }
-        // The point where it left off is too old, which is how watches end.
+        // The resource version to resume from is too old. This is how watches normally end.
         watcher::Error::WatchError(status) if status.code == 410 => Class::Conflict,
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => Class::Busy,
     }
 }
 
-/// One clear line: what is missing, and what to do.
+/// Logs what is missing, and how to fix it.
 fn tell_trouble(scope: &Scope, class: Class, error: &watcher::Error) {
     let Scope { resource, namespace } = scope;
     let place = namespace.as_deref().map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
@@ -163,12 +162,12 @@ fn tell_trouble(scope: &Scope, class: Class, error: &watcher::Error) {
                 "the CustomResourceDefinition {resource} is not installed; apply the output of `headwind crds`. Waiting for it"
             );
         }
-        Class::NotFound => tracing::error!(resource, "the API server does not know {resource}. Waiting for it"),
+        Class::NotFound => tracing::error!(resource, "the API server does not serve {resource}. Waiting for it"),
         Class::Forbidden => {
             tracing::error!(resource, %error, "not allowed to list and watch {resource} {place}; apply the output of `headwind rbac`. Waiting for the permission");
         }
-        // A watch that ended is begun anew; that is how they live.
-        Class::Conflict => tracing::debug!(resource, %error, "the watch is begun anew"),
-        Class::Invalid | Class::Busy | Class::NoAnswer => tracing::warn!(resource, %error, "cannot watch {resource} {place}; trying again"),
+        // Watches end and restart normally.
+        Class::Conflict => tracing::debug!(resource, %error, "the watch ended; restarting it"),
+        Class::Invalid | Class::Busy | Class::NoAnswer => tracing::warn!(resource, %error, "failed to watch {resource} {place}; retrying"),
     }
 }

@@ -1,9 +1,9 @@
-//! The claims that wait, merged by what they are about.
+//! The waiting claims, merged by subject.
 //!
-//! A push only marks its (origin, tag): a newer claim takes the place of an older one, and one claim holds one place
-//! until it is done. A worker takes the claims of one origin one after the other, and the origins in turn, so a slow
-//! origin delays only itself. What has to be looked up in the registry first waits in a [`Lane`] of its host, outside of
-//! the workers; a host that does not answer delays only its own lanes.
+//! A push only marks its (origin, tag): a newer claim replaces an older one, and one claim holds one place until it is
+//! processed. A worker takes the claims of one origin one after the other, and the origins in turn, so a slow origin
+//! delays only itself. A claim that first needs a look-up in the registry waits in a [`Lane`] of its host, outside the
+//! workers. A host that does not answer delays only its own lanes.
 //!
 //! ```text
 //! offer ──> origin: claim, claim, … ──next──> worker ──worked──┬─> done
@@ -11,7 +11,7 @@
 //!              └────────────────────────────────────────────────────────^──────── again ──────────────────┘
 //! ```
 //!
-//! There is no clock and no I/O here: `now` is the time since the process started.
+//! This module has no clock and no I/O: `now` is the time since the process started.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -24,33 +24,33 @@ use headwind_core::backoff::Backoff;
 use headwind_core::claim::Claim;
 use jiff::Timestamp;
 
-/// How many claims may wait. At some 500 bytes each they take 5 MiB.
+/// Maximum number of waiting claims. At some 500 bytes each they use 5 MiB.
 const PLACES: usize = 10_000;
-/// How many of them may be about one origin.
+/// Maximum number of waiting claims about one origin.
 const ORIGIN_PLACES: usize = 1_000;
-/// Look-ups in one lane at a time.
+/// Number of concurrent look-ups in one lane.
 const LANE_WIDTH: usize = 4;
-/// The first and the longest pause of a lane whose host does not answer.
+/// Back-off of a lane whose host does not answer.
 const LANE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
-/// The first and the longest pause before a claim is looked up again.
+/// Back-off of the look-ups of one claim.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(10));
-/// How many waiting claims of an origin are looked at for a workload that another claim is about as well.
+/// Maximum number of waiting claims of an origin that are checked for the same workload as another claim.
 const COMPANIONS: usize = 4;
-/// How long a claim that cannot be confirmed is looked up again.
+/// How long the look-up of a claim is retried.
 pub(super) const PATIENCE: Duration = Duration::from_hours(1);
 
-/// A claim as it arrived.
+/// A received claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arrived {
-    /// What it says.
+    /// The claim.
     pub(crate) claim: Claim,
     /// When it arrived.
     pub(crate) at: Timestamp,
-    /// Whether its sender was authenticated.
+    /// True if its sender was authenticated.
     pub(crate) proven: bool,
 }
 
-/// What a claim is about.
+/// The subject of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     origin: Origin,
@@ -64,21 +64,21 @@ impl Key {
     }
 }
 
-/// A way to a host that is slow or fails as a whole: the host itself, or, for chart sources with a proxy or CA of their
-/// own, the host as the sources of one namespace reach it.
+/// A route to a host that can be slow or fail as a whole: the host itself, or, for chart sources with their own proxy
+/// or CA, the host as reached by the sources of one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Lane {
     pub(super) host: String,
     pub(super) namespace: Option<String>,
 }
 
-/// Why claims were not taken.
+/// The reasons why claims were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// No place is free for all of them now.
+    /// There is not enough room for all of them now.
     #[error("too many claims are waiting")]
     Now,
-    /// One call has more claims about one repository than ever fit.
+    /// One call has more claims about one repository than can ever be accepted.
     #[error("more than {ORIGIN_PLACES} tags of one repository in one call")]
     Ever,
 }
@@ -96,45 +96,45 @@ pub(super) struct LookUp {
     pub(super) key: Arc<Key>,
     pub(super) arrived: Arc<Arrived>,
     pub(super) lane: Lane,
-    /// What earlier tries found out already.
+    /// The results of earlier attempts.
     pub(super) settled: HashSet<[u8; 32]>,
-    /// The lane's host does not answer, and the claim stands without it: nothing is to be sent.
+    /// The lane's host does not answer, and the claim does not depend on it: send no query.
     pub(super) skip: bool,
 }
 
-/// What came of a look-up.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(super) enum LookedUp {
-    /// Everything that was asked has an answer.
+    /// Every query has an answer.
     Answered,
-    /// Something has none yet.
+    /// Some query has no answer yet.
     Again {
-        /// What has one.
+        /// The queries with an answer.
         settled: HashSet<[u8; 32]>,
     },
 }
 
-/// What a look-up says of the host.
+/// The state of the host after a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Host {
-    /// It answers.
+    /// It answered.
     Answers,
-    /// It does not, and perhaps says for how long.
+    /// It did not answer; the wait is what it asked for, if any.
     Down(Option<Duration>),
-    /// It was not asked.
+    /// It was not queried.
     NotAsked,
 }
 
-/// What became of a claim.
+/// The state of a claim after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
-    /// Its place is free.
+    /// It is processed, and its place is free.
     Done,
-    /// It still waits, or a newer one has its place.
+    /// It still waits, or a newer one has replaced it.
     Waits,
-    /// It could not be confirmed for too long; its place is free, or other lanes go on with it.
+    /// It could not be confirmed in time. Its place is free, or other lanes continue with it.
     Dropped {
-        /// Whether its place is free.
+        /// True if its place is free.
         done: bool,
     },
 }
@@ -143,14 +143,14 @@ pub(super) enum After {
 struct Entry {
     arrived: Arc<Arrived>,
     since: Duration,
-    /// Waits in its origin's queue.
+    /// It waits in its origin's queue.
     queued: bool,
     look_ups: HashMap<Lane, Waiting>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Its place in the lane; none while it runs.
+    /// Its position in the lane; none while it runs.
     place: Option<Place>,
     tries: u32,
     settled: HashSet<[u8; 32]>,
@@ -164,7 +164,7 @@ struct OriginQueue {
     places: usize,
 }
 
-/// The time from which on a look-up may run, and a number that tells them apart.
+/// The earliest time of a look-up, and a number that makes it unique.
 type Place = (Duration, u64);
 type Due = BTreeMap<Place, Arc<Key>>;
 
@@ -178,7 +178,7 @@ struct LaneQueue {
 }
 
 impl LaneQueue {
-    /// A host that did not answer is tried by one look-up at a time.
+    /// Returns true if another look-up may run. A host that did not answer gets one look-up at a time.
     fn has_room(&self) -> bool {
         self.running < if self.failures == 0 { LANE_WIDTH } else { 1 }
     }
@@ -191,7 +191,8 @@ impl LaneQueue {
         if optional { &mut self.optional } else { &mut self.needed }
     }
 
-    /// Takes out the first one that may run now. While the host is down, that is an optional one, to go on without it.
+    /// Removes and returns the first look-up that may run now. While the host is down, that is an optional one, which
+    /// continues without the host.
     fn take(&mut self, now: Duration) -> Option<Arc<Key>> {
         let down = self.is_down(now);
         if !down && !self.has_room() {
@@ -201,7 +202,7 @@ impl LaneQueue {
         if is_due(queue, now) { queue.pop_first().map(|(_, key)| key) } else { None }
     }
 
-    /// When [`LaneQueue::take`] has something.
+    /// Returns when [`LaneQueue::take`] returns something.
     fn wake(&self, now: Duration) -> Option<Duration> {
         let first = |queue: &Due| queue.first_key_value().map(|((due, _), _)| *due);
         if self.is_down(now) {
@@ -220,25 +221,25 @@ fn is_due(queue: &Due, now: Duration) -> bool {
     queue.first_key_value().is_some_and(|((due, _), _)| *due <= now)
 }
 
-/// The claims that wait.
+/// The waiting claims.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     entries: HashMap<Arc<Key>, Entry>,
     origins: HashMap<Origin, OriginQueue>,
-    /// The origins that have something for a worker, in turn.
+    /// The origins with work for a worker, in turn.
     turns: VecDeque<Origin>,
-    /// The places that the claims of each host hold.
+    /// The number of places that the claims of each host hold.
     hosts: HashMap<String, usize>,
     lanes: BTreeMap<Lane, LaneQueue>,
-    /// The lane that had the latest look-up: the next one has the next turn.
+    /// The lane of the latest look-up. The next lane has the next turn.
     latest: Option<Lane>,
     order: u64,
 }
 
 impl Claims {
-    /// Takes all of the claims or none. Returns how many took the place of an older one, which is done thereby.
+    /// Accepts all of the claims or none. Returns how many replaced an older one, which is then done.
     ///
-    /// A host may hold at most as many places as are free for others, so that no number of hosts leaves none.
+    /// A host may hold at most as many places as remain free, so that no number of hosts uses up all of them.
     pub(super) fn offer(&mut self, claims: Vec<Arrived>, now: Duration) -> Result<usize, Full> {
         let mut fresh: HashMap<&Origin, HashSet<Key>> = HashMap::new();
         for arrived in &claims {
@@ -266,7 +267,7 @@ impl Claims {
         Ok(claims.into_iter().map(|arrived| usize::from(self.put(arrived, now))).sum())
     }
 
-    /// Returns whether the claim took the place of another one.
+    /// Returns true if the claim replaced another one.
     fn put(&mut self, arrived: Arrived, now: Duration) -> bool {
         let key = Arc::new(Key::of(&arrived.claim));
         let (key, replaced) = match self.entries.entry(key) {
@@ -302,7 +303,7 @@ impl Claims {
         }
     }
 
-    /// The next claim for a worker. Its origin has no other one until [`Claims::worked`].
+    /// Returns the next claim for a worker. Its origin has no other one until [`Claims::worked`].
     pub(super) fn next(&mut self) -> Option<Work> {
         let origin = self.turns.pop_front()?;
         let queue = self.origins.get_mut(&origin)?;
@@ -313,14 +314,14 @@ impl Claims {
         Some(Work { key, arrived: Arc::clone(&entry.arrived) })
     }
 
-    /// The first claims about the origin that wait for a worker.
+    /// Returns the first claims about the origin that wait for a worker.
     pub(super) fn queued(&self, origin: &Origin) -> Vec<Arc<Arrived>> {
         let waiting = self.origins.get(origin).into_iter().flat_map(|queue| &queue.waiting).take(COMPANIONS);
         waiting.filter_map(|key| self.entries.get(key)).map(|entry| Arc::clone(&entry.arrived)).collect()
     }
 
-    /// The worker is done with the claim, but for what has to be looked up in these lanes first. A look-up is optional
-    /// if the claim stands without it.
+    /// Ends the work on the claim, except for the look-ups in these lanes. A look-up is optional if the claim does not
+    /// depend on it.
     pub(super) fn worked(&mut self, work: &Work, look_ups: impl IntoIterator<Item = (Lane, bool)>, now: Duration) -> After {
         if let Some(queue) = self.origins.get_mut(&work.key.origin) {
             queue.busy = false;
@@ -340,7 +341,7 @@ impl Claims {
         if self.remove_if_done(&work.key) { After::Done } else { After::Waits }
     }
 
-    /// The next look-up. The lanes have their turns.
+    /// Returns the next look-up. The lanes take turns.
     pub(super) fn next_look_up(&mut self, now: Duration) -> Option<LookUp> {
         let lane = {
             let is_ready = |(_, queue): &(&Lane, &LaneQueue)| queue.wake(now).is_some_and(|due| due <= now);
@@ -359,7 +360,7 @@ impl Claims {
         Some(LookUp { key, arrived, lane, settled, skip })
     }
 
-    /// What came of a look-up.
+    /// Records the result of a look-up.
     pub(super) fn looked_up(&mut self, look_up: &LookUp, result: LookedUp, host: Host, now: Duration) -> After {
         let LookUp { key, lane, arrived, skip, .. } = look_up;
         if let Some(queue) = self.lanes.get_mut(lane) {
@@ -385,7 +386,7 @@ impl Claims {
                 let due = now + BACKOFF.pause(waiting.tries);
                 waiting.tries = waiting.tries.saturating_add(1);
                 waiting.settled = settled;
-                // What is known without the host was used already.
+                // The result without the host was used already.
                 waiting.optional = false;
                 self.order += 1;
                 waiting.place = Some((due, self.order));
@@ -407,8 +408,8 @@ impl Claims {
         }
     }
 
-    /// Takes out what waits for an answer for too long, whatever its host's pause is. Each is returned with what became
-    /// of its claim.
+    /// Removes the look-ups that wait too long for an answer, whatever the pause of their host. Returns each with the
+    /// state of its claim.
     pub(super) fn expire(&mut self, now: Duration) -> Vec<(LookUp, After)> {
         self.lanes.retain(|_, queue| !queue.is_empty() || now < queue.not_before + LANE_BACKOFF.max);
         let mut late = Vec::new();
@@ -433,12 +434,12 @@ impl Claims {
             .collect()
     }
 
-    /// When [`Claims::next_look_up`] has something, if nothing else happens before.
+    /// Returns when [`Claims::next_look_up`] returns something, unless the claims change before.
     pub(super) fn wake(&self, now: Duration) -> Option<Duration> {
         self.lanes.values().filter_map(|queue| queue.wake(now)).min()
     }
 
-    /// Whether every claim is done, but for those that wait for a registry to answer.
+    /// Returns true if every claim is processed, except those that wait for a registry.
     pub(super) fn is_idle(&self) -> bool {
         self.turns.is_empty()
             && self.origins.values().all(|queue| !queue.busy && queue.waiting.is_empty())
@@ -446,7 +447,7 @@ impl Claims {
             && self.entries.values().all(|entry| entry.look_ups.values().all(|waiting| waiting.tries > 0))
     }
 
-    /// How many claims wait.
+    /// Returns the number of waiting claims.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -472,7 +473,7 @@ impl Claims {
         true
     }
 
-    /// A lane that nothing waits in is remembered only while its host does not answer.
+    /// Removes an empty lane, unless its host does not answer.
     fn forget_lane(&mut self, lane: &Lane) {
         if self.lanes.get(lane).is_some_and(|queue| queue.is_empty() && queue.failures == 0) {
             self.lanes.remove(lane);

@@ -1,8 +1,8 @@
-//! The bounded way in for claims, and the workers behind it.
+//! The bounded intake of claims, and its workers.
 //!
-//! A claim about a repository that nobody uses ends in the caller's own task, with one look-up in the index. Every other
-//! one takes a place among the [`Claims`](super::claims::Claims). One loop hands out what they say is due: claims to
-//! workers, look-ups to registries, and what could not be recorded to another try.
+//! A claim about an unused repository ends in the caller's own task, after one look-up in the index. Any other claim
+//! takes a place among the [`Claims`](super::claims::Claims). One loop starts the due tasks: claims for workers,
+//! look-ups in registries, and retries of unrecorded updates.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,25 +22,25 @@ use super::verifier::{self, Verifier};
 use crate::observe::state::State;
 use crate::report::metrics::Metrics;
 
-/// Claims that are worked on at a time, each of another origin.
+/// Maximum number of concurrent claims, each of another origin.
 const WORKERS: usize = 64;
-/// Look-ups at a time, over all hosts.
+/// Maximum number of concurrent look-ups, over all hosts.
 const LOOK_UPS: usize = 256;
-/// Retries at a time, each in another namespace.
+/// Maximum number of concurrent retries, each in another namespace.
 const RETRIES: usize = 16;
-/// How often claims that wait for too long are taken out.
+/// Interval for removing claims that wait too long.
 const SWEEP: Duration = Duration::from_secs(30);
 
-/// What became of the claims of one call.
+/// The result of offering the claims of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offered {
-    /// Claims about repositories that some workload uses: they are looked at now.
+    /// Claims about repositories that a workload uses. They are processed now.
     pub taken: usize,
-    /// Claims about repositories that nobody uses.
+    /// Claims about repositories that no workload uses.
     pub unused: usize,
 }
 
-/// The way in.
+/// The intake.
 #[derive(Clone)]
 pub(crate) struct Intake {
     pub(crate) inbox: Arc<Inbox>,
@@ -49,10 +49,10 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Takes all of the claims or none.
+    /// Accepts all of the claims or none.
     pub(crate) fn offer(&self, claims: Vec<Claim>, proven: bool) -> Result<Offered, Full> {
         let all = claims.len();
-        // Before the caches are whole nobody can say that a repository is not used.
+        // Before the caches are complete, no repository is known to be unused.
         let used: Vec<Claim> = if self.state.readiness.synced() {
             let index = self.state.index.read();
             claims.into_iter().filter(|claim| index.is_used(&claim.origin)).collect()
@@ -69,8 +69,7 @@ impl Intake {
         Ok(offered)
     }
 
-    /// Waits until every claim is on record, but for those that wait for a registry to answer or that the API server
-    /// refuses.
+    /// Waits until every claim is recorded, except those that wait for a registry, or that the API server rejects.
     pub(crate) async fn drained(&self) {
         loop {
             let done = self.inbox.done.notified();
@@ -82,17 +81,17 @@ impl Intake {
     }
 }
 
-/// What a task does.
+/// The job of a task.
 #[derive(Debug, Clone)]
 enum Job {
     Work(Work),
     LookUp(LookUp),
     Retry(Retry),
-    /// Report that a claim was not confirmed.
+    /// Report a claim that was not confirmed.
     GiveUp(LookUp),
 }
 
-/// What it found out, where somebody has to know it.
+/// The result of a job, if it matters.
 #[derive(Debug, Default)]
 enum Found {
     #[default]
@@ -108,7 +107,7 @@ pub(crate) struct Workers {
     pub(crate) verifier: Verifier,
 }
 
-/// The tasks under way, and how many there are of each sort.
+/// The running tasks, and the number of each kind.
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<Found>,
@@ -129,7 +128,7 @@ impl Running {
 }
 
 impl Workers {
-    /// Works until `stop`.
+    /// Runs until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let state = Arc::clone(&self.intake.state);
         let workers = Arc::new(self);
@@ -151,7 +150,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Starts what is due; returns how long nothing else is.
+    /// Starts the due jobs. Returns the time until the next one.
     fn start_due(self: &Arc<Self>, running: &mut Running, now: Duration) -> Duration {
         let Inbox { claims, unrecorded, .. } = &*self.intake.inbox;
         while running.works < WORKERS {
@@ -166,7 +165,7 @@ impl Workers {
             let Some(retry) = unrecorded.lock().next(now) else { break };
             self.start(running, Job::Retry(retry));
         }
-        // Where there is no room, the end of a task is waited for.
+        // If there is no room, the end of a task wakes the loop.
         let look_up = if running.look_ups < LOOK_UPS { claims.lock().wake(now) } else { None };
         let retry = if running.retries < RETRIES { unrecorded.lock().wake() } else { None };
         look_up.into_iter().chain(retry).min().map_or(SWEEP, |due| due.saturating_sub(now))
@@ -202,7 +201,7 @@ impl Workers {
 
     fn ended(self: &Arc<Self>, running: &mut Running, ended: Result<(Id, Found), tokio::task::JoinError>, now: Duration) {
         let (id, found) = ended.unwrap_or_else(|error| {
-            tracing::error!(%error, "a task of the intake ended in a fault of Headwind's own");
+            tracing::error!(%error, "internal error: an intake task failed");
             (error.id(), Found::Nothing)
         });
         let Some(job) = running.jobs.remove(&id) else { return };
@@ -229,7 +228,7 @@ impl Workers {
         self.intake.inbox.done.notify_waiters();
     }
 
-    /// Takes out what waits for too long, and what could not be recorded for workloads that are gone.
+    /// Removes claims that wait too long, and unrecorded updates of workloads that are gone.
     fn sweep(self: &Arc<Self>, running: &mut Running, now: Duration) {
         let expired = self.intake.inbox.claims.lock().expire(now);
         for (look_up, after) in expired {

@@ -1,7 +1,7 @@
-//! What the last scans said: the verdict on each container, and the error of each repository that was not listed.
+//! The results of the last scans: the verdict on each container, and the error of each repository that was not listed.
 //!
-//! Filled by the poller, read by the list of workloads. A verdict counts for the image and the policy that it was made
-//! with. Only the replica that polls knows any.
+//! Filled by the poller, read by the list of workloads. A verdict is valid for the image and the policy at that time.
+//! Only the polling replica has any.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use headwind_core::workload::{Container, Workload, WorkloadKey};
 
 use crate::observe::index::Index;
 
-/// The count of verdicts from which those of deleted workloads are dropped.
+/// The number of verdicts from which those of deleted workloads are dropped.
 const PRUNE_FROM: usize = 1024;
 
 /// The results of the last scans.
@@ -33,7 +33,7 @@ struct Verdict {
 }
 
 impl LastScans {
-    /// Notes why nothing is proposed to the container.
+    /// Records why no update of the container is proposed.
     pub(crate) fn refused(
         &mut self,
         index: &Index,
@@ -50,12 +50,12 @@ impl LastScans {
         self.verdicts.insert((workload.key.clone(), container.name.clone()), verdict);
     }
 
-    /// Forgets the verdict on a container: something is proposed to it.
+    /// Drops the verdict on a container, because an update is proposed.
     pub(crate) fn proposed(&mut self, workload: &Workload, container: &Container) {
         self.verdicts.remove(&(workload.key.clone(), container.name.clone()));
     }
 
-    /// Notes whether the repository was listed.
+    /// Records the result of listing the repository.
     pub(crate) fn asked(&mut self, index: &Index, origin: &Origin, error: Option<String>) {
         self.errors.retain(|origin, _| index.is_used(origin));
         match error {
@@ -64,14 +64,14 @@ impl LastScans {
         }
     }
 
-    /// The verdict of the last scan on the container as it is now.
+    /// Returns the verdict of the last scan on the container as it is now.
     pub(crate) fn verdict(&self, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<(Reason, String)> {
         let verdict = self.verdicts.get(&(workload.key.clone(), container.name.clone()))?;
         let same = verdict.image == container.image && rule(workload, defaults, container).as_ref() == Some(&verdict.rule);
         same.then(|| (verdict.reason, verdict.message.clone()))
     }
 
-    /// The error of the last scan of the repository.
+    /// Returns the error of the last scan of the repository.
     pub(crate) fn error(&self, origin: &Origin) -> Option<&str> {
         self.errors.get(origin).map(String::as_str)
     }

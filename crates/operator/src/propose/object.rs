@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt;
 
-/// The object for a proposal.
+/// Returns the object for a proposal.
 pub(crate) fn request(workload: &Workload, proposal: &Proposal, now: Timestamp) -> UpdateRequest {
     let WorkloadKey { kind: workload_kind, namespace, name: workload_name } = workload.key.clone();
     let name = name::request(&workload_name, &workload.uid, &proposal.container, &proposal.identity);
@@ -53,10 +53,9 @@ pub(crate) fn request(workload: &Workload, proposal: &Proposal, now: Timestamp) 
     request
 }
 
-/// Writes into each request which others the same event makes.
+/// Writes the names of the other requests of the same event into each request.
 ///
-/// The leader waits for them, so that one push to several containers is one rollout on whichever replica
-/// it arrives.
+/// The leader waits for them, so that one push to several containers is one rollout, whichever replica receives it.
 pub(super) fn name_siblings(requests: &mut [UpdateRequest]) {
     if requests.len() < 2 {
         return;

@@ -1,4 +1,4 @@
-//! The versions that a claim or a scan offers, with the choices that policies made among them.
+//! The versions that a claim or a scan offers, with the choices of the policies among them.
 //!
 //! Hundreds of containers of one repository often have the same policy and run the same version. The choice among
 //! thousands of tags is made once for all of them.
@@ -10,10 +10,10 @@ use headwind_core::decide::Inquiry;
 use headwind_core::policy::{Candidate, Choice, Occasion};
 use parking_lot::Mutex;
 
-/// Maximum number of accepted versions that the kept choices may name together (8 bytes each).
+/// Maximum number of accepted versions in all cached choices (8 bytes each).
 const MAX_KEPT: usize = 250_000;
 
-/// Versions that containers of one repository are offered.
+/// Versions offered to containers of one repository.
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) candidates: Vec<Candidate>,
@@ -24,7 +24,7 @@ pub(crate) struct Offer {
 #[derive(Debug, Default)]
 struct Choices {
     made: HashMap<Inquiry, Arc<Choice>>,
-    /// Accepted versions in all of them.
+    /// Number of accepted versions in all of them.
     accepted: usize,
 }
 
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(offer.choices.lock().made.len(), 2);
     }
 
-    /// A tenant with many workloads that each run another version costs a bounded amount of memory.
+    /// A tenant with many workloads that each run another version uses a bounded amount of memory.
     #[test]
     fn what_is_kept_is_bounded() {
         let candidates: Vec<Candidate> = (0..1000).map(|n| Candidate::new(format!("1.{}.0", n + 3000), None)).collect();

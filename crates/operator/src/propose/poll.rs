@@ -1,20 +1,20 @@
 //! Polling registries: the loop around the schedule.
 //!
-//! A scan is one origin (a registry's repository, a Helm repository) with one set of credentials; it serves every
-//! workload that uses them. The plan of scans is made from the index. It is made again when something in it changes, and
-//! once a minute, since secrets change unseen. On the leader only; what a scan finds goes the same way as what a webhook
-//! says.
+//! A scan is one origin (a registry's repository, a Helm repository) with one set of credentials. It serves every
+//! workload that uses them. The plan of scans is made from the index. It is made again when something in it changes,
+//! and once a minute, because changes of secrets are not watched. Only the leader polls. The results of a scan take the
+//! same path as those of a webhook.
 //!
 //! ```text
 //! index ──plan──> schedule ○ ──due──> scan ─┬─ versions ─> each workload's own policy ─┬─> record
 //!   └ pull secrets ──> access, lane         └─ digests  ─> those that follow a tag    ─┘
 //! ```
 //!
-//! Scans run on a thread of their own: however much a registry sends and however many workloads follow it, the lease, the
-//! reconciler and the ports are served.
+//! Scans run in a separate thread: however much a registry sends and however many workloads follow it, the lease, the
+//! reconciler and the ports stay responsive.
 //!
-//! A deleted tag, an empty or half-read list and an error are no news. A digest that is seen behind a tag for the first
-//! time is noted on the workload, not rolled out: nobody knows that it is newer than what runs.
+//! A deleted tag, an empty or incomplete list or an error never triggers an update. A digest that is seen behind a tag
+//! for the first time is recorded on the workload, not rolled out: it may not be newer than what runs.
 
 mod filter;
 mod followers;
@@ -45,39 +45,39 @@ use crate::observe::index::Revision;
 use crate::propose::Proposer;
 use crate::registries::asking::Asking;
 
-/// How often the loop looks whether something changed.
+/// Interval for checking whether something changed.
 const TICK: Duration = Duration::from_millis(500);
-/// How often the plan is made again although nothing in the index changed.
+/// Interval for making the plan again without a change in the index.
 const REPLAN: Duration = Duration::from_mins(1);
-/// The shortest time between two plans.
+/// Minimum time between two plans.
 const REST: Duration = Duration::from_millis(500);
-/// Scans that run at once, over all hosts.
+/// Maximum number of concurrent scans, over all hosts.
 const SLOTS: usize = 256;
 
-/// An origin, and the fingerprint of what it is queried with.
+/// An origin, and the fingerprint of the credentials and the transport.
 type Key = (Origin, [u8; 32]);
 
 /// The poller.
 pub(crate) struct Poller {
     pub(crate) proposer: Proposer,
     pub(crate) asking: Arc<Asking>,
-    /// The polling interval of a workload that names none; none where nothing is polled.
+    /// The default polling interval of a workload; none if polling is off.
     pub(crate) interval: Option<Duration>,
-    /// The shortest polling interval that a workload may name.
+    /// Minimum polling interval of a workload.
     pub(crate) min_interval: Duration,
-    /// Whether releases are looked up when they are new or changed.
+    /// True if new and changed releases are looked up.
     pub(crate) discovery: bool,
-    /// What spreads the scans.
+    /// The seed that spreads the scans.
     pub(crate) seed: u64,
 }
 
-/// What came of a scan.
+/// The result of a scan.
 #[derive(Debug)]
 struct Scanned {
     outcome: Outcome,
-    /// The credentials are others than the plan knows.
+    /// True if the credentials differ from those in the plan.
     moved: bool,
-    /// The first workload that there was no time for.
+    /// The first workload that the scan did not reach in time.
     next: Option<WorkloadKey>,
 }
 
@@ -88,12 +88,12 @@ impl Scanned {
 }
 
 impl Poller {
-    /// Polls for as long as this process leads, until `stop`.
+    /// Polls while this process leads, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), std::io::Error> {
         let thread = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("scans").enable_all().build()?;
         let poller = Arc::new(self);
         poller.polls(&thread, &stop).await;
-        // Not dropped: a runtime cannot be waited for inside of another.
+        // Not dropped: a runtime cannot block inside another one.
         thread.shutdown_background();
         Ok(())
     }
@@ -133,23 +133,23 @@ impl Poller {
         round.scans.shutdown().await;
     }
 
-    /// The part of the index's revision that the plan depends on.
+    /// Returns the part of the index's revision that the plan depends on.
     fn relevant(&self, revision: Revision) -> u64 {
         if self.interval.is_some() { revision.all } else { revision.releases }
     }
 }
 
-/// The loop's state for as long as this process leads.
+/// The state of the loop while this process leads.
 struct Round {
     schedule: Schedule<Key, Lane>,
     plan: HashMap<Key, Planned>,
     look_ups: Arc<LookUps>,
-    /// The workload that the next scan begins with, where the last one did not reach all.
+    /// The workload that the next scan starts with, if the last one did not reach all.
     next: HashMap<Key, WorkloadKey>,
-    /// The interval that was asked for and raised, of the workloads that were told so.
+    /// The requested interval of the workloads whose interval was raised, and reported.
     raised: HashMap<WorkloadKey, Duration>,
     scans: JoinSet<Scanned>,
-    /// The key, and the releases that are looked up by the scan.
+    /// The key, and the releases that the scan looks up.
     running: HashMap<tokio::task::Id, (Key, HashMap<WorkloadKey, Fingerprint>)>,
     revision: Option<u64>,
     replan_at: Duration,
@@ -174,7 +174,7 @@ impl Round {
         }
     }
 
-    /// Starts what is due; answers how long nothing is.
+    /// Starts the due scans. Returns the time until the next one.
     fn start_due(&mut self, poller: &Arc<Poller>, thread: &Runtime, now: Duration) -> Duration {
         let wait = loop {
             match self.schedule.next(now) {
@@ -218,7 +218,7 @@ impl Round {
         self.rest_until = now + REST;
     }
 
-    /// Says once that a workload is polled less often than it asks for.
+    /// Reports once that a workload is polled less often than it requests.
     fn tell_raised(&mut self, poller: &Poller, raised: &[(Arc<Workload>, Duration)]) {
         for (workload, wish) in raised.iter().filter(|(workload, wish)| self.raised.get(&workload.key) != Some(wish)) {
             let note = format!(
@@ -235,7 +235,7 @@ impl Round {
         let (id, scanned) = match ended {
             Ok((id, scanned)) => (id, scanned),
             Err(error) => {
-                tracing::error!(%error, "a scan ended in a fault of Headwind's own");
+                tracing::error!(%error, "internal error: a scan failed");
                 (error.id(), Scanned::of(Outcome::Refused))
             }
         };
@@ -252,8 +252,8 @@ impl Round {
         }
     }
 
-    /// The releases of the scan, which is about to be reported, were looked up. One that nobody polls is not looked up
-    /// again, another from now on at its own interval.
+    /// Records the look-ups of a finished scan. A release that is not polled is not looked up again; any other is
+    /// scanned at its own interval from now on.
     fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<WorkloadKey, Fingerprint>, now: Duration) {
         if look_ups.is_empty() {
             return;

@@ -1,6 +1,6 @@
-//! The requests that exist for a workload, for the decisions about it.
+//! The existing requests of a workload, for the decisions about it.
 //!
-//! Read from the store of requests, so it costs no call to the API server.
+//! Read from the store of requests, without a call to the API server.
 
 use headwind_core::decide::{Identity, PriorRequests};
 use headwind_core::request::Request;
@@ -10,14 +10,14 @@ use headwind_k8s::name;
 use crate::observe::requests::Held;
 use crate::observe::state::State;
 
-/// Returns the requests of the workload, as this process knows them.
+/// Returns the requests of the workload in this process's copy.
 pub(super) fn prior_requests(state: &State, workload: &Workload) -> PriorRequests {
     let requests = state.requests.read();
     let ours: Vec<Request> = requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect();
     prior_of(&ours)
 }
 
-/// Returns the same for requests that were read already.
+/// Returns the same for requests that were already read.
 pub(crate) fn prior_of(requests: &[Request]) -> PriorRequests {
     PriorRequests::new(name_of, requests.iter().map(Request::prior).collect())
 }

@@ -1,8 +1,8 @@
-//! From a claim to UpdateRequests: decides for every container that uses the repository, and records what is proposed.
+//! From a claim to UpdateRequests: decides for every container that uses the repository, and records the proposals.
 //!
-//! Runs on every replica. The name of a request follows from the verdict, so two replicas, or the same claim twice, create
-//! one object; what is on record already costs no call. A request that cannot be recorded concerns its own container
-//! alone ([`super::unrecorded`]).
+//! Runs on every replica. The name of a request follows from the decision, so two replicas, or the same claim twice,
+//! create one object. An update that is already recorded costs no call. A request that cannot be recorded affects only
+//! its own container ([`super::unrecorded`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -40,12 +40,12 @@ use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::{ClassLabel, Metrics};
 
-/// Workloads of one claim that are served side by side.
+/// Number of workloads of one claim that are processed concurrently.
 const AT_ONCE: usize = 16;
-/// How long it may take to record one request.
+/// Timeout for recording one request.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The recorder, with what it needs.
+/// The proposer, with its dependencies.
 #[derive(Clone)]
 pub(crate) struct Proposer {
     pub(crate) state: Arc<State>,
@@ -56,20 +56,20 @@ pub(crate) struct Proposer {
     pub(crate) inbox: Arc<Inbox>,
     /// The results of the last scans.
     pub(crate) last_scans: Arc<RwLock<LastScans>>,
-    /// Whether every claim is verified with the registry.
+    /// True if every claim is verified with the registry.
     pub(crate) verify: bool,
 }
 
-/// A workload with the defaults of its namespace, and what the registry answered about the claim.
+/// A workload with the defaults of its namespace, and the registry's answer about the claim.
 #[derive(Debug, Clone)]
 pub(super) struct User {
     pub(super) workload: Arc<Workload>,
     pub(super) defaults: Arc<Annotations>,
-    /// None if the registry was not asked.
+    /// None if the registry was not queried.
     pub(super) answer: Option<Answer>,
 }
 
-/// What a decision is about, apart from the container.
+/// The input of a decision, except for the container.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DecisionInput<'a> {
     pub(crate) origin: &'a Origin,
@@ -84,7 +84,7 @@ struct Wanted {
     heard: Heard,
 }
 
-/// What claims offer to a container.
+/// The claims that offer versions to a container.
 struct Claims<'a> {
     origin: &'a Origin,
     trigger: Trigger,
@@ -93,19 +93,20 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Claims that are new, with what the registry answered about them.
+    /// Returns new claims, with the registry's answers about them.
     fn new(container: &Container, heard: &'a [Heard], trust: Trust) -> Option<Self> {
-        // There is nothing to ask about a claim that names no tag.
+        // A claim without a tag needs no query.
         let answer = |heard: &Heard| heard.answer.clone().or_else(|| heard.arrived.claim.tag.is_none().then_some(Answer::Exists(None)));
         Self::of(container, heard, trust, answer)
     }
 
-    /// Claims that led to a proposal before, in the order in which they arrived: the registry is not asked again.
+    /// Returns claims that led to a proposal before, in the order in which they arrived. The registry is not queried
+    /// again.
     fn settled(container: &Container, heard: &'a [Heard]) -> Option<Self> {
         Self::of(container, heard, Trust::REGISTRY, |heard| Some(heard.answer.clone().unwrap_or(Answer::Unavailable)))
     }
 
-    /// None if no claim is about the container.
+    /// Returns `None` if no claim is about the container.
     fn of(container: &Container, heard: &'a [Heard], trust: Trust, answer: impl Fn(&Heard) -> Option<Answer>) -> Option<Self> {
         let artifact = container.artifact().ok()?;
         let claim = &heard.last()?.arrived.claim;
@@ -129,7 +130,7 @@ impl<'a> Claims<'a> {
 }
 
 impl Proposer {
-    /// Records what follows from the claim for these workloads, for each by itself.
+    /// Records the updates that follow from the claim, for each of these workloads separately.
     pub(super) async fn claim(&self, arrived: &Arc<Arrived>, users: Vec<User>) {
         stream::iter(users)
             .for_each_concurrent(AT_ONCE, |user| async move {
@@ -143,8 +144,8 @@ impl Proposer {
             .await;
     }
 
-    /// The claims about other containers of the workload that wait and stand as they are: what arrives together becomes
-    /// one rollout.
+    /// Returns the waiting claims about other containers of the workload that need no query. Claims that arrive
+    /// together become one rollout.
     fn companions(&self, arrived: &Arrived, workload: &Workload, defaults: &Annotations) -> Vec<Heard> {
         let origins = workload.containers.iter().filter_map(Container::origin);
         let others: HashSet<Origin> = origins.filter(|origin| *origin != arrived.claim.origin).collect();
@@ -159,13 +160,13 @@ impl Proposer {
         waiting.into_iter().filter(stands).map(|other| Heard { arrived: other, answer: None }).collect()
     }
 
-    /// Returns the most that the registry has to say about the claim before it leads to an update of the workload; none
-    /// if it leads to one as it is, or to none whatever the registry says.
+    /// Returns the strongest need of a registry answer before the claim leads to an update of the workload; `None` if
+    /// it needs no answer, or leads to no update in any case.
     pub(super) fn needs(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Option<Need> {
         self.judged(arrived, workload, defaults).into_iter().filter_map(need).max()
     }
 
-    /// Decides about each container that a new claim is about, without a report.
+    /// Decides about each container that a new claim is about, without reporting.
     fn judged(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Vec<Decision> {
         let heard = Heard { arrived: Arc::clone(arrived), answer: None };
         let judged = |container: &Container| {
@@ -188,7 +189,7 @@ impl Proposer {
         workload.containers.iter().filter_map(of).collect()
     }
 
-    /// Decides about the container by claims that led to a proposal before, in the order in which they arrived.
+    /// Decides about the container from claims that led to a proposal before, in the order in which they arrived.
     fn decide_again(&self, workload: &Workload, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
         self.proposed(&Claims::settled(container, heard)?, workload, defaults, container)
     }
@@ -196,13 +197,14 @@ impl Proposer {
     fn proposed(&self, claims: &Claims<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Proposal> {
         match self.decide(&claims.input(), workload, defaults, container) {
             Decision::Propose(proposal) => Some(*proposal),
-            // The question was not there when the claim was sorted: the workload has changed since. The next push or poll
-            // finds it as it is now.
+            // The workload has changed since the claim was sorted, so there was no question then. The next push or poll
+            // decides about its current state.
             Decision::Ask(_) | Decision::Refuse(_) => None,
         }
     }
 
-    /// Records what a scan that began at `began` proposes for one workload. Returns how many requests were created.
+    /// Records the proposals for one workload of a scan that started at `began`. Returns how many requests were
+    /// created.
     pub(crate) async fn propose_all(&self, workload: &Workload, defaults: &Annotations, proposals: Vec<Proposal>, began: Timestamp) -> u64 {
         let found = |proposal: Proposal| Some(Wanted { heard: found(workload, &proposal, began)?, proposal });
         self.propose(workload, defaults, proposals.into_iter().filter_map(found).collect()).await
@@ -220,7 +222,7 @@ impl Proposer {
         made.count().await as u64
     }
 
-    /// Whether a newer push is on record.
+    /// Returns true if a newer push is recorded.
     fn is_outdated(&self, workload: &Workload, wanted: &Wanted) -> bool {
         let Wanted { proposal, heard } = wanted;
         if proposal.policy != Policy::Force {
@@ -241,7 +243,7 @@ impl Proposer {
         reason.is_some()
     }
 
-    /// Adds the claim to those that could not be recorded for the container, if there are any: they are tried together.
+    /// Adds the claim to the unrecorded ones of the container, if there are any. They are retried together.
     fn joins(&self, workload: &Workload, defaults: &Annotations, wanted: &Wanted) -> bool {
         let place = (workload.key.clone(), wanted.proposal.container.clone());
         let best = |heard: &[Heard]| {
@@ -252,7 +254,7 @@ impl Proposer {
         self.inbox.unrecorded.lock().join(&place, &workload.uid, &wanted.heard, best)
     }
 
-    /// Tries again what could not be recorded for a container.
+    /// Retries the unrecorded updates of a container.
     pub(super) async fn retry(&self, retry: &Retry) {
         let Retry { place, uid, claims } = retry;
         let known = {
@@ -274,8 +276,8 @@ impl Proposer {
         }
     }
 
-    /// Creates the request. What fails is kept for its container and reported on the workload. Returns whether a request
-    /// was created.
+    /// Creates the request. A failure is stored for its container and reported on the workload. Returns true if a
+    /// request was created.
     async fn record(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest, claims: Vec<Heard>) -> bool {
         let place = (workload.key.clone(), proposal.container.clone());
         let created = tokio::time::timeout(DEADLINE, self.create(workload, proposal, request)).await;
@@ -298,7 +300,7 @@ impl Proposer {
     fn not_recorded(&self, workload: &Workload, proposal: &Proposal, failure: &Failure, verdict: Verdict, at: Timestamp) {
         let Proposal { container, new_image, .. } = proposal;
         self.metrics.recording_failures.get_or_create(&ClassLabel { class: failure.class.as_str() }).inc();
-        // A workload that the API server does not find any more is gone; its watch says so.
+        // A workload that the API server does not find is gone; its watch will report that.
         let then = match verdict {
             Verdict::Retry => {
                 tracing::debug!(
@@ -315,14 +317,15 @@ impl Proposer {
         self.inbox.changed.notify_one();
     }
 
-    /// Decides about one container, without a report.
+    /// Decides about one container, without reporting.
     fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
         let DecisionInput { offer, trigger, evidence, .. } = *input;
         let evaluation = Evaluation { workload, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
         decide::decide_by(&evaluation, evidence, &prior_requests(&self.state, workload), |inquiry| offer.choose(inquiry))
     }
 
-    /// Decides about one container, and reports a refusal. The caller answers a question and decides again.
+    /// Decides about one container, and reports a refusal. If the decision is a question, the caller answers it and
+    /// decides again.
     pub(crate) fn decide(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
         let decision = self.judge(input, workload, defaults, container);
         let scans = input.offer.occasion == Occasion::Scan;
@@ -343,7 +346,7 @@ impl Proposer {
 
     pub(super) fn refused(&self, origin: &Origin, offer: &Offer, workload: &Workload, container: &Container, refusal: &Refusal) {
         let Refusal { reason, message } = refusal;
-        // A scan looks at the same again and again; that is nobody's event.
+        // A scan sees the same versions repeatedly, so it reports no Event for them.
         let tag = match offer.occasion {
             Occasion::Event => {
                 self.metrics.refused(*reason);
@@ -352,7 +355,7 @@ impl Proposer {
             Occasion::Scan => "",
         };
         if calls_for_a_person(*reason) {
-            // What is wrong with the workload is wrong for every tag.
+            // A fault of the workload applies to every tag.
             let subject = if concerns_the_workload(*reason) { message.as_str() } else { tag };
             self.events.warn(
                 workload,
@@ -368,7 +371,7 @@ impl Proposer {
         }
     }
 
-    /// Returns whether a request was created.
+    /// Returns true if a request was created.
     async fn create(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
         let made = match self.cluster.create_request(request).await {
             Ok(made) => made,
@@ -386,7 +389,7 @@ impl Proposer {
         Ok(true)
     }
 
-    /// Replaces the superseded request that has the name. A request in any other phase stays.
+    /// Replaces a superseded request with the same name. A request in any other phase is kept.
     async fn replace_superseded(
         &self,
         workload: &Workload,
@@ -411,7 +414,7 @@ impl Proposer {
         Ok(None)
     }
 
-    /// Reports that a request which asks for something else has the name of this one.
+    /// Reports that a request for something else has the same name.
     fn name_taken(&self, workload: &Workload, proposal: &Proposal, standing: &UpdateRequest) {
         self.metrics.request_names_taken.inc();
         let name = standing.name_any();
@@ -423,7 +426,7 @@ impl Proposer {
     }
 }
 
-/// What the registry has to say before a proposal.
+/// Returns the registry answer that a decision needs.
 fn need(decision: Decision) -> Option<Need> {
     match decision {
         Decision::Ask(question) => Some(question.need),
@@ -435,7 +438,7 @@ fn gone_meanwhile() -> Failure {
     Failure::conflict("the request was deleted at this moment")
 }
 
-/// Whether a refusal is something that a person has to mend or ought to know.
+/// Returns true if a person should fix or know about the refusal.
 fn calls_for_a_person(reason: Reason) -> bool {
     matches!(
         reason,
@@ -451,7 +454,7 @@ fn calls_for_a_person(reason: Reason) -> bool {
     )
 }
 
-/// Whether a refusal has nothing to do with the tag.
+/// Returns true if a refusal is independent of the tag.
 fn concerns_the_workload(reason: Reason) -> bool {
     matches!(
         reason,
@@ -459,7 +462,7 @@ fn concerns_the_workload(reason: Reason) -> bool {
     )
 }
 
-/// The claim that the proposal is made of.
+/// Returns the claim that the proposal is based on.
 fn chosen(container: &Container, proposal: &Proposal, heard: &[Heard]) -> Option<usize> {
     let artifact = container.artifact().ok()?;
     let new = Artifact::parse(artifact.kind(), &proposal.new_image).ok()?;
@@ -471,7 +474,7 @@ fn chosen(container: &Container, proposal: &Proposal, heard: &[Heard]) -> Option
     heard.iter().rposition(|heard| is_it(heard).is_some())
 }
 
-/// What a scan found, as a claim.
+/// Returns the result of a scan as a claim.
 fn found(workload: &Workload, proposal: &Proposal, began: Timestamp) -> Option<Heard> {
     let container = workload.container(&proposal.container)?;
     let new = Artifact::parse(container.kind(), &proposal.new_image).ok()?;

@@ -1,8 +1,8 @@
-//! What could not be recorded: the API server refused an UpdateRequest, or did not answer.
+//! Unrecorded updates: the API server rejected an UpdateRequest, or did not answer.
 //!
-//! A quota, an admission rule or an object that cannot be read concerns one workload. The failure is kept for that
-//! workload's container, is reported on it, and is tried again for it alone; newer claims join it and cost no call.
-//! Nothing else waits.
+//! A quota, an admission rule or an object that cannot be decoded concerns one workload. The failure is stored for that
+//! workload's container, reported on the workload, and retried separately. Newer claims join it without a call. Nothing
+//! else waits.
 //!
 //! ```text
 //! proposer ──failed──> (workload, container): claims, pause ──due──> decide again, create ──┬─> recorded: forgotten
@@ -24,37 +24,37 @@ use jiff::Timestamp;
 use super::claims::{Arrived, Key as About};
 use crate::cluster::{Class, Failure};
 
-/// The first and the longest pause after a refusal.
+/// Back-off after a rejection.
 const REFUSED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
-/// How long a refused claim is tried again.
+/// How long a rejected claim is retried.
 const REFUSED_PATIENCE: Duration = Duration::from_hours(1);
-/// The first and the longest pause where the API server is not well, or a conflict has to be decided again.
+/// Back-off if the API server is unavailable, or a conflict requires another decision.
 const BUSY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
-/// How many tries in a row, over half a minute, an API server that is not well gets before it is reported.
+/// Number of consecutive attempts, over half a minute, before an unavailable API server is reported.
 const BUSY_TRIES: u32 = 8;
-/// How many claims are kept for one container.
+/// Maximum number of claims kept for one container.
 const CLAIMS: usize = 32;
 
 /// A workload's container.
 pub(crate) type Place = (WorkloadKey, String);
 
-/// A claim with what the registry answered about it, as a workload sees the registry.
+/// A claim with the registry's answer about it, as seen by a workload.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
     pub(crate) arrived: Arc<Arrived>,
-    /// The registry's answer; none if it was not asked.
+    /// The registry's answer; none if it was not queried.
     pub(crate) answer: Option<Answer>,
 }
 
 impl Heard {
-    /// What it offers to the container; `None` if it is not about it.
+    /// Returns the candidate for the container; `None` if the claim is not about it.
     pub(crate) fn candidate(&self, container: &Container, artifact: &Artifact) -> Option<Candidate> {
         let claim = &self.arrived.claim;
         let tag = claim.tag.as_deref().or_else(|| artifact.version()).filter(|_| claim.is_about(container))?;
         Some(Candidate::new(claim.origin.version(artifact, tag), self.digest().cloned()))
     }
 
-    /// The digest that counts: the registry's, if it returned one.
+    /// Returns the digest that counts: the registry's, if it returned one.
     fn digest(&self) -> Option<&Digest> {
         match &self.answer {
             Some(Answer::Exists(Some(digest))) => Some(digest),
@@ -63,16 +63,16 @@ impl Heard {
     }
 }
 
-/// Why the latest update of a container is not on record.
+/// The reason why the latest update of a container is not recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFailure {
-    /// What the API server said.
+    /// The API server's message.
     pub message: String,
-    /// The image that the request would have been for.
+    /// The new image of the request.
     pub new_image: String,
-    /// When it was tried the last time.
+    /// The time of the last attempt.
     pub at: Timestamp,
-    /// When it is tried again; none if it is not.
+    /// The time of the next attempt; none if there is none.
     pub retry_at: Option<Timestamp>,
 }
 
@@ -84,12 +84,12 @@ struct Entry {
     failure: RecordingFailure,
     since: Duration,
     tries: u32,
-    /// When it is tried again; none while it is tried, and after it was given up.
+    /// The time of the next attempt; none during an attempt, and after giving up.
     due: Option<Duration>,
     transient: bool,
 }
 
-/// What is tried again now.
+/// The retry that is due now.
 #[derive(Debug, Clone)]
 pub(super) struct Retry {
     pub(super) place: Place,
@@ -101,25 +101,26 @@ pub(super) struct Retry {
 #[derive(Debug, Default)]
 pub(super) struct Unrecorded {
     entries: HashMap<Place, Entry>,
-    /// Namespaces with a retry under way: one at a time, so that a slow one delays only itself.
+    /// Namespaces with a running retry: one at a time, so that a slow one delays only itself.
     busy: HashSet<String>,
 }
 
-/// What follows from a failure.
+/// The consequence of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is tried again, and there is nothing new to report.
+    /// It is retried; there is nothing new to report.
     Retry,
-    /// It is tried again, and a person has to know.
+    /// It is retried, and reported.
     Report,
-    /// It was refused for too long, and is not tried again.
+    /// It was rejected for too long, and is not retried.
     GivenUp,
 }
 
 impl Unrecorded {
-    /// Adds the claim to those that wait for the container. Returns whether any do; else it is to be tried at once.
+    /// Adds the claim to the waiting ones of the container. Returns false if there are none: then the claim is to be
+    /// tried at once.
     ///
-    /// `best` says which of too many has to stay.
+    /// If there are too many, `best` selects the one to keep.
     pub(super) fn join(&mut self, place: &Place, uid: &str, heard: &Heard, best: impl FnOnce(&[Heard]) -> Option<usize>) -> bool {
         let Some(entry) = self.entries.get_mut(place).filter(|entry| entry.uid == uid && (entry.due.is_some() || !entry.claims.is_empty()))
         else {
@@ -133,7 +134,7 @@ impl Unrecorded {
         true
     }
 
-    /// Takes in that the claims could not be recorded for the container.
+    /// Stores claims that could not be recorded for the container.
     pub(super) fn failed(
         &mut self,
         place: Place,
@@ -155,7 +156,7 @@ impl Unrecorded {
             transient,
         });
         if entry.uid != uid || entry.claims.is_empty() && entry.due.is_none() {
-            // It was given up, or is another workload's: this is a new beginning.
+            // It was given up, or belongs to another workload: start again.
             uid.clone_into(&mut entry.uid);
             (entry.since, entry.tries) = (now, 0);
         }
@@ -187,7 +188,8 @@ impl Unrecorded {
         }
     }
 
-    /// The claims are on record for the container, or nothing follows from them. Those that joined meanwhile are tried next.
+    /// Removes claims that are recorded for the container, or that lead to no update. Claims that joined meanwhile are
+    /// tried next.
     pub(super) fn recorded(&mut self, place: &Place, claims: &[Heard], now: Duration) {
         let Some(entry) = self.entries.get_mut(place) else { return };
         entry.claims.retain(|held| !claims.iter().any(|done| Arc::ptr_eq(&done.arrived, &held.arrived)));
@@ -198,7 +200,7 @@ impl Unrecorded {
         }
     }
 
-    /// The next retry. Its namespace has no other one until [`Unrecorded::tried`].
+    /// Returns the next retry. Its namespace has no other one until [`Unrecorded::tried`].
     pub(super) fn next(&mut self, now: Duration) -> Option<Retry> {
         let busy = &self.busy;
         let is_due = |(place, entry): &(&Place, &mut Entry)| entry.due.is_some_and(|due| due <= now) && !busy.contains(&place.0.namespace);
@@ -209,42 +211,42 @@ impl Unrecorded {
         Some(retry)
     }
 
-    /// The retry has come to its end.
+    /// Ends the retry.
     pub(super) fn tried(&mut self, retry: &Retry) {
         self.busy.remove(&retry.place.0.namespace);
-        // Nothing was said of it: the task ended in a fault of Headwind's own.
+        // Without a result, the task failed because of a bug.
         if self.entries.get(&retry.place).is_some_and(|entry| entry.due.is_none() && !entry.claims.is_empty()) {
             self.entries.remove(&retry.place);
         }
     }
 
-    /// When [`Unrecorded::next`] has something, if nothing else happens before.
+    /// Returns when [`Unrecorded::next`] returns something, unless something changes before.
     pub(super) fn wake(&self) -> Option<Duration> {
         self.entries.iter().filter(|(place, _)| !self.busy.contains(&place.0.namespace)).filter_map(|(_, entry)| entry.due).min()
     }
 
-    /// Why the container's latest update is not on record, if it is not.
+    /// Returns why the container's latest update is not recorded; `None` if it is.
     pub(super) fn failure(&self, place: &Place, uid: &str) -> Option<RecordingFailure> {
         self.entries.get(place).filter(|entry| entry.uid == uid).map(|entry| entry.failure.clone())
     }
 
-    /// Forgets the workloads that are gone.
+    /// Removes the workloads that are gone.
     pub(super) fn retain(&mut self, is_there: impl Fn(&Place) -> bool) {
         self.entries.retain(|place, _| is_there(place));
     }
 
-    /// How many containers wait for their update to be recorded.
+    /// Returns the number of containers whose update waits to be recorded.
     pub(super) fn waiting(&self) -> usize {
         self.entries.values().filter(|entry| entry.due.is_some()).count()
     }
 
-    /// Whether nothing waits for an API server that is not well.
+    /// Returns true if nothing waits for an unavailable API server.
     pub(super) fn is_idle(&self) -> bool {
         self.busy.is_empty() && self.entries.values().all(|entry| !entry.transient)
     }
 }
 
-/// Whether the API server may take the same later although nothing else changes.
+/// Returns true if the API server may accept the same request later without any other change.
 fn is_transient(failure: &Failure) -> bool {
     match failure.class {
         Class::Conflict | Class::Busy | Class::NoAnswer | Class::NotFound => true,
@@ -252,7 +254,7 @@ fn is_transient(failure: &Failure) -> bool {
     }
 }
 
-/// Adds a claim; the one that arrived last about the same stays.
+/// Adds a claim. Of claims about the same subject, the latest is kept.
 fn merge(claims: &mut Vec<Heard>, heard: Heard) {
     let about = About::of(&heard.arrived.claim);
     if let Some(at) = claims.iter().position(|held| About::of(&held.arrived.claim) == about) {

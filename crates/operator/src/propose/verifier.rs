@@ -1,9 +1,9 @@
-//! Answers what decisions about claims ask the registry.
+//! Queries registries for the answers that decisions about claims need.
 //!
-//! A decision asks for what it needs to know before it proposes a version ([`Question`](headwind_core::evidence::Question)).
-//! The registry is asked by `HEAD` with the credentials of the workloads that use the tag, once for all that have the same.
-//! Its answer counts, not what the call said, and the workloads are decided about again. A look-up has a deadline, and never
-//! waits for the look-ups of another host.
+//! A decision returns the question that must be answered before it proposes a version
+//! ([`Question`](headwind_core::evidence::Question)). The verifier sends a `HEAD` with the credentials of the workloads
+//! that use the tag, once for all with the same credentials. The registry's answer counts, not the content of the call,
+//! and Headwind decides again. A look-up has a deadline, and never waits for the look-ups of another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use super::proposer::{Proposer, User};
 use crate::registries::asking::{AskError, Asking};
 use crate::registries::secrets::Place;
 
-/// How long one question to a registry may take, all its redirects and tokens included.
+/// Timeout of one query to a registry, including all redirects and tokens.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// How many questions of one look-up, each with other credentials, are asked side by side.
+/// Number of concurrent queries of one look-up, each with other credentials.
 const AT_ONCE: usize = 4;
 
-/// Asks registries about claims.
+/// Queries registries about claims.
 #[derive(Clone)]
 pub(crate) struct Verifier {
     pub(crate) asking: Arc<Asking>,
@@ -37,24 +37,24 @@ pub(crate) struct Verifier {
 /// The workloads that a claim is about.
 #[derive(Default)]
 pub(super) struct Sorted {
-    /// Those for which the claim stands as it is.
+    /// The workloads that need no query.
     pub(super) ready: Vec<User>,
-    /// Where the registry has to be asked for the others, and whether the claim stands without it.
+    /// The lanes of the look-ups for the others, and true if the claim does not depend on them.
     pub(super) look_ups: BTreeMap<Lane, bool>,
 }
 
-/// The workloads that see the registry with the same credentials.
+/// The workloads with the same credentials.
 struct Group {
     access: [u8; 32],
     places: BTreeSet<Place>,
     users: Vec<(User, Need)>,
 }
 
-/// What a question led to.
+/// The result of a query.
 enum Told {
     Answer(Answer),
     Failed(Error),
-    /// The credentials could not be read, or the host is left alone.
+    /// The credentials could not be read, or the host is backed off.
     NotAsked,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn sort(proposer: &Proposer, arrived: &Arc<Arrived>) -> Sorted {
 }
 
 impl Verifier {
-    /// Asks what has to be known for the workloads of the look-up's lane, and hands on those that have an answer.
+    /// Queries what the workloads of the look-up's lane need, and processes those that have an answer.
     pub(super) async fn look_up(&self, proposer: &Proposer, look_up: &LookUp) -> (LookedUp, Host) {
         let (groups, mut unread) = self.groups(proposer, look_up).await;
         let mut settled = look_up.settled.clone();
@@ -113,8 +113,8 @@ impl Verifier {
         }
     }
 
-    /// The workloads of the lane that have no answer yet, by what they see the registry with, and whether the credentials
-    /// of some could not be read.
+    /// Returns the workloads of the lane without an answer, grouped by credentials, and true if some credentials could
+    /// not be read.
     async fn groups(&self, proposer: &Proposer, look_up: &LookUp) -> (Vec<Group>, bool) {
         let LookUp { arrived, lane: here, settled, .. } = look_up;
         let claim = &arrived.claim;
@@ -166,11 +166,11 @@ impl Verifier {
         }
     }
 
-    /// Hands on the workloads that the answer is enough for. Returns whether some have to wait for another one.
+    /// Processes the workloads for which the answer suffices. Returns true if some still wait for another one.
     async fn follow(&self, proposer: &Proposer, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
         let (open, answered): (Vec<_>, Vec<_>) = match told {
             Told::Answer(_) => (Vec::new(), group.users),
-            // Without an answer, only what has to be proven does not stand as it is.
+            // Without an answer, only a workload that needs a proof has to wait.
             Told::Failed(_) | Told::NotAsked => group.users.into_iter().partition(|(_, need)| *need == Need::Proof),
         };
         if let Told::Failed(error) = told
@@ -193,7 +193,7 @@ fn no_answer(host: &str) -> Error {
     Error { class: Class::TimedOut, wait: None, host: host.to_owned(), message: format!("no answer within {} s", DEADLINE.as_secs()) }
 }
 
-/// What both say of the host together.
+/// Returns the worse of two states of the host.
 fn worse(a: Host, b: Host) -> Host {
     match (a, b) {
         (Host::Down(a), Host::Down(b)) => Host::Down(a.max(b)),
@@ -203,7 +203,7 @@ fn worse(a: Host, b: Host) -> Host {
     }
 }
 
-/// The way to the claim's host that the workload asks by.
+/// Returns the lane of the workload's queries to the claim's host.
 fn lane(arrived: &Arrived, workload: &Workload) -> Lane {
     let namespace = match &workload.pull {
         PullSource::Chart(access) if access.proxy.is_some() || access.certificates.is_some() || access.insecure => {

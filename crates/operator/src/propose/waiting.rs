@@ -1,4 +1,4 @@
-//! Counts of what waits to be proposed, read when they are scraped.
+//! The numbers of waiting proposals, read at scrape time.
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
-//! Asking a repository what it has, whatever it is: the tags of a registry's, the index of a classic
-//! Helm repository.
+//! Lists the versions of an origin: the tags of a registry's repository, or the index of a classic Helm repository.
 //!
-//! What comes back is kept for the next time (`lists`), and read by each workload as candidates of its own kind: a tag
-//! list may be read for an image and for a chart at once.
+//! The result is cached (`lists`) and converted into candidates for each workload's kind of artifact: a tag list may
+//! serve an image and a chart at once.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,7 +19,7 @@ use crate::registries::lists::{ListKey, Lists};
 use crate::registries::secrets::{Place, Secrets};
 use crate::report::metrics::{ClassLabel, Metrics};
 
-/// Who asks, and with what.
+/// Queries origins with credentials.
 pub(crate) struct Asking {
     pub(crate) client: Client,
     pub(crate) secrets: Secrets,
@@ -28,22 +27,23 @@ pub(crate) struct Asking {
     pub(crate) lists: Lists,
 }
 
-/// What is wanted of a repository.
+/// The wanted versions of an origin.
 pub(crate) struct Versions<'a> {
-    /// The charts that are wanted of a Helm repository.
+    /// The wanted charts of a Helm repository.
     charts: &'a BTreeSet<String>,
-    /// The tags that are wanted of a registry's repository.
+    /// The wanted tags of a registry's repository.
     keep: Keep<'a>,
     fingerprint: u64,
 }
 
 impl<'a> Versions<'a> {
-    /// The tags that `accepts` takes, or every version of these charts. `fingerprint` tells one such wish from another.
+    /// Selects the tags that `accepts` accepts, or every version of these charts. `fingerprint` identifies the
+    /// selection.
     pub(crate) fn matching(charts: &'a BTreeSet<String>, fingerprint: u64, accepts: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Self {
         Self { charts, keep: Keep::matching(fingerprint, accepts), fingerprint }
     }
 
-    /// Every tag, or every version of these charts.
+    /// Selects every tag, or every version of these charts.
     pub(crate) fn all(charts: &'a BTreeSet<String>) -> Self {
         let mut hash = DefaultHasher::new();
         charts.hash(&mut hash);
@@ -52,7 +52,7 @@ impl<'a> Versions<'a> {
 }
 
 impl Asking {
-    /// What tells apart the ways in which an origin may be asked: two with the same answer see the same.
+    /// Returns a fingerprint of how a keyring accesses an origin: keyrings with the same fingerprint see the same.
     pub(crate) fn access(&self, origin: &Origin, keyring: &Keyring) -> [u8; 32] {
         match origin {
             Origin::Registry(repository) => self.client.access(repository, keyring),
@@ -60,8 +60,8 @@ impl Asking {
         }
     }
 
-    /// What the repository has, with the list kept from before: as it is where it is not older than `fresh`, else for
-    /// its `ETag`s.
+    /// Returns the versions of the origin. A cached list younger than `fresh` is returned unchanged; an older one is
+    /// revalidated with its `ETag`.
     pub(crate) async fn read(
         &self,
         origin: &Origin,
@@ -82,7 +82,7 @@ impl Asking {
         Ok(listed)
     }
 
-    /// Every version that is wanted.
+    /// Lists every wanted version.
     async fn list(&self, origin: &Origin, versions: &Versions<'_>, keyring: &Keyring, known: Option<&Listed>) -> Result<Listed, Error> {
         let Versions { charts, keep, fingerprint: _ } = versions;
         let began = Instant::now();
@@ -107,8 +107,7 @@ impl Asking {
         listed
     }
 
-    /// Whether the version that an event tells of is there, asked with the credentials of the first place
-    /// that is not denied.
+    /// Checks that the version of an event exists, with the credentials of the first place that is not denied.
     pub(crate) async fn confirm(
         &self,
         origin: &Origin,
@@ -141,7 +140,7 @@ impl Asking {
         last.map_or(Ok(Answer::Missing), |error| Err(error.into()))
     }
 
-    /// The digest behind a tag, as `keyring` sees it.
+    /// Returns the digest of a tag, as seen with `keyring`.
     pub(crate) async fn digest(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Option<Digest>, Error> {
         self.client.digest(repository, tag, keyring).await
     }
@@ -151,12 +150,12 @@ fn exists(digest: Option<Digest>) -> Answer {
     digest.map_or(Answer::Missing, |digest| Answer::Exists(Some(digest)))
 }
 
-/// The chart that is wanted of a Helm repository, for an artefact.
+/// Returns the chart to query a Helm repository for.
 pub(crate) fn chart_of(artifact: &Artifact) -> Option<String> {
     (artifact.kind() == ArtifactKind::Chart).then(|| artifact.name().to_owned())
 }
 
-/// Why a question had no answer.
+/// The reasons why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     #[error("{0}")]

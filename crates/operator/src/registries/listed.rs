@@ -1,20 +1,20 @@
-//! What a repository offers, as it was read last.
+//! The versions that an origin offered when it was last read.
 
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::policy::Candidate;
 use headwind_registry::{Index, Listing};
 
-/// What a repository has.
+/// The versions of an origin.
 #[derive(Debug)]
 pub(crate) enum Listed {
     /// A registry's repository: its tags.
     Tags(Listing),
-    /// A Helm repository: the versions of the charts that were asked for.
+    /// A Helm repository: the versions of the requested charts.
     Index(Index),
 }
 
 impl Listed {
-    /// What could take the artefact's place.
+    /// Returns the candidates for the artifact.
     pub(crate) fn candidates(&self, artifact: &Artifact, origin: &Origin) -> Vec<Candidate> {
         match self {
             Listed::Tags(listing) => listing.tags().map(|tag| Candidate::new(origin.version(artifact, tag), None)).collect(),
@@ -25,7 +25,7 @@ impl Listed {
         }
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns its approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         match self {
             Listed::Tags(listing) => listing.size(),
@@ -47,7 +47,7 @@ impl Listed {
         }
     }
 
-    /// Whether keeping it saves anything next time.
+    /// Returns true if caching it saves work next time.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         match self {
             Listed::Tags(listing) => listing.is_worth_keeping(),

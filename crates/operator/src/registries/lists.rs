@@ -1,6 +1,6 @@
-//! The lists of versions that were read lately, for the poller and for `explain`: one cache, bounded by bytes.
+//! The cache of recently read version lists, shared by the poller and `explain`, and bounded by bytes.
 //!
-//! What is kept of a list may be asked for with its `ETag`s next time. What had to go is read whole again.
+//! A cached list can be revalidated with its `ETag`s. An evicted list is read completely again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use moka::future::Cache;
 
 use crate::registries::listed::Listed;
 
-/// The bytes of all lists.
+/// Maximum bytes of all lists.
 const BYTES: u64 = 32 * 1024 * 1024;
-/// How long a list is kept that nobody asks for.
+/// How long a list is kept after its last use.
 const IDLE: Duration = Duration::from_hours(24);
-/// What an entry takes beside the list itself, in bytes, about.
+/// Approximate bytes of an entry in addition to the list.
 const ENTRY: usize = 512;
 
-/// Which list: the origin, the credentials it was read with, and what of it was wanted.
+/// The key of a list: the origin, the credentials, and the selection of versions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ListKey {
     pub(crate) origin: Origin,
@@ -47,7 +47,7 @@ impl Lists {
         Self(Cache::builder().weigher(weight).max_capacity(bytes).time_to_idle(IDLE).build())
     }
 
-    /// The list as it was read last, and how long ago.
+    /// Returns the list as last read, and its age.
     pub(crate) async fn get(&self, key: &ListKey) -> Option<(Arc<Listed>, Duration)> {
         self.0.get(key).await.map(|Kept { listed, at }| (listed, at.elapsed()))
     }

@@ -1,9 +1,9 @@
-//! The credentials of workloads, read from their pull secrets when they are needed.
+//! The credentials of workloads, read from their pull secrets on demand.
 //!
-//! For a pod: the secrets of the template, then those of its service account. For the source of a chart: what its
-//! `secretRef`, `certSecretRef`, `proxySecretRef` and `serviceAccountName` name. Nothing is watched: secrets are read by
-//! name, cached for a short time for all who name them, and dropped when a registry rejects them. A secret that is missing
-//! or broken is skipped, as the kubelet does it, and logged once.
+//! For a pod: the secrets of the template, then those of its service account. For the source of a chart: those in its
+//! `secretRef`, `certSecretRef`, `proxySecretRef` and `serviceAccountName`. Secrets are not watched. They are read by
+//! name, cached for a short time for all users, and dropped when a registry rejects them. A missing or invalid secret
+//! is skipped, as the kubelet does it, and logged once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use parking_lot::Mutex;
 
 use crate::cluster::{Class, ClusterClient, Failure};
 
-/// How long a secret that was read is believed.
+/// How long a secret is cached.
 const KEPT: Duration = Duration::from_mins(5);
-/// How many secrets and service accounts are kept.
+/// Maximum number of cached secrets and service accounts.
 const CAPACITY: u64 = 20_000;
 /// The service account of a pod that names none.
 const DEFAULT: &str = "default";
 /// The two types of a pull secret with the key of its content.
 const FORMATS: &[(&str, Format)] = &[(".dockerconfigjson", Format::DockerConfigJson), (".dockercfg", Format::DockerCfg)];
 
-/// Where credentials come from: a pod's source in a namespace, or a chart's.
+/// The owner of credentials: the pods of a workload in a namespace, or the source of a chart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) namespace: String,
@@ -45,11 +45,11 @@ impl Place {
     }
 }
 
-/// What secrets are for, in words.
+/// The purpose of secrets, for messages.
 const IMAGES: &str = "secret for pulling images";
-const CHARTS: &str = "secret for asking a repository of charts";
-const CERTIFICATES: &str = "secret with the certificates of a repository of charts";
-const PROXY: &str = "secret with the proxy of a repository of charts";
+const CHARTS: &str = "secret for a chart repository";
+const CERTIFICATES: &str = "secret with the certificates of a chart repository";
+const PROXY: &str = "secret with the proxy of a chart repository";
 
 fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(key).map(|bytes| bytes.0.as_slice())
@@ -78,7 +78,7 @@ impl Secrets {
         }
     }
 
-    /// The credentials of a place, in the order in which they are tried.
+    /// Returns the credentials of a place, in the order in which they are tried.
     pub(crate) async fn keyring(&self, place: &Place) -> Result<Keyring, Failure> {
         let (secrets, account) = match &place.source {
             PullSource::Pod { secrets, service_account } => (secrets, service_account.as_deref().unwrap_or(DEFAULT)),
@@ -95,7 +95,7 @@ impl Secrets {
         Ok(keyring)
     }
 
-    /// Has everything of the place read anew: a registry refused what is there.
+    /// Drops the cached credentials of the place: a registry rejected them.
     pub(crate) async fn forget(&self, place: &Place) {
         let (secrets, account) = match &place.source {
             PullSource::Pod { secrets, service_account } => (secrets.as_slice(), service_account.as_deref().or(Some(DEFAULT))),
@@ -115,7 +115,7 @@ impl Secrets {
         self.accounts.invalidate(&account).await;
     }
 
-    /// What a source of charts is asked with.
+    /// Returns the credentials and the transport of a chart source.
     async fn of_chart(&self, access: &ChartAccess) -> Result<Arc<Keyring>, Failure> {
         let ChartAccess { namespace, secret, certificates, proxy, service_account, insecure, pass_credentials, host } = access;
         let mut keyring = Keyring::default();
@@ -139,7 +139,7 @@ impl Secrets {
         Ok(Arc::new(keyring.with_transport(transport)))
     }
 
-    /// The transport with what a secret adds to it; as it was where that cannot be used.
+    /// Adds a secret to the transport. The transport is unchanged if the secret cannot be used.
     async fn extended(
         &self,
         transport: Transport,
@@ -154,7 +154,7 @@ impl Secrets {
         }))
     }
 
-    /// A source's own secret: user name and password for its host, or a docker configuration.
+    /// Reads a source's own secret: user name and password for its host, or a Docker configuration.
     async fn login(&self, namespace: &str, name: &str, host: &str) -> Result<Keyring, Failure> {
         let Some(secret) = self.read(namespace, name, CHARTS).await? else { return Ok(Keyring::default()) };
         match Keyring::from_login(host, |key| value(&secret, key)) {
@@ -192,12 +192,12 @@ impl Secrets {
         self.keyrings.try_get_with((namespace.to_owned(), name.to_owned()), read).await.map_err(|failure: Arc<Failure>| (*failure).clone())
     }
 
-    /// A secret that is there and may be read.
+    /// Reads a secret; `None` if it does not exist or may not be read.
     async fn read(&self, namespace: &str, name: &str, what: &str) -> Result<Option<Secret>, Failure> {
         match self.cluster.secret(namespace, name).await {
             Ok(Some(secret)) => Ok(Some(secret)),
             Ok(None) => {
-                self.tell((namespace, name), what, "it is not there");
+                self.tell((namespace, name), what, "it does not exist");
                 Ok(None)
             }
             Err(failure) if failure.class == Class::Forbidden => {
@@ -208,10 +208,10 @@ impl Secrets {
         }
     }
 
-    /// What a pull secret holds, as far as it can be read.
+    /// Parses a pull secret. Skips invalid entries.
     fn pull_secret(&self, namespace: &str, name: &str, what: &str, secret: &Secret) -> Keyring {
         let Some((format, bytes)) = FORMATS.iter().find_map(|(key, format)| Some((*format, value(secret, key)?))) else {
-            self.tell((namespace, name), what, "it is no pull secret: it has neither .dockerconfigjson nor .dockercfg");
+            self.tell((namespace, name), what, "not a pull secret: expected .dockerconfigjson or .dockercfg");
             return Keyring::default();
         };
         let (keyring, faults) = Keyring::read(format, bytes);
@@ -227,7 +227,7 @@ impl Secrets {
             told.clear();
         }
         if told.insert(((namespace.to_owned(), name.to_owned()), fault.to_owned())) {
-            tracing::warn!(secret.namespace = namespace, secret.name = name, "{what} passed over: {fault}");
+            tracing::warn!(secret.namespace = namespace, secret.name = name, "{what} skipped: {fault}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One transition with what a report says about it: the request, its workload, and the words.
+//! A transition, its request and its workload, with the texts of a report.
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
@@ -15,11 +15,11 @@ use crate::observe::requests::{Change, Held};
 pub struct Entry {
     /// The workload that the request is for.
     pub workload: WorkloadKey,
-    /// The request's own uid.
+    /// The UID of the request.
     pub uid: String,
-    /// The request as it is now.
+    /// The request after the transition.
     pub request: Request,
-    /// Why the version was proposed; empty where only a part of the request is known.
+    /// Why the version was proposed; empty if only a part of the request is known.
     pub why: String,
     /// What changed.
     pub transition: Transition,
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns the entry for a change, if it is one that anybody hears about.
+    /// Returns the entry for a change, if it is a transition to report.
     pub(crate) fn of(change: &Change) -> Option<Self> {
         Self::new(change.before.as_ref(), &change.after)
     }
@@ -72,7 +72,7 @@ impl Entry {
         format!("{}{} to {}{why}; {approval}", self.subject(), spec.current_image, spec.new_image)
     }
 
-    /// Describes the change that was written into the workload.
+    /// Describes the change written to the workload.
     pub(crate) fn change(&self, kind: ChangeKind) -> (Reason, String) {
         let Request { spec, status, .. } = &self.request;
         let subject = self.subject();

@@ -1,9 +1,10 @@
-//! Telling what happened: Kubernetes Events and log lines, with reasons from the one vocabulary.
+//! Records Kubernetes Events and log lines, with reasons from one list.
 //!
-//! Telling never delays or fails an update: Events go through a bounded queue to a task of their
-//! own; what finds no room is counted and dropped, and said the next time if it is something that is said once. What would be said again and again (the same
-//! refusal of the same version for the same container) is said once, here: kube's `Recorder` folds
-//! Events of one reason into a series that keeps the first one's words, and loses the others'.
+//! Recording never delays or fails an update. Events go through a bounded queue to a separate task. If the queue is
+//! full, the Event is dropped and counted; a warning that is reported only once is then reported the next time.
+//! Repeated warnings (the same refusal of the same version for the same container) are recorded once. This is done
+//! here, because kube's `Recorder` merges Events with one reason into a series that keeps the first message and loses
+//! the others.
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
@@ -34,21 +35,21 @@ use crate::report::entry::Entry;
 use crate::report::marks::Marks;
 use crate::report::metrics::Metrics;
 
-/// Who the Events are from.
+/// The reporting controller of the Events.
 const CONTROLLER: &str = "headwind.sh/headwind";
-/// How many Events may wait; at 1 KiB each that is 1 MiB.
+/// Maximum number of queued Events; at 1 KiB each that is 1 MiB.
 const ROOM: usize = 1024;
-/// How many are written side by side.
+/// Number of concurrent writes.
 const AT_ONCE: usize = 4;
-/// How much of an object's name the Event's may begin with: it has at most 253 characters.
+/// Maximum length of an object's name in the name of an Event, which has at most 253 characters.
 const NAME: usize = 200;
-/// The longest name of a reporting instance (the API's own limit).
+/// Maximum length of a reporting instance (a limit of the API).
 const INSTANCE: usize = 128;
-/// An Event's note has at most 1 KiB (the API's own limit).
+/// Maximum length of a note: 1 KiB (a limit of the API).
 const NOTE: usize = 1024;
 /// The pauses before an Event is written again.
 const RETRIES: [Option<Duration>; 3] = [Some(Duration::from_millis(500)), Some(Duration::from_secs(2)), None];
-/// How many things said once are remembered; the oldest is forgotten first.
+/// Maximum number of remembered one-time warnings. The oldest is dropped first.
 const SAID: usize = 50_000;
 
 /// Records Events. Cheap to clone, never blocks.
@@ -61,16 +62,16 @@ pub(crate) struct EventRecorder {
     said: Arc<Mutex<Said>>,
 }
 
-/// What the writer does next.
+/// A job of the writer.
 #[derive(Debug)]
 enum Job {
     /// Write an Event.
     Event(Box<Event>),
-    /// Note that every Event before is written.
+    /// Record that every earlier Event is written.
     Mark(WatchedNamespace, u128),
 }
 
-/// What was said once, as fingerprints.
+/// Fingerprints of the warnings reported once.
 #[derive(Debug, Default)]
 struct Said {
     known: HashSet<u64>,
@@ -80,7 +81,7 @@ struct Said {
 }
 
 impl Said {
-    /// Notes it. `None` when it was said before, else what to forget it by.
+    /// Adds a warning. Returns `None` if it was already reported, else a mark to remove it by.
     fn note(&mut self, uid: &str, reason: Reason, subject: &str, room: usize) -> Option<u64> {
         let mark = self.hasher.hash_one((uid, reason, subject));
         if !self.known.insert(mark) {
@@ -95,7 +96,7 @@ impl Said {
         Some(mark)
     }
 
-    /// It was not said after all: the next time it is news again.
+    /// Removes a warning that was not recorded, so that it is reported next time.
     fn forget(&mut self, mark: u64) {
         self.known.remove(&mark);
         // It is among the newest.
@@ -112,7 +113,7 @@ pub(crate) struct Writer {
     cluster: ClusterClient,
 }
 
-/// Makes the two ends. `instance` names this replica.
+/// Creates the recorder and the writer. `instance` names this replica.
 pub(crate) fn recorder(cluster: ClusterClient, instance: &str, metrics: Metrics) -> (EventRecorder, Writer) {
     let (sender, receiver) = mpsc::channel(ROOM);
     let reported = Arc::<Mutex<Marks>>::default();
@@ -140,9 +141,9 @@ impl EventRecorder {
         let _counted = self.send(about_entry(entry), None, entry.transition.weight, reason, &entry.transition.message, Some(entry));
     }
 
-    /// Notes, once all Events so far are written, that everything up to that version was reported.
+    /// Records that everything up to that version was reported, once all earlier Events are written.
     pub(super) fn mark(&self, namespace: WatchedNamespace, version: u128) {
-        // Where there is no room, a later mark says the same.
+        // If the queue is full, a later mark covers this one.
         let _no_room = self.sender.try_send(Job::Mark(namespace, version));
     }
 
@@ -151,7 +152,7 @@ impl EventRecorder {
         self.reported.lock().clone()
     }
 
-    /// Records and logs something about a workload that a person should look at, once for the same `subject`.
+    /// Records and logs a warning about a workload, once for the same `subject`.
     pub(crate) fn warn(&self, workload: &Workload, reason: Reason, subject: &str, note: &str) {
         let Some(mark) = self.news(&workload.uid, reason, subject) else { return };
         if self.send(about_target(workload), None, Weight::Warning, reason, note, None) {
@@ -180,12 +181,13 @@ impl EventRecorder {
         }
     }
 
-    /// Whether it was not said before; then what to forget it by.
+    /// Returns a mark if the warning was not reported before.
     fn news(&self, uid: &str, reason: Reason, subject: &str) -> Option<u64> {
         self.said.lock().note(uid, reason, subject, SAID)
     }
 
-    /// Queues an Event. One of a transition has a name that follows from it. Returns whether there was room.
+    /// Queues an Event. The name of a transition's Event follows from the transition. Returns false if the queue is
+    /// full.
     fn send(
         &self,
         about: ObjectReference,
@@ -225,13 +227,13 @@ impl EventRecorder {
     }
 }
 
-/// The text, cut at what a note may hold.
+/// Truncates the text to the maximum length of a note.
 fn cut(note: &str) -> String {
     let end = note.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= NOTE).last().unwrap_or_default();
     note.get(..end).unwrap_or_default().to_owned()
 }
 
-/// What tells the Events of one object apart: the transition, or the time as client-go has it.
+/// Returns the suffix that distinguishes the Events of one object: the transition, or the time as in client-go.
 fn suffix(entry: Option<&Entry>, reason: Reason, now: Timestamp) -> String {
     match entry {
         Some(Entry { uid, transition, .. }) => name::event(uid, &transition.id, reason.code()),
@@ -262,7 +264,7 @@ fn about_target(workload: &Workload) -> ObjectReference {
 }
 
 impl Writer {
-    /// Writes Events until `stop`, then those that wait.
+    /// Writes Events until `stop`, then the queued ones.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Infallible> {
         let Self { receiver, reported, cluster } = self;
         let jobs = stream::unfold((receiver, stop), |(mut receiver, stop)| async {
@@ -285,7 +287,7 @@ impl Writer {
                 Job::Mark(namespace, version) => Some((namespace, version)),
             }
         });
-        // In order: a mark counts when every Event before it is written.
+        // In order: a mark counts only when every earlier Event is written.
         let mut marks = pin!(done.buffered(AT_ONCE));
         while let Some(mark) = marks.next().await {
             if let Some((namespace, version)) = mark {
@@ -296,12 +298,12 @@ impl Writer {
     }
 }
 
-/// Writes one Event; retries while the API server does not serve.
+/// Writes one Event. Retries while the API server is unavailable.
 async fn write(cluster: &ClusterClient, event: &Event) {
     for pause in RETRIES {
         let Err(error) = cluster.create_event(event).await else { return };
         match (error.class, pause) {
-            // The object, or its namespace, may be gone by now; or the last leader wrote this Event.
+            // The object or its namespace may be gone, or the previous leader wrote this Event.
             (Class::NotFound | Class::Conflict, _) => return tracing::debug!(%error, "Event not written"),
             (Class::Busy | Class::NoAnswer, Some(pause)) => tokio::time::sleep(pause).await,
             (Class::Invalid | Class::Forbidden | Class::Busy | Class::NoAnswer, _) => {
@@ -315,7 +317,7 @@ async fn write(cluster: &ClusterClient, event: &Event) {
 pub(super) mod tests {
     use super::*;
 
-    /// A recorder, and what it would write: the name and reason of each Event, and each mark.
+    /// Returns a recorder and its output: the name and reason of each Event, and each mark.
     pub(in crate::report) fn recorded() -> (EventRecorder, impl FnMut() -> Vec<String>) {
         let (sender, mut receiver) = mpsc::channel(ROOM);
         let recorder =

@@ -1,16 +1,16 @@
 //! The journal: every transition of every request, once.
 //!
-//! Hears of each change from the request store, whoever made it, and fans it out to log lines, metrics, Kubernetes
-//! Events and subscribers. Only the leader reports; subscribers hear of it on every replica.
+//! The request store notifies it of each change, by any writer. It passes the change on to log lines, metrics,
+//! Kubernetes Events and subscribers. Only the leader reports; subscribers are notified on every replica.
 //!
 //! ```text
 //! request store ──Changed──> transition ○ ──┬──> subscribers
 //!                                           └leader──> log, metrics, Events (in order) ──> marks ──> Lease
 //! ```
 //!
-//! A transition that was written and not reported before a crash is reported by the next leader: the Lease says how far
-//! the last one came ([`Marks`]). So a transition may be reported twice. Its Events have a name that follows from the
-//! transition, so there is one of each.
+//! A transition that was written and not reported before a crash is reported by the next leader: the Lease records how
+//! far the previous leader reported ([`Marks`]). So a transition may be reported twice. The names of its Events follow
+//! from the transition, so each Event exists once.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use super::marks::Marks;
 use super::metrics::Metrics;
 use crate::observe::state::{News, State};
 
-/// Maximum number of transitions that a replica which does not lead remembers, for the case that it takes over.
+/// Maximum number of transitions that a replica remembers while it does not lead, in case it takes over.
 const REMEMBERED: usize = 1024;
 /// Maximum number of transitions that a slow subscriber may lag behind.
 const BACKLOG: usize = 256;
-/// The same for changes, of which there are more.
+/// The same for changes, which are more frequent.
 const CHANGES: usize = 1024;
 
-/// A change of a request, whether it is a transition or not: the progress of a rollout counts.
+/// A change of a request, including changes that are no transition, such as the progress of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestChange {
     /// The namespace of the request.
@@ -60,15 +60,15 @@ struct Inner {
 
 #[derive(Default)]
 struct Progress {
-    /// Whether this process reports.
+    /// True if this process reports.
     reports: bool,
-    /// What the last leader reported.
+    /// The marks of the previous leader.
     inherited: Marks,
-    /// What the watches delivered.
+    /// The marks of the changes that the watches delivered.
     delivered: Marks,
-    /// Transitions that the last leader may not have reported; the oldest first.
+    /// Transitions that the previous leader may not have reported, oldest first.
     unreported: VecDeque<Arc<Entry>>,
-    /// What was reported when this process took over, and may be heard of once more.
+    /// Transitions reported when this process took over. The watch may deliver them once more.
     caught_up: HashSet<(String, String)>,
 }
 
@@ -84,7 +84,7 @@ impl Journal {
             progress: Mutex::default(),
         };
         let journal = Self(Arc::new(inner));
-        // The state must not keep itself alive.
+        // A weak reference: the state must not own itself.
         let listener = Arc::downgrade(&journal.0);
         state.listen(move |news| {
             if let Some(inner) = listener.upgrade() {
@@ -104,7 +104,7 @@ impl Journal {
         self.0.changes.subscribe()
     }
 
-    /// Notes what the last leader reported, as its Lease says.
+    /// Stores the marks of the previous leader, from its Lease.
     pub(crate) fn inherit(&self, reported: Option<&str>) {
         let mut progress = self.0.progress.lock();
         if !progress.reports {
@@ -116,12 +116,12 @@ impl Journal {
     pub(crate) fn reported(&self) -> Option<String> {
         let reports = self.0.progress.lock().reports;
         let marks = self.0.events.reported();
-        // Before it reports, what the last leader noted stays.
+        // Until it reports, the previous leader's marks stay in the Lease.
         (reports && marks != Marks::default()).then(|| marks.to_string())
     }
 
-    /// Begins to report, with what the last leader did not. Called when this process leads and its copy of the requests
-    /// is complete; later calls do nothing.
+    /// Starts reporting, first the transitions that the previous leader did not report. Called when this process leads
+    /// and its copy of the requests is complete. Later calls do nothing.
     pub(crate) fn begin(&self) {
         self.0.begin();
     }
@@ -137,7 +137,7 @@ impl Inner {
                     let _receivers = self.changes.send(RequestChange { namespace: namespace.clone(), name: name.clone(), is_new });
                 }
                 let Some(entry) = Entry::of(&change).map(Arc::new) else { return };
-                // Nobody has to be subscribed.
+                // There may be no subscriber.
                 let _receivers = self.subscribers.send(Arc::clone(&entry));
                 if self.is_due(&entry) {
                     self.report(&entry);
@@ -156,7 +156,7 @@ impl Inner {
         }
     }
 
-    /// Returns whether the entry is to be reported now; if not, it is remembered.
+    /// Returns true if the entry is to be reported now. Otherwise it is remembered.
     fn is_due(&self, entry: &Arc<Entry>) -> bool {
         let mut progress = self.progress.lock();
         if progress.reports {
@@ -245,7 +245,7 @@ impl Inner {
         }
     }
 
-    /// Records Kubernetes Events: a proposal and a change on the workload, the rest on the request.
+    /// Records Kubernetes Events: a proposal and a change on the workload, other transitions on the request.
     fn record(&self, entry: &Entry) {
         let Entry { workload, request, transition, .. } = entry;
         let workload = self.state.index.read().workload(workload).filter(|workload| workload.uid == request.target_uid);
@@ -304,7 +304,7 @@ fn log(entry: &Entry) {
     }
 }
 
-/// What identifies a transition among all.
+/// Returns the key that identifies a transition.
 fn key(entry: &Entry) -> (String, String) {
     (entry.uid.clone(), entry.transition.id.clone())
 }

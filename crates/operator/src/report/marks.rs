@@ -1,7 +1,7 @@
-//! How far the changes of requests were reported, for the next leader.
+//! Marks of the reported changes of requests, for the next leader.
 //!
-//! For each watched namespace (or for all, as `*`), the resource version up to which every change was reported. Kept in
-//! an annotation of the Lease, as `*=1234` or `shop=1234,team-a=1250`: the leader renews the Lease anyway.
+//! For each watched namespace (or for all, as `*`), the resource version up to which every change was reported. Stored
+//! in an annotation of the Lease, as `*=1234` or `shop=1234,team-a=1250`: the leader renews the Lease anyway.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,20 +27,20 @@ impl Marks {
         Self(text.split(',').filter_map(entry).collect())
     }
 
-    /// Notes that everything in the namespace up to that version was reported.
+    /// Records that everything in the namespace up to that version was reported.
     pub(crate) fn advance(&mut self, namespace: WatchedNamespace, version: u128) {
         let mark = self.0.entry(namespace).or_default();
         *mark = version.max(*mark);
     }
 
-    /// Returns whether a change of that version in the namespace was not reported. Where nothing is known of the
-    /// namespace, everything counts as reported: it was not watched before.
+    /// Returns true if a change of that version in the namespace was not reported. If the namespace has no mark,
+    /// everything counts as reported: it was not watched before.
     pub(crate) fn lacks(&self, namespace: &str, version: u128) -> bool {
         let mark = self.0.get(&Some(namespace.into())).or_else(|| self.0.get(&None));
         mark.is_some_and(|mark| version > *mark)
     }
 
-    /// All of them.
+    /// Returns all marks.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&WatchedNamespace, u128)> {
         self.0.iter().map(|(namespace, version)| (namespace, *version))
     }

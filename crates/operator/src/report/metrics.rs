@@ -1,7 +1,7 @@
-//! The metrics, as handles that the components which count hold.
+//! The metrics, as handles for the components that count.
 //!
-//! Counts of things (watched, pending) are read from the state when somebody scrapes, so they
-//! cannot drift; labels come from bounded sets only.
+//! Numbers of objects (watched, pending) are read from the state at scrape time, so they cannot drift. Labels have a
+//! bounded set of values.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -39,10 +39,10 @@ pub(crate) struct ClassLabel {
 /// Every handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    /// Events that webhooks brought.
+    /// Events received by webhook.
     pub(crate) webhook_events: Counter,
-    /// Webhook events that were processed. Its public name has no `_total`, which this library adds to every counter, so it
-    /// is a gauge that only grows.
+    /// Webhook events that were processed. Its public name lacks the suffix `_total`, which this library adds to every
+    /// counter, so it is a gauge that only increases.
     pub(crate) webhook_events_processed: Gauge<u64, AtomicU64>,
     pub(crate) webhook_ignored: Family<ReasonLabel, Counter>,
     updates_approved: Counter,
@@ -76,7 +76,7 @@ pub(crate) struct Metrics {
     registry: Arc<Mutex<Registry>>,
 }
 
-/// What is counted of charts beside what is counted of everything.
+/// The metrics of charts, in addition to those of all updates.
 #[derive(Debug, Clone)]
 pub(crate) struct Helm {
     pub(crate) versions_checked: Counter,
@@ -91,7 +91,7 @@ pub(crate) struct Helm {
 
 impl Helm {
     fn new(registry: &mut Registry) -> Self {
-        // From 5 ms to 3 minutes: what a large index takes from a slow server.
+        // From 5 ms to 3 minutes: the time for a large index from a slow server.
         let query = Histogram::new(exponential_buckets(0.005, 2.0, 16));
         Self {
             versions_checked: register(
@@ -142,7 +142,7 @@ impl Metrics {
         macro_rules! register {
             ($metric:expr, $name:literal, $help:literal) => {{ register(&mut registry, $metric, $name, $help) }};
         }
-        // From 0.5 ms: a pass that only looks; to 16 s: one that waited for the API server.
+        // From 0.5 ms (a pass that only reads) to 16 s (a pass that waited for the API server).
         let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         Self {
@@ -232,12 +232,12 @@ impl Metrics {
         }
     }
 
-    /// Adds what is read from the state at scrape time.
+    /// Adds the metrics that are read from the state at scrape time.
     pub(crate) fn watch(&self, state: Arc<State>) {
         self.collect(Box::new(Counts(state)));
     }
 
-    /// Adds a collector that reads its values when they are scraped.
+    /// Adds a collector that reads its values at scrape time.
     pub(crate) fn collect(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
     }
@@ -281,7 +281,7 @@ impl Metrics {
         self.updates_refused.get_or_create(&ReasonLabel { reason: reason.code() }).inc();
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Returns all metrics in the OpenMetrics text format.
     pub(crate) fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;

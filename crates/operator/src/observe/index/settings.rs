@@ -1,6 +1,6 @@
-//! What a workload's annotations mean, resolved once: when the object changes, or the defaults of its namespace.
+//! The settings of workloads, resolved once: when the object changes, or when the defaults of its namespace change.
 //!
-//! Readers hold the index's lock for a look-up alone; no annotation is parsed on their way.
+//! Readers hold the index's lock only for a look-up; they parse no annotation.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::workload::{Container, Workload, has_unknown};
 
-/// A workload with what applies to each of its containers.
+/// A workload with the settings of each of its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     pub(crate) workload: Arc<Workload>,
@@ -18,17 +18,17 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// The containers, each with what applies to it; none where there is a fault.
+    /// Returns the containers, each with its settings; without settings if an annotation is invalid.
     pub(crate) fn containers(&self) -> impl Iterator<Item = (&Container, Option<&Settings>)> {
         self.workload.containers.iter().zip(&*self.meaning.slots).map(|(container, slot)| (container, slot.settings.as_ref()))
     }
 
-    /// The containers that people look for among those that are kept up to date.
+    /// Returns the containers that people expect in the list of updated ones.
     pub(crate) fn tracked(&self) -> impl Iterator<Item = &Container> {
         self.select(|slot| slot.tracked)
     }
 
-    /// The containers that take part in updates.
+    /// Returns the containers that take part in updates.
     pub(crate) fn taking_part(&self) -> impl Iterator<Item = &Container> {
         self.select(|slot| slot.takes_part)
     }
@@ -38,24 +38,24 @@ impl Resolved {
     }
 }
 
-/// What the annotations of a workload and of its namespace mean.
+/// The settings of a workload from its annotations and those of its namespace.
 #[derive(Debug)]
 pub(crate) struct Meaning {
     /// One for each container, in their order.
     slots: Box<[Slot]>,
-    /// Whether an annotation has a bad value.
+    /// True if an annotation has an invalid value.
     pub(super) faulty: bool,
-    /// Whether there is something to report about the workload.
+    /// True if there is something to report about the workload.
     pub(super) needs_attention: bool,
 }
 
 #[derive(Debug)]
 struct Slot {
-    /// None where there is a fault.
+    /// None if an annotation is invalid.
     settings: Option<Settings>,
-    /// Whether people look for it among those that are kept up to date.
+    /// True if people expect it in the list of updated ones.
     tracked: bool,
-    /// Whether it takes part in updates.
+    /// True if it takes part in updates.
     takes_part: bool,
 }
 
@@ -74,7 +74,7 @@ impl Meaning {
         Self { slots, faulty, needs_attention }
     }
 
-    /// Returns whether two versions of a workload mean the same in the same namespace.
+    /// Returns true if two versions of a workload have the same settings in the same namespace.
     pub(super) fn is_the_same(a: &Workload, b: &Workload) -> bool {
         a.annotations == b.annotations && a.containers == b.containers
     }

@@ -1,5 +1,5 @@
-//! Single facts about a request, without reading all of it: what lists of thousands of requests are filtered and sorted
-//! by.
+//! Single fields of a request, read without decoding all of it. Lists of thousands of requests are filtered and sorted
+//! by them.
 
 use headwind_core::policy::Policy;
 use headwind_core::request::DEFAULT_EXPIRY;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Held;
 
 impl Held<'_> {
-    /// The policy that accepted the version.
+    /// Returns the policy that accepted the version.
     pub(crate) fn policy(self) -> Policy {
         match self {
             Held::Open(request) => request.spec.policy.0,
@@ -18,7 +18,7 @@ impl Held<'_> {
         }
     }
 
-    /// When it was created.
+    /// Returns the creation time.
     pub(crate) fn created(self) -> Timestamp {
         match self {
             Held::Open(request) => created(request),
@@ -26,7 +26,7 @@ impl Held<'_> {
         }
     }
 
-    /// When it last changed, if that is known.
+    /// Returns the time of the last change, if known.
     pub(crate) fn changed_at(self) -> Option<Timestamp> {
         match self {
             Held::Open(request) => {
@@ -42,7 +42,7 @@ impl Held<'_> {
         }
     }
 
-    /// When it expires, if it is open and needs an approval.
+    /// Returns the expiry time, if the request is open and needs an approval.
     pub(crate) fn expires_at(self) -> Option<Timestamp> {
         match self {
             Held::Open(request) if needs_approval(request) => Some(expires_at(request)),
@@ -50,7 +50,7 @@ impl Held<'_> {
         }
     }
 
-    /// Whether one of the texts that people search for fits: name, container and images.
+    /// Returns true if one of the searchable texts matches: name, container and images.
     pub(crate) fn contains(self, fits: impl Fn(&str) -> bool) -> bool {
         match self {
             Held::Open(request) => {

@@ -1,7 +1,6 @@
-//! What is kept of a finished request: what the rules ask about it, in less than 300 bytes (360 with two digests).
+//! The stored part of a finished request: the fields that the rules use, in less than 300 bytes (360 with two digests).
 //!
-//! The rest (message, approvals, conditions, the watch over its rollout) is read from the API server when somebody
-//! asks for it.
+//! The rest (message, approvals, conditions, the state of the rollout watch) is read from the API server on demand.
 
 use std::sync::Arc;
 
@@ -21,10 +20,10 @@ use super::texts::{Packer, Texts};
 /// A finished request. Times are kept in milliseconds.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Name, uid, resource version, container, the images, the digests, the image that was left, the approver, the
-    /// image that admission chose.
+    /// Name, UID, resource version, container, the images, the digests, the replaced image of a manual rollback, the
+    /// approver, and the image chosen by admission.
     texts: Box<[u8]>,
-    /// Shared with the others of its workload.
+    /// Shared with other requests of the workload.
     target_uid: Arc<str>,
     created: i64,
     proposed: i64,
@@ -40,13 +39,13 @@ pub(crate) struct Finished {
 }
 
 const REQUIRE_APPROVAL: u8 = 1;
-/// Its change was taken back.
+/// Its change was rolled back.
 const RETURNED: u8 = 2;
 
 impl Finished {
-    /// What is kept of the request. `target_uid` is a copy of its target's uid that others share.
+    /// Creates the stored part of a request. `target_uid` is a shared copy of its workload's UID.
     pub(crate) fn of(object: &UpdateRequest, target_uid: Arc<str>) -> Self {
-        // A finished one waits for no sibling.
+        // A finished request waits for no sibling.
         let Request { name, target_uid: _, fault: _, created, siblings: _, proposed, spec, status } = object.read();
         let ObjectVersion { uid, resource_version } = ObjectVersion::of(object);
         let millis = |at: Option<Timestamp>| at.and_then(|at| std::num::NonZeroI64::new(at.as_millisecond()));
@@ -82,12 +81,12 @@ impl Finished {
         }
     }
 
-    /// What the rules read of it.
+    /// Returns the request for the rules.
     pub(crate) fn read(&self) -> Request {
         let mut texts = Texts::new(&self.texts);
         let mut text = || texts.take();
         let name = text().unwrap_or_default();
-        // Uid and resource version are none of the rules' business.
+        // The rules do not use UID and resource version.
         let (_, _) = (text(), text());
         let container = text();
         let (current_image, new_image) = (text().unwrap_or_default(), text().unwrap_or_default());
@@ -128,49 +127,49 @@ impl Finished {
         }
     }
 
-    /// Phase and count alone: what says whether it stands in the way.
+    /// Returns only phase and count, which decide whether the request blocks its version.
     fn standing(&self) -> Status {
         Status { phase: self.phase, times_applied: self.times_applied, ..Status::default() }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> String {
         Texts::new(&self.texts).take().unwrap_or_default()
     }
 
-    /// Which object it is, in which version.
+    /// Returns the identity of the object and of its version.
     pub(crate) fn version(&self) -> ObjectVersion {
         let mut texts = Texts::new(&self.texts);
         let (_, uid, resource_version) = (texts.take(), texts.take(), texts.take());
         ObjectVersion { uid: uid.unwrap_or_default(), resource_version: resource_version.unwrap_or_default() }
     }
 
-    /// The phase.
+    /// Returns the phase.
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// When it reached its last finished phase.
+    /// Returns the time when it reached its last finished phase.
     pub(crate) fn finished_at(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.ended_at?.get()).ok()
     }
 
-    /// The policy that took the version.
+    /// Returns the policy that accepted the version.
     pub(crate) fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// The uid of its target.
+    /// Returns the UID of its workload.
     pub(crate) fn target_uid(&self) -> &Arc<str> {
         &self.target_uid
     }
 
-    /// When it was created.
+    /// Returns the creation time.
     pub(crate) fn created(&self) -> Timestamp {
         Timestamp::from_millisecond(self.created).unwrap_or_default()
     }
 
-    /// The memory that it takes, its place in a list included.
+    /// Returns the memory that it uses, including its place in a list.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.texts.len()

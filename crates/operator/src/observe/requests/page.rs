@@ -1,6 +1,6 @@
-//! Listing requests by name, a page at a time.
+//! Lists requests by name, one page at a time.
 //!
-//! The store has no order: a page is picked out of all requests in one go, which keeps no more than the page.
+//! The store has no order: a page is selected from all requests in one pass that keeps only the page.
 
 use std::collections::BinaryHeap;
 
@@ -13,34 +13,34 @@ use headwind_k8s::update_request::UpdateRequest;
 use super::{Held, Name, Requests, name_of};
 use crate::observe::visible::Visible;
 
-/// Which requests of all. Every field that is set must match.
+/// Selects requests. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The namespaces that the caller may list.
     pub visible: Visible,
     /// The request's namespace.
     pub namespace: Option<String>,
-    /// The kind of its target.
+    /// The kind of its workload.
     pub kind: Option<Kind>,
     /// Its phase.
     pub phase: Option<Phase>,
-    /// The policy that took the version.
+    /// The policy that accepted the version.
     pub policy: Option<Policy>,
-    /// Text that the name, the target, the container or an image contains, whatever its case.
+    /// Text in the name, the workload, the container or an image, case-insensitive.
     pub text: Option<String>,
 }
 
 /// The names of one page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listing {
-    /// In the order of namespace and name.
+    /// Ordered by namespace and name.
     pub(crate) names: Vec<Name>,
-    /// How many more there are behind the last one.
+    /// The number of requests after the last one.
     pub(crate) remaining: usize,
 }
 
 impl Filter {
-    /// Whether it takes the object.
+    /// Returns true if the object matches.
     pub(crate) fn takes(&self, request: &UpdateRequest) -> bool {
         self.takes_one(&request.workload_key(), request.phase(), request.spec.policy.0, || request.read())
     }
@@ -71,9 +71,9 @@ impl Filter {
 }
 
 impl Requests {
-    /// The names of the requests that the filter takes, `limit` of them after that one.
+    /// Returns the names of the matching requests: `limit` of them after `after`.
     pub(crate) fn page(&self, filter: &Filter, after: Option<&Name>, limit: usize) -> Listing {
-        // The greatest name on top, to give way to a smaller one.
+        // The greatest name is on top, and is replaced by a smaller one.
         let mut page: BinaryHeap<Name> = BinaryHeap::with_capacity(limit.saturating_add(1));
         let mut all = 0_usize;
         for (workload, of) in &self.by_workload {

@@ -1,28 +1,28 @@
 //! The number of requests in each phase.
 //!
-//! Counted when somebody asks, in one pass over the store: a count that is kept up to date could drift.
+//! Counted on demand, in one pass over the store: a maintained count could drift.
 
 use headwind_core::request::Phase;
 
 use super::Requests;
 use crate::observe::visible::Visible;
 
-/// How many requests are in each phase.
+/// The number of requests in each phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PhaseCounts([usize; Phase::ALL.len()]);
 
 impl PhaseCounts {
-    /// The number of requests in the phase.
+    /// Returns the number of requests in the phase.
     pub fn of(&self, phase: Phase) -> usize {
         self.iter().find(|(known, _)| *known == phase).map_or(0, |(_, count)| count)
     }
 
-    /// The number of requests in all phases together.
+    /// Returns the number of requests in all phases.
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
 
-    /// Every phase with its number of requests, in the order of [`Phase::ALL`].
+    /// Returns every phase with its number of requests, in the order of [`Phase::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Phase, usize)> {
         Phase::ALL.iter().copied().zip(self.0)
     }

@@ -1,9 +1,9 @@
-//! Texts in one allocation: what keeps the record of a finished request small.
+//! Texts packed into one allocation. They keep the record of a finished request small.
 //!
-//! A uid and a digest are kept as the bytes that they spell, and a text that begins like the one before it (the new
-//! image like the current one) as what is different. Everything else is kept as it is.
+//! A UID and a digest are stored in binary form. A text that begins like the previous one (the new image like the
+//! current one) is stored as the difference. Any other text is stored unchanged.
 
-/// Texts up to this length have their length in one byte; the values above it are marks.
+/// Maximum length that is stored in one byte. Higher values are markers.
 const SHORT: u8 = 0xEF;
 /// Four bytes of length follow.
 const LONG: u8 = 0xF0;
@@ -15,7 +15,7 @@ const DIGEST: u8 = 0xF2;
 const NONE: u8 = 0xF3;
 /// The number of bytes that the text shares with the one before it follows, then the rest.
 const SHARED: u8 = 0xF4;
-/// Sharing fewer bytes than this is not worth its mark.
+/// Minimum number of shared bytes for which sharing saves memory.
 const LEAST_SHARED: usize = 4;
 
 const SHA256: &str = "sha256:";
@@ -68,7 +68,7 @@ impl Packer {
         text.clone_into(&mut self.before);
     }
 
-    /// The packed texts.
+    /// Returns the packed texts.
     pub(super) fn pack(&mut self) -> Box<[u8]> {
         std::mem::take(&mut self.bytes).into_boxed_slice()
     }
@@ -86,7 +86,7 @@ impl<'a> Texts<'a> {
         Self { bytes, before: String::new() }
     }
 
-    /// The next text; `None` where none was put.
+    /// Returns the next text; `None` if none was stored.
     pub(super) fn take(&mut self) -> Option<String> {
         match self.byte()? {
             NONE => None,
@@ -132,7 +132,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// The bytes that a uid in its usual form spells.
+/// Returns the bytes of a UID in its usual form.
 fn uid(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.split('-').collect();
     let bytes: [u8; 16] = unhex(&digits)?;
@@ -147,7 +147,7 @@ fn spell_uid(bytes: &[u8]) -> String {
     text
 }
 
-/// What stands before the digest that the text ends with, and the digest's bytes.
+/// Returns the part before the digest at the end of the text, and the digest's bytes.
 fn digest(text: &str) -> Option<(&str, [u8; 32])> {
     let (prefix, digits) = text.rsplit_once(SHA256)?;
     let bytes: [u8; 32] = unhex(digits)?;
@@ -168,7 +168,7 @@ fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len() + 4), |mut text, byte| {
-        // Writing into a string does not fail.
+        // Writing to a string never fails.
         let _ = write!(text, "{byte:02x}");
         text
     })

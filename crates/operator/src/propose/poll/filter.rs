@@ -1,7 +1,7 @@
-//! The tags of a list that a scan keeps: those that could take the place of what one of its followers runs.
+//! The tags of a list that a scan keeps: those that could replace the version of one of its followers.
 //!
-//! A repository may have many more tags than any workload could move to. Here is one look-up a tag, however many
-//! workloads follow the repository; the policy itself judges what is kept.
+//! A repository may have many more tags than any workload could update to. This filter takes one look-up per tag,
+//! however many workloads follow the repository. The policy itself decides about the kept tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,19 +12,19 @@ use headwind_core::artifact::{Artifact, ArtifactKind};
 use headwind_core::policy::{Pattern, Policy};
 use headwind_core::settings::Settings;
 
-/// What of a list is kept.
+/// The filter of a list.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    /// What policy glob matches.
+    /// The patterns of policy glob.
     patterns: BTreeMap<String, Pattern>,
-    /// The lowest version that an image runs, by variant and then one for each scheme.
+    /// The lowest running version of the images, by variant and then one for each scheme.
     images: BTreeMap<String, Vec<(Version, String)>>,
-    /// The charts that are followed. Every version of theirs is kept.
+    /// The followed charts. Every version of them is kept.
     charts: BTreeSet<String>,
 }
 
 impl Filter {
-    /// Keeps what that container could move to.
+    /// Keeps the versions that the container could update to.
     pub(super) fn add(&mut self, artifact: &Artifact, settings: &Settings) {
         match (artifact.kind(), settings.policy) {
             (ArtifactKind::Chart, _) => drop(self.charts.insert(artifact.name().to_owned())),
@@ -47,7 +47,7 @@ impl Filter {
         }
     }
 
-    /// Returns whether the tag is kept.
+    /// Returns true if the tag is kept.
     pub(super) fn accepts(&self, tag: &str) -> bool {
         self.patterns.values().any(|pattern| pattern.matches(tag))
             || !self.charts.is_empty() && ArtifactKind::Chart.read(&version_of(tag)).is_some()
@@ -59,12 +59,12 @@ impl Filter {
         schemes.into_iter().any(|(lowest, _)| lowest.same_scheme(version) && version.cmp_precedence(lowest).is_gt())
     }
 
-    /// The charts that are followed.
+    /// Returns the followed charts.
     pub(super) fn charts(&self) -> &BTreeSet<String> {
         &self.charts
     }
 
-    /// What tells it from other filters.
+    /// Returns a fingerprint that identifies the filter.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hash = DefaultHasher::new();
         self.patterns.keys().for_each(|pattern| pattern.hash(&mut hash));

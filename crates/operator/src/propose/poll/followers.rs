@@ -10,7 +10,7 @@ use super::plan::Wanted;
 use crate::observe::index::Resolved;
 use crate::registries::secrets::Place;
 
-/// A workload with those of its containers (or its chart) that the scan is about.
+/// A workload with the containers (or the chart) that the scan is about.
 #[derive(Debug)]
 pub(super) struct Followers {
     pub(super) resolved: Resolved,
@@ -26,13 +26,13 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// The tag whose digest it follows.
+    /// Returns the tag whose digest it follows.
     pub(super) fn followed_tag(&self) -> Option<String> {
         let Artifact::Image(image) = &self.artifact else { return None };
         (self.policy == Policy::Force).then(|| image.effective_tag().map(ToOwned::to_owned))?
     }
 
-    /// Returns whether it wants to know every version.
+    /// Returns true if it needs every version.
     pub(super) fn wants_versions(&self) -> bool {
         self.policy != Policy::Force
     }
@@ -47,14 +47,14 @@ impl Follower {
 }
 
 impl Poller {
-    /// The containers of the origin that listen and are scanned with these credentials, in the order of their workloads
-    /// from `first` on, and what of a list they need.
+    /// Returns the containers of the origin that are scanned with these credentials, in the order of their workloads
+    /// starting at `first`, and the part of the list that they need.
     pub(super) fn followers(&self, origin: &Origin, wanted: &Wanted, first: Option<&WorkloadKey>) -> (Vec<Followers>, Filter) {
         let users = self.proposer.state.index.read().followers(origin);
         let mut followers: Vec<Followers> = Vec::new();
         let (mut filter, mut filtered) = (Filter::default(), 0);
         for resolved in users {
-            // What is scanned with other credentials is another scan's.
+            // Containers with other credentials belong to another scan.
             let ours = wanted.places.contains(&Place::of(&resolved.workload));
             let looked_up = wanted.look_ups.contains_key(&resolved.workload.key);
             let mut all = Vec::new();

@@ -1,7 +1,7 @@
-//! The scans that are wanted: made from the index, and made again when something in it changes.
+//! The plan of scans: made from the index, and made again when something in it changes.
 //!
-//! A scan is one origin with one set of credentials. A workload that listens to polling has it scanned again and again; a
-//! release is looked up once when it is new or changed, whatever it listens to (`HEADWIND_HELM_AUTO_DISCOVERY`).
+//! A scan is one origin with one set of credentials. A workload that listens to polling has it scanned periodically. A
+//! release is looked up once when it is new or changed, whatever its event source (`HEADWIND_HELM_AUTO_DISCOVERY`).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,31 +22,31 @@ use super::{Key, Poller};
 use crate::observe::index::Resolved;
 use crate::registries::secrets::Place;
 
-/// Pull secrets that are read side by side.
+/// Number of pull secrets that are read concurrently.
 const READING: usize = 8;
 
-/// One scan before it runs.
+/// A planned scan.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
     pub(super) lane: Lane,
     pub(super) wanted: Wanted,
 }
 
-/// What is wanted of a scan.
+/// The requirements of a scan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
-    /// How often; none where it runs once.
+    /// The interval; none if it runs once.
     pub(super) interval: Option<Duration>,
-    /// The places whose credentials amount to this.
+    /// The places with these credentials.
     pub(super) places: BTreeSet<Place>,
-    /// The namespaces of those that want it.
+    /// The namespaces of the workloads that need it.
     pub(super) owners: BTreeSet<Arc<str>>,
-    /// The releases that are looked up by it, each as it is now.
+    /// The releases that it looks up, each in its current state.
     pub(super) look_ups: HashMap<WorkloadKey, Fingerprint>,
 }
 
 impl Wanted {
-    /// The interval for the schedule.
+    /// Returns the interval for the schedule.
     pub(super) fn period(&self) -> Duration {
         let soon = (!self.look_ups.is_empty()).then_some(SOON);
         self.interval.into_iter().chain(soon).min().unwrap_or(SOON)
@@ -64,13 +64,13 @@ impl Wanted {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) scans: HashMap<Key, Planned>,
-    /// The releases that are there to be looked up at all.
+    /// All releases that can be looked up.
     pub(super) releases: HashSet<WorkloadKey>,
-    /// The workloads that ask for a shorter interval than the administrator allows, with what they ask for.
+    /// The workloads that request a shorter interval than the administrator allows, with the requested interval.
     pub(super) raised: Vec<(Arc<Workload>, Duration)>,
 }
 
-/// A release as far as a look-up depends on it.
+/// Returns a fingerprint of the fields of a release that a look-up depends on.
 fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Container) -> Fingerprint {
     let mut hash = DefaultHasher::new();
     let set = workload.annotations.iter().filter(|(name, _)| !key::MANAGED.contains(&name.as_str()));
@@ -79,18 +79,18 @@ fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Containe
     hash.finish()
 }
 
-/// Returns the shortest interval that a workload may ask for.
+/// Returns the shortest interval that a workload may request.
 fn shortest(default: Option<Duration>, minimum: Duration) -> Duration {
     default.map_or(minimum, |default| default.min(minimum))
 }
 
-/// Returns the polling interval of a workload that asks for `wish`, and the wish if it is below the shortest interval.
+/// Returns the polling interval of a workload that requests `wish`, and the wish if it is below the shortest interval.
 fn bounded(wish: Option<Duration>, default: Option<Duration>, shortest: Duration) -> (Option<Duration>, Option<Duration>) {
     (wish.or(default).map(|interval| interval.max(shortest)), wish.filter(|wish| *wish < shortest))
 }
 
 impl Poller {
-    /// Returns whether a container is scanned at all, and if so, whether again and again.
+    /// Returns whether a container is scanned periodically (true) or once (false); `None` if it is not scanned.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
         if workload.deleting || settings.policy == Policy::None || container.skip_reason(settings).is_some() {
             return None;
@@ -102,16 +102,16 @@ impl Poller {
         (polled || looked_up).then_some(polled)
     }
 
-    /// The shortest interval that a workload may ask for: never longer than the administrator's own.
+    /// Returns the shortest interval that a workload may request. It is never longer than the default.
     pub(super) fn shortest(&self) -> Duration {
         shortest(self.interval, self.min_interval)
     }
 
-    /// Every scan that is wanted, by the index as it is now.
+    /// Returns every scan that is needed, from the current index.
     pub(super) async fn plan(self: Arc<Self>, look_ups: Arc<LookUps>) -> Plan {
         let mut plan = Plan::default();
         let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
-        // Without polling only releases are scanned.
+        // Without polling, only releases are scanned.
         let all: Vec<Resolved> = {
             let index = self.proposer.state.index.read();
             index.all().filter(|one| self.interval.is_some() || one.workload.key.kind == Kind::HelmRelease).collect()
@@ -161,7 +161,7 @@ impl Poller {
                 match asking.secrets.keyring(&place).await {
                     Ok(keyring) => Some((place, keyring)),
                     Err(failure) => {
-                        tracing::warn!(namespace = place.namespace, error = %failure, "pull secrets cannot be read; its workloads are not polled until they can");
+                        tracing::warn!(namespace = place.namespace, error = %failure, "failed to read pull secrets; the workloads of the namespace are not polled until it succeeds");
                         None
                     }
                 }
@@ -177,7 +177,7 @@ impl Poller {
 mod tests {
     use super::*;
 
-    /// A tenant must not use up a registry's quota: every origin is shared by the whole cluster.
+    /// A tenant must not use up a registry's rate limit: the whole cluster shares every origin.
     #[rstest::rstest]
     #[case::none_asked(None, Some(300), 60, (300, None))]
     #[case::longer(Some(900), Some(300), 60, (900, None))]

@@ -1,8 +1,8 @@
-//! One scan: what its followers need is queried once, and decided for each of them.
+//! One scan: queries once what its followers need, and decides for each of them.
 //!
-//! What the registry refuses of one tag costs the followers of that tag. A scan fails as a whole only where the list
-//! cannot be had, the host does not serve, or nothing at all was answered. It has a deadline; what it did not reach
-//! comes first in the next one.
+//! If the registry rejects a query for one tag, this affects only the followers of that tag. A scan fails as a whole
+//! only if the list cannot be read, the host is unavailable, or no query was answered. It has a deadline. The next scan
+//! starts with what it did not reach.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::listed::Listed;
 use crate::report::metrics::ClassLabel;
 
-/// The time for all that a scan queries.
+/// Timeout for all queries of a scan.
 const DEADLINE: Duration = Duration::from_mins(2);
 
-/// Why a scan ends before all are served.
+/// The reasons why a scan ends before all followers are served.
 enum Stop {
-    /// The host does not serve, or the list cannot be had.
+    /// The host is unavailable, or the list cannot be read.
     Failed(Error),
-    /// There is no time left.
+    /// The deadline has passed.
     Late,
 }
 
@@ -47,7 +47,7 @@ impl Poller {
         let keyring = match self.asking.secrets.keyring(place).await {
             Ok(keyring) => keyring,
             Err(failure) => {
-                tracing::warn!(namespace = place.namespace, error = %failure, "pull secrets cannot be read");
+                tracing::warn!(namespace = place.namespace, error = %failure, "failed to read pull secrets");
                 return Scanned::of(Outcome::Refused);
             }
         };
@@ -82,12 +82,12 @@ impl Poller {
                 Ok(()) => served += 1,
                 Err(Stop::Failed(error)) => return self.failed(&origin, &wanted, &error).await,
                 Err(Stop::Late) => {
-                    // One that takes all the time by itself is not allowed to keep the others from theirs.
+                    // A follower that uses all the time must not block the others.
                     next = followers.get(served.max(1)).map(|one| one.resolved.workload.key.clone());
                     break;
                 }
             }
-            // Thousands of followers are decided for without a wait; others have their turn in between.
+            // Thousands of followers are decided without waiting. This lets other tasks run in between.
             tokio::task::yield_now().await;
         }
         if let Some((error, tags)) = &found.refused {
@@ -95,7 +95,7 @@ impl Poller {
                 return self.failed(&origin, &wanted, error).await;
             }
             self.proposer.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
-            tracing::warn!(image.repository = %origin, class = error.class.as_str(), tags, "tags whose digest the registry does not tell are passed over: {error}");
+            tracing::warn!(image.repository = %origin, class = error.class.as_str(), tags, "skipped tags whose digest the registry did not return: {error}");
         }
         self.note(&origin, None);
         let metrics = &self.proposer.metrics;
@@ -106,7 +106,7 @@ impl Poller {
         Scanned { next, ..Scanned::of(Outcome::Answered) }
     }
 
-    /// The scan as a whole had no answer.
+    /// Reports that the scan as a whole failed.
     async fn failed(&self, origin: &Origin, wanted: &Wanted, error: &Error) -> Scanned {
         self.proposer.metrics.polling_errors.get_or_create(&ClassLabel { class: error.class.as_str() }).inc();
         if error.class == RegistryClass::Denied {
@@ -119,13 +119,13 @@ impl Poller {
         Scanned::of(if error.class.is_of_the_host() { Outcome::HostFailed(error.wait) } else { Outcome::Refused })
     }
 
-    /// Notes what the repository answered, for those who look at its workloads.
+    /// Records the result of listing the repository, for the list of workloads.
     fn note(&self, origin: &Origin, error: Option<String>) {
         let Proposer { state, last_scans, .. } = &self.proposer;
         last_scans.write().asked(&state.index.read(), origin, error);
     }
 
-    /// Decides for the containers of one workload, and records what is proposed.
+    /// Decides for the containers of one workload, and records the proposals.
     async fn serve(&self, found: &mut Found<'_>, followers: &Followers) -> Result<(), Stop> {
         let Followers { resolved, all } = followers;
         let workload = &resolved.workload;
@@ -143,7 +143,7 @@ impl Poller {
                     }
                     None => continue,
                 },
-                // A digest alone, and a chart, follow nothing: only an event may name a successor.
+                // A digest alone, or a chart, follows no tag: only an event can name a successor.
                 None if !follower.wants_versions() => continue,
                 None => {
                     let all = found.candidates.of(&follower.artifact);
@@ -165,7 +165,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Decides about one container, and asks the registry what the decision has to know.
+    /// Decides about one container, and queries the registry for what the decision needs.
     async fn decide(
         &self,
         found: &mut Found<'_>,
@@ -180,7 +180,7 @@ impl Poller {
                 Decision::Propose(proposal) => return Ok(Some(*proposal)),
                 Decision::Refuse(_) => return Ok(None),
                 Decision::Ask(question) => {
-                    // What the registry does not tell now is asked again in the next scan.
+                    // A digest that the registry does not return is queried again in the next scan.
                     let Some(digest) = found.digest(&question.tag).await? else { return Ok(None) };
                     evidence.add(question.tag, Answer::Exists(Some(digest)));
                 }
@@ -188,8 +188,8 @@ impl Poller {
         }
     }
 
-    /// Returns whether an open request is for the digest: then it does not run yet, and is not the first one
-    /// behind the tag.
+    /// Returns true if an open request is for the digest: then the digest does not run yet, and is not the first one of
+    /// the tag.
     fn is_announced(&self, resolved: &Resolved, container: &str, digest: &str) -> bool {
         self.proposer
             .state
@@ -201,12 +201,12 @@ impl Poller {
     }
 }
 
-/// An offer of one version.
+/// Returns an offer of one version.
 fn one(candidate: Candidate) -> Arc<Offer> {
     Arc::new(Offer::new(Occasion::Scan, vec![candidate]))
 }
 
-/// What was listed, as candidates: once for all images, and once for each chart.
+/// The listed versions as candidates: once for all images, and once for each chart.
 struct Candidates<'a> {
     listed: Option<Arc<Listed>>,
     origin: &'a Origin,
@@ -223,22 +223,22 @@ impl Candidates<'_> {
     }
 }
 
-/// What a scan has found so far.
+/// The intermediate results of a scan.
 struct Found<'a> {
     asking: &'a Asking,
     origin: &'a Origin,
     keyring: &'a Keyring,
     deadline: Instant,
     candidates: Candidates<'a>,
-    /// The digests behind tags. None where there is no such tag, or the registry does not tell.
+    /// The digests of tags. None if the tag does not exist, or the registry does not return its digest.
     digests: HashMap<String, Option<Digest>>,
-    /// The first refusal of a single tag, and how many there were.
+    /// The first error of a single tag, and the number of such errors.
     refused: Option<(Error, usize)>,
     began: Timestamp,
 }
 
 impl Found<'_> {
-    /// The digest behind a tag, queried once a scan.
+    /// Returns the digest of a tag, queried once per scan.
     async fn digest(&mut self, tag: &str) -> Result<Option<Digest>, Stop> {
         if let Some(known) = self.digests.get(tag) {
             return Ok(known.clone());
@@ -256,14 +256,14 @@ impl Found<'_> {
                     Ok(digest) => digest,
                 }
             }
-            // An index tells of versions alone.
+            // An index contains only versions.
             Origin::Charts(_) => None,
         };
         self.digests.insert(tag.to_owned(), digest.clone());
         Ok(digest)
     }
 
-    /// The list did not come in time: a fault of this repository, not of the host.
+    /// Returns the error for a list that was not read in time: a failure of this repository, not of the host.
     fn late(&self) -> Error {
         Error {
             class: RegistryClass::Refused,

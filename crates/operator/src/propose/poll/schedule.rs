@@ -1,18 +1,18 @@
-//! When to scan what: a heap of due times for each lane, and nothing else.
+//! The schedule of scans: a heap of due times for each lane.
 //!
-//! Pure: time comes in as the time since the process began, chance from a seed. The operator's poll loop calls
-//! [`Schedule::next`], does what it says and reports by [`Schedule::done`].
+//! Pure: the time since the process started is an argument, and randomness comes from a seed. The poller calls
+//! [`Schedule::next`], does what it says and reports with [`Schedule::done`].
 //!
 //! ```text
 //! set ─> waiting ──next──> running ──done──> waiting (an interval later)
 //!           ^                  └──failed──> waiting (at the end of its lane), or the whole lane waits
 //! ```
 //!
-//! A lane is one way to one host (the caller says what that is). An owner is a namespace whose workloads want the scan.
+//! A lane is one route to one host (the caller defines it). An owner is a namespace whose workloads need the scan.
 //!
-//! Invariants: one key never runs twice at once; a lane never has more running than it takes; what happens in one lane
-//! never delays another; no owner has more than a quarter of the slots. A lane whose host fails is tried with one scan
-//! until it answers again.
+//! Invariants: one key never runs twice at once. A lane never exceeds its limit of running scans. One lane never delays
+//! another. No owner has more than a quarter of the slots. A lane whose host fails is tried with one scan until the
+//! host answers again.
 
 mod lane;
 mod slots;
@@ -28,49 +28,49 @@ use headwind_core::backoff::Backoff;
 use self::lane::Lane;
 use self::slots::{Claim, Slots};
 
-/// First scans are spread over this time, or over the interval where that is shorter.
+/// First scans are spread over this time, or over the interval if that is shorter.
 const SPREAD: Duration = Duration::from_mins(1);
-/// How much of an interval is left to chance, so that what began together does not stay together.
+/// The random part of an interval, so that scans that started together do not stay together.
 const JITTER: f64 = 0.1;
-/// The longest pause of one key that is refused, where its interval is not longer.
+/// Maximum pause of a key whose scans are rejected, if its interval is not longer.
 const KEY_PAUSE: Duration = Duration::from_hours(1);
 
-/// What to do now.
+/// The next action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next<K> {
-    /// Scan this now; it is that late.
+    /// Scan this key now; it is late by this time.
     Scan(K, Duration),
-    /// Nothing before that time.
+    /// Nothing is due before that time.
     Wait(Duration),
-    /// Nothing until something changes: a scan ends, or a key is set.
+    /// Nothing is due until a scan ends or a key is set.
     Idle,
 }
 
-/// How a scan ended.
+/// The result of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// With an answer.
+    /// The host answered.
     Answered,
-    /// The host did not serve; it asks to be left alone for so long, where it says so.
+    /// The host failed; the wait is what it asked for, if any.
     HostFailed(Option<Duration>),
-    /// The host answered, but not what was asked.
+    /// The host answered with an error.
     Refused,
 }
 
-/// How a key is to be scanned.
+/// The requirements for scanning a key.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish<L> {
-    /// The way to its host. It never changes for a key.
+    /// The route to its host. It never changes for a key.
     pub lane: L,
-    /// Scans that the lane takes at once; at least 1.
+    /// Maximum number of concurrent scans of the lane; at least 1.
     pub at_once: usize,
-    /// How often.
+    /// The interval.
     pub interval: Duration,
-    /// The namespaces that want it.
+    /// The namespaces that need it.
     pub owners: Arc<[Arc<str>]>,
 }
 
-/// What is due when. `K` names a scan, `L` a lane.
+/// The due times. `K` identifies a scan, `L` a lane.
 #[derive(Debug)]
 pub(crate) struct Schedule<K, L> {
     seed: u64,
@@ -78,7 +78,7 @@ pub(crate) struct Schedule<K, L> {
     entries: HashMap<K, Entry<L>>,
     lanes: HashMap<Arc<L>, Lane<K>>,
     slots: Slots,
-    /// What is due and waits for a slot of its owners, in this order.
+    /// Due keys that wait for a slot of their owners, in this order.
     parked: HashMap<Arc<str>, VecDeque<(u64, K)>>,
 }
 
@@ -88,10 +88,10 @@ struct Entry<L> {
     interval: Duration,
     owners: Arc<[Arc<str>]>,
     due: Duration,
-    /// The one of the heap's mentions that counts; older ones are passed over.
+    /// The serial number of the valid heap entry. Older ones are skipped.
     serial: u64,
     refusals: u32,
-    /// The owner that it is charged to while it runs.
+    /// The owner that is charged while it runs.
     running: Option<Arc<str>>,
     /// Removed while it ran.
     removed: bool,
@@ -104,23 +104,23 @@ impl<L> Entry<L> {
 }
 
 impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
-    /// An empty one, for so many scans at once.
+    /// Creates an empty schedule for that many concurrent scans.
     pub(crate) fn new(seed: u64, slots: usize) -> Self {
         Self { seed, serial: 0, entries: HashMap::new(), lanes: HashMap::new(), slots: Slots::new(slots.max(1)), parked: HashMap::new() }
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     pub(crate) fn len(&self) -> usize {
         self.entries.values().filter(|entry| !entry.removed).count()
     }
 
-    /// Returns whether there is no key.
+    /// Returns true if there is no key.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Has the key scanned as wished. A new one is scanned soon; one that is there keeps its time, unless the new
-    /// interval ends before it.
+    /// Adds or changes a key. A new key is scanned soon. An existing one keeps its time, unless the new interval ends
+    /// earlier.
     pub(crate) fn set(&mut self, now: Duration, key: &K, wish: Wish<L>) {
         let Wish { lane, at_once, interval, owners } = wish;
         let name = self.lanes.get_key_value(&lane).map_or_else(|| Arc::new(lane), |(shared, _)| Arc::clone(shared));
@@ -143,7 +143,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         self.put(key, due);
     }
 
-    /// Forgets the key. A scan that runs may end; it is not repeated.
+    /// Removes the key. A running scan may end; it is not repeated.
     pub(crate) fn remove(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(entry) if entry.is_running() => entry.removed = true,
@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         }
     }
 
-    /// Forgets the keys that are not to be kept, and the lanes that nothing is left of.
+    /// Removes the keys that `keep` rejects, and empty lanes.
     pub(crate) fn retain(&mut self, now: Duration, keep: impl Fn(&K) -> bool) {
         let gone: Vec<K> = self.entries.keys().filter(|key| !keep(key)).cloned().collect();
         for key in &gone {
@@ -174,7 +174,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         }
     }
 
-    /// What to do now.
+    /// Returns the next action.
     pub(crate) fn next(&mut self, now: Duration) -> Next<K> {
         if self.slots.is_full() {
             return Next::Idle;
@@ -182,7 +182,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         loop {
             match self.first(now) {
                 First::Now(lane) => return self.start(&lane, now).unwrap_or(Next::Idle),
-                // Room that nobody uses now goes to those that wait for it.
+                // Unused slots go to the keys that wait for them.
                 _ if self.unpark_for_room() => {}
                 First::Later(start) => return Next::Wait(start),
                 First::Never => return Next::Idle,
@@ -190,7 +190,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         }
     }
 
-    /// The lane to start the next scan in: of those that could, the one whose owner has the best claim.
+    /// Returns the lane for the next scan: of the possible ones, the one whose owner has the highest priority.
     fn first(&mut self, now: Duration) -> First<L> {
         let Self { entries, lanes, slots, parked, .. } = self;
         let mut ready: Option<(Claim, Reverse<Duration>, Arc<L>)> = None;
@@ -233,7 +233,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         Some(Next::Scan(key, now.saturating_sub(entry.due)))
     }
 
-    /// Puts back as many of those that wait for a slot as there is room for. Answers whether there was one.
+    /// Moves as many waiting keys back as there are free slots. Returns true if there was one.
     fn unpark_for_room(&mut self) -> bool {
         let free: Vec<(Arc<str>, usize)> =
             self.parked.keys().map(|owner| (Arc::clone(owner), self.slots.room(owner))).filter(|(_, room)| *room > 0).collect();
@@ -246,12 +246,12 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         any
     }
 
-    /// Puts the first one that waits for a slot of the owner back into its lane.
+    /// Moves the first key that waits for a slot of the owner back into its lane.
     fn unpark(&mut self, owner: &str) -> bool {
         let Some(waiting) = self.parked.get_mut(owner) else { return false };
         while let Some((serial, key)) = waiting.pop_front() {
             let Some(entry) = self.entries.get(&key).filter(|entry| entry.serial == serial && !entry.is_running()) else { continue };
-            // Another owner's mention of it does not count any more.
+            // The entry of another owner for it is no longer valid.
             let (due, lane) = (entry.due, Arc::clone(&entry.lane));
             self.put_at(&key, due, &lane);
             return true;
@@ -260,7 +260,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         false
     }
 
-    /// Reports how the scan of a key ended.
+    /// Reports the result of the scan of a key.
     pub(crate) fn done(&mut self, now: Duration, key: &K, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(owner) = entry.running.take() else { return };
@@ -279,7 +279,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
                     entry.refusals = entry.refusals.saturating_add(1);
                     Some(now + Backoff::new(interval, KEY_PAUSE.max(interval)).pause(entry.refusals - 1))
                 }
-                // It comes again when the lane opens, behind all that are due by then.
+                // It runs again when the lane opens, after all keys that are due by then.
                 Outcome::HostFailed(wait) => Some(lane.failed(now, wait)),
             };
             if removed {
@@ -287,7 +287,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
             } else {
                 let next = next.unwrap_or_else(|| {
                     let interval = interval.mul_f64(1.0 + JITTER * (self.chance(key, serial + 1) - 0.5));
-                    // From when it was due, so that the time it took does not add up.
+                    // Counted from the due time, so that the duration of scans does not add up.
                     if due + interval > now { due + interval } else { now + interval }
                 });
                 self.put(key, next);
@@ -312,7 +312,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
         }
     }
 
-    /// A number from 0 to 1 that follows from the seed, the key and the round.
+    /// Returns a number from 0 to 1 that follows from the seed, the key and the round.
     fn chance(&self, key: &K, round: u64) -> f64 {
         let mut hash = DefaultHasher::new();
         (self.seed, key, round).hash(&mut hash);
@@ -320,11 +320,11 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 }
 
-/// Where the next scan is.
+/// The place of the next scan.
 enum First<L> {
     /// In that lane, now.
     Now(Arc<L>),
-    /// Nowhere before that time.
+    /// In no lane before that time.
     Later(Duration),
     Never,
 }

@@ -1,4 +1,4 @@
-//! Notes on a workload which digests a scan first saw behind its images.
+//! Records on a workload the digests that a scan saw first for its images.
 
 use headwind_core::workload::Workload;
 use headwind_k8s::patch;
@@ -8,7 +8,7 @@ use crate::observe::index::Resolved;
 use crate::propose::Proposer;
 
 impl Proposer {
-    /// Notes the digests, by container. On failure, gives up: the next scan retries.
+    /// Records the digests by container. On failure, gives up: the next scan retries.
     pub(super) async fn note_seen(&self, resolved: &Resolved, seen: &[(String, String)]) {
         if !self.state.leadership.leads() {
             return;
@@ -17,7 +17,7 @@ impl Proposer {
         if let Err(failure) = self.patch_seen(workload, seen).await {
             tracing::debug!(
                 workload.kind = %workload.key.kind, workload.namespace = workload.key.namespace, workload.name = workload.key.name,
-                error = %failure, "failed to note the digests that the registry has; the next scan retries"
+                error = %failure, "failed to record the registry's digests; the next scan retries"
             );
         }
     }

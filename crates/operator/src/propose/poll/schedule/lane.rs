@@ -1,4 +1,4 @@
-//! One lane: what is due over one way to a host, and what the lane remembers of failures.
+//! One lane: the due scans over one route to a host, and its failures.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -9,13 +9,13 @@ use headwind_core::backoff::Backoff;
 
 use super::Entry;
 
-/// The first and the longest pause of a lane whose host fails without a `Retry-After`.
+/// Back-off of a lane whose host fails without a `Retry-After`.
 pub(super) const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 #[derive(Debug)]
 pub(super) struct Lane<K> {
     heap: BinaryHeap<Reverse<(Duration, u64, K)>>,
-    /// The keys that belong to it.
+    /// Number of its keys.
     pub(super) keys: usize,
     pub(super) running: usize,
     pub(super) at_once: usize,
@@ -32,12 +32,12 @@ impl<K: Clone + Eq + Hash + Ord> Lane<K> {
         self.heap.push(Reverse((due, serial, key)));
     }
 
-    /// Returns whether another scan may run.
+    /// Returns true if another scan may run.
     pub(super) fn has_room(&self) -> bool {
         self.running < if self.failures > 0 { 1 } else { self.at_once }
     }
 
-    /// The key that is due first, with its due time and the earliest time it may start.
+    /// Returns the key that is due first, with its due time and the earliest time it may start.
     pub(super) fn first<L>(&mut self, entries: &HashMap<K, Entry<L>>) -> Option<(&K, Duration, Duration)> {
         while let Some(Reverse((_, serial, key))) = self.heap.peek() {
             if entries.get(key).is_some_and(|entry| entry.serial == *serial && !entry.is_running()) {
@@ -52,15 +52,15 @@ impl<K: Clone + Eq + Hash + Ord> Lane<K> {
         self.heap.pop().map(|Reverse((_, serial, key))| (serial, key))
     }
 
-    /// The host answered.
+    /// Records that the host answered.
     pub(super) fn answered(&mut self) {
         self.failures = 0;
     }
 
-    /// The host did not serve. Answers when the lane opens again.
+    /// Records that the host failed. Returns when the lane opens again.
     pub(super) fn failed(&mut self, now: Duration, wait: Option<Duration>) -> Duration {
         let backed_off = BACKOFF.pause(self.failures);
-        // Those that ran together fail together: that is one failure.
+        // Scans that ran together fail together: that is one failure.
         if now >= self.not_before {
             self.failures = self.failures.saturating_add(1);
         }
@@ -68,7 +68,7 @@ impl<K: Clone + Eq + Hash + Ord> Lane<K> {
         self.not_before
     }
 
-    /// Returns whether nothing is lost by forgetting it.
+    /// Returns true if it can be removed without losing information.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         self.keys == 0 && self.running == 0 && self.not_before <= now
     }

@@ -1,19 +1,19 @@
-//! The slots of scans that run, shared by the owners of the scans.
+//! The slots of running scans, shared by the owners of the scans.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The part of all slots that one owner may take: a quarter.
+/// The divisor for the slots that one owner may use: a quarter.
 const SHARE: usize = 4;
-/// The owners whose last turn is remembered.
+/// Maximum number of owners whose last turn is remembered.
 const REMEMBERED: usize = 10_000;
 
-/// How urgent an owner's wish for a slot is: the one with the most room comes first, then the one whose last turn is
+/// The priority of an owner for a slot: the owner with the most free slots comes first, then the one whose last turn is
 /// longest ago.
 pub(super) type Claim = (usize, Reverse<u64>);
 
-/// The slots, and who has taken them.
+/// The slots, and their users.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: usize,
@@ -33,15 +33,15 @@ impl Slots {
         self.taken >= self.all
     }
 
-    /// How many slots the owner may still take.
+    /// Returns the number of slots that the owner may still use.
     pub(super) fn room(&self, owner: &str) -> usize {
         (self.all / SHARE).max(1).saturating_sub(self.by_owner.get(owner).copied().unwrap_or_default())
     }
 
-    /// The one of the owners whose claim is the best; `None` where none of them has any room.
+    /// Returns the owner with the highest priority; `None` if none of them has a free slot.
     ///
-    /// A scan that several share is charged to the one that has taken least: nobody can use up another's slots by
-    /// sharing its scans.
+    /// A shared scan is charged to the owner that uses the fewest slots. So sharing a scan cannot use up the slots of
+    /// another owner.
     pub(super) fn best<'a>(&self, owners: &'a [Arc<str>]) -> Option<(&'a Arc<str>, Claim)> {
         let mut best: Option<(&Arc<str>, Claim)> = None;
         for owner in owners {
@@ -50,7 +50,7 @@ impl Slots {
             if best.is_none_or(|(_, most)| claim > most) {
                 best = Some((owner, claim));
             }
-            // Nobody's is better.
+            // No owner has a higher priority.
             if turn == 0 && !self.by_owner.contains_key(owner) {
                 break;
             }
