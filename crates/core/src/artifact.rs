@@ -1,9 +1,8 @@
-//! What a container or a release runs, and where its versions are published.
+//! The artifact that a container or a release runs, and the place where its versions are published.
 //!
-//! A workload's container runs an image, a release runs a chart; the rules ask both the same
-//! questions through [`Artifact`]. An [`Origin`] is what events name, what the index is keyed by and
-//! what a scan asks: the same repository of a registry may hold an image for one and a chart for
-//! another.
+//! A workload's container runs an image, a release runs a chart. The rules use both through [`Artifact`]. An [`Origin`]
+//! is the repository of an event, the key of the index and the subject of a scan: the same repository of a registry may
+//! contain an image and a chart.
 
 pub mod chart;
 mod kind;
@@ -17,17 +16,17 @@ use std::fmt;
 use self::chart::{ChartError, ChartReference, ChartRepository, version_of};
 use self::reference::{Digest, ImageReference, ReferenceError, RepositoryKey};
 
-/// Where versions are published.
+/// The place where versions are published.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// A repository of an OCI registry: an image's, or a chart's.
+    /// A repository of an OCI registry, with an image or a chart.
     Registry(RepositoryKey),
     /// A classic Helm repository, which has many charts in one index.
     Charts(ChartRepository),
 }
 
 impl Origin {
-    /// Who is asked: the host, with its port.
+    /// Returns the host, with its port.
     pub fn host(&self) -> &str {
         match self {
             Origin::Registry(repository) => repository.registry(),
@@ -35,7 +34,7 @@ impl Origin {
         }
     }
 
-    /// The version that a tag of it stands for. A registry's tags have no `+`.
+    /// Returns the version for a tag of it. A registry's tags have no `+`.
     pub fn version(&self, artifact: &Artifact, tag: &str) -> String {
         match (artifact, self) {
             (Artifact::Chart(_), Origin::Registry(_)) => version_of(tag),
@@ -53,7 +52,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a text names neither an image nor a chart.
+/// The reasons why a text names neither an image nor a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
     /// No image.
@@ -64,7 +63,7 @@ pub enum ArtifactError {
     Chart(#[from] ChartError),
 }
 
-/// An image or a chart at a version, as it stands in the object.
+/// An image or a chart at a version, as written in the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Artifact {
     /// A container's image.
@@ -74,7 +73,7 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// Reads what stands in an object of that kind.
+    /// Parses the text of an object of that kind.
     ///
     /// # Errors
     /// See [`ArtifactError`].
@@ -85,7 +84,7 @@ impl Artifact {
         })
     }
 
-    /// Which of the two.
+    /// Returns the kind.
     pub fn kind(&self) -> ArtifactKind {
         match self {
             Artifact::Image(_) => ArtifactKind::Image,
@@ -93,7 +92,7 @@ impl Artifact {
         }
     }
 
-    /// The tag that is meant, or the chart's version; none for an image by its digest alone.
+    /// Returns the effective tag, or the chart's version; `None` for an image with only a digest.
     pub fn version(&self) -> Option<&str> {
         match self {
             Artifact::Image(image) => image.effective_tag(),
@@ -101,7 +100,7 @@ impl Artifact {
         }
     }
 
-    /// The digest that is written; a chart has none.
+    /// Returns the written digest. A chart has none.
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Artifact::Image(image) => image.digest(),
@@ -109,7 +108,7 @@ impl Artifact {
         }
     }
 
-    /// The same at another version, and at no digest.
+    /// Returns the same artifact at another version, without a digest.
     #[must_use]
     pub fn with_version(&self, version: &str) -> Self {
         match self {
@@ -118,7 +117,7 @@ impl Artifact {
         }
     }
 
-    /// What it is a version of: the image's normalised repository, or the chart's name.
+    /// Returns the name that the version belongs to: the image's normalised repository, or the chart's name.
     pub fn name(&self) -> &str {
         match self {
             Artifact::Image(image) => image.repository().as_str(),
@@ -144,7 +143,7 @@ mod tests {
 
     const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-    /// The same questions, whichever of the two it is.
+    /// The same methods for both kinds.
     #[rstest]
     #[case(ArtifactKind::Image, "nginx:1.25", "docker.io/library/nginx", Some("1.25"), "nginx:2.0")]
     #[case(ArtifactKind::Image, "registry.example:5000/app", "registry.example:5000/app", Some("latest"), "registry.example:5000/app:2.0")]

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-/// The doublings that are counted. More of them are beyond every maximum.
+/// Maximum number of doublings. More of them exceed every maximum.
 const DOUBLINGS: u32 = 20;
 
-/// How long to wait before the next attempt.
+/// The pauses between attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The pause after the first failure.
     pub min: Duration,
-    /// The longest pause.
+    /// The maximum pause.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// A back-off from `min` to `max`.
+    /// Creates a back-off from `min` to `max`.
     pub const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max }
     }

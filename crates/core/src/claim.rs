@@ -18,12 +18,12 @@ pub struct Claim {
     pub tag: Option<String>,
     /// The manifest's digest, if the sender named it.
     pub digest: Option<Digest>,
-    /// How Headwind learned of it.
+    /// The source of the claim.
     pub trigger: Trigger,
 }
 
 impl Claim {
-    /// Returns whether the claim is about what the container, or the release, runs.
+    /// Returns true if the claim is about the artifact of the container or the release.
     pub fn is_about(&self, container: &Container) -> bool {
         let of_chart =
             |chart: &String| container.artifact().is_ok_and(|artifact| artifact.kind() == ArtifactKind::Chart && artifact.name() == chart);

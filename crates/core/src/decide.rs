@@ -1,9 +1,9 @@
 //! From a claim or a scan to a proposal, to a question for the registry, or to a refusal that says why.
 //!
-//! The operator decides so for every container that uses the repository, and when it explains a workload; the command line
-//! uses the same function. The container's settings come first, then its policy, then the requests that exist already: a
-//! version that was rejected, failed, expired or was rolled back is set aside, and the next best one is proposed. The same
-//! version is proposed once. The registry is queried about the version last ([`crate::evidence`]).
+//! The operator decides this way for every container that uses the repository, and when it explains a workload; the
+//! command line uses the same function. First the container's settings apply, then its policy, then the existing
+//! requests: a version that was rejected, failed, expired or was rolled back is skipped, and the next best one is
+//! proposed. The same version is proposed once. The registry is queried about the version last ([`crate::evidence`]).
 //!
 //! ```text
 //! settings ──> policy ──> prior requests ──> evidence ──┬─> Propose
@@ -34,50 +34,50 @@ use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Workload};
 
-/// What was decided about one container.
+/// The decision about one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Make a request of it.
+    /// Create a request.
     Propose(Box<Proposal>),
-    /// Leave it.
+    /// Propose nothing.
     Refuse(Refusal),
-    /// Ask the registry, add the answer to the evidence and decide again.
+    /// Query the registry, add the answer to the evidence and decide again.
     Ask(Question),
 }
 
-/// A request that is to be made.
+/// A request to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     /// The container's name.
     pub container: String,
-    /// The image as it stands.
+    /// The current image.
     pub current_image: String,
-    /// The image as it will be written.
+    /// The image that will be written.
     pub new_image: String,
-    /// The digest known to run.
+    /// The running digest, if known.
     pub current_digest: Option<String>,
-    /// The digest that came with the event.
+    /// The digest of the event.
     pub new_digest: Option<String>,
-    /// The policy that took it.
+    /// The policy that accepted it.
     pub policy: Policy,
-    /// Why, as a code.
+    /// The reason.
     pub reason: Reason,
-    /// Why, for a person.
+    /// The reason as a message for people.
     pub message: String,
-    /// Whether a person is asked first.
+    /// True if a person must approve it.
     pub require_approval: bool,
-    /// What it came from.
+    /// The trigger.
     pub trigger: Trigger,
-    /// What makes it the same as another.
+    /// The identity that distinguishes it from other proposals.
     pub identity: Identity,
 }
 
-/// Why nothing is proposed.
+/// The reason why nothing is proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// As a code.
+    /// The reason.
     pub reason: Reason,
-    /// For a person.
+    /// The message for people.
     pub message: String,
 }
 
@@ -87,9 +87,10 @@ impl Refusal {
     }
 }
 
-/// Whether the container listens to this trigger at all.
+/// Checks that the container's event source allows the trigger.
 ///
-/// A release is looked up when it changes, whatever its period (`HEADWIND_HELM_AUTO_DISCOVERY`): to it what
+/// A release is looked up when it changes, whatever its interval (`HEADWIND_HELM_AUTO_DISCOVERY`). The result of a
+/// look-up counts like that of a webhook.
 /// was found so is as good as what a webhook tells.
 pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
     let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
@@ -104,7 +105,7 @@ pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, t
     }
 }
 
-/// What is decided about: a container of a workload, and what could take its image's place.
+/// The input of a decision: a container of a workload, and the candidates for its image.
 #[derive(Debug, Clone, Copy)]
 pub struct Evaluation<'a> {
     /// The workload.
@@ -113,11 +114,11 @@ pub struct Evaluation<'a> {
     pub defaults: &'a Annotations,
     /// The container.
     pub container: &'a Container,
-    /// The event's tag, or what a scan found.
+    /// The event's tag, or the versions that a scan found.
     pub candidates: &'a [Candidate],
-    /// Which of the two.
+    /// The source of the candidates.
     pub occasion: Occasion,
-    /// What made Headwind look.
+    /// The trigger.
     pub trigger: Trigger,
 }
 
@@ -128,19 +129,19 @@ impl Evaluation<'_> {
     }
 }
 
-/// The input of a container's policy, apart from the candidates. Equal inputs give equal choices.
+/// The input of a container's policy, except for the candidates. Equal inputs give equal choices.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Inquiry {
     /// The policy with its pattern.
     pub rule: Rule,
     /// Image or chart.
     pub kind: ArtifactKind,
-    /// What runs.
+    /// The current version.
     pub current: Current,
 }
 
 impl Inquiry {
-    /// The candidates that the policy accepts, the best first.
+    /// Returns the candidates that the policy accepts, best first.
     pub fn choose(&self, occasion: Occasion, candidates: &[Candidate]) -> Choice {
         choose(&self.rule, self.kind, occasion, &self.current, candidates)
     }
@@ -151,8 +152,8 @@ pub fn decide(evaluation: &Evaluation<'_>, evidence: &Evidence, prior: &PriorReq
     decide_by(evaluation, evidence, prior, |inquiry| evaluation.choose(inquiry))
 }
 
-/// Decides as [`decide`] does. `choose` returns the choice for the inquiry among the site's candidates, which may have
-/// been made before for another container.
+/// Decides like [`decide`]. `choose` returns the choice for the inquiry among the evaluation's candidates, which may
+/// have been made before for another container.
 pub fn decide_by<C: Deref<Target = Choice>>(
     evaluation: &Evaluation<'_>,
     evidence: &Evidence,
@@ -169,11 +170,11 @@ pub(crate) fn current(installed: &Artifact, container: &Container) -> Current {
     Current { tag: installed.version().map(str::to_owned), digest: container.known_digest(installed), known: Vec::new() }
 }
 
-/// Which of two new images the policy prefers: `Some(true)` for the first, `None` where it has no preference (policy
-/// force; or it accepts neither, or both are the same tag).
+/// Returns which of two new images the policy prefers: `Some(true)` for the first, `None` if it has no preference
+/// (policy force; or it accepts neither, or both have the same tag).
 ///
-/// Two matches of policy glob are not ranked as a whole list would be: it has a preference only where version order and
-/// natural order agree.
+/// Two matches of policy glob are not ranked as in a whole list: it has a preference only if version order and natural
+/// order agree.
 pub fn prefer(rule: &Rule, installed: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
     if rule.policy == Policy::Force {
         return None;

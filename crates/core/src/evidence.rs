@@ -1,7 +1,7 @@
-//! What the registry says about a version, and what has to be asked before something follows from a claim.
+//! The registry's answers about a version, and the questions that must be answered before a claim leads to an update.
 //!
-//! [`crate::decide`] looks for its best candidate first. [`Evidence`] then says whether the candidate may be proposed as
-//! it is, or which [`Question`] has to be answered before.
+//! [`crate::decide`] first selects its best candidate. [`Evidence`] then returns whether the candidate may be proposed,
+//! or which [`Question`] must be answered before.
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,28 @@ use crate::artifact::version::parse_tag;
 use crate::policy::{Candidate, Policy};
 use crate::reason::Reason;
 
-/// How far the source of the candidates is trusted.
+/// The trust in the source of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trust {
     /// Whether the sender of the claim was authenticated.
     pub authenticated: bool,
-    /// Whether every claim is verified with the registry.
+    /// True if every claim is verified with the registry.
     pub verify: bool,
 }
 
 impl Trust {
-    /// The trust in what Headwind read from the registry itself.
+    /// The trust in data that Headwind read from the registry itself.
     pub const REGISTRY: Self = Self { authenticated: true, verify: false };
 }
 
-/// What the registry has to say before a candidate is proposed.
+/// The answer that a candidate needs before it is proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// The digest, if the registry returns it. Without an answer the claim stands as it is.
+    /// The digest, if the registry returns it. Without an answer, the claim counts as it is.
     Digest,
-    /// That the tag exists. Without an answer the claim stands as it is.
+    /// That the tag exists. Without an answer, the claim counts as it is.
     Presence,
-    /// That the tag exists. Nothing follows from the claim without an answer.
+    /// That the tag exists. Without an answer, the claim leads to no update.
     Proof,
 }
 
@@ -41,7 +41,7 @@ pub enum Need {
 pub struct Question {
     /// The tag, or the version of a chart.
     pub tag: String,
-    /// What the registry has to say about it.
+    /// The answer that is needed.
     pub need: Need,
 }
 
@@ -56,14 +56,14 @@ pub enum Answer {
     Unavailable,
 }
 
-/// What is known about the candidates beside what their source says.
+/// The registry's answers about the candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     trust: Trust,
     answers: BTreeMap<String, Answer>,
 }
 
-/// Why a candidate cannot be proposed, or not yet.
+/// The reasons why a candidate cannot be proposed, or not yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unproven {
     /// The registry has to answer this first.
@@ -73,7 +73,7 @@ pub(crate) enum Unproven {
 }
 
 impl Evidence {
-    /// No answers yet.
+    /// Creates evidence without answers.
     pub fn new(trust: Trust) -> Self {
         Self { trust, answers: BTreeMap::new() }
     }
@@ -83,7 +83,7 @@ impl Evidence {
         self.answers.insert(tag.into(), answer);
     }
 
-    /// Returns the candidate as the answers confirm it.
+    /// Returns the candidate with the data of the registry's answers.
     pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Result<Candidate, Unproven> {
         let Some(need) = self.need(standing, policy, candidate) else { return Ok(candidate.clone()) };
         match (need, self.answers.get(&candidate.tag)) {
@@ -94,7 +94,7 @@ impl Evidence {
         }
     }
 
-    /// Returns what the registry has to say about the candidate.
+    /// Returns the answer that the candidate needs.
     fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Option<Need> {
         if self.trust.verify {
             return Some(Need::Proof);
@@ -107,7 +107,7 @@ impl Evidence {
             (None, None, Some(current)) if force && current == candidate.tag => {
                 Some(if self.trust.authenticated { Need::Digest } else { Need::Proof })
             }
-            // An old call that is sent again names a lower version.
+            // An old webhook that is sent again names a lower version.
             (_, _, Some(current)) if force && is_lower(&candidate.tag, current) => Some(Need::Presence),
             (_, _, _) => None,
         }

@@ -1,7 +1,7 @@
-//! Why a workload is on the version it is on, and what would make it move.
+//! Explains why a workload runs its version, and which update would be proposed.
 //!
-//! Answers with the functions that decide: [`decide::decide`] for what would be proposed, the policy's own verdict on
-//! each candidate, [`gate`] for when it may be applied.
+//! Uses the functions that decide: [`decide::decide`] for the proposal, the policy's own verdict on each candidate, and
+//! [`gate`] for when it may be applied.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,41 +20,41 @@ use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Workload};
 
-/// One container, explained.
+/// The explanation of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
     /// The container's name.
     pub container: String,
-    /// Its image (or the release's chart), as it stands.
+    /// Its current image, or the release's chart.
     pub image: String,
-    /// For a release: the version that runs, where it is another than the one that stands there.
+    /// For a release: the running version, if it differs from the one in the spec.
     pub running: Option<String>,
-    /// What applies to it; the faults in its annotations where they are bad.
+    /// Its settings, or the faults in its annotations.
     pub settings: Result<Settings, String>,
-    /// Why it takes no part, if it does not: as a code, and for a person.
+    /// Why it takes no part in updates, if so: the reason and a message.
     pub out: Option<(Reason, String)>,
-    /// The newest version that is known, whatever the policy says of it.
+    /// The newest known version, whatever the policy says.
     pub newest: Option<String>,
     /// The image that would be proposed now.
     pub would_take: Option<String>,
-    /// Why, or why nothing: the verdict that matters, as a code and for a person.
+    /// The most important verdict, or why nothing would be proposed: the reason and a message.
     pub because: (Reason, String),
-    /// The verdicts on the candidates: on all of them, or on the best ([`Explained::keep_best`]).
+    /// The verdicts on the candidates: on all of them, or on the best ones ([`Explained::keep_best`]).
     pub candidates: Vec<CandidateVerdict>,
-    /// The number of verdicts of each outcome, on all candidates.
+    /// The number of verdicts of each outcome, over all candidates.
     pub counts: Counts,
     /// Whether Headwind would apply an approved update now. For an approved request that waits: what it waits for.
     pub gate: Gate,
 }
 
-/// How many candidates have which verdict.
+/// The number of candidates with each verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// The one that would be chosen.
+    /// The chosen candidate.
     pub chosen: usize,
-    /// Those that are allowed, but not the best.
+    /// Accepted candidates that are not the best.
     pub eligible: usize,
-    /// Those that are refused.
+    /// Refused candidates.
     pub refused: usize,
 }
 
@@ -73,8 +73,8 @@ impl Counts {
 }
 
 impl Explained {
-    /// Keeps at most so many verdicts, in the order of the list: what is chosen and allowed before what is refused, and
-    /// the highest before the lower ones. The counts stay those of all.
+    /// Keeps at most that many verdicts, in the order of the list: chosen and eligible ones first, then refused ones,
+    /// the highest first. The counts are unchanged.
     pub fn keep_best(&mut self, most: usize) {
         if self.candidates.len() <= most {
             return;
@@ -95,18 +95,18 @@ impl Explained {
     }
 }
 
-/// The settings of a container, with their faults as one sentence.
+/// Returns the settings of a container, or their faults as one sentence.
 fn settings(defaults: &Annotations, workload: &Workload, container: &str) -> Result<Settings, String> {
     Settings::resolve(defaults, &workload.annotations, container).map_err(|faults| sentence(&faults))
 }
 
-/// Why a container takes no part in updates at all, if it does not.
+/// Returns why a container takes no part in updates, if so.
 pub fn out(defaults: &Annotations, workload: &Workload, container: &Container) -> Option<(Reason, String)> {
     let settings = Settings::resolve(defaults, &workload.annotations, &container.name);
     out_of(settings.as_ref().map_err(Vec::as_slice), container)
 }
 
-/// The same, with the container's settings or their faults.
+/// Returns the same from the container's settings or their faults.
 pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> Option<(Reason, String)> {
     let settings = match settings {
         Ok(settings) => settings,
@@ -119,7 +119,7 @@ pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> O
         Ok(artifact) => artifact,
         Err(error) => return Some((Reason::InvalidImage, format!("{:?}: {error}", container.image))),
     };
-    // What a person asks for is always heard: what is left are policy and tracking.
+    // A manual trigger is always allowed: this leaves policy and tracking.
     let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();
     refused.map(|reason| (reason, reason.sentence().to_owned()))
 }
@@ -128,7 +128,7 @@ fn sentence(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Explains a container by the tags that are known of its repository. `requests` are those of the workload.
+/// Explains a container with the known tags of its repository. `requests` are those of the workload.
 pub fn explain(
     workload: &Workload,
     defaults: &Annotations,
@@ -182,7 +182,7 @@ pub fn explain(
             explained.because = (proposal.reason, proposal.message.clone());
         }
         Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
-        // A list of tags has no digests: a scan looks up that of the chosen one.
+        // A list of tags contains no digests: a scan looks up that of the chosen one.
         Decision::Ask(question) => {
             explained.would_take = Some(artifact.with_version(&question.tag).to_string());
             let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
@@ -194,7 +194,7 @@ pub fn explain(
     explained
 }
 
-/// What the gate says of the approved request for the container, if there is one, else of any update of it.
+/// Returns the gate's answer for the approved request of the container, or for any update of it if there is none.
 fn gate(workload: &Workload, container: &Container, settings: &Settings, requests: &[&Request], now: Timestamp) -> Gate {
     let any = Facts::of(workload, container);
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
@@ -206,14 +206,14 @@ fn gate(workload: &Workload, container: &Container, settings: &Settings, request
     gate::check(settings, &facts, now)
 }
 
-/// The newest of the candidates and the current version, whatever the policy says of it.
+/// Returns the newest of the candidates and the current version, whatever the policy says.
 fn newest(artifact: &Artifact, current: &Current, candidates: &[Candidate]) -> Option<String> {
     let any = Rule { policy: Policy::All, pattern: None };
     let accepted = choose(&any, artifact.kind(), Occasion::Scan, current, candidates).accepted;
     accepted.first().and_then(|place| candidates.get(*place)).map(|best| best.tag.clone()).or_else(|| current.tag.clone())
 }
 
-/// The candidates that the policy accepts and that something on record stands in the way of, with the reason.
+/// Returns the candidates that the policy accepts and an existing request blocks, with the reason.
 fn aside(
     workload: &Workload,
     container: &Container,

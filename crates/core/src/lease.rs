@@ -1,10 +1,9 @@
-//! Who may lead: one pure step over what was seen of the Lease.
+//! Leader election: one pure step from what was read of the Lease.
 //!
-//! Expiry is judged by watching, never by comparing the server's time stamps with the local
-//! clock: a lease has run out when *this* process has not seen its record change for a whole
-//! lease duration of its own monotonic clock. Every write carries the `resourceVersion` it was
-//! decided on, so of two that take at once one fails. The guards on every write to a workload are
-//! the fence against a leader that is late in noticing.
+//! Expiry is decided by observation, never by comparing the server's timestamps with the local clock. A lease has
+//! expired when *this* process has not seen its record change for a whole lease duration of its own monotonic clock.
+//! Every write carries the `resourceVersion` that it was decided on, so if two replicas take the lease at once, one
+//! write fails. The guards on every write to a workload protect against a leader that notices its loss too late.
 //!
 //! ```text
 //! Follower ──Take──> Leader ──Renew──> Leader ──(no renewal for renew_deadline)──> Lost
@@ -15,11 +14,11 @@ use std::time::Duration;
 /// The three times of a lease (defaults as in client-go: 15 s, 10 s, 2 s).
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// How long a record stands without change before another may take it.
+    /// How long a record must be unchanged before another replica may take it.
     pub duration: Duration,
-    /// How long a leader goes on acting without a renewal that succeeded; less than `duration`.
+    /// How long a leader keeps acting without a successful renewal; less than `duration`.
     pub renew_deadline: Duration,
-    /// How often a follower looks and a leader renews.
+    /// Interval at which a follower reads and a leader renews.
     pub retry: Duration,
 }
 
@@ -29,18 +28,18 @@ impl Default for Timing {
     }
 }
 
-/// What the Lease object said when it was last read.
+/// The content of the Lease object when it was last read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Who holds it; empty or `None` after a release.
+    /// The holder; empty or `None` after a release.
     pub holder: Option<String>,
-    /// Changes with every write; a record with the same one has not moved.
+    /// Changes with every write; an equal one means that the record is unchanged.
     pub resource_version: String,
-    /// The duration that its holder asked for.
+    /// The duration that its holder requested.
     pub duration: Duration,
 }
 
-/// What this process remembers between looks. Times are monotonic, from an origin of its own.
+/// The state of this process between reads. Times are monotonic, from its own origin.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     seen: Option<(Record, Duration)>,
@@ -48,37 +47,37 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Whether this process leads by its own reckoning at `now`.
+    /// Returns true if this process leads at `now` by its own clock.
     pub fn leads(&self, timing: Timing, now: Duration) -> bool {
         self.renewed_at.is_some_and(|at| now.saturating_sub(at) < timing.renew_deadline)
     }
 
-    /// Notes that a write of this process (take or renew) succeeded. `started` is when the request
-    /// was *sent*: the server may have accepted it at once and answered late.
+    /// Records a successful write of this process (take or renew). `started` is when the request was *sent*: the server
+    /// may have accepted it at once and answered late.
     pub fn wrote(&mut self, record: Record, started: Duration) {
         self.seen = Some((record, started));
         self.renewed_at = Some(started);
     }
 }
 
-/// What to do now.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Nobody has ever held the lease: create it.
+    /// No Lease object exists: create it.
     Create,
-    /// The lease is free or ran out: write ourselves into it.
+    /// The lease is free or expired: write ourselves as its holder.
     Take,
-    /// It is ours: write it anew.
+    /// We hold it: renew it.
     Renew,
-    /// Another holds it.
+    /// Another replica holds it.
     Wait,
-    /// We led and may not any more: stop acting.
+    /// We led and no longer do: stop acting.
     Lost,
 }
 
-/// Decides from what was just read (`None`: there is no Lease object).
+/// Decides from the last read (`None`: there is no Lease object).
 ///
-/// A failed read is not a call of this function; use [`Memory::leads`] to know when to stop.
+/// Do not call it after a failed read; use [`Memory::leads`] to know when to stop.
 pub fn step(memory: &mut Memory, read: Option<&Record>, me: &str, timing: Timing, now: Duration) -> Step {
     let led = memory.renewed_at.is_some();
     if led && !memory.leads(timing, now) {
@@ -166,8 +165,8 @@ mod tests {
         assert_eq!(step(&mut memory, None, "a", t, s(1)), Step::Lost);
     }
 
-    /// Two processes with unrelated monotonic clocks, arbitrary pauses and failed writes: never do
-    /// both lead at one moment of true time.
+    /// Two processes with unrelated monotonic clocks, arbitrary pauses and failed writes never lead at the same moment
+    /// of true time.
     #[test]
     fn never_two_leaders() {
         proptest::proptest!(|(moves in proptest::collection::vec((0_usize..2, 0_u64..20_000, proptest::bool::ANY), 1..200))| {

@@ -1,8 +1,8 @@
-//! Headwind's meaning: every rule, as a plain function over plain values.
+//! The rules of Headwind, as pure functions over plain values.
 //!
-//! Nothing in this crate does I/O, reads a clock or knows a Kubernetes type; time comes in as an
-//! argument. The operator, the command line, the API's explanations and the tests all call the
-//! same functions, so what is tried offline is what runs.
+//! Nothing in this crate does I/O, reads a clock or knows a Kubernetes type; the time is an argument. The operator, the
+//! command line, the API's explanations and the tests call the same functions, so offline results are those of the
+//! operator.
 //!
 //! ```text
 //! artifact ─> policy ─> settings ─> workload ─┬─> claim ─> evidence
@@ -10,7 +10,7 @@
 //!                                             └─> rollout, gate ─┘
 //! ```
 //!
-//! Every decision returns *what* and *why*, the why as a [`reason::Reason`].
+//! Every decision returns its result and the reason as a [`reason::Reason`].
 
 pub mod artifact;
 pub mod backoff;

@@ -1,5 +1,5 @@
-//! The question and the answer of `headwind policy` and `headwind check`: the operator's own decision about a workload
-//! that has one container and no requests.
+//! The input and output of `headwind policy` and `headwind check`: the operator's own decision about a workload with
+//! one container and no requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ const CONTAINER: &str = "app";
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Question {
-    /// What runs: a reference or a tag; for a chart its version.
+    /// The current reference or tag; for a chart its version.
     pub current: String,
     /// The policy.
     pub policy: Policy,
@@ -32,9 +32,9 @@ pub struct Question {
     /// Image or chart.
     #[serde(default)]
     pub kind: ArtifactKind,
-    /// What could run.
+    /// The versions to choose from.
     pub candidates: Vec<String>,
-    /// Digests of candidates, where they are known.
+    /// Digests of candidates, if known.
     #[serde(default)]
     pub digests: BTreeMap<String, String>,
     /// Candidates that their author has deprecated.
@@ -45,42 +45,42 @@ pub struct Question {
 /// One answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Answer {
-    /// The tag that is taken.
+    /// The chosen tag.
     pub chosen: Option<String>,
-    /// The image as it would be written; for a bare tag or a chart the version.
+    /// The image that would be written; for a bare tag or a chart the version.
     pub image: Option<String>,
-    /// The verdict on each, in the order given.
+    /// The verdict on each candidate, in the order given.
     pub candidates: Vec<AnswerCandidate>,
-    /// What the operator would ask the registry before it applies the chosen tag.
+    /// The question that the operator would ask the registry before it applies the chosen tag.
     #[serde(skip)]
     pub open: Option<evidence::Question>,
 }
 
-/// The verdict on one.
+/// The verdict on one candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AnswerCandidate {
     /// The tag.
     pub tag: String,
-    /// What became of it.
+    /// The outcome.
     pub verdict: Outcome,
-    /// Why, as a code.
+    /// The reason.
     pub reason: Reason,
-    /// Why, for a person.
+    /// The reason as a message for people.
     pub message: String,
 }
 
-/// Answers a question with the operator's own rules, for candidates that an event names.
+/// Answers a question with the operator's own rules, for candidates of an event.
 ///
 /// # Errors
-/// A sentence that says what of the question cannot be read.
+/// A sentence that states which part of the question is invalid.
 pub fn answer(question: &Question) -> Result<Answer, String> {
     answer_on(question, Occasion::Event)
 }
 
-/// The same for what a scan finds.
+/// Answers a question for candidates of that occasion.
 ///
 /// # Errors
-/// A sentence that says what of the question cannot be read.
+/// A sentence that states which part of the question is invalid.
 pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, String> {
     let Question { current, policy, pattern, kind, .. } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
@@ -94,7 +94,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
 
     let workload = workload(container, question);
     let [container] = workload.containers.as_slice() else { return Err("the workload has one container".to_owned()) };
-    // What a person asks for is always heard.
+    // A manual trigger is always allowed.
     let trigger = Trigger::Manual;
     let evaluation =
         Evaluation { workload: &workload, defaults: &Annotations::new(), container, candidates: &candidates, occasion, trigger };
@@ -113,7 +113,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
     Ok(Answer { chosen: chosen.map(|candidate| candidate.tag.clone()), image, candidates: verdicts, open })
 }
 
-/// The container that runs what the question says. A bare tag and a chart's version get a name of their own.
+/// Returns the container of the question. A bare tag and a chart's version get a placeholder name.
 fn container(question: &Question, bare: bool) -> Result<Container, String> {
     let text = &question.current;
     if !bare {
@@ -133,7 +133,7 @@ fn candidates(question: &Question) -> Result<Vec<Candidate>, String> {
     candidates.iter().map(candidate).collect()
 }
 
-/// A workload with the container, and with the policy of the question.
+/// Returns a workload with the container, and with the policy of the question.
 fn workload(container: Container, question: &Question) -> Workload {
     let pattern = question.pattern.iter().map(|pattern| (key::PATTERN.to_owned(), pattern.clone()));
     let key = WorkloadKey { kind: Kind::Deployment, namespace: String::new(), name: CONTAINER.to_owned() };

@@ -1,9 +1,9 @@
-//! Policies: which of the candidate tags is accepted, and why each other one is refused.
+//! Policies: which candidate tag is accepted, and why the others are refused.
 //!
-//! An evaluation looks at all candidates once. It sets aside what no policy may accept (artefacts, the current tag
-//! itself, what does not match the pattern), then asks the policy's own file, then orders what is accepted.
-//! [`choose`] returns that order alone; [`judge`] adds a sentence for every candidate. Offline tools and the operator
-//! call the same functions.
+//! An evaluation looks at all candidates once. It first refuses what no policy accepts (artifacts other than images,
+//! the current tag, tags that do not match the pattern), then applies the policy's own rules, then orders the accepted
+//! candidates. [`choose`] returns only that order; [`judge`] adds a sentence for every candidate. Offline tools and the
+//! operator call the same functions.
 //!
 //! ```text
 //! candidates ──> judge (verdicts) ──> order ──┬─> choose: accepted, best first, and the headline
@@ -36,11 +36,11 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::reference::Digest;
 use crate::reason::Reason;
 
-/// Which new versions count (annotation `headwind.sh/policy`).
+/// The policy for new versions (annotation `headwind.sh/policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// Nothing.
+    /// No version.
     #[default]
     None,
     /// A higher version with the same major and minor.
@@ -53,7 +53,7 @@ pub enum Policy {
     All,
     /// The highest tag that matches a pattern.
     Glob,
-    /// What the event names.
+    /// The tag of the event.
     Force,
 }
 
@@ -62,7 +62,7 @@ impl Policy {
     pub const ALL: &'static [Policy] =
         &[Policy::None, Policy::Patch, Policy::Minor, Policy::Major, Policy::All, Policy::Glob, Policy::Force];
 
-    /// The word in annotations.
+    /// Returns the value in annotations.
     pub fn as_str(self) -> &'static str {
         match self {
             Policy::None => "none",
@@ -82,9 +82,9 @@ impl fmt::Display for Policy {
     }
 }
 
-/// A word that names no policy.
+/// A text that is not the name of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no policy; the policies are none, patch, minor, major, all, glob and force")]
+#[error("unknown policy {0:?}; use none, patch, minor, major, all, glob or force")]
 pub struct UnknownPolicy(String);
 
 impl FromStr for Policy {
@@ -95,7 +95,7 @@ impl FromStr for Policy {
     }
 }
 
-/// Where the candidates come from.
+/// The source of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// An event names them.
@@ -104,31 +104,31 @@ pub enum Occasion {
     Scan,
 }
 
-/// What runs now, and what is known of what ran.
+/// The current version, and previous ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Current {
-    /// The tag that is meant; none for a digest alone.
+    /// The effective tag; `None` if the image has only a digest.
     pub tag: Option<String>,
-    /// The digest that is known to run.
+    /// The running digest, if known.
     pub digest: Option<Digest>,
     /// Tags that Headwind applied or proposed before. Policy glob selects nothing lower than these when the current tag
     /// does not match its pattern.
     pub known: Vec<String>,
 }
 
-/// What could run.
+/// A version that could replace the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The tag.
     pub tag: String,
-    /// Its digest, where it is known.
+    /// Its digest, if known.
     pub digest: Option<Digest>,
-    /// Whether its author has deprecated it (a chart's `deprecated: true`).
+    /// True if its author has deprecated it (a chart's `deprecated: true`).
     pub deprecated: bool,
 }
 
 impl Candidate {
-    /// A candidate of that tag.
+    /// Creates a candidate with that tag.
     pub fn new(tag: impl Into<String>, digest: Option<Digest>) -> Self {
         Self { tag: tag.into(), digest, deprecated: false }
     }
@@ -139,19 +139,19 @@ impl Candidate {
 pub struct Rule {
     /// The policy.
     pub policy: Policy,
-    /// What tags have to match; policy glob needs it.
+    /// The pattern that tags must match; required by policy glob.
     pub pattern: Option<Pattern>,
 }
 
-/// What became of a candidate.
+/// The outcome for a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// It is the one.
+    /// The best accepted candidate.
     Chosen,
-    /// It would do, but another is better.
+    /// Accepted, but another one is better.
     Eligible,
-    /// It is not taken.
+    /// Not accepted.
     Refused,
 }
 
@@ -160,20 +160,20 @@ pub enum Outcome {
 pub struct CandidateVerdict {
     /// The tag.
     pub tag: String,
-    /// Its digest, where it is known.
+    /// Its digest, if known.
     pub digest: Option<Digest>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Why, for a person.
+    /// The reason as a message for people.
     pub message: String,
 }
 
-/// The verdict on all.
+/// The verdicts on all candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// The place of the best candidate that is accepted.
+    /// The index of the best accepted candidate.
     pub chosen: Option<usize>,
     /// One verdict for each candidate, in the order given.
     pub candidates: Vec<CandidateVerdict>,
@@ -182,17 +182,17 @@ pub struct Judgement {
 /// The verdicts without sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// The places of the candidates that are accepted, the best first.
+    /// The indexes of the accepted candidates, best first.
     pub accepted: Vec<usize>,
-    /// The verdict that matters to a person.
+    /// The verdict that summarises all others.
     pub headline: Headline,
 }
 
-/// The verdict that sums up all others: the best candidate that is accepted; else the highest one that the policy
-/// refuses; else that nothing is higher.
+/// The verdict that summarises all others: the best accepted candidate, else the highest one that the policy refuses,
+/// else that nothing is higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headline {
-    /// The place of the candidate that it is about; none where it is about the current tag.
+    /// The index of its candidate; `None` if it is about the current tag.
     pub place: Option<usize>,
     /// The verdict.
     pub reason: Reason,

@@ -1,24 +1,24 @@
-//! The reasons of the whole product, as one enum.
+//! The reasons of all parts of Headwind, as one enum.
 //!
-//! Events, conditions, the API, metrics and `explain` take their codes from here, so that one word means one thing
-//! everywhere. Codes are stable. Labels of metrics are codes, never free text. The sentence of a reason is the message
-//! when nothing more precise is known. `docs/reference/reasons.md` is generated from this file.
+//! Events, conditions, the API, metrics and `explain` use these codes, so that one word means one thing everywhere.
+//! Codes are stable. Labels of metrics are codes, never free text. The sentence of a reason is the message if no more
+//! precise one is known. `docs/reference/reasons.md` is generated from this file.
 
 use std::fmt;
 
 macro_rules! reasons {
     ($($title:literal { $($(#[$doc:meta])* $name:ident = $text:literal,)+ })+) => {
-        /// Why something was or was not done, as a stable code.
+        /// A reason for a decision or a state, as a stable code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum Reason {
             $($(#[doc = $text] $(#[$doc])* $name,)+)+
         }
 
         impl Reason {
-            /// Every reason, in declaration order: the bounded set that labels may draw from.
+            /// Every reason, in declaration order: the bounded set for labels.
             pub const ALL: &'static [Reason] = &[$($(Reason::$name,)+)+];
 
-            /// Every reason once, by what it is about, with a title for each group.
+            /// Every reason once, grouped by subject, with a title for each group.
             pub const GROUPS: &'static [(&'static str, &'static [Reason])] = &[$(($title, &[$(Reason::$name,)+]),)+];
 
             /// Returns the stable code, in the CamelCase of Kubernetes conditions and Events.

@@ -1,10 +1,9 @@
-//! Whether a rollout is under way, done or failed: the judgement after the patch.
+//! The verdict on a rollout: in progress, complete or failed.
 //!
-//! Pure. The operator hands in what the workload's status says ([`View`], one small file a kind),
-//! what its newest pods say ([`pod`]), what was remembered of the watch so far ([`RolloutState`], kept in the
-//! UpdateRequest's status, so that a successor goes on where its predecessor was killed) and the
-//! time; [`judge`] answers what to remember, or how it ended. A release has no pods of its own: what
-//! its status complains of ([`RolloutProblem`]) is the evidence.
+//! Pure. The operator passes the workload's status ([`View`], one small file per kind), the state of its newest pods
+//! ([`pod`]), the memory of the watch so far ([`RolloutState`], stored in the UpdateRequest's status, so that the next
+//! leader continues) and the time. [`judge`] returns what to remember, or the result. A release has no pods of its own:
+//! the problems in its status ([`RolloutProblem`]) are the evidence.
 //!
 //! ```text
 //! status ──> View ──> Standing ─┐
@@ -12,8 +11,8 @@
 //! request's status ──> Watch ───┘
 //! ```
 //!
-//! Silence is never failure: without an answer from the API nothing is judged, without the right
-//! to list pods the status alone speaks.
+//! Missing data is never a failure: without a response from the API nothing is judged, and without permission to list
+//! pods only the status counts.
 
 mod argo_rollout;
 mod daemon_set;
@@ -38,7 +37,7 @@ use jiff::Timestamp;
 
 use crate::reason::Reason;
 
-/// What a workload's status says of its rollout, by its kind.
+/// The state of a workload's rollout from its status, by kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     /// Of a Deployment.
@@ -51,30 +50,30 @@ pub enum View {
     HelmRelease(Box<HelmReleaseView>),
     /// Of a Rollout of Argo Rollouts.
     ArgoRollout(ArgoRolloutView),
-    /// A kind that rolls nothing out: a CronJob uses the new version in its next Job.
+    /// A kind without a rollout: a CronJob uses the new version in its next Job.
     NoRollout,
 }
 
 impl View {
-    /// Where the rollout of the object's newest spec stands. `generation` is the object's.
+    /// Returns the status of the rollout of the object's newest spec. `generation` is the object's.
     pub fn rollout_status(&self, generation: i64) -> RolloutStatus {
         match self {
             View::Deployment(view) => view.rollout_status(generation),
             View::StatefulSet(view) => view.rollout_status(generation),
             View::DaemonSet(view) => view.rollout_status(generation),
-            // The target's generation may count its source's as well.
+            // The workload's generation may include that of its source.
             View::HelmRelease(view) => view.rollout_status(),
             View::ArgoRollout(view) => view.rollout_status(generation),
             View::NoRollout => RolloutStatus::NoRollout,
         }
     }
 
-    /// Whether there are pods to look at.
+    /// Returns true if there are pods to check.
     pub fn has_pods(&self) -> bool {
         !matches!(self, View::HelmRelease(_) | View::NoRollout)
     }
 
-    /// What is true once the rollout is done, for messages.
+    /// Returns what is true once the rollout is complete, for messages.
     pub fn well(&self) -> &'static str {
         match self {
             View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::ArgoRollout(_) => "every pod is available",
@@ -83,8 +82,7 @@ impl View {
         }
     }
 
-    /// The least time that the rollout has to be given as it stands; none for those that tell their
-    /// steps one by one.
+    /// Returns the minimum timeout of the rollout in its current state; zero for kinds that report every step.
     pub fn least_timeout(&self) -> Duration {
         match self {
             View::Deployment(_) | View::StatefulSet(_) | View::DaemonSet(_) | View::ArgoRollout(_) | View::NoRollout => Duration::ZERO,
@@ -93,52 +91,51 @@ impl View {
     }
 }
 
-/// Where a rollout stands, whatever the kind.
+/// The status of a rollout, for any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutStatus {
-    /// The controller has not seen the newest spec yet (`observedGeneration`): what the status counts
-    /// is of an older one.
+    /// The controller has not observed the newest spec yet (`observedGeneration`): its status is about an older one.
     Unseen,
-    /// It stands still because somebody wants it so: the clock stands still as well.
+    /// Somebody paused it on purpose: its timeout pauses as well.
     Held(Reason),
-    /// It is under way, or stuck.
+    /// It is in progress, or stuck.
     Moving(ReplicaProgress, Option<RolloutProblem>),
-    /// Every pod that has to be new is, and all are available; a release is deployed and ready.
+    /// All new pods exist and are available, or the release is deployed and ready.
     Complete(ReplicaProgress),
-    /// Its controller has given up: nothing more comes by itself.
+    /// Its controller has given up.
     Failed(Failure),
-    /// The kind has nothing to roll out: the change is done when it is written.
+    /// The kind has no rollout: the change is complete when it is written.
     NoRollout,
 }
 
-/// What the status of a rollout that is under way complains of.
+/// A problem in the status of a rollout in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutProblem {
-    /// The new version does not run: a check that finds it counts as failed.
+    /// The new version does not run: a check with this problem counts as failed.
     Failing(Failure),
-    /// It may still pass, or its controller is at work on it: the cause if the time runs out.
+    /// It may be temporary, or its controller is working on it: it is the cause if the rollout times out.
     AtTimeout(Failure),
-    /// The new version is not to blame: only told when the time runs out.
+    /// Not caused by the new version: only reported when the rollout times out.
     Blameless(String),
-    /// It goes on when a person acts: the time does not run out.
+    /// It waits for a person: the rollout does not time out.
     Waits(Reason),
 }
 
-/// How far a rollout is.
+/// The progress of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReplicaProgress {
-    /// Pods that the workload is to have.
+    /// Desired number of pods.
     pub wanted: u32,
-    /// Pods of the new revision.
+    /// Number of pods of the new revision.
     pub updated: u32,
-    /// Pods that are available, of whichever revision.
+    /// Number of available pods, of any revision.
     pub available: u32,
-    /// Steps that are left: pods to be made anew, old ones to go, new ones to become available. It
-    /// falls with each pod that gets on, and a pod that comes and goes does not make it fall again.
+    /// Number of remaining steps: pods to recreate, old ones to delete, new ones to become available. It decreases with
+    /// each pod that makes progress, and not again with a pod that comes and goes.
     pub remaining: u32,
-    /// Pods of the new revision that are available, at least.
+    /// Minimum number of available pods of the new revision.
     pub new_available: u32,
-    /// How far it is in words, for what has no pods to count: a release is one thing that becomes new.
+    /// The progress in words, if there are no pods to count: a release changes as a whole.
     pub stage: Option<&'static str>,
 }
 
@@ -147,47 +144,47 @@ impl fmt::Display for ReplicaProgress {
         if let Some(stage) = self.stage {
             return f.write_str(stage);
         }
-        // While it is scaled down, or has a pod more for the time of the rollout, there are more than are wanted.
+        // During scaling down, or with a surge pod, there are more pods than desired.
         let Self { wanted, updated, available, .. } = *self;
         write!(f, "{} of {wanted} pods are new, {} available", updated.min(wanted), available.min(wanted))
     }
 }
 
-/// What is remembered of a watch between two looks. Times have whole seconds.
+/// The state of a rollout watch between two checks. Times have whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutState {
-    /// The workload's generation when the change was first seen in it: an older copy says nothing.
+    /// The workload's generation when the change was first observed in it. Older copies do not count.
     pub generation: i64,
-    /// When the change was first seen in the workload.
+    /// When the change was first observed in the workload.
     pub started_at: Timestamp,
-    /// When the rollout last got on.
+    /// When the rollout last made progress.
     pub progressed_at: Timestamp,
-    /// [`ReplicaProgress::wanted`] when it was last counted.
+    /// [`ReplicaProgress::wanted`] at the last progress.
     pub wanted: u32,
-    /// The least [`ReplicaProgress::remaining`] since.
+    /// The lowest [`ReplicaProgress::remaining`] since.
     pub remaining: u32,
-    /// The most [`ReplicaProgress::new_available`] since.
+    /// The highest [`ReplicaProgress::new_available`] since.
     pub new_available: u32,
-    /// Whether somebody held it when it was last looked at.
+    /// True if it was paused on purpose at the last check.
     pub held: bool,
     /// When a check last counted.
     pub checked_at: Option<Timestamp>,
-    /// Checks that failed in a row.
+    /// Number of consecutive failed checks.
     pub failed_checks: u32,
-    /// Restarts of the new pods' containers by the last check that counted.
+    /// Restarts of the new pods' containers at the last check that counted.
     pub restarts: u32,
-    /// Since when all is available without a restart.
+    /// Since when everything is available without a restart.
     pub available_since: Option<Timestamp>,
-    /// What the last failed check found.
+    /// The result of the last failed check.
     pub failure: Option<Failure>,
-    /// The image that was put back, once it was: then it is that rollout which is watched.
+    /// The restored image, while its rollout is watched.
     pub returned_to: Option<String>,
-    /// Why it was put back.
+    /// The cause of the rollback.
     pub cause: Option<Failure>,
 }
 
 impl RolloutState {
-    /// The watch of a change that is first seen now, in the workload of that generation.
+    /// Creates the watch of a change that is observed now, in the workload of that generation.
     pub fn new(generation: i64, now: Timestamp) -> Self {
         let now = whole_second(now);
         Self {
@@ -208,7 +205,7 @@ impl RolloutState {
         }
     }
 
-    /// The same, with no time later than `now` by more than `tolerance`: the clock was set back since.
+    /// Returns the same without times later than `now` by more than `tolerance`: the clock was set back since.
     fn not_ahead_of(&self, now: Timestamp, tolerance: Duration) -> Self {
         let latest = now.checked_add(tolerance).unwrap_or(Timestamp::MAX);
         let back = |at: Timestamp| if at > latest { whole_second(now) } else { at };
@@ -224,14 +221,14 @@ impl RolloutState {
 /// Evidence that the new version does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// As a code.
+    /// The reason.
     pub reason: Reason,
-    /// For a person, with the pod's own words.
+    /// A message for people, with the pod's own message.
     pub message: String,
 }
 
-/// The next whole second: what is written into a status must read back as the same moment, and
-/// Kubernetes' times carry no fraction.
+/// Returns the next whole second: a time in a status must be equal when it is read back, and Kubernetes' times have no
+/// fractions.
 pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
     let up = i64::from(at.subsec_nanosecond() > 0);
     Timestamp::from_second(at.as_second().saturating_add(up)).unwrap_or(at)

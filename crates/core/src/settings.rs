@@ -1,9 +1,8 @@
-//! Settings from annotations: the one parser.
+//! The parser of settings from annotations.
 //!
-//! A value is looked for at the workload's key for the container, the workload's key, the
-//! namespace's key for the container, the namespace's key, in this order; the first one found
-//! counts, and a bad one is a fault: it never silently becomes another value. [`Settings::resolve`]
-//! answers with every fault at once.
+//! A value is looked up in this order: the workload's key for the container, the workload's key, the namespace's key
+//! for the container, the namespace's key. The first one found counts. An invalid value is a fault and never falls back
+//! to another value. [`Settings::resolve`] returns every fault at once.
 
 pub(crate) mod bounds;
 pub mod key;
@@ -23,35 +22,35 @@ use crate::policy::{Pattern, Policy, Rule};
 use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;
 
-/// Annotations, as Kubernetes has them.
+/// Annotations, as in Kubernetes.
 pub type Annotations = BTreeMap<String, String>;
 
-/// What applies to one container of one workload.
+/// The settings of one container of one workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Which new versions count.
+    /// The policy for new versions.
     pub policy: Policy,
-    /// What tags have to match.
+    /// The pattern that tags must match.
     pub pattern: Option<Pattern>,
-    /// Whether a person is asked first.
+    /// True if a person must approve updates.
     pub require_approval: bool,
-    /// The least time between two updates of the workload.
+    /// Minimum time between two updates of the workload.
     pub min_update_interval: Duration,
-    /// Which containers are tracked; none named means all but init containers and image volumes.
+    /// The tracked containers; `None` means all except init containers and image volumes.
     pub images: Option<Vec<String>>,
-    /// Which triggers may act.
+    /// The triggers that may propose updates.
     pub event_source: EventSource,
-    /// An own polling period.
+    /// The polling interval, if it is not the default.
     pub polling_interval: Option<Duration>,
-    /// Whether a failed rollout is taken back.
+    /// True if a failed rollout is rolled back.
     pub auto_rollback: bool,
-    /// How long a rollout is watched without progress.
+    /// Maximum time of a rollout without progress.
     pub rollback_timeout: Duration,
-    /// How many failed checks in a row take it back.
+    /// Number of consecutive failed checks that trigger the rollback.
     pub health_check_retries: u32,
-    /// How long new pods have to stay available.
+    /// Time that new pods must stay available.
     pub settle_time: Duration,
-    /// How a new digest behind the same tag is put in place.
+    /// How a new digest of the same tag is applied.
     pub digest_update: DigestUpdate,
 }
 
@@ -74,10 +73,10 @@ impl Default for Settings {
     }
 }
 
-/// Which triggers may act on a workload.
+/// The triggers that may propose updates of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSource {
-    /// Registries' notifications.
+    /// Webhooks of registries.
     Webhook,
     /// Headwind's own scans.
     Polling,
@@ -88,7 +87,7 @@ pub enum EventSource {
 }
 
 impl EventSource {
-    /// Whether the trigger may act. What a person asks for always may.
+    /// Returns true if the trigger may propose updates. A manual trigger always may.
     pub fn allows(self, trigger: Trigger) -> bool {
         match trigger {
             Trigger::Webhook => matches!(self, EventSource::Webhook | EventSource::Both),
@@ -98,31 +97,31 @@ impl EventSource {
     }
 }
 
-/// How a new digest behind the same tag is put in place.
+/// How a new digest of the same tag is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestUpdate {
-    /// Restart where the container pulls `Always`, else pin.
+    /// Restart if the container's pull policy is `Always`, else pin.
     Auto,
-    /// Write the digest into the pod template, so that pods are made anew.
+    /// Write the digest into the pod template, so that pods are recreated.
     Restart,
     /// Write `tag@digest` into the image.
     Pin,
 }
 
-/// A value that cannot be read.
+/// An invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// The whole key.
+    /// The complete key.
     pub key: String,
-    /// The value, cut to what a message can hold.
+    /// The value, truncated to fit a message.
     pub value: String,
-    /// Where it stands.
+    /// The object with the annotation.
     pub place: Place,
-    /// What is wrong with it.
+    /// The error.
     pub problem: String,
 }
 
-/// Which object an annotation stands on.
+/// The object with an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The workload itself.
@@ -141,7 +140,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Where values are looked for, and what was wrong with those found.
+/// Looks up values, and collects the faults.
 struct Lookup<'a> {
     namespace: &'a Annotations,
     workload: &'a Annotations,
@@ -150,17 +149,17 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// An object with more annotations of Headwind's than are kept: nobody can say what it means.
+    /// Reports an object with more of Headwind's annotations than are kept: its settings are incomplete.
     fn bounded(&mut self) {
         for (annotations, place) in [(self.workload, Place::Workload), (self.namespace, Place::Namespace)] {
             if annotations.contains_key(bounds::TOO_MUCH) {
-                let problem = format!("the object has more than {} KiB of these", bounds::ALL / 1024);
+                let problem = format!("the object may have at most {} KiB of these annotations", bounds::ALL / 1024);
                 self.faults.push(Fault { key: format!("{PREFIX}*"), value: "…".to_owned(), place, problem });
             }
         }
     }
 
-    /// The value of a key, read; `None` where it is not set or cannot be read.
+    /// Returns the parsed value of a key; `None` if it is not set or invalid.
     fn get<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let own = format!("{key}.{}", self.container);
         let places = [(self.workload, Place::Workload), (self.namespace, Place::Namespace)];
@@ -169,7 +168,7 @@ impl Lookup<'_> {
             .flat_map(|(annotations, place)| [own.as_str(), key].map(|key| (annotations, place, key)))
             .find_map(|(annotations, place, key)| annotations.get(key).map(|value| (key, value, place)))?;
         let short =
-            || if value.len() > bounds::VALUE { Err(format!("it is longer than {} bytes", bounds::VALUE)) } else { Ok(value.trim()) };
+            || if value.len() > bounds::VALUE { Err(format!("must have at most {} bytes", bounds::VALUE)) } else { Ok(value.trim()) };
         match short().and_then(read) {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -187,10 +186,10 @@ impl From<&Settings> for RolloutLimits {
 }
 
 impl Settings {
-    /// What applies to the container.
+    /// Resolves the settings of the container.
     ///
     /// # Errors
-    /// Every value that cannot be read, and policy glob without a pattern.
+    /// All invalid values, and policy glob without a pattern.
     pub fn resolve(namespace: &Annotations, workload: &Annotations, container: &str) -> Result<Self, Vec<Fault>> {
         if workload.is_empty() && namespace.is_empty() {
             return Ok(Self::default());
@@ -228,13 +227,13 @@ impl Settings {
         annotations.get(key::SHARED_SOURCE).is_some_and(|value| parse::boolean(value.trim()) == Ok(true))
     }
 
-    /// The policy with its pattern.
+    /// Returns the policy with its pattern.
     pub fn rule(&self) -> Rule {
         Rule { policy: self.policy, pattern: self.pattern.clone() }
     }
 
-    /// Returns whether an image is tracked. With `only_by_name`, as for init containers and image volumes, it is
-    /// tracked only when `images` names it.
+    /// Returns true if an image is tracked. With `only_by_name`, as for init containers and image volumes, it is
+    /// tracked only if `images` names it.
     pub fn tracks(&self, container: &str, artifact: &Artifact, only_by_name: bool) -> bool {
         match &self.images {
             None => !only_by_name,
@@ -243,8 +242,8 @@ impl Settings {
     }
 }
 
-/// Whether an entry of `images` is this image's repository, or this chart's name. A bare word is a
-/// container's name first; it is a repository only where it is one of Docker Hub's own (`nginx`).
+/// Returns true if an entry of `images` is this image's repository, or this chart's name. A bare word is a container's
+/// name first; it is a repository only if it is one of Docker Hub's own (`nginx`).
 pub(crate) fn names(entry: &str, artifact: &Artifact) -> bool {
     match artifact {
         Artifact::Image(image) => RepositoryKey::parse(entry).is_ok_and(|named| named == *image.repository()),

@@ -12,17 +12,17 @@ use crate::settings::{Annotations, PREFIX};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Kind, Workload, WorkloadKey};
 
-/// Annotations with Headwind's prefix before each name.
+/// Returns annotations with Headwind's prefix before each name.
 pub fn annotations(all: &[(&str, &str)]) -> Annotations {
     all.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())).collect()
 }
 
-/// A key in the namespace `n`.
+/// Returns a key in the namespace `n`.
 pub fn key(kind: Kind, name: &str) -> WorkloadKey {
     WorkloadKey { kind, namespace: "n".to_owned(), name: name.to_owned() }
 }
 
-/// The Deployment `n/t` with these annotations (without their prefix), whose container `web` runs the image.
+/// Returns the Deployment `n/t` with these annotations (without their prefix), whose container `web` runs the image.
 pub fn deployment(image: &str, all: &[(&str, &str)]) -> Workload {
     Workload {
         uid: "u".to_owned(),
@@ -34,22 +34,22 @@ pub fn deployment(image: &str, all: &[(&str, &str)]) -> Workload {
     }
 }
 
-/// A digest made of one letter.
+/// Returns a digest made of one digit.
 ///
 /// # Panics
-/// If it is no hexadecimal digit.
+/// If it is not a hexadecimal digit.
 pub fn digest(letter: char) -> Digest {
     let text = format!("sha256:{}", letter.to_string().repeat(64));
     Digest::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// One candidate for each word.
+/// Returns one candidate for each word.
 pub fn candidates(tags: &str) -> Vec<Candidate> {
     tags.split_whitespace().map(|tag| Candidate::new(tag, None)).collect()
 }
 
-/// A pending request of that name that Headwind made of a webhook at that time for the container `web` of [`deployment`],
-/// under policy `minor` and without approval.
+/// Returns a pending request with that name, created by Headwind from a webhook at that time for the container `web` of
+/// [`deployment`], under policy `minor` and without approval.
 pub fn request(name: &str, from: &str, to: &str, at: Timestamp) -> Request {
     Request {
         name: name.to_owned(),
@@ -74,19 +74,19 @@ pub fn request(name: &str, from: &str, to: &str, at: Timestamp) -> Request {
     }
 }
 
-/// The identity of putting the image into the container under a policy that does not follow digests.
+/// Returns the identity of writing the image into the container under a policy that does not follow digests.
 ///
 /// # Panics
-/// If the image is no reference.
+/// If the image is not a valid reference.
 pub fn identity(container: &str, image: &str) -> Identity {
     let artifact = Artifact::parse(ArtifactKind::Image, image).unwrap_or_else(|error| panic!("{image}: {error}"));
     Identity::new(container, &artifact, Policy::Minor, None)
 }
 
-/// A prior request for the image, which stands in the way of nothing.
+/// Returns a prior request for the image that blocks nothing.
 ///
 /// # Panics
-/// If the image is no reference.
+/// If the image is not a valid reference.
 pub fn prior(container: &str, image: &str) -> PriorRequest {
     let identity = identity(container, image);
     PriorRequest {
@@ -98,12 +98,12 @@ pub fn prior(container: &str, image: &str) -> PriorRequest {
     }
 }
 
-/// Prior requests that are named after what they ask for.
+/// Returns prior requests that are named after their identity.
 pub fn prior_requests(requests: impl IntoIterator<Item = PriorRequest>) -> PriorRequests {
     PriorRequests::new(|_, _, identity| identity.as_str().to_owned(), requests.into_iter().collect())
 }
 
-/// What decisions depend on of these requests, whatever their names are.
+/// Returns the prior requests of these requests, whatever their names are.
 pub fn prior_of(requests: &[Request]) -> PriorRequests {
     let named = |request: &Request| {
         let prior = request.prior();
@@ -113,7 +113,7 @@ pub fn prior_of(requests: &[Request]) -> PriorRequests {
     prior_requests(requests.iter().map(named))
 }
 
-/// What Headwind read from the registry itself, with no answers yet.
+/// Returns evidence about data that Headwind read from the registry itself, without answers.
 pub fn trusted() -> Evidence {
     Evidence::new(Trust::REGISTRY)
 }

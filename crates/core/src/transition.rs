@@ -1,7 +1,7 @@
-//! A transition: what changed between two versions of one UpdateRequest, for everybody who reports it.
+//! A transition: the change between two versions of an UpdateRequest, for everything that reports it.
 //!
-//! The operator computes it where the change becomes visible, whoever wrote it. Log lines, Kubernetes Events, metrics,
-//! notifications and the live view all follow from this one value.
+//! The operator computes it when the change becomes visible, whoever wrote it. Log lines, Kubernetes Events, metrics,
+//! notifications and the live view all use this one value.
 
 use crate::reason::Reason;
 use crate::request::{ChangeKind, Phase, Request, Status};
@@ -9,9 +9,9 @@ use crate::request::{ChangeKind, Phase, Request, Status};
 /// A change of a request that is reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// Identifies the transition among all of its request: the same on every replica and after a restart.
+    /// The ID of the transition, unique within its request: the same on every replica and after a restart.
     pub id: String,
-    /// The phase before; `None` for a request that was just created, or whose earlier status is unknown.
+    /// The phase before; `None` for a new request, or if its earlier status is unknown.
     pub from: Option<Phase>,
     /// The phase now.
     pub to: Phase,
@@ -21,32 +21,32 @@ pub struct Transition {
     pub message: String,
     /// How much attention it needs.
     pub weight: Weight,
-    /// What became of the proposal.
+    /// The decision about the proposal.
     pub decision: Option<Decision>,
-    /// The change that was written into the workload.
+    /// The change written to the workload.
     pub applied: Option<ChangeKind>,
-    /// The rollout's latest failed check, if this one counted.
+    /// The rollout's latest failed check, if it counted.
     pub failed_check: Option<(Reason, String)>,
-    /// Whether an update failed for good: it was not applied, or it was rolled back.
+    /// True if an update failed permanently: it was not applied, or it was rolled back.
     pub update_failed: bool,
-    /// Whether a rollback failed.
+    /// True if a rollback failed.
     pub rollback_failed: bool,
-    /// Whether the request began to wait for the minimum interval between updates.
+    /// True if the request began to wait for the minimum interval between updates.
     pub waits_for_interval: bool,
 }
 
-/// How much attention a transition needs.
+/// The attention that a transition needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// Only counters moved: the phase, the reason and what the request waits for are as before.
+    /// Only counters changed. The phase, the reason and the wait are unchanged.
     Detail,
-    /// The request moved on as it should.
+    /// The request made normal progress.
     Normal,
     /// A person should look at it.
     Warning,
 }
 
-/// What became of a proposal.
+/// The decision about a proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It was created and waits for approval.
@@ -61,16 +61,16 @@ pub enum Decision {
     Reopened,
 }
 
-/// Returns what changed from `before` to `after`; `None` if nothing did that anybody hears about.
+/// Returns the change from `before` to `after`; `None` if there is nothing to report.
 ///
 /// Without `before`, a request in its first phase counts as created, and any other one as having just reached its
-/// status: that is how the next leader reports what the last one could not.
+/// status. The next leader uses this to report what the previous one could not.
 pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transition> {
     let status = &after.status;
     let unknown = Status::default();
     let was = before.map_or(&unknown, |before| &before.status);
     let is_new = before.is_none();
-    // Of a finished request, only part of the status is kept.
+    // Only a part of a finished request's status is stored.
     if !is_new && !was.phase.is_open() && (was.phase, was.reason) == (status.phase, status.reason) {
         return None;
     }
@@ -82,7 +82,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         .map(|failure| (failure.reason, failure.message.clone()));
     let applied = applied(was, status);
     let ended = is_new || was.phase != status.phase;
-    // That it no longer waits is reported by what follows.
+    // The end of a wait is reported by the next transition.
     let now_waits_for = status.waiting.as_ref().filter(|waiting| was.waiting.as_ref().is_none_or(|before| !before.is_same(waiting)));
     let moved = ended || was.reason != status.reason || now_waits_for.is_some() || decision.is_some();
     if !moved && applied.is_none() && failed_check.is_none() {
@@ -95,7 +95,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         (true, true) => Weight::Warning,
     };
     let taken_back = status.phase == Phase::RolledBack && (is_new || was.phase == Phase::RollingOut);
-    // A rollback that fails is no update that failed, nor is one that a person went back over.
+    // A failed rollback is not a failed update, and neither is an update that a person rolled back past.
     let is_update = status.rolled_back_from.is_none() && status.reason != Some(Reason::RolledBack);
     Some(Transition {
         id: id(status, failed_check.is_some()),
@@ -119,7 +119,7 @@ fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
         (None, Phase::Pending) if status.reopened_at.is_some() => Some(Decision::Reopened),
         (None, Phase::Pending) if after.needs_approval() => Some(Decision::Proposed),
         (None, Phase::Pending) => Some(Decision::ProposedAndApproved),
-        // What it waits for is news about an approval that was reported.
+        // A new wait is not a new approval: the approval was reported before.
         (None, Phase::Approved) if status.waiting.is_some() => None,
         (None | Some(Phase::Pending), Phase::Approved) => Some(Decision::Approved),
         (None | Some(Phase::Pending), Phase::Rejected) => Some(Decision::Rejected),
@@ -128,7 +128,7 @@ fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
     }
 }
 
-/// The change that the new status is the first one to know of.
+/// Returns the change that is new in this status.
 fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
     let returned = |status: &Status| status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     if returned(status) && !returned(was) {
@@ -140,7 +140,7 @@ fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
     }
 }
 
-/// The reason that is reported. What a person wrote with `kubectl` has none of its own.
+/// Returns the reason to report. A decision made with `kubectl` has none of its own.
 fn reason(after: &Request, decision: Option<Decision>) -> Option<Reason> {
     let status = &after.status;
     match decision {
@@ -162,7 +162,7 @@ fn message(status: &Status, reason: Option<Reason>, decision: Option<Decision>) 
 }
 
 fn is_warning(status: &Status, reason: Option<Reason>) -> bool {
-    // A rollback that went well was reported when the rollout failed.
+    // A successful rollback was reported when the rollout failed.
     let bad_end = matches!(status.phase, Phase::Failed | Phase::RolledBack) && reason != Some(Reason::RollbackComplete);
     bad_end || matches!(reason, Some(Reason::RollingBack | Reason::ApplyDenied))
 }

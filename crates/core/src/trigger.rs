@@ -1,6 +1,6 @@
-//! How Headwind learned of a version.
+//! The source of a version.
 
-/// What made Headwind look at a workload (`spec.trigger` of an UpdateRequest).
+/// The trigger of an update (`spec.trigger` of an UpdateRequest).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Trigger {
@@ -13,7 +13,7 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Returns the word that the UpdateRequest and the metrics use.
+    /// Returns the value in the UpdateRequest and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Trigger::Webhook => "webhook",

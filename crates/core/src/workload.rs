@@ -1,4 +1,4 @@
-//! The workload that Headwind keeps up to date, and what it says of itself.
+//! The workloads that Headwind updates.
 //!
 //! ```text
 //! object ──> headwind_k8s ──> Workload { containers, rollout, annotations }

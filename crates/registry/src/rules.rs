@@ -30,7 +30,7 @@ pub struct Rules {
 
 /// An invalid pattern in `HEADWIND_REGISTRY_ALLOW`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no glob for hosts; expected a host such as ghcr.io, or a glob such as *.example.com")]
+#[error("invalid pattern for hosts {0:?}; expected a host such as ghcr.io, or a glob such as *.example.com")]
 pub struct BadPattern(String);
 
 /// The reasons why Headwind does not connect to a host.

@@ -164,7 +164,7 @@ impl FromStr for Sender {
 
 /// A name of no known sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no sender that is known; known are {known}", known = known_senders())]
+#[error("unknown sender {0:?}; use one of {known}", known = known_senders())]
 pub struct UnknownSender(String);
 
 /// Returns the names of all senders, for help and errors.

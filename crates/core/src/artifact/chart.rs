@@ -1,35 +1,34 @@
-//! Helm charts: what a release runs, and the classic repositories that charts are published in.
+//! Helm charts, and the classic repositories that publish them.
 //!
-//! A chart is written `name:version` wherever an image is written for a workload (requests, history,
-//! Events). Its version is what Helm reads as one ([`crate::artifact::version::parse_chart`]) or a range, which
-//! belongs to Flux. In an OCI registry a chart is a repository and its version a tag, in which `_`
-//! stands for `+` (Helm, "OCI support").
+//! A chart is written as `name:version` wherever a workload has an image (requests, history, Events). Its version is
+//! one that Helm accepts ([`crate::artifact::version::parse_chart`]), or a range, which Flux resolves. In an OCI
+//! registry a chart is a repository and its version a tag, with `_` in place of `+` (Helm, "OCI support").
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest name of a chart, and the longest address of a repository.
+/// Maximum length of a chart's name, and of a repository's address.
 const NAME: usize = 250;
 const ADDRESS: usize = 2048;
 
-/// Why a text is no chart or no chart repository.
+/// The reasons why a text is not a chart or a chart repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChartError {
-    /// The chart's name breaks the grammar.
+    /// The chart's name is invalid.
     #[error("the chart's name is not legal (letters, digits, '.', '_', '-' in parts, separated by '/')")]
     Name,
     /// There is no version.
     #[error("no version stands behind the chart's name")]
     NoVersion,
-    /// The address has another scheme than HTTP and HTTPS.
+    /// The address has a scheme other than HTTP and HTTPS.
     #[error("the repository's address begins with neither https:// nor http://")]
     Scheme,
-    /// The address has a user in it, a fragment, or no host.
+    /// The address has a user, a fragment, or no host.
     #[error("the repository's address is not legal (https://host[:port][/path], no user in it)")]
     Address,
 }
 
-/// A chart at a version, as it stands in a release.
+/// A chart at a version, as written in a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartReference {
     name: String,
@@ -37,7 +36,7 @@ pub struct ChartReference {
 }
 
 impl ChartReference {
-    /// A chart of that name at that version, which may be a range.
+    /// Creates a reference from a name and a version, which may be a range.
     ///
     /// # Errors
     /// [`ChartError::Name`].
@@ -45,7 +44,7 @@ impl ChartReference {
         if is_name(name) { Ok(Self { name: name.to_owned(), version: version.to_owned() }) } else { Err(ChartError::Name) }
     }
 
-    /// Reads `name:version`.
+    /// Parses `name:version`.
     ///
     /// # Errors
     /// See [`ChartError`].
@@ -54,17 +53,17 @@ impl ChartReference {
         Self::new(name, version)
     }
 
-    /// The chart's name in its repository.
+    /// Returns the chart's name in its repository.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The version, or the range.
+    /// Returns the version, or the range.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The same chart at another version.
+    /// Returns the same chart at another version.
     #[must_use]
     pub fn with_version(&self, version: &str) -> Self {
         Self { name: self.name.clone(), version: version.to_owned() }
@@ -87,23 +86,23 @@ fn is_name(text: &str) -> bool {
     text.len() <= NAME && text.split('/').all(part)
 }
 
-/// The tag under which an OCI registry keeps a version.
+/// Returns the tag of a version in an OCI registry.
 pub fn tag_of(version: &str) -> String {
     version.replace('+', "_")
 }
 
-/// The version that an OCI registry keeps under a tag.
+/// Returns the version of a tag in an OCI registry.
 pub fn version_of(tag: &str) -> String {
     tag.replace('_', "+")
 }
 
-/// The address of a classic Helm repository (one with an `index.yaml`), normalised: scheme and host
-/// in lower case, no default port, no slash at the end.
+/// The address of a classic Helm repository (one with an `index.yaml`), normalised: scheme and host in lower case, no
+/// default port, no trailing slash.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChartRepository(Arc<str>);
 
 impl ChartRepository {
-    /// Reads an address.
+    /// Parses an address.
     ///
     /// # Errors
     /// See [`ChartError`].
@@ -127,18 +126,18 @@ impl ChartRepository {
         Ok(Self(format!("{scheme}://{authority}{}", path.trim_end_matches('/')).into()))
     }
 
-    /// The whole address, with its query: not to be shown.
+    /// Returns the whole address with its query. Do not show it to people.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Host and port, as they stand in the address.
+    /// Returns host and port, as in the address.
     pub fn host(&self) -> &str {
         let rest = self.0.split_once("://").map_or(&*self.0, |(_, rest)| rest);
         rest.find(['/', '?']).and_then(|end| rest.get(..end)).unwrap_or(rest)
     }
 
-    /// The address of its index; what is asked behind `?` is asked of the index as well, as Helm does it.
+    /// Returns the address of its index. The query after `?` is kept, as in Helm.
     pub fn index(&self) -> String {
         match self.0.split_once('?') {
             Some((address, query)) => format!("{}/index.yaml?{query}", address.trim_end_matches('/')),
@@ -147,7 +146,7 @@ impl ChartRepository {
     }
 }
 
-/// Without its query, which may hold a token.
+/// Displays it without its query, which may contain a token.
 impl fmt::Display for ChartRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.split_once('?').map_or(&*self.0, |(address, _)| address))

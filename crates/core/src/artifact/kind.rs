@@ -1,22 +1,22 @@
-//! The two kinds of things that are versioned.
+//! The two kinds of artifacts.
 
 use serde::{Deserialize, Serialize};
 
 use super::version::{Version, parse_chart, parse_tag};
 
-/// What is versioned.
+/// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArtifactKind {
-    /// Tags of an image.
+    /// An image, versioned by tags.
     #[default]
     Image,
-    /// Versions of a chart.
+    /// A chart, versioned by chart versions.
     Chart,
 }
 
 impl ArtifactKind {
-    /// Parses a version as things of this kind are versioned.
+    /// Parses a version of an artifact of this kind.
     pub fn read(self, text: &str) -> Option<Version> {
         match self {
             ArtifactKind::Image => parse_tag(text),

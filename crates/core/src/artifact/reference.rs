@@ -1,9 +1,8 @@
-//! Image references: the one parser.
+//! The parser of image references.
 //!
-//! Owns the grammar of references (the distribution project's `reference` package), the
-//! normalisation to a repository's key (Docker Hub's defaults), and how a tag or a digest is
-//! replaced while the user's spelling stays. Everything that matches repositories uses
-//! [`RepositoryKey`]; everything that writes an image writes an [`ImageReference`].
+//! Contains the grammar of references (the distribution project's `reference` package), the normalisation to a
+//! repository key (Docker Hub's defaults), and the replacement of a tag or a digest that preserves the user's spelling.
+//! Code that matches repositories uses [`RepositoryKey`]; code that writes an image writes an [`ImageReference`].
 //!
 //! ```text
 //! nginx:1.25                 -> docker.io/library/nginx, tag 1.25
@@ -18,60 +17,60 @@ use serde::{Deserialize, Serialize};
 /// Docker Hub's name in references, and its other names.
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_TOO: &[&str] = &["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];
-/// The longest repository name (distribution: `NameTotalLengthMax`).
+/// Maximum length of a repository name (distribution: `NameTotalLengthMax`).
 const NAME: usize = 255;
-/// The longest tag.
+/// Maximum length of a tag.
 const TAG: usize = 128;
-/// The longest reference.
+/// Maximum length of a reference.
 const REFERENCE: usize = 1024;
 
-/// Why a text is no reference.
+/// The reasons why a text is not a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the reference is empty")]
     Empty,
-    /// The repository's path breaks the grammar.
+    /// The repository's path is invalid.
     #[error("the repository's name is not legal (lower-case letters and digits in parts, separated by '/', '.', '_', '__' or '-')")]
     Name,
-    /// An upper-case letter, the most frequent mistake.
+    /// The path has an upper-case letter, the most frequent mistake.
     #[error("a repository's name has no upper-case letters")]
     UpperCase,
-    /// The registry's host breaks the grammar.
+    /// The registry's host is invalid.
     #[error("the registry's host is not legal")]
     Host,
-    /// The tag breaks the grammar.
+    /// The tag is invalid.
     #[error("the tag is not legal (a letter, digit or '_', then at most 127 of these, '.' and '-')")]
     Tag,
-    /// The digest breaks the grammar.
+    /// The digest is invalid.
     #[error("the digest is not legal (sha256: and 64 hexadecimal digits)")]
     Digest,
-    /// Longer than any registry accepts.
+    /// The text is longer than any registry accepts.
     #[error("the reference is longer than 1,024 characters, or the repository's name longer than 255")]
     TooLong,
-    /// Container runtimes read it as an image's ID.
+    /// Container runtimes treat the text as an image ID.
     #[error("a repository's name must not be 64 hexadecimal digits; container runtimes read that as an image ID")]
     ImageId,
 }
 
-/// A repository, normalised, its registry's host included: `docker.io/library/nginx`.
+/// A normalised repository, including the registry's host: `docker.io/library/nginx`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryKey(Arc<str>);
 
 impl RepositoryKey {
-    /// Reads a name with or without a host, as a user writes it in an image.
+    /// Parses a name with or without a host, as users write it in an image.
     ///
     /// # Errors
-    /// When the text is no name, or has a tag or digest behind it.
+    /// If the text is not a name, or has a tag or digest.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let reference = ImageReference::parse(text)?;
         if reference.tag().is_some() || reference.digest().is_some() { Err(ReferenceError::Name) } else { Ok(reference.repository) }
     }
 
-    /// The repository at `path` of the registry at `host`. The path never decides the host.
+    /// Returns the repository at `path` of the registry at `host`. The host never comes from the path.
     ///
     /// # Errors
-    /// When one of the two breaks the grammar.
+    /// If either of them is invalid.
     pub fn from_parts(host: &str, path: &str) -> Result<Self, ReferenceError> {
         if !is_host(host) {
             return Err(ReferenceError::Host);
@@ -92,17 +91,17 @@ impl RepositoryKey {
         if key.len() > NAME { Err(ReferenceError::TooLong) } else { Ok(Self(key.into())) }
     }
 
-    /// The registry's host, with its port.
+    /// Returns the registry's host, with its port.
     pub fn registry(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(host, _)| host)
     }
 
-    /// The name at the registry.
+    /// Returns the name at the registry.
     pub fn path(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, path)| path)
     }
 
-    /// Host and path.
+    /// Returns host and path.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -132,10 +131,10 @@ impl Serialize for RepositoryKey {
 pub struct Digest(Arc<str>);
 
 impl Digest {
-    /// Reads a digest.
+    /// Parses a digest.
     ///
     /// # Errors
-    /// When it breaks the grammar, or a registered algorithm has another length.
+    /// If it is invalid, or a registered algorithm has another length.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let (algorithm, hex) = text.split_once(':').ok_or(ReferenceError::Digest)?;
         let lower_hex = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -148,7 +147,7 @@ impl Digest {
         if length && lower_hex { Ok(Self(text.into())) } else { Err(ReferenceError::Digest) }
     }
 
-    /// The digest as text.
+    /// Returns the digest as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -180,7 +179,7 @@ impl From<Digest> for String {
     }
 }
 
-/// An image as a user wrote it, read.
+/// A parsed image reference in the user's spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageReference {
     /// The name exactly as written.
@@ -191,10 +190,10 @@ pub struct ImageReference {
 }
 
 impl ImageReference {
-    /// Reads a reference.
+    /// Parses a reference.
     ///
     /// # Errors
-    /// When it breaks the grammar; the error says where.
+    /// If it is invalid. The error states the invalid part.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         if text.is_empty() {
             return Err(ReferenceError::Empty);
@@ -206,7 +205,7 @@ impl ImageReference {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
             None => (text, None),
         };
-        // A colon behind the last slash begins a tag; one before it belongs to a port.
+        // A colon after the last slash begins a tag; an earlier one begins a port.
         let path_from = rest.rfind('/').map_or(0, |at| at + 1);
         let (directory, last) = rest.split_at(path_from);
         let (name, tag) = match last.split_once(':') {
@@ -228,23 +227,22 @@ impl ImageReference {
         Ok(Self { name: name.to_owned(), repository: RepositoryKey::normal(host, path)?, tag, digest })
     }
 
-    /// The normalised repository.
+    /// Returns the normalised repository.
     pub fn repository(&self) -> &RepositoryKey {
         &self.repository
     }
 
-    /// The registry's host.
+    /// Returns the registry's host.
     pub fn registry(&self) -> &str {
         self.repository.registry()
     }
 
-    /// The tag that is written, if one is.
+    /// Returns the written tag, if there is one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The tag that is meant: `latest` where neither tag nor digest is written, none with a digest
-    /// alone.
+    /// Returns the effective tag: `latest` if neither tag nor digest is written; `None` if only a digest is written.
     pub fn effective_tag(&self) -> Option<&str> {
         match (&self.tag, &self.digest) {
             (Some(tag), _) => Some(tag),
@@ -253,29 +251,29 @@ impl ImageReference {
         }
     }
 
-    /// The digest that is written, if one is.
+    /// Returns the written digest, if there is one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The name as the user spells it, without tag and digest.
+    /// Returns the name in the user's spelling, without tag and digest.
     pub fn name_as_written(&self) -> &str {
         &self.name
     }
 
-    /// The same image at another tag, and at no digest.
+    /// Returns the same image at another tag, without a digest.
     #[must_use]
     pub fn with_tag(&self, tag: &str) -> Self {
         Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
-    /// The same image at another tag, pinned.
+    /// Returns the same image at another tag and digest.
     #[must_use]
     pub fn with_tag_and_digest(&self, tag: &str, digest: &Digest) -> Self {
         Self { tag: Some(tag.to_owned()), digest: Some(digest.clone()), ..self.clone() }
     }
 
-    /// The same image, and the same tag if one is written, at another digest.
+    /// Returns the same image at another digest. A written tag is kept.
     #[must_use]
     pub fn with_digest(&self, digest: &Digest) -> Self {
         Self { digest: Some(digest.clone()), ..self.clone() }
@@ -295,19 +293,19 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// Whether the text is a legal tag: `[\w][\w.-]{0,127}`.
+/// Returns true if the text is a legal tag: `[\w][\w.-]{0,127}`.
 pub fn is_tag(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     text.len() <= TAG && text.bytes().next().is_some_and(word) && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// Whether the first part of a name is a host rather than a part of the path (distribution's
-/// `splitDockerDomain`): it has a dot or a colon, is `localhost`, or has an upper-case letter.
+/// Returns true if the first part of a name is a host and not a part of the path (distribution's `splitDockerDomain`):
+/// it has a dot or a colon, is `localhost`, or has an upper-case letter.
 fn looks_like_host(part: &str) -> bool {
     part.contains(['.', ':']) || part == "localhost" || part.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-/// `domain-name [":" port]` or an IPv6 address in brackets.
+/// Returns true for `domain-name [":" port]` or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -332,7 +330,7 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.len() <= 5 && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// `path-component ["/" path-component]*` with `[a-z0-9]+` separated by `.`, `_`, `__` or dashes.
+/// Checks `path-component ["/" path-component]*` with `[a-z0-9]+` separated by `.`, `_`, `__` or dashes.
 fn check_path(path: &str) -> Result<(), ReferenceError> {
     if path.len() > NAME {
         return Err(ReferenceError::TooLong);

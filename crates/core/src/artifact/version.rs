@@ -1,7 +1,7 @@
 //! Versions: the grammar of tags and chart versions, and their order.
 //!
-//! One grammar for tags, parsed from the left with nothing left over, and one for charts (SemVer 2
-//! as Helm parses it). Both become a [`Version`]; [`crate::policy`] decides which of them are compared.
+//! There is one grammar for tags, which must match the whole tag, and one for charts (SemVer 2 as Helm parses it). Both
+//! produce a [`Version`]; [`crate::policy`] decides which versions are compared.
 //!
 //! ```text
 //! [v] N[.N[.N[.N]]] | YYYY-MM[-DD]   [pre-release]   [-N | _N | pN]   [-variant]   [-rN]   [_metadata]
@@ -25,18 +25,18 @@ use std::cmp::Ordering;
 
 /// A parsed tag or chart version.
 ///
-/// Comparing two of them ([`Version::cmp_precedence`]) makes sense within one scheme only.
+/// Comparing two of them ([`Version::cmp_precedence`]) is only meaningful within one scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
-    /// Whether it is written with a `v` before it.
+    /// True if it is written with a leading `v`.
     pub prefixed: bool,
     /// One to four numbers, the major one first.
     pub numbers: Vec<Number>,
-    /// The stage before the release; empty for the release itself.
+    /// The stage before the release; empty for a release.
     pub pre: Vec<Identifier>,
-    /// The number of the build of this version.
+    /// The build number of this version.
     pub revision: Option<Number>,
-    /// Every other suffix, without its first dash; empty for the plain image.
+    /// Every other suffix, without its first dash; empty for the default variant.
     pub variant: String,
     /// SemVer build metadata: has no order.
     pub metadata: String,
@@ -52,36 +52,36 @@ pub enum Identifier {
 }
 
 impl Version {
-    /// Whether it is a pre-release.
+    /// Returns true if it is a pre-release.
     pub fn is_pre_release(&self) -> bool {
         !self.pre.is_empty()
     }
 
-    /// Whether the two are numbered alike: the same count of numbers, both with `v` or both without, and number by
-    /// number both look like a date or a build number, or neither does.
+    /// Returns true if both have the same numbering scheme: the same count of numbers, both with `v` or both without,
+    /// and each pair of numbers either both like a date or a build number, or neither.
     pub fn same_scheme(&self, other: &Self) -> bool {
         self.prefixed == other.prefixed
             && self.numbers.len() == other.numbers.len()
             && self.numbers.iter().zip(&other.numbers).all(|(a, b)| a.is_calendar() == b.is_calendar())
     }
 
-    /// Whether both have a revision, or neither does.
+    /// Returns true if both have a revision, or neither.
     pub fn both_have_revisions(&self, other: &Self) -> bool {
         self.revision.is_some() == other.revision.is_some()
     }
 
-    /// The number at that place; missing ones are zero.
+    /// Returns the number at that place. Missing ones are zero.
     pub fn number(&self, place: usize) -> Number {
         self.numbers.get(place).cloned().unwrap_or_default()
     }
 
-    /// Whether the two lead up to, or are, the same release.
+    /// Returns true if both are the same release, or pre-releases of it.
     pub fn same_release(&self, other: &Self) -> bool {
         self.numbers == other.numbers
     }
 
-    /// Compares two versions of one scheme: by numbers, then a pre-release below its release, then by revision.
-    /// Metadata and the written form do not count.
+    /// Compares two versions of one scheme: by numbers, then a pre-release below its release, then by revision. Ignores
+    /// metadata and spelling.
     pub fn cmp_precedence(&self, other: &Self) -> Ordering {
         let pre = match (self.pre.is_empty(), other.pre.is_empty()) {
             (true, true) => Ordering::Equal,

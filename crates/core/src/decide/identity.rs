@@ -1,17 +1,17 @@
-//! What makes two proposals the same.
+//! The identity of proposals.
 
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::policy::Policy;
 
 /// The identity of a request within its workload: container, new reference and, under policy `force`, the digest.
 ///
-/// Only policy `force` follows digests. For every other policy, a version is its tag: a rejected tag that is pushed
-/// again stays rejected, rebuilt or not, and an event with a digest leads to the same request as one without.
+/// Only policy `force` follows digests. For every other policy, a version is its tag. A rejected tag that is pushed
+/// again stays rejected, and an event with a digest leads to the same request as one without.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity(String);
 
 impl Identity {
-    /// The identity of putting `artifact` into `container`.
+    /// Creates the identity for writing `artifact` into `container`.
     pub fn new(container: &str, artifact: &Artifact, policy: Policy, digest: Option<&str>) -> Self {
         let mut text = format!("{container}|{}:{}", artifact.name(), artifact.version().unwrap_or_default());
         if policy == Policy::Force
@@ -24,26 +24,26 @@ impl Identity {
         Self(text)
     }
 
-    /// Ties the identity to one state of the workload. For a new digest that is unknown, and so has no name.
+    /// Binds the identity to one generation of the workload. Used for a new digest that is unknown.
     #[must_use]
     pub fn at_generation(self, generation: i64) -> Self {
         Self(format!("{}#{generation}", self.0))
     }
 
-    /// Ties the identity to what a person saw when they asked for it: the same again, later, is another
-    /// request, and so is the same after it has ended that many times.
+    /// Binds the identity to what a person saw when they made the request: the same request later is another one, and
+    /// so is the same one after it has ended that many times.
     #[must_use]
     pub fn asked_for(self, generation: i64, times: u32) -> Self {
         let again = if times == 0 { String::new() } else { format!("?{times}") };
         Self(format!("{}?{generation}{again}", self.0))
     }
 
-    /// The identity as one line of text: the input of the request's name.
+    /// Returns the identity as one line of text: the input of the request's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns whether this is `plain`, tied to a state of the target or not.
+    /// Returns true if this is `plain`, bound to a state of the workload or not.
     pub(crate) fn is_tied(&self, plain: &Self) -> bool {
         self.0.strip_prefix(&plain.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '?']))
     }

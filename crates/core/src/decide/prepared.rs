@@ -1,4 +1,4 @@
-//! One container that takes part in updates, with everything that is read of it once.
+//! A container that takes part in updates, with its parsed settings and artifact.
 
 use super::written::written;
 use super::{Decision, Evaluation, Identity, Inquiry, PriorRequests, Proposal, Refusal, admits, current, prefer};
@@ -20,10 +20,10 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the container's settings and its artifact.
+    /// Parses the container's settings and its artifact.
     ///
     /// # Errors
-    /// Why the container takes no part.
+    /// The reason why the container takes no part.
     pub(super) fn new(evaluation: &'a Evaluation<'a>, prior: &'a PriorRequests) -> Result<Self, Refusal> {
         let Evaluation { workload, defaults, container, trigger, .. } = *evaluation;
         if workload.deleting {
@@ -54,7 +54,7 @@ impl<'a> Prepared<'a> {
         &self.inquiry
     }
 
-    /// Proposes the best candidate that no prior request sets aside, once the evidence confirms it.
+    /// Proposes the best candidate that no prior request blocks, once the evidence confirms it.
     pub(super) fn select(&self, choice: &Choice, evidence: &Evidence) -> Decision {
         let mut set_aside = None;
         for candidate in choice.accepted.iter().filter_map(|place| self.evaluation.candidates.get(*place)) {
@@ -85,8 +85,8 @@ impl<'a> Prepared<'a> {
         self.proposal(&confirmed).map_or_else(Decision::Refuse, |proposal| Decision::Propose(Box::new(proposal)))
     }
 
-    /// The candidate was chosen with another digest than the registry returned: a policy that follows digests, and the
-    /// prior requests, are asked again.
+    /// The registry returned another digest than that of the candidate: checks the policy, if it follows digests, and
+    /// the prior requests again.
     fn refuses_digest(&self, confirmed: &Candidate) -> Option<Refusal> {
         if self.settings.policy != Policy::Force {
             return None;
@@ -132,7 +132,7 @@ impl<'a> Prepared<'a> {
         Some(Refusal { reason, message: format!("{}: {}", candidate.tag, reason.sentence()) })
     }
 
-    /// A refusal where an open request is for a better version.
+    /// Returns a refusal if an open request is for a better version.
     fn better_pending(&self, candidate: &Candidate) -> Option<Refusal> {
         let Evaluation { container, candidates, occasion, .. } = *self.evaluation;
         let rule = &self.inquiry.rule;
@@ -151,7 +151,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The tags that Headwind applied to the container or proposed before.
+/// Returns the tags that Headwind applied to the container or proposed before.
 fn known(evaluation: &Evaluation<'_>, installed: &Artifact, prior: &PriorRequests) -> Vec<String> {
     let (history, _) = History::parse(evaluation.workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
     let applied =
@@ -181,7 +181,7 @@ fn identity(
     if same_tag && digest.is_none() { identity.at_generation(workload.generation) } else { identity }
 }
 
-/// The reason why a prior request stands in the way of the candidate, if one does.
+/// Returns the reason why a prior request blocks the candidate, if one does.
 pub(crate) fn obstacle(
     workload: &Workload,
     container: &Container,
@@ -190,7 +190,7 @@ pub(crate) fn obstacle(
     candidate: &Candidate,
     prior: &PriorRequests,
 ) -> Option<Reason> {
-    // A digest alone stays a digest alone; every other reference is the same version with its digest and without.
+    // A digest alone stays a digest alone. Any other reference is the same version with and without its digest.
     let wanted = match (installed, &candidate.digest) {
         (Artifact::Image(image), Some(digest)) if image.effective_tag().is_none() => Artifact::Image(image.with_digest(digest)),
         (_, _) => installed.with_version(&candidate.tag),
@@ -199,8 +199,8 @@ pub(crate) fn obstacle(
     prior.obstacle(workload, &container.name, &identity, policy)
 }
 
-/// Whether an obstacle leaves the next best candidate to be proposed. What is open is waited for, and what somebody
-/// reverted is not fought.
+/// Returns true if the next best candidate may be proposed in spite of the obstacle. An open request is waited for, and
+/// an external revert is respected.
 fn sets_aside(reason: Reason) -> bool {
     matches!(reason, Reason::Rejected | Reason::Failed | Reason::Expired | Reason::RolledBack)
 }

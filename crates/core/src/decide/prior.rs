@@ -1,4 +1,4 @@
-//! The requests that exist already for a workload, as far as a decision depends on them.
+//! The existing requests of a workload, as far as a decision depends on them.
 
 use super::Identity;
 use crate::artifact::Artifact;
@@ -6,40 +6,39 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::workload::Workload;
 
-/// Returns the name that a request for this identity has.
+/// Returns the name of a request for this identity.
 pub type NameOf = fn(&Workload, &str, &Identity) -> String;
 
-/// The requests that exist already for one workload.
+/// The existing requests of one workload.
 #[derive(Debug, Clone)]
 pub struct PriorRequests {
     name_of: NameOf,
     requests: Vec<PriorRequest>,
 }
 
-/// One request that exists already.
+/// One existing request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PriorRequest {
     /// Its name.
     pub name: String,
     /// The container that it changes.
     pub container: String,
-    /// The identity that it asks for, tied to no state of the workload; `None` if it makes no sense.
+    /// Its identity, not bound to a state of the workload; `None` if the request is invalid.
     pub identity: Option<Identity>,
-    /// The image that it asks for.
+    /// The new image.
     pub new_image: String,
-    /// Why the same version is not proposed again, if it is not.
+    /// Why the same version is not proposed again, if so.
     pub obstacle: Option<Reason>,
-    /// Whether its change is still to be applied.
+    /// True if its change is still to be applied.
     pub waits: bool,
-    /// Whether its version still counts as proposed: it was not rejected, failed, expired or rolled back.
+    /// True if its version still counts as proposed: it was not rejected, failed, expired or rolled back.
     pub counts: bool,
-    /// The artifact and the digest that a person rolled back from with it, or that it was rolled back from under another
-    /// name.
+    /// The artifact and the digest that a person rolled back from with it, or that was rolled back under another name.
     pub rolled_back_from: Option<(Artifact, Option<String>)>,
 }
 
 impl PriorRequest {
-    /// Whether the version was rolled back, so that Headwind does not propose it again by itself.
+    /// Returns true if the version was rolled back, so that Headwind does not propose it again by itself.
     pub fn quarantines(&self, container: &str, identity: &Identity, policy: Policy) -> bool {
         let is_it =
             |(artifact, digest): &(Artifact, Option<String>)| Identity::new(container, artifact, policy, digest.as_deref()) == *identity;
@@ -48,23 +47,23 @@ impl PriorRequest {
 }
 
 impl PriorRequests {
-    /// The requests of one workload. `name_of` names the request for an identity.
+    /// Creates the requests of one workload. `name_of` returns the name of a request for an identity.
     pub fn new(name_of: NameOf, requests: Vec<PriorRequest>) -> Self {
         Self { name_of, requests }
     }
 
-    /// No requests.
+    /// Returns a value without requests.
     pub fn none() -> Self {
         Self::new(|_, _, identity| identity.as_str().to_owned(), Vec::new())
     }
 
-    /// Returns why the version is not proposed, if a request stands in its way.
+    /// Returns why the version is not proposed, if a request blocks it.
     pub(super) fn obstacle(&self, workload: &Workload, container: &str, identity: &Identity, policy: Policy) -> Option<Reason> {
         if self.requests.is_empty() {
             return None;
         }
         let name = (self.name_of)(workload, container, identity);
-        // One that only has the name does not stand for the version; the API server then refuses to create ours.
+        // A request that only has the same name does not block the version. The API server then refuses to create ours.
         let asks = |request: &&PriorRequest| request.identity.as_ref().is_some_and(|asked| identity.is_tied(asked));
         let same = self.requests.iter().find(|request| request.name == name).filter(asks);
         let rolled_back = || self.requests.iter().any(|request| request.quarantines(container, identity, policy));

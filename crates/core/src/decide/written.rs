@@ -1,4 +1,4 @@
-//! What an update writes into the workload.
+//! The artifact that an update writes into the workload.
 
 use super::Refusal;
 use crate::artifact::Artifact;
@@ -7,10 +7,10 @@ use crate::reason::Reason;
 use crate::settings::{DigestUpdate, Settings};
 use crate::workload::Container;
 
-/// Returns the artifact that is written in the place of the standing one.
+/// Returns the artifact that replaces the current one.
 ///
 /// # Errors
-/// When the image has to be pinned and the digest is not known.
+/// If the image must be pinned and the digest is not known.
 pub(super) fn written(
     installed: &Artifact,
     container: &Container,

@@ -1,4 +1,4 @@
-//! One question to a policy, with every version parsed once.
+//! One evaluation of a policy, with every version parsed once.
 
 use super::{Candidate, Current, Occasion, Pattern, Policy, Rule, glob_order};
 use crate::artifact::ArtifactKind;
@@ -6,7 +6,7 @@ use crate::artifact::reference::Digest;
 use crate::artifact::version::{Version, is_constraint, is_range};
 use crate::reason::Reason;
 
-/// A policy, what runs, and the candidates.
+/// A policy, the current version, and the candidates.
 pub(super) struct Evaluation<'a> {
     rule: &'a Rule,
     kind: ArtifactKind,
@@ -49,7 +49,7 @@ impl<'a> Evaluation<'a> {
         evaluation
     }
 
-    /// What refuses every candidate, whatever it is.
+    /// Returns the reason to refuse every candidate, if there is one.
     pub(super) fn whole_question(&self) -> Result<(), Reason> {
         match self.rule.policy {
             Policy::None => Err(Reason::PolicyNone),
@@ -61,7 +61,7 @@ impl<'a> Evaluation<'a> {
         if self.kind == ArtifactKind::Chart && is_range(self.current_tag()) { Err(Reason::VersionRange) } else { Ok(()) }
     }
 
-    /// Whether the candidate is wanted although it is a pre-release.
+    /// Returns true if the candidate is accepted although it is a pre-release.
     pub(super) fn wants_pre_release(&self, candidate: &Version) -> bool {
         let matches = self.rule.policy != Policy::Glob || self.current_matches;
         let current = self.current_version.as_ref().filter(|current| matches && current.is_pre_release());
@@ -69,12 +69,12 @@ impl<'a> Evaluation<'a> {
             || self.rule.pattern.as_ref().is_some_and(|pattern| pattern.names_pre_release(candidate))
     }
 
-    /// The reason why an accepted candidate is accepted.
+    /// Returns the reason for accepting an accepted candidate.
     pub(super) fn why(&self, candidate: &Candidate) -> Reason {
         why(self.rule, self.current, candidate)
     }
 
-    /// Whether Flux reads the chart's version as a range: it has fewer than three numbers.
+    /// Returns true if Flux treats the chart's version as a range: it has fewer than three numbers.
     pub(super) fn is_partial(&self, tag: &str) -> bool {
         self.kind == ArtifactKind::Chart && is_constraint(tag)
     }
@@ -111,17 +111,17 @@ impl<'a> Evaluation<'a> {
         self.current_version.as_ref()
     }
 
-    /// Whether the current tag matches the pattern.
+    /// Returns true if the current tag matches the pattern.
     pub(super) fn current_matches(&self) -> bool {
         self.current_matches
     }
 
-    /// The matches that are known beside the candidates.
+    /// Returns the known matching tags other than the candidates.
     pub(super) fn floors(&self) -> impl Iterator<Item = (&str, Option<&Version>)> {
         self.floors.iter().map(|(tag, version)| (*tag, version.as_ref()))
     }
 
-    /// The same without an order of the matches.
+    /// Returns the same evaluation without an order of the matches.
     pub(super) fn unranked(self) -> Self {
         Self { glob_order: None, ..self }
     }
@@ -143,7 +143,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// The reason why the rule accepts a candidate that it accepts.
+/// Returns the rule's reason for accepting an accepted candidate.
 pub(crate) fn why(rule: &Rule, current: &Current, candidate: &Candidate) -> Reason {
     match rule.policy {
         Policy::Force if current.tag.as_deref() == Some(&candidate.tag) || current.tag.is_none() => Reason::NewDigest,

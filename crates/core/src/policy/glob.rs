@@ -1,10 +1,10 @@
 //! `glob`: the highest of the tags that match the pattern.
 //!
-//! The order is decided once, by all matches: by version where every match is a version of one scheme, else natural
-//! order over the whole tag. The current tag has no say in it, or the order would change once a tag is applied.
+//! All matches decide the order once: version order if every match is a version of one scheme, else natural order of
+//! the whole tag. The current tag does not influence it, otherwise the order would change once a tag is applied.
 //!
-//! Nothing is selected that is lower than the current tag where that one matches too. Where it does not match, nothing
-//! is selected that is lower than what Headwind applied or proposed before.
+//! If the current tag matches, no lower tag is selected. If it does not match, no tag is selected that is lower than
+//! what Headwind applied or proposed before.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ use super::glob_order::{Order, by_version};
 use crate::artifact::version::{Version, natural_order};
 use crate::reason::Reason;
 
-/// Whether the candidate, which matches, may be selected.
+/// Checks that a matching candidate may be selected.
 pub(super) fn accepts(evaluation: &Evaluation<'_>, tag: &str, version: Option<&Version>, order: Order) -> Result<(), Reason> {
     if version.is_some_and(|version| version.is_pre_release() && !evaluation.wants_pre_release(version)) {
         return Err(Reason::PreRelease);

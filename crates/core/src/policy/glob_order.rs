@@ -11,14 +11,14 @@ pub(super) enum Order {
     Natural,
 }
 
-/// The order that all matches allow.
+/// Returns the order for all matches.
 pub(super) fn of<'a>(mut matches: impl Iterator<Item = Option<&'a Version>>) -> Order {
     let Some(Some(first)) = matches.next() else { return Order::Natural };
     let alike = |version: Option<&Version>| version.is_some_and(|version| first.same_scheme(version));
     if matches.all(alike) { Order::Version } else { Order::Natural }
 }
 
-/// The order of versions, whose variants may differ under a pattern.
+/// Compares versions whose variants may differ under a pattern.
 pub(super) fn by_version(a: &Version, b: &Version) -> Ordering {
     a.cmp_precedence(b).then_with(|| natural_order(&a.variant, &b.variant))
 }

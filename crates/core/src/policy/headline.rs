@@ -1,10 +1,10 @@
-//! The verdict that matters to a person who looks at a whole list.
+//! The verdict that summarises a whole list.
 
 use super::evaluation::Evaluation;
 use super::{Headline, Occasion, Policy, order};
 use crate::reason::Reason;
 
-/// Sums up the verdicts.
+/// Summarises the verdicts.
 pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reason>], best: Option<usize>) -> Headline {
     if let Some(candidate) = best.and_then(|place| evaluation.candidates().get(place)) {
         return Headline { place: best, reason: evaluation.why(candidate) };
@@ -14,7 +14,7 @@ pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reaso
     }
     let at = |place: usize| verdicts.get(place).and_then(|verdict| verdict.err());
     let about = |place: usize| Headline { place: Some(place), reason: at(place).unwrap_or(Reason::UpToDate) };
-    // An event is about what it names.
+    // An event is about its own tag.
     if verdicts.len() == 1 && evaluation.occasion() == Occasion::Event {
         return about(0);
     }
@@ -45,7 +45,7 @@ pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reaso
     }
 }
 
-/// Whether a higher version was refused for where the policy ends, or for what its author says of it.
+/// Returns true if a higher version was refused because of the policy's limit or its author's marking.
 fn is_beyond_policy(reason: Reason) -> bool {
     matches!(reason, Reason::MajorDiffers | Reason::MinorDiffers | Reason::Deprecated | Reason::PartialVersion)
 }

@@ -10,12 +10,12 @@ use crate::artifact::reference::is_tag;
 use crate::artifact::version::is_artefact;
 use crate::reason::Reason;
 
-/// Judges the candidates, with a sentence for each. Their order matters to policy force only, where the last one wins.
+/// Judges the candidates, with a sentence for each. Their order matters only to policy force, where the last one wins.
 pub fn judge(rule: &Rule, kind: ArtifactKind, occasion: Occasion, current: &Current, candidates: &[Candidate]) -> Judgement {
     judge_without(rule, kind, occasion, current, candidates, &BTreeMap::new())
 }
 
-/// Judges the candidates, of which some are set aside for a reason of their own.
+/// Judges the candidates, some of which are refused for a given reason.
 pub(crate) fn judge_without(
     rule: &Rule,
     kind: ArtifactKind,
@@ -53,22 +53,22 @@ pub(crate) fn judge_without(
     Judgement { chosen, candidates }
 }
 
-/// The verdicts of [`judge`] without sentences: cheap for long lists.
+/// Returns the verdicts of [`judge`] without sentences: cheap for long lists.
 pub fn choose(rule: &Rule, kind: ArtifactKind, occasion: Occasion, current: &Current, candidates: &[Candidate]) -> Choice {
     decide(&Evaluation::new(rule, kind, occasion, current, candidates)).choice
 }
 
-/// Whether the rule, as it is now, still accepts a candidate that was chosen before. What was chosen under policy glob
-/// is not ranked again: its verdict was made with all candidates.
+/// Checks that the current rule still accepts a candidate that was chosen before. Candidates chosen under policy glob
+/// are not ranked again, because the verdict was made with all candidates.
 ///
 /// # Errors
-/// The reason why it does not, and the same for a person.
+/// The reason why it does not, and a message for people.
 pub fn still_accepts(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: &Candidate) -> Result<(), (Reason, String)> {
     let evaluation = Evaluation::new(rule, kind, Occasion::Event, current, std::slice::from_ref(candidate)).unranked();
     verdict(&evaluation, 0).map_err(|reason| (reason, sentence(rule, kind, current, Some(candidate), reason)))
 }
 
-/// The verdict on every candidate, and what follows from them.
+/// The verdict on every candidate, and the result.
 struct Decided {
     verdicts: Vec<Result<(), Reason>>,
     choice: Choice,
@@ -86,7 +86,7 @@ fn decide(evaluation: &Evaluation<'_>) -> Decided {
     Decided { verdicts, choice: Choice { accepted, headline } }
 }
 
-/// The policy's verdict on the candidate at that place.
+/// Returns the policy's verdict on the candidate at that index.
 fn verdict(evaluation: &Evaluation<'_>, place: usize) -> Result<(), Reason> {
     let Some(candidate) = evaluation.candidates().get(place) else { return Err(Reason::NotAVersion) };
     let (tag, version) = (candidate.tag.as_str(), evaluation.version(place));
@@ -111,10 +111,10 @@ fn verdict(evaluation: &Evaluation<'_>, place: usize) -> Result<(), Reason> {
     versions::fit_to_write(evaluation, candidate)
 }
 
-/// Whether the tag may be written at all.
+/// Checks that the tag may be written.
 fn legal(evaluation: &Evaluation<'_>, tag: &str) -> Result<(), Reason> {
     match evaluation.kind() {
-        // An event for a reference by its digest alone may name no tag.
+        // An event for a reference with only a digest may have no tag.
         ArtifactKind::Image if tag.is_empty() && evaluation.current().tag.is_none() => Ok(()),
         ArtifactKind::Image if !is_tag(tag) => Err(Reason::InvalidTag),
         ArtifactKind::Image if is_artefact(tag) => Err(Reason::NotAnImage),

@@ -1,4 +1,4 @@
-//! The order of accepted candidates: which of two is the better.
+//! The order of accepted candidates.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::glob_order;
 use crate::artifact::ArtifactKind;
 use crate::artifact::version::{Version, natural_order};
 
-/// Compares two candidates. A total order that does not depend on their places.
+/// Compares two candidates. A total order that does not depend on their positions.
 pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Ordering {
     let (left, right) = (evaluation.tag(a), evaluation.tag(b));
     match (evaluation.version(a), evaluation.version(b), evaluation.glob_order()) {
@@ -20,8 +20,8 @@ pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Orderin
     }
 }
 
-/// Of versions of equal order, the one written like the current tag is the better, else the first in natural order.
-/// Of charts, the one with the highest build metadata is.
+/// Orders equal versions: the one written like the current tag is better, else the first in natural order. Of charts,
+/// the one with the highest build metadata is better.
 fn tie(evaluation: &Evaluation<'_>, a: (&str, &Version), b: (&str, &Version)) -> Ordering {
     let metadata = match evaluation.kind() {
         ArtifactKind::Chart => natural_order(&a.1.metadata, &b.1.metadata),
@@ -30,8 +30,8 @@ fn tie(evaluation: &Evaluation<'_>, a: (&str, &Version), b: (&str, &Version)) ->
     metadata.then_with(|| likeness(evaluation, a).cmp(&likeness(evaluation, b))).then_with(|| natural_order(b.0, a.0))
 }
 
-/// How much a candidate is written like the current tag: the same metadata, the same text around its numbers, leading
-/// zeros at the same places, and the count of numbers of the same width.
+/// Returns how similar a candidate's spelling is to the current tag's: the same metadata, the same text around its
+/// numbers, leading zeros at the same places, and the count of numbers with the same width.
 fn likeness(evaluation: &Evaluation<'_>, (tag, version): (&str, &Version)) -> (bool, bool, bool, usize) {
     let Some(current) = evaluation.current_version() else { return Default::default() };
     let padded = |version: &Version| version.numbers.iter().map(|number| is_padded(number.as_written())).collect::<Vec<_>>();
@@ -49,7 +49,7 @@ fn is_padded(digits: &str) -> bool {
     digits.len() > 1 && digits.starts_with('0')
 }
 
-/// The tag without its metadata, with `0` for every run of digits.
+/// Returns the tag without its metadata, with `0` for every run of digits.
 fn skeleton(tag: &str, version: &Version) -> String {
     let tag = tag.strip_suffix(version.metadata.as_str()).unwrap_or(tag);
     let mut skeleton = String::with_capacity(tag.len());

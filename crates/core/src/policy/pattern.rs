@@ -1,4 +1,4 @@
-//! Patterns over whole tags: `*`, `?`, `[…]`, `{a,b}`; case counts.
+//! Patterns over whole tags: `*`, `?`, `[…]`, `{a,b}`; case-sensitive.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,37 +8,37 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 
 use crate::artifact::version::{Identifier, Version};
 
-/// The longest pattern; a tag has at most 128 characters.
+/// Maximum length of a pattern. A tag has at most 128 characters.
 const LENGTH: usize = 512;
-/// How many alternatives and classes a pattern may have, so that it stays cheap to match.
+/// Maximum number of alternatives and classes in a pattern, so that it stays cheap to match.
 const CHOICES: usize = 64;
 
-/// A pattern that was read.
+/// A parsed pattern.
 ///
-/// It is compiled when it is first matched, and a clone is compiled again: the settings of every workload are kept in
-/// memory, and what is compiled is many times as large as the text.
+/// It is compiled at its first match, and a clone is compiled again. The settings of every workload are kept in memory,
+/// and a compiled pattern is many times as large as its text.
 #[derive(Debug)]
 pub struct Pattern {
     text: Arc<str>,
     matcher: OnceLock<Option<Box<GlobMatcher>>>,
 }
 
-/// Why a text is no pattern.
+/// The reasons why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing would match.
+    /// It is empty.
     #[error("the pattern is empty")]
     Empty,
-    /// Longer or with more choices than any tag needs.
+    /// It is longer or has more choices than any tag needs.
     #[error("the pattern is too long (at most 512 characters and 64 choices)")]
     TooLong,
-    /// It breaks the grammar.
+    /// It is invalid.
     #[error("the pattern cannot be read: {0}")]
     Grammar(String),
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     /// See [`PatternError`].
@@ -53,19 +53,18 @@ impl Pattern {
         Ok(Self { text: text.into(), matcher: OnceLock::new() })
     }
 
-    /// Whether the whole tag matches.
+    /// Returns true if the whole tag matches.
     pub fn matches(&self, tag: &str) -> bool {
         let compile = || glob(&self.text).ok().map(|glob| Box::new(glob.compile_matcher()));
         self.matcher.get_or_init(compile).as_ref().is_some_and(|matcher| matcher.is_match(tag))
     }
 
-    /// Whether the pattern names the word of this pre-release: `*-rc*` does for `1.2.0-rc.1`, `*`
-    /// does not.
+    /// Returns true if the pattern contains the word of this pre-release: `*-rc*` does for `1.2.0-rc.1`, `*` does not.
     pub fn names_pre_release(&self, version: &Version) -> bool {
         version.pre.iter().any(|part| match part {
             Identifier::Word(word) => {
                 let letters: String = word.chars().take_while(char::is_ascii_alphabetic).collect();
-                // A commit's hash behind `git describe` is no word; its `g` is.
+                // The commit hash of `git describe` is not a word; its `g` is.
                 let letters =
                     if word.len() > letters.len() || version.pre.len() == 1 || !word.starts_with('g') { letters } else { "g".to_owned() };
                 self.text.split(|c: char| !c.is_ascii_alphabetic()).any(|run| !run.is_empty() && run.eq_ignore_ascii_case(&letters))

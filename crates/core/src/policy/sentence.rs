@@ -8,7 +8,7 @@ use crate::reason::Reason;
 /// Added to the verdict on a candidate of a pinned image whose digest is not known yet.
 pub(crate) const DIGEST_LOOKED_UP: &str = "Headwind looks up its digest when it applies the update";
 
-/// The verdict `reason` on a candidate for a person; without a candidate, it is about the current tag.
+/// Returns the verdict `reason` on a candidate as a message; without a candidate, it is about the current tag.
 pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: Option<&Candidate>, reason: Reason) -> String {
     let mine = current.tag.as_deref().unwrap_or_default();
     let tag = candidate.map_or(mine, |candidate| candidate.tag.as_str());

@@ -7,7 +7,7 @@ use super::{Candidate, Policy};
 use crate::artifact::version::Version;
 use crate::reason::Reason;
 
-/// Whether one of these policies accepts the candidate.
+/// Checks that one of these policies accepts the candidate.
 pub(super) fn accepts(evaluation: &Evaluation<'_>, candidate: Option<&Version>) -> Result<(), Reason> {
     let current = evaluation.current_version().ok_or(Reason::CurrentNotAVersion)?;
     let candidate = candidate.ok_or(Reason::NotAVersion)?;
@@ -43,7 +43,7 @@ fn higher(current: &Version, candidate: &Version) -> Result<(), Reason> {
     }
 }
 
-/// Whether nothing but its author or its written form keeps the policy from accepting the candidate.
+/// Checks that neither the author's deprecation nor its spelling prevents accepting the candidate.
 pub(super) fn fit_to_write(evaluation: &Evaluation<'_>, candidate: &Candidate) -> Result<(), Reason> {
     if candidate.deprecated {
         Err(Reason::Deprecated)

@@ -1,14 +1,14 @@
-//! The rollout of an Argo Rollouts Rollout, as its controller's own status says it.
+//! The rollout of an Argo Rollouts Rollout, from its controller's status.
 //!
-//! `status.phase` is the verdict, but never the whole truth: for a moment after a change it is still that of the
-//! change before, `Degraded` may last for milliseconds only, and a version whose pods crash every second is
-//! `Healthy` in between. So the phase counts once the controller has observed the generation, a degraded Rollout has
-//! to fail several checks, and a healthy one has to stay so for the settle time, without a restart of its pods.
+//! `status.phase` is the verdict, with three exceptions. For a moment after a change it still describes the previous
+//! one, `Degraded` may last for milliseconds only, and a version whose pods crash every second is `Healthy` in between.
+//! So the phase counts only once the controller has observed the generation, a degraded Rollout must fail several
+//! checks, and a healthy one must stay so for the settle time, without a restart of its pods.
 
 use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
-/// What is read of a Rollout.
+/// The fields of a Rollout that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ArgoRolloutView {
     /// `spec.replicas`.
@@ -19,7 +19,7 @@ pub struct ArgoRolloutView {
     pub phase: ArgoPhase,
     /// `status.message`: the cause of the phase.
     pub message: Box<str>,
-    /// Whether `status.stableRS` is `status.currentPodHash`: the new version is the stable one.
+    /// True if `status.stableRS` is `status.currentPodHash`: the new version is the stable one.
     pub is_stable: bool,
     /// `status.replicas`: pods of all revisions.
     pub total: u32,
@@ -32,10 +32,10 @@ pub struct ArgoRolloutView {
 /// `status.phase` of a Rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ArgoPhase {
-    /// The controller is at work on it, or has not said anything yet.
+    /// The controller is working on it, or has not reported yet.
     #[default]
     Progressing,
-    /// Done.
+    /// Complete.
     Healthy,
     /// It failed, or somebody aborted it.
     Degraded,
@@ -44,7 +44,7 @@ pub enum ArgoPhase {
 }
 
 impl ArgoPhase {
-    /// Reads `status.phase`.
+    /// Parses `status.phase`.
     pub fn parse(text: &str) -> Self {
         match text {
             "Healthy" => Self::Healthy,
@@ -68,7 +68,7 @@ impl ArgoRolloutView {
         }
     }
 
-    /// Returns why it is degraded. An invalid spec was invalid before its image was changed.
+    /// Returns the problem of a degraded Rollout. An invalid spec was invalid before its image was changed.
     fn problem(&self) -> RolloutProblem {
         let message = self.message.to_string();
         let reason = match message.split_once(':').map_or(&*message, |(cause, _)| cause) {
@@ -80,7 +80,8 @@ impl ArgoRolloutView {
         RolloutProblem::Failing(Failure { reason, message })
     }
 
-    /// Returns how far it is. Old pods that go are no progress: with `blueGreen` they go long after the change.
+    /// Returns the progress. Old pods that are deleted are no progress: with `blueGreen` this happens long after the
+    /// change.
     fn count(&self) -> ReplicaProgress {
         let Self { replicas, total, updated, available, is_stable, .. } = *self;
         let old = total.saturating_sub(updated);

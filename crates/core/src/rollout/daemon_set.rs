@@ -1,12 +1,12 @@
-//! The rollout of a DaemonSet: a pod on each node, those that are down included.
+//! The rollout of a DaemonSet: one pod on each node, including nodes that are down.
 
 use super::{ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
-/// What is read of a DaemonSet.
+/// The fields of a DaemonSet that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DaemonSetView {
-    /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
+    /// True if `spec.updateStrategy.type` is `OnDelete`: pods are recreated when a person deletes them.
     pub on_delete: bool,
     /// `status.observedGeneration`.
     pub observed_generation: i64,

@@ -1,9 +1,9 @@
-//! The rollout of a Deployment, as `kubectl rollout status` reads it and a little stricter.
+//! The rollout of a Deployment, like `kubectl rollout status` but stricter.
 
 use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
-/// What is read of a Deployment.
+/// The fields of a Deployment that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeploymentView {
     /// `spec.replicas`.
@@ -39,7 +39,7 @@ impl DeploymentView {
         } else if paused {
             RolloutStatus::Held(Reason::RolloutPaused)
         } else {
-            // What cannot be created has no chance to run.
+            // A pod that cannot be created cannot run.
             let problem = match (replica_failure, deadline_exceeded) {
                 (Some(words), _) => Some(RolloutProblem::Blameless(words.to_string())),
                 (None, Some(words)) => {

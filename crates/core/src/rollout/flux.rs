@@ -1,67 +1,66 @@
-//! The parts that a HelmRelease's view is made of: conditions, what Flux does about failures,
-//! revisions.
+//! The parts of a HelmRelease's view: conditions, Flux's handling of failures, revisions.
 //!
-//! Plain values with the few rules of Flux's that belong to them; `super::helm_release` judges by
-//! them. Versions are compared here as Flux writes them: a chart of an `OCIRepository` carries the
-//! first 12 digits of its digest where SemVer has build metadata (`0.2.0+92a4fa0b73a2`).
+//! Plain values with Flux's own rules about them; `super::helm_release` judges by them. Versions are compared in Flux's
+//! format: a chart of an `OCIRepository` has the first 12 digits of its digest as build metadata
+//! (`0.2.0+92a4fa0b73a2`).
 
 use semver::Version;
 
 /// The conditions that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionType {
-    /// The sum of the others.
+    /// The summary of the others.
     Ready,
-    /// Flux is not done.
+    /// Flux is still working.
     Reconciling,
     /// Flux has given up until something changes.
     Stalled,
-    /// How the last install or upgrade went.
+    /// The result of the last install or upgrade.
     Released,
-    /// A failure was taken back.
+    /// A failure was remediated.
     Remediated,
-    /// How the chart's tests went.
+    /// The result of the chart's tests.
     TestSuccess,
 }
 
 /// A condition of a Flux object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// Which.
+    /// The type.
     pub kind: ConditionType,
-    /// Yes, no, or unknown.
+    /// True, false, or unknown.
     pub status: Option<bool>,
-    /// The reason's code.
+    /// The reason.
     pub reason: String,
-    /// Flux's words.
+    /// Flux's message.
     pub message: String,
     /// Its `observedGeneration`.
     pub observed_generation: i64,
 }
 
-/// What a release wants done when an action fails: `spec.install` or `spec.upgrade`.
+/// A release's configuration for failed actions: `spec.install` or `spec.upgrade`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Remediation {
-    /// `remediation.retries`; a negative number is for ever.
+    /// `remediation.retries`; a negative number means no limit.
     pub retries: i32,
-    /// `remediation.remediateLastFailure`, where it is set.
+    /// `remediation.remediateLastFailure`, if set.
     pub last_failure: Option<bool>,
-    /// Whether `strategy.name` is `RetryOnFailure`: the same is tried for ever, nothing is taken back.
+    /// True if `strategy.name` is `RetryOnFailure`: Flux retries without a limit and rolls nothing back.
     pub retry_on_failure: bool,
 }
 
 impl Remediation {
-    /// Whether Flux does anything about a failure.
+    /// Returns true if Flux remediates a failure.
     pub(super) fn remediates(self) -> bool {
         self.retries != 0 || self.last_failure == Some(true)
     }
 
-    /// How many tries there are; `None` is no end of them.
+    /// Returns the number of attempts; `None` if there is no limit.
     pub(super) fn attempts(self) -> Option<u32> {
         u32::try_from(self.retries).ok().filter(|_| !self.retry_on_failure).map(|retries| retries.saturating_add(1))
     }
 
-    /// Whether the last try was made.
+    /// Returns true if the last attempt was made.
     pub(super) fn is_exhausted(self, failures: u32) -> bool {
         self.attempts().is_some_and(|attempts| failures >= attempts)
     }
@@ -74,7 +73,7 @@ pub struct Snapshot {
     pub version: String,
     /// Helm's status: `deployed`, `failed`, `superseded`, …
     pub status: String,
-    /// `ociDigest`: of the chart's artifact, where it came from an `OCIRepository`.
+    /// `ociDigest`: the digest of the chart's artifact, if it came from an `OCIRepository`.
     pub oci_digest: Option<String>,
 }
 
@@ -90,7 +89,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The digest of the artifact, if it is that of the tag.
+    /// Returns the digest of the artifact, if it belongs to the tag.
     pub(super) fn fetched(&self, tag: &str) -> Option<&str> {
         let (of, digest) = self.revision.as_deref()?.rsplit_once('@')?;
         (of == tag).then_some(digest)
@@ -100,21 +99,21 @@ impl Source {
         self.fetched(tag).is_some()
     }
 
-    /// What source-controller says of the newest spec.
+    /// Returns source-controller's condition for the newest spec.
     pub(super) fn answer(&self) -> Option<&Condition> {
         self.ready.as_ref().filter(|ready| ready.observed_generation == self.generation)
     }
 }
 
-/// What Flux appends to the version of a chart that came from an `OCIRepository`.
+/// Returns the suffix that Flux appends to the version of a chart from an `OCIRepository`.
 pub(super) fn digest_suffix(digest: &str) -> Option<&str> {
     digest.split_once(':')?.1.get(..12)
 }
 
-/// Whether the revision that Flux attempted is that of the wanted version.
+/// Returns true if the revision that Flux attempted is the wanted version.
 ///
-/// Flux takes a chart `1.0.0+abc` for the wanted `1.0.0` where the repository has no other, so build
-/// metadata counts where it is asked for.
+/// Flux accepts a chart `1.0.0+abc` for the wanted `1.0.0` if the repository has no other, so build metadata counts
+/// only if the wanted version has it.
 pub(crate) fn same_version(wanted: &str, revision: &str) -> bool {
     let parse = |text: &str| Version::parse(text.strip_prefix('v').unwrap_or(text)).ok();
     wanted == revision

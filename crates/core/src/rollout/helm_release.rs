@@ -1,10 +1,8 @@
-//! The rollout of a Flux HelmRelease: there are no pods to look at, helm-controller's conditions are
-//! the evidence.
+//! The rollout of a Flux HelmRelease: there are no pods to check, helm-controller's conditions are the evidence.
 //!
-//! Filled by `headwind_k8s::kinds::helm_release` from the release's status (and, with `chartRef`, from
-//! its `OCIRepository`'s), judged here. Two things are never believed: a condition of another attempt
-//! (Flux stamps the result of an attempt with the generation of the moment in which it ends), and a
-//! failure that Flux's own remediation is still at work on.
+//! Created by `headwind_k8s::kinds::helm_release` from the release's status (and, with `chartRef`, from its
+//! `OCIRepository`'s), judged here. Two things are ignored: a condition of another attempt (Flux records the result of
+//! an attempt with the generation at its end), and a failure that Flux is still remediating.
 //!
 //! ```text
 //! not fetched (chartRef) ─> not attempted ─> attempted ─> ready ─> done        remaining: 4 3 2 1 0
@@ -16,27 +14,28 @@ use super::flux::{Condition, ConditionType, Remediation, Snapshot, Source, diges
 use super::{Failure, ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
-/// What Flux needs besides its actions' own time-outs, for each attempt: to notice, to wait before it tries again.
+/// The time that Flux needs for each attempt in addition to its actions' own timeouts: to notice it, and to wait before
+/// a retry.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// What is read of a HelmRelease, and of what its chart comes from.
+/// The fields of a HelmRelease and of its source that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HelmReleaseView {
-    /// The release's own `metadata.generation`, whatever the target's is.
+    /// The release's own `metadata.generation`. That of the workload may differ.
     pub generation: i64,
     /// The wanted version: `spec.chart.spec.version`, or with `chartRef` the `OCIRepository`'s tag.
     pub wanted: String,
-    /// Whether the release, or its source, is suspended.
+    /// True if the release or its source is suspended.
     pub suspended: bool,
-    /// How long Flux may not know of a version that is there: the interval of a classic repository.
+    /// Maximum time before Flux knows an existing version: the interval of a classic repository.
     pub source_interval: Duration,
-    /// The longest time-out of its Helm actions (`spec.timeout` and what overrides it).
+    /// The longest timeout of its Helm actions (`spec.timeout` and its overrides).
     pub timeout: Duration,
-    /// Whether Flux runs the chart's tests (`spec.test.enable`).
+    /// True if Flux runs the chart's tests (`spec.test.enable`).
     pub tested: bool,
-    /// What Flux does when an install fails.
+    /// Flux's handling of a failed install.
     pub install: Remediation,
-    /// What Flux does when an upgrade fails.
+    /// Flux's handling of a failed upgrade.
     pub upgrade: Remediation,
     /// `status.observedGeneration`.
     pub observed_generation: i64,
@@ -44,13 +43,13 @@ pub struct HelmReleaseView {
     pub attempted_generation: i64,
     /// `status.lastAttemptedRevision`.
     pub attempted_revision: String,
-    /// `status.lastAttemptedRevisionDigest`, which there is only for an `OCIRepository`'s chart.
+    /// `status.lastAttemptedRevisionDigest`, only set for an `OCIRepository`'s chart.
     pub attempted_digest: Option<String>,
-    /// Whether `status.lastAttemptedReleaseAction` is `install`.
+    /// True if `status.lastAttemptedReleaseAction` is `install`.
     pub installs: bool,
     /// `status.failures`: all failures since chart or values last changed.
     pub failures: u32,
-    /// `status.installFailures` and `status.upgradeFailures`: those that left a release to remediate.
+    /// `status.installFailures` and `status.upgradeFailures`: the failures with a release to remediate.
     pub remediable_failures: u32,
     /// The conditions that are read.
     pub conditions: Vec<Condition>,
@@ -87,8 +86,8 @@ impl HelmReleaseView {
         }
     }
 
-    /// How long an attempt that has begun may take: each try, what Flux does to take it back, its
-    /// tests, and the pauses between. One that Flux repeats for ever has the time of one.
+    /// Returns how long a started attempt may take: each try, Flux's remediation, the tests, and the pauses in between.
+    /// An attempt that Flux repeats without a limit gets the time of one.
     pub(super) fn least_timeout(&self) -> Duration {
         if !self.is_attempted() {
             return if self.source_interval.is_zero() { Duration::ZERO } else { self.source_interval.saturating_add(PAUSE) };
@@ -99,7 +98,7 @@ impl HelmReleaseView {
         self.timeout.saturating_mul(actions).saturating_add(PAUSE).saturating_mul(attempts)
     }
 
-    /// Whether what the status tells of is an attempt with the wanted version.
+    /// Returns true if the status is about an attempt with the wanted version.
     fn is_attempted(&self) -> bool {
         self.attempted_generation == self.generation
             && match &self.source {
@@ -117,7 +116,7 @@ impl HelmReleaseView {
         ready && self.observed_generation == self.generation && !self.is_acting() && self.runs_wanted()
     }
 
-    /// Whether the newest release of Helm's is deployed and of the wanted version.
+    /// Returns true if Helm's newest release is deployed and has the wanted version.
     fn runs_wanted(&self) -> bool {
         self.newest.as_ref().is_some_and(|newest| {
             newest.status == "deployed"
@@ -128,25 +127,24 @@ impl HelmReleaseView {
         })
     }
 
-    /// Whether a Helm action runs, or what it came to is not all written down. A look whether there is
-    /// anything to do, which Flux takes at each interval, is none.
+    /// Returns true if a Helm action runs, or its result is not completely recorded. Flux's periodic check for changes
+    /// is not an action.
     fn is_acting(&self) -> bool {
         self.find(ConditionType::Reconciling)
             .is_some_and(|one| one.status == Some(true) && (one.reason != "Progressing" || one.message.starts_with("Running")))
     }
 
-    /// Whether helm-controller has taken notice of the newest spec. While it is busy with an attempt
-    /// that it began before, it has not.
+    /// Returns true if helm-controller has observed the newest spec. It has not while it works on an earlier attempt.
     fn is_seen(&self) -> bool {
         if self.source.is_some() {
-            // It is the same generation as ever: only what is under way tells.
+            // The generation is unchanged: only the conditions show what is in progress.
             let on = |kind| self.find(kind).is_some_and(|one| one.status == Some(true));
             return on(ConditionType::Reconciling) || on(ConditionType::Stalled);
         }
         self.conditions.iter().any(|one| one.observed_generation == self.generation)
     }
 
-    /// Flux has given up, or has put the old version back and will not try again.
+    /// Returns the failure if Flux has given up, or has restored the old version and will not retry.
     fn failed_for_good(&self) -> Option<Failure> {
         let cause = self.cause()?;
         let on = |kind| self.now(kind).filter(|one| one.status == Some(true));
@@ -163,10 +161,10 @@ impl HelmReleaseView {
         })
     }
 
-    /// Why the attempt that is under way, or its last try, failed.
+    /// Returns why the attempt in progress, or its last try, failed.
     fn cause(&self) -> Option<Failure> {
         if self.failures == 0 {
-            // A failure that Flux has not counted is one of another attempt.
+            // A failure that Flux has not counted belongs to another attempt.
             return None;
         }
         let no = |kind| self.now(kind).filter(|one| one.status == Some(false));
@@ -184,31 +182,31 @@ impl HelmReleaseView {
         let Some(failure) = self.cause() else { return self.hindrance() };
         let plan = self.plan();
         let remediates = plan.retry_on_failure || (self.remediable_failures > 0 && plan.remediates());
-        // Between two tries Ready tells of the failure; while one runs it is not known how it ends.
+        // Between two tries, Ready contains the failure. During a try its result is not known.
         let failing =
             self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(false) && ready.reason == failure.reason.code());
         Some(if failing && !remediates { RolloutProblem::Failing(failure) } else { RolloutProblem::AtTimeout(failure) })
     }
 
-    /// What keeps Flux from an action. Only the chart can be the new version's fault.
+    /// Returns what prevents an action of Flux. Only the chart can be the new version's fault.
     fn hindrance(&self) -> Option<RolloutProblem> {
         let ready = self.now(ConditionType::Ready).filter(|ready| ready.status == Some(false))?;
         let message = ready.message.clone();
         match &*ready.reason {
-            // Who was attempted had its chart.
+            // An attempted version had its chart.
             "SourceNotReady" | "ArtifactFailed" | "ChartMutateError" if self.is_attempted() => Some(RolloutProblem::Blameless(message)),
             "SourceNotReady" if self.source.is_none() => {
                 Some(RolloutProblem::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
             }
             "ArtifactFailed" | "ChartMutateError" => Some(RolloutProblem::AtTimeout(Failure { reason: Reason::ArtifactFailed, message })),
-            // Left by another attempt.
+            // Left over from another attempt.
             "UpgradeFailed" | "InstallFailed" | "TestFailed" | "RollbackSucceeded" | "RollbackFailed" | "UninstallSucceeded"
             | "UninstallFailed" => None,
             _ => Some(RolloutProblem::Blameless(message)),
         }
     }
 
-    /// What the release wants done about a failure of its last action.
+    /// Returns the configuration for a failure of its last action.
     fn plan(&self) -> Remediation {
         if self.installs { self.install } else { self.upgrade }
     }
@@ -217,7 +215,7 @@ impl HelmReleaseView {
         self.conditions.iter().find(|one| one.kind == kind)
     }
 
-    /// The condition, if it is of the newest generation.
+    /// Returns the condition, if it is of the newest generation.
     fn now(&self, kind: ConditionType) -> Option<&Condition> {
         self.find(kind).filter(|one| one.observed_generation == self.generation)
     }
@@ -239,7 +237,7 @@ fn not_fetched(ready: &Condition) -> Option<RolloutProblem> {
     (ready.status == Some(false)).then_some(RolloutProblem::AtTimeout(Failure { reason: Reason::SourceNotReady, message }))
 }
 
-/// Whether `text`, a whole digest or a revision that ends in the beginning of one, is of that digest.
+/// Returns true if `text`, a complete digest or a revision that ends with the beginning of one, matches the digest.
 fn is_digest(text: &str, digest: &str) -> bool {
     text == digest || digest_suffix(digest).is_some_and(|suffix| text.rsplit_once('+').is_some_and(|(_, build)| build == suffix))
 }

@@ -1,15 +1,14 @@
-//! The judgement itself: remember, look, or a verdict.
+//! The judgement: remember, check the pods, or return a verdict.
 //!
-//! A *check* is a look at the new pods and at what the status complains of, at most one in a
-//! [`RolloutLimits::period`], and only while the rollout does not get on by itself. A check that finds
-//! evidence counts as failed; progress, or a whole period in which all was available, sets the count
-//! back; anything between does neither. The time-out counts from the last progress, and not before
-//! this process has watched for a while: after an outage the controllers need their time as well. A step
-//! of the clock gives every rollout its whole time again: what was written down before says nothing of
-//! how long it took.
+//! A *check* is an inspection of the new pods and of the problems in the status, at most one in a
+//! [`RolloutLimits::period`], and only while the rollout makes no progress. A check with evidence counts as failed.
+//! Progress, or a whole period in which everything was available, resets the count. Other checks do not change it. The
+//! timeout counts from the last progress, and not before this process has watched for a while: after an outage the
+//! controllers need their time as well. A step of the clock restarts the timeout of every rollout, because durations
+//! from stored timestamps are then unknown.
 //!
-//! Progress is a pod that gets on. A changed number of replicas is none: an autoscaler must not keep a
-//! broken version from failing. The pods that it adds count when they serve and are new.
+//! Progress is a pod that changes its state for the better. A changed number of replicas is no progress: an autoscaler
+//! must not prevent a broken version from failing. The pods that it adds count when they are available and new.
 
 use std::time::Duration;
 
@@ -19,41 +18,41 @@ use super::pod::{Evidence, PodSnapshot};
 use super::{Failure, ReplicaProgress, RolloutProblem, RolloutState, RolloutStatus, whole_second};
 use crate::reason::Reason;
 
-/// The longest time between two checks.
+/// Maximum time between two checks.
 const PERIOD: Duration = Duration::from_secs(5);
-/// How long this process has to have watched before a time-out counts.
+/// Minimum time that this process must have watched before a timeout counts.
 const GRACE: Duration = Duration::from_secs(30);
-/// How far what was written down may lie ahead of the clock: the clocks of two replicas differ.
+/// Maximum time that a stored timestamp may be ahead of the clock: the clocks of two replicas differ.
 const AHEAD: Duration = Duration::from_secs(30);
 
 /// The limits of a rollout, from the annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolloutLimits {
-    /// How long it may go without progress.
+    /// Maximum time without progress.
     pub timeout: Duration,
-    /// How many checks in a row have to fail.
+    /// Number of consecutive failed checks before the rollout fails.
     pub retries: u32,
-    /// How long all has to stay available without a restart.
+    /// Time that everything must stay available without a restart.
     pub settle: Duration,
 }
 
 impl RolloutLimits {
-    /// With a time-out of at least that.
+    /// Returns the limits with a timeout of at least `least`.
     #[must_use]
     pub fn at_least(self, least: Duration) -> Self {
         Self { timeout: self.timeout.max(least), ..self }
     }
 
-    /// The least time between two checks that count: 5 s, less where the time-out is short.
+    /// Returns the minimum time between two checks that count: 5 s, less if the timeout is short.
     pub fn period(&self) -> Duration {
         (self.timeout / 10).clamp(Duration::from_secs(1), PERIOD)
     }
 }
 
-/// All that a judgement sees.
+/// The input of a judgement.
 #[derive(Debug, Clone, Copy)]
 pub struct RolloutObservation<'a> {
-    /// What is remembered.
+    /// The state of the watch.
     pub watch: &'a RolloutState,
     /// Where the rollout stands.
     pub rollout_status: &'a RolloutStatus,
@@ -65,26 +64,26 @@ pub struct RolloutObservation<'a> {
     pub others: &'a [&'a str],
     /// The workload's settings.
     pub limits: RolloutLimits,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Since when this process sees the cluster without a gap.
+    /// The time since which this process observes the cluster without a gap.
     pub seen_since: Timestamp,
-    /// When this process last saw its clock step, by the clock as it is since.
+    /// When this process last saw its clock step, by the clock after the step.
     pub clock_stepped: Option<Timestamp>,
 }
 
-/// What a judgement says.
+/// The verdict of a judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on watching: remember this (where it differs), and look again then, or on the next change.
+    /// Continue: store this state (if it differs), and judge again at that time, or on the next change.
     Continue(Box<RolloutState>, Option<Timestamp>),
-    /// Look at the pods first.
+    /// Check the pods first.
     InspectPods,
-    /// The new pods serve, and have for the settle time.
+    /// The new pods are available, and have been for the settle time.
     Healthy,
     /// The new version does not run.
     Failed(Failure),
-    /// It got no further in time, and nothing says that the new version is to blame.
+    /// It made no progress in time, and nothing shows that the new version is the cause.
     TimedOut(String),
 }
 
@@ -102,7 +101,7 @@ pub fn judge(observation: &RolloutObservation<'_>) -> Verdict {
         RolloutStatus::Moving(count, problem) => observation.moving(*count, problem.as_ref()),
         RolloutStatus::Complete(count) => observation.complete(*count),
         RolloutStatus::NoRollout => Verdict::Healthy,
-        // Written down before anything is done about it, as a failed check is.
+        // Stored before any reaction, like a failed check.
         RolloutStatus::Failed(failure) => remember(
             RolloutState {
                 available_since: None,
@@ -117,7 +116,7 @@ pub fn judge(observation: &RolloutObservation<'_>) -> Verdict {
 }
 
 impl RolloutObservation<'_> {
-    /// The look, if it is no older than a period.
+    /// Returns the check of the pods, if it is not older than a period.
     fn fresh(&self) -> Option<&PodSnapshot> {
         let period = self.limits.period();
         self.snapshot.filter(|snapshot| after(snapshot.at, period) > self.now && snapshot.at <= after(self.now, period))
@@ -127,7 +126,7 @@ impl RolloutObservation<'_> {
         snapshot.pods.as_deref().map(|pods| Evidence::of(pods, self.container, self.others)).unwrap_or_default()
     }
 
-    /// When the next check may count.
+    /// Returns when the next check may count.
     fn check_due(&self, memory: &RolloutState) -> Timestamp {
         after(memory.checked_at.unwrap_or(memory.started_at).max(memory.progressed_at), self.limits.period())
     }
@@ -138,12 +137,12 @@ impl RolloutObservation<'_> {
         after(memory.progressed_at, limits).max(seen).max(self.since_step(limits))
     }
 
-    /// That long after the clock last stepped.
+    /// Returns the time after the last step of the clock by `span`.
     fn since_step(&self, span: Duration) -> Timestamp {
         self.clock_stepped.map_or(Timestamp::MIN, |stepped| after(stepped, span))
     }
 
-    /// The memory with what the rollout got on by.
+    /// Returns the state with the progress of the rollout, and true if there was any.
     fn progress(&self, count: ReplicaProgress) -> (RolloutState, bool) {
         let watch = self.watch;
         let uncounted = watch.wanted == 0 && watch.remaining == 0;
@@ -171,7 +170,7 @@ impl RolloutObservation<'_> {
         if progressed {
             memory.failed_checks = 0;
             memory.failure = None;
-            // A rollout of many pods gets on many times a second: that is not written each time.
+            // A rollout of many pods makes progress many times a second: not every time is stored.
             let written = after(watch.progressed_at, limits.period());
             let only_progress = watch.available_since.is_none() && watch.failure.is_none() && !watch.held;
             let memory = if only_progress && now < written { watch.clone() } else { memory };
@@ -194,7 +193,7 @@ impl RolloutObservation<'_> {
                     memory.failed_checks = limits.retries;
                     memory.failure = Some(cause);
                 }
-                // Its time begins when that person has acted.
+                // Its timeout begins when that person has acted.
                 (None, Some(RolloutProblem::Waits(_))) => memory.progressed_at = whole_second(now),
                 (None, _) => {
                     let seen = [evidence.no_room, evidence.lost_node, blameless(problem)];
@@ -226,7 +225,7 @@ impl RolloutObservation<'_> {
         };
         let settled = after(since, limits.settle).max(self.since_step(limits.settle));
         let check_due = self.check_due(&memory);
-        // Who was seen failing is looked at while it settles, others at the end alone.
+        // After a failure, pods are checked while they settle; otherwise only at the end.
         let due = if memory.failure.is_some() { settled.min(check_due) } else { settled };
         if now < due {
             return remember(memory, Some(due));
@@ -262,13 +261,13 @@ fn remember(memory: RolloutState, again: Option<Timestamp>) -> Verdict {
     Verdict::Continue(Box::new(memory), again)
 }
 
-/// What a check finds: a bad state, or more restarts than the last time.
+/// Returns what a check finds: a bad state, or more restarts than last time.
 fn found(memory: &RolloutState, evidence: &Evidence) -> Option<Failure> {
     let grew = evidence.restarts > memory.restarts;
     evidence.failure.clone().or_else(|| evidence.restarting.clone().filter(|_| grew))
 }
 
-/// The controller's own verdict; no evidence while the pods only wait for room.
+/// Returns the controller's own verdict. It is no evidence while the pods only wait for resources.
 fn failing(problem: Option<&RolloutProblem>, evidence: &Evidence) -> Option<Failure> {
     match problem {
         Some(RolloutProblem::Failing(failure)) if evidence.no_room.is_none() => Some(failure.clone()),
@@ -297,7 +296,7 @@ fn count_check(memory: &mut RolloutState, snapshot: &PodSnapshot, evidence: &Evi
     if let Some(failure) = found {
         memory.failed_checks = memory.failed_checks.saturating_add(1);
         memory.checked_at = Some(whole_second(snapshot.at));
-        // That it restarts says less than what it was seen to suffer from.
+        // A restart says less than the failure that was seen before.
         if failure.reason != Reason::Restarting || memory.failure.is_none() {
             memory.failure = Some(failure.clone());
         }

@@ -1,8 +1,8 @@
-//! What the pods of a workload say of its new version.
+//! The evidence of a workload's pods about its new version.
 //!
-//! Evidence comes from the pods of the **new** revision only. Of several containers that were
-//! changed together, each answers for itself; a container that nobody changed speaks for all,
-//! unless it was bad in the old pods already.
+//! Evidence comes only from the pods of the **new** revision. If several containers were changed together, each counts
+//! only for its own update. A container that was not changed counts for all updates, unless it already failed in the
+//! old pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use jiff::Timestamp;
 use super::Failure;
 use crate::reason::Reason;
 
-/// A look at the pods.
+/// A snapshot of the pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodSnapshot {
-    /// When.
+    /// When it was taken.
     pub at: Timestamp,
-    /// The workload's generation then: a look at another one says nothing.
+    /// The workload's generation at that time: a snapshot of another one does not count.
     pub generation: i64,
-    /// The pods; `None` where Headwind may not list them.
+    /// The pods; `None` if Headwind may not list them.
     pub pods: Option<Vec<PodView>>,
-    /// Pods of an older version that are not well, by uid: in how many looks in a row.
+    /// Unwell pods of an older version, by UID, with the number of consecutive snapshots.
     pub unwell: BTreeMap<String, u32>,
-    /// The last eviction that was refused, while its pod is there and is not well.
+    /// The last refused eviction, while its pod exists and is unwell.
     pub refused: Option<RefusedEviction>,
 }
 
@@ -33,14 +33,15 @@ pub struct RefusedEviction {
     pub uid: String,
     /// Why, in words that can follow "the pod is not evicted: ".
     pub why: String,
-    /// When to try again.
+    /// When to retry.
     pub again: Timestamp,
 }
 
 impl PodSnapshot {
-    /// A look that goes on from the one before, if there was one.
+    /// Creates a snapshot that continues the previous one, if there was one.
     pub fn new(at: Timestamp, generation: i64, pods: Option<Vec<PodView>>, before: Option<&PodSnapshot>) -> Self {
-        // Of another generation the pods were judged by another version; who set the clock back begins anew.
+        // Snapshots of another generation are about another version. After the clock was set back, the count starts
+        // again.
         let before = before.filter(|before| before.generation == generation && before.at < at);
         let times = |pod: &PodView| before.and_then(|before| before.unwell.get(&pod.uid)).map_or(1, |times| times.saturating_add(1));
         let unwell: BTreeMap<String, u32> =
@@ -50,47 +51,47 @@ impl PodSnapshot {
     }
 }
 
-/// What is read of a pod.
+/// The fields of a pod that are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodView {
     /// Its name.
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// Whether the workload itself owns it, not a ReplicaSet in between.
+    /// True if the workload itself owns it, without a ReplicaSet in between.
     pub owned: bool,
-    /// Whether it is of the newest revision.
+    /// True if it is of the newest revision.
     pub new: bool,
-    /// Whether its deletion is under way.
+    /// True if it is being deleted.
     pub deleting: bool,
-    /// What the scheduler says while there is no room for it.
+    /// The scheduler's message while it is unschedulable.
     pub unschedulable: Option<String>,
-    /// The node that it is on, if that node does not answer any more.
+    /// Its node, if that node does not respond.
     pub lost_node: Option<String>,
     /// Its containers, init containers first.
     pub containers: Vec<ContainerView>,
 }
 
 impl PodView {
-    /// Whether all its containers are ready, on a node that answers.
+    /// Returns true if all its containers are ready, on a node that responds.
     pub fn is_ready(&self) -> bool {
         let mut serving = self.containers.iter().filter(|one| !one.init).peekable();
         self.lost_node.is_none() && serving.peek().is_some() && serving.all(|one| one.ready)
     }
 
-    /// What keeps it from ever becoming ready by itself: one of its containers waits in a bad state.
+    /// Returns why it cannot become ready by itself: one of its containers waits in a bad state.
     pub fn failure(&self) -> Option<Failure> {
         self.containers.iter().find_map(|one| one.failure(&self.name))
     }
 
-    /// Whether one of its containers has failed, or runs (or has ended) and is not ready. A pod that is
-    /// only being created is neither.
+    /// Returns true if one of its containers has failed, or runs (or has ended) and is not ready. A pod that is only
+    /// being created is not unwell.
     fn is_unwell(&self) -> bool {
         let begun = |one: &ContainerView| !one.init && !one.ready && (one.running || (one.waiting.is_none() && one.ended.is_some()));
         !self.new && !self.deleting && (self.failure().is_some() || self.containers.iter().any(begun))
     }
 
-    /// Why it is not ready, in words.
+    /// Returns why it is not ready, in words.
     pub fn state(&self) -> String {
         let Self { name, unschedulable, lost_node, .. } = self;
         if let Some(failure) = self.failure() {
@@ -111,22 +112,22 @@ fn lost(pod: &str, node: &str) -> String {
     format!("pod {pod}: its node {node} does not answer (NotReady)")
 }
 
-/// What is read of a container's status.
+/// The fields of a container's status that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerView {
     /// Its name.
     pub name: String,
-    /// Whether it runs.
+    /// True if it runs.
     pub running: bool,
-    /// Whether it is ready.
+    /// True if it is ready.
     pub ready: bool,
-    /// Whether it is an init container, which is not to be ready but to end.
+    /// True if it is an init container, which must terminate instead of becoming ready.
     pub init: bool,
     /// `restartCount`.
     pub restarts: u32,
     /// Reason and message of state `waiting`.
     pub waiting: Option<(String, String)>,
-    /// How it last ended: reason, exit code and message.
+    /// Its last termination: reason, exit code and message.
     pub ended: Option<(String, i32, String)>,
 }
 
@@ -148,7 +149,7 @@ impl ContainerView {
         self.ended.as_ref().is_some_and(|(reason, _, _)| reason == OOM)
     }
 
-    /// How it last ended, in words.
+    /// Describes its last termination.
     fn end(&self) -> Option<String> {
         let (reason, code, message) = self.ended.as_ref()?;
         let message = message.trim();
@@ -159,7 +160,7 @@ impl ContainerView {
     fn failure(&self, pod: &str) -> Option<Failure> {
         let (reason, message) = self.waiting.as_ref()?;
         let code = BAD.iter().find(|(bad, _)| bad == reason)?.1;
-        // Whose limit is too low is killed again and again, and waits in the same way as others.
+        // A container with a low memory limit is killed repeatedly, and waits with the same reason as others.
         let code = if code == Reason::CrashLoopBackOff && self.out_of_memory() { Reason::OOMKilled } else { code };
         let end = self.end().map(|end| format!(" (last ended: {end})")).unwrap_or_default();
         Some(Failure { reason: code, message: format!("pod {pod}, container {}: {reason}: {}{end}", self.name, message.trim()) })
@@ -173,10 +174,10 @@ impl ContainerView {
     }
 }
 
-/// What the pods say of one changed container.
+/// The evidence of the pods about one changed container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// Restarts of the containers that speak for it, in all new pods.
+    /// Restarts of the containers that count for it, in all new pods.
     pub restarts: u32,
     /// A container that waits for a bad reason.
     pub failure: Option<Failure>,
@@ -184,14 +185,14 @@ pub struct Evidence {
     pub restarting: Option<Failure>,
     /// A container that runs and is not ready.
     pub unready: Option<Failure>,
-    /// What the scheduler says of a new pod that has no room.
+    /// The scheduler's message about an unschedulable new pod.
     pub no_room: Option<String>,
-    /// A new pod whose node does not answer.
+    /// A new pod whose node does not respond.
     pub lost_node: Option<String>,
 }
 
 impl Evidence {
-    /// What the pods say of `container`. `others` are the containers that changed with it.
+    /// Collects the evidence about `container`. `others` are the containers that changed with it.
     pub fn of(pods: &[PodView], container: &str, others: &[&str]) -> Self {
         let bad_before: BTreeSet<&str> = pods
             .iter()

@@ -1,20 +1,20 @@
-//! The rollout of a StatefulSet: in order or parallel, as far as its partition lets it.
+//! The rollout of a StatefulSet: in order or parallel, down to its partition.
 
 use super::{ReplicaProgress, RolloutProblem, RolloutStatus};
 use crate::reason::Reason;
 
-/// What is read of a StatefulSet.
+/// The fields of a StatefulSet that are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatefulSetView {
     /// `spec.replicas`.
     pub replicas: u32,
-    /// `spec.updateStrategy.rollingUpdate.partition`: pods with a lower ordinal stay as they are.
+    /// `spec.updateStrategy.rollingUpdate.partition`: pods with a lower ordinal are not updated.
     pub partition: u32,
-    /// `spec.ordinals.start`: the number of the first pod.
+    /// `spec.ordinals.start`: the ordinal of the first pod.
     pub start: u32,
-    /// Whether `spec.podManagementPolicy` is `Parallel`: no pod waits for another one.
+    /// True if `spec.podManagementPolicy` is `Parallel`: no pod waits for another one.
     pub parallel: bool,
-    /// Whether `spec.updateStrategy.type` is `OnDelete`: pods are made anew when a person deletes them.
+    /// True if `spec.updateStrategy.type` is `OnDelete`: pods are recreated when a person deletes them.
     pub on_delete: bool,
     /// `status.observedGeneration`.
     pub observed_generation: i64,
@@ -26,14 +26,14 @@ pub struct StatefulSetView {
     pub available: u32,
     /// `status.updatedReplicas`.
     pub updated: u32,
-    /// Whether `status.currentRevision` is `status.updateRevision`.
+    /// True if `status.currentRevision` is `status.updateRevision`.
     pub one_revision: bool,
 }
 
 impl StatefulSetView {
-    /// The ordinal of the pod of that name, if the rolling update is to replace it.
+    /// Returns the ordinal of the pod with that name, if the rolling update will replace it.
     ///
-    /// A partition, or strategy `OnDelete`, keeps pods as they are because somebody wants it so.
+    /// A partition, or strategy `OnDelete`, keeps pods unchanged on purpose.
     pub(crate) fn to_replace(&self, pod: &str) -> Option<u32> {
         let ordinal = pod.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<u32>().ok());
         ordinal.filter(|ordinal| !self.on_delete && *ordinal >= self.start.saturating_add(self.partition))
@@ -62,7 +62,7 @@ impl StatefulSetView {
         let new_available = updated.saturating_add(available).saturating_sub(total);
         let remaining = missing.saturating_mul(2).saturating_add(unavailable);
         let count = ReplicaProgress { wanted: to_update, updated, available, remaining, new_available, stage: None };
-        // A set that is updated in part, or by deleting, keeps naming its old revision as current.
+        // A set that is updated partially, or by deleting pods, keeps its old revision as the current one.
         let whole = partition == 0 && !on_delete;
         if missing == 0 && unavailable == 0 && (one_revision || !whole) {
             RolloutStatus::Complete(count)

@@ -1,31 +1,31 @@
-//! How much of an object's annotations is kept.
+//! Limits on the annotations that are kept of an object.
 //!
-//! Whoever may annotate an object may put 256 KiB there, and Headwind keeps the annotations of every object in memory.
-//! What is cut here never silently means something else: a value that is too long and an object with too much of them
-//! are faults.
+//! Anyone who may annotate an object can store 256 KiB there, and Headwind keeps the annotations of every object in
+//! memory. A truncation never silently changes the meaning: a value that is too long and an object with too many of
+//! them are faults.
 
 use super::{Annotations, PREFIX, key};
 
-/// The longest value of a key that users set, in bytes.
+/// Maximum length of a value that users set, in bytes.
 pub(super) const VALUE: usize = 1024;
-/// The most that the keys which users set may take on one object, with their values, in bytes.
+/// Maximum bytes of all keys and values that users set on one object.
 pub(super) const ALL: usize = 16 * 1024;
-/// The keys that Headwind does not know and that are kept, so that they can be reported.
+/// Maximum number of unknown keys that are kept for reports.
 pub(crate) const UNKNOWN: usize = 20;
-/// The longest value of a managed key but the history, and the most that all noted digests may take, in bytes.
+/// Maximum length of a managed value except the history, and maximum bytes of all recorded digests.
 const MANAGED: usize = 16 * 1024;
-/// The longest history: twice what Headwind writes, in bytes.
+/// Maximum length of the history in bytes: twice what Headwind writes.
 const HISTORY: usize = 64 * 1024;
-/// The key that stands for everything above [`ALL`]. No object can have it: a key needs a name behind the slash.
+/// The key that represents an excess over [`ALL`]. No object can have it: a key needs a name after the slash.
 pub(crate) const TOO_MUCH: &str = PREFIX;
 
-/// Headwind's own annotations out of all those of an object, within bounds.
+/// Returns Headwind's own annotations of an object, within the limits.
 pub fn own<'a>(all: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annotations {
     let mut kept = Annotations::new();
     let (mut size, mut seen, mut unknown) = (0, 0, 0);
     for (name, value) in all.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let value = if name.starts_with(key::SEEN) {
-            // One that is left out is noted again by the next scan.
+            // The next scan records a dropped one again.
             seen += name.len() + value.len();
             if seen > MANAGED {
                 continue;
@@ -36,7 +36,7 @@ pub fn own<'a>(all: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annot
         } else if key::MANAGED.contains(&name.as_str()) {
             cut(value, MANAGED).to_owned()
         } else if key::of_users(name).is_some() {
-            // One letter more than is allowed stays, and makes it a fault.
+            // One character more than allowed is kept, and makes it a fault.
             let value = cut(value, VALUE + 4);
             size += name.len() + value.len();
             if size > ALL {
@@ -56,12 +56,12 @@ pub fn own<'a>(all: impl IntoIterator<Item = (&'a String, &'a String)>) -> Annot
     kept
 }
 
-/// As much of the text as fits, whole letters.
+/// Returns as much of the text as fits, without splitting characters.
 fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
-/// The newest entries of a history that fit.
+/// Returns the newest entries of a history that fit.
 fn history(text: &str) -> String {
     if text.len() <= HISTORY {
         return text.to_owned();

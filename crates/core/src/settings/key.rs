@@ -1,14 +1,14 @@
-//! The names of the annotations, in one place.
+//! The names of the annotations.
 
-/// What every key begins with.
+/// The prefix of every key.
 pub const PREFIX: &str = "headwind.sh/";
-/// What the keys begin with under which the digest first seen behind a container's image is
-/// noted; the container's name follows. Only Headwind writes them.
+/// The prefix of the keys that record the digest first seen for a container's image; the container's name follows. Only
+/// Headwind writes them.
 pub const SEEN: &str = "headwind.sh/seen.";
-/// The same in the pod template: the digest that a container was restarted for.
+/// The same prefix in the pod template: the digest that a container was restarted for.
 pub const RESTARTED_FOR: &str = "headwind.sh/digest.";
 
-/// The key that users set which `name` is, or is for one container; none for every other one.
+/// Returns the user key that `name` is, or that it is for one container; `None` for any other key.
 pub(crate) fn of_users(name: &str) -> Option<&'static str> {
     let is = |key: &str| name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     SET_BY_USERS.iter().copied().find(|key| is(key))
@@ -27,44 +27,44 @@ macro_rules! keys {
 }
 
 keys! {
-    /// Which new versions count.
+    /// The policy for new versions.
     POLICY = "policy",
-    /// What tags have to match.
+    /// The pattern that tags must match.
     PATTERN = "pattern",
-    /// Whether a person is asked first.
+    /// Requires approval by a person.
     REQUIRE_APPROVAL = "require-approval",
-    /// The least time between two updates of the workload.
+    /// Minimum time between two updates of the workload.
     MIN_UPDATE_INTERVAL = "min-update-interval",
-    /// Which containers are tracked.
+    /// The tracked containers.
     IMAGES = "images",
-    /// Which triggers may act.
+    /// The triggers that may propose updates.
     EVENT_SOURCE = "event-source",
-    /// An own polling period.
+    /// The polling interval.
     POLLING_INTERVAL = "polling-interval",
-    /// Whether a failed rollout is taken back.
+    /// Rolls back failed rollouts.
     AUTO_ROLLBACK = "auto-rollback",
-    /// How long a rollout is watched.
+    /// Maximum time of a rollout without progress.
     ROLLBACK_TIMEOUT = "rollback-timeout",
-    /// How many failed checks in a row take it back.
+    /// Number of consecutive failed checks that trigger the rollback.
     HEALTH_CHECK_RETRIES = "health-check-retries",
-    /// How long new pods have to stay available.
+    /// Time that new pods must stay available.
     SETTLE_TIME = "settle-time",
-    /// How a new digest behind the same tag is put in place.
+    /// How a new digest of the same tag is applied.
     DIGEST_UPDATE = "digest-update",
-    /// On an OCIRepository: whether a release may move the tag although other releases follow it as well.
+    /// On an OCIRepository: allows a release to move the tag although other releases follow it as well.
     SHARED_SOURCE = "shared-source",
     ;
     /// When Headwind last updated the workload.
     LAST_UPDATE = "last-update",
-    /// The requests whose change stands in the workload.
+    /// The requests whose change is in the workload.
     LAST_REQUEST = "last-request",
-    /// What Headwind put in place, newest first.
+    /// The images that Headwind applied, newest first.
     UPDATE_HISTORY = "update-history",
-    /// The uid of the object that the managed annotations belong to.
+    /// The UID of the object that the managed annotations belong to.
     MANAGED_FOR = "managed-for",
 }
 
-/// Returns whether only Headwind writes the annotation.
+/// Returns true if only Headwind writes the annotation.
 pub fn is_managed(key: &str) -> bool {
     MANAGED.contains(&key) || key.starts_with(SEEN)
 }

@@ -1,11 +1,11 @@
-//! The values of annotations, one function a form. Each says what it wants.
+//! Parsers for the values of annotations, one function per form. Each error states what is expected.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::{DigestUpdate, EventSource};
 
-/// The longest time that makes sense anywhere: ten years.
+/// Maximum time span: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
 
 pub(super) fn word<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
@@ -16,23 +16,23 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err("it is neither true nor false".to_owned()),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 
 pub(super) fn count(text: &str) -> Result<u32, String> {
-    text.parse::<u32>().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| "it is no whole number from 1 to 1000".to_owned())
+    text.parse::<u32>().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
 }
 
-/// The most entries of a list.
+/// Maximum number of entries in a list.
 const ENTRIES: usize = 64;
 
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     let entries: Vec<String> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
     match entries.len() {
-        0 => Err("it names no container and no image".to_owned()),
+        0 => Err("must name at least one container or image".to_owned()),
         1..=ENTRIES => Ok(entries),
-        _ => Err(format!("it has more than {ENTRIES} entries")),
+        _ => Err(format!("must have at most {ENTRIES} entries")),
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) fn event_source(text: &str) -> Result<EventSource, String> {
         "polling" => Ok(EventSource::Polling),
         "both" => Ok(EventSource::Both),
         "none" => Ok(EventSource::None),
-        _ => Err("it is none of webhook, polling, both and none".to_owned()),
+        _ => Err("must be webhook, polling, both or none".to_owned()),
     }
 }
 
@@ -51,21 +51,21 @@ pub(super) fn digest_update(text: &str) -> Result<DigestUpdate, String> {
         "auto" => Ok(DigestUpdate::Auto),
         "restart" => Ok(DigestUpdate::Restart),
         "pin" => Ok(DigestUpdate::Pin),
-        _ => Err("it is none of auto, restart and pin".to_owned()),
+        _ => Err("must be auto, restart or pin".to_owned()),
     }
 }
 
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|span| if span.is_zero() { Err("it has to be longer than nothing".to_owned()) } else { Ok(span) })
+    duration(text).and_then(|span| if span.is_zero() { Err("must be greater than zero".to_owned()) } else { Ok(span) })
 }
 
-/// A time span: whole seconds (`300`), or numbers with units from the greater to the smaller
-/// (`5m`, `1h30m`, `90s`, `1d`); at most ten years.
+/// Parses a time span: whole seconds (`300`), or numbers with units in descending order (`5m`, `1h30m`, `90s`, `1d`);
+/// at most ten years.
 ///
 /// # Errors
-/// A sentence that says what is wanted.
+/// A sentence that states what is expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || "it is no time span: whole seconds, or such as 90s, 5m, 1h30m, 1d; at most ten years".to_owned();
+    let wanted = || "must be whole seconds or a value like 90s, 5m, 1h30m or 1d, at most ten years".to_owned();
     let number = |digits: &str| {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) { None } else { digits.parse::<u64>().ok() }
     };
@@ -85,7 +85,7 @@ fn with_units(text: &str, number: impl Fn(&str) -> Option<u64>) -> Option<u64> {
         let at = rest.find(|c: char| !c.is_ascii_digit())?;
         let (digits, after) = rest.split_at(at);
         let letter = after.chars().next()?;
-        // The units that are left shrink, so each comes once and the greater before the smaller.
+        // The remaining units shrink, so each occurs once and in descending order.
         let (_, worth) = units.find(|(unit, _)| *unit == letter)?;
         seconds = seconds.checked_add(number(digits)?.checked_mul(*worth)?)?;
         rest = after.get(letter.len_utf8()..)?;

@@ -7,19 +7,19 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::settings::Settings;
 
-/// The list of a pod template that an image stands in.
+/// The list of a pod template that contains an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// `containers`; the chart of a release counts as one.
     Container,
     /// `initContainers`.
     InitContainer,
-    /// `volumes`: an OCI image that is mounted.
+    /// `volumes`: a mounted OCI image.
     ImageVolume,
 }
 
 impl Slot {
-    /// Returns whether an image here is tracked only when `headwind.sh/images` names it.
+    /// Returns true if an image here is tracked only when `headwind.sh/images` names it.
     pub fn is_tracked_only_by_name(self) -> bool {
         matches!(self, Slot::InitContainer | Slot::ImageVolume)
     }
@@ -30,26 +30,26 @@ impl Slot {
 pub struct Container {
     /// Its name, unique in the pod.
     pub name: String,
-    /// The image exactly as the user wrote it; it may be no legal reference at all.
+    /// The image exactly as the user wrote it; it may be an invalid reference.
     pub image: String,
     /// The list of the pod template that it is in.
     pub slot: Slot,
     /// Its index in that list.
     pub index: usize,
-    /// Whether its `imagePullPolicy` is `Always`.
+    /// True if its `imagePullPolicy` is `Always`.
     pub pulls_always: bool,
-    /// What Headwind wrote into the pod template for it (`digest-update: restart`): `<image>@<digest>`.
+    /// The value that Headwind wrote into the pod template for it (`digest-update: restart`): `<image>@<digest>`.
     pub restarted_for: Option<String>,
-    /// The digest that a scan first saw behind the image as it stands now. A later one is new.
+    /// The digest that a scan first saw for the current image. A later one is new.
     pub first_seen: Option<String>,
-    /// Why Headwind cannot update it, although it is there: the field is in another object.
+    /// Why Headwind cannot update it: the field is in another object.
     pub out_of_reach: Option<Box<(Reason, String)>>,
-    /// For a release's chart: what its source says.
+    /// For a release's chart: the data of its source.
     pub chart: Option<Box<ResolvedChart>>,
 }
 
 impl Container {
-    /// A container of that name with that image, and nothing else known of it.
+    /// Creates a container with that name and image, and defaults for everything else.
     pub fn new(name: &str, image: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -64,20 +64,20 @@ impl Container {
         }
     }
 
-    /// Whether it runs an image or a chart.
+    /// Returns the kind of its artifact.
     pub fn kind(&self) -> ArtifactKind {
         if self.chart.is_some() { ArtifactKind::Chart } else { ArtifactKind::Image }
     }
 
-    /// What it runs, read.
+    /// Parses its artifact.
     ///
     /// # Errors
-    /// When what stands there is neither.
+    /// If the text is neither an image nor a chart.
     pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
         Artifact::parse(self.kind(), &self.image)
     }
 
-    /// Where its versions are published; none where nobody can say.
+    /// Returns the origin of its versions; `None` if it is unknown.
     pub fn origin(&self) -> Option<Origin> {
         match &self.chart {
             Some(site) => site.origin.clone(),
@@ -96,20 +96,20 @@ impl Container {
         self.out_of_reach.as_deref().cloned().or_else(|| self.chart.as_ref()?.skip_reason())
     }
 
-    /// The digest that Headwind restarted it for, if that was a digest of the image as it stands now.
+    /// Returns the digest that Headwind restarted it for, if that was a digest of the current image.
     pub fn restarted_digest(&self) -> Option<&str> {
         noted_digest(&self.image, self.restarted_for.as_deref())
     }
 
-    /// The digest that is known to run: the one in the reference, else the one it was restarted
-    /// for, else the one that was first seen behind its tag.
+    /// Returns the running digest, if known: the one in the reference, else the one it was restarted for, else the one
+    /// that was first seen for its tag.
     pub fn known_digest(&self, reference: &Artifact) -> Option<Digest> {
         let told = [self.restarted_digest(), self.first_seen.as_deref()];
         reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
     }
 }
 
-/// The digest in a note of the form `<image>@<digest>`; `None` when the note is about another image.
+/// Returns the digest in a note of the form `<image>@<digest>`; `None` if the note is about another image.
 pub fn noted_digest<'a>(image: &str, note: Option<&'a str>) -> Option<&'a str> {
     note?.strip_prefix(image)?.strip_prefix('@')
 }

@@ -1,9 +1,8 @@
-//! The `update-history` annotation: the images that Headwind put into a workload, newest first.
+//! The `update-history` annotation: the images that Headwind applied to a workload, newest first.
 //!
-//! At most [`LIMIT`] entries a container, plus one: the oldest entry is the image that was in place before
-//! Headwind's first update, so that there is something to go back to. The annotation is input like any
-//! other: whoever may edit the workload may write it. What can be read of it is kept, within limits, and
-//! no function here costs more than time in proportion to what is read.
+//! Keeps at most [`LIMIT`] entries per container, plus one: the oldest entry is the image before Headwind's first
+//! update, so that there is something to roll back to. The annotation is untrusted: anyone who may edit the workload
+//! may write it. Valid entries are kept, within limits, and every function takes time proportional to its input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,29 +11,29 @@ use serde::{Deserialize, Serialize};
 
 /// Maximum number of entries of a container, besides the oldest one.
 pub const LIMIT: usize = 10;
-/// The longest annotation that is written: all annotations of an object share 256 KiB.
+/// Maximum length of the annotation that Headwind writes: all annotations of an object share 256 KiB.
 const SIZE: usize = 32 * 1024;
-/// The longest text of an entry that is read: longer ones are no image and no name of an object.
+/// Maximum length of a text in an entry: longer ones are neither an image nor an object's name.
 const TEXT: usize = 1024;
 
-/// One image that stood in one container.
+/// An image that was in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The container's name.
     pub container: String,
-    /// The image as it was written.
+    /// The image as written.
     pub image: String,
-    /// When it was put there, or, for the first of all, first seen.
+    /// When it was applied, or, for the oldest entry, first seen.
     pub timestamp: Timestamp,
-    /// The request that put it there; none for the image before the first update.
+    /// The request that applied it; `None` for the image before the first update.
     pub update_request_name: Option<String>,
-    /// Who approved it; none where the policy did.
+    /// The approver; `None` if the policy approved it.
     pub approved_by: Option<String>,
 }
 
 impl Entry {
-    /// Whether it can be one that Headwind wrote.
+    /// Returns true if Headwind can have written it.
     fn is_sane(&self) -> bool {
         let Self { container, image, timestamp: _, update_request_name, approved_by } = self;
         [Some(container), Some(image), update_request_name.as_ref(), approved_by.as_ref()]
@@ -51,7 +50,7 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the annotation; says whether all of it could be read.
+    /// Parses the annotation. Returns false if a part of it is invalid.
     pub fn parse(annotation: Option<&str>) -> (Self, bool) {
         let Some(text) = annotation else { return (Self::default(), true) };
         let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) else { return (Self::default(), false) };
@@ -64,17 +63,17 @@ impl History {
         (history, whole)
     }
 
-    /// The entries of a container, newest first.
+    /// Returns the entries of a container, newest first.
     pub fn of<'a>(&'a self, container: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| entry.container == container)
     }
 
-    /// How many entries the request left.
+    /// Returns how many entries are from the request.
     pub fn times_applied(&self, request: &str) -> usize {
         self.entries.iter().filter(|entry| entry.update_request_name.as_deref() == Some(request)).count()
     }
 
-    /// Notes that `image` took the place of `before`.
+    /// Records that `image` replaced `before`.
     pub fn record(&mut self, container: &str, before: &str, image: &str, now: Timestamp, request: &str, approved_by: Option<&str>) {
         let entry = |image: &str, request: Option<&str>, approved_by: Option<&str>| Entry {
             container: container.to_owned(),
@@ -83,7 +82,7 @@ impl History {
             update_request_name: request.map(str::to_owned),
             approved_by: approved_by.map(str::to_owned),
         };
-        // The image before the first update; later, one that another hand put there.
+        // The image before the first update, or an image that was changed outside Headwind.
         if self.of(container).next().is_none_or(|newest| newest.image != before) {
             self.entries.insert(0, entry(before, None, None));
         }
@@ -92,8 +91,8 @@ impl History {
         self.fit(container);
     }
 
-    /// Corrects an image that an admission webhook replaced: the entry of `request`, or the newest entry if
-    /// that is a rollback to `asked` (which has no entry of its own).
+    /// Corrects an image that an admission webhook replaced: in the entry of `request`, or in the newest entry if that
+    /// is a rollback to `asked` (which has no entry of its own).
     pub fn replaced_on_admission(&mut self, container: &str, request: &str, asked: &str, placed: &str) {
         let mut newest = true;
         for entry in self.entries.iter_mut().filter(|entry| entry.container == container) {
@@ -105,18 +104,18 @@ impl History {
         }
     }
 
-    /// What stood in the container before `standing`, each image once, newest first: what a rollback can go to. What
-    /// was put there after `standing` was left, by whatever hand, and is not among it.
+    /// Returns the images in the container before `standing`, each once, newest first: the possible targets of a
+    /// rollback. Images applied after `standing` are not among them, because they were replaced.
     pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
         let newer = self.of(container).position(|entry| entry.image == standing).unwrap_or_default();
         let mut seen = BTreeSet::from([standing]);
         self.of(container).skip(newer).filter(move |entry| seen.insert(&entry.image))
     }
 
-    /// Notes that the container went back to `image`, and returns the requests whose entries are forgotten.
+    /// Records that the container was rolled back to `image`. Returns the requests whose entries are removed.
     ///
-    /// Every entry of an image that is left is forgotten (`standing`, and what was put there after `image`), wherever
-    /// it stands: the next rollback goes further back, never forward to one of them.
+    /// Removes every entry of a replaced image (`standing`, and those applied after `image`), wherever it is in the
+    /// history, so that the next rollback goes further back, never forward to one of them.
     pub fn go_back(&mut self, container: &str, standing: &str, image: &str, now: Timestamp) -> Vec<String> {
         let known = self.of(container).any(|entry| entry.image == image);
         let newer = self.of(container).take_while(|entry| known && entry.image != image).map(|entry| entry.image.clone());
@@ -136,12 +135,12 @@ impl History {
         forgotten
     }
 
-    /// Whether an entry names the request.
+    /// Returns true if an entry names the request.
     pub fn names(&self, request: &str) -> bool {
         self.times_applied(request) > 0
     }
 
-    /// Leaves the newest `limit` entries of each container, and its oldest one.
+    /// Keeps the newest `limit` entries of each container, and its oldest one.
     fn trim(&mut self, limit: usize) {
         let mut all: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in &self.entries {
@@ -161,8 +160,8 @@ impl History {
         self.entries.retain(|_| keep.next().unwrap_or(true));
     }
 
-    /// Makes the annotation fit: every container keeps fewer entries, then those of the containers that were
-    /// changed longest ago go, but never those of `container`.
+    /// Makes the annotation fit: keeps fewer entries of every container, then removes the entries of the containers
+    /// that were changed longest ago, but never those of `container`.
     fn fit(&mut self, container: &str) {
         for limit in (1..LIMIT).rev() {
             if self.to_annotation().len() <= SIZE {
@@ -182,7 +181,7 @@ impl History {
         self.entries.retain(|_| keep.next().unwrap_or(true));
     }
 
-    /// The annotation's text.
+    /// Returns the annotation's text.
     pub fn to_annotation(&self) -> String {
         serde_json::to_string(&self.entries).unwrap_or_else(|_| "[]".to_owned())
     }

@@ -1,9 +1,9 @@
-//! The kinds of workload that Headwind keeps up to date.
+//! The kinds of workloads that Headwind updates.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The kinds of workload that Headwind updates.
+/// A kind of workload that Headwind updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// `apps/v1` Deployment.
@@ -21,11 +21,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are listed to people.
+    /// Every kind, in the order of lists for people.
     pub const ALL: &'static [Kind] =
         &[Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::CronJob, Kind::Rollout, Kind::HelmRelease];
 
-    /// The kind's name as Kubernetes spells it.
+    /// Returns the kind's name as in Kubernetes.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Deployment => "Deployment",
@@ -47,7 +47,7 @@ impl fmt::Display for Kind {
 impl FromStr for Kind {
     type Err = UnknownKind;
 
-    /// Reads a kind's name, whatever its case, as `kubectl` does.
+    /// Parses a kind's name, case-insensitively, like `kubectl`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Kind::ALL
             .iter()
@@ -57,7 +57,7 @@ impl FromStr for Kind {
     }
 }
 
-/// A word that names none of the kinds.
+/// A text that is not the name of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a kind that Headwind knows (Deployment, StatefulSet, DaemonSet, CronJob, Rollout, HelmRelease)")]
 pub struct UnknownKind(String);

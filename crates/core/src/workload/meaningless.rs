@@ -1,27 +1,27 @@
-//! Annotations that mean nothing: mistyped keys, and containers that are not there.
+//! Annotations without effect: mistyped keys, and missing containers.
 //!
-//! There is one report for each reason, however many annotations it is about: a workload is not a way to fill the log.
+//! There is one report for each reason, however many annotations it covers, so that a workload cannot flood the log.
 
 use super::Workload;
 use crate::artifact::Artifact;
 use crate::reason::Reason;
 use crate::settings::{Annotations, PREFIX, Settings, bounds, key, names};
 
-/// The longest message, in bytes: an Event holds 1 KiB.
+/// Maximum length of a message in bytes: an Event holds 1 KiB.
 const MESSAGE: usize = 900;
 
-/// Annotations that have no effect, which their writer surely did not want.
+/// Annotations that have no effect, which is probably a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
-    /// Why, as a code.
+    /// The reason.
     pub reason: Reason,
-    /// The keys, as far as they are in the message.
+    /// The keys that are in the message.
     pub keys: String,
-    /// Why, for a person.
+    /// The reason as a message for people.
     pub message: String,
 }
 
-/// Everything on the workload that has no effect: at most one report for each reason.
+/// Returns everything on the workload that has no effect: at most one report for each reason.
 pub fn unknown(annotations: &Annotations, workload: &Workload) -> Vec<Unknown> {
     let mut reports: Vec<Unknown> = Vec::new();
     let (mut left_out, mut unknown_keys) = (0, 0);
@@ -49,16 +49,16 @@ pub fn unknown(annotations: &Annotations, workload: &Workload) -> Vec<Unknown> {
     reports
 }
 
-/// Returns whether anything on the workload has no effect.
+/// Returns true if anything on the workload has no effect.
 pub fn has_unknown(annotations: &Annotations, workload: &Workload) -> bool {
     meaningless(annotations, workload).next().is_some()
 }
 
-/// What has no effect.
+/// An annotation or a part of it without effect.
 enum Meaningless<'a> {
     /// A key that Headwind does not know.
     Key(&'a str),
-    /// A key for a container that is not there.
+    /// A key for a container that does not exist.
     Container { key: &'a str, container: &'a str },
     /// An entry of `images` that is neither a container nor an image.
     Entry(String),
@@ -106,7 +106,7 @@ impl Meaningless<'_> {
     }
 }
 
-/// Levenshtein's distance of two short texts; long ones are far apart.
+/// Returns the Levenshtein distance of two short texts; long ones count as far apart.
 fn distance(a: &str, b: &str) -> usize {
     if a.len().max(b.len()) > 80 {
         return usize::MAX;

@@ -1,7 +1,7 @@
-//! The workload, as the rules see it: a few strings out of a large object.
+//! The workload for the rules: a few strings out of a large object.
 //!
-//! Made by `headwind_k8s::kinds` from each kind's slim view; kept by the operator's index, so it
-//! holds only what a rule reads. Which fields of which kind these come from is known there alone.
+//! Created by `headwind_k8s::kinds` from each kind's slim view, and stored by the operator's index, so it holds only
+//! what the rules use. Only `headwind_k8s` knows the fields of each kind.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{Container, Kind};
 use crate::rollout::{DeploymentView, View};
 use crate::settings::{Annotations, key};
 
-/// Which workload: the key that everything is looked up, queued and reconciled by.
+/// The key of a workload in the index, the queue and the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkloadKey {
     /// The workload's kind.
@@ -30,54 +30,54 @@ impl fmt::Display for WorkloadKey {
     }
 }
 
-/// A workload with what the rules read of it.
+/// A workload with the fields that the rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
     /// Kind, namespace and name.
     pub key: WorkloadKey,
-    /// The `apiVersion` that the object was read in, such as `apps/v1`.
+    /// The `apiVersion` that the object was read with, such as `apps/v1`.
     pub api_version: &'static str,
-    /// The object's uid: a new object under the old name is another target.
+    /// The object's UID: a new object with the same name is another workload.
     pub uid: String,
-    /// The object's `resourceVersion` as it was read.
+    /// The object's `resourceVersion` when it was read.
     pub resource_version: String,
     /// The object's `metadata.generation`.
     pub generation: i64,
     /// Headwind's own annotations (`headwind.sh/…`) and no others.
     pub annotations: Annotations,
-    /// Whether the object has an annotations map at all, Headwind's or foreign.
+    /// True if the object has an annotations map, with any annotations.
     pub has_annotations: bool,
-    /// Whether the pod template has an annotations map at all.
+    /// True if the pod template has an annotations map.
     pub template_has_annotations: bool,
     /// Containers first, then init containers, then image volumes, each in the object's order. A release has one.
     pub containers: Vec<Container>,
-    /// For a release: what it says of its chart.
+    /// For a release: its chart and source, from its own object.
     pub release: Option<Arc<Release>>,
-    /// The object that changes are written to, where it is not the workload itself.
+    /// The object that changes are written to, if it is not the workload itself.
     pub destination: Option<Destination>,
-    /// Whose credentials its images are pulled with.
+    /// The credentials that its images are pulled with.
     pub pull: PullSource,
-    /// What its status says of its rollout.
+    /// The state of its rollout, from its status.
     pub rollout: View,
-    /// The label selector of its pods, as the API's parameter wants it; empty for none.
+    /// The label selector of its pods, as an API parameter; empty for none.
     pub selector: String,
-    /// What tells its newest pods: a Deployment's revision number, a StatefulSet's update revision.
+    /// The identifier of its newest pods: a Deployment's revision number, a StatefulSet's update revision.
     pub revision: String,
-    /// Whether a deletion is under way.
+    /// True if it is being deleted.
     pub deleting: bool,
 }
 
-/// What credentials a workload's registry or repository is asked with.
+/// The credentials for a workload's registry or repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PullSource {
-    /// A pod's, in its namespace.
+    /// Those of a pod, in its namespace.
     Pod {
         /// The pod template's `imagePullSecrets`, in their order.
         secrets: Vec<String>,
-        /// Its `serviceAccountName`; none is the namespace's `default`.
+        /// Its `serviceAccountName`; `None` is the namespace's `default`.
         service_account: Option<String>,
     },
-    /// A chart's source's.
+    /// Those of a chart's source.
     Chart(Box<ChartAccess>),
 }
 
@@ -87,25 +87,25 @@ impl Default for PullSource {
     }
 }
 
-/// An OCIRepository in whose tag a release's version stands.
+/// An OCIRepository whose tag is a release's version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its uid.
+    /// Its UID.
     pub uid: String,
-    /// Its `resourceVersion` as it was read.
+    /// Its `resourceVersion` when it was read.
     pub resource_version: String,
-    /// Whether it has an annotations map at all.
+    /// True if it has an annotations map.
     pub has_annotations: bool,
     /// Its `spec.url`.
     pub url: String,
 }
 
 impl Workload {
-    /// A workload of that kind and name with these containers, and nothing else known of it.
+    /// Creates a workload of that kind and name with these containers, and defaults for everything else.
     pub fn new(key: WorkloadKey, containers: Vec<Container>) -> Self {
         Self {
             api_version: "apps/v1",
@@ -127,20 +127,20 @@ impl Workload {
         }
     }
 
-    /// Whether nobody can say what stands there: a release has its version in another object of its namespace,
-    /// which is not known (yet).
+    /// Returns true if its version is unknown: a release has its version in another object of its namespace, which is
+    /// not known (yet).
     pub fn is_unseen(&self) -> bool {
         let here = |named: &ChartSourceRef| matches!(named, ChartSourceRef::Source(key) if key.namespace == self.key.namespace);
         let by_reference = |release: &Release| release.chart.is_none() && here(&release.source);
         self.destination.is_none() && self.release.as_deref().is_some_and(by_reference)
     }
 
-    /// When Headwind last updated it, as its annotation says.
+    /// Returns when Headwind last updated it, from its annotation.
     pub fn last_update(&self) -> Option<Timestamp> {
         self.annotations.get(key::LAST_UPDATE).and_then(|text| text.parse().ok())
     }
 
-    /// The container of that name.
+    /// Returns the container with that name.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
     }

@@ -1,9 +1,8 @@
-//! A release (Flux's HelmRelease): which chart it runs, where that comes from, and why it is left
-//! alone where it is.
+//! A release (Flux's HelmRelease): its chart, the chart's origin, and the reasons why Headwind does not update it.
 //!
-//! A release names its source by another object. `headwind_k8s` reads both by themselves; the
-//! operator's index puts them together with [`resolve`], again each time one of the two changes.
-//! Pure, and the result is a [`Workload`] with one container, named [`CHART`], like any other.
+//! A release references its source, another object. `headwind_k8s` reads both separately. The operator's index combines
+//! them with [`resolve`], again each time one of the two changes. Pure. The result is a [`Workload`] with one
+//! container, named [`CHART`], like any other.
 //!
 //! ```text
 //! HelmRelease ──> Release ─┐
@@ -25,25 +24,25 @@ use crate::settings::{Settings, key};
 use crate::workload::source::{ChartAccess, ChartSourceRef, OciRef, Release, ResolvedChart, Source, SourceKey};
 use crate::workload::{Container, Destination, PullSource, Workload};
 
-/// The name of a release's one container in histories, requests and annotations.
+/// The name of a release's only container in histories, requests and annotations.
 pub const CHART: &str = "chart";
 
-/// Whether that is a state of things that passes: what was approved waits for it.
+/// Returns true if the state is temporary: approved updates wait for it to end.
 pub fn passes(reason: Reason) -> bool {
     matches!(reason, Reason::Suspended | Reason::SourceMissing | Reason::SourceShared | Reason::SourceNotAccepted)
 }
 
-/// Why a chart is left alone: as a code, and for a person.
+/// Why a chart is not updated: the reason and a message.
 type Skip = (Reason, String);
 
-/// Puts a release and its source together. `shared_by` is how many releases name the source by `chartRef`.
+/// Resolves a release against its source. `shared_by` is the number of releases that name the source in `chartRef`.
 #[must_use]
 pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) -> Workload {
     let mut workload = release.clone();
     let Some(named) = release.release.as_deref() else { return workload };
     let mut chart = named.chart.clone().unwrap_or_else(|| unseen(named));
     let out_of_reach = out_of_reach(named, &release.key.namespace, source);
-    // What is out of reach is neither queried nor written: nothing of the source enters the target.
+    // A source that may not be used is neither queried nor written, so the workload gets no data of it.
     let source = source.filter(|_| out_of_reach.is_none());
     let (origin, unsupported) = match out_of_reach.map_or_else(|| locate(named, source, &mut chart), Err) {
         Ok((origin, skip)) => (Some(origin), skip),
@@ -61,13 +60,13 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
     let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
     let skip_reason = unsupported.or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
-    // Flux writes a part of the digest in the place of the build metadata of a chart that came from an OCIRepository.
+    // For a chart from an OCIRepository, Flux replaces the build metadata with a part of the digest.
     let plain = |version: &str| version.split('+').next().filter(|_| tag.is_some()).unwrap_or(version).to_owned();
     let asked = plain(&chart.1);
     let running = named.running.as_deref().map(plain).filter(|running| !flux::same_version(&asked, running));
     let (shared_by, shareable) = tag.map_or((1, false), |source| (shared_by, Settings::consents_to_share(&source.annotations)));
     let site = ResolvedChart { origin: origin.clone(), skip_reason, shared_by, shareable, running };
-    // What is no legal name is left alone by whoever reads it, and shown as it stands.
+    // An illegal name is shown as written, and readers skip it.
     let image = ChartReference::new(&chart.0, &chart.1).map_or_else(|_| format!("{}:{}", chart.0, chart.1), |chart| chart.to_string());
     workload.containers = vec![Container { chart: Some(Box::new(site)), ..Container::new(CHART, &image) }];
     if let Some(source) = source {
@@ -76,7 +75,7 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
     }
     if let View::HelmRelease(view) = &mut workload.rollout {
         view.suspended |= suspended.is_some();
-        // Flux knows no version of a classic repository before it has read the index again.
+        // Flux does not know a new version of a classic repository before it has read the index again.
         view.source_interval =
             source.filter(|_| matches!(origin, Some(Origin::Charts(_)))).map_or(Duration::ZERO, |source| source.interval);
         if let Some(Source { pull: Some(OciRef::Tag(tag)), seen, .. }) = tag {
@@ -90,11 +89,11 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
     workload
 }
 
-/// Returns why the release may not use its source, if it may not.
+/// Returns why the release may not use its source; `None` if it may.
 ///
-/// A version in an `OCIRepository` is changed there, and a release never leads to a change in another
-/// namespace. A `HelmRepository` is only read: in another namespace Flux's own rules decide. A query that
-/// uses secrets of that namespace waits until Flux has accepted the source for this release.
+/// A version in an `OCIRepository` is changed there, and a release never causes a change in another namespace. A
+/// `HelmRepository` is only read: Flux's own rules decide about one in another namespace. A query with secrets of that
+/// namespace waits until Flux has accepted the source for this release.
 fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Skip> {
     let ChartSourceRef::Source(key) = &release.source else { return None };
     let elsewhere = key.namespace != namespace;
@@ -113,7 +112,7 @@ fn in_other_namespace(key: &SourceKey) -> Skip {
     (Reason::SourceInOtherNamespace, format!("its source, {key}, is in another namespace"))
 }
 
-/// Takes the source away from a resolved release if it is in another namespace, whatever Flux allows
+/// Removes the source of a resolved release if it is in another namespace, whatever Flux allows
 /// (`HEADWIND_NO_CROSS_NAMESPACE_REFS`).
 #[must_use]
 pub fn confine(mut workload: Workload) -> Workload {
@@ -130,8 +129,8 @@ pub fn confine(mut workload: Workload) -> Workload {
     workload
 }
 
-/// Where the versions are published, and what the source itself says of the chart. What is left alone
-/// may have an origin all the same.
+/// Returns the origin of the versions, and the source's reason not to update the chart. A chart that is not updated may
+/// have an origin as well.
 fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Skip>), Skip> {
     let key = match &named.source {
         ChartSourceRef::Source(key) => key,
@@ -174,13 +173,13 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
     Ok((Origin::Registry(repository), left))
 }
 
-/// The repository at an address without its scheme. Its first part is the host, whatever it looks like.
+/// Returns the repository at an address without its scheme. Its first part is always the host.
 fn repository(address: &str) -> Result<RepositoryKey, ReferenceError> {
     let (host, path) = address.split_once('/').ok_or(ReferenceError::Host)?;
     RepositoryKey::from_parts(host, path)
 }
 
-/// What is shown of a `chartRef` whose source is not known: what runs.
+/// Returns the running chart, shown for a `chartRef` whose source is not known.
 fn unseen(release: &Release) -> (String, String) {
     let name = match &release.source {
         ChartSourceRef::Source(key) => key.name.clone(),
@@ -189,8 +188,8 @@ fn unseen(release: &Release) -> (String, String) {
     (name, release.running.clone().unwrap_or_default())
 }
 
-/// The chart's version stands in the tag of another object: changes, and Headwind's notes of them, are
-/// written there, so that both are one write.
+/// Sets the destination: the chart's version is the tag of another object, so changes and Headwind's annotations are
+/// written there, in one patch.
 fn carry(workload: &mut Workload, source: &Source) {
     workload.destination = Some(Destination {
         namespace: source.key.namespace.clone(),
@@ -203,7 +202,7 @@ fn carry(workload: &mut Workload, source: &Source) {
     workload.annotations.retain(|name, _| !key::MANAGED.contains(&name.as_str()));
     let managed = source.annotations.iter().filter(|(name, _)| key::MANAGED.contains(&name.as_str()));
     workload.annotations.extend(managed.map(|(name, value)| (name.clone(), value.clone())));
-    // Grows with a change of either of the two.
+    // Increases with a change of either of the two.
     workload.generation = workload.generation.saturating_add(source.generation);
 }
 

@@ -1,6 +1,6 @@
-//! Where the charts of releases come from, and what a release says of its own, as plain values.
+//! The sources of charts, and the chart of a release, as plain values.
 //!
-//! Made by `headwind_k8s` from Flux's objects, one at a time; [`crate::workload::release`] puts them together.
+//! Created by `headwind_k8s` from Flux's objects, one at a time; [`crate::workload::release`] combines them.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::rollout::flux;
 use crate::settings::{Annotations, key};
 
-/// The kinds of source that Headwind knows how to ask.
+/// The supported kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SourceKind {
     /// `source.toolkit.fluxcd.io` HelmRepository, classic or OCI.
@@ -23,7 +23,7 @@ impl SourceKind {
     /// Every kind.
     pub const ALL: [SourceKind; 2] = [SourceKind::HelmRepository, SourceKind::OciRepository];
 
-    /// The kind's name as Flux spells it.
+    /// Returns the kind's name as in Flux.
     pub fn as_str(self) -> &'static str {
         match self {
             SourceKind::HelmRepository => "HelmRepository",
@@ -32,7 +32,7 @@ impl SourceKind {
     }
 }
 
-/// Which source.
+/// The key of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceKey {
     /// Its kind.
@@ -49,40 +49,40 @@ impl fmt::Display for SourceKey {
     }
 }
 
-/// What a release names as its source.
+/// The source that a release names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartSourceRef {
-    /// One that can be asked for versions.
+    /// A source that can be queried for versions.
     Source(SourceKey),
-    /// Another: its kind. It holds one chart, not versions to choose from.
+    /// Another kind of source, with its kind. It holds one chart, not versions to choose from.
     Other(String),
     /// Nothing.
     Nothing,
 }
 
-/// What a release says of its chart.
+/// The chart of a release, as read from its own object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Its source.
     pub source: ChartSourceRef,
-    /// Name and version in `spec.chart`; none where `spec.chartRef` names the whole.
+    /// Name and version in `spec.chart`; `None` if `spec.chartRef` is used.
     pub chart: Option<(String, String)>,
     /// `spec.suspend`.
     pub suspended: bool,
-    /// What Flux says where it may not use the source (reason `AccessDenied`).
+    /// Flux's message if it does not allow the source (reason `AccessDenied`).
     pub denied: Option<String>,
-    /// The namespace whose source Flux has accepted for `spec.chart`: that of its HelmChart (`status.helmChart`).
+    /// The namespace of the source that Flux has accepted for `spec.chart`: that of its HelmChart (`status.helmChart`).
     pub accepted: Option<String>,
-    /// The version that runs, as `status.history` tells it.
+    /// The running version, from `status.history`.
     pub running: Option<String>,
 }
 
-/// How an OCIRepository names what it pulls (`spec.ref`): digest before semver before tag.
+/// The reference of an OCIRepository (`spec.ref`): digest before semver before tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OciRef {
     /// A tag.
     Tag(String),
-    /// Nothing is named: the tag `latest`.
+    /// No reference: the tag `latest`.
     Latest,
     /// A range of tags.
     Semver(String),
@@ -90,53 +90,53 @@ pub enum OciRef {
     Digest(String),
 }
 
-/// A source, as the rules read it.
+/// A source with the fields that the rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Which.
+    /// The key.
     pub key: SourceKey,
-    /// The object's uid.
+    /// The object's UID.
     pub uid: String,
-    /// The object's `resourceVersion` as it was read.
+    /// The object's `resourceVersion` when it was read.
     pub resource_version: String,
     /// The object's `metadata.generation`.
     pub generation: i64,
     /// Headwind's annotations on it.
     pub annotations: Annotations,
-    /// Whether it has an annotations map at all.
+    /// True if it has an annotations map.
     pub has_annotations: bool,
     /// `spec.url`.
     pub url: String,
-    /// What an OCIRepository pulls; none for a HelmRepository.
+    /// The reference of an OCIRepository; `None` for a HelmRepository.
     pub pull: Option<OciRef>,
     /// `spec.suspend`.
     pub suspended: bool,
-    /// What it is asked with.
+    /// The credentials and the transport for queries.
     pub access: ChartAccess,
-    /// How often Flux looks what it has (`spec.interval`).
+    /// Flux's interval for updating the source (`spec.interval`).
     pub interval: Duration,
-    /// What the rollout of its releases is judged by, for an OCIRepository.
+    /// The state of an OCIRepository, for judging the rollout of its releases.
     pub seen: flux::Source,
 }
 
-/// What a source is asked with: names of secrets in its namespace, and how it is reached.
+/// The credentials and the transport for queries to a source: names of secrets in its namespace, and options.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ChartAccess {
     /// The source's namespace.
     pub namespace: String,
-    /// `secretRef`: user name and password, or a docker configuration.
+    /// `secretRef`: user name and password, or a Docker configuration.
     pub secret: Option<String>,
-    /// `certSecretRef`: roots and a client's certificate.
+    /// `certSecretRef`: roots and a client certificate.
     pub certificates: Option<String>,
     /// `proxySecretRef`.
     pub proxy: Option<String>,
-    /// `serviceAccountName`: its pull secrets are tried as well.
+    /// `serviceAccountName`: its pull secrets are used as well.
     pub service_account: Option<String>,
-    /// Whether a registry is asked by plain HTTP.
+    /// True if a registry is queried over plain HTTP.
     pub insecure: bool,
-    /// Whether another host may see the credential.
+    /// True if another host may receive the credential.
     pub pass_credentials: bool,
-    /// The host that a user name and a password are for: known once source and release are put together.
+    /// The host for a user name and a password: known once source and release are combined.
     pub host: String,
 }
 
@@ -148,23 +148,23 @@ impl ChartAccess {
     }
 }
 
-/// The chart of a release, with its source looked up.
+/// The chart of a release, resolved against its source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResolvedChart {
-    /// Where its versions are published, as far as that can be said.
+    /// The origin of its versions, if known.
     pub origin: Option<Origin>,
-    /// Why Headwind leaves it alone, if it does: as a code, and for a person.
+    /// Why Headwind does not update it, if it does not: the reason and a message.
     pub skip_reason: Option<(Reason, String)>,
-    /// How many releases take their version from the same tag of an OCIRepository.
+    /// The number of releases that take their version from the same tag of an OCIRepository.
     pub shared_by: usize,
-    /// Whether the OCIRepository consents that one release moves the tag for all.
+    /// True if the OCIRepository allows one release to move the tag for all.
     pub shareable: bool,
-    /// The version that runs, where it is not the one that stands there.
+    /// The running version, if it differs from the one in the spec.
     pub running: Option<String>,
 }
 
 impl ResolvedChart {
-    /// Returns why Headwind leaves the chart alone, if it does.
+    /// Returns why Headwind does not update the chart, if it does not.
     pub fn skip_reason(&self) -> Option<(Reason, String)> {
         let shared = self.shared_by > 1 && !self.shareable;
         self.skip_reason.clone().or_else(|| {

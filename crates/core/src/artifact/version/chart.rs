@@ -2,11 +2,11 @@
 
 use super::{Identifier, Number, Version};
 
-/// Count of numbers in a whole version.
+/// Count of numbers in a complete version.
 const NUMBERS: usize = 3;
 
-/// Parses a chart's version: a `v` and missing numbers are tolerated, every suffix is a pre-release. `None` for
-/// what Helm refuses: numbers that do not fit into 64 bits, and numbers of a pre-release with a leading zero.
+/// Parses a chart's version: a leading `v` and missing numbers are accepted, every suffix is a pre-release. `None` for
+/// versions that Helm rejects: numbers over 64 bits, and pre-release numbers with a leading zero.
 pub fn parse(text: &str) -> Option<Version> {
     let bare = text.strip_prefix('v').unwrap_or(text);
     let (rest, metadata) = bare.split_once('+').unwrap_or((bare, ""));
@@ -40,8 +40,7 @@ fn are_identifiers(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
-/// Whether the text is a range of versions, which Flux resolves by itself: empty, a wildcard, or
-/// with an operator in it.
+/// Returns true if the text is a range of versions, which Flux resolves: empty, a wildcard, or with an operator.
 pub fn is_range(text: &str) -> bool {
     let text = text.trim();
     if text.is_empty() || text.contains(['<', '>', '=', '~', '^', '*', '|', ',', ' ', '!']) {
@@ -52,8 +51,8 @@ pub fn is_range(text: &str) -> bool {
     numbers.split('.').any(|part| part.eq_ignore_ascii_case("x"))
 }
 
-/// Whether Flux takes the version that stands in a release for a range: one with less than three numbers as
-/// well (`1.2` is `~1.2`: Masterminds/semver, "Checking Version Constraints").
+/// Returns true if Flux treats the version in a release as a range. This includes versions with fewer than three
+/// numbers (`1.2` is `~1.2`: Masterminds/semver, "Checking Version Constraints").
 pub fn is_constraint(text: &str) -> bool {
     let bare = text.trim().trim_start_matches('v');
     let numbers = bare.split(['-', '+']).next().unwrap_or_default();

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::Number;
 
-/// Compares two texts with their digit runs as numbers. A total order: texts that are equal but
-/// for leading zeros are told apart by their spelling.
+/// Compares two texts with their digit runs as numbers. A total order: texts that differ only in leading zeros are
+/// ordered by their spelling.
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -25,7 +25,7 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Takes a run of digits, or one other character, off the front.
+/// Consumes a run of digits, or one other character.
 fn take<'a>(text: &mut &'a str) -> Option<&'a str> {
     let first = text.chars().next()?;
     let end = if first.is_ascii_digit() { text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()) } else { first.len_utf8() };

@@ -1,24 +1,24 @@
-//! Numbers of any length that keep their spelling.
+//! Numbers of any length that preserve their spelling.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-/// A run of decimal digits, compared as the number it is: `007` equals `7`.
+/// A run of decimal digits, compared by value: `007` equals `7`.
 #[derive(Debug, Clone, Default)]
 pub struct Number(Box<str>);
 
 impl Number {
-    /// Takes a run of digits; `None` for anything else.
+    /// Parses a run of digits; `None` for any other text.
     pub fn new(digits: &str) -> Option<Self> {
         (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| Self(digits.into()))
     }
 
-    /// The digits as they are written.
+    /// Returns the digits as written.
     pub fn as_written(&self) -> &str {
         &self.0
     }
 
-    /// Whether it looks like a year, a date or a build number: 19xx, 20xx, or five digits and more.
+    /// Returns true if it looks like a year, a date or a build number: 19xx, 20xx, or five and more digits.
     pub fn is_calendar(&self) -> bool {
         let digits = self.significant();
         digits.len() >= 5 || digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"))

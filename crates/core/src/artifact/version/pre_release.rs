@@ -6,7 +6,7 @@ use super::cursor::{at_boundary, eat, number};
 /// The stages before a release.
 const WORDS: &[&str] = &["alpha", "a", "beta", "b", "c", "rc", "cr", "pre", "preview", "m", "milestone", "ea"];
 
-/// Takes `[-.]word[[-.]N[.N]…]`, then `-N-gHASH`. Empty where neither is there.
+/// Consumes `[-.]word[[-.]N[.N]…]`, then `-N-gHASH`. Empty if neither is there.
 pub(super) fn pre_release(rest: &mut &str) -> Vec<Identifier> {
     let mut all = stage(rest);
     all.extend(described(rest).into_iter().flatten());
@@ -19,7 +19,7 @@ fn stage(rest: &mut &str) -> Vec<Identifier> {
     let Some(word) = word(&mut at) else { return Vec::new() };
     let mut all = vec![Identifier::Word(word)];
     *rest = at;
-    // `-rc-18-g1abb7b5` is a release candidate and 18 commits, not the 18th candidate.
+    // `-rc-18-g1abb7b5` is a release candidate plus 18 commits, not candidate 18.
     if described(&mut { at }).is_some() {
         return all;
     }
@@ -34,7 +34,7 @@ fn stage(rest: &mut &str) -> Vec<Identifier> {
     all
 }
 
-/// Takes one of the words, if no letter follows it.
+/// Consumes one of the words, if no letter follows it.
 fn word(rest: &mut &str) -> Option<String> {
     let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     let (found, after) = rest.split_at(letters);
@@ -43,7 +43,7 @@ fn word(rest: &mut &str) -> Option<String> {
     Some((*found).to_owned())
 }
 
-/// Takes `-18-g1abb7b5dd`: the commits since the tag, and the commit.
+/// Consumes `-18-g1abb7b5dd`: the number of commits since the tag, and the commit.
 fn described(rest: &mut &str) -> Option<[Identifier; 2]> {
     let mut at = rest.strip_prefix('-')?;
     let commits = number(&mut at)?;

@@ -1,12 +1,12 @@
-//! Revisions of tags: the number of a build of one version.
+//! Revisions of tags: the build number of one version.
 
 use super::Number;
 use super::cursor::{at_boundary, eat, number};
 
-/// What stands before the number of a last segment that is a revision.
+/// The words before the number of a revision in the last segment.
 const WORDS: &[&str] = &["build.", "build", "rev", "ls", "r", "p"];
 
-/// Takes a revision directly behind the version: `-7`, `_7`, `p9`.
+/// Consumes a revision directly after the version: `-7`, `_7`, `p9`.
 pub(super) fn attached(rest: &mut &str) -> Option<Number> {
     ["-", "_", "p"].iter().find_map(|style| {
         let mut at = *rest;
@@ -16,8 +16,8 @@ pub(super) fn attached(rest: &mut &str) -> Option<Number> {
     })
 }
 
-/// Takes the last segment of a suffix, if it is a revision: `-r4`, `-ls12`, `-build.3`. Of `.N` behind a word of
-/// letters (`-dev.12`) it takes the number and leaves the word. What remains of the suffix is the variant.
+/// Consumes the last segment of a suffix, if it is a revision: `-r4`, `-ls12`, `-build.3`. From `.N` after a word of
+/// letters (`-dev.12`) it consumes the number and keeps the word. The rest of the suffix is the variant.
 pub(super) fn last_segment(suffix: &mut &str) -> Option<Number> {
     let whole = *suffix;
     let (before, last) = whole.rsplit_once('-')?;

@@ -1,4 +1,4 @@
-//! The grammar of tags, parsed from the left with nothing left over.
+//! The grammar of tags, which must match the whole tag.
 
 use super::cursor::{eat, number};
 use super::{Number, Version, pre_release, revision};
@@ -6,7 +6,7 @@ use super::{Number, Version, pre_release, revision};
 /// Maximum count of numbers in a version.
 const NUMBERS: usize = 4;
 
-/// Parses a tag as a version; `None` where it is not one.
+/// Parses a tag as a version; `None` if it is not one.
 pub fn parse(tag: &str) -> Option<Version> {
     if is_hash(tag) {
         return None;
@@ -28,13 +28,13 @@ pub fn parse(tag: &str) -> Option<Version> {
     Some(Version { prefixed, numbers, pre, revision, variant: variant.to_owned(), metadata: metadata.to_owned() })
 }
 
-/// Splits what follows the version into the variant's suffix and the build metadata; `None` where it is neither.
+/// Splits the text after the version into the variant's suffix and the build metadata; `None` if it is neither.
 fn split_metadata(rest: &str) -> Option<(&str, &str)> {
     let (suffix, metadata) = match rest.bytes().next() {
         None => return Some(("", "")),
-        // Behind `_` a number is a revision.
+        // After `_`, a number is a revision.
         Some(b'_') => ("", rest.get(1..).filter(|metadata| !metadata.starts_with(|c: char| c.is_ascii_digit()))?),
-        // In a variant `_` belongs to its name (`linux_amd64`); `+` never does.
+        // In a variant, `_` belongs to its name (`linux_amd64`); `+` never does.
         Some(b'-' | b'+') => match rest.split_once('+') {
             Some(parts) => parts,
             None => return Some((rest, "")),
@@ -44,8 +44,8 @@ fn split_metadata(rest: &str) -> Option<(&str, &str)> {
     (!metadata.is_empty()).then_some((suffix, metadata))
 }
 
-/// Whether the tag is a signature, an attestation or a bill of materials (cosign's and the OCI
-/// referrers' tag schema: `sha256-<hex>`, with or without an ending).
+/// Returns true if the tag is a signature, an attestation or a bill of materials (cosign's and the OCI referrers' tag
+/// schema: `sha256-<hex>`, with or without a suffix).
 pub fn is_artefact(tag: &str) -> bool {
     tag.split_once('-').is_some_and(|(algorithm, rest)| {
         let hex = rest.split('.').next().unwrap_or_default();
@@ -53,13 +53,13 @@ pub fn is_artefact(tag: &str) -> bool {
     })
 }
 
-/// Whether the tag is a commit's hash: seven or more hexadecimal digits with a letter among them.
+/// Returns true if the tag is a commit hash: seven or more hexadecimal digits with at least one letter.
 fn is_hash(tag: &str) -> bool {
     let first = tag.split(['-', '_', '+', '.']).next().unwrap_or_default();
     first.len() >= 7 && first.bytes().all(|byte| byte.is_ascii_hexdigit()) && first.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Takes `N[.N[.N[.N]]]`.
+/// Consumes `N[.N[.N[.N]]]`.
 fn numbers(rest: &mut &str) -> Option<Vec<Number>> {
     let mut all = vec![number(rest)?];
     while all.len() < NUMBERS {
@@ -71,7 +71,7 @@ fn numbers(rest: &mut &str) -> Option<Vec<Number>> {
     Some(all)
 }
 
-/// Takes a date with hyphens, `2025-08-05` or `2025-08`.
+/// Consumes a date with hyphens, `2025-08-05` or `2025-08`.
 fn date(rest: &mut &str) -> Option<Vec<Number>> {
     let mut at = *rest;
     let year = number(&mut at).filter(|year| year.as_written().len() == 4 && year.is_calendar())?;

@@ -1,7 +1,7 @@
-//! Releases and sources for tests: one of each, to be changed where a test is about the difference.
+//! Releases and sources for tests: one of each. A test changes only what it is about.
 //!
-//! The release is `n/shop`, its source `n/charts`, its chart `podinfo`. Used by the tests of every
-//! room that decides about releases.
+//! The release is `n/shop`, its source `n/charts`, its chart `podinfo`. Used by the tests of every module that decides
+//! about releases.
 
 use super::*;
 use crate::rollout::HelmReleaseView;
@@ -36,7 +36,7 @@ pub(crate) fn helm(url: &str) -> Source {
     }
 }
 
-/// An `OCIRepository` of `podinfo` that pulls that.
+/// An `OCIRepository` of `podinfo` with that reference.
 pub(crate) fn oci(pull: OciRef) -> Source {
     Source {
         key: key(SourceKind::OciRepository),
@@ -46,7 +46,7 @@ pub(crate) fn oci(pull: OciRef) -> Source {
     }
 }
 
-/// What a release says of its chart in `spec.chart`.
+/// A release with its chart in `spec.chart`.
 pub(crate) fn templated(chart: &str, version: &str) -> Release {
     Release {
         source: ChartSourceRef::Source(key(SourceKind::HelmRepository)),
@@ -58,12 +58,12 @@ pub(crate) fn templated(chart: &str, version: &str) -> Release {
     }
 }
 
-/// What one says whose chart is an `OCIRepository`'s.
+/// A release with the chart of an `OCIRepository`.
 pub(crate) fn referring() -> Release {
     Release { source: ChartSourceRef::Source(key(SourceKind::OciRepository)), chart: None, ..templated("", "") }
 }
 
-/// A release as its own object says it. The annotations' keys come without their prefix.
+/// A release as read from its own object. The annotations' keys have no prefix.
 pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Workload {
     let wanted = release.chart.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
     let view = HelmReleaseView { generation: GENERATIONS.0, wanted, suspended: release.suspended, ..HelmReleaseView::default() };
@@ -80,7 +80,7 @@ pub(crate) fn alone(release: Release, annotations: &[(&str, &str)]) -> Workload 
     }
 }
 
-/// A release of `podinfo` at that version, from a `HelmRepository` that is there.
+/// A release of `podinfo` at that version, from an existing `HelmRepository`.
 pub(crate) fn at_version(version: &str, annotations: &[(&str, &str)]) -> Workload {
     resolve(&alone(templated("podinfo", version), annotations), Some(&helm("https://charts.example")), 1)
 }
