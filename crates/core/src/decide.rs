@@ -91,7 +91,6 @@ impl Refusal {
 ///
 /// A release is looked up when it changes, whatever its interval (`HEADWIND_HELM_AUTO_DISCOVERY`). The result of a
 /// look-up counts like that of a webhook.
-/// was found so is as good as what a webhook tells.
 pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
     let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
     if settings.policy == Policy::None {

@@ -1,4 +1,4 @@
-//! Every metric there is, for the docs.
+//! All metrics, for the docs.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use headwind_webhook::senders::IgnoredReason;
 use crate::propose::Waiting;
 use crate::report::metrics::{ClassLabel, Metrics};
 
-/// Encodes every metric with its type, help text and labels, as a replica that has just started would. For the docs.
+/// Encodes every metric with its type, help text and labels, as a new replica would. For the docs.
 ///
 /// # Errors
-/// When a metric cannot be encoded.
+/// If a metric cannot be encoded.
 pub fn catalogue() -> Result<String, std::fmt::Error> {
     let metrics = Metrics::new();
     metrics.watch(Arc::default());
     metrics.collect(Box::new(Waiting(Arc::default())));
-    // A metric with a label is encoded only when it has a series.
+    // A metric with a label is encoded only if it has a series.
     metrics.ignored(IgnoredReason::NotAPush);
     metrics.refused(Reason::PolicyNone);
     let class = ClassLabel { class: "any" };

@@ -1,4 +1,4 @@
-//! Headwind's running machine.
+//! The running operator.
 //!
 //! ```text
 //!  web ──offer──> propose ──> decide ○ ──────────> UpdateRequests
@@ -8,11 +8,11 @@
 //!                                              apply ──> the workload
 //! ```
 //!
-//! The poller asks registries instead of waiting for them, on the leader, and goes the same way.
+//! The poller queries registries on the leader, and its results take the same path.
 //!
-//! Every replica watches, hears events and records; only the holder of the Lease reconciles.
-//! What is in memory (`index`, `requests`) is a copy of what the API server has and can be
-//! rebuilt at any time. All writes go through `cluster`.
+//! Every replica watches, receives events and records proposals. Only the holder of the Lease reconciles. The state in
+//! memory (`index`, `requests`) is a copy of that in the API server and can be rebuilt at any time. All writes go
+//! through `cluster`.
 
 mod act;
 mod api;

@@ -1,8 +1,7 @@
-//! Putting the machine together, and taking it apart in order.
+//! Starts the operator, and shuts it down in order.
 //!
-//! Shutdown: not ready → no more events in → those under way recorded → reconciler done → Events
-//! written → lease given back. Each part has a bounded time; the guards on every write make it
-//! safe to be cut off anywhere.
+//! Shutdown: not ready → no more events accepted → accepted events recorded → reconciler done → Events written → Lease
+//! released. Each part has a timeout. The guards on every write make it safe to stop at any point.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -45,47 +44,46 @@ use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::tasks::{Ended, Tasks};
 
-/// Workloads that are reconciled side by side.
+/// Number of workloads that are reconciled concurrently.
 const AT_ONCE: usize = 16;
-/// How long each part of a shutdown may take. Together they stay below the 30 s that Kubernetes
-/// gives a pod.
+/// Timeout of each part of a shutdown. Together they are below the 30 s that Kubernetes gives a pod.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// A call about the lease that takes longer than this has failed.
+/// Timeout of a call about the Lease.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Any other call that gets no answer for so long has failed: the API server itself gives up after a minute.
+/// Timeout of any other call without a response. The API server itself gives up after a minute.
 const CALL_TIMEOUT: Duration = Duration::from_secs(65);
-/// A watch that shows nothing for so long is dead: the API server ends each after at most 295 s.
+/// Timeout of a watch without data. The API server ends each watch after at most 295 s.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(310);
-/// How long a connection may take.
+/// Timeout for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the operator has to know.
+/// The configuration of the operator.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where Headwind's own objects lie.
+    /// The namespace of Headwind's own objects.
     pub namespace: String,
     /// The namespaces to watch; empty for all.
     pub watched: Vec<String>,
-    /// This process among all replicas.
+    /// The name of this replica.
     pub identity: String,
-    /// How many finished requests are kept for a target.
+    /// Maximum number of finished requests that are kept for each workload.
     pub history_limit: usize,
-    /// Whether every claim of a webhook is confirmed with the registry.
+    /// True if every claim of a webhook is verified with the registry.
     pub confirm: bool,
-    /// Whether registries are polled.
+    /// The settings for polling; `None` if registries are not polled.
     pub polling: Option<Polling>,
-    /// Whether the charts of releases are looked up when these are new or changed.
+    /// True if the charts of new and changed releases are looked up.
     pub discovery: bool,
-    /// Whether releases may use sources of other namespaces, as far as Flux allows.
+    /// True if releases may use sources of other namespaces, as far as Flux allows.
     pub cross_namespace_refs: bool,
 }
 
-/// How registries are polled.
+/// The settings for polling registries.
 #[derive(Debug, Clone)]
 pub struct Polling {
-    /// The interval of a workload that names none.
+    /// The default interval of a workload.
     pub interval: Duration,
-    /// The shortest interval that a workload may name.
+    /// The minimum interval of a workload.
     pub min_interval: Duration,
 }
 
@@ -101,13 +99,13 @@ pub struct Operator {
     lease_cluster: ClusterClient,
     handle: Handle,
     tasks: Tasks,
-    /// Ends the workers of the intake.
+    /// Stops the workers of the intake.
     stop_intake: CancellationToken,
-    /// Ends the reconciler.
+    /// Stops the reconciler.
     stop_reconciler: CancellationToken,
-    /// Ends the contender for the lease.
+    /// Stops leader election.
     stop_lease: CancellationToken,
-    /// Ends the writer of Kubernetes Events, once it has written those that wait.
+    /// Stops the writer of Kubernetes Events, once it has written the queued ones.
     stop_writer: CancellationToken,
     reconciler: Tasks,
     writer: Tasks,
@@ -117,7 +115,7 @@ impl Operator {
     /// Starts every part.
     ///
     /// # Errors
-    /// When the configuration makes no client.
+    /// If no client can be built from the configuration.
     #[expect(clippy::too_many_lines, reason = "all parts are put together here, and nothing else is done")]
     pub fn start(kube: &kube::Config, config: Config, registries: Client) -> Result<Self, StartError> {
         let client = client(kube, CALL_TIMEOUT)?;
@@ -248,12 +246,12 @@ impl Operator {
         })
     }
 
-    /// The doors' side.
+    /// Returns the handle for the ports.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Waits for a task that ends although nobody asked it to.
+    /// Waits for a task that ends early.
     pub async fn first_end(&mut self) -> Ended {
         tokio::select! {
             ended = self.tasks.first_end() => ended,
@@ -262,12 +260,12 @@ impl Operator {
         }
     }
 
-    /// From now on `/ready` says no. The servers are to be stopped next.
+    /// Makes `/ready` fail from now on. Stop the servers next.
     pub fn stop_being_ready(&self) {
         self.state.readiness.stop();
     }
 
-    /// Takes the machine apart, in order. The servers must have been stopped before.
+    /// Shuts the operator down, in order. Stop the servers before.
     pub async fn shut_down(self) {
         let Self {
             config,
@@ -288,7 +286,7 @@ impl Operator {
         stop_reconciler.cancel();
         bounded("passes under way", reconciler.drain()).await;
         reconciler.abort().await;
-        // The Lease says how far Events were written.
+        // The Lease records how far Events were written.
         stop_writer.cancel();
         bounded("Kubernetes Events", writer.drain()).await;
         writer.abort().await;
@@ -298,15 +296,15 @@ impl Operator {
     }
 }
 
-/// A client that retries nothing by itself, since retries are decided where the meaning of a failure is known, and
-/// whose calls fail when no answer comes for `silence`.
+/// Creates a client without retries, because the caller decides about retries. Its calls fail when there is no response
+/// for `silence`.
 fn client(kube: &kube::Config, silence: Duration) -> Result<kube::Client, kube::Error> {
     let mut kube = kube.clone();
     kube.default_retry = false;
     kube.connect_timeout = Some(CONNECT_TIMEOUT);
     kube.read_timeout = Some(silence);
     kube.write_timeout = Some(silence);
-    // Otherwise the time that a pooled connection was idle would count.
+    // Otherwise the idle time of a pooled connection would count.
     kube.reset_reader_on_write = true;
     kube::Client::try_from(kube)
 }
@@ -322,7 +320,7 @@ fn poller(config: &Config, proposer: &Proposer, asking: &Arc<Asking>) -> Poller 
     }
 }
 
-/// What spreads this process's scans: another number for each replica.
+/// Returns the seed that spreads this process's scans. It differs between replicas.
 fn seed(identity: &str) -> u64 {
     let mut hash = DefaultHasher::new();
     identity.hash(&mut hash);
@@ -335,8 +333,8 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
     }
 }
 
-/// Everything that has requests or something to be told is due: for a new leader, and once the caches are whole.
-/// Passes need both, so the later of the two counts.
+/// Requeues every workload that has requests or something to report: for a new leader, and once the caches are
+/// complete. Passes need both, so the later of the two counts.
 fn all_due(state: &State, queue: &Queue, journal: &Journal) {
     if state.leadership.leads() && state.readiness.synced() {
         journal.begin();
@@ -360,7 +358,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Every watch, for all namespaces at once or for each of those that are named.
+    /// Starts every watch, for all namespaces at once or for each of the given ones.
     fn watches(&self, tasks: &mut Tasks, namespaces: &[String]) {
         let scopes: Vec<Option<String>> = if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
         let optional = OptionalApis {
@@ -429,7 +427,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that died silently must not hold a pass of the reconciler until TCP gives up.
+    /// A connection that died silently must not block a pass of the reconciler until TCP gives up.
     #[tokio::test]
     async fn a_call_that_gets_no_answer_fails() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -11,7 +11,7 @@ fn workload(image: &str, annotations: &[(&str, &str)]) -> Workload {
     Workload { generation: 4, ..testing::deployment(image, annotations) }
 }
 
-/// Decides about the only container by what a webhook or, in a scan, polling says.
+/// Decides about the only container, from a webhook or, in a scan, from polling.
 fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, evidence: &Evidence, prior: &PriorRequests) -> Decision {
     let trigger = if occasion == Occasion::Scan { Trigger::Polling } else { Trigger::Webhook };
     let evaluation =
@@ -19,7 +19,7 @@ fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, evide
     decide(&evaluation, evidence, prior)
 }
 
-/// What follows from a webhook once the registry answered with that digest, or did not answer.
+/// Returns the decision about a webhook after the registry answered with that digest, or did not answer.
 fn heard(workload: &Workload, tag: &str, digest: Option<Digest>, prior: &PriorRequests) -> Result<Proposal, Reason> {
     let mut evidence = trusted();
     evidence.add(tag, Answer::Unavailable);
@@ -66,7 +66,7 @@ fn what_is_on_record_stands_in_the_way() {
     assert!(heard(&workload, "1.28.0", None, &record).is_ok(), "a newer one passes");
 }
 
-/// Who only has the name of a request does not stand in the way of its version, and who has another name does not either.
+/// A request that only has the same name does not block the version, and neither does one with another name.
 #[test]
 fn a_request_counts_for_what_it_asks_for() {
     let workload = workload("nginx:1.25.0", &[("policy", "minor")]);
@@ -78,7 +78,7 @@ fn a_request_counts_for_what_it_asks_for() {
     }
 }
 
-/// Some versions are on record, each with what stands in its way. `ImageChanged` is for a superseded one.
+/// Some versions have requests, each with its obstacle. `ImageChanged` is for a superseded one.
 fn versions(all: &[(&str, Reason)]) -> PriorRequests {
     prior_requests(all.iter().map(|(image, reason)| {
         let stands = !matches!(reason, Reason::NewerPending | Reason::ImageChanged);
@@ -96,7 +96,7 @@ fn scan(workload: &Workload, tags: &str, record: &PriorRequests) -> Result<Strin
     }
 }
 
-/// What was rejected, failed, expired or was rolled back is set aside, and the next best is proposed.
+/// A version that was rejected, failed, expired or was rolled back is skipped, and the next best is proposed.
 #[rstest]
 #[case::rejected(&[("app:1.2.0", Reason::Rejected)], Ok("app:1.1.9"))]
 #[case::failed(&[("app:1.2.0", Reason::Failed)], Ok("app:1.1.9"))]
@@ -114,7 +114,7 @@ fn the_next_best(#[case] record: &'static [(&'static str, Reason)], #[case] expe
     }
 }
 
-/// The registry is queried for the digest of the best version that no request sets aside. Both are proposed together.
+/// The registry is queried for the digest of the best version that no request blocks. Both are proposed together.
 #[test]
 fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
     let live = workload(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "polling")]);
@@ -129,7 +129,7 @@ fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
     }
 }
 
-/// Nothing follows from a claim that has to be verified before the registry has the tag.
+/// A claim that must be verified leads to no update before the registry has the tag.
 #[test]
 fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     let live = workload("app:1.0.0", &[("policy", "minor")]);
@@ -154,7 +154,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     assert_eq!(decided("1.1.0", None, &versions(&[("app:1.1.0", Reason::Rejected)])), Err(Some(Reason::Rejected)));
 }
 
-/// The registry's digest counts, not the sender's: it may be the one that runs, or one that was rejected.
+/// The registry's digest counts, not the sender's: it may be the running one, or one that was rejected.
 #[test]
 fn the_answer_is_judged_again() {
     let live = workload(&format!("app:main@{}", digest('a')), &[("policy", "force")]);

@@ -38,7 +38,7 @@ fn needs(
     assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate), expected);
 }
 
-/// What follows from each answer, for each need.
+/// The result of each answer, for each need.
 #[rstest]
 #[case::digest("app:1.0.0@DIGEST", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
 #[case::presence("app:1.2.0", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Err(false), Ok(None)])]

@@ -57,7 +57,7 @@ fn what_would_be_taken_and_who_takes_no_part() {
     assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.0, Reason::EventSource);
 }
 
-/// The verdict that matters, in whatever order the registry lists its tags.
+/// The headline does not depend on the order of the tags.
 #[rstest::rstest]
 #[case::beyond_the_policy("minor", "0.1.0 1.0.0 2.0.0 0.2.0", Reason::MajorDiffers, "2.0.0 has another major version")]
 #[case::a_release_before_a_pre_release("minor", "3.0.0-rc.1 2.0.0", Reason::MajorDiffers, "2.0.0")]
@@ -88,7 +88,7 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     assert!(explained.because.1.contains("looks up its digest"), "{}", explained.because.1);
 }
 
-/// A repository may have tens of thousands of tags; an answer has the best of the verdicts, and how many there are.
+/// A repository may have tens of thousands of tags; an answer contains the best verdicts and their number.
 #[test]
 fn an_answer_has_the_best_verdicts_and_the_counts() {
     let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();

@@ -91,7 +91,7 @@ fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
 #[case("force", "latest", "latest", Some("latest"))]
 fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[case] expected: Option<&str>) {
     assert_eq!(chosen(policy, at, candidates).as_deref(), expected);
-    // But for force, the order of the list does not matter.
+    // Except for force, the order of the list does not matter.
     if !policy.starts_with("force") {
         let reversed = candidates.split_whitespace().rev().collect::<Vec<_>>().join(" ");
         assert_eq!(chosen(policy, at, &reversed).as_deref(), expected, "reversed");
@@ -178,7 +178,7 @@ fn a_pattern_orders_the_same_once_a_tag_is_taken() {
     assert_eq!((chosen("2024.01.05"), chosen("v1-r1")), (Some(0), None));
 }
 
-/// The tag of a hotfix stands there, which the pattern does not match.
+/// The current tag is a hotfix, which the pattern does not match.
 #[rstest]
 #[case::nothing_known("", "build-7 build-8", Some("build-8"))]
 #[case::applied_before("build-9", "build-8", None)]

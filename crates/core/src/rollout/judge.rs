@@ -54,7 +54,7 @@ impl RolloutLimits {
 pub struct RolloutObservation<'a> {
     /// The state of the watch.
     pub watch: &'a RolloutState,
-    /// Where the rollout stands.
+    /// The status of the rollout.
     pub rollout_status: &'a RolloutStatus,
     /// The newest look at the pods, if there was one.
     pub snapshot: Option<&'a PodSnapshot>,

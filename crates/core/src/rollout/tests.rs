@@ -58,7 +58,7 @@ impl Story {
         Self { watch: RolloutState::new(2, at(0)), seen_since: at(-600), clock_stepped: None, limits: limits() }
     }
 
-    /// One whose rollout was seen to be stuck there.
+    /// Creates a watch whose rollout is stuck at that point.
     fn stuck() -> Self {
         let mut story = Self::new();
         story.watch.wanted = 2;
@@ -81,7 +81,7 @@ impl Story {
         })
     }
 
-    /// What comes of it when what is to be remembered is, as the reconciler does it.
+    /// Judges, and stores the state as the reconciler does.
     fn settle(&mut self, second: i64, rollout_status: &RolloutStatus, pods: &[PodView]) -> Verdict {
         for _ in 0..5 {
             match self.judge(second, rollout_status, Some(pods.to_vec())) {
@@ -194,7 +194,7 @@ fn a_check_counts_once_in_a_period_whoever_makes_it() {
     let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     story.settle(0, &stuck, &[]);
     for second in 6..10 {
-        // Passes come as often as something changes; a successor begins in between.
+        // Passes occur at every change; a new leader takes over in between.
         story.settle(second, &stuck, &[pod(waits("ErrImagePull"))]);
     }
     assert_eq!(story.watch.failed_checks, 1);
@@ -217,7 +217,7 @@ fn creating_and_waiting_for_room_are_no_evidence() {
     }
     let Verdict::TimedOut(message) = story.settle(306, &stuck, &pods) else { panic!("{:?}", story.watch) };
     assert!(message.contains("0/3 nodes"), "{message}");
-    // The same with nothing in the way but itself.
+    // The same without another problem.
     let Verdict::Continue(memory, _) = Story::stuck().judge(306, &stuck, Some(vec![pod(runs(false, 0))])) else { panic!("no evidence") };
     assert!(memory.failure.is_some());
 }
@@ -234,7 +234,7 @@ fn the_deadline_of_the_deployment_counts() {
 fn a_slow_rollout_is_never_taken_back() {
     let mut story = Story::new();
     for done in 0..50 {
-        // A pod every four minutes, the time-out is five.
+        // A pod every four minutes; the timeout is five.
         for second in (0..240).step_by(7) {
             let now = i64::from(done) * 240 + second;
             let verdict = story.settle(now, &RolloutStatus::Moving(count(50, done, 49), None), &[pod(runs(false, 0))]);
@@ -256,7 +256,7 @@ fn done_is_what_has_stayed_done() {
     assert!(matches!(story.settle(10, &done, &[pod(runs(true, 0))]), Verdict::Continue(_, Some(again)) if again == at(40)));
     assert!(matches!(story.settle(39, &done, &[pod(runs(true, 0))]), Verdict::Continue(_, _)));
     assert_eq!(story.settle(40, &done, &[pod(runs(true, 0))]), Verdict::Healthy);
-    // One that was restarted meanwhile begins anew, and unavailable ones anyway.
+    // A pod that restarted meanwhile starts again, and an unavailable one as well.
     assert!(matches!(story.settle(40, &done, &[pod(runs(true, 1))]), Verdict::Continue(_, _)));
     assert_eq!(story.watch.available_since, Some(at(40)));
     story.settle(50, &RolloutStatus::Moving(count(2, 2, 1), None), &[pod(runs(true, 1))]);
@@ -310,7 +310,7 @@ fn an_outage_is_no_time_out() {
     let mut story = Story::stuck();
     let stuck = RolloutStatus::Moving(count(2, 1, 1), None);
     story.settle(0, &stuck, &[]);
-    // Nothing was seen for ten minutes: the controllers had no API server either.
+    // Nothing was observed for ten minutes: the controllers had no API server either.
     story.seen_since = at(590);
     assert!(matches!(story.settle(600, &stuck, &[pod(runs(false, 0))]), Verdict::Continue(_, _)));
     assert!(matches!(story.settle(621, &stuck, &[pod(runs(false, 0))]), Verdict::Failed(_)));
@@ -399,7 +399,7 @@ fn who_restarted_before_all_was_available_has_settled_all_the_same() {
 
 #[test]
 fn a_changed_number_of_replicas_is_no_progress() {
-    // The version does not run, and an autoscaler moves the replicas before each check.
+    // The version does not run, and an autoscaler changes the replicas before each check.
     let mut story = Story::stuck();
     let bad = [pod(waits("CrashLoopBackOff"))];
     let scaled = |wanted: u32| {
@@ -410,7 +410,7 @@ fn a_changed_number_of_replicas_is_no_progress() {
     };
     let verdicts: Vec<Verdict> = (0..5).map(|n| story.settle(6 * i64::from(n), &scaled(4 + 2 * (n % 2)), &bad)).collect();
     assert!(matches!(&verdicts[4], Verdict::Failed(failure) if failure.reason == Reason::CrashLoopBackOff), "{:?}", story.watch);
-    // Nor does it give a rollout that stands still more time.
+    // It does not extend the timeout of a stuck rollout either.
     let mut stuck = Story::stuck();
     for second in (0..300).step_by(10) {
         stuck.settle(second, &scaled(4 + 2 * u32::try_from(second / 10 % 2).unwrap()), &[pod(runs(false, 0))]);
@@ -420,7 +420,7 @@ fn a_changed_number_of_replicas_is_no_progress() {
 
 #[test]
 fn scaling_is_no_failure() {
-    // From 4 pods to 50 in the middle of it: each new one that serves is progress, for hours.
+    // From 4 pods to 50 during the rollout: each new available pod is progress, for hours.
     let mut story = Story::new();
     story.settle(0, &RolloutStatus::Moving(count(4, 1, 4), None), &[pod(runs(false, 0))]);
     for ready in 1..50 {
@@ -456,13 +456,13 @@ fn a_step_of_the_clock_gives_the_whole_time_again() {
         assert!(matches!(story.settle(second, &stuck, &slow), Verdict::Continue(_, _)), "{second}: {:?}", story.watch);
     }
     assert!(matches!(story.settle(925, &stuck, &slow), Verdict::Failed(_)));
-    // What has not settled yet has not settled because of it.
+    // The step of the clock does not settle what has not settled.
     let mut done = Story::new();
     done.settle(10, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]);
     done.clock_stepped = Some(at(620));
     assert!(matches!(done.settle(630, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Continue(_, _)));
     assert_eq!(done.settle(650, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]), Verdict::Healthy);
-    // A day back: what was written down lies ahead, and must not be waited for.
+    // One day back: stored timestamps are in the future, and must not be waited for.
     let mut back = Story::stuck();
     back.watch.progressed_at = at(86_400);
     back.clock_stepped = Some(at(0));

@@ -42,7 +42,7 @@ fn every_fault_is_told_at_once() {
     assert!(faults[0].to_string().contains("mnior"));
     let glob = resolve(&[], &[("policy", "glob")]).unwrap_err();
     assert!(glob[0].problem.contains("pattern"), "{glob:?}");
-    // A bad value that is overridden reaches nobody.
+    // An overridden invalid value is not reported.
     assert!(resolve(&[("policy", "bad")], &[("policy", "minor")]).is_ok());
 }
 
@@ -83,7 +83,7 @@ fn which_containers_are_tracked() {
     assert!(resolve(&[], &[("images", " , ")]).is_err());
 }
 
-/// A release's chart is tracked by its name, or as what it is.
+/// A release's chart is tracked by its name, or by its kind.
 #[test]
 fn which_charts_are_tracked() {
     let chart = Artifact::parse(crate::artifact::ArtifactKind::Chart, "team/podinfo:1.2.0").unwrap();
@@ -103,7 +103,7 @@ fn consent_to_share_a_tag() {
     assert!(!Settings::consents_to_share(&annotations(&[])));
 }
 
-/// The one container of a release is its chart.
+/// The only container of a release is its chart.
 #[test]
 fn what_has_no_effect_on_a_release_is_told() {
     let release = crate::workload::release::samples::at_version(
@@ -147,7 +147,7 @@ fn what_has_no_effect_is_told() {
     assert!(has_unknown(&workload.annotations, &workload));
     assert!(!has_unknown(&annotations(&[("policy.web", "all"), ("images", "web"), ("last-update", "x")]), &workload));
 
-    // However many there are, they are one report.
+    // Any number of them makes one report.
     let many: Annotations = (0..13_000).map(|number| (format!("{PREFIX}policies{number}"), String::new())).collect();
     let all = unknown(&own(&many), &workload);
     assert_eq!(all.len(), 1);

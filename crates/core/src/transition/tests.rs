@@ -34,7 +34,7 @@ fn a_new_request_is_proposed() {
     assert_eq!(transition(None, &by_policy).unwrap().decision, Some(Decision::ProposedAndApproved));
 }
 
-/// What is written with plain `kubectl` carries no reason; the transition has one.
+/// A decision made with plain `kubectl` has no reason; the transition has one.
 #[rstest]
 #[case::approved(Phase::Approved, Decision::Approved, Reason::ApprovedByPerson)]
 #[case::rejected(Phase::Rejected, Decision::Rejected, Reason::RejectedByPerson)]
@@ -140,7 +140,7 @@ fn a_wait_without_a_known_end_is_reported_once() {
     assert_eq!(transition(Some(&waits), &of(Phase::Approved, None)), None, "the end of a wait is reported by what follows");
 }
 
-/// Of a finished request only part of the status is kept: an edit of its labels is no transition.
+/// Only a part of a finished request's status is stored: editing its labels is no transition.
 #[test]
 fn a_finished_request_that_is_edited_did_not_move() {
     let watch = RolloutState {

@@ -31,7 +31,7 @@ fn oci(spec: &Value) -> Source {
     serde_json::from_value::<SlimOciRepository>(object("OCIRepository", spec)).unwrap().read().unwrap()
 }
 
-/// Nothing said: anonymous, by the scheme of its address, Flux's defaults.
+/// Without settings: anonymous, scheme of its address, Flux's defaults.
 #[test]
 fn as_it_comes() {
     let read = repository(&json!({"interval": "1m", "provider": "generic", "url": " https://charts.example/ "}));
@@ -68,7 +68,7 @@ fn what_it_is_asked_with() {
     assert_eq!(repository(&empty).access, ChartAccess { namespace: "flux".to_owned(), ..ChartAccess::default() });
 }
 
-/// Digest before semver before tag, as source-controller looks at them.
+/// Digest before semver before tag, as in source-controller.
 #[rstest]
 #[case(json!({"url": "oci://h/a"}), OciRef::Latest)]
 #[case(json!({"url": "oci://h/a", "ref": {}}), OciRef::Latest)]

@@ -19,7 +19,7 @@ fn pod() -> Value {
     })
 }
 
-/// An object of the kind whose pod template is [`pod`], at the pointer that the kind's facts name.
+/// Returns an object of the kind with [`pod`] as its pod template, at the pointer in the kind's facts.
 fn object(kind: Kind) -> Value {
     let metadata = json!({"name": "t", "namespace": "n", "uid": "u", "resourceVersion": "7", "generation": 3});
     // The API server always writes the metadata of a pod template.
@@ -86,7 +86,7 @@ fn every_kind_with_a_pod_template_is_read_and_patched_in_it() {
     }
 }
 
-/// Another image in the place of the volume makes the patch fail.
+/// Replacing the volume by another image makes the patch fail.
 #[rstest]
 #[case::another_volume("name")]
 #[case::another_image("image/reference")]

@@ -80,14 +80,14 @@ fn no_right_is_wider_than_it_has_to_be() {
     for right in access::rights() {
         assert!(!right.verbs.contains(&"*") && right.resource != "*" && right.group != "*");
         assert!(!right.verbs.contains(&"deletecollection"), "{right:?}");
-        // Secrets are read by name; neither listed, nor watched, nor changed. Headwind creates one of its own.
+        // Secrets are read by name; they are not listed, watched or changed. Headwind creates one of its own.
         let own = right.reach == Reach::Own && right.verbs == ["create"];
         assert!(right.resource != "secrets" || right.verbs == ["get"] || own, "{right:?}");
         assert!(!right.why.is_empty());
     }
 }
 
-/// A release is changed itself, or by the tag of its `OCIRepository`; a Helm repository is only read.
+/// A release is changed directly, or by the tag of its `OCIRepository`; a Helm repository is only read.
 #[test]
 fn what_is_asked_of_flux_kinds() {
     let verbs = |resource: &str| -> Vec<(&str, &[&str])> {
@@ -105,7 +105,7 @@ fn yaml_is_read_back() {
     assert_eq!(read, [crd(), json!({"a": "yes", "b": "1.0", "c": "it's: \"x\"\nline"})]);
 }
 
-/// `kubectl patch --subresource=status` needs `get` on it; `manage` is nobody's who only approves.
+/// `kubectl patch --subresource=status` needs `get` on it. Approvers do not have `manage`.
 #[test]
 fn the_roles_for_people() {
     let verbs = |role: &str, resource: &str| -> Vec<String> {

@@ -80,7 +80,7 @@ fn one_field_and_our_annotations() {
     assert_eq!(after, expected);
 }
 
-/// The patch is made of the object as it was decided on, and put to the object as it is.
+/// The patch is made from the object of the decision, and applied to the current object.
 #[rstest::rstest]
 #[case::another_object("/metadata/uid", json!("v"))]
 #[case::another_image("/spec/template/spec/containers/0/image", json!("app:0.9"))]
@@ -120,7 +120,7 @@ fn maps_that_are_missing_are_made() {
     before["metadata"].as_object_mut().unwrap().remove("annotations");
     let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
     let after = patched(&before, &plan(vec![restart])).unwrap_err();
-    // The template of this object has no metadata at all, which the API server never serves.
+    // The template of this object has no metadata, which the API server never returns.
     assert!(after.contains("path"), "{after}");
     before["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}});
     let restart = Change { restart_for: Some("sha256:x".to_owned()), ..change("web", "app:1.0", "app:1.0") };
@@ -160,7 +160,7 @@ fn what_was_copied_is_replaced() {
     assert!(json_patch::patch(&mut copied, &apply(&read, &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap()).is_err());
 }
 
-/// The note of a digest goes with the image that it is about.
+/// The note of a digest is removed with its image.
 #[test]
 fn a_note_goes_with_its_image() {
     let mut before = object();

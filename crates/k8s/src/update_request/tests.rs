@@ -88,7 +88,8 @@ fn when_it_was_made() {
     assert_eq!(request.read().created, "2026-01-01T00:00:00Z".parse().unwrap(), "the API server's clock is believed");
 }
 
-/// A request is made some time after its claim arrived, when its registry or the API server did not answer at first.
+/// A request may be created some time after its claim arrived, if its registry or the API server did not answer at
+/// first.
 #[test]
 fn when_its_claim_arrived() {
     let proposed = |told: &str| {
@@ -114,7 +115,7 @@ fn what_makes_no_sense_is_a_fault() {
     assert!(request.read().fault.unwrap().contains("chart"));
 }
 
-/// A release has one chart, whatever the request calls its container.
+/// A release has one chart, whatever container the request names.
 #[test]
 fn of_a_releases_chart() {
     let mut request = object(&json!({"phase": "Pending"}));
@@ -142,7 +143,7 @@ fn update_types(#[case] artifacts: ArtifactKind, #[case] update_type: UpdateType
     assert_eq!(json!(update_type), word);
 }
 
-/// A reason of a newer version survives a downgrade.
+/// A reason of a newer version is kept after a downgrade.
 #[test]
 fn an_unknown_reason_is_kept() {
     let request = object(&json!({"phase": "Completed", "reason": "FromTomorrow", "message": "m", "finishedAt": "2026-01-01T00:00:09Z"}));
@@ -164,7 +165,7 @@ fn a_denial_is_quoted_in_the_condition() {
     assert_eq!((waiting.reason.as_str(), waiting.message.as_str()), ("ApplyDenied", "until 2026-01-01T00:00:05Z: not signed"));
 }
 
-/// What waits for something that nobody knows the end of has a reason and no time.
+/// A wait with an unknown end has a reason and no time.
 #[test]
 fn a_wait_without_a_time() {
     let now: Timestamp = "2026-01-01T00:00:05Z".parse().unwrap();

@@ -22,7 +22,7 @@ fn users(keyring: &Keyring, of: &str) -> Vec<String> {
         .collect()
 }
 
-/// A keyring of one secret in which the user of each entry is its key.
+/// Returns a keyring of one secret in which the user of each entry is its key.
 fn keyring(keys: &[&str]) -> Keyring {
     let auths: serde_json::Map<String, serde_json::Value> =
         keys.iter().map(|key| ((*key).to_owned(), json!({"auth": STANDARD.encode(format!("{}:p", key.replace(':', ";")))}))).collect();
@@ -31,7 +31,7 @@ fn keyring(keys: &[&str]) -> Keyring {
     keyring
 }
 
-// The cases of Kubernetes' own `TestURLsMatch` and `TestDockerKeyringLookup`, as far as they are about images.
+// The cases of Kubernetes' own `TestURLsMatch` and `TestDockerKeyringLookup` that are about images.
 #[rstest]
 #[case::host("kubernetes.io", "kubernetes.io/a", true)]
 #[case::wild("*.kubernetes.io", "prefix.kubernetes.io/a", true)]

@@ -1,4 +1,4 @@
-//! What is decided about a release's chart.
+//! Decisions about a release's chart.
 
 use super::*;
 use crate::settings::key;
@@ -33,7 +33,7 @@ fn event(workload: &Workload, version: &str, digest: Option<Digest>) -> Result<P
     look(workload, &[Candidate::new(version, digest)], Occasion::Event, Trigger::Webhook)
 }
 
-/// A version with `!` behind it is deprecated.
+/// A version with a trailing `!` is deprecated.
 #[rstest]
 #[case::patch("patch", "", "1.2.3", "1.2.4 1.3.0 2.0.0", Ok("podinfo:1.2.4"))]
 #[case::minor("minor", "", "1.2.3", "1.2.4 1.3.0 2.0.0", Ok("podinfo:1.3.0"))]
@@ -106,7 +106,7 @@ fn what_is_proposed() {
     assert!(proposal.require_approval && proposal.current_digest.is_none());
 }
 
-/// The same version is the same request, whoever told of it and whatever else they told.
+/// The same version is the same request, whatever its source and details.
 #[rstest]
 #[case("minor")]
 #[case("force")]
@@ -124,7 +124,7 @@ fn one_version_has_one_identity(#[case] policy: &str) {
     assert_ne!(pushed.identity, event(&workload, "1.4.0", None).unwrap().identity);
 }
 
-/// A look-up of a release that has changed counts as what a webhook tells; of an image, nothing does.
+/// A look-up of a changed release counts like a webhook; images have no look-ups.
 #[rstest]
 #[case("webhook", [true, true], [true, false])]
 #[case("polling", [false, true], [false, true])]
@@ -160,7 +160,7 @@ fn settings_of_the_chart(#[case] annotations: &[(&str, &str)], #[case] expected:
     assert_eq!(got.map(|proposal| proposal.new_image).map_err(|refusal| refusal.reason), expected.map(str::to_owned));
 }
 
-/// Left alone, with the reason; who wants nothing of Headwind is told nothing of it.
+/// A release that is not updated has a reason; a release without a policy has no report.
 #[rstest]
 #[case::range(Release { ..templated("podinfo", ">=1.2") }, Reason::VersionRange, "\">=1.2\" is a range")]
 #[case::suspended(Release { suspended: true, ..templated("podinfo", "1.2.3") }, Reason::Suspended, "the release is suspended")]

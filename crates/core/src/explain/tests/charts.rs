@@ -1,4 +1,4 @@
-//! Why a release is on the version it is on.
+//! Explanations of a release's version.
 
 use rstest::rstest;
 
@@ -51,7 +51,7 @@ fn every_version_has_its_verdict() {
     assert_eq!((all.newest.as_deref(), all.would_take.as_deref()), (Some("2.0.0"), Some("podinfo:1.3.0")));
 }
 
-/// What an event or a look-up would do is told, whichever of the two the release listens to.
+/// The result of an event or a look-up is explained, whichever of the two the release listens to.
 #[rstest]
 #[case("webhook", Some("podinfo:1.3.0"), Reason::HigherVersion)]
 #[case("polling", Some("podinfo:1.3.0"), Reason::HigherVersion)]
@@ -61,7 +61,7 @@ fn whatever_it_listens_to(#[case] source: &str, #[case] would_take: Option<&str>
     assert_eq!((one.would_take.as_deref(), one.because.0), (would_take, because));
 }
 
-/// Why it takes no part, and what runs meanwhile.
+/// Why it takes no part, and the running version.
 #[rstest]
 #[case::range(">=1.2", false, "minor", Reason::VersionRange, "is a range")]
 #[case::suspended("1.2.3", true, "minor", Reason::Suspended, "the release is suspended")]

@@ -22,7 +22,7 @@ fn on(kind: ConditionType, reason: &str) -> Condition {
     condition(kind, Some(true), reason)
 }
 
-/// Flux looks whether there is anything to do.
+/// Flux checks for changes.
 fn prerequisites() -> Condition {
     Condition { message: "Fulfilling prerequisites".to_owned(), ..on(ConditionType::Reconciling, "Progressing") }
 }
@@ -35,7 +35,7 @@ fn history(version: &str, status: &str) -> Snapshot {
     Snapshot { version: version.to_owned(), status: status.to_owned(), oci_digest: None }
 }
 
-/// One that was patched to 0.2.0, attempted so far.
+/// A release that was patched to 0.2.0, and what was attempted so far.
 fn attempted(conditions: Vec<Condition>) -> HelmReleaseView {
     HelmReleaseView {
         generation: 2,
@@ -50,7 +50,7 @@ fn attempted(conditions: Vec<Condition>) -> HelmReleaseView {
     }
 }
 
-/// One whose attempt failed, so and so often.
+/// A release whose attempt failed that many times.
 fn failing(failures: u32, conditions: Vec<Condition>) -> HelmReleaseView {
     HelmReleaseView { failures, ..attempted(conditions) }
 }
@@ -63,7 +63,7 @@ fn done() -> HelmReleaseView {
     }
 }
 
-/// One whose chart comes from an `OCIRepository` that has fetched that.
+/// A release with the chart of an `OCIRepository` that has fetched it.
 fn of_source(revision: &str) -> HelmReleaseView {
     let source = Source { generation: 7, revision: Some(revision.to_owned()), ready: None };
     HelmReleaseView { source: Some(source), ..done() }
@@ -73,7 +73,7 @@ fn remediation(retries: i32) -> Remediation {
     Remediation { retries, ..Remediation::default() }
 }
 
-/// The standing in short: what, which reason, how much is left.
+/// The status in short: kind, reason, remaining steps.
 fn short(view: &HelmReleaseView) -> (&'static str, Option<Reason>, u32) {
     match view.rollout_status() {
         RolloutStatus::Unseen => ("unseen", None, 0),
@@ -162,7 +162,7 @@ fn with_a_chart_ref_the_repository_speaks_first() {
     assert_eq!(short(&of(answer(false, 7), vec![])), ("at time-out", Some(Reason::SourceNotReady), 4));
     assert_eq!(short(&of(answer(true, 7), vec![])), ("moving", None, 4), "ready with another tag: it is about to fetch");
     assert_eq!(short(&HelmReleaseView { suspended: true, ..of(answer(false, 7), vec![]) }), ("held", Some(Reason::Suspended), 0));
-    // It has the chart, the release has not.
+    // The source has the chart, the release does not.
     let reconciling = prerequisites();
     let fetched = |conditions| HelmReleaseView { conditions, ..of_source(&format!("0.2.0@{DIGEST}")) };
     assert_eq!(short(&fetched(vec![ready(true, "UpgradeSucceeded")])), ("unseen", None, 0));
@@ -229,7 +229,7 @@ fn at(second: i64) -> Timestamp {
 
 const SETTLE: i64 = 30;
 
-/// What comes of the view in that second, when what is to be remembered is.
+/// Judges the view at that second, and stores the state.
 fn settle(watch: &mut RolloutState, view: &HelmReleaseView, second: i64) -> Option<Verdict> {
     let limits = RolloutLimits { timeout: Duration::from_mins(1), retries: 3, settle: Duration::from_secs(SETTLE.unsigned_abs()) };
     let snapshot = PodSnapshot::new(at(second), 2, Some(Vec::new()), None);
@@ -278,13 +278,13 @@ fn what_lasts_until_the_time_is_up_is_the_cause() {
     let mut watch = RolloutState::new(2, at(0));
     let verdict = (0..100).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second));
     assert!(matches!(&verdict, Some(Verdict::Failed(failure)) if failure.message == "words of SourceNotReady"), "{verdict:?}");
-    // One that passes in time is forgotten.
+    // A temporary failure is dropped.
     let mut watch = RolloutState::new(2, at(0));
     assert_eq!((0..50).find_map(|second| settle(&mut watch, &source("SourceNotReady"), second)), None);
     assert_eq!((50..90).find_map(|second| settle(&mut watch, &done(), second)), Some(Verdict::Healthy));
 }
 
-/// Anything that a status may say, likely or not.
+/// Any possible status, likely or not.
 fn views() -> impl Strategy<Value = HelmReleaseView> {
     let kinds =
         [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Released, ConditionType::Remediated];

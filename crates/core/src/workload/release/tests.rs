@@ -14,7 +14,7 @@ fn image(workload: &Workload) -> &str {
     &workload.container(CHART).unwrap().image
 }
 
-/// What the release is left alone for, as a code.
+/// Returns the reason why the release is not updated.
 fn left(workload: &Workload) -> Option<Reason> {
     site(workload).skip_reason.as_ref().map(|(reason, _)| *reason)
 }
@@ -76,7 +76,8 @@ fn an_illegal_name_is_shown_and_can_be_read_by_nobody() {
     assert!(workload.containers[0].artifact().is_err());
 }
 
-/// What an `OCIRepository` pulls: what is shown, what is awaited in its status, and why it is left.
+/// The references of an `OCIRepository`: the shown version, the version expected in its status, and the reason not to
+/// update.
 #[rstest]
 #[case::tag(OciRef::Tag("1.2.0".to_owned()), "podinfo:1.2.0", "1.2.0", None)]
 #[case::metadata(OciRef::Tag("1.2.0_build.7".to_owned()), "podinfo:1.2.0+build.7", "1.2.0_build.7", None)]
@@ -105,7 +106,7 @@ fn no_versions_to_choose_from(#[case] source: ChartSourceRef, #[case] reason: Re
         let (code, message) = site(&workload).skip_reason.clone().unwrap();
         assert!(code == reason && message.contains(words), "{code}: {message}");
         assert_eq!((site(&workload).origin.clone(), &workload.pull, workload.destination.is_none()), (None, &PullSource::default(), true));
-        // Of a chart that is the source's own, what runs is all there is to show.
+        // If the chart is the source's own, only the running version can be shown.
         let name = if matches!(source, ChartSourceRef::Source(_)) { "charts" } else { CHART };
         assert_eq!(image(&workload), if templated { "podinfo:1.2.0".to_owned() } else { format!("{name}:1.1.0") });
     }
@@ -136,7 +137,7 @@ fn ranges_belong_to_flux(#[case] version: &str, #[case] range: bool) {
     assert!(site(&workload).origin.is_some(), "its versions can be shown all the same");
 }
 
-/// Of several reasons the one that lasts longest is told.
+/// Of several reasons, the one that lasts longest is reported.
 #[rstest]
 #[case::release(true, false, None, "1.2.0", Reason::Suspended, "the release is suspended")]
 #[case::source(false, true, None, "1.2.0", Reason::Suspended, "HelmRepository n/charts is suspended")]
@@ -183,7 +184,7 @@ fn a_tag_that_several_follow(
     if let Some((_, message)) = site(&shared).skip_reason() {
         assert!(message.starts_with("other releases follow") && message.contains(SHARED_SOURCE), "{message}");
     }
-    // What lasts is told first; releases of one HelmRepository have nothing to do with each other.
+    // Lasting reasons come first. Releases of one HelmRepository are independent.
     let suspended = resolve(&alone(Release { suspended: true, ..referring() }, &[]), Some(&tag), followers);
     assert_eq!(reason(&suspended), Some(Reason::Suspended));
     let apart = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm("https://charts.example")), followers);
@@ -196,7 +197,7 @@ fn elsewhere(source: Source) -> Source {
     Source { access: ChartAccess { namespace: "platform".to_owned(), ..source.access }, key, ..source }
 }
 
-/// Nothing of a source that is out of reach enters the target: no origin, no credentials, no object to write.
+/// A workload gets nothing from a source that may not be used: no origin, no credentials, no object to write.
 fn assert_out_of_reach(workload: &Workload, reason: Reason) {
     let (code, message) = site(workload).skip_reason().unwrap();
     assert!(code == reason && message.contains("platform/charts"), "{code}: {message}");
@@ -204,7 +205,7 @@ fn assert_out_of_reach(workload: &Workload, reason: Reason) {
     assert!(!workload.is_unseen(), "its requests are ended");
 }
 
-/// A release never leads to a change in another namespace, whoever consents.
+/// A release never causes a change in another namespace, whatever the annotations.
 #[rstest]
 fn an_oci_repository_of_another_namespace(#[values(&[][..], &[("shared-source", "true")][..])] annotations: &[(&str, &str)]) {
     let source = elsewhere(oci(OciRef::Tag("1.2.0".to_owned())));
@@ -216,7 +217,7 @@ fn an_oci_repository_of_another_namespace(#[values(&[][..], &[("shared-source", 
     assert_eq!(left(&resolve(&alone(release, annotations), None, 1)), Some(Reason::SourceInOtherNamespace), "known or not");
 }
 
-/// A HelmRepository of another namespace is asked with its secrets only once Flux has accepted it.
+/// A HelmRepository in another namespace is queried with its secrets only once Flux has accepted it.
 #[rstest]
 #[case::open(false, None, None)]
 #[case::not_looked_at_yet(true, None, Some(Reason::SourceNotAccepted))]
@@ -260,7 +261,7 @@ fn what_is_written_stands_where_the_version_does() {
     assert_eq!((workload.uid.as_str(), workload.resource_version.as_str(), view(&workload).generation), ("uid", "7", GENERATIONS.0));
 }
 
-/// What runs is shown where it is another version than the one that is asked for.
+/// The running version is shown if it differs from the requested one.
 #[rstest]
 #[case::the_same("1.2.0", Some("1.2.0"), None)]
 #[case::not_known("1.2.0", None, None)]
@@ -274,7 +275,7 @@ fn what_runs(#[case] version: &str, #[case] running: Option<&str>, #[case] shown
     assert_eq!(site(&workload).running.as_deref(), shown);
 }
 
-/// Flux writes the digest of an `OCIRepository`'s chart into the place of the build metadata.
+/// Flux replaces the build metadata of an `OCIRepository`'s chart with its digest.
 #[rstest]
 #[case::the_same("1.2.0", "1.2.0+92a4fa0b73a2", None)]
 #[case::with_metadata("1.2.0_build.7", "1.2.0+92a4fa0b73a2", None)]

@@ -82,7 +82,7 @@ fn what_the_object_says_of_itself() {
     assert!(nameless.read().is_none());
 }
 
-/// As helm-controller 1.6.0 wrote it.
+/// As written by helm-controller 1.6.0.
 #[test]
 fn what_flux_says_of_it() {
     let status = json!({
@@ -116,7 +116,7 @@ fn a_source_that_flux_does_not_allow(#[case] reason: &str, #[case] status: &str,
     assert_eq!(release(&spec, &json!({"conditions": [condition]})).denied.as_deref(), denied);
 }
 
-/// helm-controller makes the HelmChart in the source's namespace, once it has found that the release may use it.
+/// helm-controller creates the HelmChart in the source's namespace, once it has checked that the release may use it.
 #[rstest]
 #[case::accepted(json!("flux/apps-shop"), Some("flux"))]
 #[case::not_yet(json!(""), None)]
@@ -127,7 +127,7 @@ fn the_namespace_that_flux_accepted(#[case] chart: Value, #[case] expected: Opti
     assert_eq!(release(&spec, &json!({"helmChart": chart})).accepted.as_deref(), expected);
 }
 
-/// What is missing has Flux's defaults; what is odd counts as missing, and the rest is read.
+/// Missing fields have Flux's defaults, invalid ones count as missing, and the others are read.
 #[rstest]
 #[case::bare(json!({"chart": {"spec": {"chart": "podinfo", "sourceRef": {"kind": "HelmRepository", "name": "charts"}}}}), json!(null), None)]
 #[case::no_status(template(&json!({"kind": "HelmRepository", "name": "charts"})), json!({}), Some("1.2.0"))]
@@ -149,7 +149,7 @@ fn defaults_and_odd_fields(#[case] spec: Value, #[case] status: Value, #[case] v
     assert_eq!(view(workload).timeout.as_secs(), 300);
 }
 
-/// What stands where a version is to stand must be text: such an object is told of, not guessed at.
+/// A version must be text: an object with another value is reported as undecodable.
 #[rstest]
 #[case(json!({"chart": {"spec": {"chart": "podinfo", "version": 1.2}}}))]
 #[case(json!({"chart": "podinfo"}))]

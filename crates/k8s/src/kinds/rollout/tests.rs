@@ -25,7 +25,7 @@ fn rollout_status(recorded: &Recorded) -> RolloutStatus {
     View::ArgoRollout(recorded.status.view(2)).rollout_status(recorded.generation)
 }
 
-/// Judges a stream once a second without a look at pods, for an hour. Returns the verdict and its second.
+/// Judges a stream once a second without the pods, for an hour. Returns the verdict and its second.
 fn verdict(stream: &[Recorded]) -> Option<(Verdict, i64)> {
     let at = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
     let mut watch = RolloutState::new(stream[0].generation, at(0));
@@ -34,7 +34,7 @@ fn verdict(stream: &[Recorded]) -> Option<(Verdict, i64)> {
     let mut now = &stream[0];
     let limits = RolloutLimits { timeout: Duration::from_mins(5), retries: 3, settle: Duration::from_secs(30) };
     for second in 0..3600 {
-        // Every status is seen, however short it lasts.
+        // Every status is judged, however short it lasts.
         let mut seen = Vec::new();
         while let Some(next) = pending.next_if(|next| Duration::from_secs_f64(next.at).as_secs() <= u64::try_from(second).unwrap()) {
             seen.push(next);
@@ -87,7 +87,7 @@ fn degraded_for_good_is_a_failure(#[case] stream: &str, #[case] reason: Reason) 
     assert!(second < 60, "{second}");
 }
 
-/// The scale-down of old pods ends the phase after 20 ms: one check fails, and the time-out decides.
+/// The scale-down of old pods ends the phase after 20 ms: one check fails, and the timeout decides.
 #[test]
 fn degraded_for_a_moment_is_no_failure_yet() {
     let stream = recorded(include_str!("recorded/blue-green-crash.json"));

@@ -1,4 +1,4 @@
-//! Changes of a release's chart: in the release, or in the `OCIRepository` that it has it from.
+//! Changes of a release's chart: in the release, or in its `OCIRepository`.
 
 use headwind_core::workload::release::resolve;
 use rstest::rstest;
@@ -29,7 +29,7 @@ fn oci() -> Value {
     })
 }
 
-/// The release put together with a `HelmRepository`, or with that `OCIRepository`.
+/// Returns the release resolved against a `HelmRepository`, or against that `OCIRepository`.
 fn workload(release: &Value, oci: Option<&Value>) -> Workload {
     let read = serde_json::from_value::<SlimHelmRelease>(release.clone()).unwrap().read().unwrap();
     let source = if let Some(oci) = oci {
@@ -60,7 +60,7 @@ fn the_version_and_our_annotations() {
     expected["spec"]["chart"]["spec"]["version"] = json!("1.3.0+build.1");
     noted(&mut expected);
     assert_eq!(now, expected);
-    // A second one tests what the first wrote, and not the object as a whole.
+    // A second patch tests what the first one wrote, and not the object as a whole.
     let patch = apply(&workload(&now, None), &to("1.3.0+build.1", "1.4.0")).unwrap();
     let mut touched = now.clone();
     touched["metadata"]["resourceVersion"] = json!("99");
@@ -82,7 +82,7 @@ fn the_tag_and_our_annotations_on_the_source() {
     assert_eq!(now, expected, "a tag has no plus");
 }
 
-/// The patch is made of the object as it was decided on, and put to the object as it is.
+/// The patch is made from the object of the decision, and applied to the current object.
 #[rstest]
 #[case::another_object(false, "/metadata/uid", "v")]
 #[case::another_version(false, "/spec/chart/spec/version", "1.2.1")]

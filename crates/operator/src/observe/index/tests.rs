@@ -84,7 +84,7 @@ fn policies(index: &Index, name: &str) -> Vec<Option<Policy>> {
     resolved.containers().map(|(_, settings)| settings.map(|settings| settings.policy)).collect()
 }
 
-/// What annotations mean is looked up, not parsed, however often it is asked for.
+/// Settings are looked up, not parsed, however often they are used.
 #[test]
 fn annotations_are_read_when_they_change() {
     let mut index = Index::default();

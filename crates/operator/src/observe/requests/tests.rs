@@ -88,7 +88,7 @@ fn a_page_holds_only_what_its_caller_may_see() {
     assert_eq!((page(only("other")), page(Visible::default())), (0, 0));
 }
 
-/// A request with everything that a finished one can have.
+/// Returns a request with everything that a finished one can have.
 fn rich() -> UpdateRequest {
     let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
     serde_json::from_value(json!({

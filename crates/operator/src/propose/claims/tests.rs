@@ -31,7 +31,7 @@ fn tag(arrived: &Arrived) -> &str {
     arrived.claim.tag.as_deref().unwrap()
 }
 
-/// Everything that waits for a worker is to be looked up in the lane.
+/// Sends every claim that waits for a worker to the lane.
 fn to_lane(claims: &mut Claims, lane: &Lane, optional: bool) {
     while let Some(work) = claims.next() {
         assert_eq!(claims.worked(&work, [(lane.clone(), optional)], NOW), After::Waits);
@@ -47,7 +47,7 @@ fn a_newer_claim_takes_the_place() {
     let mut claims = Claims::default();
     assert_eq!(claims.offer(vec![arrived("r.example/a", "main", Some('1'))], NOW), Ok(0));
     let older = claims.next().unwrap();
-    // It comes while the older one is worked on, and is worked on after it.
+    // It arrives during the work on the older one, and is processed after it.
     let newer = arrived("r.example/a", "main", Some('2'));
     assert_eq!(claims.offer(vec![newer.clone()], NOW), Ok(1));
     assert!(claims.next().is_none(), "one of an origin at a time");
@@ -89,7 +89,7 @@ fn origins_have_their_turns() {
     assert_eq!(tag(&claims.next().unwrap().arrived), "1.1.0", "in the order in which they came");
 }
 
-/// Neither one repository, nor one host, nor forty of them take all places.
+/// Neither one repository, nor one host, nor forty hosts use up all places.
 #[test]
 fn places_are_shared() {
     let mut claims = Claims::default();
@@ -99,7 +99,7 @@ fn places_are_shared() {
     assert_eq!(claims.offer(tags("r.example/a", 10), NOW), Ok(10), "what merges takes no place");
     for host in 0..40 {
         for repository in 0..6 {
-            // Some are refused; that is the point.
+            // Some are rejected, on purpose.
             claims.offer(tags(&format!("h{host}.example/r{repository}"), 900), NOW).ok();
         }
     }
@@ -118,7 +118,7 @@ fn a_call_is_taken_as_a_whole() {
     assert_eq!(claims.len(), ORIGIN_PLACES);
 }
 
-/// A host that does not answer is left alone at the first time-out, and delays no other one.
+/// A host that does not answer is backed off at the first timeout, and delays no other one.
 #[test]
 fn a_host_that_is_down_delays_nobody() {
     let mut claims = Claims::default();
@@ -191,7 +191,7 @@ fn an_answer_is_waited_for_during_an_hour() {
     assert!(claims.lanes.is_empty() && claims.origins.is_empty() && claims.hosts.is_empty() && claims.turns.is_empty());
 }
 
-/// What is settled for some of the workloads is not asked again.
+/// A query that has an answer for some of the workloads is not repeated.
 #[test]
 fn what_is_settled_stays_settled() {
     let mut claims = Claims::default();
@@ -205,7 +205,7 @@ fn what_is_settled_stays_settled() {
     assert_eq!(look_up.settled, [[7; 32]].into());
 }
 
-/// Claims of one tag, again and again, for a host that is down: nothing grows.
+/// Repeated claims of one tag for a host that is down use no additional memory.
 #[test]
 fn the_same_again_and_again_takes_one_place() {
     let mut claims = Claims::default();

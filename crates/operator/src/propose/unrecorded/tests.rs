@@ -64,7 +64,7 @@ fn a_refusal_is_reported_once_and_tried_again_for_an_hour() {
     assert!(now <= NOW + REFUSED_PATIENCE && (5..20).contains(&tries), "{tries} tries until {now:?}");
     assert!(all.wake().is_none() && all.waiting() == 0);
     assert_eq!(all.failure(&place("n"), "u").unwrap().retry_at, None, "it is still shown");
-    // A new claim is a new beginning.
+    // A new claim starts again.
     assert!(!all.join(&place("n"), "u", &heard("1.2.0", 2), |_| None));
     assert_eq!(fails(&mut all, "n", heard("1.2.0", 2), &refusal(), now), Verdict::Report);
 }
@@ -74,14 +74,14 @@ fn newer_claims_join_and_cost_no_call() {
     let mut all = Unrecorded::default();
     fails(&mut all, "n", heard("0", 0), &refusal(), NOW);
     assert!(!all.join(&place("other"), "u", &heard("1", 1), |_| None), "nothing failed there");
-    // The best of too many stays, whenever it came.
+    // If there are too many, the best one is kept, whenever it came.
     for n in 1..10_000 {
         assert!(all.join(&place("n"), "u", &heard(&n.to_string(), n), |held| held.iter().position(|heard| heard.arrived.at == at(0))));
     }
     let retry = all.next(NOW + REFUSED_BACKOFF.min).unwrap();
     assert_eq!(retry.claims.len(), CLAIMS);
     assert_eq!((tags(&retry.claims)[0], tags(&retry.claims)[CLAIMS - 1]), ("0", "9999"), "in the order in which they arrived");
-    // What joins while it is tried is tried next.
+    // A claim that joins during an attempt is tried next.
     assert!(all.join(&place("n"), "u", &heard("late", 10_000), |_| None));
     all.recorded(&place("n"), &retry.claims, NOW);
     all.tried(&retry);
@@ -92,7 +92,7 @@ fn newer_claims_join_and_cost_no_call() {
     assert!(all.failure(&place("n"), "u").is_none() && all.is_idle());
 }
 
-/// Of two claims about the same tag the one that arrived last stays, whichever fails first.
+/// Of two claims about the same tag, the latest is kept, whichever fails first.
 #[test]
 fn an_older_push_does_not_come_back() {
     let mut all = Unrecorded::default();
@@ -117,12 +117,12 @@ fn an_api_server_that_is_not_well_is_tried_soon_and_without_end() {
     assert!(now > NOW + 2 * REFUSED_PATIENCE && !all.is_idle());
     assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Report).count(), 1);
     assert_eq!(verdicts.first(), Some(&Verdict::Retry));
-    // The pause that the API server asks for is kept, within reason.
+    // The pause that the API server asks for is kept, up to a limit.
     fails(&mut all, "n", heard("1", 1), &Failure::busy("later", Some(Duration::from_hours(9))), now);
     assert_eq!(all.wake(), Some(now + REFUSED_BACKOFF.max));
 }
 
-/// A namespace that is slow has one retry at a time, and keeps no other one from its own.
+/// A slow namespace has one retry at a time, and blocks no other one.
 #[test]
 fn namespaces_do_not_wait_for_each_other() {
     let mut all = Unrecorded::default();

@@ -20,12 +20,12 @@ impl Evaluation {
         Self { state, journal, next: Box::new(next) }
     }
 
-    /// The reasons of the Events, and the marks, since the last call.
+    /// Returns the reasons of the Events, and the marks, since the last call.
     fn reported(&mut self) -> Vec<String> {
         (self.next)().iter().filter_map(|job| job.split(' ').next().map(str::to_owned)).collect()
     }
 
-    /// A change that the watch delivers.
+    /// Simulates a change that the watch delivers.
     fn delivers(&self, name: &str, version: &str, phase: &str) {
         self.state.record(request(name, version, phase));
         self.state.tell(News::Delivered(None, version.parse().unwrap()));
@@ -38,7 +38,7 @@ fn a_leader_reports_each_transition_once_and_notes_how_far_it_came() {
     site.journal.begin();
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Approved");
-    // The same version again, as this process's own write and the watch both show it.
+    // The same version again, from this process's own write and from the watch.
     site.delivers("a", "6", "Approved");
     assert_eq!(site.reported(), ["*=5", "ApprovedByPerson", "*=6", "*=6"], "the proposal is about a workload that is not known");
     assert_eq!(site.journal.0.metrics.encode().unwrap().matches("headwind_updates_approved_total 1").count(), 1);
@@ -56,7 +56,7 @@ fn a_follower_reports_nothing_and_its_subscribers_hear_everything() {
     assert_eq!(subscriber.try_recv().unwrap().transition.to, Phase::Rejected);
 }
 
-/// What the last leader wrote and did not report is reported by the next one, and nothing else.
+/// The next leader reports exactly what the previous one wrote and did not report.
 #[test]
 fn a_successor_reports_what_the_last_leader_did_not() {
     let mut site = Evaluation::new();

@@ -11,7 +11,7 @@ fn read_of(text: &[u8], piece: usize, wanted: &[&str]) -> Result<Found, Unreadab
     read(receiver, &wanted.iter().map(|name| (*name).to_owned()).collect(), Share::alone())
 }
 
-/// The versions of chart `a` in short, and how many entries were passed over.
+/// Returns the versions of chart `a` in short, and the number of skipped entries.
 fn versions(text: &str) -> Result<(Vec<String>, usize), Unreadable> {
     let mut found = read_of(text.as_bytes(), 7, &["a"])?;
     assert_eq!(found.charts.keys().collect::<Vec<_>>(), ["a"]);
@@ -118,7 +118,7 @@ fn lines(numbers: std::ops::Range<usize>, line: impl Fn(usize) -> String) -> Str
 
 #[test]
 fn nothing_grows() {
-    // A billion laughs: the aliases are seen, and stay what they are.
+    // A billion laughs: aliases are not expanded.
     let level = |n: usize| format!("k{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
     let levels = lines(1..30, level);
     let bomb = format!("k: &a0 [lol, lol, lol, lol]\n{levels}entries: {{a: [{{version: 1.0.0, annotations: *a29}}, *a29]}}\n");

@@ -1,5 +1,5 @@
-//! Recordings of the real controllers (source-controller 1.9.0, helm-controller 1.6.0), replayed
-//! status by status into the judgement, with the seconds between them.
+//! Recordings of the real controllers (source-controller 1.9.0, helm-controller 1.6.0), judged status by status, with
+//! the seconds between them.
 
 use headwind_core::reason::Reason;
 use headwind_core::rollout::pod::PodSnapshot;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A release as it was recorded.
+/// A recorded release.
 #[derive(Debug, Clone, Deserialize)]
 struct Release {
     metadata: Metadata,
@@ -39,7 +39,7 @@ struct Event {
     object: Release,
 }
 
-/// Reads a recording's lines.
+/// Parses a recording's lines.
 fn events(lines: &str) -> Vec<Event> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -69,7 +69,7 @@ fn at(second: f64) -> Timestamp {
     Timestamp::from_second(1_000_000).unwrap() + SignedDuration::from_secs_f64(second)
 }
 
-/// A watch over one release, which judges as the reconciler does: on each change, and by the clock.
+/// A watch over one release, which judges like the reconciler: on each change, and by the clock.
 struct Replay {
     watch: RolloutState,
     limits: RolloutLimits,
@@ -82,7 +82,7 @@ impl Replay {
         Self { watch: RolloutState::new(generation, at(begin)), limits, clock: begin }
     }
 
-    /// The verdict for what is seen at that second, everything to be remembered remembered.
+    /// Judges the status at that second, and stores the state.
     fn judge(&mut self, view: &HelmReleaseView, second: f64) -> Option<Verdict> {
         let view = View::HelmRelease(Box::new(view.clone()));
         let snapshot = PodSnapshot::new(at(second), self.watch.generation, Some(Vec::new()), None);
@@ -109,7 +109,7 @@ impl Replay {
         panic!("no rest: {:?}", self.watch);
     }
 
-    /// The verdict while nothing changes until that second.
+    /// Judges until that second without a change.
     fn wait(&mut self, view: &HelmReleaseView, until: f64) -> Option<Verdict> {
         while self.clock + 1.0 < until {
             let verdict = self.judge(view, self.clock + 1.0);
@@ -121,7 +121,7 @@ impl Replay {
     }
 }
 
-/// The verdict over the last change of a recording, and the second in which it is spoken.
+/// Returns the verdict after the last change of a recording, and its second.
 fn replay(events: &[Event]) -> (Option<Verdict>, f64) {
     let generation = events.last().unwrap().object.metadata.generation;
     let mut seen = events.iter().filter(|event| event.object.metadata.generation == generation).peekable();
@@ -214,7 +214,7 @@ fn a_silent_controller_is_no_failure() {
     let first = recorded!("upgrade-ok").remove(0).object.view();
     assert_eq!(rollout_status(&first), RolloutStatus::Unseen);
     assert_eq!(Replay::new(2, 0.0).wait(&first, 10_000.0), None);
-    // One that falls silent in the middle is given up, and nobody is blamed.
+    // A recording that stops in the middle ends without a cause.
     let attempted = recorded!("upgrade-ok").remove(4).object.view();
     let verdict = Replay::new(2, 0.0).wait(&attempted, 10_000.0);
     assert!(matches!(&verdict, Some(Verdict::TimedOut(words)) if words.contains("Flux is at work on it")), "{verdict:?}");
@@ -252,7 +252,7 @@ fn a_tag_that_is_not_there_shows_on_the_repository_alone() {
     assert_eq!(failure.reason, Reason::SourceNotReady);
     assert!(failure.message.contains("MANIFEST_UNKNOWN"), "{}", failure.message);
     assert!((300.0..308.0).contains(&replay.clock), "{}", replay.clock);
-    // Before source-controller has seen the new tag, its old answer is none.
+    // Before source-controller has observed the new tag, its old condition does not count.
     let unseen = SourceStatus { conditions: Vec::new(), ..status };
     assert_eq!(rollout_status(&of(&unseen)), RolloutStatus::Unseen);
 }

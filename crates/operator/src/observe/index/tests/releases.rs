@@ -1,4 +1,4 @@
-//! Releases and their sources, in whichever order they come and go.
+//! Releases and their sources, in any order.
 
 use crate::cluster::object::Undecodable;
 use std::collections::BTreeSet;
@@ -20,12 +20,12 @@ fn read(name: &str, version: u32, spec: &Value, status: &Value) -> Workload {
     serde_json::from_value::<SlimHelmRelease>(object).unwrap().read().unwrap()
 }
 
-/// What a release says that has its chart, `podinfo`, from that `HelmRepository`.
+/// A release with its chart, `podinfo`, from that `HelmRepository`.
 fn template(version: &str, source: &str) -> Value {
     json!({"chart": {"spec": {"chart": "podinfo", "version": version, "sourceRef": {"kind": "HelmRepository", "name": source, "namespace": "apps"}}}})
 }
 
-/// What one says that has it from that `OCIRepository`.
+/// A release with its chart from that `OCIRepository`.
 fn reference(source: &str) -> Value {
     json!({"chartRef": {"kind": "OCIRepository", "name": source, "namespace": "apps"}})
 }
@@ -66,7 +66,7 @@ fn sorted(mut keys: Vec<WorkloadKey>) -> Vec<String> {
     keys.into_iter().map(|key| key.name).collect()
 }
 
-/// An index with release `a` of a `HelmRepository` and `b` and `c` of one `OCIRepository`, all there.
+/// Returns an index with release `a` of a `HelmRepository` and `b` and `c` of one `OCIRepository`, all present.
 fn filled() -> Index {
     let mut index = Index::default();
     index.apply_source(repository("charts", 1, "https://charts.example"));
@@ -107,7 +107,7 @@ fn a_source_that_changes() {
     assert_eq!((origin(&index, "a").as_str(), index.users.len()), ("https://mirror.example", 2), "the old one has no users left");
     assert_eq!(sorted(index.apply_source(oci("tags", 2, "1.3.0"))), ["b", "c"]);
     assert_eq!(index.workload(&key("c")).unwrap().containers[0].image, "podinfo:1.3.0");
-    // What is older, or known, is no news; another object of that name is.
+    // An older or equal version changes nothing; another object with that name does.
     assert_eq!(index.apply_source(oci("tags", 1, "1.2.0")), []);
     assert_eq!(index.apply_source(oci("tags", 2, "1.2.0")), []);
     let reborn = Source { uid: "another".to_owned(), ..oci("tags", 1, "1.2.0") };
@@ -128,7 +128,7 @@ fn a_source_that_goes() {
     assert_eq!(site(&index, "b").shared_by, 2);
 }
 
-/// After a whole list, what was not on it is gone: of that kind, and where it was listed.
+/// After a complete list, missing objects are removed: of that kind, and in the listed namespace.
 #[rstest]
 #[case::everywhere(SourceKind::OciRepository, None, &[], &["b", "c"])]
 #[case::here(SourceKind::OciRepository, Some("apps"), &[], &["b", "c"])]
@@ -144,7 +144,7 @@ fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&st
     }
 }
 
-/// Those that follow one tag count each other, and stop when one goes, however it goes.
+/// Releases that follow one tag count each other, and stop when one is removed.
 #[rstest]
 #[case::deleted(|index: &mut Index| index.remove(&key("c")))]
 #[case::swept(|index: &mut Index| { index.sweep(Kind::HelmRelease, None, &HashSet::from([key("a"), key("b")])); })]
@@ -189,7 +189,7 @@ fn a_release_that_moves() {
     assert_eq!((index.users.len(), index.followers.len(), index.count(Kind::HelmRelease)), (0, 0, 0), "nothing is left behind");
 }
 
-/// One repository of a registry, an image to one and a chart to another.
+/// One repository of a registry, with an image for one workload and a chart for another.
 #[test]
 fn one_repository_for_both() {
     let mut index = filled();
@@ -209,7 +209,7 @@ fn what_cannot_be_read_is_told_of_until_it_can() {
     let odd = || Undecodable { api_version: "v2".to_owned(), uid: "u".to_owned(), problem: "version: a number".to_owned() };
     index.set_odd(key("a"), odd());
     assert_eq!((index.workload(&key("a")), index.odd(&key("a")).map(|odd| odd.problem.as_str())), (None, Some("version: a number")));
-    // Those that share a tag are told of, or allowed to: the settings say so, which are not looked at here.
+    // Sharing a tag is reported or allowed depending on the settings, which this test ignores.
     assert_eq!(index.needs_attention().collect::<BTreeSet<_>>(), BTreeSet::from([&key("a"), &key("b"), &key("c")]));
     assert_eq!(index.count(Kind::HelmRelease), 2);
     assert!(index.apply(read("a", 2, &template("1.2.0", "charts"), &json!({}))));
@@ -222,7 +222,7 @@ fn what_cannot_be_read_is_told_of_until_it_can() {
     assert!(index.odd(&key("a")).is_none(), "it is gone");
 }
 
-/// The plan of polls is made anew only for what it is made of.
+/// The plan of polls is made again only when one of its inputs changes.
 #[rstest]
 #[case::known(|index: &mut Index| { index.apply(read("a", 1, &template("1.3.0", "charts"), &json!({}))); }, false)]
 #[case::status(|index: &mut Index| { index.apply(read("a", 2, &template("1.2.0", "charts"), &json!({"failures": 1}))); }, false)]
@@ -258,7 +258,7 @@ fn when_polls_are_planned_anew(#[case] happens: fn(&mut Index), #[case] moves: b
     assert_eq!(index.revision() != before, moves);
 }
 
-/// A thousand releases of one tag are put together with it once or twice each, not a thousand times.
+/// A thousand releases of one tag are resolved against it once or twice each, not a thousand times.
 #[test]
 fn one_more_follower_of_many_is_no_work_for_the_others() {
     let mut index = Index::default();

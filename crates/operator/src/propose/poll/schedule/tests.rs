@@ -7,10 +7,10 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// Scans at once over all lanes, where a test says nothing else.
+/// Number of concurrent scans over all lanes, unless a test sets it.
 const SLOTS: usize = 256;
 
-/// A world of lanes that answer after some time or not at all, driven second by second. A key is a lane and a number.
+/// A simulation of lanes that answer after some time or not at all, second by second. A key is a lane and a number.
 struct World {
     schedule: Schedule<(u8, u16), u8>,
     now: Duration,
@@ -41,7 +41,7 @@ impl World {
         self.schedule.set(self.now, &key, Wish { lane: key.0, at_once: 4, interval, owners });
     }
 
-    /// Runs for so long. `host` says what a host does: the time it takes, and how it ends.
+    /// Runs for that long. `host` returns the duration and the result of a host's scan.
     fn run(&mut self, time: Duration, host: impl Fn(u8) -> (Duration, Outcome)) {
         let end = self.now + time;
         while self.now < end {
@@ -114,7 +114,7 @@ fn a_dead_and_a_slow_host_delay_nobody() {
     }
     assert!(world.lateness[&1].iter().all(|late| *late <= 20 * SECOND));
     assert!(world.most.values().all(|most| *most <= 4), "{:?}", world.most);
-    // The dead one is tried at most every five minutes and ten seconds, once it is known to be dead.
+    // The dead host is tried at most every five minutes and ten seconds, once it is known to be down.
     assert!(world.count(0) < 20, "{}", world.count(0));
 }
 
@@ -175,7 +175,7 @@ fn intervals_change_and_keys_come_and_go() {
     world.run(INTERVAL, |_| unreachable!());
     assert_eq!(world.count(0), before);
 
-    // Removed while it runs, and put back before it ends: it stays.
+    // Removed while it runs, and added again before it ends: it stays.
     world.set((0, 1), SECOND);
     world.run(2 * SECOND, |_| (100 * SECOND, Outcome::Answered));
     world.schedule.remove(&(0, 1));
@@ -184,7 +184,7 @@ fn intervals_change_and_keys_come_and_go() {
     assert!(world.asked[&(0, 1)].len() > 10);
 }
 
-/// The owner of a source may name a proxy or a CA: that is another lane to the same host.
+/// The owner of a source may set a proxy or a CA: that is another lane to the same host.
 #[test]
 fn a_transport_does_not_block_the_host() {
     const PLAIN: u8 = 0;
@@ -221,13 +221,13 @@ fn what_fails_comes_behind_the_others_of_its_lane() {
     }
 }
 
-/// 264 lists that take a minute each, each at a host of its own, are one namespace's wish.
+/// 264 lists that take a minute each, on different hosts, are needed by one namespace.
 #[test]
 fn one_namespace_does_not_take_every_slot() {
     let mut world = World::new(3);
     (1..=255).for_each(|host| world.set_of((host, 0), 10 * SECOND, &["hostile"]));
     world.set_of((0, 0), 10 * SECOND, &["other"]);
-    // A scan that both want is never charged to the one that has nothing left.
+    // A shared scan is never charged to the owner without free slots.
     world.set_of((0, 1), 10 * SECOND, &["hostile", "third"]);
     let mut most = 0;
     for _ in 0..300 {
@@ -240,7 +240,7 @@ fn one_namespace_does_not_take_every_slot() {
     assert_eq!(world.asked.len(), 257, "every one of the slow lists has its turn");
 }
 
-/// A slot that becomes free goes to the namespace that has the fewest.
+/// A slot that becomes free goes to the namespace that uses the fewest.
 #[test]
 fn few_slots_are_shared() {
     let mut world = World { schedule: Schedule::new(1, 8), ..World::new(1) };
@@ -253,7 +253,7 @@ fn few_slots_are_shared() {
     assert!(late <= 10 * SECOND, "{late:?}");
 }
 
-/// What waits for a slot of its namespace is not forgotten when what was put back before it cannot start.
+/// A key that waits for a slot of its namespace is kept when an earlier one cannot start.
 #[test]
 fn what_waits_for_a_slot_gets_it() {
     let mut world = World { schedule: Schedule::new(1, 4), ..World::new(1) };
@@ -298,7 +298,7 @@ proptest! {
         for (host, most) in &world.most {
             prop_assert!(*most <= 4, "host {host} had {most}");
         }
-        // When all is well again, all of them are asked again.
+        // Once all hosts work again, all of them are scanned again.
         world.asked.clear();
         world.run(Duration::from_hours(2), |_| (Duration::ZERO, Outcome::Answered));
         for (host, number, _) in &keys {
