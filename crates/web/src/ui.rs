@@ -86,8 +86,17 @@ struct Ui {
 }
 
 impl Ui {
-    /// Returns what affects every page: the copy of the cluster is not complete.
-    fn banner(&self) -> Option<Markup> {
+    /// Returns what affects every page: Kubernetes does not respond, or the copy of the cluster is not complete.
+    fn banner(&self, visitor: &Visitor) -> Option<Markup> {
+        if let Some(why) = &visitor.unavailable {
+            return Some(html! {
+                div class="banner tone-bad" role="alert" {
+                    (icon("unplug"))
+                    p { b { "Kubernetes is not responding." } " Headwind does not know what you may see: " (why) }
+                    a class="btn btn-sm" href="" { "Try again" }
+                }
+            });
+        }
         let missing = self.handle.missing();
         (!missing.is_empty()).then(|| {
             html! {

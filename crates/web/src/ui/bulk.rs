@@ -215,7 +215,7 @@ async fn report(ui: &Ui, visitor: &Visitor, outcomes: &[Outcome], action: Action
         let content = html! {
             div class="modal-box" id="confirm" {
                 h1 { (summary) }
-                (results(ui, outcomes, action))
+                (results(ui, visitor, outcomes, action))
                 div class="modal-action" { a class="btn btn-primary" href="/" { "Back to the dashboard" } }
             }
         };
@@ -236,7 +236,7 @@ async fn report(ui: &Ui, visitor: &Visitor, outcomes: &[Outcome], action: Action
     let content = html! {
         form class="modal-box" id="confirm" method="dialog" {
             h1 id="dialog-title" { (summary) }
-            (results(ui, outcomes, action))
+            (results(ui, visitor, outcomes, action))
             div class="modal-action" { button class="btn btn-primary" autofocus { "Close" } }
         }
         @for part in &parts { (part) }
@@ -245,11 +245,11 @@ async fn report(ui: &Ui, visitor: &Visitor, outcomes: &[Outcome], action: Action
 }
 
 /// The result for each update.
-fn results(ui: &Ui, outcomes: &[Outcome], action: Action) -> Markup {
+fn results(ui: &Ui, visitor: &Visitor, outcomes: &[Outcome], action: Action) -> Markup {
     html! {
         ul class="bulk-list" tabindex="0" aria-label="Results" {
             @for one in outcomes {
-                @let found = ui.handle.update(&one.name.namespace, &one.name.name);
+                @let found = ui.handle.update(&one.name.namespace, &one.name.name).filter(|found| visitor.visible.includes(&found.workload.namespace));
                 li {
                     @match &one.result {
                         Ok(()) => span class="phase tone-good" { (icon("circle-check")) (done(action)) },

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use maud::{Markup, html};
 
 use super::page::{Page, Place, page};
-use super::parts::filters::{Orders, filters};
+use super::parts::filters::{Orders, filters, kept};
 use super::parts::icon::icon;
 use super::parts::note::empty;
 use super::parts::pager::{Position, pager};
@@ -49,7 +49,7 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
         Err(invalid) => return Fault::from(invalid).answer(&visitor, Some("list")),
     };
     let overview = ui.handle.overview(&visitor.visible);
-    if overview.tracked == 0 && visitor.counts.by_phase.total() == 0 && !query.is_filtered() {
+    if overview.tracked == 0 && visitor.counts.by_phase.total() == 0 && !query.is_filtered() && visitor.unavailable.is_none() {
         return first_run::page(&ui, &visitor, overview).into_response();
     }
     let asked = query.updates(&visitor.visible, visitor.now);
@@ -84,7 +84,7 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             (short_list("h-bad", "Failed or rolled back", &trouble, "No update failed."))
         }
     };
-    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(), body }).into_response()
+    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor), body }).into_response()
 }
 
 fn short_list(id: &str, title: &str, rows: &[Markup], none: &str) -> Markup {
@@ -115,6 +115,7 @@ impl Inbox<'_> {
         html! {
             form class="list" id="list" method="get" action="/updates/bulk/approve" hx-swap="outerHTML" {
                 div class="list-head" aria-hidden="true" { span {} span { "Workload" } span { "Change" } span { "Why" } span { "Expires" } span {} }
+                (kept(query))
                 (updates::pill("inbox", query, visitor))
                 @if !rows.is_empty() {
                     ul class="rows" { @for row in rows { (row) } }

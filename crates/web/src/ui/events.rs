@@ -59,7 +59,10 @@ pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extensi
     // The browser's own reconnect sends the header; a new EventSource has `last`; a new page has `v`.
     let after = header.or_else(|| parameter("last")).or_else(|| parameter("v"));
     let (receiver, missed) = ui.hub.listen(after.as_deref());
-    let visible = permissions::visible(&ui, &caller).await;
+    let visible = match permissions::visible(&ui, &caller).await {
+        Ok(visible) => visible,
+        Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    };
     let now = Instant::now();
     let mut stream = Stream {
         position: ui.hub.number(),
@@ -154,7 +157,7 @@ impl Stream {
                     if !permissions::is_still_known(&self.ui, &self.headers, &self.caller).await {
                         return None;
                     }
-                    self.visible = permissions::visible(&self.ui, &self.caller).await;
+                    self.visible = permissions::visible(&self.ui, &self.caller).await.ok()?;
                 }
             }
         }

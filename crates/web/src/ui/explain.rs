@@ -157,7 +157,7 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
             }
         }
     };
-    page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(), body })
+    page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor), body })
 }
 
 /// What runs, and what Headwind would do.

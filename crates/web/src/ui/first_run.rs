@@ -49,7 +49,7 @@ pub(super) fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
             }
         }
     };
-    page::page(visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(), body })
+    page::page(visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(visitor), body })
 }
 
 fn line(good: bool, text: &str) -> Markup {

@@ -62,7 +62,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
         (cards(&samples))
         div class="charts" { @for chart in charts(&samples) { (chart) } }
     };
-    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(), body })
+    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(&visitor), body })
         .into_response()
 }
 

@@ -5,16 +5,19 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
 use headwind_core::request::action::Action as Decision;
-use headwind_core::workload::WorkloadKey;
+use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_operator::{Caller, Visible};
 
 use super::Ui;
 use super::fault::Fault;
 use crate::auth::{Action, Refused};
 
-/// Returns the namespaces that the caller may list. If that is not known, none.
-pub(super) async fn visible(ui: &Ui, caller: &Caller) -> Visible {
-    ui.gate.auth().visible(caller).await.unwrap_or_default()
+/// Returns the namespaces that the caller may list.
+///
+/// # Errors
+/// Why that is not known.
+pub(super) async fn visible(ui: &Ui, caller: &Caller) -> Result<Visible, String> {
+    ui.gate.auth().visible(caller).await.map_err(|refused| refused.to_string())
 }
 
 /// Returns the namespaces that hold something, of those that the caller may list.
@@ -48,6 +51,11 @@ pub(super) fn decides(decision: Decision, namespace: &str, name: &str) -> Action
     Action::Decide { decision, namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
+/// The question whether the caller may decide about every request of a namespace. A rollback needs the same.
+fn decides_about_all(namespace: &str) -> Action {
+    Action::RollBack { workload: WorkloadKey { kind: Kind::Deployment, namespace: namespace.to_owned(), name: String::new() } }
+}
+
 /// The question whether the caller may read what a page shows of a workload.
 pub(super) fn looks_at(key: &WorkloadKey) -> Action {
     Action::List { namespace: Some(key.namespace.clone()) }
@@ -60,9 +68,15 @@ pub(super) struct Rights(BTreeMap<(String, String), bool>);
 impl Rights {
     /// Asks about the requests, each as namespace and name.
     pub(super) async fn of(ui: &Ui, caller: &Caller, requests: Vec<(String, String)>) -> Self {
-        let mut rights = BTreeMap::new();
+        let (mut rights, mut whole) = (BTreeMap::new(), BTreeMap::new());
         for (namespace, name) in requests {
-            let may = ui.gate.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
+            // Most callers may decide about every request of a namespace, or about none.
+            if !whole.contains_key(&namespace) {
+                let may = ui.gate.auth().may(caller, &decides_about_all(&namespace)).await;
+                whole.insert(namespace.clone(), may);
+            }
+            let may = whole.get(&namespace).copied().unwrap_or_default()
+                || ui.gate.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
             rights.insert((namespace, name), may);
         }
         Self(rights)

@@ -159,6 +159,11 @@ impl ListQuery {
         format!("{}{name}", if descending { "-" } else { "" })
     }
 
+    /// Returns true if the form of the list has a control for the order.
+    pub(super) fn has_sort_control(&self) -> bool {
+        self.list == List::Inbox
+    }
+
     /// Returns the number of entries before the page.
     pub(super) fn skip(&self) -> usize {
         (self.page - 1) * PAGE

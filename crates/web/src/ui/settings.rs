@@ -95,7 +95,7 @@ pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Respons
             }
         }
     };
-    super::page::page(&visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(), body })
+    super::page::page(&visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(&visitor), body })
         .into_response()
 }
 

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::fault::Fault;
 use super::hub::{Hint, Missed};
 use super::page::{Page, Place, page};
-use super::parts::filters::filters;
+use super::parts::filters::{filters, kept};
 use super::parts::icon::{icon, icon_with};
 use super::parts::note::empty;
 use super::parts::pager::{Position, pager};
@@ -60,6 +60,7 @@ pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Resp
         (groups(&query, &visitor.counts))
         (filters("/updates", &query, &permissions::namespaces(&ui, &visitor.visible), &[]))
         form class="list" id="list" method="get" action="/updates/bulk/approve" hx-swap="outerHTML" {
+            (kept(&query))
             (pill("table", &query, &visitor))
             @if rows.is_empty() {
                 @if query.is_filtered() { (nothing_found(&query, "/updates", all)) } @else { (empty("inbox", &html! { p { "There are no updates yet." } })) }
@@ -70,7 +71,7 @@ pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Resp
             (pager(Position { page: query.page, size: PAGE, total: found.total }, |page| query.at_page(page)))
         }
     };
-    page(&visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(), body }).into_response()
+    page(&visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(&visitor), body }).into_response()
 }
 
 fn table(query: &ListQuery, rows: &[Markup]) -> Markup {

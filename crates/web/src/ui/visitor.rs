@@ -18,6 +18,8 @@ pub(super) struct Visitor {
     pub(super) preferences: Preferences,
     /// The namespaces that the caller may list.
     pub(super) visible: Visible,
+    /// Why that is not known, if it is not.
+    pub(super) unavailable: Option<String>,
     /// The counts in these namespaces.
     pub(super) counts: Counts,
     /// The time of the page.
@@ -36,10 +38,14 @@ impl FromRequestParts<Arc<Ui>> for Visitor {
     async fn from_request_parts(parts: &mut Parts, ui: &Arc<Ui>) -> Result<Self, Self::Rejection> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
         let version = ui.hub.position();
-        let visible = permissions::visible(ui, &caller).await;
+        let (visible, unavailable) = match permissions::visible(ui, &caller).await {
+            Ok(visible) => (visible, None),
+            Err(why) => (Visible::default(), Some(why)),
+        };
         Ok(Self {
             counts: ui.handle.counts(&visible),
             visible,
+            unavailable,
             preferences: Preferences::read(&parts.headers),
             now: Timestamp::now(),
             version,

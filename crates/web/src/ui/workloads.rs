@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::fault::Fault;
 use super::page::{Page, Place, page};
-use super::parts::filters::filters;
+use super::parts::filters::{filters, kept};
 use super::parts::icon::icon;
 use super::parts::note::empty;
 use super::parts::pager::{Position, pager};
@@ -118,6 +118,7 @@ pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
         (segments)
         (filters("/workloads", &query, &permissions::namespaces(&ui, &visitor.visible), &[]))
         div class="list" id="list" {
+            (kept(&query))
             @if page_rows.is_empty() {
                 @if query.is_filtered() { (nothing_found(&query, "/workloads", all)) } @else { (empty("boxes", &html! { p { "Headwind tracks no workloads that you may list." } })) }
             } @else {
@@ -126,7 +127,7 @@ pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             (pager(Position { page: query.page, size: PAGE, total }, |page| query.at_page(page)))
         }
     };
-    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(), body }).into_response()
+    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor), body }).into_response()
 }
 
 fn states(query: &ListQuery, rows: &[&WorkloadRow]) -> Markup {

@@ -17,9 +17,8 @@ pub(in crate::ui) fn filters(action: &'static str, query: &ListQuery, namespaces
     let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     let text = query.text.as_deref().unwrap_or_default();
     html! {
-        form class="toolbar" role="search" action=(action) hx-get=(action) hx-target="#list" hx-select="#list" hx-swap="outerHTML"
+        form class="toolbar" id="filters" role="search" action=(action) hx-get=(action) hx-target="#list" hx-select="#list" hx-swap="outerHTML"
             hx-select-oob="#segments" hx-push-url="true" hx-trigger="change, submit" hx-sync="this:replace" hx-indicator="#busy" {
-            @for (name, value) in query.hidden() { input type="hidden" name=(name) value=(value); }
             label class="search" {
                 (icon("search"))
                 span class="sr-only" { "Search by name or image" }
@@ -44,6 +43,16 @@ pub(in crate::ui) fn filters(action: &'static str, query: &ListQuery, namespaces
             }
             noscript { button class="btn btn-sm" { "Filter" } }
         }
+    }
+}
+
+/// The parameters of the list that no control of the form has. They are inside the list, so that they are replaced
+/// together with it, and belong to the form.
+pub(in crate::ui) fn kept(query: &ListQuery) -> Markup {
+    let sort = query.sort_text();
+    html! {
+        @for (name, value) in query.hidden() { input type="hidden" form="filters" name=(name) value=(value); }
+        @if !query.has_sort_control() && !sort.is_empty() { input type="hidden" form="filters" name="sort" value=(sort); }
     }
 }
 

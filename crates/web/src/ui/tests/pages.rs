@@ -233,3 +233,15 @@ async fn preferences_come_from_cookies() {
     let saved = pages.post("/preferences", "theme=light").await;
     assert_eq!((saved.status, saved.header("location")), (303, "/settings#you"));
 }
+
+/// The form keeps what it has no control for, also after the list was replaced.
+#[tokio::test]
+async fn filters_keep_phases_and_order() {
+    let pages = Pages::new();
+    pages.fill();
+    let answer = pages.get("/updates?phase=Failed&phase=RolledBack&sort=name").await;
+    for kept in ["name=\"phase\" value=\"Failed\"", "name=\"phase\" value=\"RolledBack\"", "name=\"sort\" value=\"name\""] {
+        assert!(answer.has(&format!("<input type=\"hidden\" form=\"filters\" {kept}>")), "{kept}");
+    }
+    assert!(!pages.get("/?sort=name").await.has("form=\"filters\" name=\"sort\""), "the dashboard has a control");
+}
