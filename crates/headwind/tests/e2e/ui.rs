@@ -83,9 +83,8 @@ pub(crate) async fn pages() -> Result<()> {
         return Ok(());
     };
     let (browser, namespace) = (&visit.browser, &visit.world.namespace);
-    ensure!(browser.has_axe() || std::env::var_os("CI").is_none(), "axe-core is not installed: run `make ui`");
     if !browser.has_axe() {
-        eprintln!("ui_pages: axe-core is not installed, so accessibility is not checked (run `make ui`)");
+        headwind_testbed::skip::skipped("the accessibility checks of ui_pages", "axe-core is not installed: run `make ui`");
     }
     let cart = visit.pending("cart").await?.name_any();
     visit.world.does(&visit.pending("checkout-api").await?, "approve").await?;

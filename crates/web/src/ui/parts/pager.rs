@@ -35,7 +35,7 @@ pub(in crate::ui) fn pager(position: Position, href: impl Fn(usize) -> String) -
     };
     html! {
         nav class="pager" aria-label="Pages" {
-            p class="text-muted" { @if total > 0 { (from) "–" (to) " of " (total) } }
+            p class="text-muted" { @if from <= to { (from) "–" (to) " of " (total) } }
             @if pages > 1 {
                 div class="join" hx-target="#list" hx-select="#list" hx-swap="outerHTML show:#list:top" hx-push-url="true" {
                     (step((page > 1).then(|| page - 1), "prev", html! { (icon("chevron-left")) span { "Previous" } }))
