@@ -33,7 +33,9 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
         asset.plain.into_response()
     };
     let more = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, FOREVER), (VARY, HeaderValue::from_static("accept-encoding"))];
-    response.headers_mut().extend(more);
+    for (name, value) in more {
+        response.headers_mut().insert(name, value);
+    }
     response
 }
 

@@ -12,9 +12,24 @@ const KEPT: usize = 256;
 /// Namespace and name.
 type Name = (String, String);
 
-/// The texts that were read.
+/// What a request says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// What it says about its state.
+    pub(super) text: String,
+    /// Who rejected it.
+    pub(super) rejected_by: Option<String>,
+}
+
+impl Said {
+    fn of(request: &Request) -> Self {
+        Self { text: text(request), rejected_by: request.status.rejected_by.clone() }
+    }
+}
+
+/// What was read, with the version of the request.
 #[derive(Debug, Default)]
-pub(super) struct Evidence(Mutex<HashMap<Name, (String, String)>>);
+pub(super) struct Evidence(Mutex<HashMap<Name, (String, Said)>>);
 
 /// Returns what a request says about its state: for a failed rollout, the words of the pod.
 pub(super) fn text(request: &Request) -> String {
@@ -27,23 +42,23 @@ pub(super) fn text(request: &Request) -> String {
 }
 
 impl Evidence {
-    /// Returns what the request says about its end. If it cannot be read, what is in memory.
-    pub(super) async fn of(&self, handle: &Handle, summary: &UpdateSummary) -> String {
+    /// Returns what the request says. If it cannot be read, what is in memory.
+    pub(super) async fn of(&self, handle: &Handle, summary: &UpdateSummary) -> Said {
         let UpdateSummary { workload, request, version, .. } = summary;
         if request.status.phase.is_open() {
-            return text(request);
+            return Said::of(request);
         }
         let key = (workload.namespace.clone(), request.name.clone());
-        if let Some((_, text)) = self.0.lock().get(&key).filter(|(known, _)| known == version) {
-            return text.clone();
+        if let Some((_, said)) = self.0.lock().get(&key).filter(|(known, _)| known == version) {
+            return said.clone();
         }
-        let Ok(whole) = handle.get(&key.0, &key.1).await else { return text(request) };
-        let words = text(&whole.read());
+        let Ok(whole) = handle.get(&key.0, &key.1).await else { return Said::of(request) };
+        let said = Said::of(&whole.read());
         let mut kept = self.0.lock();
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(key, (version.clone(), words.clone()));
-        words
+        kept.insert(key, (version.clone(), said.clone()));
+        said
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::Ui;
-use super::evidence::text;
+use super::evidence::Said;
 use super::fault::Fault;
 use super::hub::id;
 use super::parts::change::{ChangeView, bump, diff};
@@ -67,8 +67,8 @@ pub(super) struct Row<'a> {
     pub(super) same_image: usize,
     /// Whether a failed rollout is rolled back.
     pub(super) auto_rollback: Option<bool>,
-    /// What a failed update says.
-    pub(super) evidence: String,
+    /// What the update says about its end.
+    pub(super) said: Said,
     pub(super) now: Timestamp,
 }
 
@@ -144,7 +144,7 @@ impl Row<'_> {
 
     fn decided_by(&self) -> Option<&str> {
         let status = &self.request().status;
-        status.rejected_by.as_deref().or(status.approved_by.as_deref())
+        self.said.rejected_by.as_deref().or(status.rejected_by.as_deref()).or(status.approved_by.as_deref())
     }
 
     /// The row of a list. `swap` is set in a response that also changes other parts of the page.
@@ -265,7 +265,7 @@ impl Row<'_> {
             li class="mini" id={ "u-" (self.id()) } hx-get=(self.fetch(View::Trouble)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 div class="c-who" { (self.who()) }
                 div { p class="flex flex-wrap items-center gap-2" { (phase(self.summary)) (diff(&ChangeView::of(self.request()))) } }
-                p class="evidence" { (self.evidence) }
+                p class="evidence" { (self.said.text) }
                 p class="text-muted text-right" { (time(self.changed(), self.now)) }
             }
         }
@@ -309,13 +309,14 @@ pub(super) async fn rows(ui: &Ui, visitor: &Visitor, items: &[UpdateSummary], vi
     let mut all = Vec::with_capacity(items.len());
     for (place, summary) in items.iter().enumerate() {
         let container = summary.request.spec.container.as_deref().unwrap_or_default();
-        let evidence = if view == View::Trouble { ui.evidence.of(&ui.handle, summary).await } else { String::new() };
+        let reads = view == View::Trouble || summary.request.status.phase == Phase::Rejected;
+        let said = if reads { ui.evidence.of(&ui.handle, summary).await } else { Said::default() };
         let auto_rollback = (view == View::Inbox).then(|| auto_rollback(ui, summary, container)).flatten();
         let row = Row {
             may: rights.allows(&summary.workload.namespace, &summary.request.name),
             same_image: same.get(place).copied().unwrap_or_default(),
             auto_rollback,
-            evidence,
+            said,
             now: visitor.now,
             summary,
         };
@@ -337,7 +338,7 @@ pub(super) async fn swapped(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary,
         may: rights.allows(&summary.workload.namespace, &summary.request.name),
         same_image: 0,
         auto_rollback: None,
-        evidence: text(&summary.request),
+        said: ui.evidence.of(&ui.handle, summary).await,
         now: visitor.now,
         summary,
     };

@@ -52,6 +52,8 @@ impl Pages {
     }
 
     pub(super) fn with(auth: Auth) -> Self {
+        // Another test may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let site = Site::new().unwrap();
         let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
         let setting = |variable: &str, value: Option<&str>, origin| Setting {
