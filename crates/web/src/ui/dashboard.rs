@@ -84,7 +84,8 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             (short_list("h-bad", "Failed or rolled back", &trouble, "No update failed."))
         }
     };
-    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor), body }).into_response()
+    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor), body })
+        .into_response()
 }
 
 fn short_list(id: &str, title: &str, rows: &[Markup], none: &str) -> Markup {

@@ -67,7 +67,8 @@ pub(super) async fn update(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((na
             let change = ChangeView::of(&shown.summary.request);
             let title = format!("{} {}", shown.summary.workload.name, change.to);
             let body = html! { (crumbs(&shown.summary)) (shown.detail(&visitor, false)) };
-            page(&visitor, Page { title: &title, place: Some(Place::Updates), live: true, banner: ui.banner(&visitor), body }).into_response()
+            page(&visitor, Page { title: &title, place: Some(Place::Updates), live: true, banner: ui.banner(&visitor), body })
+                .into_response()
         }
         Err(fault) => fault.answer(&visitor, None),
     }

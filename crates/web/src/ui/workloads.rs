@@ -127,7 +127,8 @@ pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             (pager(Position { page: query.page, size: PAGE, total }, |page| query.at_page(page)))
         }
     };
-    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor), body }).into_response()
+    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor), body })
+        .into_response()
 }
 
 fn states(query: &ListQuery, rows: &[&WorkloadRow]) -> Markup {
