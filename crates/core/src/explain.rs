@@ -200,7 +200,7 @@ fn gate(workload: &Workload, container: &Container, settings: &Settings, request
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
     let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
     let facts = match approved {
-        Some(request) => any.for_request(request, requests),
+        Some(request) => request.facts(any, requests),
         None => any,
     };
     gate::check(settings, &facts, now)

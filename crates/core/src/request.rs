@@ -21,6 +21,7 @@ pub mod action;
 mod admission;
 mod applied_marker;
 mod context;
+mod facts;
 pub mod invariant;
 mod kept_markers;
 mod next;

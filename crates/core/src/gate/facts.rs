@@ -4,8 +4,6 @@ use jiff::Timestamp;
 
 use super::Waiting;
 use crate::reason::Reason;
-use crate::request::Request;
-use crate::trigger::Trigger;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
@@ -24,24 +22,12 @@ pub struct Facts<'a> {
     pub incomplete_since: Option<Timestamp>,
 }
 
-impl<'a> Facts<'a> {
+impl Facts<'_> {
     /// The facts for any update of the container that Headwind may propose.
     pub fn of(workload: &Workload, container: &Container) -> Self {
         let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
         // For any other reason the request ends. Of a release whose version is not known, nothing ends.
         let held = left.filter(|(reason, _)| passes(*reason) || workload.is_unseen());
         Self { last_update: workload.last_update(), held, ..Self::default() }
-    }
-
-    /// The facts for this request. `all` are the requests of its workload.
-    #[must_use]
-    pub fn for_request(self, request: &'a Request, all: &[&Request]) -> Self {
-        let missing = request.siblings.iter().any(|name| !all.iter().any(|one| one.name == *name));
-        Self {
-            by_person: request.spec.trigger == Trigger::Manual,
-            denial: request.status.waiting.as_ref(),
-            incomplete_since: missing.then_some(request.created),
-            ..self
-        }
     }
 }

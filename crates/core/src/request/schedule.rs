@@ -85,7 +85,7 @@ impl Context<'_> {
 
     fn facts<'b>(&self, request: &'b Request) -> Facts<'b> {
         let any = self.container_of(request).map(|container| Facts::of(self.workload, container)).unwrap_or_default();
-        any.for_request(request, self.observed.requests)
+        request.facts(any, self.observed.requests)
     }
 
     /// What the gate says of the request when it looks at these facts. With an invalid annotation, only a request of a

@@ -628,7 +628,7 @@ impl World {
             let annotations = &replica.workload.annotations;
             let settings = Settings::resolve(&Annotations::new(), annotations, &change.container).unwrap_or_default();
             let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap());
-            let facts = facts.for_request(request, &requests);
+            let facts = request.facts(facts, &requests);
             let own = history.of(&change.container).next().map(|entry| entry.timestamp);
             let alone = Facts { last_update: own, ..facts.clone() };
             (change, gate::check(&settings, &facts, now), gate::check(&settings, &alone, now))
