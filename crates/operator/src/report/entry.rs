@@ -93,6 +93,17 @@ impl Entry {
         }
     }
 
+    /// Identifies that change among all of the request. It follows from the change alone: the next leader may know only a
+    /// later status, and reports the change with another transition.
+    pub(crate) fn change_id(&self, kind: ChangeKind) -> String {
+        let what = match kind {
+            ChangeKind::Update => "update",
+            ChangeKind::ManualRollback => "manual rollback",
+            ChangeKind::AutomaticRollback => "automatic rollback",
+        };
+        format!("{what} {}", self.request.status.times_applied)
+    }
+
     fn subject(&self) -> String {
         match self.request.spec.container.as_deref() {
             Some(CHART) if self.artifacts() == ArtifactKind::Chart => "chart ".to_owned(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::reason::Reason;
-use headwind_core::transition::Weight;
+use headwind_core::transition::{Transition, Weight};
 use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::name;
 use headwind_k8s::update_request::UpdateRequest;
@@ -130,15 +130,16 @@ impl EventRecorder {
         let _counted = self.send(about_target(workload), None, Weight::Normal, reason, note, None);
     }
 
-    /// Records what a transition did to its workload.
-    pub(super) fn about_workload(&self, entry: &Entry, workload: &Workload, reason: Reason, note: &str) {
+    /// Records what a request did to its workload. `id` identifies it among all of the request.
+    pub(super) fn about_workload(&self, entry: &Entry, id: &str, workload: &Workload, reason: Reason, note: &str) {
         let related = Some(about_entry(entry));
-        let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some(entry));
+        let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some((entry, id)));
     }
 
     /// Records a transition on its request.
     pub(super) fn about_request(&self, entry: &Entry, reason: Reason) {
-        let _counted = self.send(about_entry(entry), None, entry.transition.weight, reason, &entry.transition.message, Some(entry));
+        let Transition { id, weight, message, .. } = &entry.transition;
+        let _counted = self.send(about_entry(entry), None, *weight, reason, message, Some((entry, id)));
     }
 
     /// Records that everything up to that version was reported, once all earlier Events are written.
@@ -186,7 +187,7 @@ impl EventRecorder {
         self.said.lock().note(uid, reason, subject, SAID)
     }
 
-    /// Queues an Event. The name of a transition's Event follows from the transition. Returns false if the queue is
+    /// Queues an Event. The name of an Event about a request follows from what it reports. Returns false if the queue is
     /// full.
     fn send(
         &self,
@@ -195,13 +196,13 @@ impl EventRecorder {
         weight: Weight,
         reason: Reason,
         note: &str,
-        entry: Option<&Entry>,
+        reported: Option<(&Entry, &str)>,
     ) -> bool {
         let name = about.name.as_deref().unwrap_or("headwind");
         let now = Timestamp::now();
         let event = Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{}", name.get(..NAME).unwrap_or(name), suffix(entry, reason, now))),
+                name: Some(format!("{}.{}", name.get(..NAME).unwrap_or(name), suffix(reported, reason, now))),
                 namespace: about.namespace.clone(),
                 ..ObjectMeta::default()
             },
@@ -233,10 +234,10 @@ fn cut(note: &str) -> String {
     note.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Returns the suffix that distinguishes the Events of one object: the transition, or the time as in client-go.
-fn suffix(entry: Option<&Entry>, reason: Reason, now: Timestamp) -> String {
-    match entry {
-        Some(Entry { uid, transition, .. }) => name::event(uid, &transition.id, reason.code()),
+/// Returns the suffix that distinguishes the Events of one object: what is reported, or the time as in client-go.
+fn suffix(reported: Option<(&Entry, &str)>, reason: Reason, now: Timestamp) -> String {
+    match reported {
+        Some((Entry { uid, .. }, id)) => name::event(uid, id, reason.code()),
         None => format!("{:x}", now.as_nanosecond()),
     }
 }

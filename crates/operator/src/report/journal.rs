@@ -252,11 +252,11 @@ impl Inner {
         let proposed = matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved));
         if let Some(workload) = &workload {
             if proposed {
-                self.events.about_workload(entry, workload, Reason::Proposed, &entry.proposal());
+                self.events.about_workload(entry, &transition.id, workload, Reason::Proposed, &entry.proposal());
             }
             if let Some(applied) = transition.applied {
                 let (reason, change) = entry.change(applied);
-                self.events.about_workload(entry, workload, reason, &change);
+                self.events.about_workload(entry, &entry.change_id(applied), workload, reason, &change);
             }
             if let Some((reason, message)) = transition.failed_check.as_ref().filter(|_| transition.weight == Weight::Detail) {
                 self.events.warn(workload, *reason, &request.name, message);

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use headwind_core::request::Phase;
+use headwind_core::testing;
 
 use super::super::events::tests::recorded;
 use super::*;
@@ -88,6 +89,30 @@ fn a_process_that_starts_reports_the_latest_transition() {
     site.state.requests.write().apply(request("new", "8", "Approved"));
     site.journal.begin();
     assert_eq!(site.reported(), Vec::<String>::new(), "a first start reports nothing of what was there before");
+}
+
+/// The last leader reported that the change was applied. The next one knows only that the request is complete, and reports
+/// the change again: under the same name.
+#[test]
+fn a_change_that_is_reported_with_another_transition_has_the_same_name() {
+    let applied = |versions: &[(&str, &str)]| {
+        let mut site = Evaluation::new();
+        site.state.index.write().apply(testing::deployment("a:2", &[]));
+        site.journal.inherit(Some("*=1"));
+        for (number, (version, phase)) in versions.iter().enumerate() {
+            let mut request = request("a", version, phase);
+            request.status.as_mut().unwrap().times_applied = (*phase != "Approved").then_some(1);
+            site.state.record(request);
+            if number == 0 {
+                site.journal.begin();
+            }
+        }
+        let all = (site.next)();
+        all.into_iter().filter(|job| job.starts_with("Applied ")).collect::<Vec<_>>()
+    };
+    let first = applied(&[("5", "Approved"), ("6", "RollingOut"), ("7", "Completed")]);
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(applied(&[("7", "Completed")]), first);
 }
 
 #[test]
