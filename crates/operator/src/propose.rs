@@ -13,6 +13,7 @@
 
 mod claims;
 mod intake;
+mod judged;
 pub(crate) mod last_scan;
 mod object;
 mod offer;

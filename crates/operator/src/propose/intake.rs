@@ -18,7 +18,7 @@ use super::Inbox;
 use super::claims::{After, Arrived, Full, Host, LookUp, LookedUp, Work};
 use super::proposer::Proposer;
 use super::unrecorded::Retry;
-use super::verifier::{self, Verifier};
+use super::verifier::{self, LookUps, Verifier};
 use crate::observe::state::State;
 use crate::report::metrics::Metrics;
 
@@ -193,10 +193,9 @@ impl Workers {
     }
 
     async fn work(&self, work: &Work) -> Found {
-        let Self { proposer, .. } = self;
-        let sorted = verifier::sort(proposer, &work.arrived);
-        proposer.claim(&work.arrived, sorted.ready).await;
-        Found::LookUps(sorted.look_ups.into_iter().collect())
+        let mut look_ups = LookUps::new();
+        self.proposer.claim(verifier::decided(&self.proposer, &work.arrived, &mut look_ups)).await;
+        Found::LookUps(look_ups.into_iter().collect())
     }
 
     fn ended(self: &Arc<Self>, running: &mut Running, ended: Result<(Id, Found), tokio::task::JoinError>, now: Duration) {

@@ -13,8 +13,8 @@ use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Evaluation, Proposal, Refusal};
-use headwind_core::evidence::{Answer, Evidence, Need, Trust};
-use headwind_core::policy::{Candidate, Occasion, Policy};
+use headwind_core::evidence::Evidence;
+use headwind_core::policy::{Occasion, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
@@ -27,6 +27,7 @@ use parking_lot::RwLock;
 
 use super::Inbox;
 use super::claims::Arrived;
+use super::judged::{Judged, Offered, need};
 use super::last_scan::LastScans;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
@@ -60,13 +61,13 @@ pub(crate) struct Proposer {
     pub(crate) verify: bool,
 }
 
-/// A workload with the defaults of its namespace, and the registry's answer about the claim.
-#[derive(Debug, Clone)]
+/// A workload with the defaults of its namespace, and the decisions about a claim.
+#[derive(Debug)]
 pub(super) struct User {
     pub(super) workload: Arc<Workload>,
     pub(super) defaults: Arc<Annotations>,
-    /// None if the registry was not queried.
-    pub(super) answer: Option<Answer>,
+    pub(super) heard: Heard,
+    pub(super) judged: Vec<Judged>,
 }
 
 /// The input of a decision, except for the container.
@@ -84,121 +85,61 @@ struct Wanted {
     heard: Heard,
 }
 
-/// The claims that offer versions to a container.
-struct Claims<'a> {
-    origin: &'a Origin,
-    trigger: Trigger,
-    offer: Offer,
-    evidence: Evidence,
-}
-
-impl<'a> Claims<'a> {
-    /// Returns new claims, with the registry's answers about them.
-    fn new(container: &Container, heard: &'a [Heard], trust: Trust) -> Option<Self> {
-        // A claim without a tag needs no query.
-        let answer = |heard: &Heard| heard.answer.clone().or_else(|| heard.arrived.claim.tag.is_none().then_some(Answer::Exists(None)));
-        Self::of(container, heard, trust, answer)
-    }
-
-    /// Returns claims that led to a proposal before, in the order in which they arrived. The registry is not queried
-    /// again.
-    fn settled(container: &Container, heard: &'a [Heard]) -> Option<Self> {
-        Self::of(container, heard, Trust::REGISTRY, |heard| Some(heard.answer.clone().unwrap_or(Answer::Unavailable)))
-    }
-
-    /// Returns `None` if no claim is about the container.
-    fn of(container: &Container, heard: &'a [Heard], trust: Trust, answer: impl Fn(&Heard) -> Option<Answer>) -> Option<Self> {
-        let artifact = container.artifact().ok()?;
-        let claim = &heard.last()?.arrived.claim;
-        let mut evidence = Evidence::new(trust);
-        let mut candidates: Vec<Candidate> = Vec::new();
-        for heard in heard {
-            let Some(candidate) = heard.candidate(container, &artifact) else { continue };
-            if let Some(answer) = answer(heard) {
-                evidence.add(candidate.tag.clone(), answer);
-            }
-            candidates.push(candidate);
-        }
-        let offer = Offer::new(Occasion::Event, candidates);
-        (!offer.candidates.is_empty()).then_some(Self { origin: &claim.origin, trigger: claim.trigger, offer, evidence })
-    }
-
-    fn input(&self) -> DecisionInput<'_> {
-        let Self { origin, trigger, offer, evidence } = self;
-        DecisionInput { origin, offer, trigger: *trigger, evidence }
-    }
-}
-
 impl Proposer {
-    /// Records the updates that follow from the claim, for each of these workloads separately.
-    pub(super) async fn claim(&self, arrived: &Arc<Arrived>, users: Vec<User>) {
+    /// Records the updates that follow from a claim, for each of these workloads separately. Takes the next workload when
+    /// there is room for it.
+    pub(super) async fn claim(&self, users: impl Iterator<Item = User>) {
         stream::iter(users)
             .for_each_concurrent(AT_ONCE, |user| async move {
-                let User { workload, defaults, answer } = &user;
-                let heard = Heard { arrived: Arc::clone(arrived), answer: answer.clone() };
-                let companions = self.companions(arrived, workload, defaults);
-                let heard = std::iter::once(heard).chain(companions);
-                let wanted = heard.flat_map(|heard| self.wanted(workload, defaults, &heard)).collect();
-                self.propose(workload, defaults, wanted).await;
+                let User { workload, defaults, heard, judged } = user;
+                let companions = self.companions(&heard.arrived, &workload, &defaults);
+                let all = std::iter::once((heard, judged)).chain(companions);
+                let wanted = all.flat_map(|(heard, judged)| self.wanted(&workload, &heard, judged)).collect();
+                self.propose(&workload, &defaults, wanted).await;
             })
             .await;
     }
 
-    /// Returns the waiting claims about other containers of the workload that need no query. Claims that arrive
-    /// together become one rollout.
-    fn companions(&self, arrived: &Arrived, workload: &Workload, defaults: &Annotations) -> Vec<Heard> {
+    /// Returns the waiting claims about other containers of the workload that need no query, with the decisions about
+    /// them. Claims that arrive together become one rollout.
+    fn companions(&self, arrived: &Arrived, workload: &Workload, defaults: &Annotations) -> Vec<(Heard, Vec<Judged>)> {
         let origins = workload.containers.iter().filter_map(Container::origin);
         let others: HashSet<Origin> = origins.filter(|origin| *origin != arrived.claim.origin).collect();
         let waiting: Vec<Arc<Arrived>> = {
             let claims = self.inbox.claims.lock();
             others.iter().flat_map(|origin| claims.queued(origin)).collect()
         };
-        let stands = |other: &Arc<Arrived>| {
-            let judged = self.judged(other, workload, defaults);
-            judged.iter().any(|decision| matches!(decision, Decision::Propose(_))) && judged.into_iter().all(|one| need(one).is_none())
+        let decided = |arrived: Arc<Arrived>| {
+            let heard = Heard { arrived, answer: None };
+            let judged = self.judged(&heard, workload, defaults);
+            (heard, judged)
         };
-        waiting.into_iter().filter(stands).map(|other| Heard { arrived: other, answer: None }).collect()
-    }
-
-    /// Returns the strongest need of a registry answer before the claim leads to an update of the workload; `None` if
-    /// it needs no answer, or leads to no update in any case.
-    pub(super) fn needs(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Option<Need> {
-        self.judged(arrived, workload, defaults).into_iter().filter_map(need).max()
-    }
-
-    /// Decides about each container that a new claim is about, without reporting.
-    fn judged(&self, arrived: &Arc<Arrived>, workload: &Workload, defaults: &Annotations) -> Vec<Decision> {
-        let heard = Heard { arrived: Arc::clone(arrived), answer: None };
-        let judged = |container: &Container| {
-            let claims = Claims::new(container, std::slice::from_ref(&heard), self.trust(arrived))?;
-            Some(self.judge(&claims.input(), workload, defaults, container))
+        let stands = |(_, judged): &(Heard, Vec<Judged>)| {
+            need(judged).is_none() && judged.iter().any(|one| matches!(one.decision, Decision::Propose(_)))
         };
-        workload.containers.iter().filter_map(judged).collect()
+        waiting.into_iter().map(decided).filter(stands).collect()
     }
 
-    fn trust(&self, arrived: &Arrived) -> Trust {
-        Trust { authenticated: arrived.proven, verify: self.verify }
-    }
-
-    fn wanted(&self, workload: &Workload, defaults: &Annotations, heard: &Heard) -> Vec<Wanted> {
-        let of = |container: &Container| {
-            let claims = Claims::new(container, std::slice::from_ref(heard), self.trust(&heard.arrived))?;
-            let proposal = self.proposed(&claims, workload, defaults, container)?;
-            Some(Wanted { proposal, heard: heard.clone() })
+    /// Reports the decisions about a claim and returns the proposals.
+    fn wanted(&self, workload: &Workload, heard: &Heard, judged: Vec<Judged>) -> Vec<Wanted> {
+        let of = |Judged { container, offer, decision }: Judged| match decision {
+            Decision::Propose(proposal) => Some(Wanted { proposal: *proposal, heard: heard.clone() }),
+            Decision::Refuse(refusal) => {
+                let container = workload.container(&container)?;
+                self.refused(&heard.arrived.claim.origin, &offer, workload, container, &refusal);
+                None
+            }
+            // The workload has changed since its question was answered. The next push or poll decides about its current
+            // state.
+            Decision::Ask(_) => None,
         };
-        workload.containers.iter().filter_map(of).collect()
+        judged.into_iter().filter_map(of).collect()
     }
 
     /// Decides about the container from claims that led to a proposal before, in the order in which they arrived.
     fn decide_again(&self, workload: &Workload, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
-        self.proposed(&Claims::settled(container, heard)?, workload, defaults, container)
-    }
-
-    fn proposed(&self, claims: &Claims<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Proposal> {
-        match self.decide(&claims.input(), workload, defaults, container) {
+        match self.decide(&Offered::settled(container, heard)?.input(), workload, defaults, container) {
             Decision::Propose(proposal) => Some(*proposal),
-            // The workload has changed since the claim was sorted, so there was no question then. The next push or poll
-            // decides about its current state.
             Decision::Ask(_) | Decision::Refuse(_) => None,
         }
     }
@@ -318,7 +259,7 @@ impl Proposer {
     }
 
     /// Decides about one container, without reporting.
-    fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
+    pub(super) fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
         let DecisionInput { offer, trigger, evidence, .. } = *input;
         let evaluation = Evaluation { workload, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
         decide::decide_by(&evaluation, evidence, &prior_requests(&self.state, workload), |inquiry| offer.choose(inquiry))
@@ -423,14 +364,6 @@ impl Proposer {
             proposal.container, proposal.new_image, standing.spec.new_image
         );
         self.events.warn(workload, Reason::NameTaken, &name, &note);
-    }
-}
-
-/// Returns the registry answer that a decision needs.
-fn need(decision: Decision) -> Option<Need> {
-    match decision {
-        Decision::Ask(question) => Some(question.need),
-        Decision::Propose(_) | Decision::Refuse(_) => None,
     }
 }
 

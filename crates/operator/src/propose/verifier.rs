@@ -14,12 +14,15 @@ use headwind_core::decide::Refusal;
 use headwind_core::evidence::{Answer, Need};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::Reason;
+use headwind_core::settings::Annotations;
 use headwind_core::workload::{PullSource, Workload};
 use headwind_registry::{Class, Error};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
+use super::judged::need;
 use super::offer::Offer;
 use super::proposer::{Proposer, User};
+use super::unrecorded::Heard;
 use crate::registries::asking::{AskError, Asking};
 use crate::registries::secrets::Place;
 
@@ -34,20 +37,21 @@ pub(crate) struct Verifier {
     pub(crate) asking: Arc<Asking>,
 }
 
-/// The workloads that a claim is about.
-#[derive(Default)]
-pub(super) struct Sorted {
-    /// The workloads that need no query.
-    pub(super) ready: Vec<User>,
-    /// The lanes of the look-ups for the others, and true if the claim does not depend on them.
-    pub(super) look_ups: BTreeMap<Lane, bool>,
-}
+/// Where the registry has to be asked about a claim, and whether the claim stands without its answer.
+pub(super) type LookUps = BTreeMap<Lane, bool>;
 
 /// The workloads with the same credentials.
 struct Group {
     access: [u8; 32],
     places: BTreeSet<Place>,
-    users: Vec<(User, Need)>,
+    open: Vec<Open>,
+}
+
+/// A workload for which the claim is not decided.
+struct Open {
+    workload: Arc<Workload>,
+    defaults: Arc<Annotations>,
+    need: Need,
 }
 
 /// The result of a query.
@@ -58,20 +62,18 @@ enum Told {
     NotAsked,
 }
 
-/// Sorts the workloads that use the claim's repository.
-pub(super) fn sort(proposer: &Proposer, arrived: &Arc<Arrived>) -> Sorted {
-    let mut sorted = Sorted::default();
+/// Decides about the workloads that use the claim's repository, one after the other. Yields those for which the claim
+/// stands as it is, or leads to nothing, and adds the look-ups that the others need.
+pub(super) fn decided(proposer: &Proposer, arrived: &Arc<Arrived>, look_ups: &mut LookUps) -> impl Iterator<Item = User> {
     let users = proposer.state.index.read().users(&arrived.claim.origin);
-    for (workload, defaults) in users {
-        match proposer.needs(arrived, &workload, &defaults) {
-            None => sorted.ready.push(User { workload, defaults, answer: None }),
-            Some(need) => {
-                let optional = sorted.look_ups.entry(lane(arrived, &workload)).or_insert(true);
-                *optional &= need != Need::Proof;
-            }
-        }
-    }
-    sorted
+    users.into_iter().filter_map(|(workload, defaults)| {
+        let heard = Heard { arrived: Arc::clone(arrived), answer: None };
+        let judged = proposer.judged(&heard, &workload, &defaults);
+        let Some(need) = need(&judged) else { return Some(User { workload, defaults, heard, judged }) };
+        let optional = look_ups.entry(lane(arrived, &workload)).or_insert(true);
+        *optional &= need != Need::Proof;
+        None
+    })
 }
 
 impl Verifier {
@@ -108,7 +110,7 @@ impl Verifier {
         let (groups, _) = self.groups(proposer, look_up).await;
         let message = format!("the registry did not confirm it within {} minutes; the claim is dropped", PATIENCE.as_secs() / 60);
         for group in groups {
-            let open: Vec<_> = group.users.into_iter().filter(|(_, need)| *need == Need::Proof).collect();
+            let open: Vec<_> = group.open.into_iter().filter(|one| one.need == Need::Proof).collect();
             not_confirmed(proposer, &look_up.arrived, &open, &message);
         }
     }
@@ -118,29 +120,29 @@ impl Verifier {
     async fn groups(&self, proposer: &Proposer, look_up: &LookUp) -> (Vec<Group>, bool) {
         let LookUp { arrived, lane: here, settled, .. } = look_up;
         let claim = &arrived.claim;
-        let mut by_place: BTreeMap<Place, Vec<(User, Need)>> = BTreeMap::new();
+        let mut by_place: BTreeMap<Place, Vec<Open>> = BTreeMap::new();
         let users = proposer.state.index.read().users(&claim.origin);
         for (workload, defaults) in users {
             if lane(arrived, &workload) != *here {
                 continue;
             }
-            if let Some(need) = proposer.needs(arrived, &workload, &defaults) {
-                let user = User { workload, defaults, answer: None };
-                by_place.entry(Place::of(&user.workload)).or_default().push((user, need));
+            let heard = Heard { arrived: Arc::clone(arrived), answer: None };
+            if let Some(need) = need(&proposer.judged(&heard, &workload, &defaults)) {
+                by_place.entry(Place::of(&workload)).or_default().push(Open { workload, defaults, need });
             }
         }
         let mut groups: BTreeMap<[u8; 32], Group> = BTreeMap::new();
         let mut unread = false;
         let mut read = stream::iter(by_place)
-            .map(|(place, users)| async move { (self.asking.secrets.keyring(&place).await, place, users) })
+            .map(|(place, open)| async move { (self.asking.secrets.keyring(&place).await, place, open) })
             .buffer_unordered(AT_ONCE);
-        while let Some((keyring, place, users)) = read.next().await {
+        while let Some((keyring, place, open)) = read.next().await {
             match keyring {
                 Ok(keyring) => {
                     let access = self.asking.access(&claim.origin, &keyring);
-                    let group = groups.entry(access).or_insert_with(|| Group { access, places: BTreeSet::new(), users: Vec::new() });
+                    let group = groups.entry(access).or_insert_with(|| Group { access, places: BTreeSet::new(), open: Vec::new() });
                     group.places.insert(place);
-                    group.users.extend(users);
+                    group.open.extend(open);
                 }
                 Err(failure) => {
                     tracing::warn!(namespace = place.namespace, error = %failure, "failed to read pull secrets; retrying");
@@ -169,9 +171,9 @@ impl Verifier {
     /// Processes the workloads for which the answer suffices. Returns true if some still wait for another one.
     async fn follow(&self, proposer: &Proposer, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
         let (open, answered): (Vec<_>, Vec<_>) = match told {
-            Told::Answer(_) => (Vec::new(), group.users),
-            // Without an answer, only a workload that needs a proof has to wait.
-            Told::Failed(_) | Told::NotAsked => group.users.into_iter().partition(|(_, need)| *need == Need::Proof),
+            Told::Answer(_) => (Vec::new(), group.open),
+            // Without an answer, only what has to be proven does not stand as it is.
+            Told::Failed(_) | Told::NotAsked => group.open.into_iter().partition(|one| one.need == Need::Proof),
         };
         if let Told::Failed(error) = told
             && !error.class.is_of_the_host()
@@ -183,8 +185,12 @@ impl Verifier {
             Told::Answer(answer) => answer,
             Told::Failed(_) | Told::NotAsked => &Answer::Unavailable,
         };
-        let users = answered.into_iter().map(|(user, _)| User { answer: Some(answer.clone()), ..user }).collect();
-        proposer.claim(arrived, users).await;
+        let decided = |Open { workload, defaults, need: _ }: Open| {
+            let heard = Heard { arrived: Arc::clone(arrived), answer: Some(answer.clone()) };
+            let judged = proposer.judged(&heard, &workload, &defaults);
+            User { workload, defaults, heard, judged }
+        };
+        proposer.claim(answered.into_iter().map(decided)).await;
         !open.is_empty()
     }
 }
@@ -215,13 +221,13 @@ fn lane(arrived: &Arrived, workload: &Workload) -> Lane {
 }
 
 /// Reports to the workloads that the registry did not confirm the claim.
-fn not_confirmed(proposer: &Proposer, arrived: &Arrived, users: &[(User, Need)], message: &str) {
+fn not_confirmed(proposer: &Proposer, arrived: &Arrived, open: &[Open], message: &str) {
     let claim = &arrived.claim;
     let refusal = Refusal { reason: Reason::NotConfirmed, message: message.to_owned() };
     let offer = Offer::new(Occasion::Event, vec![Candidate::new(claim.tag.clone().unwrap_or_default(), None)]);
-    for (user, _) in users {
-        for container in user.workload.containers.iter().filter(|container| claim.is_about(container)) {
-            proposer.refused(&claim.origin, &offer, &user.workload, container, &refusal);
+    for one in open {
+        for container in one.workload.containers.iter().filter(|container| claim.is_about(container)) {
+            proposer.refused(&claim.origin, &offer, &one.workload, container, &refusal);
         }
     }
 }
