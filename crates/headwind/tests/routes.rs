@@ -138,7 +138,7 @@ fn runtime(test: impl Future<Output = ()>) {
 fn the_api_is_closed() {
     runtime(async {
         let operator = operator().await;
-        let base = serve(api::router(operator.handle(), gate(&operator.handle()))).await;
+        let base = serve(api::router(operator.handle(), gate(&operator.handle()), CancellationToken::new())).await;
         let (browser, nothing) = (Browser::new(), json!({}));
         let mut routes = api_routes();
         routes.extend([(reqwest::Method::GET, "/openapi.json".to_owned()), (reqwest::Method::GET, "/no/such/route".to_owned())]);
@@ -165,8 +165,13 @@ fn the_api_is_closed() {
         // Who may do nothing gets nothing.
         let bulk = json!({"updates": [{"namespace": "shop", "name": "web"}]});
         for (method, path) in api_routes() {
-            let is_bulk = path.contains("/bulk/");
+            let (is_bulk, is_stream) = (path.contains("/bulk/"), path.contains("/events/"));
             let response = browser.send(&method, &format!("{base}{path}"), &[eve], if is_bulk { &bulk } else { &nothing }).await;
+            if is_stream {
+                // It stays open, and nothing comes.
+                assert_eq!(response.headers()["content-type"], "text/event-stream", "{method} {path}");
+                continue;
+            }
             let (status, body): (u16, Value) = (response.status().as_u16(), response.json().await.unwrap());
             match path.as_str() {
                 "/api/v1/updates" | "/api/v1/workloads" => {
@@ -179,8 +184,10 @@ fn the_api_is_closed() {
                 ),
             }
         }
-        let (method, path) = (reqwest::Method::GET, format!("{base}/api/v1/updates?namespace=shop"));
-        assert_eq!(browser.send(&method, &path, &[eve], &nothing).await.status(), 403);
+        for list in ["updates", "workloads", "events/updates"] {
+            let url = format!("{base}/api/v1/{list}?namespace=shop");
+            assert_eq!(browser.send(&reqwest::Method::GET, &url, &[eve], &nothing).await.status(), 403, "{list}");
+        }
     });
 }
 

@@ -23,7 +23,7 @@ use crate::problem::Problem;
 /// Interval of the comments that keep the connection open.
 const BEAT: Duration = Duration::from_secs(15);
 /// How often the caller's permissions are read again.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// Which events to send.
 #[derive(Debug, Deserialize, IntoParams)]

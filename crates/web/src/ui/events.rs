@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Minimum time between two events with the counts.
 const COUNTS: Duration = Duration::from_secs(1);
 /// How often the caller's permissions are read again.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// One open stream.
 struct Stream {
