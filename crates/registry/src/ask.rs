@@ -127,7 +127,7 @@ impl Client {
             match self.ask_place(&host, &place, keyring, question).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    tracing::debug!(registry.host = place.registry(), class = error.class.as_str(), "mirror passed over: {error}");
+                    tracing::debug!(registry.host = place.registry(), class = error.class.as_str(), "mirror skipped: {error}");
                 }
             }
         }
@@ -175,7 +175,7 @@ impl Client {
         question: &Question<'_>,
     ) -> Result<Answer, Error> {
         let url = format!("{}://{}/v2/{}/{}", host.scheme(), host.authority, place.path(), question.tail);
-        let url = Url::parse(&url).map_err(|_| Error::new(Class::Refused, &host.name, "no address can be made of the reference"))?;
+        let url = Url::parse(&url).map_err(|_| Error::new(Class::Refused, &host.name, "the reference gives no valid URL"))?;
         let remembered = (place.clone(), host.transport());
         let mut scheme = self.schemes.get(&remembered).await;
         let mut answer = None;
@@ -202,7 +202,7 @@ impl Client {
             self.schemes.insert(remembered.clone(), demanded.clone()).await;
             scheme = Some(demanded);
         }
-        let answer = answer.ok_or_else(|| denied(host, "it keeps asking for another proof"))?;
+        let answer = answer.ok_or_else(|| denied(host, "it keeps requesting authentication"))?;
         classify(host, &answer, question, credential).map(|()| answer)
     }
 
@@ -230,7 +230,7 @@ impl Client {
     async fn basic(&self, host: &Host, credential: &Credential) -> Result<HeaderValue, Error> {
         match self.tokens.login(host, credential).await? {
             Some(login) => basic_header(host, &login),
-            None => Err(denied(host, "it wants a user name and a password, and the credential is a token")),
+            None => Err(denied(host, "it requires a user name and a password, but the credential is a token")),
         }
     }
 

@@ -43,7 +43,7 @@ impl Client {
             return Ok(Some(digest));
         }
         if host == COUNTS_PULLS {
-            return Err(Error::new(Class::Broken, host, "it tells no digest, and a GET would count as a pull"));
+            return Err(Error::new(Class::Broken, host, "it returned no digest, and a GET would count as a pull"));
         }
         let question = Question { method: Method::GET, ..question };
         let answer = match self.ask(repository, keyring, &question).await {
@@ -51,7 +51,7 @@ impl Client {
             other => other?,
         };
         let computed = manifest::computed(&answer.body).filter(|_| !answer.body.is_empty());
-        computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it answers a manifest's GET with nothing"))
+        computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it returned an empty manifest"))
     }
 
     /// Returns the tags of a repository that `keep` accepts. Pages in `known` are requested with their `ETag`s.
@@ -69,7 +69,7 @@ impl Client {
         let whole = self.hosts.limits.list;
         let listed = tokio::time::timeout(whole, self.read_tags(repository, keyring, known, keep)).await;
         // Not a failure of the host: a single request has its own timeout.
-        listed.unwrap_or_else(|_| Err(refused(repository.registry(), format!("its list of tags did not come whole within {whole:?}"))))
+        listed.unwrap_or_else(|_| Err(refused(repository.registry(), format!("its list of tags was not complete within {whole:?}"))))
     }
 
     async fn read_tags(
@@ -112,7 +112,7 @@ impl Client {
                 && !page.empty
             {
                 let next: String = next.chars().take(TOLD).collect();
-                return Err(refused(host, format!("its pages go round in a circle (back to {next})")));
+                return Err(refused(host, format!("its pages form a loop (back to {next})")));
             }
             listing.push(page, changed);
         }
@@ -134,7 +134,7 @@ fn unusable(host: &str, what: Unusable) -> Error {
 
 fn read_page(host: &str, address: String, answer: &Answer, keep: &Keep<'_>, room: &mut Room) -> Result<Page, Error> {
     if answer.status != StatusCode::OK {
-        let what = format!("it answers the list of tags with {}", answer.status.as_u16());
+        let what = format!("it answered the list of tags with {}", answer.status.as_u16());
         return Err(Error::new(Class::Broken, host, what));
     }
     let (tags, count) = tags::read(&answer.body, keep, room).map_err(|what| unusable(host, what))?;

@@ -159,7 +159,7 @@ impl Client {
         self.hosts.guard.allow(repository.host()).map_err(|refusal| refusal.of(repository.host()))?;
         let host = self.hosts.reach(repository.host(), keyring.transport()).await?;
         let url = Url::parse(&repository.index());
-        let url = url.map_err(|_| Error::new(Class::Refused, &host.name, "the repository's address is none that can be asked"))?;
+        let url = url.map_err(|_| Error::new(Class::Refused, &host.name, "the repository's address is not a valid URL"))?;
         let authorization = match keyring.of_host(repository.host()) {
             Some(credential) => self.tokens.login(&host, credential).await?.map(|login| basic_header(&host, &login)).transpose()?,
             None => None,
@@ -180,7 +180,7 @@ impl Client {
         let answer = async {
             let silence = self.hosts.limits.request;
             let response = timeout(silence, send::follow(&host, &url, asked, authorization.as_ref(), passed_on)).await;
-            let response = response.map_err(|_| too_slow(&host, &format!("did not begin to come within {silence:?}"), 0))??;
+            let response = response.map_err(|_| too_slow(&host, &format!("did not start within {silence:?}"), 0))??;
             match (response.status(), known) {
                 (StatusCode::OK, _) => self.read(&host, repository, response, wanted, &mut came).await,
                 (StatusCode::NOT_MODIFIED, Some(known)) if condition.is_some() => {
@@ -194,7 +194,7 @@ impl Client {
         host.is_open()?;
         match timeout(whole, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(too_slow(&host, &format!("did not come whole within {whole:?}"), came)),
+            Err(_) => Err(too_slow(&host, &format!("was not complete within {whole:?}"), came)),
         }
     }
 
@@ -224,7 +224,7 @@ impl Client {
         let silence = self.hosts.limits.request;
         loop {
             let piece = timeout(silence, response.chunk()).await;
-            let piece = piece.map_err(|_| too_slow(host, &format!("stopped coming for {silence:?}"), *came))?;
+            let piece = piece.map_err(|_| too_slow(host, &format!("sent no data for {silence:?}"), *came))?;
             let Some(piece) = piece.map_err(|error| Error::of_transport(&host.name, error))? else { break };
             *came += piece.len() as u64;
             if *came > LARGEST {
@@ -262,23 +262,24 @@ async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
     let (code, status) = (status, status.as_u16());
     let error = match code {
         StatusCode::UNAUTHORIZED if proven && elsewhere.is_some() => {
-            denied(host, &format!("it wants a credential, and a credential is for its own host only ({status})"))
+            denied(host, &format!("it requires a credential, but a credential is sent only to its own host ({status})"))
         }
-        StatusCode::UNAUTHORIZED if proven => denied(host, &format!("it refuses the credential ({status})")),
-        StatusCode::UNAUTHORIZED => denied(host, &format!("it wants a credential, and there is none for it ({status})")),
-        StatusCode::FORBIDDEN if proven => {
-            denied(host, &format!("its index may not be seen with this credential ({status}); the password lacks the right or has expired"))
-        }
-        StatusCode::FORBIDDEN => denied(host, &format!("its index may not be seen without a credential ({status})")),
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => denied(host, &format!("the proxy before it refuses the login ({status})")),
+        StatusCode::UNAUTHORIZED if proven => denied(host, &format!("it rejected the credential ({status})")),
+        StatusCode::UNAUTHORIZED => denied(host, &format!("it requires a credential, and none is configured for it ({status})")),
+        StatusCode::FORBIDDEN if proven => denied(
+            host,
+            &format!("it denied access to its index with this credential ({status}); the password lacks the right or has expired"),
+        ),
+        StatusCode::FORBIDDEN => denied(host, &format!("it denied access to its index without a credential ({status})")),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => denied(host, &format!("the proxy in front of it rejected the login ({status})")),
         StatusCode::NOT_FOUND | StatusCode::GONE => {
-            Error::new(Class::NotFound, &host.name, format!("there is no index.yaml: it is no chart repository ({status})"))
+            Error::new(Class::NotFound, &host.name, format!("there is no index.yaml: it is not a chart repository ({status})"))
         }
-        _ => Error::new(Class::Broken, &host.name, format!("it answers with something else than its index ({status})")),
+        _ => Error::new(Class::Broken, &host.name, format!("it returned something other than its index ({status})")),
     };
     error.told_by(elsewhere)
 }
 
 fn too_slow(host: &Host, what: &str, came: u64) -> Error {
-    Error::new(Class::TimedOut, &host.name, format!("its index {what} ({} kB of it came)", came / 1000))
+    Error::new(Class::TimedOut, &host.name, format!("its index {what} ({} kB received)", came / 1000))
 }

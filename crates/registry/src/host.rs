@@ -72,7 +72,7 @@ impl Host {
             *not_before = None;
             Ok(())
         } else {
-            Err(Error::new(Class::Throttled, &self.name, "it asked to be left alone for now").wait(Some(left)))
+            Err(Error::new(Class::Throttled, &self.name, "it asked clients to wait").wait(Some(left)))
         }
     }
 

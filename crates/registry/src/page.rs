@@ -19,7 +19,7 @@ pub(crate) enum BadLink {
     TooLong,
     #[error("the link to the next page leads to another host ({0})")]
     Elsewhere(String),
-    #[error("the link to the next page leads to something else than the list ({0})")]
+    #[error("the link to the next page does not lead to the list ({0})")]
     AnotherPath(String),
 }
 

@@ -57,13 +57,13 @@ pub(crate) async fn follow(
         let answer = take(host, response, REFUSAL).await?;
         let location = answer.headers.get(LOCATION).filter(|value| value.len() <= ADDRESS);
         let location = location.and_then(|value| value.to_str().ok()).and_then(|text| at.join(text).ok());
-        let next = location.ok_or_else(|| refused("it redirects to nowhere"))?;
+        let next = location.ok_or_else(|| refused("it redirects without a location"))?;
         if next.scheme() != "https" && !(next.scheme() == "http" && url.scheme() == "http") {
-            return Err(refused("it redirects to something else than HTTPS"));
+            return Err(refused("it redirects to another scheme than HTTPS"));
         }
         at = next;
     }
-    Err(refused("it redirects without end"))
+    Err(refused("it redirects too many times"))
 }
 
 /// Reads a response of up to `largest` bytes. 429 and server errors become errors and back off the host. The caller
@@ -99,7 +99,7 @@ async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Ans
             host.hold(wait);
         }
         let (class, what) = if throttled {
-            (Class::Throttled, "it takes no more requests for now")
+            (Class::Throttled, "it returned too many requests")
         } else {
             (Class::Unavailable, "it returned a server error")
         };

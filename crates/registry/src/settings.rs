@@ -52,10 +52,10 @@ pub enum HostsError {
     #[error("{0}")]
     Document(String),
     /// A host has two entries.
-    #[error("{0} stands in it twice")]
+    #[error("{0} is listed twice")]
     Twice(String),
     /// A host or mirror is not a valid registry name in an image reference.
-    #[error("{0:?} is no registry")]
+    #[error("{0:?} is not a valid registry")]
     NoRegistry(String),
     /// A file cannot be read or parsed.
     #[error("{host}: {}: {reason}", .file.display())]
@@ -68,7 +68,7 @@ pub enum HostsError {
         reason: String,
     },
     /// No HTTP client can be built.
-    #[error("no HTTP client can be made: {0}")]
+    #[error("failed to build an HTTP client: {0}")]
     Client(String),
 }
 
@@ -98,13 +98,13 @@ impl HostSettings {
     /// Reads the certificates that the entry names; `None` if it names none.
     pub(crate) fn certificates(&self, name: &str) -> Result<Option<Own>, HostsError> {
         let roots = match &self.ca_file {
-            Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "no PEM certificate is in it"))?,
+            Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "it contains no PEM certificate"))?,
             None => Vec::new(),
         };
         let identity = match &self.client_certificate_file {
             Some(file) => {
                 let identity = Identity::from_pem(&read(name, file)?);
-                Some(identity.map_err(|_| bad(name, file, "no PEM certificate with its key is in it"))?)
+                Some(identity.map_err(|_| bad(name, file, "it contains no PEM certificate with its key"))?)
             }
             None => None,
         };

@@ -41,23 +41,23 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
         StatusCode::NOT_MODIFIED if question.etag.is_some() => Ok(()),
         // HEAD is not supported; GET may be.
         StatusCode::METHOD_NOT_ALLOWED if question.method == Method::HEAD => Ok(()),
-        StatusCode::NOT_FOUND => error(Class::NotFound, "it is not there", ""),
+        StatusCode::NOT_FOUND => error(Class::NotFound, "it does not exist", ""),
         StatusCode::FORBIDDEN => match credential.map(Credential::proof) {
-            None => error(Class::Denied, "it may not be seen without a credential", ""),
+            None => error(Class::Denied, "it denied access without a credential", ""),
             Some(Proof::Login { .. }) => {
-                error(Class::Denied, "it may not be seen with this credential", "; the password lacks the right or has expired")
+                error(Class::Denied, "it denied access with this credential", "; the password lacks the right or has expired")
             }
             Some(Proof::Identity(_) | Proof::Token(_) | Proof::Cloud(_)) => {
-                error(Class::Denied, "it may not be seen with this credential", "")
+                error(Class::Denied, "it denied access with this credential", "")
             }
         },
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => error(Class::Denied, "the proxy before it refuses the login", ""),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => error(Class::Denied, "the proxy in front of it rejected the login", ""),
         // HTTPS servers answer this to a plain HTTP request.
         StatusCode::BAD_REQUEST if host.plain_http => {
-            let hint = "; it was asked by plain HTTP: if it speaks HTTPS, set plainHttp: false for it in HEADWIND_REGISTRY_CONFIG";
-            error(Class::Broken, "it refuses the request", hint)
+            let hint = "; the request used plain HTTP; if it uses HTTPS, set plainHttp: false for it in HEADWIND_REGISTRY_CONFIG";
+            error(Class::Broken, "it rejected the request", hint)
         }
-        _ => error(Class::Broken, "it gives an answer that the specification does not have", ""),
+        _ => error(Class::Broken, "it returned a response outside the specification", ""),
     }
 }
 
@@ -66,10 +66,10 @@ pub(crate) fn unauthorized(host: &Host, answer: &Answer, credential: Option<&Cre
     let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
     let elsewhere = host.elsewhere(&answer.url);
     let what = match (credential, sent) {
-        _ if elsewhere.is_some() => "it wants a credential, and a credential is for its own host only",
-        (None, _) => "it wants a credential, and there is none for it",
-        (Some(_), true) => "it refuses the credential",
-        (Some(_), false) => "it demands no proof that is known (Basic, Bearer), so the credential was not sent",
+        _ if elsewhere.is_some() => "it requires a credential, but a credential is sent only to its own host",
+        (None, _) => "it requires a credential, and none is configured for it",
+        (Some(_), true) => "it rejected the credential",
+        (Some(_), false) => "it supports no known authentication scheme (Basic, Bearer), so the credential was not sent",
     };
     denied(host, &format!("{what} (401{code})")).told_by(elsewhere)
 }

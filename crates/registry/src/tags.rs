@@ -122,9 +122,9 @@ pub(crate) struct Room {
 /// The reasons why the tags of a page cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
-    #[error("its list of tags is not the JSON it should be")]
+    #[error("its list of tags is not the expected JSON")]
     Json,
-    #[error("it answers the list of tags with an error and the status of success")]
+    #[error("it answered the list of tags with an error and a success status")]
     Errors,
     #[error("its list has more than {TAGS} tags that could be used")]
     Tags,

@@ -189,14 +189,14 @@ impl Tokens {
         let mut url = Url::parse(&bearer.realm).map_err(|_| refused("the address of its token issuer cannot be read"))?;
         let authority = authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
         if !(url.scheme() == "https" || url.scheme() == "http" && host.plain_http) {
-            return Err(refused("its token issuer is not asked by HTTPS"));
+            return Err(refused("its token issuer does not use HTTPS, so it is not queried"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("the address of its token issuer has a user in it"));
+            return Err(refused("the address of its token issuer contains a user name"));
         }
         if !host.trusts(&authority) {
             let what = format!(
-                "its token issuer {authority} is another host and is not asked: if it is the registry's own, name it in tokenIssuers of \
+                "its token issuer {authority} is another host and is not queried: if it is the registry's own, name it in tokenIssuers of \
                  the registry's entry in HEADWIND_REGISTRY_CONFIG"
             );
             return Err(Error::new(Class::Denied, &host.name, what));
@@ -236,12 +236,12 @@ impl Tokens {
         let response = request.send().await.map_err(|error| told_by_issuer(Error::of_transport(&host.name, error)))?;
         let answer = send::take(&issuer, response, BODY).await.map_err(told_by_issuer)?;
         if answer.status.is_client_error() {
-            let with = if credential.is_some() { "" } else { " to whoever has no credential" };
-            let message = format!("its token issuer {authority} gives no token{with} ({})", answer.status.as_u16());
+            let with = if credential.is_some() { "" } else { " without a credential" };
+            let message = format!("its token issuer {authority} issued no token{with} ({})", answer.status.as_u16());
             return Err(Error::new(Class::Denied, &host.name, message));
         }
         let broken =
-            || Error::new(Class::Broken, &host.name, format!("its token issuer {authority} answered with something else than a token"));
+            || Error::new(Class::Broken, &host.name, format!("its token issuer {authority} returned something other than a token"));
         if !answer.status.is_success() {
             return Err(broken());
         }
@@ -255,7 +255,7 @@ impl Tokens {
 
 fn bearer_header(host: &Host, token: &SecretString) -> Result<HeaderValue, Error> {
     sensitive(&format!("Bearer {}", token.expose_secret()))
-        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the token cannot stand in a header"))
+        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the token is not valid in a header"))
 }
 
 /// Returns a Basic header (RFC 7617).
@@ -263,5 +263,5 @@ pub(crate) fn basic_header(host: &Host, login: &Login) -> Result<HeaderValue, Er
     use base64::Engine as _;
     let plain = format!("{}:{}", login.username, login.password.expose_secret());
     sensitive(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
-        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the credential cannot stand in a header"))
+        .ok_or_else(|| Error::new(Class::Broken, &host.name, "the credential is not valid in a header"))
 }

@@ -43,34 +43,34 @@ struct Proxy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Neither a CA nor a client certificate.
-    #[error("it holds neither ca.crt nor tls.crt with tls.key")]
+    #[error("it has neither ca.crt nor tls.crt with tls.key")]
     NoCertificate,
     /// A certificate without its key.
-    #[error("it holds tls.crt and no tls.key")]
+    #[error("it has tls.crt but no tls.key")]
     NoKey,
     /// A key without its certificate.
-    #[error("it holds tls.key and no tls.crt")]
+    #[error("it has tls.key but no tls.crt")]
     NoCertificateOfTheKey,
     /// The CA certificate cannot be parsed.
-    #[error("its ca.crt is no certificate in PEM")]
+    #[error("its ca.crt is not a PEM certificate")]
     Ca,
     /// The client certificate or its key cannot be parsed.
-    #[error("its tls.crt and tls.key are no certificate and private key in PEM")]
+    #[error("its tls.crt and tls.key are not a PEM certificate and private key")]
     ClientCertificate,
     /// A proxy without an address.
-    #[error("it holds no address of a proxy")]
+    #[error("it has no proxy address")]
     NoAddress,
     /// The proxy's address cannot be parsed.
-    #[error("its address is no proxy (http://, https:// or socks5://, a host and a port)")]
+    #[error("its address is not a proxy (expected http://, https:// or socks5://, a host and a port)")]
     Address,
     /// A user name without a password.
-    #[error("it holds a username and no password")]
+    #[error("it has a username but no password")]
     NoPassword,
     /// A password without a user name.
-    #[error("it holds a password and no username")]
+    #[error("it has a password but no username")]
     NoUsername,
     /// A value is not text.
-    #[error("its username or password is no text")]
+    #[error("its username or password is not text")]
     NoText,
 }
 

@@ -46,7 +46,7 @@ async fn a_redirect_an_issuer_or_a_proxy_names_it() {
     registry.behave();
     registry.demand(Demand::Bearer { realm: Some("http://169.254.169.254/token".to_owned()), login: None, expires_in: None });
     let error = ask(&client, &registry.host(), &Keyring::default()).await.unwrap_err();
-    assert!(error.class == Class::Denied && error.message.contains("is not asked"), "{error}");
+    assert!(error.class == Class::Denied && error.message.contains("is not queried"), "{error}");
 
     let proxy = |key: &str| (key == "address").then_some(b"http://169.254.169.254:3128".as_slice());
     let keyring = Keyring::default().with_transport(Transport::default().with_proxy(proxy).unwrap());

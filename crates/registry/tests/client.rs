@@ -175,8 +175,8 @@ async fn several_credentials_are_tried_in_order_and_the_right_one_remembered(#[c
 }
 
 #[rstest]
-#[case::none(Keyring::default(), "wants a credential, and there is none")]
-#[case::wrong(Keyring::of("*.*.*.*:*", Credential::login("u", "p")), "wants a credential, and there is none")]
+#[case::none(Keyring::default(), "requires a credential, and none is configured")]
+#[case::wrong(Keyring::of("*.*.*.*:*", Credential::login("u", "p")), "requires a credential, and none is configured")]
 #[tokio::test]
 async fn a_wrong_or_missing_credential_is_denied(#[case] keyring: Keyring, #[case] told: &str) {
     let registry = FakeRegistry::start().await.unwrap();
@@ -185,7 +185,7 @@ async fn a_wrong_or_missing_credential_is_denied(#[case] keyring: Keyring, #[cas
     let error = client(&registry).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
     assert!(error.class == Class::Denied && error.to_string().contains(told), "{error}");
     let error = client(&registry).digest(&key(&registry, "web"), "1", &login(&registry, "wrong")).await.unwrap_err();
-    assert!(error.class == Class::Denied && error.to_string().contains("refuses the credential"), "{error}");
+    assert!(error.class == Class::Denied && error.to_string().contains("rejected the credential"), "{error}");
 }
 
 #[tokio::test]
@@ -464,9 +464,9 @@ async fn what_is_asked_the_same_way_is_told_by_access() {
 #[case::no_yaml(": [", "")]
 #[case::unknown_key("registries: [{host: a, plainHttp: true, insecure: true}]", "unknown field")]
 #[case::missing_file("registries: [{host: a.b, caFile: /nowhere}]", "/nowhere")]
-#[case::bad_host("registries: [{host: 'a b'}]", "is no registry")]
+#[case::bad_host("registries: [{host: 'a b'}]", "is not a valid registry")]
 #[case::twice("registries: [{host: a.b}, {host: A.B}]", "twice")]
-#[case::bad_mirror("registries: [{host: a.b, mirrors: ['https://c']}]", "is no registry")]
+#[case::bad_mirror("registries: [{host: a.b, mirrors: ['https://c']}]", "is not a valid registry")]
 fn settings_that_cannot_be_used(#[case] text: &str, #[case] told: &str) {
     rustls::crypto::ring::default_provider().install_default().ok();
     let made = HostSettings::read(text).and_then(|entries| Hosts::new(entries, Rules::default(), &Limits::default()));
@@ -565,14 +565,14 @@ async fn basic_is_tried_where_the_issuer_refuses_and_both_are_offered() {
     assert!(client.digest(&key, "1", &keyring).await.unwrap().is_some());
     assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 basic 200"], "what was right is remembered");
     let error = client.digest(&key, "1", &login(&registry, "wrong")).await.unwrap_err();
-    assert!(error.class == Class::Denied && error.message.contains("refuses the credential"), "{error}");
+    assert!(error.class == Class::Denied && error.message.contains("rejected the credential"), "{error}");
 }
 
 /// What is told of a 401 and a 403 that nothing can be done about.
 #[rstest]
-#[case::no_challenge(401, None, true, "demands no proof that is known (Basic, Bearer), so the credential was not sent (401)")]
-#[case::no_challenge_and_no_credential(401, None, false, "wants a credential, and there is none for it (401)")]
-#[case::refused(401, Some("Basic"), true, "refuses the credential (401)")]
+#[case::no_challenge(401, None, true, "supports no known authentication scheme (Basic, Bearer), so the credential was not sent (401)")]
+#[case::no_challenge_and_no_credential(401, None, false, "requires a credential, and none is configured for it (401)")]
+#[case::refused(401, Some("Basic"), true, "rejected the credential (401)")]
 #[case::forbidden(403, None, true, "with this credential (403); the password lacks the right or has expired")]
 #[case::forbidden_to_anybody(403, None, false, "without a credential (403)")]
 #[tokio::test]

@@ -148,19 +148,19 @@ async fn the_credential_goes_with_the_first_request_and_to_its_own_host_only() {
 type Response = axum::response::Response;
 
 #[rstest]
-#[case::wants_a_credential(401, &[], "", false, Class::Denied, "it wants a credential, and there is none for it (401)")]
-#[case::refuses_it(401, &[], "", true, Class::Denied, "it refuses the credential (401)")]
-#[case::forbidden(403, &[], "", true, Class::Denied, "its index may not be seen with this credential (403); the password lacks the right or has expired")]
-#[case::absent(404, &[], "", false, Class::NotFound, "there is no index.yaml: it is no chart repository (404)")]
-#[case::unasked_304(304, &[], "", false, Class::Broken, "it answers with something else than its index (304)")]
-#[case::no_content(204, &[], "", false, Class::Broken, "it answers with something else than its index (204)")]
+#[case::wants_a_credential(401, &[], "", false, Class::Denied, "it requires a credential, and none is configured for it (401)")]
+#[case::refuses_it(401, &[], "", true, Class::Denied, "it rejected the credential (401)")]
+#[case::forbidden(403, &[], "", true, Class::Denied, "it denied access to its index with this credential (403); the password lacks the right or has expired")]
+#[case::absent(404, &[], "", false, Class::NotFound, "there is no index.yaml: it is not a chart repository (404)")]
+#[case::unasked_304(304, &[], "", false, Class::Broken, "it returned something other than its index (304)")]
+#[case::no_content(204, &[], "", false, Class::Broken, "it returned something other than its index (204)")]
 #[case::ill(503, &[], "", false, Class::Unavailable, "it returned a server error (503)")]
-#[case::page(200, &[("content-type", "text/html")], "<html>\n<p>sign in", false, Class::Broken, "it answers with a web page in place of its index")]
-#[case::no_index(200, &[], "{\"message\": \"canary-7f3a\"}", false, Class::Broken, "its index has no entries: it is no chart repository")]
-#[case::broken(200, &[], "entries:\n  a: [canary-7f3a\n", false, Class::Broken, "its index is no YAML that can be read (line 2)")]
-#[case::nowhere(302, &[], "", false, Class::Refused, "it redirects to nowhere")]
-#[case::in_a_circle(302, &[("location", "/index.yaml")], "", false, Class::Refused, "it redirects without end")]
-#[case::not_the_web(302, &[("location", "file:///etc/passwd")], "", false, Class::Refused, "it redirects to something else than HTTPS")]
+#[case::page(200, &[("content-type", "text/html")], "<html>\n<p>sign in", false, Class::Broken, "it returned a web page instead of its index")]
+#[case::no_index(200, &[], "{\"message\": \"canary-7f3a\"}", false, Class::Broken, "its index has no entries: it is not a chart repository")]
+#[case::broken(200, &[], "entries:\n  a: [canary-7f3a\n", false, Class::Broken, "its index is not valid YAML (line 2)")]
+#[case::nowhere(302, &[], "", false, Class::Refused, "it redirects without a location")]
+#[case::in_a_circle(302, &[("location", "/index.yaml")], "", false, Class::Refused, "it redirects too many times")]
+#[case::not_the_web(302, &[("location", "file:///etc/passwd")], "", false, Class::Refused, "it redirects to another scheme than HTTPS")]
 #[tokio::test]
 async fn refusals_are_told_in_words(
     #[case] status: u16,
@@ -227,8 +227,8 @@ fn drip(pause: Duration) -> Response {
 }
 
 #[rstest]
-#[case::drips(Duration::from_millis(20), "its index did not come whole within 700ms")]
-#[case::stops(Duration::from_hours(1), "its index stopped coming for 300ms")]
+#[case::drips(Duration::from_millis(20), "its index was not complete within 700ms")]
+#[case::stops(Duration::from_hours(1), "its index sent no data for 300ms")]
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up(#[case] pause: Duration, #[case] words: &str) {
     let site = Site::start(move |_| drip(pause)).await;

@@ -65,7 +65,7 @@ async fn a_tenants_proxy_never_sees_it(#[case] host: &str) {
         let keyring = Keyring::default().with_transport(transport.clone());
         for _ in 0..2 {
             let error = client.tags(&image, &keyring, None, &Keep::everything()).await.unwrap_err();
-            assert!(error.class == Class::Denied && error.message.contains("there is none for it"), "{error}");
+            assert!(error.class == Class::Denied && error.message.contains("none is configured for it"), "{error}");
         }
         let seen = proxy.take_heads();
         assert_eq!(seen.len(), 2 * heads, "{seen:?}");

@@ -255,7 +255,7 @@ impl IgnoredReason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// It is not JSON.
-    #[error("the body is no JSON: {0}")]
+    #[error("the body is not JSON: {0}")]
     Malformed(String),
     /// It is not a payload of a known sender.
     #[error("the body is not what {} sends", .0.map_or("any known sender", Sender::as_str))]

@@ -139,7 +139,7 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
         }
         ChartSourceRef::Nothing => return Err((Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
     };
-    let missing = || (Reason::SourceMissing, format!("{key} is not there, or in a namespace that Headwind does not watch"));
+    let missing = || (Reason::SourceMissing, format!("{key} does not exist, or is in a namespace that Headwind does not watch"));
     let source = source.ok_or_else(missing)?;
     let illegal = |problem: &dyn fmt::Display| (Reason::SourceUnsupported, format!("the address of {key}, {:?}: {problem}", source.url));
     let Some(pull) = &source.pull else {
@@ -159,7 +159,7 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
         }
         OciRef::Latest => {
             "latest".clone_into(&mut chart.1);
-            Some((Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to move on from")))
+            Some((Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to update from")))
         }
         OciRef::Semver(range) => {
             chart.1.clone_from(range);

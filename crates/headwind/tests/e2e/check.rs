@@ -55,7 +55,7 @@ force   1.0.0    follows the digest of this tag when polling, and accepts every 
     ensure!(report["policies"][0]["candidates"].as_array().is_some_and(|all| all.len() == 6), "{report}");
 
     let (done, _, error) = run(&[&image, "--plain-http"]).await?;
-    ensure!(!done && error.contains("wants a credential") && !error.contains(LOGIN.1), "{error}");
+    ensure!(!done && error.contains("requires a credential") && !error.contains(LOGIN.1), "{error}");
     // Loopback needs no setting.
     let (done, text, error) = run(&["--docker-config", &config, &image]).await?;
     ensure!(done && text.contains(&digest), "{error}");

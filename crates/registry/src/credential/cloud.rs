@@ -59,7 +59,7 @@ pub enum ExchangeError {
         reason: String,
     },
     /// The response cannot be parsed.
-    #[error("{endpoint} answered with something else than documented: {reason}")]
+    #[error("{endpoint} returned an undocumented response: {reason}")]
     Broken {
         /// The endpoint.
         endpoint: String,

@@ -63,7 +63,7 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
     let fault = |text: &str| (Vec::new(), vec![Fault(text.to_owned())]);
     // The parser's error would quote the text that it failed to parse.
     let Ok(Value::Object(mut root)) = serde_json::from_slice::<Value>(bytes) else {
-        return fault("it is no JSON object");
+        return fault("it is not a JSON object");
     };
     let has_store = root.contains_key("credsStore") || root.contains_key("credHelpers");
     let auths = match format {
@@ -71,12 +71,12 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
         Format::DockerConfigJson => match root.remove("auths") {
             Some(auths) => auths,
             None if has_store => {
-                return fault("it has no auths: a credential helper cannot be asked from here");
+                return fault("it has no auths; credential helpers are not supported");
             }
             None => return fault("it has no auths"),
         },
     };
-    let Value::Object(auths) = auths else { return fault("auths is no JSON object") };
+    let Value::Object(auths) = auths else { return fault("auths is not a JSON object") };
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     for (key, value) in auths {
         let shown: String = key.chars().filter(|c| !c.is_control()).take(128).collect();
@@ -88,7 +88,7 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
             Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),
             // Desktop engines keep the credential in the store and write an empty entry.
             Ok(None) if has_store => faults.push(Fault(format!(
-                "the entry for {shown:?} is empty: its credential is in a store (credsStore, credHelpers) that cannot be asked from here"
+                "the entry for {shown:?} is empty: its credential is in a store (credsStore, credHelpers) that Headwind cannot read"
             ))),
             Ok(None) => faults.push(Fault(format!("the entry for {shown:?} is empty"))),
             Err(what) => faults.push(Fault(format!("the entry for {shown:?} {what}"))),

@@ -107,11 +107,11 @@ fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case]
 }
 
 #[rstest]
-#[case::no_json(b"{" as &[u8], "it is no JSON object")]
-#[case::list(b"[]", "it is no JSON object")]
+#[case::no_json(b"{" as &[u8], "it is not a JSON object")]
+#[case::list(b"[]", "it is not a JSON object")]
 #[case::no_auths(b"{}", "it has no auths")]
-#[case::helper(br#"{"credsStore":"pass"}"#, "it has no auths: a credential helper cannot be asked from here")]
-#[case::auths_no_object(br#"{"auths":7}"#, "auths is no JSON object")]
+#[case::helper(br#"{"credsStore":"pass"}"#, "it has no auths; credential helpers are not supported")]
+#[case::auths_no_object(br#"{"auths":7}"#, "auths is not a JSON object")]
 #[case::no_host(br#"{"auths":{"https://":{"auth":"dTpw"}}}"#, "\"https://\" names no registry")]
 fn secrets_that_cannot_be_read(#[case] bytes: &[u8], #[case] told: &str) {
     let (keyring, faults) = Keyring::read(Format::DockerConfigJson, bytes);

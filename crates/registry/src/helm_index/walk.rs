@@ -35,15 +35,15 @@ pub(super) struct Found {
 /// The reasons why an index cannot be read. The messages quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("it answers with a web page in place of its index")]
+    #[error("it returned a web page instead of its index")]
     Page,
-    #[error("its index is no YAML that can be read (line {0})")]
+    #[error("its index is not valid YAML (line {0})")]
     Syntax(usize),
-    #[error("its index has no entries: it is no chart repository")]
+    #[error("its index has no entries: it is not a chart repository")]
     NoEntries,
     #[error("its index has a text of more than {LONGEST} characters (line {0})")]
     TooLong(usize),
-    #[error("its index has more anchors than a file would that a tool wrote")]
+    #[error("its index has too many anchors")]
     Anchors,
     #[error("its index has more than {VERSIONS} versions of the charts that are followed")]
     TooMany,

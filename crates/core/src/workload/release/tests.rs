@@ -98,7 +98,7 @@ fn oci_repositories(#[case] pull: OciRef, #[case] shown: &str, #[case] wanted: &
 #[case::git(ChartSourceRef::Other("GitRepository".to_owned()), Reason::SourceUnsupported, "GitRepository")]
 #[case::bucket(ChartSourceRef::Other("Bucket".to_owned()), Reason::SourceUnsupported, "Bucket")]
 #[case::nothing(ChartSourceRef::Nothing, Reason::SourceMissing, "neither a chart nor a source")]
-#[case::not_there(ChartSourceRef::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository n/charts is not there")]
+#[case::not_there(ChartSourceRef::Source(key(SourceKind::HelmRepository)), Reason::SourceMissing, "HelmRepository n/charts does not exist")]
 fn no_versions_to_choose_from(#[case] source: ChartSourceRef, #[case] reason: Reason, #[case] words: &str) {
     for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
         let templated = release.chart.is_some();

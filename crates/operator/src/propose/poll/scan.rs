@@ -269,7 +269,7 @@ impl Found<'_> {
             class: RegistryClass::Refused,
             wait: None,
             host: self.origin.host().to_owned(),
-            message: format!("its list did not come within {} s", DEADLINE.as_secs()),
+            message: format!("its list was not complete within {} s", DEADLINE.as_secs()),
         }
     }
 }

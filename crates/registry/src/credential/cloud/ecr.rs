@@ -181,12 +181,12 @@ impl Exchange for Ecr {
 
     fn login<'a>(&'a self, host: &'a str) -> LoginFuture<'a> {
         Box::pin(async move {
-            let Some(region) = region(host) else { return Err(ExchangeError::NotSetUp(format!("{host} is no registry of ECR's"))) };
+            let Some(region) = region(host) else { return Err(ExchangeError::NotSetUp(format!("{host} is not an ECR registry"))) };
             let keys = self.keys().await?;
             let endpoint = self.endpoint.clone().unwrap_or_else(|| format!("https://api.ecr.{region}.{}", top(region)));
             let authority = Url::parse(&endpoint).ok().and_then(|url| crate::rules::authority(&url));
             let authority =
-                authority.ok_or_else(|| ExchangeError::NotSetUp(format!("{endpoint:?} (AWS_ENDPOINT_URL_ECR) is no address")))?;
+                authority.ok_or_else(|| ExchangeError::NotSetUp(format!("{endpoint:?} (AWS_ENDPOINT_URL_ECR) is not a valid URL")))?;
             let (date, body) = (sigv4::date(Timestamp::now()), "{}");
             let mut headers = vec![("content-type", CONTENT), ("host", authority.as_str()), ("x-amz-date", date.as_str())];
             if let Some(session) = &keys.session {

@@ -64,7 +64,7 @@ impl Exchange for Google {
             let read = read(&self.endpoint, request).await?;
             // Only a metadata server sends this header (Google, "Verify the response").
             if read.headers.get(FLAVOR).is_none_or(|flavor| flavor != "Google") {
-                return Err(ExchangeError::Broken { endpoint: self.endpoint.clone(), reason: "it is no metadata server".to_owned() });
+                return Err(ExchangeError::Broken { endpoint: self.endpoint.clone(), reason: "it is not a metadata server".to_owned() });
             }
             let Token { access_token, expires_in } = answer(&self.endpoint, &read.body)?;
             Ok(Login { username: USER.to_owned(), password: access_token, lasts: Duration::from_secs(expires_in) })
