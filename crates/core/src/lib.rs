@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! artifact ─> policy ─> settings ─> workload ─┬─> claim ─> evidence
-//!                                             ├─> decide ─────┬──> request (the machine) ─> explain
+//!                                             ├─> decide ─────┬──> request ─> explain
 //!                                             └─> rollout, gate ─┘
 //! ```
 //!

@@ -6,9 +6,9 @@
 //! the problems in its status ([`RolloutProblem`]) are the evidence.
 //!
 //! ```text
-//! status ──> View ──> Standing ─┐
-//! pods ────> Look ──> Evidence ─┼─> judge ─> Watch … Healthy | Failed(with evidence) | TimedOut
-//! request's status ──> Watch ───┘
+//! status ──> View ─────> RolloutStatus ─┐
+//! pods ────> PodSnapshot ──> Evidence ──┼─> judge ─> Continue(RolloutState) … Healthy | Failed(Failure) | TimedOut
+//! request's status ──> RolloutState ────┘
 //! ```
 //!
 //! Missing data is never a failure: without a response from the API nothing is judged, and without permission to list

@@ -1,7 +1,7 @@
 //! From a claim to UpdateRequests, on every replica.
 //!
 //! ```text
-//! webhook ──offer──> claims ○ ──fair, one an origin──> sort ──> proposer ──> UpdateRequests
+//! webhook ──offer──> claims ○ ──in turn, by origin───> sort ──> proposer ──> UpdateRequests
 //!                      ^         verifier: HEAD <── lanes by host ──┘  ^ │
 //!                      └──────── not confirmed: again, 1 h             │ └─ not recorded ──> unrecorded ○: again, alone
 //! poll ────────────────────────────────────────────────────────────────┘                              ○ pure

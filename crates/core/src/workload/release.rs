@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! HelmRelease ──> Release ─┐
-//!                          ├─> resolve ─> Target { containers: [chart], pull, carrier }
+//!                          ├─> resolve ─> Workload { containers: [chart], pull, destination }
 //! HelmRepository ─> Source ┘
 //! OCIRepository
 //! ```

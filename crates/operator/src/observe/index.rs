@@ -8,7 +8,7 @@
 //! resolved again when either of the two changes.
 //!
 //! ```text
-//! watch ──apply, delete, swept──> targets ──> users: origin -> targets
+//! watch ──apply, remove, sweep──> workloads ──> users: origin -> workloads
 //!                                    ^ resolve
 //! watch ──apply_source, …──> sources ┘
 //! ```

@@ -5,9 +5,9 @@
 //! the fields that the rules use are stored ([`Finished`]).
 //!
 //! ```text
-//! by_name: hash of namespace and name ─> target ┐
-//!                                               v
-//! by_target:                            target ─> open: objects, finished: records
+//! by_name: hash of namespace and name ─> workload ┐
+//!                                                 v
+//! by_workload:                          workload ─> open: objects, finished: records
 //! ```
 
 mod facts;
