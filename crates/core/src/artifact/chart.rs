@@ -18,7 +18,7 @@ pub enum ChartError {
     #[error("the chart's name is not legal (letters, digits, '.', '_', '-' in parts, separated by '/')")]
     Name,
     /// There is no version.
-    #[error("no version stands behind the chart's name")]
+    #[error("the chart's name has no version; expected name:version")]
     NoVersion,
     /// The address has a scheme other than HTTP and HTTPS.
     #[error("the repository's address begins with neither https:// nor http://")]

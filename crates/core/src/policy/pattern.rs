@@ -33,7 +33,7 @@ pub enum PatternError {
     #[error("the pattern is too long (at most 512 characters and 64 choices)")]
     TooLong,
     /// It is invalid.
-    #[error("the pattern cannot be read: {0}")]
+    #[error("the pattern is invalid: {0}")]
     Grammar(String),
 }
 

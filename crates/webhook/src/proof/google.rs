@@ -41,7 +41,7 @@ pub struct Expected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is not a token of this kind.
-    #[error("it is no signed token of Google's")]
+    #[error("it is not a signed token from Google")]
     Malformed,
     /// None of the keys signed it.
     #[error("it is signed with a key that is not known")]

@@ -21,7 +21,7 @@ fn sns(call: &Call<'_, '_>, kind: &str, topic: &str, out: &mut Collector) {
         "Notification" => {
             let message = call.text(&["Message"]).and_then(|text| serde_json::from_str::<Value>(text).ok());
             if message.and_then(|message| event(&message, out)).is_none() {
-                out.ignore(IgnoredReason::BadEvent, "a message that is no event of ECR");
+                out.ignore(IgnoredReason::BadEvent, "a message that is not an ECR event");
             }
         }
         "SubscriptionConfirmation" => match call.text(&["SubscribeURL"]).filter(|url| confirms(url, topic)) {

@@ -23,7 +23,7 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
     for image in images {
         match image.as_str() {
             Some(reference) => out.push_reference(reference, None),
-            None => out.ignore(IgnoredReason::BadEvent, "an image that is no text"),
+            None => out.ignore(IgnoredReason::BadEvent, "an image that is not text"),
         }
     }
     Some(())

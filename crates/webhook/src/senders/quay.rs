@@ -15,7 +15,7 @@ pub(super) fn read(call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
             for tag in tags {
                 match tag.as_str() {
                     Some(tag) => out.push(host, repository, tag, None),
-                    None => out.ignore(IgnoredReason::BadTag, "a tag that is no text"),
+                    None => out.ignore(IgnoredReason::BadTag, "a tag that is not text"),
                 }
             }
         }
