@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::WorkloadKind;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use self::browser::{Browser, programs};
@@ -71,7 +72,11 @@ impl Visit {
     async fn rejected_elsewhere(&self, name: &str) -> Result<()> {
         let request = self.pending(name).await?;
         let api: Api<UpdateRequest> = Api::namespaced(self.world.client.clone(), &self.world.namespace);
-        let patch = json!({"status": {"phase": "Rejected", "rejectedBy": "kubernetes-admin", "message": "by kubectl"}});
+        // The admission policy accepts only the writer's own name.
+        let reviews: Api<SelfSubjectReview> = Api::all(self.world.client.clone());
+        let me = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+        let name = me.status.and_then(|status| status.user_info?.username).context("no user name")?;
+        let patch = json!({"status": {"phase": "Rejected", "rejectedBy": name, "message": "by kubectl"}});
         api.patch_status(&request.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
         Ok(())
     }
@@ -162,7 +167,7 @@ pub(crate) async fn decisions() -> Result<()> {
             .await?
             .as_str()
             .unwrap_or_default()
-            .contains("kubernetes-admin rejected it")
+            .contains(" rejected it")
     );
     browser.keys("\u{e00c}").await?;
 
