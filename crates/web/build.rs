@@ -39,6 +39,7 @@ fn main() -> io::Result<()> {
         let compressed = Path::new(&out).join(format!("{file}.gz"));
         fs::write(&compressed, encoder.finish()?)?;
         let (name, extension) = file.split_once('.').unwrap_or((file, "txt"));
+        let (path, compressed) = (path.display().to_string(), compressed.display().to_string());
         let address = format!("/assets/{name}.{:016x}.{extension}", hash(&content));
         let written = writeln!(
             code,

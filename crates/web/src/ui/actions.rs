@@ -259,15 +259,17 @@ fn dialog(ui: &Ui, summary: &UpdateSummary, action: Action, form: &Form, error: 
 fn approve(ui: &Ui, summary: &UpdateSummary) -> Markup {
     let (request, change) = (&summary.request, ChangeView::of(&summary.request));
     let container = request.spec.container.as_deref().unwrap_or_default();
-    let failure = match auto_rollback(ui, summary, container) {
-        Some(true) => html! { "Headwind rolls back to " (change.from) },
-        Some(false) | None => html! {
+    let failure = if auto_rollback(ui, summary, container) == Some(true) {
+        html! { "Headwind rolls back to " (change.from) }
+    } else {
+        html! {
             span class="tone-warn text-tone inline-flex items-center gap-1" { (icon("shield-off")) "Headwind does not roll back: auto-rollback is off" }
-        },
+        }
     };
-    let effect = match &request.status.waiting {
-        Some(waiting) => html! { "Later: " (waiting.message) },
-        None => html! { "As soon as no other update of this workload is in progress" },
+    let effect = if let Some(waiting) = &request.status.waiting {
+        html! { "Later: " (waiting.message) }
+    } else {
+        html! { "As soon as no other update of this workload is in progress" }
     };
     let mut rows = vec![("Image", html! { span class="break-all font-mono text-xs" { (request.spec.new_image) } })];
     rows.extend(change.to_digest.iter().map(|digest| ("Digest", html! { span class="break-all font-mono text-xs" { (digest) } })));

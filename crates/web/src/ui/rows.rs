@@ -98,10 +98,6 @@ impl Row<'_> {
         html! { (self.name()) (place(&self.summary.workload, self.request().spec.container.as_deref())) }
     }
 
-    fn what(&self, change: &ChangeView) -> Markup {
-        html! { (diff(change)) p class="under" { (bump(change)) (reference(&change.repository)) } }
-    }
-
     fn checkbox(&self, change: &ChangeView) -> Markup {
         let (workload, request) = (&self.summary.workload, self.request());
         html! {
@@ -181,7 +177,7 @@ impl Row<'_> {
             li class="row" id={ "u-" (self.id()) } hx-get=(self.fetch(View::Inbox)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 (self.checkbox(&change))
                 div class="c-who" { (self.who()) }
-                div class="c-what" { (self.what(&change)) }
+                div class="c-what" { (what(&change)) }
                 div class="c-why" {
                     p {
                         span { "Policy " (request.spec.policy) }
@@ -206,7 +202,7 @@ impl Row<'_> {
             li class="row row-done" id={ "u-" (self.id()) } hx-get=(self.fetch(View::Inbox)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 span {}
                 div class="c-who" { (self.who()) }
-                div class="c-what" { (self.what(&change)) }
+                div class="c-what" { (what(&change)) }
                 div class="c-why" {
                     p { (phase(self.summary)) }
                     p class="text-muted" { @if let Some(who) = self.decided_by() { "by " (who) } @else if self.summary.by_policy { "by policy" } }
@@ -225,7 +221,7 @@ impl Row<'_> {
             tr id={ "u-" (self.id()) } hx-get=(self.fetch(View::Table)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 td class="max-sm:hidden" { (self.checkbox(&change)) }
                 td { (phase(self.summary)) p class="sm:hidden text-muted text-xs mt-1" { (changed) } }
-                td { div class="pair" { div { (self.who()) } div { (self.what(&change)) } } }
+                td { div class="pair" { div { (self.who()) } div { (what(&change)) } } }
                 td class="max-md:hidden" { (request.spec.policy) }
                 td class="max-lg:hidden text-muted break-words" {
                     @match (self.decided_by(), request.needs_approval()) {
@@ -270,6 +266,10 @@ impl Row<'_> {
             }
         }
     }
+}
+
+fn what(change: &ChangeView) -> Markup {
+    html! { (diff(change)) p class="under" { (bump(change)) (reference(&change.repository)) } }
 }
 
 /// Namespace and name of the request.

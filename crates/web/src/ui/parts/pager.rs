@@ -26,12 +26,12 @@ impl Position {
 pub(in crate::ui) fn pager(position: Position, href: impl Fn(usize) -> String) -> Markup {
     let Position { page, size, total } = position;
     let (pages, from, to) = (position.pages(), (page - 1) * size + 1, (page * size).min(total));
-    let step = |to: Option<usize>, rel: &'static str, body: Markup| match to {
-        Some(to) => {
-            let href = href(to);
+    let step = |to: Option<usize>, rel: &'static str, body: Markup| {
+        if let Some(href) = to.map(&href) {
             html! { a class="join-item btn btn-sm" href=(href) hx-get=(href) rel=(rel) { (body) } }
+        } else {
+            html! { span class="join-item btn btn-sm btn-disabled" aria-disabled="true" { (body) } }
         }
-        None => html! { span class="join-item btn btn-sm btn-disabled" aria-disabled="true" { (body) } },
     };
     html! {
         nav class="pager" aria-label="Pages" {
