@@ -161,14 +161,7 @@ pub(crate) async fn decisions() -> Result<()> {
     browser.click("dialog .btn-error").await?;
     browser.until("the conflict is told", "document.querySelector('dialog[open] .note')").await?;
     browser.shoot("dialog-conflict-desktop-dark").await?;
-    ensure!(
-        browser
-            .run("return document.querySelector('dialog').innerText")
-            .await?
-            .as_str()
-            .unwrap_or_default()
-            .contains(" rejected it")
-    );
+    ensure!(browser.run("return document.querySelector('dialog').innerText").await?.as_str().unwrap_or_default().contains(" rejected it"));
     browser.keys("\u{e00c}").await?;
 
     // Reject with a reason.
