@@ -6,7 +6,7 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
-#   --without-flux          not Helm and Flux's controllers
+#   --without-controllers   not Helm, nor the controllers of Flux and Argo Rollouts
 #   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
 #   KUBEBUILDER_ASSETS      take etcd, kube-apiserver and kubectl from there where they exist
@@ -22,12 +22,12 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=10 step=0
-node=false flux=true browser=false
+total=11 step=0
+node=false controllers=true browser=false
 for option in "$@"; do
   case $option in
     --node) node=true total=$((total + 2)) ;;
-    --without-flux) flux=false total=$((total - 3)) ;;
+    --without-controllers) controllers=false total=$((total - 4)) ;;
     --browser) browser=true ;;
     *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
   esac
@@ -74,6 +74,22 @@ optional() {
   return 0
 }
 
+# crds CONTROLLER MODULE FOLDER: copies the CRDs of a controller that was built out of its own module.
+crds() {
+  local controller=$1 folder=$cache/crds/$1
+  [ -x "$bin/$controller" ] || return 0
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$(cat "$cache/stamp/$controller")" ]; then return; fi
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  local module
+  module=$(cd "$here/tools/$controller" && go list -m -f '{{.Dir}}' "$2")
+  for file in "$module/$3"/*.yaml; do
+    case ${file##*/} in kustomization.yaml) ;; *) cp "$file" "$folder/" ;; esac
+  done
+  chmod u+w "$folder"/*
+  cp "$cache/stamp/$controller" "$folder/stamp"
+}
+
 build etcd etcd go.etcd.io/etcd/server/v3
 build kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver "$kube_ldflags"
 build kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager "$kube_ldflags"
@@ -81,21 +97,15 @@ build kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler "$kube_ldfl
 build kubectl kubernetes k8s.io/kubernetes/cmd/kubectl "$kube_ldflags"
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok
 build registry registry github.com/distribution/distribution/v3/cmd/registry
-if $flux; then optional helm helm helm.sh/helm/v4/cmd/helm; fi
-for controller in source-controller helm-controller; do
-  $flux || break
-  optional $controller $controller github.com/fluxcd/$controller
-  [ -x "$bin/$controller" ] || continue
-  # The CRDs lie in the controllers' own modules.
-  crds=$cache/flux-crds/$controller
-  if [ ! -d "$crds" ] || [ "$(cat "$crds/stamp" 2>/dev/null)" != "$(cat "$cache/stamp/$controller")" ]; then
-    rm -rf "$crds"
-    mkdir -p "$crds"
-    cp "$(cd "$here/tools/$controller" && go list -m -f '{{.Dir}}' github.com/fluxcd/$controller)"/config/crd/bases/*.yaml "$crds/"
-    chmod u+w "$crds"/*
-    cp "$cache/stamp/$controller" "$crds/stamp"
-  fi
-done
+if $controllers; then
+  optional helm helm helm.sh/helm/v4/cmd/helm
+  for controller in source-controller helm-controller; do
+    optional $controller $controller github.com/fluxcd/$controller
+    crds $controller github.com/fluxcd/$controller config/crd/bases
+  done
+  optional argo-rollouts argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+  crds argo-rollouts github.com/argoproj/argo-rollouts manifests/crds
+fi
 if $browser && ! { command -v chromium && command -v chromedriver; } >/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qqy chromium chromium-driver || { apt-get update -qq && apt-get install -qqy chromium chromium-driver; }; } >&2; then
     echo "tools.sh: installed chromium and chromedriver" >&2

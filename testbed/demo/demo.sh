@@ -92,7 +92,7 @@ up() {
   say "Building Headwind (some minutes the first time)"
   (cd "$root" && cargo build --locked -p headwind -p headwind-testbed)
   say "Building the control plane and the registry (up to 15 minutes the first time)"
-  "$root/testbed/tools.sh" --without-flux >/dev/null
+  "$root/testbed/tools.sh" --without-controllers >/dev/null
   export PATH="$target/debug:$cache/bin:$PATH"
 
   stop_operator

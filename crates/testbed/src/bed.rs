@@ -1,5 +1,6 @@
 //! The shared control plane of a test run, and what every scenario does with it.
 
+mod argo_rollouts;
 mod flux;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::audit::Audit;
 use crate::control_plane::ControlPlane;
+use crate::controller::Controller;
 use crate::flux::Flux;
 use crate::unique::unique;
 use crate::wait::eventually;
@@ -31,9 +33,10 @@ static SHARED: OnceCell<Bed> = OnceCell::const_new();
 /// A control plane with its conveniences.
 #[derive(Debug)]
 pub struct Bed {
-    /// Before its API server: fields end in this order.
+    /// The controllers before their API server: fields end in this order.
     flux: OnceCell<Flux>,
     flux_crds: OnceCell<()>,
+    argo_rollouts: OnceCell<Controller>,
     plane: ControlPlane,
     crds: OnceCell<()>,
 }
@@ -56,7 +59,13 @@ impl Bed {
     /// disturb others.
     pub async fn own() -> Result<Self> {
         let plane = ControlPlane::start().await?;
-        Ok(Self { flux: OnceCell::const_new(), flux_crds: OnceCell::const_new(), plane, crds: OnceCell::const_new() })
+        Ok(Self {
+            flux: OnceCell::const_new(),
+            flux_crds: OnceCell::const_new(),
+            argo_rollouts: OnceCell::const_new(),
+            plane,
+            crds: OnceCell::const_new(),
+        })
     }
 
     /// Makes a namespace of its own for a scenario and gives its name: the hint, made legal, and

@@ -11,24 +11,16 @@
 //!
 //! The invariant is the bed's: nothing outlives the test process, no folder stays.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use reqwest::StatusCode;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::control_plane::ControlPlane;
-use crate::folder;
-use crate::guard::Guard;
+use crate::controller::{self, Controller, Launch};
 use crate::port;
-use crate::protocol::{Order, ProcessId, Report, Signal};
 use crate::tools::Tools;
-use crate::wait::eventually;
 
-/// How long a controller may take to start on a machine that is busy.
-const START: Duration = Duration::from_secs(90);
 const CONTROLLERS: [&str; 2] = ["source-controller", "helm-controller"];
 pub(crate) const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: flux-system\n";
 
@@ -39,16 +31,6 @@ pub struct Flux {
     source: Controller,
 }
 
-/// One of them.
-#[derive(Debug)]
-pub struct Controller {
-    name: &'static str,
-    guard: Guard,
-    folder: PathBuf,
-    health: String,
-    env: BTreeMap<String, String>,
-}
-
 /// The names of the CRDs that the controllers need.
 pub(crate) const CRDS: [&str; 3] =
     ["helmreleases.helm.toolkit.fluxcd.io", "helmrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"];
@@ -57,8 +39,7 @@ pub(crate) const CRDS: [&str; 3] =
 pub(crate) fn manifests(tools: &Tools, versions: Option<(&str, &str)>) -> Result<String> {
     let mut yaml = String::new();
     for controller in CONTROLLERS {
-        let folder = tools.flux_crds(controller);
-        for crd in crds(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        for crd in tools.crds(controller)? {
             let crd = match versions {
                 None => crd,
                 Some((releases, _)) if controller == "helm-controller" => renamed(crd, releases)?,
@@ -68,14 +49,6 @@ pub(crate) fn manifests(tools: &Tools, versions: Option<(&str, &str)>) -> Result
         }
     }
     Ok(yaml)
-}
-
-/// The CRDs of a folder.
-fn crds(folder: &Path) -> Result<Vec<Value>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    files.iter().map(|file| Ok(serde_saphyr::from_str(&std::fs::read_to_string(file)?)?)).collect()
 }
 
 /// The CRD with the version that it stores, and no other, under another name.
@@ -90,20 +63,11 @@ fn renamed(mut crd: Value, version: &str) -> Result<Value> {
 impl Flux {
     /// Whether this test has to do without Flux: then it is said why, and counted as skipped.
     pub async fn lacks(test: &str) -> Result<bool> {
-        let tools = Tools::ready().await?;
-        let missing = CONTROLLERS.into_iter().find(|name| !tools.has(name));
-        let foreign = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
-        let reason = match missing {
-            Some(name) => format!("testbed/tools.sh could not build {name}"),
-            None if foreign => "the cluster of KUBECONFIG is not ours: its own Flux may be at work there".to_owned(),
-            None => return Ok(false),
-        };
-        crate::skip::skipped(test, &reason);
-        Ok(true)
+        controller::lacks(test, "Flux", &CONTROLLERS).await
     }
 
     pub(crate) async fn start(plane: &ControlPlane) -> Result<Self> {
-        let source = Controller::prepare(plane, "source-controller", |folder| {
+        let source = prepare(plane, "source-controller", |folder| {
             let storage = folder.join("artifacts");
             std::fs::create_dir_all(&storage)?;
             // Kept over a restart: releases name it.
@@ -114,7 +78,7 @@ impl Flux {
                 format!("--storage-adv-addr={address}"),
             ])
         })?;
-        let helm = Controller::prepare(plane, "helm-controller", |_| Ok(Vec::new()))?;
+        let helm = prepare(plane, "helm-controller", |_| Ok(Vec::new()))?;
         tokio::try_join!(source.start(), helm.start())?;
         Ok(Self { helm, source })
     }
@@ -130,15 +94,9 @@ impl Flux {
     }
 }
 
-impl Controller {
-    fn prepare(plane: &ControlPlane, name: &'static str, more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
-        let tools: &Tools = plane.tools();
-        if !tools.has(name) {
-            bail!("testbed/tools.sh could not build {name}");
-        }
-        let folder = folder::create(name)?;
-        let temporary = folder.join("tmp");
-        std::fs::create_dir_all(&temporary)?;
+/// Prepares one of the two, with more arguments.
+fn prepare(plane: &ControlPlane, name: &'static str, more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Controller> {
+    Controller::prepare(plane, name, |folder| {
         let health = format!("127.0.0.1:{}", port::free()?);
         let mut args = vec![
             format!("--health-addr={health}"),
@@ -149,78 +107,9 @@ impl Controller {
             "--concurrent=10".to_owned(),
             "--requeue-dependency=1s".to_owned(),
         ];
-        args.extend(more(&folder)?);
-        let mut words = vec!["guard".to_owned(), "--wait".to_owned()];
-        words.extend(["--folder".to_owned(), path(&folder), "--log".to_owned(), path(&folder.join("log"))]);
-        words.extend(["--".to_owned(), path(&tools.path(name))]);
-        words.extend(args);
-        let guard = Guard::spawn(words)?;
-        let env = [
-            ("KUBECONFIG", path(plane.kubeconfig())),
-            ("RUNTIME_NAMESPACE", "flux-system".to_owned()),
-            ("HOME", path(&folder)),
-            ("TMPDIR", path(&temporary)),
-        ];
-        let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Self { name, guard, folder, health: format!("http://{health}/readyz"), env })
-    }
-
-    /// Starts it (again), and waits until it is ready.
-    pub async fn start(&self) -> Result<()> {
-        let since = self.guard.reports();
-        self.guard.order(&Order::Start { env: self.env.clone() })?;
-        crate::provide_tls();
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
-        eventually(&format!("{} is ready", self.name), START, || async {
-            let ended = self.guard.heard(since).iter().any(|report| matches!(report, Report::Ended { .. } | Report::Failed { .. }));
-            match http.get(&self.health).send().await {
-                Ok(answer) if answer.status() == StatusCode::OK => Ok(Ok(())),
-                _ if ended => Ok(Err(anyhow!("{} ended\n{}", self.name, folder::tail(&self.log(), 30)))),
-                Ok(answer) => Err(answer.status().to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await?
-    }
-
-    /// Kills it; what it has on disk stays.
-    pub async fn kill(&self) -> Result<()> {
-        let since = self.guard.reports();
-        self.signal(Signal::Kill)?;
-        let ended = |report: &Report| matches!(report, Report::Ended { .. }).then_some(());
-        self.guard.report(&format!("{} has ended", self.name), since, START, ended).await
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.guard.order(&Order::Signal { signal })
-    }
-
-    /// Its process, the latest.
-    pub fn process(&self) -> Option<ProcessId> {
-        self.guard.heard(0).into_iter().rev().find_map(|report| match report {
-            Report::Started { process } => Some(process),
-            Report::Ended { .. } | Report::Ready { .. } | Report::Lost { .. } | Report::Failed { .. } => None,
-        })
-    }
-
-    /// Its folder, which goes with it.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What it has written.
-    pub fn logs(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&std::fs::read(self.log())?).into_owned())
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.join("log")
-    }
-}
-
-fn path(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+        args.extend(more(folder)?);
+        Ok(Launch { args, health: format!("http://{health}/readyz"), namespace: "flux-system" })
+    })
 }
 
 #[cfg(test)]

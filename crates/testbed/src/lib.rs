@@ -1,8 +1,8 @@
 //! The test bed: the world that Headwind's tests run in, made of plain processes.
 //!
 //! A real etcd, API server, controller-manager and scheduler, kwok for the pods, a real image
-//! registry, Flux's real controllers where a test asks for them, and the real `headwind` binary. No
-//! container engine, no root, nothing but loopback.
+//! registry, the real controllers of Flux and of Argo Rollouts where a test asks for them, and the real
+//! `headwind` binary. No container engine, no root, nothing but loopback.
 //!
 //! ```text
 //!  test process ──stdin──> headwind-testbed control-plane ──> etcd, kube-apiserver, …, kwok
@@ -14,6 +14,7 @@
 //! that ends it, and removes its folder, as soon as its own standard input is at its end; the
 //! kernel closes that pipe whatever became of the test.
 
+pub mod argo_rollouts;
 pub mod audit;
 pub mod bed;
 pub mod binaries;
@@ -21,6 +22,7 @@ pub mod chart;
 pub mod chart_repository;
 pub mod cluster;
 pub mod control_plane;
+pub mod controller;
 pub mod demo;
 pub mod fake_registry;
 mod fake_server;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The folder with etcd, kube-apiserver, kubectl, kwok, registry and the rest.
 #[derive(Debug, Clone)]
@@ -57,14 +58,23 @@ impl Tools {
         &self.folder
     }
 
-    /// Whether a program is there: those of Helm and Flux may not be to be had.
+    /// Whether a program is there: those of Helm, Flux and Argo Rollouts may be missing.
     pub fn has(&self, name: &str) -> bool {
         self.path(name).is_file()
     }
 
-    /// The folder with the CRDs of one of Flux's controllers.
-    pub fn flux_crds(&self, controller: &str) -> PathBuf {
-        self.folder.with_file_name("flux-crds").join(controller)
+    /// The CRDs that a controller of another project ships.
+    pub(crate) fn crds(&self, controller: &str) -> Result<Vec<Value>> {
+        let folder = self.folder.with_file_name("crds").join(controller);
+        let files = || -> Result<Vec<PathBuf>> {
+            let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+            files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+            files.sort();
+            Ok(files)
+        };
+        let read = |file: &PathBuf| Ok(serde_saphyr::from_str(&std::fs::read_to_string(file)?)?);
+        let crds = files().and_then(|files| files.iter().map(read).collect());
+        crds.with_context(|| format!("reading the CRDs in {}", folder.display()))
     }
 
     /// One program's path.

@@ -7,7 +7,7 @@ use headwind_k8s::access::{self, Reach};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::flux::Flux;
 use headwind_testbed::registry::canaries;
-use headwind_testbed::{Bed, Query, skip};
+use headwind_testbed::{Bed, Query, argo_rollouts, skip};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 
@@ -44,8 +44,8 @@ pub(crate) async fn audit() -> Result<()> {
     }
     let mut unused = Vec::new();
     let without_flux = Flux::lacks("closing audit: the rights for releases").await?;
-    // The test bed has no Argo Rollouts.
-    let absent = |group: &str| (without_flux && group.ends_with("fluxcd.io")) || group == "argoproj.io";
+    let without_argo = argo_rollouts::lacks("closing audit: the rights for Rollouts").await?;
+    let absent = |group: &str| (without_flux && group.ends_with("fluxcd.io")) || (without_argo && group == "argoproj.io");
     let asked_of = |right: &access::Right| right.reach != Reach::Cluster && !absent(right.group);
     for right in access::rights().into_iter().filter(asked_of) {
         let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));

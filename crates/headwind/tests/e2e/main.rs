@@ -10,6 +10,7 @@
 mod admission;
 mod api;
 mod approval;
+mod argo;
 mod auth;
 mod check;
 mod claims;
@@ -39,8 +40,8 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use headwind_testbed::WorkloadKind;
 use headwind_testbed::flux::Flux;
+use headwind_testbed::{WorkloadKind, argo_rollouts};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How many tests run side by side: they wait for most of their time.
@@ -52,13 +53,15 @@ fn main() -> ExitCode {
     // The longest first: they wait for their pods while the others run.
     let mut trials: Vec<Trial> = WorkloadKind::PODS.into_iter().map(|kind| each("rollout_of_fifty", kind, rollout::fifty)).collect();
     trials.extend([one("kill_verdicts", kill::verdicts), one("judged_like_kubectl", judged::like_kubectl)]);
-    // The test bed has no Argo Rollouts.
+    trials.push(with("argo_rollouts", WorkloadKind::Rollout, "argo_rollouts".to_owned(), argo::whole_life));
+    for kind in WorkloadKind::ALL {
+        trials.extend([each("push_direct", kind, push::direct), each("rejection_sticks", kind, rejection::sticks)]);
+    }
+    // Apart from how it is rolled out, a Rollout is treated like a Deployment.
     for kind in WorkloadKind::ALL.into_iter().filter(|kind| *kind != WorkloadKind::Rollout) {
         trials.extend([
-            each("push_direct", kind, push::direct),
             each("push_by_approval", kind, push::by_approval),
             each("concurrent_edits", kind, push::concurrent_edits),
-            each("rejection_sticks", kind, rejection::sticks),
             each("put_back_by_hand", kind, rejection::put_back_by_hand),
             each("interval_delays", kind, interval::delays),
             each("twenty_approvals", kind, approval::twenty),
@@ -155,23 +158,29 @@ fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) ->
 }
 
 fn each<F: Future<Output = Result<()>> + 'static>(name: &'static str, kind: WorkloadKind, test: fn(WorkloadKind) -> F) -> Trial {
-    if kind == WorkloadKind::HelmRelease {
-        return with_flux(name, format!("{name}::{}", kind.kind()), move || test(kind));
-    }
-    trial(format!("{name}::{}", kind.kind()), move || test(kind))
+    with(name, kind, format!("{name}::{}", kind.kind()), move || test(kind))
 }
 
 /// A test that needs Flux.
 fn flux<F: Future<Output = Result<()>> + 'static>(name: &'static str, test: fn() -> F) -> Trial {
-    with_flux(name, name.to_owned(), test)
+    with(name, WorkloadKind::HelmRelease, name.to_owned(), test)
 }
 
-fn with_flux<F: Future<Output = Result<()>> + 'static>(
+/// A test that needs what rolls out a kind. It is skipped if the test bed lacks that.
+fn with<F: Future<Output = Result<()>> + 'static>(
     name: &'static str,
+    kind: WorkloadKind,
     shown: String,
     test: impl FnOnce() -> F + Send + 'static,
 ) -> Trial {
-    trial(shown, move || async move { if Flux::lacks(name).await? { Ok(()) } else { test().await } })
+    trial(shown, move || async move {
+        let is_skipped = match kind {
+            WorkloadKind::HelmRelease => Flux::lacks(name).await?,
+            WorkloadKind::Rollout => argo_rollouts::lacks(name).await?,
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob => false,
+        };
+        if is_skipped { Ok(()) } else { test().await }
+    })
 }
 
 fn trial<F: Future<Output = Result<()>>>(name: String, test: impl FnOnce() -> F + Send + 'static) -> Trial {

@@ -48,7 +48,17 @@ impl World {
 
     /// The same for a kind: what scenarios that run for every kind begin with.
     pub(crate) async fn of(kind: WorkloadKind, hint: &str) -> Result<Self> {
-        if kind == WorkloadKind::HelmRelease { Self::of_releases(hint, &[]).await } else { Self::new(hint).await }
+        match kind {
+            WorkloadKind::HelmRelease => Self::of_releases(hint, &[]).await,
+            WorkloadKind::Rollout => Self::of_rollouts(hint).await,
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob => Self::new(hint).await,
+        }
+    }
+
+    /// The same for Rollouts, with the controller of Argo Rollouts.
+    pub(crate) async fn of_rollouts(hint: &str) -> Result<Self> {
+        Bed::start().await?.argo_rollouts().await?;
+        Ok(Self { kind: WorkloadKind::Rollout, ..Self::new(hint).await? })
     }
 
     /// The same for releases, with an operator that watches these namespaces as well.
