@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
 use headwind_operator::{Config, Handle, Operator};
 use headwind_registry::credential::cloud;
 use headwind_registry::{Client, Hosts as RegistryHosts, Limits as RegistryLimits, Rules};
+use headwind_web::auth::proxy::{HeaderName, Proxy};
 use headwind_web::auth::{Auth, Reviews, TokenSettings};
 use headwind_web::gate::Gate;
 use headwind_web::hosts::Hosts;
@@ -20,7 +22,7 @@ use headwind_web::{api, ui};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// An API server that knows one token, of a user who may do nothing.
+/// An API server that knows the key of sessions and one token, of a user who may do nothing.
 async fn api_server() -> String {
     let tokens = post(async |Json(review): Json<Value>| {
         let valid = review["spec"]["token"] == "t-eve";
@@ -33,7 +35,10 @@ async fn api_server() -> String {
         assert_eq!(review["spec"]["user"], "eve");
         Json(json!({"spec": review["spec"], "status": {"allowed": false}}))
     });
+    let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+    let secret = get(async move || Json(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "headwind-session"}, "data": {"key": key}})));
     let router = Router::new()
+        .route("/api/v1/namespaces/hw/secrets/headwind-session", secret)
         .route("/apis/authentication.k8s.io/v1/tokenreviews", tokens)
         .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", access);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -218,6 +223,26 @@ fn the_ui_is_closed() {
                 let response = browser.send(&reqwest::Method::POST, &url, &[cookie, foreign], &nothing).await;
                 assert_eq!(response.status(), 403, "POST {path}: {foreign:?}");
             }
+        }
+    });
+}
+
+/// In mode proxy there is no login: a caller that did not come through the proxy is told so, not sent in circles.
+#[test]
+fn a_caller_without_a_login_page() {
+    runtime(async {
+        let operator = operator().await;
+        let reviews: Arc<dyn Reviews> = Arc::new(operator.handle());
+        let networks = vec!["10.0.0.0/8".parse().unwrap()];
+        let auth = Auth::proxy(Proxy { user: HeaderName::from_static("x-forwarded-user"), groups: None, networks }, &reviews);
+        let settings = Settings { all: Vec::new(), namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
+        let base = serve(ui::router(operator.handle(), gate, settings, CancellationToken::new())).await;
+        let browser = Browser::new();
+        for headers in [&[][..], &[("x-forwarded-user", "ann"), ("x-forwarded-for", "10.1.2.3")]] {
+            let response = browser.send(&reqwest::Method::GET, &format!("{base}/login"), headers, &json!({})).await;
+            assert_eq!(response.status(), 401, "{headers:?}");
+            assert!(response.text().await.unwrap().contains("trusted proxy"), "{headers:?}");
         }
     });
 }

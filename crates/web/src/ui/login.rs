@@ -46,8 +46,20 @@ pub(super) fn own(next: &str) -> &str {
 }
 
 /// `GET /login?next=`
-pub(super) async fn login(State(ui): State<Arc<Ui>>, Query(Next { next }): Query<Next>) -> Response {
-    if permissions::has_login(&ui) { form(&next, None).into_response() } else { Redirect::to("/").into_response() }
+pub(super) async fn login(
+    State(ui): State<Arc<Ui>>,
+    Query(Next { next }): Query<Next>,
+    headers: HeaderMap,
+    ends: Option<Extension<Ends>>,
+) -> Response {
+    if permissions::has_login(&ui) {
+        return form(&next, None).into_response();
+    }
+    // In a mode without a login, the dashboard would send a caller that is not known back here.
+    match permissions::is_known(&ui, &headers, ends.map(|Extension(ends)| ends.peer)).await {
+        Ok(()) => Redirect::to("/").into_response(),
+        Err(fault) => fault.bare(&headers),
+    }
 }
 
 /// The page with the form.

@@ -31,6 +31,11 @@ pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller
     known.is_ok_and(|known| known.name == caller.name)
 }
 
+/// Checks that the headers of a request prove who the caller is.
+pub(super) async fn is_known(ui: &Ui, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Fault> {
+    ui.gate.auth().authenticate(headers, peer).await.map(drop).map_err(|refused| fault(&refused))
+}
+
 /// Checks an action before it is done, or a read before it is answered.
 pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(), Fault> {
     ui.gate.auth().authorize(caller, action).await.map_err(|refused| fault(&refused))
