@@ -36,7 +36,9 @@ async fn api_server() -> String {
         Json(json!({"spec": review["spec"], "status": {"allowed": false}}))
     });
     let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
-    let secret = get(async move || Json(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "headwind-session"}, "data": {"key": key}})));
+    let secret = get(async move || {
+        Json(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "headwind-session"}, "data": {"key": key}}))
+    });
     let router = Router::new()
         .route("/api/v1/namespaces/hw/secrets/headwind-session", secret)
         .route("/apis/authentication.k8s.io/v1/tokenreviews", tokens)
