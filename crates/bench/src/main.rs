@@ -10,6 +10,7 @@
 mod direct;
 mod finished;
 mod load;
+mod pages;
 mod report;
 mod seen;
 mod soak;
@@ -65,6 +66,8 @@ async fn run() -> Result<()> {
     operator.terminate().await?;
     let finished = finished::create(&client, &namespace, made).await?;
     report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
+    report::say("the pages of the UI");
+    report.pages = Some(pages::run(&operator).await?);
     report.print()?;
     if let Some(file) = option("--write") {
         report.write(file)?;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::Load;
 use crate::direct::Latency;
+use crate::pages::Pages;
 use crate::unused::Unused;
 
 const BEGIN: &str = "<!-- measured: begin -->";
@@ -30,6 +31,8 @@ pub(crate) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
+    /// The pages of the UI, at the largest size.
+    pub(crate) pages: Option<Pages>,
 }
 
 /// Says how far it is, on standard error.
@@ -82,6 +85,15 @@ impl Report {
                 unused.cpu,
                 unused.api_calls
             )?;
+        }
+        if let Some(pages) = &self.pages {
+            writeln!(text, "\n| page of the UI, at the last size | HTML | p50 / p90 / p99 |\n|---|---|---|")?;
+            for page in &pages.all {
+                let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|part| quantile(&page.times, part));
+                writeln!(text, "| `{}` | {:.1} KB | {p50:.1} / {p90:.1} / {p99:.1} ms |", page.path, page.bytes as f64 / 1000.0)?;
+            }
+            let (before, with) = pages.streams;
+            writeln!(text, "\nResident with 100 open event streams: {with} MiB, before: {before} MiB.")?;
         }
         Ok(text)
     }

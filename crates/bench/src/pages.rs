@@ -1,0 +1,70 @@
+//! What the pages of the UI cost, with everything that the measurement before left behind.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use futures_util::future::try_join_all;
+use headwind_testbed::Operator;
+use reqwest::{Client, StatusCode};
+
+use crate::resident;
+
+/// The pages, as a person calls them up.
+const PAGES: [&str; 7] =
+    ["/", "/updates", "/updates?phase=Completed&sort=-changed", "/updates?q=app-12", "/workloads", "/observability", "/settings"];
+/// Calls of each page that are counted.
+const CALLS: usize = 30;
+/// Open streams.
+const STREAMS: usize = 100;
+/// How long the streams stay open before the memory is read.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// What one page costs.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) path: &'static str,
+    /// Bytes of the HTML, uncompressed.
+    pub(crate) bytes: usize,
+    /// From the request to the last byte over loopback, in milliseconds.
+    pub(crate) times: Vec<f64>,
+}
+
+/// The pages, and the memory that open streams take.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) all: Vec<Page>,
+    /// Resident memory before and with [`STREAMS`] open streams, in MiB.
+    pub(crate) streams: (u64, u64),
+}
+
+/// Calls up every page, then opens streams.
+pub(crate) async fn run(operator: &Operator) -> Result<Pages> {
+    let http = Client::builder().no_proxy().build()?;
+    let mut all = Vec::new();
+    for path in PAGES {
+        let mut page = Page { path, bytes: 0, times: Vec::new() };
+        // The first call makes the connection and is not counted.
+        for call in 0..=CALLS {
+            let begun = Instant::now();
+            let answer = http.get(format!("{}{path}", operator.ui_url())).send().await?;
+            if answer.status() != StatusCode::OK {
+                bail!("{path} answered {}", answer.status());
+            }
+            page.bytes = answer.bytes().await?.len();
+            if call > 0 {
+                page.times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        all.push(page);
+    }
+    let before = resident(operator)?;
+    let open = (0..STREAMS).map(|_| http.get(format!("{}/events", operator.ui_url())).header("Accept", "text/event-stream").send());
+    let streams = try_join_all(open).await?;
+    if let Some(refused) = streams.iter().find(|stream| stream.status() != StatusCode::OK) {
+        bail!("a stream was refused: {}", refused.status());
+    }
+    tokio::time::sleep(SETTLE).await;
+    let with = resident(operator)?;
+    drop(streams);
+    Ok(Pages { all, streams: (before, with) })
+}
