@@ -1,6 +1,7 @@
 //! `headwind`: the operator, its manifests, and offline commands that evaluate its rules.
 
 mod args;
+mod cli;
 mod command;
 mod registries;
 mod settings;
@@ -8,7 +9,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use crate::args::{Args, Command};
+use crate::cli::{Args, Command};
 
 fn main() -> ExitCode {
     let args = match Args::read() {

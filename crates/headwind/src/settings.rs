@@ -30,7 +30,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::args::Args;
+    use crate::cli::Args;
 
     #[test]
     fn a_setting_says_where_it_comes_from_and_a_secret_is_not_shown() {
