@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
+.PHONY: ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -17,7 +17,7 @@ step = @printf '\n==> %s\n' "$(1)"; SECONDS=0; $(2); printf -- '--- %s: %d s\n' 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-test: fmt clippy doc deny tools build unit ## Run everything that CI checks; builds what is missing (needs Rust and Go 1.26)
+test: fmt clippy doc deny ui-test tools build unit ## Run everything that CI checks; builds what is missing (needs Rust and Go 1.26)
 
 fmt:
 	$(call step,cargo fmt --check,cargo fmt --all -- --check)
@@ -60,9 +60,14 @@ generate: build ## Write the generated files: deploy/k8s/{crds,rbac}.yaml and th
 	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
 	"$(HEADWIND)" rbac >deploy/k8s/rbac.yaml
 	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
+
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
 	$(call step,npm ci,cd ui && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 	$(call step,assets,cd ui && npm run --silent build)
+
+# The browser trials need axe-core from here.
+ui-test:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory ui-check; else echo "SKIPPED ui-check: npm is not on the PATH" >&2; fi
 
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::select_all;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
@@ -22,6 +23,9 @@ use crate::protocol::{Facts, ProcessId};
 use crate::registry::{self, RegistryOptions};
 use crate::tools::{Tools, repository};
 use crate::wait::eventually;
+
+/// The user of kwok.
+const KWOK: &str = "kwok";
 
 /// How long one step of the start may take on a machine that is busy.
 const STEP: Duration = Duration::from_secs(90);
@@ -43,12 +47,6 @@ pub(crate) struct Cluster {
     programs: Vec<Program>,
 }
 
-/// The checks of the controllers that they have read what they wrote (on by default since Kubernetes 1.36). What they
-/// find too old is tried again through a token bucket of 10 a second for all objects of a kind: with hundreds of
-/// workloads on two cores that can delay rollouts by minutes.
-const STALE_READ_CHECKS: [&str; 3] =
-    ["StaleControllerConsistencyDaemonSet", "StaleControllerConsistencyReplicaSet", "StaleControllerConsistencyStatefulSet"];
-
 impl Cluster {
     pub(crate) fn new(plan: Plan) -> Self {
         Self { plan, programs: Vec::new() }
@@ -69,7 +67,8 @@ impl Cluster {
         })
         .await?;
         self.controllers(&pki, &server)?;
-        self.kwok(&kubeconfig)?;
+        forbid_stale_deletes(&admin).await?;
+        self.kwok(&pki.kubeconfig(&server, KWOK, Some("system:masters"))?)?;
         let registry = self.registry()?;
         make_nodes(&admin).await?;
         self.until("the default service account is there", async || {
@@ -186,9 +185,6 @@ impl Cluster {
             ("kube-api-burst", "2000".to_owned()),
             ("concurrent-deployment-syncs", "10".to_owned()),
             ("concurrent-replicaset-syncs", "10".to_owned()),
-            ("concurrent-statefulset-syncs", "10".to_owned()),
-            ("concurrent-daemonset-syncs", "10".to_owned()),
-            ("feature-gates", STALE_READ_CHECKS.map(|gate| format!("{gate}=false")).join(",")),
         ]));
         self.run("kube-controller-manager", args)?;
         let kubeconfig = path(&pki.kubeconfig(server, "system:kube-scheduler", None)?);
@@ -218,6 +214,33 @@ impl Cluster {
         self.run("registry", vec!["serve".to_owned(), path(&config)])?;
         Ok(Some(address))
     }
+}
+
+/// Lets kwok delete only pods whose deletion somebody has asked for.
+///
+/// kwok deletes by name, without the uid, and its queue may lag on a loaded machine. The deletion of a pod of a
+/// StatefulSet then hits the new pod of the same name, whose deletion is queued in turn: such a StatefulSet never comes
+/// to rest.
+async fn forbid_stale_deletes(admin: &Client) -> Result<()> {
+    const NAME: &str = "kwok-deletes-what-terminates";
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(admin.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(admin.clone());
+    let policy = serde_json::from_value(json!({
+        "metadata": {"name": NAME},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["DELETE"]}]},
+            "matchConditions": [{"name": "kwok", "expression": format!("request.userInfo.username == '{KWOK}'")}],
+            "validations": [{"expression": "has(oldObject.metadata.deletionTimestamp)", "message": "nobody has asked for the deletion of this pod"}],
+        },
+    }))?;
+    let binding = serde_json::from_value(json!({
+        "metadata": {"name": NAME},
+        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
+    }))?;
+    policies.create(&PostParams::default(), &policy).await.context("making the policy for kwok")?;
+    bindings.create(&PostParams::default(), &binding).await.context("making the binding of the policy for kwok")?;
+    Ok(())
 }
 
 async fn make_nodes(admin: &Client) -> Result<()> {

@@ -269,14 +269,14 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     // The token dies with its account.
     world.bed.kubectl_ok(&["-n", &shop, "delete", "serviceaccount", "ann"]).await?;
     let revoked = std::time::Instant::now();
-    eventually("a revoked token is refused", Duration::from_secs(80), || async {
+    eventually("a revoked token is refused", Duration::from_mins(1), || async {
         match get(&world, &list, &account).await.map_err(|error| error.to_string())?.0 {
             401 => Ok(()),
             status => Err(format!("{status}")),
         }
     })
     .await?;
-    ensure!(revoked.elapsed() < Duration::from_secs(80), "a minute, and the cache of the API server");
+    ensure!(revoked.elapsed() < Duration::from_mins(1), "{:?}", revoked.elapsed());
     ensure!(send(&world, "POST", &approve, &account.token, &[], None).await?.0 == 401);
     ensure!(with_cookie("127.0.0.1:8081").await?.0 == 401, "the session ends with the token");
     world.request(&image("a/web", "1.1.0"), "Pending").await.map(drop)

@@ -357,6 +357,13 @@ pub(crate) async fn confirms() -> Result<()> {
     ensure!(request.spec.target_ref.name == "web" && request.spec.new_digest.as_deref() == Some(&there), "{:?}", request.spec);
     ensure!(world.requests().await?.len() == 1);
 
+    // A registry may notify before it has linked the tag.
+    let (status, body) = world.post(&payload::distribution(&registry.host(), "web", "1.1.1", &lie)).await?;
+    ensure!(status == 202, "{status} {body}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    registry.push("web", "1.1.1", "late");
+    world.request(&image("1.1.1"), "Pending").await?;
+
     // A registry that does not answer now is asked again until it does.
     registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(503, Vec::new(), String::new())));
     registry.push("web", "1.3.0", "later");

@@ -98,6 +98,8 @@ pub(super) struct LookUp {
     pub(super) lane: Lane,
     /// The results of earlier attempts.
     pub(super) settled: HashSet<[u8; 32]>,
+    /// The number of earlier attempts.
+    pub(super) tries: u32,
     /// The lane's host does not answer, and the claim does not depend on it: send no query.
     pub(super) skip: bool,
 }
@@ -355,9 +357,9 @@ impl Claims {
         let waiting = entry.look_ups.get_mut(&lane)?;
         waiting.place = None;
         queue.running += usize::from(!skip);
-        let (arrived, settled) = (Arc::clone(&entry.arrived), waiting.settled.clone());
+        let (arrived, settled, tries) = (Arc::clone(&entry.arrived), waiting.settled.clone(), waiting.tries);
         self.latest = Some(lane.clone());
-        Some(LookUp { key, arrived, lane, settled, skip })
+        Some(LookUp { key, arrived, lane, settled, tries, skip })
     }
 
     /// Records the result of a look-up.
@@ -423,6 +425,7 @@ impl Claims {
                 arrived: Arc::clone(arrived),
                 lane: lane.clone(),
                 settled: waiting.settled.clone(),
+                tries: waiting.tries,
                 skip: true,
             }));
         }

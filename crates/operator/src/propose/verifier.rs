@@ -91,7 +91,7 @@ impl Verifier {
                     Told::NotAsked => Host::NotAsked,
                 };
                 let access = group.access;
-                (access, host, self.follow(proposer, &look_up.arrived, group, &answer).await)
+                (access, host, self.follow(proposer, look_up, group, &answer).await)
             })
             .buffer_unordered(AT_ONCE);
         while let Some((access, says, open)) = answers.next().await {
@@ -169,8 +169,11 @@ impl Verifier {
     }
 
     /// Processes the workloads for which the answer suffices. Returns true if some still wait for another one.
-    async fn follow(&self, proposer: &Proposer, arrived: &Arc<Arrived>, group: Group, told: &Told) -> bool {
+    async fn follow(&self, proposer: &Proposer, look_up: &LookUp, group: Group, told: &Told) -> bool {
+        let arrived = &look_up.arrived;
         let (open, answered): (Vec<_>, Vec<_>) = match told {
+            // Distribution notifies about a manifest before it links the tag: a tag that is missing at first is queried again.
+            Told::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
             Told::Answer(_) => (Vec::new(), group.open),
             // Without an answer, only what has to be proven does not stand as it is.
             Told::Failed(_) | Told::NotAsked => group.open.into_iter().partition(|one| one.need == Need::Proof),
