@@ -34,6 +34,7 @@ pub(crate) fn programs() -> Option<(PathBuf, PathBuf)> {
 pub(crate) struct Browser {
     pub(crate) client: Client,
     _driver: Child,
+    _cleaner: Child,
     _profile: tempfile::TempDir,
     /// Where pictures go.
     shots: PathBuf,
@@ -54,6 +55,14 @@ impl WebDriverCompatibleCommand for Log {
     }
 }
 
+/// Starts a process that ends browser and driver as soon as this process lets go of its standard input, in whatever way it ends.
+fn cleaner(profile: &Path, driver: u32) -> Result<Child> {
+    const SCRIPT: &str = r#"cat >/dev/null; kill -KILL "$2"; pkill -KILL -f -- "--user-data-dir=$1"; sleep 1; rm -rf "$1""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "cleaner"]).arg(profile).arg(driver.to_string());
+    Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?)
+}
+
 impl Browser {
     /// Starts chromedriver and a browser.
     pub(crate) async fn start() -> Result<Self> {
@@ -70,6 +79,7 @@ impl Browser {
         };
         // Its later lines must go somewhere.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let cleaner = cleaner(profile.path(), driver.id().context("chromedriver ended")?)?;
         let folder = format!("--user-data-dir={}", profile.path().display());
         let arguments = [
             "--headless",
@@ -91,11 +101,12 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .context("no session")?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        // Cargo runs a test in the folder of its package.
+        let root = Path::new("../..");
         let axe = std::fs::read_to_string(root.join("ui/node_modules/axe-core/axe.min.js")).ok();
         let shots = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("ui-shots");
         std::fs::create_dir_all(&shots)?;
-        Ok(Self { client, _driver: driver, _profile: profile, shots, axe })
+        Ok(Self { client, _driver: driver, _cleaner: cleaner, _profile: profile, shots, axe })
     }
 
     /// Returns whether axe is there: `make ui` installs it.
