@@ -113,7 +113,10 @@ mod tests {
     #[case::elsewhere_on_the_same_port("<https://evil.example:5000/v2/a/b/tags/list?last=b>; rel=next", Err("(https://evil.example:5000/"))]
     #[case::without_scheme("<//evil.example/v2/a/b/tags/list>; rel=next", Err("another host"))]
     #[case::user("<https://secret@r.example:5000/v2/a/b/tags/list>; rel=next", Err("another host (https://r.example:5000/"))]
-    #[case::other_repository("</v2/a/c/tags/list?last=b>; rel=next", Err("does not lead to the list (https://r.example:5000/v2/a/c/tags/list)"))]
+    #[case::other_repository(
+        "</v2/a/c/tags/list?last=b>; rel=next",
+        Err("does not lead to the list (https://r.example:5000/v2/a/c/tags/list)")
+    )]
     #[case::climbs("<../../c/tags/list>; rel=next", Err("does not lead to the list"))]
     #[case::no_brackets("/v2/a/b/tags/list?last=b; rel=next", Err("cannot be read"))]
     #[case::scheme("<file:///etc/passwd>; rel=next", Err("another host (file:///etc/passwd)"))]
