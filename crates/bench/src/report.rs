@@ -90,7 +90,7 @@ impl Report {
             writeln!(text, "\n| page of the UI, at the last size | HTML | p50 / p90 / p99 |\n|---|---|---|")?;
             for page in &pages.all {
                 let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|part| quantile(&page.times, part));
-                writeln!(text, "| `{}` | {:.1} KB | {p50:.1} / {p90:.1} / {p99:.1} ms |", page.path, page.bytes as f64 / 1000.0)?;
+                writeln!(text, "| `{}` | {} KB | {p50:.1} / {p90:.1} / {p99:.1} ms |", page.path, page.bytes.div_ceil(1000))?;
             }
             let (before, with) = pages.streams;
             writeln!(text, "\nResident with 100 open event streams: {with} MiB, before: {before} MiB.")?;

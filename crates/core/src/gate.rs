@@ -44,9 +44,11 @@ pub struct Waiting {
     pub until: Option<Timestamp>,
 }
 
+/// One gate: returns what the update waits for, if it is closed.
+type GateFn = fn(&Settings, &Facts<'_>, Timestamp) -> Option<Waiting>;
+
 /// Every gate. Each returns what the update waits for, if it does.
-const GATES: &[fn(&Settings, &Facts<'_>, Timestamp) -> Option<Waiting>] =
-    &[source::waiting, denial::waiting, interval::waiting, siblings::waiting];
+const GATES: &[GateFn] = &[source::waiting, denial::waiting, interval::waiting, siblings::waiting];
 
 /// Decides whether an approved update may be applied now.
 ///

@@ -182,7 +182,7 @@ fn the_api_is_closed() {
             let (status, body): (u16, Value) = (response.status().as_u16(), response.json().await.unwrap());
             match path.as_str() {
                 "/api/v1/updates" | "/api/v1/workloads" => {
-                    assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}")
+                    assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}");
                 }
                 _ if is_bulk => assert!(status == 200 && body["results"][0]["status"] == 403, "{method} {path}: {status} {body}"),
                 _ => assert!(

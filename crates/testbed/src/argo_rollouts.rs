@@ -23,7 +23,7 @@ pub(crate) const CRDS: [&str; 5] = [
 
 /// The CRDs of Argo Rollouts as YAML.
 pub(crate) fn manifests(tools: &Tools) -> Result<String> {
-    Ok(tools.crds(CONTROLLER)?.iter().map(|crd| format!("---\n{crd}\n")).collect())
+    Ok(tools.crds(CONTROLLER)?.iter().flat_map(|crd| ["---\n".to_owned(), crd.to_string(), "\n".to_owned()]).collect())
 }
 
 /// Checks whether this test has to do without Argo Rollouts. If so, reports why, and counts the test as skipped.

@@ -1,5 +1,5 @@
 //! A classic chart repository over HTTP: `index.yaml` and the archives, with a memory and, where a
-//! test asks for it, bad fake_server.
+//! test asks for it, bad behaviour.
 //!
 //! It answers conditional requests (`ETag` before `Last-Modified`), packs the index where the
 //! client takes gzip, wants a password where it is told to, and writes every request down. Charts

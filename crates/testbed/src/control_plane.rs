@@ -56,7 +56,7 @@ impl ControlPlane {
             let log = std::fs::read_to_string(facts.folder.join(format!("{name}.log"))).unwrap_or_default();
             let is_error = |line: &&str| line.starts_with(['E', 'F']) || line.contains("level\":\"ERROR");
             let lines: Vec<&str> = log.lines().filter(is_error).collect();
-            all += &format!("{name}: {} errors in its log; the last:\n", lines.len());
+            all.extend([name, ": ", &lines.len().to_string(), " errors in its log; the last:\n"]);
             for line in &lines[lines.len().saturating_sub(LINES)..] {
                 all.extend(line.chars().take(300));
                 all.push('\n');

@@ -1,4 +1,4 @@
-//! A registry with a memory and bad fake_server, for what the real one cannot be made to do: many
+//! A registry with a memory and bad behaviour, for what the real one cannot be made to do: many
 //! hosts, counted requests, expired tokens, hostile pages, slow and broken answers.
 //!
 //! It speaks as much of the distribution specification as Headwind asks: `HEAD` and `GET` of

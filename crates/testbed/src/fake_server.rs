@@ -1,8 +1,8 @@
 //! What the servers that we fake have in common ([`Site`]): requests are written down, and answers
-//! can be given with bad fake_server.
+//! can be given with bad behaviour.
 //!
 //! Called by `fake_registry` and `chart_repository`. The invariant: what is in the log is what was
-//! asked and answered, bad fake_server included; bytes are counted as they leave, so that a client
+//! asked and answered, bad behaviour included; bytes are counted as they leave, so that a client
 //! that hangs up, or asks conditionally, is seen to have saved them.
 
 use std::future::Future;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// Bad fake_server: what is answered in place of the right answer.
+/// Bad behaviour: what is answered in place of the right answer.
 pub enum Fault {
     /// A status with headers and a body.
     Answer(u16, Vec<(&'static str, String)>, String),
@@ -265,7 +265,7 @@ impl Site {
         self.address.to_string()
     }
 
-    /// Sets the bad fake_server.
+    /// Sets the bad behaviour.
     pub fn misbehave(&self, fake_server: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
         self.conduct.lock().fake_server = Some(Arc::new(fake_server));
     }

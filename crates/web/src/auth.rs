@@ -52,6 +52,7 @@ use self::token::{Checked, Tokens};
 pub struct Auth(Arc<Method>);
 
 /// One for each mode, with what it needs.
+#[expect(clippy::large_enum_variant, reason = "the process has one, behind an Arc")]
 enum Method {
     /// Callers prove nothing. `anonymous_actions` says whether they may act.
     Open {

@@ -94,6 +94,7 @@ async fn waits(world: &World, namespace: &str, name: &str) -> Result<String> {
 
 /// Three service accounts and two namespaces: one may approve in one namespace, one may look there, one may nothing.
 /// For every question and every action the API answers as kubectl does.
+#[expect(clippy::too_many_lines, reason = "one account after the other, each by every way in")]
 pub(crate) async fn same_answers() -> Result<()> {
     let other = Bed::start().await?.namespace("auth-other").await?;
     let began = Timestamp::now();
@@ -168,10 +169,10 @@ pub(crate) async fn same_answers() -> Result<()> {
                     format!("rollback/{namespace}/{workload}"),
                 ] {
                     let (status, body) = post(&world, &format!("/api/v1/{path}"), account, &json!({})).await?;
-                    let named = body["detail"].as_str().is_some_and(|detail| {
+                    let says_which = body["detail"].as_str().is_some_and(|detail| {
                         detail.contains("approve updaterequests.headwind.sh") && detail.contains(&format!("in namespace {namespace}"))
                     });
-                    ensure!(status == 403 && named, "{} {path}: {status} {body}", account.user);
+                    ensure!(status == 403 && says_which, "{} {path}: {status} {body}", account.user);
                 }
             }
         }

@@ -63,8 +63,7 @@ fn count(state: &State, visible: &Visible, now: Timestamp) -> Counts {
                     match request.phase() {
                         Phase::Completed => counts.completed_last_day += usize::from(ended_within(COMPLETED_WITHIN)),
                         Phase::Failed | Phase::RolledBack => counts.failed_last_week += usize::from(ended_within(FAILED_WITHIN)),
-                        Phase::Rejected | Phase::Expired | Phase::Superseded => {}
-                        Phase::Pending | Phase::Approved | Phase::RollingOut => {}
+                        Phase::Rejected | Phase::Expired | Phase::Superseded | Phase::Pending | Phase::Approved | Phase::RollingOut => {}
                     }
                 }
             }

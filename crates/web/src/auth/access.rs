@@ -1,4 +1,4 @@
-//! SubjectAccessReviews: what a caller may do, as the API server says.
+//! What a caller may do, as the API server says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ pub enum Mode {
     None,
     /// The header `X-User` names the caller. The name is a label, not a proof.
     Simple,
-    /// A TokenReview says whose bearer token it is.
+    /// A `TokenReview` says whose bearer token it is.
     Token,
     /// A header from a trusted proxy names the caller.
     Proxy,

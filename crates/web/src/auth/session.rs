@@ -66,7 +66,7 @@ impl Sessions {
         let mut content = now.as_second().to_be_bytes().to_vec();
         content.extend(compact::pack(token.expose()));
         let key = self.key(Instant::now()).await?;
-        let sealed = seal(&key, &self.binding(headers)?, content)
+        let sealed = seal(&key, &Self::binding(headers)?, content)
             .ok_or_else(|| Refused::Unavailable("the session could not be sealed".to_owned()))?;
         let value = URL_SAFE_NO_PAD.encode(sealed);
         if value.len() > VALUE {
@@ -85,7 +85,7 @@ impl Sessions {
         let name = if self.is_secure(headers) { SECURE } else { PLAIN };
         let Some(sealed) = cookie(headers, name).and_then(|value| URL_SAFE_NO_PAD.decode(value).ok()) else { return Ok(None) };
         let key = self.key(Instant::now()).await?;
-        Ok(open(&key, &self.binding(headers)?, sealed).and_then(|content| token_in(&content, now)))
+        Ok(open(&key, &Self::binding(headers)?, sealed).and_then(|content| token_in(&content, now)))
     }
 
     async fn key(&self, now: Instant) -> Result<[u8; 32], Refused> {
@@ -104,7 +104,7 @@ impl Sessions {
     }
 
     /// What a cookie is bound to: the host of the request.
-    fn binding(&self, headers: &HeaderMap) -> Result<String, Refused> {
+    fn binding(headers: &HeaderMap) -> Result<String, Refused> {
         let host = hosts::named(headers).ok_or_else(|| Refused::Unknown("the request names no host".to_owned()))?;
         Ok(format!("{VERSION} {}", hosts::name(&host)))
     }

@@ -53,7 +53,7 @@ async fn a_token_proves_who_the_caller_is() {
 async fn a_session_ends_with_its_token() {
     let (fake, auth) = token_mode();
     let host = (HOST, "localhost");
-    let (caller, set) = auth.log_in(" t-ann\n", &headers(&[host.clone()]), None).await.unwrap();
+    let (caller, set) = auth.log_in(" t-ann\n", &headers(std::slice::from_ref(&host)), None).await.unwrap();
     assert_eq!((caller.name.as_str(), caller.method), ("ann", "cookie"));
     let cookie = set.to_str().unwrap().split(';').next().unwrap();
     let request = headers(&[host.clone(), (COOKIE, cookie)]);

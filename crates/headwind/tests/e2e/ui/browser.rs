@@ -224,7 +224,7 @@ impl Browser {
     }
 }
 
-/// A command of the DevTools protocol.
+/// A command of the `DevTools` protocol.
 #[derive(Debug)]
 struct Cdp {
     command: String,
