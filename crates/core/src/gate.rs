@@ -8,7 +8,7 @@
 //! Settings, Facts, now ──> source, denial, interval, siblings ──> check ──> Open | Wait(Waiting)
 //! ```
 //!
-//! A new reason to wait is a file in this folder, a line in [`GATES`] and, if it needs one, a field of [`Facts`].
+//! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`].
 
 mod denial;
 mod facts;

@@ -1,7 +1,7 @@
 //! Flux in the bed: the real source-controller and helm-controller, as plain processes.
 //!
-//! Started by [`Bed::flux`], once a bed, when a test first asks; its CRDs alone by
-//! [`Bed::install_flux_crds`], also in an older version. The controllers keep their ports over a
+//! Started by `Bed::flux`, once a bed, when a test first asks; its CRDs alone by
+//! `Bed::install_flux_crds`, also in an older version. The controllers keep their ports over a
 //! restart: helm-controller asks for artifacts where it was told that they are.
 //!
 //! ```text

@@ -10,7 +10,7 @@
 //! | [`Auth::may`] | a page, to show no button that would end in 403 |
 //!
 //! In the modes `none` and `simple` everybody may read, and acts where the administrator allows it. In the modes `token`
-//! and `proxy` the API server decides about every action ([`access`]).
+//! and `proxy` the API server decides about every action (`access`).
 
 mod access;
 mod action;
