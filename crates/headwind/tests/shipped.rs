@@ -82,7 +82,7 @@ fn the_network_manifests_fit_the_deployment() {
         ports.as_array().into_iter().flatten().filter_map(|port| port[field].as_str().map(str::to_owned)).collect()
     };
     let ports = names(&container["ports"], "name");
-    assert_eq!(ports.len(), 3, "{ports:?}");
+    assert_eq!(ports.len(), 4, "{ports:?}");
     for port in &ports {
         let service = of("Service").into_iter().filter(|one| names(&one["spec"]["ports"], "targetPort") == [port.as_str()]).count();
         let policy =
