@@ -127,8 +127,8 @@ impl Order {
         at.map_or(i64::MAX, Timestamp::as_millisecond)
     }
 
-    fn compare(self, a: &Ranked<'_>, b: &Ranked<'_>) -> Ordering {
-        let name = |one: &Ranked<'_>| (one.workload.name.clone(), one.workload.namespace.clone());
+    fn compare<'a>(self, a: &Ranked<'a>, b: &Ranked<'a>) -> Ordering {
+        let name = |one: &Ranked<'a>| (one.workload.name.as_str(), one.workload.namespace.as_str());
         let first = match self.by {
             SortBy::Expires | SortBy::Changed | SortBy::Created => a.millis.cmp(&b.millis),
             SortBy::Namespace => a.workload.namespace.cmp(&b.workload.namespace),
@@ -147,14 +147,17 @@ struct ByPolicy(HashSet<String>);
 impl ByPolicy {
     /// Asks the settings of the workloads. The two locks of the state are not held at the same time.
     fn of(state: &State) -> Self {
-        let direct: Vec<Arc<UpdateRequest>> = {
-            let requests = state.requests.read();
-            let open = requests.all().filter_map(|(_, held)| match held {
-                Held::Open(object) if object.phase() == Phase::Pending && !object.spec.require_approval => Some(Arc::clone(object)),
-                Held::Open(_) | Held::Finished(_) => None,
-            });
-            open.collect()
-        };
+        let direct: Vec<_> = state.requests.read().all().filter_map(|(_, held)| without_person(held)).collect();
+        Self::among(state, &direct)
+    }
+
+    /// The same for one request alone.
+    fn of_one(state: &State, namespace: &str, name: &str) -> Self {
+        let direct: Vec<_> = state.requests.read().find(namespace, name).and_then(|(_, held)| without_person(held)).into_iter().collect();
+        Self::among(state, &direct)
+    }
+
+    fn among(state: &State, direct: &[Arc<UpdateRequest>]) -> Self {
         Self(direct.iter().filter(|object| is_approved_by_policy(state, object)).filter_map(|object| object.metadata.uid.clone()).collect())
     }
 
@@ -172,6 +175,14 @@ impl ByPolicy {
             version: held.version().resource_version,
             by_policy: self.holds(held),
         }
+    }
+}
+
+/// Returns a pending request that says itself that no person is needed.
+fn without_person(held: Held<'_>) -> Option<Arc<UpdateRequest>> {
+    match held {
+        Held::Open(object) if object.phase() == Phase::Pending && !object.spec.require_approval => Some(Arc::clone(object)),
+        Held::Open(_) | Held::Finished(_) => None,
     }
 }
 
@@ -194,14 +205,14 @@ impl Handle {
 
     /// Returns the request, as far as it is in memory.
     pub fn update(&self, namespace: &str, name: &str) -> Option<UpdateSummary> {
-        let by_policy = ByPolicy::of(&self.state);
+        let by_policy = ByPolicy::of_one(&self.state, namespace, name);
         let requests = self.state.requests.read();
         requests.find(namespace, name).map(|(workload, held)| by_policy.summary(workload, held))
     }
 
     /// Returns whether the request matches the query.
     pub fn matches(&self, namespace: &str, name: &str, query: &UpdateQuery) -> bool {
-        let by_policy = ByPolicy::of(&self.state);
+        let by_policy = ByPolicy::of_one(&self.state, namespace, name);
         let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
         let requests = self.state.requests.read();
         requests.find(namespace, name).is_some_and(|(workload, held)| query.takes(workload, held, text.as_deref(), &by_policy))
