@@ -135,6 +135,12 @@ impl Auth {
         }
     }
 
+    /// Returns whether the headers of an open stream still prove who its caller is.
+    pub(crate) async fn still_knows(&self, caller: &Caller, headers: &HeaderMap) -> bool {
+        let known = self.authenticate(headers, caller.peer.parse().ok()).await;
+        known.is_ok_and(|known| known.name == caller.name)
+    }
+
     /// Returns the caller before anything is known of it.
     pub(crate) fn nobody(&self, peer: Option<IpAddr>) -> Caller {
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();

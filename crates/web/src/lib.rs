@@ -17,5 +17,6 @@ pub mod hosts;
 pub mod probe;
 mod problem;
 pub mod server;
+mod stream;
 pub mod ui;
 pub mod webhook;

@@ -2,13 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::stream;
 use headwind_core::reason::Reason;
 use headwind_operator::{Caller, Entry, Visible};
@@ -19,11 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Api, Shared, flat};
 use crate::problem::Problem;
-
-/// Interval of the comments that keep the connection open.
-const BEAT: Duration = Duration::from_secs(15);
-/// How often the caller's permissions are read again.
-const CHECK: Duration = Duration::from_secs(5);
+use crate::stream::{CHECK, respond};
 
 /// Which events to send.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -108,9 +103,7 @@ async fn open(api: Api, caller: Caller, headers: HeaderMap, parameters: Result<Q
     let receiver = api.handle.subscribe();
     let stream = Stream { api, caller, headers, namespace, visible, receiver, check_at: Instant::now() + CHECK, _place: place };
     let events = stream::unfold(stream, async |mut stream| Some((Ok::<_, Infallible>(stream.next().await?), stream)));
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT).text("beat"));
-    let headers = [("cache-control", HeaderValue::from_static("no-cache")), ("x-accel-buffering", HeaderValue::from_static("no"))];
-    Ok((headers, sse).into_response())
+    Ok(respond(events))
 }
 
 impl Stream {
@@ -132,8 +125,7 @@ impl Stream {
                 },
                 () = tokio::time::sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + CHECK;
-                    let known = self.api.auth.authenticate(&self.headers, self.caller.peer.parse().ok()).await.ok()?;
-                    if known.name != self.caller.name {
+                    if !self.api.auth.still_knows(&self.caller, &self.headers).await {
                         return None;
                     }
                     self.visible = self.api.auth.listed(&self.caller, self.namespace.as_deref()).await.ok()?;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use headwind_operator::{Caller, Visible};
@@ -21,15 +21,12 @@ use tokio::time::Instant;
 use super::hub::{Hint, Missed, Numbered, id};
 use super::query::pairs;
 use super::{Ui, dashboard, page, permissions};
+use crate::stream::{CHECK, respond};
 
 /// How long a browser waits before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
-/// Interval of the comments that keep the connection open.
-const BEAT: Duration = Duration::from_secs(15);
 /// Minimum time between two events with the counts.
 const COUNTS: Duration = Duration::from_secs(1);
-/// How often the caller's permissions are read again.
-const CHECK: Duration = Duration::from_secs(5);
 
 /// One open stream.
 struct Stream {
@@ -79,11 +76,7 @@ pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extensi
     };
     stream.begin(missed);
     let events = stream::unfold(stream, async |mut stream| Some((Ok::<_, Infallible>(stream.next().await?), stream)));
-    let headers = [
-        (HeaderName::from_static("cache-control"), HeaderValue::from_static("no-cache")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT).text("beat"))).into_response()
+    respond(events)
 }
 
 impl Stream {

@@ -27,8 +27,7 @@ pub(super) fn namespaces(ui: &Ui, visible: &Visible) -> Vec<String> {
 
 /// Returns whether the headers of an open stream still prove who the caller is.
 pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> bool {
-    let known = ui.gate.auth().authenticate(headers, caller.peer.parse().ok()).await;
-    known.is_ok_and(|known| known.name == caller.name)
+    ui.gate.auth().still_knows(caller, headers).await
 }
 
 /// Checks that the headers of a request prove who the caller is.
