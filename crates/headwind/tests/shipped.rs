@@ -17,8 +17,8 @@ use headwind_core::policy::Policy;
 use headwind_core::request::Phase;
 use headwind_core::settings::{Settings, key};
 
-#[path = "shipped/circles.rs"]
-mod circles;
+#[path = "shipped/modules.rs"]
+mod modules;
 #[path = "shipped/tables.rs"]
 mod tables;
 

@@ -23,8 +23,6 @@ mod observe;
 mod propose;
 mod registries;
 mod report;
-#[cfg(test)]
-mod rooms;
 mod run;
 mod tasks;
 #[cfg(feature = "testing")]

@@ -1,4 +1,6 @@
-//! No crate has a circle between its top-level modules. Its tests and the builders for tests may import what they like.
+//! The top-level modules of the crates: no circle in any of them, and in `operator` the order of the data flow.
+//!
+//! For circles, tests and the builders for tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,10 +24,14 @@ fn word(text: &str) -> &str {
     &text[..text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(text.len())]
 }
 
+/// The text without the unit tests at its end.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
 /// The names that the text takes from the root of its crate. `depth` is the number of `super` that lead there.
 fn imports(text: &str, depth: usize) -> BTreeSet<&str> {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let from_root = "super::".repeat(depth);
     lines
         .flat_map(|line| {
@@ -35,6 +41,16 @@ fn imports(text: &str, depth: usize) -> BTreeSet<&str> {
             by_name.chain(listed).chain(by_super).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The modules of `operator` in the order of the flow: each may import from those before it, and from no other.
+const FLOW: &[&str] =
+    &["clock", "tasks", "cluster", "observe", "report", "registries", "propose", "act", "api", "catalogue", "run", "testing"];
+
+/// Returns the imports of a file of `operator` that are against the flow.
+fn against_the_flow<'a>(own: &str, imported: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let place = |module: &str| FLOW.iter().position(|known| *known == module);
+    imported.into_iter().filter(|import| place(import) > place(own)).collect()
 }
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
@@ -77,10 +93,10 @@ fn arrows(source: &Path) -> Arrows {
     let mut arrows = Arrows::new();
     for (inside, text) in &all {
         let own = module(inside);
-        if ["lib", "main", "testing", "rooms"].contains(&own.as_str()) {
+        if ["lib", "main", "testing"].contains(&own.as_str()) {
             continue;
         }
-        let wanted = imports(text, inside.components().count()).into_iter().map(str::to_owned);
+        let wanted = imports(without_tests(text), inside.components().count()).into_iter().map(str::to_owned);
         arrows.entry(own.clone()).or_default().extend(wanted.filter(|name| *name != own && modules.contains(name)));
     }
     arrows
@@ -97,8 +113,34 @@ fn no_crate_has_a_circle_of_modules() {
 fn a_circle_is_found() {
     let text =
         "use crate::{b, c::D};\nfn a() { crate::e::f() }\n// use crate::x;\nuse super::g;\n#[cfg(test)]\nmod tests { use crate::h; }";
-    assert_eq!(imports(text, 1), BTreeSet::from(["b", "c", "e", "g", ""]));
+    assert_eq!(imports(without_tests(text), 1), BTreeSet::from(["b", "c", "e", "g", ""]));
     let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(from, to)| ((*from).to_owned(), BTreeSet::from([(*to).to_owned()]))).collect();
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c")])), None);
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap(), ["b", "c", "b"]);
+}
+
+#[test]
+fn every_import_of_operator_follows_the_flow() {
+    let source = root().join("crates/operator/src");
+    let mut seen = BTreeSet::new();
+    for file in files(&source) {
+        let inside = file.strip_prefix(&source).unwrap();
+        let own = module(inside);
+        if own == "lib" {
+            continue;
+        }
+        assert!(FLOW.contains(&own.as_str()), "{own} has no place in the flow");
+        let text = fs::read_to_string(&file).unwrap();
+        let wrong = against_the_flow(&own, imports(&text, inside.components().count()));
+        assert!(wrong.is_empty(), "{} imports {wrong:?}", file.display());
+        seen.insert(own);
+    }
+    assert_eq!(seen.len(), FLOW.len(), "a module is missing: {seen:?}");
+}
+
+#[test]
+fn an_import_against_the_flow_is_found() {
+    let found = |text: &'static str| against_the_flow("observe", imports(text, 2));
+    assert!(found("use crate::cluster::ClusterClient;\n// crate::act is further on\nuse crate::observe::index;").is_empty());
+    assert_eq!(found("    crate::propose::Known { state }"), ["propose"]);
 }
