@@ -604,7 +604,7 @@ async fn a_host_that_is_redirected_to_is_named() {
     for (fault, told) in [
         (Fault::Answer(500, Vec::new(), String::new()), "server error (500)"),
         (Fault::Answer(403, Vec::new(), String::new()), "(403)"),
-        (Fault::Answer(401, vec![("www-authenticate", "Basic".into())], String::new()), "a credential is for its own host only (401)"),
+        (Fault::Answer(401, vec![("www-authenticate", "Basic".into())], String::new()), "a credential is sent only to its own host (401)"),
     ] {
         let fault = parking_lot::Mutex::new(Some(fault));
         other.misbehave(move |_| fault.lock().take());

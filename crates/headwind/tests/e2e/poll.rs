@@ -358,9 +358,14 @@ pub(crate) async fn confirms() -> Result<()> {
     ensure!(world.requests().await?.len() == 1);
 
     // A registry may notify before it has linked the tag.
+    registry.take_lines();
     let (status, body) = world.post(&payload::distribution(&registry.host(), "web", "1.1.1", &lie)).await?;
     ensure!(status == 202, "{status} {body}");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    eventually("the tag is missing", SOON, || async {
+        let lines = registry.take_lines();
+        if lines.iter().any(|line| line.ends_with(" 404")) { Ok(()) } else { Err(format!("{lines:?}")) }
+    })
+    .await?;
     registry.push("web", "1.1.1", "late");
     world.request(&image("1.1.1"), "Pending").await?;
 

@@ -21,6 +21,11 @@ const LIVE: Duration = Duration::from_secs(1);
 const LOADED: Duration = Duration::from_secs(5);
 
 const LIVE_NOW: &str = "document.querySelector('#live').dataset.state === 'live'";
+/// The dialog is visible, and no part of it moves or fades any more: axe measures its colours.
+const AT_REST: &str = "(dialog => dialog.open && [dialog, dialog.querySelector('.modal-box')].every(one => !one || getComputedStyle(one).opacity === '1') \
+     && dialog.getAnimations({ subtree: true }).every(one => one.playState !== 'running'))(document.querySelector('dialog'))";
+/// The toast of a success has disappeared by itself: it covers what lies below it for 3 s.
+const NO_TOAST: &str = "!document.querySelector('.toast-one.tone-good')";
 const DIALOG: &str = "document.querySelector('dialog[open] #confirm')";
 
 /// A world with waiting updates, and a browser.
@@ -132,7 +137,7 @@ pub(crate) async fn decisions() -> Result<()> {
     // By mouse: the dialog opens, the row changes in its place, the focus stays in it.
     browser.click("button[aria-label='Approve mouse 1.1.0']").await?;
     browser.until("the dialog opens", DIALOG).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    browser.until("the dialog is at rest", AT_REST).await?;
     browser.check("dialog-approve-desktop-dark").await?;
     browser.click("dialog .btn-primary").await?;
     browser.until("the toast is there", "document.querySelector('.toast-one')").await?;
@@ -149,6 +154,7 @@ pub(crate) async fn decisions() -> Result<()> {
     browser.until("the dialog is closed", "!document.querySelector('dialog[open]')").await?;
 
     // Somebody was faster, behind an open dialog with a text in it.
+    browser.until("the toast has gone", NO_TOAST).await?;
     browser.click("button[aria-label='Reject late 1.1.0']").await?;
     browser.until("the dialog opens", DIALOG).await?;
     browser.write("dialog textarea", "needs the new schema").await?;
@@ -159,12 +165,13 @@ pub(crate) async fn decisions() -> Result<()> {
         "the text is kept"
     );
     browser.click("dialog .btn-error").await?;
-    browser.until("the conflict is told", "document.querySelector('dialog[open] .note')").await?;
+    browser.until("the conflict is shown", "document.querySelector('dialog[open] .note')").await?;
     browser.shoot("dialog-conflict-desktop-dark").await?;
     ensure!(browser.run("return document.querySelector('dialog').innerText").await?.as_str().unwrap_or_default().contains(" rejected it"));
     browser.keys("\u{e00c}").await?;
 
     // Reject with a reason.
+    browser.until("the toast has gone", NO_TOAST).await?;
     browser.click("button[aria-label='Reject no 1.1.0']").await?;
     browser.until("the dialog opens", DIALOG).await?;
     browser.write("dialog textarea", "not this one").await?;
@@ -174,13 +181,14 @@ pub(crate) async fn decisions() -> Result<()> {
     browser.until("the dialog is closed", "!document.querySelector('dialog[open]')").await?;
 
     // Several at once.
+    browser.until("the toast has gone", NO_TOAST).await?;
     for name in ["many-a", "many-b"] {
         browser.click(&format!("input[aria-label='Select {name} 1.1.0']")).await?;
     }
     ensure!(browser.run("return document.querySelector('#picked').value").await? == json!("2 selected"));
     browser.click(".bulk .btn-primary").await?;
     browser.until("the dialog opens", DIALOG).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    browser.until("the dialog is at rest", AT_REST).await?;
     browser.check("dialog-bulk-desktop-dark").await?;
     browser.click("dialog .btn-primary").await?;
     for name in ["many-a", "many-b"] {
@@ -227,7 +235,7 @@ pub(crate) async fn live() -> Result<()> {
     // A new update is a line to click, not a jump.
     visit.world.create(&World::asking(WorkloadKind::Deployment, "fourth", &image("ui/fourth", "1.0.0"))).await?;
     visit.world.push("ui/fourth", "1.1.0").await?;
-    browser.until("the new update is told", "document.querySelector('a.news')").await?;
+    browser.until("the new update is shown", "document.querySelector('a.news')").await?;
     ensure!(browser.run(&format!("return {order}")).await? == before, "nothing is inserted");
     browser.click("a.news").await?;
     browser.until("the list is read again", &format!("{order} === 'fourth,second,third'")).await?;
@@ -245,10 +253,10 @@ pub(crate) async fn live() -> Result<()> {
     // Programs have a stream of their own.
     let mut stream = visit.world.http.get(format!("{}/api/v1/events/updates", visit.world.operator.api_url())).send().await?;
     visit.rejected_elsewhere("third").await?;
-    let mut told = String::new();
-    while !told.contains("\"phase\":\"Rejected\"") {
-        told.push_str(&String::from_utf8_lossy(&stream.chunk().await?.context("the stream ended")?));
+    let mut events = String::new();
+    while !events.contains("\"phase\":\"Rejected\"") {
+        events.push_str(&String::from_utf8_lossy(&stream.chunk().await?.context("the stream ended")?));
     }
-    ensure!(told.contains("event: update") && told.contains("\"workload\":\"third\""), "{told}");
+    ensure!(events.contains("event: update") && events.contains("\"workload\":\"third\""), "{events}");
     visit.browser.end().await
 }

@@ -170,7 +170,11 @@ fn approval_is_asked_for_when_either_says_so() {
     let manual = Request { spec: Spec { trigger: Trigger::Manual, ..asked.spec.clone() }, ..asked.clone() };
     assert!(matches!(step(Some(&workload("app:1.0.0", &[])), &[manual]), Step::Requeue(Some(_))), "a person's request needs a person");
     let late = Request { created: at(NOW - 86_400), ..asked };
-    assert_eq!(step(Some(&asks), std::slice::from_ref(&late)), Step::Requeue(None), "it was made without an expiry, and is asked for now");
+    assert_eq!(
+        step(Some(&asks), std::slice::from_ref(&late)),
+        Step::Requeue(None),
+        "it has no expiry, and the workload requires approval now"
+    );
     let needed = Request { spec: Spec { require_approval: true, ..late.spec.clone() }, ..late.clone() };
     assert_eq!(written(step(Some(&asks), &[needed])), (Phase::Expired, Reason::PastExpiry));
     assert!(matches!(step(Some(&workload("app:1.0.0", &[])), &[late]), Step::Apply(_)), "what needs no answer does not expire");

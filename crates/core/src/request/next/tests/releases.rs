@@ -330,8 +330,8 @@ fn suspended_while_it_rolls_out() {
 #[case::at_the_new_tag("1.1.0", Phase::RollingOut, Reason::RolloutProgressing)]
 #[case::at_the_old_tag("1.0.0", Phase::Superseded, Reason::ImageChanged)]
 fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase, #[case] reason: Reason) {
-    let anew = Source { uid: "another".to_owned(), generation: 1, ..oci(OciRef::Tag(tag.to_owned())) };
-    let workload = resolve(&alone(referring(), &DIRECT), Some(&anew), 1);
+    let recreated = Source { uid: "another".to_owned(), generation: 1, ..oci(OciRef::Tag(tag.to_owned())) };
+    let workload = resolve(&alone(referring(), &DIRECT), Some(&recreated), 1);
     let rolling_since = |second: i64| {
         let mut rolling = finished("r", "1.0.0", "1.1.0", Phase::RollingOut);
         rolling.status.finished_at = None;
