@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod explain;
 pub mod gate;
 pub mod lease;
+pub mod notification;
 pub mod offline;
 pub mod policy;
 pub mod reason;

@@ -12,6 +12,7 @@ use headwind_web::hosts::{Authority, Uri};
 use headwind_web::ui::settings::Setting;
 use headwind_webhook::proof::Secret;
 
+use crate::notifications::Notifications;
 use crate::registries::Registries;
 
 /// The settings of the operator. Each one is a flag and a variable.
@@ -143,6 +144,9 @@ pub(crate) struct Run {
     /// hosts may act
     #[arg(long, env = "HEADWIND_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = host)]
     pub(crate) allowed_hosts: Vec<Authority>,
+
+    #[command(flatten)]
+    pub(crate) notifications: Notifications,
 
     /// Number of finished requests that Headwind keeps for each workload
     #[arg(long, env = "HEADWIND_HISTORY_LIMIT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -3,6 +3,7 @@
 mod args;
 mod cli;
 mod command;
+mod notifications;
 mod registries;
 mod settings;
 mod telemetry;

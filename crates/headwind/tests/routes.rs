@@ -62,6 +62,7 @@ async fn operator() -> Operator {
         polling: None,
         discovery: false,
         cross_namespace_refs: true,
+        notifications: tokio::sync::watch::channel(std::sync::Arc::default()).1,
     };
     Operator::start(&server, config, registries).unwrap()
 }

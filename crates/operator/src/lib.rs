@@ -46,4 +46,5 @@ pub use observe::visible::Visible;
 pub use propose::RecordingFailure;
 pub use report::entry::Entry;
 pub use report::journal::RequestChange;
+pub use report::notify;
 pub use run::{Config, Operator, Polling, StartError};

@@ -11,3 +11,4 @@ pub(crate) mod events;
 pub(crate) mod journal;
 pub(crate) mod marks;
 pub(crate) mod metrics;
+pub mod notify;

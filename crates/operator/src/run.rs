@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource as _;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::admission::warn_without_policy;
@@ -42,6 +43,7 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+use crate::report::notify;
 use crate::tasks::{Ended, Tasks};
 
 /// Number of workloads that are reconciled concurrently.
@@ -76,6 +78,8 @@ pub struct Config {
     pub discovery: bool,
     /// True if releases may use sources of other namespaces, as far as Flux allows.
     pub cross_namespace_refs: bool,
+    /// The settings of notifications. A change takes effect at once.
+    pub notifications: watch::Receiver<Arc<notify::Settings>>,
 }
 
 /// The settings for polling registries.

@@ -3,15 +3,17 @@
 mod access;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use headwind_operator::{Config, Operator, Polling};
+use headwind_operator::{Config, Operator, Polling, notify};
 use headwind_web::server::{Limits, Port, Tls};
 use headwind_web::ui::settings::Settings;
 use headwind_web::{api, probe, ui, webhook};
 use headwind_webhook::proof::google::Expected;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,8 @@ pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
 async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let registries = args.registries.client()?;
     let tls = certificate(&args)?;
+    // The sender lives as long as the operator: later settings go through it.
+    let (_notifications, notifications) = watch::channel(Arc::new(notification_settings(&args)?));
     let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
     let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
     let ui_port = Port::bind("ui", args.ui_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
@@ -55,6 +59,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
             interval: Duration::from_secs(args.polling_interval.into()),
             min_interval: Duration::from_secs(args.polling_min_interval.into()),
         }),
+        notifications,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_about_open_access(&args);
@@ -102,6 +107,16 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => tracing::warn!("stopped immediately"),
     }
     fault.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Returns the settings of notifications. The error names every variable with a fault.
+fn notification_settings(args: &Run) -> anyhow::Result<notify::Settings> {
+    let read = notify::Settings::read(|name| match name {
+        "HEADWIND_UI_URL" => args.ui_url.as_ref().map(ToString::to_string),
+        "HEADWIND_API_URL" => args.api_url.as_ref().map(ToString::to_string),
+        _ => args.notifications.get(name).map(str::to_owned),
+    });
+    read.map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
 }
 
 /// Reads the certificate of the ports, if there is one.

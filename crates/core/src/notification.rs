@@ -1,0 +1,160 @@
+//! Notification events, and which of them the life of a request stands for.
+//!
+//! They follow from the status alone, so that the next leader derives what the previous one did not send.
+//!
+//! ```text
+//! proposal ─> update_request_created ─> update_approved | update_rejected
+//!          └> update_detected (approved by policy)
+//! rollout  ─> update_completed | update_failed | rollback_triggered ─> rollback_completed | rollback_failed
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::reason::Reason;
+use crate::request::{Phase, Request, Status};
+use crate::trigger::Trigger;
+
+/// A kind of notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NotificationEvent {
+    /// A new version was found, and the policy approves it.
+    UpdateDetected,
+    /// A new version was found, and its request waits for a person.
+    UpdateRequestCreated,
+    /// A person approved the update.
+    UpdateApproved,
+    /// A person rejected the update.
+    UpdateRejected,
+    /// The update is complete.
+    UpdateCompleted,
+    /// The update failed and is not rolled back.
+    UpdateFailed,
+    /// Headwind restores the previous version, because the rollout failed or a person requested it.
+    RollbackTriggered,
+    /// The previous version is in place again.
+    RollbackCompleted,
+    /// The rollback failed.
+    RollbackFailed,
+}
+
+impl NotificationEvent {
+    /// Every event, in the order of a life.
+    pub const ALL: &'static [NotificationEvent] = &[
+        NotificationEvent::UpdateDetected,
+        NotificationEvent::UpdateRequestCreated,
+        NotificationEvent::UpdateApproved,
+        NotificationEvent::UpdateRejected,
+        NotificationEvent::UpdateCompleted,
+        NotificationEvent::UpdateFailed,
+        NotificationEvent::RollbackTriggered,
+        NotificationEvent::RollbackCompleted,
+        NotificationEvent::RollbackFailed,
+    ];
+
+    /// Returns the stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotificationEvent::UpdateDetected => "update_detected",
+            NotificationEvent::UpdateRequestCreated => "update_request_created",
+            NotificationEvent::UpdateApproved => "update_approved",
+            NotificationEvent::UpdateRejected => "update_rejected",
+            NotificationEvent::UpdateCompleted => "update_completed",
+            NotificationEvent::UpdateFailed => "update_failed",
+            NotificationEvent::RollbackTriggered => "rollback_triggered",
+            NotificationEvent::RollbackCompleted => "rollback_completed",
+            NotificationEvent::RollbackFailed => "rollback_failed",
+        }
+    }
+}
+
+impl fmt::Display for NotificationEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NotificationEvent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = NotificationEvent::ALL.iter().copied().find(|event| event.as_str() == text);
+        known.ok_or_else(|| {
+            let names: Vec<_> = NotificationEvent::ALL.iter().map(|event| event.as_str()).collect();
+            format!("{text:?} is not a notification event; use {}", names.join(", "))
+        })
+    }
+}
+
+/// One notification of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The event.
+    pub event: NotificationEvent,
+    /// Identifies the notification among all of its request: the same on every replica and after a restart.
+    pub id: String,
+    /// When it happened; `None` if the status does not say it, for example after an approval with `kubectl`.
+    pub at: Option<Timestamp>,
+}
+
+/// Returns the notifications that the status of a request stands for, in order. The whole status must be known.
+pub fn notices(request: &Request) -> Vec<Notice> {
+    let Request { status, spec, created, .. } = request;
+    let mut all = Vec::new();
+    let mut add = |event: NotificationEvent, at: Option<Timestamp>| {
+        let life = status.reopened_at.map(|at| format!("/{at}")).unwrap_or_default();
+        all.push(Notice { event, id: format!("{event}{life}"), at });
+    };
+    // The person who requests a rollback approves it in the same call.
+    let is_rollback = spec.trigger == Trigger::Manual;
+    if !is_rollback {
+        let asks = request.needs_approval() || status.reopened_at.is_some();
+        let event = if asks { NotificationEvent::UpdateRequestCreated } else { NotificationEvent::UpdateDetected };
+        add(event, Some(status.reopened_at.unwrap_or(*created)));
+        if status.approved_by.is_some() || status.approved_at.is_some() || status.phase == Phase::Approved {
+            add(NotificationEvent::UpdateApproved, status.approved_at);
+        }
+    } else if status.rolled_back_from.is_some() {
+        add(NotificationEvent::RollbackTriggered, status.applied_at);
+    }
+    if let Some(watch) = status.rollout.as_ref().filter(|watch| watch.returned_to.is_some()) {
+        add(NotificationEvent::RollbackTriggered, Some(watch.started_at));
+    }
+    if let Some(end) = end(status, is_rollback) {
+        let at = if end == NotificationEvent::UpdateRejected { status.rejected_at.or(status.finished_at) } else { status.finished_at };
+        add(end, at);
+    }
+    all
+}
+
+fn end(status: &Status, is_rollback: bool) -> Option<NotificationEvent> {
+    match (status.phase, status.reason) {
+        (Phase::Rejected, _) => Some(NotificationEvent::UpdateRejected),
+        (Phase::Completed, _) if is_rollback => Some(NotificationEvent::RollbackCompleted),
+        (Phase::Completed, _) => Some(NotificationEvent::UpdateCompleted),
+        (Phase::Failed, _) if is_rollback => Some(NotificationEvent::RollbackFailed),
+        (Phase::Failed | Phase::RolledBack, Some(Reason::RollbackFailed)) => Some(NotificationEvent::RollbackFailed),
+        (Phase::Failed, _) => Some(NotificationEvent::UpdateFailed),
+        // A person rolled back past it: the request of that rollback says so.
+        (Phase::RolledBack, Some(Reason::RolledBack)) => None,
+        (Phase::RolledBack, _) => Some(NotificationEvent::RollbackCompleted),
+        (Phase::Pending | Phase::Approved | Phase::RollingOut | Phase::Expired | Phase::Superseded, _) => None,
+    }
+}
+
+/// Returns the notifications of a change. Of a finished request, only a part of the status before is known.
+pub fn new_notices(before: Option<&Request>, after: &Request) -> Vec<Notice> {
+    let mut all = notices(after);
+    let Some(before) = before else { return all };
+    let known = notices(before);
+    all.retain(|notice| known.iter().all(|known| known.id != notice.id));
+    if !before.status.phase.is_open() && after.status.reopened_at.is_none() {
+        all.drain(..all.len().saturating_sub(1));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use rstest::rstest;
+
+use super::*;
+
+fn read(values: &[(&str, &str)]) -> Result<Settings, Vec<Invalid>> {
+    Settings::read(|name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+}
+
+fn faults(values: &[(&str, &str)]) -> Vec<String> {
+    read(values).unwrap_err().into_iter().map(|fault| fault.to_string()).collect()
+}
+
+#[test]
+fn a_channel_is_off_until_it_is_enabled() {
+    let url = ("SLACK_WEBHOOK_URL", "https://hooks.slack.example/a");
+    assert_eq!(read(&[url]).unwrap(), Settings::default());
+    let settings = read(&[url, ("SLACK_ENABLED", "yes"), ("SLACK_CHANNEL", " #ops "), ("HEADWIND_UI_URL", "https://headwind.example/")]).unwrap();
+    let slack = settings.slack.unwrap();
+    assert_eq!((slack.channel.as_deref(), slack.url.expose()), (Some("#ops"), "https://hooks.slack.example/a"));
+    assert_eq!((settings.ui_url.as_deref(), settings.teams), (Some("https://headwind.example"), None));
+    assert_eq!(slack.common, Common::default());
+}
+
+#[test]
+fn every_fault_is_reported_and_no_secret_is_quoted() {
+    let all = faults(&[
+        ("SLACK_ENABLED", "true"),
+        ("TEAMS_ENABLED", "maybe"),
+        ("WEBHOOK_ENABLED", "1"),
+        ("WEBHOOK_URL", "ftp://user:canary@example.com"),
+        ("WEBHOOK_TIMEOUT", "0"),
+        ("WEBHOOK_EVENTS", "update_failed,update_lost"),
+    ]);
+    let text = all.join("\n");
+    for expected in ["SLACK_WEBHOOK_URL: required", "TEAMS_ENABLED: must be", "WEBHOOK_URL: is not", "WEBHOOK_EVENTS: \"update_lost\" is not"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("canary"));
+}
+
+#[test]
+fn a_secret_is_not_printed() {
+    let settings = read(&[("WEBHOOK_ENABLED", "true"), ("WEBHOOK_URL", "https://e.example/canary"), ("WEBHOOK_SECRET", "canary")]).unwrap();
+    assert!(!format!("{settings:?}").contains("canary"));
+}
+
+#[test]
+fn filters_and_digests_are_read() {
+    let settings = read(&[
+        ("DISCORD_ENABLED", "true"),
+        ("DISCORD_WEBHOOK_URL", "https://discord.example/a"),
+        ("DISCORD_EVENTS", "update_failed, rollback_failed"),
+        ("DISCORD_NAMESPACES", "shop,,team-a"),
+        ("DISCORD_DIGEST_INTERVAL", "10m"),
+        ("DISCORD_POD_MESSAGES", "true"),
+    ]);
+    let common = settings.unwrap().discord.unwrap().common;
+    assert_eq!(common.events, [NotificationEvent::UpdateFailed, NotificationEvent::RollbackFailed].into());
+    assert_eq!(common.namespaces, ["shop".to_owned(), "team-a".to_owned()].into());
+    assert_eq!((common.digest, common.pod_messages), (Some(Duration::from_mins(10)), true));
+}
+
+#[rstest]
+#[case("hooks.slack.com", false)]
+#[case("10.0.0.7", false)]
+#[case("127.0.0.1", true)]
+#[case("[::1]", true)]
+#[case("receiver", true)]
+#[case("receiver.tools.svc", true)]
+#[case("receiver.tools.svc.cluster.local", true)]
+#[case("svc.example.com", false)]
+fn messages_of_pods_stay_in_the_cluster(#[case] host: &str, #[case] inside: bool) {
+    assert_eq!(is_in_cluster(host), inside);
+}
+
+#[test]
+fn mail_needs_server_sender_and_recipients() {
+    let base = [("MAIL_ENABLED", "true"), ("MAIL_FROM", "headwind@example.com"), ("MAIL_TO", "a@example.com, b@example.com")];
+    let of = |more: &[(&str, &str)]| read(&[&base[..], more].concat());
+    let mail = of(&[("MAIL_SERVER", "smtp.example.com")]).unwrap().mail.unwrap();
+    assert_eq!((mail.host.as_str(), mail.port, mail.tls, mail.to.len()), ("smtp.example.com", 587, MailTls::StartTls, 2));
+    let mail = of(&[("MAIL_SERVER", "smtp.example.com:2525"), ("MAIL_TLS", "none")]).unwrap().mail.unwrap();
+    assert_eq!((mail.port, mail.tls), (2525, MailTls::None));
+    assert!(of(&[]).is_err());
+    assert!(of(&[("MAIL_SERVER", "smtp.example.com"), ("MAIL_USERNAME", "u")]).is_err());
+    assert!(faults(&[("MAIL_ENABLED", "true"), ("MAIL_SERVER", "s"), ("MAIL_FROM", "a b@c"), ("MAIL_TO", "a@b\r\nBcc: x@y")]).len() == 2);
+}
+
+#[test]
+fn every_variable_has_a_flag_and_is_named_once() {
+    let mut flags: Vec<_> = variables().map(|variable| variable.flag).collect();
+    let mut names: Vec<_> = variables().map(|variable| variable.name).collect();
+    let count = flags.len();
+    flags.sort_unstable();
+    flags.dedup();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!((flags.len(), names.len()), (count, count));
+}
