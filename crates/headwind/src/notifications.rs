@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn a_flag_sets_the_variable_of_the_list() {
-        let line = Line::try_parse_from(["headwind", "--notify-teams-enabled=true", "--notify-teams-webhook-url=https://teams.example"]).unwrap();
+        let line =
+            Line::try_parse_from(["headwind", "--notify-teams-enabled=true", "--notify-teams-webhook-url=https://teams.example"]).unwrap();
         let settings = Settings::read(|name| line.notifications.get(name).map(str::to_owned)).unwrap();
         assert!(settings.teams.is_some() && settings.slack.is_none());
     }

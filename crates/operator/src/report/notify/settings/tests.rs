@@ -14,7 +14,8 @@ fn faults(values: &[(&str, &str)]) -> Vec<String> {
 fn a_channel_is_off_until_it_is_enabled() {
     let url = ("SLACK_WEBHOOK_URL", "https://hooks.slack.example/a");
     assert_eq!(read(&[url]).unwrap(), Settings::default());
-    let settings = read(&[url, ("SLACK_ENABLED", "yes"), ("SLACK_CHANNEL", " #ops "), ("HEADWIND_UI_URL", "https://headwind.example/")]).unwrap();
+    let settings =
+        read(&[url, ("SLACK_ENABLED", "yes"), ("SLACK_CHANNEL", " #ops "), ("HEADWIND_UI_URL", "https://headwind.example/")]).unwrap();
     let slack = settings.slack.unwrap();
     assert_eq!((slack.channel.as_deref(), slack.url.expose()), (Some("#ops"), "https://hooks.slack.example/a"));
     assert_eq!((settings.ui_url.as_deref(), settings.teams), (Some("https://headwind.example"), None));
@@ -32,7 +33,9 @@ fn every_fault_is_reported_and_no_secret_is_quoted() {
         ("WEBHOOK_EVENTS", "update_failed,update_lost"),
     ]);
     let text = all.join("\n");
-    for expected in ["SLACK_WEBHOOK_URL: required", "TEAMS_ENABLED: must be", "WEBHOOK_URL: is not", "WEBHOOK_EVENTS: \"update_lost\" is not"] {
+    for expected in
+        ["SLACK_WEBHOOK_URL: required", "TEAMS_ENABLED: must be", "WEBHOOK_URL: is not", "WEBHOOK_EVENTS: \"update_lost\" is not"]
+    {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("canary"));

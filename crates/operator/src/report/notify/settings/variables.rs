@@ -76,9 +76,20 @@ macro_rules! common {
 
 const SLACK: [Variable; 5] = common!("SLACK", "slack", "Slack");
 const SLACK_OWN: [Variable; 4] = [
-    Variable::new("SLACK_WEBHOOK_URL", "notify-slack-webhook-url", "URL", "URL of the Slack webhook. Required if Slack is enabled").secret(),
-    Variable::new("SLACK_CHANNEL", "notify-slack-channel", "CHANNEL", "Slack channel, such as #deployments. Default: the channel of the webhook"),
-    Variable::new("SLACK_USERNAME", "notify-slack-username", "NAME", "Name that Slack shows as the sender. Default: the name of the webhook"),
+    Variable::new("SLACK_WEBHOOK_URL", "notify-slack-webhook-url", "URL", "URL of the Slack webhook. Required if Slack is enabled")
+        .secret(),
+    Variable::new(
+        "SLACK_CHANNEL",
+        "notify-slack-channel",
+        "CHANNEL",
+        "Slack channel, such as #deployments. Default: the channel of the webhook",
+    ),
+    Variable::new(
+        "SLACK_USERNAME",
+        "notify-slack-username",
+        "NAME",
+        "Name that Slack shows as the sender. Default: the name of the webhook",
+    ),
     Variable::new("SLACK_ICON_EMOJI", "notify-slack-icon-emoji", "EMOJI", "Emoji that Slack shows as the icon, such as :sailboat:"),
 ];
 const TEAMS: [Variable; 5] = common!("TEAMS", "teams", "Microsoft Teams");
@@ -91,8 +102,13 @@ const TEAMS_OWN: [Variable; 1] = [Variable::new(
 .secret()];
 const WEBHOOK: [Variable; 5] = common!("WEBHOOK", "webhook", "the webhook");
 const WEBHOOK_OWN: [Variable; 4] = [
-    Variable::new("WEBHOOK_URL", "notify-webhook-url", "URL", "URL that receives each notification as JSON. Required if the webhook is enabled")
-        .secret(),
+    Variable::new(
+        "WEBHOOK_URL",
+        "notify-webhook-url",
+        "URL",
+        "URL that receives each notification as JSON. Required if the webhook is enabled",
+    )
+    .secret(),
     Variable::new(
         "WEBHOOK_SECRET",
         "notify-webhook-secret",
@@ -100,13 +116,19 @@ const WEBHOOK_OWN: [Variable; 4] = [
         "Key of the HMAC-SHA256 signature in the header X-Headwind-Signature. If unset, notifications are not signed",
     )
     .secret(),
-    Variable::new("WEBHOOK_TIMEOUT", "notify-webhook-timeout", "DURATION", "Timeout of one attempt, in seconds or with a unit").default("10"),
-    Variable::new("WEBHOOK_MAX_RETRIES", "notify-webhook-max-retries", "NUMBER", "Number of attempts after the first one fails").default("3"),
+    Variable::new("WEBHOOK_TIMEOUT", "notify-webhook-timeout", "DURATION", "Timeout of one attempt, in seconds or with a unit")
+        .default("10"),
+    Variable::new("WEBHOOK_MAX_RETRIES", "notify-webhook-max-retries", "NUMBER", "Number of attempts after the first one fails")
+        .default("3"),
 ];
 const DISCORD: [Variable; 5] = common!("DISCORD", "discord", "Discord");
-const DISCORD_OWN: [Variable; 1] =
-    [Variable::new("DISCORD_WEBHOOK_URL", "notify-discord-webhook-url", "URL", "URL of the Discord webhook. Required if Discord is enabled")
-        .secret()];
+const DISCORD_OWN: [Variable; 1] = [Variable::new(
+    "DISCORD_WEBHOOK_URL",
+    "notify-discord-webhook-url",
+    "URL",
+    "URL of the Discord webhook. Required if Discord is enabled",
+)
+.secret()];
 const MATTERMOST: [Variable; 5] = common!("MATTERMOST", "mattermost", "Mattermost");
 const MATTERMOST_OWN: [Variable; 2] = [
     Variable::new(
