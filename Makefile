@@ -56,10 +56,8 @@ test-node: build ## Test the operator on a real kubelet with real containers (ne
 	[ $$code = 0 ] || exit $$code; \
 	printf '\n==> a real node\n'; SECONDS=0; HEADWIND_TEST_NODE=1 cargo test --locked -p headwind --test node; printf -- '--- a real node: %d s\n' "$$SECONDS"
 
-generate: build ## Write the generated files: deploy/k8s/{crds,rbac}.yaml and the tables in docs
-	"$(HEADWIND)" crds >deploy/k8s/crds.yaml
-	"$(HEADWIND)" rbac >deploy/k8s/rbac.yaml
-	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped tables
+generate: build ## Write the generated files: the chart's CRD, RBAC rules and settings, deploy/k8s/install.yaml, the tables in docs
+	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped -- tables chart_
 
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
 	$(call step,npm ci,cd ui && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)

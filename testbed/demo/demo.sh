@@ -113,7 +113,7 @@ up() {
   echo "API server and registry ($registry) are up"
 
   say "Installing the CRD, the RBAC rules and the admission policy for approvals"
-  kubectl apply --server-side -f "$root/deploy/k8s/namespace.yaml"
+  kubectl create namespace headwind-system --dry-run=client -o yaml | kubectl apply --server-side -f -
   headwind crds | kubectl apply --server-side -f -
   headwind rbac | kubectl apply --server-side -f -
 

@@ -17,6 +17,8 @@ use headwind_core::policy::Policy;
 use headwind_core::request::Phase;
 use headwind_core::settings::{Settings, key};
 
+#[path = "shipped/chart.rs"]
+mod chart;
 #[path = "shipped/modules.rs"]
 mod modules;
 #[path = "shipped/tables.rs"]
@@ -61,42 +63,6 @@ fn pages() -> Vec<PathBuf> {
     walk(&root().join("docs"), &mut pages);
     pages.sort();
     pages
-}
-
-#[test]
-fn the_manifests_are_what_the_binary_prints() {
-    assert!(read("deploy/k8s/crds.yaml") == headwind(&["crds"]), "deploy/k8s/crds.yaml is out of date: run `make generate`");
-    assert!(read("deploy/k8s/rbac.yaml") == headwind(&["rbac"]), "deploy/k8s/rbac.yaml is out of date: run `make generate`");
-}
-
-/// Each port has its own Service and `NetworkPolicy`. Probes have a longer timeout than the kubelet's default of one second.
-#[test]
-fn the_network_manifests_fit_the_deployment() {
-    let objects: Vec<serde_json::Value> = ["deploy/k8s/deployment.yaml", "deploy/k8s/network.yaml"]
-        .iter()
-        .flat_map(|path| serde_saphyr::from_multiple::<serde_json::Value>(&read(path)).expect("YAML"))
-        .collect();
-    let of = |kind: &str| objects.iter().filter(|one| one["kind"] == kind).collect::<Vec<_>>();
-    let container = &of("Deployment")[0]["spec"]["template"]["spec"]["containers"][0];
-    let names = |ports: &serde_json::Value, field: &str| -> Vec<String> {
-        ports.as_array().into_iter().flatten().filter_map(|port| port[field].as_str().map(str::to_owned)).collect()
-    };
-    let ports = names(&container["ports"], "name");
-    assert_eq!(ports.len(), 4, "{ports:?}");
-    for port in &ports {
-        let service = of("Service").into_iter().filter(|one| names(&one["spec"]["ports"], "targetPort") == [port.as_str()]).count();
-        let policy =
-            of("NetworkPolicy").into_iter().filter(|one| names(&one["spec"]["ingress"][0]["ports"], "port") == [port.as_str()]).count();
-        assert_eq!((service, policy), (1, 1), "{port}");
-    }
-    for probe in ["livenessProbe", "readinessProbe"] {
-        assert!(container[probe]["timeoutSeconds"].as_u64().is_some_and(|seconds| seconds > 1), "{probe}");
-    }
-    let kustomization = read("deploy/k8s/kustomization.yaml");
-    for file in fs::read_dir(root().join("deploy/k8s")).expect("a folder").flatten() {
-        let name = file.file_name().to_string_lossy().into_owned();
-        assert!(name == "kustomization.yaml" || kustomization.contains(&format!("- {name}\n")), "kustomization.yaml lacks {name}");
-    }
 }
 
 #[test]

@@ -22,8 +22,19 @@ pub(super) fn all() -> [(&'static str, &'static str, String); 6] {
     ]
 }
 
-/// Every option of `headwind run --help`: flag, variable, default, meaning.
-fn settings() -> String {
+/// An option of `headwind run --help`.
+pub(super) struct Setting {
+    pub(super) variable: String,
+    flag: String,
+    pub(super) default: Option<String>,
+    pub(super) meaning: String,
+    pub(super) is_boolean: bool,
+    /// The help shows no value of it.
+    pub(super) is_secret: bool,
+}
+
+/// Returns the options of `headwind run --help`, in its order.
+pub(super) fn options() -> Vec<Setting> {
     let help = headwind(&["run", "--help"]);
     let mut options: Vec<String> = Vec::new();
     for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
@@ -34,21 +45,32 @@ fn settings() -> String {
         let option = options.last_mut().expect("an option comes first");
         write!(option, " {}", line.trim()).expect("a String");
     }
-    let mut table = "| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n".to_owned();
-    let mut variables = 0;
-    for option in &options {
-        let Some((head, tail)) = option.split_once(" [env: ") else { continue };
-        let variable = tail.split(['=', ']']).next().unwrap_or_default();
+    let setting = |option: &String| {
+        let (head, tail) = option.split_once(" [env: ")?;
         let (flag, meaning) = head.trim().split_once("> ").expect("a flag with a value and its meaning");
         let flag = flag.split_once(' ').map_or(flag, |(flag, _)| flag);
-        let default = tail
-            .split_once("[default: ")
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .map_or_else(|| "–".to_owned(), |(default, _)| format!("`{default}`"));
-        writeln!(table, "| `{variable}` | `{flag}` | {default} | {} |", meaning.trim()).expect("a String");
-        variables += 1;
+        let default = tail.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+        let end = tail.find(['=', ']']).expect("the end of the variable");
+        Some(Setting {
+            variable: tail[..end].to_owned(),
+            flag: flag.to_owned(),
+            default: default.map(|(default, _)| default.to_owned()),
+            meaning: meaning.trim().to_owned(),
+            is_boolean: tail.contains("[possible values: true, false]"),
+            is_secret: tail[end..].starts_with(']'),
+        })
+    };
+    let settings: Vec<Setting> = options.iter().filter_map(setting).collect();
+    assert!(settings.len() > 5, "the help was read wrongly:\n{help}");
+    settings
+}
+
+fn settings() -> String {
+    let mut table = "| Variable | Flag | Default | Meaning |\n|---|---|---|---|\n".to_owned();
+    for Setting { variable, flag, default, meaning, .. } in options() {
+        let default = default.map_or_else(|| "–".to_owned(), |default| format!("`{default}`"));
+        writeln!(table, "| `{variable}` | `{flag}` | {default} | {meaning} |").expect("a String");
     }
-    assert!(variables > 5, "the help was read wrongly:\n{help}");
     table
 }
 
