@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use headwind_testbed::{Tools, skipped};
 use serde_json::{Value, json};
 
+use super::tables::Kind;
 use super::{headwind, read, root};
 
 #[path = "chart/files.rs"]
@@ -94,9 +95,13 @@ fn chart_sets_every_setting() {
         .iter()
         .filter(|setting| !setting.is_secret)
         .map(|setting| {
-            let value = if setting.is_boolean { json!(true) } else { json!(7) };
-            let is_text = setting.default.as_deref().is_none_or(|default| default.parse::<u64>().is_err());
-            (setting.variable.clone(), if is_text && !setting.is_boolean { json!("text") } else { value })
+            let value = match setting.kind {
+                Kind::Boolean => json!(true),
+                Kind::Number | Kind::Duration => json!(7),
+                Kind::List => json!(["one", "two"]),
+                Kind::Text => json!("text"),
+            };
+            (setting.variable.clone(), value)
         })
         .collect();
     let secret: serde_json::Map<String, Value> = free

@@ -28,9 +28,21 @@ pub(super) struct Setting {
     flag: String,
     pub(super) default: Option<String>,
     pub(super) meaning: String,
-    pub(super) is_boolean: bool,
+    pub(super) kind: Kind,
     /// The help shows no value of it.
     pub(super) is_secret: bool,
+}
+
+/// What the value of a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Boolean,
+    Number,
+    /// A number of seconds, or a text with a unit.
+    Duration,
+    /// Separated by commas.
+    List,
+    Text,
 }
 
 /// Returns the options of `headwind run --help`, in its order.
@@ -48,7 +60,7 @@ pub(super) fn options() -> Vec<Setting> {
     let setting = |option: &String| {
         let (head, tail) = option.split_once(" [env: ")?;
         let (flag, meaning) = head.trim().split_once("> ").expect("a flag with a value and its meaning");
-        let flag = flag.split_once(' ').map_or(flag, |(flag, _)| flag);
+        let (flag, value) = flag.split_once(" <").expect("a flag with a value");
         let default = tail.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
         let end = tail.find(['=', ']']).expect("the end of the variable");
         Some(Setting {
@@ -56,7 +68,13 @@ pub(super) fn options() -> Vec<Setting> {
             flag: flag.to_owned(),
             default: default.map(|(default, _)| default.to_owned()),
             meaning: meaning.trim().to_owned(),
-            is_boolean: tail.contains("[possible values: true, false]"),
+            kind: match value {
+                "BOOL" => Kind::Boolean,
+                "DURATION" => Kind::Duration,
+                _ if default.is_some_and(|(default, _)| default.parse::<u64>().is_ok()) => Kind::Number,
+                _ if meaning.starts_with("Comma-separated list") => Kind::List,
+                _ => Kind::Text,
+            },
             is_secret: tail[end..].starts_with(']'),
         })
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::super::tables::{Setting, options};
+use super::super::tables::{Kind, Setting, options};
 use super::{CHART, expect, headwind, objects, read};
 
 /// The variables that the chart sets from values other than `settings` and `secretSettings`.
@@ -62,11 +62,12 @@ fn rules() -> String {
 fn schema(settings: &[Setting]) -> String {
     let mut schema: Value = serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).expect("JSON");
     let plain = settings.iter().filter(|setting| !setting.is_secret).map(|setting| {
-        let mut property = match &setting.default {
-            _ if setting.is_boolean => json!({"type": ["boolean", "null"]}),
-            Some(default) if default.parse::<u64>().is_ok() => json!({"type": ["integer", "null"]}),
-            _ if setting.meaning.starts_with("Comma-separated list") => json!({"type": ["string", "array", "null"], "items": {"type": "string"}}),
-            _ => json!({"type": ["string", "null"]}),
+        let mut property = match setting.kind {
+            Kind::Boolean => json!({"type": ["boolean", "null"]}),
+            Kind::Number => json!({"type": ["integer", "null"]}),
+            Kind::Duration => json!({"type": ["integer", "string", "null"]}),
+            Kind::List => json!({"type": ["string", "array", "null"], "items": {"type": "string"}}),
+            Kind::Text => json!({"type": ["string", "null"]}),
         };
         property["description"] = json!(setting.meaning);
         (setting.variable.clone(), property)
