@@ -69,7 +69,8 @@ fn helm(test: &str) -> Option<Tools> {
 /// Runs Helm in the root of the repository.
 fn run(tools: &Tools, args: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().expect("a folder");
-    let output = Command::new(tools.path("helm")).args(args).current_dir(root()).env("HELM_CACHE_HOME", home.path()).output().expect("Helm");
+    let output =
+        Command::new(tools.path("helm")).args(args).current_dir(root()).env("HELM_CACHE_HOME", home.path()).output().expect("Helm");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
@@ -151,7 +152,8 @@ fn chart_grants_what_headwind_rbac_prints() {
     let Some(tools) = helm("chart_grants_what_headwind_rbac_prints") else { return };
     for namespaces in [&[][..], &["shop", "store"][..]] {
         let list = namespaces.join(",");
-        let (mut values, mut flags) = (vec!["--set".to_owned(), format!("watchNamespaces={{{list}}}")], vec!["rbac", "--namespaces", &list]);
+        let (mut values, mut flags) =
+            (vec!["--set".to_owned(), format!("watchNamespaces={{{list}}}")], vec!["rbac", "--namespaces", &list]);
         if namespaces.is_empty() {
             values.clear();
             flags.truncate(1);
@@ -164,7 +166,8 @@ fn chart_grants_what_headwind_rbac_prints() {
         }
     }
     // Another release in another namespace: the policy exempts its account.
-    let other = run(&tools, &["template", "updates", CHART, "--namespace", "tools", "--set", "serviceAccount.name=bot"]).expect("it renders");
+    let other =
+        run(&tools, &["template", "updates", CHART, "--namespace", "tools", "--set", "serviceAccount.name=bot"]).expect("it renders");
     assert_eq!(rights(&other), rights(&headwind(&["rbac", "--service-account", "tools:bot"])));
 }
 
@@ -173,8 +176,7 @@ fn chart_grants_what_headwind_rbac_prints() {
 fn chart_without_cluster_scoped_objects() {
     let Some(tools) = helm("chart_without_cluster_scoped_objects") else { return };
     let rendered = template(&tools, &["--set", "clusterScoped=false,watchNamespaces={shop}"]).expect("it renders");
-    let without: Vec<String> =
-        objects(&rendered).iter().filter(|one| one["metadata"]["namespace"].is_null()).map(identity).collect();
+    let without: Vec<String> = objects(&rendered).iter().filter(|one| one["metadata"]["namespace"].is_null()).map(identity).collect();
     assert!(without.is_empty(), "{without:?}");
     let refused = template(&tools, &["--set", "clusterScoped=false"]).expect_err("it needs namespaces");
     assert!(refused.contains("watchNamespaces is required"), "{refused}");

@@ -44,9 +44,10 @@ fn rules() -> String {
         role.unwrap_or_else(|| panic!("{kind} {name}"))["rules"].clone()
     };
     let people = ["headwind-viewer", "headwind-approver", "headwind-manager"];
-    let policy = all.iter().filter(|one| one["apiVersion"] == "admissionregistration.k8s.io/v1").map(
-        |one| json!({"apiVersion": one["apiVersion"], "kind": one["kind"], "name": one["metadata"]["name"], "spec": one["spec"]}),
-    );
+    let policy = all
+        .iter()
+        .filter(|one| one["apiVersion"] == "admissionregistration.k8s.io/v1")
+        .map(|one| json!({"apiVersion": one["apiVersion"], "kind": one["kind"], "name": one["metadata"]["name"], "spec": one["spec"]}));
     let value = json!({
         "cluster": of(&all, "ClusterRole", "headwind"),
         "namespace": of(&listed, "Role", "headwind"),

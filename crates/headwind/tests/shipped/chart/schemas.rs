@@ -76,7 +76,8 @@ fn convert(name: &str, schema: &Value, file: &str) -> Value {
             ("description" | "format", _) => continue,
             (key, _) if key.starts_with("x-kubernetes-") => continue,
             ("properties", Some(properties)) => {
-                let property = |(name, one): (&String, &Value)| (name.clone(), optional(convert("", one, file), required.contains(&name.as_str())));
+                let property =
+                    |(name, one): (&String, &Value)| (name.clone(), optional(convert("", one, file), required.contains(&name.as_str())));
                 Value::Object(properties.iter().map(property).collect())
             }
             ("items" | "additionalProperties", Some(_)) => convert("", value, file),
