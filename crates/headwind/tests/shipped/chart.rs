@@ -5,7 +5,8 @@ use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use headwind_testbed::{Tools, skipped};
+use headwind_testbed::Tools;
+use headwind_testbed::skip::skipped;
 use serde_json::{Value, json};
 
 use super::tables::Kind;

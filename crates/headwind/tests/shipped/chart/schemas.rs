@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use headwind_testbed::{Tools, skipped};
+use headwind_testbed::Tools;
+use headwind_testbed::skip::skipped;
 use serde_json::{Map, Value, json};
 
 /// Kinds of other projects, which the API server's own document lacks.
