@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! settings ──> policy ──> prior requests ──> evidence ──┬─> Propose
-//!     │           │             │               │       └─> Ask: the caller adds the answer and decides again
+//!     │           │             │               │       └─> Ask: the registry's answer is added, and decided again ([`settle`])
 //!     └───────────┴─────────────┴───────────────┴─> Refuse
 //! ```
 //!
@@ -27,7 +27,7 @@ use std::ops::Deref;
 use self::prepared::Prepared;
 use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
-use crate::evidence::{Evidence, Question};
+use crate::evidence::{Answer, Evidence, Question};
 use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, judge};
 use crate::reason::Reason;
 use crate::settings::{Annotations, EventSource, Settings};
@@ -43,6 +43,37 @@ pub enum Decision {
     Refuse(Refusal),
     /// Query the registry, add the answer to the evidence and decide again.
     Ask(Question),
+}
+
+/// A decision that may be a question to the registry.
+pub trait Asks {
+    /// Returns the question, if the decision is one.
+    fn question(&self) -> Option<&Question>;
+}
+
+impl Asks for Decision {
+    fn question(&self) -> Option<&Question> {
+        if let Self::Ask(question) = self { Some(question) } else { None }
+    }
+}
+
+/// Decides, adds the registry's answer to each question to the evidence, and decides again.
+///
+/// The result is a question only if `answer` returned `None` for it, or an answer that does not suffice.
+///
+/// # Errors
+/// The errors of `decide` and `answer`.
+pub async fn settle<D: Asks, E>(
+    mut evidence: Evidence,
+    mut decide: impl FnMut(&Evidence) -> Result<D, E>,
+    mut answer: impl AsyncFnMut(&Question) -> Result<Option<Answer>, E>,
+) -> Result<D, E> {
+    loop {
+        let decision = decide(&evidence)?;
+        let Some(question) = decision.question().filter(|question| !evidence.answers(&question.tag)) else { return Ok(decision) };
+        let Some(answer) = answer(question).await? else { return Ok(decision) };
+        evidence.add(question.tag.clone(), answer);
+    }
 }
 
 /// A request to create.

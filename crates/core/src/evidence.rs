@@ -83,6 +83,11 @@ impl Evidence {
         self.answers.insert(tag.into(), answer);
     }
 
+    /// Returns true if the registry has answered about the tag.
+    pub(crate) fn answers(&self, tag: &str) -> bool {
+        self.answers.contains_key(tag)
+    }
+
     /// Returns the candidate with the data of the registry's answers.
     pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Result<Candidate, Unproven> {
         let Some(need) = self.need(standing, policy, candidate) else { return Ok(candidate.clone()) };

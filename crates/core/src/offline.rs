@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactKind;
 use crate::artifact::reference::{Digest, ImageReference, is_tag};
-use crate::decide::{self, Decision, Evaluation, PriorRequests};
+use crate::decide::{self, Asks, Decision, Evaluation, PriorRequests};
 use crate::evidence::{self, Evidence, Trust};
 use crate::policy::{Candidate, CandidateVerdict, DIGEST_LOOKED_UP, Occasion, Outcome, Pattern, Policy, Rule, judge};
 use crate::reason::Reason;
@@ -56,6 +56,12 @@ pub struct Answer {
     pub open: Option<evidence::Question>,
 }
 
+impl Asks for Answer {
+    fn question(&self) -> Option<&evidence::Question> {
+        self.open.as_ref()
+    }
+}
+
 /// The verdict on one candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AnswerCandidate {
@@ -74,14 +80,14 @@ pub struct AnswerCandidate {
 /// # Errors
 /// A sentence that states which part of the question is invalid.
 pub fn answer(question: &Question) -> Result<Answer, String> {
-    answer_on(question, Occasion::Event)
+    answer_on(question, Occasion::Event, &Evidence::new(Trust::REGISTRY))
 }
 
-/// Answers a question for candidates of that occasion.
+/// Answers a question for candidates of that occasion, with the registry's answers about them.
 ///
 /// # Errors
 /// A sentence that states which part of the question is invalid.
-pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, String> {
+pub fn answer_on(question: &Question, occasion: Occasion, evidence: &Evidence) -> Result<Answer, String> {
     let Question { current, policy, pattern, kind, .. } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
     let bare = *kind == ArtifactKind::Chart || is_tag(current);
@@ -98,7 +104,7 @@ pub fn answer_on(question: &Question, occasion: Occasion) -> Result<Answer, Stri
     let trigger = Trigger::Manual;
     let evaluation =
         Evaluation { workload: &workload, defaults: &Annotations::new(), container, candidates: &candidates, occasion, trigger };
-    let (image, open) = match decide::decide(&evaluation, &Evidence::new(Trust::REGISTRY), &PriorRequests::none()) {
+    let (image, open) = match decide::decide(&evaluation, evidence, &PriorRequests::none()) {
         Decision::Propose(proposal) if !bare => (Some(proposal.new_image), None),
         Decision::Ask(asked) if !bare => (Some(artifact.with_version(&asked.tag).to_string()), Some(asked)),
         Decision::Propose(_) | Decision::Ask(_) => (chosen.map(|candidate| candidate.tag.clone()), None),

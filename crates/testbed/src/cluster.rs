@@ -67,7 +67,7 @@ impl Cluster {
         })
         .await?;
         self.controllers(&pki, &server)?;
-        forbid_stale_deletes(&admin).await?;
+        forbid_stale_writes(&admin).await?;
         self.kwok(&pki.kubeconfig(&server, KWOK, Some("system:masters"))?)?;
         let registry = self.registry()?;
         make_nodes(&admin).await?;
@@ -216,22 +216,32 @@ impl Cluster {
     }
 }
 
-/// Lets kwok delete only pods whose deletion somebody has asked for.
+/// A status is about the images of its pod. It does not exist in a deletion.
+const SAME_IMAGES: &str = "request.operation == 'DELETE' || !has(object.status.containerStatuses) || object.status.containerStatuses.all(status, \
+     object.spec.containers.exists(container, container.name == status.name && container.image == status.image))";
+
+/// Refuses kwok's writes that are meant for an earlier pod of the same name.
 ///
-/// kwok deletes by name, without the uid, and its queue may lag on a loaded machine. The deletion of a pod of a
-/// StatefulSet then hits the new pod of the same name, whose deletion is queued in turn: such a StatefulSet never comes
-/// to rest.
-async fn forbid_stale_deletes(admin: &Client) -> Result<()> {
-    const NAME: &str = "kwok-deletes-what-terminates";
+/// kwok writes by name, without the uid, and its queue may lag on a loaded machine. With a StatefulSet, such a write
+/// hits the new pod of the same name. A stale deletion makes the StatefulSet replace its pods in a loop. A stale status
+/// leaves the new pod in a state that no stage continues.
+async fn forbid_stale_writes(admin: &Client) -> Result<()> {
+    const NAME: &str = "kwok-writes-no-stale-pods";
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(admin.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(admin.clone());
     let policy = serde_json::from_value(json!({
         "metadata": {"name": NAME},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["DELETE"]}]},
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["DELETE"]},
+                {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/status"], "operations": ["UPDATE"]},
+            ]},
             "matchConditions": [{"name": "kwok", "expression": format!("request.userInfo.username == '{KWOK}'")}],
-            "validations": [{"expression": "has(oldObject.metadata.deletionTimestamp)", "message": "nobody has asked for the deletion of this pod"}],
+            "validations": [
+                {"expression": "request.operation != 'DELETE' || has(oldObject.metadata.deletionTimestamp)", "message": "the pod is not terminating"},
+                {"expression": SAME_IMAGES, "message": "the status is that of an earlier pod of the same name"},
+            ],
         },
     }))?;
     let binding = serde_json::from_value(json!({

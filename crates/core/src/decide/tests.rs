@@ -275,3 +275,31 @@ fn what_a_person_left_is_not_offered_again() {
     assert_eq!(heard(&live, "1.26.0", None, &record), Err(Reason::RolledBack));
     assert!(heard(&live, "1.27.0", None, &record).is_ok());
 }
+
+/// Settles the decision about a pinned container, with that answer of the registry to every question.
+fn settled(answer: Option<Answer>) -> (Decision, Vec<Question>) {
+    let workload = workload(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "both")]);
+    let mut asked = Vec::new();
+    let decide =
+        |evidence: &Evidence| Ok::<_, ()>(look(&workload, &candidates("1.26.0"), Occasion::Scan, evidence, &PriorRequests::none()));
+    let ask = async |question: &Question| {
+        asked.push(question.clone());
+        Ok(answer.clone())
+    };
+    let mut settling = Box::pin(settle(Evidence::new(Trust::REGISTRY), decide, ask));
+    let polled = settling.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    drop(settling);
+    let std::task::Poll::Ready(Ok(decision)) = polled else { panic!("every question is answered at once") };
+    (decision, asked)
+}
+
+#[test]
+fn a_question_is_answered_once_and_decided_again() {
+    let (decision, asked) = settled(Some(Answer::Exists(Some(digest('b')))));
+    assert!(matches!(&decision, Decision::Propose(proposal) if proposal.new_image.ends_with(digest('b').as_str())), "{decision:?}");
+    assert_eq!(asked, [Question { tag: "1.26.0".to_owned(), need: Need::Digest }]);
+    let (decision, asked) = settled(None);
+    assert!(matches!(decision, Decision::Ask(_)) && asked.len() == 1, "{decision:?}");
+    let (decision, asked) = settled(Some(Answer::Unavailable));
+    assert!(!matches!(decision, Decision::Propose(proposal) if proposal.new_image.contains("sha256:b")) && asked.len() == 1);
+}

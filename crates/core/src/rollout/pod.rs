@@ -20,7 +20,8 @@ pub struct PodSnapshot {
     pub generation: i64,
     /// The pods; `None` if Headwind may not list them.
     pub pods: Option<Vec<PodView>>,
-    /// Unwell pods of an older version, by UID, with the number of consecutive snapshots.
+    /// Unwell pods of an older version, by UID, with the number of snapshots since they were last well. A pod that has
+    /// restarted is well if it was ready in two snapshots and did not restart in between.
     pub unwell: BTreeMap<String, u32>,
     /// The last refused eviction, while its pod exists and is unwell.
     pub refused: Option<RefusedEviction>,
@@ -43,9 +44,20 @@ impl PodSnapshot {
         // Snapshots of another generation are about another version. After the clock was set back, the count starts
         // again.
         let before = before.filter(|before| before.generation == generation && before.at < at);
-        let times = |pod: &PodView| before.and_then(|before| before.unwell.get(&pod.uid)).map_or(1, |times| times.saturating_add(1));
-        let unwell: BTreeMap<String, u32> =
-            pods.iter().flatten().filter(|pod| pod.is_unwell()).map(|pod| (pod.uid.clone(), times(pod))).collect();
+        let known: BTreeMap<&str, &PodView> =
+            before.iter().flat_map(|before| before.pods.iter().flatten()).map(|pod| (pod.uid.as_str(), pod)).collect();
+        let times = |pod: &PodView| {
+            let earlier = known.get(pod.uid.as_str());
+            let times = before.and_then(|before| before.unwell.get(&pod.uid)).copied().unwrap_or_default();
+            if pod.is_unwell() || earlier.is_some_and(|earlier| earlier.restarts() < pod.restarts()) {
+                Some(times.saturating_add(1))
+            } else {
+                // A container that crashes repeatedly is ready for a moment each time.
+                Some(times).filter(|times| *times > 0 && pod.restarts() > 0 && earlier.is_some_and(|earlier| !earlier.is_ready()))
+            }
+        };
+        let old = pods.iter().flatten().filter(|pod| !pod.new && !pod.deleting);
+        let unwell: BTreeMap<String, u32> = old.filter_map(|pod| Some((pod.uid.clone(), times(pod)?))).collect();
         let refused = before.and_then(|before| before.refused.clone()).filter(|refused| unwell.contains_key(&refused.uid));
         Self { at, generation, pods, unwell, refused }
     }
@@ -88,7 +100,12 @@ impl PodView {
     /// being created is not unwell.
     fn is_unwell(&self) -> bool {
         let begun = |one: &ContainerView| !one.init && !one.ready && (one.running || (one.waiting.is_none() && one.ended.is_some()));
-        !self.new && !self.deleting && (self.failure().is_some() || self.containers.iter().any(begun))
+        self.failure().is_some() || self.containers.iter().any(begun)
+    }
+
+    /// Returns the restarts of all its containers.
+    fn restarts(&self) -> u64 {
+        self.containers.iter().map(|one| u64::from(one.restarts)).sum()
     }
 
     /// Returns why it is not ready, in words.

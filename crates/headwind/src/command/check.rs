@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::artifact::reference::{Digest, ImageReference};
+use headwind_core::decide::settle;
+use headwind_core::evidence::{self, Evidence, Trust};
 use headwind_core::offline::{Answer, AnswerCandidate, Question, answer_on};
 use headwind_core::policy::{Occasion, Outcome, Policy};
 use headwind_registry::credential::Format;
@@ -177,22 +179,15 @@ impl Asking<'_> {
         if let (Some(tag), Some(digest)) = (self.reference.effective_tag(), self.digest) {
             question.digests.insert(tag.to_owned(), digest.to_string());
         }
-        let Answer { chosen, image, candidates, .. } = self.answered(&mut question).await?;
+        let decide = |evidence: &Evidence| answer_on(&question, Occasion::Scan, evidence).map_err(anyhow::Error::msg);
+        let ask = async |open: &evidence::Question| {
+            let digest = self.client.digest(self.reference.repository(), &open.tag, self.keyring).await?;
+            Ok(digest.map(|digest| evidence::Answer::Exists(Some(digest))))
+        };
+        let Answer { chosen, image, candidates, .. } = settle(Evidence::new(Trust::REGISTRY), decide, ask).await?;
         let message =
             message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
-    }
-
-    /// Answers what the decision asks the registry, and decides again.
-    async fn answered(&self, question: &mut Question) -> anyhow::Result<Answer> {
-        loop {
-            let answer = answer_on(question, Occasion::Scan).map_err(anyhow::Error::msg)?;
-            let Some(open) = &answer.open else { return Ok(answer) };
-            match self.client.digest(self.reference.repository(), &open.tag, self.keyring).await? {
-                Some(digest) => drop(question.digests.insert(open.tag.clone(), digest.to_string())),
-                None => return Ok(answer),
-            }
-        }
     }
 }
 

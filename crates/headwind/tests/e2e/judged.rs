@@ -124,6 +124,14 @@ async fn begin(world: &World, number: usize, dice: &mut Dice) -> Result<Rollout>
     Ok(Rollout { live, repository, tag: dice.pick(TAGS), turn })
 }
 
+/// Returns the pods of the workload with their statuses, for a failure.
+async fn pods(world: &World, live: &Live) -> Result<String> {
+    let columns = "custom-columns=NAME:.metadata.name,CREATED:.metadata.creationTimestamp,IMAGE:.spec.containers[*].image,STATUS:.status";
+    let output = world.bed.kubectl(&["-n", &world.namespace, "get", "pods", "-o", columns]).await?;
+    let all = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(all.lines().filter(|line| line.starts_with(&format!("{}-", live.name()))).map(|line| format!("\n{line}")).collect())
+}
+
 /// Waits for the end, and holds it against what kubectl says at that moment.
 async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
     let Rollout { live, repository, tag, turn } = rollout;
@@ -145,7 +153,8 @@ async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
         // What does not run is back at what does: kubectl calls that a success too.
         "RolledBack" => {
             ensure!(!rollout.is_good(), "{what} was taken back; kubectl says: {said}");
-            ensure!(live.image_of("web").await? == image(repository, "1.0.0") && done, "{what}: {said}");
+            let back = live.image_of("web").await? == image(repository, "1.0.0");
+            ensure!(back && done, "{what} is RolledBack, but kubectl says: {said}{}", pods(world, live).await?);
         }
         other => {
             let all = world.requests().await?;

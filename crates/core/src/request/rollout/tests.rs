@@ -169,7 +169,7 @@ fn only_the_pod_that_is_waited_for_is_evicted() {
 }
 
 #[test]
-fn a_look_at_a_well_pod_begins_the_count_anew() {
+fn a_snapshot_of_a_well_pod_resets_the_count() {
     let bad = [pod("db-0", false, waits("CrashLoopBackOff"))];
     let snapshot = |n: i64, pods: &[PodView], before: Option<&PodSnapshot>| PodSnapshot::new(at(NOW + n), 2, Some(pods.to_vec()), before);
     let two = snapshot(5, &bad, Some(&snapshot(0, &bad, None)));
@@ -178,6 +178,30 @@ fn a_look_at_a_well_pod_begins_the_count_anew() {
     assert_eq!(snapshot(15, &bad, Some(&well)).unwell.values().copied().collect::<Vec<_>>(), [1]);
     let elsewhere = PodSnapshot::new(at(NOW + 10), 3, Some(bad.to_vec()), Some(&two));
     assert_eq!(elsewhere.unwell.values().copied().collect::<Vec<_>>(), [1], "another generation, another judgement");
+}
+
+/// A crashing container is ready for a moment after each restart. A snapshot of that moment does not reset the count.
+#[test]
+fn a_pod_that_restarts_repeatedly_is_unwell() {
+    let flapping = |restarts, ready: bool| {
+        let state = if ready { runs(true) } else { waits("CrashLoopBackOff") };
+        vec![pod("db-0", false, ContainerView { restarts, ..state })]
+    };
+    let mut last: Option<PodSnapshot> = None;
+    let mut count = |pods: Vec<PodView>| {
+        let when = at(last.as_ref().map_or(NOW, |last| last.at.as_second() + 2));
+        let snapshot = PodSnapshot::new(when, 2, Some(pods), last.as_ref());
+        let count = snapshot.unwell.values().next().copied();
+        last = Some(snapshot);
+        count
+    };
+    assert_eq!(count(flapping(0, true)), None);
+    assert_eq!(count(flapping(1, false)), Some(1));
+    assert_eq!(count(flapping(1, true)), Some(1), "ready for a moment: neither counted nor reset");
+    assert_eq!(count(flapping(2, true)), Some(2), "it restarted between two snapshots");
+    assert_eq!(count(flapping(3, false)), Some(3));
+    assert_eq!(count(flapping(3, true)), Some(3));
+    assert_eq!(count(flapping(3, true)), None, "it stayed ready");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use headwind_core::artifact::chart::{ChartReference, ChartRepository, version_of
 use headwind_core::artifact::reference::RepositoryKey;
 use headwind_core::artifact::version::{Version, natural_order, parse_chart};
 use headwind_core::artifact::{ArtifactKind, Origin};
+use headwind_core::evidence::{Evidence, Trust};
 use headwind_core::offline::{Answer, Question, answer_on};
 use headwind_core::policy::{Occasion, Policy};
 use headwind_registry::{Client, Keep, Keyring};
@@ -106,7 +107,8 @@ fn opinion(
         digests: BTreeMap::new(),
         deprecated: deprecated.clone(),
     };
-    let Answer { chosen, image, candidates, .. } = answer_on(&question, Occasion::Scan).map_err(anyhow::Error::msg)?;
+    let Answer { chosen, image, candidates, .. } =
+        answer_on(&question, Occasion::Scan, &Evidence::new(Trust::REGISTRY)).map_err(anyhow::Error::msg)?;
     let image = image.map(|version| chart.with_version(&version).to_string());
     let message = message(policy, &candidates, "accepts every version that an event names, and nothing while polling");
     Ok(Opinion { policy, chosen, image, message, candidates })

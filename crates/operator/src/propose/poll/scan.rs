@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::decide::{Decision, Proposal};
-use headwind_core::evidence::{Answer, Evidence, Trust};
+use headwind_core::decide::{Decision, Proposal, settle};
+use headwind_core::evidence::{Answer, Evidence, Question, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::WorkloadKey;
@@ -173,18 +173,16 @@ impl Poller {
         follower: &Follower,
         offer: &Offer,
     ) -> Result<Option<Proposal>, Stop> {
-        let mut evidence = Evidence::new(Trust::REGISTRY);
-        loop {
-            let input = DecisionInput { origin: found.origin, offer, trigger: Trigger::Polling, evidence: &evidence };
-            match self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container) {
-                Decision::Propose(proposal) => return Ok(Some(*proposal)),
-                Decision::Refuse(_) => return Ok(None),
-                Decision::Ask(question) => {
-                    // A digest that the registry does not return is queried again in the next scan.
-                    let Some(digest) = found.digest(&question.tag).await? else { return Ok(None) };
-                    evidence.add(question.tag, Answer::Exists(Some(digest)));
-                }
-            }
+        let origin = found.origin;
+        let decide = |evidence: &Evidence| {
+            let input = DecisionInput { origin, offer, trigger: Trigger::Polling, evidence };
+            Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container))
+        };
+        // A digest that the registry does not return is queried again in the next scan.
+        let ask = async |question: &Question| Ok(found.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest))));
+        match settle(Evidence::new(Trust::REGISTRY), decide, ask).await? {
+            Decision::Propose(proposal) => Ok(Some(*proposal)),
+            Decision::Refuse(_) | Decision::Ask(_) => Ok(None),
         }
     }
 
