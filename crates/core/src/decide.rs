@@ -57,22 +57,33 @@ impl Asks for Decision {
     }
 }
 
+/// The registry as the answer to a decision's questions.
+pub trait Answers {
+    /// The error that ends the decision.
+    type Error;
+
+    /// Returns the registry's answer; `None` if there is none now.
+    fn answer(&mut self, question: &Question) -> impl Future<Output = Result<Option<Answer>, Self::Error>> + Send;
+}
+
 /// Decides, adds the registry's answer to each question to the evidence, and decides again.
 ///
-/// The result is a question only if `answer` returned `None` for it, or an answer that does not suffice.
+/// The result is a question only if the registry has no answer to it, or one that does not suffice.
 ///
 /// # Errors
-/// The errors of `decide` and `answer`.
-pub async fn settle<D: Asks, E>(
+/// The errors of `decide` and of the registry.
+pub async fn settle<D: Asks, A: Answers>(
+    registry: &mut A,
     mut evidence: Evidence,
-    mut decide: impl FnMut(&Evidence) -> Result<D, E>,
-    mut answer: impl AsyncFnMut(&Question) -> Result<Option<Answer>, E>,
-) -> Result<D, E> {
+    mut decide: impl FnMut(&Evidence) -> Result<D, A::Error>,
+) -> Result<D, A::Error> {
     loop {
         let decision = decide(&evidence)?;
-        let Some(question) = decision.question().filter(|question| !evidence.answers(&question.tag)) else { return Ok(decision) };
-        let Some(answer) = answer(question).await? else { return Ok(decision) };
-        evidence.add(question.tag.clone(), answer);
+        let Some(question) = decision.question().filter(|question| !evidence.answers(&question.tag)).cloned() else {
+            return Ok(decision);
+        };
+        let Some(answer) = registry.answer(&question).await? else { return Ok(decision) };
+        evidence.add(question.tag, answer);
     }
 }
 

@@ -276,21 +276,30 @@ fn what_a_person_left_is_not_offered_again() {
     assert!(heard(&live, "1.27.0", None, &record).is_ok());
 }
 
+/// A registry with the same answer to every question.
+struct Same {
+    answer: Option<Answer>,
+    asked: Vec<Question>,
+}
+
+impl Answers for Same {
+    type Error = ();
+
+    async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, ()> {
+        self.asked.push(question.clone());
+        Ok(self.answer.clone())
+    }
+}
+
 /// Settles the decision about a pinned container, with that answer of the registry to every question.
 fn settled(answer: Option<Answer>) -> (Decision, Vec<Question>) {
     let workload = workload(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "both")]);
-    let mut asked = Vec::new();
-    let decide =
-        |evidence: &Evidence| Ok::<_, ()>(look(&workload, &candidates("1.26.0"), Occasion::Scan, evidence, &PriorRequests::none()));
-    let ask = async |question: &Question| {
-        asked.push(question.clone());
-        Ok(answer.clone())
-    };
-    let mut settling = Box::pin(settle(Evidence::new(Trust::REGISTRY), decide, ask));
-    let polled = settling.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-    drop(settling);
+    let mut registry = Same { answer, asked: Vec::new() };
+    let decide = |evidence: &Evidence| Ok(look(&workload, &candidates("1.26.0"), Occasion::Scan, evidence, &PriorRequests::none()));
+    let settling = Box::pin(settle(&mut registry, Evidence::new(Trust::REGISTRY), decide));
+    let polled = { settling }.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
     let std::task::Poll::Ready(Ok(decision)) = polled else { panic!("every question is answered at once") };
-    (decision, asked)
+    (decision, registry.asked)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::artifact::reference::{Digest, ImageReference};
-use headwind_core::decide::settle;
+use headwind_core::decide::{Answers, settle};
 use headwind_core::evidence::{self, Evidence, Trust};
 use headwind_core::offline::{Answer, AnswerCandidate, Question, answer_on};
 use headwind_core::policy::{Occasion, Outcome, Policy};
@@ -123,7 +123,7 @@ async fn report(args: &Args) -> anyhow::Result<Report> {
     let tags: Vec<String> = listing.tags().map(ToOwned::to_owned).collect();
     let mut policies = Vec::new();
     for policy in args.policy.as_ref().map_or(Policy::ALL, std::slice::from_ref) {
-        let asking = Asking { client: &client, keyring: &keyring, reference: &reference, digest: digest.as_ref(), tags: &tags };
+        let mut asking = Asking { client: &client, keyring: &keyring, reference: &reference, digest: digest.as_ref(), tags: &tags };
         policies.push(asking.opinion(*policy, args.pattern.as_deref()).await?);
     }
     Ok(Report {
@@ -166,7 +166,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     /// Evaluates this policy as polling would.
-    async fn opinion(&self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
+    async fn opinion(&mut self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
         let mut question = Question {
             current: self.reference.to_string(),
             policy,
@@ -180,14 +180,19 @@ impl Asking<'_> {
             question.digests.insert(tag.to_owned(), digest.to_string());
         }
         let decide = |evidence: &Evidence| answer_on(&question, Occasion::Scan, evidence).map_err(anyhow::Error::msg);
-        let ask = async |open: &evidence::Question| {
-            let digest = self.client.digest(self.reference.repository(), &open.tag, self.keyring).await?;
-            Ok(digest.map(|digest| evidence::Answer::Exists(Some(digest))))
-        };
-        let Answer { chosen, image, candidates, .. } = settle(Evidence::new(Trust::REGISTRY), decide, ask).await?;
+        let Answer { chosen, image, candidates, .. } = settle(self, Evidence::new(Trust::REGISTRY), decide).await?;
         let message =
             message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
+    }
+}
+
+impl Answers for Asking<'_> {
+    type Error = anyhow::Error;
+
+    async fn answer(&mut self, question: &evidence::Question) -> anyhow::Result<Option<evidence::Answer>> {
+        let digest = self.client.digest(self.reference.repository(), &question.tag, self.keyring).await?;
+        Ok(digest.map(|digest| evidence::Answer::Exists(Some(digest))))
     }
 }
 

@@ -129,7 +129,8 @@ async fn pods(world: &World, live: &Live) -> Result<String> {
     let columns = "custom-columns=NAME:.metadata.name,CREATED:.metadata.creationTimestamp,IMAGE:.spec.containers[*].image,STATUS:.status";
     let output = world.bed.kubectl(&["-n", &world.namespace, "get", "pods", "-o", columns]).await?;
     let all = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(all.lines().filter(|line| line.starts_with(&format!("{}-", live.name()))).map(|line| format!("\n{line}")).collect())
+    let own: Vec<&str> = all.lines().filter(|line| line.starts_with(&format!("{}-", live.name()))).collect();
+    Ok(format!("\n{}", own.join("\n")))
 }
 
 /// Waits for the end, and holds it against what kubectl says at that moment.

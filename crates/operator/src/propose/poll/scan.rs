@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::decide::{Decision, Proposal, settle};
+use headwind_core::decide::{Answers, Decision, Proposal, settle};
 use headwind_core::evidence::{Answer, Evidence, Question, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
@@ -178,9 +178,7 @@ impl Poller {
             let input = DecisionInput { origin, offer, trigger: Trigger::Polling, evidence };
             Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container))
         };
-        // A digest that the registry does not return is queried again in the next scan.
-        let ask = async |question: &Question| Ok(found.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest))));
-        match settle(Evidence::new(Trust::REGISTRY), decide, ask).await? {
+        match settle(found, Evidence::new(Trust::REGISTRY), decide).await? {
             Decision::Propose(proposal) => Ok(Some(*proposal)),
             Decision::Refuse(_) | Decision::Ask(_) => Ok(None),
         }
@@ -233,6 +231,15 @@ struct Found<'a> {
     /// The first error of a single tag, and the number of such errors.
     refused: Option<(Error, usize)>,
     began: Timestamp,
+}
+
+impl Answers for Found<'_> {
+    type Error = Stop;
+
+    /// A digest that the registry does not return is queried again in the next scan.
+    async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
+        Ok(self.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest))))
+    }
 }
 
 impl Found<'_> {
