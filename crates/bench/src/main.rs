@@ -16,6 +16,7 @@ mod seen;
 mod soak;
 mod unused;
 
+use std::fmt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -89,16 +90,13 @@ pub(crate) struct Load {
 async fn measure(bed: &Bed, client: &kube::Client, namespace: &str, operator: &Operator, load: Load) -> Result<Row> {
     let Load { size, finished, .. } = load;
     let ready = start(operator, size).await?;
-    let idle = resident(operator)?;
-    report::say(&format!(
-        "{size} Deployments, {finished} finished requests: ready after {:.2} s, {idle} MiB; pushing",
-        ready.as_secs_f64()
-    ));
+    let idle = memory(operator)?;
+    report::say(&format!("{size} Deployments, {finished} finished requests: ready after {:.2} s, {idle}; pushing", ready.as_secs_f64()));
     let latency = direct::latency(client, namespace, operator, load).await?;
     let burst = direct::burst(client, namespace, operator, load).await?;
     report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
     let unused = unused::run(bed, client, operator).await?;
-    Ok(Row { load, ready, idle, latency, burst, unused, resident: resident(operator)? })
+    Ok(Row { load, ready, idle, latency, burst, unused, after: memory(operator)? })
 }
 
 /// (Re)starts the operator; the time from the start of the process until `/ready` says yes.
@@ -120,10 +118,28 @@ async fn start(operator: &Operator, size: usize) -> Result<Duration> {
     Ok(ready)
 }
 
-/// The operator's resident memory, in MiB.
-fn resident(operator: &Operator) -> Result<u64> {
+/// The operator's memory, in MiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Resident (`VmRSS`), with the pages of the program file, which the kernel may drop.
+    pub(crate) resident: u64,
+    /// Of it, what the process has allocated (`RssAnon`).
+    pub(crate) allocated: u64,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB ({} allocated)", self.resident, self.allocated)
+    }
+}
+
+/// Returns the operator's memory.
+fn memory(operator: &Operator) -> Result<Memory> {
     let process = operator.process().context("the operator runs")?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse::<u64>()? / 1024)
+    let mebibytes = |name: &str| -> Result<u64> {
+        let line = status.lines().find(|line| line.starts_with(name)).with_context(|| name.to_owned())?;
+        Ok(line.split_whitespace().nth(1).with_context(|| name.to_owned())?.parse::<u64>()? / 1024)
+    };
+    Ok(Memory { resident: mebibytes("VmRSS:")?, allocated: mebibytes("RssAnon:")? })
 }

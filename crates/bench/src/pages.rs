@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use headwind_testbed::Operator;
 use reqwest::{Client, StatusCode};
 
-use crate::resident;
+use crate::{Memory, memory};
 
 /// The pages, as a person calls them up.
 const PAGES: [&str; 7] =
@@ -33,8 +33,10 @@ pub(crate) struct Page {
 #[derive(Debug)]
 pub(crate) struct Pages {
     pub(crate) all: Vec<Page>,
-    /// Resident memory before and with [`STREAMS`] open streams, in MiB.
-    pub(crate) streams: (u64, u64),
+    /// Memory before and with [`STREAMS`] open streams.
+    pub(crate) streams: (Memory, Memory),
+    /// A first visit of the dashboard: requests, and bytes of their bodies as they are sent.
+    pub(crate) first_visit: (usize, usize),
 }
 
 /// Calls up every page, then opens streams.
@@ -57,14 +59,33 @@ pub(crate) async fn run(operator: &Operator) -> Result<Pages> {
         }
         all.push(page);
     }
-    let before = resident(operator)?;
+    let before = memory(operator)?;
     let open = (0..STREAMS).map(|_| http.get(format!("{}/events", operator.ui_url())).header("Accept", "text/event-stream").send());
     let streams = try_join_all(open).await?;
     if let Some(refused) = streams.iter().find(|stream| stream.status() != StatusCode::OK) {
         bail!("a stream was refused: {}", refused.status());
     }
     tokio::time::sleep(SETTLE).await;
-    let with = resident(operator)?;
+    let with = memory(operator)?;
     drop(streams);
-    Ok(Pages { all, streams: (before, with) })
+    Ok(Pages { all, streams: (before, with), first_visit: first_visit(operator, &http).await? })
+}
+
+/// Requests the dashboard and its assets as a browser does that has nothing cached.
+async fn first_visit(operator: &Operator, http: &Client) -> Result<(usize, usize)> {
+    let url = operator.ui_url();
+    let html = http.get(&url).send().await?.text().await?;
+    let mut paths: Vec<&str> = html.split('"').filter(|text| text.starts_with("/assets/")).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.push("/");
+    let mut bytes = 0;
+    for path in &paths {
+        let answer = http.get(format!("{url}{path}")).header("Accept-Encoding", "gzip, br").send().await?;
+        if answer.status() != StatusCode::OK {
+            bail!("{path} answered {}", answer.status());
+        }
+        bytes += answer.bytes().await?.len();
+    }
+    Ok((paths.len(), bytes))
 }

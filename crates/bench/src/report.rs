@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::Load;
 use crate::direct::Latency;
 use crate::pages::Pages;
 use crate::unused::Unused;
+use crate::{Load, Memory};
 
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
@@ -20,11 +20,11 @@ const END: &str = "<!-- measured: end -->";
 pub(crate) struct Row {
     pub(crate) load: Load,
     pub(crate) ready: Duration,
-    pub(crate) idle: u64,
+    pub(crate) idle: Memory,
     pub(crate) latency: Latency,
     pub(crate) burst: f64,
     pub(crate) unused: Unused,
-    pub(crate) resident: u64,
+    pub(crate) after: Memory,
 }
 
 /// All of it.
@@ -71,13 +71,13 @@ impl Report {
             "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
         )?;
         writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
-        for Row { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, resident } in &self.rows {
+        for Row { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } in &self.rows {
             let three =
                 |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
             let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
             writeln!(
                 text,
-                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} MiB | {resident} MiB |",
+                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} | {after} |",
                 ready.as_secs_f64(),
                 three(&latency.headwind),
                 three(&latency.bare),
@@ -93,7 +93,9 @@ impl Report {
                 writeln!(text, "| `{}` | {} KB | {p50:.1} / {p90:.1} / {p99:.1} ms |", page.path, page.bytes.div_ceil(1000))?;
             }
             let (before, with) = pages.streams;
-            writeln!(text, "\nResident with 100 open event streams: {with} MiB, before: {before} MiB.")?;
+            writeln!(text, "\nMemory with 100 open event streams: {with}, before: {before}.")?;
+            let (requests, bytes) = pages.first_visit;
+            writeln!(text, "\nA first visit of the dashboard: {requests} requests, {} KB on the wire.", bytes.div_ceil(1000))?;
         }
         Ok(text)
     }

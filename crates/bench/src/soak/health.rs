@@ -29,7 +29,7 @@ impl<'a> Health<'a> {
 
     /// Resident memory now, in MiB.
     pub(crate) fn memory(&self) -> Result<u64> {
-        let memory = crate::resident(self.operator)?;
+        let memory = crate::memory(self.operator)?.resident;
         self.peak.fetch_max(memory, Ordering::Relaxed);
         Ok(memory)
     }
