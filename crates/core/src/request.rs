@@ -1,21 +1,19 @@
-//! The life of an UpdateRequest: the only state machine there is.
+//! The state machine of an UpdateRequest.
 //!
-//! This room owns the phases and their arrows, what makes two requests "the same version", what a
-//! person may do to a request ([`action`]), the one next step for a workload ([`next()`]) and the
-//! checker of what must always hold ([`invariant`]). The reconciler performs the steps; it has no
-//! rules of its own.
+//! Defines the phases and their transitions, the actions of people ([`action`]), the next step for a workload
+//! ([`next()`]) and the invariants ([`invariant`]). The reconciler executes the steps and has no rules of its own.
 //!
 //! ```text
 //!              ┌──────────── reopen ◄──────────────────────────────┐
 //!              ▼                                                   │
-//! (born) ─> Pending ─> Approved ──────────────> RollingOut ─> Completed ─> RolledBack (by a person)
+//! (new)  ─> Pending ─> Approved ──────────────> RollingOut ─> Completed ─> RolledBack (by a person)
 //!              │           │                         └─────> Failed, RolledBack
 //!              └─> Rejected, Expired ──────> Failed, Superseded
 //! ```
 //!
-//! A request whose update needs no approval goes from `Pending` without a write of its own. The
-//! patch and the record of it are one atomic write on the workload (`headwind.sh/last-request`):
-//! after a crash the workload itself says whether it was patched and whether the change was rolled back ([`Request::back_mark`]).
+//! A request that needs no approval leaves `Pending` without a write in between. The patch and its record
+//! (`headwind.sh/last-request`) are one atomic write on the workload. After a crash the workload itself shows whether
+//! it was patched and whether the change was rolled back ([`Request::back_mark`]).
 
 pub mod action;
 mod admission;
@@ -75,29 +73,29 @@ pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
 /// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Phase {
-    /// Born; waits for approval, or, approved by policy, for its turn.
+    /// Created. Waits for approval, or, if the policy approves it, for the gate.
     #[default]
     Pending,
-    /// A person said yes; waits for its turn.
+    /// Approved by a person. Waits for the gate.
     Approved,
-    /// The change stands in the workload, its rollout is watched.
+    /// The change is in the workload, and Headwind watches its rollout.
     RollingOut,
-    /// Done.
+    /// The change was applied and its rollout succeeded.
     Completed,
-    /// A person said no.
+    /// Rejected by a person.
     Rejected,
-    /// The change could not be made, or its rollout failed.
+    /// The change could not be applied, or its rollout failed.
     Failed,
-    /// Nobody answered in time.
+    /// It was not approved in time.
     Expired,
-    /// Something else took its place.
+    /// Another update replaced it, or it no longer applies to the workload.
     Superseded,
-    /// It was taken back.
+    /// It was rolled back.
     RolledBack,
 }
 
 impl Phase {
-    /// Every phase, in the order of a life.
+    /// Every phase, in the order of the life cycle.
     pub const ALL: &'static [Phase] = &[
         Phase::Pending,
         Phase::Approved,
@@ -110,7 +108,7 @@ impl Phase {
         Phase::RolledBack,
     ];
 
-    /// The phase's name in status, API and selectors.
+    /// Returns the phase's name in status, API and selectors.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Pending => "Pending",
@@ -125,7 +123,7 @@ impl Phase {
         }
     }
 
-    /// Whether the request still has something before it.
+    /// Returns true if the request is not finished.
     pub fn is_open(self) -> bool {
         match self {
             Phase::Pending | Phase::Approved | Phase::RollingOut => true,
@@ -133,18 +131,18 @@ impl Phase {
         }
     }
 
-    /// The arrows of the machine.
+    /// Returns true if the phase may change to `to`.
     pub fn may_become(self, to: Phase) -> bool {
         use Phase::{Approved, Completed, Expired, Failed, Pending, Rejected, RolledBack, RollingOut, Superseded};
         match self {
             Pending => matches!(to, Approved | Rejected | Expired | Superseded | RollingOut | Completed | Failed),
-            // One that was approved after its expiry ends.
+            // A request that was approved after its expiry expires.
             Approved => matches!(to, RollingOut | Completed | Failed | Superseded | Expired),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
-            // A person may go back over what is done.
+            // A person may roll back past a finished update.
             Completed | Failed => matches!(to, Pending | RolledBack),
-            // What was applied once and reopened may be superseded, and is still to be reopened then.
-            // What the workload says was applied was, whatever was written at the same time.
+            // An update that was applied and reopened may be superseded, and can be reopened again. If the workload
+            // shows that it was applied, that wins over a phase that was written at the same time.
             Superseded => matches!(to, Pending | RollingOut | RolledBack),
             Rejected | Expired => matches!(to, Pending | RollingOut),
             RolledBack => to == Pending,
@@ -170,66 +168,66 @@ impl FromStr for Phase {
     }
 }
 
-/// A word that names no phase.
+/// A text that is not a phase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a phase of an UpdateRequest")]
 pub struct UnknownPhase(String);
 
-/// A request with everything the rules read of it.
+/// An UpdateRequest with the fields that the rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The object's name.
     pub name: String,
-    /// The uid of the target that it was made for.
+    /// The UID of its workload when the request was created.
     pub target_uid: String,
-    /// What makes it no sensible request at all, whatever its target is like.
+    /// Why the request is invalid for any workload.
     pub fault: Option<String>,
-    /// When the object was created, by the API server's clock.
+    /// When the object was created, according to the API server.
     pub created: Timestamp,
-    /// Names of the requests that the same event makes for other containers of the target.
+    /// Names of the requests for the workload's other containers from the same event.
     pub siblings: Vec<String>,
-    /// When the claim arrived that it was made of. Of two pushes, the one that arrived later is the newer one.
+    /// When its claim arrived. The later of two pushes is the newer one.
     pub proposed: Timestamp,
-    /// What is asked; never changes.
+    /// The requested change; immutable.
     pub spec: Spec,
-    /// Where it stands.
+    /// The state.
     pub status: Status,
 }
 
-/// What a request asks for (its `spec`).
+/// The requested change (`spec`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Whether an image or a chart's version is changed.
+    /// The kind of artifact: an image, or a chart's version.
     pub kind: ArtifactKind,
-    /// The container whose image is changed.
+    /// The container to update.
     pub container: Option<String>,
-    /// The image that stood there when the request was made, as written.
+    /// The container's image when the request was created, as written.
     pub current_image: String,
-    /// The image that is to stand there, as it will be written.
+    /// The new image, as it will be written.
     pub new_image: String,
-    /// The digest that was known to run.
+    /// The running digest, if it was known.
     pub current_digest: Option<String>,
-    /// The digest that came with the event.
+    /// The new digest, if the event contained one.
     pub new_digest: Option<String>,
-    /// The policy that took the version.
+    /// The policy that selected the version.
     pub policy: Policy,
-    /// Whether a person's approval was asked for when it was made.
+    /// True if the workload required approval when the request was created.
     pub require_approval: bool,
-    /// Until when an answer is waited for.
+    /// When the request expires without approval.
     pub expires_at: Option<Timestamp>,
-    /// What made Headwind propose it.
+    /// What triggered the request.
     pub trigger: Trigger,
 }
 
 impl Spec {
-    /// The identity that the request asks for, tied to no state of the target; `None` when the request does not make
-    /// sense.
+    /// Returns the identity of the requested update, independent of the workload's state; `None` if the request is
+    /// invalid.
     pub fn identity(&self) -> Option<Identity> {
         let artifact = Artifact::parse(self.kind, &self.new_image).ok()?;
         Some(Identity::new(self.container.as_deref()?, &artifact, self.policy, self.new_digest.as_deref()))
     }
 
-    /// Returns whether the request asks for this identity, whatever state of the target that is tied to.
+    /// Returns true if the request is for this identity, ignoring the workload's state that the identity includes.
     pub fn asks_for(&self, identity: &Identity) -> bool {
         self.identity().is_some_and(|asked| identity.is_tied(&asked))
     }
@@ -240,17 +238,17 @@ impl Spec {
 pub struct Status {
     /// The phase.
     pub phase: Phase,
-    /// Why it is in this phase.
+    /// The reason for the phase.
     pub reason: Option<Reason>,
-    /// The same for a person.
+    /// The reason as a message for people.
     pub message: Option<String>,
-    /// Who approved it.
+    /// The approver.
     pub approved_by: Option<String>,
-    /// When.
+    /// When it was approved.
     pub approved_at: Option<Timestamp>,
-    /// Who rejected it.
+    /// The person who rejected it.
     pub rejected_by: Option<String>,
-    /// When.
+    /// When it was rejected.
     pub rejected_at: Option<Timestamp>,
     /// When it was last reopened.
     pub reopened_at: Option<Timestamp>,
@@ -268,14 +266,13 @@ pub struct Status {
     pub rolled_back_from: Option<String>,
     /// What the approved update waits for, or the rollback that the API server denied (condition `Waiting`).
     pub waiting: Option<Waiting>,
-    /// What is remembered of the watch over its rollout.
+    /// The state of the watch over its rollout.
     pub rollout: Option<RolloutState>,
 }
 
 impl Status {
-    /// Why the request stands in the way of the same version being proposed again, if it does:
-    /// all finished phases but `Superseded`. What was applied before it was reopened
-    /// and superseded was applied all the same.
+    /// Returns why this request prevents a new proposal of the same version, if it does. Every finished phase except
+    /// `Superseded` does, and `Superseded` does as well if the change was applied before.
     pub fn obstacle(&self) -> Option<Reason> {
         match self.phase {
             Phase::Pending | Phase::Approved | Phase::RollingOut => Some(Reason::AlreadyRequested),
@@ -288,30 +285,30 @@ impl Status {
         }
     }
 
-    /// Whether a new request may take its place under its name.
+    /// Returns true if a new request may replace it under the same name.
     pub fn makes_room(&self) -> bool {
         self.obstacle().is_none()
     }
 
-    /// Whether a person may reopen it.
+    /// Returns true if a person may reopen it.
     pub fn can_reopen(&self) -> bool {
         !self.phase.is_open() && !self.makes_room()
     }
 }
 
 impl Request {
-    /// The image that stands in the container once the request is applied.
+    /// Returns the container's image once the request is applied.
     pub fn placed_image(&self) -> &str {
         self.status.applied_image.as_deref().unwrap_or(&self.spec.new_image)
     }
 
-    /// Whether it ends when nobody approves it in time. One that the policy approved does not.
+    /// Returns true if it expires without approval by a person. A request that the policy approved does not expire.
     pub fn needs_approval(&self) -> bool {
         self.spec.require_approval || self.spec.trigger == Trigger::Manual
     }
 
-    /// Returns whether it is approved, by a person or by the policy, and not applied. `settings` are those of its container
-    /// as they are now; none if an annotation has an invalid value.
+    /// Returns true if it is approved, by a person or by the policy, and not applied yet. `settings` are the current
+    /// settings of its container; `None` if an annotation has an invalid value.
     pub fn is_approved(&self, settings: Option<&Settings>) -> bool {
         match self.status.phase {
             Phase::Pending => settings.is_some_and(|settings| self.is_approved_by_policy(settings)),
@@ -326,13 +323,13 @@ impl Request {
         }
     }
 
-    /// Returns whether the policy approves it and no person is needed, with the settings of its container as they are
-    /// now: if a workload requires approval by now, an update that was proposed before needs approval too.
+    /// Returns true if the policy approves it, with the current settings of its container. If the workload requires
+    /// approval now, an update that was proposed before requires approval too.
     pub fn is_approved_by_policy(&self, settings: &Settings) -> bool {
         !self.needs_approval() && !settings.require_approval
     }
 
-    /// The moment after which it cannot be approved any more.
+    /// Returns the time after which it can no longer be approved.
     pub fn expires_at(&self) -> Timestamp {
         let born = self.spec.expires_at.unwrap_or_else(|| after(self.created, DEFAULT_EXPIRY));
         match self.status.reopened_at {
@@ -341,12 +338,12 @@ impl Request {
         }
     }
 
-    /// What a text of this request names.
+    /// Parses a text as an artifact of the request's kind.
     pub fn artifact(&self, text: &str) -> Option<Artifact> {
         Artifact::parse(self.spec.kind, text).ok()
     }
 
-    /// Whether the image string stays as it is and the pods are made anew for a new digest.
+    /// Returns true if the image text is unchanged and the pods are restarted for a new digest.
     pub fn is_restart(&self) -> bool {
         self.spec.current_image == self.spec.new_image
     }

@@ -1,13 +1,13 @@
-//! What people and programs can ask of the operator. Works on every replica and never touches a workload.
+//! The operator's queries and commands for people and programs. Works on every replica and never touches a workload.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`handle`] | the handle that the ports hold |
+//! | [`handle`] | the handle that the HTTP servers use |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
-//! | [`updates`], [`workloads`], [`live`] | queries of people: sorted pages, counts, settings, pods |
+//! | [`updates`], [`workloads`], [`live`] | queries for the UI: sorted pages, counts, settings, pods |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
-//! | [`audit`] | one line for each command, with what became of it |
-//! | [`caller`], [`permission`], [`reviews`] | who asks, and what the API server says about it |
+//! | [`audit`] | one line for each command, with its result |
+//! | [`caller`], [`permission`], [`reviews`] | the caller, and its permissions according to the API server |
 
 pub(crate) mod audit;
 pub(crate) mod caller;

@@ -1,28 +1,28 @@
-//! What a person may do to a request: approve, reject, reopen.
+//! The actions of people on a request: approve, reject, reopen.
 //!
-//! Each is a function from the request as it was read to the status that is to be written with
-//! that `resourceVersion`; the API server's compare-and-swap makes one of twenty parallel
-//! approvals the first. Called by the operator's `Handle` for every door that people come
-//! through; what plain `kubectl` may do is fenced by the admission policy in `deploy/k8s`.
+//! Each action is a function from the request as read to the status to write with that `resourceVersion`. If twenty
+//! people approve at the same time, the API server's optimistic locking lets exactly one succeed. The operator's
+//! `Handle` calls it for the API, the UI and bulk actions. The admission policy in `deploy/k8s` limits what `kubectl`
+//! may write.
 
 use jiff::Timestamp;
 
 use super::{Phase, Request, Status};
 use crate::reason::Reason;
 
-/// Something a person asks for.
+/// An action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Let it go out.
+    /// Approve the update.
     Approve,
-    /// Never propose it again.
+    /// Reject the version for good.
     Reject,
-    /// Take back an earlier end.
+    /// Undo an earlier result, so that the version can be approved again.
     Reopen,
 }
 
 impl Action {
-    /// The word in routes, audit lines and metrics.
+    /// Returns the action's name in routes, audit lines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Approve => "approve",
@@ -32,21 +32,24 @@ impl Action {
     }
 }
 
-/// The request is not in a phase from which the action leads anywhere.
+/// The action is not possible in the request's phase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {} a request that is {phase}{}", .action.as_str(), .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
 pub struct NotNow {
-    /// What was asked.
+    /// The action.
     pub action: Action,
-    /// Where the request stands.
+    /// The request's phase.
     pub phase: Phase,
-    /// Why it is in that phase, if known.
+    /// The reason for the phase, if known.
     pub why: Option<String>,
 }
 
-/// The status after `action` by `person`, or why it cannot be.
+/// Returns the status after `action` by `person`.
 ///
-/// A request that needs approval and is past its expiry counts as `Expired` whether or not that was written yet.
+/// A request that needs approval and is past its expiry counts as `Expired`, even if that is not written yet.
+///
+/// # Errors
+/// If the action is not possible in the request's phase.
 pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, now: Timestamp) -> Result<Status, NotNow> {
     let phase = match request.status.phase {
         Phase::Pending if request.needs_approval() && request.expires_at() <= now => Phase::Expired,
@@ -56,7 +59,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
         let why = if phase == request.status.phase { request.status.message.clone() } else { None };
         Err(NotNow { action, phase, why })
     };
-    let told = |what: &str| {
+    let message = |what: &str| {
         let note = note.map(str::trim).filter(|note| !note.is_empty());
         Some(note.map_or_else(|| format!("{what} by {person}"), |note| format!("{what} by {person}: {note}")))
     };
@@ -65,14 +68,14 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
         Action::Approve if phase == Phase::Pending => {
             status.phase = Phase::Approved;
             status.reason = Some(Reason::ApprovedByPerson);
-            status.message = told("approved");
+            status.message = message("approved");
             status.approved_by = Some(person.to_owned());
             status.approved_at = Some(now);
         }
         Action::Reject if phase == Phase::Pending => {
             status.phase = Phase::Rejected;
             status.reason = Some(Reason::RejectedByPerson);
-            status.message = told("rejected");
+            status.message = message("rejected");
             status.rejected_by = Some(person.to_owned());
             status.rejected_at = Some(now);
             status.finished_at = Some(now);
@@ -82,7 +85,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
             status = Status {
                 phase: Phase::Pending,
                 reason: Some(Reason::Reopened),
-                message: told("reopened"),
+                message: message("reopened"),
                 reopened_at: Some(now),
                 times_applied: request.status.times_applied,
                 applied_image: request.status.applied_image.clone(),
@@ -131,12 +134,12 @@ mod tests {
         let refused = act(&request(Phase::Pending), Action::Approve, "ann", None, at(2000));
         assert_eq!(refused, Err(NotNow { action: Action::Approve, phase: Phase::Expired, why: None }));
         let mut superseded = request(Phase::Superseded);
-        superseded.status.message = Some("a:3 took its place".to_owned());
+        superseded.status.message = Some("superseded by a:3".to_owned());
         let refused = act(&superseded, Action::Approve, "ann", None, at(1500)).unwrap_err();
-        assert_eq!(refused.to_string(), "cannot approve a request that is Superseded: a:3 took its place");
+        assert_eq!(refused.to_string(), "cannot approve a request that is Superseded: superseded by a:3");
         let mut reopened = request(Phase::Pending);
         reopened.status = act(&reopened, Action::Reopen, "ann", None, at(2000)).unwrap();
-        assert!(act(&reopened, Action::Approve, "ann", None, at(2000 + 86_399)).is_ok(), "a whole day anew");
+        assert!(act(&reopened, Action::Approve, "ann", None, at(2000 + 86_399)).is_ok(), "another whole day");
     }
 
     #[test]

@@ -1,38 +1,38 @@
-//! The words in `headwind.sh/last-request`: what the workload itself says of its requests.
+//! The markers in `headwind.sh/last-request`: the workload's own record of its requests.
 //!
-//! `NAME` says that the change of that request stands there, `NAME@N` that it does for the N+1st
-//! time. The others are fences, which keep an old copy of a request from bringing its change back:
-//! `NAME@N.back` (it failed and was taken back), `.over` (a person went back over it) and `.past` (a
-//! rollback that something else has replaced; the history tells of updates alone).
+//! `NAME` means that the change of that request is in place, `NAME@N` that it was applied for the N+1st time. The other
+//! markers are fences. They prevent a stale copy of a request from applying its change again: `NAME@N.back` (it failed
+//! and was rolled back), `.over` (a person rolled back past it) and `.past` (a rollback that another change has
+//! replaced since; the history contains updates only).
 
 use super::Request;
 use crate::settings::key;
 use crate::workload::Workload;
 
-/// How a mark ends that tells of a change that failed and was taken back.
+/// Suffix of a marker for a change that failed and was rolled back.
 const BACK: &str = ".back";
-/// How a mark ends that tells of a change that a person went back over.
+/// Suffix of a marker for a change that a person rolled back past.
 pub(super) const OVER: &str = ".over";
-/// How a mark ends that tells of a rollback which something else has replaced since.
+/// Suffix of a marker for a rollback that another change has replaced since.
 pub(super) const PAST: &str = ".past";
 const ENDINGS: [&str; 3] = [BACK, OVER, PAST];
 
-/// The word that keeps an old copy of a request from bringing its change back.
+/// Returns the marker that prevents a stale copy of a request from applying its change again.
 pub(super) fn fence(name: &str, times_applied: u32, how: &str) -> String {
     format!("{name}@{}{how}", times_applied.max(1))
 }
 
-/// Whether a mark says what became of a change that does not stand any more.
+/// Returns true if the marker is for a change that is no longer in place.
 pub(super) fn is_fence(mark: &str) -> bool {
     ENDINGS.iter().any(|how| mark.ends_with(how))
 }
 
-/// The request's name without the mark's number: what stands before `@` in `last-request`.
+/// Returns the request's name in a marker: the part before `@`.
 pub fn mark_name(mark: &str) -> &str {
     mark.split_once('@').map_or(mark, |(name, _)| name)
 }
 
-/// The requests that the workload itself names as applied.
+/// Returns the markers on the workload.
 pub(super) fn marks(workload: &Workload) -> impl Iterator<Item = &str> {
     workload
         .annotations
@@ -43,16 +43,16 @@ pub(super) fn marks(workload: &Workload) -> impl Iterator<Item = &str> {
         .filter(|name| !name.is_empty())
 }
 
-/// The names of the requests whose changes the workload carries now, by its own record.
+/// Returns the names of the requests whose changes the workload carries, by its own record.
 pub fn named_requests(workload: &Workload) -> impl Iterator<Item = &str> {
     marks(workload).filter(|mark| !is_fence(mark)).map(mark_name)
 }
 
 impl Request {
-    /// The word that names this request's coming application in `headwind.sh/last-request`.
+    /// Returns the marker for the next time that this request is applied.
     ///
-    /// A reopened request is applied again under the same name; the number keeps the old mark from
-    /// being taken for the new one.
+    /// A reopened request is applied again under the same name. The number distinguishes the new marker from the old
+    /// one.
     pub fn mark(&self) -> String {
         match self.status.times_applied {
             0 => self.name.clone(),
@@ -60,18 +60,18 @@ impl Request {
         }
     }
 
-    /// The word that says that this request's change failed and was taken back.
+    /// Returns the marker that this request's change failed and was rolled back.
     pub fn back_mark(&self) -> String {
         self.undone(BACK)
     }
 
-    /// The word that says that a person went back over this request's change.
+    /// Returns the marker that a person rolled back past this request's change.
     pub fn over_mark(&self) -> String {
         self.undone(OVER)
     }
 
-    /// The word that says that this request's change was applied once, and another stands there now. For
-    /// a rollback that a person asked for: the history tells of updates alone.
+    /// Returns the marker that this request's change was applied and then replaced. Used for rollbacks by a person,
+    /// because the history contains updates only.
     pub fn past_mark(&self) -> String {
         self.undone(PAST)
     }
@@ -80,8 +80,8 @@ impl Request {
         fence(&self.name, self.status.times_applied, how)
     }
 
-    /// Whether `mark` says that this request was applied, or undone, more often than it knows: then
-    /// this is an old copy of it, or its status could not be written any more.
+    /// Returns true if `mark` shows that this request was applied or undone more times than its status says. Then this
+    /// is a stale copy of the request, or its status could not be written since.
     pub(super) fn is_behind(&self, mark: &str) -> bool {
         let undone = || {
             let (name, times) = mark.rsplit_once('@')?;

@@ -1,4 +1,4 @@
-//! A workload that is there with all its requests, and what is read of it once.
+//! An existing workload with all its requests, and the values derived from it once per decision.
 
 use super::admission::{is_same_version, rewritten};
 use super::applied_marker::marks;
@@ -7,7 +7,7 @@ use crate::settings::{Settings, key};
 use crate::workload::history::History;
 use crate::workload::{Container, Workload};
 
-/// A workload that is there, with what is read of it once.
+/// An existing workload, with the values derived from it.
 pub(super) struct Context<'a> {
     pub(super) workload: &'a Workload,
     pub(super) observed: &'a Observed<'a>,
@@ -30,7 +30,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Reads the workload's history, repaired and corrected by what its requests say.
+/// Returns the workload's history, repaired and corrected from its requests.
 pub fn history_of(workload: &Workload, requests: &[&Request]) -> History {
     let (mut history, whole) = History::parse(workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str));
     if !whole {
@@ -42,8 +42,8 @@ pub fn history_of(workload: &Workload, requests: &[&Request]) -> History {
     history
 }
 
-/// Makes the history tell which image an admission webhook put in the place of the one that Headwind wrote: the
-/// history is part of the patch, which the webhook sees afterwards.
+/// Replaces an image in the history by the one that an admission webhook wrote in its place. The history is part of the
+/// patch, so it was written before the webhook changed the image.
 fn correct(history: &mut History, workload: &Workload, request: &Request) {
     let Some(container) = request.spec.container.as_deref().and_then(|name| workload.container(name)) else { return };
     let unsettled = || marks(workload).any(|mark| request.is_behind(mark)).then(|| rewritten(request, container)).flatten();
@@ -60,7 +60,7 @@ fn correct(history: &mut History, workload: &Workload, request: &Request) {
     }
 }
 
-/// Rebuilds a history that somebody broke, from the requests.
+/// Rebuilds an invalid history from the requests.
 fn repair(history: &mut History, workload: &Workload, requests: &[&Request]) {
     let stands = |request: &&Request| {
         request.target_uid == workload.uid

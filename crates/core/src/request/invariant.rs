@@ -1,7 +1,7 @@
 //! The invariants that hold after every step.
 //!
-//! Called by unit, property, simulation and end-to-end tests alike: each hands in what it saw of
-//! the cluster, and gets every sentence that is not true of it.
+//! Unit, property, simulation and end-to-end tests pass what they observed in the cluster, and get a list of
+//! violations.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{Phase, Request};
 use crate::policy::Policy;
 use crate::trigger::Trigger;
 
-/// A write that changed a container's image, in the order in which the API server took them.
+/// A write that changed a container's image, in API server order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The mark of the request that did it ([`Request::mark`]).
+    /// The marker of the request that caused it ([`Request::mark`]).
     pub mark: String,
     /// The container.
     pub container: String,
@@ -20,11 +20,11 @@ pub struct Applied {
     pub from: String,
     /// The image after.
     pub to: String,
-    /// Whether the request was approved by then, by policy or by a person.
+    /// True if the request was approved at that time, by policy or by a person.
     pub approved: bool,
 }
 
-/// A phase that was stored, in the order in which the API server took them.
+/// A stored change of phase, in API server order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
     /// The request's name.
@@ -35,10 +35,10 @@ pub struct Moved {
     pub to: Phase,
 }
 
-/// Container, image and, where it counts, digest.
+/// Container, image and, if it matters, digest.
 type Version<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-/// Every sentence that does not hold of the requests of one target.
+/// Returns the violations in the requests of one workload.
 pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) -> Vec<String> {
     let mut all = Vec::new();
     let mut marks: BTreeMap<&str, usize> = BTreeMap::new();
@@ -58,9 +58,9 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
     for request in requests {
         let status = &request.status;
         if status.phase.is_open() {
-            // Only policy force follows digests: for the others a version is its tag. Pushes whose
-            // digest nobody told cannot be told apart. What a person asks for is another matter, and
-            // what is applied is no offer any more.
+            // Only policy force follows digests: for all others a version is its tag. Pushes without a known digest
+            // cannot be distinguished. Requests by a person may coexist with others, and an applied request is no
+            // longer a proposal.
             let forced = request.spec.policy == Policy::Force;
             let offered = status.phase != Phase::RollingOut && request.spec.trigger != Trigger::Manual;
             if offered && (!forced || request.spec.new_digest.is_some()) {

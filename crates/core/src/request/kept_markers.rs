@@ -7,17 +7,17 @@ use super::applied_marker::{OVER, PAST, fence, is_fence, mark_name, marks};
 use super::context::Context;
 use crate::trigger::Trigger;
 
-/// How many marks of what does not stand any more a workload carries at most.
+/// Maximum number of markers for updates that are no longer in place.
 const FENCES: usize = 10;
-/// What a mark becomes when something else takes the place of its change.
+/// Returns the marker that replaces `mark` when another change replaces its own.
 fn past_mark(mark: &str) -> String {
     let (name, before) = mark.split_once('@').unwrap_or((mark, "0"));
     fence(name, before.parse::<u32>().unwrap_or_default().saturating_add(1), PAST)
 }
 
 impl Context<'_> {
-    /// What says of requests that a rollback leaves behind that they were gone over: without it, an old copy of one of
-    /// them would be applied again.
+    /// Returns the markers for requests that a rollback goes past. Without them, a stale copy of one of these requests
+    /// would be applied again.
     pub(super) fn over_marks(&self, left_behind: &[String]) -> Vec<String> {
         let over = |name: &String| match self.observed.requests.iter().find(|request| request.name == *name) {
             Some(request) => request.over_mark(),
@@ -26,9 +26,8 @@ impl Context<'_> {
         left_behind.iter().map(over).collect()
     }
 
-    /// The earlier marks whose change still stands in a container that is not touched now, and the
-    /// newest of those that say what became of others: they keep an old copy of a request from
-    /// bringing its change back.
+    /// Returns the markers to keep: those of changes that are still in place in containers that this patch does not
+    /// touch, and the newest fences, which prevent stale copies of requests from applying their changes again.
     pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
         let mut room = FENCES;
         let mut kept: Vec<String> = Vec::new();

@@ -1,9 +1,8 @@
-//! The one next step for a workload, from the workload and all its requests.
+//! Decides the next step for a workload, from the workload and all its requests.
 //!
-//! Called by the operator's reconciler (and by the simulation) again and again until it says
-//! [`Step::Requeue`]. The order is what makes it safe: first what already happened is written down,
-//! then what is void is ended, only then is anything new applied, and everything that is due
-//! goes out in one patch.
+//! The operator's reconciler and the simulation call it repeatedly until it returns [`Step::Requeue`]. The order makes
+//! it safe: first record what has happened, then end invalid requests, and only then apply anything new, with
+//! everything that is due in one patch.
 //!
 //! ```text
 //! applied already? ─> void? ─> superseded? ─> expired? ─> watched? ─> due? ─> apply ─┐
@@ -11,7 +10,7 @@
 //!        └───────────────┴──────────┴────────────┴───────────┴──> StatusWrite <─────┘ (next pass)
 //! ```
 //!
-//! What is watched after its patch stands in [`super::rollout`].
+//! [`super::rollout`] decides what follows after the patch.
 
 use super::admission::rewritten;
 use super::applied_marker::marks;
@@ -26,8 +25,8 @@ use crate::rollout::RolloutState;
 use crate::trigger::Trigger;
 use crate::workload::Workload;
 
-/// Decides the next step. A step that cannot be undone is decided from a live read: until there was one, the answer
-/// is [`Step::Read`].
+/// Decides the next step. Returns [`Step::Read`] before a step that cannot be undone, unless the workload was read
+/// live.
 pub fn next(observed: &Observed<'_>) -> Step {
     let step = decide(observed);
     let unseen = observed.presence.workload().is_some_and(Workload::is_unseen);
@@ -37,7 +36,7 @@ pub fn next(observed: &Observed<'_>) -> Step {
 
 fn decide(observed: &Observed<'_>) -> Step {
     let mut open: Vec<&Request> = observed.requests.iter().copied().filter(|request| request.status.phase.is_open()).collect();
-    // The order of a cache or a list must not matter.
+    // The result must not depend on the order of a cache or a list.
     open.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
 
     let gone = |request: &Request| end(request, Phase::Superseded, Reason::TargetGone, None, observed.now);
@@ -89,13 +88,13 @@ fn decide(observed: &Observed<'_>) -> Step {
 }
 
 impl Context<'_> {
-    /// The workload names the request as applied: write that down, whatever stands there now.
+    /// Records that a request was applied, if the workload names it, whatever the container runs now.
     ///
-    /// `last-request` tells of what stands there, the history of what stood there before: a copy of
-    /// the request that lags far behind must not bring it back.
+    /// `last-request` names changes that are in place, the history names earlier ones as well. Otherwise a very stale
+    /// copy of the request would apply its change again.
     fn settle_applied(&self, request: &Request) -> Option<Step> {
-        // One that an old copy of the workload gave a reason to supersede was applied all the same, as
-        // was one that a person rejected, or the clock ended, in the moment after its patch.
+        // A request may be superseded because of a stale copy, rejected by a person or expired just after its patch.
+        // It was applied nevertheless.
         let late = matches!(request.status.phase, Phase::Superseded | Phase::Rejected | Phase::Expired);
         if !(request.status.phase.is_open() || late) || request.target_uid != self.workload.uid {
             return None;
@@ -105,18 +104,18 @@ impl Context<'_> {
             return None;
         }
         let now = self.observed.now;
-        // Where a rollback is applied, the history forgets; an update it names.
+        // A rollback removes history entries; an update adds one with its name.
         let back = request.spec.trigger == Trigger::Manual && !self.history.names(&request.name);
         let named = marks(self.workload).any(|mark| mark == request.mark());
         let status = Status {
             phase: Phase::RollingOut,
             reason: Some(Reason::RolloutProgressing),
             message: Some(match request.status.phase {
-                Phase::Rejected => format!("{} was written into the workload in the moment before it was rejected", request.spec.new_image),
-                _ => format!("{} is written into the workload", request.spec.new_image),
+                Phase::Rejected => format!("{} was written to the workload just before the request was rejected", request.spec.new_image),
+                _ => format!("{} is written to the workload", request.spec.new_image),
             }),
             finished_at: None,
-            // Who approves with plain `kubectl` writes a name and no time.
+            // An approval with plain `kubectl` contains a name and no time.
             approved_at: request.status.approved_at.or(request.status.approved_by.as_ref().map(|_| now)),
             times_applied: request.status.times_applied.saturating_add(1),
             applied_at: self.workload.last_update().filter(|_| named).or(Some(now)),

@@ -1,9 +1,9 @@
-//! What is known of the workload, and what may follow from its absence.
+//! The presence of the workload, and what its absence allows.
 //!
-//! A cache that lacks an object proves nothing: its first list may be incomplete, its watch may lag, the object may
-//! not decode. So "gone" is not something that a copy can say. [`Presence::Gone`] is the API server's own answer, and
-//! a decision that cannot be undone is made from a live read only: [`super::next()`] answers [`Step::Read`] until the
-//! caller has read the workload, its source and its namespace.
+//! An object that is missing from a cache may still exist: the first list may be incomplete, the watch may lag, the
+//! object may fail to decode. So a cache never proves that an object is gone. [`Presence::Gone`] is the API server's
+//! own response, and a decision that cannot be undone needs a live read: [`super::next()`] returns [`Step::Read`] until
+//! the caller has read the workload, its source and its namespace.
 
 use jiff::Timestamp;
 
@@ -15,26 +15,26 @@ use crate::rollout::RolloutState;
 use crate::settings::Settings;
 use crate::workload::Workload;
 
-/// What is known of the workload that a decision is about.
+/// The presence of the workload that a decision is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Presence<'a> {
-    /// A copy of it.
+    /// It was found in the cache or read.
     Present {
-        /// The copy.
+        /// The workload.
         workload: &'a Workload,
-        /// Whether it, its source and its namespace were read from the API server for this decision.
+        /// True if it, its source and its namespace were read from the API server for this decision.
         live: bool,
     },
-    /// No copy of it. That says nothing: the API server was not asked.
+    /// It is not in the cache. The API server was not queried, so it may exist.
     Unknown,
-    /// The API server was asked, and has no such object.
+    /// The API server has no such object.
     Gone,
-    /// It cannot be read: the object does not decode, or the API server does not serve its kind (any more, or yet).
+    /// It cannot be read: the object does not decode, or the API server does not serve its kind now.
     Unreadable,
 }
 
 impl<'a> Presence<'a> {
-    /// Whether the API server was asked for this decision.
+    /// Returns true if the API server was queried for this decision.
     pub fn is_live(&self) -> bool {
         match self {
             Presence::Present { live, .. } => *live,
@@ -43,7 +43,7 @@ impl<'a> Presence<'a> {
         }
     }
 
-    /// The copy, if there is one.
+    /// Returns the workload, if it is present.
     pub fn workload(&self) -> Option<&'a Workload> {
         match self {
             Presence::Present { workload, .. } => Some(workload),
@@ -52,8 +52,8 @@ impl<'a> Presence<'a> {
     }
 }
 
-/// Returns whether the step ends or deletes something because of how the workload, its settings or its requests look:
-/// an old or incomplete copy must not lead to it.
+/// Returns true if the step ends or deletes something because of the workload, its settings or its requests. A stale or
+/// incomplete copy must not lead to it.
 pub(super) fn concludes(step: &Step) -> bool {
     match step {
         Step::Delete { .. } => true,
@@ -62,7 +62,7 @@ pub(super) fn concludes(step: &Step) -> bool {
     }
 }
 
-/// The step for a workload that cannot be read. Only the clock ends a request then.
+/// Returns the step for a workload that cannot be read: its requests only expire.
 pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
     let mut expiring: Vec<&Request> =
         open.iter().copied().filter(|request| request.status.phase == Phase::Pending && request.spec.require_approval).collect();
@@ -73,19 +73,19 @@ pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
     }
 }
 
-/// The step for a release whose version stands in an object that is missing: requests expire, a rollout times out,
-/// and an approved update says what it waits for.
+/// Returns the step for a release whose version is in an object that is missing: requests expire, a rollout times out,
+/// and an approved update records that it waits for the object.
 pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.iter().partition(|request| request.status.phase == Phase::RollingOut);
     let ended =
         open.iter().find_map(|request| context.expired(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
-    // Nothing can be applied; what is approved waits.
+    // Nothing can be applied: approved requests wait.
     let noted = || context.go_out(&open).filter(|step| matches!(step, Step::Write(_)));
     let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| limits(context, request))).min();
     ended.or_else(noted).unwrap_or_else(|| Step::Requeue(wake()))
 }
 
-/// The watch over a rollout whose source is missing: nothing can be seen of it until its time is over.
+/// Watches a rollout whose source is missing: its state is unknown until it times out.
 fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
     let now = context.observed.now;
     let left = context.workload.containers.iter().find_map(Context::skip_reason);
@@ -99,7 +99,7 @@ fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
     })
 }
 
-/// When the watch over a rollout of which nothing can be seen ends.
+/// Returns when the watch over a rollout with an unknown state ends.
 fn limits(context: &Context<'_>, request: &Request) -> Timestamp {
     let name = request.spec.container.as_deref().unwrap_or_default();
     let timeout =

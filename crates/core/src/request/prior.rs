@@ -4,11 +4,11 @@ use super::{Phase, Request};
 use crate::decide::PriorRequest;
 
 impl Request {
-    /// Returns what decisions about the workload depend on.
+    /// Returns the part of the request that later decisions about the workload use.
     pub fn prior(&self) -> PriorRequest {
         let Self { spec, status, .. } = self;
         let set_aside = matches!(status.phase, Phase::Rejected | Phase::Failed | Phase::Expired | Phase::RolledBack);
-        // An admission webhook may have given the image another name, under which it was rolled back.
+        // An admission webhook may have renamed the image, which was then rolled back under the new name.
         let renamed = || status.applied_image.as_deref().filter(|_| status.phase == Phase::RolledBack);
         let (image, digest) = match &status.rolled_back_from {
             Some(left) => (Some(left.as_str()), &spec.current_digest),

@@ -1,8 +1,8 @@
-//! Which finished requests are deleted.
+//! Selects the finished requests to delete.
 //!
-//! The newest ones are a workload's record of updates. An older one is kept while it still blocks a
-//! version above the current one. That does not depend on today's settings: a pause (`policy: none`), an
-//! invalid pattern or a renamed container must not make Headwind forget a rejection.
+//! The newest ones are a workload's record of updates. An older one is kept while it still blocks a version above the
+//! current one. That does not depend on the current settings: a pause (`policy: none`), an invalid pattern or a renamed
+//! container must not make Headwind forget a rejection.
 
 use super::context::Context;
 use super::{Phase, Request, Step};
@@ -10,11 +10,11 @@ use crate::artifact::ArtifactKind;
 use crate::artifact::version::natural_order;
 use crate::policy::Policy;
 
-/// The most finished requests that a target keeps, unless the history limit is higher.
+/// Maximum number of finished requests per workload, unless the history limit is higher.
 const MOST: usize = 50;
 
 impl Context<'_> {
-    /// Deletes one finished request that is not needed any more.
+    /// Deletes one finished request that is no longer needed.
     pub(super) fn prune(&self) -> Option<Step> {
         let limit = self.observed.history_limit;
         let mut finished: Vec<&Request> =
@@ -22,12 +22,13 @@ impl Context<'_> {
         if finished.len() <= limit {
             return None;
         }
-        // Times in a status have whole seconds; of two that ended in one, the later made is the newer.
+        // Times in a status have whole seconds. Of two that finished in the same second, the one created later is
+        // newer.
         finished.sort_by(|a, b| (b.status.finished_at, b.created, &b.name).cmp(&(a.status.finished_at, a.created, &a.name)));
         let (blocking, idle): (Vec<&Request>, Vec<&Request>) =
             finished.into_iter().skip(limit).partition(|request| self.blocks_higher(request));
         let surplus = || {
-            // The decision of a person and a rollback outlive what merely expired or was reverted.
+            // Decisions of people and rollbacks are kept longer than requests that expired or were reverted.
             let spare = blocking.iter().rev().find(|request| !is_verdict(request)).or(blocking.last());
             spare.copied().filter(|_| blocking.len() > MOST.saturating_sub(limit))
         };
@@ -35,7 +36,7 @@ impl Context<'_> {
         Some(Step::Delete { request: request.name.clone() })
     }
 
-    /// Returns whether a finished request blocks a version above the current one.
+    /// Returns true if a finished request blocks a version above the current one.
     fn blocks_higher(&self, request: &Request) -> bool {
         let image = match &request.status.rolled_back_from {
             Some(left) => left,
@@ -46,11 +47,11 @@ impl Context<'_> {
             return false;
         }
         if request.spec.policy == Policy::Force {
-            // Each push has a digest of its own, and no digest is above another.
+            // Each push has its own digest, and digests have no order.
             return is_verdict(request);
         }
         let Some(wanted) = request.artifact(image) else { return false };
-        // Nothing can be said of a container that is gone or has an image that cannot be parsed.
+        // The container is gone, or its image cannot be parsed: unknown.
         let Some(Ok(standing)) = self.container_of(request).map(crate::workload::Container::artifact) else { return true };
         match (wanted.version(), standing.version()) {
             (Some(wanted), Some(standing)) => is_above(request.spec.kind, wanted, standing),
@@ -59,12 +60,12 @@ impl Context<'_> {
     }
 }
 
-/// Returns whether the request is finished because the version was found bad.
+/// Returns true if the request finished because the version is bad.
 fn is_verdict(request: &Request) -> bool {
     request.status.rolled_back_from.is_some() || matches!(request.status.phase, Phase::Rejected | Phase::RolledBack)
 }
 
-/// Returns whether `tag` is, or may be, above `current`.
+/// Returns true if `tag` is, or may be, above `current`.
 fn is_above(kind: ArtifactKind, tag: &str, current: &str) -> bool {
     match (kind.read(tag), kind.read(current)) {
         (Some(tag), Some(current)) => tag.cmp_precedence(&current).is_gt(),

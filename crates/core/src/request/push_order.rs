@@ -8,13 +8,13 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::trigger::Trigger;
 
-/// How long all pushes of one tag count as one new digest when nobody knows the digest.
+/// Time during which pushes of one tag without a known digest count as one new digest.
 const BURST: SignedDuration = SignedDuration::from_mins(1);
 
-/// Returns why a claim that arrived at `arrived` must not lead to the proposal: a claim that arrived later is on record,
-/// or the claim belongs to the same burst of pushes whose digest nobody knows.
+/// Returns why a claim that arrived at `arrived` must not create the proposal: a later claim is on record, or the claim
+/// belongs to the same burst of pushes without a known digest.
 ///
-/// Only under policy `force` does the order of pushes matter. For every other policy, the version decides.
+/// The order of pushes matters only under policy `force`. For every other policy, the version decides.
 ///
 /// `requests` are the requests of the workload.
 pub fn outdated(proposal: &Proposal, arrived: Timestamp, requests: &[Request]) -> Option<Reason> {
@@ -53,7 +53,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    /// A request under policy `force` that was made of a push at that time.
+    /// Returns a request under policy `force` from a push at that time.
     fn request(seconds: i64, digest: Option<&str>, phase: Phase) -> Request {
         let base = testing::request("r", IMAGE, IMAGE, at(seconds));
         let spec = Spec { new_digest: digest.map(str::to_owned), policy: Policy::Force, ..base.spec };

@@ -1,9 +1,9 @@
-//! What a refused patch does to the requests that it was for.
+//! The status of requests whose patch the API server refused.
 //!
-//! A denial by an admission rule (a webhook, a policy, a quota) may be gone tomorrow: the request says what
-//! was denied, waits and is tried again. An object that the API server finds invalid stays so: the request
-//! fails. Requests that are due together share one patch, and a refusal does not say which of them it is
-//! about. After `TOGETHER` denials each is therefore tried alone, so that no container holds back another.
+//! A denial by an admission rule (a webhook, a policy, a quota) may be temporary. The request records the denial, waits
+//! and retries. An object that the API server finds invalid stays invalid, so the request fails. Requests that are due
+//! together share one patch, and the response does not say which of them caused the refusal. After `TOGETHER` denials
+//! Headwind tries each one in its own patch, so that no container blocks another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::backoff::Backoff;
 use crate::gate::Waiting;
 use crate::reason::Reason;
 
-/// How many denials in a row a request is tried together with others for.
+/// Number of consecutive denials after which a request is no longer tried together with others.
 const TOGETHER: u32 = 3;
-/// The pauses between denials.
+/// The backoff between denials.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_mins(10));
-/// The longest text of a refusal that a message quotes, in characters.
+/// Maximum length of the API server's message in a status, in characters.
 const QUOTE: usize = 1024;
 
-/// Why the API server did not take a patch.
+/// Why the API server refused a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// An admission rule, or a missing permission, denies it.
@@ -31,7 +31,7 @@ pub enum Refusal {
     Invalid(String),
 }
 
-/// The status of a request whose change was refused. `alone` says that the patch had no other change.
+/// Returns the status of a request whose change was refused. `alone` is true if the patch contained no other change.
 pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bool, now: Timestamp) -> StatusWrite {
     let (what, failed) = match kind {
         ChangeKind::Update => ("change", Reason::ApplyFailed),
@@ -51,13 +51,14 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
             waits(message, times, BACKOFF.pause(times.saturating_sub(1)))
         }
         Refusal::Invalid(text) if !alone => {
-            let message = format!("the API server refused the {what} together with others; it is tried alone: {}", quote(text));
+            let message =
+                format!("the API server rejected the {what} together with others; Headwind retries it on its own: {}", quote(text));
             waits(message, TOGETHER, Duration::ZERO)
         }
         Refusal::Invalid(text) => Status {
             phase: Phase::Failed,
             reason: Some(failed),
-            message: Some(format!("the API server refused the {what}: {}", quote(text))),
+            message: Some(format!("the API server rejected the {what}: {}", quote(text))),
             finished_at: Some(now),
             waiting: None,
             ..before.clone()
@@ -66,7 +67,7 @@ pub fn refused(request: &Request, kind: ChangeKind, refusal: &Refusal, alone: bo
     StatusWrite { request: request.name.clone(), from: before.phase, status }
 }
 
-/// The requests of those due that share the next patch.
+/// Returns the due requests that share the next patch.
 pub(super) fn together<'a>(due: BTreeMap<&'a str, &'a Request>) -> BTreeMap<&'a str, &'a Request> {
     let (denied, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
         due.into_iter().partition(|(_, request)| request.status.times_denied >= TOGETHER);

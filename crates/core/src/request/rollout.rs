@@ -1,8 +1,8 @@
-//! What becomes of a change after its patch: the requests in phase `RollingOut`.
+//! The rollout after a patch: the requests in phase `RollingOut`.
 //!
-//! The second half of [`super::next()`]. Each request judges the rollout for its own container; those
-//! that failed are taken back together, in one patch. The workload itself says that it was taken back
-//! ([`Request::back_mark`]), so a successor never does it twice.
+//! The second half of [`super::next()`]. Each request judges the rollout of its own container. Failed ones are rolled
+//! back together, in one patch. The workload records the rollback ([`Request::back_mark`]), so the next leader never
+//! repeats it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::trigger::Trigger;
 use crate::workload::Container;
 use crate::workload::history::Entry;
 
-/// The workload says that the change was taken back: from now on that rollout is watched.
+/// Starts to watch the rollback, once the workload records it.
 pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<Step> {
     let watch = request.status.rollout.as_ref()?;
     let back = request.back_mark();
@@ -51,10 +51,10 @@ pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<St
 
 fn returning(request: &Request, to: &str, cause: Option<&Failure>) -> String {
     let why = cause.map(|failure| format!(": {}", failure.message)).unwrap_or_default();
-    format!("{} failed and {to} is put back{why}", request.spec.new_image)
+    format!("{} failed; rolling back to {to}{why}", request.spec.new_image)
 }
 
-/// A person went back to an older version: what stood there in between was taken back as well.
+/// Marks updates as rolled back after a person rolled back past them.
 pub(super) fn rolled_back_past(context: &Context<'_>) -> Option<Step> {
     context.observed.requests.iter().find_map(|request| {
         let Status { phase, times_applied, .. } = request.status;
@@ -64,14 +64,14 @@ pub(super) fn rolled_back_past(context: &Context<'_>) -> Option<Step> {
             return None;
         }
         let to = context.container_of(request).map(|container| format!(" to {}", container.image)).unwrap_or_default();
-        Some(end(request, Phase::RolledBack, Reason::RolledBack, Some(format!("a person went back{to}")), context.observed.now))
+        Some(end(request, Phase::RolledBack, Reason::RolledBack, Some(format!("a person rolled back{to}")), context.observed.now))
     })
 }
 
-/// How long a copy of an object may be older than what this process wrote itself.
+/// Maximum age of a cached object compared with this process's own last write.
 const STALE: Duration = Duration::from_mins(1);
 
-/// What the watches over the rollouts come to: a step, or when to look again.
+/// Continues to watch the rollouts. Returns a step, or the time of the next check.
 pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step, Option<Timestamp>> {
     let rollout_status = context.workload.rollout.rollout_status(context.workload.generation);
     let mut failed: Vec<(&Request, Failure)> = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step
 
 enum Outcome {
     Step(Step),
-    /// It failed, its settings want it taken back, and there is something to go back to.
+    /// It failed, automatic rollback is enabled, and there is an image to roll back to.
     Failed(Failure),
     Rest(Option<Timestamp>),
 }
@@ -100,16 +100,16 @@ fn one(context: &Context<'_>, request: &Request, rollout_status: &RolloutStatus)
     let now = context.observed.now;
     let fallback = RolloutState::new(context.workload.generation, now);
     let watch = request.status.rollout.as_ref().unwrap_or(&fallback);
-    let made_anew;
+    let recreated;
     let watch = if context.workload.generation < watch.generation {
         // The copy of the workload is older than the request: wait for the watch.
         let limits = after(watch.progressed_at, STALE);
         if context.workload.destination.is_none() || now < limits {
             return Outcome::Rest(context.workload.destination.as_ref().map(|_| limits));
         }
-        // Where it stays so, the object that has a release's version was made anew, and counts from one.
-        made_anew = RolloutState { generation: context.workload.generation, ..watch.clone() };
-        &made_anew
+        // If this lasts, the object with the release's version was recreated, and its generations restarted at one.
+        recreated = RolloutState { generation: context.workload.generation, ..watch.clone() };
+        &recreated
     } else {
         watch
     };
@@ -117,13 +117,13 @@ fn one(context: &Context<'_>, request: &Request, rollout_status: &RolloutStatus)
         return Outcome::Step(step);
     }
     if names_unknown(context) && !context.observed.presence.is_live() {
-        // That request may answer for what the pods of another container do.
+        // That request may be the cause of failures in another container.
         return Outcome::Step(Step::Read);
     }
     let name = request.spec.container.as_deref().unwrap_or_default();
     let others = answered_for(context, name);
     let settings = context.settings(name).unwrap_or_default();
-    // Where there are no pods, the status says all there is to see.
+    // Without pods, the status is the only evidence.
     let seen = PodSnapshot::new(now, context.workload.generation, Some(Vec::new()), None);
     let nothing = (!context.workload.rollout.has_pods()).then_some(seen);
     let observation = RolloutObservation {
@@ -157,14 +157,14 @@ fn one(context: &Context<'_>, request: &Request, rollout_status: &RolloutStatus)
     }
 }
 
-/// Whether the workload names a request whose change it carries and that is not known: the copy of the requests is
-/// behind, or the request was deleted.
+/// Returns true if the workload carries the change of an unknown request: the copy of the requests is stale, or the
+/// request was deleted.
 fn names_unknown(context: &Context<'_>) -> bool {
     named_requests(context.workload).any(|name| !context.observed.requests.iter().any(|request| request.name == name))
 }
 
-/// The other containers that have a request to answer for what they run, so that their pods say
-/// nothing of this one: its rollout is watched as well, or failed and was left where it is.
+/// Returns the other containers whose failures have their own request: its rollout is watched as well, or it failed and
+/// was not rolled back. Failures of their pods do not count for this container.
 pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'a str> {
     let all = context.workload.containers.iter().filter(|one| one.name != container);
     let answered = |one: &&Container| {
@@ -179,8 +179,8 @@ pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'
     all.filter(answered).map(|one| one.name.as_str()).collect()
 }
 
-/// A pod of an older version that an ordered StatefulSet waits for: it replaces no pod before that one is ready,
-/// whichever way it goes (Kubernetes' own documentation: "Forced rollback").
+/// A pod of an older version that an ordered StatefulSet waits for. The StatefulSet does not replace any pod before
+/// that one is ready, in either direction (Kubernetes documentation: "Forced rollback").
 #[derive(Debug, Clone, Copy)]
 struct Awaited<'a> {
     pod: &'a PodView,
@@ -188,7 +188,7 @@ struct Awaited<'a> {
 }
 
 impl Awaited<'_> {
-    /// Why its eviction was refused, if it was.
+    /// Returns the refusal of its eviction, if it was refused.
     fn refused(&self) -> Option<&RefusedEviction> {
         self.snapshot.refused.as_ref().filter(|refused| refused.uid == self.pod.uid)
     }
@@ -197,7 +197,7 @@ impl Awaited<'_> {
 impl fmt::Display for Awaited<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the StatefulSet waits for a pod of another version: {}", self.pod.state())?;
-        self.refused().map_or(Ok(()), |refused| write!(f, "; it is not evicted: {}", refused.why))
+        self.refused().map_or(Ok(()), |refused| write!(f, "; Headwind cannot evict it: {}", refused.why))
     }
 }
 
@@ -212,9 +212,9 @@ fn awaited<'a>(context: &Context<'_>, rollout_status: &RolloutStatus, snapshot: 
     first.map(|(_, pod)| Awaited { pod, snapshot }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
 }
 
-/// Evicts the awaited pod, as the last resort: only one that was not well in as many looks in a row as a version is
-/// given, and only if it is in a state that it does not leave by itself, or of the version that is being left. A
-/// member that is not ready for a while, or is being created, is Kubernetes' business.
+/// Evicts the awaited pod as a last resort: only if it was unwell in `retries` consecutive checks, and only if it is in
+/// a state that it cannot leave by itself or is of the version that is rolled back. A pod that is not ready for a
+/// while, or is being created, is left to Kubernetes.
 fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
     let Awaited { pod, snapshot } = awaited;
     let name = request.spec.container.as_deref().unwrap_or_default();
@@ -227,7 +227,7 @@ fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Opti
     due.then(|| Step::Evict(PodName { name: pod.name.clone(), uid: pod.uid.clone() }))
 }
 
-/// Another hand, or a newer request, has changed what is watched.
+/// Ends the watch if somebody else, or a newer request, has changed the image.
 fn taken_over(context: &Context<'_>, request: &Request, watch: &RolloutState) -> Option<Step> {
     let now = context.observed.now;
     let image = context.container_of(request).map(|container| container.image.as_str());
@@ -235,9 +235,9 @@ fn taken_over(context: &Context<'_>, request: &Request, watch: &RolloutState) ->
     if image == Some(expected) {
         return None;
     }
-    let changed = image.map_or_else(|| "the container is gone".to_owned(), |image| format!("{image} stands there now"));
+    let changed = image.map_or_else(|| "the container is gone".to_owned(), |image| format!("the container now runs {image}"));
     if let Some(returned) = &watch.returned_to {
-        return Some(end(request, Phase::RolledBack, cause(watch), Some(format!("taken back to {returned}; {changed}")), now));
+        return Some(end(request, Phase::RolledBack, cause(watch), Some(format!("rolled back to {returned}; {changed}")), now));
     }
     let name = request.spec.container.as_deref().unwrap_or_default();
     let ours = context.history.of(name).next().is_some_and(|entry| {
@@ -248,14 +248,14 @@ fn taken_over(context: &Context<'_>, request: &Request, watch: &RolloutState) ->
         (Some(_), true) => Reason::NewerVersion,
         (Some(_), false) => Reason::ImageChanged,
     };
-    Some(end(request, Phase::Superseded, reason, Some(format!("while the rollout was watched: {changed}")), now))
+    Some(end(request, Phase::Superseded, reason, Some(format!("the workload changed during the rollout: {changed}")), now))
 }
 
 fn cause(watch: &RolloutState) -> Reason {
     watch.cause.as_ref().map_or(Reason::RolledBack, |failure| failure.reason)
 }
 
-/// Writes down what changed in the memory of the watch.
+/// Stores the state of the watch, if it has changed.
 fn remember(request: &Request, memory: RolloutState, rollout_status: &RolloutStatus, awaited: Option<Awaited<'_>>) -> Option<Step> {
     let hindered = awaited.filter(|awaited| awaited.refused().is_some()).map(|awaited| awaited.to_string());
     let said = |words: &String| request.status.message.as_ref().is_some_and(|message| message.contains(words));
@@ -270,19 +270,16 @@ fn remember(request: &Request, memory: RolloutState, rollout_status: &RolloutSta
             (Reason::RolloutProgressing, Some(format!("{count}; {words}")))
         }
         RolloutStatus::Moving(count, _) => (Reason::RolloutProgressing, Some(count.to_string())),
-        RolloutStatus::Complete(count) => {
-            let they = if count.stage.is_some() { "it has" } else { "they have" };
-            (Reason::RolloutProgressing, Some(format!("{count}; {they} to stay so")))
-        }
+        RolloutStatus::Complete(count) => (Reason::RolloutProgressing, Some(format!("{count}; waiting for the end of settle-time"))),
     };
     let mut parts: Vec<String> = progress.into_iter().collect();
     if let Some(failure) = memory.failure.as_ref().filter(|_| memory.failed_checks > 0) {
-        parts.push(format!("failed checks in a row: {}; {}", memory.failed_checks, failure.message));
+        parts.push(format!("consecutive failed checks: {}; {}", memory.failed_checks, failure.message));
     }
     parts.extend(hindered);
     let mut status = request.status.clone();
     match &memory.returned_to {
-        // Why it goes back stays the reason until it is known how that ends.
+        // The cause of the rollback stays the reason until the rollback is complete.
         Some(image) => parts.insert(0, returning(request, image, memory.cause.as_ref())),
         None => status.reason = Some(reason),
     }
@@ -301,19 +298,19 @@ fn healthy(context: &Context<'_>, request: &Request, watch: &RolloutState, setti
     let well = context.workload.rollout.well();
     if let Some(image) = &watch.returned_to {
         let why = watch.cause.as_ref().map(|cause| format!("; {} failed with {}: {}", request.spec.new_image, cause.reason, cause.message));
-        let message = format!("taken back to {image}, {well}{stayed}{}", why.unwrap_or_default());
+        let message = format!("rolled back to {image}, {well}{stayed}{}", why.unwrap_or_default());
         return end(request, Phase::RolledBack, Reason::RollbackComplete, Some(message), now);
     }
-    let what = if request.is_restart() { "is pulled anew" } else { "is in place" };
+    let what = if request.is_restart() { "was pulled again" } else { "is in place" };
     let reason = if request.status.rolled_back_from.is_some() { Reason::RollbackComplete } else { Reason::RolloutComplete };
     end(request, Phase::Completed, reason, Some(format!("{} {what}, {well}{stayed}", request.spec.new_image)), now)
 }
 
 fn timed_out(request: &Request, watch: &RolloutState, message: String, now: Timestamp) -> Step {
     match &watch.returned_to {
-        // Nothing speaks against the image that is back.
+        // Nothing shows that the restored image is bad.
         Some(image) => {
-            let message = format!("taken back to {image}, but that rollout got no further: {message}");
+            let message = format!("rolled back to {image}, but that rollout timed out: {message}");
             end(request, Phase::RolledBack, Reason::RollbackFailed, Some(message), now)
         }
         None if request.status.rolled_back_from.is_some() => end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now),
@@ -321,14 +318,14 @@ fn timed_out(request: &Request, watch: &RolloutState, message: String, now: Time
     }
 }
 
-/// The image is back, but its pods do not run either: that is said, and nothing is tried any more.
+/// Ends a rollback whose pods do not run either. Headwind does not retry it.
 fn unhappy_return(request: &Request, watch: &RolloutState, message: &str, now: Timestamp) -> Step {
     let image = watch.returned_to.as_deref().unwrap_or_default();
     end(
         request,
         Phase::RolledBack,
         Reason::RollbackFailed,
-        Some(format!("taken back to {image}, which does not run either: {message}")),
+        Some(format!("rolled back to {image}, which does not run either: {message}")),
         now,
     )
 }
@@ -340,10 +337,10 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
         return Outcome::Step(unhappy_return(request, watch, message, now));
     }
     if request.status.rolled_back_from.is_some() {
-        let message = format!("the rollback to {} failed as well: {message}", request.spec.new_image);
+        let message = format!("the rollback to {} failed too: {message}", request.spec.new_image);
         return Outcome::Step(end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now));
     }
-    // What the defaults of broken settings say is nobody's wish.
+    // Defaults in place of invalid settings are nobody's choice.
     let wished = settings.auto_rollback;
     match (wished, return_to(context, request)) {
         (true, Some(_)) => Outcome::Failed(failure),
@@ -355,12 +352,12 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
     }
 }
 
-/// The image that stood there before, and was good as far as anybody knows.
+/// Returns the image to roll back to: the previous one that is not known to be bad.
 fn return_to(context: &Context<'_>, request: &Request) -> Option<String> {
     let name = request.spec.container.as_deref()?;
     let new = request.placed_image();
     if request.is_restart() {
-        // The tag names the new digest by now: what ran before is had by its digest alone.
+        // The tag already names the new digest, so the previous one needs its digest.
         let before = request.spec.current_digest.as_deref().and_then(|text| Digest::parse(text).ok())?;
         return Some(ImageReference::parse(&request.spec.new_image).ok()?.with_digest(&before).to_string());
     }
@@ -376,7 +373,7 @@ fn return_to(context: &Context<'_>, request: &Request) -> Option<String> {
     noted.or_else(|| Some(request.spec.current_image.clone())).filter(|image| image != new && request.artifact(image).is_some())
 }
 
-/// One patch that puts the images before back.
+/// Returns one patch that restores the previous images.
 fn take_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
     let now = context.observed.now;
     let mut history = context.history.clone();
@@ -408,8 +405,8 @@ fn take_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<St
     Some(Step::Apply(Apply { changes, last_update: now, last_request, history: history.to_annotation() }))
 }
 
-/// Whether a manual request goes back: to what its container ran before, or, where the history does
-/// not tell (any more), to a lower version.
+/// Returns true if a manual request is a rollback: to an image that the container ran before, or, if the history does
+/// not contain it, to a lower version.
 pub(super) fn is_rollback(context: &Context<'_>, request: &Request) -> bool {
     let Some(container) = context.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
     let known = context.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);

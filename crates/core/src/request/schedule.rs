@@ -1,4 +1,5 @@
-//! Selects which approved requests to apply, which to supersede, and records what the others wait for ([`crate::gate`]).
+//! Selects which approved requests to apply, which to supersede, and records what the others wait for
+//! ([`crate::gate`]).
 
 use std::collections::BTreeMap;
 
@@ -17,10 +18,10 @@ use crate::settings::Settings;
 use crate::trigger::Trigger;
 
 impl Context<'_> {
-    /// Ends a request for whose container a better one is open.
+    /// Supersedes a request if a better one for its container is open.
     ///
-    /// What a person approved gives way to nothing that still waits for an approval; what a person
-    /// asked for and what Headwind found leave each other alone.
+    /// A request that still waits for approval does not supersede an approved one. Requests by people and requests from
+    /// claims do not supersede each other.
     pub(super) fn superseded_by(&self, request: &Request, open: &[&Request]) -> Option<Step> {
         let rival = open.iter().find(|rival| {
             rival.name != request.name
@@ -29,11 +30,11 @@ impl Context<'_> {
                 && (self.approved(rival) || !self.approved(request))
                 && self.better(rival, request)
         })?;
-        let message = format!("{} took its place", rival.spec.new_image);
+        let message = format!("superseded by {}", rival.spec.new_image);
         Some(end(request, Phase::Superseded, Reason::NewerVersion, Some(message), self.observed.now))
     }
 
-    /// Whether `a` is to go out rather than `b`: the policy's choice, else the younger.
+    /// Returns true if `a` is preferred over `b`: by the policy's order, else by age, newest first.
     fn better(&self, a: &Request, b: &Request) -> bool {
         let younger = (a.proposed, a.created, &a.name) > (b.proposed, b.created, &b.name);
         let Some(container) = self.container_of(a) else { return younger };
@@ -48,8 +49,7 @@ impl Context<'_> {
         }
     }
 
-    /// Whether nothing but its turn is missing.
-    ///
+    /// Returns true if the request is approved, so that only the gate can delay it.
     fn approved(&self, request: &Request) -> bool {
         request.is_approved(self.settings_of(request).as_ref())
     }
@@ -58,12 +58,12 @@ impl Context<'_> {
         self.settings(request.spec.container.as_deref()?).ok()
     }
 
-    /// Ends a request that nobody approved in time.
+    /// Expires a request that was not approved in time.
     pub(super) fn expired(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
         let late = match request.status.phase {
             Phase::Pending => request.needs_approval() && self.expires(request) <= now,
-            // Plain `kubectl` can approve what has expired while no leader says so. It need not write a time.
+            // `kubectl` can approve an expired request while there is no leader. It need not write a time.
             Phase::Approved => request.needs_approval() && request.status.approved_at.unwrap_or(now) > self.expires(request),
             Phase::RollingOut
             | Phase::Completed
@@ -76,8 +76,8 @@ impl Context<'_> {
         late.then(|| end(request, Phase::Expired, Reason::PastExpiry, None, now))
     }
 
-    /// When the request expires. After a step of the clock nobody knows how long it has really waited: it is given the
-    /// whole time again.
+    /// Returns when the request expires. After a step of the clock its real age is unknown, so it gets the whole time
+    /// again.
     fn expires(&self, request: &Request) -> Timestamp {
         let stepped = self.observed.clock_stepped.map(|stepped| after(stepped, DEFAULT_EXPIRY));
         stepped.map_or(request.expires_at(), |again| again.max(request.expires_at()))
@@ -88,8 +88,8 @@ impl Context<'_> {
         request.facts(any, self.observed.requests)
     }
 
-    /// What the gate says of the request when it looks at these facts. With an invalid annotation, only a request of a
-    /// person is still valid, and what the settings say of it does not matter.
+    /// Returns the gate's result for the request with these facts. With an invalid annotation, only a request by a
+    /// person is still valid, and settings do not matter for it.
     fn gate_by(&self, request: &Request, facts: &Facts<'_>) -> Gate {
         gate::check(&self.settings_of(request).unwrap_or_default(), facts, self.observed.now)
     }
@@ -98,7 +98,7 @@ impl Context<'_> {
         self.gate_by(request, &self.facts(request))
     }
 
-    /// When the request was approved. Who approves with plain `kubectl` writes a name and no time.
+    /// Returns when the request was approved. An approval with plain `kubectl` contains a name and no time.
     fn approved_at(&self, request: &Request) -> Option<Timestamp> {
         let approved = request.status.approved_by.as_ref().map(|_| self.observed.now);
         request.status.approved_at.or(approved)
@@ -108,7 +108,7 @@ impl Context<'_> {
     pub(super) fn go_out(&self, open: &[&Request]) -> Option<Step> {
         let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
-        // What a person asked for comes first.
+        // Requests by people come first.
         let (asked, found): (Vec<&Request>, Vec<&Request>) = approved.iter().partition(|request| request.spec.trigger == Trigger::Manual);
         for request in asked.into_iter().chain(found).filter(|request| self.gate(request).is_open()) {
             if let Some(container) = request.spec.container.as_deref() {
@@ -117,7 +117,7 @@ impl Context<'_> {
         }
         if !due.is_empty() {
             due = together(due);
-            // A person who rolls one container back does not ask for updates of others.
+            // A rollback of one container by a person does not include updates of others.
             if due.values().all(|request| request.spec.trigger != Trigger::Manual) {
                 self.join(&mut due, &approved);
             }
@@ -133,7 +133,7 @@ impl Context<'_> {
             Gate::Wait(waiting) if self.approved(request) => Some(waiting).filter(Waiting::is_recorded).or_else(|| before.cloned()),
             // It is applied in this pass or the next one.
             Gate::Open if self.approved(request) => before.cloned(),
-            // The workload requires approval by now: the request waits for a person, and for nothing else.
+            // The workload requires approval now: the request waits for a person, and for nothing else.
             Gate::Open | Gate::Wait(_) => None,
         };
         let same = match (&now, before) {
@@ -147,9 +147,9 @@ impl Context<'_> {
         })
     }
 
-    /// Adds the requests that wait for the interval of the workload alone, if their own container has not been
-    /// updated within it. The pods are replaced anyway, and a container whose interval is longer than those of
-    /// the others would otherwise wait for as long as the others are updated.
+    /// Adds the requests that only wait for the workload's minimum interval, if their own container was not updated
+    /// within it. The pods are replaced anyway. Otherwise a container with a longer interval than the others would wait
+    /// for as long as the others are updated.
     fn join<'a>(&self, due: &mut BTreeMap<&'a str, &'a Request>, approved: &[&'a Request]) {
         for request in approved {
             let Some(name) = request.spec.container.as_deref() else { continue };
@@ -190,7 +190,7 @@ impl Context<'_> {
         Apply { changes, last_update: now, last_request, history: history.to_annotation() }
     }
 
-    /// When something happens by the clock alone.
+    /// Returns the next time at which something changes without an event.
     pub(super) fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
         open.iter()
             .filter_map(|request| match (self.approved(request), self.gate(request)) {

@@ -1,16 +1,16 @@
-//! The machine under everything that can go wrong, with the real rules and a model of the cluster.
+//! Simulates the state machine with the real rules, a model of the cluster and random faults.
 //!
-//! One workload, a store that compares and swaps, two replicas with copies of their own that lag
-//! behind, and at random: events (twice, late, out of order), people, other hands on the image and
-//! on the annotations, crashes, answers that get lost, clocks that jump, and a second leader that
-//! has not noticed yet; a model of the Deployment controller rolls out, and versions whose patch
-//! number is [`BAD`] crash. Admission denies patches at random, and in one schedule of five it pins every image
-//! to a digest. After every step the invariants are checked. One schedule in four is a
-//! release's: it has no pods, a model of Flux tells how its versions fare, and people suspend it.
+//! The model has one workload, a store with optimistic locking and two replicas with their own lagging copies. Random
+//! events are: webhooks (duplicated, late, out of order), actions of people, external changes of images and
+//! annotations, crashes, lost responses, steps of the clock, and a second leader that has not noticed its loss. A model
+//! of the Deployment controller rolls out, and versions whose patch number is [`BAD`] crash. Admission denies patches
+//! at random, and in one of five schedules it pins every image to a digest. The invariants are checked after every
+//! step. In one of four schedules the workload is a release: it has no pods, a model of Flux reports the state of its
+//! versions, and people suspend it.
 //!
-//! It is one long file because the model and what is done to it are read together.
+//! It is one long file because the model and the faults are read together.
 //!
-//! `HEADWIND_SIMULATIONS` sets how many schedules are run, `HEADWIND_SEED` runs one of them alone.
+//! `HEADWIND_SIMULATIONS` sets the number of schedules, `HEADWIND_SEED` runs one schedule alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,10 +42,10 @@ const STEPS: u32 = 40;
 /// Versions 1.x.2 do not run.
 const BAD: &str = ".2";
 const REPLICAS: u32 = 3;
-/// Clocks of replicas differ by at most this.
+/// Maximum difference between the clocks of replicas, in seconds.
 const SKEW: i64 = 10;
 
-/// The ends that a request does not come to by its own rollout.
+/// Returns true for final phases that are not a result of the request's own rollout.
 fn is_given_up(phase: Phase) -> bool {
     matches!(phase, Phase::Superseded | Phase::Expired | Phase::Failed)
 }
@@ -54,15 +54,15 @@ fn bad(image: &str) -> bool {
     unpinned(image).ends_with(BAD)
 }
 
-/// The image without its digest.
+/// Returns the image without its digest.
 fn unpinned(image: &str) -> &str {
     image.split('@').next().unwrap()
 }
 
-/// `SplitMix64`: small, and the same everywhere.
-struct Dice(u64);
+/// `SplitMix64`: small, and the same on every platform.
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -76,7 +76,7 @@ impl Dice {
     }
 }
 
-/// The image that stands there once admission has seen it.
+/// Returns the image after admission.
 fn admitted(pins: bool, image: &str) -> String {
     if pins && !image.contains('@') { format!("{image}@sha256:{}", "c".repeat(64)) } else { image.to_owned() }
 }
@@ -93,13 +93,13 @@ struct Cluster {
     moved: Vec<Moved>,
     /// The images before the newest generation.
     old_images: Vec<String>,
-    /// Pods of the newest generation that were made.
+    /// Number of pods of the newest generation.
     updated: u32,
-    /// When the newest generation began.
+    /// When the newest generation started.
     began: i64,
-    /// Whether an admission webhook pins images that have no digest.
+    /// True if an admission webhook pins images that have no digest.
     pins: bool,
-    /// Versions of containers that were rolled back and that no person asked for again.
+    /// Versions of containers that were rolled back and that no person requested again.
     quarantine: BTreeSet<(String, String)>,
 }
 
@@ -108,19 +108,19 @@ struct Cluster {
 struct Replica {
     snapshot: Option<PodSnapshot>,
     workload: Workload,
-    /// Whether its copy holds the workload at all: it may lack what is there.
+    /// True if its copy contains the workload: a copy may lack an object that exists.
     holds: bool,
     requests: BTreeMap<String, Stored>,
     skew: i64,
 }
 
 impl Replica {
-    /// What it knows of the requests.
+    /// Returns its knowledge about the requests.
     fn prior(&self) -> PriorRequests {
         PriorRequests::new(|_, _, identity| name(identity), self.requests.values().map(|(request, _)| request.prior()).collect())
     }
 
-    /// Its copy of the workload as it is now.
+    /// Updates its copy of the workload.
     fn take_in(&mut self, workload: &Workload) {
         self.workload = workload.clone();
         self.holds = true;
@@ -128,32 +128,32 @@ impl Replica {
 }
 
 struct World {
-    dice: Dice,
+    rng: Rng,
     cluster: Cluster,
     replicas: [Replica; 2],
     leader: usize,
     second: i64,
-    /// For how long nothing broke the watches.
+    /// Time since the last interruption of the watches, in seconds.
     calm: i64,
     trail: Vec<String>,
 }
 
-/// A name of objects has no `@`, which the mark of a reopened request does.
+/// Returns an object name: it has no `@`, unlike the marker of a reopened request.
 fn name(identity: &Identity) -> String {
     identity.as_str().replace('@', "~")
 }
 
-fn workload(dice: &mut Dice, release: bool) -> Workload {
+fn workload(rng: &mut Rng, release: bool) -> Workload {
     let container = |index: usize, name: &str| Container { index, pulls_always: index == 0, ..Container::new(name, "app:1.0.0") };
     let mut annotations = Annotations::new();
-    annotations.insert(key::POLICY.to_owned(), dice.pick(&["minor", "major", "all", "force"]).to_string());
-    annotations.insert(key::REQUIRE_APPROVAL.to_owned(), dice.pick(&["true", "false"]).to_string());
-    annotations.insert(key::AUTO_ROLLBACK.to_owned(), dice.pick(&["true", "true", "false"]).to_string());
-    annotations.insert(key::SETTLE_TIME.to_owned(), dice.pick(&["0", "20"]).to_string());
-    annotations.insert(key::ROLLBACK_TIMEOUT.to_owned(), dice.pick(&["60", "300"]).to_string());
-    annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), dice.pick(&["1", "3"]).to_string());
-    annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), dice.pick(&["0", "60", "300"]).to_string());
-    annotations.insert(format!("{}.b", key::MIN_UPDATE_INTERVAL), dice.pick(&["0", "60", "300"]).to_string());
+    annotations.insert(key::POLICY.to_owned(), rng.pick(&["minor", "major", "all", "force"]).to_string());
+    annotations.insert(key::REQUIRE_APPROVAL.to_owned(), rng.pick(&["true", "false"]).to_string());
+    annotations.insert(key::AUTO_ROLLBACK.to_owned(), rng.pick(&["true", "true", "false"]).to_string());
+    annotations.insert(key::SETTLE_TIME.to_owned(), rng.pick(&["0", "20"]).to_string());
+    annotations.insert(key::ROLLBACK_TIMEOUT.to_owned(), rng.pick(&["60", "300"]).to_string());
+    annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), rng.pick(&["1", "3"]).to_string());
+    annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), rng.pick(&["0", "60", "300"]).to_string());
+    annotations.insert(format!("{}.b", key::MIN_UPDATE_INTERVAL), rng.pick(&["0", "60", "300"]).to_string());
     if release {
         let alone = samples::alone(samples::templated("app", "1.0.0"), &[]);
         let workload = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
@@ -172,8 +172,8 @@ fn workload(dice: &mut Dice, release: bool) -> Workload {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
-        let workload = workload(&mut dice, seed % 4 == 3);
+        let mut rng = Rng(seed);
+        let workload = workload(&mut rng, seed % 4 == 3);
         let cluster = Cluster {
             workload: workload.clone(),
             requests: BTreeMap::new(),
@@ -187,7 +187,7 @@ impl World {
             quarantine: BTreeSet::new(),
         };
         let replica = Replica { snapshot: None, workload, holds: true, requests: BTreeMap::new(), skew: 0 };
-        Self { dice, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
+        Self { rng, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
     }
 
     fn now(&self, who: usize) -> Timestamp {
@@ -199,9 +199,9 @@ impl World {
         self.cluster.version
     }
 
-    /// The watch catches up, wholly or with the target or the requests alone.
+    /// The watch catches up, completely or for the workload or the requests alone.
     fn sync(&mut self, who: usize) {
-        let part = self.dice.roll(4);
+        let part = self.rng.roll(4);
         if part != 1 {
             self.replicas[who].take_in(&self.cluster.workload);
         }
@@ -211,32 +211,32 @@ impl World {
     }
 
     fn step(&mut self) {
-        let who = usize::try_from(self.dice.roll(2)).unwrap();
-        match self.dice.roll(26) {
+        let who = usize::try_from(self.rng.roll(2)).unwrap();
+        match self.rng.roll(26) {
             0..=3 => self.event(who),
             4..=9 => self.reconcile(self.leader),
-            // The other one has not noticed that it leads no more, or not yet.
+            // The other replica has not noticed its loss, or its election, yet.
             10 => self.reconcile(1 - self.leader),
             11 => self.leader = 1 - self.leader,
             12 => {
-                // A crash: the successor begins with whole lists, but for what it lists before it has the workload.
+                // A crash: the next leader starts with complete lists, except for events before it has the workload.
                 self.replicas[who].snapshot = None;
                 self.replicas[who].take_in(&self.cluster.workload);
-                self.replicas[who].holds = self.dice.roll(3) > 0;
+                self.replicas[who].holds = self.rng.roll(3) > 0;
                 self.replicas[who].requests = self.cluster.requests.clone();
             }
             13 => self.person(who),
             14 => self.other_hand(),
-            15 => self.second += i64::try_from(self.dice.roll(400)).unwrap(),
-            16 => self.replicas[who].skew = i64::try_from(self.dice.roll(2 * SKEW.unsigned_abs())).unwrap() - SKEW,
+            15 => self.second += i64::try_from(self.rng.roll(400)).unwrap(),
+            16 => self.replicas[who].skew = i64::try_from(self.rng.roll(2 * SKEW.unsigned_abs())).unwrap() - SKEW,
             17..=20 => self.controller(),
-            21 => self.second += i64::try_from(self.dice.roll(20)).unwrap(),
+            21 => self.second += i64::try_from(self.rng.roll(20)).unwrap(),
             22 => self.go_back(who),
             _ => self.sync(who),
         }
     }
 
-    /// The Deployment controller gets on by a step.
+    /// The Deployment controller makes one step.
     fn controller(&mut self) {
         if self.cluster.workload.release.is_some() {
             return self.flux();
@@ -259,7 +259,7 @@ impl World {
         cluster.workload.resource_version = version.to_string();
     }
 
-    /// helm-controller gets on by a step: it attempts what stands there, then it is done or gives up.
+    /// helm-controller makes one step: it attempts the wanted version, then it is done or gives up.
     fn flux(&mut self) {
         let version = self.bump();
         let Cluster { workload, updated, .. } = &mut self.cluster;
@@ -303,7 +303,7 @@ impl World {
         workload.resource_version = version.to_string();
     }
 
-    /// Somebody suspends the release, or lets it go on.
+    /// Somebody suspends or resumes the release.
     fn suspend(&mut self, suspended: bool) {
         let version = self.bump();
         let workload = &mut self.cluster.workload;
@@ -316,7 +316,7 @@ impl World {
         self.trail.push(format!("{} suspended: {suspended}", self.second));
     }
 
-    /// The template changed: its pods are to be made.
+    /// The template changed: its pods are recreated.
     fn renewed(&mut self, old_images: Vec<String>) {
         self.cluster.old_images = old_images;
         self.cluster.updated = 0;
@@ -327,7 +327,7 @@ impl World {
         }
     }
 
-    /// What the pods look like: those of a bad version crash every five seconds.
+    /// Returns the pods. Those of a bad version crash every five seconds.
     fn pods(&self) -> Vec<PodView> {
         let cluster = &self.cluster;
         let crashes = u32::try_from((self.second - cluster.began) / 5).unwrap_or_default();
@@ -357,10 +357,10 @@ impl World {
         new.into_iter().chain([pod(false, cluster.old_images.iter().map(String::as_str).collect())]).collect()
     }
 
-    /// A person wants a container back where it was.
+    /// A person rolls a container back.
     fn go_back(&mut self, who: usize) {
         let replica = &self.replicas[who];
-        let container = self.dice.pick(&replica.workload.containers).clone();
+        let container = self.rng.pick(&replica.workload.containers).clone();
         let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
         let history = history_of(&replica.workload, &requests);
         let Some(image) = history.before(&container.name, &container.image).next().map(|entry| entry.image.clone()) else { return };
@@ -401,13 +401,12 @@ impl World {
     }
 
     fn event(&mut self, who: usize) {
-        let tag = format!("1.{}.{}", self.dice.roll(3), self.dice.roll(3));
-        let digest =
-            (self.dice.roll(2) == 0).then(|| Digest::parse(&format!("sha256:{}", self.dice.pick(&["a", "b"]).repeat(64))).unwrap());
-        // An authenticated sender; the registry does not answer.
+        let tag = format!("1.{}.{}", self.rng.roll(3), self.rng.roll(3));
+        let digest = (self.rng.roll(2) == 0).then(|| Digest::parse(&format!("sha256:{}", self.rng.pick(&["a", "b"]).repeat(64))).unwrap());
+        // An authenticated sender while the registry is unreachable.
         let mut evidence = Evidence::new(Trust::REGISTRY);
         evidence.add(tag.clone(), Answer::Unavailable);
-        let copies = 1 + self.dice.roll(2);
+        let copies = 1 + self.rng.roll(2);
         for _ in 0..copies {
             let replica = self.replicas[who].clone();
             for container in replica.workload.containers.iter().filter(|_| replica.holds) {
@@ -450,17 +449,17 @@ impl World {
                 new_digest: proposal.new_digest.clone(),
                 policy: proposal.policy,
                 require_approval: proposal.require_approval,
-                expires_at: (self.dice.roll(3) == 0).then(|| Timestamp::from_second(self.second + 600).unwrap()),
+                expires_at: (self.rng.roll(3) == 0).then(|| Timestamp::from_second(self.second + 600).unwrap()),
                 trigger: proposal.trigger,
             },
             status: super::Status::default(),
         };
         self.trail.push(format!("{} {who} creates {name} from {}", self.second, proposal.current_image));
-        // A new object of an old name: what its predecessor did is not its own.
+        // A new object with an old name: the changes of its predecessor are not its own.
         self.cluster.applied.retain(|applied| mark_name(&applied.mark) != name);
         let version = self.bump();
         self.cluster.requests.insert(name.clone(), (request.clone(), version));
-        if self.dice.roll(3) > 0 {
+        if self.rng.roll(3) > 0 {
             self.replicas[who].requests.insert(name, (request, version));
         }
     }
@@ -476,8 +475,8 @@ impl World {
             request.status = status;
             *stored = version;
             self.cluster.version = version;
-            if self.dice.roll(8) == 0 {
-                return; // The answer is lost.
+            if self.rng.roll(8) == 0 {
+                return; // The response is lost.
             }
         }
         let fresh = self.cluster.requests.get(name).cloned();
@@ -496,7 +495,7 @@ impl World {
                 now: self.now(who),
                 history_limit: 10,
                 snapshot: replica.snapshot.as_ref(),
-                seen_since: Timestamp::from_second(self.second - i64::try_from(self.dice.roll(60)).unwrap() - self.calm).unwrap(),
+                seen_since: Timestamp::from_second(self.second - i64::try_from(self.rng.roll(60)).unwrap() - self.calm).unwrap(),
                 clock_stepped: None,
             };
             match next(&observed) {
@@ -540,7 +539,7 @@ impl World {
                 Step::Apply(apply) => self.apply(who, &replica, &apply),
             }
             // A process can die between any two steps, and its copies lag.
-            match self.dice.roll(12) {
+            match self.rng.roll(12) {
                 0 => return,
                 1 => self.sync(who),
                 _ => {}
@@ -548,7 +547,7 @@ impl World {
         }
     }
 
-    /// The guarded patch, as `headwind_k8s::patch` makes it and the API server judges it.
+    /// Applies the guarded patch, as `headwind_k8s::patch` builds it and the API server checks it.
     fn apply(&mut self, who: usize, replica: &Replica, apply: &Apply) {
         let real = &self.cluster.workload;
         let tested = [key::LAST_UPDATE, key::LAST_REQUEST].iter().all(|key| match replica.workload.annotations.get(*key) {
@@ -560,7 +559,7 @@ impl World {
             self.replicas[who].take_in(&self.cluster.workload);
             return;
         }
-        if self.calm == 0 && self.dice.roll(8) == 0 {
+        if self.calm == 0 && self.rng.roll(8) == 0 {
             return self.refuse(who, replica, apply);
         }
         self.check_gate(who, replica, apply);
@@ -596,14 +595,14 @@ impl World {
             real.annotations.insert(name.to_owned(), value);
         }
         real.resource_version = version.to_string();
-        if self.dice.roll(5) > 0 {
+        if self.rng.roll(5) > 0 {
             self.replicas[who].take_in(&self.cluster.workload);
         }
     }
 
     /// The API server denies the patch, or finds the object invalid.
     fn refuse(&mut self, who: usize, replica: &Replica, apply: &Apply) {
-        let refusal = match self.dice.roll(6) {
+        let refusal = match self.rng.roll(6) {
             0 => Refusal::Invalid("invalid".to_owned()),
             _ => Refusal::Denied("denied".to_owned()),
         };
@@ -614,8 +613,8 @@ impl World {
         }
     }
 
-    /// Nothing is applied while the gate says that it waits. A container may be updated together with another one
-    /// although the interval of the workload has not passed, if its own has.
+    /// Checks that nothing is applied while the gate says that it waits. A container may be updated together with
+    /// another one before the workload's interval has passed, if its own interval has.
     fn check_gate(&self, who: usize, replica: &Replica, apply: &Apply) {
         let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
         let now = self.now(who);
@@ -663,20 +662,20 @@ impl World {
         let tag = |image: &str| parse_tag(unpinned(image.trim_start_matches("app:")));
         if !forced && change.kind == ChangeKind::Update {
             let (old, new) = (tag(&change.from).unwrap(), tag(&change.to).unwrap());
-            // Who asks on a replica that lags may name the version that stands there, as Headwind wrote it.
+            // A person who uses a lagging replica may name the version that is in place, as Headwind wrote it.
             let again = request.spec.trigger == Trigger::Manual && new == old;
             assert!(new.cmp_precedence(&old).is_gt() || again, "{} goes down from {} to {}", change.request, change.from, change.to);
         }
     }
 
-    /// What does not run is never said to be done, what runs never said to be failed.
+    /// Checks that a broken version never completes and a working one never fails.
     fn check_end(request: &Request, status: &super::Status) {
         if request.status.phase != Phase::RollingOut || status.phase == Phase::RollingOut {
             return;
         }
         let bad = bad(&request.spec.new_image);
         match (status.phase, status.reason) {
-            // Those say themselves that nothing is known of the version.
+            // These reasons state that nothing is known about the version.
             (Phase::Failed, Some(Reason::RolloutTimedOut | Reason::RollbackFailed)) | (Phase::RolledBack, Some(Reason::RolledBack)) => {}
             (Phase::Completed, _) => assert!(!bad, "{} is Completed", request.name),
             (Phase::RolledBack | Phase::Failed, _) => assert!(bad, "{} is {}: {:?}", request.name, status.phase, status.message),
@@ -689,8 +688,8 @@ impl World {
         if names.is_empty() {
             return;
         }
-        let name = self.dice.pick(&names).clone();
-        let action = *self.dice.pick(&[Action::Approve, Action::Approve, Action::Reject, Action::Reopen]);
+        let name = self.rng.pick(&names).clone();
+        let action = *self.rng.pick(&[Action::Approve, Action::Approve, Action::Reject, Action::Reopen]);
         let (request, read) = self.replicas[who].requests[&name].clone();
         if let Ok(status) = act(&request, action, "ann", None, self.now(who)) {
             if action == Action::Reopen {
@@ -702,20 +701,20 @@ impl World {
     }
 
     fn other_hand(&mut self) {
-        if self.cluster.workload.release.is_some() && self.dice.roll(2) == 0 {
-            let suspended = self.dice.roll(2) == 0;
+        if self.cluster.workload.release.is_some() && self.rng.roll(2) == 0 {
+            let suspended = self.rng.roll(2) == 0;
             return self.suspend(suspended);
         }
         let version = self.bump();
-        let place = usize::try_from(self.dice.roll(self.cluster.workload.containers.len() as u64)).unwrap();
-        let image = format!("app:1.{}.{}", self.dice.roll(2), self.dice.roll(2));
-        let annotation = match self.dice.roll(4) {
-            0 => Some((key::REQUIRE_APPROVAL, *self.dice.pick(&["true", "false"]))),
-            1 if self.dice.roll(3) == 0 => Some((key::AUTO_ROLLBACK, *self.dice.pick(&["true", "false"]))),
-            1 => Some((key::POLICY, *self.dice.pick(&["patch", "minor", "none", "nonsense", "force"]))),
+        let place = usize::try_from(self.rng.roll(self.cluster.workload.containers.len() as u64)).unwrap();
+        let image = format!("app:1.{}.{}", self.rng.roll(2), self.rng.roll(2));
+        let annotation = match self.rng.roll(4) {
+            0 => Some((key::REQUIRE_APPROVAL, *self.rng.pick(&["true", "false"]))),
+            1 if self.rng.roll(3) == 0 => Some((key::AUTO_ROLLBACK, *self.rng.pick(&["true", "false"]))),
+            1 => Some((key::POLICY, *self.rng.pick(&["patch", "minor", "none", "nonsense", "force"]))),
             2 => {
-                // With the history goes what fences off a leader whose copies lag by several steps:
-                // who breaks it is supposed not to do it in that very moment.
+                // The history contains the fences against a leader whose copies lag by several steps. Nobody breaks it
+                // in that moment.
                 let history = History::parse(self.cluster.workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
                 if self.cluster.requests.values().any(|(one, _)| history.times_applied(&one.name) > one.status.times_applied as usize) {
                     return;
@@ -746,7 +745,7 @@ impl World {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
-    /// When everybody has seen everything and no more happens, nothing that is due is left.
+    /// Once all copies are current and no more faults occur, nothing that is due may remain.
     fn settle(&mut self) {
         let mut quiet = 0;
         self.calm = 1000;

@@ -1,4 +1,4 @@
-//! What a decision sees, and the steps it can answer with.
+//! The input of a decision, and the steps that it can return.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::rollout::pod::PodSnapshot;
 use crate::settings::Annotations;
 
-/// All that a decision about one workload needs to see.
+/// The input of a decision about one workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
     /// The workload, as far as it is known.
@@ -16,38 +16,38 @@ pub struct Observed<'a> {
     pub defaults: &'a Annotations,
     /// Every request of the workload, in any order.
     pub requests: &'a [&'a Request],
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// How many finished requests are kept (`HEADWIND_HISTORY_LIMIT`).
+    /// Number of finished requests to keep (`HEADWIND_HISTORY_LIMIT`).
     pub history_limit: usize,
-    /// The newest look at the workload's pods, if there was one.
+    /// The newest snapshot of the workload's pods, if there is one.
     pub snapshot: Option<&'a PodSnapshot>,
-    /// Since when the cluster is seen without a gap.
+    /// Start of the current period of uninterrupted watches.
     pub seen_since: Timestamp,
-    /// When this process last saw its clock step, by the clock as it is since.
+    /// When this process last observed a step of its clock, in the time after the step.
     pub clock_stepped: Option<Timestamp>,
 }
 
-/// What is to be done next.
+/// The next action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Read the workload, its source and its namespace from the API server and ask again: what would be done next
-    /// cannot be undone, and a copy is not enough for that.
+    /// Read the workload, its source and its namespace from the API server and decide again: the next step cannot be
+    /// undone, and a cached copy is not enough for it.
     Read,
     /// Write this status to this request.
     Write(Box<StatusWrite>),
-    /// Patch the workload, once, for all the changes.
+    /// Patch the workload, once, with all changes.
     Apply(Apply),
-    /// Read the workload anew, look at its pods, and ask again with what they say.
+    /// Read the workload again, take a snapshot of its pods, and decide again.
     InspectPods,
-    /// Evict this pod of an older version, which keeps the rollout from going on.
+    /// Evict this pod of an older version, which blocks the rollout.
     Evict(PodName),
     /// Delete this finished request: enough newer ones are kept.
     Delete {
         /// The request's name.
         request: String,
     },
-    /// Nothing now. Look again at that time, or on the next change.
+    /// Nothing to do now. Decide again at that time, or on the next change.
     Requeue(Option<Timestamp>),
 }
 
@@ -57,7 +57,7 @@ impl Step {
     }
 }
 
-/// A pod, to be evicted if it is still the one that was seen.
+/// A pod to evict, if its UID is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodName {
     /// Its name.
@@ -66,21 +66,21 @@ pub struct PodName {
     pub uid: String,
 }
 
-/// A status for a request, to be written with the `resourceVersion` it was decided on.
+/// A new status for a request, to write with the `resourceVersion` that the decision was made on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusWrite {
     /// The request's name.
     pub request: String,
-    /// The phase it leaves.
+    /// The phase before.
     pub from: Phase,
-    /// Its whole new status.
+    /// The whole new status.
     pub status: Status,
 }
 
 /// One guarded patch of the workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apply {
-    /// What changes in which container; never empty, at most one a container.
+    /// The changes; never empty, at most one per container.
     pub changes: Vec<Change>,
     /// The new value of `headwind.sh/last-update`.
     pub last_update: Timestamp,
@@ -90,32 +90,32 @@ pub struct Apply {
     pub history: String,
 }
 
-/// The change of one container that one request asks for.
+/// The change of one container for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The request's name.
     pub request: String,
     /// The container's name.
     pub container: String,
-    /// The image that must stand there for the patch to be made.
+    /// The image that must be in place for the patch to succeed.
     pub from: String,
-    /// The image that will.
+    /// The new image.
     pub to: String,
-    /// With an unchanged image: the text that goes into the pod template so that the pods are made
-    /// anew, the digest where it is known.
+    /// For an unchanged image: the text to write into the pod template so that the pods are recreated. It is the
+    /// digest, if known.
     pub restart_for: Option<String>,
-    /// Which way it goes.
+    /// The direction.
     pub kind: ChangeKind,
 }
 
-/// Which way a change goes.
+/// The direction of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// To another version.
     Update,
-    /// Back, because a person wants it.
+    /// Rollback by a person.
     ManualRollback,
-    /// Back, because the rollout failed.
+    /// Rollback after a failed rollout.
     AutomaticRollback,
 }
 

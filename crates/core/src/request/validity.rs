@@ -1,5 +1,5 @@
-//! Whether a request still makes sense: for its workload as it is now and is set up now, and, once
-//! it is finished, as what stands in the way of its version.
+//! Checks whether an open request is still valid for the current workload and settings, and whether a finished one
+//! still blocks its version.
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::trigger::Trigger;
 use crate::workload::{Container, release};
 
 impl Context<'_> {
-    /// Ends a request that makes no sense any more.
+    /// Ends a request that is no longer valid.
     pub(super) fn void(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
         if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
@@ -37,26 +37,26 @@ impl Context<'_> {
         }
     }
 
-    /// Whether the image that the request once put in place is there.
+    /// Returns true if the container runs the image that the request applied before.
     fn stands_already(&self, request: &Request) -> bool {
         self.container_of(request).is_some_and(|container| container.image == request.placed_image())
     }
 
-    /// Whether the workload, as it is now and is set up now, would still get this update.
+    /// Checks that the workload, with its current settings, would still get this update.
     fn stands(&self, request: &Request) -> Result<(), (Reason, String)> {
         if let Some(fault) = &request.fault {
             return Err((Reason::InvalidRequest, fault.clone()));
         }
         let Some(name) = request.spec.container.as_deref() else {
-            return Err((Reason::InvalidRequest, "the request names no container".to_owned()));
+            return Err((Reason::InvalidRequest, "spec.container is missing".to_owned()));
         };
         let wanted = Artifact::parse(request.spec.kind, &request.spec.new_image)
             .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
         let Some(container) = self.workload.container(name) else {
-            return Err((Reason::ContainerGone, format!("the workload has no container {name} any more")));
+            return Err((Reason::ContainerGone, format!("the workload no longer has container {name}")));
         };
         if container.kind() != wanted.kind() {
-            return Err((Reason::InvalidRequest, format!("{name} is no {}", word(wanted.kind()))));
+            return Err((Reason::InvalidRequest, format!("{name} is not a {}", word(wanted.kind()))));
         }
         if let Some((reason, message)) = Self::skip_reason(container).filter(|(reason, _)| !release::passes(*reason)) {
             return Err((reason, message));
@@ -64,44 +64,49 @@ impl Context<'_> {
         let standing = container
             .artifact()
             .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
-        // Who may approve versions may not thereby run what was never meant to run there.
+        // A person who may approve versions must not be able to deploy an unrelated image.
         let known = request.spec.trigger == Trigger::Manual
             && self.history.of(name).any(|entry| entry.image == request.spec.new_image)
             && may_return_to(container, &self.workload.uid, &request.spec.new_image, self.observed.requests.iter().copied());
         if wanted.name() != standing.name() && !known {
-            return Err((Reason::ImageChanged, format!("container {name} runs {} now", container.image)));
+            return Err((Reason::ImageChanged, format!("container {name} now runs {}", container.image)));
         }
         self.unmoved(request, container)?;
         if request.spec.trigger == Trigger::Manual {
             return Ok(());
         }
-        let settings = self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has a bad value: {faults}")))?;
+        let settings =
+            self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has an invalid value: {faults}")))?;
         if self.observed.requests.iter().any(|one| left_behind(one, request)) {
-            return Err((Reason::RolledBack, format!("a person went back from {} since", request.spec.new_image)));
+            return Err((
+                Reason::RolledBack,
+                format!("a person rolled back from {} after this request was created", request.spec.new_image),
+            ));
         }
         decide::admits(&settings, container, &standing, request.spec.trigger)
             .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
         still_allowed(request, container, &standing, &wanted, &settings)
     }
 
-    /// Why the container, as it is set up now, is left alone, if it is.
+    /// Returns why the container is not updated with its current settings, if it is not.
     pub(super) fn skip_reason(container: &Container) -> Option<(Reason, String)> {
         container.chart.as_ref()?.skip_reason()
     }
 
-    /// The image is the one the request was made for, or Headwind's own updates moved it on from there.
+    /// Checks that the container runs the image that the request was created for, or that only Headwind changed it
+    /// since.
     fn unmoved(&self, request: &Request, container: &Container) -> Result<(), (Reason, String)> {
         if container.image == request.spec.current_image {
             return Ok(());
         }
-        // What a person asked for is meant for what they saw.
+        // A person asks for a change of the image that they saw.
         let found = request.spec.trigger != Trigger::Manual;
         let mut ours = self.history.of(&container.name);
         let newest_is_here = found && ours.next().is_some_and(|entry| entry.image == container.image);
         if newest_is_here && container.image != request.spec.new_image && ours.any(|entry| entry.image == request.spec.current_image) {
             return Ok(());
         }
-        // It was made while a version stood there that Headwind took back since.
+        // It was created while the container ran a version that Headwind has rolled back since.
         let taken_back = |one: &Request| {
             let back =
                 one.status.phase == Phase::RolledBack || one.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
@@ -112,7 +117,7 @@ impl Context<'_> {
         }
         Err((
             Reason::ImageChanged,
-            format!("container {} was changed from {} to {} by another hand", container.name, request.spec.current_image, container.image),
+            format!("container {} was changed from {} to {} outside Headwind", container.name, request.spec.current_image, container.image),
         ))
     }
 }
@@ -124,11 +129,11 @@ fn word(kind: ArtifactKind) -> &'static str {
     }
 }
 
-/// Whether a person went back from what `request` wants, after it was made or reopened.
+/// Returns true if a person rolled back from the version of `request` after it was created or reopened.
 fn left_behind(rollback: &Request, request: &Request) -> bool {
     let (Some(left), Some(applied)) = (&rollback.status.rolled_back_from, rollback.status.applied_at) else { return false };
     let wanted = &request.spec.new_image;
-    // An admission webhook may have pinned what was left.
+    // An admission webhook may have pinned the image that was rolled back.
     let pinned = || !request.is_restart() && is_same_version(request.spec.kind, wanted, left);
     rollback.spec.container == request.spec.container
         && (left == wanted || pinned())
@@ -150,10 +155,10 @@ fn still_allowed(
     let changed = |message: String| Err((Reason::PolicyChanged, message));
     let rule = settings.rule();
     let Some(tag) = wanted.version() else {
-        // A digest alone is what policy force alone puts in place.
+        // Only policy force applies a digest without a tag.
         return if rule.policy == Policy::Force { Ok(()) } else { changed(Reason::DigestOnly.sentence().to_owned()) };
     };
-    // What a scan saw behind the tag says nothing of the pods.
+    // The digest that a scan saw for the tag need not be the digest of the pods.
     let put = standing.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
     let current = Current { digest: put, ..decide::current(standing, container) };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
@@ -165,8 +170,7 @@ fn still_allowed(
     Ok(())
 }
 
-/// Returns whether `tag` is higher than `current`, in version order where both are versions, else in
-/// natural order.
+/// Returns true if `tag` is higher than `current`, in version order if both are versions, else in natural order.
 fn is_higher(kind: ArtifactKind, tag: &str, current: &str) -> bool {
     match (kind.read(tag), kind.read(current)) {
         (Some(tag), Some(current)) if tag.same_scheme(&current) => tag.cmp_precedence(&current).is_gt(),
@@ -174,12 +178,12 @@ fn is_higher(kind: ArtifactKind, tag: &str, current: &str) -> bool {
     }
 }
 
-/// Reopened although its change is in place: whether it runs by now is what there is to find out.
+/// Starts to watch the rollout of a reopened request whose change is still in place.
 fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
     let status = Status {
         phase: Phase::RollingOut,
         reason: Some(Reason::RolloutProgressing),
-        message: Some(format!("{} is in place still; its rollout is watched again", request.spec.new_image)),
+        message: Some(format!("{} is still in place; Headwind watches its rollout again", request.spec.new_image)),
         times_applied: request.status.times_applied.saturating_add(1),
         waiting: None,
         rollout: Some(RolloutState::new(generation, now)),
@@ -188,8 +192,7 @@ fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
     Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }
 
-/// Somebody ended the request with plain `kubectl`: give it the reason and the time that every end
-/// has.
+/// Adds the reason and the time of an end to a request that was ended with plain `kubectl`.
 pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     let Status { phase, reason, finished_at, rejected_by, .. } = &request.status;
     if phase.is_open() || (finished_at.is_some() && reason.is_some()) {
@@ -209,7 +212,7 @@ pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     Some(Step::write(StatusWrite { request: request.name.clone(), from: *phase, status }))
 }
 
-/// Somebody set the phase back with plain `kubectl`: give the request the rest of a reopened one.
+/// Completes the status of a request that was reopened with plain `kubectl`.
 fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
     let status = Status {
         phase: Phase::Pending,

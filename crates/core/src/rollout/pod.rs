@@ -32,7 +32,7 @@ pub struct PodSnapshot {
 pub struct RefusedEviction {
     /// The pod's uid.
     pub uid: String,
-    /// Why, in words that can follow "the pod is not evicted: ".
+    /// Why, in words that can follow "Headwind cannot evict it: ".
     pub why: String,
     /// When to retry.
     pub again: Timestamp,

@@ -173,7 +173,7 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
         if times == Some(2) && request.phase().as_str() == "RolledBack" { Ok(request) } else { Err(format!("{:?}", request.status)) }
     })
     .await?;
-    ensure!(lives[0].image_of("web").await? == image("f/app-0", "1.0.0") && message(&again).contains("taken back"));
+    ensure!(lives[0].image_of("web").await? == image("f/app-0", "1.0.0") && message(&again).contains("rolled back"));
     Ok(())
 }
 
@@ -269,13 +269,23 @@ pub(crate) async fn left_alone() -> Result<()> {
     world.push("a/on-delete", "1.1.0").await?;
 
     // The way back waits as well: for the budget, and for the person.
-    says(&world, &image("a/budget", "1.1.0-unready"), &["1.0.0 is put back", "budget-1", "PodDisruptionBudget"]).await?;
+    says(
+        &world,
+        &image("a/budget", "1.1.0-unready"),
+        &[&format!("rolling back to {}", image("a/budget", "1.0.0")), "budget-1", "PodDisruptionBudget"],
+    )
+    .await?;
     world.told("budget", "PodStuck").await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pdb", "budget"]).await?;
     let freed = ends(&world, &image("a/budget", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
     ensure!(reason(&freed) == "RollbackComplete", "{:?}", freed.status);
     budget.rolled_out(SOON).await?;
-    says(&world, &image("a/back", "1.1.0-crash"), &["1.0.0 is put back", "when somebody deletes them"]).await?;
+    says(
+        &world,
+        &image("a/back", "1.1.0-crash"),
+        &[&format!("rolling back to {}", image("a/back", "1.0.0")), "when somebody deletes them"],
+    )
+    .await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
     let done = ends(&world, &image("a/back", "1.1.0-crash"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
     ensure!(reason(&done) == "RollbackComplete", "{:?}", done.status);

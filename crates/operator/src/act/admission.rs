@@ -1,7 +1,7 @@
-//! Finds out at the start whether the admission policy for UpdateRequests is in effect.
+//! Checks at startup whether the admission policy for UpdateRequests is in effect.
 //!
-//! Headwind has no right to read admission policies. It asks the API server for a dry run of a request that
-//! the policy refuses to everybody, Headwind included; nothing is stored either way.
+//! Headwind has no permission to read admission policies. It sends the API server a dry run of a request that the
+//! policy refuses for everybody, Headwind included. Nothing is stored in any case.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::cluster::ClusterClient;
 
-/// A part of the sentence with which the API server refuses a request by such a policy.
+/// A part of the API server's message if such a policy refuses a request.
 const POLICY: &str = "ValidatingAdmissionPolicy";
 
-/// How often a missing policy is looked for again before it is warned of, and how long after the time before: one
-/// that was just installed takes effect some seconds later.
+/// Number of checks before Headwind warns about a missing policy: one that was just installed takes effect some seconds
+/// later.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ pub(crate) async fn warn_without_policy(cluster: ClusterClient, namespace: Strin
     );
 }
 
-/// A request whose target is in another namespace.
+/// Returns a request whose target is in another namespace.
 fn refused_by_policy(namespace: &str) -> Option<UpdateRequest> {
     let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "none", "uid": "none", "namespace": "another-namespace"});
     serde_json::from_value(json!({

@@ -1,4 +1,4 @@
-//! The only writer of workloads: one guarded patch for everything that is due.
+//! The only writer of workloads: one guarded patch for all changes that are due.
 
 use headwind_core::request::Apply;
 use headwind_core::request::refusal::Refusal;
@@ -8,18 +8,18 @@ use headwind_k8s::patch;
 use crate::act::reconciler::{Observation, Reconciler};
 use crate::cluster::{Class, Failure};
 
-/// What became of a patch.
+/// The result of a patch.
 pub(crate) enum Outcome {
-    /// The workload is changed.
+    /// The workload was changed.
     Applied,
-    /// The workload is not as it was read (any more); it was read anew.
+    /// The workload has changed since it was read; it was read again.
     Moved,
-    /// The workload is as it was read, and the server does not take the change.
+    /// The workload is unchanged, and the API server rejects the patch.
     Refused(Refusal),
 }
 
 impl Reconciler {
-    /// Patches the workload, if it still is what was decided on.
+    /// Patches the workload, if it is unchanged since the decision.
     pub(crate) async fn apply(&self, key: &WorkloadKey, observation: &Observation, apply: &Apply) -> Result<Outcome, Failure> {
         let Some(workload) = &observation.workload else { return Ok(Outcome::Moved) };
         let patch = match patch::apply(workload, apply) {
@@ -34,16 +34,16 @@ impl Reconciler {
                 Ok(Outcome::Applied)
             }
             Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
-                self.read_anew(key, workload, &failure).await
+                self.reread(key, workload, &failure).await
             }
             Err(failure) if failure.class == Class::Forbidden => Ok(Outcome::Refused(Refusal::Denied(failure.to_string()))),
             Err(failure) => Err(failure),
         }
     }
 
-    /// A failed `test` and an object that is no longer valid are the same answer (422): the
-    /// object itself says which it was.
-    async fn read_anew(&self, key: &WorkloadKey, decided_on: &Workload, failure: &Failure) -> Result<Outcome, Failure> {
+    /// Reads the workload again after a response of 422, which stands for a failed `test` and for an invalid object
+    /// alike. The workload shows which of the two it was.
+    async fn reread(&self, key: &WorkloadKey, decided_on: &Workload, failure: &Failure) -> Result<Outcome, Failure> {
         let version = |workload: &Workload| workload.destination.as_ref().map(|destination| destination.resource_version.clone());
         match self.read_workload(key).await? {
             Some(fresh) if fresh.resource_version == decided_on.resource_version && version(&fresh) == version(decided_on) => {

@@ -1,8 +1,7 @@
-//! Holding the Lease: performs the steps of `headwind_core::lease` against the API server.
+//! Holds the Lease: executes the steps of `headwind_core::lease` against the API server.
 //!
-//! The client of this task does not retry and has a short time-out, so that a call never outlives
-//! the decision it was made for. Losing the lease ends the process: a successor acts at once, and
-//! this one begins anew as a follower.
+//! The client of this task does not retry and has a short timeout, so that a call never outlives its decision. Loss of
+//! the lease ends the process: the next leader acts at once, and this process restarts as a follower.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,27 +18,26 @@ use crate::observe::state::State;
 use crate::report::journal::Journal;
 use crate::report::marks::REPORTED;
 
-/// This process led and may not any more.
+/// This process was the leader and lost the lease.
 #[derive(Debug, thiserror::Error)]
 #[error("the lease was lost; another replica leads")]
 pub(crate) struct Lost;
 
-/// The contender.
+/// A candidate for the lease.
 pub(crate) struct Contender {
-    /// Calls without retry and with a short time-out.
+    /// A client without retries and with a short timeout.
     pub(crate) cluster: ClusterClient,
     pub(crate) state: Arc<State>,
-    /// Where the Lease lies.
+    /// The namespace of the Lease.
     pub(crate) namespace: String,
-    /// This process among all: pod name and a number of its own.
+    /// The identity of this process: pod name and a unique number.
     pub(crate) me: String,
     pub(crate) timing: Timing,
     pub(crate) journal: Journal,
 }
 
 impl Contender {
-    /// Contends for the lease and holds it, until `stop`; then gives it back. `won` is called each
-    /// time leadership begins.
+    /// Acquires the lease and renews it until `stop`, then releases it. Calls `won` each time leadership begins.
     pub(crate) async fn run(self, stop: CancellationToken, won: impl Fn()) -> Result<(), Lost> {
         let mut memory = Memory::default();
         let mut held: Option<Lease> = None;
@@ -50,13 +48,13 @@ impl Contender {
                 Ok(Step::Lost) => return Err(self.lost()),
                 Ok(Step::Create | Step::Take | Step::Renew | Step::Wait) => {
                     if failing.take().is_some() {
-                        tracing::info!(lease.namespace = self.namespace, "the lease can be read and written again");
+                        tracing::info!(lease.namespace = self.namespace, "access to the lease restored");
                     }
                 }
                 Err(failure) if failure.class == Class::Conflict => {}
                 Err(failure) => {
                     if failing.replace(failure.class) != Some(failure.class) {
-                        tracing::warn!(lease.namespace = self.namespace, lease.name = LEASE, error = %failure, "the lease cannot be had; waiting for it");
+                        tracing::warn!(lease.namespace = self.namespace, lease.name = LEASE, error = %failure, "failed to acquire the lease; retrying");
                     }
                 }
             }
@@ -67,7 +65,7 @@ impl Contender {
                 tracing::info!(lease.holder = self.me, "leading");
                 won();
             }
-            // The pause is short of the deadline, and a failed renewal is tried again sooner.
+            // The pause ends before the deadline, and a failed renewal is retried sooner.
             let pause = if failing.is_some() { self.timing.retry / 2 } else { self.timing.retry };
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -128,7 +126,7 @@ impl Contender {
         }
     }
 
-    /// Gives the lease back, so that a successor need not wait for it to run out.
+    /// Releases the lease, so that the next leader need not wait until it expires.
     pub(crate) async fn release(cluster: &ClusterClient, state: &State, journal: &Journal, namespace: &str, me: &str) {
         if !state.leadership.leads() {
             return;
@@ -147,9 +145,9 @@ impl Contender {
             cluster.replace_lease(namespace, &lease).await.map(|_| true)
         };
         match released.await {
-            Ok(true) => tracing::info!("the lease was given back"),
+            Ok(true) => tracing::info!("released the lease"),
             Ok(false) => {}
-            Err::<bool, Failure>(error) => tracing::warn!(%error, "the lease could not be given back; it will run out"),
+            Err::<bool, Failure>(error) => tracing::warn!(%error, "failed to release the lease; it will expire"),
         }
     }
 }
@@ -158,7 +156,7 @@ fn reported(lease: &Lease) -> Option<&str> {
     lease.metadata.annotations.as_ref()?.get(REPORTED).map(String::as_str)
 }
 
-/// Notes how far this process has reported; until it reports, what the last leader noted stays.
+/// Stores how far this process has reported. Until it reports, the previous leader's value is kept.
 fn note_reported(metadata: &mut ObjectMeta, journal: &Journal) {
     if let Some(marks) = journal.reported() {
         metadata.annotations.get_or_insert_default().insert(REPORTED.to_owned(), marks);

@@ -1,8 +1,8 @@
-//! Reading a workload from the API server: the evidence for every decision that cannot be undone.
+//! Reads a workload from the API server before a decision that cannot be undone.
 //!
-//! The caches are fed by watches, which may lag, or lack an object that is there. Before a request ends because
-//! something is absent, the reconciler reads the workload, the object that has its version, and its namespace.
-//! What is read goes into the index, as if the watch had shown it.
+//! The caches are filled by watches, which may lag, or miss an existing object. Before a request ends because something
+//! is absent, the reconciler reads the workload, the object with its version, and its namespace. The results go into
+//! the index, like watch events.
 
 use std::sync::Arc;
 
@@ -15,36 +15,36 @@ use crate::act::reconciler::Reconciler;
 use crate::cluster::object::is_object_name;
 use crate::cluster::{Failure, Found};
 
-/// The most requests that are read because the workload names them: one for each container, and some.
+/// Maximum number of requests to read because the workload names them: one for each container, and some spare.
 const NAMED: usize = 16;
 
-/// What a live read found out about a workload.
+/// The result of a live read of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Evidence {
-    /// The index shows it as it is.
+    /// It exists, and the index is current.
     Present,
     /// The API server has no such object.
     Gone,
-    /// There is one that does not decode, or its kind is not served.
+    /// The object does not decode, or its kind is not served.
     Unreadable,
 }
 
-/// A workload and its namespace, as they were read live.
+/// A workload and its namespace, read live.
 pub(crate) struct Live {
     pub(crate) evidence: Evidence,
-    /// Headwind's annotations of the namespace.
+    /// Headwind's annotations on the namespace.
     pub(crate) defaults: Arc<Annotations>,
 }
 
 impl Reconciler {
-    /// Reads the workload, the object that has its version, and its namespace.
+    /// Reads the workload, the object with its version, and its namespace.
     pub(crate) async fn read_live(&self, key: &WorkloadKey) -> Result<Live, Failure> {
         let (evidence, defaults) = tokio::try_join!(self.refresh(key), self.cluster.defaults(&key.namespace))?;
         Ok(Live { evidence, defaults: Arc::new(defaults) })
     }
 
-    /// The workload as it is now, with the object that has its version; `None` when it is gone or does not decode.
-    /// The index shows it then.
+    /// Reads the workload and the object with its version into the index, and returns the workload; `None` if it is
+    /// gone or does not decode.
     pub(crate) async fn read_workload(&self, key: &WorkloadKey) -> Result<Option<Arc<Workload>>, Failure> {
         match self.refresh(key).await? {
             Evidence::Present | Evidence::Gone => {}
@@ -77,7 +77,7 @@ impl Reconciler {
         Ok(Evidence::Present)
     }
 
-    /// The requests that the workload names and that the store lacks: its watch may lag.
+    /// Reads the requests that the workload names and that the store lacks: its watch may lag.
     async fn read_named_requests(&self, key: &WorkloadKey) -> Result<(), Failure> {
         let Some(workload) = self.state.index.read().workload(key) else { return Ok(()) };
         let unknown: Vec<&str> = {
@@ -85,7 +85,7 @@ impl Reconciler {
             named_requests(&workload).filter(|name| requests.get(&key.namespace, name).is_none()).take(NAMED).collect()
         };
         for name in unknown {
-            // The name is text that somebody else may have written.
+            // Anyone may have written the name.
             if is_object_name(name)
                 && let Some(found) = self.cluster.request(&key.namespace, name).await?
             {

@@ -1,10 +1,10 @@
-//! The reconciler: *observe → next → perform*, again until there is nothing to do.
+//! The reconciler: *observe → next → perform*, repeated until there is nothing to do.
 //!
-//! Runs on the leader only, one pass at a time for a workload. It holds no rule: what to do comes
-//! from `headwind_core::request::next`, how a change is written stands in [`crate::act::apply`].
+//! Runs on the leader only, one pass at a time for a workload. It has no rules of its own:
+//! `headwind_core::request::next` decides what to do, and [`crate::act::apply`] writes the change.
 //!
-//! A write that meets a newer object (409, or a patch whose tests fail) is answered by reading
-//! that object and deciding again; one that gets no answer is decided again from what is there.
+//! If a write meets a newer object (409, or a patch whose tests fail), the reconciler reads that object and decides
+//! again. If a write gets no response, it decides again from the current state.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,30 +30,30 @@ use crate::cluster::{Class, Eviction, Failure};
 use crate::observe::requests::{Finished, Held};
 use crate::report::metrics::ClassLabel;
 
-/// Steps of one pass, and those that each request may take in it: more than any sound sequence needs, so that a fault
-/// cannot spin.
+/// Maximum number of steps of one pass, and of steps for one request. No valid sequence needs more, so a bug cannot
+/// cause an endless loop.
 const STEPS: usize = 200;
 const STEPS_OF_ONE: usize = 8;
-/// The pause after the first failure, doubled with each further one up to the second.
+/// The backoff after consecutive failures.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_mins(1));
 
-/// What was read from the API server in one pass.
+/// The objects read from the API server in one pass.
 #[derive(Default)]
 struct Reads {
     live: Option<Live>,
-    /// Finished requests, of which the store has only what the rules ask.
+    /// Finished requests, because the store has only a part of them.
     finished: HashMap<String, Arc<UpdateRequest>>,
 }
 
 impl Reconciler {
-    /// One pass over a workload. Answers when to come back, if by the clock.
+    /// Runs one pass over a workload. Returns when to reconcile it again without an event.
     pub(crate) async fn pass(&self, key: WorkloadKey) -> Option<Duration> {
         if !(self.state.leadership.leads() && self.state.readiness.synced()) {
-            // A new leader, and one whose caches become whole, begins with all.
+            // A new leader, and one whose caches became complete, reconciles every workload.
             return None;
         }
         let started = Instant::now();
-        // A rollout's many events must not make a failing pass run again and again.
+        // The many events of a rollout must not repeat a failing pass immediately.
         let not_before = self.failures.lock().get(&key).map(|(_, until)| *until);
         if let Some(wait) = not_before.and_then(|until| until.checked_duration_since(started)).filter(|wait| !wait.is_zero()) {
             return Some(wait);
@@ -106,7 +106,7 @@ impl Reconciler {
                 Step::InspectPods => self.snapshot(key).await?,
                 Step::Evict(pod) => self.evict(key, &observation, &pod).await?,
                 Step::Write(write) if observation.object(&write.request).is_some() => self.write(&observation, &write, now).await?,
-                // Only an object that is known whole may be written: read it, and decide again.
+                // Only a completely read object may be written: read it, and decide again.
                 Step::Write(write) => {
                     let read = self.read_request(&key.namespace, &write.request).await?;
                     reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
@@ -118,12 +118,12 @@ impl Reconciler {
                 },
             }
         }
-        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "no end after {steps} steps; this is a fault of Headwind's");
+        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "stopped after {steps} steps in one pass; this is a bug in Headwind");
         Ok(Some(BACKOFF.max))
     }
 
-    /// Looks at the workload as it is now, and at its pods. Where that is not allowed, the look says
-    /// so; no answer is none.
+    /// Takes a snapshot of the workload's pods. The snapshot says if Headwind may not list pods. Without a response
+    /// there is no snapshot.
     async fn snapshot(&self, key: &WorkloadKey) -> Result<(), Failure> {
         let Some(workload) = self.read_workload(key).await? else { return Ok(()) };
         let pods = match self.cluster.pods(&workload).await {
@@ -141,8 +141,8 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Evicts a pod of an older version, which the rollout waits for. That it is refused is remembered with the look:
-    /// the rollout goes on being watched, and says so.
+    /// Evicts a pod of an older version that blocks the rollout. A refusal is stored in the snapshot: the rollout is
+    /// still watched, and its message contains the refusal.
     async fn evict(&self, key: &WorkloadKey, observation: &Observation, pod: &PodName) -> Result<(), Failure> {
         let Some(workload) = &observation.workload else { return Ok(()) };
         match self.cluster.evict(&key.namespace, pod).await? {
@@ -170,7 +170,7 @@ impl Reconciler {
         };
         let defaults = reads.live.as_ref().map_or(defaults, |live| Arc::clone(&live.defaults));
         if let Some(workload) = &workload {
-            self.tell_faults(workload, &defaults);
+            self.warn_about_faults(workload, &defaults);
         }
         if let Some(odd) = &odd {
             self.events.undecodable(key, odd);
@@ -187,8 +187,8 @@ impl Reconciler {
         Observation { workload, odd: odd.is_some(), defaults, objects, requests }
     }
 
-    /// Says what is wrong with the workload's annotations, once for the same faults.
-    fn tell_faults(&self, workload: &Workload, defaults: &Annotations) {
+    /// Reports faults in the workload's annotations, once for the same faults.
+    fn warn_about_faults(&self, workload: &Workload, defaults: &Annotations) {
         let faults: BTreeSet<String> = workload
             .containers
             .iter()
@@ -201,16 +201,16 @@ impl Reconciler {
             self.events.warn(workload, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
         }
         if self.state.readiness.synced() {
-            self.tell_left(workload, defaults);
+            self.warn_about_skipped(workload, defaults);
         }
         for unknown in headwind_core::workload::unknown(&workload.annotations, workload) {
             self.events.warn(workload, unknown.reason, &unknown.keys, &unknown.message);
         }
     }
 
-    /// Says why a release that wants updates is left alone, once for the same reason. That it is suspended
-    /// whoever did it knows.
-    fn tell_left(&self, workload: &Workload, defaults: &Annotations) {
+    /// Reports why a release whose policy wants updates gets none, once for the same reason. A suspended release is not
+    /// reported: a person suspended it.
+    fn warn_about_skipped(&self, workload: &Workload, defaults: &Annotations) {
         for container in &workload.containers {
             let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };
             let left = container.skip_reason(&settings);
@@ -260,7 +260,7 @@ impl Reconciler {
         }
     }
 
-    /// The request as it is now; the store shows it then.
+    /// Reads the request into the store and returns it.
     async fn read_request(&self, namespace: &str, name: &str) -> Result<Option<UpdateRequest>, Failure> {
         let read = self.cluster.request(namespace, name).await?;
         match &read {
@@ -285,7 +285,7 @@ impl Reconciler {
         drop(failures);
         tracing::warn!(
             workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name,
-            error = %failure, class = failure.class.as_str(), tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "the workload could not be reconciled; trying again"
+            error = %failure, class = failure.class.as_str(), tries, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "failed to reconcile the workload; retrying"
         );
         wait
     }
@@ -295,7 +295,7 @@ fn span(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
-/// What is known of the workload, with what a live read in this pass found out.
+/// Returns the presence of the workload, from the cache and from a live read in this pass.
 fn presence<'a>(observation: &'a Observation, live: Option<&Live>) -> Presence<'a> {
     match (&observation.workload, live.map(|live| live.evidence)) {
         (Some(workload), evidence) => Presence::Present { workload, live: evidence == Some(Evidence::Present) },

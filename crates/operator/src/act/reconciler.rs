@@ -1,4 +1,4 @@
-//! The reconciler's parts, and a workload with its requests as a pass reads them together.
+//! The reconciler's state, and the input of one pass: a workload with its requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
 
-/// The reconciler, with what it needs.
+/// The reconciler, with its dependencies.
 pub(crate) struct Reconciler {
     pub(crate) state: Arc<State>,
     pub(crate) cluster: ClusterClient,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
-    /// How many finished requests are kept for a target.
+    /// Number of finished requests to keep per workload.
     pub(crate) history_limit: usize,
-    /// Failures in a row, by target, and until when it is left alone.
+    /// Consecutive failures by workload, and when to retry.
     pub(crate) failures: parking_lot::Mutex<HashMap<WorkloadKey, (u32, Instant)>>,
-    /// The newest look at the pods of a workload whose rollout is watched.
+    /// The newest snapshot of the pods of each workload whose rollout is watched.
     pub(crate) snapshots: parking_lot::Mutex<HashMap<WorkloadKey, Arc<PodSnapshot>>>,
 }
 
-/// A workload and its requests, as they were read together.
+/// A workload and its requests, read together.
 pub(crate) struct Observation {
     pub(crate) workload: Option<Arc<Workload>>,
-    /// Whether the object is there and does not decode.
+    /// True if the object exists and does not decode.
     pub(crate) odd: bool,
     pub(crate) defaults: Arc<Annotations>,
-    /// The open requests, and those finished ones that were read whole.
+    /// The open requests, and the finished ones that were read completely.
     pub(crate) objects: Vec<Arc<UpdateRequest>>,
     pub(crate) requests: Vec<Request>,
 }

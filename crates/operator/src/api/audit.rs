@@ -1,6 +1,6 @@
-//! The audit log: one line for each action that somebody asked for, with what became of it.
+//! The audit log: one line for each requested action, with its result.
 //!
-//! The lines have a tracing target of their own, which the process writes as JSON whatever `RUST_LOG` says.
+//! The lines have their own tracing target, which the process writes as JSON, whatever `RUST_LOG` is set to.
 
 use std::fmt::Display;
 
@@ -11,10 +11,10 @@ use super::caller::Caller;
 
 /// The target of the lines.
 pub const TARGET: &str = "headwind::audit";
-/// Maximum length of what a caller chose, in characters.
+/// Maximum length of a text from a caller, in characters.
 const TEXT: usize = 256;
 
-/// What somebody asked for.
+/// A requested action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// `approve`, `reject`, `reopen` or `rollback`.
@@ -39,7 +39,7 @@ impl Action {
         Self { verb: text(verb), resource_type: "UpdateRequest".to_owned(), namespace: text(namespace), name: text(name) }
     }
 
-    /// The action that a route of the API or the UI stands for, for a request that never reaches its handler.
+    /// Returns the action for a route of the API or the UI, for a request that never reaches its handler.
     pub fn of_path(path: &str) -> Option<Self> {
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
         let mut parts = path.split('/').filter(|part| !part.is_empty());
@@ -57,7 +57,7 @@ impl Action {
         })
     }
 
-    /// Writes what became of the action.
+    /// Writes the result of the action.
     pub(crate) fn done<E: Display>(&self, caller: &Caller, result: Result<&UpdateRequest, &E>, reason: &str) {
         match result {
             Ok(request) => {
@@ -67,7 +67,7 @@ impl Action {
         }
     }
 
-    /// Writes that the action was denied before anything was done.
+    /// Writes that the action was denied before it started.
     pub fn denied(&self, caller: &Caller, status: u16, why: &str) {
         self.line(caller, "", "", &format!("denied: {status}"), why);
     }

@@ -1,21 +1,21 @@
-//! The person or program that asks for something.
+//! The person or program that requests something.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A caller, as far as an authentication mode proved it.
+/// A caller, as far as the authentication mode proves its identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// The name that is recorded.
+    /// The name for the record.
     pub name: String,
-    /// The uid that Kubernetes knows the user by, if a token proved it.
+    /// The user's UID in Kubernetes, if a token proved it.
     pub uid: Option<String>,
     /// The user's groups.
     pub groups: Vec<String>,
-    /// What else Kubernetes' authorizers may ask about the user.
+    /// Further attributes for Kubernetes' authorizers.
     pub extra: BTreeMap<String, Vec<String>>,
-    /// How the name was proven, as audit lines name it: none, simple, token, cookie, proxy.
+    /// The authentication method in audit lines: none, simple, token, cookie, proxy.
     pub method: &'static str,
     /// The peer's address.
     pub peer: String,
@@ -23,12 +23,12 @@ pub struct Caller {
     pub token: Option<BearerToken>,
 }
 
-/// A bearer token. Never shown.
+/// A bearer token. Never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(Arc<str>);
 
 impl BearerToken {
-    /// Wraps the token.
+    /// Creates a bearer token.
     pub fn new(token: &str) -> Self {
         Self(token.into())
     }

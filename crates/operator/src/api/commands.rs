@@ -1,7 +1,7 @@
 //! Commands about requests: approve, reject and reopen.
 //!
-//! An action is a compare-and-swap on the request's status; the leader sees it by its watch. Each action leaves a line
-//! in the audit log that says what became of it.
+//! An action updates the request's status with optimistic locking. The leader sees the change by its watch. Each action
+//! writes a line with its result to the audit log.
 
 use headwind_core::request::action::{Action, NotNow, act};
 use headwind_k8s::update_request::UpdateRequest;
@@ -26,31 +26,31 @@ pub struct RequestName {
     pub name: String,
 }
 
-/// An action that was not done.
+/// An action that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// There is no such request in the namespaces that are served.
+    /// There is no such request in the served namespaces.
     #[error("there is no UpdateRequest {namespace}/{name}")]
     NotFound {
-        /// The namespace that was asked for.
+        /// The namespace.
         namespace: String,
-        /// The name that was asked for.
+        /// The name.
         name: String,
     },
-    /// The request is in a phase from which the action leads nowhere.
+    /// The action is not possible in the request's phase.
     #[error(transparent)]
     NotNow(#[from] NotNow),
     /// A request that asks for something else has the name.
-    #[error("UpdateRequest {0} asks for something else and has the name that the new request would get; delete it")]
+    #[error("UpdateRequest {0} requests something else and has the name that the new request needs; delete it")]
     NameTaken(String),
-    /// The API server does not accept the caller's token (any more).
-    #[error("the API server does not accept the token: {0}")]
+    /// The API server rejects the caller's token.
+    #[error("the API server rejected the token: {0}")]
     Unauthenticated(String),
-    /// The account that writes it may not.
-    #[error("the API server does not allow it: {0}")]
+    /// The caller, or Headwind's account, has no permission.
+    #[error("the API server denied permission: {0}")]
     Forbidden(String),
-    /// The API server could not be asked.
-    #[error("the API server could not be asked: {0}")]
+    /// The API server is unavailable.
+    #[error("the API server is unavailable: {0}")]
     Unavailable(String),
 }
 
@@ -64,8 +64,8 @@ impl From<Failure> for ActError {
 }
 
 impl Handle {
-    /// Approves, rejects or reopens a request and returns it as it is then. Writes the audit line. Runs to its end even
-    /// if the caller does not wait for it.
+    /// Approves, rejects or reopens a request and returns the updated request. Writes the audit line. Runs to its end
+    /// even if the caller does not wait for it.
     ///
     /// # Errors
     /// See [`ActError`]. If several people act at the same time, exactly one succeeds.
@@ -81,7 +81,7 @@ impl Handle {
         .unwrap_or_else(|failure| Err(ActError::Unavailable(failure)))
     }
 
-    /// Acts for the caller, without an audit line of its own.
+    /// Performs the action for the caller without writing an audit line.
     pub(super) async fn act_as(
         &self,
         namespace: &str,
@@ -105,7 +105,7 @@ impl Handle {
             let at = now();
             let status = match act(&request.read(), action, &caller.name, note, at) {
                 Ok(status) => status,
-                // A copy may be old: only what the API server has is a reason to refuse.
+                // A cached copy may be stale: only the API server's copy is a reason to refuse.
                 Err(_) if is_copy => continue,
                 Err(refused) => {
                     self.state.record(request);
@@ -124,7 +124,7 @@ impl Handle {
                 Err(NotDone::Refused(error)) => return Err(error),
             }
         }
-        Err(ActError::Unavailable("the request changes faster than it can be written".to_owned()))
+        Err(ActError::Unavailable("the request keeps changing; try again".to_owned()))
     }
 
     /// Writes a decision: with the caller's own token if the API server accepts it, else as Headwind.
@@ -139,7 +139,7 @@ impl Handle {
             return self.cluster.replace_status(decided).await.map_err(NotDone::Failed);
         };
         if read.phase() == decided.phase() {
-            // A request past its expiry that is not written as `Expired` yet: that is for Headwind to do first.
+            // The request is past its expiry, and `Expired` is not written yet: Headwind must write that first.
             return Err(NotDone::Refused(NotNow { action, phase: read.phase(), why: None }.into()));
         }
         self.as_caller.decide(token.expose(), decided).await.map_err(|error| match error {
@@ -155,7 +155,7 @@ enum NotDone {
     Refused(ActError),
 }
 
-/// Runs the work to its end, even if the caller goes away meanwhile.
+/// Runs the work to its end, even if the caller disconnects.
 pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
-    tokio::spawn(work).await.map_err(|error| format!("the action was not finished: {error}"))
+    tokio::spawn(work).await.map_err(|error| format!("the action did not finish: {error}"))
 }

@@ -1,6 +1,6 @@
-//! The query for counts of requests: by phase, by what they wait for, and what ended recently.
+//! Counts requests: by phase, by what they wait for, and recently finished ones.
 //!
-//! One pass over the copy of the requests that this process keeps; no request is read from the API server.
+//! One pass over the requests in memory. No request is read from the API server.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use crate::observe::requests::{Held, PhaseCounts};
 use crate::observe::state::State;
 use crate::observe::visible::Visible;
 
-/// A completed request counts for this long.
+/// Time for which a completed request counts.
 const COMPLETED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
-/// A failed or rolled back request counts for this long.
+/// Time for which a failed or rolled back request counts.
 const FAILED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How many requests there are.
+/// The number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// The number in each phase.
     pub by_phase: PhaseCounts,
-    /// Those in phase `Pending` that a person must approve or reject.
+    /// The pending requests that a person must approve or reject.
     pub awaiting_approval: usize,
-    /// Those in phase `Pending` that the policy approves and that wait for their turn.
+    /// The pending requests that the policy approves and that wait for the gate.
     pub approved_by_policy: usize,
-    /// Those that completed in the last 24 hours.
+    /// The requests that completed in the last 24 hours.
     pub completed_last_day: usize,
-    /// Those that failed or were rolled back in the last 7 days.
+    /// The requests that failed or were rolled back in the last 7 days.
     pub failed_last_week: usize,
 }
 
@@ -41,7 +41,8 @@ impl Handle {
         count(&self.state, visible, now())
     }
 
-    /// Returns whether a request in phase `Pending` needs no person: the policy approves it, and it waits for its turn.
+    /// Returns true if a pending request needs no approval by a person: the policy approves it, and it waits for the
+    /// gate.
     pub fn is_approved_by_policy(&self, request: &UpdateRequest) -> bool {
         is_approved_by_policy(&self.state, request)
     }
@@ -75,9 +76,9 @@ fn count(state: &State, visible: &Visible, now: Timestamp) -> Counts {
     counts
 }
 
-/// Returns whether a request in phase `Pending` needs no person.
+/// Returns true if a pending request needs no approval by a person.
 pub(super) fn is_approved_by_policy(state: &State, object: &UpdateRequest) -> bool {
-    // Most requests need a person by what they say themselves.
+    // The spec of most requests already requires approval.
     if object.phase() != Phase::Pending || object.spec.require_approval {
         return false;
     }
@@ -119,7 +120,7 @@ mod tests {
         count(state, visible, NOW.parse().unwrap())
     }
 
-    /// A request that said that no person is needed waits for one if the workload asks for approval by now.
+    /// A request without required approval waits for a person if the workload requires approval now.
     #[test]
     fn who_waits_for_a_person() {
         let state = State::default();

@@ -1,8 +1,7 @@
-//! What is tracked, and why it is where it is: the doors' view of the workloads.
+//! Lists the tracked workloads and explains their versions.
 //!
-//! The list is made of what this process knows; only `explain`, which a person asks for, asks the
-//! registry, and not again for the same repository within a minute. No rule is here: the verdicts
-//! are `headwind_core::explain`'s.
+//! The list uses only data in memory. Only `explain`, which people request, queries the registry, at most once a minute
+//! for the same repository. The verdicts come from `headwind_core::explain`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +21,12 @@ use crate::observe::visible::Visible;
 use crate::propose::{RecordingFailure, prior_of};
 use crate::registries::secrets::Place;
 
-/// How long an answer may take, with the wait for those before it.
+/// Timeout of an explanation, including its time in the queue.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Verdicts in an answer.
+/// Maximum number of verdicts in an explanation.
 const VERDICTS: usize = 300;
 
-/// Which workloads of all. Every field that is set must match.
+/// Selects workloads. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkloadFilter {
     /// The namespaces that the caller may list.
@@ -36,38 +35,38 @@ pub struct WorkloadFilter {
     pub namespace: Option<String>,
     /// Its kind.
     pub kind: Option<Kind>,
-    /// Text that its name, a container or an image contains, whatever its case.
+    /// Text that its name, a container or an image must contain, case-insensitively.
     pub text: Option<String>,
 }
 
-/// A workload as people see it.
+/// A workload for people.
 #[derive(Debug, Clone)]
 pub struct WorkloadView {
-    /// Which.
+    /// Kind, namespace and name.
     pub key: WorkloadKey,
-    /// Every container that is tracked, or would be but for a fault.
+    /// Every tracked container, and those that are only untracked because of a fault.
     pub containers: Vec<Explained>,
-    /// The requests on record, the youngest first; finished ones without their messages.
+    /// The stored requests, newest first; finished ones without their messages.
     pub requests: Vec<Request>,
-    /// The containers whose latest update could not be recorded, and why.
+    /// The containers whose latest update could not be recorded, with the reason.
     pub unrecorded: BTreeMap<String, RecordingFailure>,
-    /// The error of each registry that Headwind could not query, by repository; the candidates are then
-    /// those of the requests on record.
+    /// The error of each registry that Headwind could not query, by repository. The candidates are then those of the
+    /// stored requests.
     pub registry_errors: BTreeMap<String, String>,
 }
 
-/// Some of the workloads that a filter takes.
+/// A page of the matching workloads.
 #[derive(Debug, Clone)]
 pub struct WorkloadPage {
-    /// In the order of namespace, kind and name.
+    /// The workloads, sorted by namespace, kind and name.
     pub items: Vec<WorkloadView>,
-    /// The last one, where there are more behind it.
+    /// The last workload of the page, if there are more pages.
     pub more_after: Option<WorkloadKey>,
-    /// How many more there are.
+    /// The number of workloads after this page.
     pub remaining: usize,
 }
 
-/// What a list is in the order of.
+/// The sort key of a list.
 fn order(key: &WorkloadKey) -> (&str, Kind, &str) {
     (&key.namespace, key.kind, &key.name)
 }
@@ -87,7 +86,7 @@ impl WorkloadFilter {
 }
 
 impl Handle {
-    /// The tracked workloads that the filter takes, `limit` of them after that one.
+    /// Returns the matching tracked workloads, at most `limit` of them, after the given one.
     pub fn workloads(&self, filter: &WorkloadFilter, after: Option<&WorkloadKey>, limit: usize) -> WorkloadPage {
         let mut all: Vec<Resolved> = {
             let index = self.state.index.read();
@@ -102,9 +101,9 @@ impl Handle {
         WorkloadPage { items, more_after, remaining }
     }
 
-    /// One workload with the verdicts on what its registries have; `None` when it is not known.
+    /// Returns a workload with the verdicts on the versions in its registries; `None` if it is not known.
     ///
-    /// No registry is queried for a container that takes no part in updates, or a release that is left alone.
+    /// No registry is queried for a container that takes no part in updates, or a release that is not updated.
     pub async fn explain(&self, key: &WorkloadKey) -> Option<WorkloadView> {
         let resolved = self.state.index.read().resolved(key)?;
         let mut known = BTreeMap::new();
@@ -125,14 +124,14 @@ impl Handle {
             permit
         } else {
             let origins = resolved.taking_part().filter(|container| !known.contains_key(&container.name)).filter_map(Container::origin);
-            let late = || format!("no answer within {} s", PATIENCE.as_secs());
+            let late = || format!("no response within {} s", PATIENCE.as_secs());
             for origin in origins {
                 registry_errors.entry(origin.to_string()).or_insert_with(late);
             }
             None
         };
         let (handle, workload) = (self.clone(), Arc::clone(&resolved.workload));
-        // A long list is judged aside of the threads that everybody shares.
+        // A long list is judged outside of the async threads.
         let judged = tokio::task::spawn_blocking(move || {
             let view = handle.view(&resolved, &known);
             drop(permit);
@@ -141,13 +140,13 @@ impl Handle {
         match judged.await {
             Ok(view) => Some(with_errors(view, &workload, registry_errors)),
             Err(error) => {
-                tracing::error!(%error, "an explanation ended in a fault of Headwind's own");
+                tracing::error!(%error, "failed to explain a workload because of a bug in Headwind");
                 None
             }
         }
     }
 
-    /// What this process knows without asking a registry: the requests, and what the last scans said.
+    /// Returns the data in memory, without a query to a registry: the requests and the results of the last scans.
     pub(super) fn summary(&self, resolved: &Resolved) -> WorkloadView {
         let Resolved { workload, defaults, .. } = resolved;
         let mut view = self.view(resolved, &BTreeMap::new());
@@ -197,18 +196,18 @@ impl Handle {
     }
 }
 
-/// The view with the errors of its registries: what is not known because of one says so.
+/// Returns the view with the errors of its registries. A verdict that an error affects becomes that error.
 fn with_errors(mut view: WorkloadView, workload: &Workload, errors: BTreeMap<String, String>) -> WorkloadView {
     for explained in view.containers.iter_mut().filter(|explained| explained.because.0 == Reason::NotQueried) {
         let origin = workload.container(&explained.container).and_then(Container::origin);
         if let Some(error) = origin.and_then(|origin| errors.get(&origin.to_string())) {
-            explained.because = (Reason::RegistryError, format!("the registry could not be queried: {error}"));
+            explained.because = (Reason::RegistryError, format!("Headwind could not query the registry: {error}"));
         }
     }
     WorkloadView { registry_errors: errors, ..view }
 }
 
-/// The versions that the requests of a container are about.
+/// Returns the versions of a container's requests.
 fn on_record(requests: &[Request], container: &Container) -> Vec<Candidate> {
     let mut tags: Vec<String> = requests
         .iter()

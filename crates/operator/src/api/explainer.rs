@@ -1,4 +1,4 @@
-//! What the registries of a workload offer, for explanations.
+//! Queries the registries of a workload for explanations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::propose::last_scan::LastScans;
 use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::secrets::Place;
 
-/// Maximum age of a list of tags that answers another question.
+/// Maximum age of a cached list of tags.
 const FRESH: Duration = Duration::from_mins(1);
 /// Maximum number of explanations at a time that query registries or judge long lists.
 const AT_ONCE: usize = 2;
 
-/// Explains workloads by what their registries have.
+/// Explains workloads with the versions in their registries.
 #[derive(Clone)]
 pub(crate) struct Explainer {
     asking: Arc<Asking>,

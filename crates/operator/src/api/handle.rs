@@ -1,7 +1,7 @@
-//! The handle by which the ports reach the operator: claims from webhooks, readiness and metrics here; queries in
+//! The handle of the HTTP servers on the operator: claims from webhooks, readiness and metrics here; queries in
 //! [`super::requests`] and [`super::explain`], commands in [`super::commands`] and [`super::rollback`].
 //!
-//! Works on every replica. Nobody who holds a handle can touch a workload.
+//! Works on every replica. A handle gives no access to workloads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::tasks::Alive;
 
-/// Maximum number of requests that all callers together read from the API server at the same time.
+/// Maximum number of concurrent reads of requests from the API server, for all callers together.
 pub(crate) const READS: usize = 32;
 
-/// The side of the operator that the ports see.
+/// The operator's interface for the HTTP servers.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) intake: Intake,
@@ -43,32 +43,32 @@ pub struct Handle {
     pub(crate) alive: Alive,
     pub(crate) explainer: Explainer,
     pub(crate) pods: Pods,
-    /// Bounds the reads of requests for all callers together.
+    /// Limits the reads of requests for all callers together.
     pub(crate) reads: Arc<Semaphore>,
-    /// The namespaces that are served; empty for all.
+    /// The served namespaces; empty for all.
     pub(crate) namespaces: Arc<[String]>,
 }
 
 impl Handle {
-    /// Counts what a webhook told that was no push of a tag.
+    /// Counts a webhook call that was not about a push of a tag.
     pub fn ignored(&self, reason: IgnoredReason) {
         self.metrics.ignored(reason);
     }
 
-    /// Offers the claims of one call: all of them are taken or none. `proven` says that the sender was authenticated.
+    /// Queues the claims of one call: all of them or none. `proven` is true if the sender was authenticated.
     ///
     /// # Errors
-    /// [`Full`] when there is no room for all.
+    /// [`Full`] if there is no room for all.
     pub fn offer(&self, claims: Vec<Claim>, proven: bool) -> Result<Offered, Full> {
         self.intake.offer(claims, proven)
     }
 
-    /// Whether requests of the namespace are served.
+    /// Returns true if requests of the namespace are served.
     pub fn serves(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|served| served == namespace)
     }
 
-    /// Returns the namespaces that hold a tracked workload or a request, of those that are served.
+    /// Returns the served namespaces that contain a tracked workload or a request.
     pub fn namespaces(&self) -> BTreeSet<String> {
         let mut all: BTreeSet<String> = self.state.requests.read().workloads().map(|key| key.namespace.clone()).collect();
         let index = self.state.index.read();
@@ -78,35 +78,35 @@ impl Handle {
     }
 
     /// Subscribes to every transition of a request from now on, on any replica. A subscriber that lags too far behind
-    /// misses some and hears how many.
+    /// misses some and gets their number.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.journal.subscribe()
     }
 
-    /// What is missing before this process is ready; empty when it is.
+    /// Returns what readiness still waits for; empty when ready.
     pub fn missing(&self) -> Vec<String> {
         self.state.readiness.missing()
     }
 
-    /// Names a part that readiness waits for.
+    /// Adds a part that readiness waits for.
     pub fn expect(&self, part: &str) {
         self.state.readiness.expect(part);
     }
 
-    /// The part that [`Handle::expect`] named is there.
+    /// Marks a part from [`Handle::expect`] as ready.
     pub fn done_with(&self, part: &str) {
         self.state.readiness.done(part);
     }
 
-    /// The tasks that died; empty while the process is well.
+    /// Returns the tasks that died; empty if the process is healthy.
     pub fn dead(&self) -> Vec<String> {
         self.alive.dead()
     }
 
-    /// The metrics, in the OpenMetrics text format.
+    /// Returns the metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// When a value cannot be formatted.
+    /// If a value cannot be formatted.
     pub fn metrics(&self) -> Result<String, std::fmt::Error> {
         self.metrics.encode()
     }

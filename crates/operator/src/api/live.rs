@@ -1,4 +1,4 @@
-//! What a person looks at while it changes: changes of requests, and the pods of a rollout.
+//! Live data: changes of requests, and the pods of a rollout.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::handle::Handle;
 use crate::cluster::Failure;
 use crate::report::journal::RequestChange;
 
-/// How long a list of pods answers further questions.
+/// Maximum age of a cached list of pods.
 const FRESH: Duration = Duration::from_secs(2);
 /// Maximum number of workloads whose pods are kept.
 const KEPT: u64 = 256;
 
-/// The pods of workloads that somebody looks at. Everybody who looks at the same workload shares one list.
+/// The pods of workloads that people watch. All viewers of a workload share one list.
 #[derive(Clone)]
 pub(crate) struct Pods(Cache<WorkloadKey, Arc<[PodView]>>);
 
@@ -34,7 +34,7 @@ impl Handle {
         self.journal.changes()
     }
 
-    /// Lists the pods of a workload: those of its newest revision, and some of the others. At most 2 seconds old.
+    /// Returns the pods of a workload: those of its newest revision, and some of the others. At most 2 seconds old.
     ///
     /// # Errors
     /// [`ActError::Forbidden`] and [`ActError::Unavailable`].

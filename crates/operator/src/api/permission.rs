@@ -1,4 +1,4 @@
-//! A permission of Kubernetes RBAC, as a SubjectAccessReview asks about it.
+//! A permission of Kubernetes RBAC, as used in a SubjectAccessReview.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ impl Permission {
         Self { subresource: Some(subresource), ..self }
     }
 
-    /// Returns the command that asks the API server whether the user of a kubeconfig has the permission.
+    /// Returns the command that checks whether the user of a kubeconfig has the permission.
     pub fn can_i(&self) -> String {
         let Self { verb, group, resource, subresource, namespace, name } = self;
         let group = if group.is_empty() { String::new() } else { format!(".{group}") };

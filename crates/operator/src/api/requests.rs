@@ -12,34 +12,34 @@ use crate::observe::requests::{Filter, Listing};
 /// Maximum number of requests that one list reads at the same time.
 const READ_AT_ONCE: usize = 8;
 
-/// Some of the requests that a filter takes.
+/// A page of the matching requests.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// In the order of namespace and name.
+    /// The requests, sorted by namespace and name.
     pub items: Vec<UpdateRequest>,
-    /// Namespace and name of the last one, where there are more behind it.
+    /// Namespace and name of the last one, if there are more pages.
     pub more_after: Option<(String, String)>,
-    /// How many more there are.
+    /// The number of requests after this page.
     pub remaining: usize,
 }
 
 impl Handle {
-    /// The requests that the filter takes, `limit` of them after that namespace and name. Finished ones are read from
-    /// the API server; one that it does not have any more is left out.
+    /// Returns the matching requests, at most `limit` of them, after that namespace and name. Finished ones are read
+    /// from the API server. A request that was deleted meanwhile is skipped.
     ///
     /// # Errors
-    /// [`ActError::Forbidden`] and [`ActError::Unavailable`] where a request could not be read.
+    /// [`ActError::Forbidden`] and [`ActError::Unavailable`] if a request could not be read.
     pub async fn list(&self, filter: &Filter, after: Option<&(String, String)>, limit: usize) -> Result<Page, ActError> {
         let Listing { names, remaining } = self.state.requests.read().page(filter, after, limit);
         let more_after = names.last().filter(|_| remaining > 0).cloned();
         let read = stream::iter(names).map(|(namespace, name)| async move { self.whole(&namespace, &name).await });
         let items: Vec<Option<UpdateRequest>> = read.buffered(READ_AT_ONCE).try_collect().await?;
-        // One that moved on in between may be another's by now.
+        // The workload of a request that changed meanwhile may be another one.
         let items = items.into_iter().flatten().filter(|request| filter.takes(request)).collect();
         Ok(Page { items, more_after, remaining })
     }
 
-    /// One request: as this process knows it while it is open, else as the API server has it.
+    /// Returns a request: from memory while it is open, else from the API server.
     ///
     /// # Errors
     /// See [`ActError`].

@@ -1,5 +1,5 @@
-//! Questions to the API server about callers: whose token it is, and what the user may do. And the key that seals the
-//! cookies of sessions, which all replicas share.
+//! Queries the API server about callers: the user of a token, and the user's permissions. Also stores the key that
+//! seals session cookies, which all replicas share.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use super::handle::Handle;
 use super::permission::Permission;
 use crate::cluster::{Class, Failure};
 
-/// The entry of the secret that holds the key.
+/// The entry of the secret with the key.
 const KEY: &str = "key";
 
-/// A user as the API server knows it.
+/// A user according to the API server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The user name.
     pub name: String,
-    /// The uid.
+    /// The UID.
     pub uid: Option<String>,
     /// The groups.
     pub groups: Vec<String>,
-    /// What else authorizers may ask about the user.
+    /// Further attributes for authorizers.
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
-/// The API server did not answer a question about a caller.
+/// The API server did not answer a query about a caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unanswered(pub String);
@@ -61,11 +61,11 @@ impl Handle {
             return Ok(Err(format!("the token is not for the audience {}", audiences.join(" or "))));
         }
         let user = status.user.unwrap_or_default();
-        let Some(name) = user.username.filter(|name| !name.is_empty()) else { return Ok(Err("the token names no user".to_owned())) };
+        let Some(name) = user.username.filter(|name| !name.is_empty()) else { return Ok(Err("the token has no user name".to_owned())) };
         Ok(Ok(Identity { name, uid: user.uid, groups: user.groups.unwrap_or_default(), extra: user.extra.unwrap_or_default() }))
     }
 
-    /// Returns whether the caller has the permission.
+    /// Returns true if the caller has the permission.
     ///
     /// # Errors
     /// If the API server does not answer.

@@ -1,8 +1,8 @@
-//! Going back because a person wants it: a request like any other, made and approved in one go.
+//! Rollbacks by people: an ordinary request, created and approved in one step.
 //!
-//! The request's name follows from what the person saw (the workload's generation), so the same asked twice is one
-//! request, and one that was made but not approved any more is found again. One that has ended stays as the record of
-//! it: the next one has another name.
+//! The request's name depends on the workload's generation that the person saw. So a repeated rollback is the same
+//! request, and a request that was created and not approved is found again. A finished request stays as a record, and
+//! the next one gets another name.
 
 use headwind_core::artifact::Artifact;
 use headwind_core::decide::{Identity, Proposal};
@@ -26,43 +26,43 @@ use crate::cluster::Class;
 use crate::observe::requests::Held;
 use crate::propose;
 
-/// How often the same rollback may be asked for, and end, before anything else happens to the workload.
+/// Maximum number of identical rollbacks of a workload between two other changes.
 const TIMES: u32 = 20;
 
-/// An entry of a workload's history.
+/// An image in a workload's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
-    /// How many steps back it is; 0 for what stands there now.
+    /// Number of steps back; 0 for the current image.
     pub index: usize,
     /// The entry.
     pub entry: Entry,
 }
 
-/// A rollback that is not made.
+/// A rollback that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
-    /// There is no such workload in the namespaces that are served.
-    #[error("there is no {0} that Headwind knows")]
+    /// There is no such workload in the served namespaces.
+    #[error("{0} not found")]
     NotFound(WorkloadKey),
-    /// The question does not say which container, or names one that is not there.
+    /// The container is ambiguous or does not exist.
     #[error("{0}")]
     Unclear(String),
-    /// The history does not go back that far.
-    #[error("container {container} of {workload}: there is nothing older to go back to{known}")]
+    /// The history does not have that many steps.
+    #[error("container {container} of {workload}: the history has nothing older{known}")]
     NothingOlder {
         /// The workload.
         workload: WorkloadKey,
         /// The container.
         container: String,
-        /// How far it does go.
+        /// The number of steps that it has.
         known: String,
     },
-    /// The request could not be made or approved.
+    /// The request could not be created or approved.
     #[error(transparent)]
     Act(#[from] ActError),
 }
 
-/// What stood in a container, the newest first.
+/// Returns the images of a container, newest first.
 fn past(history: &History, container: &Container) -> Vec<Past> {
     let now = history.of(&container.name).take_while(|entry| entry.image == container.image).map(|entry| (0, entry));
     let before = history.before(&container.name, &container.image).zip(1..).map(|(entry, index)| (index, entry));
@@ -75,7 +75,7 @@ impl Handle {
         history_of(workload, &requests.iter().collect::<Vec<_>>())
     }
 
-    /// What stood in the workload's containers, each with how many steps back it is.
+    /// Returns the images of the workload's containers, each with its number of steps back.
     ///
     /// # Errors
     /// [`RollbackError::NotFound`].
@@ -132,7 +132,7 @@ impl Handle {
         if !self.may_return_to(&workload, container, &to.entry.image) {
             let image = &to.entry.image;
             return Err(RollbackError::Unclear(format!(
-                "the history names {image:?}, but no UpdateRequest on record put it into container {}, and {} is of another repository",
+                "the history names {image:?}, but no stored UpdateRequest applied it to container {}, and {} is in another repository",
                 container.name, container.image
             )));
         }
@@ -150,16 +150,16 @@ impl Handle {
                 done => return Ok(done?),
             }
         }
-        Err(refused.map_or_else(|| ActError::Unavailable("no request could be made".to_owned()), ActError::NotNow).into())
+        Err(refused.map_or_else(|| ActError::Unavailable("failed to create a request".to_owned()), ActError::NotNow).into())
     }
 
-    /// Whether something else than the annotation vouches for an image of the history.
+    /// Returns true if something other than the annotation confirms an image of the history.
     fn may_return_to(&self, workload: &Workload, container: &Container, image: &str) -> bool {
         let requests: Vec<_> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
         may_return_to(container, &workload.uid, image, &requests)
     }
 
-    /// The request, when the same was asked for, and ended, that many times before.
+    /// Returns the request for a rollback that was requested, and finished, that many times before.
     fn asked(&self, workload: &Workload, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
         let defaults = self.state.index.read().defaults(&workload.key.namespace);
         let policy = Settings::resolve(&defaults, &workload.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
@@ -172,7 +172,7 @@ impl Handle {
             new_digest: None,
             policy,
             reason: Reason::RollingBack,
-            message: format!("{person} asked to go back to it"),
+            message: format!("{person} requested a rollback to it"),
             require_approval: true,
             trigger: Trigger::Manual,
             identity: Identity::new(&container.name, to, policy, None).asked_for(workload.generation, times),
@@ -200,7 +200,7 @@ impl Handle {
     }
 }
 
-/// The container that is meant: the one that is named, else the only one with a past.
+/// Returns the named container, or the only one with a history.
 fn chosen<'a>(workload: &'a Workload, history: &History, name: Option<&str>) -> Result<&'a Container, RollbackError> {
     if let Some(name) = name {
         return workload.container(name).ok_or_else(|| RollbackError::Unclear(format!("{} has no container {name:?}", workload.key)));
@@ -212,7 +212,7 @@ fn chosen<'a>(workload: &'a Workload, history: &History, name: Option<&str>) -> 
         ([], _) => Err(RollbackError::Unclear(format!("Headwind has not updated {} yet", workload.key))),
         (several, _) => {
             let names: Vec<&str> = several.iter().map(|container| container.name.as_str()).collect();
-            Err(RollbackError::Unclear(format!("say which container: one of {}", names.join(", "))))
+            Err(RollbackError::Unclear(format!("several containers have a history; specify one of {}", names.join(", "))))
         }
     }
 }

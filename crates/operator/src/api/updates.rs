@@ -1,6 +1,6 @@
-//! Queries for people about requests: filtered and sorted pages.
+//! Queries about requests: filtered and sorted pages.
 //!
-//! Answered from what this process knows, without a call to the API server. A query looks at every request once, and
+//! The queries use only data in memory, without a call to the API server. A query looks at every request once, and
 //! reads only those whose cheap fields match.
 
 use std::cmp::Ordering;
@@ -19,7 +19,7 @@ use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::observe::visible::Visible;
 
-/// Which requests of all. Every field that is set must match.
+/// Selects requests. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpdateQuery {
     /// The namespaces that the caller may list.
@@ -42,7 +42,7 @@ pub struct UpdateQuery {
     pub expires_before: Option<Timestamp>,
 }
 
-/// What a page is sorted by.
+/// The sort field of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
     /// When the request expires.
@@ -75,7 +75,7 @@ pub struct UpdateSummary {
     pub request: Request,
     /// The `resourceVersion`.
     pub version: String,
-    /// True for a pending request that the policy approves: it waits for its turn, not for a person.
+    /// True for a pending request that the policy approves: it waits for the gate, not for a person.
     pub by_policy: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct UpdatePage {
     pub total: usize,
 }
 
-/// Returns whether `text` contains `part`, which is in lower case. Does not allocate.
+/// Returns true if `text` contains `part`, which is in lower case. Does not allocate.
 fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
     part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
@@ -135,23 +135,23 @@ impl Order {
             SortBy::Name => a.workload.name.cmp(&b.workload.name),
         };
         let first = if self.descending { first.reverse() } else { first };
-        // The same order at every call.
+        // A stable order for every call.
         first.then_with(|| name(a).cmp(&name(b))).then_with(|| a.held.created().cmp(&b.held.created()))
     }
 }
 
-/// The pending requests that the policy approves, by uid.
+/// The pending requests that the policy approves, by UID.
 #[derive(Debug, Default)]
 struct ByPolicy(HashSet<String>);
 
 impl ByPolicy {
-    /// Asks the settings of the workloads. The two locks of the state are not held at the same time.
+    /// Reads the settings of the workloads. The two locks of the state are not held at the same time.
     fn of(state: &State) -> Self {
         let direct: Vec<_> = state.requests.read().all().filter_map(|(_, held)| without_person(held)).collect();
         Self::among(state, &direct)
     }
 
-    /// The same for one request alone.
+    /// Does the same for a single request.
     fn of_one(state: &State, namespace: &str, name: &str) -> Self {
         let direct: Vec<_> = state.requests.read().find(namespace, name).and_then(|(_, held)| without_person(held)).into_iter().collect();
         Self::among(state, &direct)
@@ -178,7 +178,7 @@ impl ByPolicy {
     }
 }
 
-/// Returns a pending request that says itself that no person is needed.
+/// Returns a pending request whose spec requires no approval.
 fn without_person(held: Held<'_>) -> Option<Arc<UpdateRequest>> {
     match held {
         Held::Open(object) if object.phase() == Phase::Pending && !object.spec.require_approval => Some(Arc::clone(object)),
@@ -210,7 +210,7 @@ impl Handle {
         requests.find(namespace, name).map(|(workload, held)| by_policy.summary(workload, held))
     }
 
-    /// Returns whether the request matches the query.
+    /// Returns true if the request matches the query.
     pub fn matches(&self, namespace: &str, name: &str, query: &UpdateQuery) -> bool {
         let by_policy = ByPolicy::of_one(&self.state, namespace, name);
         let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
@@ -218,7 +218,7 @@ impl Handle {
         requests.find(namespace, name).is_some_and(|(workload, held)| query.takes(workload, held, text.as_deref(), &by_policy))
     }
 
-    /// Returns how many pending updates to each of the images a person must approve or reject.
+    /// Returns, for each of the images, the number of pending updates to it that a person must approve or reject.
     pub fn waiting_for(&self, images: &[&str], visible: &Visible) -> Vec<usize> {
         let by_policy = ByPolicy::of(&self.state);
         let requests = self.state.requests.read();

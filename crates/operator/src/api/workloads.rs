@@ -1,4 +1,4 @@
-//! Queries for people about workloads: one row for each container, and where its settings come from.
+//! Queries about workloads: one row for each container, and the origin of its settings.
 
 use std::collections::BTreeSet;
 
@@ -13,25 +13,25 @@ use super::handle::Handle;
 use crate::observe::index::Resolved;
 use crate::observe::visible::Visible;
 
-/// What a person wants to know of a container first.
+/// The state of a container, for lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WorkloadState {
     /// Headwind proposes, or has proposed, a newer version.
     UpdateAvailable,
-    /// A newer version is known, and something stands in its way.
+    /// A newer version is known, and something prevents its update.
     HeldBack,
-    /// The best version runs.
+    /// It runs the best version.
     UpToDate,
     /// Headwind does not update it.
     Skipped,
     /// An annotation has an invalid value.
     InvalidAnnotation,
-    /// The registry was not queried yet, or could not be.
+    /// Headwind has not queried the registry yet, or the query failed.
     NotChecked,
 }
 
 impl WorkloadState {
-    /// Every state, in the order in which they are listed to people.
+    /// Every state, in display order.
     pub const ALL: &'static [WorkloadState] = &[
         WorkloadState::UpdateAvailable,
         WorkloadState::HeldBack,
@@ -68,21 +68,21 @@ pub struct WorkloadRow {
     pub container: String,
     /// The image or chart in the object.
     pub image: String,
-    /// For a release: the version that runs, if it differs.
+    /// For a release: the running version, if it differs.
     pub running: Option<String>,
     /// The newest known version, whether the policy accepts it or not.
     pub newest: Option<String>,
     /// The state.
     pub state: WorkloadState,
-    /// Why it is in that state, as a sentence.
+    /// The reason for the state, as a sentence.
     pub message: String,
     /// The policy, if the settings are valid.
     pub policy: Option<Policy>,
-    /// The triggers that may act on it, if the settings are valid.
+    /// The enabled triggers, if the settings are valid.
     pub source: Option<EventSource>,
 }
 
-/// Where the value of a setting comes from.
+/// The origin of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingOrigin {
     /// An annotation of the workload.
@@ -100,18 +100,18 @@ pub struct SettingValue {
     pub name: &'static str,
     /// The value.
     pub value: String,
-    /// Where the value comes from.
+    /// The origin of the value.
     pub origin: SettingOrigin,
 }
 
-/// The numbers of workloads.
+/// The number of workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overview {
-    /// The workloads that Headwind sees.
+    /// The workloads in the served namespaces.
     pub workloads: usize,
-    /// Those of them that it tracks.
+    /// The tracked workloads among them.
     pub tracked: usize,
-    /// The namespaces that they are in.
+    /// The namespaces with tracked workloads.
     pub namespaces: usize,
 }
 
@@ -176,7 +176,7 @@ impl Handle {
         all
     }
 
-    /// Returns what is known of a workload without querying a registry.
+    /// Returns the data in memory about a workload, without a query to a registry.
     pub fn known(&self, key: &WorkloadKey) -> Option<WorkloadView> {
         let workload = self.state.index.read().resolved(key)?;
         Some(self.summary(&workload))
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// The values that people see are those that apply.
+    /// The displayed defaults are those of the rules.
     #[test]
     fn the_defaults_are_those_of_the_rules() {
         let all: Annotations =

@@ -97,22 +97,22 @@ impl Readiness {
     /// Waits until the part is ready.
     pub(crate) async fn until_done(&self, part: &str) {
         loop {
-            let told = self.changed.notified();
+            let notified = self.changed.notified();
             if self.parts.lock().get(part).is_some_and(|part| part.done) {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 
     /// Waits until the caches are complete.
     pub(crate) async fn until_synced(&self) {
         loop {
-            let told = self.changed.notified();
+            let notified = self.changed.notified();
             if self.synced() {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 }

@@ -122,7 +122,7 @@ where
             Err(error) => {
                 let class = class_of(&error);
                 if trouble.replace(class) != Some(class) {
-                    tell_trouble(&scope, class, &error);
+                    report_failure(&scope, class, &error);
                 }
                 if state.readiness.failed(&part, Instant::now()) {
                     tracing::warn!(watch = part, %error, "no longer waiting for an optional API that cannot be watched");
@@ -152,7 +152,7 @@ fn class_of(error: &watcher::Error) -> Class {
 }
 
 /// Logs what is missing, and how to fix it.
-fn tell_trouble(scope: &Scope, class: Class, error: &watcher::Error) {
+fn report_failure(scope: &Scope, class: Class, error: &watcher::Error) {
     let Scope { resource, namespace } = scope;
     let place = namespace.as_deref().map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
     match class {

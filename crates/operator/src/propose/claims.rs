@@ -370,8 +370,8 @@ impl Claims {
             match host {
                 Host::NotAsked => {}
                 Host::Answers => queue.failures = 0,
-                Host::Down(told) => {
-                    let pause = told.unwrap_or_else(|| LANE_BACKOFF.pause(queue.failures));
+                Host::Down(wait) => {
+                    let pause = wait.unwrap_or_else(|| LANE_BACKOFF.pause(queue.failures));
                     queue.failures = queue.failures.saturating_add(1);
                     queue.not_before = queue.not_before.max(now + pause.min(LANE_BACKOFF.max));
                 }

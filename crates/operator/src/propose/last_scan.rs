@@ -97,17 +97,17 @@ mod tests {
         let (mut scans, none) = (LastScans::default(), Annotations::new());
         let container = live.containers[0].clone();
         scans.refused(&index, (&live, &none), &container, (Reason::MajorDiffers, "2.0.0 has another major version"));
-        let told =
+        let reason =
             |scans: &LastScans, workload: &Workload| scans.verdict(workload, &none, &workload.containers[0]).map(|(reason, _)| reason);
-        assert_eq!(told(&scans, &live), Some(Reason::MajorDiffers));
+        assert_eq!(reason(&scans, &live), Some(Reason::MajorDiffers));
         let mut moved = live.clone();
         moved.containers[0].image = "app:1.1.0".to_owned();
-        assert_eq!(told(&scans, &moved), None);
+        assert_eq!(reason(&scans, &moved), None);
         let mut wider = live.clone();
         wider.annotations.insert("headwind.sh/policy".to_owned(), "major".to_owned());
-        assert_eq!(told(&scans, &wider), None);
+        assert_eq!(reason(&scans, &wider), None);
         scans.proposed(&live, &container);
-        assert_eq!(told(&scans, &live), None);
+        assert_eq!(reason(&scans, &live), None);
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Round {
         for (key, planned) in &scans {
             self.set(poller, key, planned, now);
         }
-        self.tell_raised(poller, &raised);
+        self.warn_about_raised(poller, &raised);
         self.plan = scans;
         self.revision = Some(revision);
         self.replan_at = now + REPLAN;
@@ -219,7 +219,7 @@ impl Round {
     }
 
     /// Reports once that a workload is polled less often than it requests.
-    fn tell_raised(&mut self, poller: &Poller, raised: &[(Arc<Workload>, Duration)]) {
+    fn warn_about_raised(&mut self, poller: &Poller, raised: &[(Arc<Workload>, Duration)]) {
         for (workload, wish) in raised.iter().filter(|(workload, wish)| self.raised.get(&workload.key) != Some(wish)) {
             let note = format!(
                 "polling-interval {} s is below the minimum of {} s (HEADWIND_POLLING_MIN_INTERVAL); the minimum is used",

@@ -37,7 +37,7 @@ pub(crate) struct Verifier {
     pub(crate) asking: Arc<Asking>,
 }
 
-/// Where the registry has to be asked about a claim, and whether the claim stands without its answer.
+/// The look-ups that a claim needs; true if the claim also counts without an answer.
 pub(super) type LookUps = BTreeMap<Lane, bool>;
 
 /// The workloads with the same credentials.
@@ -55,15 +55,15 @@ struct Open {
 }
 
 /// The result of a query.
-enum Told {
+enum Answered {
     Answer(Answer),
     Failed(Error),
     /// The credentials could not be read, or the host is backed off.
     NotAsked,
 }
 
-/// Decides about the workloads that use the claim's repository, one after the other. Yields those for which the claim
-/// stands as it is, or leads to nothing, and adds the look-ups that the others need.
+/// Decides about the workloads that use the claim's repository, one after the other. Returns those that need no answer,
+/// or for which the claim leads to nothing, and adds the look-ups for the others.
 pub(super) fn decided(proposer: &Proposer, arrived: &Arc<Arrived>, look_ups: &mut LookUps) -> impl Iterator<Item = User> {
     let users = proposer.state.index.read().users(&arrived.claim.origin);
     users.into_iter().filter_map(|(workload, defaults)| {
@@ -84,11 +84,11 @@ impl Verifier {
         let mut host = Host::NotAsked;
         let mut answers = stream::iter(groups)
             .map(|group| async {
-                let answer = if look_up.skip { Told::NotAsked } else { self.ask(&look_up.arrived, &group).await };
+                let answer = if look_up.skip { QueryResult::NotAsked } else { self.ask(&look_up.arrived, &group).await };
                 let host = match &answer {
-                    Told::Failed(error) if error.class.is_of_the_host() => Host::Down(error.wait),
-                    Told::Answer(_) | Told::Failed(_) => Host::Answers,
-                    Told::NotAsked => Host::NotAsked,
+                    QueryResult::Failed(error) if error.class.is_of_the_host() => Host::Down(error.wait),
+                    QueryResult::Answer(_) | QueryResult::Failed(_) => Host::Answers,
+                    QueryResult::NotAsked => Host::NotAsked,
                 };
                 let access = group.access;
                 (access, host, self.follow(proposer, look_up, group, &answer).await)
@@ -153,40 +153,40 @@ impl Verifier {
         (groups.into_values().filter(|group| !settled.contains(&group.access)).collect(), unread)
     }
 
-    async fn ask(&self, arrived: &Arrived, group: &Group) -> Told {
+    async fn ask(&self, arrived: &Arrived, group: &Group) -> QueryResult {
         let claim = &arrived.claim;
-        let Some(tag) = claim.tag.as_deref() else { return Told::NotAsked };
+        let Some(tag) = claim.tag.as_deref() else { return QueryResult::NotAsked };
         let question = self.asking.confirm(&claim.origin, claim.chart.as_deref(), tag, &group.places);
         match tokio::time::timeout(DEADLINE, Box::pin(question)).await {
-            Ok(Ok(answer)) => Told::Answer(answer),
-            Ok(Err(AskError::Registry(error))) => Told::Failed(error),
+            Ok(Ok(answer)) => QueryResult::Answer(answer),
+            Ok(Err(AskError::Registry(error))) => QueryResult::Failed(error),
             Ok(Err(AskError::Secrets(failure))) => {
                 tracing::warn!(error = %failure, "failed to read pull secrets; retrying");
-                Told::NotAsked
+                QueryResult::NotAsked
             }
-            Err(_) => Told::Failed(no_answer(claim.origin.host())),
+            Err(_) => QueryResult::Failed(no_answer(claim.origin.host())),
         }
     }
 
     /// Processes the workloads for which the answer suffices. Returns true if some still wait for another one.
-    async fn follow(&self, proposer: &Proposer, look_up: &LookUp, group: Group, told: &Told) -> bool {
+    async fn follow(&self, proposer: &Proposer, look_up: &LookUp, group: Group, result: &QueryResult) -> bool {
         let arrived = &look_up.arrived;
-        let (open, answered): (Vec<_>, Vec<_>) = match told {
+        let (open, answered): (Vec<_>, Vec<_>) = match result {
             // Distribution notifies about a manifest before it links the tag: a tag that is missing at first is queried again.
-            Told::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
-            Told::Answer(_) => (Vec::new(), group.open),
-            // Without an answer, only what has to be proven does not stand as it is.
-            Told::Failed(_) | Told::NotAsked => group.open.into_iter().partition(|one| one.need == Need::Proof),
+            QueryResult::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
+            QueryResult::Answer(_) => (Vec::new(), group.open),
+            // Without an answer, only claims that need no proof count.
+            QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(|one| one.need == Need::Proof),
         };
-        if let Told::Failed(error) = told
+        if let QueryResult::Failed(error) = result
             && !error.class.is_of_the_host()
         {
             let message = format!("{}: {error}; retrying", Reason::NotConfirmed.sentence());
             not_confirmed(proposer, arrived, &open, &message);
         }
-        let answer = match told {
-            Told::Answer(answer) => answer,
-            Told::Failed(_) | Told::NotAsked => &Answer::Unavailable,
+        let answer = match result {
+            QueryResult::Answer(answer) => answer,
+            QueryResult::Failed(_) | QueryResult::NotAsked => &Answer::Unavailable,
         };
         let decided = |Open { workload, defaults, need: _ }: Open| {
             let heard = Heard { arrived: Arc::clone(arrived), answer: Some(answer.clone()) };

@@ -64,7 +64,7 @@ pub(crate) struct Secrets {
     accounts: Cache<Name, Arc<Vec<String>>>,
     keyrings: Cache<Name, Arc<Keyring>>,
     charts: Cache<ChartAccess, Arc<Keyring>>,
-    told: Mutex<HashSet<(Name, String)>>,
+    warned: Mutex<HashSet<(Name, String)>>,
 }
 
 impl Secrets {
@@ -74,7 +74,7 @@ impl Secrets {
             accounts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
             keyrings: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
             charts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
-            told: Mutex::default(),
+            warned: Mutex::default(),
         }
     }
 
@@ -149,7 +149,7 @@ impl Secrets {
     ) -> Result<Transport, Failure> {
         let Some(secret) = self.read(namespace, name, what).await? else { return Ok(transport) };
         Ok(with(transport.clone(), &secret).unwrap_or_else(|error| {
-            self.tell((namespace, name), what, &error.to_string());
+            self.warn_once((namespace, name), what, &error.to_string());
             transport
         }))
     }
@@ -161,7 +161,7 @@ impl Secrets {
             Ok(Some(keyring)) => Ok(keyring),
             Ok(None) => Ok(self.pull_secret(namespace, name, CHARTS, &secret)),
             Err(error) => {
-                self.tell((namespace, name), CHARTS, &error.to_string());
+                self.warn_once((namespace, name), CHARTS, &error.to_string());
                 Ok(Keyring::default())
             }
         }
@@ -175,7 +175,7 @@ impl Secrets {
                     Ok(Arc::new(secrets.into_iter().map(|secret| secret.name).filter(|name| !name.is_empty()).collect()))
                 }
                 Err(failure) if failure.class == Class::Forbidden => {
-                    self.tell((namespace, name), "service account for pulling images", &failure.to_string());
+                    self.warn_once((namespace, name), "service account for pulling images", &failure.to_string());
                     Ok(Arc::default())
                 }
                 Err(failure) => Err(failure),
@@ -197,11 +197,11 @@ impl Secrets {
         match self.cluster.secret(namespace, name).await {
             Ok(Some(secret)) => Ok(Some(secret)),
             Ok(None) => {
-                self.tell((namespace, name), what, "it does not exist");
+                self.warn_once((namespace, name), what, "it does not exist");
                 Ok(None)
             }
             Err(failure) if failure.class == Class::Forbidden => {
-                self.tell((namespace, name), what, &failure.to_string());
+                self.warn_once((namespace, name), what, &failure.to_string());
                 Ok(None)
             }
             Err(failure) => Err(failure),
@@ -211,22 +211,22 @@ impl Secrets {
     /// Parses a pull secret. Skips invalid entries.
     fn pull_secret(&self, namespace: &str, name: &str, what: &str, secret: &Secret) -> Keyring {
         let Some((format, bytes)) = FORMATS.iter().find_map(|(key, format)| Some((*format, value(secret, key)?))) else {
-            self.tell((namespace, name), what, "not a pull secret: expected .dockerconfigjson or .dockercfg");
+            self.warn_once((namespace, name), what, "not a pull secret: expected .dockerconfigjson or .dockercfg");
             return Keyring::default();
         };
         let (keyring, faults) = Keyring::read(format, bytes);
         for fault in faults {
-            self.tell((namespace, name), what, &fault.to_string());
+            self.warn_once((namespace, name), what, &fault.to_string());
         }
         keyring
     }
 
-    fn tell(&self, (namespace, name): (&str, &str), what: &str, fault: &str) {
-        let mut told = self.told.lock();
-        if told.len() as u64 >= CAPACITY {
-            told.clear();
+    fn warn_once(&self, (namespace, name): (&str, &str), what: &str, fault: &str) {
+        let mut warned = self.warned.lock();
+        if warned.len() as u64 >= CAPACITY {
+            warned.clear();
         }
-        if told.insert(((namespace.to_owned(), name.to_owned()), fault.to_owned())) {
+        if warned.insert(((namespace.to_owned(), name.to_owned()), fault.to_owned())) {
             tracing::warn!(secret.namespace = namespace, secret.name = name, "{what} skipped: {fault}");
         }
     }

@@ -29,7 +29,7 @@ fn workload(image: &str, annotations: &[(&str, &str)]) -> Workload {
     Workload { uid: "uid".to_owned(), generation: 3, annotations: base.annotations.clone().into_iter().chain(own).collect(), ..base }
 }
 
-/// A Deployment whose rollout is done.
+/// Returns the status of a Deployment whose rollout is complete.
 fn complete(replicas: u32) -> View {
     View::Deployment(DeploymentView {
         replicas,
@@ -45,7 +45,7 @@ fn request(name: &str, from: &str, to: &str) -> Request {
     Request { target_uid: "uid".to_owned(), ..testing::request(name, from, to, at(NOW - 10)) }
 }
 
-/// The step for a workload that was read live, or that the API server says is gone.
+/// Returns the step for a workload that was read live, or that the API server reports as gone.
 fn step(workload: Option<&Workload>, requests: &[Request]) -> Step {
     seen(workload.map_or(Presence::Gone, |workload| Presence::Present { workload, live: true }), requests)
 }
@@ -64,7 +64,7 @@ fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
     })
 }
 
-/// The phase and reason that the step writes.
+/// Returns the phase and reason that the step writes.
 fn written(step: Step) -> (Phase, Reason) {
     match step {
         Step::Write(write) => (write.status.phase, write.status.reason.unwrap()),
@@ -99,7 +99,7 @@ fn what_is_due_is_applied_and_then_written_down() {
 #[test]
 fn what_was_applied_is_never_applied_again_wherever_the_image_is() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
-    // Put back by another hand between the patch and its record.
+    // The image was reverted outside Headwind between the patch and the status write.
     let marked = workload("app:1.0.0", &[(key::LAST_REQUEST, "other, r")]);
     assert_eq!(written(step(Some(&marked), std::slice::from_ref(&asked))), (Phase::RollingOut, Reason::RolloutProgressing));
     let mut reopened = asked;
@@ -246,7 +246,7 @@ fn reopened_though_it_stands() {
     assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 2), "watched again");
 }
 
-/// A request whose change was applied that many seconds ago.
+/// Returns a request whose change was applied that many seconds ago.
 fn applied(name: &str, from: &str, to: &str, phase: Phase, ago: i64) -> Request {
     let mut asked = request(name, from, to);
     let (reason, message, finished_at) = (Some(Reason::RolloutComplete), Some(String::new()), Some(at(NOW - ago)));
@@ -295,13 +295,13 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
     let kept: Vec<String> = History::parse(Some(&apply.history)).0.of("web").map(|entry| entry.image.clone()).collect();
     assert_eq!(kept, ["app:1.1.0", "app:1.0.0"]);
 
-    // Another hand was there: nothing is put back.
+    // The image was changed outside Headwind: no rollback.
     live.containers[0].image = "app:1.2.9".to_owned();
     assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Superseded, Reason::ImageChanged));
-    // An old copy of the workload says nothing.
+    // A stale copy of the workload proves nothing.
     live.generation = 2;
     assert_eq!(step(Some(&live), std::slice::from_ref(&bad)), Step::Requeue(None));
-    // Nobody asked for it.
+    // Automatic rollback is disabled.
     let mut asked = workload("app:1.3.0", &[(key::UPDATE_HISTORY, &history.to_annotation())]);
     asked.rollout = complete(1);
     assert_eq!(written(step(Some(&asked), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff));
@@ -346,7 +346,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     back.status = write.status;
     let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
-    // The version that another hand had put there is left behind as well: there is no request to say so.
+    // A version that was set outside Headwind is rolled back past as well, although there is no request for it.
     let version = Artifact::parse(ArtifactKind::Image, "app:1.1.0").unwrap();
     assert!(back.prior().quarantines("web", &Identity::new("web", &version, Policy::Minor, None), Policy::Minor));
     let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
@@ -393,16 +393,16 @@ fn a_release_is_judged_by_its_conditions_alone() {
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status =
         Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(RolloutState::new(3, at(NOW - 60))), ..Status::default() };
-    // Good, and has to stay so: nobody looks for pods.
+    // Healthy, and waiting for the settle time: pods are not inspected.
     live.rollout = release(0, vec![says(ConditionType::Ready, true, "UpgradeSucceeded")]);
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
-    assert_eq!(write.status.message.as_deref(), Some("the release is ready; it has to stay so"));
+    assert_eq!(write.status.message.as_deref(), Some("the release is ready; waiting for the end of settle-time"));
     let mut settled = asked.clone();
     settled.status.rollout = write.status.rollout.map(|watch| RolloutState { available_since: Some(at(NOW - 10)), ..watch });
     let Step::Write(write) = step(Some(&live), &[settled]) else { panic!("not completed") };
     assert_eq!((write.status.phase, write.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(write.status.message.as_deref(), Some("app:1.1.0 is in place, the release is ready, and has been for 10 s"));
-    // Of many tries, and at work for longer than the time-out: it is given the time of all of them.
+    // Several attempts may take longer than the timeout: the release gets the time of all attempts.
     let slow = |retries: i32| {
         let upgrade = Remediation { retries, ..Remediation::default() };
         let view = HelmReleaseView {
@@ -423,7 +423,7 @@ fn a_release_is_judged_by_its_conditions_alone() {
     assert!(matches!(step(Some(&live), std::slice::from_ref(&waits)), Step::Requeue(Some(_))), "its time is not up");
     live.rollout = slow(0);
     assert_eq!(written(step(Some(&live), &[waits])), (Phase::Failed, Reason::RolloutTimedOut));
-    // Given up by Flux: written down, then taken back, then it is known why.
+    // Flux has given up: record it, roll back, then report the cause.
     let stalled = says(ConditionType::Stalled, true, "RetriesExceeded");
     live.rollout = release(1, vec![stalled, says(ConditionType::Released, false, "UpgradeFailed")]);
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
@@ -437,7 +437,7 @@ fn a_release_is_judged_by_its_conditions_alone() {
     assert_eq!(cause, Some((Reason::UpgradeFailed, "words of UpgradeFailed".to_owned())));
 }
 
-/// A copy alone never ends or deletes anything: first the API server is asked.
+/// A cached copy alone never ends or deletes anything: the API server is queried first.
 #[test]
 fn nothing_ends_before_it_was_read_live() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");
@@ -482,7 +482,7 @@ fn what_cannot_be_read_ends_by_the_clock_alone() {
     assert_eq!(written(seen(Presence::Unreadable, &[late])), (Phase::Expired, Reason::PastExpiry));
 }
 
-/// Nothing is watched where nothing is rolled out, however long the settle time is.
+/// A kind without a rollout is not watched, however long the settle time is.
 #[test]
 fn a_cron_job_is_done_when_it_is_patched() {
     let asked = Request {

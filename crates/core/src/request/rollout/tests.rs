@@ -37,7 +37,7 @@ fn view(workload: &mut Workload) -> &mut StatefulSetView {
     view
 }
 
-/// The request for `db:2.0.0`, whose rollout is watched since a minute ago.
+/// Returns the request for `db:2.0.0`, whose rollout has been watched for a minute.
 fn rolling(watch: RolloutState) -> Request {
     let base = testing::request("r", "db:1.0.0", "db:2.0.0", at(NOW - 100));
     Request {
@@ -58,7 +58,7 @@ fn watch() -> RolloutState {
     RolloutState { wanted: 3, remaining: 4, ..RolloutState::new(2, at(NOW - 60)) }
 }
 
-/// The same, once `db:1.0.0` was put back.
+/// Returns the state of the watch after `db:1.0.0` was restored.
 fn back() -> RolloutState {
     let cause = Failure { reason: Reason::CrashLoopBackOff, message: "pod db-2: it crashes".to_owned() };
     RolloutState { returned_to: Some("db:1.0.0".to_owned()), cause: Some(cause), ..watch() }
@@ -85,7 +85,7 @@ fn pod(name: &str, new: bool, container: ContainerView) -> PodView {
     }
 }
 
-/// What comes of that many looks in a row, five seconds apart: the step after everything was written down.
+/// Runs that many checks, five seconds apart, and returns the step after every status write.
 fn after_looks(workload: &Workload, request: &mut Request, pods: &[PodView], looks: i64) -> Step {
     let mut snapshot: Option<PodSnapshot> = None;
     let mut last = Step::Requeue(None);
@@ -160,7 +160,7 @@ fn only_the_pod_that_is_waited_for_is_evicted() {
     let mut partition = workload(&[]);
     view(&mut partition).partition = 2;
     assert_eq!(evicted(after_looks(&partition, &mut request(), &old, 9)), None, "it would come back as it is");
-    // A new one below is waited for first.
+    // A new pod with a lower ordinal comes first.
     let new = [pod("db-0", true, runs(false)), pod("db-1", false, crashes())];
     assert_eq!(evicted(after_looks(&workload(&[]), &mut request(), &new, 9)), None);
     let mut another = old.clone();
@@ -271,7 +271,7 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
     assert!(message.contains(Reason::OnDelete.sentence()), "{message}");
 }
 
-/// A failed rollout, with that history, and what is put back.
+/// Returns the image that is restored after a failed rollout with that history.
 fn put_back(history: &History, all: &[Request]) -> String {
     let text = history.to_annotation();
     let workload = workload(&[(key::AUTO_ROLLBACK, "true"), (key::UPDATE_HISTORY, &text)]);
@@ -304,7 +304,7 @@ fn the_history_alone_vouches_for_no_image() {
     let forged = history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None), ("db:0.9.0", None)]);
     assert_eq!(put_back(&forged, &[]), "db:0.9.0");
     assert_eq!(put_back(&history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None)]), &[]), "db:1.0.0");
-    // A request that was applied is a record of it, one that was only made is none.
+    // An applied request confirms an image, a request that was only created does not.
     let mut moved = rolling(watch());
     moved.name = "moved".to_owned();
     moved.spec = Spec { current_image: "old/db:0.8.0".to_owned(), new_image: "old/db:0.9.0".to_owned(), ..moved.spec };

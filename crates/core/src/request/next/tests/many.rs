@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Takes every step until nothing is left to do now. Returns how many it took.
+/// Executes every step until nothing is left to do now. Returns the number of steps.
 fn steps_until_rest(live: &mut Workload, requests: &mut Vec<Request>, limit: usize) -> usize {
     for taken in 0..limit {
         match step(Some(live), requests) {
@@ -22,8 +22,8 @@ fn steps_until_rest(live: &mut Workload, requests: &mut Vec<Request>, limit: usi
     panic!("no end after {limit} steps")
 }
 
-/// A leader that was away finds what the standby recorded meanwhile. Each request is ended once and pruned once, and the
-/// best is applied.
+/// A leader that was away finds the requests that the standby created meanwhile. Each request is ended once and pruned
+/// once, and the best one is applied.
 #[test]
 fn a_hundred_requests_take_at_most_two_steps_each() {
     const ALL: usize = 119;

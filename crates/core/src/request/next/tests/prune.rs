@@ -1,4 +1,4 @@
-//! Which finished requests go, and which still block a version.
+//! Which finished requests are deleted, and which still block a version.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn finished(name: &str, tag: &str, phase: Phase, ended: i64) -> Request {
     request
 }
 
-/// The names that are left when nothing more is deleted.
+/// Returns the remaining names when nothing more is deleted.
 fn left(live: &Workload, mut all: Vec<Request>) -> Vec<String> {
     while let Step::Delete { request } = step(Some(live), &all) {
         all.retain(|one| one.name != request);

@@ -16,30 +16,30 @@ use crate::workload::source::{OciRef, Release, Source};
 
 const DIRECT: [(&str, &str); 4] = [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0"), ("auto-rollback", "true")];
 
-/// A release of `podinfo` that says so and is set up so.
+/// Returns the workload of a `podinfo` release with these annotations.
 fn release_of(release: Release, annotations: &[(&str, &str)]) -> Workload {
     let annotations: Vec<(&str, &str)> = DIRECT.iter().chain(annotations).copied().collect();
     let source = if release.chart.is_some() { helm("https://charts.example") } else { oci(OciRef::Tag("1.0.0".to_owned())) };
     resolve(&alone(release, &annotations), Some(&source), 1)
 }
 
-/// One at that version.
+/// Returns a release at that version.
 fn live(version: &str, annotations: &[(&str, &str)]) -> Workload {
     release_of(templated("podinfo", version), annotations)
 }
 
-/// A request to move the chart between those versions.
+/// Returns a request to move the chart between those versions.
 fn asked(name: &str, from: &str, to: &str) -> Request {
     let image = request(name, &format!("podinfo:{from}"), &format!("podinfo:{to}"));
     Request { spec: Spec { kind: ArtifactKind::Chart, container: Some(CHART.to_owned()), ..image.spec.clone() }, ..image }
 }
 
-/// One that was applied.
+/// Returns an applied request.
 fn finished(name: &str, from: &str, to: &str, phase: Phase) -> Request {
     Request { status: applied(name, "", "", phase, 60).status, ..asked(name, from, to) }
 }
 
-/// The release as the patch left it, with what Headwind wrote.
+/// Returns the release after the patch, with Headwind's annotations.
 fn patched(before: &Workload, apply: &Apply) -> Workload {
     let mut after = before.clone();
     after.containers[0].image.clone_from(&apply.changes[0].to);
@@ -54,7 +54,7 @@ fn patched(before: &Workload, apply: &Apply) -> Workload {
     after
 }
 
-/// What helm-controller says once it has attempted the version that stands there.
+/// Sets helm-controller's status after it has attempted the wanted version.
 fn attempted(workload: &mut Workload, failures: u32, runs: &str, conditions: &[(ConditionType, bool, &str)]) {
     let generation = workload.generation;
     let wanted = workload.containers[0].image.trim_start_matches("podinfo:").to_owned();
@@ -99,7 +99,7 @@ fn writes(workload: &Workload, requests: &[Request]) -> Status {
     }
 }
 
-/// Why that version is not proposed for the release, if it is not.
+/// Returns why that version is not proposed for the release, if it is not.
 fn refused(workload: &Workload, version: &str, requests: &[Request]) -> Option<Reason> {
     let candidates = [Candidate::new(version, None)];
     let defaults = Annotations::new();
@@ -135,14 +135,14 @@ fn from_one_version_to_the_next() {
     one.status = writes(&after, std::slice::from_ref(&one));
     assert_eq!((one.status.phase, one.status.reason), (Phase::Completed, Some(Reason::RolloutComplete)));
     assert_eq!(violations_of(std::slice::from_ref(&one)), Vec::<String>::new());
-    // Another hand puts the old version back: it is not fought over.
+    // The old version is restored outside Headwind: Headwind does not apply its own again.
     after.containers[0].image = "podinfo:1.0.0".to_owned();
     assert_eq!(step(Some(&after), std::slice::from_ref(&one)), Step::Requeue(None));
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&one)), Some(Reason::RevertedExternally));
     assert_eq!(refused(&after, "1.2.0", &[one]), None, "a newer one passes");
 }
 
-/// With `chartRef` the source's annotations and both generations say what was applied.
+/// With `chartRef`, the source's annotations and both generations show what was applied.
 #[test]
 fn the_tag_of_an_oci_repository() {
     let before = release_of(referring(), &[]);
@@ -153,7 +153,7 @@ fn the_tag_of_an_oci_repository() {
     let after = resolve(&alone(referring(), &DIRECT), Some(&source), 1);
     let status = writes(&after, &[one]);
     assert_eq!(status.rollout.map(|watch| watch.generation), Some(GENERATIONS.0 + GENERATIONS.1 + 1));
-    // The release's own note of another time says nothing.
+    // The release's own annotation from an earlier time is ignored.
     let other = release_of(referring(), &[("last-request", "q")]);
     assert!(matches!(step(Some(&other), &[asked("q", "1.0.0", "1.1.0")]), Step::Apply(_)));
 }
@@ -186,7 +186,7 @@ fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
     assert_eq!((write.request.as_str(), status), ("a", (Phase::Superseded, Some(Reason::NewerVersion))));
 }
 
-/// What the release is left alone for by now: what was approved waits for what passes, and ends with what stays.
+/// Releases that are no longer updated: approved requests wait for temporary reasons, and end for permanent ones.
 #[rstest]
 #[case::suspended(Release { suspended: true, ..templated("podinfo", "1.0.0") }, None)]
 #[case::a_range(templated("podinfo", "1.x"), Some(Reason::VersionRange))]
@@ -210,7 +210,7 @@ fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[v
     assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it goes on when the release does");
 }
 
-/// Until its source is there again: nobody can say what a release by `chartRef` runs, so nothing of it is judged.
+/// Until its source exists again, the running version of a release by `chartRef` is unknown, so nothing is judged.
 #[rstest]
 fn a_source_that_comes_back(
     #[values(Phase::Pending, Phase::Approved, Phase::RollingOut)] phase: Phase,
@@ -247,7 +247,7 @@ fn a_tag_that_another_release_follows_by_now() {
     assert_eq!(applies(&allowed, &[one]).last_request, "r");
 }
 
-/// What is asked of a kind that does not have it.
+/// Requests for the wrong kind of artifact.
 #[rstest]
 #[case::an_image_of_a_release(live("1.0.0", &[]), request("r", "podinfo:1.0.0", "podinfo:1.1.0"), CHART, "container with an image")]
 #[case::a_chart_of_a_deployment(workload("podinfo:1.0.0", &[]), asked("r", "1.0.0", "1.1.0"), "web", "chart of a release")]
@@ -280,7 +280,7 @@ fn a_person_goes_back() {
     assert_eq!(refused(&after, "1.1.1", &[back]), None);
 }
 
-/// Flux has given up: the version before is put back, and the request says why.
+/// Flux has given up: Headwind restores the previous version, and the request contains the cause.
 #[test]
 fn a_failed_one_is_taken_back() {
     let mut history = History::default();
@@ -307,7 +307,7 @@ fn a_failed_one_is_taken_back() {
     assert!(bad.status.message.as_deref().is_some_and(|message| message.contains("words of UpgradeFailed")), "{:?}", bad.status.message);
     assert_eq!(refused(&after, "1.1.0", std::slice::from_ref(&bad)), Some(Reason::RolledBack));
     assert_eq!(violations_of(&[bad]), Vec::<String>::new());
-    // Nobody wants it taken back: it is left where it is.
+    // Automatic rollback is disabled: the version stays.
     failed.annotations.insert(key::AUTO_ROLLBACK.to_owned(), "false".to_owned());
     let status = writes(&failed, &[seen]);
     assert_eq!((status.phase, status.reason), (Phase::Failed, Some(Reason::UpgradeFailed)));
@@ -324,8 +324,8 @@ fn suspended_while_it_rolls_out() {
     assert!(matches!(step(Some(&workload), &[rolling]), Step::Requeue(_)));
 }
 
-/// An `OCIRepository` that is made anew counts its generations from one. Until it is certain that this is no
-/// old copy, nothing is judged; then the rollout is watched on.
+/// A recreated `OCIRepository` counts its generations from one. Until it is certain that this is not a stale copy,
+/// nothing is judged. Then the watch continues.
 #[rstest]
 #[case::at_the_new_tag("1.1.0", Phase::RollingOut, Reason::RolloutProgressing)]
 #[case::at_the_old_tag("1.0.0", Phase::Superseded, Reason::ImageChanged)]
@@ -343,7 +343,7 @@ fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase,
     assert_eq!((status.phase, status.reason), (phase, Some(reason)), "{:?}", status.message);
 }
 
-/// A release by `chartRef` whose `OCIRepository` is gone: what waits says so and expires, what rolls out times out.
+/// A release by `chartRef` whose `OCIRepository` is gone: waiting requests record it and expire, rollouts time out.
 #[test]
 fn a_release_without_its_source_does_not_rest_for_ever() {
     let workload = resolve(&alone(referring(), &DIRECT), None, 1);

@@ -5,7 +5,7 @@ use crate::request::context::Context;
 use crate::request::refusal::{Refusal, refused};
 use crate::request::rollout::answered_for;
 
-/// A workload with the containers `web` and `side`.
+/// Returns a workload with the containers `web` and `side`.
 fn two(annotations: &[(&str, &str)]) -> Workload {
     let mut live = workload("app:1.0.0", annotations);
     live.containers.push(Container { index: 1, ..Container::new("side", "side:1.0.0") });
@@ -38,7 +38,7 @@ fn siblings_are_waited_for() {
     assert_eq!(names(&step(Some(&live), &[web(NOW + 60)])), ["w"], "nor for a clock that is far ahead");
 }
 
-/// What `step` says after the API server answered the patch with `refusal`.
+/// Returns the waiting messages after the API server refused the patch with `refusal`.
 fn deny(live: &Workload, all: &mut [Request], refusal: &Refusal, now: i64) -> Vec<String> {
     let Step::Apply(apply) = step_at(live, all, now) else { panic!("{:?}", step_at(live, all, now)) };
     for change in &apply.changes {
@@ -77,20 +77,20 @@ fn a_denied_change_is_tried_again_and_holds_back_no_other() {
     assert_eq!(step_at(&live, &all, NOW), Step::Requeue(Some(at(NOW + 10))));
     assert_eq!(deny(&live, &mut all, &denial, NOW + 10), ["s", "w"]);
     assert_eq!(deny(&live, &mut all, &denial, NOW + 30), ["s", "w"]);
-    // From now on each by itself.
+    // From now on each one is tried in its own patch.
     let first = deny(&live, &mut all, &denial, NOW + 70);
     let second = step_at(&live, &all, NOW + 70);
     assert_eq!((first.len(), names(&second).len()), (1, 1));
     assert_ne!(first[0], names(&second)[0]);
-    // Its pause grows up to ten minutes.
+    // Its backoff grows up to ten minutes.
     for _ in 0..20 {
         all[0].status = refused(&all[0], ChangeKind::Update, &denial, true, at(NOW)).status;
     }
     assert_eq!(all[0].status.waiting.as_ref().and_then(|waiting| waiting.until), Some(at(NOW + 600)));
-    // One that is new does not wait for it.
+    // A new request does not wait for it.
     let fresh = side("fresh", "side:1.0.0", "side:1.2.0");
     assert_eq!(names(&step_at(&live, &[all[0].clone(), fresh], NOW)), ["fresh"]);
-    // A person may reject what waits so.
+    // A person may reject a waiting request.
     assert!(crate::request::action::act(&all[0], crate::request::action::Action::Reject, "ann", None, at(NOW)).is_ok());
 }
 
@@ -127,8 +127,8 @@ fn a_container_with_a_long_interval_is_not_starved() {
     assert_eq!(names(&step(Some(&live), &[back, all[1].clone()])), ["b"], "a rollback takes no update with it");
 }
 
-/// A request that the workload names and that is not known is read before its pods are judged; one that is gone
-/// hides nothing.
+/// Headwind reads an unknown request that the workload names before it judges the pods. A deleted request does not
+/// count.
 #[rstest::rstest]
 #[case::not_known("gone,w", true)]
 #[case::fences("gone@1.past,more@2.over,w", false)]
@@ -153,8 +153,8 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
     assert!(answered_for(&Context::new(&workload, &observed(true)), "web").is_empty());
 }
 
-/// An image that an admission webhook replaced in the patch is the one that is watched, gone back from and
-/// updated next.
+/// If an admission webhook replaced an image in the patch, Headwind watches that image, rolls back from it and updates
+/// it next.
 #[test]
 fn an_image_that_admission_replaced_is_followed() {
     let pinned = format!("app:1.1.0@sha256:{}", "d".repeat(64));
@@ -169,14 +169,14 @@ fn an_image_that_admission_replaced_is_followed() {
     assert_eq!((write.status.phase, write.status.applied_image.as_ref()), (Phase::RollingOut, Some(&pinned)));
     asked.status = write.status;
     assert_eq!(step(Some(&live), std::slice::from_ref(&asked)), Step::Requeue(None), "it is watched");
-    // It fails: the image before is put back.
+    // It fails: the previous image is restored.
     let mut failing = asked.clone();
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
     failing.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
     live.rollout = complete(1);
     let Step::Apply(apply) = step(Some(&live), &[failing]) else { panic!("not taken back") };
     assert_eq!((apply.changes[0].from.as_str(), apply.changes[0].to.as_str()), (pinned.as_str(), "app:1.0.0"));
-    // It is well: the next update starts there, and the history tells what stood there.
+    // It is healthy: the next update starts from it, and the history contains it.
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not completed") };
     assert_eq!(write.status.phase, Phase::Completed);
     asked.status = write.status;

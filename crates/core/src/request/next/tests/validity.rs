@@ -1,4 +1,4 @@
-//! Whether an open request is still valid: the verdict of the policy is not made again.
+//! Checks of open requests: the policy's verdict is not repeated.
 
 use super::*;
 use crate::request::action::{Action, act};
@@ -11,7 +11,7 @@ fn glob(tag: &str) -> Request {
 }
 
 #[rstest::rstest]
-// Natural order over a list of mixed tags chose it; alone it is a version below others of its scheme.
+// Natural order over a list of mixed tags selected it. Alone, it is lower than others of its scheme.
 #[case::pre_release("1.3.0-rc.1", "app:1.2.0", "1.*", None)]
 #[case::moving_tag("1.3", "app:1.2.0", "1.*", None)]
 #[case::pattern_changed("1.3.0", "app:1.2.0", "2.*", Some("1.3.0 does not match the pattern 2.*"))]
@@ -66,7 +66,7 @@ fn a_note_about_another_tag_says_nothing() {
     assert_eq!(known(&digest), None);
 }
 
-/// An approval by policy does not expire, and a person may still stop the update.
+/// An approval by policy does not expire, and a person may still reject the update.
 #[test]
 fn what_the_policy_approved_does_not_expire() {
     let updated = at(NOW - 100).to_string();
@@ -77,7 +77,7 @@ fn what_the_policy_approved_does_not_expire() {
     asked.status = write.status;
     let rejected = act(&asked, Action::Reject, "ann", None, at(NOW)).unwrap();
     assert_eq!((rejected.phase, rejected.rejected_by.as_deref()), (Phase::Rejected, Some("ann")));
-    // The workload asks for approval by now: the request waits for it, and for nothing else.
+    // The workload requires approval now: the request waits for it, and for nothing else.
     let asks = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);
     let Step::Write(write) = step(Some(&asks), std::slice::from_ref(&asked)) else { panic!("still waits for the interval") };
     assert_eq!((write.status.phase, write.status.waiting.as_ref()), (Phase::Pending, None));
@@ -110,7 +110,7 @@ fn approved_after_it_expired(#[case] approved_at: Option<i64>, #[case] reopened:
     }
 }
 
-/// Who approves with plain `kubectl` writes no time: the time of the approval is kept while it waits.
+/// An approval with plain `kubectl` has no time: the time of the first observation is kept while the request waits.
 #[test]
 fn an_approval_in_time_stays_one() {
     let updated = at(NOW - 100).to_string();

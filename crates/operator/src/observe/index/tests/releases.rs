@@ -135,12 +135,12 @@ fn a_source_that_goes() {
 #[case::elsewhere(SourceKind::OciRepository, Some("other"), &[], &[])]
 #[case::seen(SourceKind::OciRepository, None, &["tags"], &[])]
 #[case::the_other_kind(SourceKind::HelmRepository, None, &[], &["a"])]
-fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&str>, #[case] seen: &[&str], #[case] told: &[&str]) {
+fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&str>, #[case] seen: &[&str], #[case] requeued: &[&str]) {
     let mut index = filled();
     let seen = seen.iter().map(|name| SourceKey { kind, namespace: "apps".to_owned(), name: (*name).to_owned() }).collect();
-    assert_eq!(sorted(index.sweep_sources(kind, namespace, &seen)), told);
+    assert_eq!(sorted(index.sweep_sources(kind, namespace, &seen)), requeued);
     for name in ["a", "b", "c"] {
-        assert_eq!(left(&index, name).is_some(), told.contains(&name), "{name}");
+        assert_eq!(left(&index, name).is_some(), requeued.contains(&name), "{name}");
     }
 }
 
@@ -251,7 +251,7 @@ fn what_cannot_be_read_is_told_of_until_it_can() {
 }, true)]
 #[case::gone(|index: &mut Index| index.remove(&key("a")), true)]
 #[case::another_follower(|index: &mut Index| { index.apply(read("d", 1, &reference("tags"), &json!({}))); }, true)]
-fn when_polls_are_planned_anew(#[case] happens: fn(&mut Index), #[case] moves: bool) {
+fn when_polls_are_planned_again(#[case] happens: fn(&mut Index), #[case] moves: bool) {
     let mut index = filled();
     let before = index.revision();
     happens(&mut index);
