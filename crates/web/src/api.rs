@@ -1,6 +1,6 @@
 //! Port 8081: the API for people and programs.
 //!
-//! The OpenAPI document is made from the very routes that are served.
+//! The OpenAPI document is generated from the served routes.
 
 mod events;
 mod schema;
@@ -26,25 +26,25 @@ use crate::gate::Gate;
 use crate::probe;
 use crate::problem::Problem;
 
-/// Maximum number of `explain` calls at the same time: each may query registries and ranks every tag.
+/// Maximum number of concurrent `explain` calls: each may query registries and ranks every tag.
 const EXPLAINS: usize = 2;
 /// Maximum number of open streams.
 const STREAMS: usize = 256;
 
-/// What the routes need.
+/// The state of the routes.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) handle: Handle,
     pub(crate) auth: Auth,
     pub(crate) explains: Arc<Semaphore>,
-    /// Bounds the open streams.
+    /// Limits the open streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Ends the open streams.
     pub(crate) stop: CancellationToken,
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Headwind", description = "Looks at update requests and workloads; approves, rejects, reopens and rolls back."))]
+#[openapi(info(title = "Headwind", description = "Lists update requests and workloads, approves, rejects and reopens updates, and rolls workloads back."))]
 struct Document;
 
 /// Returns the OpenAPI document of the port.
@@ -88,14 +88,14 @@ pub fn router(handle: Handle, gate: Gate, stop: CancellationToken) -> Router {
 }
 
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there is no such route; GET /openapi.json lists them")
+    Problem::new(StatusCode::NOT_FOUND, "route not found; GET /openapi.json lists all routes")
 }
 
 async fn not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route does not take this method; GET /openapi.json lists them")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed for this route; GET /openapi.json lists all routes")
 }
 
-/// For handlers that end early with a problem.
+/// Returns the response, or the problem that ended a handler early.
 pub(crate) fn flat(result: Result<Response, Problem>) -> Response {
     result.unwrap_or_else(IntoResponse::into_response)
 }

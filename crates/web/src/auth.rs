@@ -1,16 +1,16 @@
-//! Who the caller is, and what the caller may do, for the API and the UI.
+//! Authentication and authorization for the API and the UI.
 //!
-//! Each mode lives in one file. The recorded approver is always the caller found here, never a field of a form.
+//! Each mode is in one file. The recorded approver is always the authenticated caller, never a field of a form.
 //!
-//! | question | asked by |
+//! | function | called by |
 //! |---|---|
 //! | [`Auth::authenticate`] | the gate, for every request before its handler ([`crate::gate`]) |
 //! | [`Auth::authorize`] | the handler, before it reads or changes anything |
 //! | [`Auth::visible`] | the handler of a list, a count or a stream |
-//! | [`Auth::may`] | a page, to show no button that would end in 403 |
+//! | [`Auth::may`] | a page, to hide buttons that would end in 403 |
 //!
-//! In the modes `none` and `simple` everybody may read, and acts where the administrator allows it. In the modes `token`
-//! and `proxy` the API server decides about every action (`access`).
+//! In the modes `none` and `simple`, everybody may read, and may act if the administrator allows it. In the modes
+//! `token` and `proxy`, the API server authorizes every action (`access`).
 
 mod access;
 mod action;
@@ -51,10 +51,10 @@ use self::token::{Checked, Tokens};
 #[derive(Clone)]
 pub struct Auth(Arc<Method>);
 
-/// One for each mode, with what it needs.
+/// The modes, with their dependencies.
 #[expect(clippy::large_enum_variant, reason = "the process has one, behind an Arc")]
 enum Method {
-    /// Callers prove nothing. `anonymous_actions` says whether they may act.
+    /// Callers prove nothing. `anonymous_actions` is true if they may act.
     Open {
         simple: bool,
         anonymous_actions: bool,
@@ -70,24 +70,24 @@ enum Method {
     },
 }
 
-/// What mode `token` needs to know.
+/// The settings of mode `token`.
 #[derive(Debug, Clone, Default)]
 pub struct TokenSettings {
-    /// Audiences of which a token must have one; none for the API server's own.
+    /// Accepted audiences; empty for the API server's own.
     pub audiences: Vec<String>,
-    /// Whether Headwind itself serves HTTPS.
+    /// True if Headwind itself serves HTTPS.
     pub tls: bool,
     /// Hosts with ports that browsers reach over HTTPS.
     pub https: BTreeSet<String>,
 }
 
 impl Auth {
-    /// Mode `none`, or with `simple` that mode: callers prove nothing.
+    /// Creates mode `none`, or with `simple` that mode: callers prove nothing.
     pub fn open(simple: bool, anonymous_actions: bool) -> Self {
         Self(Arc::new(Method::Open { simple, anonymous_actions }))
     }
 
-    /// Mode `token`.
+    /// Creates mode `token`.
     pub fn token(settings: TokenSettings, reviews: &Arc<dyn Reviews>) -> Self {
         Self(Arc::new(Method::Token {
             tokens: Tokens::new(Arc::clone(reviews), settings.audiences),
@@ -96,7 +96,7 @@ impl Auth {
         }))
     }
 
-    /// Mode `proxy`.
+    /// Creates mode `proxy`.
     pub fn proxy(proxy: Proxy, reviews: &Arc<dyn Reviews>) -> Self {
         Self(Arc::new(Method::Proxy { proxy, access: AccessReviews::new(Arc::clone(reviews)) }))
     }
@@ -111,11 +111,11 @@ impl Auth {
         }
     }
 
-    /// Returns the caller of a request from `peer`. The gate has done so before a handler runs; a stream that stays
-    /// open calls it again at least twice a minute with the headers of its request, and ends if it fails.
+    /// Returns the caller of a request from `peer`. The gate calls it before every handler. An open stream calls it
+    /// again at least twice a minute with the headers of its request, and ends if it fails.
     ///
     /// # Errors
-    /// When the headers do not prove who the caller is.
+    /// If the headers do not prove the caller's identity.
     pub async fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Caller, Refused> {
         let nobody = self.nobody(peer);
         match &*self.0 {
@@ -135,13 +135,13 @@ impl Auth {
         }
     }
 
-    /// Returns whether the headers of an open stream still prove who its caller is.
+    /// Returns true if the headers of an open stream still prove its caller's identity.
     pub(crate) async fn still_knows(&self, caller: &Caller, headers: &HeaderMap) -> bool {
         let known = self.authenticate(headers, caller.peer.parse().ok()).await;
         known.is_ok_and(|known| known.name == caller.name)
     }
 
-    /// Returns the caller before anything is known of it.
+    /// Returns the caller before authentication.
     pub(crate) fn nobody(&self, peer: Option<IpAddr>) -> Caller {
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
         Caller { name: "unknown".to_owned(), method: self.mode().as_str(), peer, ..Caller::default() }
@@ -155,7 +155,7 @@ impl Auth {
     /// Opens a session with a token: returns its user, and the value of `Set-Cookie`.
     ///
     /// # Errors
-    /// When the mode has no sessions, or the API server rejects the token (with its own words).
+    /// If the mode has no sessions, or the API server rejects the token (with its own message).
     pub async fn log_in(&self, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(Caller, HeaderValue), Refused> {
         let Method::Token { tokens, sessions, .. } = &*self.0 else { return Err(no_sessions()) };
         let token = BearerToken::new(token.trim());
@@ -167,16 +167,16 @@ impl Auth {
     /// Ends the session of a browser: returns the value of `Set-Cookie`.
     ///
     /// # Errors
-    /// When the mode has no sessions.
+    /// If the mode has no sessions.
     pub fn log_out(&self, headers: &HeaderMap) -> Result<HeaderValue, Refused> {
         let Method::Token { sessions, .. } = &*self.0 else { return Err(no_sessions()) };
         sessions.end(headers)
     }
 
-    /// Checks that the caller may act at all, whatever the action is. [`Auth::authorize`] decides about the action.
+    /// Checks that the caller may act at all. [`Auth::authorize`] checks the specific action.
     ///
     /// # Errors
-    /// When the mode does not prove who the caller is, and nobody allowed such callers to act.
+    /// If the mode does not prove the caller's identity, and the administrator does not allow such callers to act.
     pub(crate) fn may_act(&self, caller: &Caller) -> Result<(), Refused> {
         match &*self.0 {
             Method::Open { anonymous_actions: false, .. } => Err(Refused::Forbidden(format!(
@@ -188,10 +188,10 @@ impl Auth {
         }
     }
 
-    /// Checks that the caller may do it. Writes a line to the audit log if an action is denied.
+    /// Checks that the caller may perform the action. Writes a line to the audit log if it is denied.
     ///
     /// # Errors
-    /// [`Refused::Missing`] with the permission that is missing.
+    /// [`Refused::Missing`] with the missing permission.
     pub async fn authorize(&self, caller: &Caller, action: &Action) -> Result<(), Refused> {
         let allowed = self.decide(caller, action, false).await;
         if let (Err(refused), Some(audited)) = (&allowed, action.audited()) {
@@ -200,13 +200,13 @@ impl Auth {
         allowed
     }
 
-    /// Returns true if the caller may do it. For pages: a button that this denies is not shown. The answer may be some
-    /// seconds old, so the action itself is authorized again.
+    /// Returns true if the caller may perform the action. For pages: they hide buttons for other actions. The answer
+    /// may be some seconds old, so the action itself is authorized again.
     pub async fn may(&self, caller: &Caller, action: &Action) -> bool {
         self.decide(caller, action, true).await.is_ok()
     }
 
-    /// Decides about an action. For a page, an answer that is some seconds old will do.
+    /// Decides about an action. For a page, the answer may be some seconds old.
     async fn decide(&self, caller: &Caller, action: &Action, for_a_page: bool) -> Result<(), Refused> {
         let Some(access) = self.access() else {
             return if action.is_read() { Ok(()) } else { self.may_act(caller) };
@@ -236,10 +236,11 @@ impl Auth {
         }
     }
 
-    /// Returns the namespaces that the caller may list. Lists, counts and streams hold nothing of any other namespace.
+    /// Returns the namespaces that the caller may list. Lists, counts and streams contain nothing from other
+    /// namespaces.
     ///
     /// # Errors
-    /// [`Refused::Unavailable`] if the API server does not answer.
+    /// [`Refused::Unavailable`] if the API server does not respond.
     pub async fn visible(&self, caller: &Caller) -> Result<Visible, Refused> {
         match self.access() {
             None => Ok(Visible::All),
@@ -249,7 +250,7 @@ impl Auth {
         }
     }
 
-    /// Returns what a list may hold that is limited to a namespace, if one is given.
+    /// Returns the namespaces that a list may contain, limited to the given one, if any.
     ///
     /// # Errors
     /// [`Refused::Missing`] if the caller may not list that namespace. Without one, the list has the namespaces that
@@ -261,15 +262,15 @@ impl Auth {
     }
 }
 
-/// Returns the permissions that an action needs. A decision that is written with the caller's own token needs, as with
-/// kubectl, the permission to write the status too.
+/// Returns the permissions that an action needs. If a decision is written with the caller's own token, the caller also
+/// needs permission to write the status, as with kubectl.
 fn needed(caller: &Caller, action: &Action) -> Vec<Permission> {
     let permission = action.permission();
     let status = (!action.is_read() && caller.token.is_some()).then(|| Permission { verb: "patch", ..permission.clone() }.on("status"));
     std::iter::once(permission).chain(status).collect()
 }
 
-/// Returns the caller that a valid token names.
+/// Returns the caller with the identity of a valid token.
 fn with(checked: &Checked, token: BearerToken, caller: Caller) -> Caller {
     let identity = checked.identity.clone();
     Caller {

@@ -1,8 +1,8 @@
-//! What every request to the API and the UI passes before its handler, in this order: known host, caller, origin,
-//! type of the body, body.
+//! The checks of every request to the API and the UI before its handler, in this order: known host, caller, origin,
+//! content type, body.
 //!
-//! The gate is closed by default: a new route needs a caller, and with an unsafe method a same-origin request, without
-//! a word of its own. Which permission it needs depends on what it does: the handler asks
+//! The gate is closed by default: without any code, a new route needs a caller, and for an unsafe method a same-origin
+//! request. The required permission depends on the action, so the handler calls
 //! [`Auth::authorize`](crate::auth::Auth::authorize).
 
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::hosts::Hosts;
 use crate::problem::Problem;
 use crate::server::Ends;
 
-/// The largest body, in bytes.
+/// Maximum size of a body, in bytes.
 const BODY: usize = 256 * 1024;
-/// The time for a whole body to arrive.
+/// Timeout for reading a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Headers of every answer: it is for the caller alone, and no page of another site embeds or reads it.
+/// Headers of every response: it is for the caller only, and no page of another site may embed or read it.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -37,7 +37,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// Answers a request that does not pass.
+/// Creates the response to a request that fails a check.
 pub(crate) type Refuse = fn(&Parts, Problem) -> Response;
 
 /// The rules of a port for people.
@@ -45,23 +45,23 @@ pub(crate) type Refuse = fn(&Parts, Problem) -> Response;
 pub struct Gate {
     auth: Auth,
     hosts: Hosts,
-    /// Paths that need no caller; one that ends in `/` stands for all below it.
+    /// Paths that need no caller. A path that ends in `/` includes all below it.
     open: &'static [&'static str],
-    /// Whether forms without script may act.
+    /// True if forms may act without scripts.
     forms: bool,
     refuse: Refuse,
 }
 
 impl Gate {
-    /// The rules of a port for programs: every path but `/health` needs a caller, an unsafe method needs JSON, and
-    /// errors are problems.
+    /// Creates the rules of a port for programs: every path but `/health` needs a caller, an unsafe method needs JSON,
+    /// and errors are problems.
     pub fn new(auth: Auth, hosts: Hosts) -> Self {
         Self { auth, hosts, open: &["/health"], forms: false, refuse: |_, problem| problem.into_response() }
     }
 
-    /// The same for a port with pages. `open` are the paths that need no caller; one that ends in `/` stands for all
-    /// below it. An unsafe method may carry a form that a browser sends from a page of Headwind's own. `refuse` answers
-    /// what does not pass.
+    /// Returns the rules of a port with pages. `open` are the paths that need no caller; one that ends in `/` includes
+    /// all below it. An unsafe method may also carry a form that a browser sends from one of Headwind's own pages.
+    /// `refuse` creates the responses to requests that fail a check.
     #[must_use]
     pub(crate) fn with_pages(self, open: &'static [&'static str], refuse: Refuse) -> Self {
         Self { open, forms: true, refuse, ..self }
@@ -72,7 +72,8 @@ impl Gate {
         &self.auth
     }
 
-    /// Puts the gate before every route of a router, its fallbacks too. Handlers find the [`Caller`] as an extension.
+    /// Adds the gate before every route of a router, including its fallbacks. Handlers get the [`Caller`] as an
+    /// extension.
     pub fn guarding(self, router: Router) -> Router {
         router.layer(axum::middleware::from_fn_with_state(Arc::new(self), guard))
     }
@@ -98,11 +99,11 @@ impl Gate {
         }
     }
 
-    /// Checks the head of a request, and says who the caller is as soon as that is known.
+    /// Checks the head of a request, and sets the caller as soon as it is known.
     async fn check(&self, request: &Parts, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
         let headers = &request.headers;
         if !self.hosts.knows(&request.uri, headers, ends.map(|ends| ends.local)) {
-            let detail = "Headwind is not known under this host; add it to HEADWIND_ALLOWED_HOSTS";
+            let detail = "unknown host; add it to HEADWIND_ALLOWED_HOSTS";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
         let open = self.is_open(request.uri.path());
@@ -113,7 +114,7 @@ impl Gate {
             return Ok(());
         }
         if !self.hosts.is_own_origin(headers) {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "requests from pages of another origin are refused"));
+            return Err(Problem::new(StatusCode::FORBIDDEN, "cross-origin request; unsafe methods are only allowed from Headwind's own pages"));
         }
         if !open {
             self.auth.may_act(caller)?;
@@ -129,7 +130,7 @@ impl Gate {
     }
 }
 
-/// Lets a request pass, or answers it.
+/// Passes a request to its handler, or refuses it.
 async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let mut response = match gate.admit(request).await {
         Ok(request) => next.run(request).await,
@@ -144,8 +145,8 @@ async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> R
     response
 }
 
-/// Returns true if the request says that it is JSON or comes from htmx. A page of another site cannot send
-/// either without asking first, which Headwind never allows.
+/// Returns true if the request is JSON or comes from htmx. A page of another site can send neither without a preflight
+/// request, which Headwind never allows.
 fn is_json(headers: &HeaderMap) -> bool {
     let essence =
         |value: &HeaderValue| value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -154,7 +155,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 async fn read(body: Body, time: Duration) -> Result<axum::body::Bytes, Problem> {
     let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body");
-    let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {BODY} bytes, or broke off"));
+    let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body is larger than {BODY} bytes, or incomplete"));
     tokio::time::timeout(time, to_bytes(body, BODY)).await.map_err(late)?.map_err(too_large)
 }
 

@@ -1,7 +1,7 @@
-//! The hosts that a request may be addressed to, and the origins that a browser may act from.
+//! The accepted hosts of requests, and the origins that browsers may act from.
 //!
-//! DNS rebinding leads a browser to Headwind's address under a name of the attacker's. The browser then
-//! takes the attacker's page and Headwind for one origin, but the request still names that host.
+//! With DNS rebinding, a browser reaches Headwind's address under the attacker's host name. The browser then treats the
+//! attacker's page and Headwind as one origin, but the request still contains that host name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use axum::http::header::{HOST, ORIGIN};
 pub use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderMap, HeaderName};
 
-/// `Sec-Fetch-Site`: where a browser says that a request comes from.
+/// `Sec-Fetch-Site`: the browser's statement about the origin of a request.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The Services of the shipped manifests.
 const SERVICES: [&str; 5] = ["headwind", "headwind-api", "headwind-metrics", "headwind-ui", "headwind-webhook"];
 
-/// The hosts under which Headwind is known.
+/// The accepted hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
     /// Names and addresses, in lower case and without a port.
@@ -25,8 +25,8 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The Services in `namespace`, the hosts of `urls` (`HEADWIND_UI_URL`, `HEADWIND_API_URL`) and the `listed`
-    /// ones (`HEADWIND_ALLOWED_HOSTS`). Loopback and the address of the connection are always known.
+    /// Accepts the Services in `namespace`, the hosts of `urls` (`HEADWIND_UI_URL`, `HEADWIND_API_URL`) and the
+    /// `listed` ones (`HEADWIND_ALLOWED_HOSTS`). Loopback and the address of the connection are always accepted.
     pub fn new<'a>(namespace: &str, urls: impl IntoIterator<Item = &'a Uri>, listed: &'a [Authority]) -> Self {
         let services = SERVICES.iter().flat_map(|service| {
             ["", ".svc", ".svc.cluster.local"]
@@ -41,9 +41,9 @@ impl Hosts {
         }
     }
 
-    /// Returns true if the request names a known host. `local` is the address that the client connected to.
+    /// Returns true if the request's host is accepted. `local` is the address that the client connected to.
     pub(crate) fn knows(&self, uri: &Uri, headers: &HeaderMap, local: Option<IpAddr>) -> bool {
-        // A request in absolute form names the host a second time.
+        // A request in absolute form contains the host twice.
         let Some(header) = named(headers) else { return false };
         [Some(&header), uri.authority()].into_iter().flatten().all(|authority| self.is_known(&name(authority), local))
     }
@@ -53,7 +53,7 @@ impl Hosts {
         self.names.contains(host) || host.parse().is_ok_and(own)
     }
 
-    /// Returns true unless a browser sends the request on behalf of another site's page. Programs send neither
+    /// Returns true unless a browser sends the request for a page of another site. Programs send neither
     /// `Sec-Fetch-Site` nor `Origin`.
     pub(crate) fn is_own_origin(&self, headers: &HeaderMap) -> bool {
         let site = headers.get(FETCH_SITE).map(axum::http::HeaderValue::as_bytes);
@@ -72,7 +72,7 @@ impl Hosts {
     }
 }
 
-/// Returns the host that the header of a request names, if it occurs once.
+/// Returns the host in the request's header, if it occurs once.
 pub(crate) fn named(headers: &HeaderMap) -> Option<Authority> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -81,7 +81,7 @@ pub(crate) fn named(headers: &HeaderMap) -> Option<Authority> {
     }
 }
 
-/// The host without its port: a forwarded port may have any number.
+/// Returns the host without its port: a forwarded port may have any number.
 pub(crate) fn name(authority: &Authority) -> String {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host.trim_end_matches('.').to_ascii_lowercase()

@@ -1,14 +1,14 @@
-//! Headwind's doors: what comes in over HTTP.
+//! Headwind's HTTP servers.
 //!
-//! | port | router | who |
+//! | port | router | clients |
 //! |---|---|---|
 //! | 8080 | [`webhook::router`] | registries |
 //! | 8081 | [`api::router`] | people and programs |
 //! | 8082 | [`ui::router`] | people with a browser |
 //! | 9090 | [`probe::router`] | the kubelet, Prometheus |
 //!
-//! The doors know the operator by its `Handle` only. Every body is capped and timed, every error
-//! of the API is `application/problem+json` (RFC 9457).
+//! The servers access the operator only by its `Handle`. Every body has a size limit and a timeout. Every error of the
+//! API is `application/problem+json` (RFC 9457).
 
 pub mod api;
 pub mod auth;

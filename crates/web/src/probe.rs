@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use headwind_operator::Handle;
 use serde_json::json;
 
-/// The routes of the port.
+/// Returns the routes of the port.
 pub fn router(handle: Handle) -> Router {
     Router::new().route("/metrics", get(metrics)).route("/health", get(health)).route("/ready", get(ready)).with_state(handle)
 }
@@ -20,12 +20,12 @@ async fn metrics(State(handle): State<Handle>) -> Response {
     }
 }
 
-/// Turns false when a task died. Every port has it.
+/// Fails when a task has died. Every port has this route.
 pub(crate) async fn health(State(handle): State<Handle>) -> Response {
     answer(&handle.dead(), "dead")
 }
 
-/// True when the caches are in sync and every server is bound.
+/// Succeeds when the caches are in sync and every server is bound.
 async fn ready(State(handle): State<Handle>) -> Response {
     answer(&handle.missing(), "missing")
 }

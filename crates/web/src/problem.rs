@@ -7,16 +7,16 @@ use headwind_core::request::Phase;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong, for a program (`status`, `phase`) and for a person (`detail`).
+/// An error for programs (`status`, `phase`) and people (`detail`).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// The HTTP status.
     pub(crate) status: u16,
     /// The status in words.
     pub(crate) title: &'static str,
-    /// What went wrong this time.
+    /// The error as a message for people.
     pub(crate) detail: String,
-    /// Where the request stands that could not be acted on.
+    /// The phase of the request, if the action is not possible in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) phase: Option<&'static str>,
 }

@@ -1,7 +1,8 @@
-//! A port with a router behind it: bound before anything else starts, drained at the end.
+//! A port with a router: bound before anything else starts, drained at shutdown.
 //!
-//! Own accept loop rather than `axum::serve`: that one cannot end a connection whose headers never
-//! come, nor bound how many there are. A new connection is always accepted: the idlest one makes room.
+//! Headwind has its own accept loop instead of `axum::serve`, which neither closes a connection whose headers never
+//! arrive nor limits the number of connections. A new connection is always accepted: the one that has been idle longest
+//! is closed for it.
 
 mod connections;
 mod tls;
@@ -26,14 +27,14 @@ use tokio_util::task::TaskTracker;
 use self::connections::{Connections, Place};
 pub use self::tls::{Tls, TlsError};
 
-/// How long the head of a request may take.
+/// Timeout for reading the head of a request.
 const HEADERS: Duration = Duration::from_secs(10);
-/// The most that is read for one head.
+/// Maximum size of a head, in bytes.
 const BUFFER: usize = 32 * 1024;
-/// How long open connections have to end at a shutdown.
+/// Timeout for open connections at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Maximum number of connections of one port.
+/// Maximum number of connections of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of all peers together.
@@ -49,7 +50,7 @@ impl Limits {
     pub const PROBES: Self = Self { total: 512, per_peer: 64 };
 }
 
-/// The two ends of the connection that a request came over.
+/// The two addresses of the connection of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
     /// The client's address.
@@ -59,16 +60,16 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Returns the ends of a connection that has just been accepted, and has it send small packets at once.
+    /// Returns the addresses of a new connection, and sets `TCP_NODELAY`.
     fn of(stream: &TcpStream, place: &Place) -> Option<Self> {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
         stream.local_addr().ok().map(|local| Self { peer: place.peer(), local: local.ip().to_canonical() })
     }
 }
 
-/// A port that could not be taken.
+/// A port that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for the {name} port: {source}")]
 pub struct BindError {
@@ -77,7 +78,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// A port that was taken.
+/// A bound port.
 #[derive(Debug)]
 pub struct Port {
     name: &'static str,
@@ -88,10 +89,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes the port; port 0 takes a free one. The address is logged.
+    /// Binds the port; port 0 selects a free one. Logs the address.
     ///
     /// # Errors
-    /// When the port is taken, or may not be.
+    /// If the port is in use, or binding it is not permitted.
     pub async fn bind(name: &'static str, address: SocketAddr, limits: Limits) -> Result<Self, BindError> {
         let failed = |source| BindError { name, address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -100,21 +101,21 @@ impl Port {
         Ok(Self { name, listener, address, limits, tls: None })
     }
 
-    /// Serves HTTPS with this certificate, if there is one, instead of HTTP.
+    /// Serves HTTPS with this certificate instead of HTTP, if there is one.
     #[must_use]
     pub fn with_tls(self, tls: Option<&Tls>) -> Self {
         Self { tls: tls.cloned(), ..self }
     }
 
-    /// The address that was taken.
+    /// Returns the bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop`, then lets what is under way come to its end.
+    /// Serves until `stop`, then waits for the requests in progress.
     ///
     /// # Errors
-    /// Never, so far: a connection that cannot be accepted is tried again.
+    /// None at present: after a failed accept, it continues.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
         let connections = Arc::new(Connections::new(self.limits));
         let running = TaskTracker::new();
@@ -137,8 +138,8 @@ impl Port {
                         };
                         match ended {
                             Ok(Ok(stream)) => connection(stream, ends, place, router, stop).await,
-                            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                            Err(_) => tracing::debug!("a TLS handshake took too long"),
+                            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                            Err(_) => tracing::debug!("TLS handshake timed out"),
                         }
                     });
                 }
@@ -147,7 +148,7 @@ impl Port {
         drop(self.listener);
         running.close();
         if tokio::time::timeout(DRAIN, running.wait()).await.is_err() {
-            tracing::warn!(server = self.name, connections = running.len(), "connections that did not end were left");
+            tracing::warn!(server = self.name, connections = running.len(), "closed connections that were still open");
         }
         Ok(())
     }
@@ -158,8 +159,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                // Out of file descriptors, or a peer that is gone already: neither is the end.
-                tracing::debug!(%error, "a connection was not accepted");
+                // Out of file descriptors, or the peer is already gone: continue in both cases.
+                tracing::debug!(%error, "failed to accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -195,7 +196,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "connection closed with an error");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the event streams of the API and of the UI have in common.
+//! The common parts of the event streams of the API and the UI.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use futures_util::Stream;
 
 /// Interval of the comments that keep the connection open.
 const BEAT: Duration = Duration::from_secs(15);
-/// How often the caller's permissions are read again.
+/// Interval at which the caller's permissions are checked again.
 pub(crate) const CHECK: Duration = Duration::from_secs(5);
 
-/// Returns the response that sends the events. No proxy may buffer it.
+/// Returns the response that sends the events. Proxies must not buffer it.
 pub(crate) fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let headers = [
         (HeaderName::from_static("cache-control"), HeaderValue::from_static("no-cache")),

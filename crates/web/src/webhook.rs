@@ -1,8 +1,8 @@
 //! Port 8080: webhooks of registries.
 //!
-//! A call is authenticated by its head, read (capped, timed, and within a common budget of memory), authenticated by a
-//! signature of its body, decoded and offered to the operator, in this order; whatever is wrong ends it with its own
-//! answer. Nothing here waits for the API server.
+//! For each call, Headwind checks the authentication in the head, reads the body (with a size limit, a timeout and a
+//! common memory budget), checks its signature, decodes it and queues the claims, in this order. A failed step ends the
+//! call with its own status. Nothing here waits for the API server.
 
 mod body;
 mod google;
@@ -28,23 +28,23 @@ use crate::probe;
 use crate::problem::Problem;
 use crate::server::Ends;
 
-/// How long a call of Headwind's own to a sender may take.
+/// Timeout of Headwind's own calls to a sender.
 const OUTWARD: Duration = Duration::from_secs(10);
 
 pub use google::Google;
 
-/// Whom the port believes.
+/// The authentication of senders.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// What every call has to prove that it knows.
+    /// The secret that every call must present.
     pub secret: Option<Secret>,
-    /// How Google's signed tokens are checked; they prove a call in the secret's place.
+    /// How to check Google's signed tokens, which are accepted instead of the secret.
     pub google: Option<Google>,
-    /// The topics of Amazon SNS whose subscriptions are confirmed, by their ARNs.
+    /// The ARNs of the Amazon SNS topics whose subscriptions are confirmed.
     pub sns_topics: Vec<String>,
 }
 
-/// What the port needs.
+/// The state of the port.
 #[derive(Clone)]
 pub struct Webhooks {
     handle: Handle,
@@ -55,10 +55,10 @@ pub struct Webhooks {
     budget: Arc<Budget>,
 }
 
-/// The routes of the port.
+/// Returns the routes of the port.
 ///
 /// # Errors
-/// When no HTTP client can be made.
+/// If the HTTP client cannot be created.
 pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
     let Trust { secret, google, sns_topics } = trust;
     let http = reqwest::Client::builder().timeout(OUTWARD).redirect(reqwest::redirect::Policy::none()).build()?;
@@ -87,25 +87,25 @@ struct Parameters {
     registry: Option<String>,
 }
 
-/// What became of the call's events.
+/// The numbers of events in a call, by result.
 #[derive(Debug, Serialize)]
 struct Taken {
-    /// Events for repositories that some workload uses; they are looked at now.
+    /// Events for repositories that a workload uses.
     accepted: usize,
-    /// Events for repositories that nobody uses.
+    /// Events for repositories that no workload uses.
     unused: usize,
-    /// What was no push of an image.
+    /// Events that are not a push of an image.
     ignored: usize,
 }
 
-/// What the head of a call says of its sender.
+/// The authentication in the head of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Head {
-    /// It is authenticated.
+    /// The sender is authenticated.
     Proven,
-    /// It signed the body.
+    /// The head contains a signature of the body.
     Signed,
-    /// Nobody has to be authenticated.
+    /// No authentication is required.
     Open,
 }
 
@@ -113,11 +113,11 @@ fn unauthorized(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail)
 }
 
-/// What a route needs of a call.
+/// The parts of a call that a route needs.
 type Parts = (Option<Path<String>>, Query<Parameters>, HeaderMap, Body);
 
-/// A route whose path names the sender, or nobody. The secret may be a part of the path, for
-/// senders that ask for an address and nothing else.
+/// Returns a route whose path names the sender, or none. The path may contain the secret, for senders that are
+/// configured with nothing but a URL.
 fn from(sender: Option<Sender>) -> MethodRouter<Webhooks> {
     post(move |State(webhooks): State<Webhooks>, ends: Option<Extension<Ends>>, token, parameters, headers, body| async move {
         let (token, Query(parameters), headers, body): Parts = (token, parameters, headers, body);
@@ -155,7 +155,7 @@ impl Webhooks {
                 .map_err(|error| Problem::new(status(&error), error.to_string()))?;
         for ignored in &decoded.ignored {
             self.handle.ignored(ignored.reason);
-            tracing::debug!(webhook.sender = decoded.sender.as_str(), reason = ignored.reason.code(), "not taken: {}", ignored.detail);
+            tracing::debug!(webhook.sender = decoded.sender.as_str(), reason = ignored.reason.code(), "event ignored: {}", ignored.detail);
         }
         if let Some(subscription) = &decoded.subscription {
             return self.confirm(subscription).await;
@@ -166,16 +166,16 @@ impl Webhooks {
         Ok((status, Json(Taken { accepted: offered.taken, unused: offered.unused, ignored })).into_response())
     }
 
-    /// Checks what the head of a call proves.
+    /// Checks the authentication in the head of a call.
     async fn prove_head(&self, headers: &HeaderMap, token: Option<&str>) -> Result<Head, Problem> {
         if let Some(google) = &self.google {
             let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
             match bearer.filter(|bearer| is_token(bearer)) {
                 Some(bearer) => {
-                    google.check(bearer).await.map_err(|error| unauthorized(format!("the token: {error}")))?;
+                    google.check(bearer).await.map_err(|error| unauthorized(format!("invalid token: {error}")))?;
                     return Ok(Head::Proven);
                 }
-                None if self.secret.is_none() => return Err(unauthorized("the call carries no token signed by Google")),
+                None if self.secret.is_none() => return Err(unauthorized("the call has no token signed by Google")),
                 None => {}
             }
         }
@@ -187,7 +187,7 @@ impl Webhooks {
         }
     }
 
-    /// Checks the signature of the body, where the head has one. Returns whether the sender is authenticated.
+    /// Checks the signature of the body, if the head contains one. Returns true if the sender is authenticated.
     fn prove_body(&self, head: Head, headers: &HeaderMap, body: &[u8]) -> Result<bool, Problem> {
         match (head, &self.secret) {
             (Head::Proven, _) => Ok(true),
@@ -195,15 +195,15 @@ impl Webhooks {
             (Head::Signed, Some(secret)) => proof::verify(secret, &|name| text(headers, name), None, body)
                 .map(|()| true)
                 .map_err(|error| unauthorized(error.to_string())),
-            (Head::Signed, None) => Err(unauthorized("there is no secret to check the signature with")),
+            (Head::Signed, None) => Err(unauthorized("the body is signed, but Headwind has no secret to verify the signature")),
         }
     }
 
-    /// Confirms a subscription of Amazon SNS, where its topic is one of those that are allowed.
+    /// Confirms a subscription of Amazon SNS, if its topic is allowed.
     async fn confirm(&self, subscription: &Subscription) -> Result<Response, Problem> {
         let Subscription { topic, url } = subscription;
         if !self.sns_topics.contains(topic) {
-            tracing::warn!(sns.topic = topic, "a subscription was not confirmed: its topic is not in HEADWIND_WEBHOOK_SNS_TOPICS");
+            tracing::warn!(sns.topic = topic, "subscription not confirmed: its topic is not in HEADWIND_WEBHOOK_SNS_TOPICS");
             return Err(Problem::new(StatusCode::FORBIDDEN, format!("the topic {topic} is not in HEADWIND_WEBHOOK_SNS_TOPICS")));
         }
         let confirmed = self.http.get(url).send().await.map(|answer| answer.status().is_success());
@@ -211,20 +211,20 @@ impl Webhooks {
             tracing::info!(sns.topic = topic, "subscription confirmed");
             return Ok((StatusCode::OK, Json(Taken { accepted: 0, unused: 0, ignored: 0 })).into_response());
         }
-        // SNS asks again.
-        Err(Problem::new(StatusCode::BAD_GATEWAY, "Amazon SNS did not take the confirmation"))
+        // SNS retries.
+        Err(Problem::new(StatusCode::BAD_GATEWAY, "Amazon SNS rejected the confirmation"))
     }
 }
 
-/// A body that says it is something else than JSON is not looked at; one that says nothing is.
-/// Amazon SNS calls its JSON plain text.
+/// Rejects a body whose content type is not JSON. A missing content type is accepted, and so is plain text, which
+/// Amazon SNS uses for JSON.
 fn json_or_nothing(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE).filter(|_| !headers.contains_key("x-amz-sns-message-type")) else { return Ok(()) };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || essence == "text/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         Ok(())
     } else {
-        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a webhook's body is JSON (Content-Type: application/json)"))
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected a JSON body (Content-Type: application/json)"))
     }
 }
 

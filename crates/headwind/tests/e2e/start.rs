@@ -51,7 +51,7 @@ pub(crate) async fn permission_missing() -> Result<()> {
     bed.kubectl_ok(&["delete", "roles", "-n", &namespace, "--all"]).await?;
     operator.start().await?;
     says(&operator, "not allowed to list and watch deployments.apps in namespace").await?;
-    says(&operator, "the lease cannot be had").await?;
+    says(&operator, "failed to acquire the lease").await?;
     ensure!(operator.is_running());
     let mut roles: serde_json::Value = serde_json::from_str(&roles)?;
     for role in roles["items"].as_array_mut().into_iter().flatten() {

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 async fn in_time<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Failure::busy(&format!("no answer within {} s", PATIENCE.as_secs()), None)),
+        Err(_) => Err(Failure::busy(&format!("no response within {} s", PATIENCE.as_secs()), None)),
     }
 }
 

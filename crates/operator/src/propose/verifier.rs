@@ -172,7 +172,8 @@ impl Verifier {
     async fn follow(&self, proposer: &Proposer, look_up: &LookUp, group: Group, result: &QueryResult) -> bool {
         let arrived = &look_up.arrived;
         let (open, answered): (Vec<_>, Vec<_>) = match result {
-            // Distribution notifies about a manifest before it links the tag: a tag that is missing at first is queried again.
+            // Distribution notifies about a manifest before it links the tag: a tag that is missing at first is queried
+            // again.
             QueryResult::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
             QueryResult::Answer(_) => (Vec::new(), group.open),
             // Without an answer, only claims that need no proof count.
@@ -199,7 +200,7 @@ impl Verifier {
 }
 
 fn no_answer(host: &str) -> Error {
-    Error { class: Class::TimedOut, wait: None, host: host.to_owned(), message: format!("no answer within {} s", DEADLINE.as_secs()) }
+    Error { class: Class::TimedOut, wait: None, host: host.to_owned(), message: format!("no response within {} s", DEADLINE.as_secs()) }
 }
 
 /// Returns the worse of two states of the host.

@@ -1,4 +1,4 @@
-//! `GET /api/v1/events/updates`: what happens to updates, as server-sent events.
+//! `GET /api/v1/events/updates`: transitions of updates, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{Api, Shared, flat};
 use crate::problem::Problem;
 use crate::stream::{CHECK, respond};
 
-/// Which events to send.
+/// The filter.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
@@ -28,7 +28,7 @@ pub(super) struct Parameters {
     namespace: Option<String>,
 }
 
-/// What happened to an update: the data of an event `update`.
+/// A transition of an update: the data of an event `update`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpdateEvent {
@@ -85,7 +85,7 @@ struct Stream {
     _place: OwnedSemaphorePermit,
 }
 
-#[utoipa::path(get, path = "/api/v1/events/updates", summary = "Stream what happens to updates", description = "Server-sent events. An event `update` has the data that is described here. An event `resync` means that events were missed: read the list again.", params(Parameters), responses((status = 200, body = UpdateEvent, content_type = "text/event-stream"), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/events/updates", summary = "Stream transitions of updates", description = "Server-sent events. An event `update` has the data that is described here. An event `resync` means that events were missed: read the list again.", params(Parameters), responses((status = 200, body = UpdateEvent, content_type = "text/event-stream"), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn updates(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -116,7 +116,7 @@ impl Stream {
                         let event = Event::default().event("update").id(entry.transition.id.replace(['\r', '\n', '\0'], " "));
                         match event.json_data(UpdateEvent::from(&*entry)) {
                             Ok(event) => return Some(event),
-                            Err(error) => tracing::error!(%error, "an event could not be written"),
+                            Err(error) => tracing::error!(%error, "failed to encode an event"),
                         }
                     }
                     Ok(_) => {}

@@ -1,4 +1,4 @@
-//! Shapes of the API's answers, for the answers themselves and for the OpenAPI document.
+//! The schemas of the API's responses, used for the responses and the OpenAPI document.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl Serialize for Update {
 }
 
 impl PartialSchema for Update {
-    /// Returns the schema of the CRD, so that the two cannot differ.
+    /// Returns the schema of the CRD, so that both stay equal.
     fn schema() -> RefOr<Schema> {
         let crd = manifest::crd();
         crd.pointer("/spec/versions/0/schema/openAPIV3Schema")
@@ -193,7 +193,7 @@ pub(crate) struct TrackedContainer {
     pub(crate) name: String,
     /// The current image (for a release: the chart with its version).
     pub(crate) image: String,
-    /// For a release: the version that runs, if it differs from the one in the object.
+    /// For a release: the running version, if it differs from the one in the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<String>,
     pub(crate) policy: Option<&'static str>,
@@ -202,7 +202,7 @@ pub(crate) struct TrackedContainer {
     pub(crate) newest: Option<String>,
     /// The image that Headwind would propose now.
     pub(crate) would_take: Option<String>,
-    /// Why Headwind would propose it, or nothing, as a stable code.
+    /// Why Headwind would propose it, or proposes nothing, as a stable code.
     pub(crate) reason: &'static str,
     /// The reason as a message for people.
     pub(crate) message: String,
@@ -257,7 +257,7 @@ pub(crate) struct WaitingView {
     pub(crate) reason: &'static str,
     /// The reason as a message for people.
     pub(crate) message: String,
-    /// When the update no longer waits for this reason (RFC 3339). Not set if nobody knows.
+    /// When the update no longer waits for this reason (RFC 3339). Not set if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
 }
@@ -287,7 +287,7 @@ pub(crate) struct RequestSummary {
     pub(crate) new_image: String,
     pub(crate) phase: &'static str,
     pub(crate) message: Option<String>,
-    /// What the approved update waits for, as its condition `Waiting` says.
+    /// What the approved update waits for, as in its condition `Waiting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitingView>,
 }
@@ -305,7 +305,7 @@ impl Workload {
 
     /// Returns the whole view.
     pub(crate) fn whole(view: &WorkloadView) -> Self {
-        // The words of a finished one are not kept; its own address has them.
+        // The message of a finished request is not in memory; its own URL returns it.
         let request = |request: &Request| RequestSummary {
             name: request.name.clone(),
             container: request.spec.container.clone(),
@@ -382,7 +382,7 @@ pub(crate) struct MomentView {
     /// `created`, `reopened`, `approved`, `rejected`, `applied`, `returned`, `progressed`,
     /// `available` or `finished`.
     pub(crate) what: &'static str,
-    /// The person who acted, if it was a person.
+    /// The person who acted, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) who: Option<String>,
     pub(crate) message: String,

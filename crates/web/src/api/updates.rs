@@ -1,4 +1,4 @@
-//! `/api/v1/updates`: look, approve, reject, reopen.
+//! `/api/v1/updates`: reads, approves, rejects and reopens requests.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -17,34 +17,34 @@ use super::{Shared, flat};
 use crate::auth;
 use crate::problem::Problem;
 
-/// How many things a page has unasked, and at most.
+/// Default and maximum number of items of a page.
 const PAGE: (usize, usize) = (100, 500);
-/// How many requests one bulk action may name.
+/// Maximum number of requests of a bulk action.
 const BULK: usize = 500;
-/// How long a reason may be.
+/// Maximum length of a reason, in characters.
 const REASON: usize = 1024;
 
-/// What to list.
+/// The filter and the page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
     /// Only this namespace.
     namespace: Option<String>,
-    /// Only targets of this kind.
+    /// Only workloads of this kind.
     kind: Option<String>,
     /// Only this phase.
     phase: Option<String>,
     /// Only this policy.
     policy: Option<String>,
-    /// Only where the name, the target, the container or an image contains this text.
+    /// Only requests whose name, workload, container or image contains this text.
     q: Option<String>,
-    /// How many at most (1 to 500; 100 unasked).
+    /// Maximum number of items (1 to 500; default 100).
     limit: Option<usize>,
-    /// `metadata.continue` of the page before.
+    /// `metadata.continue` of the previous page.
     r#continue: Option<String>,
 }
 
-#[utoipa::path(get, path = "/api/v1/updates", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/updates", summary = "List UpdateRequests", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -69,10 +69,10 @@ async fn page(api: &super::Api, caller: &Caller, parameters: Result<Query<Parame
     .into_response())
 }
 
-/// How many to a page.
+/// Returns the number of items of a page.
 pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     let limit = asked.unwrap_or(PAGE.0);
-    if limit == 0 || limit > PAGE.1 { Err(invalid(format!("limit is a number from 1 to {}", PAGE.1))) } else { Ok(limit) }
+    if limit == 0 || limit > PAGE.1 { Err(invalid(format!("limit must be a number from 1 to {}", PAGE.1))) } else { Ok(limit) }
 }
 
 fn filter(parameters: &Parameters) -> Result<Filter, Problem> {
@@ -94,14 +94,14 @@ fn position(token: &str) -> Result<(String, String), Problem> {
     token
         .split_once('/')
         .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
-        .ok_or_else(|| invalid("continue is not from a page of this list"))
+        .ok_or_else(|| invalid("invalid continue; use metadata.continue of the previous page"))
 }
 
 pub(super) fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }
 
-#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}", summary = "Get an UpdateRequest", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -110,7 +110,7 @@ pub(super) async fn get(
     flat(read_one(&api, &caller, namespace, name).await.map(|request| Json(Update(request)).into_response()))
 }
 
-#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}/timeline", summary = "What happened to it, in order", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Timeline), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/updates/{namespace}/{name}/timeline", summary = "Get the timeline of an update", params(("namespace" = String, Path), ("name" = String, Path)), responses((status = 200, body = Timeline), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn timeline(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -138,9 +138,9 @@ macro_rules! action {
     };
 }
 
-action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", "Let a pending update go out");
-action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Never propose this version again");
-action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Try a finished update again");
+action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", "Approve a pending update");
+action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Reject a pending update, so that the version is not proposed again");
+action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Reopen a finished update");
 
 async fn one(api: &super::Api, name: RequestName, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
     api.auth.authorize(&caller, &decide(&name, action)).await?;
@@ -154,12 +154,12 @@ fn decide(RequestName { namespace, name }: &RequestName, decision: Action) -> au
     auth::Action::Decide { decision, namespace: namespace.clone(), name: name.clone() }
 }
 
-#[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Let several pending updates go out", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/updates/bulk/approve", summary = "Approve several pending updates", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn bulk_approve(State(api): Shared, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
     flat(bulk(&api, Action::Approve, &caller, &body).await)
 }
 
-#[utoipa::path(post, path = "/api/v1/updates/bulk/reject", summary = "Never propose these versions again", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/updates/bulk/reject", summary = "Reject several pending updates", request_body = Bulk, responses((status = 200, body = BulkResults), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn bulk_reject(State(api): Shared, Extension(caller): Extension<Caller>, body: Bytes) -> Response {
     flat(bulk(&api, Action::Reject, &caller, &body).await)
 }
@@ -167,7 +167,7 @@ pub(super) async fn bulk_reject(State(api): Shared, Extension(caller): Extension
 async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -> Result<Response, Problem> {
     let bulk: Bulk = read(body)?;
     if bulk.updates.len() > BULK {
-        return Err(invalid(format!("at most {BULK} updates at once")));
+        return Err(invalid(format!("a bulk action accepts at most {BULK} updates")));
     }
     let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
     let mut results = Vec::with_capacity(bulk.updates.len());
@@ -188,18 +188,18 @@ async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        Problem::new(status, format!("the body is not what this route takes: {error}"))
+        Problem::new(status, format!("invalid request body: {error}"))
     })
 }
 
-/// What is kept of the reason, with whom the caller says it acts for.
+/// Returns the note for the record: the reason, and the person that the caller acts for.
 pub(super) fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, Problem> {
     let mut parts = Vec::new();
     parts.extend(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned));
-    parts.extend(approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, as the caller says)")));
+    parts.extend(approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, according to the caller)")));
     let note = parts.join(" ");
     if note.chars().count() > REASON {
-        return Err(invalid(format!("reason and approver have at most {REASON} characters together")));
+        return Err(invalid(format!("reason and approver may have at most {REASON} characters together")));
     }
     Ok(Some(note).filter(|note| !note.is_empty()))
 }

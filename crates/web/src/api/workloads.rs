@@ -1,4 +1,4 @@
-//! `/api/v1/workloads` and `/api/v1/rollback`: what is tracked and why it is where it is; going back.
+//! `/api/v1/workloads` and `/api/v1/rollback`: lists workloads, explains their versions, and rolls back.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::{Api, Shared, flat};
 use crate::auth::Action;
 use crate::problem::Problem;
 
-/// The time for which an `explain` call waits for its turn.
+/// Maximum time that an `explain` call waits for its turn.
 const EXPLAIN_WAIT: Duration = Duration::from_secs(10);
 
-/// Which workloads.
+/// The filter and the page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
@@ -29,15 +29,15 @@ pub(super) struct Parameters {
     namespace: Option<String>,
     /// Only this kind.
     kind: Option<String>,
-    /// Only where the name, a container or an image contains this text.
+    /// Only workloads whose name, container or image contains this text.
     q: Option<String>,
-    /// How many at most (1 to 500; 100 unasked).
+    /// Maximum number of items (1 to 500; default 100).
     limit: Option<usize>,
-    /// `metadata.continue` of the page before.
+    /// `metadata.continue` of the previous page.
     r#continue: Option<String>,
 }
 
-#[utoipa::path(get, path = "/api/v1/workloads", summary = "What is tracked", params(Parameters), responses((status = 200, body = WorkloadList), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/workloads", summary = "List tracked workloads", params(Parameters), responses((status = 200, body = WorkloadList), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -72,22 +72,22 @@ fn position(token: &str) -> Result<WorkloadKey, Problem> {
     let parts: Vec<&str> = token.split('/').collect();
     match parts.as_slice() {
         [namespace, kind, name] => Ok(WorkloadKey { kind: read_kind(kind)?, namespace: (*namespace).to_owned(), name: (*name).to_owned() }),
-        _ => Err(updates::invalid("continue is not from a page of this list")),
+        _ => Err(updates::invalid("invalid continue; use metadata.continue of the previous page")),
     }
 }
 
-/// What a caller needs who looks at a workload: its requests are a part of the answer.
+/// Returns the action to authorize before a workload is shown: its requests are a part of the response.
 fn list_in(namespace: &str) -> Action {
     Action::List { namespace: Some(namespace.to_owned()) }
 }
 
-/// The workload of a path, if its namespace is served.
+/// Returns the workload of a path, if its namespace is served.
 fn workload(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<WorkloadKey, Problem> {
     let key = WorkloadKey { kind: read_kind(kind)?, namespace: namespace.to_owned(), name: name.to_owned() };
     if api.handle.serves(namespace) { Ok(key) } else { Err(problem(&RollbackError::NotFound(key))) }
 }
 
-#[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Why it is on the version it is on: every candidate with the rule that took or refused it", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/workloads/{namespace}/{kind}/{name}/explain", summary = "Explain the version of a workload, with the verdict on every candidate", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = Workload), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn explain(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -103,7 +103,7 @@ async fn explained(api: &Api, caller: &Caller, key: WorkloadKey) -> Result<Respo
     api.auth.authorize(caller, &list_in(&key.namespace)).await?;
     api.auth.authorize(caller, &Action::Query { workload: key.clone() }).await?;
     let Ok(Ok(_place)) = tokio::time::timeout(EXPLAIN_WAIT, api.explains.acquire()).await else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many explain calls at the same time"));
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many concurrent explain calls; try again"));
     };
     match Box::pin(api.handle.explain(&key)).await {
         Some(view) => Ok(Json(Workload::whole(&view)).into_response()),
@@ -111,7 +111,7 @@ async fn explained(api: &Api, caller: &Caller, key: WorkloadKey) -> Result<Respo
     }
 }
 
-#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "What stood there before", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "List the previous images of a workload", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn history(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -120,7 +120,7 @@ pub(super) async fn history(
     flat(past(&api, &caller, &namespace, &kind, &name).await)
 }
 
-#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "What stood in a Deployment before", params(("namespace" = String, Path), ("deployment" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "List the previous images of a Deployment", params(("namespace" = String, Path), ("deployment" = String, Path)), responses((status = 200, body = History), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn history_of_deployment(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
@@ -136,7 +136,7 @@ async fn past(api: &Api, caller: &Caller, namespace: &str, kind: &str, name: &st
     Ok(Json(History { entries: entries.into_iter().map(HistoryEntry::from).collect() }).into_response())
 }
 
-#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "Go back", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{kind}/{name}", summary = "Roll back a workload", params(("namespace" = String, Path), ("kind" = String, Path), ("name" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn roll_back(
     State(api): Shared,
     Path((namespace, kind, name)): Path<(String, String, String)>,
@@ -146,7 +146,7 @@ pub(super) async fn roll_back(
     flat(back(&api, &namespace, &kind, &name, caller, &body).await)
 }
 
-#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "Have a Deployment go back", params(("namespace" = String, Path), ("deployment" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/rollback/{namespace}/{deployment}", summary = "Roll back a Deployment", params(("namespace" = String, Path), ("deployment" = String, Path)), request_body = Option<RollBack>, responses((status = 200, body = Update), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn roll_back_deployment(
     State(api): Shared,
     Path((namespace, name)): Path<(String, String)>,

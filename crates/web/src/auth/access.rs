@@ -1,4 +1,4 @@
-//! What a caller may do, as the API server says.
+//! The permissions of a caller, according to the API server.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use super::answers::{Answers, key};
 use super::refused::Refused;
 use super::reviews::Reviews;
 
-/// The time for which an allowed read is not reviewed again.
+/// Time for which an allowed read is not reviewed again.
 const ALLOWED: Duration = Duration::from_secs(10);
-/// The same for a denied one.
+/// Time for which a denied read is not reviewed again.
 const DENIED: Duration = Duration::from_secs(3);
-/// Maximum number of answers that are remembered.
+/// Maximum number of cached answers.
 const ANSWERS: usize = 16_384;
-/// Maximum number of reviews under way.
+/// Maximum number of concurrent reviews.
 const AT_ONCE: usize = 32;
-/// The time for which a review waits for its turn.
+/// Maximum time that a review waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
-/// Maximum number of namespaces that are reviewed side by side for one caller.
+/// Maximum number of namespaces that are reviewed concurrently for one caller.
 const SIDE_BY_SIDE: usize = 8;
 
-/// Reviews what callers may do.
+/// Reviews the permissions of callers.
 pub(super) struct AccessReviews {
     reviews: Arc<dyn Reviews>,
     answers: Answers<bool>,
@@ -37,16 +37,16 @@ impl AccessReviews {
         Self { reviews, answers: Answers::new(ANSWERS), permits: Semaphore::new(AT_ONCE) }
     }
 
-    /// Asks the API server.
+    /// Queries the API server.
     pub(super) async fn ask(&self, caller: &Caller, permission: &Permission) -> Result<bool, Refused> {
         let Ok(Ok(_permit)) = tokio::time::timeout(TURN, self.permits.acquire()).await else {
-            return Err(Refused::TooMany("too many permissions are being reviewed; try again".to_owned()));
+            return Err(Refused::TooMany("too many permission checks are in progress; try again".to_owned()));
         };
         let answer = self.reviews.access(caller, permission).await;
-        answer.map_err(|error| Refused::Unavailable(format!("the API server did not say whether you may {permission}: {error}")))
+        answer.map_err(|error| Refused::Unavailable(format!("failed to check whether you may {permission}: {error}")))
     }
 
-    /// The same with an answer that may be some seconds old: for reads, and for what a page shows.
+    /// Does the same with an answer that may be some seconds old: for reads, and for pages.
     pub(super) async fn recall(&self, caller: &Caller, permission: &Permission, now: Instant) -> Result<bool, Refused> {
         let Caller { name, uid, groups, extra, method: _, peer: _, token: _ } = caller;
         let about = key(&format!("{:?}", (name, uid, groups, extra, permission)));
@@ -57,13 +57,14 @@ impl AccessReviews {
         self.answers.get(about, now, ask).await
     }
 
-    /// The same for a permission on one object: who has it for all objects of the namespace needs no question for each.
+    /// Does the same for a permission on one object. A caller with the permission for the whole namespace needs no
+    /// query per object.
     pub(super) async fn recall_one(&self, caller: &Caller, permission: &Permission, now: Instant) -> Result<bool, Refused> {
         let for_all = Permission { name: None, ..permission.clone() };
         Ok(self.recall(caller, &for_all, now).await? || (permission.name.is_some() && self.recall(caller, permission, now).await?))
     }
 
-    /// Returns the namespaces that the caller may list, of those that Headwind knows anything of.
+    /// Returns the namespaces that the caller may list, among those that Headwind knows.
     pub(super) async fn visible(&self, caller: &Caller, now: Instant) -> Result<Visible, Refused> {
         if self.may_list(caller, None, now).await? {
             return Ok(Visible::All);

@@ -1,10 +1,10 @@
-//! What a caller wants to do, and the permission that it needs.
+//! The actions of callers, and the permissions that they need.
 
 use headwind_core::request::action::Action as Decision;
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{AuditedAction, Permission};
 
-/// Something that a caller wants to do.
+/// An action of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// List the UpdateRequests and workloads of a namespace. `None` stands for all namespaces.
@@ -19,7 +19,7 @@ pub enum Action {
         /// Its name.
         name: String,
     },
-    /// Query registries with the credentials of a workload, in order to explain it.
+    /// Query registries with the credentials of a workload, to explain it.
     Query {
         /// The workload.
         workload: WorkloadKey,
@@ -33,7 +33,7 @@ pub enum Action {
         /// Its name.
         name: String,
     },
-    /// Roll a workload back. The UpdateRequest for it has no name yet.
+    /// Roll a workload back. Its UpdateRequest has no name yet.
     RollBack {
         /// The workload.
         workload: WorkloadKey,
@@ -57,7 +57,7 @@ impl Action {
         self.audited().is_none()
     }
 
-    /// Returns the action as the audit log names it. `None` for reads.
+    /// Returns the action for the audit log; `None` for reads.
     pub(super) fn audited(&self) -> Option<AuditedAction> {
         match self {
             Self::List { .. } | Self::Get { .. } | Self::Query { .. } => None,

@@ -1,4 +1,4 @@
-//! A bounded cache of answers, each for a limited time, with one question under way for each key.
+//! A bounded cache of answers with expiry times and at most one query in progress for each key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
-/// The SHA-256 of what a question is about.
+/// The SHA-256 of the subject of a query.
 pub(super) type Key = [u8; 32];
 
 /// Returns the key of a text.
@@ -17,12 +17,12 @@ pub(super) fn key(text: &str) -> Key {
     key
 }
 
-/// An answer with the time until which it counts.
+/// An answer with its expiry time.
 type Dated<V> = (V, Instant);
 
 struct Slot<V> {
     answer: Mutex<Option<Dated<V>>>,
-    /// Held by the caller whose question is under way.
+    /// Held by the caller whose query is in progress.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -44,11 +44,11 @@ impl<V: Clone> Answers<V> {
         answer.as_ref().map(|(value, _)| value.clone())
     }
 
-    /// Returns the answer that counts at `now`, or asks. `ask` returns an answer and for how long it counts from `now`
-    /// on. Callers with the same key wait for the one that asks.
+    /// Returns the answer that is valid at `now`, or queries. `ask` returns an answer and its lifetime from `now` on.
+    /// Callers with the same key wait for the one that queries.
     ///
     /// # Errors
-    /// The error of `ask`, which is not kept.
+    /// The error of `ask`, which is not cached.
     pub(super) async fn get<E>(&self, key: Key, now: Instant, ask: impl Future<Output = Result<(V, Duration), E>>) -> Result<V, E> {
         let slot = self.slot(key, now);
         let _turn = slot.turn.lock().await;
@@ -61,7 +61,7 @@ impl<V: Clone> Answers<V> {
                 Ok(value)
             }
             Err(error) => {
-                // Who asks in vain takes no place.
+                // A failed query uses no slot.
                 if slot.answer.lock().is_none() {
                     self.slots.lock().remove(&key);
                 }
@@ -84,7 +84,7 @@ impl<V: Clone> Answers<V> {
     }
 }
 
-/// Drops every answer that counts no more, or else the one that counts for the shortest time.
+/// Drops every expired answer, or else the one that expires first.
 fn make_room<V>(slots: &mut HashMap<Key, Arc<Slot<V>>>, now: Instant) {
     let until = |slot: &Arc<Slot<V>>| slot.answer.lock().as_ref().map(|(_, until)| *until);
     let before = slots.len();

@@ -1,4 +1,4 @@
-//! An API server for tests that knows what it is told.
+//! An API server for tests with predefined answers.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::reviews::{Answer, Reviews};
 
-/// Users by token, each with the audience of the token; and what they may do, as "USER VERB RESOURCE NAMESPACE".
+/// Users by token, each with the audience of the token, and permissions in the form "USER VERB RESOURCE NAMESPACE".
 #[derive(Default)]
 pub(super) struct Fake {
     tokens: Mutex<HashMap<String, (Identity, Option<String>)>>,

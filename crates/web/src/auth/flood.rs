@@ -1,7 +1,7 @@
-//! A limit on questions about tokens that Headwind has not seen before, so that junk does not reach the API server.
+//! Limits queries about unknown tokens, so that random tokens do not reach the API server.
 //!
-//! Every question takes from a bucket of its peer and from a bucket of all peers together. A token that turns out to be
-//! valid gives back what it took.
+//! Every query takes from the bucket of its peer and from a bucket for all peers. A valid token returns what its query
+//! took.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-/// Questions that may come at once, and how many more each second allows: for one peer.
+/// Size of the bucket of one peer, and its refill per second.
 const PEER: (f64, f64) = (20.0, 0.5);
 /// The same for all peers together.
 const ALL: (f64, f64) = (100.0, 5.0);
-/// Maximum number of peers that are remembered.
+/// Maximum number of remembered peers.
 const PEERS: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ impl Bucket {
         Self { left: burst, at: now }
     }
 
-    /// Returns the bucket with what has come in since.
+    /// Returns the bucket after the refill since its last use.
     fn filled(self, (burst, rate): (f64, f64), now: Instant) -> Self {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         Self { left: passed.mul_add(rate, self.left).min(burst), at: now.max(self.at) }
@@ -44,7 +44,7 @@ struct Table {
 #[derive(Debug, Default)]
 pub(super) struct Flood(Mutex<Table>);
 
-/// Returns what stands for a peer: one site has a whole /64 of IPv6 addresses.
+/// Returns the key of a peer: one site owns a whole /64 of IPv6 addresses.
 fn site(peer: Option<IpAddr>) -> Option<IpAddr> {
     match peer? {
         IpAddr::V6(address) => {
@@ -56,7 +56,7 @@ fn site(peer: Option<IpAddr>) -> Option<IpAddr> {
 }
 
 impl Flood {
-    /// Returns true if a question for this peer may be asked now.
+    /// Returns true if a query for this peer is allowed now.
     pub(super) fn admit(&self, peer: Option<IpAddr>, now: Instant) -> bool {
         let (mut table, site) = (self.0.lock(), site(peer));
         if table.peers.len() >= PEERS && !table.peers.contains_key(&site) {
@@ -74,7 +74,7 @@ impl Flood {
         admitted
     }
 
-    /// Gives back what a question took.
+    /// Returns what a query took.
     pub(super) fn give_back(&self, peer: Option<IpAddr>) {
         let mut table = self.0.lock();
         if let Some(all) = &mut table.all {
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of `tries` questions of peers are admitted within a minute.
+    /// Returns how many of `tries` queries of peers are admitted within a minute.
     fn admitted(tries: u32, peer: impl Fn(u32) -> IpAddr) -> u32 {
         let (flood, now) = (Flood::default(), Instant::now());
         let at = |n: u32| now + Duration::from_mins(1) * n / tries;

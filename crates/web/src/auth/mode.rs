@@ -9,15 +9,15 @@ pub enum Mode {
     /// Every caller is `web-ui-user`.
     #[default]
     None,
-    /// The header `X-User` names the caller. The name is a label, not a proof.
+    /// The header `X-User` names the caller, without proof.
     Simple,
-    /// A `TokenReview` says whose bearer token it is.
+    /// A `TokenReview` identifies the user of the bearer token.
     Token,
     /// A header from a trusted proxy names the caller.
     Proxy,
 }
 
-/// A mode that is not known.
+/// An unknown mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown authentication mode {0:?}; use none, simple, token or proxy")]
 pub struct UnknownMode(String);

@@ -1,4 +1,4 @@
-//! Mode `none`: everybody is the same user.
+//! Mode `none`: every caller is the same user.
 
 /// Returns the name of the caller.
 pub(super) fn user() -> String {

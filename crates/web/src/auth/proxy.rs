@@ -14,17 +14,17 @@ use super::refused::Refused;
 const NAME: usize = 256;
 /// Maximum number of groups.
 const GROUPS: usize = 512;
-/// The shortest prefixes of trusted networks, for IPv4 and IPv6: a wider one would trust strangers.
+/// The shortest allowed prefixes of trusted networks, for IPv4 and IPv6. A wider network would include strangers.
 const SHORTEST: (u8, u8) = (8, 7);
 
-/// A network whose peers are trusted.
+/// A network of trusted peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpNet);
 
 impl FromStr for Network {
     type Err = String;
 
-    /// Reads `10.1.0.0/16` or one address.
+    /// Parses `10.1.0.0/16` or one address.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
@@ -37,7 +37,7 @@ impl FromStr for Network {
     }
 }
 
-/// What the proxy sends, and who the proxy is.
+/// The headers of the proxy, and its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// The header with the user's name.
@@ -57,7 +57,7 @@ impl Proxy {
         }
         let wrong = |header: &HeaderName| {
             Refused::Unknown(format!(
-                "the header {header} must occur once and hold a name: at most {NAME} bytes, no control characters, not beginning with system:"
+                "the header {header} must occur once and contain a name: at most {NAME} bytes, no control characters, not beginning with system:"
             ))
         };
         let name = one(headers, &self.user).and_then(|value| name(value)).ok_or_else(|| wrong(&self.user))?;
@@ -78,7 +78,7 @@ fn one<'a>(headers: &'a HeaderMap, header: &HeaderName) -> Option<&'a str> {
 
 fn name(text: &str) -> Option<&str> {
     let text = text.trim();
-    // Characters that are not seen, or turn the direction of text, would make one name look like another.
+    // Invisible characters, and those that change the direction of text, could make one name look like another.
     let hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     (!text.is_empty() && text.len() <= NAME && !text.starts_with("system:") && !text.chars().any(hidden)).then_some(text)

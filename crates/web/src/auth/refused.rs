@@ -1,17 +1,17 @@
-//! Why a caller is not let in.
+//! The reasons to refuse a caller.
 
 use axum::http::StatusCode;
 use headwind_operator::Permission;
 
 use crate::problem::Problem;
 
-/// The caller is not let in, or may not do something.
+/// The caller is not authenticated, or has no permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The request does not prove who the caller is (401).
+    /// The request does not prove the caller's identity (401).
     #[error("{0}")]
     Unknown(String),
-    /// Nobody may do it on this port (403).
+    /// The action is forbidden on this port (403).
     #[error("{0}")]
     Forbidden(String),
     /// The caller lacks a permission (403).
@@ -22,10 +22,10 @@ pub enum Refused {
         /// The permission.
         permission: Box<Permission>,
     },
-    /// Too many proofs are being checked (429).
+    /// Too many checks are in progress (429).
     #[error("{0}")]
     TooMany(String),
-    /// The API server did not answer, so it is not known who the caller is or what the caller may do (503).
+    /// The API server did not respond, so the caller's identity or permission is unknown (503).
     #[error("{0}")]
     Unavailable(String),
 }

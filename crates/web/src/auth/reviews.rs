@@ -1,22 +1,22 @@
-//! What authentication asks the API server. A trait, so that tests can answer.
+//! Authentication's queries to the API server. A trait, so that tests can replace it.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use headwind_operator::{BearerToken, Caller, Handle, Identity, Permission, Unanswered};
 
-/// An answer that is to come.
+/// A future answer.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unanswered>> + Send + 'a>>;
 
-/// Questions about callers.
+/// Queries about callers.
 pub trait Reviews: Send + Sync {
     /// Returns the user of a token, or why it is rejected.
     fn token<'a>(&'a self, token: &'a BearerToken, audiences: &'a [String]) -> Answer<'a, Result<Identity, String>>;
-    /// Returns whether the caller has the permission.
+    /// Returns true if the caller has the permission.
     fn access<'a>(&'a self, caller: &'a Caller, permission: &'a Permission) -> Answer<'a, bool>;
     /// Returns the key that seals session cookies; `candidate` becomes the key if there is none yet.
     fn session_key(&self, candidate: [u8; 32]) -> Answer<'_, [u8; 32]>;
-    /// Returns the namespaces that Headwind knows anything of.
+    /// Returns the namespaces that Headwind knows.
     fn namespaces(&self) -> BTreeSet<String>;
 }
 

@@ -1,8 +1,8 @@
-//! Sessions of browsers in mode `token`: a sealed cookie that holds the token itself.
+//! Browser sessions in mode `token`: a sealed cookie that contains the token.
 //!
-//! Every request opens the cookie and has the token reviewed like one from a header, so a session ends with its token.
-//! Nothing is kept in memory, and every replica opens the cookies of every other one: the key is in a Secret. The cookie
-//! is bound to the host that it was made for.
+//! For every request, Headwind opens the cookie and reviews its token like one from a header, so a session ends with
+//! its token. There is no session state in memory, and every replica opens the cookies of every other one: the key is
+//! in a Secret. The cookie is bound to its host.
 
 mod compact;
 
@@ -26,24 +26,24 @@ use crate::hosts;
 
 /// Maximum lifetime of a session.
 const LIFETIME: Duration = Duration::from_hours(8);
-/// The time for which the key is not read again: sessions end within it when somebody deletes the Secret.
+/// Maximum age of the cached key: sessions end within it after somebody deletes the Secret.
 const KEY_TIME: Duration = Duration::from_mins(1);
-/// How far the clocks of replicas may be apart.
+/// Maximum difference between the clocks of replicas.
 const SKEW: Duration = Duration::from_mins(1);
-/// Maximum length of the cookie's value: browsers take 4,096 bytes with its name.
+/// Maximum length of the cookie's value: browsers accept 4,096 bytes with its name.
 const VALUE: usize = 4_000;
 /// The name of the cookie over plain HTTP.
 const PLAIN: &str = "headwind-session";
-/// The name over HTTPS: a browser takes it only with `Secure`, and from no other host.
+/// The name over HTTPS: a browser accepts it only with `Secure`, and from no other host.
 const SECURE: &str = "__Host-headwind-session";
-/// What the seal covers besides the host: another version of the content is not opened.
+/// The version of the cookie's content, which the seal covers besides the host. Other versions are not opened.
 const VERSION: &str = "headwind-session-1";
 
 /// Seals and opens the cookies.
 pub(super) struct Sessions {
     reviews: Arc<dyn Reviews>,
     keys: Answers<[u8; 32]>,
-    /// Whether every connection is HTTPS.
+    /// True if every connection is HTTPS.
     tls: bool,
     /// Hosts with ports that browsers reach over HTTPS.
     https: BTreeSet<String>,
@@ -54,7 +54,7 @@ impl Sessions {
         Self { reviews, keys: Answers::new(1), tls, https }
     }
 
-    /// Returns the value of `Set-Cookie` that opens a session for the token, until then at most.
+    /// Returns the value of `Set-Cookie` that opens a session for the token, until `until` at most.
     pub(super) async fn begin(
         &self,
         token: &BearerToken,
@@ -67,7 +67,7 @@ impl Sessions {
         content.extend(compact::pack(token.expose()));
         let key = self.key(Instant::now()).await?;
         let sealed = seal(&key, &Self::binding(headers)?, content)
-            .ok_or_else(|| Refused::Unavailable("the session could not be sealed".to_owned()))?;
+            .ok_or_else(|| Refused::Unavailable("failed to seal the session".to_owned()))?;
         let value = URL_SAFE_NO_PAD.encode(sealed);
         if value.len() > VALUE {
             return Err(Refused::Unknown("the token is too long for a session cookie; use a token with fewer groups or claims".to_owned()));
@@ -80,7 +80,7 @@ impl Sessions {
         self.cookie(headers, "", 0)
     }
 
-    /// Returns the token of the request's session. `None` if there is no session, or one that has ended.
+    /// Returns the token of the request's session; `None` if there is no session, or it has ended.
     pub(super) async fn token(&self, headers: &HeaderMap, now: Timestamp) -> Result<Option<BearerToken>, Refused> {
         let name = if self.is_secure(headers) { SECURE } else { PLAIN };
         let Some(sealed) = cookie(headers, name).and_then(|value| URL_SAFE_NO_PAD.decode(value).ok()) else { return Ok(None) };
@@ -91,7 +91,7 @@ impl Sessions {
     async fn key(&self, now: Instant) -> Result<[u8; 32], Refused> {
         let ask = async {
             let mut candidate = [0; 32];
-            let unanswered = |error: String| Refused::Unavailable(format!("the key of the sessions is not available: {error}"));
+            let unanswered = |error: String| Refused::Unavailable(format!("failed to read the session key: {error}"));
             SystemRandom::new().fill(&mut candidate).map_err(|_| unanswered("no random numbers".to_owned()))?;
             let key = self.reviews.session_key(candidate).await.map_err(|error| unanswered(error.to_string()))?;
             Ok((key, KEY_TIME))
@@ -103,9 +103,9 @@ impl Sessions {
         self.tls || hosts::named(headers).is_some_and(|host| self.https.contains(&host.as_str().to_ascii_lowercase()))
     }
 
-    /// What a cookie is bound to: the host of the request.
+    /// Returns the value that a cookie is bound to: the host of the request.
     fn binding(headers: &HeaderMap) -> Result<String, Refused> {
-        let host = hosts::named(headers).ok_or_else(|| Refused::Unknown("the request names no host".to_owned()))?;
+        let host = hosts::named(headers).ok_or_else(|| Refused::Unknown("the request has no Host header".to_owned()))?;
         Ok(format!("{VERSION} {}", hosts::name(&host)))
     }
 

@@ -1,4 +1,4 @@
-//! Mode `simple`: the header `X-User` names the caller. Nothing proves it.
+//! Mode `simple`: the header `X-User` names the caller, without proof.
 
 use axum::http::{HeaderMap, HeaderName};
 use headwind_operator::Caller;
@@ -7,19 +7,19 @@ use headwind_operator::Caller;
 const NAME: usize = 256;
 /// The header.
 const USER: HeaderName = HeaderName::from_static("x-user");
-/// Distinguishes the name from one that was proven.
+/// Distinguishes the name from a proven one.
 const PREFIX: &str = "simple:";
-/// What the header must hold.
+/// The required header.
 pub(super) const EXPECTED: &str =
-    "the header X-User must occur once and hold a user name: at most 256 printable characters, not beginning with system:";
+    "the header X-User must occur once and contain a user name: at most 256 printable characters, not beginning with system:";
 
-/// Returns the name of the caller, if the header occurs once and holds one.
+/// Returns the caller's name, if the header occurs once and contains one.
 pub(super) fn user(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(USER).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let name = value.to_str().ok()?.trim();
     let fits = !name.is_empty() && name.len() <= NAME && !name.chars().any(char::is_control);
-    // A name that Kubernetes keeps for its own users would be taken for one of them.
+    // Otherwise a name that Kubernetes reserves for its own users would be taken for one of them.
     (fits && !name.starts_with("system:")).then(|| format!("{PREFIX}{name}"))
 }
 

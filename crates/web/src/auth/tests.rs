@@ -88,7 +88,7 @@ async fn actions_are_asked_about_each_time_and_reads_are_remembered() {
     assert_eq!(fake.access_asked(), before);
 }
 
-/// The right to approve one request is no right to roll workloads back, which makes new requests.
+/// Permission to approve one request is no permission to roll workloads back, which creates new requests.
 #[tokio::test]
 async fn a_rollback_needs_the_right_for_the_namespace() {
     let (fake, auth) = token_mode();

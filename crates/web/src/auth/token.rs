@@ -1,4 +1,4 @@
-//! Mode `token`: a `TokenReview` says whose bearer token it is.
+//! Mode `token`: a `TokenReview` identifies the user of the bearer token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use super::flood::Flood;
 use super::refused::Refused;
 use super::reviews::Reviews;
 
-/// The time for which a valid token is not reviewed again. It ends with the token. The API server remembers tokens for 10 s
-/// itself, so a revoked token ends within a minute.
+/// Time for which a valid token is not reviewed again, but never longer than the token is valid. The API server caches
+/// tokens for 10 s itself, so a revoked token stops working within a minute.
 const VALID: Duration = Duration::from_secs(45);
-/// The same for a token that is not valid.
+/// Time for which an invalid token is not reviewed again.
 const INVALID: Duration = Duration::from_secs(5);
-/// Maximum number of tokens that are remembered.
+/// Maximum number of cached tokens.
 const TOKENS: usize = 4096;
 /// Maximum length of a token, in bytes.
 const LENGTH: usize = 16 * 1024;
-/// Maximum number of reviews under way.
+/// Maximum number of concurrent reviews.
 const AT_ONCE: usize = 16;
-/// The time for which a review waits for its turn.
+/// Maximum time that a review waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
-/// What a request must hold.
+/// The required header.
 pub(super) const EXPECTED: &str = "the request needs one header Authorization: Bearer TOKEN, with a token of the cluster";
 
 /// A valid token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checked {
     pub(super) identity: Identity,
-    /// Whether the API server itself accepts the token.
+    /// True if the API server itself accepts the token.
     pub(super) for_api_server: bool,
-    /// When the token ends, if it says so.
+    /// When the token expires, if it contains that.
     pub(super) expires: Option<Timestamp>,
 }
 
@@ -50,7 +50,7 @@ type Verdict = Result<Arc<Checked>, Arc<str>>;
 /// Reviews tokens.
 pub(super) struct Tokens {
     reviews: Arc<dyn Reviews>,
-    /// Audiences of which a token must have one; none for the API server's own.
+    /// Accepted audiences; empty for the API server's own.
     audiences: Vec<String>,
     verdicts: Answers<Verdict>,
     flood: Flood,
@@ -62,14 +62,14 @@ impl Tokens {
         Self { reviews, audiences, verdicts: Answers::new(TOKENS), flood: Flood::default(), permits: Semaphore::new(AT_ONCE) }
     }
 
-    /// Returns the user of a token that `peer` presents.
+    /// Returns the user of a token from `peer`.
     pub(super) async fn check(&self, token: &BearerToken, peer: Option<IpAddr>, now: Instant) -> Result<Arc<Checked>, Refused> {
         if !may_be_a_token(token.expose()) {
-            return Err(Refused::Unknown("the token is not one: it has characters that no token has, or is too long".to_owned()));
+            return Err(Refused::Unknown("invalid token: it is too long, or has characters that are not allowed in a token".to_owned()));
         }
         let key = key(token.expose());
         let review = async {
-            // A token that was valid before does not count against its peer.
+            // A token that was valid before does not count against the limit of its peer.
             let known = self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok());
             if !known && !self.flood.admit(peer, now) {
                 return Err(Refused::TooMany("too many unknown tokens; try again in a minute".to_owned()));
@@ -81,14 +81,14 @@ impl Tokens {
             Ok(reviewed)
         };
         let verdict = self.verdicts.get(key, now, review).await?;
-        verdict.map_err(|why| Refused::Unknown(format!("the API server rejects the token: {why}")))
+        verdict.map_err(|why| Refused::Unknown(format!("the API server rejected the token: {why}")))
     }
 
     async fn review(&self, token: &BearerToken) -> Result<(Verdict, Duration), Refused> {
         let Ok(Ok(_permit)) = tokio::time::timeout(TURN, self.permits.acquire()).await else {
-            return Err(Refused::TooMany("too many tokens are being reviewed; try again".to_owned()));
+            return Err(Refused::TooMany("too many token reviews are in progress; try again".to_owned()));
         };
-        let unanswered = |error| Refused::Unavailable(format!("the API server did not say whose token it is: {error}"));
+        let unanswered = |error| Refused::Unavailable(format!("failed to review the token: {error}"));
         let identity = match self.reviews.token(token, &self.audiences).await.map_err(unanswered)? {
             Ok(identity) => identity,
             Err(why) => return Ok((Err(why.into()), INVALID)),
@@ -116,13 +116,13 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<BearerToken>, Refused
     }
 }
 
-/// Returns true if the text has the form of a bearer token (RFC 6750).
+/// Returns true if the text has the format of a bearer token (RFC 6750).
 fn may_be_a_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte);
     (1..=LENGTH).contains(&text.len()) && text.bytes().all(fits)
 }
 
-/// Returns when a JSON Web Token ends. Only for a token that was reviewed: nothing is verified here.
+/// Returns when a JSON Web Token expires. Only for a token that was reviewed: nothing is verified here.
 fn expiry(token: &str) -> Option<Timestamp> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;

@@ -43,7 +43,7 @@ fn open(mode: Mode) -> Gate {
 #[case::form(APPROVE, &[("content-type", "application/x-www-form-urlencoded")], 415)]
 #[case::plain(APPROVE, &[("content-type", "text/plain")], 415)]
 #[case::no_type(APPROVE, &[], 415)]
-// What a browser sends after the attacker's name was led to Headwind's address.
+// What a browser sends after DNS rebinding: the attacker's name resolves to Headwind's address.
 #[case::rebound(APPROVE, &[JSON, ("host", "rebind.evil.example:8081"), ("origin", "http://rebind.evil.example:8081"), ("sec-fetch-site", "same-origin")], 421)]
 #[case::foreign_page(APPROVE, &[JSON, ("origin", "http://evil.example")], 403)]
 #[case::foreign_site(APPROVE, &[JSON, ("sec-fetch-site", "cross-site")], 403)]
@@ -58,7 +58,7 @@ async fn what_passes(#[case] route: &str, #[case] headers: &[(&str, &str)], #[ca
     }
 }
 
-/// Pages work without script: a form passes if the browser says that it comes from a page of Headwind's own.
+/// Pages work without scripts: a form passes if the browser says that it comes from one of Headwind's pages.
 #[rstest::rstest]
 #[case::own_page(&[("origin", "http://localhost:8081"), ("sec-fetch-site", "same-origin")], 200)]
 #[case::own_page_of_an_old_browser(&[("origin", "http://localhost:8081")], 200)]
@@ -91,7 +91,7 @@ async fn the_caller_and_the_body_reach_the_handler() {
     assert_eq!(send(open(Mode::Simple), "GET /read", &[], Body::empty()).await.0, 200, "everybody may read");
 }
 
-/// A body that never comes.
+/// A body that never arrives.
 struct Stalled;
 
 impl hyper::body::Body for Stalled {

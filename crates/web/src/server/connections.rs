@@ -1,8 +1,8 @@
-//! The open connections of a port, and which one ends when there are too many.
+//! The open connections of a port, and the choice of the one to close when there are too many.
 //!
-//! A peer at its limit loses a connection of its own. At the limit of the port, any peer may lose one. The
-//! connection that ends is one without a request under way, if there is any, and of these the one that has been
-//! idle for longest.
+//! A peer at its limit loses one of its own connections. At the limit of the port, any peer may lose one. Headwind
+//! closes a connection without a request in progress, if there is one, and among these the one that has been idle
+//! longest.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,14 +31,14 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     peer: IpAddr,
-    /// Requests under way: one at most, for HTTP/1.
+    /// Number of requests in progress: at most one, for HTTP/1.
     busy: usize,
-    /// When the connection was opened, or its latest request began or ended.
+    /// When the connection was opened, or its latest request started or ended.
     since: Instant,
     evicted: CancellationToken,
 }
 
-/// A connection's place; given back when the value goes.
+/// The slot of a connection; released when the value is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Arc<Connections>,
@@ -47,7 +47,7 @@ pub(super) struct Place {
     evicted: CancellationToken,
 }
 
-/// A request under way.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct Busy {
     connections: Arc<Connections>,
@@ -59,7 +59,7 @@ impl Connections {
         Self { limits, table: Mutex::default() }
     }
 
-    /// Gives a new connection its place. Where there are too many, another one is ended.
+    /// Adds a new connection. If there are too many, closes another one.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
         let evicted = CancellationToken::new();
         let mut table = self.table.lock();
@@ -84,7 +84,7 @@ impl Connections {
 }
 
 impl Table {
-    /// Ends the idlest connection, of that peer or of all.
+    /// Closes the connection that has been idle longest, of that peer or of all.
     fn evict(&mut self, peer: Option<IpAddr>) {
         let candidates = self.open.iter().filter(|(_, entry)| peer.is_none_or(|peer| entry.peer == peer));
         let idlest = candidates.min_by_key(|(_, entry)| (entry.busy, entry.since)).map(|(id, _)| *id);
@@ -110,12 +110,12 @@ impl Place {
         self.peer
     }
 
-    /// Cancelled when the connection has to end.
+    /// Returns a token that is cancelled when the connection must close.
     pub(super) fn evicted(&self) -> CancellationToken {
         self.evicted.clone()
     }
 
-    /// Marks the connection as busy until the value goes.
+    /// Marks the connection as busy until the value is dropped.
     pub(super) fn busy(&self) -> Busy {
         self.connections.note(self.id, |entry| entry.busy += 1);
         Busy { connections: Arc::clone(&self.connections), id: self.id }

@@ -13,7 +13,7 @@ async fn port(limits: Limits) -> (SocketAddr, CancellationToken) {
     (address, stop)
 }
 
-/// One request, on a connection that stays open.
+/// Sends one request on a connection that stays open.
 async fn ask(stream: &mut TcpStream) -> io::Result<String> {
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await?;
     let mut answer = [0; 1024];
@@ -21,7 +21,7 @@ async fn ask(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
 
-/// More connections than the port may have, each with a request now and then, do not keep out the kubelet.
+/// Too many connections, each with an occasional request, do not block the kubelet's probes.
 #[tokio::test]
 async fn connections_that_stay_open_do_not_fail_a_probe() {
     let (address, stop) = port(Limits::PROBES).await;

@@ -11,24 +11,24 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// The time after which the files are looked at again.
+/// Interval at which the files are checked for changes.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Files that make no certificate.
+/// Files that contain no usable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {0}: {1}")]
     Unreadable(PathBuf, std::io::Error),
-    /// A file holds something else.
-    #[error("{0} holds no {1} in PEM format: {2}")]
+    /// A file has invalid content.
+    #[error("{0} contains no {1} in PEM format: {2}")]
     Unusable(PathBuf, &'static str, rustls::pki_types::pem::Error),
-    /// Certificate and key do not fit together, or have a form that is not supported.
+    /// Certificate and key do not match, or have an unsupported format.
     #[error("certificate {0} and key {1} cannot be used: {2}")]
     Refused(PathBuf, PathBuf, rustls::Error),
 }
 
-/// What was in the files.
+/// The content of the files.
 #[derive(PartialEq, Eq)]
 struct Pem {
     certificate: Vec<u8>,
@@ -62,12 +62,12 @@ impl Tls {
         Ok(Self(Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), current: RwLock::new((pem, config)) })))
     }
 
-    /// Returns what makes the next connection secure.
+    /// Returns the TLS configuration for the next connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0.current.read().1))
     }
 
-    /// Reads the files again. Files that cannot be used leave the certificate as it is. Returns whether it changed.
+    /// Reads the files again. If they are invalid, the current certificate is kept. Returns true if it changed.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -82,13 +82,13 @@ impl Tls {
         Ok(true)
     }
 
-    /// Reads the files again and again, until `stop`.
+    /// Checks the files periodically, until `stop`.
     pub async fn watch(self, stop: CancellationToken) {
         while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
             match self.refresh() {
-                Ok(true) => tracing::info!(certificate = %self.0.certificate.display(), "the certificate was replaced"),
+                Ok(true) => tracing::info!(certificate = %self.0.certificate.display(), "reloaded the certificate"),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the certificate was not replaced"),
+                Err(error) => tracing::warn!(%error, "failed to reload the certificate; keeping the current one"),
             }
         }
     }

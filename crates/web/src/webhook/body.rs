@@ -1,7 +1,7 @@
-//! Reading bodies within a common budget of memory.
+//! Reads bodies within a common memory budget.
 //!
-//! Half of the budget is for senders that were authenticated by the head of their call. Nobody else can use that half up,
-//! nor can one peer use up the other one.
+//! Half of the budget is reserved for senders that the head of their call authenticates. No other sender can use that
+//! half, and no single peer can use the whole other half.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,32 +15,32 @@ use parking_lot::Mutex;
 
 use crate::problem::Problem;
 
-/// The most that one call may bring.
+/// Maximum size of one body, in bytes.
 const BODY: usize = 1024 * 1024;
-/// The most that all calls under way may hold together.
+/// Maximum memory of all concurrent calls, in bytes.
 const ALL: usize = 32 * BODY;
-/// The most that the calls of one peer may hold that are not authenticated yet. A proxy may be the peer of many senders.
+/// Maximum memory of the unauthenticated calls of one peer. A proxy may be the peer of many senders.
 const PEER: usize = 8 * BODY;
-/// How much of a body that is refused is read and thrown away, and for how long.
+/// Limits for draining a rejected body: bytes and time.
 const DRAIN: usize = 8 * BODY;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
-/// How long a body may take.
+/// Timeout for reading a body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who sends a body.
+/// The sender of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sender {
-    /// Somebody who was authenticated by the head of the call.
+    /// A sender that the head of the call authenticates.
     Proven,
-    /// Somebody at this address, where it is known.
+    /// An unauthenticated sender at this address, if known.
     Peer(Option<IpAddr>),
 }
 
-/// The memory that bodies under way hold.
+/// The memory used by the bodies that are being read.
 #[derive(Debug)]
 pub(super) struct Budget {
     held: Mutex<Held>,
-    /// The most that bodies of senders may hold that are not authenticated.
+    /// Maximum memory for bodies of unauthenticated senders.
     open: usize,
 }
 
@@ -51,7 +51,7 @@ struct Held {
     peers: HashMap<IpAddr, usize>,
 }
 
-/// What one body holds; given back when the value goes.
+/// The memory of one body; released when the value is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
@@ -60,12 +60,12 @@ pub(super) struct Share {
 }
 
 impl Budget {
-    /// The budget of a port. If nobody can be authenticated by a head, there is nothing to keep for such senders.
+    /// Creates the budget of a port. If no head can authenticate a sender, nothing is reserved.
     pub(super) fn new(heads_prove: bool) -> Arc<Self> {
         Arc::new(Self { held: Mutex::default(), open: if heads_prove { ALL / 2 } else { ALL } })
     }
 
-    /// Whether that many more bytes of the sender's fit; if so, they are held.
+    /// Reserves that many more bytes for the sender. Returns false if there is no room.
     fn take(&self, sender: Sender, bytes: usize) -> bool {
         let mut held = self.held.lock();
         if held.proven + held.open + bytes > ALL {
@@ -104,9 +104,9 @@ impl Budget {
         }
     }
 
-    /// Reads the body as it comes. What it holds counts until the share goes.
+    /// Reads the body as it arrives. Its memory counts until the share is dropped.
     pub(super) async fn read(self: &Arc<Self>, sender: Sender, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, Share), Problem> {
-        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a webhook's body has at most 1 MiB");
+        let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than 1 MiB");
         let told: Option<u64> =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
         if told.is_some_and(|told| told > BODY as u64) {
@@ -116,20 +116,20 @@ impl Budget {
         let (mut bytes, mut share) = (Vec::new(), Share { budget: Arc::clone(self), sender, bytes: 0 });
         let reading = async {
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+                let frame = frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("failed to read the request body: {error}")))?;
                 let Ok(chunk) = frame.into_data() else { continue };
                 if bytes.len() + chunk.len() > BODY {
                     return Ok(true);
                 }
                 if !share.grow(chunk.len()) {
-                    return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at once"));
+                    return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many concurrent calls; try again"));
                 }
                 bytes.extend_from_slice(&chunk);
             }
             Ok(false)
         };
         let read = tokio::time::timeout(PATIENCE, reading).await;
-        if read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?? {
+        if read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body"))?? {
             drain(body).await;
             return Err(too_large());
         }
@@ -151,7 +151,7 @@ impl Drop for Share {
     }
 }
 
-/// Reads some of a body that is refused, so that the sender gets to see the answer rather than a reset.
+/// Reads a part of a rejected body, so that the sender receives the response instead of a connection reset.
 pub(super) async fn drain(mut body: Body) {
     let reading = async {
         let mut left = DRAIN;
@@ -162,7 +162,7 @@ pub(super) async fn drain(mut body: Body) {
             }
         }
     };
-    // Nothing depends on the end of it.
+    // The result does not matter.
     tokio::time::timeout(DRAIN_TIME, reading).await.ok();
 }
 
@@ -174,7 +174,7 @@ mod tests {
         Sender::Peer(Some(IpAddr::from([192, 0, 2, last])))
     }
 
-    /// Opens bodies of 1 MiB that never end, until one is refused.
+    /// Starts bodies of 1 MiB that never end, until one is rejected.
     fn fill(budget: &Arc<Budget>, sender: Sender) -> Vec<Share> {
         let open = || {
             let mut share = Share { budget: Arc::clone(budget), sender, bytes: 0 };

@@ -1,7 +1,7 @@
-//! Google's public keys, fetched when a token has to be checked and kept for a while.
+//! Google's public keys, fetched when a token must be checked and cached for a while.
 //!
-//! One fetch at a time, and none more often than every ten seconds: a caller who makes up key ids
-//! causes no traffic.
+//! There is one fetch at a time, and at most one every ten seconds, so a caller with invented key IDs causes no
+//! traffic.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,19 @@ use headwind_webhook::proof::google::{Expected, Keys, TokenError, verify};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-/// How long keys are believed; Google changes them every few days and announces them before.
+/// Maximum age of cached keys. Google changes them every few days and publishes new ones in advance.
 const KEPT: Duration = Duration::from_hours(1);
-/// The least time between two fetches.
+/// Minimum time between two fetches.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The largest set of keys.
+/// Maximum size of the response, in bytes.
 const BODY: usize = 256 * 1024;
 
-/// How Google's signed tokens are checked.
+/// How to check Google's signed tokens.
 #[derive(Debug, Clone)]
 pub struct Google {
-    /// What has to stand in a token.
+    /// The expected claims of a token.
     pub expected: Expected,
-    /// Where the keys are.
+    /// The URL of the keys.
     pub keys_url: String,
 }
 
@@ -44,7 +44,7 @@ impl Checker {
         Self { settings, http, held: Mutex::default() }
     }
 
-    /// Whether the token is right. An unknown key has the keys fetched anew.
+    /// Checks the token. An unknown key ID triggers a fetch.
     pub(super) async fn check(&self, token: &str) -> Result<(), TokenError> {
         let now = Timestamp::now().as_second();
         let mut held = self.held.lock().await;
@@ -62,7 +62,7 @@ impl Checker {
                     held.keys = keys;
                     held.fetched = Some(Instant::now());
                 }
-                Err(reason) => tracing::warn!("Google's public keys cannot be had: {reason}"),
+                Err(reason) => tracing::warn!("failed to fetch Google's public keys: {reason}"),
             }
         }
         verify(token, &held.keys, &self.settings.expected, now)
@@ -76,10 +76,10 @@ impl Checker {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
             if body.len() + chunk.len() > BODY {
-                return Err("the answer is too large".to_owned());
+                return Err("the response is too large".to_owned());
             }
             body.extend_from_slice(&chunk);
         }
-        Keys::read(&body).filter(|keys| !keys.is_empty()).ok_or_else(|| "the answer has no keys".to_owned())
+        Keys::read(&body).filter(|keys| !keys.is_empty()).ok_or_else(|| "the response contains no keys".to_owned())
     }
 }

@@ -1,11 +1,11 @@
-//! Tokens in a cookie: a JSON Web Token is stored as the bytes that its text encodes, which are a quarter shorter.
+//! Tokens in a cookie: a JSON Web Token is stored as the decoded bytes, which are a quarter shorter.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The first byte of a token as it is.
+/// The first byte of a token that is stored unchanged.
 const PLAIN: u8 = 0;
-/// The first byte of a JSON Web Token: the length of two parts follows before each, then the third part.
+/// The first byte of a JSON Web Token. Two parts follow, each after its length, then the third part.
 const JWT: u8 = 1;
 
 /// Returns the bytes of a token.
@@ -57,7 +57,7 @@ mod tests {
             URL_SAFE_NO_PAD.encode([7; 256])
         );
         assert!(pack(&jwt).len() < jwt.len() * 4 / 5);
-        // The last one has bits that no encoder writes.
+        // The last character has bits that no encoder writes.
         for token in [jwt.as_str(), "", "abcdef.0123456789abcdef", "a.b.c", "e30.e30.", "e31.e30.e30", "ä"] {
             assert_eq!(unpack(&pack(token)).as_deref(), Some(token));
         }
