@@ -1,6 +1,6 @@
 //! Argo Rollouts in the bed: its real controller, as a plain process.
 //!
-//! Started by `Bed::argo_rollouts`, once a bed, when a test first asks.
+//! `Bed::argo_rollouts` starts it once per bed, when a test first needs it.
 
 use anyhow::Result;
 
@@ -26,7 +26,7 @@ pub(crate) fn manifests(tools: &Tools) -> Result<String> {
     Ok(tools.crds(CONTROLLER)?.iter().flat_map(|crd| ["---\n".to_owned(), crd.to_string(), "\n".to_owned()]).collect())
 }
 
-/// Checks whether this test has to do without Argo Rollouts. If so, reports why, and counts the test as skipped.
+/// Returns true if this test cannot run because Argo Rollouts is missing. Reports why, and counts the test as skipped.
 pub async fn lacks(test: &str) -> Result<bool> {
     controller::lacks(test, "Argo Rollouts", &[CONTROLLER]).await
 }

@@ -1,7 +1,7 @@
-//! The API server's audit log: who asked for what, and what came of it.
+//! The API server's audit log: requests and their results.
 //!
-//! A request is one entry however many lines it has (a watch has one when it starts and one when
-//! it ends). The file is read on from where the last look stopped.
+//! A request is one entry, however many lines it has (a watch has one at its start and one at its end). The file is
+//! read on from the last position.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -20,51 +20,52 @@ use serde_json::Value;
 use crate::unique::unique;
 use crate::wait::eventually;
 
-/// One request.
+/// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Who asked; under impersonation, as whom.
+    /// The user; with impersonation, the impersonated one.
     pub user: String,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or the HTTP method where there is no object.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or the HTTP method for a
+    /// request without an object.
     pub verb: String,
     /// The API group; empty for the core group.
     pub group: String,
-    /// The resource; empty where there is no object (`/version`).
+    /// The resource; empty for a request without an object (`/version`).
     pub resource: String,
-    /// The subresource, or nothing.
+    /// The subresource, or empty.
     pub subresource: String,
-    /// The namespace, or nothing.
+    /// The namespace, or empty.
     pub namespace: String,
-    /// The object's name, where the request names it.
+    /// The object's name, if the request contains it.
     pub name: String,
     /// Path and query.
     pub uri: String,
     /// The HTTP status.
     pub code: u16,
-    /// When it came in.
+    /// When the request arrived.
     pub received: Timestamp,
-    /// When this stage of it was reached: the answer, or for a watch that runs its start.
+    /// When its latest stage was reached: the response, or the start of a running watch.
     pub at: Timestamp,
     /// The client's user agent.
     pub user_agent: String,
-    /// What was sent, where the policy keeps it (`testbed/audit-policy.yaml`).
+    /// The request body, if the audit policy records it (`testbed/audit-policy.yaml`).
     pub body: Option<Value>,
 }
 
-/// A right that was made use of.
+/// A permission that was used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UsedRule {
     /// The API group.
     pub group: String,
     /// The resource.
     pub resource: String,
-    /// The subresource, or nothing.
+    /// The subresource, or empty.
     pub subresource: String,
     /// The verb.
     pub verb: String,
 }
 
-/// Which requests; what is not said does not matter.
+/// Selects requests. Fields that are not set match everything.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
     user: Option<String>,
@@ -79,45 +80,45 @@ pub struct Query {
 }
 
 impl Query {
-    /// Every request.
+    /// Selects every request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of a service account.
+    /// Selects requests of a service account.
     #[must_use]
     pub fn account(self, namespace: &str, name: &str) -> Self {
         self.user(&format!("system:serviceaccount:{namespace}:{name}"))
     }
 
-    /// Of a user.
+    /// Selects requests of a user.
     #[must_use]
     pub fn user(mut self, user: &str) -> Self {
         self.user = Some(user.to_owned());
         self
     }
 
-    /// With this verb; said more than once, with any of them.
+    /// Selects requests with this verb; with several calls, with any of the verbs.
     #[must_use]
     pub fn verb(mut self, verb: &str) -> Self {
         self.verbs.push(verb.to_owned());
         self
     }
 
-    /// Any write.
+    /// Selects writes.
     #[must_use]
     pub fn writes(self) -> Self {
         ["create", "update", "patch", "delete", "deletecollection"].into_iter().fold(self, Self::verb)
     }
 
-    /// In this API group.
+    /// Selects requests in this API group.
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
         self.group = Some(group.to_owned());
         self
     }
 
-    /// On this resource: `deployments` (and none of its subresources), or `updaterequests/status`.
+    /// Selects requests on this resource: `deployments` (without its subresources), or `updaterequests/status`.
     #[must_use]
     pub fn resource(mut self, resource: &str) -> Self {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
@@ -125,42 +126,42 @@ impl Query {
         self
     }
 
-    /// In this namespace.
+    /// Selects requests in this namespace.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
         self.namespace = Some(namespace.to_owned());
         self
     }
 
-    /// On the object of this name.
+    /// Selects requests on the object with this name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Answered with this status.
+    /// Selects responses with this status.
     #[must_use]
     pub fn code(mut self, code: u16) -> Self {
         self.code = Some(code);
         self
     }
 
-    /// Answered with a status under 300.
+    /// Selects responses with a status below 300.
     #[must_use]
     pub fn successful(mut self) -> Self {
         self.successful = true;
         self
     }
 
-    /// That came in at or after this time.
+    /// Selects requests that arrived at or after this time.
     #[must_use]
     pub fn since(mut self, since: Timestamp) -> Self {
         self.since = Some(since);
         self
     }
 
-    /// Whether an entry is one of them.
+    /// Returns true if the entry matches.
     pub fn takes(&self, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, got: &str| wanted.as_deref().is_none_or(|wanted| wanted == got);
         is(&self.user, &entry.user)
@@ -186,16 +187,16 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// A reader from the log's beginning.
+    /// Opens the log from its beginning.
     pub fn open(path: &Path) -> Self {
         Self { path: path.to_owned(), offset: 0, rest: Vec::new(), entries: Vec::new(), places: HashMap::new() }
     }
 
-    /// Returns a reader from `offset` on, which may be within a line: then that line is left out. At the end of a long
-    /// run, the whole log takes many seconds to read.
+    /// Opens the log from `offset` on. If that is within a line, the line is skipped. At the end of a long run, reading
+    /// the whole log takes many seconds.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn open_at(path: &Path, offset: u64) -> Result<Self> {
         let mut audit = Self { offset, ..Self::open(path) };
         let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
@@ -207,8 +208,7 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Everything up to now is in the log when this returns: a request of our own is made, and
-    /// looked for.
+    /// Waits until every request up to now is in the log: sends a request of its own, and waits for its entry.
     pub async fn catch_up(&mut self, client: &Client) -> Result<()> {
         let marker = unique("audit-marker");
         Api::<Namespace>::all(client.clone()).list(&ListParams::default().fields(&format!("metadata.name={marker}"))).await?;
@@ -222,7 +222,7 @@ impl Audit {
         .await
     }
 
-    /// Reads what was added.
+    /// Reads the new lines.
     pub fn refresh(&mut self) -> Result<()> {
         let mut file = File::open(&self.path).with_context(|| format!("opening {}", self.path.display()))?;
         file.seek(SeekFrom::Start(self.offset))?;
@@ -249,28 +249,28 @@ impl Audit {
         }
     }
 
-    /// The requests, in the order they were first written.
+    /// Returns the matching requests, in the order of their first lines.
     pub fn entries(&mut self, query: &Query) -> Result<Vec<Entry>> {
         self.refresh()?;
         Ok(self.entries.iter().filter(|entry| query.takes(entry)).cloned().collect())
     }
 
-    /// How many.
+    /// Returns the number of matching requests.
     pub fn count(&mut self, query: &Query) -> Result<usize> {
         self.refresh()?;
         Ok(self.entries.iter().filter(|entry| query.takes(entry)).count())
     }
 
-    /// Those that were refused for want of a right (403).
+    /// Returns the matching requests that were denied (403).
     pub fn forbidden(&mut self, query: &Query) -> Result<Vec<Entry>> {
         self.entries(&query.clone().code(403))
     }
 
-    /// The rights that were made use of with success. Requests without an object (`/version`,
-    /// discovery) and reviews of one's own rights need none and are left out.
+    /// Returns the permissions that were used successfully. Requests without an object (`/version`, discovery) and
+    /// reviews of the caller's own permissions need none and are left out.
     pub fn used_rules(&mut self, query: &Query) -> Result<BTreeSet<UsedRule>> {
         self.refresh()?;
-        // A conflict, a name that is taken, an object that is not there: the right was there.
+        // After a conflict, a name that exists or a missing object, the permission was still used.
         let granted = |entry: &&Entry| entry.code < 300 || matches!(entry.code, 404 | 409 | 410 | 422);
         Ok(self
             .entries

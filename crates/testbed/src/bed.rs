@@ -1,4 +1,4 @@
-//! The shared control plane of a test run, and what every scenario does with it.
+//! The shared control plane of a test run, with the actions that scenarios have in common.
 
 mod argo_rollouts;
 mod flux;
@@ -25,15 +25,15 @@ use crate::flux::Flux;
 use crate::unique::unique;
 use crate::wait::eventually;
 
-/// How long the controllers may take over a small thing.
+/// Timeout for small actions of the controllers.
 const SHORT: Duration = Duration::from_secs(30);
 
 static SHARED: OnceCell<Bed> = OnceCell::const_new();
 
-/// A control plane with its conveniences.
+/// A control plane with convenience functions.
 #[derive(Debug)]
 pub struct Bed {
-    /// The controllers before their API server: fields end in this order.
+    /// The controllers come before their API server: fields are dropped in this order.
     flux: OnceCell<Flux>,
     flux_crds: OnceCell<()>,
     argo_rollouts: OnceCell<Controller>,
@@ -50,13 +50,13 @@ impl Deref for Bed {
 }
 
 impl Bed {
-    /// The one control plane that all tests of this process share; the first one starts it.
+    /// Returns the control plane that all tests of this process share, and starts it at the first call.
     pub async fn start() -> Result<&'static Self> {
         SHARED.get_or_try_init(Self::own).await
     }
 
-    /// A control plane for the caller alone, which ends with the value: for tests that would
-    /// disturb others.
+    /// Starts a control plane for the caller alone, for tests that would disturb others. It ends when the value is
+    /// dropped.
     pub async fn own() -> Result<Self> {
         let plane = ControlPlane::start().await?;
         Ok(Self {
@@ -68,13 +68,13 @@ impl Bed {
         })
     }
 
-    /// Makes a namespace of its own for a scenario and gives its name: the hint, made legal, and
-    /// something unique. Pods can be made in it at once.
+    /// Creates a namespace for a scenario and returns its name: the hint in a valid form, with a unique suffix. Pods
+    /// can be created in it at once.
     pub async fn namespace(&self, hint: &str) -> Result<String> {
         self.namespace_with(hint, &[]).await
     }
 
-    /// [`Bed::namespace`] with annotations.
+    /// Like [`Bed::namespace`], with annotations.
     pub async fn namespace_with(&self, hint: &str, annotations: &[(&str, &str)]) -> Result<String> {
         let name = unique(hint);
         let client = self.client().await?;
@@ -87,7 +87,7 @@ impl Bed {
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await
-            .with_context(|| format!("making namespace {name}"))?;
+            .with_context(|| format!("creating namespace {name}"))?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
         eventually("the namespace has its default service account", SHORT, || async {
             accounts.get("default").await.map(drop).map_err(|error| error.to_string())
@@ -101,12 +101,12 @@ impl Bed {
         self.kubectl_with(args, "").await
     }
 
-    /// Runs kubectl and gives its output; fails, with what it said, where it fails.
+    /// Runs kubectl and returns its output. Fails with its error output.
     pub async fn kubectl_ok(&self, args: &[&str]) -> Result<String> {
         said(args, self.kubectl(args).await?)
     }
 
-    /// Waits until these CRDs are served. `kubectl wait` fails at once on one that has no conditions yet.
+    /// Waits until these CRDs are served. `kubectl wait` fails at once for a CRD without conditions.
     pub(crate) async fn established(&self, names: &[&str]) -> Result<()> {
         let crds: Api<CustomResourceDefinition> = Api::all(self.client().await?);
         for name in names {
@@ -131,13 +131,13 @@ impl Bed {
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("starting kubectl")?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Who does not read its input has closed it: not our concern.
+            // A child that does not read its input has closed it: ignore that.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
         Ok(child.wait_with_output().await?)
     }
 
-    /// Puts Headwind's CRDs in place, as `headwind crds` prints them; once.
+    /// Installs Headwind's CRDs, as `headwind crds` prints them, once.
     pub async fn install_crds(&self, headwind: &Path) -> Result<()> {
         self.crds
             .get_or_try_init(|| async {
@@ -149,7 +149,7 @@ impl Bed {
             .copied()
     }
 
-    /// A reader of the audit log; none where the cluster is not our own (say so with
+    /// Returns a reader of the audit log; `None` if the cluster is not the bed's own (then call
     /// [`crate::skip::skipped`]).
     pub fn audit(&self) -> Option<Audit> {
         self.audit_log().map(Audit::open)
@@ -160,13 +160,13 @@ impl Bed {
         self.audit_log().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
     }
 
-    /// Returns a reader of the audit log from that place on, if the bed has one.
+    /// Returns a reader of the audit log from that offset on, if the bed has one.
     pub fn audit_from(&self, offset: u64) -> Option<Audit> {
         self.audit_log().and_then(|path| Audit::open_at(path, offset).ok())
     }
 }
 
-/// What a program prints.
+/// Returns the output of a program.
 pub(crate) async fn printed(program: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
@@ -182,5 +182,5 @@ fn said(args: &[&str], output: Output) -> Result<String> {
     if !output.status.success() {
         bail!("`{}` ended with {}: {}", args.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    String::from_utf8(output.stdout).context("its output is no UTF-8")
+    String::from_utf8(output.stdout).context("its output is not UTF-8")
 }

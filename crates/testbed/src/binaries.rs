@@ -1,7 +1,7 @@
-//! Where our own binaries are: `headwind-testbed` (the supervisor) and `headwind` (under test).
+//! Finds Headwind's own binaries: `headwind-testbed` (the supervisor) and `headwind` (under test).
 //!
-//! Looked for in this order: the variable that names it, the variable that Cargo gives to the tests
-//! of its own package, the build folder that this very process comes from, and at last `cargo build`.
+//! In this order: the environment variable for the binary, the variable that Cargo sets for the tests of the same
+//! package, the build folder of this process, and finally `cargo build`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use serde_json::Value;
 
 use crate::tools::repository;
 
-/// One build at a time.
+/// Allows one build at a time.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// The supervisor's binary (`HEADWIND_TESTBED_BIN` names another).
+/// Returns the supervisor's binary (`HEADWIND_TESTBED_BIN` overrides it).
 pub fn testbed() -> Result<PathBuf> {
     find("HEADWIND_TESTBED_BIN", "headwind-testbed")
 }
 
-/// The operator's binary (`HEADWIND_BIN` names another).
+/// Returns the operator's binary (`HEADWIND_BIN` overrides it).
 pub fn headwind() -> Result<PathBuf> {
     find("HEADWIND_BIN", "headwind")
 }
@@ -29,7 +29,7 @@ pub fn headwind() -> Result<PathBuf> {
 fn find(variable: &str, name: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
         if !path.is_file() {
-            bail!("{variable} names {}, which is not there", path.display());
+            bail!("{variable} names {}, which does not exist", path.display());
         }
         return Ok(path);
     }
@@ -37,14 +37,14 @@ fn find(variable: &str, name: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let here = std::env::current_exe().context("asking where this process comes from")?;
+    let here = std::env::current_exe().context("finding the executable of this process")?;
     if let Some(path) = beside(&here, name) {
         return Ok(path);
     }
     build(name)
 }
 
-/// `target/debug/NAME` for a process from `target/debug` or `target/debug/deps`.
+/// Returns `target/debug/NAME` for a process from `target/debug` or `target/debug/deps`.
 fn beside(here: &Path, name: &str) -> Option<PathBuf> {
     here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
@@ -60,7 +60,7 @@ fn build(name: &str) -> Result<PathBuf> {
         .output()
         .context("running cargo")?;
     if !output.status.success() {
-        bail!("building {name} failed: the reason stands above");
+        bail!("building {name} failed; see the output above");
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()

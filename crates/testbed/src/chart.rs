@@ -1,10 +1,9 @@
-//! Chart versions made on the fly: one Deployment, whose pods behave as the test wants.
+//! Chart versions created by tests: one Deployment, with the pod behavior that the test needs.
 //!
-//! The real Helm packs and pushes what goes to a registry (`Registry::push_chart`). What an HTTP
-//! repository serves, and charts by the hundred, are packed here, in the same form, which a test has
-//! the real Helm confirm.
+//! The real Helm packs and pushes charts for a registry (`Registry::push_chart`). Charts for an HTTP repository, and
+//! large numbers of charts, are packed here in the same format, which one test compares with the real Helm.
 //!
-//! The invariant: a chart that is equal is packed here into the same bytes, and so the same digest.
+//! Equal charts are packed into equal bytes, so they have the same digest.
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +14,12 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// The media type of a chart's configuration in a registry, which is its metadata.
+/// The media type of a chart's configuration in a registry: the chart's metadata.
 pub(crate) const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
-/// The media type of its archive there.
+/// The media type of a chart's archive in a registry.
 pub(crate) const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
-/// One version of a chart.
+/// A version of a chart.
 #[derive(Debug, Clone)]
 pub struct Chart {
     name: String,
@@ -32,7 +31,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// One whose pods become ready at once.
+    /// Creates a chart whose pods become ready at once.
     pub fn new(name: &str, version: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -44,61 +43,61 @@ impl Chart {
         }
     }
 
-    /// What becomes of its pods: an ending of their image's tag (`-unready`, `-crash`, `-slow`; all
-    /// of them stand at [`crate::Fixture::container`]).
+    /// Sets the behavior of its pods: a suffix of their image's tag (`-unready`, `-crash`, `-slow`;
+    /// [`crate::Fixture::container`] lists all).
     #[must_use]
     pub fn pods(mut self, ending: &str) -> Self {
         ending.clone_into(&mut self.pods);
         self
     }
 
-    /// Its templates cannot be rendered.
+    /// Makes its templates impossible to render.
     #[must_use]
     pub fn broken(mut self) -> Self {
         self.broken = true;
         self
     }
 
-    /// Says of itself that it is deprecated.
+    /// Marks it as deprecated.
     #[must_use]
     pub fn deprecated(mut self) -> Self {
         self.deprecated = true;
         self
     }
 
-    /// Another description, and so another digest under the same version.
+    /// Sets another description, and so another digest for the same version.
     #[must_use]
     pub fn described(mut self, description: &str) -> Self {
         description.clone_into(&mut self.description);
         self
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its version.
+    /// Returns its version.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The tag of it in a registry, where `+` cannot be.
+    /// Returns its tag in a registry, where `+` is not allowed.
     pub fn tag(&self) -> String {
         self.version.replace('+', "_")
     }
 
-    /// `web-1.0.0.tgz`.
+    /// Returns the file name, such as `web-1.0.0.tgz`.
     pub fn file_name(&self) -> String {
         format!("{}-{}.tgz", self.name, self.version)
     }
 
-    /// The image of its pods.
+    /// Returns the image of its pods.
     pub fn image(&self) -> String {
         format!("registry.test:5000/charts/{}:{}{}", self.name, self.tag(), self.pods)
     }
 
-    /// What stands in `Chart.yaml`, and in a registry as the chart's configuration.
+    /// Returns the content of `Chart.yaml`, which is the chart's configuration in a registry.
     pub fn metadata(&self) -> Value {
         let mut metadata = json!({
             "name": self.name, "version": self.version, "description": self.description, "apiVersion": "v2",
@@ -110,7 +109,7 @@ impl Chart {
         metadata
     }
 
-    /// Its files, below a folder of its name.
+    /// Returns its files, below a folder with its name.
     fn files(&self) -> Result<Vec<(String, String)>> {
         let mut files = vec![
             ("Chart.yaml", serde_saphyr::to_string(&self.metadata())?),
@@ -133,7 +132,7 @@ impl Chart {
         Ok(())
     }
 
-    /// The archive, as `helm package` makes it.
+    /// Returns the archive, as `helm package` creates it.
     pub fn archive(&self) -> Result<Vec<u8>> {
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
         for (path, text) in self.files()? {
@@ -147,7 +146,7 @@ impl Chart {
     }
 }
 
-/// The archive's digest as an index has it: SHA-256 in hexadecimal.
+/// Returns the archive's digest as in an index: SHA-256 in hexadecimal.
 pub(crate) fn digest(archive: &[u8]) -> String {
     hex::encode(Sha256::digest(archive))
 }

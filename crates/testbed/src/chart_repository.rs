@@ -1,9 +1,8 @@
-//! A classic chart repository over HTTP: `index.yaml` and the archives, with a memory and, where a
-//! test asks for it, bad behaviour.
+//! A classic chart repository over HTTP: `index.yaml` and the archives, with a request log and optional misbehavior.
 //!
-//! It answers conditional requests (`ETag` before `Last-Modified`), packs the index where the
-//! client takes gzip, wants a password where it is told to, and writes every request down. Charts
-//! come and go at any time; each change gives another `ETag` and a later `Last-Modified`.
+//! It supports conditional requests (`ETag` before `Last-Modified`), compresses the index for clients that accept gzip,
+//! requires a password if configured, and logs every request. Charts can be added and removed at any time; each change
+//! produces a new `ETag` and a later `Last-Modified`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,7 +26,7 @@ mod index;
 
 use index::Index;
 
-/// What a test says of it, and what it has seen.
+/// The repository's configuration and its request log.
 struct Memory {
     entries: BTreeMap<String, Vec<Entry>>,
     raw: Option<Bytes>,
@@ -40,14 +39,14 @@ struct Memory {
     unconditional: bool,
 }
 
-/// Items of one chart in the index.
+/// The items of one chart in the index.
 struct Entry {
     version: String,
     yaml: String,
 }
 
-/// The running repository. It ends with the value. Flux asks it as well: the
-/// [`agent`](crate::fake_registry::Seen::agent) of what it asks begins with `Helm/`.
+/// A running repository. It ends when the value is dropped. Flux queries it as well: the
+/// [`agent`](crate::fake_registry::Seen::agent) of Flux's requests starts with `Helm/`.
 pub struct ChartRepository {
     site: Site,
     memory: Arc<Mutex<Memory>>,
@@ -62,7 +61,7 @@ impl Deref for ChartRepository {
 }
 
 impl ChartRepository {
-    /// Starts an empty one on loopback, open to everybody.
+    /// Starts an empty repository on loopback, without authentication.
     pub async fn start() -> Result<Self> {
         let memory = Arc::new(Mutex::new(Memory {
             entries: BTreeMap::new(),
@@ -80,18 +79,18 @@ impl ChartRepository {
         Ok(Self { site: site.await.context("a port for the chart repository")?, memory })
     }
 
-    /// Its URL, as it stands in a `HelmRepository`.
+    /// Returns its URL, as in a `HelmRepository`.
     pub fn url(&self) -> String {
         format!("http://{}", self.host())
     }
 
-    /// Publishes a chart version, with its archive beside the index.
+    /// Publishes a chart version, with its archive next to the index.
     pub fn add(&self, chart: &Chart) -> Result<()> {
         self.add_at(chart, &[&chart.file_name()])
     }
 
-    /// Publishes a chart version of which the index says that its archive is at these URLs. The
-    /// archive lies here, under its file name, all the same.
+    /// Publishes a chart version with these archive URLs in the index. The archive is also served here, under its file
+    /// name.
     pub fn add_at(&self, chart: &Chart, urls: &[&str]) -> Result<()> {
         let archive = Bytes::from(chart.archive()?);
         let mut item = chart.metadata();
@@ -106,13 +105,13 @@ impl ChartRepository {
         Ok(())
     }
 
-    /// Adds an item to a chart as it stands (YAML, its first line not indented): odd ones too.
+    /// Adds an item to a chart without changes (YAML, its first line not indented), for invalid items too.
     pub fn add_item(&self, name: &str, yaml: &str) {
         let yaml = index::listed(yaml);
         self.change(|memory| memory.entries.entry(name.to_owned()).or_default().insert(0, Entry { version: String::new(), yaml }));
     }
 
-    /// Takes a version out of the index, and its archive away.
+    /// Removes a version from the index, with its archive.
     pub fn remove(&self, name: &str, version: &str) {
         self.change(|memory| {
             memory.archives.remove(&Chart::new(name, version).file_name());
@@ -123,8 +122,8 @@ impl ChartRepository {
         });
     }
 
-    /// Makes the index that big (in bytes, to within a hundredth) with so many other charts of so
-    /// many versions each, `filler-0` and so on. They have no archives.
+    /// Grows the index to that size (in bytes, within one percent) with that many other charts of that many versions
+    /// each, named `filler-0` and so on. They have no archives.
     pub fn fill(&self, size: usize, charts: usize, versions: usize) {
         self.change(|memory| {
             memory.entries.retain(|name, _| !name.starts_with(index::FILLER));
@@ -134,22 +133,22 @@ impl ChartRepository {
         });
     }
 
-    /// Puts any text in the index's place, or the right one back.
+    /// Replaces the index by any text, or restores it.
     pub fn raw_index(&self, text: Option<&str>) {
         self.change(|memory| memory.raw = text.map(|text| Bytes::from(text.to_owned())));
     }
 
-    /// Who may ask: who sends that user and password, or everybody.
+    /// Requires this user and password, or no authentication.
     pub fn lock(&self, login: Option<(&str, &str)>) {
         self.memory.lock().login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
     }
 
-    /// Whether the index is packed for who takes gzip (it is, until told otherwise).
+    /// Enables or disables gzip for clients that accept it (default: enabled).
     pub fn gzip(&self, on: bool) {
         self.memory.lock().plain = !on;
     }
 
-    /// Whether conditional requests are answered as such (they are, until told otherwise).
+    /// Enables or disables conditional responses (default: enabled).
     pub fn conditional(&self, on: bool) {
         self.memory.lock().unconditional = !on;
     }
@@ -159,8 +158,7 @@ impl ChartRepository {
         change(&mut memory);
         memory.index = None;
         memory.changes += 1;
-        // HTTP knows no time below a second: a later change is a later second, even if it has to be
-        // in the future.
+        // HTTP times have whole seconds: a later change gets a later second, even if that is in the future.
         let next = memory.changed.checked_add(Duration::from_secs(1)).unwrap_or(memory.changed);
         memory.changed = Timestamp::now().max(next);
     }
@@ -186,7 +184,7 @@ async fn answer(memory: Arc<Mutex<Memory>>, address: SocketAddr, Asked { uri, he
     let mut response = if conditional && index.known(&headers) {
         StatusCode::NOT_MODIFIED.into_response()
     } else if !plain && takes_gzip(&headers) {
-        // Megabytes take their time: not on the thread that the test runs on.
+        // Megabytes take some time: not on the test's thread.
         let packed = tokio::task::spawn_blocking({
             let index = Arc::clone(&index);
             move || index.packed()
@@ -212,7 +210,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 impl Memory {
-    /// The index as it is now: written when it is asked for after a change.
+    /// Returns the current index, written at the first request after a change.
     fn index(&mut self, address: SocketAddr) -> Arc<Index> {
         if let Some(index) = &self.index {
             return Arc::clone(index);
@@ -222,7 +220,7 @@ impl Memory {
             Bytes::from(index::text(items))
         });
         let modified = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.changed).unwrap_or_default();
-        // Weak: the packed one is another representation under the same tag.
+        // A weak tag: the compressed index is another representation with the same tag.
         let etag = format!("W/\"{}-{}\"", address.port(), self.changes);
         Arc::clone(self.index.insert(Arc::new(Index::new(text, etag, modified, self.changed))))
     }

@@ -1,7 +1,7 @@
-//! The control plane from the inside: which programs, in which order, with which flags.
+//! The programs of the control plane, their order and their flags.
 //!
-//! Runs in the supervisor. The flags are those of the API server's own defaults but for what a bed
-//! on loopback needs; client limits are raised, so that the controllers never pace a test.
+//! Runs in the supervisor. The flags are the API server's defaults except for what a bed on loopback needs. Client
+//! limits are raised, so that the controllers never slow down a test.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,21 +24,21 @@ use crate::registry::{self, RegistryOptions};
 use crate::tools::{Tools, repository};
 use crate::wait::eventually;
 
-/// The user of kwok.
+/// kwok's user.
 const KWOK: &str = "kwok";
 
-/// How long one step of the start may take on a machine that is busy.
+/// Timeout for one step of the start on a busy machine.
 const STEP: Duration = Duration::from_secs(90);
 const NODES: usize = 3;
 
-/// What to start, and where.
+/// The programs to start, and their folders.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The programs.
     pub tools: Tools,
-    /// All state.
+    /// The folder for all state.
     pub folder: PathBuf,
-    /// A registry as well, with whom it notifies and its port.
+    /// If set, also starts a registry with these notification URLs and options.
     pub registry: Option<(Vec<Url>, RegistryOptions)>,
 }
 
@@ -52,7 +52,7 @@ impl Cluster {
         Self { plan, programs: Vec::new() }
     }
 
-    /// Starts everything; returns when pods can be made and nodes take them.
+    /// Starts everything. Returns when pods can be created and nodes accept them.
     pub(crate) async fn start(&mut self) -> Result<Facts> {
         let pki = Authority::new(&self.plan.folder.join("pki"))?;
         let etcd = self.etcd()?;
@@ -84,7 +84,7 @@ impl Cluster {
         Ok(Facts { folder: self.plan.folder.clone(), kubeconfig, audit, registry, processes })
     }
 
-    /// Waits until a program ends unasked, and tells of it.
+    /// Waits until a program ends unexpectedly, and describes it.
     pub(crate) async fn lost(&mut self) -> String {
         if self.programs.is_empty() {
             return std::future::pending().await;
@@ -97,7 +97,7 @@ impl Cluster {
         }
     }
 
-    /// Ends all, the last one first.
+    /// Ends all programs, the last one first.
     pub(crate) async fn end(self) {
         for program in self.programs.into_iter().rev() {
             program.end().await;
@@ -110,7 +110,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits for a step, unless a program dies over it.
+    /// Waits for a step, unless a program dies meanwhile.
     async fn until<F, Fut>(&mut self, what: &str, look: F) -> Result<()>
     where
         F: FnMut() -> Fut,
@@ -166,7 +166,7 @@ impl Cluster {
             ("allow-privileged", "true".to_owned()),
             ("audit-policy-file", path(&testbed_file("audit-policy.yaml")?)),
             ("audit-log-path", path(&audit)),
-            // One file, however long: a test reads it from its beginning.
+            // One file, however long: tests read it from its beginning.
             ("audit-log-maxsize", "100000".to_owned()),
             ("profiling", "false".to_owned()),
         ]);
@@ -196,7 +196,7 @@ impl Cluster {
     fn kwok(&mut self, kubeconfig: &Path) -> Result<()> {
         let args = flags(&[
             ("kubeconfig", path(kubeconfig)),
-            // A real node beside them has a kubelet of its own.
+            // A real node in the same cluster has its own kubelet.
             ("manage-all-nodes", "false".to_owned()),
             ("manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake".to_owned()),
             ("node-lease-duration-seconds", "40".to_owned()),
@@ -248,8 +248,8 @@ async fn forbid_stale_writes(admin: &Client) -> Result<()> {
         "metadata": {"name": NAME},
         "spec": {"policyName": NAME, "validationActions": ["Deny"]},
     }))?;
-    policies.create(&PostParams::default(), &policy).await.context("making the policy for kwok")?;
-    bindings.create(&PostParams::default(), &binding).await.context("making the binding of the policy for kwok")?;
+    policies.create(&PostParams::default(), &policy).await.context("creating the policy for kwok")?;
+    bindings.create(&PostParams::default(), &binding).await.context("creating the binding of the policy for kwok")?;
     Ok(())
 }
 
@@ -264,14 +264,14 @@ async fn make_nodes(admin: &Client) -> Result<()> {
                 "annotations": {"kwok.x-k8s.io/node": "fake"},
                 "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "type": "kwok"},
             },
-            // Room for as many pods as a node of this bed ever gets.
+            // Room for more pods than a node of this bed ever gets.
             "spec": {"podCIDR": format!("10.{}.0.0/16", 100 + index)},
             "status": {
                 "allocatable": {"cpu": "1k", "memory": "1Ti", "pods": "50k"},
                 "capacity": {"cpu": "1k", "memory": "1Ti", "pods": "50k"},
             },
         }))?;
-        nodes.create(&PostParams::default(), &node).await.with_context(|| format!("making {name}"))?;
+        nodes.create(&PostParams::default(), &node).await.with_context(|| format!("creating {name}"))?;
     }
     Ok(())
 }
@@ -293,7 +293,7 @@ async fn open_nodes(admin: &Client) -> Result<(), String> {
     }
 }
 
-/// What controller-manager and scheduler have in common.
+/// Returns the common arguments of controller-manager and scheduler.
 fn component(kubeconfig: &str) -> Result<Vec<String>> {
     Ok(flags(&[
         ("kubeconfig", kubeconfig.to_owned()),

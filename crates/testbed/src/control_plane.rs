@@ -1,4 +1,4 @@
-//! A control plane that a test starts, and holds by this value.
+//! A control plane that a test starts. It runs as long as the value exists.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::tools::Tools;
 
 const START: Duration = Duration::from_mins(3);
 
-/// A cluster to test against: our own, or the one that `KUBECONFIG` names.
+/// A cluster for tests: the bed's own, or the one in `KUBECONFIG`.
 #[derive(Debug)]
 pub struct ControlPlane {
     kubeconfig: PathBuf,
@@ -23,13 +23,13 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts etcd, API server, controller-manager, scheduler and kwok with three nodes. Where
-    /// `KUBECONFIG` is set, that cluster is taken instead, and there is no audit log.
+    /// Starts etcd, API server, controller-manager, scheduler and kwok with three nodes. If `KUBECONFIG` is set, uses
+    /// that cluster instead, without an audit log.
     pub async fn start() -> Result<Self> {
         let tools = Tools::ready().await?;
         if let Some(kubeconfig) = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from) {
             if !kubeconfig.is_file() {
-                bail!("KUBECONFIG must name one file, and {} is none", kubeconfig.display());
+                bail!("KUBECONFIG must be one file, and {} is not a file", kubeconfig.display());
             }
             crate::skip::note(&format!("the test bed uses the cluster of KUBECONFIG={}", kubeconfig.display()));
             return Ok(Self { kubeconfig, tools, own: None });
@@ -47,7 +47,7 @@ impl ControlPlane {
         Ok(Self { kubeconfig: facts.kubeconfig.clone(), tools, own: Some((facts, guard)) })
     }
 
-    /// The last errors in the logs of the control plane, for a person who looks into a failed test.
+    /// Returns the last errors in the logs of the control plane, for the analysis of a failed test.
     pub fn logged_errors(&self) -> String {
         const LINES: usize = 12;
         let Some((facts, _)) = &self.own else { return String::new() };
@@ -65,38 +65,39 @@ impl ControlPlane {
         all
     }
 
-    /// The administrator's kubeconfig.
+    /// Returns the administrator's kubeconfig.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// A new client with every right. One a test: a client belongs to the runtime that made it.
+    /// Returns a new client with all permissions. Each test needs its own: a client belongs to the runtime that created
+    /// it.
     pub async fn client(&self) -> Result<Client> {
         client(&self.kubeconfig).await
     }
 
-    /// The API server's audit log; none where the cluster is not our own.
+    /// Returns the API server's audit log; `None` if the cluster is not the bed's own.
     pub fn audit_log(&self) -> Option<&Path> {
         self.own.as_ref().map(|(facts, _)| facts.audit.as_path())
     }
 
-    /// The folder with state and logs; none where the cluster is not our own.
+    /// Returns the folder with state and logs; `None` if the cluster is not the bed's own.
     pub fn folder(&self) -> Option<&Path> {
         self.own.as_ref().map(|(facts, _)| facts.folder.as_path())
     }
 
-    /// The supervisor and its children.
+    /// Returns the supervisor and its children.
     pub fn processes(&self) -> &[ProcessId] {
         self.own.as_ref().map(|(facts, _)| facts.processes.as_slice()).unwrap_or_default()
     }
 
-    /// The programs.
+    /// Returns the programs.
     pub fn tools(&self) -> &Tools {
         &self.tools
     }
 }
 
-/// A client out of a kubeconfig.
+/// Creates a client from a kubeconfig.
 pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
     crate::provide_tls();
     let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;

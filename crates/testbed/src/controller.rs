@@ -1,12 +1,12 @@
 //! A controller of another project in the bed: the real program, as a plain process under a guard.
 //!
-//! Flux and Argo Rollouts are made of them. A controller keeps its folder and its arguments over a restart.
+//! Used for Flux and Argo Rollouts. A controller keeps its folder and its arguments over a restart.
 //!
 //! ```text
 //!  test process ──stdin──> guard ──> source-controller   folder: log, home, temporary files
 //! ```
 //!
-//! The invariant is the bed's: nothing outlives the test process, no folder stays.
+//! As for the whole bed, no process outlives the test process, and no folder remains.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ use crate::protocol::{Order, ProcessId, Report, Signal};
 use crate::tools::Tools;
 use crate::wait::eventually;
 
-/// How long a controller may take to start on a machine that is busy.
+/// Timeout for the start of a controller on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
-/// A controller that a test may kill and start again.
+/// A controller that a test may kill and restart.
 #[derive(Debug)]
 pub struct Controller {
     name: &'static str,
@@ -35,16 +35,16 @@ pub struct Controller {
     env: BTreeMap<String, String>,
 }
 
-/// How a controller is started.
+/// The launch configuration of a controller.
 pub(crate) struct Launch {
     pub(crate) args: Vec<String>,
-    /// The URL that answers 200 once the controller is ready.
+    /// The URL that returns 200 once the controller is ready.
     pub(crate) health: String,
     /// Its own namespace.
     pub(crate) namespace: &'static str,
 }
 
-/// Checks whether a test has to do without a project. If so, reports why, and counts the test as skipped.
+/// Returns true if a test cannot run because a project is missing. Reports why, and counts the test as skipped.
 pub(crate) async fn lacks(test: &str, project: &str, controllers: &[&str]) -> Result<bool> {
     let tools = Tools::ready().await?;
     let missing = controllers.iter().find(|name| !tools.has(name));
@@ -59,7 +59,7 @@ pub(crate) async fn lacks(test: &str, project: &str, controllers: &[&str]) -> Re
 }
 
 impl Controller {
-    /// Prepares a controller in a folder of its own, which `launch` gets. It does not run yet.
+    /// Prepares a controller with its own folder, which `launch` gets. Does not start it.
     pub(crate) fn prepare(plane: &ControlPlane, name: &'static str, launch: impl FnOnce(&Path) -> Result<Launch>) -> Result<Self> {
         let tools: &Tools = plane.tools();
         if !tools.has(name) {
@@ -84,7 +84,7 @@ impl Controller {
         Ok(Self { name, guard, folder, health, env })
     }
 
-    /// Starts it (again), and waits until it is ready.
+    /// Starts it, or restarts it, and waits until it is ready.
     pub async fn start(&self) -> Result<()> {
         let since = self.guard.reports();
         self.guard.order(&Order::Start { env: self.env.clone() })?;
@@ -102,7 +102,7 @@ impl Controller {
         .await?
     }
 
-    /// Kills it; what it has on disk stays.
+    /// Kills it. Its folder is kept.
     pub async fn kill(&self) -> Result<()> {
         let since = self.guard.reports();
         self.signal(Signal::Kill)?;
@@ -115,7 +115,7 @@ impl Controller {
         self.guard.order(&Order::Signal { signal })
     }
 
-    /// Its process, the latest.
+    /// Returns its latest process.
     pub fn process(&self) -> Option<ProcessId> {
         self.guard.heard(0).into_iter().rev().find_map(|report| match report {
             Report::Started { process } => Some(process),
@@ -123,12 +123,12 @@ impl Controller {
         })
     }
 
-    /// Its folder, which goes with it.
+    /// Returns its folder, which is removed with it.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What it has written.
+    /// Returns its output.
     pub fn logs(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&std::fs::read(self.log())?).into_owned())
     }

@@ -1,9 +1,7 @@
-//! `headwind-testbed up` and `down`: a control plane and a registry that outlive the command, for
-//! `make demo`.
+//! `headwind-testbed up` and `down`: a control plane and a registry that outlive the command, for `make demo`.
 //!
-//! The supervisor is left behind in a session of its own; what it started stands in
-//! `DIR/state.json` with process numbers and start times, so that `down` ends these processes and
-//! never a stranger that has got one of their numbers.
+//! The supervisor continues in its own session. `DIR/state.json` lists its processes with their process IDs and start
+//! times, so that `down` ends only these processes, and never another one that reuses one of their IDs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,12 +21,12 @@ use crate::wait::eventually;
 
 const START: Duration = Duration::from_mins(3);
 const END: Duration = Duration::from_secs(30);
-/// What is ours in the state folder.
+/// The file with the state, in the state folder.
 const STATE: &str = "state.json";
 const LOG: &str = "supervisor.log";
 const PLANE: &str = "control-plane";
 
-/// Starts everything, or finds it running already.
+/// Starts everything, or finds it already running.
 pub async fn up(state: &Path, notify: &[Url], registry_port: Option<u16>) -> Result<Facts> {
     if let Some(facts) = read(state)? {
         if facts.processes.first().is_some_and(ProcessId::lives) {
@@ -70,7 +68,7 @@ pub async fn up(state: &Path, notify: &[Url], registry_port: Option<u16>) -> Res
     .await?
 }
 
-/// Runs the supervisor of a demo until it is told to end.
+/// Runs the supervisor of a demo until it is stopped.
 pub async fn supervise(state: PathBuf, tools: Tools, notify: Vec<Url>, registry_port: Option<u16>) -> Result<()> {
     let registry = Some((notify, RegistryOptions { port: registry_port, ..RegistryOptions::default() }));
     let plan = Plan { tools, folder: state.join(PLANE), registry };
@@ -82,7 +80,7 @@ pub async fn supervise(state: PathBuf, tools: Tools, notify: Vec<Url>, registry_
     .await
 }
 
-/// Ends what `up` started. Gives whether there was anything.
+/// Ends what `up` started. Returns true if something was running.
 pub async fn down(state: &Path) -> Result<bool> {
     let Some(facts) = read(state)? else { return Ok(false) };
     let (supervisor, children) = facts.processes.split_first().context("a state without processes")?;
@@ -90,7 +88,7 @@ pub async fn down(state: &Path) -> Result<bool> {
         supervisor.signal(Signal::Term)?;
         let _ = gone(&facts.processes).await;
     }
-    // A supervisor that was killed has left them, and the folder.
+    // A killed supervisor has left them, and the folder.
     for process in std::iter::once(supervisor).chain(children.iter().rev()) {
         process.signal(Signal::Kill)?;
     }
@@ -103,7 +101,7 @@ pub async fn down(state: &Path) -> Result<bool> {
     for file in [STATE, LOG] {
         let _ = fs::remove_file(state.join(file));
     }
-    // Only when nothing of the user's is in it.
+    // Removes the folder only if it contains no files of the user.
     let _ = fs::remove_dir(state);
     Ok(true)
 }

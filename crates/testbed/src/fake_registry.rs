@@ -1,9 +1,9 @@
-//! A registry with a memory and bad behaviour, for what the real one cannot be made to do: many
-//! hosts, counted requests, expired tokens, hostile pages, slow and broken answers.
+//! A registry with a request log and configurable misbehavior, for what the real one cannot do: many hosts, counted
+//! requests, expired tokens, hostile pages, slow and broken responses.
 //!
-//! It speaks as much of the distribution specification as Headwind asks: `HEAD` and `GET` of
-//! manifests, lists of tags in pages with `Link` and `ETag`, the challenges of Basic and Bearer,
-//! and the issuing of tokens at `/token`. Every request is written down, with what it carried.
+//! It implements the part of the distribution specification that Headwind uses: `HEAD` and `GET` of manifests, lists of
+//! tags in pages with `Link` and `ETag`, Basic and Bearer challenges, and token issuing at `/token`. Every request is
+//! logged with its content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::ready;
@@ -21,25 +21,25 @@ use sha2::{Digest as _, Sha256};
 use crate::fake_server::{Asked, Site, authorization, basic, set};
 pub use crate::fake_server::{Fault, Seen};
 
-/// The media type of what it stores.
+/// The media type of the stored manifests.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Who may ask.
+/// The required authentication.
 #[derive(Debug, Clone, Default)]
 pub enum Demand {
-    /// Everybody.
+    /// None.
     #[default]
     Nothing,
-    /// Who sends this user and password.
+    /// Basic, with this user and password.
     Basic(String, String),
-    /// Who has a token, to be had of `realm` (its own `/token` where it is `None`), which gives
-    /// one to this user and password, or to everybody where there is none.
+    /// Bearer, with a token from `realm` (its own `/token` if `None`). The issuer requires this user and password, or
+    /// none.
     Bearer {
         /// The issuer, as a URL.
         realm: Option<String>,
-        /// Who gets a token.
+        /// The user and password for a token.
         login: Option<(String, String)>,
-        /// What the issuer says of a token's life, in seconds.
+        /// The lifetime that the issuer states, in seconds.
         expires_in: Option<u64>,
     },
 }
@@ -55,7 +55,7 @@ struct Memory {
     issued: u64,
 }
 
-/// The running registry. It ends with the value.
+/// A running registry. It ends when the value is dropped.
 pub struct FakeRegistry {
     site: Site,
     memory: Arc<Mutex<Memory>>,
@@ -70,10 +70,10 @@ impl Deref for FakeRegistry {
 }
 
 impl FakeRegistry {
-    /// Starts an empty one on loopback, in plain HTTP, open to everybody.
+    /// Starts an empty registry on loopback, over plain HTTP, without authentication.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start() -> Result<Self> {
         let memory = Arc::new(Mutex::new(Memory::default()));
         let answering = Arc::clone(&memory);
@@ -82,7 +82,7 @@ impl FakeRegistry {
         Ok(Self { site, memory })
     }
 
-    /// Puts a tag. Answers the digest, which follows from the content.
+    /// Sets a tag. Returns the digest, which is derived from the content.
     pub fn push(&self, repository: &str, tag: &str, content: &str) -> String {
         let digest = digest(content);
         let mut memory = self.memory.lock();
@@ -91,29 +91,29 @@ impl FakeRegistry {
         digest
     }
 
-    /// Takes a tag away.
+    /// Removes a tag.
     pub fn remove(&self, repository: &str, tag: &str) {
         let mut memory = self.memory.lock();
         memory.repositories.entry(repository.to_owned()).or_default().remove(tag);
         memory.changes += 1;
     }
 
-    /// Says who may ask.
+    /// Sets the required authentication.
     pub fn demand(&self, demand: Demand) {
         self.memory.lock().demand = demand;
     }
 
-    /// Cuts lists into pages of so many tags, or as many as are asked for.
+    /// Splits lists into pages of that size, or of the requested size.
     pub fn pages_of(&self, page: Option<usize>) {
         self.memory.lock().page = page;
     }
 
-    /// Whether lists have an `ETag`.
+    /// Enables or disables the `ETag` of lists.
     pub fn etags(&self, on: bool) {
         self.memory.lock().etags = on;
     }
 
-    /// Forgets every token that was issued.
+    /// Revokes every issued token.
     pub fn revoke_tokens(&self) {
         self.memory.lock().tokens.clear();
     }
@@ -181,7 +181,7 @@ impl Memory {
         response
     }
 
-    /// The challenge, where the proof is not what is demanded.
+    /// Returns the challenge, if the request lacks the required authentication.
     fn refuse(&self, address: SocketAddr, repository: &str, authorization: &str, decoded: &str) -> Option<String> {
         match &self.demand {
             Demand::Nothing => None,

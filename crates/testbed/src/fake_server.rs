@@ -1,9 +1,7 @@
-//! What the servers that we fake have in common ([`Site`]): requests are written down, and answers
-//! can be given with bad behaviour.
+//! The common part of the fake servers ([`Site`]): logs requests, and can misbehave.
 //!
-//! Called by `fake_registry` and `chart_repository`. The invariant: what is in the log is what was
-//! asked and answered, bad behaviour included; bytes are counted as they leave, so that a client
-//! that hangs up, or asks conditionally, is seen to have saved them.
+//! Used by `fake_registry` and `chart_repository`. The log contains what was requested and sent, misbehavior included.
+//! Bytes are counted as they are sent, so that savings by an early close or a conditional request are visible.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,15 +17,15 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What leaves at once.
+/// Size of the pieces of a response, in bytes.
 const PIECE: usize = 64 * 1024;
-/// A slow answer has so many pieces a second.
+/// Number of pieces per second of a slow response.
 const BEATS: u64 = 10;
 
-/// One request, as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// When.
+    /// When it arrived.
     pub at: Instant,
     /// `GET`, `HEAD`, `POST`.
     pub method: String,
@@ -37,9 +35,9 @@ pub struct Seen {
     pub proof: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Everything that it carried: headers and body, as text.
+    /// Its whole content: headers and body, as text.
     pub raw: String,
-    /// The status that was answered.
+    /// The status of the response.
     pub status: u16,
     sent: Arc<AtomicU64>,
 }
@@ -50,44 +48,44 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// Bad behaviour: what is answered in place of the right answer.
+/// A misbehavior: the response in place of the right one.
 pub enum Fault {
     /// A status with headers and a body.
     Answer(u16, Vec<(&'static str, String)>, String),
-    /// The right answer with one more header, or another value of one.
+    /// The right response with one more header, or another value of a header.
     Header(&'static str, String),
-    /// The right answer without that header.
+    /// The right response without that header.
     Without(&'static str),
-    /// The right headers and half of the body, as if that were all.
+    /// The right headers and half of the body, with a regular end.
     Truncated,
-    /// The right headers and half of the body; then the connection breaks.
+    /// The right headers and half of the body, then a closed connection.
     Cut,
-    /// The right answer, so many bytes a second.
+    /// The right response at that many bytes per second.
     Slow(u64),
-    /// A body of so many bytes.
+    /// A body of that many bytes.
     Huge(u64),
-    /// One byte in each of these times, without end.
+    /// An endless body, one byte in each interval.
     Drip(Duration),
-    /// The right answer after that time.
+    /// The right response after a delay.
     Late(Duration),
-    /// No answer.
+    /// No response.
     Hang,
 }
 
 impl Fault {
-    /// Another server has it.
+    /// Returns a redirect to another server.
     pub fn redirect(location: impl Into<String>) -> Self {
         Self::Answer(302, vec![("location", location.into())], String::new())
     }
 
-    /// Too many requests; come again after so many seconds.
+    /// Returns a 429 with `Retry-After` in seconds.
     pub fn throttle(seconds: u32) -> Self {
         Self::Answer(429, vec![("retry-after", seconds.to_string())], String::new())
     }
 }
 
-/// Who decides, for each request, whether the answer is a bad one.
-type Manners = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
+/// Decides for each request whether to misbehave.
+type Misbehavior = Arc<dyn Fn(&Seen) -> Option<Fault> + Send + Sync>;
 
 impl Seen {
     fn new(Asked { method, uri, headers, body }: &Asked) -> Self {
@@ -105,17 +103,17 @@ impl Seen {
         }
     }
 
-    /// How many bytes of the answer's body have left so far.
+    /// Returns how many bytes of the response's body were sent so far.
     pub fn bytes(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Who says to ask (`User-Agent`).
+    /// Returns the client (`User-Agent`).
     pub fn agent(&self) -> &str {
         self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The answer in place of the right one, where the fault is of that sort.
+    /// Returns the response in place of the right one, if the fault replaces it.
     fn instead(fault: Option<&Fault>) -> Option<Response> {
         let Some(Fault::Answer(status, headers, body)) = fault else { return None };
         let mut response = (StatusCode::from_u16(*status).unwrap_or_default(), body.clone()).into_response();
@@ -125,7 +123,7 @@ impl Seen {
         Some(response)
     }
 
-    /// The answer as it leaves, with its fault and with its bytes counted.
+    /// Returns the response with its fault, and counts its bytes while they are sent.
     async fn send(self, response: Response, fault: Option<Fault>) -> Response {
         let response = match fault {
             Some(fault) => fault.spoil(response).await,
@@ -207,8 +205,7 @@ impl Fault {
     }
 }
 
-/// A server on a free port of loopback that writes down what it is asked, and behaves as it is told.
-/// It ends with the value.
+/// A server on a free port of loopback that logs its requests and can misbehave. It ends when the value is dropped.
 pub struct Site {
     address: SocketAddr,
     conduct: Arc<Mutex<Conduct>>,
@@ -217,11 +214,11 @@ pub struct Site {
 
 #[derive(Default)]
 struct Conduct {
-    fake_server: Option<Manners>,
+    fake_server: Option<Misbehavior>,
     log: Vec<Seen>,
 }
 
-/// One request, for whoever gives the right answer.
+/// A request, for the function that returns the right response.
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -236,13 +233,13 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// Starts a server whose right answers are those of `answer`.
+    /// Starts a server whose right responses come from `answer`.
     pub(crate) async fn start<A, F>(answer: A) -> anyhow::Result<Self>
     where
         A: Fn(SocketAddr, Asked) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response> + Send + 'static,
     {
-        // Who asks it will want a client.
+        // Clients of the server will need a TLS provider.
         crate::provide_tls();
         let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
         let address = listener.local_addr()?;
@@ -260,32 +257,32 @@ impl Site {
         Ok(Self { address, conduct, server })
     }
 
-    /// `127.0.0.1:PORT`, as it stands in an image reference or an address.
+    /// Returns `127.0.0.1:PORT`, as in an image reference or an address.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Sets the bad behaviour.
+    /// Sets the misbehavior.
     pub fn misbehave(&self, fake_server: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) {
         self.conduct.lock().fake_server = Some(Arc::new(fake_server));
     }
 
-    /// From now on it behaves.
+    /// Ends the misbehavior.
     pub fn behave(&self) {
         self.conduct.lock().fake_server = None;
     }
 
-    /// Every request so far, and forgets them.
+    /// Returns and clears the requests so far.
     pub fn take_log(&self) -> Vec<Seen> {
         std::mem::take(&mut self.conduct.lock().log)
     }
 
-    /// Every request so far as lines `METHOD path proof status`, and forgets them.
+    /// Returns and clears the requests so far, as lines `METHOD path proof status`.
     pub fn take_lines(&self) -> Vec<String> {
         self.take_log().iter().map(ToString::to_string).collect()
     }
 
-    /// Whether any request so far carried that text, plain or in Basic's base64.
+    /// Returns true if any request so far contained that text, plain or in the base64 of a Basic credential.
     pub fn saw(&self, text: &str) -> bool {
         self.conduct.lock().log.iter().any(|seen| seen.raw.contains(text))
     }
@@ -312,7 +309,7 @@ pub(crate) fn authorization(headers: &HeaderMap) -> &str {
     headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// `USER:PASSWORD` as Basic carries it; empty where there is none.
+/// Returns the `USER:PASSWORD` of a Basic credential; empty if there is none.
 pub(crate) fn basic(headers: &HeaderMap) -> String {
     use base64::Engine as _;
     let text = authorization(headers).strip_prefix("Basic ").unwrap_or_default();

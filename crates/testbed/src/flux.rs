@@ -1,15 +1,15 @@
 //! Flux in the bed: the real source-controller and helm-controller, as plain processes.
 //!
-//! Started by `Bed::flux`, once a bed, when a test first asks; its CRDs alone by
-//! `Bed::install_flux_crds`, also in an older version. The controllers keep their ports over a
-//! restart: helm-controller asks for artifacts where it was told that they are.
+//! `Bed::flux` starts them once per bed, when a test first needs them. `Bed::install_flux_crds` installs only the CRDs,
+//! also in an older version. The controllers keep their ports over a restart, because helm-controller fetches artifacts
+//! from their stored URLs.
 //!
 //! ```text
 //!  test process ──stdin──> guard ──> source-controller   folder: log, artifacts, temporary files
 //!       └─────────stdin──> guard ──> helm-controller     folder: log, home, temporary files
 //! ```
 //!
-//! The invariant is the bed's: nothing outlives the test process, no folder stays.
+//! As for the whole bed, no process outlives the test process, and no folder remains.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub struct Flux {
 pub(crate) const CRDS: [&str; 3] =
     ["helmreleases.helm.toolkit.fluxcd.io", "helmrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"];
 
-/// Flux's CRDs as YAML: as they are shipped, or with these versions of releases and sources alone.
+/// Returns Flux's CRDs as YAML: unchanged, or with only these versions of releases and sources.
 pub(crate) fn manifests(tools: &Tools, versions: Option<(&str, &str)>) -> Result<String> {
     let mut yaml = String::new();
     for controller in CONTROLLERS {
@@ -51,17 +51,17 @@ pub(crate) fn manifests(tools: &Tools, versions: Option<(&str, &str)>) -> Result
     Ok(yaml)
 }
 
-/// The CRD with the version that it stores, and no other, under another name.
+/// Returns the CRD with only its stored version, renamed.
 fn renamed(mut crd: Value, version: &str) -> Result<Value> {
     let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("a CRD without versions")?;
     versions.retain(|version| version["storage"] == true);
-    let stored = versions.first_mut().context("a CRD that stores nothing")?;
+    let stored = versions.first_mut().context("a CRD without a stored version")?;
     stored["name"] = version.into();
     Ok(crd)
 }
 
 impl Flux {
-    /// Whether this test has to do without Flux: then it is said why, and counted as skipped.
+    /// Returns true if this test cannot run because Flux is missing. Reports why, and counts the test as skipped.
     pub async fn lacks(test: &str) -> Result<bool> {
         controller::lacks(test, "Flux", &CONTROLLERS).await
     }
@@ -70,7 +70,7 @@ impl Flux {
         let source = prepare(plane, "source-controller", |folder| {
             let storage = folder.join("artifacts");
             std::fs::create_dir_all(&storage)?;
-            // Kept over a restart: releases name it.
+            // Kept over a restart: the status of releases contains it.
             let address = format!("127.0.0.1:{}", port::free()?);
             Ok(vec![
                 format!("--storage-path={}", storage.display()),
@@ -83,18 +83,18 @@ impl Flux {
         Ok(Self { helm, source })
     }
 
-    /// The source-controller.
+    /// Returns the source-controller.
     pub fn source(&self) -> &Controller {
         &self.source
     }
 
-    /// The helm-controller.
+    /// Returns the helm-controller.
     pub fn helm(&self) -> &Controller {
         &self.helm
     }
 }
 
-/// Prepares one of the two, with more arguments.
+/// Prepares one of the two, with additional arguments.
 fn prepare(plane: &ControlPlane, name: &'static str, more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Controller> {
     Controller::prepare(plane, name, |folder| {
         let health = format!("127.0.0.1:{}", port::free()?);
@@ -103,7 +103,7 @@ fn prepare(plane: &ControlPlane, name: &'static str, more: impl FnOnce(&Path) ->
             "--metrics-addr=127.0.0.1:0".to_owned(),
             "--enable-leader-election=false".to_owned(),
             "--watch-all-namespaces=true".to_owned(),
-            // A source that hangs holds a worker: others must not wait for it.
+            // A hanging source blocks a worker: others must not wait for it.
             "--concurrent=10".to_owned(),
             "--requeue-dependency=1s".to_owned(),
         ];

@@ -1,7 +1,7 @@
-//! Temporary folders: one a supervisor, removed by it.
+//! Temporary folders: one per supervisor, which removes it.
 //!
-//! A supervisor that is killed cannot tidy up. So each holds a lock in its folder as long as it
-//! lives, and the next control plane that starts removes the folders whose lock nobody holds.
+//! A killed supervisor cannot remove its folder. So each supervisor holds a lock in its folder while it runs, and the
+//! next control plane removes the folders whose lock is free.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ use crate::wait::eventually;
 
 const PREFIX: &str = "headwind-testbed-";
 const LOCK: &str = "lock";
-/// A folder without a lock is left alone so long: its supervisor may be about to start.
+/// Minimum age of a folder without a lock before it is removed: its supervisor may be about to start.
 const GRACE: Duration = Duration::from_mins(10);
-/// How long a folder may resist its removal, because another process still writes into it.
+/// Timeout for the removal of a folder, because another process may still write into it.
 const RESIST: Duration = Duration::from_secs(5);
 
-/// Makes a new folder, readable by nobody else. Who calls gives it to a supervisor.
+/// Creates a folder that only this user can read. The caller passes it to a supervisor.
 pub(crate) fn create(kind: &str) -> Result<PathBuf> {
-    let folder = tempfile::Builder::new().prefix(&format!("{PREFIX}{kind}-")).tempdir().context("making a temporary folder")?;
+    let folder = tempfile::Builder::new().prefix(&format!("{PREFIX}{kind}-")).tempdir().context("creating a temporary folder")?;
     Ok(folder.keep())
 }
 
-/// A folder that this process, a supervisor, answers for.
+/// A folder that this process, a supervisor, owns.
 #[derive(Debug)]
 pub(crate) struct Held {
     path: PathBuf,
@@ -34,18 +34,18 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes the folder over. The lock is in place before it can be seen.
+    /// Takes ownership of the folder. The lock is in place before the folder is visible.
     pub(crate) fn take(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
+        fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
         let unseen = path.join("lock.new");
-        let lock = File::create(&unseen).with_context(|| format!("making {}", unseen.display()))?;
+        let lock = File::create(&unseen).with_context(|| format!("creating {}", unseen.display()))?;
         lock.lock()?;
         fs::rename(&unseen, path.join(LOCK))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Removes the folder, unless `HEADWIND_TESTBED_KEEP` is set. Processes that end at the same
-    /// time may still write into it for a moment.
+    /// Removes the folder, unless `HEADWIND_TESTBED_KEEP` is set. Processes that are ending may still write into it for
+    /// a moment.
     pub(crate) async fn remove(self) -> Result<()> {
         if std::env::var_os("HEADWIND_TESTBED_KEEP").is_some() {
             return Ok(());
@@ -62,7 +62,7 @@ impl Held {
     }
 }
 
-/// Removes the folders of supervisors that are no more. Never fails: it is only housekeeping.
+/// Removes the folders of supervisors that no longer run. Never fails.
 pub(crate) fn sweep() {
     let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
     for entry in entries.flatten() {
@@ -79,7 +79,7 @@ fn orphaned(folder: &Path) -> bool {
     }
 }
 
-/// The last lines of a log file.
+/// Returns the last lines of a log file.
 pub(crate) fn tail(log: &Path, lines: usize) -> String {
     let Ok(text) = fs::read(log) else { return format!("(no log at {})", log.display()) };
     let text = String::from_utf8_lossy(&text);

@@ -1,4 +1,4 @@
-//! A test's hold on a supervisor: as long as this value lives, so does what it started.
+//! A test's guard over a supervisor: the supervisor's program runs as long as this value exists.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -27,8 +27,8 @@ struct Heard {
 }
 
 impl Guard {
-    /// Starts `headwind-testbed ARGS` as a supervisor. It sees none of the test's own settings for
-    /// Headwind or for a cluster.
+    /// Starts `headwind-testbed ARGS` as a supervisor, without the test's own environment variables for Headwind or a
+    /// cluster.
     pub fn spawn<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Self> {
         let binary = binaries::testbed()?;
         let mut command = Command::new(&binary);
@@ -54,29 +54,29 @@ impl Guard {
         Ok(Self { child, orders: Mutex::new(orders), heard })
     }
 
-    /// The supervisor's process number.
+    /// Returns the supervisor's process ID.
     pub fn supervisor(&self) -> u32 {
         self.child.id()
     }
 
-    /// Gives an order.
+    /// Sends an order.
     pub fn order(&self, order: &Order) -> Result<()> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let input = orders.as_mut().context("the supervisor has been told to end")?;
+        let input = orders.as_mut().context("the supervisor was stopped")?;
         writeln!(input, "{}", serde_json::to_string(order)?).and_then(|()| input.flush()).context("the supervisor is gone")
     }
 
-    /// How many reports there have been.
+    /// Returns the number of reports so far.
     pub fn reports(&self) -> usize {
         self.heard.borrow().reports.len()
     }
 
-    /// All reports, from the given one on.
+    /// Returns all reports, starting at the given one.
     pub fn heard(&self, since: usize) -> Vec<Report> {
         self.heard.borrow().reports.get(since..).unwrap_or_default().to_vec()
     }
 
-    /// Waits for the first report, from the given one on, that `pick` takes.
+    /// Waits for the first report, starting at the given one, for which `pick` returns a value.
     pub async fn report<T>(&self, what: &str, since: usize, deadline: Duration, mut pick: impl FnMut(&Report) -> Option<T>) -> Result<T> {
         let mut heard = self.heard.clone();
         let mut next = since;

@@ -1,7 +1,7 @@
-//! The real Helm, for tests that want its word: what it packs, pushes and reads.
+//! The real Helm, as a reference in tests: what it packs, pushes and reads.
 //!
-//! Each value has homes of its own, so that parallel tests share no cache and no login, and nothing
-//! of the user's is read.
+//! Each value has its own home folders, so that parallel tests share no cache and no login, and the user's
+//! configuration is not read.
 
 use std::process::{Output, Stdio};
 
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::tools::Tools;
 
-/// Helm, with its own homes.
+/// Helm with its own home folders.
 #[derive(Debug)]
 pub struct Helm {
     tools: Tools,
@@ -19,7 +19,7 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// One, where `testbed/tools.sh` could build it; else it is said that the test is skipped.
+    /// Returns Helm if `testbed/tools.sh` could build it. Otherwise reports that the test is skipped.
     pub async fn for_test(test: &str) -> Result<Option<Self>> {
         if Tools::ready().await?.has("helm") {
             return Self::new().await.map(Some);
@@ -28,22 +28,22 @@ impl Helm {
         Ok(None)
     }
 
-    /// One, with new homes.
+    /// Creates one with new home folders.
     pub async fn new() -> Result<Self> {
         let tools = Tools::ready().await?;
         if !tools.has("helm") {
             bail!("testbed/tools.sh could not build helm");
         }
-        let homes = tempfile::Builder::new().prefix("headwind-testbed-helm-").tempdir().context("making Helm's homes")?;
+        let homes = tempfile::Builder::new().prefix("headwind-testbed-helm-").tempdir().context("creating Helm's home folders")?;
         Ok(Self { tools, homes })
     }
 
-    /// A folder that goes with the value.
+    /// Returns a folder that is removed with the value.
     pub fn folder(&self) -> &std::path::Path {
         self.homes.path()
     }
 
-    /// Runs it, in that folder.
+    /// Runs it in that folder.
     pub async fn run(&self, args: &[&str]) -> Result<Output> {
         let mut command = Command::new(self.tools.path("helm"));
         for home in ["CACHE", "CONFIG", "DATA"] {
@@ -54,12 +54,12 @@ impl Helm {
         command.output().await.context("running helm")
     }
 
-    /// Runs it and gives what it prints; fails, with what it said, where it fails.
+    /// Runs it and returns its output. Fails with its error output.
     pub async fn ok(&self, args: &[&str]) -> Result<String> {
         let output = self.run(args).await?;
         if !output.status.success() {
             bail!("`helm {}` ended with {}: {}", args.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim());
         }
-        String::from_utf8(output.stdout).context("its output is no UTF-8")
+        String::from_utf8(output.stdout).context("its output is not UTF-8")
     }
 }

@@ -1,8 +1,8 @@
-//! The test bed: the world that Headwind's tests run in, made of plain processes.
+//! The test bed: the environment of Headwind's tests, made of plain processes.
 //!
-//! A real etcd, API server, controller-manager and scheduler, kwok for the pods, a real image
-//! registry, the real controllers of Flux and of Argo Rollouts where a test asks for them, and the real
-//! `headwind` binary. No container engine, no root, nothing but loopback.
+//! A real etcd, API server, controller-manager and scheduler, kwok for the pods, a real image registry, the real
+//! controllers of Flux and of Argo Rollouts if a test needs them, and the real `headwind` binary. It needs no container
+//! engine and no root, and uses only loopback.
 //!
 //! ```text
 //!  test process ──stdin──> headwind-testbed control-plane ──> etcd, kube-apiserver, …, kwok
@@ -10,9 +10,8 @@
 //!       └─────────stdin──> headwind-testbed guard ──────────> headwind (the operator)
 //! ```
 //!
-//! The invariant: nothing outlives the test process. Every program is the child of a supervisor
-//! that ends it, and removes its folder, as soon as its own standard input is at its end; the
-//! kernel closes that pipe whatever became of the test.
+//! Nothing outlives the test process. Every program is the child of a supervisor, which ends it and removes its folder
+//! as soon as the supervisor's standard input is closed. The kernel closes that pipe however the test ends.
 
 pub mod argo_rollouts;
 pub mod audit;
@@ -63,7 +62,7 @@ pub use tools::Tools;
 pub use wait::eventually;
 pub use workload::{Fixture, WorkloadKind};
 
-/// TLS wants a provider before the first client; a second call finds it installed.
+/// Installs a TLS provider, which must happen before the first client is created. Further calls do nothing.
 fn provide_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -20,30 +20,30 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs a program until standard input ends; takes orders and reports, a JSON object a line
+    /// Runs a program until standard input ends; reads orders and writes reports, one JSON object per line
     Guard {
-        /// Where the program's output goes
+        /// File for the program's output
         #[arg(long, default_value = "/dev/null")]
         log: PathBuf,
-        /// A folder that is removed at the end
+        /// Folder to remove at the end
         #[arg(long)]
         folder: Option<PathBuf>,
-        /// Waits for the order to start it
+        /// Waits for an order before it starts the program
         #[arg(long)]
         wait: bool,
-        /// The program and its arguments
+        /// Program and arguments
         #[arg(last = true, required = true)]
         program: Vec<String>,
     },
     /// Runs a control plane until standard input ends
     ControlPlane {
-        /// The folder with the programs
+        /// Folder with the programs
         #[arg(long)]
         tools: PathBuf,
-        /// The folder for its state, removed at the end
+        /// Folder for its state, removed at the end
         #[arg(long, required_unless_present = "state")]
         folder: Option<PathBuf>,
-        /// The state folder of `up`: runs until a signal comes
+        /// State folder of `up`: runs until a signal arrives
         #[arg(long, conflicts_with = "folder")]
         state: Option<PathBuf>,
         #[command(flatten)]
@@ -51,7 +51,7 @@ enum Command {
     },
     /// Starts a control plane and a registry in the background
     Up {
-        /// Where their state is kept
+        /// Folder for the state
         #[arg(long)]
         state: PathBuf,
         #[command(flatten)]
@@ -59,7 +59,7 @@ enum Command {
     },
     /// Ends what `up` started
     Down {
-        /// The same folder
+        /// Folder given to `up`
         #[arg(long)]
         state: PathBuf,
     },
@@ -67,16 +67,16 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Registry {
-    /// Whom the registry notifies (may be given more than once)
+    /// URL that the registry notifies (may be repeated)
     #[arg(long)]
     notify: Vec<Url>,
-    /// The registry's port [default: a free one]
+    /// Port of the registry [default: a free one]
     #[arg(long)]
     registry_port: Option<u16>,
 }
 
 fn main() -> ExitCode {
-    // One thread: the kernel ties the children to the thread that starts them.
+    // Single-threaded: the kernel ties the children to the thread that starts them.
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,7 +99,7 @@ async fn run(args: Args) -> Result<()> {
             match (state, folder) {
                 (Some(state), _) => demo::supervise(state, tools, registry.notify, registry.registry_port).await,
                 (None, Some(folder)) => supervisor::control_plane(Plan { tools, folder, registry: None }, false, |_| Ok(())).await,
-                (None, None) => anyhow::bail!("neither --folder nor --state"),
+                (None, None) => anyhow::bail!("expected --folder or --state"),
             }
         }
         Command::Up { state, registry } => up(&state, registry).await,

@@ -1,7 +1,7 @@
-//! A real node: the kubelet and containerd beside the fake ones. Needs root.
+//! A real node: kubelet and containerd next to the fake nodes. Needs root.
 //!
-//! `testbed/node.sh` starts them and takes everything back when its standard input ends, which the
-//! kernel sees to whatever becomes of the test. [`Machine`] is what has to be the same afterwards.
+//! `testbed/node.sh` starts them and undoes all changes when its standard input ends, which the kernel ensures however
+//! the test ends. [`Machine`] is the state that must be unchanged afterwards.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +24,7 @@ pub const NAME: &str = "real-node";
 const START: Duration = Duration::from_mins(2);
 const END: Duration = Duration::from_mins(1);
 
-/// The node that runs.
+/// A running node.
 #[derive(Debug)]
 pub struct Node {
     child: Child,
@@ -33,19 +33,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts it; returns when it is ready for pods. `sandbox` is the image that holds a pod together.
+    /// Starts it, and returns when it is ready for pods. `sandbox` is the pause image.
     pub async fn start(bed: &Bed, sandbox: &str) -> Result<Self> {
-        let cache = bed.tools().folder().parent().context("the tools lie in a cache")?.to_owned();
+        let cache = bed.tools().folder().parent().context("the tools are in a cache folder")?.to_owned();
         let mut command = Command::new("bash");
         command.arg(repository().join("testbed/node.sh")).arg(cache).arg(bed.kubeconfig()).arg(sandbox).arg(NAME);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        // A signal to the test's own group must not end it before it has undone everything.
+        // A signal to the test's process group must not end it before it has undone its changes.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = tokio::process::Command::from(command).spawn().context("starting node.sh")?;
         let mut lines = BufReader::new(child.stdout.take().context("its output")?).lines();
         let first = tokio::time::timeout(START, lines.next_line()).await.context("node.sh said nothing")??;
         let Some(folder) = first.as_deref().and_then(|line| line.strip_prefix("ready ")) else {
-            bail!("node.sh did not come up: {first:?}; its reason stands above");
+            bail!("node.sh did not start: {first:?}; see the output above");
         };
         let node = Self { child, folder: PathBuf::from(folder), lines };
         let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(bed.client().await?);
@@ -63,9 +63,9 @@ impl Node {
         Ok(node)
     }
 
-    /// What a workload's `spec` needs to run there and nowhere else.
+    /// Returns the `spec` of a workload's pods that places them on this node.
     pub fn placement() -> Value {
-        // On the host's own network: no bridge, no address to give back.
+        // On the host's own network: no bridge, no address to release.
         json!({"template": {"spec": {
             "nodeSelector": {"headwind.test/node": "real"},
             "tolerations": [{"key": "headwind.test/node", "operator": "Exists"}],
@@ -74,18 +74,18 @@ impl Node {
         }}})
     }
 
-    /// A program that runs until it is told to end, or, with the argument `crash`, fails after a second.
+    /// Returns a program that runs until it is terminated, or, with the argument `crash`, fails after a second.
     pub fn program(bed: &Bed) -> Result<Vec<u8>> {
-        let path = bed.tools().folder().parent().context("the tools lie in a cache")?.join("node/app");
+        let path = bed.tools().folder().parent().context("the tools are in a cache folder")?.join("node/app");
         fs::read(&path).with_context(|| format!("reading {}; testbed/tools.sh --node builds it", path.display()))
     }
 
-    /// The last lines of the kubelet's log.
+    /// Returns the last lines of the kubelet's log.
     pub fn log(&self) -> String {
         crate::folder::tail(&self.folder.join("kubelet.log"), crate::program::TAIL)
     }
 
-    /// Ends it and waits until everything is undone.
+    /// Ends it and waits until all changes are undone.
     pub async fn end(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         let last = tokio::time::timeout(END, async {
@@ -102,7 +102,7 @@ impl Node {
     }
 }
 
-/// What of a machine the kubelet and containerd change.
+/// The state of a machine that kubelet and containerd change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     mounts: BTreeSet<String>,
@@ -110,12 +110,12 @@ pub struct Machine {
     links: BTreeSet<String>,
     /// The cgroups of pods.
     cgroups: BTreeSet<PathBuf>,
-    /// Programs of a real node that run.
+    /// The running programs of a real node.
     programs: BTreeSet<String>,
 }
 
 impl Machine {
-    /// As it is now.
+    /// Reads the current state.
     pub fn look() -> Result<Self> {
         let names = |folder: &str| -> Result<BTreeSet<String>> {
             Ok(fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect())

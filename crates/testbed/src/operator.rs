@@ -1,5 +1,5 @@
-//! The real `headwind` binary, run as it is in a cluster: a service account of its own with exactly
-//! the rights that ship, its settings by environment, its output in a file.
+//! The real `headwind` binary, run as in a cluster: its own service account with exactly the shipped permissions,
+//! settings from environment variables, output to a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,33 +23,32 @@ use crate::{binaries, folder, port, skip};
 mod account;
 mod metrics;
 
-/// How long a start or an end may take.
+/// Timeout for a start or an end.
 const STEP: Duration = Duration::from_mins(1);
 const ACCOUNT: &str = "headwind";
 
-/// How an operator is run.
+/// How to run an operator.
 #[derive(Debug, Clone)]
 pub struct OperatorOptions {
-    /// `HEADWIND_NAMESPACE`, and where its service account is.
+    /// `HEADWIND_NAMESPACE`, and the namespace of its service account.
     pub own_namespace: String,
     /// `HEADWIND_WATCH_NAMESPACES`; empty for all.
     pub namespaces: Vec<String>,
-    /// Further variables.
+    /// Additional variables.
     pub env: BTreeMap<String, String>,
-    /// Variables that the test bed sets by itself and that are left out.
+    /// Variables of the test bed to leave out.
     pub unset: BTreeSet<String>,
-    /// The replica's name. Its identity in the Lease is the name and the number of its start, as
-    /// every process has an identity of its own: `headwind-0-1`, after a restart `headwind-0-2`.
+    /// The replica's name. Its identity in the Lease is the name with the number of its start, because every process
+    /// has its own identity: `headwind-0-1`, after a restart `headwind-0-2`.
     pub replica: String,
-    /// Whether the admission policy that ships is put in place too, bound to the namespaces that
-    /// are watched.
+    /// True if the shipped admission policy is installed too, bound to the watched namespaces.
     pub admission_policy: bool,
-    /// The binary; the one just built when there is none.
+    /// The binary; the one just built if `None`.
     pub binary: Option<PathBuf>,
 }
 
 impl OperatorOptions {
-    /// One that has its own namespace and watches it alone.
+    /// Creates the options of an operator with its own namespace, which it watches alone.
     pub fn new(own_namespace: &str) -> Self {
         Self {
             own_namespace: own_namespace.to_owned(),
@@ -62,29 +61,29 @@ impl OperatorOptions {
         }
     }
 
-    /// Watches these namespaces; none means all (take [`Bed::own`] then: it would act on the
-    /// workloads of every test).
+    /// Watches these namespaces; none means all (use [`Bed::own`] then, because it would act on the workloads of every
+    /// test).
     #[must_use]
     pub fn watch(mut self, namespaces: &[&str]) -> Self {
         self.namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
         self
     }
 
-    /// A further variable.
+    /// Adds a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Leaves a variable to the operator's own default.
+    /// Leaves a variable at the operator's own default.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.unset.insert(name.to_owned());
         self
     }
 
-    /// The replica's name.
+    /// Sets the replica's name.
     #[must_use]
     pub fn replica(mut self, replica: &str) -> Self {
         replica.clone_into(&mut self.replica);
@@ -95,13 +94,12 @@ impl OperatorOptions {
 /// The namespaces of operators with a credential in their logs.
 static LEAKS: parking_lot::Mutex<Vec<String>> = parking_lot::Mutex::new(Vec::new());
 
-/// The operators that are gone and had a credential of the test bed's registries in their logs,
-/// by their namespaces.
+/// Returns the namespaces of ended operators that had a credential of the test bed's registries in their logs.
 pub fn leaks() -> Vec<String> {
     LEAKS.lock().clone()
 }
 
-/// An operator; killed when the value goes. Its ports stay the same over restarts.
+/// An operator; killed when the value is dropped. It keeps its ports over restarts.
 #[derive(Debug)]
 pub struct Operator {
     options: OperatorOptions,
@@ -113,13 +111,13 @@ pub struct Operator {
     log: PathBuf,
     http: Client,
     guard: Guard,
-    /// The first report that belongs to the latest start.
+    /// Index of the first report of the latest start.
     since: AtomicUsize,
     starts: AtomicUsize,
 }
 
 impl Operator {
-    /// Prepares one: CRDs, service account, rights, kubeconfig. It does not run yet.
+    /// Prepares an operator: CRDs, service account, permissions, kubeconfig. Does not start it.
     pub async fn new(bed: &Bed, options: OperatorOptions) -> Result<Self> {
         let binary = match options.binary.clone() {
             Some(binary) => binary,
@@ -138,7 +136,7 @@ impl Operator {
             ("HEADWIND_NAMESPACE", options.own_namespace.clone()),
             ("HEADWIND_WATCH_NAMESPACES", options.namespaces.join(",")),
             ("RUST_LOG", "info,headwind=debug".to_owned()),
-            // Most tests post what no registry has.
+            // Most tests send webhooks for images that no registry has.
             ("HEADWIND_WEBHOOK_CONFIRM", "false".to_owned()),
         ] {
             env.insert(name.to_owned(), value);
@@ -173,7 +171,7 @@ impl Operator {
         })
     }
 
-    /// [`Operator::new`], started and ready.
+    /// Like [`Operator::new`], started and ready.
     pub async fn run(bed: &Bed, options: OperatorOptions) -> Result<Self> {
         let operator = Self::new(bed, options).await?;
         operator.start().await?;
@@ -181,7 +179,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Starts the process. What becomes of it is told by [`Operator::ready`] and [`Operator::exited`].
+    /// Starts the process. Use [`Operator::ready`] and [`Operator::exited`] to wait for the result.
     pub async fn start(&self) -> Result<()> {
         let since = self.guard.reports();
         self.since.store(since, Ordering::SeqCst);
@@ -198,7 +196,7 @@ impl Operator {
             .await?
     }
 
-    /// Waits until `/ready` answers 200; fails at once, with the end of the log, when it ends.
+    /// Waits until `/ready` returns 200. Fails at once, with the end of the log, if it ends.
     pub async fn ready(&self) -> Result<()> {
         let url = format!("{}/ready", self.metrics_url());
         eventually("the operator is ready", STEP, || async {
@@ -212,19 +210,19 @@ impl Operator {
         .await?
     }
 
-    /// Kills it, as a node that burns down would, and waits until it is gone.
+    /// Kills it, as a failed node would, and waits until it is gone.
     pub async fn kill9(&self) -> Result<()> {
         self.signal(Signal::Kill)?;
         self.exited(STEP).await.map(drop)
     }
 
-    /// Asks it to end (SIGTERM) and gives its exit code; none when a signal ended it.
+    /// Terminates it (SIGTERM) and returns its exit code; `None` if a signal ended it.
     pub async fn terminate(&self) -> Result<Option<i32>> {
         self.signal(Signal::Term)?;
         self.exited(STEP).await
     }
 
-    /// Waits for its end and gives its exit code; none when a signal ended it.
+    /// Waits for its end and returns its exit code; `None` if a signal ended it.
     pub async fn exited(&self, deadline: Duration) -> Result<Option<i32>> {
         let ended = self.guard.report("the operator has ended", self.since.load(Ordering::SeqCst), deadline, |report| match report {
             Report::Ended { code, signal: _ } => Some(*code),
@@ -233,38 +231,38 @@ impl Operator {
         ended.await.with_context(|| folder::tail(&self.log, 30))
     }
 
-    /// Ends it where it runs, starts it at the same addresses and waits until it is ready. It is asked to end (the
-    /// lease is free at once) and killed (the lease has to run out) in turns.
+    /// Ends it if it runs, starts it at the same addresses and waits until it is ready. Alternates between SIGTERM,
+    /// which releases the lease at once, and SIGKILL, after which the lease must expire.
     pub async fn restart(&self) -> Result<()> {
         if self.is_running() {
             if self.starts.load(Ordering::SeqCst).is_multiple_of(2) {
                 self.kill9().await?;
             } else {
                 let code = self.terminate().await?;
-                anyhow::ensure!(code == Some(0), "asked to end, it ended with {code:?}\n{}", folder::tail(&self.log, 30));
+                anyhow::ensure!(code == Some(0), "after SIGTERM it ended with {code:?}\n{}", folder::tail(&self.log, 30));
             }
         }
         self.start().await?;
         self.ready().await
     }
 
-    /// Makes it stand still (SIGSTOP): a leader that hangs.
+    /// Suspends it (SIGSTOP): a leader that hangs.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::Stop)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes it (SIGCONT).
     pub fn resume(&self) -> Result<()> {
         self.signal(Signal::Cont)
     }
 
-    /// Whether it was started and has not ended.
+    /// Returns true if it was started and has not ended.
     pub fn is_running(&self) -> bool {
         let reports = self.guard.heard(self.since.load(Ordering::SeqCst));
         matches!(reports.last(), Some(Report::Started { .. }))
     }
 
-    /// A variable for the next start; none takes it away.
+    /// Sets a variable for the next start; `None` removes it.
     pub fn set_env(&self, name: &str, value: Option<&str>) {
         let mut env = self.env.lock().unwrap_or_else(PoisonError::into_inner);
         match value {
@@ -273,7 +271,7 @@ impl Operator {
         };
     }
 
-    /// All that it has written, over all its starts.
+    /// Returns its output over all starts.
     pub fn logs(&self) -> Result<String> {
         match fs::read(&self.log) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -282,23 +280,23 @@ impl Operator {
         }
     }
 
-    /// The lines of its log that are JSON.
+    /// Returns the JSON lines of its log.
     pub fn log_lines(&self) -> Result<Vec<Value>> {
         Ok(self.logs()?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// Whether its log holds this text.
+    /// Returns true if its log contains this text.
     pub fn log_contains(&self, text: &str) -> Result<bool> {
         Ok(self.logs()?.contains(text))
     }
 
-    /// A metric: the sum of all series of this name that have these labels. 0 when the family is
-    /// there and has no such series yet; an error when there is no such family.
+    /// Returns a metric: the sum of all series with this name and these labels. 0 if the family has no such series yet;
+    /// an error if there is no such family.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
         metrics::sum(&self.scrape().await?, name, labels)
     }
 
-    /// The whole answer of `/metrics`.
+    /// Returns the whole response of `/metrics`.
     pub async fn scrape(&self) -> Result<String> {
         let answer = self.http.get(format!("{}/metrics", self.metrics_url())).send().await?;
         if answer.status() != StatusCode::OK {
@@ -307,42 +305,42 @@ impl Operator {
         Ok(answer.text().await?)
     }
 
-    /// `http://127.0.0.1:PORT` of the webhook port.
+    /// Returns `http://127.0.0.1:PORT` of the webhook port.
     pub fn webhook_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.webhook)
     }
 
-    /// Where a distribution registry sends its notifications.
+    /// Returns the URL for the notifications of a distribution registry.
     pub fn notifications(&self) -> Result<Url> {
         Ok(Url::parse(&format!("{}/webhook/registry", self.webhook_url()))?)
     }
 
-    /// `http://127.0.0.1:PORT` of the API.
+    /// Returns `http://127.0.0.1:PORT` of the API.
     pub fn api_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.api)
     }
 
-    /// `http://127.0.0.1:PORT` of the web UI.
+    /// Returns `http://127.0.0.1:PORT` of the web UI.
     pub fn ui_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ui)
     }
 
-    /// `http://127.0.0.1:PORT` of metrics and health.
+    /// Returns `http://127.0.0.1:PORT` of metrics and health.
     pub fn metrics_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.metrics)
     }
 
-    /// Its identity in the Lease since its latest start.
+    /// Returns its identity in the Lease since its latest start.
     pub fn identity(&self) -> String {
         format!("{}-{}", self.options.replica, self.starts.load(Ordering::SeqCst))
     }
 
-    /// Its requests in the audit log.
+    /// Selects its requests in the audit log.
     pub fn requests(&self) -> Query {
         Query::new().account(&self.options.own_namespace, ACCOUNT)
     }
 
-    /// Its process, the latest.
+    /// Returns its latest process.
     pub fn process(&self) -> Option<ProcessId> {
         self.guard.heard(0).into_iter().rev().find_map(|report| match report {
             Report::Started { process } => Some(process),
@@ -352,16 +350,15 @@ impl Operator {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         if !self.is_running() {
-            bail!("the operator does not run\n{}", folder::tail(&self.log, 30));
+            bail!("the operator is not running\n{}", folder::tail(&self.log, 30));
         }
         self.guard.order(&Order::Signal { signal })
     }
 }
 
 impl Drop for Operator {
-    /// Remembers whether a credential of the test bed's registries is in the log ([`leaks`]).
-    /// Shows the end of the log where a test fails by a panic, and keeps the whole of it where
-    /// `HEADWIND_TESTBED_LOGS` names a folder.
+    /// Records if a credential of the test bed's registries is in the log ([`leaks`]). Prints the end of the log if a
+    /// test panics, and keeps the whole log if `HEADWIND_TESTBED_LOGS` names a folder.
     fn drop(&mut self) {
         if self.logs().is_ok_and(|log| canaries().iter().any(|canary| log.contains(canary))) {
             LEAKS.lock().push(self.options.own_namespace.clone());

@@ -1,21 +1,21 @@
-//! Webhook bodies as the senders make them, for tests that post them by hand.
+//! Webhook bodies in the formats of the senders, for tests that send them directly.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// A push as a distribution registry (3.1) tells it.
+/// Returns a push in the format of a distribution registry (3.1).
 pub fn distribution(host: &str, repo: &str, tag: &str, digest: &str) -> Value {
     distribution_events(&[distribution_event("push", host, repo, tag, digest)])
 }
 
-/// Several events in one body.
+/// Returns a body with several events.
 pub fn distribution_events(events: &[Value]) -> Value {
     json!({"events": events})
 }
 
-/// One event of the given action (`push`, `pull`, `delete`, `mount`).
+/// Returns one event with the given action (`push`, `pull`, `delete`, `mount`).
 pub fn distribution_event(action: &str, host: &str, repo: &str, tag: &str, digest: &str) -> Value {
     let method = match action {
         "push" => "PUT",
@@ -36,7 +36,7 @@ pub fn distribution_event(action: &str, host: &str, repo: &str, tag: &str, diges
     })
 }
 
-/// A push as Docker Hub tells it; `repo_name` is `namespace/name`.
+/// Returns a push in Docker Hub's format; `repo_name` is `namespace/name`.
 pub fn docker_hub(repo_name: &str, tag: &str) -> Value {
     let (namespace, name) = repo_name.split_once('/').unwrap_or(("library", repo_name));
     json!({

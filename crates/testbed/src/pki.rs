@@ -1,4 +1,4 @@
-//! One own authority for a control plane, its certificates and its kubeconfigs.
+//! A certificate authority for a control plane, its certificates and its kubeconfigs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
-/// Who signs, and the folder that everything is written to.
+/// The authority, and the folder for its files.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: PathBuf,
@@ -35,7 +35,7 @@ impl Authority {
         self.folder.join("ca.crt")
     }
 
-    /// A certificate for a server and client alike.
+    /// Issues a certificate for servers and clients.
     pub(crate) fn issue(&self, name: &str, organisation: Option<&str>, hosts: &[&str]) -> Result<Pair> {
         let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, name);
@@ -54,7 +54,7 @@ impl Authority {
         Ok(pair)
     }
 
-    /// The key that service account tokens are signed with: the private one and the public one.
+    /// Returns the key that signs service account tokens: the private one and the public one.
     pub(crate) fn signing_key(&self) -> Result<(PathBuf, PathBuf)> {
         let key = KeyPair::generate()?;
         let (private, public) = (self.folder.join("tokens.key"), self.folder.join("tokens.pub"));
@@ -63,7 +63,7 @@ impl Authority {
         Ok((private, public))
     }
 
-    /// A kubeconfig for a user of this name.
+    /// Writes a kubeconfig for a user with this name.
     pub(crate) fn kubeconfig(&self, server: &str, name: &str, organisation: Option<&str>) -> Result<PathBuf> {
         let pair = self.issue(name, organisation, &[])?;
         let path = self.folder.join(format!("{}.kubeconfig", name.replace(':', "-")));

@@ -1,7 +1,7 @@
 //! Free ports on loopback.
 //!
-//! Taken from below the range that the kernel gives to outgoing connections: a port that a program
-//! leaves for a moment, to be restarted on it, is not handed to somebody's client in between.
+//! Below the range that the kernel uses for outgoing connections: while a program restarts on its port, no client gets
+//! that port.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,13 +13,13 @@ use anyhow::{Result, bail};
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// Where this process begins; two that run at once hardly ever meet.
+/// The next port to try. Two concurrent processes start at different places.
 static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
     let random = RandomState::new().hash_one(std::process::id()) % u64::from(COUNT);
     AtomicU16::new(u16::try_from(random).unwrap_or_default())
 });
 
-/// A port that nothing listens on now, and that this process does not get a second time soon.
+/// Returns a port that nothing listens on, and that this process does not get again soon.
 pub(crate) fn free() -> Result<u16> {
     for _ in 0..COUNT {
         let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;

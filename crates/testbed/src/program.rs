@@ -1,8 +1,7 @@
-//! A program that a supervisor runs: in a process group of its own, with its output in a file, and
-//! (where `setpriv` is there) killed by the kernel should the supervisor itself be killed.
+//! A program that a supervisor runs: in its own process group, with its output in a file, and (if `setpriv` is
+//! available) killed by the kernel if the supervisor is killed.
 //!
-//! The kernel ties that to the *thread* that started it, so supervisors start programs on their
-//! main thread only.
+//! The kernel ties that to the *thread* that started it, so supervisors start programs only on their main thread.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,13 +17,13 @@ use tokio::process::Child;
 use crate::folder::tail;
 use crate::protocol::{ProcessId, Signal};
 
-/// How much of a log is shown when its program dies.
+/// Number of log lines to show when a program dies.
 pub(crate) const TAIL: usize = 30;
 
 static SETPRIV: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("setpriv")).find(|path| path.is_file()));
 
-/// One that runs, or has ended and not been waited for.
+/// A program that runs, or that has ended and was not waited for.
 #[derive(Debug)]
 pub(crate) struct Program {
     process: ProcessId,
@@ -34,7 +33,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it. Its output is added to the log.
+    /// Starts it. Appends its output to the log.
     pub(crate) fn start<A: AsRef<OsStr>>(
         path: &Path,
         args: impl IntoIterator<Item = A>,
@@ -57,7 +56,7 @@ impl Program {
         command.args(args).envs(env).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
         let child = tokio::process::Command::from(command).spawn().with_context(|| format!("starting {name}"))?;
         let number = child.id().with_context(|| format!("{name} ended while it was started"))?;
-        let pid = i32::try_from(number).ok().and_then(Pid::from_raw).with_context(|| format!("{number} is no process number"))?;
+        let pid = i32::try_from(number).ok().and_then(Pid::from_raw).with_context(|| format!("{number} is not a process ID"))?;
         let start = start_time(number).with_context(|| format!("reading when {name} was started"))?;
         Ok(Self { process: ProcessId { name, pid: number, start }, log: log.to_owned(), pid, child })
     }
@@ -71,25 +70,25 @@ impl Program {
         Ok(self.child.wait().await?)
     }
 
-    /// Its end, if that has come, as a message with the last lines of its log.
+    /// Returns a message with the last lines of its log, if it has ended.
     pub(crate) fn obituary(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(self.epitaph(status))
     }
 
     pub(crate) fn epitaph(&self, status: ExitStatus) -> String {
-        format!("{} ended unasked ({status})\n{}", self.process.name, tail(&self.log, TAIL))
+        format!("{} ended unexpectedly ({status})\n{}", self.process.name, tail(&self.log, TAIL))
     }
 
-    /// Sends it a signal; nothing happens when it has ended. As its parent has not waited for it
-    /// then, its number cannot be another's yet.
+    /// Sends it a signal. Does nothing if it has ended: its parent has not waited for it yet, so no other process can
+    /// have its ID.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.child.id().is_some() {
             let _ = kill_process(self.pid, number(signal));
         }
     }
 
-    /// Kills it and what it started, and waits until it is gone.
+    /// Kills it with its children, and waits until it is gone.
     pub(crate) async fn end(mut self) {
         if self.child.id().is_some() {
             let _ = kill_process_group(self.pid, rustix::process::Signal::KILL);
@@ -98,7 +97,7 @@ impl Program {
     }
 }
 
-/// Code and signal of an end.
+/// Returns the exit code and the signal of an exit status.
 pub(crate) fn parts(status: ExitStatus) -> (Option<i32>, Option<i32>) {
     (status.code(), status.signal())
 }
@@ -113,22 +112,22 @@ fn number(signal: Signal) -> rustix::process::Signal {
     }
 }
 
-/// When a process started, in clock ticks since boot: field 22 of its `stat`.
+/// Returns when a process started, in clock ticks since boot: field 22 of its `stat`.
 fn start_time(pid: u32) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The second field is the name in brackets, and may hold anything.
+    // The second field is the name in brackets, with any characters.
     let rest = stat.rsplit_once(')').context("a stat without a name")?.1;
-    rest.split_whitespace().nth(19).context("a stat without a start time")?.parse().context("a start time that is no number")
+    rest.split_whitespace().nth(19).context("a stat without a start time")?.parse().context("a start time that is not a number")
 }
 
 impl ProcessId {
-    /// This very process.
+    /// Returns the current process.
     pub(crate) fn own(name: &str) -> Result<Self> {
         let pid = std::process::id();
         Ok(Self { name: name.to_owned(), pid, start: start_time(pid)? })
     }
 
-    /// Whether this very process lives still (one that ended and was not waited for does not).
+    /// Returns true if this process is still alive. A process that ended and was not waited for is not alive.
     pub fn lives(&self) -> bool {
         let zombie = || {
             fs::read_to_string(format!("/proc/{}/stat", self.pid))
@@ -137,10 +136,10 @@ impl ProcessId {
         start_time(self.pid).is_ok_and(|start| start == self.start) && !zombie()
     }
 
-    /// Sends a signal to this very process and never to a later one of the same number: the handle
-    /// is opened before the start time is looked at.
+    /// Sends a signal to this process and never to a later one with the same ID: the handle is opened before the start
+    /// time is checked.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process number")?;
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("not a process ID")?;
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
         if self.lives() {
             pidfd_send_signal(handle, number(signal)).with_context(|| format!("signalling {} ({})", self.name, self.pid))?;

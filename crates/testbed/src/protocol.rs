@@ -1,25 +1,25 @@
-//! What a test and its supervisors say to each other: a JSON object a line.
+//! The protocol between a test and its supervisors: one JSON object per line.
 //!
-//! Orders go to the supervisor's standard input, reports come from its standard output. The end of
-//! the input is an order too, the last: end everything.
+//! Orders are sent to the supervisor's standard input, reports come from its standard output. The end of the input is
+//! the last order: end everything.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// To a `guard`.
+/// An order to a `guard`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum Order {
-    /// Start the program, with these variables on top of the guard's own.
+    /// Start the program, with these variables in addition to the guard's own.
     Start {
         /// The variables.
         env: BTreeMap<String, String>,
     },
     /// Send the program a signal.
     Signal {
-        /// Which.
+        /// The signal.
         signal: Signal,
     },
 }
@@ -28,63 +28,63 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
-    /// A polite request to end.
+    /// SIGTERM.
     Term,
-    /// What Ctrl-C sends.
+    /// SIGINT, which Ctrl-C sends.
     Int,
-    /// The end.
+    /// SIGKILL.
     Kill,
-    /// Stand still (a replica that hangs, a leader that comes too late).
+    /// SIGSTOP: simulates a replica that hangs, or a leader that acts too late.
     Stop,
-    /// Go on.
+    /// SIGCONT.
     Cont,
 }
 
-/// From a supervisor.
+/// A report of a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum Report {
-    /// A guard's program runs.
+    /// The guard's program has started.
     Started {
         /// Its process.
         process: ProcessId,
     },
-    /// A guard's program has ended.
+    /// The guard's program has ended.
     Ended {
         /// The exit code, if it had one.
         code: Option<i32>,
         /// The signal that ended it, if one did.
         signal: Option<i32>,
     },
-    /// The control plane takes requests.
+    /// The control plane accepts requests.
     Ready {
-        /// What there is.
+        /// Its addresses and files.
         facts: Facts,
     },
-    /// A part of the control plane ended unasked.
+    /// A part of the control plane ended unexpectedly.
     Lost {
-        /// Which, how, and the last lines of its log.
+        /// The program, its exit status, and the last lines of its log.
         message: String,
     },
-    /// It could not be started; the supervisor ends.
+    /// The start failed; the supervisor ends.
     Failed {
-        /// Why.
+        /// The cause.
         message: String,
     },
 }
 
-/// A process, told apart from a later one with the same number by the time it started.
+/// A process, identified by ID and start time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
     /// The program's name.
     pub name: String,
-    /// The process's number.
+    /// The process ID.
     pub pid: u32,
     /// When it started, in clock ticks since boot.
     pub start: u64,
 }
 
-/// A control plane that runs.
+/// A running control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The folder with all its state and logs.
@@ -93,8 +93,8 @@ pub struct Facts {
     pub kubeconfig: PathBuf,
     /// The API server's audit log.
     pub audit: PathBuf,
-    /// The registry's `host:port`, where one was asked for.
+    /// The registry's `host:port`, if there is one.
     pub registry: Option<String>,
-    /// The supervisor first, then its children in the order they were started.
+    /// The supervisor, then its children in start order.
     pub processes: Vec<ProcessId>,
 }

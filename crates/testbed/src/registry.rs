@@ -1,5 +1,4 @@
-//! A real image registry (CNCF distribution) on loopback, one for each caller, that notifies whom it
-//! is told to.
+//! A real image registry (CNCF distribution) on loopback, one for each caller, with configurable notifications.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,31 +23,31 @@ use image::{Blob, Image};
 
 const START: Duration = Duration::from_secs(30);
 
-/// How a registry behaves.
+/// The registry's configuration.
 #[derive(Debug, Clone, Default)]
 pub struct RegistryOptions {
-    /// Leaves `pull` notifications out.
+    /// True to send no `pull` notifications.
     pub ignore_pulls: bool,
-    /// Headers of every notification, a secret for instance.
+    /// Headers of every notification, for example a secret.
     pub headers: Vec<(String, String)>,
-    /// The port; a free one when there is none.
+    /// The port; `None` for a free one.
     pub port: Option<u16>,
-    /// Whether it demands [`LOGIN`] by Basic.
+    /// True if it requires [`LOGIN`] with Basic authentication.
     pub locked: bool,
 }
 
-/// The user and password of a registry that is locked.
+/// The user and password of a locked registry.
 pub const LOGIN: (&str, &str) = ("puller", "canary-pull-7f3a");
-/// The forms in which [`LOGIN`] could come to light: its password, and what Basic makes of both.
+/// Returns the texts in which [`LOGIN`] could leak: its password, and the Basic credential.
 pub fn canaries() -> [String; 2] {
     let (user, password) = LOGIN;
     [password.to_owned(), base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))]
 }
 
-/// The same for its `htpasswd` file: bcrypt with cost 5.
+/// The same in the format of an `htpasswd` file: bcrypt with cost 5.
 const HTPASSWD: &str = "puller:$2y$05$abcdefghijklmnopqrstuukEO56vHmmKC/LLvLMAKm8kvfB.i5AKe\n";
 
-/// A registry that runs; it ends with the value.
+/// A running registry; it ends when the value is dropped.
 #[derive(Debug)]
 pub struct Registry {
     address: String,
@@ -59,7 +58,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one that notifies these URLs.
+    /// Starts a registry that notifies these URLs.
     pub async fn start(notify: &[Url], options: RegistryOptions) -> Result<Self> {
         let tools = Tools::ready().await?;
         let folder = folder::create("registry")?;
@@ -79,7 +78,7 @@ impl Registry {
             config.as_os_str(),
         ])?;
         crate::provide_tls();
-        // No connection is kept: it would belong to the runtime of one test.
+        // Connections are not reused: they would belong to the runtime of one test.
         let mut http = Client::builder().pool_max_idle_per_host(0).no_proxy();
         if options.locked {
             let [_, login] = canaries();
@@ -91,29 +90,29 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Its `127.0.0.1:PORT`, as it stands in image references.
+    /// Returns its `127.0.0.1:PORT`, as in image references.
     pub fn addr(&self) -> &str {
         &self.address
     }
 
-    /// A full reference: `127.0.0.1:PORT/repo:tag`.
+    /// Returns a full reference: `127.0.0.1:PORT/repo:tag`.
     pub fn image(&self, repo: &str, tag: &str) -> String {
         format!("{}/{repo}:{tag}", self.address)
     }
 
-    /// Pushes a tiny OCI image; the same seed gives the same digest. Gives the digest.
+    /// Pushes a tiny OCI image and returns its digest. The same seed has the same digest.
     pub async fn push(&self, repo: &str, tag: &str, seed: &str) -> Result<String> {
         let image = self.upload_image(repo, seed).await?;
         self.put_manifest(repo, tag, &image.manifest).await
     }
 
-    /// Pushes an image of a program that really runs, with one argument. Gives its digest.
+    /// Pushes an image with a program that really runs, with one argument. Returns its digest.
     pub async fn push_program(&self, repo: &str, tag: &str, program: &[u8], argument: &str) -> Result<String> {
         let image = self.upload(repo, image::program(program, argument)?).await?;
         self.put_manifest(repo, tag, &image.manifest).await
     }
 
-    /// Pushes an OCI index over two images (amd64 and arm64). Gives the index's digest.
+    /// Pushes an OCI index of two images (amd64 and arm64). Returns the index's digest.
     pub async fn push_index(&self, repo: &str, tag: &str, seed: &str) -> Result<String> {
         let mut members = Vec::new();
         for architecture in ["amd64", "arm64"] {
@@ -130,7 +129,7 @@ impl Registry {
         expect(answer, StatusCode::ACCEPTED).await.map(drop)
     }
 
-    /// The digest behind a tag now, if there is one.
+    /// Returns the current digest of a tag, if there is one.
     pub async fn digest(&self, repo: &str, tag: &str) -> Result<Option<String>> {
         let answer = self.http.head(self.url(repo, &format!("manifests/{tag}"))).header(header::ACCEPT, image::ACCEPTED).send().await?;
         if answer.status() == StatusCode::NOT_FOUND {
@@ -140,14 +139,14 @@ impl Registry {
         Ok(Some(header_of(&answer, "docker-content-digest")?))
     }
 
-    /// Kills the process; storage stays.
+    /// Kills the process. Its storage is kept.
     pub async fn stop(&self) -> Result<()> {
         let since = self.guard.reports();
         self.guard.order(&Order::Signal { signal: Signal::Kill })?;
         self.guard.report("the registry has ended", since, START, |report| matches!(report, Report::Ended { .. }).then_some(())).await
     }
 
-    /// Starts it (again) at the same address and with the same storage.
+    /// Starts it, or restarts it, at the same address with the same storage.
     pub async fn restart(&self) -> Result<()> {
         let since = self.guard.reports();
         self.guard.order(&Order::Start { env: std::collections::BTreeMap::new() })?;
@@ -164,7 +163,7 @@ impl Registry {
         .await?
     }
 
-    /// Its process, the latest.
+    /// Returns its latest process.
     pub fn process(&self) -> Option<ProcessId> {
         self.guard.heard(0).into_iter().rev().find_map(|report| match report {
             Report::Started { process } => Some(process),
@@ -199,7 +198,7 @@ impl Registry {
         let answer = expect(request.body(manifest.bytes.clone()).send().await?, StatusCode::CREATED).await?;
         let digest = header_of(&answer, "docker-content-digest")?;
         if digest != manifest.digest {
-            bail!("the registry took {repo}:{reference} as {digest}, it is {}", manifest.digest);
+            bail!("the registry stored {repo}:{reference} as {digest}, expected {}", manifest.digest);
         }
         Ok(digest)
     }
@@ -222,7 +221,7 @@ fn header_of(answer: &Response, name: &str) -> Result<String> {
     Ok(value.to_str()?.to_owned())
 }
 
-/// Writes the registry's configuration (JSON, which is YAML) and gives its path.
+/// Writes the registry's configuration (JSON, which is valid YAML) and returns its path.
 pub(crate) fn write_config(folder: &Path, address: &str, notify: &[Url], options: &RegistryOptions) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let headers: serde_json::Map<String, Value> = options.headers.iter().map(|(name, value)| (name.clone(), json!([value]))).collect();

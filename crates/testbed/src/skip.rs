@@ -1,9 +1,9 @@
-//! Tests that cannot run here: they say so loudly and are counted.
+//! Tests that cannot run in this environment: reported and counted.
 
 use std::io::Write;
 
-/// Says that a test is skipped, and why. Where `HEADWIND_TESTBED_SKIPPED` names a file, a line is
-/// added to it, so that `make test` can count what did not run.
+/// Reports that a test is skipped, and why. If `HEADWIND_TESTBED_SKIPPED` names a file, appends a line to it, so that
+/// `make test` can count the skipped tests.
 pub fn skipped(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}");
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -14,7 +14,7 @@ pub fn skipped(test: &str, reason: &str) {
     }
 }
 
-/// Says something that whoever runs the tests should know.
+/// Prints a note for the person who runs the tests.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

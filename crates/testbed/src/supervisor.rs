@@ -1,10 +1,9 @@
-//! The process between a test and what it started: `headwind-testbed guard` and
-//! `headwind-testbed control-plane`.
+//! The process between a test and its programs: `headwind-testbed guard` and `headwind-testbed control-plane`.
 //!
-//! It runs in a session of its own (Ctrl-C in the terminal reaches the test, not this), holds the
-//! children, and ends them in reverse order and removes its folder when its standard input is at
-//! its end or a signal asks for it. Children are killed outright: all that they keep is in the
-//! folder. A test that wants an orderly end orders it first.
+//! It runs in its own session (Ctrl-C in the terminal reaches the test, not this process), and is the parent of the
+//! programs. When its standard input ends or it gets a signal, it ends them in reverse order and removes its folder.
+//! Children are killed with SIGKILL: all their data is in the folder. A test that needs a graceful end must order it
+//! first.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -24,15 +23,15 @@ use crate::protocol::{Order, Report};
 pub struct Guarded {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Where its output goes.
+    /// The file for its output.
     pub log: PathBuf,
-    /// The folder that is removed at the end.
+    /// The folder to remove at the end.
     pub folder: Option<PathBuf>,
-    /// Whether it is started by order only.
+    /// True if it starts only by order.
     pub wait: bool,
 }
 
-/// Runs a program until the input ends; it can be started again and again by order.
+/// Runs a program until the input ends. Orders can restart it.
 pub async fn guard(guarded: Guarded) -> Result<()> {
     let mut inbox = Inbox::open(true)?;
     let held = guarded.folder.as_deref().map(Held::take).transpose()?;
@@ -92,8 +91,8 @@ async fn ended(program: &mut Option<Program>) -> Option<ExitStatus> {
     }
 }
 
-/// Starts a control plane and holds it until the input ends or, when it is detached, a signal
-/// comes. `ready` is called once, with what there is.
+/// Starts a control plane and runs it until the input ends or, if it is detached, a signal arrives. Calls `ready` once,
+/// with its addresses and files.
 pub async fn control_plane(plan: Plan, detached: bool, ready: impl FnOnce(&crate::protocol::Facts) -> Result<()>) -> Result<()> {
     let mut inbox = Inbox::open(!detached)?;
     folder::sweep();
@@ -114,7 +113,7 @@ pub async fn control_plane(plan: Plan, detached: bool, ready: impl FnOnce(&crate
             tokio::select! {
                 () = inbox.end() => break,
                 message = cluster.lost() => {
-                    let _ = writeln!(std::io::stderr(), "the test bed lost a part: {message}");
+                    let _ = writeln!(std::io::stderr(), "a part of the test bed ended: {message}");
                     report(&Report::Lost { message });
                 }
             }
@@ -126,24 +125,24 @@ pub async fn control_plane(plan: Plan, detached: bool, ready: impl FnOnce(&crate
 }
 
 fn report(report: &Report) {
-    // Nobody may be left to read it: that is known by the end of the input.
+    // Possibly nobody reads it any more: the end of the input shows that.
     let Ok(line) = serde_json::to_string(report) else { return };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Orders and endings.
+/// Receives orders and the signals to end.
 struct Inbox {
     orders: mpsc::UnboundedReceiver<Order>,
     signals: [Signals; 3],
     ended: bool,
-    /// Kept where no thread reads the input, so that the channel stays open.
+    /// Used if no thread reads the input, so that the channel stays open.
     _detached: Option<mpsc::UnboundedSender<Order>>,
 }
 
 impl Inbox {
     fn open(attached: bool) -> Result<Self> {
-        // Refused to the leader of a process group, who is apart already.
+        // Fails for the leader of a process group, which already has its own session.
         let _ = rustix::process::setsid();
         let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
         let (send, orders) = mpsc::unbounded_channel();
@@ -156,7 +155,7 @@ impl Inbox {
                         Ok(order) => {
                             let _ = send.send(order);
                         }
-                        Err(error) => report(&Report::Failed { message: format!("no order: {error}: {line}") }),
+                        Err(error) => report(&Report::Failed { message: format!("invalid order: {error}: {line}") }),
                     }
                 }
             });
@@ -166,7 +165,7 @@ impl Inbox {
         Ok(Self { orders, signals, ended: false, _detached: detached })
     }
 
-    /// The next order, or nothing when all is to end.
+    /// Returns the next order; `None` when everything must end.
     async fn next(&mut self) -> Option<Order> {
         if self.ended {
             return None;

@@ -1,8 +1,8 @@
-//! A proxy as a tenant would set it up: it answers for every host, and writes down what it is sent.
+//! A proxy as a malicious tenant would run it: it responds for every host, and logs what it receives.
 //!
-//! A plain request is answered as the registry that it is for. For `CONNECT` it plays the host itself, with a
-//! certificate of its own authority. Either way the answer is a 401 that demands a password, and a list of tags to
-//! whoever sends one.
+//! It responds to a plain request as the registry in the request would. For `CONNECT` it plays the host itself, with a
+//! certificate from its own authority. In both cases the response is a 401 that demands a password, and a list of tags
+//! for a request with one.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// The longest head of a request, in bytes.
+/// Maximum size of the head of a request, in bytes.
 const HEAD: usize = 64 * 1024;
 
-/// The proxy. It ends with the value.
+/// The proxy. It ends when the value is dropped.
 pub struct TenantProxy {
     address: String,
     inner: Arc<Inner>,
@@ -38,10 +38,10 @@ impl Drop for TenantProxy {
 }
 
 impl TenantProxy {
-    /// Starts one with an authority of its own.
+    /// Starts a proxy with its own authority.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start() -> Result<Self> {
         crate::provide_tls();
         let mut params = CertificateParams::new(Vec::new())?;
@@ -63,24 +63,24 @@ impl TenantProxy {
         Ok(Self { address, inner, server })
     }
 
-    /// Its `127.0.0.1:PORT`.
+    /// Returns its `127.0.0.1:PORT`.
     pub fn addr(&self) -> &str {
         &self.address
     }
 
-    /// The certificate of its authority, in PEM.
+    /// Returns the certificate of its authority, in PEM format.
     pub fn ca(&self) -> &str {
         &self.inner.ca
     }
 
-    /// The heads of every request so far, those inside of `CONNECT` included, and forgets them.
+    /// Returns and clears the heads of every request so far, including those inside of `CONNECT`.
     pub fn take_heads(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.heads.lock())
     }
 }
 
 impl Inner {
-    /// Serves one connection. What goes wrong on it is the peer's affair.
+    /// Serves one connection. The caller ignores errors.
     async fn serve(&self, mut stream: TcpStream) -> Result<()> {
         let head = self.head(&mut stream).await?;
         let Some(target) = head.strip_prefix("CONNECT ") else { return answer(&mut stream, &head).await };

@@ -1,5 +1,5 @@
-//! A small token server in front of a real registry: who has no bearer token is sent to `/token`,
-//! which gives one to [`LOGIN`]; who has one is passed through.
+//! A small token server in front of a real registry. A request without a bearer token is sent to `/token`, which issues
+//! one for [`LOGIN`]. A request with a token is passed through.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::registry::LOGIN;
 
-/// The gate. It ends with the value.
+/// The gate. It ends when the value is dropped.
 pub struct TokenGate {
     address: String,
     server: JoinHandle<()>,
@@ -38,10 +38,10 @@ struct Gate {
 }
 
 impl TokenGate {
-    /// Starts one in front of the registry at `behind` (`127.0.0.1:PORT`).
+    /// Starts a gate in front of the registry at `behind` (`127.0.0.1:PORT`).
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(behind: &str) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
         let address = listener.local_addr()?.to_string();
@@ -54,7 +54,7 @@ impl TokenGate {
         Ok(Self { address, server })
     }
 
-    /// Its `127.0.0.1:PORT`, as it stands in image references.
+    /// Returns its `127.0.0.1:PORT`, as in image references.
     pub fn addr(&self) -> &str {
         &self.address
     }

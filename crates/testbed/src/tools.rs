@@ -1,4 +1,4 @@
-//! The programs that the bed is made of, built by `testbed/tools.sh` out of Go modules.
+//! The programs of the bed, which `testbed/tools.sh` builds from Go modules.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// The folder with etcd, kube-apiserver, kubectl, kwok, registry and the rest.
+/// The folder with etcd, kube-apiserver, kubectl, kwok, registry and the others.
 #[derive(Debug, Clone)]
 pub struct Tools {
     folder: PathBuf,
@@ -16,10 +16,10 @@ pub struct Tools {
 static LOCATED: OnceLock<Tools> = OnceLock::new();
 
 impl Tools {
-    /// Runs `testbed/tools.sh`, which builds what is missing (minutes when nothing is there yet,
-    /// its progress goes to standard error), and takes the folder that it names.
+    /// Runs `testbed/tools.sh`, which builds missing programs (this takes minutes the first time; progress goes to
+    /// standard error), and uses the folder that it prints.
     ///
-    /// Blocks: call it on a blocking thread, or through [`Tools::ready`].
+    /// Blocks: call it on a blocking thread, or use [`Tools::ready`].
     pub fn locate() -> Result<Self> {
         if let Some(tools) = LOCATED.get() {
             return Ok(tools.clone());
@@ -32,38 +32,38 @@ impl Tools {
             .output()
             .with_context(|| format!("running {}", script.display()))?;
         if !output.status.success() {
-            bail!("{} ended with {}: its reason stands above", script.display(), output.status);
+            bail!("{} ended with {}; see the output above", script.display(), output.status);
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let folder = text.lines().last().with_context(|| format!("{} named no folder", script.display()))?;
+        let folder = text.lines().last().with_context(|| format!("{} printed no folder", script.display()))?;
         let tools = Self::at(Path::new(folder))?;
         Ok(LOCATED.get_or_init(|| tools).clone())
     }
 
-    /// [`Tools::locate`] on a blocking thread.
+    /// Runs [`Tools::locate`] on a blocking thread.
     pub async fn ready() -> Result<Self> {
         tokio::task::spawn_blocking(Self::locate).await?
     }
 
-    /// The tools of a folder that is known already.
+    /// Returns the tools of a known folder.
     pub fn at(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            bail!("{} is no folder with the test bed's programs", folder.display());
+            bail!("{} does not contain the test bed's programs", folder.display());
         }
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether a program is there: those of Helm, Flux and Argo Rollouts may be missing.
+    /// Returns true if a program exists: those of Helm, Flux and Argo Rollouts may be missing.
     pub fn has(&self, name: &str) -> bool {
         self.path(name).is_file()
     }
 
-    /// The CRDs that a controller of another project ships.
+    /// Returns the CRDs that a controller of another project ships.
     pub(crate) fn crds(&self, controller: &str) -> Result<Vec<Value>> {
         let folder = self.folder.with_file_name("crds").join(controller);
         let files = || -> Result<Vec<PathBuf>> {
@@ -77,16 +77,17 @@ impl Tools {
         crds.with_context(|| format!("reading the CRDs in {}", folder.display()))
     }
 
-    /// One program's path.
+    /// Returns the path of a program.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 }
 
-/// The root of the checkout: `HEADWIND_REPOSITORY`, else the checkout around the working directory, else the one this was built in.
+/// Returns the root of the checkout: `HEADWIND_REPOSITORY`, else the checkout of the working directory, else the one of
+/// the build.
 ///
-/// The one this was built in comes last: a target folder may be shared by several checkouts, and Cargo does not rebuild for
-/// another path.
+/// The one of the build comes last: several checkouts may share a target folder, and Cargo does not rebuild for another
+/// path.
 pub(crate) fn repository() -> PathBuf {
     let around =
         || std::env::current_dir().ok()?.ancestors().find(|folder| folder.join("testbed/tools.sh").is_file()).map(Path::to_path_buf);

@@ -1,4 +1,4 @@
-//! Names that no other test has.
+//! Unique names.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
-/// A legal name out of a hint, with something that no other test has.
+/// Returns a valid name from a hint, with a suffix that no other test has.
 pub(crate) fn unique(hint: &str) -> String {
     let legal: String = hint.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
     let legal = legal.trim_matches('-');

@@ -1,21 +1,21 @@
-//! Waiting: a condition with a deadline that fails with the last state it saw.
+//! Waits for a condition with a deadline; a timeout reports the last observed state.
 //!
-//! The only place of the test bed that lets time pass.
+//! The only place of the test bed that sleeps.
 
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// The first and the longest pause between two looks.
+/// The first and the longest pause between two checks.
 const FIRST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// Looks again and again until `poll` gives a value; what it gives as an error is the state that it
-/// saw, and the last one is told when the deadline has passed.
+/// Calls `poll` repeatedly until it returns a value. Its error describes the observed state, and the last one is
+/// reported after the deadline.
 ///
 /// # Errors
-/// When the deadline has passed.
+/// If the deadline has passed.
 pub async fn eventually<T, F, Fut>(what: &str, deadline: Duration, mut poll: F) -> Result<T>
 where
     F: FnMut() -> Fut,
@@ -24,7 +24,7 @@ where
     let started = Instant::now();
     let end = started + deadline;
     let mut looks = 0_u32;
-    let mut last = "nothing yet: the first look did not come to its end".to_owned();
+    let mut last = "nothing: the first check did not finish".to_owned();
     let mut pause = FIRST;
     loop {
         match timeout_at(end, poll()).await {
@@ -42,7 +42,7 @@ where
 }
 
 fn late(what: &str, deadline: Duration, looks: u32, last: &str) -> anyhow::Error {
-    anyhow!("{what}: not within {deadline:?} ({looks} looks); last seen: {last}")
+    anyhow!("{what}: not within {deadline:?} ({looks} checks); last state: {last}")
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Workloads as fixtures, one interface for every kind, so that one scenario runs for each.
+//! Workloads as fixtures, with one interface for every kind, so that one scenario runs for each.
 //!
 //! ```text
-//!  Fixture ─ json, sources ─> API server ─> Live          kind     what the kinds are called
-//!     └─ of a release: chart, source (`release`)          live     a hold on one object, whatever its kind
-//!                                                         deployed what a release in the cluster has
+//!  Fixture ─ json, sources ─> API server ─> Live          kind     the names of the kinds
+//!     └─ of a release: chart, source (`release`)          live     one object of any kind
+//!                                                         deployed the chart of a release in the cluster
 //! ```
 //!
-//! What differs between the kinds stands in the `match`es of this file, of `kind` and of `live`;
-//! what a release has in a pod template's place, in `release` and `deployed`.
+//! The differences between the kinds are in the `match`es of this file, of `kind` and of `live`; the parts that a
+//! release has instead of a pod template are in `release` and `deployed`.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ struct Container {
     pull_policy: Option<String>,
 }
 
-/// A workload to be made.
+/// A workload to create.
 #[derive(Debug, Clone)]
 pub struct Fixture {
     kind: WorkloadKind,
@@ -51,7 +51,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// One with no container yet, one replica, no annotations.
+    /// Creates a fixture without containers and annotations, with one replica.
     pub fn new(kind: WorkloadKind, name: &str) -> Self {
         Self {
             kind,
@@ -69,26 +69,26 @@ impl Fixture {
         }
     }
 
-    /// A container. The ending of its image's tag decides what becomes of the pod
-    /// (`testbed/kwok-stages.yaml`): `-crash`, `-oom`, `-nopull`, `-unready`, `-flap`, `-slow`, one of the
-    /// kubelet's waiting reasons (`-CreateContainerError`), else ready at once.
+    /// Adds a container. The suffix of its image's tag determines the behavior of the pod (`testbed/kwok-stages.yaml`):
+    /// `-crash`, `-oom`, `-nopull`, `-unready`, `-flap`, `-slow`, or one of the kubelet's waiting reasons
+    /// (`-CreateContainerError`). Without a suffix, the pod is ready at once.
     ///
-    /// A release has one, its chart: `HOST/shop/web:1.0.0` is version 1.0.0 of the chart `web` in the
-    /// OCI repository `oci://HOST/shop`.
+    /// A release has one container, its chart: `HOST/shop/web:1.0.0` is version 1.0.0 of the chart `web` in the OCI
+    /// repository `oci://HOST/shop`.
     #[must_use]
     pub fn container(mut self, name: &str, image: &str) -> Self {
         self.containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
         self
     }
 
-    /// An init container.
+    /// Adds an init container.
     #[must_use]
     pub fn init_container(mut self, name: &str, image: &str) -> Self {
         self.init_containers.push(Container { name: name.to_owned(), image: image.to_owned(), pull_policy: None });
         self
     }
 
-    /// `imagePullPolicy` of the container named last.
+    /// Sets `imagePullPolicy` of the container added last.
     #[must_use]
     pub fn pull_policy(mut self, policy: &str) -> Self {
         if let Some(last) = self.containers.last_mut() {
@@ -97,62 +97,62 @@ impl Fixture {
         self
     }
 
-    /// An annotation of the object (not of its pods).
+    /// Sets an annotation of the object (not of its pods).
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// One of Headwind's annotations: `headwind("policy", "minor")`.
+    /// Sets one of Headwind's annotations: `headwind("policy", "minor")`.
     #[must_use]
     pub fn headwind(self, key: &str, value: &str) -> Self {
         self.annotation(&format!("headwind.sh/{key}"), value)
     }
 
-    /// A label of the object.
+    /// Sets a label of the object.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// How many pods (a `DaemonSet` has one on each node).
+    /// Sets the number of pods (a `DaemonSet` has one on each node).
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// One more of the pod template's `imagePullSecrets`.
+    /// Adds one of the pod template's `imagePullSecrets`.
     #[must_use]
     pub fn pull_secret(mut self, name: &str) -> Self {
         self.pull_secrets.push(name.to_owned());
         self
     }
 
-    /// The pod template's `serviceAccountName`.
+    /// Sets the pod template's `serviceAccountName`.
     #[must_use]
     pub fn service_account(mut self, name: &str) -> Self {
         self.service_account = Some(name.to_owned());
         self
     }
 
-    /// `progressDeadlineSeconds` of a Deployment or Rollout.
+    /// Sets `progressDeadlineSeconds` of a Deployment or Rollout.
     #[must_use]
     pub fn progress_deadline(mut self, seconds: u32) -> Self {
         self.progress_deadline = Some(seconds);
         self
     }
 
-    /// More of its `spec`, merged over what is there (RFC 7396).
+    /// Merges more fields into its `spec` (RFC 7396).
     #[must_use]
     pub fn spec(mut self, more: &Value) -> Self {
         json_patch::merge(&mut self.spec, more);
         self
     }
 
-    /// The object.
+    /// Returns the object.
     pub fn json(&self) -> Value {
         let mut spec = match self.kind {
             WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::Rollout => self.pods(),
@@ -167,7 +167,7 @@ impl Fixture {
         })
     }
 
-    /// The `spec` of a CronJob.
+    /// Returns the `spec` of a CronJob.
     fn jobs(&self) -> Value {
         let mut template = self.template();
         put(&mut template["spec"], "restartPolicy", json!("Never"));
@@ -197,7 +197,7 @@ impl Fixture {
         json!({"metadata": {"labels": pod_labels}, "spec": pod})
     }
 
-    /// The `spec` of a kind that rolls pods out.
+    /// Returns the `spec` of a kind with a rollout.
     fn pods(&self) -> Value {
         let mut spec = json!({"selector": {"matchLabels": {"app": self.name}}, "template": self.template()});
         match self.kind {
@@ -223,19 +223,19 @@ impl Fixture {
         spec
     }
 
-    /// The object as YAML, for kubectl.
+    /// Returns the object as YAML, for kubectl.
     pub fn yaml(&self) -> Result<String> {
         Ok(serde_saphyr::to_string(&self.json())?)
     }
 
-    /// Makes it, and before it the sources of a release that are not there yet.
+    /// Creates it, and before it the missing sources of a release.
     pub async fn create(&self, client: &Client, namespace: &str) -> Result<Live> {
         self.create_sources(client, namespace).await?;
         let api = self.kind.api_in(client, namespace, &self.version());
         let object = serde_json::from_value(self.json())?;
         api.create(&PostParams::default(), &object)
             .await
-            .with_context(|| format!("making {} {namespace}/{}", self.kind.kind(), self.name))?;
+            .with_context(|| format!("creating {} {namespace}/{}", self.kind.kind(), self.name))?;
         Ok(Live::new(self.kind, api, namespace, &self.name))
     }
 }

@@ -6,7 +6,7 @@ use super::Bed;
 use crate::flux::{self, Flux};
 
 impl Bed {
-    /// Flux's CRDs and controllers, started by who asks first.
+    /// Returns Flux's CRDs and controllers. The first caller starts them.
     pub async fn flux(&self) -> Result<&Flux> {
         self.flux
             .get_or_try_init(|| async {
@@ -17,13 +17,13 @@ impl Bed {
             .await
     }
 
-    /// Flux's CRDs as they are shipped (HelmRelease `v2`, sources `v1`), without controllers; once.
+    /// Installs Flux's current CRDs (HelmRelease `v2`, sources `v1`), without controllers, once.
     pub async fn install_flux_crds(&self) -> Result<()> {
         self.flux_crds.get_or_try_init(|| self.apply_flux_crds(None)).await.copied()
     }
 
-    /// Flux's CRDs as an old Flux has them: only these versions are served and stored, with the
-    /// schema of today (today's no longer have them). For [`Bed::own`], without controllers:
+    /// Installs Flux's CRDs as an old Flux has them: only these versions are served and stored, with the current schema
+    /// (the current CRDs no longer contain them). For [`Bed::own`], without controllers:
     /// `install_old_flux_crds("v2beta2", "v1beta2")`.
     pub async fn install_old_flux_crds(&self, releases: &str, sources: &str) -> Result<()> {
         self.apply_flux_crds(Some((releases, sources))).await

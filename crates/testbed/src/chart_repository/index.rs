@@ -1,5 +1,5 @@
-//! `index.yaml`, written as `helm repo index` writes it: charts by name, in block style, the fields
-//! of each item in the order of the alphabet.
+//! `index.yaml`, in the format of `helm repo index`: charts by name, in block style, the fields of each item in
+//! alphabetical order.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde_json::{Value, json};
 
-/// How the names of charts begin that only fill the index.
+/// The prefix of the names of charts that only fill the index.
 pub(super) const FILLER: &str = "filler-";
 
-/// The index at one moment.
+/// The index at one point in time.
 pub(super) struct Index {
     pub(super) text: Bytes,
     pub(super) etag: String,
@@ -30,7 +30,7 @@ impl Index {
         Self { text, etag, modified, changed, packed: OnceLock::new() }
     }
 
-    /// With gzip, packed once.
+    /// Returns the gzip-compressed index, compressed once.
     pub(super) fn packed(&self) -> Bytes {
         let pack = || {
             let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
@@ -39,8 +39,8 @@ impl Index {
         self.packed.get_or_init(pack).clone()
     }
 
-    /// Whether a conditional request says that it has this one. A date counts only where there is
-    /// no `ETag` (RFC 9110, 13.2.2).
+    /// Returns true if a conditional request has this version of the index. A date counts only without an `ETag` (RFC
+    /// 9110, 13.2.2).
     pub(super) fn known(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
@@ -52,7 +52,7 @@ impl Index {
     }
 }
 
-/// The whole index. The items are written already.
+/// Returns the whole index. The items are already written.
 pub(super) fn text<'a, I: Iterator<Item = &'a str>>(charts: impl Iterator<Item = (&'a str, I)>) -> String {
     let mut text = "apiVersion: v1\nentries:".to_owned();
     let before = text.len();
@@ -66,7 +66,7 @@ pub(super) fn text<'a, I: Iterator<Item = &'a str>>(charts: impl Iterator<Item =
     text
 }
 
-/// One item of a chart: flat but for its lists.
+/// Returns one item of a chart: flat except for its lists.
 pub(super) fn item(fields: &Value) -> String {
     let mut lines = String::new();
     for (name, value) in fields.as_object().into_iter().flatten() {
@@ -85,7 +85,7 @@ pub(super) fn item(fields: &Value) -> String {
     listed(&lines)
 }
 
-/// Lines as an item of a chart's list.
+/// Returns lines as an item of a chart's list.
 pub(super) fn listed(yaml: &str) -> String {
     let mut text = String::new();
     for (number, line) in yaml.lines().enumerate() {
@@ -94,7 +94,7 @@ pub(super) fn listed(yaml: &str) -> String {
     text
 }
 
-/// Charts that fill an index up to a size, each with its items.
+/// Returns charts that fill an index up to a size, each with its items.
 pub(super) fn filler(size: usize, charts: usize, versions: usize) -> Vec<(String, String)> {
     let write = |chart: usize, version: usize, filling: usize| {
         format!(
@@ -111,7 +111,7 @@ pub(super) fn filler(size: usize, charts: usize, versions: usize) -> Vec<(String
         .collect()
 }
 
-/// A value in one line: plain where YAML reads it as the same text, else in quotes.
+/// Returns a value in one line: plain if YAML reads it as the same text, else in quotes.
 fn scalar(value: &Value) -> String {
     match value.as_str() {
         Some(text) if plain(text) => text.to_owned(),
@@ -122,7 +122,7 @@ fn scalar(value: &Value) -> String {
 fn plain(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._+/-: ".contains(c);
     let (first, last) = (text.chars().next(), text.chars().last());
-    // What looks like a number, a date or a word of YAML's own is quoted.
+    // A text that looks like a number, a date or a YAML keyword is quoted.
     let word = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
     let number = text.chars().all(|c| c.is_ascii_digit() || "._+-:eExX".contains(c)) && text.matches('.').count() < 2;
     let date = text.parse::<Timestamp>().is_ok();

@@ -1,4 +1,4 @@
-//! The operator's service account: made, bound and looked after exactly as the manifests say.
+//! The operator's service account, created and bound exactly as in the manifests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::wait::eventually;
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 const SHORT: Duration = Duration::from_secs(30);
 
-/// Makes the account with the rights that `headwind rbac` prints, and a kubeconfig with its token.
-/// Returns when the API server grants them, so that no early request is refused.
+/// Creates the account with the permissions that `headwind rbac` prints, and a kubeconfig with its token. Returns when
+/// the API server grants them, so that no early request is denied.
 pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptions, name: &str, path: &Path) -> Result<PathBuf> {
     let namespace = &options.own_namespace;
     let account = format!("{namespace}:{name}");
@@ -47,9 +47,8 @@ pub(super) async fn kubeconfig(bed: &Bed, binary: &Path, options: &OperatorOptio
     Ok(path.to_owned())
 }
 
-/// What holds for this operator alone gets a name of its own, and the admission policy is bound to
-/// its namespaces: several Headwinds in one cluster under the same names would take each other's
-/// rights away. Rules and expressions stay as they ship.
+/// Renames the objects of this operator, and binds the admission policy to its namespaces: several operators in one
+/// cluster with the same names would remove each other's permissions. Rules and expressions are unchanged.
 fn make_own(manifests: &mut [Value], options: &OperatorOptions) {
     let own = &options.own_namespace;
     let bound: Vec<Value> = manifests.iter().filter_map(|manifest| manifest.pointer("/roleRef/name").cloned()).collect();
@@ -79,7 +78,7 @@ fn make_own(manifests: &mut [Value], options: &OperatorOptions) {
     }
 }
 
-/// Waits until every role has come into effect: roles and bindings are seen one by one.
+/// Waits until every role is in effect: the API server observes roles and bindings one by one.
 async fn granted(client: &Client, manifests: &[Value], user: &str) -> Result<()> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     let bound: Vec<&Value> = manifests.iter().filter_map(|manifest| manifest.pointer("/roleRef/name")).collect();
@@ -113,11 +112,11 @@ async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
         ..TokenRequest::default()
     };
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("asking for a token")?;
-    answer.status.and_then(|status| status.token).with_context(|| format!("the API server gave no token for {namespace}:{name}"))
+    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("requesting a token")?;
+    answer.status.and_then(|status| status.token).with_context(|| format!("the API server returned no token for {namespace}:{name}"))
 }
 
-/// The cluster of the administrator's kubeconfig: where it is, and whom to trust.
+/// Returns the cluster of the administrator's kubeconfig: its address and its CA.
 fn cluster(kubeconfig: &Path) -> Result<Value> {
     let config = Kubeconfig::read_from(kubeconfig)?;
     let current = config.current_context.as_deref().context("a kubeconfig without a current context")?;

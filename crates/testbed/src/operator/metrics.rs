@@ -1,8 +1,8 @@
-//! Prometheus text, read as far as tests need it.
+//! Reads Prometheus text, as far as tests need it.
 
 use anyhow::{Context, Result, bail};
 
-/// The sum of the series of this name that have these labels.
+/// Returns the sum of the series with this name and these labels.
 pub(super) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
     let mut sum = 0.0;
     let mut seen = false;
@@ -24,9 +24,9 @@ pub(super) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Result<f64
         };
         seen = true;
         if labels.iter().all(|(key, wanted)| own.iter().any(|(name, value)| name == key && value == wanted)) {
-            // A time stamp or an exemplar may follow.
+            // A timestamp or an exemplar may follow.
             let value = value.split_whitespace().next().with_context(|| format!("no value: {line}"))?;
-            sum += value.parse::<f64>().with_context(|| format!("no number: {line}"))?;
+            sum += value.parse::<f64>().with_context(|| format!("not a number: {line}"))?;
         }
     }
     if !seen {
@@ -35,7 +35,7 @@ pub(super) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> Result<f64
     Ok(sum)
 }
 
-/// The labels up to the closing brace, and what follows it.
+/// Returns the labels up to the closing brace, and the rest.
 fn series(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
     let mut labels = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Charts in the registry: pushed by the real Helm, or in the same form without it.
+//! Charts in the registry: pushed by the real Helm, or in the same format without it.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use crate::helm::Helm;
 use crate::workload::WorkloadKind;
 
 impl Registry {
-    /// Packs and pushes a chart with the real Helm, below a path: `shop` and chart `web` give the
-    /// repository `shop/web`. Gives the digest, which is another each time: Helm writes down when.
+    /// Packs and pushes a chart with the real Helm, below a path: `shop` and chart `web` become the repository
+    /// `shop/web`. Returns the digest, which differs each time, because Helm records the time.
     pub async fn push_chart(&self, path: &str, chart: &Chart) -> Result<String> {
         let helm = Helm::new().await?;
         chart.write(helm.folder())?;
@@ -23,10 +23,10 @@ impl Registry {
             args.extend(["--username", user, "--password", password]);
         }
         helm.ok(&args).await?;
-        self.digest(&repository(path, chart), &chart.tag()).await?.context("Helm pushed the chart, and it is not there")
+        self.digest(&repository(path, chart), &chart.tag()).await?.context("the chart that Helm pushed is missing")
     }
 
-    /// The same without Helm, for charts by the hundred: an equal chart has the same digest.
+    /// Does the same without Helm, for large numbers of charts: equal charts have the same digest.
     pub async fn put_chart(&self, path: &str, chart: &Chart) -> Result<String> {
         let repo = repository(path, chart);
         let metadata = chart.metadata();
@@ -39,8 +39,8 @@ impl Registry {
         self.put_manifest(&repo, &chart.tag(), &manifest).await
     }
 
-    /// Publishes a version for a kind: a chart for a release (by Helm; it behaves well), an image
-    /// for the others. Another seed gives another digest. Gives the digest.
+    /// Publishes a version for a kind: a chart for a release (by Helm, with healthy pods), an image for the others.
+    /// Another seed has another digest. Returns the digest.
     pub async fn publish(&self, kind: WorkloadKind, repo: &str, tag: &str, seed: &str) -> Result<String> {
         match kind {
             WorkloadKind::Deployment

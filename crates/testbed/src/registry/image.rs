@@ -1,4 +1,4 @@
-//! Tiny OCI images: a config, one layer with one file, a manifest. The same seed, the same digests.
+//! Tiny OCI images: a config, one layer with one file, a manifest. The same seed has the same digests.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -9,10 +9,10 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// The media types that a client of such images takes.
+/// The accepted media types of such images.
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
 
-/// Content with its address.
+/// Content with its digest.
 #[derive(Debug, Clone)]
 pub(super) struct Blob {
     pub(super) media_type: &'static str,
@@ -39,12 +39,12 @@ impl Blob {
     }
 }
 
-/// The image of a seed.
+/// Returns the image of a seed.
 pub(super) fn image(seed: &str) -> Result<Image> {
     of("seed", seed.as_bytes(), &json!({"Cmd": ["/seed"]}))
 }
 
-/// The image of a program, which is run with that one argument.
+/// Returns the image of a program that runs with that one argument.
 pub(super) fn program(program: &[u8], argument: &str) -> Result<Image> {
     of("app", program, &json!({"Entrypoint": ["/app"], "Cmd": [argument]}))
 }
@@ -68,7 +68,7 @@ fn of(file: &str, content: &[u8], run: &Value) -> Result<Image> {
     Ok(Image { config, layer, manifest })
 }
 
-/// An index over images by architecture.
+/// Returns an index of images by architecture.
 pub(super) fn index(members: &[(&str, Blob)]) -> Result<Blob> {
     let manifests: Vec<Value> = members
         .iter()
@@ -83,7 +83,7 @@ pub(super) fn index(members: &[(&str, Blob)]) -> Result<Blob> {
     Ok(Blob::new(INDEX, serde_json::to_vec(&json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))?))
 }
 
-/// A tar archive (ustar) of one file.
+/// Returns a tar archive (ustar) with one file.
 fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     let mut put = |at: usize, field: &[u8]| {

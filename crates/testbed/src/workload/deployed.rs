@@ -1,7 +1,7 @@
-//! The chart of a release in the cluster: which it is, and whether Flux has it running.
+//! The chart of a release in the cluster: its version, and whether Flux has it running.
 //!
-//! Called by `live`. The rules are those that Flux's real controllers were seen to keep: a condition
-//! alone proves nothing, the history and the observed generation have to agree with it.
+//! Used by `live`. The rules follow Flux's real controllers: a condition alone proves nothing, the history and the
+//! observed generation must agree with it.
 
 use anyhow::{Context as _, Result, bail};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::release::{VERSION, name_in, sources};
 
-/// A release's chart: in its own `spec`, or in the `OCIRepository` that it names.
+/// A release's chart: in its own `spec`, or in the `OCIRepository` that it references.
 pub(super) struct Chart {
     name: String,
     version: String,
@@ -23,7 +23,7 @@ impl Chart {
         if let Some(name) = text("/spec/chart/spec/chart") {
             return Ok(Self { name, version: text("/spec/chart/spec/version").unwrap_or_default(), reference: None });
         }
-        let Some("OCIRepository") = text("/spec/chartRef/kind").as_deref() else { bail!("a release without a chart that we can follow") };
+        let Some("OCIRepository") = text("/spec/chartRef/kind").as_deref() else { bail!("a release with an unsupported chart reference") };
         let namespace = text("/spec/chartRef/namespace").or_else(|| release.metadata.namespace.clone()).unwrap_or_default();
         let api = sources(client, &namespace, VERSION, "OCIRepository");
         let repository = api.get(&text("/spec/chartRef/name").unwrap_or_default()).await.context("reading the release's OCIRepository")?;
@@ -32,13 +32,13 @@ impl Chart {
         Ok(Self { name, version, reference: Some(repository) })
     }
 
-    /// As Headwind shows it: `web:1.0.0`.
+    /// Returns its version in Headwind's format: `web:1.0.0`.
     pub(super) fn image(&self) -> String {
         format!("{}:{}", self.name, self.version)
     }
 
-    /// Puts another version of it in place. Answers whether that is done: what stands in the
-    /// release's own `spec` is changed by who asks.
+    /// Sets another version, if it is in an `OCIRepository`. Returns false if the version is in the release's own
+    /// `spec`, which the caller must change.
     pub(super) async fn set_reference(&self, version: &str, client: &Client) -> Result<bool> {
         let Some(repository) = &self.reference else { return Ok(false) };
         let api = sources(client, &repository.namespace().unwrap_or_default(), VERSION, "OCIRepository");
@@ -47,14 +47,14 @@ impl Chart {
         Ok(true)
     }
 
-    /// Whether Flux has seen what stands there now, and it runs.
+    /// Returns true if Flux has observed the current version, and it runs.
     pub(super) fn runs(&self, release: &DynamicObject) -> bool {
         let latest = |field: &str| release.data.pointer(&format!("/status/history/0/{field}")).and_then(Value::as_str).unwrap_or_default();
         let fetched = self.reference.as_ref().is_none_or(|repository| {
             let revision = repository.data.pointer("/status/artifact/revision").and_then(Value::as_str).unwrap_or_default();
             observed(repository) && revision.split_once('@').is_some_and(|(_, digest)| digest == latest("ociDigest"))
         });
-        // A chart by reference carries a part of its digest as build metadata.
+        // A chart by reference has a part of its digest as build metadata.
         let running = latest("chartVersion").strip_prefix(self.version.as_str());
         fetched
             && observed(release)
@@ -65,7 +65,7 @@ impl Chart {
     }
 }
 
-/// Whether the controller has seen the newest spec.
+/// Returns true if the controller has observed the newest spec.
 fn observed(object: &DynamicObject) -> bool {
     let seen = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64);
     seen.is_some() && seen == object.metadata.generation

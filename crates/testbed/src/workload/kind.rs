@@ -1,11 +1,11 @@
-//! The kinds that Headwind looks after: what each is called, and how it shows its version.
+//! The kinds that Headwind updates: their names, and the format of their versions.
 
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 
 use super::Live;
 
-/// The kinds that Headwind looks after.
+/// The kinds that Headwind updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WorkloadKind {
     /// `apps/v1` Deployment.
@@ -23,13 +23,13 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 6] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::CronJob, Self::Rollout, Self::HelmRelease];
 
-    /// Those that roll pods out.
+    /// The kinds that Kubernetes itself rolls out.
     pub const PODS: [Self; 3] = [Self::Deployment, Self::StatefulSet, Self::DaemonSet];
 
-    /// The kind's name.
+    /// Returns the kind's name.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
@@ -41,7 +41,7 @@ impl WorkloadKind {
         }
     }
 
-    /// The resource's name.
+    /// Returns the resource's name.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Deployment => "deployments",
@@ -53,7 +53,7 @@ impl WorkloadKind {
         }
     }
 
-    /// The API group.
+    /// Returns the API group.
     pub fn group(self) -> &'static str {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
@@ -63,7 +63,7 @@ impl WorkloadKind {
         }
     }
 
-    /// The group's version.
+    /// Returns the group's version.
     pub fn version(self) -> &'static str {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => "v1",
@@ -72,12 +72,12 @@ impl WorkloadKind {
         }
     }
 
-    /// `apps/v1`.
+    /// Returns the `apiVersion`, such as `apps/v1`.
     pub fn api_version(self) -> String {
         format!("{}/{}", self.group(), self.version())
     }
 
-    /// The metric of Headwind that counts the watched ones.
+    /// Returns Headwind's metric that counts the watched objects of the kind.
     pub fn watched_metric(self) -> &'static str {
         match self {
             Self::Deployment => "headwind_deployments_watched",
@@ -89,8 +89,8 @@ impl WorkloadKind {
         }
     }
 
-    /// What Headwind shows as the kind's image at that tag: a reference, and for a release its
-    /// chart's name and version (`shop/web`, `1.0.0` give `web:1.0.0`).
+    /// Returns the kind's image at that tag in Headwind's format: a reference, and for a release its chart's name and
+    /// version (`shop/web`, `1.0.0` become `web:1.0.0`).
     pub fn image(self, host: &str, repository: &str, tag: &str) -> String {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => {
@@ -100,7 +100,7 @@ impl WorkloadKind {
         }
     }
 
-    /// The JSON pointer of its pod template; none for a release.
+    /// Returns the JSON pointer of its pod template; `None` for a release.
     pub(super) fn pod_template(self) -> Option<&'static str> {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::Rollout => Some("/spec/template"),
@@ -109,28 +109,28 @@ impl WorkloadKind {
         }
     }
 
-    /// The path of one object.
+    /// Returns the path of an object.
     pub fn api_path(self, namespace: &str, name: &str) -> String {
         format!("/apis/{}/namespaces/{namespace}/{}/{name}", self.api_version(), self.plural())
     }
 
-    /// The objects of a namespace.
+    /// Returns the API for the objects of a namespace.
     pub fn api(self, client: &Client, namespace: &str) -> Api<DynamicObject> {
         self.api_in(client, namespace, self.version())
     }
 
-    /// The same in another version of the API.
+    /// Returns the same for another version of the API.
     pub(super) fn api_in(self, client: &Client, namespace: &str, version: &str) -> Api<DynamicObject> {
         objects(client, namespace, self.group(), version, self.kind(), self.plural())
     }
 
-    /// An object that exists already.
+    /// Returns an existing object.
     pub fn find(self, client: &Client, namespace: &str, name: &str) -> Live {
         Live::new(self, self.api(client, namespace), namespace, name)
     }
 }
 
-/// The objects of a kind in a namespace, without asking what there is.
+/// Returns the API for the objects of a kind in a namespace, without discovery.
 pub(super) fn objects(client: &Client, namespace: &str, group: &str, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
     let resource = ApiResource {
         group: group.to_owned(),

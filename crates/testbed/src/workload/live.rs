@@ -1,4 +1,4 @@
-//! A workload in the cluster, whatever its kind.
+//! A workload in the cluster, of any kind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::WorkloadKind;
 use super::deployed::Chart;
 use crate::wait::eventually;
 
-/// A hold on one object.
+/// A handle for one object.
 #[derive(Debug, Clone)]
 pub struct Live {
     kind: WorkloadKind,
@@ -25,38 +25,38 @@ impl Live {
         Self { kind, api, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
-    /// Its kind.
+    /// Returns its kind.
     pub fn kind(&self) -> WorkloadKind {
         self.kind
     }
 
-    /// Its namespace.
+    /// Returns its namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The object now.
+    /// Reads the object.
     pub async fn get(&self) -> Result<DynamicObject> {
         self.api.get(&self.name).await.with_context(|| format!("reading {} {}/{}", self.kind.kind(), self.namespace, self.name))
     }
 
-    /// Its uid.
+    /// Reads its UID.
     pub async fn uid(&self) -> Result<String> {
         self.get().await?.metadata.uid.context("an object without a uid")
     }
 
-    /// Its generation: it grows with every change of the spec.
+    /// Reads its generation, which increases with every change of the spec.
     pub async fn generation(&self) -> Result<i64> {
         self.get().await?.metadata.generation.context("an object without a generation")
     }
 
-    /// The image of a container, init containers included; of a release its chart, `web:1.0.0`,
-    /// whatever the container.
+    /// Reads the image of a container, init containers included. For a release: its chart, `web:1.0.0`, whatever the
+    /// container is.
     pub async fn image_of(&self, container: &str) -> Result<String> {
         if self.kind == WorkloadKind::HelmRelease {
             return Ok(self.chart(&self.get().await?).await?.image());
@@ -65,25 +65,25 @@ impl Live {
             .with_context(|| format!("{} {}/{} has no container {container}", self.kind.kind(), self.namespace, self.name))
     }
 
-    /// Its annotations.
+    /// Reads its annotations.
     pub async fn annotations(&self) -> Result<BTreeMap<String, String>> {
         Ok(self.get().await?.metadata.annotations.unwrap_or_default())
     }
 
-    /// Its pod template's annotations.
+    /// Reads its pod template's annotations.
     pub async fn template_annotations(&self) -> Result<BTreeMap<String, String>> {
         let object = self.get().await?;
         let annotations = self.kind.pod_template().and_then(|template| object.data.pointer(&format!("{template}/metadata/annotations")));
         Ok(annotations.map_or_else(|| Ok(BTreeMap::new()), |value| serde_json::from_value(value.clone()))?)
     }
 
-    /// Changes it by a JSON merge patch, as another hand would.
+    /// Changes it with a JSON merge patch, outside Headwind.
     pub async fn edit(&self, patch: &Value) -> Result<()> {
         self.patch(&Patch::Merge(patch)).await
     }
 
-    /// Puts an image in place, as another hand would; for a release the version of its chart, in
-    /// its own spec or in the `OCIRepository` that it names.
+    /// Sets an image outside Headwind. For a release: the version of its chart, in its own spec or in its
+    /// `OCIRepository`.
     pub async fn set_image(&self, container: &str, image: &str) -> Result<()> {
         if self.kind == WorkloadKind::HelmRelease {
             let version = image.rsplit(':').next().unwrap_or(image);
@@ -102,7 +102,7 @@ impl Live {
         self.patch(&Patch::Strategic(path.fold(template, |inner, part| json!({part: inner})))).await
     }
 
-    /// Sets an annotation, or takes it away.
+    /// Sets an annotation, or removes it.
     pub async fn annotate(&self, key: &str, value: Option<&str>) -> Result<()> {
         self.edit(&json!({"metadata": {"annotations": {key: value}}})).await
     }
@@ -125,8 +125,8 @@ impl Live {
         .await
     }
 
-    /// Waits until its controller has seen the newest spec and every pod of it is available; of a
-    /// release, until Flux has seen the newest spec and its chart runs.
+    /// Waits until its controller has observed the newest spec and every pod of it is available. For a release: until
+    /// Flux has observed the newest spec and its chart runs.
     pub async fn rolled_out(&self, deadline: Duration) -> Result<()> {
         eventually(&format!("{} {}/{} is rolled out", self.kind.kind(), self.namespace, self.name), deadline, || async {
             let object = self.get().await.map_err(|error| format!("{error:#}"))?;
@@ -134,7 +134,7 @@ impl Live {
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet => complete(&object, "/spec/replicas", &COUNTED),
                 WorkloadKind::DaemonSet => complete(&object, "/status/desiredNumberScheduled", &SCHEDULED),
                 WorkloadKind::Rollout => healthy(&object),
-                // Nothing is rolled out.
+                // There is no rollout.
                 WorkloadKind::CronJob => true,
                 WorkloadKind::HelmRelease => self.chart(&object).await.map_err(|error| format!("{error:#}"))?.runs(&object),
             };
@@ -175,7 +175,7 @@ impl Live {
     }
 }
 
-/// Whether Argo Rollouts has seen the newest spec of a Rollout, and its version is the stable one.
+/// Returns true if Argo Rollouts has observed the newest spec of a Rollout, and its version is the stable one.
 fn healthy(object: &DynamicObject) -> bool {
     let text = |field: &str| object.data["status"][field].as_str().unwrap_or_default();
     let seen: i64 = text("observedGeneration").parse().unwrap_or_default();
@@ -189,7 +189,7 @@ const SCHEDULED: [&str; 2] = ["/status/updatedNumberScheduled", "/status/numberA
 fn complete(object: &DynamicObject, wanted: &str, reached: &[&str]) -> bool {
     let number = |path: &str| object.data.pointer(path).and_then(Value::as_i64).unwrap_or_default();
     let (seen, generation) = (number("/status/observedGeneration"), object.metadata.generation.unwrap_or(i64::MAX));
-    // A DaemonSet wants a pod on each node, and has not counted them yet while it wants none.
+    // A DaemonSet wants no pods until its controller has counted the nodes.
     let counted = !wanted.starts_with("/status") || number(wanted) > 0;
     seen >= generation && counted && reached.iter().all(|path| number(path) == number(wanted))
 }

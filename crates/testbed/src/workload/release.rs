@@ -1,12 +1,11 @@
-//! What a HelmRelease has in a pod template's place: a chart, from a source of Flux.
+//! The part of a HelmRelease fixture that replaces a pod template: a chart, from a Flux source.
 //!
-//! The source is made beside the release, under a name that follows from where it points: releases
-//! of one repository share it. Three sorts: a `HelmRepository` of type `oci` (the chart is the fixture's
-//! container), one over HTTP, and an `OCIRepository` that the release names by `chartRef`.
+//! The source is created next to the release, with a name derived from its location: releases of one repository share
+//! it. There are three sorts: a `HelmRepository` of type `oci` (the chart is the fixture's container), one over HTTP,
+//! and an `OCIRepository` that the release references by `chartRef`.
 //!
-//! Controllers that have nothing to do are quiet: a changed spec is acted on at once whatever the
-//! intervals are, so they are long; only an HTTP repository is looked at often, because a version is
-//! not known to Flux before.
+//! The intervals are long, because Flux acts on a changed spec at once. Only an HTTP repository is read often, because
+//! Flux does not know a new version before.
 
 use anyhow::{Context as _, Result};
 use kube::Client;
@@ -21,7 +20,7 @@ const GROUP: &str = "source.toolkit.fluxcd.io";
 pub(super) const VERSION: &str = "v1";
 const CONTENT: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 
-/// Where a release's chart comes from, and what else the test said of the source.
+/// The source of a release's chart, with the test's settings.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     place: Place,
@@ -35,7 +34,7 @@ enum Place {
     Oci,
     /// A chart repository over HTTP.
     Http { url: String, chart: String, version: String },
-    /// An `OCIRepository` of that name, at the container's image.
+    /// An `OCIRepository` with that name, at the container's image.
     Reference(String),
 }
 
@@ -46,43 +45,43 @@ impl Default for Source {
 }
 
 impl Fixture {
-    /// The release's chart is that version of that chart, in a repository over HTTP.
+    /// Sets the release's chart to that version of that chart, in a repository over HTTP.
     #[must_use]
     pub fn chart_repository(mut self, url: &str, chart: &str, version: &str) -> Self {
         self.source.place = Place::Http { url: url.to_owned(), chart: chart.to_owned(), version: version.to_owned() };
         self
     }
 
-    /// The release names an `OCIRepository` by `chartRef`, with the container's image as its URL and
-    /// tag. Releases that are given the same name share it.
+    /// References an `OCIRepository` by `chartRef`, with the container's image as its URL and tag. Releases with the
+    /// same name for it share it.
     #[must_use]
     pub fn chart_ref(mut self, name: &str) -> Self {
         self.source.place = Place::Reference(name.to_owned());
         self
     }
 
-    /// The `secretRef` of the release's source. The same as [`Fixture::pull_secret`].
+    /// Sets the `secretRef` of the release's source. The same as [`Fixture::pull_secret`].
     #[must_use]
     pub fn source_secret(self, name: &str) -> Self {
         self.pull_secret(name)
     }
 
-    /// More of its source's `spec`, merged over what is there (RFC 7396). A source that is not like
-    /// others at the same place has another name.
+    /// Merges more fields into its source's `spec` (RFC 7396). A source that differs from others at the same location
+    /// gets another name.
     #[must_use]
     pub fn source_spec(mut self, more: &Value) -> Self {
         json_patch::merge(&mut self.source.spec, more);
         self
     }
 
-    /// Other versions of Flux's API than `v2` and `v1`, for the release and for its source.
+    /// Sets other versions of Flux's API than `v2` and `v1`, for the release and for its source.
     #[must_use]
     pub fn flux_versions(mut self, release: &str, source: &str) -> Self {
         self.source.versions = (release.to_owned(), source.to_owned());
         self
     }
 
-    /// The source of a release.
+    /// Returns the source of a release.
     pub fn source(&self) -> Option<Value> {
         if self.kind != WorkloadKind::HelmRelease {
             return None;
@@ -113,7 +112,7 @@ impl Fixture {
         }))
     }
 
-    /// The name of a `HelmRepository`: from its URL, and from all else that was said of it.
+    /// Returns the name of a `HelmRepository`, derived from its URL and its other settings.
     fn name_of(&self, spec: &Value) -> String {
         let url = spec["url"].as_str().unwrap_or_default();
         let legal: String = url.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(200).collect();
@@ -136,11 +135,11 @@ impl Fixture {
         format!("{}/{}", self.kind.group(), self.version())
     }
 
-    /// The `spec` of a release.
+    /// Returns the `spec` of a release.
     pub(super) fn release(&self) -> Value {
         let mut spec = json!({
             "interval": "1h", "timeout": "1m", "values": {"replicas": self.replicas},
-            // Flux's own waiting looks every five seconds, Helm's every two.
+            // Flux checks every five seconds, Helm every two.
             "waitStrategy": {"name": "legacy"},
         });
         let source = self.source().unwrap_or_default();
@@ -158,13 +157,13 @@ impl Fixture {
         spec
     }
 
-    /// Repository and tag of the first container.
+    /// Returns repository and tag of the first container.
     fn chart_image(&self) -> (&str, &str) {
         let image = self.containers.first().map(|container| container.image.as_str()).unwrap_or_default();
         image.rsplit_once(':').unwrap_or((image, ""))
     }
 
-    /// Makes the source, unless it is there.
+    /// Creates the source, unless it exists.
     pub(super) async fn create_sources(&self, client: &Client, namespace: &str) -> Result<()> {
         let Some(source) = self.source() else { return Ok(()) };
         let kind = source["kind"].as_str().unwrap_or_default().to_owned();
@@ -172,7 +171,7 @@ impl Fixture {
         let object: DynamicObject = serde_json::from_value(source)?;
         match api.create(&PostParams::default(), &object).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            made => made.map(drop).with_context(|| format!("making {kind} for {namespace}/{}", self.name)),
+            made => made.map(drop).with_context(|| format!("creating {kind} for {namespace}/{}", self.name)),
         }
     }
 }
