@@ -55,7 +55,7 @@ struct Open {
 }
 
 /// The result of a query.
-enum Answered {
+enum QueryResult {
     Answer(Answer),
     Failed(Error),
     /// The credentials could not be read, or the host is backed off.
