@@ -1,4 +1,4 @@
-//! From a push to a patched Deployment, and the same writes without Headwind.
+//! Measures the time from a push to a patched Deployment, and the same writes without Headwind.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ use crate::Load;
 use crate::load::{HOST, image, name};
 use crate::seen::Seen;
 
-/// How many pushes, and as many bare writes, one after the other; no Deployment twice.
+/// Number of sequential pushes, and of bare writes, each to another Deployment.
 const ROUNDS: usize = 100;
-/// How many pushes at once.
+/// Number of concurrent pushes.
 const BURST: usize = 200;
 
-/// Milliseconds from the order until the watch shows the new image.
+/// Milliseconds from the push until the watch shows the new image.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Latency {
     pub(crate) headwind: Vec<f64>,
     pub(crate) bare: Vec<f64>,
 }
 
-/// Pushes through Headwind and bare writes in turns, each to a Deployment of its own.
+/// Alternates pushes through Headwind with bare writes, each to its own Deployment.
 pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operator, load: Load) -> Result<Latency> {
     let Load { size, .. } = load;
     let seen = Seen::watch(client, namespace).await?;
@@ -34,11 +34,11 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
     let url = operator.notifications()?;
     let tag = tag_of(load, 0);
     let mut latency = Latency::default();
-    // The API server takes its time over the first request under a new admission policy.
+    // The first request under a new admission policy is slow.
     bare_write(client, namespace, &seen, size - 1, &tag_of(load, 2)).await?;
     let rounds = ROUNDS.min(size / 2);
     for round in 0..rounds {
-        // Spread over the whole range; the last ones of the range are the bare writes'.
+        // Spread over the whole range. The last Deployments are for the bare writes.
         let (ours, bare) = (round * (size / 2) / rounds, size / 2 + round * (size / 2) / rounds);
         let started = Instant::now();
         let body = payload::distribution(HOST, &format!("bench/{}", name(ours)), &tag, &digest());
@@ -50,7 +50,7 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
     Ok(latency)
 }
 
-/// A tag that grows with each measurement, so that a Deployment that was used before is used again.
+/// Returns a tag that increases with each measurement, so that Deployments can be used again.
 fn tag_of(load: Load, nth: usize) -> String {
     format!("1.{}.{nth}", load.nth)
 }
@@ -77,7 +77,7 @@ async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag
         "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
         "metadata": {"name": format!("bare-{}-{}", name(n), tag.replace('.', "-")), "namespace": namespace},
         "spec": {
-            // Of an object that is not there, so that Headwind has nothing to do with it but to end it.
+            // A workload that does not exist, so that Headwind only has to end the request.
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "bare", "uid": "bare"}, "updateType": "image", "containerName": "web",
             "currentImage": old, "newImage": image(n, tag), "policy": "minor", "requireApproval": true, "trigger": "manual",
         },
@@ -93,7 +93,7 @@ async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag
     Ok(millis(at.duration_since(started)))
 }
 
-/// Updates a second, of many pushes posted at once.
+/// Returns the updates per second for many concurrent pushes.
 pub(crate) async fn burst(client: &Client, namespace: &str, operator: &Operator, load: Load) -> Result<f64> {
     let Load { size, .. } = load;
     let seen = Seen::watch(client, namespace).await?;

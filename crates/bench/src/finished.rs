@@ -1,4 +1,4 @@
-//! Finished requests, many of them: what a cluster has after some years.
+//! Creates many finished requests, as in a cluster after some years.
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use crate::LONG;
 use crate::load::{HOST, name};
 
-/// How many of each workload: as many as Headwind keeps by default.
+/// Number of requests per workload: Headwind's default limit.
 pub(crate) const EACH: usize = 10;
-/// How many are created side by side.
+/// Number of concurrent creates.
 const CLIENTS: usize = 16;
 const CRD: &str = "updaterequests.headwind.sh";
 
 /// Creates finished requests for each of these Deployments. The operator must not run.
 ///
-/// The status subresource is taken away meanwhile, so that a request and its status are one write.
+/// The CRD has no status subresource meanwhile, so that a request and its status are one write.
 pub(crate) async fn create(client: &Client, namespace: &str, deployments: usize) -> Result<usize> {
     let uids = uids(client, namespace).await?;
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
@@ -65,9 +65,9 @@ async fn subresources(client: &Client, patch: Value) -> Result<()> {
     crds.patch(CRD, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map(drop).context("the CRD's subresources")
 }
 
-/// Waits until the API server handles the status of a new object as wanted: kept, or dropped.
+/// Waits until the API server treats the status of a new object as wanted: keeps or drops it.
 async fn probe(requests: &Api<UpdateRequest>, kept: bool) -> Result<()> {
-    eventually("the API server has taken in the CRD", LONG, || async {
+    eventually("the API server uses the changed CRD", LONG, || async {
         let look = async {
             let made = requests.create(&PostParams::default(), &request(0, EACH, "probe")?).await?;
             requests.delete(&made.name_any(), &DeleteParams::default()).await?;
@@ -81,7 +81,7 @@ async fn probe(requests: &Api<UpdateRequest>, kept: bool) -> Result<()> {
     .await
 }
 
-/// An update that went well, to a version below the current one.
+/// Returns a successful update to a version below the current one.
 fn request(n: usize, nth: usize, uid: &str) -> Result<UpdateRequest> {
     let image = |nth: usize| format!("{HOST}/bench/{}:0.{nth}.0", name(n));
     let at = format!("2026-01-{:02}T08:00:00Z", nth + 1);

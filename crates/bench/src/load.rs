@@ -1,4 +1,4 @@
-//! The Deployments that are measured with, each with a repository of its own.
+//! The measured Deployments, each with its own repository.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_testbed::{Fixture, WorkloadKind};
 use kube::Client;
 
-/// The registry that pushes are told of.
+/// The registry of the pushes.
 pub(crate) const HOST: &str = "registry.test:5000";
-/// How many are created side by side.
+/// Number of concurrent creates.
 const CLIENTS: usize = 8;
 
 pub(crate) fn name(n: usize) -> String {
@@ -20,7 +20,7 @@ pub(crate) fn image(n: usize, tag: &str) -> String {
     format!("{HOST}/bench/{}:{tag}", name(n))
 }
 
-/// Creates Deployments without replicas that take updates at once.
+/// Creates Deployments without replicas whose updates need no approval.
 pub(crate) async fn deployments(client: &Client, namespace: &str, range: Range<usize>) -> Result<()> {
     stream::iter(range)
         .map(|n| async move {

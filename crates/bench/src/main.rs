@@ -1,9 +1,8 @@
-//! `make bench`: what Headwind costs, on the real control plane of the test bed, in one run.
+//! `make bench`: measures Headwind on the real control plane of the test bed, in one run.
 //!
-//! Prints a table, and with `--write FILE` puts it between the two markers of that file; `--sizes`
-//! names other numbers of Deployments. It measures
-//! and never judges: it fails only where something did not work at all. Figures that depend on the
-//! machine are ratios to the same work done without Headwind, both in the same loop.
+//! Prints a table; `--write FILE` also writes it between the two markers of that file, and `--sizes` sets other numbers
+//! of Deployments. The bench only measures: it fails only if something does not work at all. Values that depend on the
+//! machine are ratios to the same work without Headwind, both in the same loop.
 //!
 //! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded.
 
@@ -25,9 +24,9 @@ use headwind_testbed::{Bed, Operator, OperatorOptions, eventually};
 
 use crate::report::{Report, Row};
 
-/// How many Deployments, one after the other.
+/// The numbers of Deployments, one after the other.
 const SIZES: [usize; 3] = [100, 5_000, 10_000];
-/// Long enough for ten thousand objects on a loaded machine.
+/// Timeout for ten thousand objects on a busy machine.
 const LONG: Duration = Duration::from_mins(3);
 
 fn main() -> ExitCode {
@@ -76,14 +75,14 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-/// What there is when it is measured.
+/// The state of the cluster at a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
-    /// Which measurement it is, from 1.
+    /// The number of the measurement, from 1.
     pub(crate) nth: usize,
-    /// Deployments.
+    /// The number of Deployments.
     pub(crate) size: usize,
-    /// Finished requests that are there before the first push.
+    /// The number of finished requests before the first push.
     pub(crate) finished: usize,
 }
 
@@ -94,12 +93,12 @@ async fn measure(bed: &Bed, client: &kube::Client, namespace: &str, operator: &O
     report::say(&format!("{size} Deployments, {finished} finished requests: ready after {:.2} s, {idle}; pushing", ready.as_secs_f64()));
     let latency = direct::latency(client, namespace, operator, load).await?;
     let burst = direct::burst(client, namespace, operator, load).await?;
-    report::say(&format!("{size} Deployments: pushes for repositories that nobody uses"));
+    report::say(&format!("{size} Deployments: pushes for unused repositories"));
     let unused = unused::run(bed, client, operator).await?;
     Ok(Row { load, ready, idle, latency, burst, unused, after: memory(operator)? })
 }
 
-/// (Re)starts the operator; the time from the start of the process until `/ready` says yes.
+/// Starts or restarts the operator. Returns the time from the start of the process until `/ready` succeeds.
 async fn start(operator: &Operator, size: usize) -> Result<Duration> {
     if operator.is_running() {
         operator.terminate().await?;

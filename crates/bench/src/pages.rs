@@ -1,4 +1,4 @@
-//! What the pages of the UI cost, with everything that the measurement before left behind.
+//! Measures the pages of the UI, with the data of the previous measurement.
 
 use std::time::{Duration, Instant};
 
@@ -9,27 +9,27 @@ use reqwest::{Client, StatusCode};
 
 use crate::{Memory, memory};
 
-/// The pages, as a person calls them up.
+/// The measured pages.
 const PAGES: [&str; 7] =
     ["/", "/updates", "/updates?phase=Completed&sort=-changed", "/updates?q=app-12", "/workloads", "/observability", "/settings"];
-/// Calls of each page that are counted.
+/// Number of counted calls of each page.
 const CALLS: usize = 30;
-/// Open streams.
+/// Number of open streams.
 const STREAMS: usize = 100;
-/// How long the streams stay open before the memory is read.
+/// Time between opening the streams and reading the memory.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// What one page costs.
+/// The costs of a page.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) path: &'static str,
-    /// Bytes of the HTML, uncompressed.
+    /// Size of the HTML in bytes, uncompressed.
     pub(crate) bytes: usize,
-    /// From the request to the last byte over loopback, in milliseconds.
+    /// Time from the request to the last byte over loopback, in milliseconds.
     pub(crate) times: Vec<f64>,
 }
 
-/// The pages, and the memory that open streams take.
+/// The pages, and the memory of open streams.
 #[derive(Debug)]
 pub(crate) struct Pages {
     pub(crate) all: Vec<Page>,
@@ -39,13 +39,13 @@ pub(crate) struct Pages {
     pub(crate) first_visit: (usize, usize),
 }
 
-/// Calls up every page, then opens streams.
+/// Requests every page, then opens streams.
 pub(crate) async fn run(operator: &Operator) -> Result<Pages> {
     let http = Client::builder().no_proxy().build()?;
     let mut all = Vec::new();
     for path in PAGES {
         let mut page = Page { path, bytes: 0, times: Vec::new() };
-        // The first call makes the connection and is not counted.
+        // The first call opens the connection and is not counted.
         for call in 0..=CALLS {
             let begun = Instant::now();
             let answer = http.get(format!("{}{path}", operator.ui_url())).send().await?;

@@ -1,4 +1,4 @@
-//! The table, and where it is written.
+//! The table of results, and the file that it is written to.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use crate::{Load, Memory};
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 
-/// What was measured at one size.
+/// The results for one size.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) load: Load,
@@ -27,7 +27,7 @@ pub(crate) struct Row {
     pub(crate) after: Memory,
 }
 
-/// All of it.
+/// All results.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
@@ -35,19 +35,19 @@ pub(crate) struct Report {
     pub(crate) pages: Option<Pages>,
 }
 
-/// Says how far it is, on standard error.
+/// Prints progress to standard error.
 pub(crate) fn say(text: &str) {
-    // Where standard error is gone there is nobody to tell.
+    // Without standard error, nobody reads it.
     writeln!(std::io::stderr(), "{text}").ok();
 }
 
-/// Says what went wrong.
+/// Prints an error.
 pub(crate) fn complain(error: &anyhow::Error) -> ExitCode {
     say(&format!("headwind-bench: {error:#}"));
     ExitCode::FAILURE
 }
 
-/// The value below which that part of all lies.
+/// Returns the quantile of the values.
 pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -106,7 +106,7 @@ impl Report {
         Ok(())
     }
 
-    /// Puts the table between the markers of the file.
+    /// Writes the table between the markers of the file.
     pub(crate) fn write(&self, path: &str) -> Result<()> {
         let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
         let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{path} has no {BEGIN}"))?;
@@ -115,7 +115,7 @@ impl Report {
     }
 }
 
-/// Processors, memory and kernel.
+/// Returns processors, memory and kernel.
 fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! When each workload was first seen with which image, by a watch.
+//! Records when a watch first showed each image of each workload.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::LONG;
 
-/// The image of each workload, and when the watch first showed it. The watch ends with the value.
+/// The image of each workload, and when the watch first showed it. The watch ends when the value is dropped.
 pub(crate) struct Seen {
     images: Arc<Mutex<HashMap<String, (String, Instant)>>>,
     changed: Arc<Notify>,
@@ -36,7 +36,7 @@ impl Seen {
     /// Watches the Deployments and StatefulSets of a namespace. Names must be unique over both kinds.
     ///
     /// # Errors
-    /// When the first lists do not arrive in time.
+    /// If the first lists do not arrive in time.
     pub(crate) async fn watch(client: &Client, namespace: &str) -> Result<Self> {
         let mut seen = Self { images: Arc::default(), changed: Arc::default(), watchers: Vec::new() };
         let deployments = seen.follow(Api::<Deployment>::namespaced(client.clone(), namespace), |object| Some(object.spec.template));
@@ -79,7 +79,7 @@ impl Seen {
     /// Waits until the workload has this image and returns when the watch first showed it.
     ///
     /// # Errors
-    /// When that does not happen in time.
+    /// If that does not happen in time.
     pub(crate) async fn at(&self, name: &str, image: &str) -> Result<Instant> {
         let waiting = async {
             loop {

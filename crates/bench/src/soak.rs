@@ -1,9 +1,9 @@
-//! `make soak`: one hostile tenant beside 500 normal workloads, for as long as one likes.
+//! `make soak`: one hostile tenant and 500 normal workloads in the same cluster, for any time.
 //!
-//! The operator runs as it ships: all namespaces, no webhook secret (so every claim is confirmed with the
-//! registry), polling on. Pushes for the normal workloads go out all the time. Beside them a tenant does what a
-//! tenant can: registries that hang, drip or never end, broken proxies for the host that everybody uses, oversized
-//! annotations, a namespace that refuses requests, and 10,000 junk webhooks a minute.
+//! The operator has the default settings: all namespaces, no webhook secret (so every claim is confirmed with the
+//! registry), polling enabled. Normal workloads get pushes all the time. Meanwhile the tenant does what a tenant can:
+//! registries that hang, drip or never end, broken proxies for the registry that everybody uses, oversized annotations,
+//! a namespace that refuses requests, and 10,000 invalid webhooks per minute.
 //!
 //! ```text
 //!  normal   ──push, webhook──> registry, operator ──patch──> 500 workloads   every one within 5 s
@@ -26,18 +26,18 @@ use crate::soak::health::Health;
 use crate::soak::hostile::Tenant;
 use crate::soak::normal::Normal;
 
-/// The longest time from a push to the patched workload.
+/// Maximum time from a push to the patched workload.
 const SLOWEST: Duration = Duration::from_secs(5);
-/// The most resident memory, in MiB.
+/// Maximum resident memory, in MiB.
 const MEMORY: u64 = 128;
-/// How often the progress is printed.
+/// Interval of progress messages.
 const PROGRESS: Duration = Duration::from_mins(1);
 
 /// Runs the mixed load for that time.
 ///
 /// # Errors
-/// When a normal update was late or lost, the memory grew beyond its limit, the process or the Lease changed, or
-/// the tenant's load did not arrive.
+/// If a normal update was late or lost, the memory exceeded its limit, the process or the Lease changed, or the
+/// tenant's load was too low.
 pub(crate) async fn run(length: Duration) -> Result<()> {
     let bed = Bed::start().await?;
     let client = bed.client().await?;
@@ -84,7 +84,7 @@ pub(crate) async fn run(length: Duration) -> Result<()> {
         }
         anyhow::Ok(())
     };
-    // The first part that fails ends the run, and says why.
+    // The first part that fails ends the run.
     let ((), (), (), ()) = tokio::try_join!(load, pushes, progress, watched)?;
 
     let times = normal.times();

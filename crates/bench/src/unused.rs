@@ -1,4 +1,4 @@
-//! Pushes for repositories that nobody uses: how many a second, and what they cost.
+//! Measures pushes for unused repositories: their rate and their cost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,19 +14,19 @@ use tokio::net::TcpStream;
 use crate::LONG;
 use crate::load::HOST;
 
-/// Connections, and calls in flight on each: the sender shares the machine's cores.
+/// Number of connections, and of calls in progress on each: the sender shares the machine's cores.
 const CONNECTIONS: usize = 8;
 const PIPELINE: usize = 32;
 const SPAN: Duration = Duration::from_secs(5);
 
-/// What came out.
+/// The results.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unused {
-    /// Calls a second, one event each.
+    /// Calls per second, one event each.
     pub(crate) rate: f64,
-    /// Processor time of the operator for each, in microseconds.
+    /// The operator's processor time per call, in microseconds.
     pub(crate) cpu: f64,
-    /// Calls to the API server in that time, but for the lease and the watches.
+    /// Number of calls to the API server in that time, without the lease and the watches.
     pub(crate) api_calls: usize,
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     let mut audit = bed.audit().context("the test bed's own control plane")?;
     audit.catch_up(client).await?;
     let calls = audit.entries(&operator.requests().since(since))?;
-    // What is left of the updates before is not of these pushes: the lease, watches, the namespace's look, and the look at what there is of Flux.
+    // Calls that are not caused by these pushes: the lease, watches, the checks of the namespace and of Flux's APIs.
     let api_calls =
         calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "" | "leases" | "namespaces") && entry.verb != "watch").count();
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -54,28 +54,28 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     Ok(Unused { rate: count / elapsed, cpu: spent * 1e6 / count, api_calls })
 }
 
-/// The operator's processor time so far, in seconds (`/proc/PID/stat`, fields 14 and 15, in hundredths).
+/// Returns the operator's processor time so far, in seconds (`/proc/PID/stat`, fields 14 and 15, in hundredths).
 fn processor_time(operator: &Operator) -> Result<f64> {
     let process = operator.process().context("the operator runs")?;
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid))?;
-    // The second field, the name, may hold anything; what follows its last parenthesis does not.
+    // The second field, the name, may contain anything; the text after the last parenthesis is safe.
     let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
     let ticks = |place: usize| anyhow::Ok(fields.get(place).context("stat")?.parse::<u32>()?);
     Ok(f64::from(ticks(11)? + ticks(12)?) / 100.0)
 }
 
-/// The operator's calls since then, but for what goes on whether or not anything is pushed: the
-/// lease, the watches, the look at the namespace's annotations and that at what there is of Flux.
+/// Returns the number of the operator's calls since then, without periodic ones: the lease, the watches, the checks of
+/// the namespace's annotations and of Flux's APIs.
 fn calls(audit: &mut Audit, operator: &Operator, since: Timestamp) -> Result<usize> {
     let all = audit.entries(&operator.requests().since(since))?;
     Ok(all.iter().filter(|entry| !matches!(entry.resource.as_str(), "" | "leases" | "namespaces") && entry.verb != "watch").count())
 }
 
-/// Waits until what the updates before left to be written is written.
+/// Waits until the writes of earlier updates are complete.
 async fn quiet(bed: &Bed, client: &Client, operator: &Operator) -> Result<()> {
     let begin = Timestamp::now();
     let last = std::cell::Cell::new((usize::MAX, Instant::now()));
-    eventually("the updates before have come to their end", LONG, || async {
+    eventually("the earlier updates are complete", LONG, || async {
         let look = async {
             let mut audit = bed.audit().context("the test bed's own control plane")?;
             audit.catch_up(client).await?;

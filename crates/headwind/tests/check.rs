@@ -1,4 +1,4 @@
-//! `headwind check` as a process: what it prints and exits with when a registry fails, and what hostile lists cost it.
+//! `headwind check` as a process: its output and exit code if a registry fails, and its memory with hostile lists.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -15,7 +15,7 @@ use headwind_testbed::{Demand, FakeRegistry, Fault};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The memory for data that `check` gets, in KiB.
+/// Memory limit for the data of `check`, in KiB.
 const MEMORY: u32 = 96 * 1024;
 
 struct Ended {
@@ -34,13 +34,13 @@ async fn check(arguments: &[&str]) -> Ended {
     run(Command::new(env!("CARGO_BIN_EXE_headwind")).arg("check").args(arguments)).await
 }
 
-/// Runs with the memory of a small container.
+/// Runs it with the memory of a small container.
 async fn check_in_little_memory(image: &str) -> Ended {
     let limited = format!("ulimit -d {MEMORY} && exec \"$0\" check \"$1\"");
     run(Command::new("sh").args(["-c", &limited, env!("CARGO_BIN_EXE_headwind"), image])).await
 }
 
-/// A server that answers the list of tags with what `page` makes of the number of the page.
+/// Starts a server that responds to the list of tags with `page` of the page's number.
 async fn serve(page: impl Fn(usize) -> Response + Clone + Send + Sync + 'static) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -84,7 +84,7 @@ async fn hundreds_of_thousands_of_honest_tags() {
     }
 }
 
-/// What is no list of tags is a failure, for people and for programs.
+/// An invalid list of tags is a failure, for people and for programs.
 #[tokio::test]
 async fn a_failure_has_an_exit_code_and_json() {
     for body in ["null", "[]", "{}", r#"{"errors":[{"code":"DENIED"}]}"#] {
@@ -113,7 +113,7 @@ async fn files_of_container_engines_are_read() {
     let path = file.path().to_string_lossy().into_owned();
     let with = |content: Value| std::fs::write(file.path(), content.to_string()).unwrap();
 
-    // A public image is nobody's secret, whatever stands in the file.
+    // A public image needs no credential, whatever the file contains.
     with(json!({"auths": {registry.host(): {}}, "credsStore": "desktop"}));
     let ended = check(&[&image, "--docker-config", &path]).await;
     assert!(ended.success && ended.out.contains("credsStore"), "{}{}", ended.out, ended.error);
@@ -129,8 +129,8 @@ async fn files_of_container_engines_are_read() {
     assert!(!ended.success && ended.error.contains("not a JSON object"), "{}", ended.error);
 }
 
-/// The services of the node are asked without the proxy of the process; what is on the internet goes through it, and
-/// so does the cloud's login, since the administrator named this proxy.
+/// Headwind queries the services of the node without the proxy of the process. Requests to the internet use it, and so
+/// does the cloud's login, because the administrator named this proxy.
 #[tokio::test]
 async fn the_nodes_services_are_asked_without_a_proxy() {
     const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";

@@ -1,7 +1,7 @@
-//! Headwind against a real kubelet and real containers: what kwok can only play.
+//! Headwind with a real kubelet and real containers, which kwok only simulates.
 //!
-//! An extra for who is root (`make test-node`): with `HEADWIND_TEST_NODE` unset it does nothing. The
-//! machine is left as it was found, which the test itself looks after.
+//! An additional test for root (`make test-node`): with `HEADWIND_TEST_NODE` unset it does nothing. The machine is
+//! unchanged afterwards, which the test itself checks.
 
 #![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
 
@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
-/// A real image is pulled, a real container crashes and waits longer each time.
+/// Timeout for a verdict: a real image is pulled, and a real container crashes with an increasing back-off.
 const VERDICT: Duration = Duration::from_mins(4);
 
 fn main() -> ExitCode {
@@ -52,7 +52,7 @@ async fn all() -> Result<()> {
     let node = Node::start(&bed, &registry.image("node/pause", "1")).await?;
     eprintln!("a real node is ready");
     let outcome = rollouts(&bed, &namespace, &operator, &registry, &program).await.with_context(|| node.log());
-    // Pods first, so that no container is left to whoever comes after.
+    // Pods first, so that no container remains.
     bed.kubectl_ok(&["-n", &namespace, "delete", "deployments,pods", "--all", "--wait=true", "--timeout=60s"]).await?;
     node.end().await?;
     outcome?;
@@ -62,7 +62,7 @@ async fn all() -> Result<()> {
     Ok(())
 }
 
-/// Three updates side by side: one that runs, one that crashes, one that is not there.
+/// Three concurrent updates: one that runs, one that crashes, one with a missing image.
 async fn rollouts(bed: &Bed, namespace: &str, operator: &Operator, registry: &Registry, program: &[u8]) -> Result<()> {
     let client = bed.client().await?;
     let mut lives = Vec::new();

@@ -1,6 +1,6 @@
-//! Every route of the API and the UI is closed: to requests that do not prove who the caller is, that name another
-//! host or come from another site's page, and to callers that lack the permission. A route that is added later is in
-//! this test without a word of its own.
+//! Every route of the API and the UI is closed: to requests that do not prove the caller's identity, that have another
+//! host or come from a page of another site, and to callers without the permission. A new route is included
+//! automatically.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test may fail like the test")]
 
@@ -22,7 +22,7 @@ use headwind_web::{api, ui};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// An API server that knows the key of sessions and one token, of a user who may do nothing.
+/// Starts an API server that knows the session key and one token, of a user without permissions.
 async fn api_server() -> String {
     let tokens = post(async |Json(review): Json<Value>| {
         let valid = review["spec"]["token"] == "t-eve";
@@ -108,7 +108,7 @@ fn filled(path: &str) -> String {
     path.split('/').map(value).collect::<Vec<_>>().join("/")
 }
 
-/// Returns the paths of the UI's routes, from its source, which is where a new one is added.
+/// Returns the paths of the UI's routes, from its source, which contains every new one.
 fn pages() -> Vec<String> {
     let source = std::fs::read_to_string("../web/src/ui.rs").unwrap();
     let paths: Vec<String> = source.split(".route(\"").skip(1).map(|rest| filled(rest.split('"').next().unwrap())).collect();
@@ -170,13 +170,13 @@ fn the_api_is_closed() {
         }
         assert_eq!(browser.0.get(format!("{base}/health")).send().await.unwrap().status(), 200);
 
-        // Who may do nothing gets nothing.
+        // A caller without permissions gets nothing.
         let bulk = json!({"updates": [{"namespace": "shop", "name": "web"}]});
         for (method, path) in api_routes() {
             let (is_bulk, is_stream) = (path.contains("/bulk/"), path.contains("/events/"));
             let response = browser.send(&method, &format!("{base}{path}"), &[eve], if is_bulk { &bulk } else { &nothing }).await;
             if is_stream {
-                // It stays open, and nothing comes.
+                // The stream stays open, and is empty.
                 assert_eq!(response.headers()["content-type"], "text/event-stream", "{method} {path}");
                 continue;
             }
@@ -206,7 +206,7 @@ fn the_ui_is_closed() {
         let settings = Settings { all: Vec::new(), namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
         let base = serve(ui::router(operator.handle(), gate(&operator.handle()), settings, CancellationToken::new())).await;
         let (browser, nothing) = (Browser::new(), json!({}));
-        // The login, its form and what it looks like; nothing of the cluster.
+        // The login page, its form and its assets; nothing of the cluster.
         let open = |path: &str| path.starts_with("/assets/") || ["/login", "/logout", "/preferences", "/health"].contains(&path);
         for path in pages() {
             let url = format!("{base}{path}");
@@ -230,7 +230,7 @@ fn the_ui_is_closed() {
     });
 }
 
-/// In mode proxy there is no login: a caller that did not come through the proxy is told so, not sent in circles.
+/// In mode proxy there is no login page: a caller that bypasses the proxy gets an explanation, not a redirect loop.
 #[test]
 fn a_caller_without_a_login_page() {
     runtime(async {

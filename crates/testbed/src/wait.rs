@@ -23,26 +23,26 @@ where
 {
     let started = Instant::now();
     let end = started + deadline;
-    let mut looks = 0_u32;
+    let mut checks = 0_u32;
     let mut last = "nothing: the first check did not finish".to_owned();
     let mut pause = FIRST;
     loop {
         match timeout_at(end, poll()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(state)) => last = state,
-            Err(_) => return Err(late(what, deadline, looks, &last)),
+            Err(_) => return Err(late(what, deadline, checks, &last)),
         }
-        looks += 1;
+        checks += 1;
         if Instant::now() + pause >= end {
-            return Err(late(what, deadline, looks, &last));
+            return Err(late(what, deadline, checks, &last));
         }
         sleep(pause).await;
         pause = (pause * 3 / 2).min(LONGEST);
     }
 }
 
-fn late(what: &str, deadline: Duration, looks: u32, last: &str) -> anyhow::Error {
-    anyhow!("{what}: not within {deadline:?} ({looks} checks); last state: {last}")
+fn late(what: &str, deadline: Duration, checks: u32, last: &str) -> anyhow::Error {
+    anyhow!("{what}: not within {deadline:?} ({checks} checks); last state: {last}")
 }
 
 #[cfg(test)]
@@ -50,11 +50,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tells_the_last_state() {
-        let mut looks = 0;
+    async fn reports_the_last_state() {
+        let mut checks = 0;
         let error = eventually("the cat is home", Duration::from_millis(60), || {
-            looks += 1;
-            let state = format!("look {looks}: no cat");
+            checks += 1;
+            let state = format!("check {checks}: no cat");
             async move { Err::<(), _>(state) }
         })
         .await
@@ -64,8 +64,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_is_cut_off() {
+    async fn a_check_that_hangs_is_cut_off() {
         let error = eventually("it answers", Duration::from_millis(30), std::future::pending::<Result<(), String>>).await.unwrap_err();
-        assert!(error.to_string().contains("first look"), "{error}");
+        assert!(error.to_string().contains("first check"), "{error}");
     }
 }

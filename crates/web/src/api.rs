@@ -44,7 +44,10 @@ pub(crate) struct Api {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(title = "Headwind", description = "Lists update requests and workloads, approves, rejects and reopens updates, and rolls workloads back."))]
+#[openapi(info(
+    title = "Headwind",
+    description = "Lists update requests and workloads, approves, rejects and reopens updates, and rolls workloads back."
+))]
 struct Document;
 
 /// Returns the OpenAPI document of the port.

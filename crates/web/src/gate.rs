@@ -114,7 +114,10 @@ impl Gate {
             return Ok(());
         }
         if !self.hosts.is_own_origin(headers) {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "cross-origin request; unsafe methods are only allowed from Headwind's own pages"));
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "cross-origin request; unsafe methods are only allowed from Headwind's own pages",
+            ));
         }
         if !open {
             self.auth.may_act(caller)?;

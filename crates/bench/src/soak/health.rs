@@ -1,4 +1,4 @@
-//! What must not change while the load runs: the memory, the process, the Lease.
+//! Checks what must not change during the load: the memory, the process, the Lease.
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::Operator;
@@ -7,7 +7,7 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The operator as it was at the beginning.
+/// The initial state of the operator.
 pub(crate) struct Health<'a> {
     operator: &'a Operator,
     leases: Api<Lease>,
@@ -27,19 +27,19 @@ impl<'a> Health<'a> {
         Ok(begun)
     }
 
-    /// Resident memory now, in MiB.
+    /// Returns the resident memory, in MiB.
     pub(crate) fn memory(&self) -> Result<u64> {
         let memory = crate::memory(self.operator)?.resident;
         self.peak.fetch_max(memory, Ordering::Relaxed);
         Ok(memory)
     }
 
-    /// The most that was seen, in MiB.
+    /// Returns the maximum so far, in MiB.
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Compares the operator with the beginning.
+    /// Compares the operator with its initial state.
     pub(crate) async fn look(&self) -> Result<()> {
         self.memory()?;
         let process = self.operator.process().context("the operator runs")?.pid;

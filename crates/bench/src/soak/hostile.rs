@@ -1,4 +1,4 @@
-//! The tenant: what one namespace and any pod on the network can do.
+//! The tenant: everything that one namespace and any pod on the network can do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use kube::Client;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// Junk calls a minute.
+/// Number of invalid calls per minute.
 const JUNK: usize = 10_000;
-/// How many are sent side by side.
+/// Number of concurrent senders.
 const SENDERS: usize = 16;
-/// Workloads for each of the tenant's registries.
+/// Number of workloads for each of the tenant's registries.
 const EACH: usize = 20;
-/// The bytes of one oversized object's annotations; the API server allows 256 KiB.
+/// Size of one oversized object's annotations, in bytes; the API server allows 256 KiB.
 const ANNOTATIONS: usize = 250 * 1024;
-/// The time between two touches of the oversized objects.
+/// Interval between changes of the oversized objects.
 const TOUCH: Duration = Duration::from_secs(2);
-/// Tags of the registry that lists too many.
+/// Number of tags in the registry with too many tags.
 const TAGS: usize = 60_000;
 
 /// The tenant, with its registries and objects.
@@ -34,7 +34,7 @@ pub(crate) struct Tenant {
     answers: Mutex<BTreeMap<u16, usize>>,
 }
 
-/// A Deployment that wants everything at once.
+/// Returns a Deployment with the most demanding settings.
 fn greedy(name: &str, image: &str) -> Fixture {
     Fixture::new(WorkloadKind::Deployment, name)
         .container("web", image)
@@ -73,24 +73,24 @@ impl Tenant {
         Ok(Self { normal_host: normal.host(), _registries: registries, oversized, sent: AtomicUsize::new(0), answers: Mutex::default() })
     }
 
-    /// How many junk calls were answered.
+    /// Returns how many invalid calls got a response.
     pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// How often each status was answered.
+    /// Returns the number of responses by status.
     pub(crate) fn answers(&self) -> String {
         self.answers.lock().iter().map(|(status, count)| format!("{status}: {count}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Fails when the load was not what it claims to be.
+    /// Fails if the load was too low.
     pub(crate) fn check(&self, length: Duration) -> Result<()> {
         let wanted = usize::try_from(length.as_secs())? * JUNK / 60;
         ensure!(self.sent() >= wanted * 9 / 10, "only {} of {wanted} junk calls were made: this was no test", self.sent());
         Ok(())
     }
 
-    /// The load, until the end.
+    /// Creates load until the end.
     pub(crate) async fn load(&self, operator: &Operator, end: Instant) -> Result<()> {
         let url = operator.notifications()?;
         let http = reqwest::Client::builder().local_address(Some([127, 0, 0, 2].into())).timeout(Duration::from_secs(20)).build()?;
@@ -116,7 +116,7 @@ impl Tenant {
         tokio::try_join!(junk, touches).map(drop)
     }
 
-    /// One sender, at its part of the pace. What it is answered is counted and does not matter to it.
+    /// Runs one sender with its part of the rate. Responses are counted and otherwise ignored.
     async fn junk(&self, http: &reqwest::Client, url: reqwest::Url, sender: usize, end: Instant) {
         let pace = Duration::from_mins(1) * u32::try_from(SENDERS).unwrap_or(1) / u32::try_from(JUNK).unwrap_or(1);
         let mut due = tokio::time::interval(pace);
@@ -133,17 +133,17 @@ impl Tenant {
         }
     }
 
-    /// The n-th junk body.
+    /// Returns the n-th invalid body.
     fn body(&self, n: usize) -> String {
         let digest = format!("sha256:{n:064x}");
         match n % 8 {
-            // Repositories that nobody uses.
+            // Unused repositories.
             0..=2 => payload::distribution("nobody.test:5000", &format!("junk/app-{n}"), "1.0.0", &digest).to_string(),
-            // Not JSON, or JSON that says nothing.
+            // Not JSON, or JSON without an event.
             3 => "{\"events\":[{".repeat(20),
-            // Versions of normal workloads that do not exist.
+            // Missing versions of normal workloads.
             4 => payload::distribution(&self.normal_host, &format!("team/app-{:03}", n % 500), &format!("1.999.{n}"), &digest).to_string(),
-            // Pushes that the refusing namespace refuses.
+            // Pushes for the refusing namespace.
             5 => payload::distribution(&self.normal_host, &format!("refused/app-{}", n % EACH), &format!("1.{n}.0"), &digest).to_string(),
             // Many tags of one repository in one call.
             6 => {
@@ -161,8 +161,8 @@ impl Tenant {
     }
 }
 
-/// The tenant's own registries: nobody answers, answers without end, byte by byte, too many tags, a token issuer
-/// that is elsewhere, errors.
+/// Starts the tenant's own registries: no response, an endless response, byte by byte, too many tags, a token issuer
+/// elsewhere, errors.
 async fn registries() -> Result<Vec<FakeRegistry>> {
     let mut all = Vec::new();
     for _ in 0..6 {
@@ -186,7 +186,7 @@ async fn registries() -> Result<Vec<FakeRegistry>> {
     Ok(all)
 }
 
-/// Releases whose sources name a dead proxy for the host that everybody uses.
+/// Creates releases whose sources have a dead proxy for the registry that everybody uses.
 async fn broken_proxies(bed: &Bed, client: &Client, namespace: &str, normal: &FakeRegistry) -> Result<()> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "proxy", "namespace": namespace},
@@ -209,7 +209,7 @@ async fn broken_proxies(bed: &Bed, client: &Client, namespace: &str, normal: &Fa
     Ok(())
 }
 
-/// A namespace that takes no UpdateRequests.
+/// Creates a namespace that refuses UpdateRequests.
 async fn refusing(bed: &Bed, client: &Client, normal: &FakeRegistry) -> Result<()> {
     let namespace = bed.namespace("refusing").await?;
     let quota = json!({
@@ -220,19 +220,19 @@ async fn refusing(bed: &Bed, client: &Client, normal: &FakeRegistry) -> Result<(
     for n in 0..EACH {
         let repository = format!("refused/app-{n}");
         normal.push(&repository, "1.0.0", "1.0.0");
-        // This one is real, so that there is something to refuse.
+        // This version exists, so that there is a request to refuse.
         normal.push(&repository, "1.1.0", "1.1.0");
         greedy(&format!("app-{n}"), &format!("{}/{repository}:1.0.0", normal.host())).create(client, &namespace).await?;
     }
     Ok(())
 }
 
-/// As many unknown keys as fit.
+/// Returns as many unknown keys as fit.
 fn keys() -> Vec<(String, String)> {
     (0..ANNOTATIONS / 24).map(|n| (format!("polcy{n:05}"), String::new())).collect()
 }
 
-/// One list as long as fits.
+/// Returns one list as long as fits.
 fn list() -> Vec<(String, String)> {
     vec![("images".to_owned(), "name,".repeat(ANNOTATIONS / 5))]
 }

@@ -1,4 +1,4 @@
-//! The workloads that must not notice anything: one push after the other, each timed.
+//! The workloads that the tenant must not affect: one push after the other, each timed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use reqwest::StatusCode;
 use crate::report::say;
 use crate::seen::Seen;
 
-/// How many workloads.
+/// Number of workloads.
 const COUNT: usize = 500;
-/// One of so many is a StatefulSet with a pod, one is polled as well.
+/// One of this many workloads is a StatefulSet with a pod; one is polled as well.
 const ONE_IN: usize = 10;
-/// The time between two pushes.
+/// Interval between two pushes.
 const PACE: Duration = Duration::from_millis(400);
-/// How many are created side by side.
+/// Number of concurrent creates.
 const CLIENTS: usize = 8;
 
-/// The normal workloads, with what was seen of them.
+/// The normal workloads, with the measured times.
 pub(crate) struct Normal<'a> {
     registry: &'a FakeRegistry,
     seen: Seen,
@@ -39,7 +39,7 @@ fn repository(n: usize) -> String {
 }
 
 impl<'a> Normal<'a> {
-    /// Creates all of them, in a namespace of their own.
+    /// Creates all of them, in their own namespace.
     pub(crate) async fn create(bed: &Bed, client: &Client, registry: &'a FakeRegistry) -> Result<Self> {
         let namespace = bed.namespace("normal").await?;
         let namespace = namespace.as_str();
@@ -69,29 +69,29 @@ impl<'a> Normal<'a> {
         Ok(Self { registry, seen, times: Mutex::default(), rounds: AtomicUsize::new(0) })
     }
 
-    /// How many workloads there are.
+    /// Returns the number of workloads.
     pub(crate) fn count() -> usize {
         COUNT
     }
 
-    /// How many updates were seen in place.
+    /// Returns the number of observed updates.
     pub(crate) fn done(&self) -> usize {
         self.times.lock().len()
     }
 
-    /// Seconds from the push to the patched workload, of each.
+    /// Returns the seconds from each push to the patched workload.
     pub(crate) fn times(&self) -> Vec<f64> {
         self.times.lock().clone()
     }
 
-    /// The slowest so far.
+    /// Returns the slowest update so far.
     pub(crate) fn slowest(&self) -> Duration {
         Duration::from_secs_f64(self.times.lock().iter().copied().fold(0.0, f64::max))
     }
 
-    /// Pushes to one workload after the other until the end, and waits for the last ones.
+    /// Pushes to one workload after the other until the end, and waits for the last updates.
     pub(crate) async fn push(&self, operator: &Operator, end: Instant) -> Result<()> {
-        // An address of its own, as a registry has.
+        // Its own address, as a registry has.
         let http = reqwest::Client::builder().local_address(Some([127, 0, 0, 3].into())).timeout(Duration::from_secs(10)).build()?;
         let (http, url) = (&http, operator.notifications()?);
         let mut due = tokio::time::interval(PACE);

@@ -1,4 +1,4 @@
-//! What admission rules of the cluster do to an update: deny it, or put another image in its place.
+//! Admission rules of the cluster that deny an update, or replace its image.
 
 use anyhow::{Result, ensure};
 use headwind_testbed::{Fixture, WorkloadKind, eventually};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{SOON, World, digest, image};
 
-/// A policy of that kind and its binding, for Deployments of one namespace.
+/// Returns a policy of that kind and its binding, for Deployments of one namespace.
 fn policy(kind: &str, namespace: &str, rule: Value) -> [Value; 2] {
     let name = format!("{namespace}-{}", kind.to_lowercase());
     let mut spec = json!({
@@ -27,8 +27,8 @@ fn policy(kind: &str, namespace: &str, rule: Value) -> [Value; 2] {
     [object(kind.to_owned(), spec), object(format!("{kind}Binding"), binding)]
 }
 
-/// A denied image is told on the request and tried again, and the other container is updated in the meantime; an
-/// image that is pinned in the very patch is watched to the end.
+/// A denied update records the denial and is retried, and the other container is updated in the meantime. If admission
+/// pins an image in the patch, Headwind watches the pinned image.
 pub(crate) async fn denies_and_replaces() -> Result<()> {
     let world = World::new("admission").await?;
     let fixture = Fixture::new(WorkloadKind::Deployment, "web")
@@ -58,7 +58,7 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
             .concat();
     let all = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     world.bed.apply_yaml(&all).await?;
-    // Both take effect some moments after they were made.
+    // Both take effect some moments after their creation.
     let tries = async |container: &str, new: &str| {
         let set = format!("{container}={new}");
         let arguments = ["-n", &world.namespace, "set", "image", "deployment/web", &set, "--dry-run=server", "-o", "yaml"];
@@ -89,7 +89,7 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
     ensure!(done.status.unwrap_or_default().applied_image == Some(pinned), "what stands there is on record");
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
 
-    // What was denied is allowed by now: it goes through without anybody's help.
+    // The denied update is allowed now: it is applied without a person.
     world
         .bed
         .kubectl_ok(&["delete", "validatingadmissionpolicybinding", &format!("{}-validatingadmissionpolicy", world.namespace)])

@@ -13,7 +13,7 @@ fn names(body: &Value) -> Vec<String> {
     body["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str().map(str::to_owned)).collect()
 }
 
-/// Lists, filters, pages, and gets one.
+/// Lists, filters, pages, and gets a single request.
 pub(crate) async fn lists() -> Result<()> {
     let world = World::new("lists").await?;
     for n in 0..7 {
@@ -27,7 +27,7 @@ pub(crate) async fn lists() -> Result<()> {
         ensure!(status == 200, "{query}: {status} {body}");
         Ok(body)
     };
-    // The replica that is asked sees a request a moment after the API server has it.
+    // A replica observes a request a moment after the API server has it.
     eventually("the API lists every request", SOON, || async {
         let listed = names(&get("").await.map_err(|error| error.to_string())?);
         if listed.len() == 7 { Ok(()) } else { Err(format!("{listed:?}")) }
@@ -59,7 +59,7 @@ pub(crate) async fn lists() -> Result<()> {
     Ok(())
 }
 
-/// Bulk actions answer for each; every error is a problem that a program can read.
+/// Bulk actions have a result for each request; every error is a problem document.
 pub(crate) async fn bulk_and_errors() -> Result<()> {
     let world = World::with("bulk", |options| options.env("HEADWIND_UI_AUTH_MODE", "simple").env("RUST_LOG", "off")).await?;
     let mut updates = Vec::new();
@@ -129,7 +129,7 @@ pub(crate) async fn bulk_and_errors() -> Result<()> {
     audited(&world)
 }
 
-/// What was done and what was denied stands in the audit log, whatever `RUST_LOG` says.
+/// The audit log contains performed and denied actions, whatever `RUST_LOG` is set to.
 fn audited(world: &World) -> Result<()> {
     let lines = world.operator.log_lines()?;
     ensure!(lines.iter().all(|line| line["target"] == "headwind::audit"), "RUST_LOG=off: {lines:?}");

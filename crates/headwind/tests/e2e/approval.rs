@@ -1,4 +1,4 @@
-//! Who may approve, and what the record says about it.
+//! The permission to approve, and the record of approvals.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::world::{SOON, World, image};
 
-/// Twenty people approve at once: one is told yes, nineteen 409, and there is one patch.
+/// Twenty people approve at once: one succeeds, nineteen get a 409, and there is one patch.
 pub(crate) async fn twenty(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "twenty").await?;
     let live = world.create(&World::asking(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;
@@ -27,8 +27,8 @@ pub(crate) async fn twenty(kind: WorkloadKind) -> Result<()> {
     world.counted("headwind_updates_approved_total", 1.0).await
 }
 
-/// Whoever acts with plain `kubectl`: `ann` and `bob` with the shipped role for approvers, `mia` with the one for
-/// managers, `eve` with every right on the objects but no verb of Headwind's.
+/// Creates users of plain `kubectl`: `ann` and `bob` with the shipped role for approvers, `mia` with the one for
+/// managers, `eve` with every permission on the objects but no verb of Headwind's.
 pub(crate) async fn people(world: &World) -> Result<()> {
     let binding = |role: &str, kind: &str, users: &[&str]| {
         let subjects: Vec<_> = users.iter().map(|user| json!({"kind": "User", "name": user})).collect();
@@ -46,7 +46,7 @@ pub(crate) async fn people(world: &World) -> Result<()> {
     world.bed.apply_yaml(&all.to_string()).await.map(drop)
 }
 
-/// Runs `kubectl` as somebody; answers whether it was allowed, and what it said if it was not.
+/// Runs `kubectl` as a user. Returns true if it was allowed, and the error message.
 async fn kubectl(world: &World, user: &str, args: &[&str]) -> Result<(bool, String)> {
     let all: Vec<&str> = ["--as", user, "-n", &world.namespace].into_iter().chain(args.iter().copied()).collect();
     let output = world.bed.kubectl(&all).await?;
@@ -65,7 +65,7 @@ async fn allowed(world: &World, user: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// With plain kubectl: only who has the verb, only in their own name, only along the arrows.
+/// With plain kubectl: only users with the verb, only in their own name, only valid transitions.
 pub(crate) async fn by_kubectl() -> Result<()> {
     let world = World::new("kubectl").await?;
     let live = world.create(&World::asking(WorkloadKind::Deployment, "web", &image("shop/web", "1.0.0"))).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
         let body = json!({"status": status}).to_string();
         kubectl(&world, user, &["patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &body]).await
     };
-    // The policy takes effect some moments after it was made.
+    // The policy takes effect some moments after its creation.
     eventually("one without the verb is refused", SOON, || async {
         match patch("eve", json!({"message": "hello"})).await {
             Ok((false, error)) if error.contains("only Headwind") => Ok(()),
@@ -117,13 +117,13 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     }
     the_record_itself(&world, &request).await?;
 
-    // The spec of a request is immutable, its namespace its own.
+    // The spec of a request is immutable, and its namespace must be its workload's.
     let output = world
         .bed
         .kubectl(&["-n", &world.namespace, "patch", "ur", &request, "--type=merge", "-p", r#"{"spec":{"newImage":"evil:1"}}"#])
         .await?;
     ensure!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("immutable"), "{output:?}");
-    // Put back by hand, then reopened with kubectl alone: it goes through once more.
+    // Reverted outside Headwind, then reopened with kubectl alone: it is applied again.
     live.set_image("web", &image("shop/web", "1.0.0")).await?;
     let (done, error) = patch("ann", json!({"phase": "Pending"})).await?;
     ensure!(done, "{error}");
@@ -144,7 +144,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     Ok(())
 }
 
-/// Creating, deleting, and metadata: what is Headwind's, what needs the verb `manage`, and what is everybody's.
+/// Creating, deleting, and metadata: what only Headwind may do, what needs the verb `manage`, and what everybody may.
 async fn the_record_itself(world: &World, request: &str) -> Result<()> {
     let patch = |body: serde_json::Value| body.to_string();
     let owner = patch(json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "gone"}]}}));
@@ -183,7 +183,7 @@ async fn the_record_itself(world: &World, request: &str) -> Result<()> {
     Ok(())
 }
 
-/// The garbage collector is not fenced: with the workload go its requests, the finished ones too.
+/// The policy does not restrict the garbage collector: with a workload it deletes all its requests, finished ones too.
 async fn the_owner_takes_its_requests_along(world: &World, workload: &str) -> Result<()> {
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "deployment", workload]).await?;
     eventually("the requests go with their workload", SOON, || async {
@@ -193,7 +193,7 @@ async fn the_owner_takes_its_requests_along(world: &World, workload: &str) -> Re
     .await
 }
 
-/// A rejection by kubectl gets the reason and the time that every end has.
+/// A rejection by kubectl gets the reason and the time that every finished request has.
 async fn reject_by_kubectl(world: &World) -> Result<()> {
     world.push("shop/web", "1.2.0").await?;
     let request = world.request(&image("shop/web", "1.2.0"), "Pending").await?.name_any();

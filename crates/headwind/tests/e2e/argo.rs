@@ -1,7 +1,7 @@
 //! Rollouts of Argo Rollouts, with its real controller.
 //!
-//! The verdict is the controller's: the pods of `-unready` give no reason by themselves, those of `-flap` are
-//! `Healthy` again and again, and a pause lasts until a person ends it.
+//! The controller's verdict counts: the pods of `-unready` show no reason by themselves, those of `-flap` are
+//! repeatedly `Healthy`, and a pause lasts until a person ends it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::world::{SOON, World, image};
 
 /// The phases of a finished request.
 const OVER: [&str; 4] = ["Completed", "Failed", "RolledBack", "Superseded"];
-/// `rollback-timeout` of the Rollout that is paused, in seconds.
+/// `rollback-timeout` of the paused Rollout, in seconds.
 const PAUSE: i64 = 10;
 
 fn fixture(name: &str) -> Fixture {
@@ -54,7 +54,7 @@ pub(crate) async fn whole_life() -> Result<()> {
     ensure!(["CrashLoopBackOff", "Restarting"].contains(&&*cause(&flapped)), "{:?}", flapped.status);
     put_back(&flap, "r/flap", "1.0.0").await?;
 
-    // By now the time-out of the paused one has passed.
+    // The timeout of the paused one has passed now.
     let waiting = paused(&world, "1.1.0").await?;
     let applied = waiting.status.unwrap_or_default().applied_at.context("applied")?.0;
     let waited = Timestamp::now().duration_since(applied).as_secs();
@@ -76,21 +76,21 @@ pub(crate) async fn whole_life() -> Result<()> {
     Ok(())
 }
 
-/// The finished request for that version, which has to be in that phase.
+/// Returns the finished request for that version, which must be in that phase.
 async fn over(world: &World, repository: &str, tag: &str, phase: &str) -> Result<UpdateRequest> {
     let request = ends(world, &image(repository, tag), &OVER, VERDICT).await?;
     ensure!(request.phase().as_str() == phase, "{tag}: {:?}", request.status);
     Ok(request)
 }
 
-/// The Rollout runs the version before the failed one, and is healthy.
+/// Checks that the Rollout runs the version before the failed one, and is healthy.
 async fn put_back(live: &Live, repository: &str, tag: &str) -> Result<()> {
     let now = live.image_of("web").await?;
     ensure!(now == image(repository, tag), "{now}");
     live.rolled_out(SOON).await
 }
 
-/// Waits until the request for that version says that the Rollout is paused.
+/// Waits until the request for that version reports that the Rollout is paused.
 async fn paused(world: &World, tag: &str) -> Result<UpdateRequest> {
     eventually("the request says that the Rollout is paused", SOON, || async {
         let request = ends(world, &image("r/steps", tag), &["RollingOut"], SOON).await.map_err(|error| format!("{error:#}"))?;
@@ -100,7 +100,7 @@ async fn paused(world: &World, tag: &str) -> Result<UpdateRequest> {
     .await
 }
 
-/// What a person does to the paused Rollout: promotes or aborts it.
+/// Promotes or aborts the paused Rollout, as a person would.
 async fn decide(world: &World, status: &Value) -> Result<()> {
     let patch = json!({"status": status}).to_string();
     let args = ["-n", &world.namespace, "patch", "rollout", "steps", "--subresource=status", "--type=merge", "-p", &patch];

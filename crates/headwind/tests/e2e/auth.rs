@@ -1,4 +1,4 @@
-//! Who the caller is and what the caller may do, by the RBAC of a real API server: the same answers as kubectl gives.
+//! Authentication and authorization with the RBAC of a real API server: the same results as with kubectl.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::world::{SOON, World, image};
 
 /// A service account that calls Headwind.
 struct Account {
-    /// The user name, as the API server knows it.
+    /// The user name in the API server.
     user: String,
     token: String,
 }
@@ -27,14 +27,14 @@ impl Account {
     }
 }
 
-/// Binds a ClusterRole that ships to a subject in a namespace, for example `--user=ann`.
+/// Binds a shipped ClusterRole to a subject in a namespace, for example `--user=ann`.
 async fn bind(world: &World, namespace: &str, role: &str, subject: &str) -> Result<()> {
     let name = format!("{role}-{}", subject.trim_start_matches('-').replace([':', '=', '@', '.'], "-"));
     let (role, namespace) = (format!("--clusterrole={role}"), format!("--namespace={namespace}"));
     world.bed.kubectl_ok(&["create", "rolebinding", &name, &role, subject, &namespace]).await.map(drop)
 }
 
-/// Waits until the API server grants the user that.
+/// Waits until the API server grants the permission to the user.
 async fn granted(world: &World, user: &str, namespace: &str, question: &[&str]) -> Result<()> {
     eventually("the role is in effect", SOON, || async {
         if can_i(world, user, namespace, question).await.map_err(|error| error.to_string())? { Ok(()) } else { Err("not yet".to_owned()) }
@@ -47,7 +47,7 @@ async fn can_i(world: &World, user: &str, namespace: &str, question: &[&str]) ->
     Ok(world.bed.kubectl(&arguments).await?.status.success())
 }
 
-/// Sends a request with a bearer token and further headers.
+/// Sends a request with a bearer token and additional headers.
 async fn send(
     world: &World,
     method: &str,
@@ -78,12 +78,12 @@ async fn post(world: &World, path: &str, account: &Account, body: &Value) -> Res
     send(world, "POST", path, &account.token, &[], Some(body)).await
 }
 
-/// A workload that has a request that waits for a person. Returns the request's name.
+/// Creates a workload with a request that waits for approval. Returns the request's name.
 async fn waits(world: &World, namespace: &str, name: &str) -> Result<String> {
     World::asking(WorkloadKind::Deployment, name, &image(&format!("a/{name}"), "1.0.0")).create(&world.client, namespace).await?;
     let requests = kube::Api::<headwind_k8s::update_request::UpdateRequest>::namespaced(world.client.clone(), namespace);
     let new = image(&format!("a/{name}"), "1.1.0");
-    // The push is posted until the operator knows the workload.
+    // Repeats the push until the operator knows the workload.
     eventually("a request", SOON, || async {
         world.push(&format!("a/{name}"), "1.1.0").await.map_err(|error| error.to_string())?;
         let all = requests.list(&kube::api::ListParams::default()).await.map_err(|error| error.to_string())?;
@@ -92,8 +92,8 @@ async fn waits(world: &World, namespace: &str, name: &str) -> Result<String> {
     .await
 }
 
-/// Three service accounts and two namespaces: one may approve in one namespace, one may look there, one may nothing.
-/// For every question and every action the API answers as kubectl does.
+/// Three service accounts and two namespaces: one may approve in one namespace, one may read there, one has no
+/// permissions. For every query and every action, the result is the same as with kubectl.
 #[expect(clippy::too_many_lines, reason = "one account after the other, each by every way in")]
 pub(crate) async fn same_answers() -> Result<()> {
     let other = Bed::start().await?.namespace("auth-other").await?;
@@ -142,7 +142,7 @@ pub(crate) async fn same_answers() -> Result<()> {
                 let (status, body) = get(&world, &format!("/api/v1/{path}"), account).await?;
                 ensure!(status == if may { 200 } else { 403 }, "{} {path}: {status} {body}, but kubectl says {may}", account.user);
             }
-            // What kubectl may write, tried without writing it.
+            // What kubectl may write, as a dry run.
             let approval = json!({"status": {"phase": "Approved", "approvedBy": account.user}}).to_string();
             let dry = [
                 "--as",
@@ -176,7 +176,7 @@ pub(crate) async fn same_answers() -> Result<()> {
                 }
             }
         }
-        // Lists of all namespaces hold what may be listed, and nothing else.
+        // Lists of all namespaces contain only what the caller may list.
         let (_, body) = get(&world, "/api/v1/updates", account).await?;
         let seen = body["items"].as_array().context("items")?;
         ensure!(seen.len() == if account.user == sam.user { 0 } else { 3 }, "{}: {body}", account.user);
@@ -185,7 +185,8 @@ pub(crate) async fn same_answers() -> Result<()> {
         ensure!(!body.to_string().contains(&other), "{}: {body}", account.user);
     }
 
-    // One item of a bulk action is denied, the other one is done; the record and the cluster's audit log name the person.
+    // One item of a bulk action is denied, the other one succeeds. Headwind's record and the cluster's audit log name
+    // the person.
     let both = json!({"updates": [{"namespace": shop, "name": web}, {"namespace": other, "name": pay}], "reason": "tested"});
     let (status, body) = post(&world, "/api/v1/updates/bulk/approve", &ann, &both).await?;
     ensure!(status == 200 && body["results"][0]["status"] == 200 && body["results"][1]["status"] == 403, "{body}");
@@ -221,8 +222,8 @@ pub(crate) async fn same_answers() -> Result<()> {
     Ok(())
 }
 
-/// What does not prove who the caller is: no token, junk, a token that was revoked. Ten thousand junk tokens do not
-/// reach the API server.
+/// Requests that do not prove the caller's identity: no token, an invalid token, a revoked token. Ten thousand invalid
+/// tokens do not reach the API server.
 pub(crate) async fn bad_proofs() -> Result<()> {
     let world = World::with("auth-proofs", |options| options.env("HEADWIND_UI_AUTH_MODE", "token")).await?;
     let shop = world.namespace.clone();
@@ -252,7 +253,7 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     ensure!(with_cookie("localhost:8081").await?.0 == 401, "a stolen cookie on another host");
     ensure!(with_cookie("evil.example").await?.0 == 421);
 
-    // Ten thousand junk tokens.
+    // Ten thousand invalid tokens.
     let began = Timestamp::now();
     let mut limited = 0;
     for n in 0..10_000 {
@@ -267,7 +268,7 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     let reviews = log.count(&world.operator.requests().resource("tokenreviews").since(began))?;
     ensure!(reviews <= usize::try_from(25 + took)? && limited > 9_000, "{reviews} reviews in {took} s, {limited} limited");
 
-    // The token dies with its account.
+    // The token becomes invalid with its account.
     world.bed.kubectl_ok(&["-n", &shop, "delete", "serviceaccount", "ann"]).await?;
     let revoked = std::time::Instant::now();
     eventually("a revoked token is refused", Duration::from_mins(1), || async {
@@ -302,7 +303,7 @@ async fn session(world: &World, account: &Account) -> Result<String> {
     Ok(set.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// A header counts from the proxy alone.
+/// Only the proxy may set the header.
 pub(crate) async fn proxy() -> Result<()> {
     let world = World::with("auth-proxy", |options| {
         options

@@ -1,4 +1,4 @@
-//! `headwind check` against a real registry that wants a password, and against repositories of charts.
+//! `headwind check` against a real registry with a password, and against repositories of charts.
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
@@ -62,7 +62,7 @@ force   1.0.0    follows the digest of this tag when polling, and accepts every 
     Ok(())
 }
 
-/// A chart in a registry, and one in a Helm repository that wants a password.
+/// A chart in a registry, and one in a Helm repository with a password.
 pub(crate) async fn charts() -> Result<()> {
     let registry = Registry::start(&[], RegistryOptions::default()).await?;
     let repository = ChartRepository::start().await?;

@@ -1,4 +1,4 @@
-//! Claims that cannot be recorded or confirmed, and everybody else's.
+//! Claims that cannot be recorded or confirmed do not affect others.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// A quota refuses every request of one namespace: its workload says why, at the price of a few calls, and the push for
-/// another namespace goes out.
+/// A quota refuses every request of one namespace: its workload reports why, at the cost of a few calls, and the push
+/// for another namespace is applied.
 pub(crate) async fn quota() -> Result<()> {
-    // A control plane of its own keeps the 403s out of the audit log that the run is judged by.
+    // Its own control plane keeps the 403s out of the audit log that the run is judged by.
     let bed = Bed::own().await?;
     let client = bed.client().await?;
     let (full, free) = (bed.namespace("full").await?, bed.namespace("free").await?);

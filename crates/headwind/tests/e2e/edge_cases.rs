@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// Policy force follows the digest behind the same tag: restarted where it pulls Always, else pinned.
+/// Policy force follows the digest of the same tag: with pull policy Always it restarts the pods, else it pins.
 pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
     let world = World::new("digest").await?;
     let fixture = |name: &str| {
@@ -46,7 +46,7 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
         })
         .await?;
     }
-    // The digest that runs is no news, however often it is pushed.
+    // The running digest is not new, however often it is pushed.
     world.push_digest("shop/web", "latest", &digest('b')).await?;
     world.quiet().await?;
     ensure!(world.requests().await?.len() == 4);
@@ -54,7 +54,8 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// A bad value makes the workload `none`, and says so; mended, it is followed.
+/// A workload with an invalid annotation is treated as policy `none`, and this is reported. Once corrected, it is
+/// updated.
 pub(crate) async fn bad_annotations() -> Result<()> {
     let world = World::new("annotations").await?;
     let old = image("shop/web", "1.0.0");
@@ -78,14 +79,14 @@ pub(crate) async fn bad_annotations() -> Result<()> {
     world.counted("headwind_invalid_annotations", 0.0).await?;
     world.push("shop/web", "1.1.0").await?;
     live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
-    // A key that nobody knows, and one for a container that is not there.
+    // An unknown key, and one for a missing container.
     live.annotate("headwind.sh/polcy", Some("all")).await?;
     live.annotate("headwind.sh/policy.nobody", Some("all")).await?;
     world.told("web", "UnknownContainer").await?;
     Ok(())
 }
 
-/// `latest`, digests alone, no tag at all, Docker Hub's short names.
+/// `latest`, digests alone, no tag, Docker Hub's short names.
 pub(crate) async fn odd_images() -> Result<()> {
     let world = World::new("images").await?;
     let latest = world.create(&World::direct(WorkloadKind::Deployment, "latest", &image("odd/latest", "latest"))).await?;
@@ -109,14 +110,14 @@ pub(crate) async fn odd_images() -> Result<()> {
     world.told("alone", "DigestOnly").await?;
     world.quiet().await?;
     ensure!(latest.image_of("web").await? == image("odd/latest", "latest") && digest_alone.image_of("web").await? == alone);
-    // A pinned image whose new digest nobody told is not half-written.
+    // A pinned image without a known new digest is not half-written.
     let body = json!({"events": [{"action": "push", "target": {"repository": "odd/pinned", "tag": "1.2.0"}, "request": {"host": HOST}}]});
     ensure!(world.post(&body).await?.0 == 202);
     world.told("pinned", "DigestUnknown").await?;
     Ok(())
 }
 
-/// Which containers are tracked, per container, and by which source of events.
+/// Which containers are tracked, settings per container, and event sources.
 pub(crate) async fn containers() -> Result<()> {
     let world = World::new("containers").await?;
     let base = |name: &str| {
@@ -163,7 +164,7 @@ pub(crate) async fn containers() -> Result<()> {
     Ok(())
 }
 
-/// What a namespace says holds for what is in it, until the workload says otherwise.
+/// Annotations of a namespace apply to its workloads, unless the workload overrides them.
 pub(crate) async fn namespace_defaults() -> Result<()> {
     let annotations =
         [("headwind.sh/policy", "minor"), ("headwind.sh/require-approval", "false"), ("headwind.sh/min-update-interval", "0")];
@@ -182,7 +183,8 @@ pub(crate) async fn namespace_defaults() -> Result<()> {
     Ok(())
 }
 
-/// A workload that goes while its update is under way ends quietly; another of its name begins anew.
+/// A workload that is deleted during its update ends it quietly; a new one with the same name starts from the
+/// beginning.
 pub(crate) async fn deleted_in_flight() -> Result<()> {
     let world = World::new("deleted").await?;
     let fixture = World::asking(WorkloadKind::Deployment, "web", &image("x/web", "1.0.0"));
@@ -203,29 +205,29 @@ pub(crate) async fn deleted_in_flight() -> Result<()> {
     world.push("x/web", "1.1.0").await?;
     let second = world.request(&image("x/web", "1.1.0"), "Pending").await?;
     ensure!(second.name_any() != first.name_any(), "another object, another request");
-    // A request that somebody deletes is proposed again by the next push.
+    // A deleted request is proposed again by the next push.
     world.requests_api().delete(&second.name_any(), &DeleteParams::default()).await?;
     world.counted("headwind_updates_pending", 0.0).await?;
     world.push("x/web", "1.1.0").await?;
     let third = world.request(&image("x/web", "1.1.0"), "Pending").await?;
-    // Changed by another hand before it was approved: superseded, not applied.
+    // Changed outside Headwind before its approval: superseded, not applied.
     again.set_image("web", &image("x/web", "1.0.5")).await?;
     world.request(&image("x/web", "1.1.0"), "Superseded").await?;
     let (status, body) = world.act(&third, "approve").await?;
     ensure!(status == 409 && body["phase"] == "Superseded", "{status} {body}");
-    // The same version is proposed anew from where the workload is now.
+    // The same version is proposed again from the current image.
     world.push("x/web", "1.1.0").await?;
     let fourth = world.request(&image("x/web", "1.1.0"), "Pending").await?;
     ensure!(fourth.spec.current_image == image("x/web", "1.0.5"));
-    // The policy goes, and the request with it.
+    // The policy is removed, and the request with it.
     again.annotate("headwind.sh/policy", Some("none")).await?;
     let gone = world.request(&image("x/web", "1.1.0"), "Superseded").await?;
     ensure!(gone.status.unwrap_or_default().reason.as_deref() == Some("PolicyChanged"));
     Ok(())
 }
 
-/// What the API server will not have ends as Failed, with its own words; a request of a person
-/// that makes no sense as well.
+/// An update that the API server finds invalid fails with the API server's message, and so does an invalid request by a
+/// person.
 pub(crate) async fn refused_by_the_server() -> Result<()> {
     let world = World::new("refused").await?;
     let live = world.create(&World::asking(WorkloadKind::Deployment, "web", &image("r/web", "1.0.0"))).await?;
@@ -252,7 +254,7 @@ pub(crate) async fn refused_by_the_server() -> Result<()> {
     Ok(())
 }
 
-/// Finished requests are kept up to the limit, and those that hold a version back for ever.
+/// Finished requests are kept up to the limit, and those that block a version are kept without limit.
 pub(crate) async fn history_is_pruned() -> Result<()> {
     let world = World::with("pruned", |options| options.env("HEADWIND_HISTORY_LIMIT", "3")).await?;
     let live = world.create(&World::asking(WorkloadKind::Deployment, "web", &image("p/web", "1.0.0"))).await?;

@@ -1,4 +1,4 @@
-//! What failed, in a file that `make test` prints last: the output of a run is long, and CI keeps only its end.
+//! Collects failures in a file that `make test` prints last: the output of a run is long, and CI keeps only its end.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use headwind_testbed::Bed;
 
 static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps the message of a failed trial.
+/// Adds the message of a failed trial.
 pub(crate) fn add(trial: &str, message: &str) {
     FAILURES.lock().unwrap_or_else(PoisonError::into_inner).push(format!("---- {trial} ----\n{message}\n"));
 }

@@ -1,4 +1,4 @@
-//! After all tests: checks the audit log of the API server for every account.
+//! After all tests: checks the API server's audit log for every account.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +25,8 @@ async fn no_credential(client: &kube::Client) -> Result<()> {
     Ok(())
 }
 
-/// No 403, and no right of those for listed namespaces that was never used. (What is for all
-/// namespaces is looked at by the test that runs so.)
+/// No 403, and no permission for listed namespaces that was never used. (The test that watches all namespaces checks
+/// the permissions for that.)
 pub(crate) async fn audit() -> Result<()> {
     let bed = Bed::start().await?;
     let Some(mut audit) = bed.audit() else {

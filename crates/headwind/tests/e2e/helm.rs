@@ -1,5 +1,4 @@
-//! Releases: the charts that Flux brings into the cluster, from every kind of source, with the real
-//! controllers.
+//! Releases: charts that Flux deploys, from every kind of source, with the real controllers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,12 +19,12 @@ use serde_json::{Value, json};
 use crate::rollout::{VERDICT, cause, ends};
 use crate::world::{SOON, World};
 
-/// Flux fetches, renders, waits for pods: some seconds each.
+/// Timeout of an upgrade: Flux fetches, renders and waits for pods, some seconds each.
 const UPGRADE: Duration = Duration::from_secs(90);
 const RELEASE: WorkloadKind = WorkloadKind::HelmRelease;
 
 impl World {
-    /// A secret with these values.
+    /// Creates a secret with these values.
     async fn secret(&self, name: &str, kind: &str, values: &[(&str, &str)]) -> Result<()> {
         let data: BTreeMap<String, ByteString> =
             values.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect();
@@ -39,7 +38,7 @@ impl World {
         Ok(())
     }
 
-    /// The request for a release and a chart, once it is in that phase.
+    /// Waits until the request for a release and a chart is in that phase.
     async fn of_release(&self, release: &str, chart: &str, phase: &str) -> Result<UpdateRequest> {
         eventually(&format!("{release}: a request for {chart} is {phase}"), UPGRADE, || async {
             let all = self.requests().await.map_err(|error| error.to_string())?;
@@ -64,7 +63,7 @@ fn direct(name: &str, image: &str) -> Fixture {
     World::direct(RELEASE, name, image)
 }
 
-/// The chart of a release is `web` unless it says otherwise.
+/// Returns a release with the chart `web` from an HTTP repository.
 fn http(name: &str, repository: &ChartRepository) -> Fixture {
     direct(name, "unused/web:0.1.0").chart_repository(&repository.url(), "web", "0.1.0")
 }
@@ -73,8 +72,8 @@ async fn publish(registry: &Registry, version: &str) -> Result<()> {
     registry.push_chart("charts", &Chart::new("web", version)).await.map(drop)
 }
 
-/// From every kind of source, open and locked, by each way that news comes: looked up at the start and when
-/// a release is new, by polling, by webhook; direct and by approval. The release is really upgraded.
+/// Every kind of source, open and locked, and every trigger: look-up at startup and for a new release, polling,
+/// webhook; direct and by approval. Flux really upgrades the release.
 pub(crate) async fn finds() -> Result<()> {
     Bed::start().await?.flux().await?;
     let (open, locked) = (ChartRepository::start().await?, ChartRepository::start().await?);
@@ -111,7 +110,7 @@ pub(crate) async fn finds() -> Result<()> {
     for live in &lives {
         live.rolled_out(UPGRADE).await?;
     }
-    // There before the operator: looked up when it starts, though nobody polls it and nobody tells.
+    // It exists before the operator: looked up at startup, without polling or webhook.
     open.add(&Chart::new("web", "0.2.0"))?;
     world.operator.start().await?;
     world.operator.ready().await?;
@@ -120,13 +119,13 @@ pub(crate) async fn finds() -> Result<()> {
     ensure!(found.spec.update_type.artifacts() == headwind_core::artifact::ArtifactKind::Chart && found.spec.container_name.is_none());
     ensure!(found.spec.current_image == "web:0.1.0" && found.spec.trigger.0.as_str() == "polling", "{:?}", found.spec);
 
-    // Published while it runs: found by polling, with the source's own secret, and asked about.
+    // Published while it runs: found by polling, with the source's own secret, and it requires approval.
     locked.add(&Chart::new("web", "0.2.0"))?;
     publish(&oci_locked, "0.2.0").await?;
     let asked = world.of_release("polled", "web:0.2.0", "Pending").await?;
     ensure!(lives[1].image_of("web").await? == "web:0.1.0");
     world.does(&asked, "approve").await?;
-    // Told by the registry: a push like an image's, for the release and for the one with a reference.
+    // The registry's webhook: a push like an image's, for the release and for the one with a reference.
     publish(&oci, "0.2.0").await?;
     for (fixture, live) in ["looked-up", "polled", "pushed", "docker", "referred", "referred-locked"].into_iter().zip(&lives) {
         let request = completed(fixture).await?;
@@ -153,7 +152,7 @@ pub(crate) async fn finds() -> Result<()> {
     }
     world.counted("headwind_helm_updates_applied_total", 7.0).await?;
     reference_is_the_record(&world, &lives[4]).await?;
-    // A repository that is not there any more is an error of its own, and counted.
+    // A missing repository has its own error, and is counted.
     locked.lock(Some(("another", "login")));
     eventually("the refusal is counted", SOON, || async {
         let scrape = world.operator.scrape().await.map_err(|error| error.to_string())?;
@@ -162,7 +161,7 @@ pub(crate) async fn finds() -> Result<()> {
     .await
 }
 
-/// With `chartRef` the change and the record of it stand in the OCIRepository, in one write.
+/// With `chartRef`, the change and its record are in the OCIRepository, in one write.
 async fn reference_is_the_record(world: &World, live: &Live) -> Result<()> {
     let text = world.bed.kubectl_ok(&["get", "ocirepository", "referred", "-n", &world.namespace, "-o", "json"]).await?;
     let repository: Value = serde_json::from_str(&text)?;
@@ -175,8 +174,8 @@ async fn reference_is_the_record(world: &World, live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// While somebody edits an OCIRepository without pause, its tag is moved once and no edit is lost; going back
-/// moves it back.
+/// While somebody edits an OCIRepository continuously, its tag is changed once and no edit is lost. A rollback restores
+/// the tag.
 pub(crate) async fn reference() -> Result<()> {
     let world = World::of(RELEASE, "reference").await?;
     let resource =
@@ -225,7 +224,7 @@ pub(crate) async fn reference() -> Result<()> {
     anyhow::bail!("forty rounds without a conflict: the edits do not meet the update")
 }
 
-/// A way to fail: the release's `spec` beside the chart, the version, and what Flux says.
+/// A failure: the release's `spec` besides the chart, the version, and Flux's message.
 struct Case {
     name: &'static str,
     spec: Value,
@@ -247,9 +246,8 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Pods that never become ready, a template that cannot be rendered, a version that is gone, Flux's own
-/// remediation: each ends with Flux's own words, the version before is back and Ready, and what failed is
-/// not offered again.
+/// Pods that never become ready, a template that cannot be rendered, a missing version, Flux's own remediation: each
+/// ends with Flux's own message, the previous version is restored and Ready, and the failed one is not proposed again.
 pub(crate) async fn bad_cases() -> Result<()> {
     let world = World::of(RELEASE, "bad").await?;
     let mut lives = Vec::new();
@@ -308,7 +306,7 @@ pub(crate) async fn bad_cases() -> Result<()> {
     Ok(())
 }
 
-/// Releases that Headwind leaves alone say why, each in its own words; ten good ones beside them are served.
+/// Releases that Headwind does not update report why; ten good ones next to them are updated.
 pub(crate) async fn odd_ones() -> Result<()> {
     let platform = Bed::start().await?.namespace("platform").await?;
     let world = World::of_releases("odd", &[&platform]).await?;
@@ -335,7 +333,7 @@ pub(crate) async fn odd_ones() -> Result<()> {
         (at("allowed").chart_ref("twice"), "", ""),
         (at("with-allowed").chart_ref("twice").headwind("policy", "none"), "", ""),
     ];
-    // Whatever the release says: what is changed has another owner.
+    // Whatever the release's annotations are: the changed object has another owner.
     let foreign = at("foreign").chart_ref("foreign").spec(&json!({"chartRef": {"namespace": platform}})).headwind("shared-source", "true");
     let odd = [odd.as_slice(), &[(foreign, "SourceInOtherNamespace", "another namespace")]].concat();
     let address = source.rsplit_once(':').map(|(address, _)| address).unwrap_or_default();
@@ -357,7 +355,7 @@ pub(crate) async fn odd_ones() -> Result<()> {
         let explained = world.explained(&name).await?;
         let told = explained["message"].as_str().unwrap_or_default();
         ensure!(explained["reason"] == *reason && told.contains(words) && explained["wouldTake"].is_null(), "{name}: {explained}");
-        // That it is suspended whoever did it knows.
+        // A suspended release is not reported: a person suspended it.
         if *reason != "Suspended" {
             world.told(&name, reason).await?;
         }
@@ -374,7 +372,7 @@ pub(crate) async fn odd_ones() -> Result<()> {
     resumed(&world).await
 }
 
-/// What is suspended gets no request; what was asked before waits until it is resumed.
+/// A suspended release gets no request. An earlier request waits until it is resumed.
 async fn resumed(world: &World) -> Result<()> {
     let source = world.source("odd/late", "1.0.0").await?;
     let live = world.create(&World::asking(RELEASE, "late", &source)).await?;
@@ -393,7 +391,7 @@ async fn resumed(world: &World) -> Result<()> {
         let status = request.status.unwrap_or_default();
         let waiting = status.conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.status == "True");
         let says = waiting.is_some_and(|waiting| waiting.reason == "Suspended" && waiting.message == "the release is suspended");
-        // Nobody knows until when, and nothing else says it.
+        // The end of the wait is unknown, and no other field shows one.
         let alone = status.waiting_until.is_none() && status.reason.as_deref() == Some("ApprovedByPerson");
         if says && alone { Ok(()) } else { Err(format!("{status:?}")) }
     })

@@ -1,5 +1,5 @@
-//! Releases by the hundred, and Flux that comes late, is old, or has objects that cannot be read. Without the
-//! controllers: what is looked at is what Headwind asks and writes.
+//! Hundreds of releases, and Flux that is installed late, is old, or has undecodable objects. Without Flux's
+//! controllers: the tests check Headwind's queries and writes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::world::{HOST, SOON, World, digest, image};
 
 const RELEASE: WorkloadKind = WorkloadKind::HelmRelease;
 
-/// The most memory that the operator has had, in KiB.
+/// Returns the operator's peak memory, in KiB.
 fn peak(operator: &Operator) -> Result<u64> {
     let process = operator.process().context("it runs")?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
@@ -23,8 +23,8 @@ fn peak(operator: &Operator) -> Result<u64> {
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
-/// 500 releases over 20 repositories, one with an index of 50 MB, one that is dead, one that answers at 10 kB/s:
-/// one request a repository and interval, 304 where nothing changed, and the others are on time.
+/// 500 releases with 20 repositories, one with an index of 50 MB, one dead, one that sends 10 kB/s: one request per
+/// repository and interval, 304 if nothing has changed, and the others are on time.
 pub(crate) async fn at_scale() -> Result<()> {
     const INTERVAL: Duration = Duration::from_secs(15);
     const ROUNDS: u32 = 3;
@@ -73,7 +73,7 @@ pub(crate) async fn at_scale() -> Result<()> {
     for repository in &repositories {
         repository.take_log();
     }
-    // A whole number of intervals is what is counted.
+    // Counted over a whole number of intervals.
     tokio::time::sleep(INTERVAL * ROUNDS).await;
     for (place, repository) in repositories.iter().enumerate() {
         let log = repository.take_log();
@@ -85,7 +85,7 @@ pub(crate) async fn at_scale() -> Result<()> {
         ensure!(asked.abs_diff(ROUNDS) <= 1, "{place}: 25 releases cost one request an interval: {asked}");
         ensure!(log.iter().all(|seen| seen.status == 304 && seen.path.ends_with("/index.yaml")), "{place}: {log:?}");
     }
-    // News is news for all 25, also out of the large and the slow one.
+    // All 25 get their new versions, including those of the large and the slow repository.
     for place in [LARGE, SLOW, 3, 19] {
         repositories[place].add(&Chart::new("web", "0.2.0"))?;
     }
@@ -107,20 +107,20 @@ pub(crate) async fn at_scale() -> Result<()> {
     Ok(())
 }
 
-/// Without Flux nothing breaks and nothing is logged again and again; an old Flux that comes later is picked up
-/// without a restart, an object that cannot be read does not stop the others, and Flux may go again.
+/// Without Flux nothing breaks and nothing is logged repeatedly. An old Flux that is installed later is used without a
+/// restart, an undecodable object does not stop the others, and Flux may be removed again.
 pub(crate) async fn comes_later() -> Result<()> {
     let bed = Bed::own().await?;
     let namespace = bed.namespace("later").await?;
     let client = bed.client().await?;
     let operator = Operator::run(&bed, OperatorOptions::new(&namespace).env("HEADWIND_HELM_AUTO_DISCOVERY", "false")).await?;
-    // More than two looks at what the API server offers.
+    // More than two checks of the API server's APIs.
     tokio::time::sleep(Duration::from_secs(35)).await;
     let told = |text: &str| operator.log_lines().map(|lines| lines.iter().filter(|line| line.to_string().contains(text)).count());
     ensure!(told("fluxcd.io")? == 0 && told("helmre")? == 0, "{}", operator.logs()?);
 
     bed.install_old_flux_crds("v2beta2", "v1beta2").await?;
-    // What a schema of another version lets through.
+    // An object that the schema of another version allows.
     let loose = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec", "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]);
     bed.kubectl_ok(&["patch", "crd", "helmreleases.helm.toolkit.fluxcd.io", "--type=json", "-p", &loose.to_string()]).await?;
     let odd = json!({

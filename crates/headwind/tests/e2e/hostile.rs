@@ -1,4 +1,4 @@
-//! Hostile calls, and what they cost.
+//! Hostile calls, and their cost.
 
 use std::time::Duration;
 
@@ -42,8 +42,7 @@ pub(crate) async fn answers() -> Result<()> {
     Ok(())
 }
 
-/// Bodies that stop half-way and ten thousand junk events neither block nor lose a good one, and
-/// leave no memory behind.
+/// Incomplete bodies and ten thousand invalid events neither block nor lose a valid one, and use no memory afterwards.
 pub(crate) async fn junk() -> Result<()> {
     let world = World::new("junk").await?;
     let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("j/web", "1.0.0"))).await?;
@@ -69,7 +68,7 @@ pub(crate) async fn junk() -> Result<()> {
     let after = resident(&world)?;
     ensure!(after < before + 32 * 1024, "{before} KiB before, {after} KiB after");
     ensure!(world.operator.metric("headwind_webhook_events_processed", &[]).await? >= 10_000.0);
-    // The half bodies are ended by the server, not waited for without end.
+    // The server ends incomplete bodies after a timeout.
     let mut one = hanging.swap_remove(0);
     let mut answer = String::new();
     tokio::time::timeout(Duration::from_secs(25), one.read_to_string(&mut answer)).await.context("a half body was never answered")??;
@@ -77,7 +76,7 @@ pub(crate) async fn junk() -> Result<()> {
     Ok(())
 }
 
-/// The operator's resident memory, in KiB.
+/// Returns the operator's resident memory, in KiB.
 fn resident(world: &World) -> Result<u64> {
     let process = world.operator.process().context("the operator runs")?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
@@ -85,7 +84,7 @@ fn resident(world: &World) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse()?)
 }
 
-/// With a secret, a call without proof is nothing; a registry that sends it is heard.
+/// With a secret, a call without proof has no effect; a registry with the secret has.
 pub(crate) async fn proof() -> Result<()> {
     let secret = "canary-s3cret-of-the-webhook";
     let world = World::with("proof", |options| options.env("HEADWIND_WEBHOOK_SECRET", secret)).await?;
@@ -108,7 +107,7 @@ pub(crate) async fn proof() -> Result<()> {
     registry.push("s/real", "1.1.0", "x").await?;
     second.has_image("web", &registry.image("s/real", "1.1.0"), SOON).await?;
 
-    // A burst of pushes of one tag whose digest nobody tells, and no registry either, is one restart.
+    // A burst of pushes of one tag without a known digest is one restart.
     let fixture = World::direct(WorkloadKind::Deployment, "burst", &image("s/burst", "main")).headwind("policy", "force");
     let burst = world.create(&fixture.pull_policy("Always")).await?;
     for _ in 0..26 {
@@ -123,8 +122,8 @@ pub(crate) async fn proof() -> Result<()> {
     Ok(())
 }
 
-/// An event for a repository that nobody uses costs no call; one that is used costs the writes it
-/// needs and no list.
+/// An event for an unused repository costs no call; one for a used repository costs the writes that it needs and no
+/// list.
 pub(crate) async fn costs() -> Result<()> {
     let world = World::new("costs").await?;
     let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("k/web", "1.0.0"))).await?;
@@ -152,17 +151,17 @@ pub(crate) async fn costs() -> Result<()> {
         if cost.iter().filter(|call| call.contains(" events/")).count() == 4 { Ok(cost) } else { Err(format!("{cost:?}")) }
     })
     .await?;
-    // Of a rollout that makes no progress for some seconds, as on a loaded machine, Headwind looks at the pods.
+    // If a rollout makes no progress for some seconds, as on a busy machine, Headwind checks its pods.
     let looks = ["get deployments/", "list pods/", "list replicasets/"];
     let looked = cost.iter().any(|call| looks.contains(&call.as_str()));
     cost.retain(|call| !call.contains(" events/") && !looks.contains(&call.as_str()));
     cost.sort();
-    // Applied, and done. What a look saw is in the status, too.
+    // Applied, and completed. The status also contains the result of a check.
     let statuses = cost.iter().filter(|call| *call == "update updaterequests/status").count();
     ensure!(statuses == 2 || (statuses > 2 && looked), "{cost:?}");
     cost.truncate(cost.len() - statuses);
     ensure!(cost == ["create updaterequests/", "patch deployments/"], "{cost:?}");
-    // What is on record already costs nothing.
+    // A recorded update costs nothing.
     let start = Timestamp::now();
     for _ in 0..20 {
         world.push("k/web", "1.1.0").await?;

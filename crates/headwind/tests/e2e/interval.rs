@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// The second update waits, a newer one takes its place, and it goes out by itself in time.
+/// The second update waits, a newer one supersedes it, and that one is applied in time.
 pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "interval").await?;
     let live =
@@ -30,7 +30,7 @@ pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     world.counted("headwind_updates_skipped_interval_total", 1.0).await?;
     world.push("shop/web", "1.3.0").await?;
     world.request(&world.image("shop/web", "1.3.0"), "Pending").await?;
-    // The wait is by the clock alone, and survives a restart.
+    // The wait depends on the clock only, and survives a restart.
     world.operator.restart().await?;
     live.has_image("web", &world.image("shop/web", "1.3.0"), SOON * 2).await?;
     let second: Timestamp = live.annotations().await?["headwind.sh/last-update"].parse()?;
@@ -41,7 +41,7 @@ pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// Two containers that are due together make one rollout: by one event, and by the clock.
+/// Two containers that are due together become one rollout: by one event, and by the clock.
 pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
     let world = World::new("two").await?;
     let fixture = Fixture::new(kind, "web")

@@ -1,4 +1,4 @@
-//! The judgement held against `kubectl rollout status`, on two hundred random rollouts.
+//! Compares the verdicts with `kubectl rollout status`, on two hundred random rollouts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +14,21 @@ use crate::rollout::watched;
 use crate::world::{SOON, World, image};
 
 const ROLLOUTS: usize = 200;
-/// Workloads that are created and updated at once.
+/// Number of workloads that are created and updated at once.
 const BATCH: usize = 50;
 const DEADLINE: Duration = Duration::from_mins(4);
-/// What the new version does; most of them run.
+/// The behavior of the new version; most of them run.
 const TAGS: &[&str] = &["1.1.0", "1.1.0", "1.1.0-slow", "1.1.0-slow", "1.1.0-crash", "1.1.0-nopull", "1.1.0-unready", "1.1.0-flap"];
 
-/// What happens to a rollout meanwhile.
+/// A disturbance during a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Nothing,
-    /// Scaled up or down while it goes on.
+    /// Scaled up or down during the rollout.
     Scaled,
     /// Paused before, and resumed later (a Deployment).
     Paused,
-    /// Only the pods above are to be new (a StatefulSet).
+    /// Only the pods with higher ordinals get the new version (a StatefulSet).
     Partitioned,
 }
 
@@ -40,13 +40,13 @@ struct Rollout {
 }
 
 impl Rollout {
-    /// Whether the new version runs. A partition may leave nothing to do at all.
+    /// Returns true if the new version runs. A partition may leave nothing to do.
     fn is_good(&self) -> bool {
         matches!(self.tag, "1.1.0" | "1.1.0-slow")
     }
 }
 
-/// Whether `kubectl rollout status` calls it done at this moment, and what it says.
+/// Returns true if `kubectl rollout status` reports success now, with its output.
 async fn kubectl_says(world: &World, live: &Live) -> Result<(bool, String)> {
     let object = format!("{}/{}", live.kind().plural(), live.name());
     let output = world.bed.kubectl(&["-n", &world.namespace, "rollout", "status", &object, "--watch=false"]).await?;
@@ -54,8 +54,8 @@ async fn kubectl_says(world: &World, live: &Live) -> Result<(bool, String)> {
     Ok((output.status.success() && (said.contains("successfully rolled out") || said.contains("complete")), said))
 }
 
-/// It never says done before kubectl does, never failed where the pods stay well, and does say
-/// failed for `-flap`, which kubectl calls a success.
+/// Headwind never reports completion before kubectl does, never failure while the pods stay healthy, and does report
+/// failure for `-flap`, which kubectl reports as a success.
 pub(crate) async fn like_kubectl() -> Result<()> {
     let world = World::new("judged").await?;
     let mut dice = Dice::new(0x2545_f491_4f6c_dd1d);
@@ -151,7 +151,7 @@ async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
             ensure!(rollout.is_good(), "{what} is Completed");
             ensure!(done, "{what} is Completed, but kubectl says: {said}");
         }
-        // What does not run is back at what does: kubectl calls that a success too.
+        // A version that does not run was rolled back: kubectl reports that as a success too.
         "RolledBack" => {
             ensure!(!rollout.is_good(), "{what} was taken back; kubectl says: {said}");
             let back = live.image_of("web").await? == image(repository, "1.0.0");

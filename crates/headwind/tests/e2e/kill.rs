@@ -1,4 +1,4 @@
-//! Kills replicas at any moment: nothing is lost, doubled or wrong.
+//! Kills replicas at random moments: nothing is lost, doubled or wrong.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,8 +12,7 @@ use crate::rng::Dice;
 use crate::rollout::{ends, watched};
 use crate::world::{SOON, World, image};
 
-/// How many workloads of which kinds, how many updates each, and how often one of the two replicas is
-/// killed meanwhile.
+/// The number of workloads of each kind, of updates of each workload, and of kills of one of the two replicas.
 struct Plan {
     kinds: &'static [WorkloadKind],
     workloads: usize,
@@ -21,7 +20,7 @@ struct Plan {
     kills: usize,
 }
 
-/// A patch of an image, by tags, with the API server's answer.
+/// A patch of an image, by tags, with the API server's response.
 #[derive(Debug)]
 struct Change {
     from: String,
@@ -52,17 +51,17 @@ pub(crate) async fn nine() -> Result<()> {
     killed(Plan { kinds: &WorkloadKind::PODS, workloads: 40, rounds: 5, kills: 8 }).await
 }
 
-/// The same for releases, which Flux really upgrades meanwhile.
+/// The same for releases, which Flux really upgrades.
 pub(crate) async fn nine_releases() -> Result<()> {
     headwind_testbed::Bed::start().await?.flux().await?;
     killed(Plan { kinds: &[WorkloadKind::HelmRelease], workloads: 8, rounds: 5, kills: 5 }).await
 }
 
-/// None lost, none twice, none wrong, counted from the API server's audit log.
+/// No update is lost, doubled or wrong, according to the API server's audit log.
 async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Result<()> {
     let (world, second) = two("kill").await?;
     let operators = [&world.operator, &second];
-    // The registry calls both, as a Service with two ready pods would reach one of them.
+    // The registry calls both; a Service with two ready pods would reach one of them.
     let registry = Registry::start(&[world.operator.notifications()?, second.notifications()?], RegistryOptions::default()).await?;
     let mut lives: Vec<Live> = Vec::new();
     let kind = |n: usize| kinds[n % kinds.len()];
@@ -78,9 +77,9 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
         for n in 0..workloads {
             registry.publish(kind(n), &format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
             let (due, done) = (kills * rounds * workloads / wanted, (round - 1) * workloads + n);
-            // At some moment after it is due, and not much later.
+            // At a random moment after it is due, and soon.
             if kills < wanted && due <= done && (dice.roll(3) == 0 || due + 4 <= done) {
-                // Every other one is the leader, if there is one at this moment.
+                // Every second kill hits the leader, if there is one.
                 let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(dice.roll(2))? };
                 tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
                 let victim = operators[victim];
@@ -94,7 +93,7 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
     for operator in operators {
         operator.ready().await?;
     }
-    // Notifications that came while both were down are the registry's to send again.
+    // The registry resends notifications from the time when both were down.
     let newest = |n: usize| kind(n).image(registry.addr(), &format!("kill/app-{n}"), &format!("1.{rounds}.0"));
     for (n, live) in lives.iter().enumerate() {
         live.has_image("web", &newest(n), Duration::from_secs(90)).await?;
@@ -151,25 +150,24 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
         ensure!(at == last, "{resource} {name}: {steps:?}: lost");
     }
     let all = world.requests().await?;
-    // A newer version may take the place of one whose rollout is still watched: that one was applied all the same.
+    // A newer version may supersede one whose rollout is still watched: that one was applied nevertheless.
     let applied: i32 = all.iter().filter_map(|request| request.status.as_ref()?.times_applied).sum();
     ensure!(usize::try_from(applied)? == patched, "{applied} changes are on record, {patched} patches were made");
     Ok(())
 }
 
-/// How many patches without an answer lead from one version to another. A patch whose sender was
-/// killed meanwhile may have been made, and is logged as an error: it was, if what follows begins
-/// where it ends.
+/// Returns the number of patches without a response that lead from one version to another. A patch whose sender was
+/// killed may have been applied although it is logged as an error: it was if the next one starts from its version.
 fn unseen(steps: &[Change], from: &str, to: &str) -> Option<usize> {
     if from == to {
         return Some(0);
     }
-    // Versions go up only, so this ends.
+    // Versions only increase, so this ends.
     let mut next = steps.iter().filter(|step| step.code >= 499 && step.from == from && step.to.as_str() > from);
     next.find_map(|step| Some(1 + unseen(steps, &step.to, to)?))
 }
 
-/// A killed leader is followed within 20 s; one that is asked to end hands over at once.
+/// A killed leader is replaced within 20 s; one that is terminated releases the lease at once.
 pub(crate) async fn hands_over() -> Result<()> {
     let (world, second) = two("handover").await?;
     let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("l/web", "1.0.0"))).await?;
@@ -184,12 +182,12 @@ pub(crate) async fn hands_over() -> Result<()> {
     ensure!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
     old.start().await?;
     old.ready().await?;
-    // Asked to end, it gives the lease back.
+    // Terminated, it releases the lease.
     ensure!(new.terminate().await? == Some(0), "a clean end");
     let ended = Instant::now();
     leader(&[old]).await?;
     ensure!(ended.elapsed() < Duration::from_secs(6), "{:?}", ended.elapsed());
-    // A leader that hangs stops acting, and finds on waking that it may not any more.
+    // A suspended leader stops acting, and finds after it resumes that it lost the lease.
     new.start().await?;
     new.ready().await?;
     old.pause()?;
@@ -204,16 +202,16 @@ pub(crate) async fn hands_over() -> Result<()> {
     Ok(())
 }
 
-/// How often Headwind is killed between a patch and its verdict.
+/// Number of kills between a patch and its verdict.
 const VERDICT_KILLS: usize = 200;
-/// Kills in one round of updates, at most: the rest of its verdicts are reached in peace.
+/// Maximum number of kills in one round of updates: the rest of its verdicts are reached without kills.
 const ROUND_KILLS: usize = 50;
-/// Rollouts that are watched at once while it is killed, and what their new version does.
+/// Number of rollouts that are watched at once during the kills, and the behavior of their new versions.
 const WATCHED: usize = 30;
 const TAGS: &[&str] = &["crash", "slow", "unready", "nopull", "flap", "slow"];
 
-/// Killed two hundred times while rollouts are watched: the successor ends each watch as it would
-/// have ended, and puts nothing back twice.
+/// Killed two hundred times while it watches rollouts: the next leader ends each watch with the same result, and rolls
+/// nothing back twice.
 pub(crate) async fn verdicts() -> Result<()> {
     let world = World::new("verdicts").await?;
     let mut lives: Vec<Live> = Vec::new();
@@ -236,7 +234,7 @@ pub(crate) async fn verdicts() -> Result<()> {
         for (n, live) in lives.iter().enumerate() {
             live.has_image("web", &image(&format!("v/app-{n}"), &tag(n, round)), SOON * 2).await?;
         }
-        // Until all have their verdict, it is killed again and again.
+        // Until all have their verdict, it is killed repeatedly.
         let ended = Instant::now() + Duration::from_mins(5);
         let until = VERDICT_KILLS.min(kills + ROUND_KILLS);
         loop {
@@ -250,7 +248,7 @@ pub(crate) async fn verdicts() -> Result<()> {
                 world.operator.kill9().await?;
                 world.operator.start().await?;
                 kills += 1;
-                // It has to come up now and then to get anything done at all.
+                // It must run for a while now and then to make progress.
                 if dice.roll(3) == 0 {
                     world.operator.ready().await?;
                 }
@@ -278,7 +276,7 @@ pub(crate) async fn verdicts() -> Result<()> {
         let failed = (1..=round).filter(|round| !tag(n, *round).ends_with("-slow")).count();
         let query = world.operator.requests().verb("patch").resource(live.kind().plural()).name(live.name()).successful();
         let patches = audit.count(&query)?;
-        // A patch whose sender was killed before the answer may be logged as no success.
+        // A patch whose sender was killed before the response may be logged as a failure.
         ensure!(patches <= round + failed, "{}: {patches} patches for {round} updates of which {failed} failed", live.name());
     }
     eprintln!("{kills} kills over {round} rounds of {WATCHED} rollouts");

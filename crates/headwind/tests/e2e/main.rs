@@ -1,9 +1,9 @@
-//! Headwind as a whole: the real binary, under the rights that ship, against a real control plane,
-//! with real registries that call it.
+//! Headwind as a whole: the real binary, with the shipped permissions, against a real control plane, with real
+//! registries that call it.
 //!
-//! One control plane serves the run; every test has its own namespace and its own operator limited
-//! to it. Each scenario runs for every kind of workload. At the end the API server's audit log is
-//! asked for every account: no 403, and no right that was never used.
+//! One control plane serves the run; every test has its own namespace and its own operator limited to it. Each scenario
+//! runs for every kind of workload. At the end the API server's audit log is checked for every account: no 403, and no
+//! permission that was never used.
 
 #![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
 
@@ -44,7 +44,7 @@ use headwind_testbed::flux::Flux;
 use headwind_testbed::{WorkloadKind, argo_rollouts};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// How many tests run side by side: they wait for most of their time.
+/// Number of concurrent tests: they wait for most of their time.
 const THREADS: usize = 6;
 
 fn main() -> ExitCode {
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     for kind in WorkloadKind::ALL {
         trials.extend([each("push_direct", kind, push::direct), each("rejection_sticks", kind, rejection::sticks)]);
     }
-    // Apart from how it is rolled out, a Rollout is treated like a Deployment.
+    // Apart from its rollout, a Rollout is treated like a Deployment.
     for kind in WorkloadKind::ALL.into_iter().filter(|kind| *kind != WorkloadKind::Rollout) {
         trials.extend([
             each("push_by_approval", kind, push::by_approval),
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
             each("rollback_twice", kind, rollback::twice),
         ]);
     }
-    // What only containers of pods have: several of them, digests behind tags, pods that fail.
+    // Features that only containers of pods have: several of them, digests of tags, failing pods.
     for kind in WorkloadKind::PODS {
         trials.extend([
             each("two_containers_one_rollout", kind, interval::two_containers),
@@ -161,12 +161,12 @@ fn each<F: Future<Output = Result<()>> + 'static>(name: &'static str, kind: Work
     with(name, kind, format!("{name}::{}", kind.kind()), move || test(kind))
 }
 
-/// A test that needs Flux.
+/// Returns a test that needs Flux.
 fn flux<F: Future<Output = Result<()>> + 'static>(name: &'static str, test: fn() -> F) -> Trial {
     with(name, WorkloadKind::HelmRelease, name.to_owned(), test)
 }
 
-/// A test that needs what rolls out a kind. It is skipped if the test bed lacks that.
+/// Returns a test that needs the controller of a kind. It is skipped if the test bed lacks it.
 fn with<F: Future<Output = Result<()>> + 'static>(
     name: &'static str,
     kind: WorkloadKind,

@@ -1,5 +1,5 @@
-//! Asking registries instead of waiting for them: real registries open, locked and behind a token
-//! server, and a fake one where requests are counted.
+//! Polling registries instead of waiting for webhooks: real registries that are open, locked and behind a token server,
+//! and a fake one that counts requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::world::{SOON, World};
 
-/// An operator that polls each second, and knows these hosts as plain HTTP.
+/// Configures an operator that polls each second, and uses plain HTTP for these hosts.
 fn polling(hosts: &[&str], file: &tempfile::NamedTempFile) -> Result<impl FnOnce(OperatorOptions) -> OperatorOptions + use<>> {
     name_hosts(hosts, file)?;
     let path = file.path().to_string_lossy().into_owned();
@@ -39,7 +39,7 @@ fn settings() -> Result<tempfile::NamedTempFile> {
 }
 
 impl World {
-    /// A pull secret; `.dockercfg` has the old format.
+    /// Creates a pull secret; `.dockercfg` has the old format.
     async fn pull_secret(&self, name: &str, key: &str, host: &str, (user, password): (&str, &str)) -> Result<()> {
         let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         let auths = json!({ host: {"auth": auth} });
@@ -67,7 +67,7 @@ impl World {
         Ok(())
     }
 
-    /// The canary is in no log, no metric, no Event and no request.
+    /// Checks that the canary is in no log, no metric, no Event and no request.
     async fn keeps_the_canary(&self) -> Result<()> {
         let events: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let metrics = self.http.get(format!("{}/metrics", self.operator.metrics_url())).send().await?.text().await?;
@@ -93,8 +93,8 @@ impl World {
     }
 }
 
-/// A new tag and a moved digest, from an open registry, a locked one and one behind a token
-/// server, with each source of credentials, direct and by approval.
+/// A new tag and a changed digest, from an open registry, a locked one and one behind a token server, with each source
+/// of credentials, direct and by approval.
 pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
     let open = Registry::start(&[], RegistryOptions::default()).await?;
     let locked = Registry::start(&[], RegistryOptions { locked: true, ..RegistryOptions::default() }).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
     let [anonymous, template, account, restarts, pins, not_polled] = live.as_slice() else { anyhow::bail!("six workloads") };
     world.operator.start().await?;
     world.operator.ready().await?;
-    // What is seen first is noted and not rolled out.
+    // The first digest is recorded and not rolled out.
     for live in [restarts, pins] {
         eventually("the digest is noted", SOON, || async {
             let annotations = live.annotations().await.map_err(|error| error.to_string())?;
@@ -170,7 +170,7 @@ pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
     world.keeps_the_canary().await
 }
 
-/// A digest that moves while nobody looks is found when somebody does again.
+/// A digest that changes while the operator is down is found after its restart.
 pub(crate) async fn after_a_restart() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let file = settings()?;
@@ -191,8 +191,8 @@ pub(crate) async fn after_a_restart() -> Result<()> {
     live.has_image("web", &format!("{image}@{moved}"), SOON).await
 }
 
-/// A quiet cycle is one request for the tags and one HEAD for each digest that is followed, for
-/// all workloads together; it writes nothing and says nothing. Two replicas ask no more than one.
+/// A cycle without news is one request for the tags and one HEAD for each followed digest, for all workloads together.
+/// It writes and logs nothing. Two replicas send no more than one.
 pub(crate) async fn quiet() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let canary = LOGIN;
@@ -219,7 +219,7 @@ pub(crate) async fn quiet() -> Result<()> {
     }
     let fixture = World::direct(WorkloadKind::Deployment, "f", &image(&elsewhere.host(), "1.0.0"));
     world.create(&fixture.headwind("event-source", "polling").pull_secret("canary")).await?;
-    // The one write that a scan makes: the digest that it first saw.
+    // The only write of a scan: the digest that it first saw.
     for live in &follow {
         eventually("the digest is noted", SOON, || async {
             let annotations = live.annotations().await.map_err(|error| error.to_string())?;
@@ -269,7 +269,7 @@ pub(crate) async fn quiet() -> Result<()> {
     world.keeps_the_canary().await
 }
 
-/// Workloads that come, go and change their mind are polled at once, or no more.
+/// New and changed workloads are polled at once, and removed ones no longer.
 pub(crate) async fn comes_and_goes() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let file = settings()?;
@@ -289,7 +289,7 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
         .await
     };
     asked("one").await?;
-    // A tag that the registry does not tell of (Harbor: 412 for a vulnerable image) costs those that follow it, no others.
+    // A tag whose query fails (Harbor: 412 for a vulnerable image) affects its followers only.
     registry
         .misbehave(|seen| seen.path.ends_with("/manifests/old").then(|| headwind_testbed::Fault::Answer(412, Vec::new(), String::new())));
     let refused = World::direct(WorkloadKind::Deployment, "a-refused", &image("one", "old")).headwind("policy", "force");
@@ -298,7 +298,7 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
         if registry.take_lines().iter().any(|line| line.ends_with(" 412")) { Ok(()) } else { Err("not asked".to_owned()) }
     })
     .await?;
-    // A vanished repository, an empty list and an error are no news.
+    // A deleted repository, an empty list and an error trigger no update.
     registry.push("one", "1.2.0", "x");
     let request = world.request(&image("one", "1.2.0"), "Pending").await?;
     refused.annotate("headwind.sh/event-source", Some("webhook")).await?;
@@ -329,8 +329,7 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
     .await
 }
 
-/// Where nobody has to be authenticated, what a webhook claims is asked of the registry first, with the workload's
-/// credential.
+/// Without webhook authentication, Headwind verifies claims with the registry first, with the workload's credential.
 pub(crate) async fn confirms() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     registry.demand(Demand::Basic(LOGIN.0.to_owned(), LOGIN.1.to_owned()));
@@ -357,7 +356,7 @@ pub(crate) async fn confirms() -> Result<()> {
     ensure!(request.spec.target_ref.name == "web" && request.spec.new_digest.as_deref() == Some(&there), "{:?}", request.spec);
     ensure!(world.requests().await?.len() == 1);
 
-    // A registry may notify before it has linked the tag.
+    // A registry may send a notification before it has linked the tag.
     registry.take_lines();
     let (status, body) = world.post(&payload::distribution(&registry.host(), "web", "1.1.1", &lie)).await?;
     ensure!(status == 202, "{status} {body}");
@@ -369,7 +368,7 @@ pub(crate) async fn confirms() -> Result<()> {
     registry.push("web", "1.1.1", "late");
     world.request(&image("1.1.1"), "Pending").await?;
 
-    // A registry that does not answer now is asked again until it does.
+    // A registry that does not respond is queried again until it does.
     registry.misbehave(|_| Some(headwind_testbed::Fault::Answer(503, Vec::new(), String::new())));
     registry.push("web", "1.3.0", "later");
     registry.take_lines();
@@ -385,7 +384,7 @@ pub(crate) async fn confirms() -> Result<()> {
     world.keeps_the_canary().await
 }
 
-/// A real registry notifies of every HEAD that Headwind sends: that costs no API call.
+/// A real registry sends notifications about Headwind's own HEADs: these cost no API call.
 pub(crate) async fn own_pulls() -> Result<()> {
     let file = settings()?;
     let world = World::prepared("ownpulls", &[], polling(&[], &file)?).await?;
@@ -420,8 +419,8 @@ pub(crate) async fn own_pulls() -> Result<()> {
     Ok(())
 }
 
-/// 2,000 workloads over 200 repositories on five hosts, one that never answers and one that takes
-/// 2 s a request: the others are asked on time, each repository once an interval.
+/// 2,000 workloads with 200 repositories on five hosts, one that never responds and one that takes 2 s per request: the
+/// others are queried on time, each repository once per interval.
 pub(crate) async fn at_scale() -> Result<()> {
     const INTERVAL: Duration = Duration::from_secs(20);
     const ROUNDS: u32 = 3;
@@ -456,7 +455,7 @@ pub(crate) async fn at_scale() -> Result<()> {
     world.operator.start().await?;
     world.operator.ready().await?;
 
-    // The first scans are spread over the first interval; then a whole number of them.
+    // The first scans are spread over the first interval; then a whole number of intervals.
     tokio::time::sleep(INTERVAL + Duration::from_secs(2)).await;
     for host in &hosts {
         host.take_log();

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{SOON, World};
 
-/// The container that a request for the kind is about.
+/// Returns the container of a request for the kind.
 fn container(kind: WorkloadKind) -> &'static str {
     if kind == WorkloadKind::HelmRelease { "chart" } else { "web" }
 }
 
-/// A push to a real registry leads to the new image at once; everything else stays as it was.
+/// A push to a real registry leads to the new image at once; everything else is unchanged.
 pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "direct").await?;
     let registry = world.registry().await?;
@@ -27,7 +27,7 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     let before = Timestamp::now();
     let digest = registry.publish(kind, "shop/web", "1.26.0", "new").await?;
     live.has_image("web", &new, SOON).await?;
-    // Another hand's edit at the same time survives, and is not undone later.
+    // A concurrent edit outside Headwind survives, and is not undone later.
     live.edit(&json!({"metadata": {"labels": {"edited": "yes"}}})).await?;
 
     let request = world.request(&new, "Completed").await?;
@@ -76,7 +76,7 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// Where the workload asks, a person decides.
+/// If the workload requires it, a person approves.
 pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "approval").await?;
     let registry = world.registry().await?;
@@ -118,8 +118,7 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
 /// While somebody edits the workload without pause, updates go through and no edit is lost.
 pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "edits").await?;
-    // The guard is met by chance: as many rounds as it takes until the audit log shows that the
-    // workload had to be read anew.
+    // The guard is met by chance: repeats until the audit log shows that the workload had to be read again.
     for round in 0..40 {
         let name = format!("app-{round}");
         let live = world.create(&World::direct(kind, &name, &world.source(&format!("e/{name}"), "1.0.0").await?).replicas(0)).await?;

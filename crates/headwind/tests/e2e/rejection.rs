@@ -7,8 +7,8 @@ use kube::ResourceExt as _;
 
 use crate::world::{SOON, World, digest};
 
-/// Ten more pushes and a restart do not bring a rejected version back; reopened, it goes through;
-/// a newer one passes.
+/// Ten more pushes and a restart do not propose a rejected version again. Reopened, it is applied; a newer one is not
+/// blocked.
 pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "rejection").await?;
     let live = world.create(&World::asking(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
     live.has_image("web", &world.image("shop/web", "1.1.0"), SOON).await?;
     world.request(&world.image("shop/web", "1.1.0"), "Completed").await?;
 
-    // A rejected version does not stand in the way of a newer one.
+    // A rejected version does not block a newer one.
     world.push("shop/web", "1.2.0").await?;
     let second = world.request(&world.image("shop/web", "1.2.0"), "Pending").await?;
     world.does(&second, "reject").await?;
@@ -52,7 +52,7 @@ pub(crate) async fn sticks(kind: WorkloadKind) -> Result<()> {
     live.has_image("web", &world.image("shop/web", "1.3.0"), SOON).await
 }
 
-/// An image that another hand put back is not fought over, over a restart too.
+/// Headwind does not apply a version again that was reverted outside Headwind, not even after a restart.
 pub(crate) async fn put_back_by_hand(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "put-back").await?;
     let live = world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?)).await?;

@@ -1,4 +1,4 @@
-//! What a leader that dies did not report, the next leader reports, and nothing is reported twice.
+//! The next leader reports what a dead leader did not report, and nothing is reported twice.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,11 @@ use serde_json::json;
 use crate::approval::people;
 use crate::world::{SOON, World, image};
 
-/// How many updates are killed at the moment when their phase changes. Each costs the life of a Lease.
+/// Number of kills at the moment when a phase changes. Each costs the duration of a Lease.
 const KILLS: usize = 3;
 
-/// A phase is written while the leader cannot report it, and the leader is killed. Later it is killed at the moment when
-/// its own write of a phase becomes visible.
+/// A phase is written while the leader cannot report it, and the leader is killed. Later it is killed at the moment
+/// when its own write of a phase becomes visible.
 pub(crate) async fn once() -> Result<()> {
     let world = World::new("reported").await?;
     people(&world).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn once() -> Result<()> {
     Ok(())
 }
 
-/// The first request that is seen in the phase after that resource version.
+/// Returns the first request that a watch shows in the phase after that resource version.
 async fn first_in(world: &World, phase: &str, since: &str) -> Result<UpdateRequest> {
     let mut watch = std::pin::pin!(world.requests_api().watch(&WatchParams::default().timeout(90), since).await?);
     while let Some(event) = watch.next().await {
@@ -101,7 +101,7 @@ async fn first_in(world: &World, phase: &str, since: &str) -> Result<UpdateReque
     anyhow::bail!("no request was in phase {phase}")
 }
 
-/// Waits until the Lease says that the request, as it is, was reported.
+/// Waits until the Lease records that the current state of the request was reported.
 async fn noted(world: &World, request: &UpdateRequest) -> Result<()> {
     let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.namespace);
     let version: u128 = request.resource_version().context("a resource version")?.parse()?;
@@ -120,7 +120,7 @@ async fn events(world: &World) -> Result<Vec<Event>> {
     Ok(all.list(&ListParams::default()).await?.items.into_iter().filter(ours).collect())
 }
 
-/// The Events on an object for that reason.
+/// Returns the Events on an object with that reason.
 async fn about(world: &World, object: &str, reason: &str) -> Result<Vec<Event>> {
     let is_it = |event: &Event| {
         event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref()) == Some(object) && event.reason.as_deref() == Some(reason)

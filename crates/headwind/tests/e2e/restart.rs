@@ -1,4 +1,4 @@
-//! A clean restart while much is there: what is open stays as it is, whatever the order in which the caches fill.
+//! A clean restart with many objects: open requests are unchanged, whatever the order in which the caches fill.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use crate::kill::leader;
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// Workloads beside those that the test is about: several pages of a list.
+/// Number of further workloads: several pages of a list.
 const MANY: usize = 1600;
-/// How long the watched rollout has to settle: longer than all restarts.
+/// The settle time of the watched rollout: longer than all restarts.
 const SETTLE: &str = "90s";
 const LONG: Duration = Duration::from_secs(150);
-/// After a restart, what a pass would have done is done.
+/// Time after a restart for everything that a pass would do.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Requests in every phase survive clean restarts beside thousands of workloads, of one replica and of two.
+/// Requests in every phase survive clean restarts next to thousands of workloads, of one replica and of two.
 pub(crate) async fn beside_many() -> Result<()> {
     let world = World::of(WorkloadKind::HelmRelease, "restart").await?;
     fill(&world).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn beside_many() -> Result<()> {
     tokio::time::sleep(QUIET).await;
     same(&before, &standing(&world, &lives).await?)?;
     ensure!(second.terminate().await? == Some(0), "a clean end");
-    // The watch over the rollout has gone on, and finished ones are still told whole.
+    // The watch over the rollout continues, and finished requests are still complete.
     eventually("the watched rollout completes", LONG, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
         let phase = all.iter().find(|request| request.uid() == rolling.uid()).map(UpdateRequest::phase);
@@ -97,8 +97,8 @@ pub(crate) async fn beside_many() -> Result<()> {
     Ok(())
 }
 
-/// Thousands of workloads that nobody tracks. They are paused, so that Kubernetes' own controllers have no work
-/// with them and the scenarios beside this one are not delayed.
+/// Creates thousands of untracked workloads. They are paused, so that Kubernetes' own controllers have no work with
+/// them and other scenarios are not delayed.
 async fn fill(world: &World) -> Result<()> {
     let other = |number: usize| {
         Fixture::new(WorkloadKind::Deployment, &format!("a-{number:05}"))
@@ -120,7 +120,7 @@ async fn push(world: &World, name: &str, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every request with its spec and what it has come to, and what every workload runs.
+/// Returns every request with its spec and its result, and the images of every workload.
 async fn standing(world: &World, lives: &BTreeMap<&str, Live>) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     for request in world.requests().await? {

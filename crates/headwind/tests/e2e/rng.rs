@@ -1,14 +1,14 @@
-//! Numbers that look random and are the same in every run (xorshift).
+//! Pseudo-random numbers, the same in every run (xorshift).
 
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// The same seed, the same numbers; it is not 0.
+    /// Creates a generator. The same seed has the same numbers; it must not be 0.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `sides`.
+    /// Returns a number below `sides`.
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -16,7 +16,7 @@ impl Dice {
         self.0 % sides
     }
 
-    /// One of them.
+    /// Returns a random item.
     pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.roll(all.len() as u64)).unwrap_or_default()]
     }

@@ -1,4 +1,4 @@
-//! Going back because a person wants it, and seeing why a workload is where it is.
+//! Rollbacks by people, and explanations.
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_core::reason::Reason;
@@ -17,8 +17,8 @@ async fn updated(world: &World, live: &Live, tag: &str) -> Result<()> {
     live.has_image("web", &world.image("shop/web", tag), SOON).await
 }
 
-/// Two rollbacks go back two versions, a third says that there is nothing older; what was left is
-/// not offered again, over restarts and ten more pushes; a newer version passes.
+/// Two rollbacks go back two versions, a third one reports that there is nothing older. The versions that were left are
+/// not proposed again, over restarts and ten more pushes; a newer version is not blocked.
 pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "back").await?;
     let live = world.create(&watched(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("settle-time", "0")).await?;
@@ -28,7 +28,7 @@ pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
     ensure!(code == 409 && nothing["detail"].as_str().is_some_and(|detail| detail.contains("nothing older")), "{code} {nothing}");
     updated(&world, &live, "1.1.0").await?;
     updated(&world, &live, "1.2.0").await?;
-    // It asks for no patience: who wants to go back wants it now.
+    // The minimum interval does not apply: a rollback by a person is urgent.
     live.annotate("headwind.sh/min-update-interval", Some("1h")).await?;
     let history = async || {
         let (code, body) = world.api("GET", &path, None).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
     updated(&world, &live, "1.3.0").await
 }
 
-/// The shapes of bad questions, the alias for Deployments, and a rollback by plain kubectl.
+/// Invalid requests, the alias for Deployments, and a rollback by plain kubectl.
 pub(crate) async fn asked() -> Result<()> {
     let world = World::new("asked").await?;
     let fixture = watched(WorkloadKind::Deployment, "web", &image("shop/web", "1.0.0")).headwind("settle-time", "0");
@@ -112,7 +112,7 @@ pub(crate) async fn asked() -> Result<()> {
     updated(&world, &live, "1.3.0").await?;
     ensure!(world.operator.log_contains("headwind::audit")? && world.operator.log_contains("rollback")?);
 
-    // By kubectl: a request as the API makes it, and an approval.
+    // By kubectl: a request as the API creates it, and an approval.
     let uid = live.uid().await?;
     let request = |name: &str, from: &str, to: &str| {
         json!({
@@ -133,13 +133,13 @@ pub(crate) async fn asked() -> Result<()> {
     world.push("shop/web", "1.3.0").await?;
     world.quiet().await?;
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
-    // A request for what was never there is not let in by this door.
+    // A request for an image that never ran is refused.
     world.bed.apply_yaml(&request("foreign", &image("shop/web", "1.0.0"), &image("evil/miner", "6.6.6"))).await?;
     ends(&world, &image("evil/miner", "6.6.6"), &["Superseded"], SOON).await?;
     Ok(())
 }
 
-/// What is tracked, and why it is where it is, from the registry's own list of tags.
+/// Tracked workloads and explanations, from the registry's own list of tags.
 pub(crate) async fn explained() -> Result<()> {
     let hosts = tempfile::NamedTempFile::new()?;
     let path = hosts.path().to_string_lossy().into_owned();
@@ -175,7 +175,7 @@ pub(crate) async fn explained() -> Result<()> {
     ];
     ensure!(verdicts == expected.map(|(tag, verdict, reason)| (tag.to_owned(), verdict.to_owned(), reason.to_owned())), "{verdicts:?}");
 
-    // Rejected, it stands in the way; updated, the gate says until when it is shut.
+    // Rejected, it blocks the version; updated, the gate shows how long it is closed.
     registry.push("shop/web", "1.2.0", "1.2.0").await?;
     let request = world.request(&registry.image("shop/web", "1.2.0"), "Pending").await?;
     world.does(&request, "approve").await?;

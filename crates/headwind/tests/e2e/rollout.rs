@@ -1,4 +1,4 @@
-//! After the patch: what is done, what failed, what is taken back.
+//! Rollouts after the patch: completed, failed, rolled back.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::world::{SOON, World, digest, image};
 
-/// A rollout with its verdict: some checks of two seconds each, or the time-out.
+/// Timeout for a verdict: some checks of two seconds each, or the rollout's timeout.
 pub(crate) const VERDICT: Duration = Duration::from_mins(2);
 
-/// A workload that follows every tag, goes at once, is watched closely, and is taken back.
+/// Returns a workload with policy all and without approval, with frequent checks and automatic rollback.
 pub(crate) fn watched(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
     Fixture::new(kind, name)
         .container("web", image)
@@ -31,7 +31,7 @@ pub(crate) fn watched(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
         .headwind("settle-time", "3")
 }
 
-/// The request for that image once it is in one of the phases.
+/// Waits until the request for that image is in one of the phases.
 pub(crate) async fn ends(world: &World, new_image: &str, phases: &[&str], deadline: Duration) -> Result<UpdateRequest> {
     eventually(&format!("a request for {new_image} is {phases:?}"), deadline, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
@@ -49,13 +49,13 @@ fn reason(request: &UpdateRequest) -> String {
     request.status.as_ref().and_then(|status| status.reason.clone()).unwrap_or_default()
 }
 
-/// Why a request's update failed, whether or not it was put back.
+/// Returns why a request's update failed, rolled back or not.
 pub(crate) fn cause(request: &UpdateRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
     status.rollout.and_then(|rollout| rollout.cause_reason).or(status.reason).unwrap_or_default()
 }
 
-/// `Completed` is said when the last new pod serves and not before; `kubectl wait` hears of it.
+/// `Completed` is reported when the last new pod is available and not before; `kubectl wait` observes it.
 pub(crate) async fn good(kind: WorkloadKind) -> Result<()> {
     let world = World::new("good").await?;
     let live = world.create(&watched(kind, "web", &image("shop/web", "1.0.0")).replicas(3)).await?;
@@ -89,7 +89,7 @@ pub(crate) async fn good(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// Fifty slow pods, one after the other, take many times the time-out, and are left alone.
+/// Fifty slow pods, one after the other, take many times the timeout, and the rollout completes.
 pub(crate) async fn fifty(kind: WorkloadKind) -> Result<()> {
     let world = World::new("fifty").await?;
     let fixture = watched(kind, "web", &image("shop/web", "1.0.0")).replicas(50).headwind("rollback-timeout", "45");
@@ -110,7 +110,7 @@ pub(crate) async fn fifty(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// Each way to fail, what it is called, and what the pod says.
+/// Each failure, its reasons, and the pod's message.
 const FAILURES: &[(&str, &[&str], &str)] = &[
     ("1.1.0-crash", &["CrashLoopBackOff", "Restarting"], "exit code 1"),
     ("1.1.0-oom", &["OOMKilled"], "OOMKilled"),
@@ -123,8 +123,8 @@ const FAILURES: &[(&str, &[&str], &str)] = &[
     ("1.1.0-unready", &["PodsNotReady", "ProgressDeadlineExceeded"], ""),
 ];
 
-/// Every kind of failure ends in the image before, is told once in the pod's own words, and is
-/// never offered again by itself; a person may try it again.
+/// Every kind of failure ends with the previous image, is reported once with the pod's own message, and is never
+/// proposed again automatically; a person may try it again.
 pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
     let world = World::new("failures").await?;
     let mut lives: Vec<Live> = Vec::new();
@@ -165,7 +165,7 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
     one_verdict_each(&world, &requests).await?;
     refused_from_now_on(&world, &lives).await?;
 
-    // A person wants to see it again.
+    // A person tries it again.
     world.does(&requests[0], "reopen").await?;
     let again = eventually("it is tried again", VERDICT, || async {
         let request = world.requests_api().get(&requests[0].name_any()).await.map_err(|error| error.to_string())?;
@@ -177,7 +177,7 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// One Event tells that a request was rolled back, which is as it should be, and one that it failed.
+/// One Event reports the rollback, with type Normal, and one the failure.
 async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<()> {
     for request in requests {
         world.told(&request.name_any(), &reason(request)).await?;
@@ -197,7 +197,7 @@ async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<(
     Ok(())
 }
 
-/// Ten more pushes and a restart do not bring a bad version back.
+/// Ten more pushes and a restart do not propose a bad version again.
 async fn refused_from_now_on(world: &World, lives: &[Live]) -> Result<()> {
     let before = world.requests().await?.len();
     for round in 0..10 {
@@ -231,9 +231,9 @@ pub(crate) async fn deadline() -> Result<()> {
     Ok(())
 }
 
-/// Without auto-rollback the outcome is recorded and nothing is touched; want of room is nobody's
-/// failure; and who waits for a person to delete pods, or holds a Deployment, or has a budget for
-/// disruptions, is waited for.
+/// Without automatic rollback, the result is recorded and nothing is changed. Missing capacity is not the version's
+/// failure. Headwind waits while a person must delete pods, while a Deployment is paused, and while a disruption budget
+/// blocks.
 pub(crate) async fn left_alone() -> Result<()> {
     let world = World::new("alone").await?;
     let fixture = |name: &str| watched(WorkloadKind::Deployment, name, &image(&format!("a/{name}"), "1.0.0"));
@@ -255,11 +255,11 @@ pub(crate) async fn left_alone() -> Result<()> {
     });
     world.bed.apply_yaml(&disruptions.to_string()).await?;
     world.push("a/back", "1.1.0-crash").await?;
-    // Of a pod that does not run at all no budget is asked for.
+    // A pod that does not run at all needs no disruption budget.
     world.push("a/budget", "1.1.0-unready").await?;
     says(&world, &image("a/back", "1.1.0-crash"), &["when somebody deletes them"]).await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pods", "-l", "app=back"]).await?;
-    // From now on a new pod of it fits nowhere. (The old one stays: maxUnavailable is rounded down.)
+    // From now on a new pod does not fit anywhere. (The old one stays: maxUnavailable is rounded down.)
     let huge = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image("a/roomless", "1.0.0"), "resources": {"requests": {"memory": "100Ti"}}}]}}}});
     roomless.edit(&huge).await?;
     paused.edit(&json!({"spec": {"paused": true}})).await?;
@@ -268,7 +268,7 @@ pub(crate) async fn left_alone() -> Result<()> {
     world.push("a/paused", "1.1.0").await?;
     world.push("a/on-delete", "1.1.0").await?;
 
-    // The way back waits as well: for the budget, and for the person.
+    // The rollback waits as well: for the budget, and for the person.
     says(
         &world,
         &image("a/budget", "1.1.0-unready"),
@@ -302,7 +302,7 @@ pub(crate) async fn left_alone() -> Result<()> {
     ensure!(message(&timed_out).contains("Insufficient memory"), "the scheduler's own words: {}", message(&timed_out));
     ensure!(roomless.image_of("web").await? == image("a/roomless", "1.1.0"));
 
-    // By now the time-out has long passed for the other two.
+    // The timeout has long passed for the other two.
     for (name, code) in [("paused", "RolloutPaused"), ("on-delete", "OnDelete")] {
         let request = ends(&world, &image(&format!("a/{name}"), "1.1.0"), &["RollingOut"], SOON).await?;
         ensure!(reason(&request) == code, "{:?}", request.status);
@@ -314,7 +314,7 @@ pub(crate) async fn left_alone() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the open request for that image says all of that.
+/// Waits until the message of the open request for that image contains all of these texts.
 async fn says(world: &World, wanted: &str, words: &[&str]) -> Result<()> {
     eventually(&format!("the request for {wanted} says {words:?}"), VERDICT, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
@@ -326,7 +326,7 @@ async fn says(world: &World, wanted: &str, words: &[&str]) -> Result<()> {
     .await
 }
 
-/// Another hand's edit ends the watch, and a deletion ends everything, quietly.
+/// A change outside Headwind ends the watch, and a deletion ends everything, quietly.
 pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
     let world = World::new("over").await?;
     let edited = world.create(&watched(kind, "edited", &image("o/edited", "1.0.0"))).await?;
@@ -348,7 +348,7 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
         if all.iter().any(|request| request.spec.target_ref.name == "deleted") { Err(format!("{} left", all.len())) } else { Ok(()) }
     })
     .await?;
-    // One that is pushed later, and let be, is taken back by now: so would have been the others.
+    // A later one that is not changed is rolled back now: the others would have been too.
     world.push("o/control", "1.1.0-crash").await?;
     ends(&world, &image("o/control", "1.1.0-crash"), &["RolledBack"], VERDICT).await?;
     ensure!(edited.image_of("web").await? == image("o/edited", "1.0.5-crash"), "nothing is put back");
@@ -358,7 +358,7 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
     Ok(())
 }
 
-/// The operator's roles without the rules for those resources.
+/// Removes the rules for those resources from the operator's roles.
 async fn take_rights(bed: &Bed, namespace: &str, roles: &serde_json::Value, resources: &[&str]) -> Result<()> {
     let mut roles = roles.clone();
     for role in roles["items"].as_array_mut().into_iter().flatten() {
@@ -372,10 +372,10 @@ async fn take_rights(bed: &Bed, namespace: &str, roles: &serde_json::Value, reso
     Ok(())
 }
 
-/// Without the right to list pods rollouts are judged by status alone, and a warning says so; without
-/// the right to evict them a rollback says which pod it waits for.
+/// Without permission to list pods, rollouts are judged by status alone, and a warning reports it. Without permission
+/// to evict pods, a rollback reports the pod that it waits for.
 pub(crate) async fn without_pods() -> Result<()> {
-    // A control plane of its own keeps the 403s out of the audit log that the run is judged by.
+    // Its own control plane keeps the 403s out of the audit log that the run is judged by.
     let bed = Bed::own().await?;
     let client = bed.client().await?;
     let namespace = bed.namespace("blind").await?;

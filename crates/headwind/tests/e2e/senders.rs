@@ -1,5 +1,5 @@
-//! Every sender's recorded payload, from its webhook to a patched workload, and the proofs that
-//! only some of them can give.
+//! Every sender's recorded payload, from its webhook to a patched workload, and the proofs that only some senders
+//! support.
 
 use anyhow::{Context as _, Result, ensure};
 use axum::routing::get;
@@ -50,7 +50,7 @@ pub(crate) async fn all() -> Result<()> {
         ensure!(status == 202, "{name}: {status} {body}");
         live.has_image("web", &format!("{repository}:{after}"), SOON).await.with_context(|| (*name).to_owned())?;
     }
-    // SNS calls its JSON plain text, and is not confirmed unasked.
+    // SNS sends its JSON as plain text, and its subscription is confirmed only if configured.
     let sns = |name: &'static str| {
         let (url, http) = (world.operator.notifications(), &world.http);
         async move {
@@ -64,7 +64,7 @@ pub(crate) async fn all() -> Result<()> {
     Ok(())
 }
 
-/// The secret in the path, for senders whose form has a URL and nothing else; Google's token.
+/// The secret in the path, for senders that can only configure a URL; Google's token.
 pub(crate) async fn proofs() -> Result<()> {
     let secret = "canary-s3cret-in-the-path";
     let (keys_url, _keys) = serve_keys().await?;

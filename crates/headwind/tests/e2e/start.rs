@@ -1,4 +1,4 @@
-//! Starts while something is missing or wrong.
+//! Starts with missing or invalid configuration.
 
 use anyhow::{Result, ensure};
 use headwind_testbed::{Bed, Operator, OperatorOptions, WorkloadKind, eventually};
@@ -17,8 +17,8 @@ async fn says(operator: &Operator, text: &str) -> Result<()> {
     .await
 }
 
-/// A missing CRD is told in one clear line and waited for. (Its own control plane: the others need
-/// the CRD.)
+/// A missing CRD is reported in one clear line, and Headwind waits for it. (In its own control plane: the other tests
+/// need the CRD.)
 pub(crate) async fn crd_missing() -> Result<()> {
     let bed = Bed::own().await?;
     let namespace = bed.namespace("no-crd").await?;
@@ -40,10 +40,10 @@ pub(crate) async fn crd_missing() -> Result<()> {
     Ok(())
 }
 
-/// A missing permission is told in one clear line and waited for.
+/// A missing permission is reported in one clear line, and Headwind waits for it.
 pub(crate) async fn permission_missing() -> Result<()> {
-    // Its own account's rights are taken away: a control plane of its own keeps the 403s out of the
-    // audit log that the run is judged by.
+    // The permissions of its own account are removed. Its own control plane keeps the 403s out of the audit log that
+    // the run is judged by.
     let bed = Bed::own().await?;
     let namespace = bed.namespace("no-right").await?;
     let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn permission_missing() -> Result<()> {
     Ok(())
 }
 
-/// A bad setting, or a port that is taken, ends the start with one clear line.
+/// An invalid setting, or a port in use, ends the start with one clear line.
 pub(crate) async fn bad_settings() -> Result<()> {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = taken.local_addr()?.to_string();
@@ -106,7 +106,7 @@ pub(crate) async fn bad_settings() -> Result<()> {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(!output.status.success(), "{variables:?} started");
         for (name, _) in &variables {
-            // Every fault is told by one start.
+            // One start reports every fault.
             let flag = format!("--{}", name.trim_start_matches("HEADWIND_").to_lowercase().replace('_', "-"));
             ensure!(variables.len() == 1 || error.contains(&flag), "{variables:?}: {flag} is not told of: {error}");
         }
@@ -115,8 +115,8 @@ pub(crate) async fn bad_settings() -> Result<()> {
     Ok(())
 }
 
-/// Without a limit, every namespace is watched under the ClusterRole that ships, and a change of a
-/// namespace's annotations counts at once. (Its own control plane: it would act on other tests'.)
+/// Without a limit, every namespace is watched with the shipped ClusterRole, and a change of a namespace's annotations
+/// takes effect at once. (In its own control plane: it would act on the workloads of other tests.)
 pub(crate) async fn all_namespaces() -> Result<()> {
     let bed = Bed::own().await?;
     let own = bed.namespace("own").await?;
@@ -131,7 +131,7 @@ pub(crate) async fn all_namespaces() -> Result<()> {
     bed.kubectl_ok(&["annotate", "namespace", &shop, "headwind.sh/policy=minor", "headwind.sh/require-approval=false"]).await?;
     let http = reqwest::Client::new();
     let body = headwind_testbed::payload::distribution(crate::world::HOST, "n/web", "1.1.0", &crate::world::digest('a'));
-    // The push is told until the operator knows both: what it cannot match yet is no news to it.
+    // Repeats the push until the operator knows both workloads: it ignores pushes without a matching workload.
     eventually("the push is taken and applied", SOON, || async {
         http.post(operator.notifications().map_err(|error| error.to_string())?)
             .json(&body)

@@ -1,4 +1,4 @@
-//! What every scenario has: a namespace, an operator limited to it, and eyes.
+//! The common parts of every scenario: a namespace, an operator limited to it, and functions to observe it.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
-/// Long enough for a loaded machine; a sound run takes milliseconds.
+/// Timeout on a busy machine; a normal run takes milliseconds.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
-/// The registry that posted notifications tell of.
+/// The registry in direct webhooks.
 pub(crate) const HOST: &str = "registry.test:5000";
 
-/// A digest out of one letter.
+/// Returns a digest made of one letter.
 pub(crate) fn digest(letter: char) -> String {
     format!("sha256:{}", letter.to_string().repeat(64))
 }
@@ -32,21 +32,21 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     /// The kind that the scenario runs for.
     pub(crate) kind: WorkloadKind,
-    /// Where posted pushes say that they were made: for pods a registry that nobody asks, for releases a
-    /// real one, since Flux fetches what they name.
+    /// The registry in direct webhooks: for pods a registry that is never queried, for releases a real one, because
+    /// Flux fetches the charts.
     host: String,
     charts: Option<Registry>,
-    /// Where the audit log was when the world began.
+    /// The position in the audit log at the start.
     began: u64,
 }
 
 impl World {
-    /// A namespace and a running operator.
+    /// Creates a namespace and starts an operator.
     pub(crate) async fn new(hint: &str) -> Result<Self> {
         Self::with(hint, |options| options).await
     }
 
-    /// The same for a kind: what scenarios that run for every kind begin with.
+    /// The same for a kind: the start of scenarios that run for every kind.
     pub(crate) async fn of(kind: WorkloadKind, hint: &str) -> Result<Self> {
         match kind {
             WorkloadKind::HelmRelease => Self::of_releases(hint, &[]).await,
@@ -65,7 +65,7 @@ impl World {
     pub(crate) async fn of_releases(hint: &str, also: &[&str]) -> Result<Self> {
         Bed::start().await?.flux().await?;
         let charts = Registry::start(&[], RegistryOptions::default()).await?;
-        // What is looked up unasked comes before what is pushed: that has scenarios of its own.
+        // Automatic look-ups would come before pushes. They have their own scenarios.
         let options = |mut options: OperatorOptions| {
             options.namespaces.extend(also.iter().map(|namespace| (*namespace).to_owned()));
             options.env("HEADWIND_HELM_AUTO_DISCOVERY", "false")
@@ -81,7 +81,7 @@ impl World {
         Ok(world)
     }
 
-    /// The same, not started yet, in a namespace with annotations.
+    /// The same, not started, in a namespace with annotations.
     pub(crate) async fn prepared(
         hint: &str,
         annotations: &[(&str, &str)],
@@ -91,24 +91,24 @@ impl World {
         let began = bed.audit_length();
         let namespace = bed.namespace_with(hint, annotations).await?;
         let operator = Operator::new(bed, options(OperatorOptions::new(&namespace))).await?;
-        // The operator ends an idle connection after 10 s: it must not be used again at that moment.
+        // The operator closes an idle connection after 10 s: it must not be reused at that moment.
         let http = reqwest::Client::builder().timeout(SOON).pool_idle_timeout(Duration::from_secs(5)).build()?;
         let (kind, host) = (WorkloadKind::Deployment, HOST.to_owned());
         Ok(Self { bed, client: bed.client().await?, namespace, operator, http, kind, host, charts: None, began })
     }
 
-    /// A registry that calls this operator.
+    /// Starts a registry that calls this operator.
     pub(crate) async fn registry(&self) -> Result<Registry> {
         Registry::start(&[self.operator.notifications()?], RegistryOptions::default()).await
     }
 
-    /// What a fixture is given as its image. For a release it is published, so that Flux finds it.
+    /// Returns the image for a fixture. For a release, the chart is published, so that Flux finds it.
     pub(crate) async fn source(&self, repository: &str, tag: &str) -> Result<String> {
         self.publish(repository, tag).await?;
         Ok(format!("{}/{repository}:{tag}", self.host))
     }
 
-    /// How Headwind shows it.
+    /// Returns the image in Headwind's format.
     pub(crate) fn image(&self, repository: &str, tag: &str) -> String {
         self.kind.image(&self.host, repository, tag)
     }
@@ -120,12 +120,12 @@ impl World {
         charts.put_chart(path, &Chart::new(name, tag).pods(pods)).await.map(drop)
     }
 
-    /// A workload that goes at once and without an interval.
+    /// Returns a workload that is updated at once, without approval and interval.
     pub(crate) fn direct(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
         Self::asking(kind, name, image).headwind("require-approval", "false")
     }
 
-    /// A workload that asks, without an interval.
+    /// Returns a workload that requires approval, without an interval.
     pub(crate) fn asking(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
         Fixture::new(kind, name)
             .container("web", image)
@@ -134,14 +134,14 @@ impl World {
             .headwind("settle-time", "0")
     }
 
-    /// Creates it, and waits until the operator knows it.
+    /// Creates the workload, and waits until the operator knows it.
     pub(crate) async fn create(&self, fixture: &Fixture) -> Result<Live> {
         let live = fixture.create(&self.client, &self.namespace).await?;
         let mut expected: u32 = 0;
         for kind in WorkloadKind::ALL {
             let there = match kind.api(&self.client, &self.namespace).list_metadata(&ListParams::default()).await {
                 Ok(list) => list.items.len(),
-                // Flux or Argo Rollouts is not there.
+                // Flux or Argo Rollouts is missing.
                 Err(kube::Error::Api(status)) if status.code == 404 => 0,
                 Err(error) => return Err(error.into()),
             };
@@ -158,19 +158,19 @@ impl World {
         Ok(live)
     }
 
-    /// Posts a body to the webhook port; answers status and body.
+    /// Sends a body to the webhook port; returns status and body.
     pub(crate) async fn post(&self, body: &Value) -> Result<(u16, Value)> {
         let answer = self.http.post(self.operator.notifications()?).json(body).send().await?;
         Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
-    /// A push, told as a distribution registry tells it; fails when it is not taken.
+    /// Sends a push in the format of a distribution registry; fails if it is not accepted.
     pub(crate) async fn push(&self, repository: &str, tag: &str) -> Result<()> {
         self.push_digest(repository, tag, &digest('a')).await
     }
 
-    /// Pushes a tag that is refused for that reason, and waits until the refusal is counted: pushes of one tag that
-    /// come together are one claim.
+    /// Pushes a tag that is refused for that reason, and waits until the refusal is counted: concurrent pushes of one
+    /// tag become one claim.
     pub(crate) async fn push_refused(&self, repository: &str, tag: &str, digest: &str, reason: Reason) -> Result<()> {
         // There is no such series before the first refusal.
         let refused =
@@ -190,8 +190,7 @@ impl World {
         if status == 202 { Ok(()) } else { bail!("push of {repository}:{tag} answered {status}: {body}") }
     }
 
-    /// The same with a version whose chart is as its ending says: `-broken` cannot be rendered, `-gone` is not
-    /// there at all.
+    /// The same with a version whose suffix determines its chart: `-broken` cannot be rendered, `-gone` is missing.
     pub(crate) async fn push_bad(&self, repository: &str, tag: &str) -> Result<()> {
         let charts = self.charts.as_ref().context("a world of charts")?;
         let (path, name) = repository.rsplit_once('/').unwrap_or(("", repository));
@@ -239,7 +238,7 @@ impl World {
         format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), log.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
 
-    /// Waits until the operator has handled every event that was posted.
+    /// Waits until the operator has processed every event.
     pub(crate) async fn quiet(&self) -> Result<()> {
         eventually("every event is handled", SOON, || async {
             let metric = async |name: &str| self.operator.metric(name, &[]).await.map_err(|error| error.to_string());
@@ -249,7 +248,7 @@ impl World {
         .await
     }
 
-    /// Waits until an Event with that reason tells of the object.
+    /// Waits until the object has an Event with that reason.
     pub(crate) async fn told(&self, object: &str, reason: &str) -> Result<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         eventually(&format!("an Event {reason} on {object}"), SOON, || async {
@@ -276,7 +275,7 @@ impl World {
         .await
     }
 
-    /// Asks the API; answers status and body.
+    /// Calls the API; returns status and body.
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let mut request = self.http.request(method.parse()?, format!("{}{path}", self.operator.api_url()));
         match body {
@@ -288,36 +287,35 @@ impl World {
         Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
-    /// Approves, rejects or reopens; answers status and body.
+    /// Approves, rejects or reopens; returns status and body.
     pub(crate) async fn act(&self, request: &UpdateRequest, action: &str) -> Result<(u16, Value)> {
         self.api("POST", &format!("/api/v1/updates/{}/{}/{action}", self.namespace, request.name_any()), None).await
     }
 
-    /// The same, and it has to work.
+    /// The same, and requires success.
     pub(crate) async fn does(&self, request: &UpdateRequest, action: &str) -> Result<Value> {
         let (status, body) = self.act(request, action).await?;
         if status == 200 { Ok(body) } else { bail!("{action} of {}: {status} {body}", request.name_any()) }
     }
 
-    /// What this operator has asked of the API server since then: all but the lease, the watches' own
-    /// renewals, and the looks at the namespace and at what there is of Flux (which is for no resource). These
-    /// go on whether or not anything happens.
+    /// Returns this operator's calls to the API server since then, without periodic ones: the lease, the renewals of
+    /// watches, and the checks of the namespace and of Flux's APIs (which have no resource).
     pub(crate) async fn calls(&self, audit: &mut Audit, since: Timestamp) -> Result<Vec<String>> {
         audit.catch_up(&self.client).await?;
         let all = audit.entries(&self.operator.requests().since(since))?;
-        // Rollouts are listed when somebody installs Argo Rollouts, which may happen at any time.
+        // Rollouts are listed when another test installs Argo Rollouts, at any time.
         let goes_on = |resource: &str| matches!(resource, "" | "leases" | "namespaces" | "rollouts");
-        // A dry run, by which the admission policy is looked for after the start, writes nothing.
+        // The dry run that checks for the admission policy after startup writes nothing.
         let caused = all.into_iter().filter(|entry| !goes_on(&entry.resource) && entry.verb != "watch" && !entry.uri.contains("dryRun="));
         Ok(caused.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect())
     }
 
-    /// The audit log since this world began, if the bed has one.
+    /// Returns the audit log since this world began, if the bed has one.
     pub(crate) fn audit(&self) -> Option<Audit> {
         self.bed.audit_from(self.began)
     }
 
-    /// How many successful patches of the workload the audit log has, by this operator.
+    /// Returns how many successful patches of the workload by this operator are in the audit log.
     pub(crate) async fn patches(&self, live: &Live) -> Result<usize> {
         let mut audit = self.audit().context("this test needs the audit log of the test bed's own control plane")?;
         audit.catch_up(&self.client).await?;
@@ -325,7 +323,7 @@ impl World {
     }
 }
 
-/// The image of that repository at the posted registry.
+/// Returns the image of that repository in direct webhooks.
 pub(crate) fn image(repository: &str, tag: &str) -> String {
     format!("{HOST}/{repository}:{tag}")
 }

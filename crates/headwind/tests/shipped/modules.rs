@@ -1,6 +1,6 @@
-//! The top-level modules of the crates: no circle in any of them, and in `operator` the order of the data flow.
+//! The top-level modules of the crates: no cycle in any of them, and in `operator` the order of the data flow.
 //!
-//! For circles, tests and the builders for tests do not count.
+//! Tests and the builders for tests are not checked for cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// The top-level module that a file belongs to.
+/// Returns the top-level module of a file.
 fn module(inside: &Path) -> String {
     let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
@@ -24,12 +24,13 @@ fn word(text: &str) -> &str {
     &text[..text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(text.len())]
 }
 
-/// The text without the unit tests at its end.
+/// Returns the text without the unit tests at its end.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
-/// The names that the text takes from the root of its crate. `depth` is the number of `super` that lead there.
+/// Returns the names that the text imports from the root of its crate. `depth` is the number of `super` that lead
+/// there.
 fn imports(text: &str, depth: usize) -> BTreeSet<&str> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let from_root = "super::".repeat(depth);
@@ -43,7 +44,7 @@ fn imports(text: &str, depth: usize) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The modules of `operator` in the order of the flow: each may import from those before it, and from no other.
+/// The modules of `operator` in the order of the flow: each may only import from those before it.
 const FLOW: &[&str] =
     &["clock", "tasks", "cluster", "observe", "report", "registries", "propose", "act", "api", "catalogue", "run", "testing"];
 
@@ -55,7 +56,7 @@ fn against_the_flow<'a>(own: &str, imported: impl IntoIterator<Item = &'a str>) 
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// A module that leads back to itself, with the way, if there is one.
+/// Returns a module that imports itself, with the path, if there is one.
 fn circle(arrows: &Arrows) -> Option<Vec<String>> {
     fn walk(arrows: &Arrows, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
         let Some(next) = path.last().and_then(|last| arrows.get(last)) else { return false };

@@ -50,7 +50,7 @@ pub(super) fn options() -> Vec<Setting> {
     let help = headwind(&["run", "--help"]);
     let mut options: Vec<String> = Vec::new();
     for line in help.lines().skip_while(|line| *line != "Options:").skip(1) {
-        // Lines of text are indented further, and may begin with a flag as well.
+        // Lines of text are indented further, and may start with a flag as well.
         if line.starts_with("      -") || line.starts_with("  -") {
             options.push(String::new());
         }
@@ -92,7 +92,7 @@ fn settings() -> String {
     table
 }
 
-/// A table for each group of reasons.
+/// Returns a table for each group of reasons.
 fn reasons() -> String {
     let mut text = String::new();
     for (title, reasons) in Reason::GROUPS {
@@ -122,7 +122,7 @@ fn rights() -> String {
     table
 }
 
-/// Every metric as it is scraped, from the registry of a replica that has just started.
+/// Returns every metric as scraped, from the registry of a replica that has just started.
 fn metrics() -> String {
     let text = headwind_operator::metrics_catalogue().expect("the metrics are encoded");
     // By name: type, help text, labels.
@@ -149,7 +149,7 @@ fn metrics() -> String {
     table
 }
 
-/// Every field of the CRD's `spec` or `status`, with the fields inside of objects of its own.
+/// Returns every field of the CRD's `spec` or `status`, including those of nested objects.
 fn fields(part: &str) -> String {
     let schema = manifest::crd();
     let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part];

@@ -1,5 +1,5 @@
-//! Charts and their repositories: the real Helm reads what we write, and what we push is what it
-//! pushes; the HTTP repository answers as a good server does, and badly where it is told to.
+//! Charts and their repositories: the real Helm reads the charts of the bed, and pushes the same charts; the HTTP
+//! repository behaves like a good server, and misbehaves if configured.
 
 use std::time::{Duration, Instant};
 
@@ -52,8 +52,8 @@ async fn what_we_pack_and_push_is_what_helm_packs_and_pushes() -> Result<()> {
     Ok(())
 }
 
-/// A manifest without what differs from one push to the next: when the chart was packed and pushed,
-/// and the order in which each writes the metadata's fields.
+/// Returns a manifest without the parts that differ between two pushes: the times of packing and pushing, and the order
+/// of the metadata's fields.
 async fn manifest(registry: &Registry, repository: &str, chart: &Chart) -> Result<Value> {
     const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
     let url = format!("http://{}/v2/{repository}/manifests/{}", registry.addr(), chart.tag());
@@ -83,7 +83,7 @@ async fn helm_reads_our_repository() -> Result<()> {
     helm.ok(&[&["pull", "web", "--version", "1.9.0"][..], &login].concat()).await?;
     ensure!(std::fs::read(helm.folder().join("web-1.9.0.tgz"))? == Chart::new("web", "1.9.0").deprecated().archive()?);
     ensure!(repository.saw("reader:canary-chart-1b") && repository.take_log().iter().any(|seen| seen.agent().starts_with("Helm/")));
-    // And it is the index that Helm writes over the same file, but for times.
+    // It is also the index that Helm writes over the same file, except for times.
     std::fs::create_dir(helm.folder().join("charts"))?;
     std::fs::write(helm.folder().join("charts/web-1.0.0.tgz"), Chart::new("web", "1.0.0").archive()?)?;
     helm.ok(&["repo", "index", "charts"]).await?;
@@ -100,7 +100,7 @@ async fn helm_reads_our_repository() -> Result<()> {
     Ok(())
 }
 
-/// A client that unpacks nothing by itself.
+/// Returns a response without decompression.
 async fn get(repository: &ChartRepository, path: &str, headers: &[(&str, &str)]) -> Result<(u16, HeaderMap, Vec<u8>)> {
     let client = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::none()).build()?;
     let mut request = client.get(format!("{}/{path}", repository.url()));
@@ -127,7 +127,7 @@ async fn a_repository_answers_conditionally_and_packed() -> Result<()> {
         let (status, _, body) = get(&repository, "index.yaml", &[known]).await?;
         ensure!(status == 304 && body.is_empty(), "{known:?}: {status}");
     }
-    // The tag is asked first; the date is that of the first index still.
+    // The tag decides first; the date is still that of the first index.
     let (status, ..) = get(&repository, "index.yaml", &[("if-none-match", "\"other\""), ("if-modified-since", &date)]).await?;
     ensure!(status == 200);
     let log = repository.take_log();
@@ -157,7 +157,7 @@ async fn a_repository_answers_conditionally_and_packed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_repository_has_bad_manners_when_told() -> Result<()> {
+async fn a_repository_misbehaves_if_configured() -> Result<()> {
     let (repository, elsewhere) = (ChartRepository::start().await?, ChartRepository::start().await?);
     repository.add(&Chart::new("web", "1.0.0"))?;
     let started = Instant::now();
@@ -199,7 +199,7 @@ async fn a_repository_has_bad_manners_when_told() -> Result<()> {
     let lines = repository.take_lines();
     ensure!(lines.last().map(String::as_str) == Some("GET /index.yaml basic 200"), "{lines:?}");
 
-    // An item may say that its archive is on another server, and anything else.
+    // An item may have its archive on another server, and any other field.
     repository.lock(None);
     repository.add_at(&Chart::new("far", "1.0.0"), &[&format!("{}/far-1.0.0.tgz", elsewhere.url())])?;
     repository.add_item("odd", "name: odd\nversion: not a version\n");

@@ -1,5 +1,5 @@
-//! Flux in the bed: releases of every sort of source run, a version that is patched is rolled out by
-//! the real helm-controller, and what is bad ends as bad.
+//! Flux in the bed: releases from every sort of source run, the real helm-controller rolls out a patched version, and
+//! bad ones fail.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::said;
 
-/// Releases wait for Helm, which looks every two seconds, on a machine that is busy.
+/// Timeout for releases, because Helm checks every two seconds, on a busy machine.
 const SOON: Duration = Duration::from_secs(90);
 
 fn release(name: &str) -> Fixture {
@@ -82,7 +82,7 @@ async fn releases_of_every_source_run_and_are_upgraded() -> Result<()> {
     let agents: Vec<String> = private.take_log().iter().map(|seen| seen.agent().to_owned()).collect();
     ensure!(agents.iter().all(|agent| agent.starts_with("Helm/")), "{agents:?}");
 
-    // Published only now: Flux finds it by itself.
+    // Published only now: Flux finds it.
     public.add(&Chart::new("web", "1.1.0"))?;
     for live in &lives {
         let started = Instant::now();
@@ -100,7 +100,7 @@ async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
     if Flux::lacks("bad_charts_end_as_bad_and_controllers_can_be_killed").await? {
         return Ok(());
     }
-    // Alone: its controllers are killed.
+    // In its own bed: its controllers are killed.
     let bed = Bed::own().await?;
     let flux = bed.flux().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("bad").await?);
@@ -166,7 +166,7 @@ async fn secret(bed: &Bed, namespace: &str, name: &str, kind: &str, data: &Value
     bed.apply_yaml(&secret.to_string()).await.map(drop)
 }
 
-/// The image of the pods of a release's Deployment.
+/// Returns the image of the pods of a release's Deployment.
 async fn deployment(bed: &Bed, namespace: &str, name: &str) -> Result<String> {
     let path = "jsonpath={.spec.template.spec.containers[0].image}";
     bed.kubectl_ok(&["get", "deployment", name, "--namespace", namespace, "--output", path]).await

@@ -1,5 +1,5 @@
-//! The bed proves itself: everything starts, pods become ready, pushes are told, the audit log is
-//! read, and nothing is left however a test ends.
+//! Tests of the bed: everything starts, pods become ready, registries send notifications, the audit log is readable,
+//! and nothing remains however a test ends.
 
 mod charts;
 mod flux;
@@ -138,7 +138,7 @@ async fn a_push_is_told_to_the_listener() -> Result<()> {
     Ok(())
 }
 
-/// The operator runs under the rights that ship, can be killed, started again and asked to end.
+/// The operator runs with the shipped permissions, and can be killed, restarted and terminated.
 #[tokio::test]
 async fn an_operator_runs_and_ends_as_it_is_told() -> Result<()> {
     let bed = Bed::start().await?;
@@ -194,7 +194,7 @@ async fn nothing_is_left_of_a_test_that_is_killed() -> Result<()> {
         .context("the child did not come up")?;
     let processes: Vec<ProcessId> = serde_json::from_value(told["processes"].clone())?;
     let folders: Vec<PathBuf> = serde_json::from_value(told["folders"].clone())?;
-    // With Flux's controllers, where those can be had.
+    // With Flux's controllers, if available.
     ensure!(processes.len() == 8 || processes.len() == 10, "{processes:?}");
     ensure!(processes.iter().all(ProcessId::lives) && folders.iter().all(|folder| folder.is_dir()), "{told}");
     child.kill()?;
@@ -214,7 +214,7 @@ async fn nothing_is_left_of_a_test_that_is_killed() -> Result<()> {
     Ok(())
 }
 
-/// Not a test: the child of the one above.
+/// Not a test: the child of the test above.
 #[tokio::test]
 #[ignore = "run by nothing_is_left_of_a_test_that_is_killed"]
 async fn holds_a_bed_until_it_is_killed() -> Result<()> {
@@ -237,7 +237,7 @@ async fn holds_a_bed_until_it_is_killed() -> Result<()> {
     std::future::pending().await
 }
 
-/// The parent of a process, which is its guard.
+/// Returns the parent of a process, which is its guard.
 fn guard_of(process: &ProcessId) -> Result<ProcessId> {
     let stat = |pid: u32| -> Result<Vec<String>> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -247,14 +247,14 @@ fn guard_of(process: &ProcessId) -> Result<ProcessId> {
     Ok(ProcessId { name: "guard".to_owned(), pid, start: stat(pid)?[19].parse()? })
 }
 
-/// The folder of a registry, from the path of its configuration.
+/// Returns the folder of a registry, from the path of its configuration.
 fn folder_of(process: &ProcessId) -> Result<PathBuf> {
     let line = std::fs::read_to_string(format!("/proc/{}/cmdline", process.pid))?;
     let config = line.split('\0').find(|word| word.ends_with("config.yaml")).context("no configuration")?;
     Ok(Path::new(config).parent().context("no folder")?.to_owned())
 }
 
-/// A server that keeps every body that is posted with the right secret.
+/// Starts a server that keeps every body with the right secret.
 async fn listener() -> Result<(Url, UnboundedReceiver<Value>)> {
     type Sender = UnboundedSender<Value>;
     let (send, bodies) = unbounded_channel();

@@ -139,7 +139,12 @@ macro_rules! action {
 }
 
 action!(approve, Action::Approve, "/api/v1/updates/{namespace}/{name}/approve", "Approve a pending update");
-action!(reject, Action::Reject, "/api/v1/updates/{namespace}/{name}/reject", "Reject a pending update, so that the version is not proposed again");
+action!(
+    reject,
+    Action::Reject,
+    "/api/v1/updates/{namespace}/{name}/reject",
+    "Reject a pending update, so that the version is not proposed again"
+);
 action!(reopen, Action::Reopen, "/api/v1/updates/{namespace}/{name}/reopen", "Reopen a finished update");
 
 async fn one(api: &super::Api, name: RequestName, action: Action, caller: Caller, body: &Bytes) -> Result<Response, Problem> {
@@ -196,7 +201,9 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
 pub(super) fn note(approver: Option<&str>, reason: Option<&str>) -> Result<Option<String>, Problem> {
     let mut parts = Vec::new();
     parts.extend(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned));
-    parts.extend(approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, according to the caller)")));
+    parts.extend(
+        approver.map(str::trim).filter(|name| !name.is_empty()).map(|name| format!("(on behalf of {name}, according to the caller)")),
+    );
     let note = parts.join(" ");
     if note.chars().count() > REASON {
         return Err(invalid(format!("reason and approver may have at most {REASON} characters together")));

@@ -66,8 +66,8 @@ impl Sessions {
         let mut content = now.as_second().to_be_bytes().to_vec();
         content.extend(compact::pack(token.expose()));
         let key = self.key(Instant::now()).await?;
-        let sealed = seal(&key, &Self::binding(headers)?, content)
-            .ok_or_else(|| Refused::Unavailable("failed to seal the session".to_owned()))?;
+        let sealed =
+            seal(&key, &Self::binding(headers)?, content).ok_or_else(|| Refused::Unavailable("failed to seal the session".to_owned()))?;
         let value = URL_SAFE_NO_PAD.encode(sealed);
         if value.len() > VALUE {
             return Err(Refused::Unknown("the token is too long for a session cookie; use a token with fewer groups or claims".to_owned()));

@@ -116,7 +116,8 @@ impl Budget {
         let (mut bytes, mut share) = (Vec::new(), Share { budget: Arc::clone(self), sender, bytes: 0 });
         let reading = async {
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("failed to read the request body: {error}")))?;
+                let frame =
+                    frame.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("failed to read the request body: {error}")))?;
                 let Ok(chunk) = frame.into_data() else { continue };
                 if bytes.len() + chunk.len() > BODY {
                     return Ok(true);
