@@ -133,7 +133,7 @@ async fn pods(world: &World, live: &Live) -> Result<String> {
     Ok(format!("\n{}", own.join("\n")))
 }
 
-/// Waits for the end, and holds it against what kubectl says at that moment.
+/// Waits for the end, and compares it with kubectl at that moment.
 async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
     let Rollout { live, repository, tag, turn } = rollout;
     let wanted = image(repository, tag);

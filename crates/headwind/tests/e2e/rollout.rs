@@ -17,7 +17,7 @@ use crate::world::{SOON, World, digest, image};
 /// Timeout for a verdict: some checks of two seconds each, or the rollout's timeout.
 pub(crate) const VERDICT: Duration = Duration::from_mins(2);
 
-/// Returns a workload with policy all and without approval, with frequent checks and automatic rollback.
+/// Returns a workload that accepts every tag without approval, with frequent checks and automatic rollback.
 pub(crate) fn watched(kind: WorkloadKind, name: &str, image: &str) -> Fixture {
     Fixture::new(kind, name)
         .container("web", image)
