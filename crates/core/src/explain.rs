@@ -43,7 +43,7 @@ pub struct Explained {
     pub candidates: Vec<CandidateVerdict>,
     /// The number of verdicts of each outcome, over all candidates.
     pub counts: Counts,
-    /// Whether Headwind would apply an approved update now. For an approved request that waits: what it waits for.
+    /// The gate's result for an approved update now. For an approved request that waits: what it waits for.
     pub gate: Gate,
 }
 
@@ -194,7 +194,7 @@ pub fn explain(
     explained
 }
 
-/// Returns the gate's answer for the approved request of the container, or for any update of it if there is none.
+/// Returns the gate's result for the approved request of the container, or for any update of it if there is none.
 fn gate(workload: &Workload, container: &Container, settings: &Settings, requests: &[&Request], now: Timestamp) -> Gate {
     let any = Facts::of(workload, container);
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);

@@ -1,4 +1,4 @@
-//! When an approved update may be applied.
+//! Decides when an approved update may be applied.
 //!
 //! [`check`] is the only place that decides it. [`crate::request::next()`] asks it before every apply and writes the
 //! answer into the condition `Waiting` of the request; `explain` and the API show the same answer. A gate never drops
@@ -24,7 +24,7 @@ pub use self::facts::Facts;
 use crate::reason::Reason;
 use crate::settings::Settings;
 
-/// The answer of the gate.
+/// The gate's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
     /// The update may be applied now.
@@ -67,7 +67,7 @@ pub fn check_rollback(waiting: Option<&Waiting>, now: Timestamp) -> Gate {
 }
 
 impl Gate {
-    /// What the update waits for, if it does.
+    /// Returns what the update waits for, if it does.
     pub fn waiting(&self) -> Option<&Waiting> {
         match self {
             Gate::Open => None,

@@ -97,16 +97,16 @@ pub struct UpdateRequestSpec {
     pub new_digest: Option<String>,
     /// The policy that accepted the new version.
     pub policy: PolicyName,
-    /// Why the policy accepted the new version.
+    /// The reason why the policy accepted the new version.
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub reason: String,
-    /// Whether a person must approve the update.
+    /// True if a person must approve the update.
     pub require_approval: bool,
     /// When the request expires if nobody approves or rejects it. Default: 24 hours after creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// What triggered the update.
+    /// The trigger of the update.
     pub trigger: TriggerName,
 }
 
@@ -208,19 +208,19 @@ pub struct UpdateRequestStatus {
     /// The phase of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<PhaseName>,
-    /// Why the request is in this phase, as a stable code.
+    /// The reason for the phase, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The reason as a message for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Who approved the request.
+    /// The user who approved the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
     /// When the request was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Time>,
-    /// Who rejected the request.
+    /// The user who rejected the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_by: Option<String>,
     /// When the request was rejected.
@@ -358,13 +358,13 @@ impl UpdateRequest {
     /// Returns the creation time: by the API server's clock, refined by [`PROPOSED_AT`] if the two agree.
     fn created(&self) -> Timestamp {
         let born = self.born();
-        self.proposed_at().filter(|told| told.as_second() == born.as_second()).unwrap_or(born)
+        self.proposed_at().filter(|proposed| proposed.as_second() == born.as_second()).unwrap_or(born)
     }
 
     /// Returns the time when its claim arrived. A claim may have waited for its registry or for the API server.
     fn proposed(&self) -> Timestamp {
         let born = self.born();
-        let waited = |told: &Timestamp| told.as_second() <= born.as_second() && born.duration_since(*told) <= LONGEST_WAIT;
+        let waited = |proposed: &Timestamp| proposed.as_second() <= born.as_second() && born.duration_since(*proposed) <= LONGEST_WAIT;
         self.proposed_at().filter(waited).unwrap_or(born)
     }
 

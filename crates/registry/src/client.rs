@@ -9,7 +9,7 @@ pub use crate::ask::Client;
 use crate::credential::Keyring;
 use crate::error::{Class, Error};
 use crate::manifest;
-use crate::page::{self, TOLD};
+use crate::page::{self, LINK_CHARS};
 use crate::question::Question;
 use crate::send::Answer;
 use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Room, Unusable};
@@ -38,7 +38,7 @@ impl Client {
             other => other?,
         };
         if answer.status == StatusCode::OK
-            && let Some(digest) = manifest::told(&answer.headers)
+            && let Some(digest) = manifest::digest(&answer.headers)
         {
             return Ok(Some(digest));
         }
@@ -111,7 +111,7 @@ impl Client {
             if let Some(next) = tail.take_if(|next| seen.contains(next))
                 && !page.empty
             {
-                let next: String = next.chars().take(TOLD).collect();
+                let next: String = next.chars().take(LINK_CHARS).collect();
                 return Err(refused(host, format!("its pages form a loop (back to {next})")));
             }
             listing.push(page, changed);

@@ -126,7 +126,7 @@ impl Error {
     }
 
     /// Marks the error as returned by another host than the one that was queried.
-    pub(crate) fn told_by(mut self, elsewhere: Option<String>) -> Self {
+    pub(crate) fn reported_by(mut self, elsewhere: Option<String>) -> Self {
         if let Some(elsewhere) = elsewhere {
             self.message = format!("it redirects to {elsewhere}: {}", self.message);
         }

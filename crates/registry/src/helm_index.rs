@@ -277,7 +277,7 @@ async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
         }
         _ => Error::new(Class::Broken, &host.name, format!("it returned something other than its index ({status})")),
     };
-    error.told_by(elsewhere)
+    error.reported_by(elsewhere)
 }
 
 fn too_slow(host: &Host, what: &str, came: u64) -> Error {

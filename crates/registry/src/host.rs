@@ -49,7 +49,7 @@ impl Clients {
     }
 }
 
-/// What all queries of one lane share: the permits, and the back-off.
+/// The common state of all queries of one lane: the permits, and the back-off.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) at_once: usize,

@@ -13,7 +13,7 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, applic
 pub(crate) const LARGEST: usize = 4 * 1024 * 1024;
 
 /// Returns the digest in the response headers of a manifest.
-pub(crate) fn told(headers: &HeaderMap) -> Option<Digest> {
+pub(crate) fn digest(headers: &HeaderMap) -> Option<Digest> {
     Digest::parse(headers.get("docker-content-digest")?.to_str().ok()?.trim()).ok()
 }
 

@@ -24,12 +24,12 @@ pub(crate) enum BadLink {
 }
 
 /// Maximum number of characters of a link in a message.
-pub(crate) const TOLD: usize = 128;
+pub(crate) const LINK_CHARS: usize = 128;
 
 /// Returns a link for a message, without parts that could be secret.
-fn told(url: &Url) -> String {
+fn displayed(url: &Url) -> String {
     let host = crate::rules::authority(url).unwrap_or_default();
-    format!("{}://{host}{}", url.scheme(), url.path()).chars().take(TOLD).collect()
+    format!("{}://{host}{}", url.scheme(), url.path()).chars().take(LINK_CHARS).collect()
 }
 
 /// Returns the next page after `current`, as path and query; `None` after the last one.
@@ -44,10 +44,10 @@ pub(crate) fn next(current: &Url, headers: &HeaderMap) -> Result<Option<String>,
         if let Some(target) = target(value)? {
             let url = current.join(target).map_err(|_| BadLink::Unreadable)?;
             if url.host_str() != current.host_str() || !url.username().is_empty() || url.password().is_some() {
-                return Err(BadLink::Elsewhere(told(&url)));
+                return Err(BadLink::Elsewhere(displayed(&url)));
             }
             if url.path() != current.path() {
-                return Err(BadLink::AnotherPath(told(&url)));
+                return Err(BadLink::AnotherPath(displayed(&url)));
             }
             let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
             return Ok(Some(format!("{}{query}", url.path())));
@@ -122,7 +122,7 @@ mod tests {
     #[case::scheme("<file:///etc/passwd>; rel=next", Err("another host (file:///etc/passwd)"))]
     fn links(#[case] link: &str, #[case] expected: Result<Option<&str>, &str>) {
         match (ask(link), expected) {
-            (Err(error), Err(told)) => assert!(error.to_string().contains(told), "{error}"),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
             (found, expected) => assert_eq!(found, Ok(expected.unwrap().map(ToOwned::to_owned))),
         }
     }

@@ -210,12 +210,12 @@ mod tests {
     #[case::mapped("https://[::ffff:169.254.169.254]/", "leads to a link-local address")]
     #[case::with_a_port("http://[fe80::1]:5000/", "[fe80::1]:5000 leads to a link-local address")]
     #[tokio::test]
-    async fn an_address_that_is_always_refused(#[case] url: &str, #[case] told: &str) {
+    async fn an_address_that_is_always_refused(#[case] url: &str, #[case] expected: &str) {
         // Also where the administrator named it.
         for named in [&[][..], &["169.254.169.254", "[fe80::1]:5000"]] {
             for in_cluster in [false, true] {
                 let refusal = admit(in_cluster, named, url).await.unwrap();
-                assert!(refusal.contains(told), "{refusal}");
+                assert!(refusal.contains(expected), "{refusal}");
             }
         }
     }

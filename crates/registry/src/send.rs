@@ -43,14 +43,14 @@ pub(crate) async fn follow(
         let is_own = origin(&at) == origin(url);
         let elsewhere = || host.elsewhere(&at);
         if let Some(elsewhere) = elsewhere() {
-            host.guard.allow(&elsewhere).map_err(|refusal| refusal.of(&host.name).told_by(Some(elsewhere)))?;
+            host.guard.allow(&elsewhere).map_err(|refusal| refusal.of(&host.name).reported_by(Some(elsewhere)))?;
         }
-        host.guard.admit(&at).await.map_err(|refusal| refusal.of(&host.name).told_by(elsewhere()))?;
+        host.guard.admit(&at).await.map_err(|refusal| refusal.of(&host.name).reported_by(elsewhere()))?;
         let mut request = asked(if is_own { &host.clients.own } else { &host.clients.elsewhere }, &at);
         if let Some(authorization) = authorization.filter(|_| passed_on || is_own) {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        let response = request.send().await.map_err(|error| Error::of_transport(&host.name, error).told_by(elsewhere()))?;
+        let response = request.send().await.map_err(|error| Error::of_transport(&host.name, error).reported_by(elsewhere()))?;
         if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }
@@ -70,7 +70,7 @@ pub(crate) async fn follow(
 /// handles any other status.
 pub(crate) async fn take(host: &Host, response: Response, largest: usize) -> Result<Answer, Error> {
     let elsewhere = host.elsewhere(response.url());
-    read(host, response, largest).await.map_err(|error| error.told_by(elsewhere))
+    read(host, response, largest).await.map_err(|error| error.reported_by(elsewhere))
 }
 
 async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Answer, Error> {

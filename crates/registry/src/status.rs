@@ -34,7 +34,7 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
     let code = code(&answer.body).map(|code| format!(": {code}")).unwrap_or_default();
     let error = |class, what: &str, hint: &str| {
         let error = Error::new(class, &host.name, format!("{what} ({}{code}){hint}", status.as_u16()));
-        Err(error.told_by(host.elsewhere(&answer.url)))
+        Err(error.reported_by(host.elsewhere(&answer.url)))
     };
     match status {
         StatusCode::OK => Ok(()),
@@ -71,12 +71,12 @@ pub(crate) fn unauthorized(host: &Host, answer: &Answer, credential: Option<&Cre
         (Some(_), true) => "it rejected the credential",
         (Some(_), false) => "it supports no known authentication scheme (Basic, Bearer), so the credential was not sent",
     };
-    denied(host, &format!("{what} (401{code})")).told_by(elsewhere)
+    denied(host, &format!("{what} (401{code})")).reported_by(elsewhere)
 }
 
 /// Returns the first error code of a response that the specification defines.
 fn code(body: &[u8]) -> Option<&'static str> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let told = body.get("errors")?.get(0)?.get("code")?.as_str()?;
-    CODES.iter().copied().find(|code| *code == told)
+    let stated = body.get("errors")?.get(0)?.get("code")?.as_str()?;
+    CODES.iter().copied().find(|code| *code == stated)
 }

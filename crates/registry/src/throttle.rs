@@ -17,7 +17,7 @@ const BODY: usize = 16 * 1024;
 
 /// Returns the wait that a 429 or 503 asks for, if it states one.
 pub(crate) fn wait(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Duration> {
-    let wait = retry_after(headers, now).or_else(|| reset(headers, now)).or_else(|| window(headers)).or_else(|| told(body))?;
+    let wait = retry_after(headers, now).or_else(|| reset(headers, now)).or_else(|| window(headers)).or_else(|| in_body(body))?;
     Some(wait.min(LONGEST))
 }
 
@@ -65,7 +65,7 @@ fn window(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Parses "… retry after 30 seconds", "try again in 5 minutes", `"retryDelay": "12s"`.
-fn told(body: &[u8]) -> Option<Duration> {
+fn in_body(body: &[u8]) -> Option<Duration> {
     let text = String::from_utf8_lossy(body.get(..BODY.min(body.len()))?).to_ascii_lowercase();
     let words = ["\"retrydelay\"", "retry after", "try again in", "retry in"];
     words.iter().find_map(|word| {

@@ -202,12 +202,12 @@ impl Tokens {
             return Err(Error::new(Class::Denied, &host.name, what));
         }
         let issuer = hosts.reach(&authority, host.route.transport()).await?;
-        let told_by_issuer = |mut error: Error| {
+        let reported_by_issuer = |mut error: Error| {
             error.host.clone_from(&host.name);
             error.message = format!("its token issuer {authority}: {}", error.message);
             error
         };
-        issuer.guard.admit(&url).await.map_err(|refusal| told_by_issuer(refusal.of(&host.name)))?;
+        issuer.guard.admit(&url).await.map_err(|refusal| reported_by_issuer(refusal.of(&host.name)))?;
         let mut parameters: Vec<(&str, &str)> = Vec::new();
         if let Some(service) = &bearer.service {
             parameters.push(("service", service));
@@ -232,9 +232,9 @@ impl Tokens {
                 None => request,
             }
         };
-        issuer.is_open().map_err(told_by_issuer)?;
-        let response = request.send().await.map_err(|error| told_by_issuer(Error::of_transport(&host.name, error)))?;
-        let answer = send::take(&issuer, response, BODY).await.map_err(told_by_issuer)?;
+        issuer.is_open().map_err(reported_by_issuer)?;
+        let response = request.send().await.map_err(|error| reported_by_issuer(Error::of_transport(&host.name, error)))?;
+        let answer = send::take(&issuer, response, BODY).await.map_err(reported_by_issuer)?;
         if answer.status.is_client_error() {
             let with = if credential.is_some() { "" } else { " without a credential" };
             let message = format!("its token issuer {authority} issued no token{with} ({})", answer.status.as_u16());

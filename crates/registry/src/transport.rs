@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_are_told_apart_by_everything_that_matters() {
+    fn transports_are_distinguished_by_everything_that_matters() {
         let (certificate, key) = pair();
         let proxy = |address: &'static str, password: &'static str| {
             let value = move |key: &str| match key {

@@ -17,9 +17,9 @@ async fn ask(client: &Client, host: &str, keyring: &Keyring) -> Result<(), Error
     client.tags(&image, keyring, None, &Keep::everything()).await.map(|_| ())
 }
 
-fn refused(asked: Result<(), Error>, told: &str) {
+fn refused(asked: Result<(), Error>, expected: &str) {
     let error = asked.unwrap_err();
-    assert!(error.class == Class::Refused && error.message.contains(told), "{error:?}");
+    assert!(error.class == Class::Refused && error.message.contains(expected), "{error:?}");
 }
 
 #[rstest]
@@ -28,10 +28,10 @@ fn refused(asked: Result<(), Error>, told: &str) {
 #[case::amazon("[fd00:ec2::254]", "metadata service")]
 #[case::unspecified("0.0.0.0:5000", "unspecified")]
 #[tokio::test]
-async fn an_image_names_it(#[case] host: &str, #[case] told: &str) {
-    refused(ask(&client(Vec::new(), Rules::default()), host, &Keyring::default()).await, told);
+async fn an_image_names_it(#[case] host: &str, #[case] expected: &str) {
+    refused(ask(&client(Vec::new(), Rules::default()), host, &Keyring::default()).await, expected);
     // Also where the administrator's entry names the host.
-    refused(ask(&client(vec![HostSettings::of(host)], Rules::default()), host, &Keyring::default()).await, told);
+    refused(ask(&client(vec![HostSettings::of(host)], Rules::default()), host, &Keyring::default()).await, expected);
 }
 
 #[tokio::test]

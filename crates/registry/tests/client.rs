@@ -63,7 +63,7 @@ async fn digests_by_head_and_tags_by_one_request() {
 }
 
 #[tokio::test]
-async fn a_digest_that_is_not_told_is_computed() {
+async fn a_missing_digest_is_computed() {
     let registry = FakeRegistry::start().await.unwrap();
     let digest = registry.push("web", "1", "one");
     registry.misbehave(|_| Some(Fault::Without("docker-content-digest")));
@@ -178,12 +178,12 @@ async fn several_credentials_are_tried_in_order_and_the_right_one_remembered(#[c
 #[case::none(Keyring::default(), "requires a credential, and none is configured")]
 #[case::wrong(Keyring::of("*.*.*.*:*", Credential::login("u", "p")), "requires a credential, and none is configured")]
 #[tokio::test]
-async fn a_wrong_or_missing_credential_is_denied(#[case] keyring: Keyring, #[case] told: &str) {
+async fn a_wrong_or_missing_credential_is_denied(#[case] keyring: Keyring, #[case] expected: &str) {
     let registry = FakeRegistry::start().await.unwrap();
     registry.push("web", "1", "one");
     registry.demand(Demand::Basic(user().0, user().1));
     let error = client(&registry).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
-    assert!(error.class == Class::Denied && error.to_string().contains(told), "{error}");
+    assert!(error.class == Class::Denied && error.to_string().contains(expected), "{error}");
     let error = client(&registry).digest(&key(&registry, "web"), "1", &login(&registry, "wrong")).await.unwrap_err();
     assert!(error.class == Class::Denied && error.to_string().contains("rejected the credential"), "{error}");
 }
@@ -449,7 +449,7 @@ async fn no_more_requests_at_once_than_permits() {
 }
 
 #[tokio::test]
-async fn what_is_asked_the_same_way_is_told_by_access() {
+async fn queries_are_distinguished_by_access() {
     let registry = FakeRegistry::start().await.unwrap();
     let (client, web) = (client(&registry), key(&registry, "web"));
     let one = client.access(&web, &login(&registry, "a"));
@@ -467,11 +467,11 @@ async fn what_is_asked_the_same_way_is_told_by_access() {
 #[case::bad_host("registries: [{host: 'a b'}]", "is not a valid registry")]
 #[case::twice("registries: [{host: a.b}, {host: A.B}]", "twice")]
 #[case::bad_mirror("registries: [{host: a.b, mirrors: ['https://c']}]", "is not a valid registry")]
-fn settings_that_cannot_be_used(#[case] text: &str, #[case] told: &str) {
+fn settings_that_cannot_be_used(#[case] text: &str, #[case] expected: &str) {
     rustls::crypto::ring::default_provider().install_default().ok();
     let made = HostSettings::read(text).and_then(|entries| Hosts::new(entries, Rules::default(), &Limits::default()));
     let error = made.unwrap_err().to_string();
-    assert!(error.contains(told), "{error}");
+    assert!(error.contains(expected), "{error}");
 }
 
 /// A registry that sends the same link with an empty last page, as some do for ever.
@@ -568,7 +568,7 @@ async fn basic_is_tried_where_the_issuer_refuses_and_both_are_offered() {
     assert!(error.class == Class::Denied && error.message.contains("rejected the credential"), "{error}");
 }
 
-/// What is told of a 401 and a 403 that nothing can be done about.
+/// The messages for a 401 and a 403 that Headwind cannot resolve.
 #[rstest]
 #[case::no_challenge(401, None, true, "supports no known authentication scheme (Basic, Bearer), so the credential was not sent (401)")]
 #[case::no_challenge_and_no_credential(401, None, false, "requires a credential, and none is configured for it (401)")]
@@ -580,7 +580,7 @@ async fn refusals_say_what_was_sent(
     #[case] status: u16,
     #[case] challenge: Option<&'static str>,
     #[case] proven: bool,
-    #[case] told: &str,
+    #[case] expected: &str,
 ) {
     let registry = FakeRegistry::start().await.unwrap();
     registry.misbehave(move |_| {
@@ -589,7 +589,7 @@ async fn refusals_say_what_was_sent(
     });
     let keyring = if proven { login(&registry, CANARY) } else { Keyring::default() };
     let error = client(&registry).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
-    assert!(error.class == Class::Denied && error.message.contains(told), "{error}");
+    assert!(error.class == Class::Denied && error.message.contains(expected), "{error}");
 }
 
 /// A host that is redirected to is named when it is what fails.
@@ -601,7 +601,7 @@ async fn a_host_that_is_redirected_to_is_named() {
     registry.misbehave(move |_| Some(Fault::redirect(location.clone())));
     let named = format!("it redirects to {elsewhere}: ");
     let (client, key) = (client(&registry), key(&registry, "web"));
-    for (fault, told) in [
+    for (fault, expected) in [
         (Fault::Answer(500, Vec::new(), String::new()), "server error (500)"),
         (Fault::Answer(403, Vec::new(), String::new()), "(403)"),
         (Fault::Answer(401, vec![("www-authenticate", "Basic".into())], String::new()), "a credential is sent only to its own host (401)"),
@@ -609,7 +609,7 @@ async fn a_host_that_is_redirected_to_is_named() {
         let fault = parking_lot::Mutex::new(Some(fault));
         other.misbehave(move |_| fault.lock().take());
         let error = client.digest(&key, "1", &login(&registry, CANARY)).await.unwrap_err();
-        assert!(error.message.starts_with(&named) && error.message.contains(told), "{error}");
+        assert!(error.message.starts_with(&named) && error.message.contains(expected), "{error}");
     }
     assert!(!other.saw(CANARY));
     drop(other);

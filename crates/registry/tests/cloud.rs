@@ -135,7 +135,7 @@ async fn google_by_the_metadata_server() {
 async fn azure_by_workload_identity() {
     let exp = jiff::Timestamp::now().as_second() + 5000;
     let refresh = format!("h.{}.s", URL_SAFE_NO_PAD.encode(json!({"exp": exp}).to_string()));
-    let told = refresh.clone();
+    let latest = refresh.clone();
     let (address, _, _server) = serve(move |uri, _, body| match uri {
         "/tenant-1/oauth2/v2.0/token" => {
             for part in [
@@ -151,7 +151,7 @@ async fn azure_by_workload_identity() {
         }
         "/oauth2/exchange" => {
             assert_eq!(body, "grant_type=access_token&service=mine.azurecr.io&tenant=tenant-1&access_token=access");
-            with(&json!({"refresh_token": told}), &[])
+            with(&json!({"refresh_token": latest}), &[])
         }
         _ => panic!("{uri}"),
     })
@@ -259,7 +259,7 @@ async fn ecr_by_the_agent_of_pod_identity() {
     assert_eq!((login.password.expose_secret(), login.lasts.as_secs()), ("p", 11 * 3600));
 }
 
-/// A refusal, an outage and nonsense are told apart; none of them repeats what was sent or came.
+/// A refusal, an outage and an invalid response are distinguished. No message repeats the request or the response.
 #[rstest]
 #[case::refused(400, json!({"error": "invalid_client", "error_description": CANARY}).to_string(), "refused: status 400 invalid_client")]
 #[case::forbidden(403, json!({"__type": CANARY.repeat(20)}).to_string(), "refused: status 403")]
@@ -270,13 +270,13 @@ async fn ecr_by_the_agent_of_pod_identity() {
 #[case::wrong_type(200, json!({"access_token": [CANARY]}).to_string(), "not the JSON that is documented")]
 #[case::large(200, "x".repeat(1 << 20), "larger than 65536 bytes")]
 #[tokio::test]
-async fn what_goes_wrong(#[case] status: u16, #[case] body: String, #[case] told: &str) {
+async fn what_goes_wrong(#[case] status: u16, #[case] body: String, #[case] expected: &str) {
     let (address, _, _server) = serve(move |_, _, _| {
         (axum::http::StatusCode::from_u16(status).unwrap(), [("metadata-flavor", "Google")], body.clone()).into_response()
     })
     .await;
     let error = Google::new(http(), &address).login("gcr.io").await.unwrap_err();
-    assert!(error.to_string().contains(told), "{error}");
+    assert!(error.to_string().contains(expected), "{error}");
     assert!(!format!("{error} {error:?}").contains(CANARY), "{error}");
 }
 

@@ -162,7 +162,7 @@ type Response = axum::response::Response;
 #[case::in_a_circle(302, &[("location", "/index.yaml")], "", false, Class::Refused, "it redirects too many times")]
 #[case::not_the_web(302, &[("location", "file:///etc/passwd")], "", false, Class::Refused, "it redirects to another scheme than HTTPS")]
 #[tokio::test]
-async fn refusals_are_told_in_words(
+async fn refusals_have_messages(
     #[case] status: u16,
     #[case] headers: &'static [(&str, &str)],
     #[case] body: &'static str,
@@ -265,7 +265,7 @@ async fn a_body_without_end_is_given_up() {
 }
 
 #[test]
-fn accesses_are_told_apart() {
+fn accesses_are_distinguished() {
     let client = client();
     let repository = ChartRepository::parse("https://charts.example/stable").unwrap();
     let own = |password: &str| Keyring::basic("charts.example", "user", password);

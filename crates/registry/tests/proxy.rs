@@ -96,7 +96,7 @@ async fn every_question_goes_through_the_proxy_of_the_source() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_told() {
+async fn a_refusal_by_a_proxy_is_reported() {
     let (address, lines, _proxy) = proxy("me:right").await;
     let image = RepositoryKey::from_parts("registry.example", "web").unwrap();
     let keyring = Keyring::default().with_transport(through(&address, Some(("me", CANARY))));

@@ -217,7 +217,7 @@ async fn a_client_certificate_is_for_its_own_host() {
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_used_are_told() {
+async fn invalid_certificates_are_reported() {
     let ours = issuer();
     let (certificate, _) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);
     let (_, key) = leaf(&ours, ExtendedKeyUsagePurpose::ClientAuth);

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_tag_tells_what_becomes_of_the_pods() {
+    fn the_image_tag_determines_the_behavior_of_the_pods() {
         let files = packed(&Chart::new("web", "1.0.0+build.1").pods("-unready"));
         let (_, deployment) = files.iter().find(|(path, _)| path == "web/templates/deployment.yaml").unwrap();
         assert!(deployment.contains("image: \"registry.test:5000/charts/web:1.0.0_build.1-unready\""), "{deployment}");

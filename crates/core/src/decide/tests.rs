@@ -257,7 +257,7 @@ fn pinned_references_move_whole_and_digests_alone_stay_alone() {
 }
 
 #[test]
-fn a_push_whose_digest_nobody_told_is_new_once_for_each_state_of_the_workload() {
+fn a_push_without_a_digest_is_new_once_for_each_state_of_the_workload() {
     let mut live = workload("nginx:latest", &[("policy", "force"), ("digest-update", "restart")]);
     let first = ask(&live, "latest", None).unwrap().identity;
     assert_eq!(first, ask(&live, "latest", None).unwrap().identity);

@@ -29,7 +29,7 @@ pub(super) fn written(
     let pin = image.digest().is_some() || (same_tag && !restart);
     let unknown = || Refusal {
         reason: Reason::DigestUnknown,
-        message: format!("the digest of {} is not known, so it cannot be pinned; the sender did not tell it", candidate.tag),
+        message: format!("the digest of {} is not known, so Headwind cannot pin it; the webhook did not contain it", candidate.tag),
     };
     Ok(Artifact::Image(if restart {
         image.clone()

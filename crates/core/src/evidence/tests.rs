@@ -19,7 +19,7 @@ fn image(text: &str) -> Artifact {
 #[case::confirmed("minor", "app:1.0.0", "1.1.0", true, VERIFIED, Some(Need::Proof))]
 #[case::believed("minor", "app:1.0.0", "1.1.0", false, UNVERIFIED_ANYBODY, None)]
 #[case::pinned("minor", "app:1.0.0@DIGEST", "1.1.0", false, AUTHENTICATED, Some(Need::Digest))]
-#[case::pinned_and_told("minor", "app:1.0.0@DIGEST", "1.1.0", true, AUTHENTICATED, None)]
+#[case::pinned_and_known("minor", "app:1.0.0@DIGEST", "1.1.0", true, AUTHENTICATED, None)]
 #[case::pushed_again("force", "app:main", "main", false, AUTHENTICATED, Some(Need::Digest))]
 #[case::pushed_again_by_nobody("force", "app:main", "main", false, UNVERIFIED_ANYBODY, Some(Need::Proof))]
 #[case::pushed_again_with_a_digest("force", "app:main", "main", true, UNVERIFIED_ANYBODY, None)]
@@ -30,11 +30,11 @@ fn needs(
     #[case] policy: &str,
     #[case] current: &str,
     #[case] tag: &str,
-    #[case] told: bool,
+    #[case] known: bool,
     #[case] trust: Trust,
     #[case] expected: Option<Need>,
 ) {
-    let candidate = Candidate::new(tag, told.then(|| digest("a")));
+    let candidate = Candidate::new(tag, known.then(|| digest("a")));
     assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate), expected);
 }
 

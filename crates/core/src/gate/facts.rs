@@ -1,4 +1,4 @@
-//! What the gate looks at, apart from the settings.
+//! The gate's input, apart from the settings.
 
 use jiff::Timestamp;
 
@@ -7,16 +7,16 @@ use crate::reason::Reason;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
-/// What the gate looks at, apart from the settings and the time.
+/// The gate's input, apart from the settings and the time.
 #[derive(Debug, Clone, Default)]
 pub struct Facts<'a> {
     /// When Headwind last updated the workload. The minimum interval counts from here.
     pub last_update: Option<Timestamp>,
     /// Why Headwind cannot change the release now, as a code and as a message.
     pub held: Option<(Reason, String)>,
-    /// Whether a person asked for the update.
+    /// True if a person requested the update.
     pub by_person: bool,
-    /// What the request waits for so far. It says how long the pause after a denial lasts.
+    /// What the request waits for so far. It contains the end of the pause after a denial.
     pub denial: Option<&'a Waiting>,
     /// When the request was created, if another request of the same push is still missing.
     pub incomplete_since: Option<Timestamp>,

@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::rollout::whole_second;
 use crate::settings::Settings;
 
-/// A person who asks for an update wants it now, so the interval does not apply to it.
+/// The interval does not apply to updates that a person requested.
 ///
 /// A last update that is more than one interval in the future can only come from a wrong clock or from outside Headwind.
 /// It must not close the gate for years, so Headwind ignores it.

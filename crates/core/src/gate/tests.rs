@@ -14,7 +14,7 @@ fn settings(interval: u64) -> Settings {
     Settings { min_update_interval: Duration::from_secs(interval), ..Settings::default() }
 }
 
-/// What the gate waits for, and until which second.
+/// Returns what the gate waits for, and until which second.
 fn answer(interval: u64, facts: &Facts<'_>, now: i64) -> Option<(Reason, Option<i64>)> {
     let gate = check(&settings(interval), facts, at(now));
     assert_eq!(gate.is_open(), gate.waiting().is_none());

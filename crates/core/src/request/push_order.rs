@@ -81,7 +81,7 @@ mod tests {
     #[case::a_newer_push(Some("d2"), 1, Some("d1"), 0, Phase::Completed, None)]
     #[case::what_gave_way_does_not_count(Some("d1"), 0, Some("d2"), 1, Phase::Superseded, None)]
     #[case::one_burst(None, 5, None, 0, Phase::Completed, Some(Reason::SamePush))]
-    #[case::one_burst_told_in_disorder(None, 0, None, 5, Phase::Completed, Some(Reason::SamePush))]
+    #[case::one_burst_in_disorder(None, 0, None, 5, Phase::Completed, Some(Reason::SamePush))]
     #[case::the_next_minute(None, 60, None, 0, Phase::Completed, None)]
     #[case::a_digest_is_no_burst(Some("d2"), 5, None, 0, Phase::Completed, None)]
     #[case::after_a_digest(None, 5, Some("d1"), 0, Phase::Completed, None)]

@@ -486,7 +486,7 @@ fn who_waits_for_a_person_has_no_time_out_but_may_fail() {
 }
 
 #[test]
-fn pods_that_cannot_be_created_are_told_of_and_are_nobodys_fault() {
+fn pods_that_cannot_be_created_are_reported_without_blame() {
     let view = DeploymentView {
         replicas: 2,
         total: 2,

@@ -30,7 +30,7 @@ fn precedence(#[case] namespace: &[(&str, &str)], #[case] workload: &[(&str, &st
 }
 
 #[test]
-fn every_fault_is_told_at_once() {
+fn every_fault_is_reported_at_once() {
     let faults = resolve(
         &[("settle-time", "soon")],
         &[("policy", "mnior"), ("require-approval", "yes"), ("health-check-retries", "0"), ("pattern", "[")],
@@ -105,13 +105,13 @@ fn consent_to_share_a_tag() {
 
 /// The only container of a release is its chart.
 #[test]
-fn what_has_no_effect_on_a_release_is_told() {
+fn what_has_no_effect_on_a_release_is_reported() {
     let release = crate::workload::release::samples::at_version(
         "1.2.0",
         &[("policy.chart", "minor"), ("policy.web", "minor"), ("images", "podinfo,nginx")],
     );
-    let told: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.keys).collect();
-    assert_eq!(told, ["headwind.sh/policy.web, headwind.sh/images nginx"]);
+    let reported: Vec<String> = unknown(&release.annotations, &release).into_iter().map(|one| one.keys).collect();
+    assert_eq!(reported, ["headwind.sh/policy.web, headwind.sh/images nginx"]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn sources_of_events() {
 }
 
 #[test]
-fn what_has_no_effect_is_told() {
+fn what_has_no_effect_is_reported() {
     let workload = testing::deployment(
         "nginx:1",
         &[
@@ -135,9 +135,9 @@ fn what_has_no_effect_is_told() {
         ],
     );
     let all = unknown(&workload.annotations, &workload);
-    let told: Vec<(String, Reason)> = all.iter().map(|one| (one.keys.replace(PREFIX, ""), one.reason)).collect();
+    let reported: Vec<(String, Reason)> = all.iter().map(|one| (one.keys.replace(PREFIX, ""), one.reason)).collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("polcy, quite-unlike-anything".to_owned(), Reason::InvalidAnnotation),
             ("policy.nobody, images ghost".to_owned(), Reason::UnknownContainer),

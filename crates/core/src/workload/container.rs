@@ -104,8 +104,8 @@ impl Container {
     /// Returns the running digest, if known: the one in the reference, else the one it was restarted for, else the one
     /// that was first seen for its tag.
     pub fn known_digest(&self, reference: &Artifact) -> Option<Digest> {
-        let told = [self.restarted_digest(), self.first_seen.as_deref()];
-        reference.digest().cloned().or_else(|| told.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
+        let notes = [self.restarted_digest(), self.first_seen.as_deref()];
+        reference.digest().cloned().or_else(|| notes.into_iter().flatten().find_map(|text| Digest::parse(text).ok()))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Output {
 /// Answers every line until the input ends.
 ///
 /// # Errors
-/// When the input cannot be read or the output cannot be written.
+/// If the input cannot be read or the output cannot be written.
 pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(
     mut input: impl BufRead,
     out: &mut impl Write,
@@ -54,7 +54,7 @@ pub(crate) fn answer_each<Q: DeserializeOwned, A: Serialize>(
 /// Writes a value as one line.
 ///
 /// # Errors
-/// When the output cannot be written.
+/// If the output cannot be written.
 pub(crate) fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")?;

@@ -57,10 +57,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub returned_to: Option<String>,
-    /// Why the update was rolled back, as a stable code.
+    /// The reason for the rollback, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
-    /// Why the update was rolled back, as a message.
+    /// The reason for the rollback, as a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub cause_message: Option<String>,

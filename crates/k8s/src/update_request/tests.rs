@@ -92,9 +92,9 @@ fn when_it_was_made() {
 /// first.
 #[test]
 fn when_its_claim_arrived() {
-    let proposed = |told: &str| {
+    let proposed = |text: &str| {
         let mut request = object(&json!({"phase": "Pending"}));
-        request.metadata.annotations = Some([(PROPOSED_AT.to_owned(), told.to_owned())].into());
+        request.metadata.annotations = Some([(PROPOSED_AT.to_owned(), text.to_owned())].into());
         request.read().proposed.to_string()
     };
     assert_eq!(proposed("2026-01-01T00:00:00.250Z"), "2026-01-01T00:00:00.25Z");

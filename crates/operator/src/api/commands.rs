@@ -40,7 +40,7 @@ pub enum ActError {
     /// The action is not possible in the request's phase.
     #[error(transparent)]
     NotNow(#[from] NotNow),
-    /// A request that asks for something else has the name.
+    /// Another request has the name.
     #[error("UpdateRequest {0} requests something else and has the name that the new request needs; delete it")]
     NameTaken(String),
     /// The API server rejects the caller's token.
@@ -149,7 +149,7 @@ impl Handle {
     }
 }
 
-/// Why a decision was not written.
+/// The reason why a decision was not written.
 enum NotDone {
     Failed(Failure),
     Refused(ActError),

@@ -130,7 +130,7 @@ impl Feed<UpdateRequest> for RequestFeed {
             self.state.requests.write().apply(request).is_some()
         };
         if let Some(version) = version {
-            self.state.tell(News::Delivered(self.scope.clone(), version));
+            self.state.publish(News::Delivered(self.scope.clone(), version));
         }
         if news && !first {
             self.queue.now(workload);

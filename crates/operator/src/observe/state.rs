@@ -55,7 +55,7 @@ impl State {
         drop(self.listener.set(Box::new(listener)));
     }
 
-    pub(crate) fn tell(&self, news: News) {
+    pub(crate) fn publish(&self, news: News) {
         if let Some(listener) = self.listener.get() {
             listener(news);
         }
@@ -67,7 +67,7 @@ impl State {
         let change = self.requests.write().apply(request);
         match change {
             Some(change) => {
-                self.tell(News::Changed(Box::new(change)));
+                self.publish(News::Changed(Box::new(change)));
                 true
             }
             None => false,

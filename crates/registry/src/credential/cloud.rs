@@ -161,9 +161,9 @@ async fn read(endpoint: &str, request: reqwest::RequestBuilder) -> Result<Answer
 /// request.
 fn code(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
-    let told = ["/error", "/__type", "/Error/Code", "/errors/0/code"].iter().find_map(|place| body.pointer(place)?.as_str());
+    let stated = ["/error", "/__type", "/Error/Code", "/errors/0/code"].iter().find_map(|place| body.pointer(place)?.as_str());
     let is_code = |text: &&str| text.len() <= WORDS && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._#".contains(&byte));
-    told.filter(is_code).map(|code| format!(" {code}")).unwrap_or_default()
+    stated.filter(is_code).map(|code| format!(" {code}")).unwrap_or_default()
 }
 
 /// Parses the JSON of a response. The parser's error is not repeated: it may quote a secret.

@@ -98,11 +98,11 @@ fn the_same_credential_is_tried_once() {
 #[case::empty(json!({}), None, Some("the entry for \"r.io\" is empty"))]
 #[case::wrong_type(json!({"auth": 5}), None, Some("the entry for \"r.io\" has another shape"))]
 #[case::null(json!(null), None, Some("the entry for \"r.io\" has another shape"))]
-fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case] told: Option<&str>) {
+fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case] expected: Option<&str>) {
     for (format, document) in [(Format::DockerConfigJson, json!({"auths": {"r.io": entry}})), (Format::DockerCfg, json!({"r.io": entry}))] {
         let (keyring, faults) = Keyring::read(format, document.to_string().as_bytes());
         assert_eq!(users(&keyring, "r.io/a").first().map(String::as_str), user);
-        assert_eq!(faults.first().map(ToString::to_string).as_deref(), told);
+        assert_eq!(faults.first().map(ToString::to_string).as_deref(), expected);
     }
 }
 
@@ -113,10 +113,10 @@ fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case]
 #[case::helper(br#"{"credsStore":"pass"}"#, "it has no auths; credential helpers are not supported")]
 #[case::auths_no_object(br#"{"auths":7}"#, "auths is not a JSON object")]
 #[case::no_host(br#"{"auths":{"https://":{"auth":"dTpw"}}}"#, "\"https://\" names no registry")]
-fn secrets_that_cannot_be_read(#[case] bytes: &[u8], #[case] told: &str) {
+fn secrets_that_cannot_be_read(#[case] bytes: &[u8], #[case] expected: &str) {
     let (keyring, faults) = Keyring::read(Format::DockerConfigJson, bytes);
     assert!(keyring.is_empty());
-    assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+    assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
 }
 
 #[test]

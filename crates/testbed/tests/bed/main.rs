@@ -28,7 +28,7 @@ pub(crate) fn said(what: &str, since: Instant) {
 }
 
 #[tokio::test]
-async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() -> Result<()> {
+async fn workloads_of_every_kind_become_ready_and_are_in_the_audit_log() -> Result<()> {
     let started = Instant::now();
     let bed = Bed::start().await?;
     said("bed started", started);
@@ -91,7 +91,7 @@ async fn workloads_of_every_kind_become_ready_and_the_audit_log_tells_of_them() 
 }
 
 #[tokio::test]
-async fn a_push_is_told_to_the_listener() -> Result<()> {
+async fn a_push_notifies_the_listener() -> Result<()> {
     let (url, mut bodies) = listener().await?;
     let started = Instant::now();
     let options = RegistryOptions {
@@ -140,7 +140,7 @@ async fn a_push_is_told_to_the_listener() -> Result<()> {
 
 /// The operator runs with the shipped permissions, and can be killed, restarted and terminated.
 #[tokio::test]
-async fn an_operator_runs_and_ends_as_it_is_told() -> Result<()> {
+async fn an_operator_runs_and_ends() -> Result<()> {
     let bed = Bed::start().await?;
     let namespace = bed.namespace("operator").await?;
     let started = Instant::now();
@@ -188,15 +188,15 @@ async fn nothing_is_left_of_a_test_that_is_killed() -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    let told = lines
+    let held = lines
         .map_while(std::io::Result::ok)
         .find_map(|line| line.split_once("HELD ").and_then(|(_, json)| serde_json::from_str::<Value>(json).ok()))
         .context("the child did not come up")?;
-    let processes: Vec<ProcessId> = serde_json::from_value(told["processes"].clone())?;
-    let folders: Vec<PathBuf> = serde_json::from_value(told["folders"].clone())?;
+    let processes: Vec<ProcessId> = serde_json::from_value(held["processes"].clone())?;
+    let folders: Vec<PathBuf> = serde_json::from_value(held["folders"].clone())?;
     // With Flux's controllers, if available.
     ensure!(processes.len() == 8 || processes.len() == 10, "{processes:?}");
-    ensure!(processes.iter().all(ProcessId::lives) && folders.iter().all(|folder| folder.is_dir()), "{told}");
+    ensure!(processes.iter().all(ProcessId::lives) && folders.iter().all(|folder| folder.is_dir()), "{held}");
     child.kill()?;
     child.wait()?;
     let killed = Instant::now();
@@ -232,8 +232,8 @@ async fn holds_a_bed_until_it_is_killed() -> Result<()> {
             folders.push(controller.folder().to_owned());
         }
     }
-    let told = json!({"processes": processes, "folders": folders});
-    writeln!(std::io::stdout(), "HELD {told}")?;
+    let held = json!({"processes": processes, "folders": folders});
+    writeln!(std::io::stdout(), "HELD {held}")?;
     std::future::pending().await
 }
 
@@ -290,5 +290,5 @@ async fn pushed(bodies: &mut UnboundedReceiver<Value>, repo: &str, tag: &str) ->
         }
         bail!("the listener is gone")
     };
-    tokio::time::timeout(SOON, found).await.with_context(|| format!("no push of {repo}:{tag} was told"))?
+    tokio::time::timeout(SOON, found).await.with_context(|| format!("no push of {repo}:{tag} arrived"))?
 }

@@ -107,9 +107,9 @@ impl Budget {
     /// Reads the body as it arrives. Its memory counts until the share is dropped.
     pub(super) async fn read(self: &Arc<Self>, sender: Sender, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, Share), Problem> {
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than 1 MiB");
-        let told: Option<u64> =
+        let length: Option<u64> =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-        if told.is_some_and(|told| told > BODY as u64) {
+        if length.is_some_and(|length| length > BODY as u64) {
             drain(body).await;
             return Err(too_large());
         }

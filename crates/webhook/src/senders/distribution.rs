@@ -57,8 +57,8 @@ pub(super) fn take(push: &Value, registry: Option<&str>, out: &mut Collector) {
         return out.ignore(IgnoredReason::NotAManifest, media_type);
     }
     let Some(tag) = target("tag") else { return out.ignore(IgnoredReason::NoTag, repository) };
-    let told = text(push, &["request", "host"]).filter(|host| !host.is_empty());
-    let host = told.or_else(|| target("url").and_then(host_of)).or(registry);
+    let named = text(push, &["request", "host"]).filter(|host| !host.is_empty());
+    let host = named.or_else(|| target("url").and_then(host_of)).or(registry);
     out.push(host, repository, tag, target("digest"));
 }
 

@@ -96,7 +96,7 @@ fn read(body: &str, sender: Option<Sender>, registry: Option<&str>) -> Result<De
 }
 
 /// Returns the events as references, and the reasons of ignored parts.
-fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
+fn summary(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
     let event = |event: &Claim| {
         let digest = event.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
         let chart = event.chart.as_ref().map(|chart| format!(" {chart}")).unwrap_or_default();
@@ -179,7 +179,7 @@ fn told(decoded: &Decoded) -> (Vec<String>, Vec<IgnoredReason>) {
 fn recorded(#[case] name: &str, #[case] sender: Sender, #[case] events: &[&str], #[case] ignored: &[IgnoredReason]) {
     let decoded = read(payload(name), None, None).unwrap();
     let events: Vec<String> = events.iter().map(|event| event.replace("@D", &format!("@{DIGEST}"))).collect();
-    assert_eq!((decoded.sender, told(&decoded)), (sender, (events, ignored.to_vec())));
+    assert_eq!((decoded.sender, summary(&decoded)), (sender, (events, ignored.to_vec())));
     // A route that names the sender gives the same result.
     assert_eq!(read(payload(name), Some(sender), None), Ok(decoded));
 }
@@ -207,7 +207,7 @@ fn each_is_claimed_by_one() {
 #[case("docker_hub/push", "proxy:5000", "proxy:5000/svendowideit/testhook:1.4.0")]
 fn the_caller_names_the_host(#[case] name: &str, #[case] registry: &str, #[case] event: &str) {
     let decoded = read(payload(name), None, Some(registry)).unwrap();
-    assert_eq!(told(&decoded).0, [event.replace("@D", &format!("@{DIGEST}"))]);
+    assert_eq!(summary(&decoded).0, [event.replace("@D", &format!("@{DIGEST}"))]);
 }
 
 #[rstest]
@@ -220,7 +220,7 @@ fn a_repository_that_is_none(#[case] name: &str, #[case] repository: &str) {
     for field in ["test-webhook/debian", "mynamespace/repository", "my-repository-name", "namespace/repotest"] {
         let body = body.replace(&format!("\": \"{field}\""), &format!("\": \"{repository}\""));
         let decoded = read(&body, None, None).unwrap();
-        assert!(decoded.events.is_empty() || told(&decoded) == told(&read(payload(name), None, None).unwrap()), "{decoded:?}");
+        assert!(decoded.events.is_empty() || summary(&decoded) == summary(&read(payload(name), None, None).unwrap()), "{decoded:?}");
     }
 }
 
@@ -260,7 +260,7 @@ fn what_may_be_confirmed(#[case] url: &str, #[case] may: bool) {
 }
 
 #[test]
-fn headers_tell_what_the_body_does_not() {
+fn headers_complete_the_body() {
     let call = |name: &'static str, value: &'static str, body: &str| {
         let header = move |asked: &str| (asked == name).then_some(value);
         decode(&Envelope { sender: None, registry: None, header: &header, body: body.as_bytes() })
@@ -283,7 +283,7 @@ fn gitea_is_not_github(#[case] own: &'static str) {
         decode(&Envelope { sender: None, registry: None, header: &header, body: body.as_bytes() })
     };
     let push = call(r#"{"ref":"refs/heads/main","commits":[]}"#, "push").unwrap();
-    assert_eq!((push.sender, told(&push)), (Sender::Gitea, (vec![], vec![IgnoredReason::NotAPush])), "the test delivery");
+    assert_eq!((push.sender, summary(&push)), (Sender::Gitea, (vec![], vec![IgnoredReason::NotAPush])), "the test delivery");
     let package = call(payload("gitea/package"), "package").unwrap();
     assert_eq!((package.sender, package.events.len()), (Sender::Gitea, 1));
 }
@@ -312,7 +312,7 @@ fn binary_mode(
     };
     let decoded = decode(&Envelope { sender: None, registry, header: &header, body: whole["data"].to_string().as_bytes() }).unwrap();
     let expected: Vec<String> = expected.iter().map(|event| format!("{event}@{DIGEST}")).collect();
-    assert_eq!((decoded.sender, told(&decoded).0), (sender, expected));
+    assert_eq!((decoded.sender, summary(&decoded).0), (sender, expected));
 }
 
 /// A malformed or missing field does not affect the others: the tag is still decoded.
@@ -355,7 +355,7 @@ fn a_malformed_field_affects_only_itself(#[case] name: &str, #[case] field: &str
 fn envelopes_are_opened_once() {
     let inner: Value = serde_json::from_str(payload("cloudevents/ecr")).unwrap();
     let twice = serde_json::json!({"specversion": "1.0", "type": "x", "data": inner});
-    assert_eq!(told(&read(&twice.to_string(), None, None).unwrap()), (vec![], vec![IgnoredReason::BadEvent]));
+    assert_eq!(summary(&read(&twice.to_string(), None, None).unwrap()), (vec![], vec![IgnoredReason::BadEvent]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn read(body: &[u8], sender: Option<Sender>, registry: Option<&str>) -> Result<D
     decode(&Envelope { sender, registry, header: &|_| None, body })
 }
 
-fn told(decoded: &Decoded) -> Vec<String> {
+fn summary(decoded: &Decoded) -> Vec<String> {
     decoded
         .events
         .iter()
@@ -38,10 +38,10 @@ fn push(host: Value, repository: &str, tag: Value) -> Value {
 fn the_published_payloads() {
     let decoded = read(include_bytes!("../../tests/payloads/distribution/push.json"), None, None).unwrap();
     assert_eq!(decoded.sender, Sender::Distribution);
-    assert_eq!(told(&decoded), [format!("registry.example:5000/library/test:1.2.3@{DIGEST}")]);
+    assert_eq!(summary(&decoded), [format!("registry.example:5000/library/test:1.2.3@{DIGEST}")]);
     assert_eq!(reasons(&decoded), [IgnoredReason::NotAPush, IgnoredReason::NotAManifest]);
     let decoded = read(include_bytes!("../../tests/payloads/docker_hub/push.json"), None, None).unwrap();
-    assert_eq!((decoded.sender, told(&decoded)), (Sender::DockerHub, vec!["docker.io/svendowideit/testhook:1.4.0".to_owned()]));
+    assert_eq!((decoded.sender, summary(&decoded)), (Sender::DockerHub, vec!["docker.io/svendowideit/testhook:1.4.0".to_owned()]));
 }
 
 #[rstest]
@@ -52,7 +52,7 @@ fn the_published_payloads() {
 #[case::hub(push(json!("index.docker.io"), "nginx", json!("1")), "docker.io/library/nginx:1")]
 fn hosts(#[case] event: Value, #[case] expected: &str) {
     let decoded = read(json!({"events": [event]}).to_string().as_bytes(), None, Some("fallback")).unwrap();
-    assert_eq!(told(&decoded), [format!("{expected}@{DIGEST}")]);
+    assert_eq!(summary(&decoded), [format!("{expected}@{DIGEST}")]);
 }
 
 #[rstest]
@@ -71,7 +71,7 @@ fn ignored_beside_a_good_one(#[case] event: Value, #[case] reason: IgnoredReason
     let body = json!({"events": [event, push(json!("h"), "good", json!("1"))]}).to_string();
     let decoded = read(body.as_bytes(), None, None).unwrap();
     assert_eq!(reasons(&decoded), [reason]);
-    assert_eq!(told(&decoded), [format!("h/good:1@{DIGEST}")], "one bad event spoils no other");
+    assert_eq!(summary(&decoded), [format!("h/good:1@{DIGEST}")], "one bad event spoils no other");
 }
 
 #[rstest]
@@ -82,7 +82,7 @@ fn a_bad_digest_costs_the_digest_alone(#[case] digest: Value) {
     let mut event = push(json!("h"), "a", json!("1"));
     event["target"]["digest"] = digest;
     let decoded = read(json!({"events": [event]}).to_string().as_bytes(), None, None).unwrap();
-    assert_eq!((told(&decoded), decoded.ignored.len()), (vec!["h/a:1".to_owned()], 0));
+    assert_eq!((summary(&decoded), decoded.ignored.len()), (vec!["h/a:1".to_owned()], 0));
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn the_same_event_counts_once() {
 #[test]
 fn docker_hub_needs_two_fields_and_takes_a_proxy() {
     let body = br#"{"push_data":{"tag":"1.2"},"repository":{"repo_name":"nginx"},"callback_url":null}"#;
-    assert_eq!(told(&read(body, Some(Sender::DockerHub), None).unwrap()), ["docker.io/library/nginx:1.2"]);
-    assert_eq!(told(&read(body, Some(Sender::DockerHub), Some("proxy:5000")).unwrap()), ["proxy:5000/nginx:1.2"]);
+    assert_eq!(summary(&read(body, Some(Sender::DockerHub), None).unwrap()), ["docker.io/library/nginx:1.2"]);
+    assert_eq!(summary(&read(body, Some(Sender::DockerHub), Some("proxy:5000")).unwrap()), ["proxy:5000/nginx:1.2"]);
     assert_eq!(read(br#"{"push_data":{}}"#, Some(Sender::DockerHub), None), Err(DecodeError::UnknownShape(Some(Sender::DockerHub))));
 }
 
@@ -142,6 +142,6 @@ proptest! {
                 expected.push(text);
             }
         }
-        prop_assert_eq!(told(&decoded), expected);
+        prop_assert_eq!(summary(&decoded), expected);
     }
 }

@@ -255,7 +255,7 @@ fn applied(name: &str, from: &str, to: &str, phase: Phase, ago: i64) -> Request 
 }
 
 #[test]
-fn a_broken_history_is_made_anew_from_the_requests() {
+fn a_broken_history_is_rebuilt_from_the_requests() {
     let live = workload("app:1.2.0", &[(key::UPDATE_HISTORY, "[{\"nonsense\""), ("headwind.sh/min-update-interval", "0")]);
     let all = [
         applied("one", "app:1.0.0", "app:1.1.0", Phase::Completed, 900),

@@ -1,4 +1,4 @@
-//! Who may use the ports for people, from the settings.
+//! Configures authentication and authorization for the API and the UI, from the settings.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

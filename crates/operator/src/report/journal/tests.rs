@@ -29,7 +29,7 @@ impl Evaluation {
     /// Simulates a change that the watch delivers.
     fn delivers(&self, name: &str, version: &str, phase: &str) {
         self.state.record(request(name, version, phase));
-        self.state.tell(News::Delivered(None, version.parse().unwrap()));
+        self.state.publish(News::Delivered(None, version.parse().unwrap()));
     }
 }
 
@@ -77,7 +77,7 @@ fn a_process_that_starts_reports_the_latest_transition() {
     let first = |mut site: Evaluation| {
         site.state.requests.write().apply(request("old", "5", "Rejected"));
         site.state.requests.write().apply(request("new", "8", "Approved"));
-        site.state.tell(News::Delivered(None, 8));
+        site.state.publish(News::Delivered(None, 8));
         site.journal.inherit(Some("*=7"));
         site.journal.begin();
         (site.next)()

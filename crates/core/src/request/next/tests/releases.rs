@@ -193,7 +193,7 @@ fn the_interval_holds_it_back_and_a_better_one_takes_its_place() {
 #[case::denied(Release { denied: Some("no".to_owned()), ..templated("podinfo", "1.0.0") }, Some(Reason::AccessDenied))]
 #[case::moved_by_another_hand(templated("podinfo", "1.0.1"), Some(Reason::ImageChanged))]
 #[case::another_chart(templated("redis", "1.0.0"), Some(Reason::ImageChanged))]
-fn left_alone_by_now(#[case] release: Release, #[case] ends: Option<Reason>, #[values(Phase::Pending, Phase::Approved)] phase: Phase) {
+fn no_longer_updated(#[case] release: Release, #[case] ends: Option<Reason>, #[values(Phase::Pending, Phase::Approved)] phase: Phase) {
     let workload = release_of(release, &[]);
     let mut one = asked("r", "1.0.0", "1.1.0");
     one.status.phase = phase;
@@ -282,7 +282,7 @@ fn a_person_goes_back() {
 
 /// Flux has given up: Headwind restores the previous version, and the request contains the cause.
 #[test]
-fn a_failed_one_is_taken_back() {
+fn a_failed_release_is_rolled_back() {
     let mut history = History::default();
     history.record(CHART, "podinfo:1.0.0", "podinfo:1.1.0", at(NOW - 60), "bad", None);
     let mut failed = live("1.1.0", &[("update-history", &history.to_annotation()), ("last-request", "bad")]);
@@ -329,7 +329,7 @@ fn suspended_while_it_rolls_out() {
 #[rstest]
 #[case::at_the_new_tag("1.1.0", Phase::RollingOut, Reason::RolloutProgressing)]
 #[case::at_the_old_tag("1.0.0", Phase::Superseded, Reason::ImageChanged)]
-fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase, #[case] reason: Reason) {
+fn the_object_with_the_tag_is_recreated(#[case] tag: &str, #[case] phase: Phase, #[case] reason: Reason) {
     let recreated = Source { uid: "another".to_owned(), generation: 1, ..oci(OciRef::Tag(tag.to_owned())) };
     let workload = resolve(&alone(referring(), &DIRECT), Some(&recreated), 1);
     let rolling_since = |second: i64| {
@@ -345,7 +345,7 @@ fn the_object_with_the_tag_is_made_anew(#[case] tag: &str, #[case] phase: Phase,
 
 /// A release by `chartRef` whose `OCIRepository` is gone: waiting requests record it and expire, rollouts time out.
 #[test]
-fn a_release_without_its_source_does_not_rest_for_ever() {
+fn a_release_without_its_source_does_not_wait_without_end() {
     let workload = resolve(&alone(referring(), &DIRECT), None, 1);
     let present = |live| Presence::Present { workload: &workload, live };
     let with = |status: Status| Request { status, ..asked("r", "1.0.0", "1.1.0") };

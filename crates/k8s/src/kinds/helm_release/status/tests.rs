@@ -145,7 +145,7 @@ fn replay(events: &[Event]) -> (Option<Verdict>, f64) {
 #[case::changed_in_mid_attempt(recorded!("inflight"), 15.6)]
 #[case::resumed(recorded!("resumed"), 5.5)]
 #[case::published_late(recorded!("missing-appears"), 66.0)]
-#[case::a_failed_install_mended(recorded!("install-unready-fixed"), 5.3)]
+#[case::a_failed_install_fixed(recorded!("install-unready-fixed"), 5.3)]
 #[case::put_back(recorded!("unready-back"), 6.0)]
 #[case::put_back_from_a_broken_template(recorded!("badtemplate-back"), 0.6)]
 #[case::put_back_from_a_missing_version(recorded!("missing-back"), 30.5)]

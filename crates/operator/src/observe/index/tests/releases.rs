@@ -204,7 +204,7 @@ fn one_repository_for_both() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_of_until_it_can() {
+fn what_cannot_be_read_is_reported_until_it_can() {
     let mut index = filled();
     let odd = || Undecodable { api_version: "v2".to_owned(), uid: "u".to_owned(), problem: "version: a number".to_owned() };
     index.set_odd(key("a"), odd());
