@@ -1,4 +1,4 @@
-//! Where no question goes: addresses that are refused, at the moment of the connection, whoever names them.
+//! Addresses that are refused when the connection is made, whoever names them.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -30,7 +30,7 @@ fn refused(asked: Result<(), Error>, expected: &str) {
 #[tokio::test]
 async fn an_image_names_it(#[case] host: &str, #[case] expected: &str) {
     refused(ask(&client(Vec::new(), Rules::default()), host, &Keyring::default()).await, expected);
-    // Also where the administrator's entry names the host.
+    // Also if the administrator's entry names the host.
     refused(ask(&client(vec![HostSettings::of(host)], Rules::default()), host, &Keyring::default()).await, expected);
 }
 
@@ -53,7 +53,7 @@ async fn a_redirect_an_issuer_or_a_proxy_names_it() {
     refused(ask(&client, "registry.example", &keyring).await, "the proxy of its source: 169.254.169.254:3128 leads to a link-local");
 }
 
-/// A name is refused by what it resolves to, when the connection is made.
+/// A name is refused because of the addresses that it resolves to, when the connection is made.
 #[tokio::test]
 async fn loopback_in_a_cluster() {
     let registry = FakeRegistry::start().await.unwrap();
@@ -67,7 +67,7 @@ async fn loopback_in_a_cluster() {
         assert!(registry.take_log().is_empty(), "nothing is sent");
         ask(&client(vec![HostSettings::of(host)], inside()), host, &Keyring::default()).await.unwrap();
     }
-    // Of a host that is named, that port alone.
+    // Only that port of an allowed host.
     let other = FakeRegistry::start().await.unwrap();
     let other_by_name = other.host().replace("127.0.0.1", "localhost");
     let named = client(vec![HostSettings::of(&by_name)], inside());
@@ -94,7 +94,7 @@ async fn the_list_of_hosts() {
     assert!(other.take_log().is_empty(), "nothing is sent");
 }
 
-/// A registry that names an internal service as its issuer does not get that service's token.
+/// A registry that names an internal service as its token issuer does not get that service's token.
 #[tokio::test]
 async fn a_token_is_not_reflected() {
     const CANARY: &str = "INTERNAL-ONLY-TOKEN";
@@ -107,7 +107,7 @@ async fn a_token_is_not_reflected() {
     assert!(error.class == Class::Denied && error.message.contains("tokenIssuers"), "{error}");
     assert!(internal.take_log().is_empty() && !registry.saw(CANARY));
 
-    // By way of a redirect: what another host demands is not the registry's word.
+    // After a redirect: the challenge of another host does not count as the registry's.
     let elsewhere = format!("http://{}/", internal.host());
     registry.demand(Demand::Nothing);
     registry.misbehave(move |_| Some(Fault::redirect(elsewhere.clone())));

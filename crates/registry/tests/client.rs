@@ -1,5 +1,5 @@
-//! The client against a registry with a memory and bad manners. What is asked is compared line by
-//! line: a request too many is a fault.
+//! The client with a fake registry that logs requests and misbehaves. The tests compare requests line by line, so an
+//! unnecessary request is a failure.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -96,7 +96,7 @@ async fn the_challenge_is_learnt_once_and_the_token_kept() {
     let (head, list) = ("HEAD /v2/web/manifests/1 bearer 200", "GET /v2/web/tags/list?n=1000 bearer 200");
     assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 - 401", token, head, list, head, list, head, list]);
 
-    // A token that the registry no longer takes is replaced once.
+    // A token that the registry no longer accepts is replaced once.
     registry.revoke_tokens();
     client.digest(&key, "1", &keyring).await.unwrap();
     assert_eq!(registry.take_lines(), ["HEAD /v2/web/manifests/1 bearer 401", token, head]);
@@ -202,7 +202,7 @@ async fn ten_thousand_tags_over_many_pages() {
     let lines = registry.take_lines();
     assert_eq!((lines.len(), lines.last().map(String::as_str)), (102, Some("GET /v2/web/tags/list?last=1.09899&n=100 bearer 200")));
 
-    // Now with ETags: the first read makes them known, the second moves no tag.
+    // Now with ETags: the first read records them, the second finds no change.
     registry.etags(true);
     let known = client.tags(&key, &keyring, Some(&listing), &Keep::everything()).await.unwrap();
     assert!(known.is_worth_keeping() && !known.is_unchanged());
@@ -212,7 +212,7 @@ async fn ten_thousand_tags_over_many_pages() {
     assert_eq!(tags(&again), tags(&listing));
     assert_eq!(registry.take_lines().iter().filter(|line| line.ends_with(" 304")).count(), 100);
 
-    // One tag more on the last page is seen, though the others say 304.
+    // A new tag on the last page is found, although the other pages return 304.
     registry.push("web", "2.0", "x");
     let moved = client.tags(&key, &keyring, Some(&again), &Keep::everything()).await.unwrap();
     assert_eq!((moved.is_unchanged(), moved.tags().last()), (false, Some("2.0")));
@@ -241,7 +241,7 @@ async fn a_401_in_the_middle_of_a_list() {
     assert_eq!(tokens, 2);
 }
 
-/// What goes wrong on the second page ends the whole list: half a list is no list.
+/// A failure on the second page discards the whole list.
 #[rstest]
 #[case::elsewhere(Fault::Header("link", "<http://127.0.0.2:9/v2/web/tags/list?last=9>; rel=next".into()), Class::Refused)]
 #[case::circle(Fault::Header("link", "</v2/web/tags/list?n=1000>; rel=next".into()), Class::Refused)]
@@ -358,7 +358,7 @@ async fn another_host_never_sees_the_credential() {
         }
     };
 
-    // A redirect with the credential already learnt.
+    // A redirect with the credential already known.
     registry.demand(Demand::Basic(user().0, user().1));
     let location = format!("http://{}/v2/web/manifests/1", other.host());
     registry
@@ -367,7 +367,7 @@ async fn another_host_never_sees_the_credential() {
     assert!(registry.saw(CANARY) && !other.saw(CANARY));
     assert_eq!(other.take_lines(), ["HEAD /v2/web/manifests/1 - 200"]);
 
-    // A token issuer elsewhere is not asked, and the error says what to do.
+    // A token issuer on another host is not queried, and the error says what to configure.
     registry.behave();
     other.demand(bearer());
     let realm = format!("http://{}/token", other.host());
@@ -376,14 +376,14 @@ async fn another_host_never_sees_the_credential() {
     assert!(error.class == Class::Denied && error.to_string().contains("tokenIssuers"), "{error}");
     assert_eq!(other.take_lines(), [""; 0]);
 
-    // Named as the registry's own, it sees it.
+    // Configured as the registry's own issuer, it gets the credential.
     let mut trusting = entry(&registry.host());
     trusting.token_issuers = vec![other.host()];
     client_of(vec![trusting], &Limits::default()).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
     assert!(other.saw(CANARY));
     other.take_lines();
 
-    // A next page elsewhere is not asked at all.
+    // A next page on another host is not queried.
     registry.demand(Demand::Basic(user().0, user().1));
     let link = format!("<http://{}/v2/web/tags/list?last=1>; rel=next", other.host().replace("127.0.0.1", "localhost"));
     registry.misbehave(move |seen| (seen.proof == "basic").then(|| Fault::Header("link", link.clone())));
@@ -425,7 +425,7 @@ async fn mirrors_are_asked_first_with_their_own_credential() {
     assert_eq!(tags(&client.tags(&key, &keyring, None, &Keep::everything()).await.unwrap()), ["1", "2"]);
     assert!(registry.take_lines().is_empty() && !mirror.saw(CANARY));
 
-    // A mirror with a server error is passed over.
+    // A mirror with a server error is skipped.
     mirror.misbehave(|_| Some(Fault::Answer(500, Vec::new(), String::new())));
     assert_eq!(tags(&client.tags(&key, &keyring, None, &Keep::everything()).await.unwrap()), ["1"]);
     assert!(!registry.take_lines().is_empty());
@@ -474,7 +474,7 @@ fn settings_that_cannot_be_used(#[case] text: &str, #[case] expected: &str) {
     assert!(error.contains(expected), "{error}");
 }
 
-/// A registry that sends the same link with an empty last page, as some do for ever.
+/// A registry that returns the same link with an empty last page without end, as some do.
 #[tokio::test]
 async fn a_link_that_repeats_on_an_empty_page_is_the_end() {
     let registry = FakeRegistry::start().await.unwrap();
@@ -490,7 +490,7 @@ async fn a_link_that_repeats_on_an_empty_page_is_the_end() {
     assert_eq!(registry.take_lines().len(), 3, "the empty page is asked for once");
 }
 
-/// A proxy in front of the registry that has the name right and the rest wrong.
+/// A proxy in front of the registry that returns wrong links with the right host name.
 #[tokio::test]
 async fn a_link_with_another_port_is_asked_of_the_own_address() {
     let registry = FakeRegistry::start().await.unwrap();
@@ -516,7 +516,7 @@ async fn a_list_has_an_end_in_pages_and_in_time() {
     let error = client(&registry).tags(&key(&registry, "web"), &Keyring::default(), None, &Keep::everything()).await.unwrap_err();
     assert!(error.class == Class::Refused && error.message.contains("more than 200 pages"), "{error}");
 
-    // One page after the other, each in time: not the host's failure, which would delay everybody else.
+    // Each page in time, one after the other: not a failure of the host, which would delay other queries.
     registry.misbehave(|_| Some(Fault::Late(Duration::from_millis(100))));
     let limits = Limits { list: Duration::from_secs(1), ..Limits::default() };
     let client = client_of(vec![entry(&registry.host())], &limits);
@@ -526,7 +526,7 @@ async fn a_list_has_an_end_in_pages_and_in_time() {
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
-/// Pages that were read for other followers lack what these would accept.
+/// Pages that were filtered for other followers lack the tags that these would accept.
 #[tokio::test]
 async fn what_is_kept_follows_the_filter() {
     let registry = FakeRegistry::start().await.unwrap();
@@ -592,7 +592,7 @@ async fn refusals_say_what_was_sent(
     assert!(error.class == Class::Denied && error.message.contains(expected), "{error}");
 }
 
-/// A host that is redirected to is named when it is what fails.
+/// An error names the host of a redirect if that one failed.
 #[tokio::test]
 async fn a_host_that_is_redirected_to_is_named() {
     let (registry, other) = (FakeRegistry::start().await.unwrap(), FakeRegistry::start().await.unwrap());
@@ -617,7 +617,7 @@ async fn a_host_that_is_redirected_to_is_named() {
     assert!(error.message.starts_with(&named), "{error}");
 }
 
-/// What of a registry's headers is longer than it has to be is not kept.
+/// Overlong parts of a registry's headers are not stored.
 #[tokio::test]
 async fn long_headers_are_passed_over() {
     let registry = FakeRegistry::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! The clouds' logins against fakes of their documented endpoints, which check what they are asked.
+//! The clouds' logins with fakes of their documented endpoints, which check the requests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -21,7 +21,7 @@ use serde_json::json;
 
 const CANARY: &str = "canary-9b1e";
 
-/// Serves every call with the function; answers the address and counts the calls.
+/// Serves every call with the function; returns the address and counts the calls.
 async fn serve(
     answer: impl Fn(&str, &HeaderMap, &str) -> Response + Clone + Send + Sync + 'static,
 ) -> (String, Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
@@ -111,7 +111,7 @@ fn nothing_is_asked_where_nothing_is_set() {
     assert!(headwind_registry::credential::cloud::from_env(&variables(&[])).unwrap().is_empty());
     let half = variables(&[("AZURE_CLIENT_ID", "x"), ("AWS_ROLE_ARN", "x"), ("AWS_ACCESS_KEY_ID", " ")]);
     assert!(headwind_registry::credential::cloud::from_env(&half).unwrap().is_empty());
-    // An agent that is neither HTTPS nor one of the documented addresses is none.
+    // An agent URL that is neither HTTPS nor one of the documented addresses is ignored.
     let elsewhere = variables(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://evil.example/keys")]);
     assert!(headwind_registry::credential::cloud::from_env(&elsewhere).unwrap().is_empty());
 }
@@ -126,7 +126,7 @@ async fn google_by_the_metadata_server() {
     .await;
     let login = Google::new(http(), &address).login("gcr.io").await.unwrap();
     assert_eq!((login.username.as_str(), login.password.expose_secret(), login.lasts.as_secs()), ("oauth2accesstoken", CANARY, 3599));
-    // Whoever answers without the header is no metadata server.
+    // A server that responds without the header is not a metadata server.
     let (address, _, _server) = serve(|_, _, _| with(&json!({"access_token": CANARY, "expires_in": 1}), &[])).await;
     assert!(matches!(Google::new(http(), &address).login("gcr.io").await, Err(ExchangeError::Broken { .. })));
 }
@@ -174,7 +174,7 @@ async fn azure_by_workload_identity() {
     assert!(matches!(error, ExchangeError::NotSetUp(_)), "{error}");
 }
 
-/// STS and ECR in one: the signature is made again from what came.
+/// STS and ECR in one: computes the signature again from the request.
 #[tokio::test]
 async fn ecr_by_a_role_for_the_service_account() {
     let expires = jiff::Timestamp::now().as_second() + 3600;
@@ -216,7 +216,7 @@ async fn ecr_by_a_role_for_the_service_account() {
     assert_eq!(calls.load(Ordering::Relaxed), 3, "the role is assumed once for two logins");
 }
 
-/// What AWS's document says, written a second time.
+/// A second implementation of AWS's documentation.
 fn signature(headers: &HeaderMap, id: &str, secret: &str, region: &str, body: &str) -> String {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     use sha2::{Digest as _, Sha256};
@@ -280,7 +280,7 @@ async fn what_goes_wrong(#[case] status: u16, #[case] body: String, #[case] expe
     assert!(!format!("{error} {error:?}").contains(CANARY), "{error}");
 }
 
-/// Where no pull secret matches, the client takes the cloud's login, once for as long as it lasts.
+/// If no pull secret matches, the client uses the cloud's login, and queries it once in its lifetime.
 #[tokio::test]
 async fn the_client_uses_it() {
     struct Fixed(Arc<AtomicUsize>);

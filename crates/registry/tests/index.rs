@@ -1,4 +1,4 @@
-//! Chart repositories with good and bad manners. What is asked is compared line by line.
+//! Chart repositories that behave well and badly. The tests compare requests line by line.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -74,7 +74,7 @@ async fn what_is_as_it_was_is_not_sent_again(#[case] headers: &'static [(&str, &
     let second = client.index(&site.repository(), &charts(&["b"]), &none, Some(&first)).await.unwrap();
     assert!(second.is_unchanged() && second.is_worth_keeping());
     assert_eq!((versions(&second, "b"), second.charts.len()), (vec!["2.0.0"], 1));
-    // A chart that was not looked for then is not in what is known, nor is another repository.
+    // A chart that was not requested then is unknown, and so is another repository.
     let third = client.index(&site.repository(), &charts(&["a", "b"]), &none, Some(&second)).await.unwrap();
     assert!(!third.is_unchanged());
     let elsewhere = ChartRepository::parse(&format!("{}/other", site.repository())).unwrap();
@@ -214,7 +214,7 @@ async fn nobody_there_is_unreachable() {
     assert_eq!(error.class, Class::Unreachable, "{error}");
 }
 
-/// A piece in each of these times, without end.
+/// An endless response, one piece in each interval.
 fn drip(pause: Duration) -> Response {
     let stream = futures_util::stream::unfold(0, move |n: u32| async move {
         if n > 0 {
@@ -236,7 +236,7 @@ async fn a_body_that_does_not_come_is_given_up(#[case] pause: Duration, #[case] 
     let (client, wanted, none) = (client_of(&limits), charts(&["a"]), Keyring::default());
     let (good, repository) = (Site::of(INDEX).await, site.repository());
     let slow = client.index(&repository, &wanted, &none, None);
-    // Nobody else waits for it.
+    // No other query waits for it.
     let others = async {
         let asked = client.index(&good.repository(), &wanted, &none, None).await;
         asked.map(|_| Instant::now())
@@ -258,7 +258,7 @@ async fn a_body_without_end_is_given_up() {
     .await;
     let error = ask(&wide).await.unwrap_err();
     assert_eq!((error.class, &*error.message), (Class::Refused, "its index has a text of more than 4194304 characters (line 1)"));
-    // Longer than anybody waits, unless the parser is fast: either limit ends it.
+    // Longer than the timeout, unless the parser is fast: either limit ends it.
     let limits = Limits { index: Duration::from_secs(2), ..Limits::default() };
     let error = client_of(&limits).index(&site.repository(), &charts(&["chart-0"]), &Keyring::default(), None).await.unwrap_err();
     assert!(matches!(error.class, Class::TimedOut | Class::Refused), "{error}");

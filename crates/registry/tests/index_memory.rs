@@ -1,4 +1,4 @@
-//! What a large index costs in memory. Alone in its process: the peak is the process's.
+//! The memory that a large index needs. Alone in its process, because the peak is that of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -11,7 +11,7 @@ use headwind_core::artifact::chart::ChartRepository;
 use headwind_registry::{Client, Hosts, Keyring, Limits, Rules};
 use site::{Site, large};
 
-/// Kilobytes of memory that this process has used at most.
+/// Returns the peak memory of this process, in KiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

@@ -1,5 +1,5 @@
-//! Headwind's own identity (cloud logins, client certificates of entries) never leaves over a transport that the owner
-//! of a source named.
+//! Headwind's own identity (cloud logins, client certificates of entries) is never sent over a transport that the owner
+//! of a source configured.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -16,7 +16,7 @@ use rstest::rstest;
 const CANARY: &str = "canary-5c1d";
 const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
-/// The clouds' logins, each for its own hosts, and how often they were asked for.
+/// The clouds' logins, each for its own hosts, with the number of queries.
 #[derive(Default)]
 struct Cloud {
     asked: AtomicUsize,
@@ -49,7 +49,7 @@ fn through(proxy: &TenantProxy) -> Transport {
     Transport::default().with_proxy(|key| (key == "address").then_some(address.as_bytes())).unwrap()
 }
 
-/// Plain HTTP through the tenant's proxy, and HTTPS through it under the tenant's authority.
+/// Plain HTTP through the tenant's proxy, and HTTPS through it with the tenant's CA.
 #[rstest]
 #[case::ecr(ECR)]
 #[case::google("europe-docker.pkg.dev")]
@@ -71,7 +71,7 @@ async fn a_tenants_proxy_never_sees_it(#[case] host: &str) {
         assert_eq!(seen.len(), 2 * heads, "{seen:?}");
         assert!(seen.iter().all(|head| !head.to_ascii_lowercase().contains("authorization")), "{seen:?}");
 
-        // The owner's own password may go there.
+        // The owner's own password may be sent there.
         let keyring = Keyring::basic(host, "tenant", "own").with_transport(transport);
         assert_eq!(client.tags(&image, &keyring, None, &Keep::everything()).await.unwrap().tags().collect::<Vec<_>>(), ["1.0.0"]);
         assert!(proxy.take_heads().iter().any(|head| head.to_ascii_lowercase().contains("authorization: basic")));
@@ -79,7 +79,7 @@ async fn a_tenants_proxy_never_sees_it(#[case] host: &str) {
     assert_eq!(cloud.asked.load(Ordering::Relaxed), 0, "no login was asked for");
 }
 
-/// Plain HTTP that a source names, and a redirect: the same registry with the login over what the administrator says.
+/// Plain HTTP in a source, and a redirect: the same registry gets the login only over the administrator's transport.
 #[tokio::test]
 async fn it_goes_where_the_administrator_says() {
     let registry = FakeRegistry::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! The way through a proxy that a source names, and plain HTTP that a source allows.
+//! Queries through a proxy of a source, and plain HTTP that a source allows.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -22,7 +22,7 @@ fn client() -> Client {
     Client::new(Hosts::new(Vec::new(), Rules::default(), &Limits::default()).unwrap(), Vec::new())
 }
 
-/// A forward proxy that passes on what carries the right proof, and writes down the first lines.
+/// A forward proxy that requires authentication, and logs the first lines of requests.
 async fn proxy(proof: &'static str) -> (String, Arc<Mutex<Vec<String>>>, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -81,7 +81,7 @@ async fn every_question_goes_through_the_proxy_of_the_source() {
     assert!(client.index(&site.repository(), &wanted, &keyring, None).await.unwrap().has("a"));
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     assert_eq!(client.tags(&image, &keyring, None, &Keep::everything()).await.unwrap().tags().collect::<Vec<_>>(), ["1"]);
-    // The proxy's login stays with the proxy, the repository's with the repository.
+    // The proxy's login is sent to the proxy, the repository's to the repository.
     assert_eq!(site.take_lines(), [format!("http://{}/index.yaml user:secret - 200", site.address)]);
     assert!(registry.take_lines()[0].ends_with(" - 200"));
     let (of_site, of_registry) = (site.address.to_string(), registry.host());
@@ -90,7 +90,7 @@ async fn every_question_goes_through_the_proxy_of_the_source() {
         [format!("GET http://{of_site}/index.yaml HTTP/1.1"), format!("GET http://{of_registry}/v2/web/tags/list?n=1000 HTTP/1.1")]
     );
 
-    // Without the source's word nothing goes there.
+    // Without the source's configuration nothing is sent there.
     assert!(client.index(&site.repository(), &wanted, &Keyring::default(), None).await.unwrap().has("a"));
     assert_eq!(lines.lock().len(), 2);
 }
@@ -113,7 +113,7 @@ async fn plain_http_where_the_source_allows_it() {
     registry.demand(headwind_testbed::Demand::Bearer { realm: None, login: None, expires_in: None });
     let image = RepositoryKey::from_parts(&registry.host(), "web").unwrap();
     let plain = Keyring::default().with_transport(Transport::default().with_plain_http(true));
-    // Loopback is asked by plain HTTP unless its entry says otherwise.
+    // Loopback uses plain HTTP unless its entry says otherwise.
     assert!(client().digest(&image, "1", &Keyring::default()).await.unwrap().is_some());
     let entry = HostSettings { plain_http: Some(false), ..HostSettings::of(&registry.host()) };
     let by_https = Client::new(Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap(), Vec::new());
@@ -140,7 +140,7 @@ async fn each_transport_to_a_host_waits_for_itself() {
     assert_eq!(lanes.len(), keyrings.len());
 }
 
-/// The permits of a host are not used up by those who reach it over a proxy that hangs.
+/// Queries over a proxy that hangs do not use up the permits of a host.
 #[tokio::test]
 async fn a_proxy_that_hangs_takes_no_permit_of_the_host() {
     let registry = FakeRegistry::start().await.unwrap();
@@ -164,7 +164,7 @@ async fn a_proxy_that_hangs_takes_no_permit_of_the_host() {
     assert!(asked.unwrap().unwrap().is_some());
 }
 
-/// Whoever names a proxy of their own must not be able to have a host left alone by everybody.
+/// The owner of a proxy must not be able to stop other users' queries to a host.
 #[tokio::test]
 async fn a_proxy_shuts_its_own_way_alone() {
     let registry = FakeRegistry::start().await.unwrap();

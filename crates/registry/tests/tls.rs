@@ -1,5 +1,4 @@
-//! Own roots and client certificates, against servers that demand both: of the host's entry, and of
-//! a source that says so itself.
+//! Custom CAs and client certificates, with servers that demand both: from the host's entry, and from a source.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -36,12 +35,12 @@ fn response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-/// Answers every request of a client that `issuer` has signed with a digest.
+/// Starts a server that responds with a digest to clients whose certificate `issuer` has signed.
 async fn serve(issuer: &Issuer) -> (String, tokio::task::JoinHandle<()>) {
     answering(issuer, true, |_| response("200 OK", &format!("docker-content-digest: {DIGEST}\r\n"), "")).await
 }
 
-/// Answers requests, of clients that `issuer` has signed if that is demanded.
+/// Serves requests, only of clients that `issuer` has signed if that is demanded.
 async fn answering(
     issuer: &Issuer,
     demands: bool,
@@ -116,7 +115,7 @@ fn files_without_what_they_should_have() {
     }
 }
 
-/// A way with these of Flux's keys.
+/// Returns a transport with these certificates of Flux.
 fn way(entries: &[(&str, &str)]) -> Result<Transport, SecretError> {
     Transport::default().with_certificates(|key| entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_bytes()))
 }
@@ -147,7 +146,7 @@ async fn a_source_brings_its_own_certificates() {
         assert_eq!(error.class, Class::Unreachable, "{error}");
     }
 
-    // What the host's entry has stays below what the source says.
+    // The source overrides the host's entry.
     let (_ca, ca_file) = file(&ca);
     let of_entry = client(vec![HostSettings { ca_file: Some(ca_file), ..HostSettings::of(&host) }]);
     let own = way(&[("tls.crt", &certificate), ("tls.key", &key)]).unwrap();
@@ -185,8 +184,8 @@ async fn the_issuer_of_tokens_is_reached_the_same_way() {
     assert!(client(vec![entry]).digest(&image, "1", &keyring).await.unwrap().is_some());
 }
 
-/// Whoever reads what passes under an authority of a source's own does not get the certificate of the host's entry,
-/// and neither does a host that is redirected to.
+/// Somebody who can read the traffic under a source's own CA does not get the client certificate of the host's entry,
+/// and neither does the host of a redirect.
 #[tokio::test]
 async fn a_client_certificate_is_for_its_own_host() {
     let ours = issuer();

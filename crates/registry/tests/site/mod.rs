@@ -1,4 +1,4 @@
-//! A web site on loopback that answers as a test says, and writes down what it was asked.
+//! A web server on loopback with test-defined responses and a request log.
 
 #![allow(dead_code, reason = "each test uses a part")]
 
@@ -25,13 +25,13 @@ impl Asked {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-")
     }
 
-    /// What was sent as Basic authorization, decoded.
+    /// Returns the decoded Basic authorization.
     pub(crate) fn proof(&self) -> String {
         basic(self.header(header::AUTHORIZATION))
     }
 }
 
-/// The inside of a Basic proof.
+/// Returns the content of a Basic credential.
 pub(crate) fn basic(value: &str) -> String {
     let decoded = value.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
     decoded.map_or_else(|| value.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -68,7 +68,7 @@ impl Site {
         Self { address, inner, server }
     }
 
-    /// One that always answers with this index.
+    /// Starts a server that always responds with this index.
     pub(crate) async fn of(index: &'static str) -> Self {
         Self::start(move |_| Response::new(index.into())).await
     }
@@ -77,7 +77,7 @@ impl Site {
         ChartRepository::parse(&format!("http://{}", self.address)).unwrap()
     }
 
-    /// Every request so far as `PATH PROOF CONDITION STATUS`, and forgets them.
+    /// Returns and clears the requests so far, as `PATH PROOF CONDITION STATUS`.
     pub(crate) fn take_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.lines.lock())
     }
@@ -92,7 +92,7 @@ async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response<Bo
     response
 }
 
-/// An answer with a status, headers and a body.
+/// Returns a response with a status, headers and a body.
 pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
@@ -101,7 +101,7 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body
     response.body(body.into()).unwrap()
 }
 
-/// An index of about that many bytes, made while it is sent.
+/// Returns an index of about that many bytes, generated while it is sent.
 pub(crate) fn large(size: usize) -> Response {
     let entry = |chart: usize, version: usize| {
         format!(
