@@ -2,13 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
+.PHONY: image chart ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
 DENY := $(CACHE)/cargo/bin/cargo-deny
 DENY_VERSION := 0.20.2
 HEADWIND := $(TARGET)/debug/headwind
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 E2E_FAILURES := $(TARGET)/tmp/e2e-failures.txt
 
 # $(call step,WHAT,COMMAND): prints WHAT, runs COMMAND, prints how long it took.
@@ -58,6 +59,14 @@ test-node: build ## Test the operator on a real kubelet with real containers (ne
 
 generate: build ## Write the generated files: the chart's CRD, RBAC rules and settings, deploy/k8s/install.yaml, the tables in docs
 	HEADWIND_GENERATE=1 cargo test --locked -p headwind --test shipped -- tables chart_
+
+image: ## Build an OCI image of the release binary into target/image; PUSH=HOST/REPOSITORY pushes it (needs Python 3)
+	$(call step,cargo build --release,cargo build --locked --release -p headwind)
+	$(call step,image,deploy/image/build.py --binary "$(TARGET)/release/headwind" --version "$(VERSION)" --output "$(TARGET)/image" >/dev/null)
+	$(if $(PUSH),$(call step,push,deploy/image/push.py "$(TARGET)/image" "$(PUSH):$(VERSION)"))
+
+chart: ## Package the chart into target/chart
+	$(call step,helm package,"$(CACHE)/bin/helm" package deploy/helm/headwind --destination "$(TARGET)/chart")
 
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
 	$(call step,npm ci,cd ui && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)

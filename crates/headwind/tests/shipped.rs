@@ -19,6 +19,8 @@ use headwind_core::settings::{Settings, key};
 
 #[path = "shipped/chart.rs"]
 mod chart;
+#[path = "shipped/image.rs"]
+mod image;
 #[path = "shipped/modules.rs"]
 mod modules;
 #[path = "shipped/tables.rs"]
