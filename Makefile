@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: image chart ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
+.PHONY: image chart release-check ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -67,6 +67,12 @@ image: ## Build an OCI image of the release binary into target/image; PUSH=HOST/
 
 chart: ## Package the chart into target/chart
 	$(call step,helm package,"$(CACHE)/bin/helm" package deploy/helm/headwind --destination "$(TARGET)/chart")
+
+release-check: ## Check that the chart and TAG (default v and the version of the crates) have the version of the crates
+	@for text in "$(or $(TAG),v$(VERSION)) is v$(VERSION)" "$$(sed -n 's/^version: //p' deploy/helm/headwind/Chart.yaml) is $(VERSION)" \
+	  "$$(sed -n 's/^appVersion: //p' deploy/helm/headwind/Chart.yaml) is $(VERSION)"; do \
+	  [ "$${text%% is *}" = "$${text#* is }" ] || { echo "release-check: $$text is not true" >&2; exit 1; }; done
+	@grep -q '^## $(VERSION)' CHANGELOG.md || { echo "release-check: CHANGELOG.md has no section $(VERSION)" >&2; exit 1; }
 
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)
 	$(call step,npm ci,cd ui && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)

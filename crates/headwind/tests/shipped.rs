@@ -25,6 +25,8 @@ mod image;
 mod modules;
 #[path = "shipped/tables.rs"]
 mod tables;
+#[path = "shipped/workflows.rs"]
+mod workflows;
 
 const HEADWIND: &str = env!("CARGO_BIN_EXE_headwind");
 
