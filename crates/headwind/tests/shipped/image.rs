@@ -15,7 +15,8 @@ fn script(test: &str, name: &str, args: &[&str]) -> Option<Output> {
         skipped(test, "there is no python3");
         return None;
     }
-    let output = Command::new("python3").arg(root().join("deploy/image").join(name)).args(args).current_dir(root()).output().expect("python3");
+    let output =
+        Command::new("python3").arg(root().join("deploy/image").join(name)).args(args).current_dir(root()).output().expect("python3");
     assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     Some(output)
 }

@@ -27,7 +27,8 @@ fn workflows_are_valid() {
     let (valid, said) = actionlint(&tools, &files);
     assert!(valid, "{said}");
     let bad = tempfile::NamedTempFile::with_suffix(".yml").expect("a file");
-    std::fs::write(bad.path(), "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: \"echo ${{ nothing.at.all }}\"}]}}\n").expect("a file");
+    std::fs::write(bad.path(), "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{run: \"echo ${{ nothing.at.all }}\"}]}}\n")
+        .expect("a file");
     let (valid, said) = actionlint(&tools, &[bad.path().to_owned()]);
     assert!(!valid && said.contains("nothing"), "actionlint accepts an undefined context: {said}");
 }
