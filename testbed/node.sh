@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A real node: containerd and the kubelet beside the test bed's fake nodes. Needs root.
+# A real node: containerd and the kubelet next to the test bed's fake nodes. Needs root.
 #
 #   node.sh CACHE KUBECONFIG SANDBOX_IMAGE NAME
 #
-# Prints "ready" and its folder when both run, and runs until standard input ends, so that it also ends with whoever
-# started it. Then it takes everything back: processes, mounts, cgroups, the sysctls that the kubelet
-# sets. What it starts is known by its folder or its process number, never by a program's name.
+# Prints "ready" and its folder when both run, and runs until standard input ends, so that it also ends with the process
+# that started it. Then it undoes everything: processes, mounts, cgroups, the sysctls that the kubelet
+# sets. It identifies its processes by folder or process ID, never by a program's name.
 set -euo pipefail
 cache=$1 kubeconfig=$2 sandbox=$3 name=$4
 # Short: the paths of sockets have 107 characters at most.

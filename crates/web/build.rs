@@ -19,7 +19,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("LICENSES", "LICENSES.txt", "text/plain; charset=utf-8"),
 ];
 
-/// FNV-1a. Another content gets another address; nobody has to be kept from finding two contents with the same hash.
+/// FNV-1a. Changed content gets a new address. The hash need not resist attacks.
 fn hash(content: &[u8]) -> u64 {
     content.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

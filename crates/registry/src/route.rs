@@ -7,8 +7,8 @@ use crate::transport::Transport;
 /// The path to a host, by who configured it.
 ///
 /// Headwind has its own identity: the cloud's login, and the client certificate of a host's entry. It never sends this
-/// identity over a path that the owner of a source configured, because whoever sets the proxy or the CA can read the
-/// traffic. It may send the owner's own credentials there.
+/// identity over a path that the owner of a source configured, because the one who sets the proxy or the CA can read
+/// the traffic. It may send the owner's own credentials there.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
     /// Configured by the administrator: the host's entry, else HTTPS with the system's roots.

@@ -41,7 +41,7 @@ fn a_proposal_says_what_from_what_and_why() {
     assert_eq!((proposal.current_image.as_str(), proposal.new_image.as_str()), ("nginx:1.25", "nginx:1.26"));
     assert!(proposal.require_approval && proposal.policy == Policy::Minor && proposal.reason == Reason::HigherVersion);
     let bare = ask(&workload, "1.26", None).unwrap();
-    assert_eq!(proposal.identity, bare.identity, "told with a digest or without, it is the same version");
+    assert_eq!(proposal.identity, bare.identity, "with or without a digest, it is the same version");
 }
 
 #[rstest]
@@ -150,7 +150,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     assert_eq!(decided("1.1.0", Some(Answer::Unavailable), &none), Err(None));
     assert_eq!(decided("1.1.0", Some(Answer::Missing), &none), Err(Some(Reason::NotInRegistry)));
     assert_eq!(decided("1.1.0", Some(Answer::Exists(None)), &none), Ok("app:1.1.0".to_owned()));
-    assert_eq!(decided("2.0.0", None, &none), Err(Some(Reason::MajorDiffers)), "nobody is asked about what would be refused");
+    assert_eq!(decided("2.0.0", None, &none), Err(Some(Reason::MajorDiffers)), "no query about a version that is refused anyway");
     assert_eq!(decided("1.1.0", None, &versions(&[("app:1.1.0", Reason::Rejected)])), Err(Some(Reason::Rejected)));
 }
 

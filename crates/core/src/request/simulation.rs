@@ -657,7 +657,7 @@ impl World {
         }
         if change.kind == ChangeKind::AutomaticRollback {
             assert!(bad(&change.from), "{} takes back {}, which runs", change.request, change.from);
-            assert_eq!(replica.workload.annotations[key::AUTO_ROLLBACK], "true", "nobody asked {} to be taken back", change.request);
+            assert_eq!(replica.workload.annotations[key::AUTO_ROLLBACK], "true", "automatic rollback of {} is disabled", change.request);
         }
         let tag = |image: &str| parse_tag(unpinned(image.trim_start_matches("app:")));
         if !forced && change.kind == ChangeKind::Update {
@@ -729,10 +729,10 @@ impl World {
         let real = &mut self.cluster.workload;
         real.resource_version = version.to_string();
         if let Some((name, value)) = annotation {
-            self.trail.push(format!("{} another hand sets {name} to {value}", self.second));
+            self.trail.push(format!("{} somebody else sets {name} to {value}", self.second));
             real.annotations.insert(name.to_owned(), value.to_owned());
         } else {
-            self.trail.push(format!("{} another hand sets {place} to {image}", self.second));
+            self.trail.push(format!("{} somebody else sets {place} to {image}", self.second));
             let images = real.containers.iter().map(|container| container.image.clone()).collect();
             real.containers[place].image = admitted(self.cluster.pins, &image);
             self.renewed(images);
@@ -778,10 +778,10 @@ impl World {
                 || (request.status.phase == Phase::Pending
                     && !request.spec.require_approval
                     && workload.annotations[key::REQUIRE_APPROVAL] == "false");
-            assert!(request.status.phase != Phase::RollingOut, "{} is watched for ever: {:?}", request.name, request.status);
+            assert!(request.status.phase != Phase::RollingOut, "{} is watched without end: {:?}", request.name, request.status);
             let lapsed =
                 request.status.phase == Phase::Pending && request.needs_approval() && request.expires_at() <= self.now(self.leader);
-            assert!(!lapsed, "{} waits for ever: {:?}", request.name, request.status);
+            assert!(!lapsed, "{} waits without end: {:?}", request.name, request.status);
             assert!(!due, "{} is due and was left: {:?}", request.name, request.status);
         }
     }

@@ -56,7 +56,7 @@ pub struct RolloutObservation<'a> {
     pub watch: &'a RolloutState,
     /// The status of the rollout.
     pub rollout_status: &'a RolloutStatus,
-    /// The newest look at the pods, if there was one.
+    /// The newest snapshot of the pods, if there is one.
     pub snapshot: Option<&'a PodSnapshot>,
     /// The container whose change is watched.
     pub container: &'a str,

@@ -285,7 +285,7 @@ fn a_container_that_crashes_between_two_good_seconds_has_failed() {
             return;
         }
     }
-    panic!("it settled, or nobody noticed: {:?}", story.watch);
+    panic!("it settled, or the failure was not noticed: {:?}", story.watch);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn one_that_crashes_now_and_then_fails_at_the_time_out() {
             _ => {}
         }
     }
-    panic!("watched for ever");
+    panic!("watched without end");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn each_answers_for_itself() {
     };
     let bad = [of(true, runs(true, 0), waits("CrashLoopBackOff"))];
     assert!(Evidence::of(&bad, "a", &["b"]).failure.is_none(), "b has a request of its own");
-    assert!(Evidence::of(&bad, "a", &[]).failure.is_some(), "nobody changed b: it speaks for all");
+    assert!(Evidence::of(&bad, "a", &[]).failure.is_some(), "b was not changed: it counts for all");
     assert!(Evidence::of(&bad, "b", &["a"]).failure.is_some());
     let before = [of(true, runs(true, 0), waits("CrashLoopBackOff")), of(false, runs(true, 0), waits("CrashLoopBackOff"))];
     assert!(Evidence::of(&before, "a", &[]).failure.is_none(), "b was bad in the old pods already");

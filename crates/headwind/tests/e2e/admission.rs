@@ -86,7 +86,7 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
     world.push("shop/side", "1.2.0").await?;
     live.has_image("side", &pinned, SOON).await?;
     let done = world.request(&image("shop/side", "1.2.0"), "Completed").await?;
-    ensure!(done.status.unwrap_or_default().applied_image == Some(pinned), "what stands there is on record");
+    ensure!(done.status.unwrap_or_default().applied_image == Some(pinned), "the current image is recorded");
     ensure!(live.image_of("web").await? == image("shop/web", "1.0.0"));
 
     // The denied update is allowed now: it is applied without a person.

@@ -25,7 +25,7 @@ pub(crate) async fn new_digest(kind: WorkloadKind) -> Result<()> {
     for letter in ['a', 'b'] {
         world.push_digest("shop/web", "latest", &digest(letter)).await?;
         present.has_image("web", &format!("{}@{}", image("shop/web", "latest"), digest(letter)), SOON).await?;
-        eventually("the pods are made anew", SOON, || async {
+        eventually("the pods are recreated", SOON, || async {
             let annotations = always.template_annotations().await.map_err(|error| error.to_string())?;
             if annotations.get(key) == Some(&format!("{}@{}", image("shop/web", "latest"), digest(letter))) {
                 Ok(())

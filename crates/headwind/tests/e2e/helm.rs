@@ -206,7 +206,7 @@ pub(crate) async fn reference() -> Result<()> {
         edited?;
         updated?;
         let labels = repositories.get(&name).await?.metadata.labels.unwrap_or_default();
-        ensure!(labels.get("edited") == Some(&count.to_string()), "the last edit stands: {labels:?}");
+        ensure!(labels.get("edited") == Some(&count.to_string()), "the last edit is kept: {labels:?}");
         let mut audit = world.audit().context("this test needs the audit log")?;
         audit.catch_up(&world.client).await?;
         let ours = |verb: &str| world.operator.requests().verb(verb).resource("ocirepositories");
@@ -281,9 +281,9 @@ pub(crate) async fn bad_cases() -> Result<()> {
         eprintln!("{name}: {:?} {:?}", status.reason, status.message);
         if *taken_back {
             ensure!(live.image_of("web").await? == format!("{name}:1.0.0"), "{name}");
-            live.rolled_out(UPGRADE).await.with_context(|| format!("{name}: put back, but not ready"))?;
+            live.rolled_out(UPGRADE).await.with_context(|| format!("{name}: rolled back, but not ready"))?;
         } else {
-            ensure!(live.image_of("web").await? == chart, "{name}: nobody asked for it to be taken back");
+            ensure!(live.image_of("web").await? == chart, "{name}: automatic rollback is disabled");
         }
     }
     world.counted("headwind_rollbacks_automatic_total", 4.0).await?;

@@ -73,6 +73,6 @@ pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
     ensure!(live.generation().await? == generation + 2, "three containers, one rollout");
     ensure!(world.patches(&live).await? == 2);
     let names = live.annotations().await?["headwind.sh/last-request"].split(',').count();
-    ensure!(names == 3, "the requests whose change stands there");
+    ensure!(names == 3, "the requests whose changes are in place");
     Ok(())
 }

@@ -153,7 +153,7 @@ async fn verdict(world: &World, rollout: &Rollout) -> Result<String> {
         }
         // A version that does not run was rolled back: kubectl reports that as a success too.
         "RolledBack" => {
-            ensure!(!rollout.is_good(), "{what} was taken back; kubectl says: {said}");
+            ensure!(!rollout.is_good(), "{what} was rolled back; kubectl says: {said}");
             let back = live.image_of("web").await? == image(repository, "1.0.0");
             ensure!(back && done, "{what} is RolledBack, but kubectl says: {said}{}", pods(world, live).await?);
         }

@@ -148,7 +148,7 @@ pub(crate) async fn finds(kind: WorkloadKind) -> Result<()> {
     anonymous.has_image("web", &image(open.addr(), "1.1.0"), SOON).await?;
     account.has_image("web", &image(gate.addr(), "1.1.0"), SOON).await?;
     pins.has_image("web", &format!("{}@{}", image(locked.addr(), "main"), moved[1]), SOON).await?;
-    eventually("the pods are made anew", SOON, || async {
+    eventually("the pods are recreated", SOON, || async {
         let annotations = restarts.template_annotations().await.map_err(|error| error.to_string())?;
         if annotations.get("headwind.sh/digest.web") == Some(&format!("{}@{}", image(gate.addr(), "main"), moved[0])) {
             Ok(())

@@ -87,7 +87,7 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
     let (old, new) = (image("1.25.0"), image("1.26.0"));
     let request = world.request(&new, "Pending").await?;
     world.counted("headwind_updates_pending", 1.0).await?;
-    ensure!(live.image_of("web").await? == old, "nothing moves that nobody allowed");
+    ensure!(live.image_of("web").await? == old, "no update without approval");
     let phase =
         world.bed.kubectl_ok(&["get", "ur", "-n", &world.namespace, "--field-selector", "status.phase=Pending", "-o", "name"]).await?;
     ensure!(phase.contains(&request.name_any()), "the phase is there from birth and can be selected by");
@@ -139,7 +139,7 @@ pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
         };
         let (count, updated) = tokio::join!(edits, update);
         updated?;
-        ensure!(live.get().await?.labels().get("edited") == Some(&count?.to_string()), "the last edit stands");
+        ensure!(live.get().await?.labels().get("edited") == Some(&count?.to_string()), "the last edit is kept");
         ensure!(world.patches(&live).await? == 1);
         let mut audit = world.audit().context("this test needs the audit log")?;
         audit.catch_up(&world.client).await?;

@@ -40,7 +40,7 @@ pub(crate) async fn once() -> Result<()> {
     world.bed.kubectl_ok(&[&["--as", "ann", "-n", &world.namespace][..], &patch].concat()).await?;
     let approved = world.requests_api().get(&name).await?;
     world.operator.kill9().await?;
-    ensure!(about(&world, &name, "ApprovedByPerson").await?.is_empty(), "nobody was there to report it");
+    ensure!(about(&world, &name, "ApprovedByPerson").await?.is_empty(), "there was no leader to report it");
     world.operator.start().await?;
     world.operator.ready().await?;
     let event = world.told(&name, "ApprovedByPerson").await?;

@@ -296,7 +296,7 @@ pub(crate) async fn left_alone() -> Result<()> {
         "{:?}",
         failed.status
     );
-    ensure!(records.image_of("web").await? == image("a/records", "1.1.0-crash"), "nobody asked for it to be taken back");
+    ensure!(records.image_of("web").await? == image("a/records", "1.1.0-crash"), "automatic rollback is disabled");
     let timed_out = ends(&world, &image("a/roomless", "1.1.0"), &["Failed", "RolledBack", "Completed"], VERDICT).await?;
     ensure!(timed_out.phase().as_str() == "Failed" && reason(&timed_out) == "RolloutTimedOut", "{:?}", timed_out.status);
     ensure!(message(&timed_out).contains("Insufficient memory"), "the scheduler's own words: {}", message(&timed_out));
@@ -351,7 +351,7 @@ pub(crate) async fn taken_over(kind: WorkloadKind) -> Result<()> {
     // A later one that is not changed is rolled back now: the others would have been too.
     world.push("o/control", "1.1.0-crash").await?;
     ends(&world, &image("o/control", "1.1.0-crash"), &["RolledBack"], VERDICT).await?;
-    ensure!(edited.image_of("web").await? == image("o/edited", "1.0.5-crash"), "nothing is put back");
+    ensure!(edited.image_of("web").await? == image("o/edited", "1.0.5-crash"), "no rollback");
     ensure!(world.patches(&edited).await? == 1);
     world.counted("headwind_rollbacks_total", 1.0).await?;
     ensure!(!world.operator.scrape().await?.contains("headwind_reconcile_errors_total{"), "a quiet end");
@@ -415,7 +415,7 @@ pub(crate) async fn without_pods() -> Result<()> {
     let events = Api::<Event>::namespaced(client, &namespace).list(&ListParams::default()).await?.items;
     let warned =
         events.iter().filter(|event| event.reason.as_deref() == Some("PodsForbidden") && event.type_.as_deref() == Some("Warning"));
-    ensure!(warned.count() == 3, "each workload is told, once");
+    ensure!(warned.count() == 3, "one warning for each workload");
 
     take_rights(&bed, &namespace, &roles, &["pods/eviction"]).await?;
     let fixture = watched(WorkloadKind::StatefulSet, "members", &image("b/members", "1.0.0")).replicas(3);

@@ -36,7 +36,7 @@ pub(crate) async fn crd_missing() -> Result<()> {
     let crds = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwind")).arg("crds").output().await?;
     bed.apply_yaml(&String::from_utf8(crds.stdout)?).await?;
     operator.ready().await?;
-    ensure!(operator.logs()?.matches("is not installed").count() == 1, "told once");
+    ensure!(operator.logs()?.matches("is not installed").count() == 1, "reported once");
     Ok(())
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn permission_missing() -> Result<()> {
     }
     bed.apply_yaml(&roles.to_string()).await?;
     operator.ready().await?;
-    ensure!(operator.logs()?.matches("not allowed to list and watch deployments.apps").count() == 1, "told once");
+    ensure!(operator.logs()?.matches("not allowed to list and watch deployments.apps").count() == 1, "reported once");
     Ok(())
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn bad_settings() -> Result<()> {
         for (name, _) in &variables {
             // One start reports every fault.
             let flag = format!("--{}", name.trim_start_matches("HEADWIND_").to_lowercase().replace('_', "-"));
-            ensure!(variables.len() == 1 || error.contains(&flag), "{variables:?}: {flag} is not told of: {error}");
+            ensure!(variables.len() == 1 || error.contains(&flag), "{variables:?}: {flag} is not in the error: {error}");
         }
         ensure!(error.contains(expected) || error.to_lowercase().contains(&expected.to_lowercase()), "{variables:?}: {error}");
     }

@@ -122,6 +122,6 @@ mod tests {
         assert_eq!(scans.error(&origin("app")), None);
         scans.asked(&index, &origin("gone"), Some("no answer".to_owned()));
         scans.asked(&index, &origin("app"), None);
-        assert_eq!(scans.error(&origin("gone")), None, "nobody uses it");
+        assert_eq!(scans.error(&origin("gone")), None, "unused");
     }
 }

@@ -1,9 +1,8 @@
-//! Any body, for any sender or for nobody in particular: nothing panics, and whatever comes out
-//! names a legal repository and a legal tag.
+//! Any body, with a given sender or without: the decoder never panics, and every event has a valid repository and tag.
 //!
-//! The first byte chooses the sender (one beyond the last is nobody), whether the caller names the registry, and whether
-//! the headers are those of a CloudEvent; the variable
-//! `HEADWIND_FUZZ_SENDER` fixes the sender, so that each decoder has a run of its own.
+//! The first byte selects the sender (a value beyond the last one means none), whether the caller names the registry,
+//! and whether the headers are those of a CloudEvent. The variable `HEADWIND_FUZZ_SENDER` sets the sender, so that each
+//! decoder has its own run.
 
 #![no_main]
 

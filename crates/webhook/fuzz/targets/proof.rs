@@ -1,4 +1,4 @@
-//! Any proof for any body: nothing panics, and nothing but the secret is believed.
+//! Any proof for any body: no panic, and only the secret is accepted.
 
 #![no_main]
 

@@ -242,7 +242,7 @@ fn reopened_though_it_stands() {
     let live = workload("app:1.1.0", &[(key::LAST_REQUEST, "r")]);
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status = Status { times_applied: 1, reopened_at: Some(at(NOW - 1)), ..Status::default() };
-    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("not told") };
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("no status write") };
     assert_eq!((write.status.phase, write.status.times_applied), (Phase::RollingOut, 2), "watched again");
 }
 
@@ -289,7 +289,7 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
         applied("passed-over", "app:1.1.0", "app:1.2.0", Phase::Superseded, 200),
         bad.clone(),
     ];
-    let Step::Apply(apply) = step(Some(&live), &all) else { panic!("not taken back") };
+    let Step::Apply(apply) = step(Some(&live), &all) else { panic!("not rolled back") };
     assert_eq!((apply.changes[0].from.as_str(), apply.changes[0].to.as_str()), ("app:1.3.0", "app:1.1.0"));
     assert_eq!((apply.changes[0].kind, apply.last_request.as_str()), (ChangeKind::AutomaticRollback, "bad@1.back"));
     let kept: Vec<String> = History::parse(Some(&apply.history)).0.of("web").map(|entry| entry.image.clone()).collect();
@@ -315,9 +315,13 @@ fn a_restart_is_taken_back_by_the_digest_that_ran() {
     let mut bad = applied("bad", "app:latest", "app:latest", Phase::RollingOut, 60);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
     bad.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
-    assert_eq!(written(step(Some(&live), std::slice::from_ref(&bad))), (Phase::Failed, Reason::CrashLoopBackOff), "nobody knows what ran");
+    assert_eq!(
+        written(step(Some(&live), std::slice::from_ref(&bad))),
+        (Phase::Failed, Reason::CrashLoopBackOff),
+        "the previous image is unknown"
+    );
     bad.spec.current_digest = Some(before.clone());
-    let Step::Apply(apply) = step(Some(&live), &[bad]) else { panic!("not taken back") };
+    let Step::Apply(apply) = step(Some(&live), &[bad]) else { panic!("not rolled back") };
     assert_eq!(apply.changes[0].to, format!("app:latest@{before}"));
 }
 
@@ -344,7 +348,7 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
         ("back", Phase::RollingOut, Some("app:1.1.0"))
     );
     back.status = write.status;
-    let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("what was left is not told") };
+    let Step::Write(write) = step(Some(&live), &[left, back.clone()]) else { panic!("the replaced version is not recorded") };
     assert_eq!((write.request.as_str(), write.status.phase), ("left", Phase::RolledBack));
     // A version that was set outside Headwind is rolled back past as well, although there is no request for it.
     let version = Artifact::parse(ArtifactKind::Image, "app:1.1.0").unwrap();
@@ -361,7 +365,7 @@ fn rejected_in_the_moment_after_the_patch() {
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.status =
         Status { phase: Phase::Rejected, reason: Some(Reason::RejectedByPerson), rejected_by: Some("ann".to_owned()), ..Status::default() };
-    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("nobody watches what stands there") };
+    let Step::Write(write) = step(Some(&live), &[asked]) else { panic!("the change in place is not watched") };
     assert_eq!((write.status.phase, write.status.rejected_by.as_deref()), (Phase::RollingOut, Some("ann")));
 }
 
@@ -428,7 +432,7 @@ fn a_release_is_judged_by_its_conditions_alone() {
     live.rollout = release(1, vec![stalled, says(ConditionType::Released, false, "UpgradeFailed")]);
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not remembered") };
     asked.status = write.status;
-    let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not taken back") };
+    let Step::Apply(apply) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not rolled back") };
     assert_eq!((apply.changes[0].to.as_str(), apply.last_request.as_str()), ("app:1.0.0", "r@1.back"));
     live.containers[0].image = "app:1.0.0".to_owned();
     live.annotations.insert(key::LAST_REQUEST.to_owned(), apply.last_request);

@@ -266,7 +266,7 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
     };
     let pods = [pod("db-2", false, waits("CrashLoopBackOff")), pod("db-1", true, runs(true)), pod("db-0", true, runs(true))];
     let mut request = rolling(back());
-    assert_eq!(evicted(after_looks(&workload, &mut request, &pods, 200)), None, "a person deletes it, or nobody");
+    assert_eq!(evicted(after_looks(&workload, &mut request, &pods, 200)), None, "only a person may delete it");
     let message = request.status.message.clone().unwrap();
     assert!(message.contains(Reason::OnDelete.sentence()), "{message}");
 }

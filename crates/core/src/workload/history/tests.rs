@@ -57,7 +57,7 @@ fn what_another_hand_put_there_is_noted() {
     history.record("a", "i:hand", "i:2", at(2), "r2", None);
     assert_eq!(images(&history, "a"), ["i:2", "i:hand", "i:1", "i:0"]);
     assert_eq!(history.before("a", "i:2").map(|entry| entry.image.as_str()).collect::<Vec<_>>(), ["i:hand", "i:1", "i:0"]);
-    assert_eq!(history.before("a", "i:elsewhere").count(), 4, "from where nobody knows, the newest is one step back");
+    assert_eq!(history.before("a", "i:elsewhere").count(), 4, "from an unknown image, the newest entry is one step back");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_was_put_there_later_is_not_before() {
         history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
     }
     let before = |standing| history.before("a", standing).map(|entry| entry.image.as_str()).collect::<Vec<_>>();
-    assert_eq!((before("i:1"), before("i:0")), (vec!["i:0"], vec![]), "another hand went back to them");
+    assert_eq!((before("i:1"), before("i:0")), (vec!["i:0"], vec![]), "they were restored outside Headwind");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] 
     assert_eq!((left(&workload), image(&workload)), (None, format!("{chart}:1.2.0").as_str()));
     let awaited = if origin.contains("://") { Duration::from_mins(1) } else { Duration::ZERO };
     assert_eq!(view(&workload).source_interval, awaited, "what a registry has Flux sees at once");
-    assert_eq!((workload.destination.is_none(), workload.generation), (true, GENERATIONS.0), "the version stands in the release itself");
+    assert_eq!((workload.destination.is_none(), workload.generation), (true, GENERATIONS.0), "the version is in the release itself");
     let access = ChartAccess { host: host.to_owned(), ..helm(url).access };
     assert_eq!(workload.pull, PullSource::Chart(Box::new(access)));
 }
@@ -256,7 +256,7 @@ fn what_is_written_stands_where_the_version_does() {
     assert_eq!(workload.destination, Some(expected));
     let has = |name: &str| workload.annotations.get(name).map(String::as_str);
     assert_eq!((has(LAST_REQUEST), has(LAST_UPDATE), has(UPDATE_HISTORY)), (Some("r"), Some("2026-01-01T00:00:00Z"), None));
-    assert_eq!(has("headwind.sh/policy"), Some("minor"), "what people set stands on the release");
+    assert_eq!(has("headwind.sh/policy"), Some("minor"), "annotations of people are on the release");
     assert_eq!(workload.generation, GENERATIONS.0 + GENERATIONS.1, "it grows with either");
     assert_eq!((workload.uid.as_str(), workload.resource_version.as_str(), view(&workload).generation), ("uid", "7", GENERATIONS.0));
 }

@@ -103,7 +103,7 @@ fn what_flux_says_of_it() {
     assert_eq!((read.running.as_deref(), read.suspended, read.denied), (Some("0.2.0+92a4fa0b73a2"), true, None));
     let view = view(self::read(object(&spec, &status)));
     assert_eq!((view.generation, view.observed_generation, view.attempted_generation, view.suspended), (3, 3, 3, true));
-    assert_eq!((view.wanted.as_str(), view.timeout.as_secs(), view.source), ("", 12, None), "what is wanted stands in the source");
+    assert_eq!((view.wanted.as_str(), view.timeout.as_secs(), view.source), ("", 12, None), "the wanted version is in the source");
 }
 
 #[rstest]

@@ -207,7 +207,7 @@ fn no_longer_updated(#[case] release: Release, #[case] ends: Option<Reason>, #[v
     assert_eq!((status.reason, status.message.as_deref()), (one.status.reason, None), "nothing else says it");
     one.status = status;
     assert_eq!(step(Some(&workload), std::slice::from_ref(&one)), Step::Requeue(None), "said once");
-    assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it goes on when the release does");
+    assert_eq!(applies(&live("1.0.0", &[]), &[one]).last_request, "r", "it continues when the release is resumed");
 }
 
 /// Until its source exists again, the running version of a release by `chartRef` is unknown, so nothing is judged.
@@ -320,7 +320,7 @@ fn suspended_while_it_rolls_out() {
     rolling.status.rollout = Some(RolloutState::new(3, at(NOW - 3600)));
     let workload = release_of(Release { suspended: true, ..templated("podinfo", "1.1.0") }, &[("last-request", "r")]);
     rolling.status = writes(&workload, std::slice::from_ref(&rolling));
-    assert_eq!((rolling.status.phase, rolling.status.reason), (Phase::RollingOut, Some(Reason::Suspended)), "its time stands still");
+    assert_eq!((rolling.status.phase, rolling.status.reason), (Phase::RollingOut, Some(Reason::Suspended)), "its timeout pauses");
     assert!(matches!(step(Some(&workload), &[rolling]), Step::Requeue(_)));
 }
 

@@ -100,7 +100,7 @@ fn an_invalid_object_fails_for_good_and_alone() {
     let mut all = [request("w", "app:1.0.0", "app:1.1.0"), side("s", "side:1.0.0", "side:1.1.0")];
     let invalid = Refusal::Invalid("spec.template.spec.containers[0].image: Invalid value".to_owned());
     assert_eq!(deny(&live, &mut all, &invalid, NOW).len(), 2);
-    assert!(all.iter().all(|one| one.status.phase == Phase::Pending), "nobody knows which of the two it is");
+    assert!(all.iter().all(|one| one.status.phase == Phase::Pending), "either of the two may be the cause");
     let first = deny(&live, &mut all, &invalid, NOW);
     assert_eq!(first.len(), 1);
     let failed = all.iter().find(|one| one.name == first[0]).unwrap();
@@ -174,7 +174,7 @@ fn an_image_that_admission_replaced_is_followed() {
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod p".to_owned() };
     failing.status.rollout = Some(RolloutState { failed_checks: 3, failure: Some(failure), ..RolloutState::new(3, at(NOW - 60)) });
     live.rollout = complete(1);
-    let Step::Apply(apply) = step(Some(&live), &[failing]) else { panic!("not taken back") };
+    let Step::Apply(apply) = step(Some(&live), &[failing]) else { panic!("not rolled back") };
     assert_eq!((apply.changes[0].from.as_str(), apply.changes[0].to.as_str()), (pinned.as_str(), "app:1.0.0"));
     // It is healthy: the next update starts from it, and the history contains it.
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not completed") };

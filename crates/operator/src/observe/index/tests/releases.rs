@@ -168,7 +168,7 @@ fn who_follows_the_same_tag(#[case] goes: fn(&mut Index)) {
     index.apply(read("c", 3, &reference("tags"), &json!({})));
     assert!(index.take_unsettled().contains(&key("b")));
     index.apply(read("c", 4, &reference("tags"), &json!({"failures": 1})));
-    assert!(index.take_unsettled().is_empty(), "a status is nobody else's business");
+    assert!(index.take_unsettled().is_empty(), "a changed status affects no other release");
     assert_eq!([shared(&index, "b").0, shared(&index, "c").0], [2, 2]);
 }
 
