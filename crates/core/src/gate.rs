@@ -8,7 +8,8 @@
 //! Settings, Facts, now ──> source, denial, interval, siblings ──> check ──> Open | Wait(Waiting)
 //! ```
 //!
-//! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`].
+//! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`]. A question
+//! to the registry is not a gate: [`crate::evidence`] answers it before the update is proposed.
 
 mod denial;
 mod facts;

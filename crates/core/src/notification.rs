@@ -137,9 +137,8 @@ fn end(status: &Status, is_rollback: bool) -> Option<NotificationEvent> {
         (Phase::Failed, _) if is_rollback => Some(NotificationEvent::RollbackFailed),
         (Phase::Failed | Phase::RolledBack, Some(Reason::RollbackFailed)) => Some(NotificationEvent::RollbackFailed),
         (Phase::Failed, _) => Some(NotificationEvent::UpdateFailed),
-        // A person rolled back past it: the request of that rollback says so.
-        (Phase::RolledBack, Some(Reason::RolledBack)) => None,
-        (Phase::RolledBack, _) => Some(NotificationEvent::RollbackCompleted),
+        // With `RolledBack` a person rolled back past it: the request of that rollback says so.
+        (Phase::RolledBack, reason) => (reason != Some(Reason::RolledBack)).then_some(NotificationEvent::RollbackCompleted),
         (Phase::Pending | Phase::Approved | Phase::RollingOut | Phase::Expired | Phase::Superseded, _) => None,
     }
 }

@@ -140,8 +140,8 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_API_URL", value_name = "URL", value_parser = url)]
     pub(crate) api_url: Option<Uri>,
 
-    /// Comma-separated list of further hosts, with or without a port, that requests to the API may name. Web pages from these
-    /// hosts may act
+    /// Comma-separated list of additional values, with or without a port, that Headwind accepts in the Host header. Browsers
+    /// may send changes from pages on these hosts
     #[arg(long, env = "HEADWIND_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',', value_parser = host)]
     pub(crate) allowed_hosts: Vec<Authority>,
 

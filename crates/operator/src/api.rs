@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`handle`] | the handle that the HTTP servers use |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
-//! | [`updates`], [`workloads`], [`live`] | queries for the UI: sorted pages, counts, settings, pods |
+//! | [`updates`], [`workloads`], [`live`], [`pods`] | queries for the UI: sorted pages, counts, settings, pods |
 //! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
 //! | [`audit`] | one line for each command, with its result |
 //! | [`caller`], [`permission`], [`reviews`] | the caller, and its permissions according to the API server |
@@ -18,6 +18,7 @@ pub(crate) mod explainer;
 pub(crate) mod handle;
 pub(crate) mod live;
 pub(crate) mod permission;
+pub(crate) mod pods;
 pub(crate) mod requests;
 pub(crate) mod reviews;
 pub(crate) mod rollback;

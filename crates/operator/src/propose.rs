@@ -31,10 +31,11 @@ use self::claims::Claims;
 use self::unrecorded::Unrecorded;
 
 pub(crate) use self::intake::{Intake, Workers};
+pub(crate) use self::judged::DecisionInput;
 pub(crate) use self::object::request;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::prior::prior_of;
-pub(crate) use self::proposer::{DecisionInput, Proposer};
+pub(crate) use self::proposer::Proposer;
 pub(crate) use self::waiting::Waiting;
 
 pub(crate) use self::verifier::Verifier;

@@ -231,7 +231,7 @@ impl Operator {
             queue,
             alive: tasks.alive(),
             explainer: Explainer::new(asking, last_scans),
-            pods: crate::api::live::Pods::default(),
+            pods: crate::api::pods::Pods::default(),
             reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
             namespaces: config.watched.clone().into(),
         };

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
-use crate::api::live::Pods;
+use crate::api::pods::Pods;
 use crate::cluster::ClusterClient;
 use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;

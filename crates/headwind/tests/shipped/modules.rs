@@ -1,6 +1,7 @@
-//! The top-level modules of the crates: no cycle in any of them, and in `operator` the order of the data flow.
+//! The modules of the crates: no cycle of files in any of them, and in `operator` the order of the data flow.
 //!
-//! Tests and the builders for tests are not checked for cycles.
+//! A file and the folder of its submodules are one: imports between them are no arrows. Tests and the builders for tests
+//! are not checked for cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -84,21 +85,99 @@ fn circle(arrows: &Arrows) -> Option<Vec<String>> {
     })
 }
 
-fn arrows(source: &Path) -> Arrows {
-    let all: Vec<(PathBuf, String)> = files(source)
-        .into_iter()
-        .map(|file| (file.strip_prefix(source).unwrap().to_owned(), fs::read_to_string(&file).unwrap()))
-        .filter(|(inside, _)| !inside.to_str().unwrap().contains("tests"))
-        .collect();
-    let modules: BTreeSet<String> = all.iter().map(|(inside, _)| module(inside)).collect();
-    let mut arrows = Arrows::new();
-    for (inside, text) in &all {
-        let own = module(inside);
-        if ["lib", "main", "testing"].contains(&own.as_str()) {
-            continue;
+/// Returns the module path of a file: its folders and its name.
+fn path_of(inside: &Path) -> Vec<String> {
+    inside.with_extension("").components().map(|part| part.as_os_str().to_str().unwrap().to_owned()).collect()
+}
+
+/// Splits the list of a `use` at its top-level commas.
+fn items(list: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut items) = (0, 0, Vec::new());
+    for (at, letter) in list.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&list[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
         }
-        let wanted = imports(without_tests(text), inside.components().count()).into_iter().map(str::to_owned);
-        arrows.entry(own.clone()).or_default().extend(wanted.filter(|name| *name != own && modules.contains(name)));
+    }
+    items.push(&list[begin..]);
+    items
+}
+
+/// Adds the paths of a `use` after `prefix`.
+fn expand(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
+    for item in items(tree) {
+        let item = item.trim();
+        let (head, list) = match item.split_once('{') {
+            Some((head, list)) => (head, list.strip_suffix('}')),
+            None => (item.split(" as ").next().unwrap_or(item), None),
+        };
+        let parts = head.split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
+        let path: Vec<String> = prefix.iter().cloned().chain(parts).collect();
+        match list {
+            Some(list) => expand(&path, list, paths),
+            None => paths.push(path),
+        }
+    }
+}
+
+/// Returns every path that the text names and that begins with `crate`, `self` or `super`.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    let (mut paths, mut rest) = (Vec::new(), String::new());
+    for statement in code.split(';') {
+        match statement.rsplit_once("use ").filter(|(before, _)| before.trim_end().is_empty() || before.ends_with(['\n', ' ', '}'])) {
+            Some((before, tree)) if ["crate", "self", "super"].contains(&word(tree)) => {
+                expand(&[], tree, &mut paths);
+                rest.push_str(before);
+            }
+            _ => rest.push_str(statement),
+        }
+        rest.push(';');
+    }
+    for start in ["crate::", "self::", "super::"] {
+        for (at, _) in rest.match_indices(start) {
+            if rest[..at].ends_with(|letter: char| letter.is_ascii_alphanumeric() || "_:".contains(letter)) {
+                continue;
+            }
+            let end = rest[at..].find(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
+            paths.push(
+                rest[at..at + end.unwrap_or(rest.len() - at)].split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+            );
+        }
+    }
+    paths
+}
+
+/// Returns the module of `modules` that a path in the module `own` leads to.
+fn target(own: &[String], path: &[String], modules: &BTreeSet<Vec<String>>) -> Option<Vec<String>> {
+    let mut full: Vec<String> = if path.first()? == "crate" { Vec::new() } else { own.to_vec() };
+    for part in path.iter().skip(usize::from(path.first()? == "crate")) {
+        match part.as_str() {
+            "super" => drop(full.pop()),
+            "self" => {}
+            _ => full.push(part.clone()),
+        }
+    }
+    (1..=full.len()).rev().map(|length| full[..length].to_vec()).find(|known| modules.contains(known))
+}
+
+fn arrows(source: &Path) -> Arrows {
+    let all: Vec<(Vec<String>, String)> = files(source)
+        .into_iter()
+        .map(|file| (path_of(file.strip_prefix(source).unwrap()), fs::read_to_string(&file).unwrap()))
+        .filter(|(path, _)| !path.iter().any(|part| part == "tests") && !["lib", "main", "testing"].contains(&path[0].as_str()))
+        .collect();
+    let modules: BTreeSet<Vec<String>> = all.iter().map(|(path, _)| path.clone()).collect();
+    let mut arrows = Arrows::new();
+    for (own, text) in &all {
+        let targets = paths(without_tests(text)).into_iter().filter_map(|path| target(own, &path, &modules));
+        let others = targets.filter(|target| !own.starts_with(target) && !target.starts_with(own));
+        arrows.entry(own.join("/")).or_default().extend(others.map(|target| target.join("/")));
     }
     arrows
 }
@@ -115,6 +194,12 @@ fn a_circle_is_found() {
     let text =
         "use crate::{b, c::D};\nfn a() { crate::e::f() }\n// use crate::x;\nuse super::g;\n#[cfg(test)]\nmod tests { use crate::h; }";
     assert_eq!(imports(without_tests(text), 1), BTreeSet::from(["b", "c", "e", "g", ""]));
+    let path = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let named = paths("use crate::a::{b::C, d::{self, E as F}};\nuse std::fmt;\nfn f() { super::g::h(); not_crate::i(); }");
+    assert_eq!(named, ["crate/a/b/C", "crate/a/d/self", "crate/a/d/E", "super/g/h"].map(path));
+    let modules = ["a", "a/b", "a/c", "d"].map(path).into();
+    assert_eq!(target(&path("a/b"), &path("super/c/E"), &modules), Some(path("a/c")));
+    assert_eq!(target(&path("a/b"), &path("crate/a/b/f"), &modules), Some(path("a/b")));
     let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(from, to)| ((*from).to_owned(), BTreeSet::from([(*to).to_owned()]))).collect();
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c")])), None);
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap(), ["b", "c", "b"]);

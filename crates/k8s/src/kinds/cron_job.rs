@@ -21,7 +21,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     pod_template: Some("/spec/jobTemplate/spec/template"),
     revision: Revision::NoPods,
     watched_metric: "cronjobs_watched",
-    purpose: "find out which images the next Jobs run, and change them",
+    purpose: "read and change the images of CronJobs",
     rights: &[],
     optional: false,
     read_after: &[],

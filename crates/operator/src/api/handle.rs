@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, broadcast};
 pub use crate::propose::{Full, Offered};
 
 use crate::api::explainer::Explainer;
-use crate::api::live::Pods;
+use crate::api::pods::Pods;
 use crate::cluster::ClusterClient;
 use crate::cluster::as_caller::CallerClient;
 use crate::observe::queue::Queue;

@@ -7,13 +7,20 @@ use headwind_core::artifact::Origin;
 use headwind_core::decide::Decision;
 use headwind_core::evidence::{Answer, Evidence, Need, Trust};
 use headwind_core::policy::{Candidate, Occasion};
-use headwind_core::settings::Annotations;
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::{Container, Workload};
 
 use super::offer::Offer;
-use super::proposer::{DecisionInput, Proposer};
 use super::unrecorded::Heard;
+
+/// The input of a decision, except for the container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DecisionInput<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) offer: &'a Offer,
+    pub(crate) trigger: Trigger,
+    pub(crate) evidence: &'a Evidence,
+}
 
 /// The claims that offer versions to a container.
 #[derive(Debug)]
@@ -71,17 +78,21 @@ impl<'a> Offered<'a> {
     }
 }
 
-impl Proposer {
-    /// Decides about each container that a new claim is about, without reporting.
-    pub(super) fn judged(&self, heard: &Heard, workload: &Workload, defaults: &Annotations) -> Vec<Judged> {
-        let trust = Trust { authenticated: heard.arrived.proven, verify: self.verify };
-        let judged = |container: &Container| {
-            let offered = Offered::new(container, std::slice::from_ref(heard), trust)?;
-            let decision = self.judge(&offered.input(), workload, defaults, container);
-            Some(Judged { container: container.name.clone(), offer: offered.offer, decision })
-        };
-        workload.containers.iter().filter_map(judged).collect()
-    }
+/// Decides by `judge` about each container that a new claim is about. If `verify` is true, every claim is verified with
+/// the registry.
+pub(super) fn judge_each(
+    heard: &Heard,
+    workload: &Workload,
+    verify: bool,
+    judge: impl Fn(&DecisionInput<'_>, &Container) -> Decision,
+) -> Vec<Judged> {
+    let trust = Trust { authenticated: heard.arrived.proven, verify };
+    let judged = |container: &Container| {
+        let offered = Offered::new(container, std::slice::from_ref(heard), trust)?;
+        let decision = judge(&offered.input(), container);
+        Some(Judged { container: container.name.clone(), offer: offered.offer, decision })
+    };
+    workload.containers.iter().filter_map(judged).collect()
 }
 
 /// Returns the strongest need of a registry answer before the claim leads to an update of the workload; `None` if it needs

@@ -13,7 +13,7 @@ use headwind_core::workload::{Container, Workload, WorkloadKey};
 
 use crate::observe::index::Index;
 
-/// The number of verdicts from which those of deleted workloads are dropped.
+/// Number of stored verdicts at which those of deleted workloads are first removed.
 const PRUNE_FROM: usize = 1024;
 
 /// The results of the last scans.

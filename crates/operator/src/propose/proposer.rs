@@ -13,12 +13,10 @@ use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Evaluation, Proposal, Refusal};
-use headwind_core::evidence::Evidence;
 use headwind_core::policy::{Occasion, Policy};
 use headwind_core::reason::Reason;
 use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
-use headwind_core::trigger::Trigger;
 use headwind_core::workload::{Container, Workload};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -27,7 +25,7 @@ use parking_lot::RwLock;
 
 use super::Inbox;
 use super::claims::Arrived;
-use super::judged::{Judged, Offered, need};
+use super::judged::{DecisionInput, Judged, Offered, judge_each, need};
 use super::last_scan::LastScans;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
@@ -68,15 +66,6 @@ pub(super) struct User {
     pub(super) defaults: Arc<Annotations>,
     pub(super) heard: Heard,
     pub(super) judged: Vec<Judged>,
-}
-
-/// The input of a decision, except for the container.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DecisionInput<'a> {
-    pub(crate) origin: &'a Origin,
-    pub(crate) offer: &'a Offer,
-    pub(crate) trigger: Trigger,
-    pub(crate) evidence: &'a Evidence,
 }
 
 /// A proposal with the claim that led to it.
@@ -256,6 +245,11 @@ impl Proposer {
         let note = format!("container {container}: the update to {new_image} could not be recorded: {failure}; {then}");
         self.events.warn(workload, Reason::NotRecorded, &format!("{container} {at}"), &note);
         self.inbox.changed.notify_one();
+    }
+
+    /// Decides about each container that a new claim is about, without reporting.
+    pub(super) fn judged(&self, heard: &Heard, workload: &Workload, defaults: &Annotations) -> Vec<Judged> {
+        judge_each(heard, workload, self.verify, |input, container| self.judge(input, workload, defaults, container))
     }
 
     /// Decides about one container, without reporting.
