@@ -88,8 +88,8 @@ ui-test:
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets
 
-demo: ## Run a demo: control plane, registry, workloads, pushes, the web UI (local, no root)
-	@testbed/demo/demo.sh up
+demo: ## Run a demo: control plane, registry, workloads, pushes, the web UI (local, no root); FLUX=1 adds a HelmRelease
+	@FLUX=$(FLUX) testbed/demo/demo.sh up
 
 demo-down: ## Stop everything that `make demo` started
 	@testbed/demo/demo.sh down

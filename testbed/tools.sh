@@ -6,7 +6,8 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
-#   --without-controllers   not Helm, kubeconform, actionlint, nor the controllers of Flux and Argo Rollouts
+#   --without-controllers   not Helm, kubeconform, nor the controllers of Flux and Argo Rollouts
+#   --flux                  of these, only Helm and the controllers of Flux
 #   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
 #   KUBEBUILDER_ASSETS      take etcd, kube-apiserver and kubectl from there where they exist
@@ -22,12 +23,13 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=13 step=0
-node=false controllers=true browser=false
+total=12 step=0
+node=false controllers=true argo=true browser=false
 for option in "$@"; do
   case $option in
     --node) node=true total=$((total + 2)) ;;
-    --without-controllers) controllers=false total=$((total - 6)) ;;
+    --without-controllers) controllers=false total=$((total - 5)) ;;
+    --flux) argo=false total=$((total - 2)) ;;
     --browser) browser=true ;;
     *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
   esac
@@ -110,13 +112,14 @@ build kwok kwok sigs.k8s.io/kwok/cmd/kwok
 build registry registry github.com/distribution/distribution/v3/cmd/registry
 if $controllers; then
   optional helm helm helm.sh/helm/v4/cmd/helm
-  optional kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform
-  openapi
-  optional actionlint actionlint github.com/rhysd/actionlint/cmd/actionlint
   for controller in source-controller helm-controller; do
     optional $controller $controller github.com/fluxcd/$controller
     crds $controller github.com/fluxcd/$controller config/crd/bases
   done
+fi
+if $controllers && $argo; then
+  optional kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform
+  openapi
   optional argo-rollouts argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
   crds argo-rollouts github.com/argoproj/argo-rollouts manifests/crds
 fi
