@@ -28,7 +28,7 @@ impl Context<'_> {
 
     /// Returns the markers to keep: those of changes that are still in place in containers that this patch does not
     /// touch, and the newest fences, which prevent stale copies of requests from applying their changes again.
-    pub(super) fn standing_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
+    pub(super) fn kept_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
         let mut room = FENCES;
         let mut kept: Vec<String> = Vec::new();
         for mark in marks(self.workload).collect::<Vec<_>>().into_iter().rev() {

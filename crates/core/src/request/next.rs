@@ -5,9 +5,9 @@
 //! everything that is due in one patch.
 //!
 //! ```text
-//! applied already? ─> void? ─> superseded? ─> expired? ─> watched? ─> due? ─> apply ─┐
-//!        │               │          │            │           │         └─> waiting  │
-//!        └───────────────┴──────────┴────────────┴───────────┴──> StatusWrite <─────┘ (next pass)
+//! applied already? ─> valid? ─> superseded? ─> expired? ─> watched? ─> due? ─> apply ─┐
+//!        │               │           │            │           │         └─> waiting  │
+//!        └───────────────┴───────────┴────────────┴───────────┴──> StatusWrite <─────┘ (next pass)
 //! ```
 //!
 //! [`super::rollout`] decides what follows after the patch.
@@ -16,7 +16,7 @@ use super::admission::rewritten;
 use super::applied_marker::marks;
 use super::context::Context;
 use super::presence::{concludes, unreadable, unseen};
-use super::rollout::{follow, rolled_back_past, settle_back};
+use super::rollout::{follow, rolled_back_past, settle_rollback};
 use super::step::end;
 use super::validity::ended_by_hand;
 use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
@@ -60,14 +60,14 @@ fn decide(observed: &Observed<'_>) -> Step {
     if let Some(step) = observed.requests.iter().find_map(|request| context.settle_applied(request)) {
         return step;
     }
-    if let Some(step) = open.iter().find_map(|request| settle_back(&context, request)) {
+    if let Some(step) = open.iter().find_map(|request| settle_rollback(&context, request)) {
         return step;
     }
     if let Some(step) = rolled_back_past(&context) {
         return step;
     }
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.into_iter().partition(|request| request.status.phase == Phase::RollingOut);
-    if let Some(step) = open.iter().find_map(|request| context.void(request)) {
+    if let Some(step) = open.iter().find_map(|request| context.end_invalid(request)) {
         return step;
     }
     if let Some(step) = open.iter().find_map(|request| context.superseded_by(request, &open)) {
@@ -84,7 +84,7 @@ fn decide(observed: &Observed<'_>) -> Step {
         Err(again) => again,
     };
     let rest = || Step::Requeue(context.wake(&open).into_iter().chain(watched).min());
-    context.go_out(&open).unwrap_or_else(|| context.prune().unwrap_or_else(rest))
+    context.apply_due(&open).unwrap_or_else(|| context.prune().unwrap_or_else(rest))
 }
 
 impl Context<'_> {

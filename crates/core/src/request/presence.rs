@@ -80,7 +80,7 @@ pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
     let ended =
         open.iter().find_map(|request| context.expired(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
     // Nothing can be applied: approved requests wait.
-    let noted = || context.go_out(&open).filter(|step| matches!(step, Step::Write(_)));
+    let noted = || context.apply_due(&open).filter(|step| matches!(step, Step::Write(_)));
     let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| limits(context, request))).min();
     ended.or_else(noted).unwrap_or_else(|| Step::Requeue(wake()))
 }

@@ -27,7 +27,7 @@ use crate::workload::Container;
 use crate::workload::history::Entry;
 
 /// Starts to watch the rollback, once the workload records it.
-pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<Step> {
+pub(super) fn settle_rollback(context: &Context<'_>, request: &Request) -> Option<Step> {
     let watch = request.status.rollout.as_ref()?;
     let back = request.back_mark();
     if request.status.phase != Phase::RollingOut || watch.returned_to.is_some() || !marks(context.workload).any(|mark| mark == back) {
@@ -36,7 +36,7 @@ pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<St
     let image = context.container_of(request).map_or_else(|| request.spec.current_image.clone(), |container| container.image.clone());
     let status = Status {
         reason: Some(Reason::RollingBack),
-        message: Some(returning(request, &image, watch.failure.as_ref())),
+        message: Some(rollback_message(request, &image, watch.failure.as_ref())),
         times_denied: 0,
         waiting: None,
         rollout: Some(RolloutState {
@@ -49,7 +49,7 @@ pub(super) fn settle_back(context: &Context<'_>, request: &Request) -> Option<St
     Some(Step::write(StatusWrite { request: request.name.clone(), from: Phase::RollingOut, status }))
 }
 
-fn returning(request: &Request, to: &str, cause: Option<&Failure>) -> String {
+fn rollback_message(request: &Request, to: &str, cause: Option<&Failure>) -> String {
     let why = cause.map(|failure| format!(": {}", failure.message)).unwrap_or_default();
     format!("{} failed; rolling back to {to}{why}", request.spec.new_image)
 }
@@ -86,7 +86,7 @@ pub(super) fn follow(context: &Context<'_>, rolling: &[&Request]) -> Result<Step
             Outcome::Rest(again) => wake = wake.into_iter().chain(again).min(),
         }
     }
-    take_back(context, &failed).ok_or(wake)
+    roll_back(context, &failed).ok_or(wake)
 }
 
 enum Outcome {
@@ -280,7 +280,7 @@ fn remember(request: &Request, memory: RolloutState, rollout_status: &RolloutSta
     let mut status = request.status.clone();
     match &memory.returned_to {
         // The cause of the rollback stays the reason until the rollback is complete.
-        Some(image) => parts.insert(0, returning(request, image, memory.cause.as_ref())),
+        Some(image) => parts.insert(0, rollback_message(request, image, memory.cause.as_ref())),
         None => status.reason = Some(reason),
     }
     status.message = Some(parts.join("; ")).filter(|message| !message.is_empty()).or(status.message);
@@ -319,7 +319,7 @@ fn timed_out(request: &Request, watch: &RolloutState, message: String, now: Time
 }
 
 /// Ends a rollback whose pods do not run either. Headwind does not retry it.
-fn unhappy_return(request: &Request, watch: &RolloutState, message: &str, now: Timestamp) -> Step {
+fn failed_rollback(request: &Request, watch: &RolloutState, message: &str, now: Timestamp) -> Step {
     let image = watch.returned_to.as_deref().unwrap_or_default();
     end(
         request,
@@ -334,7 +334,7 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
     let now = context.observed.now;
     let Failure { reason, message } = &failure;
     if watch.returned_to.is_some() {
-        return Outcome::Step(unhappy_return(request, watch, message, now));
+        return Outcome::Step(failed_rollback(request, watch, message, now));
     }
     if request.status.rolled_back_from.is_some() {
         let message = format!("the rollback to {} failed too: {message}", request.spec.new_image);
@@ -374,7 +374,7 @@ fn return_to(context: &Context<'_>, request: &Request) -> Option<String> {
 }
 
 /// Returns one patch that restores the previous images.
-fn take_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
+fn roll_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<Step> {
     let now = context.observed.now;
     let mut history = context.history.clone();
     let mut changes = Vec::new();
@@ -401,7 +401,7 @@ fn take_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<St
         return None;
     }
     let own = due.values().map(|request| request.back_mark());
-    let last_request = context.standing_marks(&due).chain(own).collect::<Vec<_>>().join(",");
+    let last_request = context.kept_marks(&due).chain(own).collect::<Vec<_>>().join(",");
     Some(Step::Apply(Apply { changes, last_update: now, last_request, history: history.to_annotation() }))
 }
 

@@ -105,7 +105,7 @@ impl Context<'_> {
     }
 
     /// Applies what is due, or records on each approved request what it waits for.
-    pub(super) fn go_out(&self, open: &[&Request]) -> Option<Step> {
+    pub(super) fn apply_due(&self, open: &[&Request]) -> Option<Step> {
         let approved: Vec<&Request> = open.iter().copied().filter(|request| self.approved(request)).collect();
         let mut due: BTreeMap<&str, &Request> = BTreeMap::new();
         // Requests by people come first.
@@ -186,7 +186,7 @@ impl Context<'_> {
             });
         }
         let own = due.values().map(|request| request.mark());
-        let last_request = self.standing_marks(due).chain(over).chain(own).collect::<Vec<_>>().join(",");
+        let last_request = self.kept_marks(due).chain(over).chain(own).collect::<Vec<_>>().join(",");
         Apply { changes, last_update: now, last_request, history: history.to_annotation() }
     }
 

@@ -20,15 +20,15 @@ use crate::workload::{Container, release};
 
 impl Context<'_> {
     /// Ends a request that is no longer valid.
-    pub(super) fn void(&self, request: &Request) -> Option<Step> {
+    pub(super) fn end_invalid(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
         if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
             return Some(reopened_by_hand(request, now));
         }
-        if request.status.times_applied > 0 && !request.is_restart() && self.stands_already(request) {
-            return Some(stands_still(request, self.workload.generation, now));
+        if request.status.times_applied > 0 && !request.is_restart() && self.is_in_place(request) {
+            return Some(watch_again(request, self.workload.generation, now));
         }
-        match self.stands(request) {
+        match self.check_valid(request) {
             Ok(()) => None,
             Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => {
                 Some(end(request, Phase::Failed, reason, Some(message), now))
@@ -38,12 +38,12 @@ impl Context<'_> {
     }
 
     /// Returns true if the container runs the image that the request applied before.
-    fn stands_already(&self, request: &Request) -> bool {
+    fn is_in_place(&self, request: &Request) -> bool {
         self.container_of(request).is_some_and(|container| container.image == request.placed_image())
     }
 
     /// Checks that the workload, with its current settings, would still get this update.
-    fn stands(&self, request: &Request) -> Result<(), (Reason, String)> {
+    fn check_valid(&self, request: &Request) -> Result<(), (Reason, String)> {
         if let Some(fault) = &request.fault {
             return Err((Reason::InvalidRequest, fault.clone()));
         }
@@ -107,12 +107,12 @@ impl Context<'_> {
             return Ok(());
         }
         // It was created while the container ran a version that Headwind has rolled back since.
-        let taken_back = |one: &Request| {
+        let rolled_back = |one: &Request| {
             let back =
                 one.status.phase == Phase::RolledBack || one.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
             back && one.spec.container == request.spec.container && one.placed_image() == request.spec.current_image
         };
-        if newest_is_here && self.observed.requests.iter().any(|one| taken_back(one)) {
+        if newest_is_here && self.observed.requests.iter().any(|one| rolled_back(one)) {
             return Ok(());
         }
         Err((
@@ -179,7 +179,7 @@ fn is_higher(kind: ArtifactKind, tag: &str, current: &str) -> bool {
 }
 
 /// Starts to watch the rollout of a reopened request whose change is still in place.
-fn stands_still(request: &Request, generation: i64, now: Timestamp) -> Step {
+fn watch_again(request: &Request, generation: i64, now: Timestamp) -> Step {
     let status = Status {
         phase: Phase::RollingOut,
         reason: Some(Reason::RolloutProgressing),

@@ -151,8 +151,8 @@ impl HelmReleaseView {
         let remediated = on(ConditionType::Remediated);
         let plan = self.plan();
         let old_again = self.newest.as_ref().is_some_and(|newest| newest.status == "deployed") && !self.runs_wanted();
-        let taken_back = remediated.is_some() && plan.is_exhausted(self.remediable_failures) && old_again;
-        if on(ConditionType::Stalled).is_none() && !taken_back {
+        let remediated_for_good = remediated.is_some() && plan.is_exhausted(self.remediable_failures) && old_again;
+        if on(ConditionType::Stalled).is_none() && !remediated_for_good {
             return None;
         }
         Some(match remediated {

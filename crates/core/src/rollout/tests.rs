@@ -231,7 +231,7 @@ fn the_deadline_of_the_deployment_counts() {
 }
 
 #[test]
-fn a_slow_rollout_is_never_taken_back() {
+fn a_slow_rollout_is_never_rolled_back() {
     let mut story = Story::new();
     for done in 0..50 {
         // A pod every four minutes; the timeout is five.

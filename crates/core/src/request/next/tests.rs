@@ -308,7 +308,7 @@ fn a_failed_one_goes_back_to_the_newest_that_was_good() {
 }
 
 #[test]
-fn a_restart_is_taken_back_by_the_digest_that_ran() {
+fn a_restart_is_rolled_back_to_the_digest_that_ran() {
     let before = format!("sha256:{}", "b".repeat(64));
     let mut live = workload("app:latest", &[(key::AUTO_ROLLBACK, "true"), ("headwind.sh/policy", "force")]);
     live.rollout = complete(1);

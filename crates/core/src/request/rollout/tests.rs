@@ -272,7 +272,7 @@ fn on_delete_is_waited_for_on_the_way_back_too() {
 }
 
 /// Returns the image that is restored after a failed rollout with that history.
-fn put_back(history: &History, all: &[Request]) -> String {
+fn restored(history: &History, all: &[Request]) -> String {
     let text = history.to_annotation();
     let workload = workload(&[(key::AUTO_ROLLBACK, "true"), (key::UPDATE_HISTORY, &text)]);
     let failure = Failure { reason: Reason::CrashLoopBackOff, message: "pod db-2".to_owned() };
@@ -302,8 +302,8 @@ fn the_history_alone_vouches_for_no_image() {
         History::parse(Some(&serde_json::to_string(&all).unwrap())).0
     };
     let forged = history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None), ("db:0.9.0", None)]);
-    assert_eq!(put_back(&forged, &[]), "db:0.9.0");
-    assert_eq!(put_back(&history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None)]), &[]), "db:1.0.0");
+    assert_eq!(restored(&forged, &[]), "db:0.9.0");
+    assert_eq!(restored(&history(&[("db:2.0.0", Some("r")), ("evil/miner:1", None)]), &[]), "db:1.0.0");
     // An applied request confirms an image, a request that was only created does not.
     let mut moved = rolling(watch());
     moved.name = "moved".to_owned();
@@ -311,9 +311,9 @@ fn the_history_alone_vouches_for_no_image() {
     moved.status =
         Status { phase: Phase::Completed, reason: Some(Reason::RolloutComplete), finished_at: Some(at(NOW - 90)), ..moved.status };
     let of_two = history(&[("db:2.0.0", Some("r")), ("old/db:0.9.0", Some("moved"))]);
-    assert_eq!(put_back(&of_two, std::slice::from_ref(&moved)), "old/db:0.9.0");
+    assert_eq!(restored(&of_two, std::slice::from_ref(&moved)), "old/db:0.9.0");
     moved.status = Status { phase: Phase::Completed, times_applied: 0, ..moved.status };
-    assert_eq!(put_back(&of_two, &[moved]), "db:1.0.0");
+    assert_eq!(restored(&of_two, &[moved]), "db:1.0.0");
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn an_image_that_admission_replaced_is_followed() {
 #[case::digest_alone("app:1.1.0", "app@sha256:D", true)]
 #[case::mirror("app:1.1.0", "mirror.example/hub/library/app:1.1.0", true)]
 #[case::mirror_of_a_pinned_one("app:1.1.0@sha256:D", "mirror.example/app:1.1.0@sha256:D", true)]
-#[case::put_back("app:1.1.0", "app:1.0.0", false)]
+#[case::reverted("app:1.1.0", "app:1.0.0", false)]
 #[case::another_digest("app:1.1.0@sha256:D", "app:1.1.0@sha256:E", false)]
 #[case::digest_of_another("app:1.1.0", "other@sha256:D", false)]
 fn is_the_same_version(#[case] asked: &str, #[case] there: &str, #[case] same: bool) {
