@@ -24,7 +24,7 @@ use headwind_core::settings::{Annotations, key};
 use headwind_core::workload::source::{ResolvedChart, Source, SourceKey};
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
-use self::settings::Meaning;
+use self::settings::{Meaning, Shared};
 pub(crate) use self::settings::Resolved;
 use self::sources::source_of;
 use crate::cluster::object::{Undecodable, is_newer};
@@ -43,6 +43,7 @@ pub(crate) struct Index {
     faulty: HashSet<Arc<WorkloadKey>>,
     odd: HashMap<WorkloadKey, Undecodable>,
     counts: HashMap<Kind, usize>,
+    settings: Shared,
     revision: Revision,
     none: Arc<Annotations>,
     /// True if a release may only use sources in its own namespace.
@@ -112,7 +113,10 @@ impl Index {
         let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.workload, &workload));
         let meaning = match held.filter(|held| Meaning::is_the_same(&held.workload, &workload)) {
             Some(held) => Arc::clone(&held.meaning),
-            None => Arc::new(Meaning::of(&workload, &self.defaults(&workload.key.namespace))),
+            None => {
+                let defaults = self.defaults(&workload.key.namespace);
+                self.settings.of(&workload, &defaults)
+            }
         };
         if !same_to_the_poller {
             self.revision.moved(workload.key.kind);
@@ -202,7 +206,7 @@ impl Index {
         let mut touched = Vec::new();
         for (key, entry) in self.workloads.iter_mut().filter(|(key, _)| key.namespace == namespace) {
             self.revision.moved(key.kind);
-            entry.meaning = Arc::new(Meaning::of(&entry.workload, &defaults));
+            entry.meaning = self.settings.of(&entry.workload, &defaults);
             if entry.meaning.faulty {
                 self.faulty.insert(Arc::clone(key));
             } else {

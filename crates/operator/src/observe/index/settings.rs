@@ -2,6 +2,7 @@
 //!
 //! Readers hold the index's lock only for a look-up; they parse no annotation.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use headwind_core::explain;
@@ -38,8 +39,36 @@ impl Resolved {
     }
 }
 
+/// Number of different settings that are remembered for workloads that have the same.
+const REMEMBERED: usize = 64;
+
+/// The settings of the last workloads. Most workloads have one of a few settings, and share them.
+#[derive(Debug, Default)]
+pub(super) struct Shared(VecDeque<Arc<Meaning>>);
+
+impl Shared {
+    /// Returns the settings of the workload, shared with others if they have the same.
+    pub(super) fn of(&mut self, workload: &Workload, defaults: &Annotations) -> Arc<Meaning> {
+        let meaning = Meaning::of(workload, defaults);
+        if let Some(same) = self.0.iter().find(|known| ***known == meaning) {
+            return Arc::clone(same);
+        }
+        let meaning = Arc::new(meaning);
+        if self.0.len() >= REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(Arc::clone(&meaning));
+        meaning
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The settings of a workload from its annotations and those of its namespace.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     /// One for each container, in their order.
     slots: Box<[Slot]>,
@@ -49,7 +78,7 @@ pub(crate) struct Meaning {
     pub(super) needs_attention: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Slot {
     /// None if an annotation is invalid.
     settings: Option<Settings>,
@@ -60,7 +89,7 @@ struct Slot {
 }
 
 impl Meaning {
-    pub(super) fn of(workload: &Workload, defaults: &Annotations) -> Self {
+    fn of(workload: &Workload, defaults: &Annotations) -> Self {
         let slot = |container: &Container| {
             let resolved = Settings::resolve(defaults, &workload.annotations, &container.name);
             let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container);

@@ -123,3 +123,27 @@ fn what_people_look_for_and_what_there_is_to_report() {
     index.apply(Workload { annotations: mistyped, ..workload("a", "nginx:1", "2") });
     assert!(index.is_conspicuous(&workload("a", "", "").key));
 }
+
+/// Thousands of workloads with the same annotations have their settings in memory once.
+#[test]
+fn workloads_with_the_same_settings_share_them() {
+    let with = |name: &str, interval: usize| {
+        let annotations = [("policy".to_owned(), "minor".to_owned()), ("polling-interval".to_owned(), (60 + interval).to_string())];
+        let annotations = annotations.into_iter().map(|(key, value)| (format!("headwind.sh/{key}"), value)).collect();
+        Workload { annotations, ..workload(name, "nginx:1", "1") }
+    };
+    let mut index = Index::default();
+    for (name, interval) in [("a", 0), ("b", 0), ("c", 1)] {
+        index.apply(with(name, interval));
+    }
+    let meaning = |index: &Index, name: &str| index.resolved(&workload(name, "", "").key).unwrap().meaning;
+    assert!(Arc::ptr_eq(&meaning(&index, "a"), &meaning(&index, "b")));
+    assert!(!Arc::ptr_eq(&meaning(&index, "a"), &meaning(&index, "c")));
+    for n in 0..200 {
+        index.apply(with(&format!("w{n}"), n));
+    }
+    assert!(index.settings.len() <= 64, "a tenant with many different settings uses a bounded amount of memory");
+    let last = index.resolved(&workload("w199", "", "").key).unwrap();
+    let interval = last.containers().next().unwrap().1.unwrap().polling_interval;
+    assert_eq!(interval, Some(std::time::Duration::from_secs(259)));
+}
