@@ -24,8 +24,8 @@ use headwind_core::settings::{Annotations, key};
 use headwind_core::workload::source::{ResolvedChart, Source, SourceKey};
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
-use self::settings::{Meaning, Shared};
 pub(crate) use self::settings::Resolved;
+use self::settings::{Meaning, Shared};
 use self::sources::source_of;
 use crate::cluster::object::{Undecodable, is_newer};
 
