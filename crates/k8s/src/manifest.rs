@@ -1,6 +1,6 @@
 //! The manifests that ship: CRD, RBAC and admission policy, as values and as YAML.
 //!
-//! `headwind crds` and `headwind rbac` print them; `make generate` writes them to `deploy/k8s`,
+//! `headwind crds` and `headwind rbac` print them; `make generate` writes them into the chart and into `deploy/k8s`,
 //! and a test compares the two.
 
 use kube::CustomResourceExt;
