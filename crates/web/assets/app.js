@@ -129,6 +129,7 @@
   let g = 0;
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && $("#me[open]")) { $("#me").open = false; $("#me summary").focus(); }
+    if (event.key === " " && event.target.matches("a[role=button]")) { event.preventDefault(); event.target.click(); return; }
     if (event.key === "Escape" && document.activeElement?.matches(".ref")) document.activeElement.blur();
     if (!dialog || event.ctrlKey || event.metaKey || event.altKey || dialog.open || !keysOn() || event.target.matches("input:not([type=checkbox]):not([type=radio]), textarea, select")) return;
     const row = document.activeElement?.closest("[id^=u-], tr"), list = rows(), at = row ? list.indexOf($(".name", row)) : -1;

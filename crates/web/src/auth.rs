@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`Auth::authenticate`] | the gate, for every request before its handler ([`crate::gate`]) |
 //! | [`Auth::authorize`] | the handler, before it reads or changes anything |
+//! | [`Auth::authorize_all`] | the handler of a bulk action, before the first change |
 //! | [`Auth::visible`] | the handler of a list, a count or a stream |
 //! | [`Auth::may`] | a page, to hide buttons that would end in 403 |
 //!
@@ -194,10 +195,36 @@ impl Auth {
     /// [`Refused::Missing`] with the missing permission.
     pub async fn authorize(&self, caller: &Caller, action: &Action) -> Result<(), Refused> {
         let allowed = self.decide(caller, action, false).await;
-        if let (Err(refused), Some(audited)) = (&allowed, action.audited()) {
-            audited.denied(caller, refused.status().as_u16(), &refused.to_string());
-        }
+        audit_denied(caller, action, &allowed);
         allowed
+    }
+
+    /// Checks the actions of one request, and returns the results in the same order. At most one question is asked for a
+    /// permission and a namespace that the caller may act on as a whole.
+    pub async fn authorize_all(&self, caller: &Caller, actions: &[Action]) -> Vec<Result<(), Refused>> {
+        let Some(access) = self.access().filter(|_| !caller.name.is_empty()) else {
+            let mut results = Vec::with_capacity(actions.len());
+            for action in actions {
+                results.push(self.authorize(caller, action).await);
+            }
+            return results;
+        };
+        let needed: Vec<Vec<Permission>> = actions.iter().map(|action| needed(caller, action)).collect();
+        let flat: Vec<Permission> = needed.iter().flatten().cloned().collect();
+        let mut answers = access.ask_all(caller, &flat).await.into_iter();
+        let mut results = Vec::with_capacity(actions.len());
+        for (action, permissions) in actions.iter().zip(needed) {
+            let mut result = Ok(());
+            for (permission, answer) in permissions.into_iter().zip(answers.by_ref()) {
+                let allowed = answer.and_then(|allowed| {
+                    if allowed { Ok(()) } else { Err(Refused::Missing { user: caller.name.clone(), permission: Box::new(permission) }) }
+                });
+                result = result.and(allowed);
+            }
+            audit_denied(caller, action, &result);
+            results.push(result);
+        }
+        results
     }
 
     /// Returns true if the caller may perform the action. For pages: they hide buttons for other actions. The answer
@@ -259,6 +286,13 @@ impl Auth {
         let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) else { return self.visible(caller).await };
         self.authorize(caller, &Action::List { namespace: Some(namespace.to_owned()) }).await?;
         Ok(Visible::Only(Arc::new([namespace.to_owned()].into())))
+    }
+}
+
+/// Writes a line to the audit log if an action is denied.
+fn audit_denied(caller: &Caller, action: &Action, result: &Result<(), Refused>) {
+    if let (Err(refused), Some(audited)) = (result, action.audited()) {
+        audited.denied(caller, refused.status().as_u16(), &refused.to_string());
     }
 }
 

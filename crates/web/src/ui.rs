@@ -46,7 +46,7 @@ use axum::Router;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use headwind_operator::Handle;
 use maud::{Markup, html};
@@ -115,6 +115,7 @@ pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: Cancellation
     // Both end with the process.
     tokio::spawn(Arc::clone(&hub).run(handle.clone()));
     tokio::spawn(Arc::clone(&ring).run(handle.clone(), hub.stop.clone()));
+    let refuse = if gate.auth().has_login() { ask_to_sign_in } else { refuse };
     let gate = gate.with_pages(OPEN, refuse);
     let ui = Ui {
         handle: handle.clone(),
@@ -161,22 +162,20 @@ async fn with_policy(mut response: Response) -> Response {
 /// Answers what the gate does not let pass.
 fn refuse(request: &Parts, problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if status == StatusCode::UNAUTHORIZED {
-        if request.uri.path() == "/events" {
-            // The browser does not try again by itself.
-            return StatusCode::NO_CONTENT.into_response();
-        }
-        let next = login::address(request.uri.path_and_query().map_or("/", |path| path.as_str()));
-        return if request.headers.contains_key("hx-request") {
-            let next = HeaderValue::from_str(&next).unwrap_or(HeaderValue::from_static("/login"));
-            (status, [(HeaderName::from_static("hx-redirect"), next)]).into_response()
-        } else if request.method.is_safe() {
-            Redirect::to(&next).into_response()
-        } else {
-            Fault::new(status, "Not signed in", problem.detail).bare(&request.headers)
-        };
+    if status == StatusCode::UNAUTHORIZED && request.headers.contains_key("hx-request") {
+        // The whole page is loaded again, and says what is missing.
+        return (status, [(HeaderName::from_static("hx-refresh"), HeaderValue::from_static("true"))]).into_response();
     }
     Fault::new(status, problem.title, problem.detail).bare(&request.headers)
+}
+
+/// The same in a mode with a login page: who is not signed in gets the login page in place of the page.
+fn ask_to_sign_in(request: &Parts, problem: Problem) -> Response {
+    if problem.status != StatusCode::UNAUTHORIZED.as_u16() || request.headers.contains_key("hx-request") {
+        return refuse(request, problem);
+    }
+    let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    (StatusCode::UNAUTHORIZED, login::form(wanted, None)).into_response()
 }
 
 async fn not_found(visitor: Visitor) -> Response {

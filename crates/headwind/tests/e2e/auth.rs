@@ -9,43 +9,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
+use crate::account::{Account, bind, can_i, granted};
 use crate::world::{SOON, World, image};
-
-/// A service account that calls Headwind.
-struct Account {
-    /// The user name in the API server.
-    user: String,
-    token: String,
-}
-
-impl Account {
-    async fn new(world: &World, name: &str) -> Result<Self> {
-        let namespace = &world.namespace;
-        world.bed.kubectl_ok(&["-n", namespace, "create", "serviceaccount", name]).await?;
-        let token = world.bed.kubectl_ok(&["-n", namespace, "create", "token", name]).await?;
-        Ok(Self { user: format!("system:serviceaccount:{namespace}:{name}"), token: token.trim().to_owned() })
-    }
-}
-
-/// Binds a shipped ClusterRole to a subject in a namespace, for example `--user=ann`.
-async fn bind(world: &World, namespace: &str, role: &str, subject: &str) -> Result<()> {
-    let name = format!("{role}-{}", subject.trim_start_matches('-').replace([':', '=', '@', '.'], "-"));
-    let (role, namespace) = (format!("--clusterrole={role}"), format!("--namespace={namespace}"));
-    world.bed.kubectl_ok(&["create", "rolebinding", &name, &role, subject, &namespace]).await.map(drop)
-}
-
-/// Waits until the API server grants the permission to the user.
-async fn granted(world: &World, user: &str, namespace: &str, question: &[&str]) -> Result<()> {
-    eventually("the role is in effect", SOON, || async {
-        if can_i(world, user, namespace, question).await.map_err(|error| error.to_string())? { Ok(()) } else { Err("not yet".to_owned()) }
-    })
-    .await
-}
-
-async fn can_i(world: &World, user: &str, namespace: &str, question: &[&str]) -> Result<bool> {
-    let arguments = [&["auth", "can-i", "--as", user, "-n", namespace], question].concat();
-    Ok(world.bed.kubectl(&arguments).await?.status.success())
-}
 
 /// Sends a request with a bearer token and additional headers.
 async fn send(

@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
 
+mod account;
 mod admission;
 mod api;
 mod approval;
@@ -127,7 +128,10 @@ fn main() -> ExitCode {
         one("auth_proxy", auth::proxy),
         one("ui_pages", ui::pages),
         one("ui_decisions", ui::decisions),
+        one("ui_bulk", ui::bulk),
         one("ui_live", ui::live),
+        one("ui_replicas", ui::replicas),
+        one("ui_tabs", ui::tabs),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

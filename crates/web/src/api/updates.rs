@@ -175,10 +175,15 @@ async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -
         return Err(invalid(format!("a bulk action accepts at most {BULK} updates")));
     }
     let note = note(bulk.approver.as_deref(), bulk.reason.as_deref())?;
-    let mut results = Vec::with_capacity(bulk.updates.len());
-    for Name { namespace, name } in bulk.updates {
-        let request = RequestName { namespace: namespace.clone(), name: name.clone() };
-        let done = match api.auth.authorize(caller, &decide(&request, action)).await {
+    let names = bulk.updates.into_iter().map(|Name { namespace, name }| RequestName { namespace, name });
+    let requests: Vec<RequestName> = names.collect();
+    let actions: Vec<auth::Action> = requests.iter().map(|request| decide(request, action)).collect();
+    // Permissions are checked for each before the first is done.
+    let permitted = api.auth.authorize_all(caller, &actions).await;
+    let mut results = Vec::with_capacity(requests.len());
+    for (request, permitted) in requests.into_iter().zip(permitted) {
+        let RequestName { namespace, name } = request.clone();
+        let done = match permitted {
             Ok(()) => api.handle.act(caller.clone(), request, action, note.clone()).await.map_err(|error| problem(&error)),
             Err(refused) => Err(refused.into()),
         };

@@ -1,10 +1,10 @@
 //! The permissions of a caller, according to the API server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use headwind_operator::{Caller, Permission, Visible};
 use tokio::sync::Semaphore;
 
@@ -22,7 +22,7 @@ const ANSWERS: usize = 16_384;
 const AT_ONCE: usize = 32;
 /// Maximum time that a review waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
-/// Maximum number of namespaces that are reviewed concurrently for one caller.
+/// Maximum number of concurrent reviews for one caller.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Reviews the permissions of callers.
@@ -44,6 +44,28 @@ impl AccessReviews {
         };
         let answer = self.reviews.access(caller, permission).await;
         answer.map_err(|error| Refused::Unavailable(format!("failed to check whether you may {permission}: {error}")))
+    }
+
+    /// Asks about all of them, and returns the answers in the same order. Each question is asked once. A caller that has
+    /// a permission for the whole namespace is not asked about each of its objects.
+    pub(super) async fn ask_all(&self, caller: &Caller, permissions: &[Permission]) -> Vec<Result<bool, Refused>> {
+        let whole = |one: &Permission| Permission { name: None, ..one.clone() };
+        let mut answers = self.ask_each(caller, permissions.iter().map(whole).collect()).await;
+        let denied = |one: &&Permission| matches!(answers.get(&whole(one)), Some(Ok(false)));
+        let single: HashSet<Permission> = permissions.iter().filter(|one| one.name.is_some()).filter(denied).cloned().collect();
+        answers.extend(self.ask_each(caller, single).await);
+        let answer = |one: &Permission| answers.get(one).or_else(|| answers.get(&whole(one))).cloned().unwrap_or(Ok(false));
+        permissions.iter().map(answer).collect()
+    }
+
+    async fn ask_each(&self, caller: &Caller, permissions: HashSet<Permission>) -> HashMap<Permission, Result<bool, Refused>> {
+        let permissions: Vec<Permission> = permissions.into_iter().collect();
+        let mut answers = HashMap::with_capacity(permissions.len());
+        for some in permissions.chunks(SIDE_BY_SIDE) {
+            let asked = join_all(some.iter().map(|one| self.ask(caller, one))).await;
+            answers.extend(some.iter().cloned().zip(asked));
+        }
+        answers
     }
 
     /// Does the same with an answer that may be some seconds old: for reads, and for pages.
@@ -130,6 +152,27 @@ mod tests {
         assert_eq!(access.visible(&ann(), now + SECOND * 6).await.unwrap(), Visible::All);
         fake.fail(true);
         assert!(matches!(access.visible(&ann(), now + SECOND * 60).await, Err(Refused::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn many_objects_of_one_namespace_cost_one_question() {
+        let fake = Arc::new(Fake::default());
+        let access = AccessReviews::new(Arc::clone(&fake) as _);
+        fake.allow("ann approve updaterequests shop");
+        fake.allow("ann approve updaterequests pay/web-7");
+        let approve = |namespace, name: &str| Permission::on_requests("approve", Some(namespace), Some(name));
+        let mut all: Vec<Permission> = (0..100).map(|n| approve("shop", &format!("web-{n}"))).collect();
+        all.extend((0..20).map(|n| approve("pay", &format!("web-{n}"))));
+        all.extend((0..20).map(|n| approve("pay", &format!("web-{n}"))));
+        let answers = access.ask_all(&ann(), &all).await;
+        let allowed: Vec<bool> = answers.into_iter().map(Result::unwrap).collect();
+        let expected: Vec<bool> =
+            all.iter().map(|one| one.namespace.as_deref() == Some("shop") || one.name.as_deref() == Some("web-7")).collect();
+        assert_eq!(allowed, expected);
+        assert_eq!(fake.access_asked(), 2 + 20, "two namespaces, and each object of the one that is not allowed as a whole");
+        assert!(fake.most_at_once() <= SIDE_BY_SIDE, "{}", fake.most_at_once());
+        fake.fail(true);
+        assert!(access.ask_all(&ann(), &all).await.into_iter().all(|answer| matches!(answer, Err(Refused::Unavailable(_)))));
     }
 
     #[tokio::test]

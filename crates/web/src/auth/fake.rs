@@ -17,6 +17,9 @@ pub(super) struct Fake {
     key: Mutex<Option<[u8; 32]>>,
     tokens_asked: AtomicUsize,
     access_asked: AtomicUsize,
+    /// Reviews of access under way, and the most there were.
+    under_way: AtomicUsize,
+    most: AtomicUsize,
     fails: AtomicBool,
 }
 
@@ -60,6 +63,11 @@ impl Fake {
         self.access_asked.load(Ordering::SeqCst)
     }
 
+    /// Returns the largest number of reviews of access that were under way at the same time.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
     fn answer<T>(&self, answer: T) -> Answer<'_, T>
     where
         T: Send + 'static,
@@ -85,7 +93,13 @@ impl Reviews for Fake {
         let rule = |name: &str| format!("{} {verb} {resource}{subresource} {}{name}", caller.name, namespace.as_deref().unwrap_or("*"));
         let allowed = self.allowed.lock();
         let named = name.as_ref().is_some_and(|name| allowed.contains(&rule(&format!("/{name}"))));
-        self.answer(named || allowed.contains(&rule("")))
+        let answer = self.answer(named || allowed.contains(&rule("")));
+        Box::pin(async move {
+            self.most.fetch_max(self.under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            answer.await
+        })
     }
 
     fn session_key(&self, candidate: [u8; 32]) -> Answer<'_, [u8; 32]> {

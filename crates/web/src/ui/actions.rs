@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use headwind_core::gate::{Gate, Waiting};
 use headwind_core::request::Phase;
 use headwind_core::request::action::Action;
 use headwind_k8s::update_request::UpdateRequest;
@@ -110,7 +111,7 @@ pub(super) async fn confirm(
     }
     let form = Form::read(&visitor.query);
     let title = format!("{} {}", verb(action), summary.workload.name);
-    alone(&visitor, &title, &dialog(&ui, &summary, action, &form, None)).into_response()
+    alone(&visitor, &title, &dialog(&ui, &visitor, &summary, action, &form, None)).into_response()
 }
 
 fn is_possible(summary: &UpdateSummary, action: Action) -> bool {
@@ -153,7 +154,7 @@ async fn decide(ui: &Ui, visitor: &Visitor, name: RequestName, action: Action, f
         Some(_) | None => None,
     };
     if let Some(error) = invalid {
-        let content = dialog(ui, &summary, action, form, Some(&error));
+        let content = dialog(ui, visitor, &summary, action, form, Some(&error));
         return Err(Box::new((StatusCode::UNPROCESSABLE_ENTITY, shown(visitor, "Invalid form", &content)).into_response()));
     }
     let changed = form.seen.as_ref().is_some_and(|seen| *seen != summary.version);
@@ -224,7 +225,7 @@ fn conflict(visitor: &Visitor, summary: &UpdateSummary) -> Markup {
     }
 }
 
-fn dialog(ui: &Ui, summary: &UpdateSummary, action: Action, form: &Form, error: Option<&str>) -> Markup {
+fn dialog(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, action: Action, form: &Form, error: Option<&str>) -> Markup {
     let address = format!("{}/{}", rows::path(summary), action.as_str());
     let (title, class) = match action {
         Action::Approve => (format!("Approve {}?", summary.workload.name), "btn btn-primary"),
@@ -238,7 +239,7 @@ fn dialog(ui: &Ui, summary: &UpdateSummary, action: Action, form: &Form, error: 
             h1 id="dialog-title" { (title) }
             p { (place(&summary.workload, summary.request.spec.container.as_deref())) }
             @match action {
-                Action::Approve => (approve(ui, summary)),
+                Action::Approve => (approve(ui, visitor, summary)),
                 Action::Reject => p class="mt-3" {
                     "Headwind does not propose this version for " (summary.workload.namespace) "/" (summary.workload.name)
                     " again. It still proposes newer versions. Anyone who may approve can reopen the update."
@@ -256,7 +257,7 @@ fn dialog(ui: &Ui, summary: &UpdateSummary, action: Action, form: &Form, error: 
     }
 }
 
-fn approve(ui: &Ui, summary: &UpdateSummary) -> Markup {
+fn approve(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary) -> Markup {
     let (request, change) = (&summary.request, ChangeView::of(&summary.request));
     let container = request.spec.container.as_deref().unwrap_or_default();
     let failure = if auto_rollback(ui, summary, container) == Some(true) {
@@ -266,15 +267,27 @@ fn approve(ui: &Ui, summary: &UpdateSummary) -> Markup {
             span class="tone-warn text-tone inline-flex items-center gap-1" { (icon("shield-off")) "Headwind does not roll back: auto-rollback is off" }
         }
     };
-    let effect = if let Some(waiting) = &request.status.waiting {
-        html! { "Later: " (waiting.message) }
-    } else {
-        html! { "As soon as no other update of this workload is in progress" }
-    };
     let mut rows = vec![("Image", html! { span class="break-all font-mono text-xs" { (request.spec.new_image) } })];
     rows.extend(change.to_digest.iter().map(|digest| ("Digest", html! { span class="break-all font-mono text-xs" { (digest) } })));
-    rows.extend([("Takes effect", effect), ("If it fails", failure)]);
+    rows.extend([("Takes effect", effect(ui, visitor, summary, container)), ("If it fails", failure)]);
     html! { div class="ask" { (diff_with(&change, "diff text-base")) (bump(&change)) } (facts(&rows)) }
+}
+
+/// When the update is applied if it is approved now: the gate decides.
+fn effect(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, container: &str) -> Markup {
+    let Some(view) = ui.handle.known(&summary.workload) else { return html! { "Never: Headwind does not know the workload any more" } };
+    let rolling = view.requests.iter().find(|other| other.status.phase == Phase::RollingOut && other.name != summary.request.name);
+    let gate = view.containers.iter().find(|one| one.container == container).map(|one| &one.gate);
+    match (gate, rolling) {
+        (None, _) => html! { "Never: Headwind does not track the container any more" },
+        (Some(Gate::Wait(Waiting { until: Some(until), message, .. })), _) => {
+            let until = time(*until, visitor.now);
+            html! { (until) ": " (message) }
+        }
+        (Some(Gate::Wait(waiting)), _) => html! { "Later: " (waiting.message) },
+        (Some(Gate::Open), Some(other)) => html! { "After the rollout of " (ChangeView::of(other).to) ", which is in progress" },
+        (Some(Gate::Open), None) => html! { "At once" },
+    }
 }
 
 /// The field for a reason. Required for a rejection.

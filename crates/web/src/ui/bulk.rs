@@ -170,11 +170,9 @@ pub(super) async fn act(State(ui): State<Arc<Ui>>, visitor: Visitor, Path(word):
         return (StatusCode::UNPROCESSABLE_ENTITY, content).into_response();
     }
     let mut outcomes = Vec::with_capacity(form.selected.len());
+    let actions: Vec<_> = form.selected.iter().map(|one| permissions::decides(action, &one.name.namespace, &one.name.name)).collect();
     // Permissions are checked for each before the first is done.
-    let mut permitted = Vec::with_capacity(form.selected.len());
-    for one in &form.selected {
-        permitted.push(permissions::check(&ui, &visitor.caller, &permissions::decides(action, &one.name.namespace, &one.name.name)).await);
-    }
+    let permitted = permissions::check_all(&ui, &visitor.caller, &actions).await;
     for (one, permitted) in form.selected.iter().zip(permitted) {
         let result = match permitted {
             Ok(()) => decide(&ui, &visitor, one, action, form.reason.clone()).await,

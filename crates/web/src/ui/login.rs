@@ -1,4 +1,6 @@
 //! `/login` and `/logout`: the session of a browser, in the mode that has one.
+//!
+//! Who is not signed in gets the form in place of the page, with the status 401, and comes to the page after the login.
 
 use std::sync::Arc;
 
@@ -23,16 +25,6 @@ use crate::server::Ends;
 pub(super) struct Next {
     #[serde(default)]
     next: String,
-}
-
-/// Returns the address of the login page, for somebody who wanted to see `next`.
-pub(super) fn address(next: &str) -> String {
-    let next = own(next);
-    if next == "/" {
-        "/login".to_owned()
-    } else {
-        format!("/login?{}", form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish())
-    }
 }
 
 /// Returns the address if it is a page of this origin, else the dashboard.
@@ -121,6 +113,5 @@ mod tests {
     #[case("/é", "/")]
     fn only_pages_of_this_origin(#[case] next: &str, #[case] expected: &str) {
         assert_eq!(own(next), expected);
-        assert!(address(next).starts_with("/login"));
     }
 }

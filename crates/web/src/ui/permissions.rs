@@ -40,6 +40,12 @@ pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(
     ui.gate.auth().authorize(caller, action).await.map_err(|refused| fault(&refused))
 }
 
+/// The same for the items of a bulk action, before the first is done.
+pub(super) async fn check_all(ui: &Ui, caller: &Caller, actions: &[Action]) -> Vec<Result<(), Fault>> {
+    let all = ui.gate.auth().authorize_all(caller, actions).await;
+    all.into_iter().map(|result| result.map_err(|refused| fault(&refused))).collect()
+}
+
 fn fault(refused: &Refused) -> Fault {
     let command = refused.permission().map(headwind_operator::Permission::can_i);
     Fault { command, ..Fault::new(refused.status(), "Not allowed", refused.to_string()) }

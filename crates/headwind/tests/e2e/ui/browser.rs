@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::Method;
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Url;
@@ -18,6 +18,9 @@ use tokio::process::{Child, Command};
 /// Long enough for a loaded machine.
 const SOON: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
+const TAB: &str = "\u{e004}";
+/// Names, widths and heights of the views, in CSS pixels.
+const WIDTHS: &[(&str, u32, u32)] = &[("desktop", 1280, 800), ("phone", 390, 844), ("narrow", 320, 640)];
 /// Accessibility rules that pages must pass: WCAG 2.2 AA.
 const RULES: &str = r#"["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]"#;
 
@@ -124,9 +127,13 @@ impl Browser {
             .await
     }
 
-    /// Sets the theme that the system prefers.
-    pub(crate) async fn theme(&self, theme: &str) -> Result<()> {
-        self.cdp("Emulation.setEmulatedMedia", &json!({"features": [{"name": "prefers-color-scheme", "value": theme}]})).await
+    /// Sets the theme that the system prefers. Nothing moves: a page is at rest as soon as it is loaded.
+    async fn theme(&self, theme: &str) -> Result<()> {
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
+        self.cdp("Emulation.setEmulatedMedia", &json!({"features": features})).await
     }
 
     /// Turns the scripts of pages on or off.
@@ -178,6 +185,48 @@ impl Browser {
         Ok(self.client.active_element().await?.send_keys(keys).await?)
     }
 
+    /// Presses Tab until the control with this name has the focus.
+    pub(crate) async fn tab_to(&self, name: &str) -> Result<()> {
+        let focused = "const one = document.activeElement; return (one.getAttribute('aria-label') ?? one.innerText ?? '').trim()";
+        let mut passed = Vec::new();
+        while passed.len() < 200 {
+            self.keys(TAB).await?;
+            let reached = self.run(focused).await?;
+            if reached == *name {
+                return Ok(());
+            }
+            passed.push(reached.to_string());
+        }
+        bail!("Tab does not lead to {name:?}, but to {passed:?}")
+    }
+
+    /// Returns the tab that commands go to.
+    pub(crate) async fn tab(&self) -> Result<WindowHandle> {
+        Ok(self.client.window().await?)
+    }
+
+    /// Opens a tab and goes to it.
+    pub(crate) async fn new_tab(&self) -> Result<()> {
+        let opened = self.client.new_window(true).await?;
+        self.switch(opened.handle).await
+    }
+
+    /// Goes to a tab.
+    pub(crate) async fn switch(&self, tab: WindowHandle) -> Result<()> {
+        Ok(self.client.switch_to_window(tab).await?)
+    }
+
+    /// Fails instead of waiting for a page for minutes.
+    pub(crate) async fn patience(&self, time: Duration) -> Result<()> {
+        Ok(self.client.update_timeouts(TimeoutConfiguration::new(None, Some(time), None)).await?)
+    }
+
+    /// Lets the 30 s after which a hidden page closes its stream pass in a tenth of a second, in this tab.
+    pub(crate) async fn hastened(&self) -> Result<()> {
+        let source = "{ const real = window.setTimeout; window.setTimeout = (call, time, ...rest) => real(call, time === 30000 ? 100 : time, ...rest); }";
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", &json!({"source": source})).await
+    }
+
     /// Returns the messages of the console since the last call.
     pub(crate) async fn messages(&self) -> Result<Vec<String>> {
         let log = self.client.issue_cmd(Log).await?;
@@ -185,7 +234,7 @@ impl Browser {
         Ok(log.as_array().into_iter().flatten().map(entry).collect())
     }
 
-    /// Takes a picture of the whole page.
+    /// Takes a picture of what is visible of the page.
     pub(crate) async fn shoot(&self, name: &str) -> Result<()> {
         std::fs::write(self.shots.join(format!("{name}.png")), self.client.screenshot().await?)?;
         Ok(())
@@ -195,7 +244,9 @@ impl Browser {
     pub(crate) async fn axe(&self) -> Result<Vec<String>> {
         let Some(axe) = &self.axe else { return Ok(Vec::new()) };
         // The driver's scripts are not subject to the policy of the page.
-        self.client.execute(axe, Vec::new()).await?;
+        if self.run("return typeof axe === 'undefined'").await? == json!(true) {
+            self.client.execute(axe, Vec::new()).await?;
+        }
         let script = format!(
             "const done = arguments[0]; axe.run(document, {{runOnly: {RULES}}}).then((found) => done(found.violations.map((one) => \
              one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.target.join(' ') + ' ' + ((node.any[0] || node.all[0] || node.none[0] || {{}}).message || '')).join(' | '))), \
@@ -205,16 +256,37 @@ impl Browser {
         Ok(found.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect())
     }
 
-    /// Checks what every page must hold.
+    /// Checks what every page must hold, as it is now.
     pub(crate) async fn check(&self, name: &str) -> Result<()> {
-        let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
         let found = self.axe().await?;
+        self.quiet(name).await?;
+        ensure!(found.is_empty(), "{name}: axe finds {found:#?}");
+        Ok(())
+    }
+
+    /// Checks the page in both themes at three widths, without loading it again. What axe looks at does not change
+    /// between a phone of 390 px and one of 320 px.
+    pub(crate) async fn check_everywhere(&self, name: &str) -> Result<()> {
+        for theme in ["light", "dark"] {
+            self.theme(theme).await?;
+            for (view, width, height) in WIDTHS {
+                self.width(*width, *height).await?;
+                let name = format!("{name}-{view}-{theme}");
+                if *view == "phone" { self.quiet(&name).await? } else { self.check(&name).await? }
+            }
+        }
+        self.theme("light").await?;
+        self.width(1280, 800).await
+    }
+
+    /// Takes a picture of the page, and checks its width and the console.
+    async fn quiet(&self, name: &str) -> Result<()> {
+        let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
         let mut said = self.messages().await?;
         // The browser itself reports every response that is an error.
         said.retain(|message| !message.contains("the server responded with a status of 4"));
         self.shoot(name).await?;
         ensure!(wide.as_i64().is_some_and(|wide| wide <= 0), "{name} is {wide} px too wide");
-        ensure!(found.is_empty(), "{name}: axe finds {found:#?}");
         ensure!(said.is_empty(), "{name}: the console says {said:#?}");
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What people do: approve, reject, reopen, several at once; and what goes wrong.
 
-use super::site::{FORM, OWN, Pages, update};
+use super::site::{FORM, OWN, Pages, update, workload};
 use crate::auth::Auth;
 
 #[tokio::test]
@@ -17,6 +17,28 @@ async fn approving_without_script_and_with_it() {
     assert_eq!((done.status, done.header("hx-trigger")), (200, "dialog:close"), "{}", done.body);
     assert!(done.has("checkout 1.3.0 approved") && done.has("row row-done") && done.has("hx-swap-oob=\"true\""), "{}", done.body);
     assert!(!done.has("<html"));
+}
+
+#[tokio::test]
+async fn the_dialog_says_when_an_approval_takes_effect() {
+    let pages = Pages::new();
+    pages.fill();
+    let dialog = async |name: &str| pages.get(&format!("/updates/shop/{name}-1/approve")).await;
+    assert!(dialog("cart").await.has("At once"));
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    pages.site.workload(workload("cart", &[("policy", "minor"), ("min-update-interval", "50m"), ("last-update", &now)]));
+    let waits = dialog("cart").await;
+    let message = headwind_core::reason::Reason::MinUpdateInterval.sentence();
+    assert!(waits.has(message) && !waits.has("At once"), "{}", waits.body);
+
+    let mut rolling = update("checkout", "RollingOut", 1);
+    rolling.metadata.name = Some("checkout-0".to_owned());
+    rolling.spec.new_image = "registry.example/team/checkout:1.2.9".to_owned();
+    pages.site.request(rolling);
+    let after = dialog("checkout").await;
+    assert!(after.has("After the rollout of 1.2.9, which is in progress"), "{}", after.body);
+    pages.site.request(update("forgotten", "Pending", 1));
+    assert!(dialog("forgotten").await.has("Headwind does not know the workload any more"));
 }
 
 #[tokio::test]

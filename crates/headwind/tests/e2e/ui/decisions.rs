@@ -1,0 +1,98 @@
+//! Approve and reject: by mouse, by keys alone, and without script.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::visit::{AT_REST, DIALOG, ENTER, ESCAPE, NO_DIALOG, NO_TOAST, Visit};
+
+/// Approve, reject and several at once: by mouse, by keys alone, and without script.
+pub(crate) async fn decisions() -> Result<()> {
+    let names = ["mouse", "keys", "plain", "late", "many-a", "many-b", "no", "no-keys", "no-plain"];
+    let Some(visit) = Visit::new("ui-decisions", &names).await? else { return Ok(()) };
+    let browser = &visit.browser;
+    visit.live("/?sort=name").await?;
+
+    // By mouse: the dialog opens, the row changes in its place, the focus stays in it.
+    browser.click("button[aria-label='Approve mouse 1.1.0']").await?;
+    browser.until("the dialog opens", DIALOG).await?;
+    browser.until("the dialog is at rest", AT_REST).await?;
+    browser.check("dialog-approve-desktop-light").await?;
+    browser.click("dialog .btn-primary").await?;
+    browser.until("the toast is there", "document.querySelector('.toast-one')").await?;
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+    ensure!(browser.run("return document.activeElement.closest('.row') !== null").await? == json!(true), "the focus stays in the row");
+    ensure!(visit.reaches("mouse", "Completed").await?.status.unwrap_or_default().approved_by.as_deref() == Some("web-ui-user"));
+
+    // By keys alone.
+    browser.run("[...document.querySelectorAll('#list .name')].find((one) => one.textContent === 'keys').focus()").await?;
+    browser.keys("a").await?;
+    browser.until("the dialog opens", DIALOG).await?;
+    browser.keys(ENTER).await?;
+    visit.reaches("keys", "Completed").await?;
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+
+    browser.run("[...document.querySelectorAll('#list .name')].find((one) => one.textContent === 'no-keys').focus()").await?;
+    browser.keys("r").await?;
+    visit.opened().await?;
+    browser.keys("not yet").await?;
+    browser.tab_to("Reject").await?;
+    browser.keys(ENTER).await?;
+    visit.reaches("no-keys", "Rejected").await?;
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+
+    // Somebody was faster, behind an open dialog with a text in it.
+    browser.until("the toast has gone", NO_TOAST).await?;
+    browser.click("button[aria-label='Reject late 1.1.0']").await?;
+    browser.until("the dialog opens", DIALOG).await?;
+    browser.write("dialog textarea", "needs the new schema").await?;
+    visit.rejected_elsewhere("late").await?;
+    browser.until("the row changed", "[...document.querySelectorAll('.row-done .name')].some((one) => one.textContent === 'late')").await?;
+    ensure!(
+        browser.run("return document.querySelector('dialog textarea').value").await? == json!("needs the new schema"),
+        "the text is kept"
+    );
+    browser.click("dialog .btn-error").await?;
+    browser.until("the conflict is shown", "document.querySelector('dialog[open] .note')").await?;
+    browser.shoot("dialog-conflict-desktop-light").await?;
+    ensure!(browser.run("return document.querySelector('dialog').innerText").await?.as_str().unwrap_or_default().contains(" rejected it"));
+    browser.keys(ESCAPE).await?;
+
+    // Reject with a reason.
+    browser.until("the toast has gone", NO_TOAST).await?;
+    browser.click("button[aria-label='Reject no 1.1.0']").await?;
+    browser.until("the dialog opens", DIALOG).await?;
+    browser.write("dialog textarea", "not this one").await?;
+    browser.click("dialog .btn-error").await?;
+    let rejected = visit.reaches("no", "Rejected").await?.status.unwrap_or_default();
+    ensure!(rejected.message.as_deref() == Some("rejected by web-ui-user: not this one"), "{:?}", rejected.message);
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+
+    // Several at once.
+    browser.until("the toast has gone", NO_TOAST).await?;
+    for name in ["many-a", "many-b"] {
+        browser.click(&format!("input[aria-label='Select {name} 1.1.0']")).await?;
+    }
+    ensure!(browser.run("return document.querySelector('#picked').value").await? == json!("2 selected"));
+    browser.click(".bulk .btn-primary").await?;
+    browser.until("the dialog opens", DIALOG).await?;
+    browser.until("the dialog is at rest", AT_REST).await?;
+    browser.check("dialog-bulk-desktop-light").await?;
+    browser.click("dialog .btn-primary").await?;
+    for name in ["many-a", "many-b"] {
+        visit.reaches(name, "Completed").await?;
+    }
+
+    // Without script: pages and forms.
+    browser.scripts(false).await?;
+    visit.open("/").await?;
+    browser.click("button[aria-label='Approve plain 1.1.0']").await?;
+    browser.click("#confirm .btn-primary").await?;
+    visit.reaches("plain", "Completed").await?;
+    visit.open("/").await?;
+    browser.click("button[aria-label='Reject no-plain 1.1.0']").await?;
+    browser.write("#confirm textarea", "not yet").await?;
+    browser.click("#confirm .btn-error").await?;
+    visit.reaches("no-plain", "Rejected").await?;
+    browser.scripts(true).await?;
+    visit.browser.end().await
+}
