@@ -15,7 +15,7 @@ use crate::LONG;
 use crate::load::{HOST, name};
 
 /// Number of requests per workload: Headwind's default limit.
-pub(crate) const EACH: usize = 10;
+pub(crate) const EACH: usize = 2;
 /// Number of concurrent creates.
 const CLIENTS: usize = 16;
 const CRD: &str = "updaterequests.headwind.sh";
