@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::LONG;
 use crate::load::{HOST, name};
 
-/// Number of requests per workload: Headwind's default limit.
+/// Number of finished requests for each workload.
 pub(crate) const EACH: usize = 2;
 /// Number of concurrent creates.
 const CLIENTS: usize = 16;
