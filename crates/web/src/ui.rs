@@ -32,6 +32,7 @@ mod parts;
 mod permissions;
 mod preferences;
 mod query;
+mod request;
 mod rollback;
 mod rows;
 pub mod settings;

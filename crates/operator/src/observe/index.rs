@@ -111,12 +111,11 @@ impl Index {
     fn put(&mut self, workload: Workload, alone: Option<Arc<Workload>>) {
         let held = self.workloads.get(&workload.key);
         let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.workload, &workload));
-        let meaning = match held.filter(|held| Meaning::is_the_same(&held.workload, &workload)) {
-            Some(held) => Arc::clone(&held.meaning),
-            None => {
-                let defaults = self.defaults(&workload.key.namespace);
-                self.settings.of(&workload, &defaults)
-            }
+        let meaning = if let Some(held) = held.filter(|held| Meaning::is_the_same(&held.workload, &workload)) {
+            Arc::clone(&held.meaning)
+        } else {
+            let defaults = self.defaults(&workload.key.namespace);
+            self.settings.of(&workload, &defaults)
         };
         if !same_to_the_poller {
             self.revision.moved(workload.key.kind);

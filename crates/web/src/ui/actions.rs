@@ -9,7 +9,6 @@ use axum::response::{IntoResponse as _, Response};
 use headwind_core::gate::{Gate, Waiting};
 use headwind_core::request::Phase;
 use headwind_core::request::action::Action;
-use headwind_k8s::update_request::UpdateRequest;
 use headwind_operator::{ActError, RequestName, UpdateSummary};
 use maud::{Markup, html};
 
@@ -23,6 +22,7 @@ use super::parts::time::time;
 use super::parts::toast;
 use super::parts::workload::place;
 use super::query::pairs;
+use super::request::read;
 use super::rows::{View, auto_rollback, swapped};
 use super::visitor::Visitor;
 use super::{Ui, permissions, rows, update};
@@ -74,20 +74,6 @@ fn verb(action: Action) -> &'static str {
         Action::Reject => "Reject",
         Action::Reopen => "Reopen",
     }
-}
-
-/// A request that the caller may see, as it is now.
-pub(super) async fn read(ui: &Ui, visitor: &Visitor, namespace: &str, name: &str) -> Result<(UpdateRequest, UpdateSummary), Fault> {
-    permissions::check(ui, &visitor.caller, &permissions::reads(namespace, name)).await?;
-    let object = ui.handle.get(namespace, name).await.map_err(|error| Fault::from(&error))?;
-    let by_policy = ui.handle.is_approved_by_policy(&object);
-    let summary = UpdateSummary {
-        workload: object.workload_key(),
-        request: object.read(),
-        version: object.metadata.resource_version.clone().unwrap_or_default(),
-        by_policy,
-    };
-    Ok((object, summary))
 }
 
 /// `GET /updates/{namespace}/{name}/{action}`
@@ -146,7 +132,9 @@ pub(super) async fn act(
 async fn decide(ui: &Ui, visitor: &Visitor, name: RequestName, action: Action, form: &Form) -> Result<UpdateSummary, Box<Response>> {
     let RequestName { namespace, name: request } = &name;
     let fail = |fault: Fault| Box::new(fault.answer(visitor, Some("dialog")));
-    permissions::check(ui, &visitor.caller, &permissions::decides(action, namespace, request)).await.map_err(fail)?;
+    permissions::check(ui, &visitor.caller, &permissions::decides(action, namespace, request))
+        .await
+        .map_err(|refused| fail(refused.into()))?;
     let (_, summary) = read(ui, visitor, namespace, request).await.map_err(fail)?;
     let invalid = match &form.reason {
         Some(reason) if reason.chars().count() > REASON => Some(format!("The reason must have at most {REASON} characters.")),

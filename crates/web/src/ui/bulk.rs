@@ -176,7 +176,7 @@ pub(super) async fn act(State(ui): State<Arc<Ui>>, visitor: Visitor, Path(word):
     for (one, permitted) in form.selected.iter().zip(permitted) {
         let result = match permitted {
             Ok(()) => decide(&ui, &visitor, one, action, form.reason.clone()).await,
-            Err(fault) => Err(fault),
+            Err(refused) => Err(refused.into()),
         };
         outcomes.push(Outcome { name: one.name.clone(), result });
     }

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use headwind_operator::{ActError, RollbackError};
+use headwind_operator::{ActError, Permission, RollbackError};
 use maud::{Markup, html};
 
 use super::page::{Page, bare, page};
@@ -11,6 +11,7 @@ use super::parts::icon::icon;
 use super::parts::note::{Tone, note};
 use super::query::Invalid;
 use super::visitor::Visitor;
+use crate::auth::Refused;
 
 /// What went wrong, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +113,13 @@ impl Fault {
 impl From<Invalid> for Fault {
     fn from(invalid: Invalid) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid filter", invalid.to_string())
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        let command = refused.permission().map(Permission::can_i);
+        Self { command, ..Self::new(refused.status(), "Not allowed", refused.to_string()) }
     }
 }
 

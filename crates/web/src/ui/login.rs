@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::Ui;
+use super::fault::Fault;
 use super::page::bare;
 use super::parts::copy::copyable;
 use super::parts::note::{Tone, note};
@@ -50,7 +51,7 @@ pub(super) async fn login(
     // In a mode without a login, the dashboard would send a caller that is not known back here.
     match permissions::is_known(&ui, &headers, ends.map(|Extension(ends)| ends.peer)).await {
         Ok(()) => Redirect::to("/").into_response(),
-        Err(fault) => fault.bare(&headers),
+        Err(refused) => Fault::from(refused).bare(&headers),
     }
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn sign_in(State(ui): State<Arc<Ui>>, headers: HeaderMap, ends:
             let place = HeaderValue::from_str(own(&next)).unwrap_or(HeaderValue::from_static("/"));
             (StatusCode::SEE_OTHER, [(LOCATION, place), (SET_COOKIE, cookie)]).into_response()
         }
-        Err(fault) => (fault.status, form(&next, Some(&fault.text))).into_response(),
+        Err(refused) => (refused.status(), form(&next, Some(&refused.to_string()))).into_response(),
     }
 }
 

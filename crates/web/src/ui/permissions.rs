@@ -9,7 +9,6 @@ use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_operator::{Caller, Visible};
 
 use super::Ui;
-use super::fault::Fault;
 use crate::auth::{Action, Refused};
 
 /// Returns the namespaces that the caller may list.
@@ -31,24 +30,18 @@ pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller
 }
 
 /// Checks that the headers of a request prove who the caller is.
-pub(super) async fn is_known(ui: &Ui, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Fault> {
-    ui.gate.auth().authenticate(headers, peer).await.map(drop).map_err(|refused| fault(&refused))
+pub(super) async fn is_known(ui: &Ui, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refused> {
+    ui.gate.auth().authenticate(headers, peer).await.map(drop)
 }
 
 /// Checks an action before it is done, or a read before it is answered.
-pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(), Fault> {
-    ui.gate.auth().authorize(caller, action).await.map_err(|refused| fault(&refused))
+pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(), Refused> {
+    ui.gate.auth().authorize(caller, action).await
 }
 
 /// The same for the items of a bulk action, before the first is done.
-pub(super) async fn check_all(ui: &Ui, caller: &Caller, actions: &[Action]) -> Vec<Result<(), Fault>> {
-    let all = ui.gate.auth().authorize_all(caller, actions).await;
-    all.into_iter().map(|result| result.map_err(|refused| fault(&refused))).collect()
-}
-
-fn fault(refused: &Refused) -> Fault {
-    let command = refused.permission().map(headwind_operator::Permission::can_i);
-    Fault { command, ..Fault::new(refused.status(), "Not allowed", refused.to_string()) }
+pub(super) async fn check_all(ui: &Ui, caller: &Caller, actions: &[Action]) -> Vec<Result<(), Refused>> {
+    ui.gate.auth().authorize_all(caller, actions).await
 }
 
 /// The question whether the caller may read a request.
@@ -109,9 +102,9 @@ pub(super) fn has_login(ui: &Ui) -> bool {
 }
 
 /// Opens a session with a token. Returns the cookie.
-pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<HeaderValue, Fault> {
+pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<HeaderValue, Refused> {
     let opened = ui.gate.auth().log_in(token, headers, peer).await;
-    opened.map(|(_, cookie)| cookie).map_err(|refused| fault(&refused))
+    opened.map(|(_, cookie)| cookie)
 }
 
 /// Ends the session of a browser. Returns the cookie.

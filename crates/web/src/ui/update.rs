@@ -12,7 +12,6 @@ use headwind_k8s::update_request::UpdateRequest;
 use headwind_operator::{Past, SettingValue, UpdateSummary};
 use maud::{Markup, html};
 
-use super::actions::read;
 use super::fault::Fault;
 use super::hub::id;
 use super::page::{Page, Place, page};
@@ -26,6 +25,7 @@ use super::parts::reference::reference;
 use super::parts::time::{span, time};
 use super::parts::workload::{self, kind_icon, place, trigger};
 use super::permissions::{self, Rights};
+use super::request::read;
 use super::rows::{path, progress};
 use super::visitor::Visitor;
 use super::{Ui, evidence};
