@@ -15,6 +15,7 @@
 pub mod artifact;
 pub mod backoff;
 pub mod claim;
+pub mod config;
 pub mod decide;
 pub mod evidence;
 pub mod explain;

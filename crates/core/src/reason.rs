@@ -162,6 +162,9 @@ reasons! {
         RollbackFailed = "the rollback failed too; a person must take a look",
         NothingToRollBackTo = "the history has no older version",
     }
+    "The settings of Headwind" {
+        InvalidSetting = "an entry of the ConfigMap or the Secret headwind has no effect",
+    }
 }
 
 impl fmt::Display for Reason {
