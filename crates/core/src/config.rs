@@ -82,7 +82,7 @@ pub enum InEffect {
     Default,
 }
 
-/// An entry that has no effect.
+/// An entry that has no effect, or is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The object.
@@ -91,7 +91,7 @@ pub struct Problem {
     pub name: String,
     /// What is wrong, and what is expected.
     pub why: String,
-    /// What is in effect in its place. `None` if the key is no setting of this object.
+    /// What is in effect in its place. `None` if the key is missing, or is no setting of this object.
     pub in_effect: Option<InEffect>,
 }
 
@@ -107,34 +107,52 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A value that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting.
+    pub name: String,
+    /// What is wrong, and what is expected. It never has the value, which may be a secret.
+    pub why: String,
+}
+
 /// Returns the values that take effect, and the entries that do not.
 ///
-/// `before` are the values that were in effect. `check` says what is wrong with a value, without repeating it: it may be
-/// a secret.
-pub fn accept(
-    known: &[Known<'_>],
-    stored: &Stored,
-    before: &Values,
-    check: impl Fn(&str, &str) -> Result<(), String>,
-) -> (Values, Vec<Problem>) {
-    let (mut values, mut problems) = (Values::new(), Vec::new());
-    for Known { name, store, is_fixed } in known {
-        let Some(value) = stored.of(*store).get(*name).map(|value| value.trim()).filter(|_| !is_fixed) else { continue };
-        // An empty entry is an entry that was removed.
-        if value.is_empty() {
-            continue;
+/// `before` are the values that were in effect. `check` returns every fault of some values. A setting that is missing
+/// beside the others is a fault too: it is reported, and nothing takes its place.
+pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl Fn(&Values) -> Vec<Fault>) -> (Values, Vec<Problem>) {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut values: Values = known
+        .iter()
+        .filter(|known| !known.is_fixed)
+        .filter_map(|known| Some((known.name.to_owned(), stored.of(known.store).get(known.name)?.trim().to_owned())))
+        // An empty entry counts as removed.
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    loop {
+        let long = values.iter().filter(|(_, value)| value.len() > VALUE).map(|(name, _)| Fault {
+            name: name.clone(),
+            why: format!("the value must have at most {VALUE} bytes"),
+        });
+        let faults: Vec<Fault> = long.chain(check(&values)).collect();
+        let count = problems.len();
+        for Fault { name, why } in faults {
+            let Some(known) = known.iter().find(|known| known.name == name) else { continue };
+            if problems.iter().any(|problem| problem.name == name) {
+                continue;
+            }
+            let in_effect = values.remove(&name).map(|_| match before.get(&name) {
+                Some(last) => {
+                    values.insert(name.clone(), last.clone());
+                    InEffect::LastValid
+                }
+                None => InEffect::Default,
+            });
+            problems.push(Problem { store: known.store, name, why, in_effect });
         }
-        let short = if value.len() > VALUE { Err(format!("the value must have at most {VALUE} bytes")) } else { Ok(()) };
-        match short.and_then(|()| check(name, value)) {
-            Ok(()) => {
-                values.insert((*name).to_owned(), value.to_owned());
-            }
-            Err(why) => {
-                let last = before.get(*name);
-                values.extend(last.map(|last| ((*name).to_owned(), last.clone())));
-                let in_effect = Some(if last.is_some() { InEffect::LastValid } else { InEffect::Default });
-                problems.push(Problem { store: *store, name: (*name).to_owned(), why, in_effect });
-            }
+        // Every setting is reported once, so this ends.
+        if problems.len() == count {
+            break;
         }
     }
     for store in [Store::ConfigMap, Store::Secret] {
@@ -167,10 +185,17 @@ mod tests {
         all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    /// Every value must be a number, and a token needs an interval.
+    fn numbers(values: &Values) -> Vec<Fault> {
+        let fault = |name: &str, why: &str| Fault { name: name.to_owned(), why: why.to_owned() };
+        let bad = values.iter().filter(|(_, value)| value.parse::<u64>().is_err()).map(|(name, _)| fault(name, "must be a number"));
+        let lone = values.contains_key("TOKEN") && !values.contains_key("INTERVAL");
+        bad.chain(lone.then(|| fault("INTERVAL", "required, because there is a token"))).collect()
+    }
+
     fn accepted(config_map: &[(&str, &str)], secret: &[(&str, &str)], before: &Values) -> (Values, Vec<String>) {
         let stored = Stored { config_map: values(config_map), secret: values(secret) };
-        let number = |_: &str, value: &str| value.parse::<u32>().map(drop).map_err(|_| "must be a number".to_owned());
-        let (values, problems) = accept(KNOWN, &stored, before, number);
+        let (values, problems) = accept(KNOWN, &stored, before, numbers);
         (values, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -198,6 +223,17 @@ mod tests {
         assert!(accepted(&[], &[], &before).0.is_empty());
         let (now, problems) = accepted(&[("INTERVAL", " ")], &[], &before);
         assert!(now.is_empty() && problems.is_empty(), "{now:?} {problems:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_reported_and_not_taken_from_before() {
+        let before = values(&[("INTERVAL", "60")]);
+        let (now, problems) = accepted(&[], &[("TOKEN", "7")], &before);
+        assert_eq!(now, values(&[("TOKEN", "7")]));
+        assert_eq!(problems, ["ConfigMap headwind, key INTERVAL: required, because there is a token"]);
+        // A bad value is reported once, also if another one is missing because of it.
+        let (now, problems) = accepted(&[("INTERVAL", "x")], &[("TOKEN", "7")], &Values::new());
+        assert_eq!((now, problems.len()), (values(&[("TOKEN", "7")]), 1));
     }
 
     #[test]

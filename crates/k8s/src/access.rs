@@ -13,6 +13,9 @@ pub const LEASE: &str = "headwind";
 /// The name of the Secret with the key that seals session cookies.
 pub const SESSION: &str = "headwind-session";
 
+/// The name of the ConfigMap and of the Secret with Headwind's own settings.
+pub const SETTINGS: &str = "headwind";
+
 /// Returns all rights.
 pub fn rights() -> Vec<Right> {
     let right = |group, resource, verbs, reach, why| Right { group, resource, verbs, name: None, reach, why };
@@ -45,6 +48,12 @@ pub fn rights() -> Vec<Right> {
             "create the Lease for leader election (RBAC cannot restrict `create` to a name)",
         ),
         Right { name: Some(LEASE), ..right("coordination.k8s.io", "leases", &["get", "update"], Reach::Own, "leader election") },
+        right("events.k8s.io", "events", &["create"], Reach::Own, "emit Events about settings that have no effect"),
+        Right {
+            name: Some(SETTINGS),
+            ..right("", "configmaps", &["get", "list", "watch", "update"], Reach::Own, "follow the settings, and save those of the web UI")
+        },
+        right("", "configmaps", &["create"], Reach::Own, "create the ConfigMap for settings (RBAC cannot restrict `create` to a name)"),
         right("authentication.k8s.io", "tokenreviews", &["create"], Reach::Callers, "find out whose token a caller presents"),
         right("authorization.k8s.io", "subjectaccessreviews", &["create"], Reach::Callers, "find out what a caller may do"),
         right(
@@ -52,8 +61,18 @@ pub fn rights() -> Vec<Right> {
             "secrets",
             &["create"],
             Reach::Own,
-            "create the key that seals session cookies (RBAC cannot restrict `create` to a name)",
+            "create the key that seals session cookies, and the Secret for settings (RBAC cannot restrict `create` to a name)",
         ),
+        Right {
+            name: Some(SETTINGS),
+            ..right(
+                "",
+                "secrets",
+                &["get", "list", "watch", "update"],
+                Reach::Own,
+                "follow the settings that are secret, and save those of the web UI",
+            )
+        },
         Right { name: Some(SESSION), ..right("", "secrets", &["get"], Reach::Own, "read the key that seals session cookies") },
     ]);
     all

@@ -24,6 +24,7 @@ mod propose;
 mod registries;
 mod report;
 mod run;
+mod settings;
 mod tasks;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -44,7 +45,9 @@ pub use catalogue::catalogue as metrics_catalogue;
 pub use observe::requests::{Filter, PhaseCounts};
 pub use observe::visible::Visible;
 pub use propose::RecordingFailure;
+pub use propose::poll::Polling;
 pub use report::entry::Entry;
 pub use report::journal::RequestChange;
 pub use report::notify;
-pub use run::{Config, Operator, Polling, StartError};
+pub use run::{Config, Operator, StartError};
+pub use settings::{Adopt, ObjectVersion, StoredSettings};

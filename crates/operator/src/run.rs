@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use headwind_core::lease::Timing;
 use headwind_core::workload::Kind;
+use headwind_k8s::access;
 use headwind_k8s::kinds::{ForKind, SlimWorkload, facts, for_kind};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::Client;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource as _;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -35,7 +36,7 @@ use crate::observe::queue::{Queue, queue};
 use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Scope, watch};
-use crate::propose::poll::Poller;
+use crate::propose::poll::{Poller, Polling};
 use crate::propose::{Inbox, Intake, Proposer, Verifier, Waiting, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
@@ -43,7 +44,11 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+<<<<<<< HEAD
 use crate::report::notify;
+=======
+use crate::settings::{Adopt, OwnSettings};
+>>>>>>> d846704 (Watch the ConfigMap and the Secret headwind; poll by settings that may change)
 use crate::tasks::{Ended, Tasks};
 
 /// Number of workloads that are reconciled concurrently.
@@ -72,23 +77,14 @@ pub struct Config {
     pub history_limit: usize,
     /// True if every claim of a webhook is verified with the registry.
     pub confirm: bool,
-    /// The settings for polling; `None` if registries are not polled.
-    pub polling: Option<Polling>,
-    /// True if the charts of new and changed releases are looked up.
-    pub discovery: bool,
+    /// The settings for polling. They may change at any time.
+    pub polling: watch::Receiver<Polling>,
+    /// What adopts the settings in the ConfigMap and the Secret.
+    pub adopt: Adopt,
     /// True if releases may use sources of other namespaces, as far as Flux allows.
     pub cross_namespace_refs: bool,
     /// The settings of notifications. A change takes effect at once.
     pub notifications: watch::Receiver<Arc<notify::Settings>>,
-}
-
-/// The settings for polling registries.
-#[derive(Debug, Clone)]
-pub struct Polling {
-    /// The default interval of a workload.
-    pub interval: Duration,
-    /// The minimum interval of a workload.
-    pub min_interval: Duration,
 }
 
 /// The operator could not be started.
@@ -165,10 +161,15 @@ impl Operator {
         let mut tasks = Tasks::default();
         let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, served };
         parts.watches(&mut tasks, &config.watched);
-        if config.polling.is_some() || config.discovery {
-            let poller = poller(&config, &proposer, &asking);
-            tasks.spawn("poll", poller.run(stop_intake.clone()));
-        }
+        let settings = Arc::new(OwnSettings::new(&config.namespace, config.adopt.clone(), events.clone(), metrics.clone()));
+        parts.own_settings(&mut tasks, &config.namespace, &settings);
+        let poller = Poller {
+            proposer: proposer.clone(),
+            asking: Arc::clone(&asking),
+            settings: config.polling.clone(),
+            seed: seed(&config.identity),
+        };
+        tasks.spawn("poll", poller.run(stop_intake.clone()));
         let verifier = Verifier { asking: Arc::clone(&asking) };
         let workers = Workers { intake: intake.clone(), proposer, verifier };
         tasks.spawn("intake", workers.run(stop_intake.clone()));
@@ -226,6 +227,7 @@ impl Operator {
             cluster,
             as_caller: CallerClient::new(kube, |kube| self::client(kube, CALL_TIMEOUT))?,
             own_namespace: config.namespace.as_str().into(),
+            settings,
             metrics,
             journal: journal.clone(),
             queue,
@@ -313,17 +315,6 @@ fn client(kube: &kube::Config, silence: Duration) -> Result<kube::Client, kube::
     kube::Client::try_from(kube)
 }
 
-fn poller(config: &Config, proposer: &Proposer, asking: &Arc<Asking>) -> Poller {
-    Poller {
-        proposer: proposer.clone(),
-        asking: Arc::clone(asking),
-        interval: config.polling.as_ref().map(|polling| polling.interval),
-        min_interval: config.polling.as_ref().map(|polling| polling.min_interval).unwrap_or_default(),
-        discovery: config.discovery,
-        seed: seed(&config.identity),
-    }
-}
-
 /// Returns the seed that spreads this process's scans. It differs between replicas.
 fn seed(identity: &str) -> u64 {
     let mut hash = DefaultHasher::new();
@@ -380,7 +371,7 @@ impl Parts<'_> {
                 for_kind(kind, 0, WatchWorkloads { parts: self, tasks: &mut *tasks, namespace: namespace.clone() });
             }
             let scope =
-                Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone() };
+                Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone(), name: None };
             let feed = RequestFeed::new(Arc::clone(self.state), self.queue.clone(), namespace.as_deref());
             self.state.readiness.expect(&scope.part());
             tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));
@@ -388,11 +379,27 @@ impl Parts<'_> {
         }
     }
 
+    /// Watches the ConfigMap and the Secret with Headwind's own settings.
+    fn own_settings(&self, tasks: &mut Tasks, namespace: &str, settings: &Arc<OwnSettings>) {
+        let scope = |resource: &str| Scope {
+            resource: resource.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: Some(access::SETTINGS.to_owned()),
+        };
+        let (config_map, secret) = (scope("configmaps"), scope("secrets"));
+        for one in [&config_map, &secret] {
+            self.state.readiness.expect_optional(&one.part());
+        }
+        let feed = || Arc::clone(settings);
+        tasks.spawn("watch settings", watch::<ConfigMap, _>(config_map.api(&self.watcher), config_map, feed(), Arc::clone(self.state)));
+        tasks.spawn("watch secret settings", watch::<Secret, _>(secret.api(&self.watcher), secret, feed(), Arc::clone(self.state)));
+    }
+
     fn namespaces(&self, tasks: &mut Tasks, namespace: Option<String>) {
         let feed = Defaults { state: Arc::clone(self.state), queue: self.queue.clone() };
         match namespace {
             None => {
-                let scope = Scope { resource: "namespaces".to_owned(), namespace: None };
+                let scope = Scope { resource: "namespaces".to_owned(), namespace: None, name: None };
                 self.state.readiness.expect(&scope.part());
                 let api: Api<DeserializeGuard<PartialObjectMeta<Namespace>>> = Api::all(self.watcher.clone());
                 tasks.spawn("watch namespaces", watch::<PartialObjectMeta<Namespace>, _>(api, scope, feed, Arc::clone(self.state)));
@@ -418,7 +425,7 @@ impl ForKind for WatchWorkloads<'_, '_> {
 
     fn run<K: SlimWorkload>(self) {
         let Self { parts: Parts { watcher, state, queue, .. }, tasks, namespace } = self;
-        let scope = Scope { resource: format!("{}.{}", K::plural(&()), K::group(&())), namespace: namespace.clone() };
+        let scope = Scope { resource: format!("{}.{}", K::plural(&()), K::group(&())), namespace: namespace.clone(), name: None };
         let feed = Targets { state: Arc::clone(state), queue: (*queue).clone(), namespace };
         state.readiness.expect(&scope.part());
         tasks.spawn("watch workloads", watch::<K, _>(scope.api(watcher), scope, feed, Arc::clone(state)));

@@ -27,6 +27,7 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+use crate::settings::{Adopt, OwnSettings};
 use crate::tasks::Tasks;
 
 /// The path of an object, and the object.
@@ -102,6 +103,8 @@ impl Site {
         let cluster = ClusterClient::new(client, Arc::new(ServedVersions::default()), false);
         let (state, metrics) = (Arc::new(State::default()), Metrics::new());
         let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
+        let adopt = Adopt::new(|_| Vec::new());
+        let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone()));
         let journal = Journal::new(&state, events, metrics.clone());
         metrics.watch(Arc::clone(&state));
         let intake = Intake { inbox: Arc::<Inbox>::default(), state: Arc::clone(&state), metrics: metrics.clone() };
@@ -118,6 +121,7 @@ impl Site {
             cluster,
             as_caller,
             own_namespace: "hw".into(),
+            settings,
             metrics,
             journal,
             queue: queue().0,

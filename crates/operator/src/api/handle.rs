@@ -22,6 +22,7 @@ use crate::propose::Intake;
 use crate::report::entry::Entry;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+use crate::settings::OwnSettings;
 use crate::tasks::Alive;
 
 /// Maximum number of concurrent reads of requests from the API server, for all callers together.
@@ -37,6 +38,8 @@ pub struct Handle {
     pub(crate) as_caller: CallerClient,
     /// The namespace of Headwind's own objects.
     pub(crate) own_namespace: Arc<str>,
+    /// Headwind's own settings, as this replica knows them.
+    pub(crate) settings: Arc<OwnSettings>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,

@@ -232,7 +232,7 @@ impl ForKind for WatchOptional<'_> {
 
 fn scope(api: OptionalApi, namespace: Option<String>) -> Scope {
     let (group, plural) = api.resource();
-    Scope { resource: format!("{plural}.{group}"), namespace }
+    Scope { resource: format!("{plural}.{group}"), namespace, name: None }
 }
 
 fn log_change(api: OptionalApi, found: Option<usize>) {

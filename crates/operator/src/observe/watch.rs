@@ -54,14 +54,17 @@ pub(crate) struct Scope {
     pub(crate) resource: String,
     /// One namespace, or all.
     pub(crate) namespace: Option<String>,
+    /// The only object, or all. A named object is optional: Headwind works without it.
+    pub(crate) name: Option<String>,
 }
 
 impl Scope {
     /// The name under which readiness waits for this watch.
     pub(crate) fn part(&self) -> String {
+        let name = self.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
         match &self.namespace {
-            Some(namespace) => format!("{WATCH}{} in {namespace}", self.resource),
-            None => format!("{WATCH}{}", self.resource),
+            Some(namespace) => format!("{WATCH}{}{name} in {namespace}", self.resource),
+            None => format!("{WATCH}{}{name}", self.resource),
         }
     }
 
@@ -86,7 +89,10 @@ where
     F: Feed<K>,
 {
     let part = scope.part();
-    let config = watcher::Config::default().page_size(PAGE);
+    let mut config = watcher::Config::default().page_size(PAGE);
+    if let Some(name) = &scope.name {
+        config = config.fields(&format!("metadata.name={name}"));
+    }
     let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_delay(Duration::from_secs(10))
@@ -97,8 +103,8 @@ where
     let mut trouble: Option<Class> = None;
     while let Some(event) = events.next().await {
         if event.is_ok() && trouble.is_some() && !matches!(event, Ok(Event::Init)) {
-            // A watch that restarts normally leaves no gap.
-            if trouble.take() != Some(Class::Conflict) {
+            // A watch that restarts normally leaves no gap, and settings are no observation of the cluster.
+            if trouble.take() != Some(Class::Conflict) && scope.name.is_none() {
                 state.observed_since.begin();
             }
             tracing::info!(watch = part, "watching again");
@@ -124,7 +130,9 @@ where
                 if trouble.replace(class) != Some(class) {
                     report_failure(&scope, class, &error);
                 }
-                if state.readiness.failed(&part, Instant::now()) {
+                if scope.name.is_some() && class == Class::Forbidden {
+                    state.readiness.done(&part);
+                } else if state.readiness.failed(&part, Instant::now()) {
                     tracing::warn!(watch = part, %error, "no longer waiting for an optional API that cannot be watched");
                 }
             }
@@ -153,7 +161,7 @@ fn class_of(error: &watcher::Error) -> Class {
 
 /// Logs what is missing, and how to fix it.
 fn report_failure(scope: &Scope, class: Class, error: &watcher::Error) {
-    let Scope { resource, namespace } = scope;
+    let Scope { resource, namespace, name } = scope;
     let place = namespace.as_deref().map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
     match class {
         Class::NotFound if resource.ends_with("headwind.sh") => {
@@ -163,6 +171,9 @@ fn report_failure(scope: &Scope, class: Class, error: &watcher::Error) {
             );
         }
         Class::NotFound => tracing::error!(resource, "the API server does not serve {resource}. Waiting for it"),
+        Class::Forbidden if let Some(name) = name => {
+            tracing::warn!(resource, %error, "not allowed to list and watch {resource} {name} {place}; its settings have no effect. Apply the output of `headwind rbac`");
+        }
         Class::Forbidden => {
             tracing::error!(resource, %error, "not allowed to list and watch {resource} {place}; apply the output of `headwind rbac`. Waiting for the permission");
         }

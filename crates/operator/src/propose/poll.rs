@@ -13,6 +13,9 @@
 //! Scans run in a separate thread: however much a registry sends and however many workloads follow it, the lease, the
 //! reconciler and the ports stay responsive.
 //!
+//! The settings may change at any time: the loop makes the plan again and keeps the schedule, so that no scan is lost or
+//! repeated.
+//!
 //! A deleted tag, an empty or incomplete list or an error never triggers an update. A digest that is seen behind a tag
 //! for the first time is recorded on the workload, not rolled out: it may not be newer than what runs.
 
@@ -35,6 +38,7 @@ use headwind_core::reason::Reason;
 use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_registry::Lane;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -57,16 +61,23 @@ const SLOTS: usize = 256;
 /// An origin, and the fingerprint of the credentials and the transport.
 type Key = (Origin, [u8; 32]);
 
+/// The settings for polling registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Polling {
+    /// The default interval of a workload. `None` if registries are not polled.
+    pub interval: Option<Duration>,
+    /// Minimum interval that a workload may request.
+    pub min_interval: Duration,
+    /// True if the charts of new and changed releases are looked up.
+    pub discovery: bool,
+}
+
 /// The poller.
 pub(crate) struct Poller {
     pub(crate) proposer: Proposer,
     pub(crate) asking: Arc<Asking>,
-    /// The default polling interval of a workload; none if polling is off.
-    pub(crate) interval: Option<Duration>,
-    /// Minimum polling interval of a workload.
-    pub(crate) min_interval: Duration,
-    /// True if new and changed releases are looked up.
-    pub(crate) discovery: bool,
+    /// The current settings.
+    pub(crate) settings: watch::Receiver<Polling>,
     /// The seed that spreads the scans.
     pub(crate) seed: u64,
 }
@@ -105,6 +116,7 @@ impl Poller {
         state.readiness.until_synced().await;
         while !stop.is_cancelled() {
             let now = state.leadership.now();
+            round.follow(poller);
             if !state.leadership.leads() {
                 if !round.schedule.is_empty() {
                     round = Round::new(poller.seed);
@@ -114,7 +126,7 @@ impl Poller {
                 continue;
             }
             if round.planning.is_none() && now >= round.rest_until {
-                let revision = poller.relevant(state.index.read().revision());
+                let revision = round.relevant(state.index.read().revision());
                 if round.revision != Some(revision) || now >= round.replan_at {
                     round.planning = Some((revision, Arc::clone(poller).plan(Arc::clone(&round.look_ups)).boxed()));
                 }
@@ -133,14 +145,16 @@ impl Poller {
         round.scans.shutdown().await;
     }
 
-    /// Returns the part of the index's revision that the plan depends on.
-    fn relevant(&self, revision: Revision) -> u64 {
-        if self.interval.is_some() { revision.all } else { revision.releases }
+    /// Returns the current settings.
+    fn polling(&self) -> Polling {
+        *self.settings.borrow()
     }
 }
 
 /// The state of the loop while this process leads.
 struct Round {
+    /// The settings of the plan that is in effect or is being made.
+    polling: Option<Polling>,
     schedule: Schedule<Key, Lane>,
     plan: HashMap<Key, Planned>,
     look_ups: Arc<LookUps>,
@@ -160,6 +174,7 @@ struct Round {
 impl Round {
     fn new(seed: u64) -> Self {
         Self {
+            polling: None,
             schedule: Schedule::new(seed, SLOTS),
             plan: HashMap::new(),
             look_ups: Arc::default(),
@@ -172,6 +187,29 @@ impl Round {
             rest_until: Duration::ZERO,
             planning: None,
         }
+    }
+
+    /// Adopts changed settings: the next plan follows at once, and the schedule is kept.
+    fn follow(&mut self, poller: &Poller) {
+        let polling = poller.polling();
+        if self.polling == Some(polling) {
+            return;
+        }
+        let interval = polling.interval.unwrap_or_default();
+        poller.proposer.metrics.polling_interval.set(i64::try_from(interval.as_secs()).unwrap_or(i64::MAX));
+        if self.polling.is_some() {
+            tracing::info!(enabled = polling.interval.is_some(), interval_s = interval.as_secs(), discovery = polling.discovery, "the settings for polling changed");
+        }
+        self.polling = Some(polling);
+        self.revision = None;
+        // A plan that is being made has the old settings.
+        self.planning = None;
+        self.rest_until = Duration::ZERO;
+    }
+
+    /// Returns the part of the index's revision that the plan depends on.
+    fn relevant(&self, revision: Revision) -> u64 {
+        if self.polling.is_some_and(|polling| polling.interval.is_some()) { revision.all } else { revision.releases }
     }
 
     /// Starts the due scans. Returns the time until the next one.
@@ -224,7 +262,7 @@ impl Round {
             let note = format!(
                 "polling-interval {} s is below the minimum of {} s (HEADWIND_POLLING_MIN_INTERVAL); the minimum is used",
                 wish.as_secs(),
-                poller.shortest().as_secs()
+                poller.polling().shortest().as_secs()
             );
             poller.proposer.events.warn(workload, Reason::PollingIntervalRaised, &format!("{} s", wish.as_secs()), &note);
         }

@@ -133,13 +133,19 @@ impl EventRecorder {
     /// Records what a request did to its workload. `id` identifies it among all of the request.
     pub(super) fn about_workload(&self, entry: &Entry, id: &str, workload: &Workload, reason: Reason, note: &str) {
         let related = Some(about_entry(entry));
-        let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some((entry, id)));
+        let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some((&entry.uid, id)));
     }
 
     /// Records a transition on its request.
     pub(super) fn about_request(&self, entry: &Entry, reason: Reason) {
         let Transition { id, weight, message, .. } = &entry.transition;
-        let _counted = self.send(about_entry(entry), None, *weight, reason, message, Some((entry, id)));
+        let _counted = self.send(about_entry(entry), None, *weight, reason, message, Some((&entry.uid, id)));
+    }
+
+    /// Records that an entry of Headwind's own settings has no effect. `id` identifies it among those of the object.
+    pub(crate) fn about_setting(&self, about: ObjectReference, id: &str, note: &str) {
+        let uid = about.uid.clone().unwrap_or_default();
+        let _counted = self.send(about, None, Weight::Warning, Reason::InvalidSetting, note, Some((&uid, id)));
     }
 
     /// Records that everything up to that version was reported, once all earlier Events are written.
@@ -187,8 +193,8 @@ impl EventRecorder {
         self.said.lock().note(uid, reason, subject, SAID)
     }
 
-    /// Queues an Event. The name of an Event about a request follows from what it reports. Returns false if the queue is
-    /// full.
+    /// Queues an Event. The name follows from what is reported, if that is given as UID of its object and id there.
+    /// Returns false if the queue is full.
     fn send(
         &self,
         about: ObjectReference,
@@ -196,7 +202,7 @@ impl EventRecorder {
         weight: Weight,
         reason: Reason,
         note: &str,
-        reported: Option<(&Entry, &str)>,
+        reported: Option<(&str, &str)>,
     ) -> bool {
         let name = about.name.as_deref().unwrap_or("headwind");
         let now = Timestamp::now();
@@ -235,9 +241,9 @@ fn cut(note: &str) -> String {
 }
 
 /// Returns the suffix that distinguishes the Events of one object: what is reported, or the time as in client-go.
-fn suffix(reported: Option<(&Entry, &str)>, reason: Reason, now: Timestamp) -> String {
+fn suffix(reported: Option<(&str, &str)>, reason: Reason, now: Timestamp) -> String {
     match reported {
-        Some((Entry { uid, .. }, id)) => name::event(uid, id, reason.code()),
+        Some((uid, id)) => name::event(uid, id, reason.code()),
         None => format!("{:x}", now.as_nanosecond()),
     }
 }
@@ -315,11 +321,11 @@ async fn write(cluster: &ClusterClient, event: &Event) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Returns a recorder and its output: the name and reason of each Event, and each mark.
-    pub(in crate::report) fn recorded() -> (EventRecorder, impl FnMut() -> Vec<String>) {
+    pub(crate) fn recorded() -> (EventRecorder, impl FnMut() -> Vec<String>) {
         let (sender, mut receiver) = mpsc::channel(ROOM);
         let recorder =
             EventRecorder { sender, reported: Arc::default(), instance: "test".into(), metrics: Metrics::new(), said: Arc::default() };

@@ -63,6 +63,8 @@ pub(crate) struct Metrics {
     pub(crate) reconcile_errors: Family<ClassLabel, Counter>,
     pub(crate) events_dropped: Counter,
     pub(crate) request_names_taken: Counter,
+    pub(crate) settings_changes: Counter,
+    pub(crate) settings_invalid: Gauge,
     pub(crate) polling_cycles: Counter,
     pub(crate) polling_errors: Family<ClassLabel, Counter>,
     pub(crate) polling_images_checked: Counter,
@@ -70,6 +72,7 @@ pub(crate) struct Metrics {
     pub(crate) polling_resources_filtered: Counter,
     pub(crate) polling_lateness: Histogram,
     pub(crate) polling_scans_running: Gauge,
+    pub(crate) polling_interval: Gauge,
     pub(crate) polling_helm_charts_checked: Counter,
     pub(crate) polling_helm_new_versions_found: Counter,
     pub(crate) helm: Helm,
@@ -202,6 +205,16 @@ impl Metrics {
                 "request_names_taken",
                 "Proposals not recorded because another request has the name"
             ),
+            settings_changes: register!(
+                Counter::default(),
+                "settings_changes",
+                "Times that a change of the ConfigMap or the Secret headwind took effect in this process"
+            ),
+            settings_invalid: register!(
+                Gauge::default(),
+                "settings_invalid",
+                "Entries of the ConfigMap and the Secret headwind that have no effect"
+            ),
             polling_cycles: register!(Counter::default(), "polling_cycles", "Successful scans of a repository with a credential"),
             polling_errors: register!(Family::default(), "polling_errors", "Failed scans of a repository, by class of error"),
             polling_images_checked: register!(Counter::default(), "polling_images_checked", "Containers evaluated in successful scans"),
@@ -217,6 +230,11 @@ impl Metrics {
             ),
             polling_lateness: register!(lateness, "polling_lateness_seconds", "Delay of scans after their due time, in seconds"),
             polling_scans_running: register!(Gauge::default(), "polling_scans_running", "Scans running now"),
+            polling_interval: register!(
+                Gauge::default(),
+                "polling_interval_seconds",
+                "Default polling interval in seconds; 0 if polling is off"
+            ),
             polling_helm_charts_checked: register!(
                 Counter::default(),
                 "polling_helm_charts_checked",

@@ -50,6 +50,7 @@ impl Poller {
     /// Returns the containers of the origin that are scanned with these credentials, in the order of their workloads
     /// starting at `first`, and the part of the list that they need.
     pub(super) fn followers(&self, origin: &Origin, wanted: &Wanted, first: Option<&WorkloadKey>) -> (Vec<Followers>, Filter) {
+        let polling = self.polling();
         let users = self.proposer.state.index.read().followers(origin);
         let mut followers: Vec<Followers> = Vec::new();
         let (mut filter, mut filtered) = (Filter::default(), 0);
@@ -62,7 +63,7 @@ impl Poller {
                 if container.origin().as_ref() != Some(origin) {
                     continue;
                 }
-                let Some(polled) = settings.and_then(|settings| self.listens(&resolved.workload, container, settings)) else {
+                let Some(polled) = settings.and_then(|settings| polling.listens(&resolved.workload, container, settings)) else {
                     filtered += 1;
                     continue;
                 };

@@ -18,7 +18,7 @@ use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_registry::{Keyring, Lane};
 
 use super::look_ups::{Fingerprint, LookUps, SOON};
-use super::{Key, Poller};
+use super::{Key, Poller, Polling};
 use crate::observe::index::Resolved;
 use crate::registries::secrets::Place;
 
@@ -79,17 +79,12 @@ fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Containe
     hash.finish()
 }
 
-/// Returns the shortest interval that a workload may request.
-fn shortest(default: Option<Duration>, minimum: Duration) -> Duration {
-    default.map_or(minimum, |default| default.min(minimum))
-}
+impl Polling {
+    /// Returns the shortest interval that a workload may request. It is never longer than the default.
+    pub(super) fn shortest(&self) -> Duration {
+        self.interval.map_or(self.min_interval, |default| default.min(self.min_interval))
+    }
 
-/// Returns the polling interval of a workload that requests `wish`, and the wish if it is below the shortest interval.
-fn bounded(wish: Option<Duration>, default: Option<Duration>, shortest: Duration) -> (Option<Duration>, Option<Duration>) {
-    (wish.or(default).map(|interval| interval.max(shortest)), wish.filter(|wish| *wish < shortest))
-}
-
-impl Poller {
     /// Returns whether a container is scanned periodically (true) or once (false); `None` if it is not scanned.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
         if workload.deleting || settings.policy == Policy::None || container.skip_reason(settings).is_some() {
@@ -101,33 +96,36 @@ impl Poller {
         let looked_up = self.discovery && artifact.kind() == ArtifactKind::Chart;
         (polled || looked_up).then_some(polled)
     }
+}
 
-    /// Returns the shortest interval that a workload may request. It is never longer than the default.
-    pub(super) fn shortest(&self) -> Duration {
-        shortest(self.interval, self.min_interval)
-    }
+/// Returns the polling interval of a workload that requests `wish`, and the wish if it is below the shortest interval.
+fn bounded(wish: Option<Duration>, default: Option<Duration>, shortest: Duration) -> (Option<Duration>, Option<Duration>) {
+    (wish.or(default).map(|interval| interval.max(shortest)), wish.filter(|wish| *wish < shortest))
+}
 
+impl Poller {
     /// Returns every scan that is needed, from the current index.
     pub(super) async fn plan(self: Arc<Self>, look_ups: Arc<LookUps>) -> Plan {
+        let polling = self.polling();
         let mut plan = Plan::default();
         let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
         // Without polling, only releases are scanned.
         let all: Vec<Resolved> = {
             let index = self.proposer.state.index.read();
-            index.all().filter(|one| self.interval.is_some() || one.workload.key.kind == Kind::HelmRelease).collect()
+            index.all().filter(|one| polling.interval.is_some() || one.workload.key.kind == Kind::HelmRelease).collect()
         };
         for one in &all {
             for (container, settings) in one.containers() {
                 let Some(settings) = settings else { continue };
-                let Some(polled) = self.listens(&one.workload, container, settings) else { continue };
+                let Some(polled) = polling.listens(&one.workload, container, settings) else { continue };
                 let Some(origin) = container.origin() else { continue };
                 let mut entry = Wanted::default();
                 if polled {
-                    let (interval, raised) = bounded(settings.polling_interval, self.interval, self.shortest());
+                    let (interval, raised) = bounded(settings.polling_interval, polling.interval, polling.shortest());
                     entry.interval = interval;
                     plan.raised.extend(raised.map(|wish| (Arc::clone(&one.workload), wish)));
                 }
-                if self.discovery && container.chart.is_some() {
+                if polling.discovery && container.chart.is_some() {
                     let now = fingerprint(&one.workload, &one.defaults, container);
                     plan.releases.insert(one.workload.key.clone());
                     if !look_ups.is_done(&one.workload.key, now) {
@@ -191,7 +189,7 @@ mod tests {
         #[case] (interval, raised): (u64, Option<u64>),
     ) {
         let [wish, default, raised] = [wish, default, raised].map(|seconds| seconds.map(Duration::from_secs));
-        let shortest = shortest(default, Duration::from_secs(minimum));
-        assert_eq!(bounded(wish, default, shortest), (Some(Duration::from_secs(interval)), raised));
+        let polling = Polling { interval: default, min_interval: Duration::from_secs(minimum), discovery: false };
+        assert_eq!(bounded(wish, default, polling.shortest()), (Some(Duration::from_secs(interval)), raised));
     }
 }
