@@ -1,17 +1,23 @@
 //! The settings of `headwind run`: every flag and variable, defined once. Parsing, help and the table in the docs follow from
 //! this definition.
 
+mod metrics_source;
+mod polling;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ArgAction;
 use clap::builder::BoolishValueParser;
+use headwind_core::config::Values;
 use headwind_web::auth::Mode;
 use headwind_web::auth::proxy::{HeaderName, Network};
 use headwind_web::hosts::{Authority, Uri};
 use headwind_web::ui::settings::Setting;
 use headwind_webhook::proof::Secret;
 
+pub(crate) use self::metrics_source::MetricsSourceArgs;
+pub(crate) use self::polling::Polling;
 use crate::notifications::Notifications;
 use crate::registries::Registries;
 
@@ -70,22 +76,8 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) webhook_confirm: Option<bool>,
 
-    /// Poll registries for workloads with event-source polling or both
-    #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
-    pub(crate) polling_enabled: bool,
-
-    /// Default polling interval, in seconds. The annotation polling-interval overrides it for a workload
-    #[arg(long, env = "HEADWIND_POLLING_INTERVAL", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
-    pub(crate) polling_interval: u32,
-
-    /// Minimum polling-interval that a workload may set, in seconds. Headwind raises a shorter one to this value. If
-    /// `HEADWIND_POLLING_INTERVAL` is shorter, that value is the minimum
-    #[arg(long, env = "HEADWIND_POLLING_MIN_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
-    pub(crate) polling_min_interval: u32,
-
-    /// Look up the chart versions of HelmReleases at start and when a release is new or changed, without waiting for a poll
-    #[arg(long, env = "HEADWIND_HELM_AUTO_DISCOVERY", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
-    pub(crate) helm_auto_discovery: bool,
+    #[command(flatten)]
+    pub(crate) polling: Polling,
 
     /// Do not update HelmReleases whose source is in another namespace. Set it if Flux runs with --no-cross-namespace-refs
     #[arg(long, env = "HEADWIND_NO_CROSS_NAMESPACE_REFS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
@@ -148,6 +140,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) notifications: Notifications,
 
+    #[command(flatten)]
+    pub(crate) metrics_source: MetricsSourceArgs,
+
     /// Number of finished requests that Headwind keeps for each workload
     #[arg(long, env = "HEADWIND_HISTORY_LIMIT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) history_limit: u32,
@@ -159,6 +154,10 @@ pub(crate) struct Run {
     /// All settings with their values, for the web UI
     #[arg(skip)]
     pub(crate) settings: Vec<Setting>,
+
+    /// The values that flags and variables fix, by variable
+    #[arg(skip)]
+    pub(crate) fixed: Values,
 }
 
 impl Run {

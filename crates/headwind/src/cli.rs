@@ -44,6 +44,7 @@ impl Args {
         let mut args = Self::from_arg_matches(matches)?;
         if let Command::Run(run) = &mut args.command {
             run.settings = settings::settings(command, matches);
+            run.fixed = settings::fixed(command, matches);
         }
         Ok(args)
     }

@@ -5,11 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test may fail like the test")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
-use headwind_operator::{Config, Handle, Operator};
+use headwind_operator::{Adopt, Config, Handle, Operator, Polling};
 use headwind_registry::credential::cloud;
 use headwind_registry::{Client, Hosts as RegistryHosts, Limits as RegistryLimits, Rules};
 use headwind_web::auth::proxy::{HeaderName, Proxy};
@@ -49,6 +50,12 @@ async fn api_server() -> String {
     format!("http://{address}")
 }
 
+fn settings() -> Settings {
+    let all = tokio::sync::watch::channel(Arc::from([])).1;
+    let metrics = tokio::sync::watch::channel(ui::source::MetricsSource::Process).1;
+    Settings { all, check: Arc::new(|_| Vec::new()), metrics, namespace: "hw".to_owned(), authenticates_webhooks: true }
+}
+
 async fn operator() -> Operator {
     let server = kube::Config::new(api_server().await.parse().unwrap());
     let hosts = RegistryHosts::new(Vec::new(), Rules::from_env(&|_| None), &RegistryLimits::default()).unwrap();
@@ -59,8 +66,8 @@ async fn operator() -> Operator {
         identity: "test".to_owned(),
         history_limit: 10,
         confirm: false,
-        polling: None,
-        discovery: false,
+        polling: tokio::sync::watch::channel(Polling { interval: None, min_interval: Duration::from_mins(1), discovery: false }).1,
+        adopt: Adopt::new(|_| Vec::new()),
         cross_namespace_refs: true,
         notifications: tokio::sync::watch::channel(std::sync::Arc::default()).1,
     };
@@ -203,7 +210,7 @@ fn the_api_is_closed() {
 fn the_ui_is_closed() {
     runtime(async {
         let operator = operator().await;
-        let settings = Settings { all: Vec::new(), namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let settings = settings();
         let base = serve(ui::router(operator.handle(), gate(&operator.handle()), settings, CancellationToken::new())).await;
         let (browser, nothing) = (Browser::new(), json!({}));
         // The login page, its form and its assets; nothing of the cluster.
@@ -248,7 +255,7 @@ fn a_caller_without_a_login_page() {
         let reviews: Arc<dyn Reviews> = Arc::new(operator.handle());
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
         let auth = Auth::proxy(Proxy { user: HeaderName::from_static("x-forwarded-user"), groups: None, networks }, &reviews);
-        let settings = Settings { all: Vec::new(), namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let settings = settings();
         let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
         let base = serve(ui::router(operator.handle(), gate, settings, CancellationToken::new())).await;
         let browser = Browser::new();

@@ -5,7 +5,7 @@
 //! | [`handle`] | the handle that the HTTP servers use |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
 //! | [`updates`], [`workloads`], [`live`], [`pods`] | queries for the UI: sorted pages, counts, settings, pods |
-//! | [`commands`], [`rollback`] | commands: approve, reject, reopen, roll back |
+//! | [`commands`], [`rollback`], [`settings`] | commands: approve, reject, reopen, roll back, save settings |
 //! | [`audit`] | one line for each command, with its result |
 //! | [`caller`], [`permission`], [`reviews`] | the caller, and its permissions according to the API server |
 
@@ -22,5 +22,6 @@ pub(crate) mod pods;
 pub(crate) mod requests;
 pub(crate) mod reviews;
 pub(crate) mod rollback;
+pub(crate) mod settings;
 pub(crate) mod updates;
 pub(crate) mod workloads;

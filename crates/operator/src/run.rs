@@ -44,11 +44,8 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
-<<<<<<< HEAD
 use crate::report::notify;
-=======
 use crate::settings::{Adopt, OwnSettings};
->>>>>>> d846704 (Watch the ConfigMap and the Secret headwind; poll by settings that may change)
 use crate::tasks::{Ended, Tasks};
 
 /// Number of workloads that are reconciled concurrently.

@@ -4,6 +4,7 @@
 //! says which of them have no effect. Those are logged, counted, and reported as an Event on the object.
 
 mod feed;
+mod holds;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use parking_lot::Mutex;
 
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
+
+pub(crate) use self::holds::Holds;
 
 /// Adopts what the objects hold, and returns the entries that have no effect. It must not wait.
 #[derive(Clone)]
@@ -102,7 +105,7 @@ impl OwnSettings {
     }
 
     /// Forgets an object that does not exist.
-    fn clear(&self, store: Store) {
+    pub(crate) fn clear(&self, store: Store) {
         let mut known = self.known.lock();
         let Known { settings, uids } = &mut *known;
         let (uid, version) = slots(settings, uids, store);

@@ -42,16 +42,17 @@ pub struct Site {
     objects: Objects,
 }
 
-const PREFIX: &str = "/apis/headwind.sh/v1alpha1/namespaces/";
+/// Where the objects are that it knows.
+const PREFIXES: [&str; 2] = ["/apis/headwind.sh/v1alpha1/namespaces/", "/api/v1/namespaces/hw/"];
 
 fn status(code: StatusCode, reason: &str) -> (StatusCode, Value) {
     (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": reason}))
 }
 
-/// Answers one call: objects are read, and statuses are replaced if nobody was faster.
+/// Answers one call: objects are read, created, and replaced if nobody was faster.
 fn answer(objects: &Objects, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
     let mut objects = objects.lock();
-    let Some(place) = path.strip_prefix(PREFIX) else {
+    let Some(place) = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)) else {
         return if method == Method::GET && !path.contains("/namespaces/") {
             status(StatusCode::NOT_FOUND, "NotFound")
         } else {
@@ -71,6 +72,17 @@ fn answer(objects: &Objects, method: &Method, path: &str, body: &[u8]) -> (Statu
             object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
             objects.insert(place, object.clone());
             (StatusCode::OK, object)
+        }
+        (&Method::POST, _) => {
+            let mut object: Value = serde_json::from_slice(body).unwrap_or_default();
+            let place = format!("{place}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+            if objects.contains_key(&place) {
+                return status(StatusCode::CONFLICT, "AlreadyExists");
+            }
+            object["metadata"]["resourceVersion"] = json!("1");
+            object["metadata"]["uid"] = json!("u");
+            objects.insert(place, object.clone());
+            (StatusCode::CREATED, object)
         }
         _ => status(StatusCode::NOT_FOUND, "NotFound"),
     }
@@ -142,6 +154,11 @@ impl Site {
             self.objects.lock().insert(place, value);
         }
         self.state.record(request);
+    }
+
+    /// Returns an object of Headwind's own namespace, for example `configmaps/headwind`.
+    pub fn own_object(&self, place: &str) -> Option<Value> {
+        self.objects.lock().get(place).cloned()
     }
 
     /// Adds a workload.

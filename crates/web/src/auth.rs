@@ -17,7 +17,7 @@ mod access;
 mod action;
 mod answers;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod flood;
 mod mode;
 mod none;
@@ -230,7 +230,12 @@ impl Auth {
     /// Returns true if the caller may perform the action. For pages: they hide buttons for other actions. The answer
     /// may be some seconds old, so the action itself is authorized again.
     pub async fn may(&self, caller: &Caller, action: &Action) -> bool {
-        self.decide(caller, action, true).await.is_ok()
+        self.denial(caller, action).await.is_none()
+    }
+
+    /// Returns why the caller may not do it; `None` if the caller may. For pages, as [`Auth::may`].
+    pub async fn denial(&self, caller: &Caller, action: &Action) -> Option<Refused> {
+        self.decide(caller, action, true).await.err()
     }
 
     /// Decides about an action. For a page, the answer may be some seconds old.
@@ -300,7 +305,8 @@ fn audit_denied(caller: &Caller, action: &Action, result: &Result<(), Refused>) 
 /// needs permission to write the status, as with kubectl.
 fn needed(caller: &Caller, action: &Action) -> Vec<Permission> {
     let permission = action.permission();
-    let status = (!action.is_read() && caller.token.is_some()).then(|| Permission { verb: "patch", ..permission.clone() }.on("status"));
+    let decides = matches!(action, Action::Decide { .. } | Action::RollBack { .. });
+    let status = (decides && caller.token.is_some()).then(|| Permission { verb: "patch", ..permission.clone() }.on("status"));
     std::iter::once(permission).chain(status).collect()
 }
 

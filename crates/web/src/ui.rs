@@ -10,7 +10,7 @@
 //! | modules | what |
 //! |---|---|
 //! | `dashboard`, `updates`, `update`, `workloads`, `explain`, `settings`, `observability`, `login`, `first_run` | pages |
-//! | `actions`, `bulk`, `rollback` | what people do: GET asks for confirmation, POST acts |
+//! | `actions`, `bulk`, `rollback`, `settings` | what people do: GET asks for confirmation, POST acts |
 //! | `page`, `parts`, `rows`, `fault` | the frame and the components |
 //! | `hub`, `events` | live updates |
 //! | `permissions` | every question about what the caller may do |
@@ -57,7 +57,9 @@ use tokio_util::sync::CancellationToken;
 use self::evidence::Evidence;
 use self::fault::Fault;
 use self::hub::Hub;
+pub use self::observability::source;
 use self::observability::ring::Ring;
+use self::observability::source::Sources;
 use self::parts::icon::icon;
 use self::settings::Settings;
 use self::visitor::Visitor;
@@ -80,6 +82,7 @@ struct Ui {
     gate: Gate,
     hub: Arc<Hub>,
     ring: Arc<Ring>,
+    sources: Sources,
     settings: Settings,
     evidence: Evidence,
     snapshot: Snapshot,
@@ -123,6 +126,7 @@ pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: Cancellation
         gate: gate.clone(),
         hub,
         ring,
+        sources: Sources::new(settings.metrics.clone()),
         settings,
         evidence: Evidence::default(),
         snapshot: Snapshot::default(),
@@ -141,7 +145,7 @@ pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: Cancellation
         .route("/workloads/{namespace}/{kind}/{name}", get(explain::explain))
         .route("/workloads/{namespace}/{kind}/{name}/rollback", get(rollback::confirm).post(rollback::act))
         .route("/observability", get(observability::observability))
-        .route("/settings", get(settings::page))
+        .route("/settings", get(settings::page).post(settings::save))
         .route("/login", get(login::login).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/preferences", post(preferences::save))

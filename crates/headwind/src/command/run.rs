@@ -4,20 +4,19 @@ mod access;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use headwind_operator::{Config, Operator, Polling, notify};
+use headwind_operator::{Config, Operator};
 use headwind_web::server::{Limits, Port, Tls};
 use headwind_web::ui::settings::Settings;
 use headwind_web::{api, probe, ui, webhook};
 use headwind_webhook::proof::google::Expected;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
+use crate::settings::live::Live;
 use crate::telemetry;
 
 /// File with the namespace of the pod, in the service account volume that Kubernetes projects.
@@ -35,8 +34,7 @@ pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
 async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     let registries = args.registries.client()?;
     let tls = certificate(&args)?;
-    // The sender lives as long as the operator: later settings go through it.
-    let (_notifications, notifications) = watch::channel(Arc::new(notification_settings(&args)?));
+    let (live, followed) = Live::new(&args)?;
     let webhook_port = Port::bind("webhook", args.webhook_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
     let api_port = Port::bind("api", args.api_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
     let ui_port = Port::bind("ui", args.ui_addr, Limits::PUBLIC).await?.with_tls(tls.as_ref());
@@ -53,18 +51,21 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         identity: args.identity.clone().unwrap_or_else(identity),
         history_limit: usize::try_from(args.history_limit)?,
         confirm: args.confirms_webhooks(),
-        discovery: args.helm_auto_discovery,
         cross_namespace_refs: !args.no_cross_namespace_refs,
-        polling: args.polling_enabled.then(|| Polling {
-            interval: Duration::from_secs(args.polling_interval.into()),
-            min_interval: Duration::from_secs(args.polling_min_interval.into()),
-        }),
-        notifications,
+        polling: followed.polling,
+        notifications: followed.notifications,
+        adopt: live.adopter(),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_about_open_access(&args);
     let namespace = config.namespace.clone();
-    let settings = shown(&args, &config.namespace);
+    let settings = Settings {
+        all: followed.shown,
+        check: Arc::new(move |stored| live.problems(stored)),
+        metrics: followed.metrics,
+        namespace: namespace.clone(),
+        authenticates_webhooks: args.authenticates_webhooks(),
+    };
     let mut operator = Operator::start(&kube, config, registries)?;
 
     let stop = CancellationToken::new();
@@ -109,16 +110,6 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
     fault.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// Returns the settings of notifications. The error names every variable with a fault.
-fn notification_settings(args: &Run) -> anyhow::Result<notify::Settings> {
-    let read = notify::Settings::read(|name| match name {
-        "HEADWIND_UI_URL" => args.ui_url.as_ref().map(ToString::to_string),
-        "HEADWIND_API_URL" => args.api_url.as_ref().map(ToString::to_string),
-        _ => args.notifications.get(name).map(str::to_owned),
-    });
-    read.map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
-}
-
 /// Reads the certificate of the ports, if there is one.
 fn certificate(args: &Run) -> anyhow::Result<Option<Tls>> {
     // clap requires both or neither.
@@ -136,16 +127,6 @@ fn trust(args: &Run) -> webhook::Trust {
             keys_url: args.webhook_google_keys.clone(),
         }),
         sns_topics: args.webhook_sns_topics.clone(),
-    }
-}
-
-/// Returns the settings that the web UI shows.
-fn shown(args: &Run, namespace: &str) -> Settings {
-    Settings {
-        all: args.settings.clone(),
-        namespace: namespace.to_owned(),
-        authenticates_webhooks: args.authenticates_webhooks(),
-        polls: args.polling_enabled,
     }
 }
 

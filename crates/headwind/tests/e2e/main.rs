@@ -33,6 +33,7 @@ mod rng;
 mod rollback;
 mod rollout;
 mod senders;
+mod settings;
 mod start;
 mod ui;
 mod world;
@@ -126,6 +127,8 @@ fn main() -> ExitCode {
         one("auth_same_answers", auth::same_answers),
         one("auth_bad_proofs", auth::bad_proofs),
         one("auth_proxy", auth::proxy),
+        one("settings_change", settings::change),
+        one("settings_access", settings::access),
         one("ui_pages", ui::pages),
         one("ui_decisions", ui::decisions),
         one("ui_bulk", ui::bulk),

@@ -4,7 +4,9 @@
 
 use std::fmt::Display;
 
+use headwind_core::config::Store;
 use headwind_core::workload::WorkloadKey;
+use headwind_k8s::access::SETTINGS;
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::caller::Caller;
@@ -39,6 +41,11 @@ impl Action {
         Self { verb: text(verb), resource_type: "UpdateRequest".to_owned(), namespace: text(namespace), name: text(name) }
     }
 
+    /// Returns the action for a change of Headwind's own settings.
+    pub fn on_settings(store: Store, namespace: &str) -> Self {
+        Self { resource_type: store.kind().to_owned(), ..Self::on_request("update", namespace, SETTINGS) }
+    }
+
     /// Returns the action for a route of the API or the UI, for a request that never reaches its handler.
     pub fn of_path(path: &str) -> Option<Self> {
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
@@ -53,6 +60,7 @@ impl Action {
             ["rollback", namespace, kind, name, ""] | ["workloads", namespace, kind, name, "rollback"] if !name.is_empty() => {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
+            ["settings", "", ..] => Self::on_settings(Store::ConfigMap, ""),
             _ => return None,
         })
     }
@@ -65,6 +73,12 @@ impl Action {
             }
             Err(error) => self.line(caller, "", "", &format!("failure: {error}"), reason),
         }
+    }
+
+    /// Writes the result of a change of settings. `names` are those of the settings.
+    pub(crate) fn saved<E: Display>(&self, caller: &Caller, error: Option<&E>, names: &str) {
+        let result = error.map_or_else(|| "success".to_owned(), |error| format!("failure: {error}"));
+        self.line(caller, "", "", &result, names);
     }
 
     /// Writes that the action was denied before it started.
@@ -107,6 +121,7 @@ mod tests {
     #[case("/updates/shop/web-1/approve", Some(("approve", "UpdateRequest", "shop", "web-1")))]
     #[case("/workloads/shop/StatefulSet/db/rollback", Some(("rollback", "StatefulSet", "shop", "db")))]
     #[case("/workloads/shop/StatefulSet/db", None)]
+    #[case("/settings", Some(("update", "ConfigMap", "", "headwind")))]
     #[case("/openapi.json", None)]
     fn what_a_route_stands_for(#[case] path: &str, #[case] expected: Option<(&str, &str, &str, &str)>) {
         let action = Action::of_path(path);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use headwind_core::config::Store;
 use headwind_core::workload::WorkloadKey;
+use headwind_k8s::access::SETTINGS;
 use headwind_k8s::kinds::facts;
 use headwind_k8s::update_request::UpdateRequest;
 use kube::Resource as _;
@@ -47,6 +49,21 @@ impl Permission {
             subresource: None,
             namespace: Some(key.namespace.clone()),
             name: Some(key.name.clone()),
+        }
+    }
+
+    /// Returns a permission for an object with Headwind's own settings. An object that does not exist yet has no name.
+    pub fn on_settings(verb: &'static str, store: Store, namespace: &str) -> Self {
+        Self {
+            verb,
+            group: String::new(),
+            resource: match store {
+                Store::ConfigMap => "configmaps".to_owned(),
+                Store::Secret => "secrets".to_owned(),
+            },
+            subresource: None,
+            namespace: Some(namespace.to_owned()),
+            name: (verb != "create").then(|| SETTINGS.to_owned()),
         }
     }
 
@@ -103,6 +120,8 @@ mod tests {
         assert_eq!(list.can_i(), "kubectl auth can-i list updaterequests.headwind.sh --all-namespaces");
         let status = Permission::on_requests("update", Some("shop"), None).on("status");
         assert_eq!(status.to_string(), "update updaterequests.headwind.sh/status in namespace shop");
+        let settings = Permission::on_settings("update", Store::ConfigMap, "hw");
+        assert_eq!(settings.to_string(), "update configmaps \"headwind\" in namespace hw");
         let key = WorkloadKey { kind: Kind::CronJob, namespace: "shop".to_owned(), name: "nightly".to_owned() };
         assert_eq!(Permission::on_workload("get", &key).to_string(), "get cronjobs.batch \"nightly\" in namespace shop");
     }

@@ -8,7 +8,10 @@ use http::header::AUTHORIZATION;
 use kube::api::{Patch, PatchParams, Request};
 use kube::config::AuthInfo;
 use kube::{Client, Resource as _, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::own_objects::params;
 use super::{Failure, MANAGER};
 
 /// A client without credentials of its own.
@@ -40,9 +43,26 @@ impl CallerClient {
         let build = Request::new(UpdateRequest::url_path(&(), Some(&namespace)));
         let patch = Patch::Merge(decision::patch(decided));
         let failed = |message: String| NotWritten::Failed(Failure::invalid(&message));
-        let mut request =
+        let request =
             build.patch_subresource("status", &decided.name_any(), &params, &patch).map_err(|error| failed(error.to_string()))?;
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| failed(error.to_string()))?;
+        self.send(token, request).await
+    }
+
+    /// Creates an object with the token, or writes it if it is unchanged since it was read.
+    pub(crate) async fn write<K>(&self, token: &str, object: &K, exists: bool) -> Result<K, NotWritten>
+    where
+        K: kube::Resource<DynamicType = ()> + Serialize + Clone + DeserializeOwned,
+    {
+        let build = Request::new(K::url_path(&(), object.namespace().as_deref()));
+        let failed = |message: String| NotWritten::Failed(Failure::invalid(&message));
+        let body = serde_json::to_vec(object).map_err(|error| failed(error.to_string()))?;
+        let request = if exists { build.replace(&object.name_any(), &params(), body) } else { build.create(&params(), body) };
+        self.send(token, request.map_err(|error| failed(error.to_string()))?).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, token: &str, mut request: http::Request<Vec<u8>>) -> Result<T, NotWritten> {
+        let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut bearer = bearer.map_err(|error| NotWritten::Failed(Failure::invalid(&error.to_string())))?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
         self.0.request(request).await.map_err(|error| match error {

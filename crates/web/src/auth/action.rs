@@ -1,5 +1,6 @@
 //! The actions of callers, and the permissions that they need.
 
+use headwind_core::config::Store;
 use headwind_core::request::action::Action as Decision;
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{AuditedAction, Permission};
@@ -38,6 +39,15 @@ pub enum Action {
         /// The workload.
         workload: WorkloadKey,
     },
+    /// Save a change of Headwind's own settings.
+    ChangeSettings {
+        /// The object that holds them.
+        store: Store,
+        /// Headwind's own namespace.
+        namespace: String,
+        /// Whether the object has to be created first.
+        creates: bool,
+    },
 }
 
 impl Action {
@@ -49,6 +59,9 @@ impl Action {
             Self::Query { workload } => Permission::on_workload("get", workload),
             Self::Decide { namespace, name, .. } => Permission::on_requests("approve", Some(namespace), Some(name)),
             Self::RollBack { workload } => Permission::on_requests("approve", Some(&workload.namespace), None),
+            Self::ChangeSettings { store, namespace, creates } => {
+                Permission::on_settings(if *creates { "create" } else { "update" }, *store, namespace)
+            }
         }
     }
 
@@ -63,6 +76,7 @@ impl Action {
             Self::List { .. } | Self::Get { .. } | Self::Query { .. } => None,
             Self::Decide { decision, namespace, name } => Some(AuditedAction::on_request(decision.as_str(), namespace, name)),
             Self::RollBack { workload } => Some(AuditedAction::on_workload("rollback", workload)),
+            Self::ChangeSettings { store, namespace, .. } => Some(AuditedAction::on_settings(*store, namespace)),
         }
     }
 }

@@ -10,10 +10,10 @@ use super::reviews::{Answer, Reviews};
 
 /// Users by token, each with the audience of the token, and permissions in the form "USER VERB RESOURCE NAMESPACE".
 #[derive(Default)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     tokens: Mutex<HashMap<String, (Identity, Option<String>)>>,
     allowed: Mutex<BTreeSet<String>>,
-    pub(super) namespaces: Mutex<BTreeSet<String>>,
+    pub(crate) namespaces: Mutex<BTreeSet<String>>,
     key: Mutex<Option<[u8; 32]>>,
     tokens_asked: AtomicUsize,
     access_asked: AtomicUsize,
@@ -24,42 +24,42 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    pub(super) fn knows(&self, token: &str, user: &str) {
+    pub(crate) fn knows(&self, token: &str, user: &str) {
         let identity = Identity { name: user.to_owned(), ..Identity::default() };
         self.tokens.lock().insert(token.to_owned(), (identity, None));
     }
 
-    pub(super) fn knows_for(&self, token: &str, user: &str, audience: &str) {
+    pub(crate) fn knows_for(&self, token: &str, user: &str, audience: &str) {
         let identity = Identity { name: user.to_owned(), ..Identity::default() };
         self.tokens.lock().insert(token.to_owned(), (identity, Some(audience.to_owned())));
     }
 
-    pub(super) fn forget(&self, token: &str) {
+    pub(crate) fn forget(&self, token: &str) {
         self.tokens.lock().remove(token);
     }
 
-    pub(super) fn allow(&self, rule: &str) {
+    pub(crate) fn allow(&self, rule: &str) {
         self.allowed.lock().insert(rule.to_owned());
     }
 
-    pub(super) fn deny(&self, rule: &str) {
+    pub(crate) fn deny(&self, rule: &str) {
         self.allowed.lock().remove(rule);
     }
 
-    pub(super) fn fail(&self, fails: bool) {
+    pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
     }
 
     /// Replaces the key, as if somebody had deleted the Secret.
-    pub(super) fn new_key(&self) {
+    pub(crate) fn new_key(&self) {
         *self.key.lock() = None;
     }
 
-    pub(super) fn tokens_asked(&self) -> usize {
+    pub(crate) fn tokens_asked(&self) -> usize {
         self.tokens_asked.load(Ordering::SeqCst)
     }
 
-    pub(super) fn access_asked(&self) -> usize {
+    pub(crate) fn access_asked(&self) -> usize {
         self.access_asked.load(Ordering::SeqCst)
     }
 

@@ -36,7 +36,7 @@ pub(super) fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
                         h2 { "Send the webhooks of your registry to Headwind" }
                         (copyable(&webhook, "Webhook address"))
                         p class="text-muted" {
-                            "Or let Headwind poll the registry: set " code { "HEADWIND_POLLING_ENABLED=true" } " and annotate " code { "headwind.sh/event-source=polling" } "."
+                            "Or let Headwind poll the registry: turn polling on in the " a href="/settings#polling" { "settings" } " and annotate " code { "headwind.sh/event-source=polling" } "."
                         }
                     }
                     li { h2 { "Push a tag" } p class="text-muted" { "The update appears here without reloading the page." } }
@@ -44,7 +44,7 @@ pub(super) fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
                 ul class="health" {
                     @if ui.settings.authenticates_webhooks { (line(true, "Webhooks are authenticated")) }
                     @else { (line(false, "Webhooks are not authenticated: set HEADWIND_WEBHOOK_SECRET")) }
-                    @if ui.settings.polls { (line(true, "Polling is on")) } @else { (line(false, "Polling is off")) }
+                    @if ui.settings.polls() { (line(true, "Polling is on")) } @else { (line(false, "Polling is off")) }
                 }
             }
         }

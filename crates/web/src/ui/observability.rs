@@ -1,7 +1,9 @@
-//! `/observability`: cards and charts from the metrics of this process.
+//! `/observability`: cards and charts from the system that scrapes Headwind's metrics, or from this process.
 
 mod chart;
+mod figures;
 pub(super) mod ring;
+pub mod source;
 
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use self::chart::{Chart, Look, Series, number};
-use self::ring::{Sample, percentile};
+use self::figures::{Figures, Quantity};
+use self::ring::Sample;
 use super::Ui;
 use super::fault::Fault;
 use super::page::{Page, Place, page};
@@ -23,8 +26,6 @@ use super::visitor::Visitor;
 
 /// Parameter, text, and hours of a range.
 const RANGES: &[(&str, &str, i64)] = &[("1h", "1 h", 1), ("6h", "6 h", 6), ("24h", "24 h", 24), ("7d", "7 d", 168), ("30d", "30 d", 720)];
-/// Maximum number of steps of a chart.
-const STEPS: usize = 48;
 /// This process keeps so many hours.
 const KEPT: i64 = 24;
 
@@ -40,45 +41,59 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
     let Some((word, _, hours)) = RANGES.iter().find(|(word, ..)| *word == range) else {
         return Fault::form("range must be 1h, 6h, 24h, 7d or 30d").answer(&visitor, None);
     };
-    let samples = ui.ring.last(SignedDuration::from_hours((*hours).min(KEPT)), visitor.now);
-    let since = samples.first().map(|sample| sample.at);
+    let answer = ui.sources.figures(*hours, visitor.now).await;
+    let own = || {
+        let samples = ui.ring.last(SignedDuration::from_hours((*hours).min(KEPT)), visitor.now);
+        (Arc::new(ring::figures(&samples)), samples.first().map(|sample| sample.at))
+    };
+    let ((figures, since), name, failed) = match answer {
+        Some((name, Ok(figures))) => ((figures, None), Some(name), None),
+        Some((name, Err(error))) => (own(), None, Some((name, error))),
+        None => (own(), None, None),
+    };
     let body = html! {
         div class="page-head" {
             div {
                 h1 { "Observability" }
-                p class="text-muted" {
-                    "From the metrics of this process"
-                    @if let Some(since) = since { ", which has samples since " (time(since, visitor.now)) }
-                    ". Other replicas are not included."
-                }
+                p class="text-muted" { (origin(name.as_deref(), since, visitor.now)) }
             }
             nav class="seg ml-auto" aria-label="Range" {
                 @for (one, text, ..) in RANGES { a href={ "?range=" (one) } aria-current=[(one == word).then_some("true")] { (text) } }
             }
         }
-        @if *hours > KEPT {
+        @if let Some((name, error)) = &failed {
+            div class="mb-4" { (note(Tone::Warn, "unplug", &html! { (name) " did not answer" }, Some(html! { (error) ". The figures below are those of this process." }))) }
+        }
+        @if name.is_none() && *hours > KEPT {
             div class="mb-4" { (note(Tone::Go, "info", &html! { "This process keeps 24 hours" }, Some(html! { "Read longer ranges from the system that scrapes its metrics." }))) }
         }
-        (cards(&samples))
-        div class="charts" { @for chart in charts(&samples) { (chart) } }
+        (cards(&figures))
+        div class="charts" { @for chart in charts(&figures) { (chart) } }
     };
     page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(&visitor), body })
         .into_response()
 }
 
-/// How much a counter grew. A counter never falls in one process.
-fn growth(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
-    match (samples.first(), samples.last()) {
-        (Some(first), Some(last)) => (of(last) - of(first)).max(0.0),
-        _ => 0.0,
+/// Says where the figures come from, and when they were queried.
+fn origin(name: Option<&str>, since: Option<Timestamp>, now: Timestamp) -> Markup {
+    html! {
+        @match name {
+            Some(name) => { "From " (name) ", queried " (time(now, now)) ". All replicas are included." },
+            None => {
+                "From the metrics of this process"
+                @if let Some(since) = since { ", which has samples since " (time(since, now)) }
+                ". Other replicas are not included."
+            },
+        }
     }
 }
 
-fn cards(samples: &[Sample]) -> Markup {
-    let grown = |of: fn(&Sample) -> f64| growth(samples, of);
-    let (applied, failed, rollbacks) = (grown(|one| one.applied), grown(|one| one.failed), grown(|one| one.rollbacks));
-    let (webhooks, ignored) = (grown(|one| one.webhooks), grown(|one| one.ignored));
-    let (scans, errors) = (grown(|one| one.scans), grown(|one| one.scan_errors));
+fn cards(figures: &Figures) -> Markup {
+    // Rates are estimated between two samples of the source, so growth is rarely a whole number.
+    let grown = |of| figures.total(of).round();
+    let (applied, failed, rollbacks) = (grown(Quantity::Applied), grown(Quantity::Failed), grown(Quantity::Rollbacks));
+    let (webhooks, ignored) = (grown(Quantity::Webhooks), grown(Quantity::Ignored));
+    let (scans, errors) = (grown(Quantity::Scans), grown(Quantity::ScanErrors));
     let cards = [
         ("tile tone-good", "circle-check", number(applied), "updates applied", format!("{} failed", number(failed))),
         ("tile tone-back", "undo-2", number(rollbacks), "rollbacks", "automatic and manual".to_owned()),
@@ -95,52 +110,38 @@ fn cards(samples: &[Sample]) -> Markup {
 }
 
 /// One chart for each question.
-fn charts(samples: &[Sample]) -> Vec<Markup> {
-    // There is one sample a minute.
-    let step = samples.len().div_ceil(STEPS).max(1);
-    let mut ends: Vec<&Sample> = samples.iter().rev().step_by(step).collect();
-    ends.reverse();
-    let pairs: Vec<(&Sample, &Sample)> = ends.iter().copied().zip(ends.iter().copied().skip(1)).collect();
-    let times: Vec<Timestamp> = pairs.iter().map(|(_, after)| after.at).collect();
-    let series = |word, look, of: fn(&Sample) -> f64| Series {
-        word,
-        look,
-        values: pairs.iter().map(|(before, after)| (of(after) - of(before)).max(0.0)).collect(),
-        figure: number(growth(samples, of)),
+fn charts(figures: &Figures) -> Vec<Markup> {
+    let series = |word, look, of, figure: String| Series { word, look, values: figures.values(of), figure };
+    let grown = |word, look, of| series(word, look, of, number(figures.total(of).round()));
+    let unit = match figures.step.as_secs() {
+        60 => "per minute".to_owned(),
+        step if step % 3600 == 0 => format!("per {} h", step / 3600),
+        step if step % 60 == 0 => format!("per {} minutes", step / 60),
+        step => format!("per {step} s"),
     };
-    let now = samples.last();
-    let p95 = now.zip(samples.first()).map_or(0.0, |(last, first)| percentile(first, last));
-    let waiting = Series {
-        word: "waiting",
-        look: Look::Warn,
-        values: pairs.iter().map(|(_, after)| after.pending).collect(),
-        figure: number(now.map_or(0.0, |sample| sample.pending)),
-    };
-    let duration = Series {
-        word: "p95",
-        look: Look::Go,
-        values: pairs.iter().map(|(before, after)| percentile(before, after)).collect(),
-        figure: format!("{} ms", number(p95)),
-    };
-    let unit = match step {
-        1 => "per minute".to_owned(),
-        step => format!("per {step} minutes"),
-    };
-    let chart = |title: &'static str, unit: &str, series: Vec<Series>| Chart { title, unit, series, times: &times }.render();
+    let chart = |title: &'static str, unit: &str, series: Vec<Series>| Chart { title, unit, series, times: &figures.times }.render();
     vec![
-        chart("Updates", &unit, vec![series("applied", Look::Good, |one| one.applied), series("failed", Look::Bad, |one| one.failed)]),
+        chart("Updates", &unit, vec![grown("applied", Look::Good, Quantity::Applied), grown("failed", Look::Bad, Quantity::Failed)]),
         chart(
             "Webhook events",
             &unit,
-            vec![series("events", Look::Go, |one| one.webhooks), series("ignored calls", Look::Calm, |one| one.ignored)],
+            vec![grown("events", Look::Go, Quantity::Webhooks), grown("ignored calls", Look::Calm, Quantity::Ignored)],
         ),
-        chart("Duration of a reconcile pass", "ms, 95th percentile", vec![duration]),
+        chart(
+            "Duration of a reconcile pass",
+            "ms, 95th percentile",
+            vec![series("p95", Look::Go, Quantity::Reconcile, format!("{} ms", number(figures.total(Quantity::Reconcile))))],
+        ),
         chart(
             "Scans",
             &unit,
-            vec![series("images and charts", Look::Good, |one| one.scans), series("errors", Look::Bad, |one| one.scan_errors)],
+            vec![grown("images and charts", Look::Good, Quantity::Scans), grown("errors", Look::Bad, Quantity::ScanErrors)],
         ),
-        chart("Pending updates", "at the time", vec![waiting]),
-        chart("Rollbacks", &unit, vec![series("rollbacks", Look::Back, |one| one.rollbacks)]),
+        chart(
+            "Pending updates",
+            "at the time",
+            vec![series("waiting", Look::Warn, Quantity::Pending, number(figures.total(Quantity::Pending)))],
+        ),
+        chart("Rollbacks", &unit, vec![grown("rollbacks", Look::Back, Quantity::Rollbacks)]),
     ]
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
+use headwind_core::config::Store;
 use headwind_core::request::action::Action as Decision;
 use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_operator::{Caller, Visible};
@@ -94,6 +95,19 @@ impl Rights {
 /// Returns whether the caller may roll the workload back.
 pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -> bool {
     ui.gate.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
+}
+
+/// Returns why the caller may not change the settings of that object, with a command that asks about it; `None` if the
+/// caller may.
+pub(super) async fn no_change(ui: &Ui, caller: &Caller, store: Store, creates: bool) -> Option<(String, Option<String>)> {
+    let action = changes(ui, store, creates);
+    let refused = ui.gate.auth().denial(caller, &action).await?;
+    Some((refused.to_string(), refused.permission().map(headwind_operator::Permission::can_i)))
+}
+
+/// The question whether the caller may change the settings of that object.
+pub(super) fn changes(ui: &Ui, store: Store, creates: bool) -> Action {
+    Action::ChangeSettings { store, namespace: ui.settings.namespace.clone(), creates }
 }
 
 /// Returns whether people sign in here.

@@ -1,16 +1,30 @@
-//! `/settings`: every setting with its value and where it comes from, and what the person prefers.
+//! `/settings`: every setting with its value and where it comes from, forms for those that can change while Headwind
+//! runs, and what the person prefers.
 
+mod form;
+mod personal;
+mod save;
+
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use headwind_core::config::{Problem, Store, Stored};
+use headwind_operator::StoredSettings;
 use maud::{Markup, html};
+use tokio::sync::watch;
 
+use self::form::{Access, Outcome, Typed};
+pub(super) use self::save::save;
 use super::Ui;
+use super::observability::source::MetricsSource;
 use super::page::{Page, Place};
-use super::parts::icon::icon;
-use super::preferences::Theme;
 use super::visitor::Visitor;
+
+/// What is shown in place of a secret.
+pub const STORED: &str = "stored, not shown";
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +33,21 @@ pub enum Origin {
     Flag,
     /// A variable of the environment.
     Variable,
+    /// The ConfigMap or the Secret `headwind`.
+    Stored(Store),
     /// The default.
     Default,
+}
+
+/// How a person enters a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// On or off.
+    Switch,
+    /// A whole number.
+    Number,
+    /// Text.
+    Text,
 }
 
 /// A setting of the process.
@@ -28,123 +55,147 @@ pub enum Origin {
 pub struct Setting {
     /// The flag, such as `--polling-interval`.
     pub flag: String,
-    /// The variable, such as `HEADWIND_POLLING_INTERVAL`.
+    /// The variable, such as `HEADWIND_POLLING_INTERVAL`. The same name is its key in the ConfigMap or the Secret.
     pub variable: String,
     /// The value. `None` if it is not set. A secret has a text in its place.
     pub value: Option<String>,
+    /// The default, if there is one.
+    pub default: Option<String>,
     /// Where the value comes from.
     pub origin: Origin,
     /// What it sets.
     pub help: String,
+    /// The object that may hold it. `None` if it cannot change while Headwind runs.
+    pub store: Option<Store>,
+    /// How a person enters it.
+    pub input: Input,
+    /// Why the stored entry has no effect.
+    pub problem: Option<String>,
 }
 
+impl Setting {
+    /// Returns true if a flag or a variable fixes the value.
+    pub fn is_fixed(&self) -> bool {
+        matches!(self.origin, Origin::Flag | Origin::Variable)
+    }
+}
+
+/// Returns the entries of ConfigMap and Secret that would have no effect.
+pub type Check = Arc<dyn Fn(&Stored) -> Vec<Problem> + Send + Sync>;
+
 /// The settings that pages show.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Settings {
     /// All settings, in the order of the help text.
-    pub all: Vec<Setting>,
+    pub all: watch::Receiver<Arc<[Setting]>>,
+    /// Checks a change before it is saved.
+    pub check: Check,
+    /// Where the page Observability gets its figures.
+    pub metrics: watch::Receiver<MetricsSource>,
     /// The namespace of Headwind's own objects.
     pub namespace: String,
     /// Whether webhooks must be authenticated.
     pub authenticates_webhooks: bool,
-    /// Whether registries are polled.
-    pub polls: bool,
 }
 
-/// Title, anchor, and the beginnings of the variables of a section. The first section that fits has the setting.
-const SECTIONS: &[(&str, &str, &[&str])] = &[
-    ("Polling", "polling", &["HEADWIND_POLLING_"]),
-    ("Helm charts", "helm", &["HEADWIND_HELM_", "HEADWIND_NO_CROSS_NAMESPACE_REFS"]),
-    ("Webhooks", "webhooks", &["HEADWIND_WEBHOOK_"]),
-    ("Registries", "registries", &["HEADWIND_REGISTRY_", "HEADWIND_REGISTRIES"]),
-    ("Access", "access", &["HEADWIND_UI_", "HEADWIND_API_", "HEADWIND_ALLOWED_HOSTS", "HEADWIND_TLS_"]),
-    ("Process", "process", &[""]),
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("all", &self.all).field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Returns whether registries are polled.
+    pub(super) fn polls(&self) -> bool {
+        self.all.borrow().iter().any(|one| one.variable == "HEADWIND_POLLING_ENABLED" && one.value.as_deref() == Some("true"))
+    }
+}
+
+/// A part of the page.
+#[derive(Debug, Clone, Copy)]
+struct Section {
+    title: &'static str,
+    anchor: &'static str,
+    /// The beginnings of the variables. The first section that fits has the setting.
+    starts: &'static [&'static str],
+}
+
+const fn section(title: &'static str, anchor: &'static str, starts: &'static [&'static str]) -> Section {
+    Section { title, anchor, starts }
+}
+
+const SECTIONS: &[Section] = &[
+    section("Polling", "polling", &["HEADWIND_POLLING_"]),
+    section("Helm charts", "helm", &["HEADWIND_HELM_", "HEADWIND_NO_CROSS_NAMESPACE_REFS"]),
+    section("Slack", "slack", &["SLACK_"]),
+    section("Microsoft Teams", "teams", &["TEAMS_"]),
+    section("Notification webhook", "webhook", &["WEBHOOK_"]),
+    section("Discord", "discord", &["DISCORD_"]),
+    section("Mattermost", "mattermost", &["MATTERMOST_"]),
+    section("Mail", "mail", &["MAIL_"]),
+    section("Metrics source", "metrics", &["HEADWIND_METRICS_SOURCE", "HEADWIND_PROMETHEUS_", "HEADWIND_INFLUXDB_"]),
+    section("Webhooks", "webhooks", &["HEADWIND_WEBHOOK_"]),
+    section("Registries", "registries", &["HEADWIND_REGISTRY_", "HEADWIND_REGISTRIES"]),
+    section("Access", "access", &["HEADWIND_UI_", "HEADWIND_API_", "HEADWIND_ALLOWED_HOSTS", "HEADWIND_TLS_"]),
+    section("Process", "process", &[""]),
 ];
+
+/// Returns the settings of each section that has some.
+fn sections(all: &[Setting]) -> Vec<(Section, Vec<&Setting>)> {
+    let fits = |section: &Section, setting: &Setting| section.starts.iter().any(|start| setting.variable.starts_with(start));
+    let place = |setting: &Setting| SECTIONS.iter().position(|section| fits(section, setting));
+    let of = |at: usize| all.iter().filter(|one| place(one) == Some(at)).collect::<Vec<_>>();
+    SECTIONS.iter().enumerate().map(|(at, section)| (*section, of(at))).filter(|(_, all)| !all.is_empty()).collect()
+}
 
 /// `GET /settings`
 pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
-    let section =
-        |setting: &Setting| SECTIONS.iter().position(|(_, _, starts)| starts.iter().any(|start| setting.variable.starts_with(start)));
-    let of = |place: usize| -> Vec<&Setting> { ui.settings.all.iter().filter(|one| section(one) == Some(place)).collect() };
-    let filled: Vec<(&str, &str, Vec<&Setting>)> = SECTIONS
-        .iter()
-        .enumerate()
-        .map(|(place, (title, anchor, _))| (*title, *anchor, of(place)))
-        .filter(|(_, _, all)| !all.is_empty())
-        .collect();
+    (StatusCode::OK, content(&ui, &visitor, None).await).into_response()
+}
+
+/// The page. `sent` is the form that the person sent, with what became of it.
+async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -> Markup {
+    let stored = ui.handle.settings();
+    let access = Access::of(ui, visitor, &stored).await;
+    let all = Arc::clone(&ui.settings.all.borrow());
+    let sections = sections(&all);
     let body = html! {
         div class="page-head" {
             div {
                 h1 { "Settings" }
-                p class="text-muted" { "Flags and variables of the process set these values. They are read-only here." }
+                p class="text-muted" {
+                    "Flags and variables come first, then the ConfigMap and the Secret " code { "headwind" } " in namespace "
+                    code { (ui.settings.namespace) } ", then the default."
+                }
             }
         }
+        (access.note())
+        (ignored(&all, &stored))
         div class="side" {
             nav aria-label="Sections" class="side-nav" {
-                @for (title, anchor, _) in &filled { a href={ "#" (anchor) } { (title) } }
+                @for (section, _) in &sections { a href={ "#" (section.anchor) } { (section.title) } }
                 a href="#you" { "Personal preferences" }
             }
             div class="space-y-4 min-w-0" {
-                @for (title, anchor, all) in &filled {
-                    section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
-                        h2 id={ "h-" (anchor) } { (title) }
-                        dl class="values" { @for setting in all { (line(setting)) } }
-                    }
+                @for (section, settings) in &sections {
+                    (form::card(*section, settings, &stored, &access, sent.filter(|(typed, _)| typed.section == section.anchor)))
                 }
-                (personal(&visitor))
+                (personal::form(visitor))
             }
         }
     };
-    super::page::page(&visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(&visitor), body })
-        .into_response()
+    super::page::page(visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(visitor), body })
 }
 
-fn line(setting: &Setting) -> Markup {
-    let Setting { flag, variable, value, origin, help } = setting;
+/// The entries that belong to no setting on the page.
+fn ignored(all: &[Setting], stored: &StoredSettings) -> Markup {
+    let shown = |problem: &&Problem| all.iter().any(|one| one.problem.as_deref() == Some(problem.to_string().as_str()));
+    let others: Vec<String> = stored.problems.iter().filter(|problem| !shown(problem)).map(ToString::to_string).collect();
     html! {
-        div {
-            dt { span class="label-text" { (variable) } span class="hint" { (help) } }
-            dd {
-                @match value { Some(value) => code { (value) }, None => span class="text-muted" { "not set" } }
-                span class="hint" {
-                    @match origin {
-                        Origin::Flag => { (icon("lock")) "set by " (flag) },
-                        Origin::Variable => { (icon("lock")) "set by " (variable) },
-                        Origin::Default => "default",
-                    }
-                }
+        @if !others.is_empty() {
+            div class="mb-4" {
+                (super::parts::note::note(super::parts::note::Tone::Warn, "triangle-alert", &html! { "Entries without effect" }, Some(html! { (others.join(". ")) })))
             }
-        }
-    }
-}
-
-fn personal(visitor: &Visitor) -> Markup {
-    let preferences = visitor.preferences;
-    let themes = [(Theme::System, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")];
-    html! {
-        form method="post" action="/preferences" class="card" id="you" aria-labelledby="h-you" {
-            h2 id="h-you" { "Personal preferences" }
-            p class="text-muted" { "Stored in cookies of this browser. They take effect at once." }
-            div class="grid gap-4 sm:grid-cols-2 mt-3" {
-                label class="field" {
-                    span class="label-text" { "Theme" }
-                    select class="select" name="theme" {
-                        @for (theme, word) in themes { option value=(theme.as_str()) selected[theme == preferences.theme] { (word) } }
-                    }
-                }
-                label class="field" {
-                    span class="label-text" { "Rows" }
-                    select class="select" name="density" {
-                        option value="comfortable" selected[!preferences.compact] { "Comfortable" }
-                        option value="compact" selected[preferences.compact] { "Compact" }
-                    }
-                }
-                label class="flag" {
-                    input type="checkbox" class="toggle" name="keys" value="on" checked[!preferences.no_keys];
-                    span { b { "Single-key shortcuts" } span class="hint" { "j k x a r / ?" } }
-                }
-            }
-            noscript { div class="mt-3" { button class="btn btn-sm" { "Save" } } }
         }
     }
 }

@@ -3,4 +3,5 @@
 mod actions;
 mod live;
 mod pages;
+mod settings;
 mod site;

@@ -9,8 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::figures::{Figures, Quantity};
+
 /// Time between two samples.
 const STEP: Duration = Duration::from_mins(1);
+/// Maximum number of steps of a chart.
+const STEPS: usize = 48;
 /// Number of samples that are kept.
 const KEPT: usize = 24 * 60 + 1;
 
@@ -61,7 +65,7 @@ impl Sample {
 }
 
 /// Estimates the 95th percentile of the passes between two samples, in milliseconds. 0 if there were none.
-pub(in crate::ui) fn percentile(before: &Sample, after: &Sample) -> f64 {
+fn percentile(before: &Sample, after: &Sample) -> f64 {
     let count = |sample: &Sample, bound: f64| {
         sample.reconcile.iter().find(|(one, _)| one.total_cmp(&bound).is_eq()).map_or(0.0, |(_, count)| *count)
     };
@@ -75,6 +79,41 @@ pub(in crate::ui) fn percentile(before: &Sample, after: &Sample) -> f64 {
     let found = buckets.iter().find(|(_, count)| *count >= total * 0.95).map_or(0.0, |(bound, _)| finite(*bound));
     let largest = buckets.iter().map(|(bound, _)| finite(*bound)).fold(0.0, f64::max);
     if found > 0.0 { found * 1000.0 } else { largest * 1000.0 }
+}
+
+/// How much a counter grew. A counter never falls in one process.
+fn growth(before: &Sample, after: &Sample, of: Quantity) -> f64 {
+    let grown = |read: fn(&Sample) -> f64| (read(after) - read(before)).max(0.0);
+    match of {
+        Quantity::Applied => grown(|one| one.applied),
+        Quantity::Failed => grown(|one| one.failed),
+        Quantity::Rollbacks => grown(|one| one.rollbacks),
+        Quantity::Webhooks => grown(|one| one.webhooks),
+        Quantity::Ignored => grown(|one| one.ignored),
+        Quantity::Scans => grown(|one| one.scans),
+        Quantity::ScanErrors => grown(|one| one.scan_errors),
+        Quantity::Pending => after.pending,
+        Quantity::Reconcile => percentile(before, after),
+    }
+}
+
+/// Returns the figures of samples, which are a minute apart.
+pub(super) fn figures(samples: &[Sample]) -> Figures {
+    let step = samples.len().div_ceil(STEPS).max(1);
+    let mut ends: Vec<&Sample> = samples.iter().rev().step_by(step).collect();
+    ends.reverse();
+    let pairs: Vec<(&Sample, &Sample)> = ends.iter().copied().zip(ends.iter().copied().skip(1)).collect();
+    let minutes = i64::try_from(step).unwrap_or(i64::MAX);
+    let mut figures = Figures::new(pairs.iter().map(|(_, after)| after.at).collect(), SignedDuration::from_mins(minutes));
+    for quantity in Quantity::ALL {
+        for (place, (before, after)) in pairs.iter().enumerate() {
+            figures.set(quantity, place, growth(before, after, quantity));
+        }
+        if let (Some(first), Some(last)) = (samples.first(), samples.last()) {
+            figures.set_total(quantity, growth(first, last, quantity));
+        }
+    }
+    figures
 }
 
 /// The samples.
@@ -135,6 +174,20 @@ mod tests {
         let nothing = Sample::default();
         assert!((percentile(&nothing, &sample) - 20.0).abs() < 0.001);
         assert!(percentile(&sample, &sample).abs() < f64::EPSILON, "no pass in between");
+    }
+
+    #[test]
+    fn samples_become_figures() {
+        let at = |minute: i64, applied: f64| Sample {
+            at: Timestamp::from_second(1_800_000_000 + minute * 60).unwrap(),
+            applied,
+            pending: 10.0 - applied,
+            ..Sample::default()
+        };
+        let figures = figures(&[at(0, 2.0), at(1, 5.0), at(2, 5.0)]);
+        assert_eq!((figures.values(Quantity::Applied), figures.total(Quantity::Applied)), (vec![3.0, 0.0], 3.0));
+        assert_eq!((figures.values(Quantity::Pending), figures.total(Quantity::Pending)), (vec![5.0, 5.0], 5.0));
+        assert!(super::figures(&[]).times.is_empty());
     }
 
     #[test]

@@ -245,3 +245,15 @@ async fn filters_keep_phases_and_order() {
     }
     assert!(!pages.get("/?sort=name").await.has("form=\"filters\" name=\"sort\""), "the dashboard has a control");
 }
+
+/// A source that does not answer is told, and the figures are those of the process.
+#[tokio::test]
+async fn observability_falls_back_to_the_process() {
+    use crate::ui::source::{MetricsSource, Prometheus};
+    let source = MetricsSource::Prometheus(Prometheus::new("http://127.0.0.1:9", "").unwrap());
+    let page = Pages::of(crate::auth::Auth::open(false, true), source).get("/observability").await;
+    assert!(page.status == 200 && page.has("Prometheus at 127.0.0.1:9 did not answer") && page.has("failed to connect"), "{}", page.body);
+    assert!(page.has("From the metrics of this process") && page.has("updates applied"));
+    let own = Pages::new().get("/observability").await;
+    assert!(!own.has("did not answer") && own.has("From the metrics of this process"));
+}

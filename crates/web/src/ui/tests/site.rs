@@ -1,9 +1,12 @@
 //! The router of the UI over a store that tests fill.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use headwind_core::config::{Problem, Store, Stored};
 use headwind_core::testing;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
@@ -12,13 +15,15 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
 use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::ui::router;
-use crate::ui::settings::{Origin, Setting, Settings};
+use crate::ui::source::MetricsSource;
+use crate::ui::settings::{Input, Origin, Setting, Settings};
 
 /// What a response was.
 pub(super) struct Answer {
@@ -52,6 +57,10 @@ impl Pages {
     }
 
     pub(super) fn with(auth: Auth) -> Self {
+        Self::of(auth, MetricsSource::Process)
+    }
+
+    pub(super) fn of(auth: Auth, source: MetricsSource) -> Self {
         // Another test may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let site = Site::new().unwrap();
@@ -60,16 +69,40 @@ impl Pages {
             flag: variable.to_lowercase(),
             variable: variable.to_owned(),
             value: value.map(str::to_owned),
+            default: value.map(str::to_owned),
             origin,
             help: "What it sets".to_owned(),
+            store: None,
+            input: Input::Text,
+            problem: None,
         };
-        let all = vec![
-            setting("HEADWIND_POLLING_INTERVAL", Some("300"), Origin::Default),
+        let live = |store, setting: Setting| Setting { store: Some(store), ..setting };
+        let all = [
+            live(Store::ConfigMap, setting("HEADWIND_POLLING_INTERVAL", Some("300"), Origin::Default)),
+            live(Store::ConfigMap, setting("HEADWIND_POLLING_ENABLED", Some("true"), Origin::Variable)),
+            live(Store::ConfigMap, setting("SLACK_CHANNEL", None, Origin::Default)),
+            live(Store::Secret, setting("SLACK_WEBHOOK_URL", None, Origin::Default)),
             setting("HEADWIND_WEBHOOK_SECRET", Some("stored, not shown"), Origin::Variable),
             setting("HEADWIND_IDENTITY", None, Origin::Default),
             setting("HEADWIND_UI_AUTH_MODE", Some("none"), Origin::Flag),
         ];
-        let settings = Settings { all, namespace: "hw".to_owned(), authenticates_webhooks: true, polls: false };
+        let check = |stored: &Stored| {
+            let bad = stored.config_map.iter().filter(|(name, value)| name.ends_with("INTERVAL") && value.parse::<u32>().is_err());
+            let problem = |name: &str| Problem {
+                store: Store::ConfigMap,
+                name: name.to_owned(),
+                why: "must be a number of seconds".to_owned(),
+                in_effect: None,
+            };
+            bad.map(|(name, _)| problem(name)).collect()
+        };
+        let settings = Settings {
+            all: watch::channel(all.into()).1,
+            check: Arc::new(check),
+            metrics: watch::channel(source).1,
+            namespace: "hw".to_owned(),
+            authenticates_webhooks: true,
+        };
         let router = router(site.handle.clone(), gate, settings, CancellationToken::new());
         Self { site, router }
     }

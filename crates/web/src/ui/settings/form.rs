@@ -1,0 +1,244 @@
+//! The form of a section: what can change is a field, everything else is a line.
+
+use std::collections::BTreeMap;
+
+use headwind_core::config::Store;
+use headwind_operator::{ObjectVersion, StoredSettings};
+use maud::{Markup, html};
+
+use super::{Input, Origin, Section, Setting};
+use crate::ui::parts::copy::copyable;
+use crate::ui::parts::icon::icon;
+use crate::ui::parts::note::{Tone, note};
+use crate::ui::query::pairs;
+use crate::ui::visitor::Visitor;
+use crate::ui::{Ui, permissions};
+
+/// Prefix of the check box that removes a secret.
+pub(super) const REMOVE: &str = "remove:";
+/// The version of an object that does not exist.
+const NONE: &str = "none";
+
+/// Whether the person may change the settings of each object, and if not, why.
+pub(super) struct Access {
+    config_map: Denied,
+    secret: Denied,
+}
+
+/// Why something is denied, with a command that asks about it; `None` if it is allowed.
+type Denied = Option<(String, Option<String>)>;
+
+impl Access {
+    pub(super) async fn of(ui: &Ui, visitor: &Visitor, stored: &StoredSettings) -> Self {
+        let denied = |store: Store| permissions::no_change(ui, &visitor.caller, store, stored.version(store).is_none());
+        Self { config_map: denied(Store::ConfigMap).await, secret: denied(Store::Secret).await }
+    }
+
+    fn allows(&self, store: Store) -> bool {
+        match store {
+            Store::ConfigMap => self.config_map.is_none(),
+            Store::Secret => self.secret.is_none(),
+        }
+    }
+
+    /// Says what is read-only, and which permission is missing.
+    pub(super) fn note(&self) -> Markup {
+        let all = [(&self.config_map, "You cannot change settings"), (&self.secret, "You cannot change secret settings")];
+        html! {
+            @for (denied, title) in all {
+                @if let Some((why, command)) = denied {
+                    div class="mb-4" {
+                        (note(Tone::Warn, "lock", &html! { (title) }, Some(html! { (why) })))
+                        @if let Some(command) = command { (copyable(command, "Command to check the permission")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What became of a form.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The changes that were saved.
+    Saved(Vec<String>),
+    /// Nothing differed from what is stored.
+    Unchanged,
+    /// The fields with a fault.
+    Invalid(BTreeMap<String, String>),
+    /// The change was not saved, or only a part of it.
+    Failed {
+        /// What happened.
+        title: &'static str,
+        /// The details.
+        text: String,
+    },
+}
+
+/// What a person typed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Typed {
+    /// The anchor of the section.
+    pub(super) section: String,
+    versions: BTreeMap<&'static str, String>,
+    fields: BTreeMap<String, String>,
+}
+
+/// The name of the hidden field with the version of an object.
+fn version_field(store: Store) -> &'static str {
+    match store {
+        Store::ConfigMap => "config-map",
+        Store::Secret => "secret",
+    }
+}
+
+impl Typed {
+    pub(super) fn read(body: &str) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in pairs(body) {
+            match name.as_str() {
+                "section" => typed.section = value,
+                "config-map" => drop(typed.versions.insert("config-map", value)),
+                "secret" => drop(typed.versions.insert("secret", value)),
+                _ => drop(typed.fields.insert(name, value)),
+            }
+        }
+        typed
+    }
+
+    /// Returns the version of the object that the person saw.
+    pub(super) fn version(&self, store: Store) -> ObjectVersion {
+        self.versions.get(version_field(store)).filter(|version| *version != NONE).cloned()
+    }
+
+    /// Returns the text of a field, if the form had it.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|value| value.trim())
+    }
+
+    pub(super) fn removes(&self, name: &str) -> bool {
+        self.fields.contains_key(&format!("{REMOVE}{name}"))
+    }
+}
+
+/// The card of a section.
+pub(super) fn card(
+    section: Section,
+    settings: &[&Setting],
+    stored: &StoredSettings,
+    access: &Access,
+    sent: Option<(&Typed, &Outcome)>,
+) -> Markup {
+    let Section { title, anchor, .. } = section;
+    let is_field = |setting: &Setting| setting.store.is_some_and(|store| access.allows(store)) && !setting.is_fixed();
+    let (typed, outcome) = sent.map_or((None, None), |(typed, outcome)| (Some(typed), Some(outcome)));
+    // What was saved is the value now.
+    let typed = typed.filter(|_| !matches!(outcome, Some(Outcome::Saved(_) | Outcome::Unchanged)));
+    let none = BTreeMap::new();
+    let faults = match outcome {
+        Some(Outcome::Invalid(faults)) => faults,
+        _ => &none,
+    };
+    let rows = html! {
+        dl class="values" {
+            @for setting in settings {
+                @if is_field(setting) { (field(setting, stored, typed, faults.get(&setting.variable).map(String::as_str))) } @else { (line(setting)) }
+            }
+        }
+    };
+    let heading = html! { h2 id={ "h-" (anchor) } { (title) } };
+    if !settings.iter().any(|setting| is_field(setting)) {
+        return html! { section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } { (heading) (rows) } };
+    }
+    html! {
+        form method="post" action={ "/settings#" (anchor) } class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
+            (heading)
+            @if let Some(outcome) = outcome { (told(outcome)) }
+            input type="hidden" name="section" value=(anchor);
+            @for store in [Store::ConfigMap, Store::Secret] {
+                input type="hidden" name=(version_field(store)) value=(stored.version(store).as_deref().unwrap_or(NONE));
+            }
+            (rows)
+            div class="mt-4" { button class="btn btn-primary btn-sm" { "Save" } }
+        }
+    }
+}
+
+fn told(outcome: &Outcome) -> Markup {
+    let (tone, sign, title, text) = match outcome {
+        Outcome::Saved(changes) => (Tone::Go, "circle-check", "Saved", changes.join(", ")),
+        Outcome::Unchanged => (Tone::Go, "info", "Nothing was changed", "The values are those that are stored.".to_owned()),
+        Outcome::Invalid(_) => (Tone::Bad, "octagon-x", "Not saved", "Correct the fields below.".to_owned()),
+        Outcome::Failed { title, text } => (Tone::Bad, "octagon-x", *title, text.clone()),
+    };
+    html! { div class="mb-4" { (note(tone, sign, &html! { (title) }, Some(html! { (text) }))) } }
+}
+
+/// A setting that cannot be changed here.
+fn line(setting: &Setting) -> Markup {
+    let Setting { variable, value, help, .. } = setting;
+    html! {
+        div {
+            dt { span class="label-text" { (variable) } span class="hint" { (help) } }
+            dd {
+                @match value { Some(value) => code { (value) }, None => span class="text-muted" { "not set" } }
+                (origin(setting))
+            }
+        }
+    }
+}
+
+fn origin(setting: &Setting) -> Markup {
+    html! {
+        span class="hint" {
+            @match setting.origin {
+                Origin::Flag => { (icon("lock")) "set by " (setting.flag) },
+                Origin::Variable => { (icon("lock")) "set by " (setting.variable) },
+                Origin::Stored(store) => { "from the " (store.kind()) },
+                Origin::Default => "default",
+            }
+        }
+        @if let Some(problem) = &setting.problem { span class="hint text-error" { (icon("triangle-alert")) (problem) } }
+    }
+}
+
+/// A setting with a field. An empty field means the default; an empty field of a secret keeps it.
+fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, fault: Option<&str>) -> Markup {
+    let Setting { variable, help, default, input, store, .. } = setting;
+    let is_secret = *store == Some(Store::Secret);
+    let entry = store.and_then(|store| stored.stored.of(store).get(variable));
+    let typed_value = typed.and_then(|typed| typed.field(variable));
+    // A secret is never sent back, not even the one that was just typed.
+    let value = if is_secret { "" } else { typed_value.unwrap_or_else(|| entry.map_or("", |entry| entry.trim())) };
+    let (id, described) = (format!("f-{variable}"), format!("d-{variable}"));
+    let fallback = default.as_deref().unwrap_or("not set");
+    html! {
+        div {
+            dt { label class="label-text" for=(id) { (variable) } span class="hint" id=(described) { (help) } }
+            dd {
+                @if *input == Input::Switch {
+                    @let words = [("", format!("Default ({fallback})")), ("true", "true".to_owned()), ("false", "false".to_owned())];
+                    select class="select select-sm w-full" id=(id) name=(variable) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")] {
+                        @for (word, text) in &words { option value=(word) selected[*word == value] { (text) } }
+                        @if !words.iter().any(|(word, _)| *word == value) { option value=(value) selected { (value) } }
+                    }
+                } @else if is_secret {
+                    @let hint = if entry.is_some() { super::STORED } else { "not set" };
+                    input class="input input-sm w-full" type="password" autocomplete="new-password" id=(id) name=(variable) placeholder=(hint)
+                        aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
+                    @if entry.is_some() {
+                        label class="flag" { input type="checkbox" class="checkbox checkbox-sm" name={ (REMOVE) (variable) } value="on"; "Remove" }
+                    }
+                } @else {
+                    input class="input input-sm w-full" type="text" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
+                        value=(value) placeholder=(fallback) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
+                }
+                @if let Some(fault) = fault { span class="hint text-error" role="alert" { (icon("triangle-alert")) (fault) } }
+                @if let Some(typed) = typed_value.filter(|typed| !is_secret && *typed != entry.map_or("", |entry| entry.trim())) {
+                    @if !typed.is_empty() || entry.is_some() { span class="hint" { "Stored: " (entry.map_or("nothing", |entry| entry.trim())) } }
+                }
+                (origin(setting))
+            }
+        }
+    }
+}
