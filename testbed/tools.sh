@@ -6,7 +6,7 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
-#   --without-controllers   not Helm, kubeconform, actionlint, nor the controllers of Flux and Argo Rollouts
+#   --without-controllers   not Helm, kubeconform, actionlint, Prometheus, nor the controllers of Flux and Argo Rollouts
 #   --flux                  of these, only Helm and the controllers of Flux
 #   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
@@ -23,21 +23,21 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=13 step=0
+total=15 step=0
 node=false controllers=true argo=true browser=false
 for option in "$@"; do
   case $option in
     --node) node=true total=$((total + 2)) ;;
-    --without-controllers) controllers=false total=$((total - 6)) ;;
-    --flux) argo=false total=$((total - 3)) ;;
+    --without-controllers) controllers=false total=$((total - 8)) ;;
+    --flux) argo=false total=$((total - 5)) ;;
     --browser) browser=true ;;
     *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
   esac
 done
 
-# build NAME MODULE_FOLDER PACKAGE [LDFLAGS]
+# build NAME MODULE_FOLDER PACKAGE [LDFLAGS [TAGS]]
 build() {
-  local name=$1 module=$here/tools/$2 package=$3 ldflags="-s -w ${4:-}"
+  local name=$1 module=$here/tools/$2 package=$3 ldflags="-s -w ${4:-}" tags=${5:-}
   step=$((step + 1))
   if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/$name" ]; then
     ln -sf "$KUBEBUILDER_ASSETS/$name" "$bin/$name"
@@ -45,7 +45,7 @@ build() {
     return
   fi
   local stamp
-  stamp=$( { cat "$module/go.mod" "$module/go.sum"; go version; echo "$package $ldflags"; } | sha256sum | cut -d' ' -f1)
+  stamp=$( { cat "$module/go.mod" "$module/go.sum"; go version; echo "$package $ldflags${tags:+ $tags}"; } | sha256sum | cut -d' ' -f1)
   if [ -x "$bin/$name" ] && [ "$(cat "$cache/stamp/$name" 2>/dev/null)" = "$stamp" ]; then return; fi
   echo "[$step/$total] building $name (cold: kube-apiserver about 5 minutes, the others one or less)" >&2
   local started=$SECONDS
@@ -53,7 +53,7 @@ build() {
   local work
   work=$(mktemp -d "$cache/build.XXXXXX")
   cp "$module/go.mod" "$module/go.sum" "$work/"
-  (cd "$work" && go build -trimpath -ldflags "$ldflags" -o "$bin/$name.new" "$package") || { rm -rf "$work"; return 1; }
+  (cd "$work" && go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$bin/$name.new" "$package") || { rm -rf "$work"; return 1; }
   rm -rf "$work" "$bin/$name"
   mv "$bin/$name.new" "$bin/$name"
   echo "$stamp" >"$cache/stamp/$name"
@@ -122,6 +122,10 @@ if $controllers && $argo; then
   openapi
   optional actionlint actionlint github.com/rhysd/actionlint/cmd/actionlint
   optional argo-rollouts argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+  # Without the clients of clouds, which are most of its build.
+  for program in prometheus promtool; do
+    optional $program prometheus github.com/prometheus/prometheus/cmd/$program "" netgo,remove_all_sd
+  done
   crds argo-rollouts github.com/argoproj/argo-rollouts manifests/crds
 fi
 if $browser && ! { command -v chromium && command -v chromedriver; } >/dev/null; then

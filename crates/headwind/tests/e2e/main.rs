@@ -24,6 +24,7 @@ mod hostile;
 mod interval;
 mod judged;
 mod kill;
+mod observability;
 mod poll;
 mod push;
 mod rejection;
@@ -127,6 +128,8 @@ fn main() -> ExitCode {
         one("auth_same_answers", auth::same_answers),
         one("auth_bad_proofs", auth::bad_proofs),
         one("auth_proxy", auth::proxy),
+        one("observability_prometheus", observability::prometheus),
+        one("observability_rules", observability::rules),
         one("settings_change", settings::change),
         one("settings_access", settings::access),
         one("ui_pages", ui::pages),

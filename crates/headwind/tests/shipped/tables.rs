@@ -132,7 +132,11 @@ fn metrics() -> String {
         if let Some((name, words)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             help.insert(name, words.trim_end_matches('.'));
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            let suffix = if kind == "counter" { "_total" } else { "" };
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
             rows.insert(format!("{name}{suffix}"), (kind, help[name], "–"));
         } else if let Some((name, label)) = line.split_once('{')
             && let Some(row) = rows.get_mut(name)

@@ -220,7 +220,13 @@ impl Inner {
             Some(Decision::Reopened) | None => {}
         }
         match transition.applied {
-            Some(ChangeKind::Update) => metrics.applied(artifacts),
+            Some(ChangeKind::Update) => {
+                metrics.applied(artifacts);
+                // The time that a person takes is not Headwind's.
+                if let Some(applied) = entry.request.status.applied_at.filter(|_| !entry.request.needs_approval()) {
+                    metrics.update_delay.observe(applied.duration_since(entry.request.created).as_secs_f64().max(0.0));
+                }
+            }
             Some(ChangeKind::ManualRollback) => {
                 metrics.rollbacks.inc();
                 metrics.rollbacks_manual.inc();

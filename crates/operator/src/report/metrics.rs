@@ -3,26 +3,26 @@
 //! Numbers of objects (watched, pending) are read from the state at scrape time, so they cannot drift. Labels have a
 //! bounded set of values.
 
+mod counts;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::reason::Reason;
-use headwind_core::request::Phase;
-use headwind_core::workload::Kind;
-use headwind_k8s::kinds::facts;
 use headwind_webhook::senders::IgnoredReason;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+use self::counts::Counts;
 use crate::observe::state::State;
-use crate::observe::visible::Visible;
 
 /// A reason, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     updates_approved: Counter,
     updates_rejected: Counter,
     updates_applied: Counter,
+    pub(crate) update_delay: Histogram,
     pub(crate) updates_failed: Counter,
     pub(crate) updates_skipped_interval: Counter,
     pub(crate) rollbacks: Counter,
@@ -145,6 +146,8 @@ impl Metrics {
         macro_rules! register {
             ($metric:expr, $name:literal, $help:literal) => {{ register(&mut registry, $metric, $name, $help) }};
         }
+        let build = vec![("version", env!("CARGO_PKG_VERSION")), ("commit", option_env!("HEADWIND_COMMIT").unwrap_or("unknown"))];
+        registry.register("build", "Version and commit of the binary", Info::new(build));
         // From 0.5 ms (a pass that only reads) to 16 s (a pass that waited for the API server).
         let lateness = Histogram::new(exponential_buckets(0.1, 2.0, 14));
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 16));
@@ -159,6 +162,12 @@ impl Metrics {
             updates_approved: register!(Counter::default(), "updates_approved", "Updates approved, by a person or by policy"),
             updates_rejected: register!(Counter::default(), "updates_rejected", "Updates rejected by a person"),
             updates_applied: register!(Counter::default(), "updates_applied", "Updates applied to a workload"),
+            update_delay: register!(
+                // From 50 ms to 14 minutes.
+                Histogram::new(exponential_buckets(0.05, 2.0, 15)),
+                "update_apply_delay_seconds",
+                "Time from the creation of an UpdateRequest that needs no approval to the patch, in seconds"
+            ),
             updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed"),
             updates_skipped_interval: register!(
                 Counter::default(),
@@ -304,35 +313,5 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
         Ok(text)
-    }
-}
-
-struct Counts(Arc<State>);
-
-impl std::fmt::Debug for Counts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Counts")
-    }
-}
-
-impl Collector for Counts {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut gauge = |name: &str, help: &str, value: usize| {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-        };
-        {
-            let index = self.0.index.read();
-            for kind in Kind::ALL {
-                gauge(facts(*kind).watched_metric, &format!("{kind}s watched"), index.count(*kind))?;
-            }
-            gauge(
-                "invalid_annotations",
-                "Workloads treated as policy none because an annotation has an invalid value",
-                index.faulty().count(),
-            )?;
-        }
-        gauge("updates_pending", "UpdateRequests in phase Pending", self.0.requests.read().count_phases(&Visible::All).of(Phase::Pending))?;
-        gauge("leader", "1 if this replica is the leader, else 0", usize::from(self.0.leadership.leads()))
     }
 }

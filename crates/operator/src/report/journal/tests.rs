@@ -123,3 +123,27 @@ fn a_follower_remembers_a_bounded_number() {
     }
     assert_eq!(site.journal.0.progress.lock().unreported.len(), REMEMBERED);
 }
+
+/// The time that a person takes to approve is not a part of it.
+#[test]
+fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
+    let site = Evaluation::new();
+    site.journal.begin();
+    for (name, approval) in [("a", true), ("b", false)] {
+        let applied = |version: &str, phase: &str, times: u32| {
+            let mut value = serde_json::to_value(request(name, version, phase)).unwrap();
+            value["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+            value["spec"]["requireApproval"] = approval.into();
+            if times > 0 {
+                value["status"]["appliedAt"] = "2026-01-01T00:00:03Z".into();
+                value["status"]["timesApplied"] = times.into();
+            }
+            serde_json::from_value(value).unwrap()
+        };
+        site.state.record(applied("5", "Approved", 0));
+        site.state.record(applied("6", "RollingOut", 1));
+    }
+    let text = site.journal.0.metrics.encode().unwrap();
+    assert!(text.contains("headwind_updates_applied_total 2"), "{text}");
+    assert!(text.contains("headwind_update_apply_delay_seconds_count 1") && text.contains("headwind_update_apply_delay_seconds_sum 3.0"), "{text}");
+}

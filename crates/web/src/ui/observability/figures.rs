@@ -157,7 +157,7 @@ mod tests {
             let times = span.times();
             assert_eq!((times.len(), times.last().copied()), (steps, Some(now)));
             assert_eq!(span.place(1_800_000_000.0), Some(steps - 1));
-            assert_eq!(span.place(times[0].as_second() as f64), Some(0));
+            assert_eq!(span.place(f64::from(i32::try_from(times[0].as_second()).unwrap())), Some(0));
             assert_eq!((span.place(0.0), span.place(1_900_000_000.0)), (None, None));
         }
     }
@@ -168,7 +168,7 @@ mod tests {
         figures.set(Quantity::Applied, 1, 3.0);
         figures.set(Quantity::Applied, 7, 3.0);
         figures.set(Quantity::Reconcile, 0, f64::NAN);
-        assert_eq!(figures.values(Quantity::Applied), [0.0, 3.0]);
-        assert_eq!(figures.values(Quantity::Reconcile), [0.0, 0.0]);
+        assert_eq!(figures.values(Quantity::Applied), vec![0.0, 3.0]);
+        assert_eq!(figures.values(Quantity::Reconcile), vec![0.0, 0.0]);
     }
 }
