@@ -52,6 +52,8 @@ pub(crate) async fn permission_missing() -> Result<()> {
     operator.start().await?;
     says(&operator, "not allowed to list and watch deployments.apps in namespace").await?;
     says(&operator, "failed to acquire the lease").await?;
+    // Settings are optional: they are not waited for.
+    says(&operator, "not allowed to list and watch configmaps headwind").await?;
     ensure!(operator.is_running());
     let mut roles: serde_json::Value = serde_json::from_str(&roles)?;
     for role in roles["items"].as_array_mut().into_iter().flatten() {
@@ -59,7 +61,18 @@ pub(crate) async fn permission_missing() -> Result<()> {
     }
     bed.apply_yaml(&roles.to_string()).await?;
     operator.ready().await?;
-    ensure!(operator.logs()?.matches("not allowed to list and watch deployments.apps").count() == 1, "reported once");
+    for resource in ["deployments.apps", "configmaps headwind"] {
+        ensure!(operator.logs()?.matches(&format!("not allowed to list and watch {resource}")).count() == 1, "{resource}: reported once");
+    }
+    // With the permission, settings take effect.
+    let interval = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "headwind", "namespace": namespace},
+        "data": {"HEADWIND_POLLING_ENABLED": "true", "HEADWIND_POLLING_INTERVAL": "77"}});
+    bed.apply_yaml(&interval.to_string()).await?;
+    eventually("the setting is in effect", SOON, || async {
+        let now = operator.metric("headwind_polling_interval_seconds", &[]).await.map_err(|error| error.to_string())?;
+        if (now - 77.0).abs() < f64::EPSILON { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await?;
     Ok(())
 }
 

@@ -14,7 +14,6 @@ use maud::{Markup, html};
 
 use self::chart::{Chart, Look, Series, number};
 use self::figures::{Figures, Quantity};
-use self::ring::Sample;
 use super::Ui;
 use super::fault::Fault;
 use super::page::{Page, Place, page};

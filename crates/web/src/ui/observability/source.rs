@@ -75,7 +75,8 @@ impl Sources {
 
     /// Returns the figures of the last hours; `None` if this process is the source.
     pub(super) async fn figures(&self, hours: i64, now: Timestamp) -> Option<Answer> {
-        let setting = match self.setting.borrow().clone() {
+        let setting = self.setting.borrow().clone();
+        let setting = match setting {
             MetricsSource::Process => return None,
             MetricsSource::Find => MetricsSource::Prometheus(self.found().await?),
             setting @ (MetricsSource::Prometheus(_) | MetricsSource::InfluxDb(_)) => setting,

@@ -198,7 +198,7 @@ fn origin(setting: &Setting) -> Markup {
                 Origin::Default => "default",
             }
         }
-        @if let Some(problem) = &setting.problem { span class="hint text-error" { (icon("triangle-alert")) (problem) } }
+        @if let Some(problem) = &setting.problem { span class="hint tone-bad text-tone" { (icon("triangle-alert")) (problem) } }
     }
 }
 
@@ -218,22 +218,22 @@ fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, faul
             dd {
                 @if *input == Input::Switch {
                     @let words = [("", format!("Default ({fallback})")), ("true", "true".to_owned()), ("false", "false".to_owned())];
-                    select class="select select-sm w-full" id=(id) name=(variable) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")] {
+                    select class="select w-full" id=(id) name=(variable) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")] {
                         @for (word, text) in &words { option value=(word) selected[*word == value] { (text) } }
                         @if !words.iter().any(|(word, _)| *word == value) { option value=(value) selected { (value) } }
                     }
                 } @else if is_secret {
                     @let hint = if entry.is_some() { super::STORED } else { "not set" };
-                    input class="input input-sm w-full" type="password" autocomplete="new-password" id=(id) name=(variable) placeholder=(hint)
+                    input class="input w-full" type="password" autocomplete="new-password" id=(id) name=(variable) placeholder=(hint)
                         aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
                     @if entry.is_some() {
                         label class="flag" { input type="checkbox" class="checkbox checkbox-sm" name={ (REMOVE) (variable) } value="on"; "Remove" }
                     }
                 } @else {
-                    input class="input input-sm w-full" type="text" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
+                    input class="input w-full" type="text" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
                         value=(value) placeholder=(fallback) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
                 }
-                @if let Some(fault) = fault { span class="hint text-error" role="alert" { (icon("triangle-alert")) (fault) } }
+                @if let Some(fault) = fault { span class="hint tone-bad text-tone" role="alert" { (icon("triangle-alert")) (fault) } }
                 @if let Some(typed) = typed_value.filter(|typed| !is_secret && *typed != entry.map_or("", |entry| entry.trim())) {
                     @if !typed.is_empty() || entry.is_some() { span class="hint" { "Stored: " (entry.map_or("nothing", |entry| entry.trim())) } }
                 }
