@@ -20,9 +20,12 @@ use crate::report::metrics::Metrics;
 
 pub(crate) use self::holds::Holds;
 
+/// Takes what the objects hold, and returns the entries that have no effect.
+type AdoptFn = dyn Fn(&Stored) -> Vec<Problem> + Send + Sync;
+
 /// Adopts what the objects hold, and returns the entries that have no effect. It must not wait.
 #[derive(Clone)]
-pub struct Adopt(Arc<dyn Fn(&Stored) -> Vec<Problem> + Send + Sync>);
+pub struct Adopt(Arc<AdoptFn>);
 
 impl Adopt {
     /// Wraps the function.

@@ -103,7 +103,8 @@ impl Prometheus {
 
     /// Asks an instant query. Returns the series, each with its labels and value.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>> {
-        let answer = self.http.get(format!("{}/api/v1/query", self.url())).query(&[("query", expression)]).send().await?;
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url()), [("query", expression)])?;
+        let answer = self.http.get(url).send().await?;
         let body: Value = answer.json().await?;
         if body["status"] != "success" {
             bail!("{expression}: {body}");
