@@ -37,10 +37,10 @@ impl Http {
     /// # Errors
     /// What a person can do something about. No address and no query is in it.
     pub(super) async fn text(request: RequestBuilder) -> Result<String, String> {
-        let mut response = request.send().await.map_err(|error| words(error))?;
+        let mut response = request.send().await.map_err(words)?;
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| words(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(words)? {
             if body.len() + chunk.len() > SIZE {
                 return Err(format!("the answer has more than {} MiB", SIZE >> 20));
             }

@@ -161,7 +161,7 @@ fn percentile(buckets: &mut [(f64, f64)]) -> f64 {
     let total = buckets.iter().map(|(_, count)| *count).fold(0.0, f64::max);
     let finite = || buckets.iter().filter(|(bound, _)| bound.is_finite());
     let found = finite().find(|(_, count)| total > 0.0 && *count >= total * 0.95);
-    found.or_else(|| finite().last().filter(|_| total > 0.0)).map_or(0.0, |(bound, _)| *bound)
+    found.or_else(|| finite().next_back().filter(|_| total > 0.0)).map_or(0.0, |(bound, _)| *bound)
 }
 
 #[cfg(test)]

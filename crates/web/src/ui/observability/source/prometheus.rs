@@ -98,7 +98,7 @@ impl Prometheus {
             ),
             _ => {
                 let one = |name: &&str| format!("sum(increase({name}{selector}[{window}s]))");
-                let all: Vec<String> = quantity.counters().iter().map(|name| one(name)).collect();
+                let all: Vec<String> = quantity.counters().iter().map(one).collect();
                 match all.as_slice() {
                     [only] => only.clone(),
                     // A counter without a series is 0.
