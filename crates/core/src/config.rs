@@ -55,10 +55,7 @@ impl Stored {
 impl fmt::Debug for Stored {
     /// Writes names only: the values of the Secret must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stored")
-            .field("config_map", &self.config_map.keys())
-            .field("secret", &self.secret.keys())
-            .finish()
+        f.debug_struct("Stored").field("config_map", &self.config_map.keys()).field("secret", &self.secret.keys()).finish()
     }
 }
 
@@ -130,10 +127,10 @@ pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl
         .filter(|(_, value)| !value.is_empty())
         .collect();
     loop {
-        let long = values.iter().filter(|(_, value)| value.len() > VALUE).map(|(name, _)| Fault {
-            name: name.clone(),
-            why: format!("the value must have at most {VALUE} bytes"),
-        });
+        let long = values
+            .iter()
+            .filter(|(_, value)| value.len() > VALUE)
+            .map(|(name, _)| Fault { name: name.clone(), why: format!("the value must have at most {VALUE} bytes") });
         let faults: Vec<Fault> = long.chain(check(&values)).collect();
         let count = problems.len();
         for Fault { name, why } in faults {

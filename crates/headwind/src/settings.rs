@@ -20,7 +20,8 @@ pub(crate) fn settings(command: &Command, matches: &ArgMatches) -> Vec<Setting> 
 /// Returns the values that flags and variables fix, by variable. Secrets are among them.
 pub(crate) fn fixed(command: &Command, matches: &ArgMatches) -> Values {
     let (Some(run), Some(matches)) = (command.find_subcommand("run"), matches.subcommand_matches("run")) else { return Values::new() };
-    let one = |arg: &Arg| Some((arg.get_env()?.to_str()?.to_owned(), written(arg, matches)?)).filter(|_| origin(arg, matches) != Origin::Default);
+    let one =
+        |arg: &Arg| Some((arg.get_env()?.to_str()?.to_owned(), written(arg, matches)?)).filter(|_| origin(arg, matches) != Origin::Default);
     run.get_arguments().filter_map(one).collect()
 }
 

@@ -367,8 +367,11 @@ impl Parts<'_> {
             for kind in Kind::ALL.iter().copied().filter(|kind| !facts(*kind).optional) {
                 for_kind(kind, 0, WatchWorkloads { parts: self, tasks: &mut *tasks, namespace: namespace.clone() });
             }
-            let scope =
-                Scope { resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())), namespace: namespace.clone(), name: None };
+            let scope = Scope {
+                resource: format!("{}.{}", UpdateRequest::plural(&()), UpdateRequest::group(&())),
+                namespace: namespace.clone(),
+                name: None,
+            };
             let feed = RequestFeed::new(Arc::clone(self.state), self.queue.clone(), namespace.as_deref());
             self.state.readiness.expect(&scope.part());
             tasks.spawn("watch requests", watch::<UpdateRequest, _>(scope.api(&self.watcher), scope, feed, Arc::clone(self.state)));

@@ -91,7 +91,14 @@ impl Live {
                 },
             )
         };
-        let live = Self { start: args.settings.clone(), command: command(), fixed: args.fixed.clone(), notifications, effective: Mutex::default(), outlets };
+        let live = Self {
+            start: args.settings.clone(),
+            command: command(),
+            fixed: args.fixed.clone(),
+            notifications,
+            effective: Mutex::default(),
+            outlets,
+        };
         Ok((Arc::new(live), followed))
     }
 
@@ -121,9 +128,10 @@ impl Live {
     }
 
     fn accept(&self, stored: &Stored, before: &Values) -> (Values, Vec<Problem>) {
-        let known = self.start.iter().filter_map(|setting| {
-            Some(Known { name: &setting.variable, store: setting.store?, is_fixed: setting.is_fixed() })
-        });
+        let known = self
+            .start
+            .iter()
+            .filter_map(|setting| Some(Known { name: &setting.variable, store: setting.store?, is_fixed: setting.is_fixed() }));
         accept(&known.collect::<Vec<_>>(), stored, before, |values| self.faults(values))
     }
 
@@ -188,7 +196,9 @@ fn channels(value: impl Fn(&str) -> Option<String>) -> (notify::Settings, Vec<no
                 let count = off.len();
                 for fault in &found {
                     let channel = notify::Channel::ALL.iter().map(|one| one.as_str().to_ascii_uppercase());
-                    off.extend(channel.filter(|prefix| fault.name.starts_with(&format!("{prefix}_"))).map(|prefix| format!("{prefix}_ENABLED")));
+                    off.extend(
+                        channel.filter(|prefix| fault.name.starts_with(&format!("{prefix}_"))).map(|prefix| format!("{prefix}_ENABLED")),
+                    );
                 }
                 faults.extend(found);
                 if off.len() == count {

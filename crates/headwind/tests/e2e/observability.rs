@@ -20,7 +20,8 @@ fn expressions() -> Result<Vec<String>> {
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(files().join("dashboard.json"))?)?;
     let panels = dashboard["panels"].as_array().context("panels")?;
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    let expression = |target: &Value| target["expr"].as_str().map(|text| text.replace("$__rate_interval", "10m").replace("$namespace", ".*"));
+    let expression =
+        |target: &Value| target["expr"].as_str().map(|text| text.replace("$__rate_interval", "10m").replace("$namespace", ".*"));
     targets.map(|target| expression(target).context("an expression")).collect()
 }
 
@@ -79,7 +80,12 @@ pub(crate) async fn prometheus() -> Result<()> {
     for operator in [&world.operator, &second] {
         eventually("the page has the figures of both replicas", SOON, || async {
             let page = page(&world, operator).await?;
-            let shows = ["From Prometheus at 127.0.0.1:", ">2</span><span>updates applied", ">3</span><span>webhook events", "All replicas are included"];
+            let shows = [
+                "From Prometheus at 127.0.0.1:",
+                ">2</span><span>updates applied",
+                ">3</span><span>webhook events",
+                "All replicas are included",
+            ];
             match shows.iter().find(|text| !page.contains(**text)) {
                 None => Ok(()),
                 Some(missing) => Err(format!("{missing} is not in {page}")),
@@ -105,7 +111,8 @@ pub(crate) async fn prometheus() -> Result<()> {
     prometheus.kill().await?;
     eventually("the page falls back", SOON, || async {
         let page = page(&world, &world.operator).await?;
-        let told = page.contains("did not answer") && page.contains("failed to connect") && page.contains("From the metrics of this process");
+        let told =
+            page.contains("did not answer") && page.contains("failed to connect") && page.contains("From the metrics of this process");
         if told { Ok(()) } else { Err(page) }
     })
     .await

@@ -181,7 +181,15 @@ pub(crate) async fn access() -> Result<()> {
     };
     let (ann, eve) = (token("ann").await?, token("eve").await?);
     let page = async |token: &str| -> Result<String> {
-        Ok(world.http.get(format!("{}/settings", world.operator.ui_url())).bearer_auth(token).send().await?.error_for_status()?.text().await?)
+        Ok(world
+            .http
+            .get(format!("{}/settings", world.operator.ui_url()))
+            .bearer_auth(token)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
     };
     eventually("ann may change settings", SOON, || async {
         let page = page(&ann).await.map_err(|error| error.to_string())?;
@@ -212,7 +220,8 @@ pub(crate) async fn access() -> Result<()> {
     ensure!(status == 409 && text.contains("value=\"90\"") && text.contains("Stored: 60"), "{status} {text}");
     pair.polls_every(60.0).await?;
     eventually("the other replica shows it", SOON, || async {
-        let (status, _) = save(&world.http, &second.ui_url(), Some(&ann), "polling", &[(INTERVAL, "30")]).await.map_err(|error| error.to_string())?;
+        let (status, _) =
+            save(&world.http, &second.ui_url(), Some(&ann), "polling", &[(INTERVAL, "30")]).await.map_err(|error| error.to_string())?;
         if status == 200 { Ok(()) } else { Err(status.to_string()) }
     })
     .await?;

@@ -43,8 +43,7 @@ impl CallerClient {
         let build = Request::new(UpdateRequest::url_path(&(), Some(&namespace)));
         let patch = Patch::Merge(decision::patch(decided));
         let failed = |message: String| NotWritten::Failed(Failure::invalid(&message));
-        let request =
-            build.patch_subresource("status", &decided.name_any(), &params, &patch).map_err(|error| failed(error.to_string()))?;
+        let request = build.patch_subresource("status", &decided.name_any(), &params, &patch).map_err(|error| failed(error.to_string()))?;
         self.send(token, request).await
     }
 

@@ -198,7 +198,12 @@ impl Round {
         let interval = polling.interval.unwrap_or_default();
         poller.proposer.metrics.polling_interval.set(i64::try_from(interval.as_secs()).unwrap_or(i64::MAX));
         if self.polling.is_some() {
-            tracing::info!(enabled = polling.interval.is_some(), interval_s = interval.as_secs(), discovery = polling.discovery, "the settings for polling changed");
+            tracing::info!(
+                enabled = polling.interval.is_some(),
+                interval_s = interval.as_secs(),
+                discovery = polling.discovery,
+                "the settings for polling changed"
+            );
         }
         self.polling = Some(polling);
         self.revision = None;

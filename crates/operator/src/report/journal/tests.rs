@@ -145,5 +145,8 @@ fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
     }
     let text = site.journal.0.metrics.encode().unwrap();
     assert!(text.contains("headwind_updates_applied_total 2"), "{text}");
-    assert!(text.contains("headwind_update_apply_delay_seconds_count 1") && text.contains("headwind_update_apply_delay_seconds_sum 3.0"), "{text}");
+    assert!(
+        text.contains("headwind_update_apply_delay_seconds_count 1") && text.contains("headwind_update_apply_delay_seconds_sum 3.0"),
+        "{text}"
+    );
 }

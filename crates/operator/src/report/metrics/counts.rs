@@ -70,7 +70,11 @@ impl Collector for Counts {
         let pending = self.0.requests.read().count_phases(&Visible::All).of(Phase::Pending);
         gauge("updates_pending", "UpdateRequests in phase Pending", number(pending))?;
         let Waits { oldest, by_reason } = Waits::of(&self.0, Timestamp::now());
-        gauge("updates_pending_oldest_seconds", "Age of the oldest UpdateRequest in phase Pending, in seconds; 0 if there is none", oldest)?;
+        gauge(
+            "updates_pending_oldest_seconds",
+            "Age of the oldest UpdateRequest in phase Pending, in seconds; 0 if there is none",
+            oldest,
+        )?;
         gauge("leader", "1 if this replica is the leader, else 0", i64::from(self.0.leadership.leads()))?;
         let help = "Approved updates that wait, by reason";
         by_reason.encode(encoder.encode_descriptor("updates_waiting", help, None, by_reason.metric_type())?)

@@ -22,8 +22,8 @@ use crate::auth::Auth;
 use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::ui::router;
-use crate::ui::source::MetricsSource;
 use crate::ui::settings::{Input, Origin, Setting, Settings};
+use crate::ui::source::MetricsSource;
 
 /// What a response was.
 pub(super) struct Answer {

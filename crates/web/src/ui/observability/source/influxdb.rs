@@ -66,11 +66,7 @@ impl InfluxDb {
         let (step, begin) = (span.step.as_secs(), span.end.as_second() - span.seconds());
         let offset = span.end.as_second().rem_euclid(step);
         let named = |name: &str| format!("r._measurement == {0} or r._field == {0}", quoted(name));
-        let mut query = format!(
-            "data = from(bucket: {}) |> range(start: {begin}, stop: {})\n",
-            quoted(&self.bucket),
-            span.end.as_second()
-        );
+        let mut query = format!("data = from(bucket: {}) |> range(start: {begin}, stop: {})\n", quoted(&self.bucket), span.end.as_second());
         let windowed = |function: &str| format!("aggregateWindow(every: {step}s, offset: {offset}s, fn: {function}, createEmpty: false)");
         for quantity in Quantity::ALL {
             let yielded = format!("yield(name: {})", quoted(quantity.name()));
@@ -182,7 +178,11 @@ mod tests {
         assert_eq!(figures.values(Quantity::Applied)[10..].to_vec(), vec![2.0, 3.0]);
         let totals = [Quantity::Applied, Quantity::Pending, Quantity::Reconcile].map(|one| figures.total(one).to_string());
         assert_eq!(totals, ["5", "7", "20"]);
-        for bad in ["<html></html>", ",result,table,_time,_value\n,applied,0,yesterday,1", ",result,table,_time,_value\n,applied,0,2027-01-15T08:00:00Z,much"] {
+        for bad in [
+            "<html></html>",
+            ",result,table,_time,_value\n,applied,0,yesterday,1",
+            ",result,table,_time,_value\n,applied,0,2027-01-15T08:00:00Z,much",
+        ] {
             assert!(read(bad, &span).is_err(), "{bad}");
         }
     }

@@ -66,9 +66,8 @@ async fn prometheus_answers_with_steps_and_totals() {
 
 #[tokio::test]
 async fn a_source_that_cannot_answer_says_why() {
-    let answer = |status: u16, text: &'static str| {
-        any(async move || (axum::http::StatusCode::from_u16(status).unwrap(), text).into_response())
-    };
+    let answer =
+        |status: u16, text: &'static str| any(async move || (axum::http::StatusCode::from_u16(status).unwrap(), text).into_response());
     let router = |route| Router::new().fallback_service(route);
     assert!(fault(router(answer(200, "<html>"))).await.contains("not that of Prometheus"));
     assert!(fault(router(answer(503, "down\nfor today"))).await.contains("503 Service Unavailable: down for today"));
