@@ -17,7 +17,7 @@ use headwind_web::ui::settings::Setting;
 use headwind_webhook::proof::Secret;
 
 pub(crate) use self::metrics_source::MetricsSourceArgs;
-pub(crate) use self::polling::Polling;
+pub(crate) use self::polling::PollingArgs;
 use crate::notifications::Notifications;
 use crate::registries::Registries;
 
@@ -77,7 +77,7 @@ pub(crate) struct Run {
     pub(crate) webhook_confirm: Option<bool>,
 
     #[command(flatten)]
-    pub(crate) polling: Polling,
+    pub(crate) polling: PollingArgs,
 
     /// Do not update HelmReleases whose source is in another namespace. Set it if Flux runs with --no-cross-namespace-refs
     #[arg(long, env = "HEADWIND_NO_CROSS_NAMESPACE_REFS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]

@@ -7,7 +7,7 @@ use clap::builder::BoolishValueParser;
 
 /// The flags and variables.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Polling {
+pub(crate) struct PollingArgs {
     /// Poll registries for workloads with event-source polling or both
     #[arg(long, env = "HEADWIND_POLLING_ENABLED", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     polling_enabled: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Polling {
     helm_auto_discovery: bool,
 }
 
-impl Polling {
+impl PollingArgs {
     /// Returns the settings for the operator.
     pub(crate) fn read(&self) -> headwind_operator::Polling {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());

@@ -55,7 +55,7 @@ pub(crate) struct Followed {
 /// Returns the flags with a parser of their own, without variables.
 pub(super) fn command() -> Command {
     let command = Command::new("settings").no_binary_name(true).disable_help_flag(true);
-    let command = args::MetricsSourceArgs::augment_args(args::Polling::augment_args(command));
+    let command = args::MetricsSourceArgs::augment_args(args::PollingArgs::augment_args(command));
     command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
@@ -146,7 +146,7 @@ impl Live {
     }
 
     /// Parses the settings that have a parser of their own. `values` are those of ConfigMap and Secret.
-    fn parsed(&self, values: &Values) -> Result<(args::Polling, args::MetricsSourceArgs), String> {
+    fn parsed(&self, values: &Values) -> Result<(args::PollingArgs, args::MetricsSourceArgs), String> {
         let of = |setting: &&Setting| self.command.get_arguments().any(|arg| Some(setting.flag.trim_start_matches('-')) == arg.get_long());
         let line = self.start.iter().filter(of).filter_map(|setting| {
             let fixed = || self.fixed.get(&setting.variable);
@@ -154,7 +154,7 @@ impl Live {
             Some(format!("{}={}", setting.flag, value?))
         });
         let matches = self.command.clone().try_get_matches_from(line).map_err(|error| why(&error))?;
-        let polling = args::Polling::from_arg_matches(&matches).map_err(|error| why(&error))?;
+        let polling = args::PollingArgs::from_arg_matches(&matches).map_err(|error| why(&error))?;
         Ok((polling, args::MetricsSourceArgs::from_arg_matches(&matches).map_err(|error| why(&error))?))
     }
 

@@ -53,6 +53,30 @@ const THREADS: usize = 6;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
+    let mut trials = of_each_kind();
+    trials.extend(others());
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if conclusion.has_failed() {
+        let _ = block_on("writing the failures", async {
+            failures::write().await;
+            Ok(())
+        });
+    }
+    if !whole || conclusion.has_failed() {
+        return conclusion.exit_code();
+    }
+    block_on("after all tests", final_audit::audit()).map_or_else(
+        |failed| {
+            eprintln!("after all tests: {}", failed.message().unwrap_or_default());
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// Returns the tests that run for several kinds of workloads.
+fn of_each_kind() -> Vec<Trial> {
     // The longest first: they wait for their pods while the others run.
     let mut trials: Vec<Trial> = WorkloadKind::PODS.into_iter().map(|kind| each("rollout_of_fifty", kind, rollout::fifty)).collect();
     trials.extend([one("kill_verdicts", kill::verdicts), one("judged_like_kubectl", judged::like_kubectl)]);
@@ -82,7 +106,12 @@ fn main() -> ExitCode {
             each("rollout_taken_over", kind, rollout::taken_over),
         ]);
     }
-    trials.extend([
+    trials
+}
+
+/// Returns the tests that run once.
+fn others() -> Vec<Trial> {
+    vec![
         flux("helm_finds", helm::finds),
         flux("helm_bad_cases", helm::bad_cases),
         flux("helm_odd_ones", helm::odd_ones),
@@ -142,25 +171,7 @@ fn main() -> ExitCode {
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),
         one("all_namespaces", start::all_namespaces),
-    ]);
-    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if conclusion.has_failed() {
-        let _ = block_on("writing the failures", async {
-            failures::write().await;
-            Ok(())
-        });
-    }
-    if !whole || conclusion.has_failed() {
-        return conclusion.exit_code();
-    }
-    block_on("after all tests", final_audit::audit()).map_or_else(
-        |failed| {
-            eprintln!("after all tests: {}", failed.message().unwrap_or_default());
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    ]
 }
 
 fn one<F: Future<Output = Result<()>> + 'static>(name: &str, test: fn() -> F) -> Trial {

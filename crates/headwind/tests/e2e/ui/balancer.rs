@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) struct Balancer {
     port: u16,
     /// The number of connections that each server accepted.
-    served: Arc<Vec<AtomicUsize>>,
+    accepted: Arc<Vec<AtomicUsize>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -19,8 +19,8 @@ impl Balancer {
     pub(super) async fn start(servers: Vec<String>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let served: Arc<Vec<AtomicUsize>> = Arc::new(servers.iter().map(|_| AtomicUsize::new(0)).collect());
-        let count = Arc::clone(&served);
+        let accepted: Arc<Vec<AtomicUsize>> = Arc::new(servers.iter().map(|_| AtomicUsize::new(0)).collect());
+        let count = Arc::clone(&accepted);
         let task = tokio::spawn(async move {
             let mut turn = 0;
             while let Ok((mut client, _)) = listener.accept().await {
@@ -34,7 +34,7 @@ impl Balancer {
                 }
             }
         });
-        Ok(Self { port, served, task })
+        Ok(Self { port, accepted, task })
     }
 
     /// The address of all of them.
@@ -44,7 +44,7 @@ impl Balancer {
 
     /// The number of connections that each server accepted.
     pub(super) fn served(&self) -> Vec<usize> {
-        self.served.iter().map(|served| served.load(Ordering::Relaxed)).collect()
+        self.accepted.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const DIALOG: &str = "document.querySelector('dialog[open] #confirm')
 pub(super) const NO_DIALOG: &str = "!document.querySelector('dialog[open]')";
 
 /// The time for a page to load, also on a loaded machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) const ENTER: &str = "\u{e007}";
 pub(super) const ESCAPE: &str = "\u{e00c}";

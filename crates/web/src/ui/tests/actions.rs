@@ -1,5 +1,7 @@
 //! What people do: approve, reject, reopen, several at once; and what goes wrong.
 
+use headwind_core::workload::Workload;
+
 use super::site::{FORM, OWN, Pages, update, workload};
 use crate::auth::Auth;
 
@@ -26,7 +28,8 @@ async fn the_dialog_says_when_an_approval_takes_effect() {
     let dialog = async |name: &str| pages.get(&format!("/updates/shop/{name}-1/approve")).await;
     assert!(dialog("cart").await.has("At once"));
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    pages.site.workload(workload("cart", &[("policy", "minor"), ("min-update-interval", "50m"), ("last-update", &now)]));
+    let updated = workload("cart", &[("policy", "minor"), ("min-update-interval", "50m"), ("last-update", &now)]);
+    pages.site.workload(Workload { resource_version: "2".to_owned(), ..updated });
     let waits = dialog("cart").await;
     let message = headwind_core::reason::Reason::MinUpdateInterval.sentence();
     assert!(waits.has(message) && !waits.has("At once"), "{}", waits.body);
