@@ -102,7 +102,7 @@ async fn without_the_permission_the_page_is_read_only_and_names_it() {
     let pages = Pages::with(Auth::token(TokenSettings::default(), &reviews));
     let ann = ("authorization", "Bearer t");
     let page = pages.send("GET /settings", &[ann], "").await;
-    assert!(!page.has("name=\"HEADWIND_POLLING_INTERVAL\"") && !page.has("Save</button>"));
+    assert!(!page.has("name=\"HEADWIND_POLLING_INTERVAL\"") && !page.has("btn-primary btn-sm\">Save</button>"), "{}", page.body);
     assert!(page.has("create configmaps in namespace hw") && page.has("kubectl auth can-i create configmaps --namespace=hw"));
     let body = "section=polling&config-map=none&secret=none&HEADWIND_POLLING_INTERVAL=60";
     assert_eq!(pages.send("POST /settings", &[ann, FORM, OWN], body).await.status, 403);
