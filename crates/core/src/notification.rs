@@ -110,8 +110,7 @@ pub fn notices(request: &Request) -> Vec<Notice> {
     // The person who requests a rollback approves it in the same call.
     let is_rollback = spec.trigger == Trigger::Manual;
     if !is_rollback {
-        let asks = request.needs_approval() || status.reopened_at.is_some();
-        let event = if asks { NotificationEvent::UpdateRequestCreated } else { NotificationEvent::UpdateDetected };
+        let event = if request.needs_approval() { NotificationEvent::UpdateRequestCreated } else { NotificationEvent::UpdateDetected };
         add(event, Some(status.reopened_at.unwrap_or(*created)));
         if status.approved_by.is_some() || status.approved_at.is_some() || status.phase == Phase::Approved {
             add(NotificationEvent::UpdateApproved, status.approved_at);

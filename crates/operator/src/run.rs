@@ -1,7 +1,7 @@
 //! Starts the operator, and shuts it down in order.
 //!
-//! Shutdown: not ready → no more events accepted → accepted events recorded → reconciler done → Events written → Lease
-//! released. Each part has a timeout. The guards on every write make it safe to stop at any point.
+//! Shutdown: not ready → no more events accepted → accepted events recorded → reconciler done → Events written,
+//! notifications delivered → Lease released. Each part has a timeout. The guards on every write make it safe to stop at any point.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -102,7 +102,7 @@ pub struct Operator {
     stop_reconciler: CancellationToken,
     /// Stops leader election.
     stop_lease: CancellationToken,
-    /// Stops the writer of Kubernetes Events, once it has written the queued ones.
+    /// Stops the writer of Kubernetes Events and the channels of notifications, once they have sent what is queued.
     stop_writer: CancellationToken,
     reconciler: Tasks,
     writer: Tasks,
@@ -127,7 +127,8 @@ impl Operator {
         let metrics = Metrics::new();
         let cluster = ClusterClient::new(client.clone(), Arc::clone(&served), limited);
         let (events, writer) = recorder(cluster.clone(), &config.identity, metrics.clone());
-        let journal = Journal::new(&state, events.clone(), metrics.clone());
+        let (notifier, channels) = notify::notifier(config.notifications.clone(), Arc::clone(&state), cluster.clone(), metrics.clone());
+        let journal = Journal::new(&state, events.clone(), notifier, metrics.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
         metrics.watch(Arc::clone(&state));
@@ -196,6 +197,7 @@ impl Operator {
         tasks.spawn("caches", caches);
         let mut writers = Tasks::default();
         writers.spawn("events", writer.run(stop_writer.clone()));
+        writers.spawn("notifications", channels.run(stop_writer.clone()));
         let mut reconcilers = Tasks::default();
         let reconciler = Arc::new(Reconciler {
             state: Arc::clone(&state),
@@ -289,9 +291,9 @@ impl Operator {
         stop_reconciler.cancel();
         bounded("passes under way", reconciler.drain()).await;
         reconciler.abort().await;
-        // The Lease records how far Events were written.
+        // The Lease records how far Events were written and notifications delivered.
         stop_writer.cancel();
-        bounded("Kubernetes Events", writer.drain()).await;
+        bounded("Kubernetes Events and notifications", writer.drain()).await;
         writer.abort().await;
         stop_lease.cancel();
         bounded("the lease", Contender::release(&lease_cluster, &state, &handle.journal, &config.namespace, &config.identity)).await;

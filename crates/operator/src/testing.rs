@@ -27,6 +27,7 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+use crate::report::notify::Notifier;
 use crate::settings::{Adopt, OwnSettings};
 use crate::tasks::Tasks;
 
@@ -117,7 +118,8 @@ impl Site {
         let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
         let adopt = Adopt::new(|_| Vec::new());
         let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone()));
-        let journal = Journal::new(&state, events, metrics.clone());
+        let notifier = Notifier::off(&state, &metrics);
+        let journal = Journal::new(&state, events, notifier, metrics.clone());
         metrics.watch(Arc::clone(&state));
         let intake = Intake { inbox: Arc::<Inbox>::default(), state: Arc::clone(&state), metrics: metrics.clone() };
         let hosts = Hosts::new(Vec::new(), Rules::default(), &Limits::default()).map_err(|error| error.to_string())?;

@@ -51,6 +51,8 @@ keys! {
     SETTLE_TIME = "settle-time",
     /// How a new digest of the same tag is applied.
     DIGEST_UPDATE = "digest-update",
+    /// The channels that get the notifications of the workload.
+    NOTIFY = "notify",
     /// On an OCIRepository: allows a release to move the tag although other releases follow it as well.
     SHARED_SOURCE = "shared-source",
     ;

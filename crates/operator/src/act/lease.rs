@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Class, ClusterClient, Failure};
 use crate::observe::state::State;
 use crate::report::journal::Journal;
-use crate::report::marks::REPORTED;
 
 /// This process was the leader and lost the lease.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +88,7 @@ impl Contender {
             Step::Create | Step::Take | Step::Renew => self.wish(read.as_ref(), decided),
         };
         if decided == Step::Take {
-            self.journal.inherit(read.as_ref().and_then(reported));
+            self.journal.inherit(read.as_ref().and_then(|lease| lease.metadata.annotations.as_ref()));
         }
         let started = self.state.leadership.now();
         let written = match decided {
@@ -112,7 +111,7 @@ impl Contender {
             namespace: Some(self.namespace.clone()),
             ..read.map(|lease| lease.metadata.clone()).unwrap_or_default()
         };
-        note_reported(&mut metadata, &self.journal);
+        self.journal.note(metadata.annotations.get_or_insert_default());
         Lease {
             metadata,
             spec: Some(LeaseSpec {
@@ -141,7 +140,7 @@ impl Contender {
                 spec.holder_identity = Some(String::new());
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }
-            note_reported(&mut lease.metadata, journal);
+            journal.note(lease.metadata.annotations.get_or_insert_default());
             cluster.replace_lease(namespace, &lease).await.map(|_| true)
         };
         match released.await {
@@ -149,17 +148,6 @@ impl Contender {
             Ok(false) => {}
             Err::<bool, Failure>(error) => tracing::warn!(%error, "failed to release the lease; it will expire"),
         }
-    }
-}
-
-fn reported(lease: &Lease) -> Option<&str> {
-    lease.metadata.annotations.as_ref()?.get(REPORTED).map(String::as_str)
-}
-
-/// Stores how far this process has reported. Until it reports, the previous leader's value is kept.
-fn note_reported(metadata: &mut ObjectMeta, journal: &Journal) {
-    if let Some(marks) = journal.reported() {
-        metadata.annotations.get_or_insert_default().insert(REPORTED.to_owned(), marks);
     }
 }
 

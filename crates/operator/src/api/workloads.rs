@@ -129,6 +129,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     (key::HEALTH_CHECK_RETRIES, "3"),
     (key::SETTLE_TIME, "30s"),
     (key::DIGEST_UPDATE, "auto"),
+    (key::NOTIFY, ""),
 ];
 
 /// Returns the settings of a container with their origins. A setting without value and default is left out.

@@ -1,6 +1,7 @@
 //! A transition, its request and its workload, with the texts of a report.
 
 use headwind_core::artifact::ArtifactKind;
+use headwind_core::notification::{Notice, new_notices};
 use headwind_core::reason::Reason;
 use headwind_core::request::{ChangeKind, Request};
 use headwind_core::transition::{Decision, Transition, transition};
@@ -23,6 +24,8 @@ pub struct Entry {
     pub why: String,
     /// What changed.
     pub transition: Transition,
+    /// The notifications that follow from the change.
+    pub(crate) notices: Vec<Notice>,
     pub(crate) resource_version: u128,
 }
 
@@ -30,6 +33,11 @@ impl Entry {
     /// Returns the entry for a change, if it is a transition to report.
     pub(crate) fn of(change: &Change) -> Option<Self> {
         Self::new(change.before.as_ref(), &change.after)
+    }
+
+    /// Returns the entry for a request of which every notification is new.
+    pub(crate) fn whole(object: &UpdateRequest) -> Option<Self> {
+        Self::new(None, object)
     }
 
     /// Returns the entry for the latest transition of a request whose earlier status is unknown.
@@ -40,7 +48,7 @@ impl Entry {
                 let (request, version) = (finished.read(), finished.version());
                 let transition = transition(None, &request)?;
                 let resource_version = version.resource_version.parse().ok()?;
-                Some(Self { workload: workload.clone(), uid: version.uid, request, why: String::new(), transition, resource_version })
+                Some(Self { workload: workload.clone(), uid: version.uid, request, why: String::new(), transition, notices: Vec::new(), resource_version })
             }
         }
     }
@@ -49,6 +57,7 @@ impl Entry {
         let request = object.read();
         Some(Self {
             transition: transition(before, &request)?,
+            notices: new_notices(before, &request),
             workload: object.workload_key(),
             uid: object.metadata.uid.clone().unwrap_or_default(),
             why: object.spec.reason.clone(),

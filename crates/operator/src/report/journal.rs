@@ -12,7 +12,7 @@
 //! far the previous leader reported ([`Marks`]). So a transition may be reported twice. The names of its Events follow
 //! from the transition, so each Event exists once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use headwind_core::reason::Reason;
@@ -23,8 +23,9 @@ use tokio::sync::broadcast;
 
 use super::entry::Entry;
 use super::events::EventRecorder;
-use super::marks::Marks;
+use super::marks::{Marks, REPORTED};
 use super::metrics::Metrics;
+use super::notify::{NOTIFIED, Notifier};
 use crate::observe::state::{News, State};
 
 /// Maximum number of transitions that a replica remembers while it does not lead, in case it takes over.
@@ -52,6 +53,7 @@ pub(crate) struct Journal(Arc<Inner>);
 struct Inner {
     state: Arc<State>,
     events: EventRecorder,
+    notifier: Notifier,
     metrics: Metrics,
     subscribers: broadcast::Sender<Arc<Entry>>,
     changes: broadcast::Sender<RequestChange>,
@@ -64,6 +66,8 @@ struct Progress {
     reports: bool,
     /// The marks of the previous leader.
     inherited: Marks,
+    /// How far the channels of the previous leader were.
+    notified: Option<String>,
     /// The marks of the changes that the watches delivered.
     delivered: Marks,
     /// Transitions that the previous leader may not have reported, oldest first.
@@ -74,10 +78,11 @@ struct Progress {
 
 impl Journal {
     /// Listens to the state's changes.
-    pub(crate) fn new(state: &Arc<State>, events: EventRecorder, metrics: Metrics) -> Self {
+    pub(crate) fn new(state: &Arc<State>, events: EventRecorder, notifier: Notifier, metrics: Metrics) -> Self {
         let inner = Inner {
             state: Arc::clone(state),
             events,
+            notifier,
             metrics,
             subscribers: broadcast::Sender::new(BACKLOG),
             changes: broadcast::Sender::new(CHANGES),
@@ -104,20 +109,36 @@ impl Journal {
         self.0.changes.subscribe()
     }
 
-    /// Stores the marks of the previous leader, from its Lease.
-    pub(crate) fn inherit(&self, reported: Option<&str>) {
+    /// Stores how far the previous leader reported, from the annotations of its Lease.
+    pub(crate) fn inherit(&self, annotations: Option<&BTreeMap<String, String>>) {
         let mut progress = self.0.progress.lock();
         if !progress.reports {
-            progress.inherited = reported.map(Marks::parse).unwrap_or_default();
+            let value = |name: &str| annotations.and_then(|all| all.get(name));
+            progress.inherited = value(REPORTED).map(|text| Marks::parse(text)).unwrap_or_default();
+            progress.notified = value(NOTIFIED).cloned();
         }
     }
 
-    /// Returns how far this process has reported, for the Lease.
-    pub(crate) fn reported(&self) -> Option<String> {
-        let reports = self.0.progress.lock().reports;
+    /// Writes how far this process has reported into the annotations of the Lease. Until it reports, what the previous
+    /// leader wrote stays.
+    pub(crate) fn note(&self, annotations: &mut BTreeMap<String, String>) {
+        let (reports, delivered) = {
+            let progress = self.0.progress.lock();
+            (progress.reports, progress.delivered.clone())
+        };
         let marks = self.0.events.reported();
-        // Until it reports, the previous leader's marks stay in the Lease.
-        (reports && marks != Marks::default()).then(|| marks.to_string())
+        if reports && marks != Marks::default() {
+            annotations.insert(REPORTED.to_owned(), marks.to_string());
+        }
+        match self.0.notifier.progress(&delivered) {
+            Some(notified) if notified.is_empty() => {
+                annotations.remove(NOTIFIED);
+            }
+            Some(notified) => {
+                annotations.insert(NOTIFIED.to_owned(), notified);
+            }
+            None => {}
+        }
     }
 
     /// Starts reporting, first the transitions that the previous leader did not report. Called when this process leads
@@ -141,6 +162,7 @@ impl Inner {
                 let _receivers = self.subscribers.send(Arc::clone(&entry));
                 if self.is_due(&entry) {
                     self.report(&entry);
+                    self.notifier.offer(&entry);
                 }
             }
             News::Delivered(namespace, version) => {
@@ -178,7 +200,10 @@ impl Inner {
             progress.reports = true;
             let inherited = std::mem::take(&mut progress.inherited);
             let lacks = |entry: &Entry| inherited.lacks(&entry.workload.namespace, entry.resource_version);
-            let mut entries: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into_iter().filter(|entry| lacks(entry)).collect();
+            let remembered: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into();
+            let mut entries: Vec<Arc<Entry>> = remembered.iter().filter(|entry| lacks(entry)).cloned().collect();
+            // The channels are at other places than the Events.
+            self.notifier.begin(progress.notified.take().as_deref(), remembered);
             let mut known: HashSet<_> = entries.iter().map(|entry| key(entry)).collect();
             let requests = self.state.requests.read();
             let unreported = |held: &crate::observe::requests::Held<'_>, namespace: &str| {

@@ -33,6 +33,18 @@ impl Marks {
         *mark = version.max(*mark);
     }
 
+    /// Lowers the mark to at most that version.
+    pub(crate) fn hold(&mut self, namespace: WatchedNamespace, version: u128) {
+        let mark = self.0.entry(namespace).or_insert(version);
+        *mark = version.min(*mark);
+    }
+
+    /// Returns the watched namespace whose mark counts for this one.
+    pub(crate) fn place(&self, namespace: &str) -> WatchedNamespace {
+        let own: WatchedNamespace = Some(namespace.into());
+        if self.0.contains_key(&own) { own } else { None }
+    }
+
     /// Returns true if a change of that version in the namespace was not reported. If the namespace has no mark,
     /// everything counts as reported: it was not watched before.
     pub(crate) fn lacks(&self, namespace: &str, version: u128) -> bool {

@@ -23,6 +23,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use self::counts::Counts;
 use crate::observe::state::State;
+use crate::report::notify::Channel;
 
 /// A reason, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,6 +78,7 @@ pub(crate) struct Metrics {
     pub(crate) polling_helm_charts_checked: Counter,
     pub(crate) polling_helm_new_versions_found: Counter,
     pub(crate) helm: Helm,
+    pub(crate) notifications: Notifications,
     registry: Arc<Mutex<Registry>>,
 }
 
@@ -132,6 +134,76 @@ impl Helm {
                 "Duration of a query for the versions of a chart, in seconds",
             ),
         }
+    }
+}
+
+/// The metrics of notifications.
+#[derive(Debug, Clone)]
+pub(crate) struct Notifications {
+    sent: Family<ChannelLabel, Counter>,
+    failed: Family<ChannelLabel, Counter>,
+    dropped: Family<ChannelLabel, Counter>,
+    slack_sent: Counter,
+    teams_sent: Counter,
+    webhook_sent: Counter,
+}
+
+/// A channel, as a label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ChannelLabel {
+    channel: &'static str,
+}
+
+impl Notifications {
+    fn new(registry: &mut Registry) -> Self {
+        let new = Self {
+            sent: register(registry, Family::default(), "notifications_sent", "Notifications delivered, by channel"),
+            failed: register(
+                registry,
+                Family::default(),
+                "notifications_failed",
+                "Notifications given up after errors of the channel, by channel",
+            ),
+            dropped: register(
+                registry,
+                Family::default(),
+                "notifications_dropped",
+                "Notifications dropped because the queue of the channel was full, by channel",
+            ),
+            slack_sent: register(registry, Counter::default(), "notifications_slack_sent", "Notifications delivered to Slack"),
+            teams_sent: register(registry, Counter::default(), "notifications_teams_sent", "Notifications delivered to Microsoft Teams"),
+            webhook_sent: register(registry, Counter::default(), "notifications_webhook_sent", "Notifications delivered to the webhook"),
+        };
+        // Each series exists from the start, so that an alert can compare it with zero.
+        for channel in Channel::ALL {
+            for family in [&new.sent, &new.failed, &new.dropped] {
+                let _created = family.get_or_create(&ChannelLabel { channel: channel.as_str() });
+            }
+        }
+        new
+    }
+
+    /// Counts delivered notifications.
+    pub(crate) fn sent(&self, channel: Channel, count: usize) {
+        let count = count as u64;
+        self.sent.get_or_create(&ChannelLabel { channel: channel.as_str() }).inc_by(count);
+        let own = match channel {
+            Channel::Slack => &self.slack_sent,
+            Channel::Teams => &self.teams_sent,
+            Channel::Webhook => &self.webhook_sent,
+            Channel::Discord | Channel::Mattermost | Channel::Mail => return,
+        };
+        own.inc_by(count);
+    }
+
+    /// Counts notifications that were given up.
+    pub(crate) fn failed(&self, channel: Channel, count: usize) {
+        self.failed.get_or_create(&ChannelLabel { channel: channel.as_str() }).inc_by(count as u64);
+    }
+
+    /// Counts a notification that was dropped.
+    pub(crate) fn dropped(&self, channel: Channel) {
+        self.dropped.get_or_create(&ChannelLabel { channel: channel.as_str() }).inc();
     }
 }
 
@@ -256,6 +328,7 @@ impl Metrics {
                 "Chart updates proposed by scans"
             ),
             helm: Helm::new(&mut registry),
+            notifications: Notifications::new(&mut registry),
             registry: Arc::new(Mutex::new(registry)),
         }
     }

@@ -17,13 +17,19 @@ impl Evaluation {
     fn new() -> Self {
         let state = Arc::<State>::default();
         let (events, next) = recorded();
-        let journal = Journal::new(&state, events, Metrics::new());
+        let metrics = Metrics::new();
+        let journal = Journal::new(&state, events, Notifier::off(&state, &metrics), metrics);
         Self { state, journal, next: Box::new(next) }
     }
 
     /// Returns the reasons of the Events, and the marks, since the last call.
     fn reported(&mut self) -> Vec<String> {
         (self.next)().iter().filter_map(|job| job.split(' ').next().map(str::to_owned)).collect()
+    }
+
+    /// Takes over from a leader that reported up to these marks.
+    fn inherit(&self, reported: &str) {
+        self.journal.inherit(Some(&BTreeMap::from([(REPORTED.to_owned(), reported.to_owned())])));
     }
 
     /// Simulates a change that the watch delivers.
@@ -52,7 +58,9 @@ fn a_follower_reports_nothing_and_its_subscribers_hear_everything() {
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Rejected");
     assert_eq!(site.reported(), Vec::<String>::new());
-    assert_eq!(site.journal.reported(), None, "what the leader noted stays");
+    let mut annotations = BTreeMap::from([(REPORTED.to_owned(), "*=1".to_owned())]);
+    site.journal.note(&mut annotations);
+    assert_eq!(annotations[REPORTED], "*=1", "what the leader noted stays");
     assert_eq!(subscriber.try_recv().unwrap().transition.to, Phase::Pending);
     assert_eq!(subscriber.try_recv().unwrap().transition.to, Phase::Rejected);
 }
@@ -64,7 +72,7 @@ fn a_successor_reports_what_the_last_leader_did_not() {
     site.delivers("a", "5", "Pending");
     site.delivers("a", "6", "Approved");
     site.delivers("a", "7", "Rejected");
-    site.journal.inherit(Some("*=5"));
+    site.inherit("*=5");
     site.journal.begin();
     assert_eq!(site.reported(), ["ApprovedByPerson", "*=7"], "a move from Approved to Rejected has no reason of its own");
     site.journal.begin();
@@ -78,7 +86,7 @@ fn a_process_that_starts_reports_the_latest_transition() {
         site.state.requests.write().apply(request("old", "5", "Rejected"));
         site.state.requests.write().apply(request("new", "8", "Approved"));
         site.state.publish(News::Delivered(None, 8));
-        site.journal.inherit(Some("*=7"));
+        site.inherit("*=7");
         site.journal.begin();
         (site.next)()
     };
@@ -98,7 +106,7 @@ fn a_change_that_is_reported_with_another_transition_has_the_same_name() {
     let applied = |versions: &[(&str, &str)]| {
         let mut site = Evaluation::new();
         site.state.index.write().apply(testing::deployment("a:2", &[]));
-        site.journal.inherit(Some("*=1"));
+        site.inherit("*=1");
         for (number, (version, phase)) in versions.iter().enumerate() {
             let mut request = request("a", version, phase);
             request.status.as_mut().unwrap().times_applied = (*phase != "Approved").then_some(1);

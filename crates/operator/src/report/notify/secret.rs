@@ -13,7 +13,6 @@ impl Secret {
     }
 
     /// Returns the text.
-    #[allow(dead_code, reason = "the channels follow")]
     pub(super) fn expose(&self) -> &str {
         &self.0
     }

@@ -175,6 +175,21 @@ impl Settings {
         if reader.invalid.is_empty() { Ok(settings) } else { Err(reader.invalid) }
     }
 
+    /// Returns the settings without all other channels.
+    pub(super) fn only(&self, channel: Channel) -> Self {
+        let Self { ui_url, api_url, slack, teams, webhook, discord, mattermost, mail } = self.clone();
+        Self {
+            ui_url,
+            api_url,
+            slack: slack.filter(|_| channel == Channel::Slack),
+            teams: teams.filter(|_| channel == Channel::Teams),
+            webhook: webhook.filter(|_| channel == Channel::Webhook),
+            discord: discord.filter(|_| channel == Channel::Discord),
+            mattermost: mattermost.filter(|_| channel == Channel::Mattermost),
+            mail: mail.filter(|_| channel == Channel::Mail),
+        }
+    }
+
     /// Returns the common settings of a channel, if it is enabled.
     pub fn common(&self, channel: Channel) -> Option<&Common> {
         match channel {

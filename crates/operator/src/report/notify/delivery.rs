@@ -1,0 +1,175 @@
+//! Delivers the queue of one channel, in order.
+//!
+//! ```text
+//! queue ──take──> messages ──send──> Delivered | Refused ──> done
+//!                              └──> Retry ──(back-off, Retry-After)──> send again, or given up ──> done
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::backoff::Backoff;
+use jiff::Timestamp;
+use reqwest::Client;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::channel::Channel;
+use super::http::Outcome;
+use super::message::Message;
+use super::notifier::Lane;
+use super::queue::Item;
+use super::settings::Settings;
+use super::{discord, mail, mattermost, slack, teams, webhook};
+use crate::report::metrics::Metrics;
+
+/// The pauses between attempts.
+const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(5));
+/// Maximum pause that a receiver may request.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+/// Time after which a notification is given up, for channels without a number of retries.
+const LIFE: Duration = Duration::from_hours(1);
+/// Maximum number of notifications in one digest.
+const DIGEST: usize = 200;
+
+/// The task of a channel.
+pub(super) struct Delivery {
+    pub(super) channel: Channel,
+    pub(super) settings: Arc<Settings>,
+    pub(super) lane: Lane,
+    pub(super) client: Result<Client, String>,
+    pub(super) metrics: Metrics,
+    /// Ends the task after the current attempt.
+    pub(super) leave: CancellationToken,
+    /// Ends the task once the queue is empty or an attempt fails.
+    pub(super) drain: CancellationToken,
+}
+
+impl Delivery {
+    /// Delivers until `leave` or `drain`.
+    pub(super) async fn run(self) {
+        let mut is_failing = false;
+        while let Some(items) = self.next().await {
+            if self.deliver(&items, &mut is_failing).await {
+                self.lane.queue.lock().done();
+            }
+        }
+    }
+
+    /// Waits for notifications to send. Returns `None` at the end.
+    async fn next(&self) -> Option<Vec<Item>> {
+        let digest = self.settings.common(self.channel).and_then(|common| common.digest);
+        loop {
+            if self.leave.is_cancelled() {
+                return None;
+            }
+            let woken = self.lane.wake.notified();
+            let oldest = self.lane.queue.lock().oldest();
+            let due = oldest.map(|since| since + digest.unwrap_or_default());
+            match due {
+                Some(due) if due <= Instant::now() || self.drain.is_cancelled() => {
+                    return Some(self.lane.queue.lock().take(if digest.is_some() { DIGEST } else { 1 }));
+                }
+                None if self.drain.is_cancelled() => return None,
+                Some(due) => {
+                    tokio::select! {
+                        () = sleep_until(due) => {}
+                        () = self.leave.cancelled() => {}
+                        () = self.drain.cancelled() => {}
+                    }
+                }
+                None => {
+                    tokio::select! {
+                        () = woken => {}
+                        () = self.leave.cancelled() => {}
+                        () = self.drain.cancelled() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the notifications until they are delivered or given up. Returns false if they are left to somebody else.
+    async fn deliver(&self, items: &[Item], is_failing: &mut bool) -> bool {
+        let channel = self.channel;
+        let Some(common) = self.settings.common(channel) else { return false };
+        let now = Timestamp::now();
+        let messages: Vec<Message> =
+            items.iter().map(|item| Message::new(&item.entry, &item.notice, &self.settings, common, now)).collect();
+        for attempt in 0.. {
+            let (problem, after) = match self.attempt(&messages).await {
+                Outcome::Delivered(answer) => {
+                    self.metrics.notifications.sent(channel, messages.len());
+                    if std::mem::take(is_failing) {
+                        tracing::info!(notification.channel = %channel, "the channel accepts notifications again");
+                    }
+                    tracing::debug!(notification.channel = %channel, notifications = messages.len(), answer, "notification delivered");
+                    return true;
+                }
+                Outcome::Refused(problem) => {
+                    self.lost(&messages, &problem);
+                    return true;
+                }
+                Outcome::Retry { problem, after } => (problem, after),
+            };
+            if self.is_given_up(attempt, items) {
+                self.lost(&messages, &problem);
+                return true;
+            }
+            if !std::mem::replace(is_failing, true) {
+                tracing::warn!(notification.channel = %channel, problem, "the channel does not accept notifications; retrying");
+            }
+            let pause = PAUSE.pause(attempt).max(after.unwrap_or_default().min(LONGEST_PAUSE));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.leave.cancelled() => return false,
+                () = self.drain.cancelled() => {}
+            }
+            if self.drain.is_cancelled() {
+                // The next leader delivers them.
+                self.leave.cancel();
+                return false;
+            }
+        }
+        false
+    }
+
+    fn is_given_up(&self, attempt: u32, items: &[Item]) -> bool {
+        let retries = self.settings.webhook.as_ref().filter(|_| self.channel == Channel::Webhook).map(|webhook| webhook.max_retries);
+        match retries {
+            Some(retries) => attempt >= retries,
+            None => items.first().is_some_and(|item| item.since.elapsed() >= LIFE),
+        }
+    }
+
+    fn lost(&self, messages: &[Message], problem: &str) {
+        self.metrics.notifications.failed(self.channel, messages.len());
+        for Message { event, namespace, request, id, .. } in messages {
+            tracing::warn!(
+                notification.channel = %self.channel, notification.id = id, notification.event = %event, request.namespace = namespace,
+                request.name = request, problem, "notification not delivered"
+            );
+        }
+    }
+
+    async fn attempt(&self, messages: &[Message]) -> Outcome {
+        match &self.client {
+            Ok(client) => send(&self.settings, self.channel, client, messages).await,
+            Err(problem) => Outcome::Retry { problem: problem.clone(), after: None },
+        }
+    }
+}
+
+/// Sends the messages as one.
+pub(super) async fn send(settings: &Settings, channel: Channel, client: &Client, messages: &[Message]) -> Outcome {
+    let Settings { slack, teams, webhook, discord, mattermost, mail, .. } = settings;
+    match channel {
+        Channel::Slack if let Some(slack) = slack => slack::send(client, slack, messages).await,
+        Channel::Teams if let Some(teams) = teams => teams::send(client, teams, messages).await,
+        Channel::Webhook if let Some(webhook) = webhook => webhook::send(client, webhook, messages).await,
+        Channel::Discord if let Some(discord) = discord => discord::send(client, discord, messages).await,
+        Channel::Mattermost if let Some(mattermost) = mattermost => mattermost::send(client, mattermost, messages).await,
+        Channel::Mail if let Some(mail) = mail => mail::send(mail, messages).await,
+        _ => Outcome::Refused("the channel is not enabled".to_owned()),
+    }
+}

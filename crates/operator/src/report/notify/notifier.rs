@@ -1,0 +1,167 @@
+//! Queues the notifications of each transition for the channels that want them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwind_core::notification::Notice;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::channel::Channel;
+use super::chosen::chosen;
+use super::progress::AllProgress;
+use super::queue::Queue;
+use super::settings::{Common, Settings};
+use crate::observe::state::State;
+use crate::report::entry::Entry;
+use crate::report::marks::Marks;
+use crate::report::metrics::Metrics;
+
+/// Queues notifications. Cheap to clone, never blocks.
+#[derive(Clone)]
+pub(crate) struct Notifier(Arc<Inner>);
+
+struct Inner {
+    settings: watch::Receiver<Arc<Settings>>,
+    state: Arc<State>,
+    metrics: Metrics,
+    lanes: Mutex<Lanes>,
+    takeover: mpsc::Sender<Takeover>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    by_channel: BTreeMap<Channel, Lane>,
+    /// True once everything that the last leader did not deliver is queued.
+    caught_up: bool,
+}
+
+/// The queue of a channel, shared with the task that delivers it.
+#[derive(Clone, Default)]
+pub(super) struct Lane {
+    pub(super) queue: Arc<Mutex<Queue>>,
+    pub(super) wake: Arc<Notify>,
+}
+
+/// What a new leader catches up with.
+pub(super) struct Takeover {
+    /// How far the last leader was.
+    pub(super) inherited: AllProgress,
+    /// The transitions that this process remembers from the time before it led.
+    pub(super) remembered: Vec<Arc<Entry>>,
+}
+
+impl Notifier {
+    /// Creates the notifier and the receiver of its takeover.
+    pub(super) fn new(
+        settings: watch::Receiver<Arc<Settings>>,
+        state: Arc<State>,
+        metrics: Metrics,
+    ) -> (Self, mpsc::Receiver<Takeover>) {
+        let (takeover, receiver) = mpsc::channel(1);
+        let notifier = Self(Arc::new(Inner { settings, state, metrics, lanes: Mutex::default(), takeover }));
+        notifier.update();
+        (notifier, receiver)
+    }
+
+    /// Creates a notifier without channels.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn off(state: &Arc<State>, metrics: &Metrics) -> Self {
+        Self::new(watch::channel(Arc::default()).1, Arc::clone(state), metrics.clone()).0
+    }
+
+    /// Creates the queues of newly enabled channels, and removes those of disabled ones. Returns the lanes.
+    pub(super) fn update(&self) -> (Arc<Settings>, BTreeMap<Channel, Lane>) {
+        let settings = Arc::clone(&self.0.settings.borrow());
+        let by_channel = &mut self.0.lanes.lock().by_channel;
+        by_channel.retain(|channel, _| settings.common(*channel).is_some());
+        for channel in Channel::ALL.iter().filter(|channel| settings.common(**channel).is_some()) {
+            by_channel.entry(*channel).or_default();
+        }
+        (settings, by_channel.clone())
+    }
+
+    /// Returns the state of the operator.
+    pub(super) fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    /// Queues the notifications of a transition.
+    pub(crate) fn offer(&self, entry: &Arc<Entry>) {
+        if entry.notices.is_empty() || self.0.lanes.lock().by_channel.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = Channel::ALL.iter().flat_map(|channel| entry.notices.iter().map(|notice| (*channel, notice))).collect();
+        self.queue(entry, &wanted);
+    }
+
+    /// Queues these notifications of a request, as far as the settings and the annotation of the workload want them.
+    pub(super) fn queue(&self, entry: &Arc<Entry>, wanted: &[(Channel, &Notice)]) {
+        let settings = Arc::clone(&self.0.settings.borrow());
+        let only = self.chosen(entry);
+        let now = Timestamp::now();
+        let lanes = self.0.lanes.lock();
+        for (channel, notice) in wanted {
+            let Some((lane, common)) = lanes.by_channel.get(channel).zip(settings.common(*channel)) else { continue };
+            if !wants(common, &entry.workload.namespace, notice) || only.as_ref().is_some_and(|only| !only.contains(channel)) {
+                continue;
+            }
+            let dropped = lane.queue.lock().push(entry, notice, now);
+            if dropped > 0 {
+                self.0.metrics.notifications.dropped(*channel);
+                tracing::warn!(notification.channel = %channel, "the queue is full; the oldest notification is dropped");
+            }
+            lane.wake.notify_one();
+        }
+    }
+
+    /// Returns the channels that the annotation of the workload or of its namespace chooses.
+    fn chosen(&self, entry: &Entry) -> Option<BTreeSet<Channel>> {
+        let index = self.0.state.index.read();
+        let namespace = index.defaults(&entry.workload.namespace);
+        let workload = index.workload(&entry.workload);
+        let own = workload.as_ref().map(|workload| &workload.annotations);
+        chosen(own, &namespace, entry.request.spec.container.as_deref())
+    }
+
+    /// Starts the catching up with what the last leader did not deliver.
+    pub(crate) fn begin(&self, inherited: Option<&str>, remembered: Vec<Arc<Entry>>) {
+        let inherited = inherited.map(AllProgress::parse).unwrap_or_default();
+        {
+            let lanes = self.0.lanes.lock();
+            for (channel, progress) in &inherited.channels {
+                if let Some(lane) = lanes.by_channel.get(channel) {
+                    lane.queue.lock().inherit(progress);
+                }
+            }
+        }
+        // Called once in the life of the process.
+        let _sent = self.0.takeover.try_send(Takeover { inherited, remembered });
+    }
+
+    /// Notes that everything that the last leader did not deliver is queued.
+    pub(super) fn caught_up(&self) {
+        self.0.lanes.lock().caught_up = true;
+    }
+
+    /// Returns how far the channels are, for the Lease: empty if there is no channel, `None` if what the last leader wrote
+    /// counts. `read` is how far the watches are, taken before this call.
+    pub(crate) fn progress(&self, read: &Marks) -> Option<String> {
+        let lanes = self.0.lanes.lock();
+        if !lanes.caught_up {
+            return None;
+        }
+        if lanes.by_channel.is_empty() {
+            return Some(String::new());
+        }
+        let now = Timestamp::now();
+        let channels = lanes.by_channel.iter().map(|(channel, lane)| (*channel, lane.queue.lock().progress(read, now))).collect();
+        Some(AllProgress { read: read.clone(), channels }.text())
+    }
+}
+
+fn wants(common: &Common, namespace: &str, notice: &Notice) -> bool {
+    (common.events.is_empty() || common.events.contains(&notice.event))
+        && (common.namespaces.is_empty() || common.namespaces.contains(namespace))
+}

@@ -1,0 +1,234 @@
+//! Runs a task for each channel, and catches up after a change of leader.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use headwind_core::notification::Notice;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::channel::Channel;
+use super::delivery::Delivery;
+use super::http;
+use super::message;
+use super::notifier::{Lane, Notifier, Takeover};
+use super::progress::AllProgress;
+use super::settings::Settings;
+use crate::cluster::ClusterClient;
+use crate::observe::requests::Held;
+use crate::observe::state::State;
+use crate::report::entry::Entry;
+use crate::report::metrics::Metrics;
+
+/// Number of requests that are read concurrently while catching up.
+const AT_ONCE: usize = 4;
+/// Pause before a request is read again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The tasks of the channels.
+pub(crate) struct Runner {
+    notifier: Notifier,
+    settings: watch::Receiver<Arc<Settings>>,
+    takeover: mpsc::Receiver<Takeover>,
+    cluster: ClusterClient,
+    metrics: Metrics,
+    running: BTreeMap<Channel, Running>,
+}
+
+struct Running {
+    /// The settings of this channel alone.
+    settings: Arc<Settings>,
+    leave: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Creates the notifier and its tasks.
+pub(crate) fn notifier(
+    settings: watch::Receiver<Arc<Settings>>,
+    state: Arc<State>,
+    cluster: ClusterClient,
+    metrics: Metrics,
+) -> (Notifier, Runner) {
+    let (notifier, takeover) = Notifier::new(settings.clone(), state, metrics.clone());
+    (notifier.clone(), Runner { notifier, settings, takeover, cluster, metrics, running: BTreeMap::new() })
+}
+
+impl Runner {
+    /// Runs until `stop`, then delivers what is queued, as far as the channels accept it.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Infallible> {
+        let drain = CancellationToken::new();
+        loop {
+            self.apply(&drain);
+            let Self { settings, takeover, .. } = &mut self;
+            let takeover = tokio::select! {
+                () = stop.cancelled() => break,
+                changed = settings.changed() => match changed {
+                    Ok(()) => None,
+                    // Nobody can change them any more.
+                    Err(_) => tokio::select! {
+                        () = stop.cancelled() => break,
+                        takeover = takeover.recv() => takeover,
+                    },
+                },
+                takeover = takeover.recv() => takeover,
+            };
+            if let Some(takeover) = takeover
+                && stop.run_until_cancelled(self.catch_up(takeover)).await.is_none()
+            {
+                break;
+            }
+        }
+        drain.cancel();
+        for (_, running) in self.running {
+            let _ended = running.task.await;
+        }
+        Ok(())
+    }
+
+    /// Starts, restarts and ends tasks, so that they run with the current settings.
+    fn apply(&mut self, drain: &CancellationToken) {
+        drop(self.settings.borrow_and_update());
+        let (settings, lanes) = self.notifier.update();
+        let gone: Vec<Channel> = self.running.keys().copied().filter(|channel| !lanes.contains_key(channel)).collect();
+        for channel in gone {
+            if let Some(running) = self.running.remove(&channel) {
+                running.leave.cancel();
+                tracing::info!(notification.channel = %channel, "notifications are off");
+            }
+        }
+        if lanes.is_empty() {
+            return;
+        }
+        let client = http::client();
+        if let Err(problem) = &client {
+            tracing::error!(problem, "failed to set up HTTPS for notifications");
+        }
+        for (channel, lane) in lanes {
+            let own = Arc::new(settings.only(channel));
+            let before = self.running.remove(&channel);
+            if let Some(running) = before.as_ref().filter(|running| running.settings == own) {
+                let Running { settings, leave, .. } = running;
+                let (settings, leave) = (Arc::clone(settings), leave.clone());
+                if let Some(Running { task, .. }) = before {
+                    self.running.insert(channel, Running { settings, leave, task });
+                }
+                continue;
+            }
+            let running = self.start(channel, own, lane, client.clone(), drain, before);
+            self.running.insert(channel, running);
+        }
+    }
+
+    fn start(
+        &self,
+        channel: Channel,
+        settings: Arc<Settings>,
+        lane: Lane,
+        client: Result<reqwest::Client, String>,
+        drain: &CancellationToken,
+        before: Option<Running>,
+    ) -> Running {
+        let leave = CancellationToken::new();
+        let delivery = Delivery {
+            channel,
+            settings: Arc::clone(&settings),
+            lane,
+            client,
+            metrics: self.metrics.clone(),
+            leave: leave.clone(),
+            drain: drain.clone(),
+        };
+        let task = tokio::spawn(async move {
+            // One task at a time takes from the queue.
+            if let Some(before) = before {
+                before.leave.cancel();
+                let _ended = before.task.await;
+            }
+            delivery.run().await;
+        });
+        tracing::info!(notification.channel = %channel, "notifications are on");
+        Running { settings, leave, task }
+    }
+
+    /// Queues what the last leader did not deliver.
+    async fn catch_up(&self, takeover: Takeover) {
+        let Takeover { inherited, remembered } = takeover;
+        let channels: Vec<Channel> = inherited.channels.keys().copied().collect();
+        if !channels.is_empty() {
+            let whole = stream::iter(candidates(&inherited, self.notifier.state()));
+            let whole: Vec<Arc<Entry>> =
+                whole.map(|(namespace, name)| self.read(namespace, name)).buffer_unordered(AT_ONCE).filter_map(|entry| async { entry }).collect().await;
+            let mut lacking = lacking(&inherited, &channels, &remembered, &whole);
+            // In the order of the events, as far as their times tell.
+            lacking.sort_by_key(|(_, _, notice)| notice.at.map(Timestamp::as_second));
+            let count = lacking.len();
+            for (channel, entry, notice) in &lacking {
+                self.notifier.queue(entry, &[(*channel, notice)]);
+            }
+            if count > 0 {
+                tracing::info!(notifications = count, "queued the notifications that the last leader did not deliver");
+            }
+        }
+        self.notifier.caught_up();
+    }
+
+    /// Reads a whole request. Tries again until the API server answers.
+    async fn read(&self, namespace: String, name: String) -> Option<Arc<Entry>> {
+        loop {
+            match self.cluster.request(&namespace, &name).await {
+                Ok(request) => return Entry::whole(&request?).map(Arc::new),
+                Err(error) => tracing::debug!(%error, request.namespace = namespace, request.name = name, "failed to read a request"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Returns the requests of which a channel may lack a notification.
+fn candidates(inherited: &AllProgress, state: &State) -> Vec<(String, String)> {
+    let requests = state.requests.read();
+    let may_lack = |namespace: &str, held: &Held<'_>| {
+        let Ok(version) = held.version().resource_version.parse() else { return false };
+        let changed = match held {
+            Held::Open(object) => headwind_core::notification::notices(&object.read()).iter().map(|notice| notice.at).max().flatten(),
+            Held::Finished(finished) => finished.finished_at(),
+        };
+        inherited.channels.keys().any(|channel| inherited.may_lack(*channel, namespace, version, changed))
+    };
+    let all = requests.all().filter(|(workload, held)| may_lack(&workload.namespace, held));
+    all.map(|(workload, held)| (workload.namespace.clone(), held.read().name)).collect()
+}
+
+/// Returns what each channel lacks: of the remembered transitions, and of the requests as they are.
+fn lacking<'a>(
+    inherited: &AllProgress,
+    channels: &[Channel],
+    remembered: &'a [Arc<Entry>],
+    whole: &'a [Arc<Entry>],
+) -> Vec<(Channel, &'a Arc<Entry>, &'a Notice)> {
+    let id = |entry: &Entry, notice: &Notice| message::id(&entry.uid, notice);
+    let mut all = Vec::new();
+    for channel in channels {
+        for entry in remembered {
+            let namespace = &entry.workload.namespace;
+            if inherited.lacks(*channel, namespace, entry.resource_version) {
+                let unsent = entry.notices.iter().filter(|notice| !inherited.was_sent(*channel, &id(entry, notice)));
+                all.extend(unsent.map(|notice| (*channel, entry, notice)));
+            }
+        }
+        for entry in whole {
+            let namespace = &entry.workload.namespace;
+            let lacks = inherited.lacking(*channel, namespace, entry.resource_version, &entry.notices, |notice| id(entry, notice));
+            all.extend(lacks.into_iter().map(|notice| (*channel, entry, notice)));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use headwind_core::notification::NotificationEvent;
+
+use super::*;
+use crate::report::marks::Marks;
+use crate::report::notify::message::tests::entry_of;
+use crate::report::notify::progress::Progress;
+
+/// A standby remembers the steps of a request that the last leader did not deliver, and finds the request as it is now: each
+/// step is queued once, whatever it is found by.
+#[test]
+fn a_step_is_lacking_whether_it_is_remembered_or_follows_from_the_status() {
+    let now = Timestamp::from_second(2_000_000_000).unwrap();
+    let mut read = Marks::default();
+    read.advance(None, 5);
+    let progress = Progress { since: now, behind: Marks::default(), sent: std::collections::BTreeSet::new() };
+    let inherited = AllProgress { read, channels: [(Channel::Slack, progress)].into() };
+    let [old, new] = [entry_of("old", 5), entry_of("new", 6)].map(Arc::new);
+    let of = |remembered: &[Arc<Entry>], whole: &[Arc<Entry>]| -> Vec<(String, NotificationEvent)> {
+        let all = lacking(&inherited, &[Channel::Slack], remembered, whole);
+        all.into_iter().map(|(_, entry, notice)| (entry.uid.clone(), notice.event)).collect()
+    };
+    let expected = [("new".to_owned(), NotificationEvent::UpdateDetected)];
+    assert_eq!(of(&[Arc::clone(&old), Arc::clone(&new)], &[]), expected);
+    assert_eq!(of(&[], &[old, new]), expected);
+}
+
+#[test]
+fn a_channel_that_the_last_leader_did_not_have_lacks_nothing() {
+    let one = Arc::new(entry_of("uid", 100));
+    let inherited = AllProgress::default();
+    assert!(lacking(&inherited, &[], &[Arc::clone(&one)], &[one]).is_empty());
+}
+
+fn notifier_of(values: &'static [(&'static str, &'static str)]) -> (Notifier, watch::Sender<Arc<Settings>>) {
+    let settings = Settings::read(|name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())).unwrap();
+    let (sender, receiver) = watch::channel(Arc::new(settings));
+    (Notifier::new(receiver, Arc::default(), Metrics::new()).0, sender)
+}
+
+const WEBHOOK: &[(&str, &str)] = &[("WEBHOOK_ENABLED", "true"), ("WEBHOOK_URL", "http://localhost/")];
+
+fn read(version: u128) -> Marks {
+    let mut read = Marks::default();
+    read.advance(None, version);
+    read
+}
+
+/// The next leader queues what the last one did not deliver, and nothing else.
+#[tokio::test]
+async fn the_lease_hands_over_what_was_not_delivered() {
+    let (last, _settings) = notifier_of(WEBHOOK);
+    last.begin(None, Vec::new());
+    assert_eq!(last.progress(&read(1)), None, "until it has caught up, what was in the Lease counts");
+    last.caught_up();
+    let all = [entry_of("first", 6), entry_of("second", 7)].map(Arc::new);
+    for entry in &all {
+        last.offer(entry);
+        last.offer(entry);
+    }
+    let lane = last.update().1.remove(&Channel::Webhook).unwrap();
+    assert_eq!(lane.queue.lock().take(1).len(), 1);
+    lane.queue.lock().done();
+    let inherited = AllProgress::parse(&last.progress(&read(7)).unwrap());
+    let uids = |whole: &[Arc<Entry>]| -> Vec<String> {
+        lacking(&inherited, &[Channel::Webhook], &[], whole).into_iter().map(|(_, entry, _)| entry.uid.clone()).collect()
+    };
+    assert_eq!(uids(&all), ["second"]);
+}
+
+#[tokio::test]
+async fn filters_choose_what_is_queued() {
+    let (notifier, settings) = notifier_of(&[
+        ("WEBHOOK_ENABLED", "true"),
+        ("WEBHOOK_URL", "http://localhost/"),
+        ("WEBHOOK_EVENTS", "update_failed"),
+        ("TEAMS_ENABLED", "true"),
+        ("TEAMS_WEBHOOK_URL", "http://localhost/"),
+        ("TEAMS_NAMESPACES", "elsewhere"),
+        ("DISCORD_ENABLED", "true"),
+        ("DISCORD_WEBHOOK_URL", "http://localhost/"),
+    ]);
+    notifier.offer(&Arc::new(entry_of("uid", 6)));
+    let queued = |notifier: &Notifier| -> Vec<Channel> {
+        let lanes = notifier.update().1;
+        lanes.iter().filter(|(_, lane)| lane.queue.lock().oldest().is_some()).map(|(channel, _)| *channel).collect()
+    };
+    assert_eq!(queued(&notifier), [Channel::Discord]);
+    // A channel that is switched off and on again does not get what happened before.
+    let off = Arc::new(settings.borrow().only(Channel::Teams));
+    let on = Arc::clone(&settings.borrow());
+    settings.send_replace(off);
+    notifier.update();
+    settings.send_replace(on);
+    assert_eq!(queued(&notifier), []);
+    notifier.begin(None, Vec::new());
+    notifier.caught_up();
+    assert!(notifier.progress(&read(1)).unwrap().contains("discord"));
+    settings.send_replace(Arc::default());
+    notifier.update();
+    assert_eq!(notifier.progress(&read(1)).as_deref(), Some(""), "without channels, the annotation goes");
+}
