@@ -48,7 +48,15 @@ impl Entry {
                 let (request, version) = (finished.read(), finished.version());
                 let transition = transition(None, &request)?;
                 let resource_version = version.resource_version.parse().ok()?;
-                Some(Self { workload: workload.clone(), uid: version.uid, request, why: String::new(), transition, notices: Vec::new(), resource_version })
+                Some(Self {
+                    workload: workload.clone(),
+                    uid: version.uid,
+                    request,
+                    why: String::new(),
+                    transition,
+                    notices: Vec::new(),
+                    resource_version,
+                })
             }
         }
     }

@@ -67,7 +67,9 @@ async fn judge(response: Response, url: &Secret) -> Outcome {
     let answer = if shown.is_empty() { status.to_string() } else { format!("{status}: {shown}") };
     if status.is_success() {
         Outcome::Delivered(answer)
-    } else if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY) {
+    } else if status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+    {
         Outcome::Retry { problem: format!("the receiver answered {answer}"), after }
     } else if status.is_redirection() {
         Outcome::Refused(format!("the receiver answered {status}, and Headwind does not follow redirects"))

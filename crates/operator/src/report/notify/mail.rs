@@ -45,7 +45,8 @@ fn transport(settings: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>, Stri
         MailTls::StartTls => Tls::Required(parameters()?),
         MailTls::None => Tls::None,
     };
-    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host).port(settings.port).tls(tls).timeout(Some(TIMEOUT));
+    let builder =
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host).port(settings.port).tls(tls).timeout(Some(TIMEOUT));
     let builder = match &settings.login {
         Some((name, password)) => builder.credentials(Credentials::new(name.clone(), password.expose().to_owned())),
         None => builder,

@@ -77,9 +77,8 @@ impl Message {
                 error.clone().or_else(|| status.reason.map(|reason| reason.sentence().to_owned())).unwrap_or_default()
             }
         };
-        let address = |base: &Option<String>, path: &str| {
-            base.as_ref().map(|base| format!("{base}{path}/{}/{}", workload.namespace, request.name))
-        };
+        let address =
+            |base: &Option<String>, path: &str| base.as_ref().map(|base| format!("{base}{path}/{}/{}", workload.namespace, request.name));
         let person = |name: &Option<String>| name.as_deref().map(text);
         Self {
             id: id(&entry.uid, notice),
@@ -149,7 +148,8 @@ impl Message {
 
     /// Returns the labels and values that a person needs, in order.
     pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
-        let some = |label: &'static str, value: Option<&String>| value.filter(|value| !value.is_empty()).map(|value| (label, value.clone()));
+        let some =
+            |label: &'static str, value: Option<&String>| value.filter(|value| !value.is_empty()).map(|value| (label, value.clone()));
         [
             some("Container", self.container.as_ref()),
             some("From", Some(&self.from)),
@@ -178,10 +178,8 @@ fn images(request: &Request, event: NotificationEvent) -> (&str, &str) {
     if let Some(left) = &status.rolled_back_from {
         return (left, &spec.new_image);
     }
-    let is_rollback = matches!(
-        event,
-        NotificationEvent::RollbackTriggered | NotificationEvent::RollbackCompleted | NotificationEvent::RollbackFailed
-    );
+    let is_rollback =
+        matches!(event, NotificationEvent::RollbackTriggered | NotificationEvent::RollbackCompleted | NotificationEvent::RollbackFailed);
     match status.rollout.as_ref().and_then(|watch| watch.returned_to.as_deref()) {
         Some(restored) if is_rollback => (request.placed_image(), restored),
         _ => (&spec.current_image, &spec.new_image),

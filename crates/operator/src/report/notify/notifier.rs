@@ -54,11 +54,7 @@ pub(super) struct Takeover {
 
 impl Notifier {
     /// Creates the notifier and the receiver of its takeover.
-    pub(super) fn new(
-        settings: watch::Receiver<Arc<Settings>>,
-        state: Arc<State>,
-        metrics: Metrics,
-    ) -> (Self, mpsc::Receiver<Takeover>) {
+    pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, state: Arc<State>, metrics: Metrics) -> (Self, mpsc::Receiver<Takeover>) {
         let (takeover, receiver) = mpsc::channel(1);
         let notifier = Self(Arc::new(Inner { settings, state, metrics, lanes: Mutex::default(), takeover }));
         notifier.update();

@@ -161,8 +161,12 @@ impl Runner {
         let channels: Vec<Channel> = inherited.channels.keys().copied().collect();
         if !channels.is_empty() {
             let whole = stream::iter(candidates(&inherited, self.notifier.state()));
-            let whole: Vec<Arc<Entry>> =
-                whole.map(|(namespace, name)| self.read(namespace, name)).buffer_unordered(AT_ONCE).filter_map(|entry| async { entry }).collect().await;
+            let whole: Vec<Arc<Entry>> = whole
+                .map(|(namespace, name)| self.read(namespace, name))
+                .buffer_unordered(AT_ONCE)
+                .filter_map(|entry| async { entry })
+                .collect()
+                .await;
             let mut lacking = lacking(&inherited, &channels, &remembered, &whole);
             // In the order of the events, as far as their times tell.
             lacking.sort_by_key(|(_, _, notice)| notice.at.map(Timestamp::as_second));

@@ -46,7 +46,8 @@ pub(super) fn render(settings: &Slack, messages: &[Message]) -> Value {
 }
 
 fn single(message: &Message) -> Vec<Value> {
-    let fields: Vec<Value> = message.facts().into_iter().take(FIELDS).map(|(label, value)| plain(&format!("{label}\n{}", one_line(&value, VALUE)))).collect();
+    let fields: Vec<Value> =
+        message.facts().into_iter().take(FIELDS).map(|(label, value)| plain(&format!("{label}\n{}", one_line(&value, VALUE)))).collect();
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": one_line(&escape(&message.title()), HEADER - 1), "emoji": false}}),
         json!({"type": "section", "fields": fields}),

@@ -24,7 +24,8 @@ pub(super) fn render(messages: &[Message]) -> Value {
         [message] => (single(message), message.ui_url.as_ref()),
         messages => (digest(messages), None),
     };
-    let actions: Vec<Value> = link.map(|url| json!({"type": "Action.OpenUrl", "title": "Open in Headwind", "url": url})).into_iter().collect();
+    let actions: Vec<Value> =
+        link.map(|url| json!({"type": "Action.OpenUrl", "title": "Open in Headwind", "url": url})).into_iter().collect();
     json!({
         "type": "message",
         "attachments": [{
@@ -44,9 +45,7 @@ pub(super) fn render(messages: &[Message]) -> Value {
 
 fn single(message: &Message) -> Vec<Value> {
     let title = rich(vec![json!({"type": "TextRun", "text": message.title(), "weight": "Bolder", "size": "Medium"})]);
-    let facts = message.facts().into_iter().map(|(label, value)| {
-        rich(vec![run(&format!("{label}: "), "Bolder"), run(&value, "Default")])
-    });
+    let facts = message.facts().into_iter().map(|(label, value)| rich(vec![run(&format!("{label}: "), "Bolder"), run(&value, "Default")]));
     let about = format!("{} · {} · {}", message.event, message.request, message.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
     let about = rich(vec![json!({"type": "TextRun", "text": about, "isSubtle": true, "size": "Small"})]);
     std::iter::once(title).chain(facts).chain([about]).collect()

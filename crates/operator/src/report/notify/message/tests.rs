@@ -101,7 +101,13 @@ pub(in crate::report::notify) fn hostile() -> Message {
          | https://evil\r\nBcc: x@y \u{202e}abc \u{7}",
         TEXT,
     );
-    Message { why: text.clone(), approved_by: Some(text.clone()), to: format!("evil.example/web:{text}"), error: Some(text), ..messages().remove(5) }
+    Message {
+        why: text.clone(),
+        approved_by: Some(text.clone()),
+        to: format!("evil.example/web:{text}"),
+        error: Some(text),
+        ..messages().remove(5)
+    }
 }
 
 /// Compares what a channel renders with its file: a line for each event, a hostile message and a digest. With
