@@ -1,8 +1,9 @@
 //! Mail: plain text by SMTP, with rustls.
 
 use std::error::Error as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
@@ -57,7 +58,8 @@ fn transport(settings: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>, Stri
 fn mail(settings: &Mail, messages: &[Message]) -> Result<lettre::Message, String> {
     let mailbox = |address: &str| address.parse::<Mailbox>().map_err(|error| format!("{address} is not a mail address: {error}"));
     let (subject, body) = render(messages);
-    let mut builder = lettre::Message::builder().from(mailbox(&settings.from)?).date(SystemTime::now()).subject(subject);
+    let mut builder =
+        lettre::Message::builder().from(mailbox(&settings.from)?).date(std::time::SystemTime::from(Timestamp::now())).subject(subject);
     for to in &settings.to {
         builder = builder.to(mailbox(to)?);
     }

@@ -67,13 +67,14 @@ impl Runner {
             let Self { settings, takeover, .. } = &mut self;
             let takeover = tokio::select! {
                 () = stop.cancelled() => break,
-                changed = settings.changed() => match changed {
-                    Ok(()) => None,
+                changed = settings.changed() => if changed.is_ok() {
+                    None
+                } else {
                     // Nobody can change them any more.
-                    Err(_) => tokio::select! {
+                    tokio::select! {
                         () = stop.cancelled() => break,
                         takeover = takeover.recv() => takeover,
-                    },
+                    }
                 },
                 takeover = takeover.recv() => takeover,
             };

@@ -388,7 +388,7 @@ fn is_in_cluster(host: &str) -> bool {
     let loopback = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().map(|address| address.is_loopback());
     match loopback {
         Ok(loopback) => loopback,
-        Err(_) => host == "localhost" || !host.contains('.') || host.ends_with(".svc") || host.ends_with(".svc.cluster.local"),
+        Err(_) => host == "localhost" || !host.contains('.') || [".svc", ".svc.cluster.local"].iter().any(|end| host.ends_with(end)),
     }
 }
 

@@ -44,22 +44,22 @@ pub(super) fn render(messages: &[Message]) -> Value {
 }
 
 fn single(message: &Message) -> Vec<Value> {
-    let title = rich(vec![json!({"type": "TextRun", "text": message.title(), "weight": "Bolder", "size": "Medium"})]);
-    let facts = message.facts().into_iter().map(|(label, value)| rich(vec![run(&format!("{label}: "), "Bolder"), run(&value, "Default")]));
+    let title = rich(&[json!({"type": "TextRun", "text": message.title(), "weight": "Bolder", "size": "Medium"})]);
+    let facts = message.facts().into_iter().map(|(label, value)| rich(&[run(&format!("{label}: "), "Bolder"), run(&value, "Default")]));
     let about = format!("{} · {} · {}", message.event, message.request, message.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
-    let about = rich(vec![json!({"type": "TextRun", "text": about, "isSubtle": true, "size": "Small"})]);
+    let about = rich(&[json!({"type": "TextRun", "text": about, "isSubtle": true, "size": "Small"})]);
     std::iter::once(title).chain(facts).chain([about]).collect()
 }
 
 fn digest(messages: &[Message]) -> Vec<Value> {
     let title = format!("{} notifications from Headwind", messages.len());
-    let title = rich(vec![json!({"type": "TextRun", "text": title, "weight": "Bolder", "size": "Medium"})]);
-    let lines = messages.iter().take(LINES).map(|message| rich(vec![run(&message.summary(), "Default")]));
-    let rest = (messages.len() > LINES).then(|| rich(vec![run(&format!("and {} more", messages.len() - LINES), "Default")]));
+    let title = rich(&[json!({"type": "TextRun", "text": title, "weight": "Bolder", "size": "Medium"})]);
+    let lines = messages.iter().take(LINES).map(|message| rich(&[run(&message.summary(), "Default")]));
+    let rest = (messages.len() > LINES).then(|| rich(&[run(&format!("and {} more", messages.len() - LINES), "Default")]));
     std::iter::once(title).chain(lines).chain(rest).collect()
 }
 
-fn rich(inlines: Vec<Value>) -> Value {
+fn rich(inlines: &[Value]) -> Value {
     json!({"type": "RichTextBlock", "inlines": inlines})
 }
 
