@@ -43,6 +43,7 @@ pub struct Site {
     objects: Objects,
 }
 
+const WATCH: &str = "watch updaterequests.headwind.sh";
 /// Where the objects are that it knows.
 const PREFIXES: [&str; 2] = ["/apis/headwind.sh/v1alpha1/namespaces/", "/api/v1/namespaces/hw/"];
 
@@ -166,5 +167,20 @@ impl Site {
     /// Adds a workload.
     pub fn workload(&self, workload: Workload) {
         self.state.index.write().apply(workload);
+    }
+
+    /// Lets a watch fail again and again, as if Kubernetes did not respond.
+    pub fn watch_fails(&self) {
+        let now = std::time::Instant::now();
+        self.state.readiness.expect(WATCH);
+        self.state.readiness.done(WATCH);
+        for before in [10, 0] {
+            self.state.readiness.failed(WATCH, now.checked_sub(std::time::Duration::from_secs(before)).unwrap_or(now));
+        }
+    }
+
+    /// Lets the watch work again.
+    pub fn watch_works(&self) {
+        self.state.readiness.progressed(WATCH);
     }
 }

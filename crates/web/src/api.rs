@@ -25,11 +25,10 @@ use crate::auth::Auth;
 use crate::gate::Gate;
 use crate::probe;
 use crate::problem::Problem;
+use crate::stream::Places;
 
 /// Maximum number of concurrent `explain` calls: each may query registries and ranks every tag.
 const EXPLAINS: usize = 2;
-/// Maximum number of open streams.
-const STREAMS: usize = 256;
 
 /// The state of the routes.
 #[derive(Clone)]
@@ -38,7 +37,7 @@ pub(crate) struct Api {
     pub(crate) auth: Auth,
     pub(crate) explains: Arc<Semaphore>,
     /// Limits the open streams.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Places>,
     /// Ends the open streams.
     pub(crate) stop: CancellationToken,
 }
@@ -78,7 +77,7 @@ pub fn router(handle: Handle, gate: Gate, stop: CancellationToken) -> Router {
         handle: handle.clone(),
         auth: gate.auth().clone(),
         explains: Arc::new(Semaphore::new(EXPLAINS)),
-        streams: Arc::new(Semaphore::new(STREAMS)),
+        streams: Arc::default(),
         stop,
     };
     let (router, document) = routes().with_state(api).split_for_parts();

@@ -46,7 +46,7 @@ use self::proxy::Proxy;
 pub use self::refused::Refused;
 pub use self::reviews::{Answer, Reviews};
 use self::session::Sessions;
-use self::token::{Checked, Tokens};
+use self::token::{Checked, Presenter, Tokens};
 
 /// How callers are authenticated and authorized.
 #[derive(Clone)]
@@ -125,12 +125,12 @@ impl Auth {
             Method::Open { simple: true, .. } => Ok(Caller { name: simple::user(headers).unwrap_or_else(none::user), ..nobody }),
             Method::Proxy { proxy, .. } => proxy.identify(headers, peer, nobody),
             Method::Token { tokens, sessions, .. } => {
-                let (token, method) = match token::bearer(headers)? {
-                    Some(token) => (Some(token), "token"),
-                    None => (sessions.token(headers, Timestamp::now()).await?, "cookie"),
+                let (token, method, from) = match token::bearer(headers)? {
+                    Some(token) => (Some(token), "token", Presenter::Peer(peer)),
+                    None => (sessions.token(headers, Timestamp::now()).await?, "cookie", Presenter::Session),
                 };
                 let token = token.ok_or_else(|| Refused::Unknown(token::EXPECTED.to_owned()))?;
-                let checked = tokens.check(&token, peer, Instant::now()).await?;
+                let checked = tokens.check(&token, from, Instant::now()).await?;
                 Ok(Caller { method, ..with(&checked, token, nobody) })
             }
         }
@@ -160,7 +160,7 @@ impl Auth {
     pub async fn log_in(&self, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(Caller, HeaderValue), Refused> {
         let Method::Token { tokens, sessions, .. } = &*self.0 else { return Err(no_sessions()) };
         let token = BearerToken::new(token.trim());
-        let checked = tokens.check(&token, peer, Instant::now()).await?;
+        let checked = tokens.check(&token, Presenter::Peer(peer), Instant::now()).await?;
         let cookie = sessions.begin(&token, checked.expires, headers, Timestamp::now()).await?;
         Ok((Caller { method: "cookie", ..with(&checked, token, self.nobody(peer)) }, cookie))
     }

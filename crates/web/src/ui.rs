@@ -50,6 +50,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use headwind_operator::Handle;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,7 @@ use self::observability::ring::Ring;
 pub use self::observability::source;
 use self::observability::source::Sources;
 use self::parts::icon::icon;
+use self::parts::time::time;
 use self::settings::Settings;
 use self::visitor::Visitor;
 use self::workloads::Snapshot;
@@ -101,12 +103,41 @@ impl Ui {
                 }
             });
         }
-        let missing = self.handle.missing();
-        (!missing.is_empty()).then(|| {
+        self.trouble().banner(&self.handle, visitor.now)
+    }
+
+    /// Returns what is wrong with the copy of the cluster.
+    fn trouble(&self) -> Trouble {
+        Trouble { is_stale: self.handle.stale_for().is_some(), missing: self.handle.missing() }
+    }
+}
+
+/// What is wrong with the copy of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Trouble {
+    /// Kubernetes does not respond.
+    is_stale: bool,
+    /// What Headwind waits for before it is ready.
+    missing: Vec<String>,
+}
+
+impl Trouble {
+    /// The banner about it. It is also sent with the event `banner`.
+    fn banner(&self, handle: &Handle, now: Timestamp) -> Option<Markup> {
+        if self.is_stale {
+            let since = now.checked_sub(handle.stale_for().unwrap_or_default()).unwrap_or(now);
+            return Some(html! {
+                div class="banner tone-bad" role="alert" {
+                    (icon("unplug"))
+                    p { b { "Kubernetes is not responding." } " The pages show what Headwind knew " (time(since, now)) ". Nothing can be approved or rejected now." }
+                }
+            });
+        }
+        (!self.missing.is_empty()).then(|| {
             html! {
                 div class="banner tone-warn" role="alert" {
                     (icon("unplug"))
-                    p { b { "Headwind is not ready." } " Lists may be incomplete. It waits for: " (missing.join(", ")) "." }
+                    p { b { "Headwind is not ready." } " Lists may be incomplete. It waits for: " (self.missing.join(", ")) "." }
                 }
             }
         })

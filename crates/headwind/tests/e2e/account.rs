@@ -45,6 +45,14 @@ pub(crate) async fn granted(world: &World, user: &str, namespace: &str, question
     .await
 }
 
+/// Waits until the API server denies the user that.
+pub(crate) async fn denied(world: &World, user: &str, namespace: &str, question: &[&str]) -> Result<()> {
+    eventually("the role is gone", SOON, || async {
+        if can_i(world, user, namespace, question).await.map_err(|error| error.to_string())? { Err("not yet".to_owned()) } else { Ok(()) }
+    })
+    .await
+}
+
 /// Returns what `kubectl auth can-i` says of the user.
 pub(crate) async fn can_i(world: &World, user: &str, namespace: &str, question: &[&str]) -> Result<bool> {
     let arguments = [&["auth", "can-i", "--as", user, "-n", namespace], question].concat();

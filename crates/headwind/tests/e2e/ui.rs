@@ -6,11 +6,15 @@ mod bulk;
 mod decisions;
 mod live;
 mod pages;
+mod permissions;
 mod replicas;
+mod undo;
 mod visit;
 
 pub(crate) use self::bulk::bulk;
 pub(crate) use self::decisions::decisions;
 pub(crate) use self::live::live;
 pub(crate) use self::pages::pages;
+pub(crate) use self::permissions::permissions;
 pub(crate) use self::replicas::{replicas, tabs};
+pub(crate) use self::undo::undo;

@@ -86,6 +86,11 @@ impl Handle {
         self.journal.subscribe()
     }
 
+    /// Returns for how long the copy of the cluster has not been kept up to date, if a watch fails again and again.
+    pub fn stale_for(&self) -> Option<std::time::Duration> {
+        self.state.readiness.failing_for(std::time::Instant::now())
+    }
+
     /// Returns what readiness still waits for; empty when ready.
     pub fn missing(&self) -> Vec<String> {
         self.state.readiness.missing()

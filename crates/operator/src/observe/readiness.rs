@@ -17,6 +17,10 @@ use tokio::sync::Notify;
 pub(crate) const WATCH: &str = "watch ";
 /// Time after which readiness stops waiting for a failing optional API.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Time without a further failure after which a watch counts as working: longer than its longest pause.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+/// Time between the first and the last failure from which on people are told: a watch that merely restarts fails once.
+const NOTICED: Duration = Duration::from_secs(3);
 
 /// The parts that must be ready before the process is ready.
 #[derive(Debug, Default)]
@@ -31,8 +35,14 @@ pub(crate) struct Readiness {
 struct Part {
     done: bool,
     optional: bool,
-    /// The start of consecutive failures.
-    failing_since: Option<Instant>,
+    failing: Option<Failing>,
+}
+
+/// Consecutive failures.
+#[derive(Debug, Clone, Copy)]
+struct Failing {
+    first: Instant,
+    last: Instant,
 }
 
 impl Readiness {
@@ -59,20 +69,33 @@ impl Readiness {
     /// Records progress of the part and resets its failures.
     pub(crate) fn progressed(&self, part: &str) {
         if let Some(part) = self.parts.lock().get_mut(part) {
-            part.failing_since = None;
+            part.failing = None;
         }
     }
 
     /// Records a failure of the part. Returns true if readiness stops waiting for it now.
     pub(crate) fn failed(&self, part: &str, now: Instant) -> bool {
         let waived = self.parts.lock().get_mut(part).is_some_and(|part| {
-            let since = *part.failing_since.get_or_insert(now);
-            part.optional && !part.done && now.saturating_duration_since(since) >= PATIENCE
+            let before = part.failing.filter(|failing| now.saturating_duration_since(failing.last) <= FORGOTTEN);
+            let first = before.map_or(now, |failing| failing.first);
+            part.failing = Some(Failing { first, last: now });
+            part.optional && !part.done && now.saturating_duration_since(first) >= PATIENCE
         });
         if waived {
             self.done(part);
         }
         waived
+    }
+
+    /// Returns for how long a watch has failed again and again, if one does. A watch that works again says nothing until
+    /// something changes, so a failure counts as over a while after the last one.
+    pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
+        let parts = self.parts.lock();
+        let failing = parts.values().filter(|part| !part.optional).filter_map(|part| part.failing);
+        let current = failing.filter(|failing| {
+            now.saturating_duration_since(failing.last) <= FORGOTTEN && failing.last.saturating_duration_since(failing.first) >= NOTICED
+        });
+        current.map(|failing| now.saturating_duration_since(failing.first)).max()
     }
 
     /// Marks the process as not ready, permanently.
@@ -137,6 +160,28 @@ mod tests {
         readiness.done("watch helmreleases.helm.toolkit.fluxcd.io");
         assert!(readiness.synced());
         assert_eq!(readiness.missing(), ["server api"]);
+    }
+
+    #[test]
+    fn a_watch_that_fails_again_and_again() {
+        let (readiness, start) = (two(), Instant::now());
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        let deployments = "watch deployments.apps";
+        readiness.done(deployments);
+        readiness.failed(deployments, start);
+        assert_eq!(readiness.failing_for(after(20)), None, "a watch that restarts");
+        readiness.failed(deployments, after(4));
+        assert_eq!(readiness.failing_for(after(10)), Some(Duration::from_secs(10)));
+        assert_eq!(readiness.failing_for(after(35)), None, "it works again");
+        readiness.failed(deployments, after(40));
+        assert_eq!(readiness.failing_for(after(40)), None, "another trouble, as short as the first");
+        readiness.failed(deployments, after(45));
+        readiness.progressed(deployments);
+        assert_eq!(readiness.failing_for(after(45)), None);
+        let releases = "watch helmreleases.helm.toolkit.fluxcd.io";
+        readiness.failed(releases, start);
+        readiness.failed(releases, after(10));
+        assert_eq!(readiness.failing_for(after(10)), None, "an API that a cluster may lack");
     }
 
     #[test]

@@ -12,13 +12,13 @@ use futures_util::stream;
 use headwind_core::reason::Reason;
 use headwind_operator::{Caller, Entry, Visible};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Api, Shared, flat};
 use crate::problem::Problem;
-use crate::stream::{CHECK, respond};
+use crate::stream::{CHECK, Place, respond};
 
 /// The filter.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -82,7 +82,7 @@ struct Stream {
     visible: Visible,
     receiver: broadcast::Receiver<Arc<Entry>>,
     check_at: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 #[utoipa::path(get, path = "/api/v1/events/updates", summary = "Stream transitions of updates", description = "Server-sent events. An event `update` has the data that is described here. An event `resync` means that events were missed: read the list again.", params(Parameters), responses((status = 200, body = UpdateEvent, content_type = "text/event-stream"), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -98,8 +98,7 @@ pub(super) async fn updates(
 async fn open(api: Api, caller: Caller, headers: HeaderMap, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
     let Query(Parameters { namespace }) = parameters?;
     let visible = api.auth.listed(&caller, namespace.as_deref()).await?;
-    let place = Arc::clone(&api.streams).try_acquire_owned();
-    let place = place.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many open streams"))?;
+    let place = api.streams.take(&caller).ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many open streams"))?;
     let receiver = api.handle.subscribe();
     let stream = Stream { api, caller, headers, namespace, visible, receiver, check_at: Instant::now() + CHECK, _place: place };
     let events = stream::unfold(stream, async |mut stream| Some((Ok::<_, Infallible>(stream.next().await?), stream)));

@@ -34,6 +34,16 @@ const TURN: Duration = Duration::from_secs(5);
 /// The required header.
 pub(super) const EXPECTED: &str = "the request needs one header Authorization: Bearer TOKEN, with a token of the cluster";
 
+/// Who presents a token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Presenter {
+    /// A client at this address presents it.
+    Peer(Option<IpAddr>),
+    /// It was in a cookie that Headwind sealed, so it was valid when the session began. A flood of junk, which may come
+    /// through the same proxy, does not lock these people out, also after a restart.
+    Session,
+}
+
 /// A valid token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checked {
@@ -62,20 +72,23 @@ impl Tokens {
         Self { reviews, audiences, verdicts: Answers::new(TOKENS), flood: Flood::default(), permits: Semaphore::new(AT_ONCE) }
     }
 
-    /// Returns the user of a token from `peer`.
-    pub(super) async fn check(&self, token: &BearerToken, peer: Option<IpAddr>, now: Instant) -> Result<Arc<Checked>, Refused> {
+    /// Returns the user of a token.
+    pub(super) async fn check(&self, token: &BearerToken, presenter: Presenter, now: Instant) -> Result<Arc<Checked>, Refused> {
         if !may_be_a_token(token.expose()) {
             return Err(Refused::Unknown("invalid token: it is too long, or has characters that are not allowed in a token".to_owned()));
         }
         let key = key(token.expose());
         let review = async {
-            // A token that was valid before does not count against the limit of its peer.
-            let known = self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok());
-            if !known && !self.flood.admit(peer, now) {
+            // A token that was valid before does not count against its peer.
+            let unknown = match presenter {
+                Presenter::Peer(peer) if !self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok()) => Some(peer),
+                Presenter::Peer(_) | Presenter::Session => None,
+            };
+            if unknown.is_some_and(|peer| !self.flood.admit(peer, now)) {
                 return Err(Refused::TooMany("too many unknown tokens; try again in a minute".to_owned()));
             }
             let reviewed = self.review(token).await?;
-            if !known && reviewed.0.is_ok() {
+            if let Some(peer) = unknown.filter(|_| reviewed.0.is_ok()) {
                 self.flood.give_back(peer);
             }
             Ok(reviewed)
@@ -144,7 +157,7 @@ mod tests {
     }
 
     async fn check(tokens: &Tokens, token: &str, now: Instant) -> Result<String, Refused> {
-        tokens.check(&BearerToken::new(token), None, now).await.map(|checked| checked.identity.name.clone())
+        tokens.check(&BearerToken::new(token), Presenter::Peer(None), now).await.map(|checked| checked.identity.name.clone())
     }
 
     #[tokio::test]
@@ -182,7 +195,8 @@ mod tests {
         fake.knows("both", "ann");
         fake.knows_for("own", "ann", "headwind");
         let tokens = Tokens::new(Arc::clone(&fake) as _, vec!["headwind".to_owned()]);
-        let for_api_server = async |token: &str| tokens.check(&BearerToken::new(token), None, Instant::now()).await.unwrap().for_api_server;
+        let for_api_server =
+            async |token: &str| tokens.check(&BearerToken::new(token), Presenter::Peer(None), Instant::now()).await.unwrap().for_api_server;
         assert!(for_api_server("both").await && !for_api_server("own").await);
         let strict = Tokens::new(Arc::clone(&fake) as _, Vec::new());
         assert!(check(&strict, "own", Instant::now()).await.is_err());
@@ -201,9 +215,14 @@ mod tests {
         }
         assert!(fake.tokens_asked() <= 52 && refused >= 9_900, "{} {refused}", fake.tokens_asked());
         assert!(check(&tokens, "good", now + SECOND * 61).await.is_ok(), "who was let in before is let in");
+        fake.knows("sealed", "bob");
+        let begun = now + SECOND * 60;
+        assert!(matches!(check(&tokens, "sealed", begun).await, Err(Refused::TooMany(_))));
+        let session = tokens.check(&BearerToken::new("sealed"), Presenter::Session, begun).await;
+        assert_eq!(session.unwrap().identity.name, "bob", "sessions go on, also on a replica that does not know them yet");
         assert!(check(&tokens, "no token: a sentence", now).await.is_err());
         assert!(check(&tokens, &"a".repeat(LENGTH + 1), now).await.is_err());
-        assert!(fake.tokens_asked() <= 53);
+        assert!(fake.tokens_asked() <= 54);
     }
 
     #[tokio::test]

@@ -15,18 +15,23 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use headwind_operator::{Caller, Visible};
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use jiff::Timestamp;
+use maud::html;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::hub::{Hint, Missed, Numbered, id};
 use super::query::pairs;
-use super::{Ui, dashboard, page, permissions};
-use crate::stream::{CHECK, respond};
+use super::{Trouble, Ui, dashboard, page, permissions};
+use crate::stream::{CHECK, Place, respond};
 
 /// How long a browser waits before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Minimum time between two events with the counts.
 const COUNTS: Duration = Duration::from_secs(1);
+
+/// How often a stream looks whether Kubernetes responds.
+const TROUBLE: Duration = Duration::from_secs(1);
 
 /// One open stream.
 struct Stream {
@@ -42,12 +47,15 @@ struct Stream {
     counts_at: Option<Instant>,
     counts_sent: Instant,
     check_at: Instant,
-    _place: OwnedSemaphorePermit,
+    trouble_at: Instant,
+    /// What the banner of the page is about. Not known at first: the page may be older than the connection.
+    trouble: Option<Trouble>,
+    _place: Place,
 }
 
 /// `GET /events?v=&last=`
 pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extension<Caller>, uri: Uri, headers: HeaderMap) -> Response {
-    let Ok(place) = Arc::clone(&ui.hub.streams).try_acquire_owned() else {
+    let Some(place) = ui.hub.streams.take(&caller) else {
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", HeaderValue::from_static("5"))], "too many open streams")
             .into_response();
     };
@@ -62,6 +70,8 @@ pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extensi
     };
     let now = Instant::now();
     let mut stream = Stream {
+        trouble: None,
+        trouble_at: now,
         position: ui.hub.number(),
         ui,
         caller,
@@ -128,6 +138,18 @@ impl Stream {
         self.event("counts").data(format!("{}{}{}", dashboard::tiles(&counts).into_string(), top.into_string(), bottom.into_string()))
     }
 
+    /// Sends the banner if there is another reason for one than before, or none any more.
+    fn tell_trouble(&mut self) {
+        let trouble = self.ui.trouble();
+        if self.trouble.as_ref() == Some(&trouble) {
+            return;
+        }
+        let banner = trouble.banner(&self.ui.handle, Timestamp::now());
+        let event = self.event("banner").data(banner.unwrap_or_else(|| html! { span hidden {} }).into_string());
+        self.queue.push_back(event);
+        self.trouble = Some(trouble);
+    }
+
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.queue.pop_front() {
@@ -144,6 +166,10 @@ impl Stream {
                 () = tokio::time::sleep_until(counts_at), if self.counts_at.is_some() => {
                     let event = self.counts();
                     self.queue.push_back(event);
+                }
+                () = tokio::time::sleep_until(self.trouble_at) => {
+                    self.trouble_at = Instant::now() + TROUBLE;
+                    self.tell_trouble();
                 }
                 () = tokio::time::sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + CHECK;

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use headwind_operator::{Handle, RequestChange};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+
+use crate::stream::Places;
 
 /// Number of hints that are kept.
 const KEPT: usize = 1024;
@@ -22,8 +24,6 @@ const BACKLOG: usize = 1024;
 const QUIET: Duration = Duration::from_secs(1);
 /// How often merged changes are looked for.
 const TICK: Duration = Duration::from_millis(100);
-/// Maximum number of open streams.
-const STREAMS: usize = 512;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) struct Hub {
     ring: Mutex<Ring>,
     sender: broadcast::Sender<Numbered>,
     /// Bounds the open streams.
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) streams: Arc<Places>,
     /// Ends the open streams.
     pub(super) stop: CancellationToken,
 }
@@ -105,7 +105,7 @@ impl Hub {
             start: Timestamp::now().as_millisecond(),
             ring: Mutex::default(),
             sender: broadcast::Sender::new(BACKLOG),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Arc::default(),
             stop,
         }
     }

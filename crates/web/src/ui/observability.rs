@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use headwind_operator::Permission;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -17,9 +18,11 @@ use self::figures::{Figures, Quantity};
 use super::Ui;
 use super::fault::Fault;
 use super::page::{Page, Place, page};
+use super::parts::copy::copyable;
 use super::parts::icon::icon;
-use super::parts::note::{Tone, note};
+use super::parts::note::{Tone, empty, note};
 use super::parts::time::time;
+use super::permissions;
 use super::query::pairs;
 use super::visitor::Visitor;
 
@@ -66,8 +69,15 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
         @if name.is_none() && *hours > KEPT {
             div class="mb-4" { (note(Tone::Go, "info", &html! { "This process keeps 24 hours" }, Some(html! { "Read longer ranges from the system that scrapes its metrics." }))) }
         }
-        (cards(&figures))
-        div class="charts" { @for chart in charts(&figures) { (chart) } }
+        @if permissions::sees_everything(&ui, &visitor.visible) {
+            (cards(&figures))
+            div class="charts" { @for chart in charts(&figures) { (chart) } }
+        } @else {
+            (empty("lock", &html! {
+                p { "These figures are totals of all namespaces, and you may list updates in some of them only." }
+                (copyable(&Permission::on_requests("list", None, None).can_i(), "Command"))
+            }))
+        }
     };
     page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(&visitor), body })
         .into_response()

@@ -175,7 +175,7 @@ pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
                     }
                     (menu(visitor))
                 }
-                div id="banner" { @if let Some(banner) = banner { (banner) } }
+                div id="banner" sse-swap=[live.then_some("banner")] { @if let Some(banner) = banner { (banner) } }
                 main id="main" tabindex="-1" { (body) }
                 nav class="dock" aria-label="Main, at the bottom" {
                     @for (one, href, word, sign) in PLACES {

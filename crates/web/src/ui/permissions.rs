@@ -1,6 +1,6 @@
 //! What the caller may do: every question of the UI to the authentication of the port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -23,6 +23,15 @@ pub(super) async fn visible(ui: &Ui, caller: &Caller) -> Result<Visible, String>
 /// Returns the namespaces that hold something, of those that the caller may list.
 pub(super) fn namespaces(ui: &Ui, visible: &Visible) -> Vec<String> {
     ui.handle.namespaces().into_iter().filter(|namespace| visible.includes(namespace)).collect()
+}
+
+/// Returns whether the caller may list every namespace that holds something.
+pub(super) fn sees_everything(ui: &Ui, visible: &Visible) -> bool {
+    covers(visible, &ui.handle.namespaces())
+}
+
+fn covers(visible: &Visible, namespaces: &BTreeSet<String>) -> bool {
+    *visible == Visible::All || (!visible.is_empty() && namespaces.iter().all(|namespace| visible.includes(namespace)))
 }
 
 /// Returns whether the headers of an open stream still prove who the caller is.
@@ -124,4 +133,21 @@ pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Opti
 /// Ends the session of a browser. Returns the cookie.
 pub(super) fn log_out(ui: &Ui, headers: &HeaderMap) -> Option<HeaderValue> {
     ui.gate.auth().log_out(headers).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn totals_are_for_those_who_see_every_namespace() {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let only = |all: &[&str]| Visible::Only(Arc::new(names(all)));
+        assert!(covers(&Visible::All, &names(&["shop", "pay"])));
+        assert!(covers(&only(&["shop", "pay", "other"]), &names(&["shop", "pay"])), "Headwind watches these alone");
+        assert!(!covers(&only(&["shop"]), &names(&["shop", "pay"])));
+        assert!(!covers(&Visible::default(), &names(&[])), "who may list nothing");
+    }
 }

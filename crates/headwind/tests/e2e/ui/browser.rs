@@ -200,6 +200,11 @@ impl Browser {
         bail!("Tab does not lead to {name:?}, but to {passed:?}")
     }
 
+    /// Returns the path of the page.
+    pub(crate) async fn path(&self) -> Result<String> {
+        Ok(self.client.current_url().await?.path().to_owned())
+    }
+
     /// Returns the tab that commands go to.
     pub(crate) async fn tab(&self) -> Result<WindowHandle> {
         Ok(self.client.window().await?)

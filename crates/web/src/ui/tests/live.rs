@@ -50,7 +50,7 @@ async fn new_updates_are_counted_by_the_filter_of_the_page() {
 /// Reads a stream until it has said that.
 async fn until(body: &mut Body, what: &str) -> String {
     let mut said = String::new();
-    let heard = tokio::time::timeout(Duration::from_secs(5), async {
+    let heard = tokio::time::timeout(Duration::from_secs(10), async {
         while !said.contains(what) {
             let frame = body.frame().await.unwrap().unwrap();
             said.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
@@ -91,4 +91,23 @@ async fn a_stream_has_hints_and_counts_and_catches_up() {
         let said = until(&mut body, "event: news").await;
         assert!(said.contains(&id("shop", "checkout-1")) && !said.contains("resync"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_page_learns_that_kubernetes_does_not_respond() {
+    let pages = Pages::new();
+    pages.fill();
+    let page = pages.get("/").await;
+    assert!(page.has("<div id=\"banner\" sse-swap=\"banner\"></div>"), "{}", page.body);
+    let (_, mut body) = pages.open("/events?v=1-1", &[]).await;
+    until(&mut body, "event: hello").await;
+    pages.site.watch_fails();
+    let said = until(&mut body, "Kubernetes is not responding.").await;
+    assert!(said.contains("event: banner") && said.contains("Nothing can be approved or rejected now"), "{said}");
+    assert!(pages.get("/updates").await.has("Kubernetes is not responding."));
+    pages.site.watch_works();
+    let said = until(&mut body, "event: banner").await;
+    assert!(!said.contains("Kubernetes is not responding."), "{said}");
+    pages.site.handle.expect("watch deployments.apps");
+    assert!(until(&mut body, "Headwind is not ready.").await.contains("watch deployments.apps"));
 }

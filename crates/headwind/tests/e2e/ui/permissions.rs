@@ -1,0 +1,92 @@
+//! What a person sees who may not do everything: mode `token`, with service accounts of the cluster.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::visit::{DIALOG, Visit};
+use crate::account::{Account, bind, denied, granted};
+
+const APPROVE: &[&str] = &["approve", "updaterequests.headwind.sh"];
+const BUTTONS: &str = "[...document.querySelectorAll('button, a[role=button]')].filter((one) => one.checkVisibility() && /^(Approve|Reject|Roll back)/.test(one.innerText)).length";
+
+pub(crate) async fn permissions() -> Result<()> {
+    let Some(visit) = Visit::with("ui-permissions", &["web", "api"], |options| options.env("HEADWIND_UI_AUTH_MODE", "token")).await? else {
+        return Ok(());
+    };
+    let (browser, world) = (&visit.browser, &visit.world);
+    let shop = &world.namespace;
+    let viewer = Account::with(world, "eve", "headwind-viewer", &["list", "updaterequests.headwind.sh"]).await?;
+    let stranger = Account::new(world, "sam").await?;
+    let approver = Account::new(world, "ann").await?;
+    let binding = bind(world, shop, "headwind-approver", &format!("--serviceaccount={shop}:ann")).await?;
+    granted(world, &approver.user, shop, APPROVE).await?;
+    let web = visit.page_of(&visit.pending("web").await?);
+    let text =
+        async || Ok::<_, anyhow::Error>(browser.run("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned());
+
+    // Who is not signed in is asked to, and comes to the page that was asked for.
+    visit.open(&web).await?;
+    browser.check_everywhere("login").await?;
+    ensure!(browser.path().await? == web, "the login form stands at the address of the page");
+    sign_in(&visit, "junk").await?;
+    ensure!(text().await?.contains("Kubernetes did not accept the token"), "{}", text().await?);
+    sign_in(&visit, &viewer.token).await?;
+    ensure!(browser.path().await? == web, "{}", browser.path().await?);
+
+    // A viewer sees everything and no button. The address of a button that is not there says which permission is missing.
+    let named = format!("{} may not approve updaterequests.headwind.sh", viewer.user);
+    for page in ["/", &web] {
+        visit.open(page).await?;
+        ensure!(browser.run(&format!("return {BUTTONS}")).await? == json!(0), "{page} has buttons");
+        ensure!(text().await?.contains(&format!("You cannot approve updates in {shop}")), "{page}: {}", text().await?);
+    }
+    visit.open(&format!("{web}/approve")).await?;
+    let said = text().await?;
+    ensure!(said.contains(&named) && said.contains("kubectl auth can-i approve updaterequests.headwind.sh"), "{said}");
+    browser.check_everywhere("forbidden").await?;
+    sign_out(&visit).await?;
+
+    // Who may see nothing is told so, and by which permission.
+    visit.open("/").await?;
+    sign_in(&visit, &stranger.token).await?;
+    let said = text().await?;
+    ensure!(said.contains("kubectl auth can-i list updaterequests.headwind.sh"), "{said}");
+    ensure!(browser.run("return document.querySelectorAll('.name').length").await? == json!(0), "{said}");
+    browser.check_everywhere("nothing-allowed").await?;
+    visit.open("/observability").await?;
+    let said = text().await?;
+    ensure!(said.contains("totals of all namespaces") && !said.contains("Duration of a reconcile pass"), "{said}");
+    visit.open(&web).await?;
+    ensure!(text().await?.contains("may not get updaterequests.headwind.sh"), "{}", text().await?);
+    sign_out(&visit).await?;
+
+    // An approver whose role is taken away while the page is open: the dialog says what is missing.
+    visit.open("/").await?;
+    sign_in(&visit, &approver.token).await?;
+    visit.live("/").await?;
+    visit.dialog("button[aria-label='Approve web 1.1.0']").await?;
+    world.bed.kubectl_ok(&["-n", shop, "delete", "rolebinding", &binding]).await?;
+    bind(world, shop, "headwind-viewer", &format!("--serviceaccount={shop}:ann")).await?;
+    denied(world, &approver.user, shop, APPROVE).await?;
+    granted(world, &approver.user, shop, &["get", "updaterequests.headwind.sh"]).await?;
+    let missing = "document.querySelector('dialog[open] .note')";
+    browser.click("dialog .btn-primary").await?;
+    browser.until("the dialog says what is missing", missing).await?;
+    let said = browser.run("return document.querySelector('dialog').innerText").await?;
+    ensure!(said.as_str().is_some_and(|said| said.contains(&format!("{} may not approve", approver.user))), "{said}");
+    browser.until("the dialog is there", DIALOG).await?;
+    browser.check("dialog-forbidden-desktop-light").await?;
+    visit.pending("web").await?;
+    visit.browser.end().await
+}
+
+async fn sign_in(visit: &Visit, token: &str) -> Result<()> {
+    visit.browser.write("input[name=token]", token).await?;
+    visit.browser.click("form .btn-primary").await
+}
+
+async fn sign_out(visit: &Visit) -> Result<()> {
+    visit.browser.click("#me summary").await?;
+    visit.browser.click("#me form[action='/logout'] button").await?;
+    visit.browser.until("the login page", "document.querySelector('input[name=token]')").await.map(drop)
+}
