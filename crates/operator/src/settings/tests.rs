@@ -74,7 +74,7 @@ async fn a_bad_value_is_reported_once_and_counted_until_it_is_corrected() {
     assert_eq!(value(&adopted, "A").as_deref(), Some("1"));
     assert_eq!(own.current().problems.iter().map(|problem| problem.in_effect.clone()).collect::<Vec<_>>(), [Some(InEffect::LastValid)]);
     let events = written();
-    assert!(events.len() == 1 && events[0].ends_with("InvalidSetting"), "{events:?}");
+    assert!(events.len() == 1 && events[0].starts_with("InvalidSetting "), "{events:?}");
     assert_eq!(own.metrics.settings_invalid.get(), 1);
     own.apply(config_map(4, "5"), false);
     assert_eq!((own.metrics.settings_invalid.get(), own.metrics.settings_changes.get()), (0, 4));

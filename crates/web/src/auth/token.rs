@@ -81,7 +81,7 @@ impl Tokens {
         let review = async {
             // A token that was valid before does not count against its peer.
             let unknown = match presenter {
-                Presenter::Peer(peer) if !self.verdicts.last(&key).is_some_and(|verdict| verdict.is_ok()) => Some(peer),
+                Presenter::Peer(peer) if self.verdicts.last(&key).is_none_or(|verdict| verdict.is_err()) => Some(peer),
                 Presenter::Peer(_) | Presenter::Session => None,
             };
             if unknown.is_some_and(|peer| !self.flood.admit(peer, now)) {

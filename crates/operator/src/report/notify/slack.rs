@@ -102,7 +102,7 @@ mod tests {
     fn markup_from_outside_is_text() {
         for messages in [vec![hostile()], vec![hostile(), hostile()]] {
             let payload = render(&settings(), &messages).to_string();
-            for bad in ["<!channel>", "<https", "<@U"] {
+            for bad in ["<!channel>", "<https://evil", "<@U"] {
                 assert!(!payload.contains(bad), "{bad}: {payload}");
             }
             assert!(payload.contains("&lt;!channel&gt;"), "{payload}");
