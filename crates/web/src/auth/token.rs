@@ -216,13 +216,17 @@ mod tests {
         assert!(fake.tokens_asked() <= 52 && refused >= 9_900, "{} {refused}", fake.tokens_asked());
         assert!(check(&tokens, "good", now + SECOND * 61).await.is_ok(), "who was let in before is let in");
         fake.knows("sealed", "bob");
-        let begun = now + SECOND * 60;
+        let begun = now + SECOND * 62;
+        let mut junk = 0;
+        while !matches!(check(&tokens, &format!("more-{junk}"), begun).await, Err(Refused::TooMany(_))) {
+            junk += 1;
+        }
         assert!(matches!(check(&tokens, "sealed", begun).await, Err(Refused::TooMany(_))));
         let session = tokens.check(&BearerToken::new("sealed"), Presenter::Session, begun).await;
         assert_eq!(session.unwrap().identity.name, "bob", "sessions go on, also on a replica that does not know them yet");
         assert!(check(&tokens, "no token: a sentence", now).await.is_err());
         assert!(check(&tokens, &"a".repeat(LENGTH + 1), now).await.is_err());
-        assert!(fake.tokens_asked() <= 54);
+        assert!(junk <= 3 && fake.tokens_asked() <= 54 + junk, "{junk} {}", fake.tokens_asked());
     }
 
     #[tokio::test]
