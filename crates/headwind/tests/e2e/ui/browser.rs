@@ -127,13 +127,18 @@ impl Browser {
             .await
     }
 
-    /// Sets the theme that the system prefers. Nothing moves: a page is at rest as soon as it is loaded.
+    /// Sets the theme that the system prefers, and waits until the colors have changed.
     async fn theme(&self, theme: &str) -> Result<()> {
         let features = json!([
             {"name": "prefers-color-scheme", "value": theme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
-        self.cdp("Emulation.setEmulatedMedia", &json!({"features": features})).await
+        self.cdp("Emulation.setEmulatedMedia", &json!({"features": features})).await?;
+        let changed = format!(
+            "matchMedia('(prefers-color-scheme: {theme})').matches \
+             && document.getAnimations().every(one => !(one instanceof CSSTransition) || one.playState !== 'running')"
+        );
+        self.until("the theme has changed", &changed).await.map(drop)
     }
 
     /// Turns the scripts of pages on or off.
