@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Only the leader queues notifications. Queuing never blocks, and each channel has a task of its own, so a slow channel
-//! delays neither updates nor other channels. The Lease records how far each channel is ([`progress`]), so the next leader
+//! delays neither updates nor other channels. The Lease records how far each channel is (`progress`), so the next leader
 //! delivers what this one could not.
 
 mod channel;
