@@ -230,7 +230,7 @@ fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, faul
                         label class="flag" { input type="checkbox" class="checkbox checkbox-sm" name={ (REMOVE) (variable) } value="on"; "Remove" }
                     }
                 } @else {
-                    input class="input w-full" type="text" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
+                    input class="input w-full" type="text" autocomplete="off" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
                         value=(value) placeholder=(fallback) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
                 }
                 @if let Some(fault) = fault { span class="hint tone-bad text-tone" role="alert" { (icon("triangle-alert")) (fault) } }
