@@ -195,9 +195,10 @@ fn conflict(visitor: &Visitor, summary: &UpdateSummary) -> Markup {
         (status.rejected_by.as_ref(), status.rejected_at, "rejected it"),
         (status.approved_by.as_ref(), status.approved_at, "approved it"),
     ];
-    let who = decided.into_iter().find_map(|(who, at, what)| Some((who?, at?, what)));
+    // Of a decision by kubectl, the leader adds the time.
+    let who = decided.into_iter().find_map(|(who, at, what)| Some((who?, at, what)));
     let title = match who {
-        Some((who, at, what)) => html! { (who) " " (what) " " (time(at, visitor.now)) "." },
+        Some((who, at, what)) => html! { (who) " " (what) @if let Some(at) = at { " " (time(at, visitor.now)) } "." },
         None if status.phase == Phase::Pending => html! { "The update has changed since you opened it." },
         None => html! { "The update is " (summary.request.status.phase.as_str()) "." },
     };
