@@ -54,8 +54,10 @@ pub(crate) async fn bulk() -> Result<()> {
         browser.click(&format!("input[aria-label='Select {name} 1.1.0']")).await?;
     }
     browser.click(".bulk .btn-primary").await?;
+    browser.until("both are listed", "document.querySelector('#confirm')?.innerText.includes('f-plain')").await?;
     visit.rejected_elsewhere("f-plain").await?;
     browser.click("#confirm .btn-primary").await?;
+    browser.until("the results are shown", "document.querySelector('#confirm [aria-label=Results]')").await?;
     let text = shown().await?;
     ensure!(text.contains(SUMMARY) && text.contains("already Rejected"), "{text}");
     visit.reaches("e-plain", "Completed").await?;
@@ -63,8 +65,10 @@ pub(crate) async fn bulk() -> Result<()> {
     // One update that somebody else was faster with.
     visit.open("/").await?;
     browser.click("button[aria-label='Approve g-late 1.1.0']").await?;
+    browser.until("the page asks", "document.querySelector('#confirm')").await?;
     visit.rejected_elsewhere("g-late").await?;
     browser.click("#confirm .btn-primary").await?;
+    browser.until("the answer is shown", "document.querySelector('#confirm .note')").await?;
     let text = shown().await?;
     ensure!(text.contains(" rejected it") && text.contains("Your action had no effect"), "{text}");
     browser.scripts(true).await?;
