@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::ObjectMeta;
 use parking_lot::Mutex;
 
+use crate::cluster::object::is_newer;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
 
@@ -97,9 +98,9 @@ impl OwnSettings {
         let uid = metadata.uid.clone().unwrap_or_default();
         let mut known = self.known.lock();
         let Known { settings, uids } = &mut *known;
-        let number = |version: Option<&String>| version.and_then(|version| version.parse::<u128>().ok());
         let (own_uid, version) = slots(settings, uids, store);
-        if *own_uid == uid && number(version.as_ref()) >= number(metadata.resource_version.as_ref()) {
+        let read = metadata.resource_version.as_deref().unwrap_or_default();
+        if *own_uid == uid && version.as_deref().is_some_and(|held| !is_newer(read, held)) {
             return;
         }
         own_uid.clone_from(&uid);

@@ -1,4 +1,4 @@
-//! Addresses that are refused when the connection is made, whoever names them.
+//! Addresses that the client refuses to connect to, from every source of an address.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

@@ -75,7 +75,7 @@ pub(crate) async fn prometheus() -> Result<()> {
     becomes("sum(headwind_update_apply_delay_seconds_count)", 2.0).await?;
     becomes("max(headwind_updates_pending)", 1.0).await?;
     ensure!(value("max(headwind_updates_pending_oldest_seconds)").await.is_ok_and(|age| age < 600.0), "the age of what waits");
-    ensure!(value("count(headwind_build_info{version!=\"\"})").await == Ok(2.0), "each replica tells its version");
+    ensure!(value("count(headwind_build_info{version!=\"\"})").await == Ok(2.0), "each replica reports its version");
 
     for operator in [&world.operator, &second] {
         eventually("the page has the figures of both replicas", SOON, || async {
@@ -105,15 +105,15 @@ pub(crate) async fn prometheus() -> Result<()> {
     let rules = world.http.get(format!("{}/api/v1/rules", prometheus.url())).send().await?.json::<Value>().await?;
     let rules = rules["data"]["groups"][0]["rules"].as_array().context("rules")?.clone();
     ensure!(rules.len() >= 9 && rules.iter().all(|rule| rule["health"] == "ok"), "{rules:?}");
-    // Nothing is wrong, so nothing is told.
+    // Nothing is wrong, so no alert fires.
     ensure!(rules.iter().all(|rule| rule["state"] == "inactive"), "{rules:?}");
 
     prometheus.kill().await?;
     eventually("the page falls back", SOON, || async {
         let page = page(&world, &world.operator).await?;
-        let told =
+        let fallen_back =
             page.contains("did not answer") && page.contains("failed to connect") && page.contains("From the metrics of this process");
-        if told { Ok(()) } else { Err(page) }
+        if fallen_back { Ok(()) } else { Err(page) }
     })
     .await
 }

@@ -19,7 +19,8 @@ pub(crate) const WATCH: &str = "watch ";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time without a further failure after which a watch counts as working: longer than its longest pause.
 const FORGOTTEN: Duration = Duration::from_secs(30);
-/// Time between the first and the last failure from which on people are told: a watch that merely restarts fails once.
+/// Minimum time between the first and the last failure before the failing watch is reported. A watch that restarts fails
+/// once.
 const NOTICED: Duration = Duration::from_secs(3);
 
 /// The parts that must be ready before the process is ready.

@@ -1,4 +1,4 @@
-//! Notifications: tells people on their channels what happened to an update.
+//! Notifications: sends what happened to an update to the channels of people.
 //!
 //! ```text
 //! journal ──Entry──> Notifier ──> a queue per channel ──> Delivery ──Message──> slack, teams, webhook, …

@@ -1,6 +1,6 @@
 //! `/login` and `/logout`: the session of a browser, in the mode that has one.
 //!
-//! Who is not signed in gets the form in place of the page, with the status 401, and comes to the page after the login.
+//! A visitor without a session gets the form in place of the page, with the status 401. The login leads to that page.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ pub(crate) async fn permissions() -> Result<()> {
     let text =
         async || Ok::<_, anyhow::Error>(browser.run("return document.body.innerText").await?.as_str().unwrap_or_default().to_owned());
 
-    // Who is not signed in is asked to, and comes to the page that was asked for.
+    // A visitor without a session gets the login form, and after the login the requested page.
     visit.open(&web).await?;
     browser.check_everywhere("login").await?;
     ensure!(browser.path().await? == web, "the login form stands at the address of the page");
@@ -46,7 +46,7 @@ pub(crate) async fn permissions() -> Result<()> {
     browser.check_everywhere("forbidden").await?;
     sign_out(&visit).await?;
 
-    // Who may see nothing is told so, and by which permission.
+    // For a caller who may list nothing, the page names the missing permission.
     visit.open("/").await?;
     sign_in(&visit, &stranger.token).await?;
     let said = text().await?;

@@ -104,7 +104,7 @@ impl AllProgress {
         let newer = self.lacks_version(progress, namespace, version);
         let lacks = |(n, notice): &(usize, &Notice)| {
             let latest = newer && n + 1 == notices.len();
-            // Without a time, only the version tells.
+            // Without a time, only the version is compared.
             (latest || notice.at.map_or(newer, |at| progress.is_recent(at))) && !self.was_sent(channel, &id(notice))
         };
         notices.iter().enumerate().filter(lacks).map(|(_, notice)| notice).collect()
