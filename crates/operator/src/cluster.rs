@@ -1,8 +1,11 @@
-//! The only file with calls to the API server about Headwind's own objects.
+//! The calls to the API server: nothing outside of this module reads or writes an object, apart from the watches.
 //!
 //! Every write of the operator is a function here, so that it can be compared with the access table
 //! (`headwind_k8s::access`). The client does not retry: the caller decides by the error's [`Class`]. Reviews of callers
-//! are in [`reviews`], and writes with the callers' own tokens in [`as_caller`].
+//! are in [`reviews`], writes with the callers' own tokens in [`as_caller`], and the settings of Headwind itself in
+//! [`own_objects`].
+//!
+//! The file is long because all calls of one client stand in it, each a few lines.
 
 pub(crate) mod as_caller;
 pub(crate) mod object;
