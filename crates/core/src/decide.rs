@@ -29,7 +29,7 @@ use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::evidence::{Answer, Evidence, Question};
 use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, judge};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Workload};
@@ -40,7 +40,7 @@ pub enum Decision {
     /// Create a request.
     Propose(Box<Proposal>),
     /// Propose nothing.
-    Refuse(Refusal),
+    Refuse(Reasoned),
     /// Query the registry, add the answer to the evidence and decide again.
     Ask(Question),
 }
@@ -112,21 +112,6 @@ pub struct Proposal {
     pub trigger: Trigger,
     /// The identity that distinguishes it from other proposals.
     pub identity: Identity,
-}
-
-/// The reason why nothing is proposed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The reason.
-    pub reason: Reason,
-    /// The message for people.
-    pub message: String,
-}
-
-impl Refusal {
-    fn plain(reason: Reason) -> Self {
-        Self { reason, message: reason.sentence().to_owned() }
-    }
 }
 
 /// Checks that the container's event source allows the trigger.

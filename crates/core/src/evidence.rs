@@ -14,7 +14,7 @@ use crate::reason::Reason;
 /// The trust in the source of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trust {
-    /// Whether the sender of the claim was authenticated.
+    /// True if the sender of the claim was authenticated.
     pub authenticated: bool,
     /// True if every claim is verified with the registry.
     pub verify: bool,

@@ -14,7 +14,7 @@ use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
 use crate::gate::{self, Facts, Gate};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::request::Request;
 use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
@@ -31,14 +31,14 @@ pub struct Explained {
     pub running: Option<String>,
     /// Its settings, or the faults in its annotations.
     pub settings: Result<Settings, String>,
-    /// Why it takes no part in updates, if so: the reason and a message.
-    pub out: Option<(Reason, String)>,
+    /// Why it takes no part in updates, if so.
+    pub out: Option<Reasoned>,
     /// The newest known version, whatever the policy says.
     pub newest: Option<String>,
     /// The image that would be proposed now.
     pub would_take: Option<String>,
-    /// The most important verdict, or why nothing would be proposed: the reason and a message.
-    pub because: (Reason, String),
+    /// The most important verdict, or why nothing would be proposed.
+    pub because: Reasoned,
     /// The verdicts on the candidates: on all of them, or on the best ones ([`Explained::keep_best`]).
     pub candidates: Vec<CandidateVerdict>,
     /// The number of verdicts of each outcome, over all candidates.
@@ -101,27 +101,27 @@ fn settings(defaults: &Annotations, workload: &Workload, container: &str) -> Res
 }
 
 /// Returns why a container takes no part in updates, if so.
-pub fn out(defaults: &Annotations, workload: &Workload, container: &Container) -> Option<(Reason, String)> {
+pub fn out(defaults: &Annotations, workload: &Workload, container: &Container) -> Option<Reasoned> {
     let settings = Settings::resolve(defaults, &workload.annotations, &container.name);
     out_of(settings.as_ref().map_err(Vec::as_slice), container)
 }
 
 /// Returns the same from the container's settings or their faults.
-pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> Option<(Reason, String)> {
+pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> Option<Reasoned> {
     let settings = match settings {
         Ok(settings) => settings,
-        Err(faults) => return Some((Reason::InvalidAnnotation, sentence(faults))),
+        Err(faults) => return Some(Reasoned::new(Reason::InvalidAnnotation, sentence(faults))),
     };
     if let Some(left) = container.skip_reason(settings) {
         return Some(left);
     }
     let artifact = match container.artifact() {
         Ok(artifact) => artifact,
-        Err(error) => return Some((Reason::InvalidImage, format!("{:?}: {error}", container.image))),
+        Err(error) => return Some(Reasoned::new(Reason::InvalidImage, format!("{:?}: {error}", container.image))),
     };
     // A manual trigger is always allowed: this leaves policy and tracking.
     let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();
-    refused.map(|reason| (reason, reason.sentence().to_owned()))
+    refused.map(Reasoned::from)
 }
 
 fn sentence(faults: &[Fault]) -> String {
@@ -148,7 +148,7 @@ pub fn explain(
         out: out(defaults, workload, container),
         newest: None,
         would_take: None,
-        because: (Reason::NotQueried, Reason::NotQueried.sentence().to_owned()),
+        because: Reason::NotQueried.into(),
         candidates: Vec::new(),
         counts: Counts::default(),
         gate: Gate::Open,
@@ -179,15 +179,15 @@ pub fn explain(
     match decide::decide(&evaluation, &Evidence::new(Trust::REGISTRY), prior) {
         Decision::Propose(proposal) => {
             explained.would_take = Some(proposal.new_image.clone());
-            explained.because = (proposal.reason, proposal.message.clone());
+            explained.because = Reasoned::new(proposal.reason, proposal.message.clone());
         }
-        Decision::Refuse(refusal) => explained.because = (refusal.reason, refusal.message),
+        Decision::Refuse(refusal) => explained.because = refusal,
         // A list of tags contains no digests: a scan looks up that of the chosen one.
         Decision::Ask(question) => {
             explained.would_take = Some(artifact.with_version(&question.tag).to_string());
             let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
             if let Some(verdict) = chosen {
-                explained.because = (verdict.reason, format!("{}; {DIGEST_LOOKED_UP}", verdict.message));
+                explained.because = Reasoned::new(verdict.reason, format!("{}; {DIGEST_LOOKED_UP}", verdict.message));
             }
         }
     }

@@ -172,3 +172,26 @@ impl fmt::Display for Reason {
         f.write_str(self.code())
     }
 }
+
+/// A reason with its message for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasoned {
+    /// The reason, as a stable code.
+    pub reason: Reason,
+    /// The message for people, without a capital letter and a full stop.
+    pub message: String,
+}
+
+impl Reasoned {
+    /// A reason with a message that says more than the reason's own sentence.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+impl From<Reason> for Reasoned {
+    /// The reason with its own sentence as the message.
+    fn from(reason: Reason) -> Self {
+        Self::new(reason, reason.sentence())
+    }
+}

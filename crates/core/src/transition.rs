@@ -3,7 +3,7 @@
 //! The operator computes it when the change becomes visible, whoever wrote it. Log lines, Kubernetes Events, metrics,
 //! notifications and the live view all use this one value.
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::request::{ChangeKind, Phase, Request, Status};
 
 /// A change of a request that is reported.
@@ -26,7 +26,7 @@ pub struct Transition {
     /// The change written to the workload.
     pub applied: Option<ChangeKind>,
     /// The rollout's latest failed check, if it counted.
-    pub failed_check: Option<(Reason, String)>,
+    pub failed_check: Option<Reasoned>,
     /// True if an update failed permanently: it was not applied, or it was rolled back.
     pub update_failed: bool,
     /// True if a rollback failed.
@@ -79,7 +79,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
     let failed_check = (failed_checks(status) > failed_checks(was))
         .then(|| status.rollout.as_ref()?.failure.as_ref())
         .flatten()
-        .map(|failure| (failure.reason, failure.message.clone()));
+        .map(|failure| Reasoned::new(failure.reason, failure.message.clone()));
     let applied = applied(was, status);
     let ended = is_new || was.phase != status.phase;
     // The end of a wait is reported by the next transition.

@@ -16,12 +16,12 @@ use headwind_core::artifact::reference::RepositoryKey;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT, HeaderValue, IF_NONE_MATCH};
 use reqwest::{StatusCode, Url};
-use sha2::{Digest as _, Sha256};
 
 use crate::challenge::{self, Scheme};
 use crate::credential::cloud::Exchange;
 use crate::credential::{Credential, Keyring};
 use crate::error::{Class, Error};
+use crate::fingerprint::Fingerprint;
 use crate::host::Host;
 use crate::hosts::Hosts;
 use crate::question::Question;
@@ -47,9 +47,9 @@ pub struct Client {
     exchanges: Vec<Arc<dyn Exchange>>,
     /// The scheme of each place, by transport: what answers through a tenant's proxy must not decide where other users'
     /// credentials are sent.
-    schemes: Cache<(RepositoryKey, Option<[u8; 32]>), Scheme>,
+    schemes: Cache<(RepositoryKey, Option<Fingerprint>), Scheme>,
     /// The credential that worked, if several match.
-    right: Cache<(RepositoryKey, [u8; 32]), Credential>,
+    right: Cache<(RepositoryKey, Fingerprint), Credential>,
 }
 
 impl std::fmt::Debug for Client {
@@ -88,22 +88,19 @@ impl Client {
 
     /// Returns a fingerprint of how a keyring accesses a repository. Two keyrings with the same fingerprint see the
     /// same. Valid in this process only.
-    pub fn access(&self, repository: &RepositoryKey, keyring: &Keyring) -> [u8; 32] {
-        let mut hash = Sha256::new();
+    pub fn access(&self, repository: &RepositoryKey, keyring: &Keyring) -> Fingerprint {
+        let mut parts: Vec<Fingerprint> = Vec::new();
         let mut places = self.hosts.get(repository.registry()).at_mirrors(repository);
         places.push(repository.clone());
         for place in places {
             // The administrator configures how mirrors are reached.
             let route = if place == *repository { keyring.route() } else { Route::Administrator };
-            for credential in self.credentials(&place, &route, keyring) {
-                hash.update(credential.fingerprint());
-            }
-            hash.update([0]);
+            parts.extend(self.credentials(&place, &route, keyring).iter().map(Credential::fingerprint));
+            // The end of a place.
+            parts.push(Fingerprint::default());
         }
-        if let Some(way) = keyring.transport() {
-            hash.update(way.fingerprint());
-        }
-        hash.finalize().into()
+        parts.extend(keyring.transport().map(|way| way.fingerprint()));
+        Fingerprint::of(parts.iter().map(AsRef::as_ref))
     }
 
     /// Returns the credentials for a place, in their order: those of the keyring, else the logins of the clouds if the
@@ -141,13 +138,8 @@ impl Client {
         if credentials.len() < 2 {
             return self.ask_with(host, place, credentials.first(), question).await;
         }
-        let all: [u8; 32] = {
-            let mut hash = Sha256::new();
-            for credential in &credentials {
-                hash.update(credential.fingerprint());
-            }
-            hash.finalize().into()
-        };
+        let all: Vec<Fingerprint> = credentials.iter().map(Credential::fingerprint).collect();
+        let all = Fingerprint::of(all.iter().map(AsRef::as_ref));
         let remembered = (place.clone(), all);
         if let Some(right) = self.right.get(&remembered).await {
             credentials.sort_by_key(|credential| *credential != right);

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use headwind_core::artifact::reference::RepositoryKey;
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 
 pub use docker_config::{Fault, Format};
 use pattern::Pattern;
 
+use crate::fingerprint::Fingerprint;
 use crate::route::Route;
 use crate::transport::{self, SecretError, Transport};
 
@@ -28,7 +28,7 @@ pub struct Credential(Arc<Inner>);
 
 struct Inner {
     proof: Proof,
-    fingerprint: [u8; 32],
+    fingerprint: Fingerprint,
 }
 
 /// The kinds of credentials in a pull secret.
@@ -60,31 +60,14 @@ impl Credential {
     }
 
     pub(crate) fn new(proof: Proof) -> Self {
-        let mut hash = Sha256::new();
-        let mut part = |text: &str| {
-            hash.update(text.len().to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        match &proof {
+        let fingerprint = match &proof {
             Proof::Login { username, password } => {
-                part("login");
-                part(username);
-                part(password.expose_secret());
+                Fingerprint::of([&b"login"[..], username.as_bytes(), password.expose_secret().as_bytes()])
             }
-            Proof::Identity(token) => {
-                part("identity");
-                part(token.expose_secret());
-            }
-            Proof::Token(token) => {
-                part("token");
-                part(token.expose_secret());
-            }
-            Proof::Cloud(exchange) => {
-                part("cloud");
-                part(exchange.name());
-            }
-        }
-        let fingerprint = hash.finalize().into();
+            Proof::Identity(token) => Fingerprint::of([&b"identity"[..], token.expose_secret().as_bytes()]),
+            Proof::Token(token) => Fingerprint::of([&b"token"[..], token.expose_secret().as_bytes()]),
+            Proof::Cloud(exchange) => Fingerprint::of([&b"cloud"[..], exchange.name().as_bytes()]),
+        };
         Self(Arc::new(Inner { proof, fingerprint }))
     }
 
@@ -93,7 +76,7 @@ impl Credential {
     }
 
     /// Returns a fingerprint that distinguishes credentials, in memory only.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }
 }

@@ -22,7 +22,6 @@ use headwind_core::artifact::chart::ChartRepository;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -30,6 +29,7 @@ use crate::ask::Client;
 use crate::client::ETAG as VALIDATOR;
 use crate::credential::Keyring;
 use crate::error::{Class, Error};
+use crate::fingerprint::Fingerprint;
 use crate::host::Host;
 use crate::send;
 use crate::status::denied;
@@ -199,11 +199,10 @@ impl Client {
     }
 
     /// Returns a fingerprint of how a keyring accesses a chart repository; see [`access`](Self::access).
-    pub fn index_access(&self, repository: &ChartRepository, keyring: &Keyring) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(keyring.of_host(repository.host()).map(crate::Credential::fingerprint).unwrap_or_default());
-        hash.update(keyring.transport().map(|way| way.fingerprint()).unwrap_or_default());
-        hash.finalize().into()
+    pub fn index_access(&self, repository: &ChartRepository, keyring: &Keyring) -> Fingerprint {
+        let credential = keyring.of_host(repository.host()).map(crate::Credential::fingerprint).unwrap_or_default();
+        let transport = keyring.transport().map(|way| way.fingerprint()).unwrap_or_default();
+        Fingerprint::of([credential.as_ref(), transport.as_ref()])
     }
 
     /// Feeds the parser while the body arrives.

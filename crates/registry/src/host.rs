@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::error::{Class, Error};
+use crate::fingerprint::Fingerprint;
 use crate::issuers;
 use crate::route::Route;
 use crate::rules::{Guard, authority};
@@ -84,7 +85,7 @@ impl Host {
     }
 
     /// Returns the fingerprint of the transport that a source sets; `None` on the administrator's.
-    pub(crate) fn transport(&self) -> Option<[u8; 32]> {
+    pub(crate) fn transport(&self) -> Option<Fingerprint> {
         self.route.transport().map(|transport| transport.fingerprint())
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::credential::Keyring;
+use crate::fingerprint::Fingerprint;
 use crate::transport::Transport;
 
 /// A host over one transport: what shares permits and back-off.
@@ -12,7 +13,7 @@ use crate::transport::Transport;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     host: String,
-    transport: Option<[u8; 32]>,
+    transport: Option<Fingerprint>,
 }
 
 impl Lane {

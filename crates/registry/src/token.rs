@@ -18,6 +18,7 @@ use crate::challenge::Bearer;
 use crate::credential::cloud::Login;
 use crate::credential::{Credential, Proof};
 use crate::error::{Class, Error};
+use crate::fingerprint::Fingerprint;
 use crate::host::Host;
 use crate::hosts::Hosts;
 use crate::rules::authority;
@@ -41,11 +42,11 @@ const TOKEN: usize = 32 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     bearer: Bearer,
-    credential: Option<[u8; 32]>,
+    credential: Option<Fingerprint>,
     /// A token is used for one registry only, whichever issuer it comes from.
     registry: String,
     /// A client certificate may replace a credential.
-    transport: Option<[u8; 32]>,
+    transport: Option<Fingerprint>,
 }
 
 impl Key {
@@ -74,8 +75,8 @@ impl Expiry<Key, Token> for Lifetime {
     }
 }
 
-impl Expiry<[u8; 32], Arc<Login>> for Lifetime {
-    fn expire_after_create(&self, _: &[u8; 32], login: &Arc<Login>, _: Instant) -> Option<Duration> {
+impl Expiry<Fingerprint, Arc<Login>> for Lifetime {
+    fn expire_after_create(&self, _: &Fingerprint, login: &Arc<Login>, _: Instant) -> Option<Duration> {
         Some(usable(login.lasts))
     }
 }
@@ -83,7 +84,7 @@ impl Expiry<[u8; 32], Arc<Login>> for Lifetime {
 /// The cached tokens and the logins of the clouds.
 pub(crate) struct Tokens {
     tokens: Cache<Key, Token>,
-    logins: Cache<[u8; 32], Arc<Login>>,
+    logins: Cache<Fingerprint, Arc<Login>>,
 }
 
 impl Default for Tokens {
@@ -164,11 +165,7 @@ impl Tokens {
                 format!("the login from {} is not sent over a source's own transport", exchange.name()),
             )),
             Proof::Cloud(exchange) => {
-                let key = {
-                    use sha2::Digest as _;
-                    let hash = sha2::Sha256::new().chain_update(credential.fingerprint()).chain_update(host.name.as_bytes());
-                    hash.finalize().into()
-                };
+                let key = Fingerprint::of([credential.fingerprint().as_ref(), host.name.as_bytes()]);
                 let asked = async { exchange.login(&host.name).await.map(Arc::new) };
                 let login = self.logins.try_get_with(key, asked).await;
                 login.map(Some).map_err(|error| {

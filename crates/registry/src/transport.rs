@@ -12,7 +12,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use reqwest::{Certificate, Identity, Url};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
-use sha2::{Digest as _, Sha256};
+
+use crate::fingerprint::Fingerprint;
 
 /// Maximum length of a proxy's address, as in Flux.
 const ADDRESS: usize = 2048;
@@ -180,29 +181,20 @@ impl Transport {
     }
 
     /// Returns a fingerprint that distinguishes transports, in memory only.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         let Self { plain_http, pass_credentials, ca, client_certificate, proxy } = self;
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update(bytes.len().to_be_bytes());
-            hash.update(bytes);
-        };
-        part(&[u8::from(*plain_http), u8::from(*pass_credentials)]);
-        part(ca.as_deref().unwrap_or_default());
+        let flags = [u8::from(*plain_http), u8::from(*pass_credentials)];
+        let mut parts: Vec<&[u8]> = vec![&flags, ca.as_deref().unwrap_or_default()];
         if let Some(ClientCertificate { certificate, key }) = client_certificate {
-            part(b"client");
-            part(certificate);
-            part(key.expose_secret());
+            parts.extend([&b"client"[..], certificate, key.expose_secret()]);
         }
         if let Some(Proxy { address, login }) = proxy {
-            part(b"proxy");
-            part(address.as_str().as_bytes());
+            parts.extend([&b"proxy"[..], address.as_str().as_bytes()]);
             if let Some((username, password)) = login {
-                part(username.as_bytes());
-                part(password.expose_secret().as_bytes());
+                parts.extend([username.as_bytes(), password.expose_secret().as_bytes()]);
             }
         }
-        hash.finalize().into()
+        Fingerprint::of(parts)
     }
 }
 

@@ -272,7 +272,7 @@ fn accesses_are_distinguished() {
     let passing = Transport::default().with_passed_credentials(true);
     let all =
         [Keyring::default(), own("a"), own("b"), own("a").with_transport(passing.clone()), Keyring::default().with_transport(passing)];
-    let seen: BTreeSet<[u8; 32]> = all.iter().map(|keyring| client.index_access(&repository, keyring)).collect();
+    let seen: BTreeSet<_> = all.iter().map(|keyring| client.index_access(&repository, keyring)).collect();
     assert_eq!(seen.len(), all.len());
     let same = [Keyring::default(), Keyring::basic("other.example", "user", "a"), Keyring::default().with_transport(Transport::default())];
     assert!(same.iter().all(|keyring| client.index_access(&repository, keyring) == client.index_access(&repository, &all[0])));

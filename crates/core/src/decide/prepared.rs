@@ -1,11 +1,11 @@
 //! A container that takes part in updates, with its parsed settings and artifact.
 
 use super::written::written;
-use super::{Decision, Evaluation, Identity, Inquiry, PriorRequests, Proposal, Refusal, admits, current, prefer};
+use super::{Decision, Evaluation, Identity, Inquiry, PriorRequests, Proposal, admits, current, prefer};
 use crate::artifact::Artifact;
 use crate::evidence::{Evidence, Unproven};
 use crate::policy::{Candidate, Choice, Occasion, Policy, sentence, why};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::settings::{Settings, key};
 use crate::workload::history::History;
 use crate::workload::{Container, Workload};
@@ -24,23 +24,23 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// The reason why the container takes no part.
-    pub(super) fn new(evaluation: &'a Evaluation<'a>, prior: &'a PriorRequests) -> Result<Self, Refusal> {
+    pub(super) fn new(evaluation: &'a Evaluation<'a>, prior: &'a PriorRequests) -> Result<Self, Reasoned> {
         let Evaluation { workload, defaults, container, trigger, .. } = *evaluation;
         if workload.deleting {
-            return Err(Refusal::plain(Reason::Deleting));
+            return Err(Reasoned::from(Reason::Deleting));
         }
-        let settings = Settings::resolve(defaults, &workload.annotations, &container.name).map_err(|faults| Refusal {
+        let settings = Settings::resolve(defaults, &workload.annotations, &container.name).map_err(|faults| Reasoned {
             reason: Reason::InvalidAnnotation,
             message: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         })?;
-        if let Some((reason, message)) = container.skip_reason(&settings) {
-            return Err(Refusal { reason, message });
+        if let Some(skipped) = container.skip_reason(&settings) {
+            return Err(skipped);
         }
-        let installed = container.artifact().map_err(|error| Refusal {
+        let installed = container.artifact().map_err(|error| Reasoned {
             reason: Reason::InvalidImage,
             message: format!("container {} has image {:?}: {error}", container.name, container.image),
         })?;
-        admits(&settings, container, &installed, trigger).map_err(Refusal::plain)?;
+        admits(&settings, container, &installed, trigger).map_err(Reasoned::from)?;
         let mut current = current(&installed, container);
         if settings.policy == Policy::Glob {
             current.known = known(evaluation, &installed, prior);
@@ -75,7 +75,7 @@ impl<'a> Prepared<'a> {
         let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate) {
             Ok(confirmed) => confirmed,
             Err(Unproven::Ask(question)) => return Decision::Ask(question),
-            Err(Unproven::Refuse(reason)) => return Decision::Refuse(Refusal::plain(reason)),
+            Err(Unproven::Refuse(reason)) => return Decision::Refuse(Reasoned::from(reason)),
         };
         if confirmed.digest != candidate.digest
             && let Some(refusal) = self.refuses_digest(&confirmed)
@@ -87,7 +87,7 @@ impl<'a> Prepared<'a> {
 
     /// The registry returned another digest than that of the candidate: checks the policy, if it follows digests, and
     /// the prior requests again.
-    fn refuses_digest(&self, confirmed: &Candidate) -> Option<Refusal> {
+    fn refuses_digest(&self, confirmed: &Candidate) -> Option<Reasoned> {
         if self.settings.policy != Policy::Force {
             return None;
         }
@@ -96,17 +96,17 @@ impl<'a> Prepared<'a> {
         if choice.accepted.is_empty() { refused() } else { self.obstacle(confirmed) }
     }
 
-    fn refusal(&self, choice: &Choice) -> Refusal {
+    fn refusal(&self, choice: &Choice) -> Reasoned {
         let candidate = choice.headline.place.and_then(|place| self.evaluation.candidates.get(place));
         self.refusal_of(choice.headline.reason, candidate)
     }
 
-    fn refusal_of(&self, reason: Reason, candidate: Option<&Candidate>) -> Refusal {
+    fn refusal_of(&self, reason: Reason, candidate: Option<&Candidate>) -> Reasoned {
         let Inquiry { rule, kind, current } = &self.inquiry;
-        Refusal { reason, message: sentence(rule, *kind, current, candidate, reason) }
+        Reasoned { reason, message: sentence(rule, *kind, current, candidate, reason) }
     }
 
-    fn proposal(&self, candidate: &Candidate) -> Result<Proposal, Refusal> {
+    fn proposal(&self, candidate: &Candidate) -> Result<Proposal, Reasoned> {
         let Evaluation { workload, container, trigger, .. } = *self.evaluation;
         let Inquiry { rule, kind, current } = &self.inquiry;
         let wanted = written(&self.installed, container, &self.settings, candidate)?;
@@ -126,14 +126,14 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    fn obstacle(&self, candidate: &Candidate) -> Option<Refusal> {
+    fn obstacle(&self, candidate: &Candidate) -> Option<Reasoned> {
         let Evaluation { workload, container, .. } = *self.evaluation;
         let reason = obstacle(workload, container, &self.installed, self.settings.policy, candidate, self.prior)?;
-        Some(Refusal { reason, message: format!("{}: {}", candidate.tag, reason.sentence()) })
+        Some(Reasoned { reason, message: format!("{}: {}", candidate.tag, reason.sentence()) })
     }
 
     /// Returns a refusal if an open request is for a better version.
-    fn better_pending(&self, candidate: &Candidate) -> Option<Refusal> {
+    fn better_pending(&self, candidate: &Candidate) -> Option<Reasoned> {
         let Evaluation { container, candidates, occasion, .. } = *self.evaluation;
         let rule = &self.inquiry.rule;
         let new_image = self.installed.with_version(&candidate.tag).to_string();
@@ -144,7 +144,7 @@ impl<'a> Prepared<'a> {
             scanned && tag(open).is_some_and(|tag| candidates.iter().any(|candidate| candidate.tag == tag))
         };
         let better = |open: &&str| !judged(open) && prefer(rule, &self.installed, container, open, &new_image) == Some(true);
-        self.prior.waiting(&container.name).find(better).map(|open| Refusal {
+        self.prior.waiting(&container.name).find(better).map(|open| Reasoned {
             reason: Reason::NewerPending,
             message: format!("a request for {open} is open, which is the better of the two"),
         })

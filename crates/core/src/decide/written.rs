@@ -1,9 +1,8 @@
 //! The artifact that an update writes into the workload.
 
-use super::Refusal;
 use crate::artifact::Artifact;
 use crate::policy::Candidate;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::settings::{DigestUpdate, Settings};
 use crate::workload::Container;
 
@@ -16,7 +15,7 @@ pub(super) fn written(
     container: &Container,
     settings: &Settings,
     candidate: &Candidate,
-) -> Result<Artifact, Refusal> {
+) -> Result<Artifact, Reasoned> {
     let Artifact::Image(image) = installed else { return Ok(installed.with_version(&candidate.tag)) };
     let same_tag = image.effective_tag() == Some(candidate.tag.as_str());
     let restart = same_tag
@@ -27,7 +26,7 @@ pub(super) fn written(
             DigestUpdate::Auto => container.pulls_always,
         };
     let pin = image.digest().is_some() || (same_tag && !restart);
-    let unknown = || Refusal {
+    let unknown = || Reasoned {
         reason: Reason::DigestUnknown,
         message: format!("the digest of {} is not known, so Headwind cannot pin it; the webhook did not contain it", candidate.tag),
     };

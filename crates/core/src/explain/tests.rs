@@ -37,7 +37,7 @@ fn every_candidate_has_its_verdict() {
         ]
     );
     assert_eq!(
-        (all.newest.as_deref(), all.would_take.as_deref(), all.because.0),
+        (all.newest.as_deref(), all.would_take.as_deref(), all.because.reason),
         (Some("2.0.0"), Some("app:1.1.0"), Reason::HigherVersion),
         "the next best"
     );
@@ -47,14 +47,14 @@ fn every_candidate_has_its_verdict() {
 #[test]
 fn what_would_be_taken_and_who_takes_no_part() {
     let one = explained(&[("policy", "patch")], &["1.0.1"]);
-    assert_eq!((one.would_take.as_deref(), one.because.0, one.gate), (Some("app:1.0.1"), Reason::HigherVersion, Gate::Open));
+    assert_eq!((one.would_take.as_deref(), one.because.reason, one.gate), (Some("app:1.0.1"), Reason::HigherVersion, Gate::Open));
     let polled = explained(&[("policy", "patch"), ("event-source", "polling")], &["1.0.1"]);
     assert_eq!(polled.would_take.as_deref(), Some("app:1.0.1"));
-    assert_eq!(explained(&[], &["1.0.1"]).because.0, Reason::PolicyNone);
-    assert_eq!(explained(&[("policy", "x")], &["1.0.1"]).because.0, Reason::InvalidAnnotation);
-    assert_eq!(explained(&[("policy", "minor"), ("images", "other")], &["1.0.1"]).because.0, Reason::NotTracked);
-    assert_eq!(explained(&[("policy", "minor")], &[]).because.0, Reason::NotQueried);
-    assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.0, Reason::EventSource);
+    assert_eq!(explained(&[], &["1.0.1"]).because.reason, Reason::PolicyNone);
+    assert_eq!(explained(&[("policy", "x")], &["1.0.1"]).because.reason, Reason::InvalidAnnotation);
+    assert_eq!(explained(&[("policy", "minor"), ("images", "other")], &["1.0.1"]).because.reason, Reason::NotTracked);
+    assert_eq!(explained(&[("policy", "minor")], &[]).because.reason, Reason::NotQueried);
+    assert_eq!(explained(&[("policy", "minor"), ("event-source", "none")], &["1.0.1"]).because.reason, Reason::EventSource);
 }
 
 /// The headline does not depend on the order of the tags.
@@ -73,7 +73,7 @@ fn the_headline(#[case] policy: &str, #[case] tags: &str, #[case] reason: Reason
     let mut tags: Vec<&str> = tags.split_whitespace().collect();
     for _ in 0..tags.len() {
         let explained = explained(&annotations, &tags);
-        assert!(explained.because.0 == reason && explained.because.1.contains(words), "{:?}", explained.because);
+        assert!(explained.because.reason == reason && explained.because.message.contains(words), "{:?}", explained.because);
         tags.rotate_left(1);
     }
 }
@@ -84,8 +84,8 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     let candidates = [Candidate::new("1.1.0", None)];
     let now = Timestamp::from_second(1000).unwrap();
     let explained = explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &[], &rejected("app:1.2.0"), now);
-    assert_eq!((explained.would_take.as_deref(), explained.because.0), (Some("app:1.1.0"), Reason::HigherVersion));
-    assert!(explained.because.1.contains("looks up its digest"), "{}", explained.because.1);
+    assert_eq!((explained.would_take.as_deref(), explained.because.reason), (Some("app:1.1.0"), Reason::HigherVersion));
+    assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
 }
 
 /// A repository may have tens of thousands of tags; an answer contains the best verdicts and their number.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Waiting;
-use crate::reason::Reason;
+use crate::reason::Reasoned;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
@@ -12,8 +12,8 @@ use crate::workload::{Container, Workload};
 pub struct Facts<'a> {
     /// When Headwind last updated the workload. The minimum interval counts from here.
     pub last_update: Option<Timestamp>,
-    /// Why Headwind cannot change the release now, as a code and as a message.
-    pub held: Option<(Reason, String)>,
+    /// Why Headwind cannot change the release now.
+    pub held: Option<Reasoned>,
     /// True if a person requested the update.
     pub by_person: bool,
     /// What the request waits for so far. It contains the end of the pause after a denial.
@@ -27,7 +27,7 @@ impl Facts<'_> {
     pub fn of(workload: &Workload, container: &Container) -> Self {
         let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
         // For any other reason the request ends. Of a release whose version is not known, nothing ends.
-        let held = left.filter(|(reason, _)| passes(*reason) || workload.is_unseen());
+        let held = left.filter(|held| passes(held.reason) || workload.is_unseen());
         Self { last_update: workload.last_update(), held, ..Self::default() }
     }
 }

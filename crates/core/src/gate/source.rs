@@ -7,5 +7,5 @@ use crate::settings::Settings;
 
 /// The update waits until the release or its source changes. Nobody knows when.
 pub(super) fn waiting(_: &Settings, facts: &Facts<'_>, _: Timestamp) -> Option<Waiting> {
-    facts.held.as_ref().map(|(reason, message)| Waiting { reason: *reason, message: message.clone(), until: None })
+    facts.held.as_ref().map(|held| Waiting { reason: held.reason, message: held.message.clone(), until: None })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::*;
+use crate::reason::Reasoned;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -82,7 +83,7 @@ fn of_several_the_last(
     #[case] expected: Option<(Reason, Option<i64>)>,
 ) {
     let stored = Waiting::new(Reason::ApplyDenied, Some(at(denied_until)));
-    let held = suspended.then(|| (Reason::Suspended, "the release is suspended".to_owned()));
+    let held = suspended.then(|| Reasoned::new(Reason::Suspended, "the release is suspended"));
     let facts = Facts { last_update: last.map(at), held, denial: Some(&stored), ..Facts::default() };
     assert_eq!(answer(300, &facts, 1000), expected);
 }

@@ -8,7 +8,7 @@ use super::{force, glob, headline, order, sentence, versions};
 use crate::artifact::ArtifactKind;
 use crate::artifact::reference::is_tag;
 use crate::artifact::version::is_artefact;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 
 /// Judges the candidates, with a sentence for each. Their order matters only to policy force, where the last one wins.
 pub fn judge(rule: &Rule, kind: ArtifactKind, occasion: Occasion, current: &Current, candidates: &[Candidate]) -> Judgement {
@@ -63,9 +63,9 @@ pub fn choose(rule: &Rule, kind: ArtifactKind, occasion: Occasion, current: &Cur
 ///
 /// # Errors
 /// The reason why it does not, and a message for people.
-pub fn still_accepts(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: &Candidate) -> Result<(), (Reason, String)> {
+pub fn still_accepts(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: &Candidate) -> Result<(), Reasoned> {
     let evaluation = Evaluation::new(rule, kind, Occasion::Event, current, std::slice::from_ref(candidate)).unranked();
-    verdict(&evaluation, 0).map_err(|reason| (reason, sentence(rule, kind, current, Some(candidate), reason)))
+    verdict(&evaluation, 0).map_err(|reason| Reasoned::new(reason, sentence(rule, kind, current, Some(candidate), reason)))
 }
 
 /// The verdict on every candidate, and the result.

@@ -197,7 +197,8 @@ fn glob_from_outside_of_its_pattern(#[case] known: &str, #[case] candidates: &st
 #[test]
 fn a_verdict_of_glob_is_not_ranked_again() {
     let (rule, current) = (rule("glob 1.*"), current("1.2.0"));
-    let accepts = |tag: &str| still_accepts(&rule, ArtifactKind::Image, &current, &Candidate::new(tag, None)).map_err(|(reason, _)| reason);
+    let accepts =
+        |tag: &str| still_accepts(&rule, ArtifactKind::Image, &current, &Candidate::new(tag, None)).map_err(|refused| refused.reason);
     assert_eq!(accepts("1.3.0-rc.1"), Ok(()), "it was chosen under another pattern, or all were");
     assert_eq!(accepts("1.1.0"), Ok(()));
     assert_eq!(accepts("2.0.0"), Err(Reason::PatternMismatch));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, after};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::rollout::RolloutState;
 use crate::settings::Settings;
 use crate::workload::Workload;
@@ -89,7 +89,7 @@ pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
 fn without_source(context: &Context<'_>, request: &Request) -> Option<Step> {
     let now = context.observed.now;
     let left = context.workload.containers.iter().find_map(Context::skip_reason);
-    let (reason, message) = left.unwrap_or_else(|| (Reason::SourceMissing, Reason::SourceMissing.sentence().to_owned()));
+    let Reasoned { reason, message } = left.unwrap_or_else(|| Reason::SourceMissing.into());
     if limits(context, request) <= now {
         return Some(end(request, Phase::Failed, Reason::RolloutTimedOut, Some(message), now));
     }

@@ -308,7 +308,7 @@ impl World {
         let version = self.bump();
         let workload = &mut self.cluster.workload;
         let Some(site) = &mut workload.containers[0].chart else { return };
-        site.skip_reason = suspended.then(|| (Reason::Suspended, Reason::Suspended.sentence().to_owned()));
+        site.skip_reason = suspended.then(|| Reason::Suspended.into());
         if let View::HelmRelease(view) = &mut workload.rollout {
             view.suspended = suspended;
         }

@@ -12,7 +12,7 @@ use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide;
 use crate::policy::{Candidate, Current, Policy, still_accepts};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::rollout::RolloutState;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
@@ -30,10 +30,10 @@ impl Context<'_> {
         }
         match self.check_valid(request) {
             Ok(()) => None,
-            Err((reason @ (Reason::InvalidRequest | Reason::InvalidImage), message)) => {
+            Err(Reasoned { reason: reason @ (Reason::InvalidRequest | Reason::InvalidImage), message }) => {
                 Some(end(request, Phase::Failed, reason, Some(message), now))
             }
-            Err((reason, message)) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
+            Err(Reasoned { reason, message }) => Some(end(request, Phase::Superseded, reason, Some(message), now)),
         }
     }
 
@@ -43,59 +43,60 @@ impl Context<'_> {
     }
 
     /// Checks that the workload, with its current settings, would still get this update.
-    fn check_valid(&self, request: &Request) -> Result<(), (Reason, String)> {
+    fn check_valid(&self, request: &Request) -> Result<(), Reasoned> {
         if let Some(fault) = &request.fault {
-            return Err((Reason::InvalidRequest, fault.clone()));
+            return Err(Reasoned::new(Reason::InvalidRequest, fault.clone()));
         }
         let Some(name) = request.spec.container.as_deref() else {
-            return Err((Reason::InvalidRequest, "spec.container is missing".to_owned()));
+            return Err(Reasoned::new(Reason::InvalidRequest, "spec.container is missing".to_owned()));
         };
         let wanted = Artifact::parse(request.spec.kind, &request.spec.new_image)
-            .map_err(|error| (Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
+            .map_err(|error| Reasoned::new(Reason::InvalidRequest, format!("newImage {:?}: {error}", request.spec.new_image)))?;
         let Some(container) = self.workload.container(name) else {
-            return Err((Reason::ContainerGone, format!("the workload no longer has container {name}")));
+            return Err(Reasoned::new(Reason::ContainerGone, format!("the workload no longer has container {name}")));
         };
         if container.kind() != wanted.kind() {
-            return Err((Reason::InvalidRequest, format!("{name} is not a {}", word(wanted.kind()))));
+            return Err(Reasoned::new(Reason::InvalidRequest, format!("{name} is not a {}", word(wanted.kind()))));
         }
-        if let Some((reason, message)) = Self::skip_reason(container).filter(|(reason, _)| !release::passes(*reason)) {
-            return Err((reason, message));
+        if let Some(skipped) = Self::skip_reason(container).filter(|skipped| !release::passes(skipped.reason)) {
+            return Err(skipped);
         }
         let standing = container
             .artifact()
-            .map_err(|error| (Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
+            .map_err(|error| Reasoned::new(Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
         // A person who may approve versions must not be able to deploy an unrelated image.
         let known = request.spec.trigger == Trigger::Manual
             && self.history.of(name).any(|entry| entry.image == request.spec.new_image)
             && may_return_to(container, &self.workload.uid, &request.spec.new_image, self.observed.requests.iter().copied());
         if wanted.name() != standing.name() && !known {
-            return Err((Reason::ImageChanged, format!("container {name} now runs {}", container.image)));
+            return Err(Reasoned::new(Reason::ImageChanged, format!("container {name} now runs {}", container.image)));
         }
         self.unmoved(request, container)?;
         if request.spec.trigger == Trigger::Manual {
             return Ok(());
         }
-        let settings =
-            self.settings(name).map_err(|faults| (Reason::PolicyChanged, format!("an annotation has an invalid value: {faults}")))?;
+        let settings = self
+            .settings(name)
+            .map_err(|faults| Reasoned::new(Reason::PolicyChanged, format!("an annotation has an invalid value: {faults}")))?;
         if self.observed.requests.iter().any(|one| left_behind(one, request)) {
-            return Err((
+            return Err(Reasoned::new(
                 Reason::RolledBack,
                 format!("a person rolled back from {} after this request was created", request.spec.new_image),
             ));
         }
         decide::admits(&settings, container, &standing, request.spec.trigger)
-            .map_err(|reason| (Reason::PolicyChanged, reason.sentence().to_owned()))?;
+            .map_err(|reason| Reasoned::new(Reason::PolicyChanged, reason.sentence()))?;
         still_allowed(request, container, &standing, &wanted, &settings)
     }
 
     /// Returns why the container is not updated with its current settings, if it is not.
-    pub(super) fn skip_reason(container: &Container) -> Option<(Reason, String)> {
+    pub(super) fn skip_reason(container: &Container) -> Option<Reasoned> {
         container.chart.as_ref()?.skip_reason()
     }
 
     /// Checks that the container runs the image that the request was created for, or that only Headwind changed it
     /// since.
-    fn unmoved(&self, request: &Request, container: &Container) -> Result<(), (Reason, String)> {
+    fn unmoved(&self, request: &Request, container: &Container) -> Result<(), Reasoned> {
         if container.image == request.spec.current_image {
             return Ok(());
         }
@@ -115,7 +116,7 @@ impl Context<'_> {
         if newest_is_here && self.observed.requests.iter().any(|one| rolled_back(one)) {
             return Ok(());
         }
-        Err((
+        Err(Reasoned::new(
             Reason::ImageChanged,
             format!("container {} was changed from {} to {} outside Headwind", container.name, request.spec.current_image, container.image),
         ))
@@ -151,8 +152,8 @@ fn still_allowed(
     standing: &Artifact,
     wanted: &Artifact,
     settings: &Settings,
-) -> Result<(), (Reason, String)> {
-    let changed = |message: String| Err((Reason::PolicyChanged, message));
+) -> Result<(), Reasoned> {
+    let changed = |message: String| Err(Reasoned::new(Reason::PolicyChanged, message));
     let rule = settings.rule();
     let Some(tag) = wanted.version() else {
         // Only policy force applies a digest without a tag.
@@ -162,7 +163,8 @@ fn still_allowed(
     let put = standing.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
     let current = Current { digest: put, ..decide::current(standing, container) };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
-    still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest)).map_err(|(_, message)| (Reason::PolicyChanged, message))?;
+    still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest))
+        .map_err(|refused| Reasoned { reason: Reason::PolicyChanged, ..refused })?;
     let same = container.image == request.spec.current_image && request.spec.policy == Policy::Glob;
     if rule.policy == Policy::Glob && !same && !is_higher(wanted.kind(), tag, standing.version().unwrap_or_default()) {
         return changed(format!("{tag} is not higher than {}", container.image));

@@ -3,6 +3,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::gate::Waiting;
+use crate::reason::Reasoned;
 use crate::request::Spec;
 use crate::request::action::{Action, act};
 use crate::rollout::{Failure, RolloutState};
@@ -98,7 +99,7 @@ fn a_failed_check_is_no_move_and_is_reported_each_time_it_counts() {
         request(Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(watch), ..Status::default() })
     };
     let made = between(&checked(1), &checked(2));
-    assert_eq!((made.weight, made.failed_check), (Weight::Detail, Some((Reason::CrashLoopBackOff, "web: exit 1".to_owned()))));
+    assert_eq!((made.weight, made.failed_check), (Weight::Detail, Some(Reasoned::new(Reason::CrashLoopBackOff, "web: exit 1"))));
     assert_ne!(made.id, between(&checked(2), &checked(3)).id);
     assert_eq!(transition(Some(&checked(2)), &checked(2)), None);
     assert_eq!(transition(Some(&checked(2)), &checked(0)), None);

@@ -4,7 +4,7 @@ use super::source::ResolvedChart;
 use crate::artifact::reference::Digest;
 use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
 use crate::policy::Policy;
-use crate::reason::Reason;
+use crate::reason::Reasoned;
 use crate::settings::Settings;
 
 /// The list of a pod template that contains an image.
@@ -43,7 +43,7 @@ pub struct Container {
     /// The digest that a scan first saw for the current image. A later one is new.
     pub first_seen: Option<String>,
     /// Why Headwind cannot update it: the field is in another object.
-    pub out_of_reach: Option<Box<(Reason, String)>>,
+    pub out_of_reach: Option<Box<Reasoned>>,
     /// For a release's chart: the data of its source.
     pub chart: Option<Box<ResolvedChart>>,
 }
@@ -89,7 +89,7 @@ impl Container {
     }
 
     /// Returns why it gets no updates although its policy wants them, such as what a release's source says.
-    pub fn skip_reason(&self, settings: &Settings) -> Option<(Reason, String)> {
+    pub fn skip_reason(&self, settings: &Settings) -> Option<Reasoned> {
         if settings.policy == Policy::None {
             return None;
         }

@@ -18,7 +18,7 @@ use crate::artifact::Origin;
 use crate::artifact::chart::{ChartReference, ChartRepository, version_of};
 use crate::artifact::reference::{ReferenceError, RepositoryKey};
 use crate::artifact::version::is_constraint;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::rollout::{View, flux};
 use crate::settings::{Settings, key};
 use crate::workload::source::{ChartAccess, ChartSourceRef, OciRef, Release, ResolvedChart, Source, SourceKey};
@@ -31,9 +31,6 @@ pub const CHART: &str = "chart";
 pub fn passes(reason: Reason) -> bool {
     matches!(reason, Reason::Suspended | Reason::SourceMissing | Reason::SourceShared | Reason::SourceNotAccepted)
 }
-
-/// Why a chart is not updated: the reason and a message.
-type Skip = (Reason, String);
 
 /// Resolves a release against its source. `shared_by` is the number of releases that name the source in `chartRef`.
 #[must_use]
@@ -50,14 +47,14 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
     };
     let range = || {
         let range = named.chart.is_some() && is_constraint(&chart.1);
-        range.then(|| (Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", chart.1)))
+        range.then(|| Reasoned::new(Reason::VersionRange, format!("the version {:?} is a range, which Flux resolves by itself", chart.1)))
     };
     let suspended = match (named.suspended, source) {
         (true, _) => Some("the release is suspended".to_owned()),
         (false, Some(source)) if source.suspended => Some(format!("{} is suspended", source.key)),
         (false, _) => None,
     };
-    let pause = || suspended.clone().map(|message| (Reason::Suspended, message));
+    let pause = || suspended.clone().map(|message| Reasoned::new(Reason::Suspended, message));
     let skip_reason = unsupported.or_else(range).or_else(pause);
     let tag = source.filter(|_| named.chart.is_none());
     // For a chart from an OCIRepository, Flux replaces the build metadata with a part of the digest.
@@ -94,22 +91,22 @@ pub fn resolve(release: &Workload, source: Option<&Source>, shared_by: usize) ->
 /// A version in an `OCIRepository` is changed there, and a release never causes a change in another namespace. A
 /// `HelmRepository` is only read: Flux's own rules decide about one in another namespace. A query with secrets of that
 /// namespace waits until Flux has accepted the source for this release.
-fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Skip> {
+fn out_of_reach(release: &Release, namespace: &str, source: Option<&Source>) -> Option<Reasoned> {
     let ChartSourceRef::Source(key) = &release.source else { return None };
     let elsewhere = key.namespace != namespace;
     if elsewhere && release.chart.is_none() {
         return Some(in_other_namespace(key));
     }
     if let Some(denied) = &release.denied {
-        return Some((Reason::AccessDenied, denied.clone()));
+        return Some(Reasoned::new(Reason::AccessDenied, denied.clone()));
     }
     let accepted = release.accepted.as_ref() == Some(&key.namespace);
     let unaccepted = elsewhere && !accepted && source.is_some_and(|source| source.access.has_credentials());
-    unaccepted.then(|| (Reason::SourceNotAccepted, format!("Flux has not yet accepted {key} for this release")))
+    unaccepted.then(|| Reasoned::new(Reason::SourceNotAccepted, format!("Flux has not yet accepted {key} for this release")))
 }
 
-fn in_other_namespace(key: &SourceKey) -> Skip {
-    (Reason::SourceInOtherNamespace, format!("its source, {key}, is in another namespace"))
+fn in_other_namespace(key: &SourceKey) -> Reasoned {
+    Reasoned::new(Reason::SourceInOtherNamespace, format!("its source, {key}, is in another namespace"))
 }
 
 /// Removes the source of a resolved release if it is in another namespace, whatever Flux allows
@@ -131,17 +128,22 @@ pub fn confine(mut workload: Workload) -> Workload {
 
 /// Returns the origin of the versions, and the source's reason not to update the chart. A chart that is not updated may
 /// have an origin as well.
-fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Skip>), Skip> {
+fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)) -> Result<(Origin, Option<Reasoned>), Reasoned> {
     let key = match &named.source {
         ChartSourceRef::Source(key) => key,
         ChartSourceRef::Other(kind) => {
-            return Err((Reason::SourceUnsupported, format!("its chart comes from a {kind}, which has no versions to choose from")));
+            return Err(Reasoned::new(
+                Reason::SourceUnsupported,
+                format!("its chart comes from a {kind}, which has no versions to choose from"),
+            ));
         }
-        ChartSourceRef::Nothing => return Err((Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
+        ChartSourceRef::Nothing => return Err(Reasoned::new(Reason::SourceMissing, "it names neither a chart nor a source".to_owned())),
     };
-    let missing = || (Reason::SourceMissing, format!("{key} does not exist, or is in a namespace that Headwind does not watch"));
+    let missing =
+        || Reasoned::new(Reason::SourceMissing, format!("{key} does not exist, or is in a namespace that Headwind does not watch"));
     let source = source.ok_or_else(missing)?;
-    let illegal = |problem: &dyn fmt::Display| (Reason::SourceUnsupported, format!("the address of {key}, {:?}: {problem}", source.url));
+    let illegal =
+        |problem: &dyn fmt::Display| Reasoned::new(Reason::SourceUnsupported, format!("the address of {key}, {:?}: {problem}", source.url));
     let Some(pull) = &source.pull else {
         let origin = match source.url.strip_prefix("oci://") {
             Some(address) => repository(&format!("{}/{}", address.trim_end_matches('/'), chart.0)).map(Origin::Registry),
@@ -159,15 +161,15 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
         }
         OciRef::Latest => {
             "latest".clone_into(&mut chart.1);
-            Some((Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to update from")))
+            Some(Reasoned::new(Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to update from")))
         }
         OciRef::Semver(range) => {
             chart.1.clone_from(range);
-            Some((Reason::VersionRange, format!("{key} follows the range {range:?}, which Flux resolves by itself")))
+            Some(Reasoned::new(Reason::VersionRange, format!("{key} follows the range {range:?}, which Flux resolves by itself")))
         }
         OciRef::Digest(digest) => {
             chart.1.clone_from(digest);
-            Some((Reason::SourcePinned, format!("{key} is pinned to {digest}")))
+            Some(Reasoned::new(Reason::SourcePinned, format!("{key} is pinned to {digest}")))
         }
     };
     Ok((Origin::Registry(repository), left))

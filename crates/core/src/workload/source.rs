@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Origin;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 use crate::rollout::flux;
 use crate::settings::{Annotations, key};
 
@@ -153,8 +153,8 @@ impl ChartAccess {
 pub struct ResolvedChart {
     /// The origin of its versions, if known.
     pub origin: Option<Origin>,
-    /// Why Headwind does not update it, if it does not: the reason and a message.
-    pub skip_reason: Option<(Reason, String)>,
+    /// Why Headwind does not update it, if it does not.
+    pub skip_reason: Option<Reasoned>,
     /// The number of releases that take their version from the same tag of an OCIRepository.
     pub shared_by: usize,
     /// True if the OCIRepository allows one release to move the tag for all.
@@ -165,7 +165,7 @@ pub struct ResolvedChart {
 
 impl ResolvedChart {
     /// Returns why Headwind does not update the chart, if it does not.
-    pub fn skip_reason(&self) -> Option<(Reason, String)> {
+    pub fn skip_reason(&self) -> Option<Reasoned> {
         let shared = self.shared_by > 1 && !self.shareable;
         self.skip_reason.clone().or_else(|| {
             shared.then(|| {
@@ -173,7 +173,7 @@ impl ResolvedChart {
                     "other releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",
                     key::SHARED_SOURCE
                 );
-                (Reason::SourceShared, message)
+                Reasoned::new(Reason::SourceShared, message)
             })
         })
     }

@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::rollout::{ArgoPhase, ArgoRolloutView, View};
 use headwind_core::workload::{Container, Kind, Workload};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -98,7 +98,7 @@ impl WorkloadRef {
     fn container(&self) -> Container {
         let Self { kind, name } = self;
         let message = format!("the Rollout has its pod template from {kind} {name}; set Headwind's annotations there");
-        Container { out_of_reach: Some(Box::new((Reason::TemplateElsewhere, message))), ..Container::new("workloadRef", "") }
+        Container { out_of_reach: Some(Box::new(Reasoned::new(Reason::TemplateElsewhere, message))), ..Container::new("workloadRef", "") }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::backoff::Backoff;
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{PodSnapshot, RefusedEviction};
@@ -213,8 +213,8 @@ impl Reconciler {
     fn warn_about_skipped(&self, workload: &Workload, defaults: &Annotations) {
         for container in &workload.containers {
             let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };
-            let left = container.skip_reason(&settings);
-            if let Some((reason, message)) = left.filter(|(reason, _)| *reason != Reason::Suspended) {
+            let skipped = container.skip_reason(&settings);
+            if let Some(Reasoned { reason, message }) = skipped.filter(|skipped| skipped.reason != Reason::Suspended) {
                 self.events.warn(workload, reason, &message, &format!("no updates: {message}"));
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::Request;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
@@ -152,7 +152,7 @@ impl Handle {
         let mut view = self.view(resolved, &BTreeMap::new());
         let scans = self.explainer.last_scans.read();
         for explained in &mut view.containers {
-            let unknown = matches!(explained.because.0, Reason::NotQueried | Reason::UpToDate);
+            let unknown = matches!(explained.because.reason, Reason::NotQueried | Reason::UpToDate);
             let container = workload.container(&explained.container).filter(|_| unknown);
             if let Some(verdict) = container.and_then(|container| scans.verdict(workload, defaults, container)) {
                 explained.because = verdict;
@@ -198,10 +198,10 @@ impl Handle {
 
 /// Returns the view with the errors of its registries. A verdict that an error affects becomes that error.
 fn with_errors(mut view: WorkloadView, workload: &Workload, errors: BTreeMap<String, String>) -> WorkloadView {
-    for explained in view.containers.iter_mut().filter(|explained| explained.because.0 == Reason::NotQueried) {
+    for explained in view.containers.iter_mut().filter(|explained| explained.because.reason == Reason::NotQueried) {
         let origin = workload.container(&explained.container).and_then(Container::origin);
         if let Some(error) = origin.and_then(|origin| errors.get(&origin.to_string())) {
-            explained.because = (Reason::RegistryError, format!("Headwind could not query the registry: {error}"));
+            explained.because = Reasoned::new(Reason::RegistryError, format!("Headwind could not query the registry: {error}"));
         }
     }
     WorkloadView { registry_errors: errors, ..view }

@@ -49,7 +49,7 @@ impl WorkloadState {
         if explained.out.is_some() {
             return WorkloadState::Skipped;
         }
-        match explained.because.0 {
+        match explained.because.reason {
             Reason::AlreadyRequested => WorkloadState::UpdateAvailable,
             _ if explained.would_take.is_some() => WorkloadState::UpdateAvailable,
             Reason::UpToDate => WorkloadState::UpToDate,
@@ -156,7 +156,7 @@ fn rows(view: &WorkloadView) -> impl Iterator<Item = WorkloadRow> + '_ {
         running: explained.running.clone(),
         newest: explained.newest.clone(),
         state: WorkloadState::of(explained),
-        message: explained.because.1.clone(),
+        message: explained.because.message.clone(),
         policy: explained.settings.as_ref().ok().map(|settings| settings.policy),
         source: explained.settings.as_ref().ok().map(|settings| settings.event_source),
     })

@@ -22,6 +22,7 @@ use std::time::Duration;
 use headwind_core::artifact::Origin;
 use headwind_core::backoff::Backoff;
 use headwind_core::claim::Claim;
+use headwind_registry::Fingerprint;
 use jiff::Timestamp;
 
 /// Maximum number of waiting claims. At some 500 bytes each they use 5 MiB.
@@ -97,7 +98,7 @@ pub(super) struct LookUp {
     pub(super) arrived: Arc<Arrived>,
     pub(super) lane: Lane,
     /// The results of earlier attempts.
-    pub(super) settled: HashSet<[u8; 32]>,
+    pub(super) settled: HashSet<Fingerprint>,
     /// The number of earlier attempts.
     pub(super) tries: u32,
     /// The lane's host does not answer, and the claim does not depend on it: send no query.
@@ -112,7 +113,7 @@ pub(super) enum LookedUp {
     /// Some query has no answer yet.
     Again {
         /// The queries with an answer.
-        settled: HashSet<[u8; 32]>,
+        settled: HashSet<Fingerprint>,
     },
 }
 
@@ -155,7 +156,7 @@ struct Waiting {
     /// Its position in the lane; none while it runs.
     place: Option<Place>,
     tries: u32,
-    settled: HashSet<[u8; 32]>,
+    settled: HashSet<Fingerprint>,
     optional: bool,
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use headwind_core::artifact::Origin;
 use headwind_core::policy::Rule;
-use headwind_core::reason::Reason;
+use headwind_core::reason::Reasoned;
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::workload::{Container, Workload, WorkloadKey};
 
@@ -28,8 +28,7 @@ pub(crate) struct LastScans {
 struct Verdict {
     image: String,
     rule: Rule,
-    reason: Reason,
-    message: String,
+    refusal: Reasoned,
 }
 
 impl LastScans {
@@ -39,14 +38,14 @@ impl LastScans {
         index: &Index,
         (workload, defaults): (&Workload, &Annotations),
         container: &Container,
-        (reason, message): (Reason, &str),
+        refusal: Reasoned,
     ) {
         let Some(rule) = rule(workload, defaults, container) else { return };
         if self.verdicts.len() >= self.prune_at.max(PRUNE_FROM) {
             self.verdicts.retain(|(key, _), _| index.workload(key).is_some());
             self.prune_at = self.verdicts.len() * 2;
         }
-        let verdict = Verdict { image: container.image.clone(), rule, reason, message: message.to_owned() };
+        let verdict = Verdict { image: container.image.clone(), rule, refusal };
         self.verdicts.insert((workload.key.clone(), container.name.clone()), verdict);
     }
 
@@ -65,10 +64,10 @@ impl LastScans {
     }
 
     /// Returns the verdict of the last scan on the container as it is now.
-    pub(crate) fn verdict(&self, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<(Reason, String)> {
+    pub(crate) fn verdict(&self, workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Reasoned> {
         let verdict = self.verdicts.get(&(workload.key.clone(), container.name.clone()))?;
         let same = verdict.image == container.image && rule(workload, defaults, container).as_ref() == Some(&verdict.rule);
-        same.then(|| (verdict.reason, verdict.message.clone()))
+        same.then(|| verdict.refusal.clone())
     }
 
     /// Returns the error of the last scan of the repository.
@@ -84,6 +83,7 @@ fn rule(workload: &Workload, defaults: &Annotations, container: &Container) -> O
 #[cfg(test)]
 mod tests {
     use headwind_core::artifact::reference::RepositoryKey;
+    use headwind_core::reason::Reason;
 
     use super::*;
     use crate::observe::index::tests::workload;
@@ -96,9 +96,9 @@ mod tests {
         index.apply(live.clone());
         let (mut scans, none) = (LastScans::default(), Annotations::new());
         let container = live.containers[0].clone();
-        scans.refused(&index, (&live, &none), &container, (Reason::MajorDiffers, "2.0.0 has another major version"));
+        scans.refused(&index, (&live, &none), &container, Reasoned::new(Reason::MajorDiffers, "2.0.0 has another major version"));
         let reason =
-            |scans: &LastScans, workload: &Workload| scans.verdict(workload, &none, &workload.containers[0]).map(|(reason, _)| reason);
+            |scans: &LastScans, workload: &Workload| scans.verdict(workload, &none, &workload.containers[0]).map(|refusal| refusal.reason);
         assert_eq!(reason(&scans, &live), Some(Reason::MajorDiffers));
         let mut moved = live.clone();
         moved.containers[0].image = "app:1.1.0".to_owned();

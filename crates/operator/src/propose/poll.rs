@@ -36,13 +36,13 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
 use headwind_core::workload::{Workload, WorkloadKey};
-use headwind_registry::Lane;
+use headwind_registry::{Fingerprint, Lane};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::look_ups::{Fingerprint, LookUps};
+use self::look_ups::{LookUps, Subject};
 use self::plan::{Plan, Planned};
 use self::schedule::{Next, Outcome, Schedule, Wish};
 use crate::observe::index::Revision;
@@ -59,7 +59,7 @@ const REST: Duration = Duration::from_millis(500);
 const SLOTS: usize = 256;
 
 /// An origin, and the fingerprint of the credentials and the transport.
-type Key = (Origin, [u8; 32]);
+type Key = (Origin, Fingerprint);
 
 /// The settings for polling registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ struct Round {
     raised: HashMap<WorkloadKey, Duration>,
     scans: JoinSet<Scanned>,
     /// The key, and the releases that the scan looks up.
-    running: HashMap<tokio::task::Id, (Key, HashMap<WorkloadKey, Fingerprint>)>,
+    running: HashMap<tokio::task::Id, (Key, HashMap<WorkloadKey, Subject>)>,
     revision: Option<u64>,
     replan_at: Duration,
     rest_until: Duration,
@@ -297,7 +297,7 @@ impl Round {
 
     /// Records the look-ups of a finished scan. A release that is not polled is not looked up again; any other is
     /// scanned at its own interval from now on.
-    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<WorkloadKey, Fingerprint>, now: Duration) {
+    fn looked_up(&mut self, poller: &Poller, key: &Key, look_ups: HashMap<WorkloadKey, Subject>, now: Duration) {
         if look_ups.is_empty() {
             return;
         }

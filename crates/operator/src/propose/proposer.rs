@@ -12,9 +12,9 @@ use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
-use headwind_core::decide::{self, Decision, Evaluation, Proposal, Refusal};
+use headwind_core::decide::{self, Decision, Evaluation, Proposal};
 use headwind_core::policy::{Occasion, Policy};
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
 use headwind_core::workload::{Container, Workload};
@@ -270,8 +270,7 @@ impl Proposer {
             Decision::Refuse(refusal) => {
                 if scans {
                     let index = self.state.index.read();
-                    let verdict = (refusal.reason, refusal.message.as_str());
-                    self.last_scans.write().refused(&index, (workload, defaults), container, verdict);
+                    self.last_scans.write().refused(&index, (workload, defaults), container, refusal.clone());
                 }
                 self.refused(input.origin, input.offer, workload, container, refusal);
             }
@@ -279,8 +278,8 @@ impl Proposer {
         decision
     }
 
-    pub(super) fn refused(&self, origin: &Origin, offer: &Offer, workload: &Workload, container: &Container, refusal: &Refusal) {
-        let Refusal { reason, message } = refusal;
+    pub(super) fn refused(&self, origin: &Origin, offer: &Offer, workload: &Workload, container: &Container, refusal: &Reasoned) {
+        let Reasoned { reason, message } = refusal;
         // A scan sees the same versions repeatedly, so it reports no Event for them.
         let tag = match offer.occasion {
             Occasion::Event => {

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use headwind_core::decide::Refusal;
 use headwind_core::evidence::{Answer, Need};
 use headwind_core::policy::{Candidate, Occasion};
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::settings::Annotations;
 use headwind_core::workload::{PullSource, Workload};
-use headwind_registry::{Class, Error};
+use headwind_registry::{Class, Error, Fingerprint};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
 use super::judged::need;
@@ -42,7 +41,7 @@ pub(super) type LookUps = BTreeMap<Lane, bool>;
 
 /// The workloads with the same credentials.
 struct Group {
-    access: [u8; 32],
+    access: Fingerprint,
     places: BTreeSet<Place>,
     open: Vec<Open>,
 }
@@ -131,7 +130,7 @@ impl Verifier {
                 by_place.entry(Place::of(&workload)).or_default().push(Open { workload, defaults, need });
             }
         }
-        let mut groups: BTreeMap<[u8; 32], Group> = BTreeMap::new();
+        let mut groups: BTreeMap<Fingerprint, Group> = BTreeMap::new();
         let mut unread = false;
         let mut read = stream::iter(by_place)
             .map(|(place, open)| async move { (self.asking.secrets.keyring(&place).await, place, open) })
@@ -227,7 +226,7 @@ fn lane(arrived: &Arrived, workload: &Workload) -> Lane {
 /// Reports to the workloads that the registry did not confirm the claim.
 fn not_confirmed(proposer: &Proposer, arrived: &Arrived, open: &[Open], message: &str) {
     let claim = &arrived.claim;
-    let refusal = Refusal { reason: Reason::NotConfirmed, message: message.to_owned() };
+    let refusal = Reasoned { reason: Reason::NotConfirmed, message: message.to_owned() };
     let offer = Offer::new(Occasion::Event, vec![Candidate::new(claim.tag.clone().unwrap_or_default(), None)]);
     for one in open {
         for container in one.workload.containers.iter().filter(|container| claim.is_about(container)) {

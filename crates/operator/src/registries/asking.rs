@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use headwind_core::artifact::reference::{Digest, RepositoryKey};
 use headwind_core::artifact::{Artifact, ArtifactKind, Origin};
 use headwind_core::evidence::Answer;
-use headwind_registry::{Class as RegistryClass, Client, Error, Keep, Keyring};
+use headwind_registry::{Class as RegistryClass, Client, Error, Fingerprint, Keep, Keyring};
 
 use crate::cluster::Failure;
 use crate::registries::listed::Listed;
@@ -53,7 +53,7 @@ impl<'a> Versions<'a> {
 
 impl Asking {
     /// Returns a fingerprint of how a keyring accesses an origin: keyrings with the same fingerprint see the same.
-    pub(crate) fn access(&self, origin: &Origin, keyring: &Keyring) -> [u8; 32] {
+    pub(crate) fn access(&self, origin: &Origin, keyring: &Keyring) -> Fingerprint {
         match origin {
             Origin::Registry(repository) => self.client.access(repository, keyring),
             Origin::Charts(repository) => self.client.index_access(repository, keyring),
@@ -65,7 +65,7 @@ impl Asking {
     pub(crate) async fn read(
         &self,
         origin: &Origin,
-        access: [u8; 32],
+        access: Fingerprint,
         versions: &Versions<'_>,
         keyring: &Keyring,
         fresh: Option<Duration>,

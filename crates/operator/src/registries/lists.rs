@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::artifact::Origin;
+use headwind_registry::Fingerprint;
 use moka::future::Cache;
 
 use crate::registries::listed::Listed;
@@ -21,7 +22,7 @@ const ENTRY: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ListKey {
     pub(crate) origin: Origin,
-    pub(crate) access: [u8; 32],
+    pub(crate) access: Fingerprint,
     pub(crate) wanted: u64,
 }
 
@@ -68,7 +69,7 @@ mod tests {
         let lists = Lists::of(10 * 1024);
         for wanted in 0..1000 {
             let origin = Origin::Registry(RepositoryKey::parse("nginx").unwrap());
-            lists.insert(ListKey { origin, access: [0; 32], wanted }, Arc::new(Listed::Tags(Listing::default()))).await;
+            lists.insert(ListKey { origin, access: Fingerprint::default(), wanted }, Arc::new(Listed::Tags(Listing::default()))).await;
         }
         lists.0.run_pending_tasks().await;
         assert!(lists.0.weighted_size() <= 10 * 1024 && lists.0.entry_count() < 21, "{}", lists.0.entry_count());

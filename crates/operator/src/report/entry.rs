@@ -2,7 +2,7 @@
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::notification::{Notice, new_notices};
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{ChangeKind, Request};
 use headwind_core::transition::{Decision, Transition, transition};
 use headwind_core::workload::WorkloadKey;
@@ -90,22 +90,23 @@ impl Entry {
     }
 
     /// Describes the change written to the workload.
-    pub(crate) fn change(&self, kind: ChangeKind) -> (Reason, String) {
+    pub(crate) fn change(&self, kind: ChangeKind) -> Reasoned {
         let Request { spec, status, .. } = &self.request;
         let subject = self.subject();
         let replaced = |from: &str, to: &str| format!("{subject}{from} replaced by {to}");
         match kind {
             ChangeKind::Update if self.request.is_restart() => {
                 let digest = spec.new_digest.as_deref().map(|digest| format!(" to pull {digest}")).unwrap_or_default();
-                (Reason::Applied, format!("{subject}pods with {} restarted{digest}", spec.new_image))
+                Reasoned::new(Reason::Applied, format!("{subject}pods with {} restarted{digest}", spec.new_image))
             }
-            ChangeKind::Update => (Reason::Applied, replaced(&spec.current_image, &spec.new_image)),
-            ChangeKind::ManualRollback => {
-                (Reason::RollingBack, replaced(status.rolled_back_from.as_deref().unwrap_or(&spec.current_image), &spec.new_image))
-            }
+            ChangeKind::Update => Reasoned::new(Reason::Applied, replaced(&spec.current_image, &spec.new_image)),
+            ChangeKind::ManualRollback => Reasoned::new(
+                Reason::RollingBack,
+                replaced(status.rolled_back_from.as_deref().unwrap_or(&spec.current_image), &spec.new_image),
+            ),
             ChangeKind::AutomaticRollback => {
                 let to = status.rollout.as_ref().and_then(|watch| watch.returned_to.as_deref()).unwrap_or(&spec.current_image);
-                (Reason::RollingBack, replaced(self.request.placed_image(), to))
+                Reasoned::new(Reason::RollingBack, replaced(self.request.placed_image(), to))
             }
         }
     }

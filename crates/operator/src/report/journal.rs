@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use headwind_core::reason::Reason;
+use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{ChangeKind, Phase};
 use headwind_core::transition::{Decision, Weight};
 use parking_lot::Mutex;
@@ -286,10 +286,10 @@ impl Inner {
                 self.events.about_workload(entry, &transition.id, workload, Reason::Proposed, &entry.proposal());
             }
             if let Some(applied) = transition.applied {
-                let (reason, change) = entry.change(applied);
+                let Reasoned { reason, message: change } = entry.change(applied);
                 self.events.about_workload(entry, &entry.change_id(applied), workload, reason, &change);
             }
-            if let Some((reason, message)) = transition.failed_check.as_ref().filter(|_| transition.weight == Weight::Detail) {
+            if let Some(Reasoned { reason, message }) = transition.failed_check.as_ref().filter(|_| transition.weight == Weight::Detail) {
                 self.events.warn(workload, *reason, &request.name, message);
             }
         }
@@ -319,7 +319,7 @@ fn log(entry: &Entry) {
             ChangeKind::ManualRollback => "rollback applied, as a person requested",
             ChangeKind::AutomaticRollback => "rollback applied",
         };
-        let (_, change) = entry.change(applied);
+        let change = entry.change(applied).message;
         tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, "{what}");
     }
     if transition.weight > Weight::Detail {

@@ -45,7 +45,7 @@ pub enum Action {
         store: Store,
         /// Headwind's own namespace.
         namespace: String,
-        /// Whether the object has to be created first.
+        /// True if the object has to be created first.
         creates: bool,
     },
 }

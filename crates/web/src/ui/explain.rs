@@ -171,7 +171,7 @@ fn sentence(view: &WorkloadView, one: &Explained) -> Markup {
             p class="mt-2 text-base break-words" {
                 "Runs " b class="ver-sm" { (one.running.as_deref().unwrap_or_else(|| version(&one.image))) } ". "
                 @if let Some(would) = &one.would_take { "Would update to " b class="ver-sm" { (version(would)) } ": " }
-                (one.because.1) "."
+                (one.because.message) "."
             }
             @if let Some(error) = one.settings.as_ref().err() { div class="mt-3" { (note(Tone::Bad, "triangle-alert", &html! { "Invalid annotation" }, Some(html! { (error) }))) } }
             p class="mt-2" { (reference(&one.image)) }

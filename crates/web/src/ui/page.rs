@@ -35,7 +35,7 @@ pub(super) struct Page<'a> {
     pub(super) title: &'a str,
     /// The place in the navigation.
     pub(super) place: Option<Place>,
-    /// Whether the page follows the stream of events.
+    /// True if the page follows the stream of events.
     pub(super) live: bool,
     /// What affects every page.
     pub(super) banner: Option<Markup>,

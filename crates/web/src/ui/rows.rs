@@ -61,11 +61,11 @@ impl FromStr for View {
 /// An update with what a row says about it.
 pub(super) struct Row<'a> {
     pub(super) summary: &'a UpdateSummary,
-    /// Whether the caller may decide about it.
+    /// True if the caller may decide about it.
     pub(super) may: bool,
     /// The number of waiting updates to the same image, this one included.
     pub(super) same_image: usize,
-    /// Whether a failed rollout is rolled back.
+    /// True if a failed rollout is rolled back.
     pub(super) auto_rollback: Option<bool>,
     /// What the update says about its end.
     pub(super) said: Said,

@@ -94,7 +94,7 @@ pub struct Settings {
     pub metrics: watch::Receiver<MetricsSource>,
     /// The namespace of Headwind's own objects.
     pub namespace: String,
-    /// Whether webhooks must be authenticated.
+    /// True if webhooks must be authenticated.
     pub authenticates_webhooks: bool,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Visitor {
     pub(super) now: Timestamp,
     /// The last change that the page knows.
     pub(super) version: String,
-    /// Whether htmx sent it.
+    /// True if htmx sent it.
     pub(super) is_htmx: bool,
     /// The query of the address.
     pub(super) query: String,

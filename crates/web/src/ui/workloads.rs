@@ -82,7 +82,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 impl ListQuery {
-    /// Whether the list has the row, whatever its state.
+    /// True if the list has the row, whatever its state.
     fn takes(&self, row: &WorkloadRow) -> bool {
         let text = self.text.as_deref().unwrap_or_default();
         self.namespace.as_ref().is_none_or(|namespace| row.workload.namespace == *namespace)

@@ -1,6 +1,7 @@
 //! Decisions about a release's chart.
 
 use super::*;
+use crate::reason::Reasoned;
 use crate::settings::key;
 use crate::workload::release::samples::{alone, at_version, helm, oci, referring, templated};
 use crate::workload::release::{CHART, resolve};
@@ -13,7 +14,7 @@ fn candidates(versions: &str) -> Vec<Candidate> {
         .collect()
 }
 
-fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Refusal> {
+fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Reasoned> {
     let evaluation =
         Evaluation { workload, defaults: &Annotations::new(), container: &workload.containers[0], candidates, occasion, trigger };
     match decide(&evaluation, &trusted(), &PriorRequests::none()) {
@@ -29,7 +30,7 @@ fn scan(workload: &Workload, versions: &str) -> Result<String, Reason> {
         .map_err(|refusal| refusal.reason)
 }
 
-fn event(workload: &Workload, version: &str, digest: Option<Digest>) -> Result<Proposal, Refusal> {
+fn event(workload: &Workload, version: &str, digest: Option<Digest>) -> Result<Proposal, Reasoned> {
     look(workload, &[Candidate::new(version, digest)], Occasion::Event, Trigger::Webhook)
 }
 

@@ -58,7 +58,7 @@ fn every_version_has_its_verdict() {
 #[case("none", None, Reason::EventSource)]
 fn whatever_it_listens_to(#[case] source: &str, #[case] would_take: Option<&str>, #[case] because: Reason) {
     let one = explained(&at_version("1.2.3", &[("policy", "minor"), ("event-source", source)]), &["1.3.0"]);
-    assert_eq!((one.would_take.as_deref(), one.because.0), (would_take, because));
+    assert_eq!((one.would_take.as_deref(), one.because.reason), (would_take, because));
 }
 
 /// Why it takes no part, and the running version.
@@ -71,16 +71,16 @@ fn who_takes_no_part(#[case] version: &str, #[case] suspended: bool, #[case] pol
     let release = Release { suspended, running: Some("1.2.2".to_owned()), ..templated("podinfo", version) };
     let workload = resolve(&alone(release, &[("policy", policy)]), Some(&helm("https://charts.example")), 1);
     let one = explained(&workload, &["1.3.0"]);
-    let (code, message) = one.out.clone().unwrap();
-    assert!(code == reason && message.contains(words), "{code}: {message}");
-    assert_eq!((one.because, one.would_take, one.running.as_deref()), ((code, message), None, Some("1.2.2")));
+    let out = one.out.unwrap();
+    assert!(out.reason == reason && out.message.contains(words), "{out:?}");
+    assert_eq!((one.because, one.would_take, one.running.as_deref()), (out, None, Some("1.2.2")));
     assert_eq!(one.candidates.len(), 1, "what there is, is shown all the same");
 }
 
 #[test]
 fn where_nothing_can_be_read() {
     let odd = resolve(&alone(templated("../podinfo", "1.2.3"), &[("policy", "minor")]), Some(&helm("https://charts.example")), 1);
-    assert_eq!(explained(&odd, &["1.3.0"]).because.0, Reason::InvalidImage);
+    assert_eq!(explained(&odd, &["1.3.0"]).because.reason, Reason::InvalidImage);
     let missing = resolve(&alone(templated("podinfo", "1.2.3"), &[("policy", "minor")]), None, 1);
-    assert_eq!(explained(&missing, &[]).because.0, Reason::SourceMissing);
+    assert_eq!(explained(&missing, &[]).because.reason, Reason::SourceMissing);
 }

@@ -3,6 +3,7 @@ use rstest::rstest;
 use super::samples::*;
 use super::*;
 use crate::artifact::Artifact;
+use crate::reason::Reasoned;
 use crate::settings::key::{LAST_REQUEST, LAST_UPDATE, SHARED_SOURCE, UPDATE_HISTORY};
 use crate::workload::source::SourceKind;
 
@@ -16,7 +17,7 @@ fn image(workload: &Workload) -> &str {
 
 /// Returns the reason why the release is not updated.
 fn left(workload: &Workload) -> Option<Reason> {
-    site(workload).skip_reason.as_ref().map(|(reason, _)| *reason)
+    site(workload).skip_reason.as_ref().map(|skipped| skipped.reason)
 }
 
 fn view(workload: &Workload) -> &crate::rollout::HelmReleaseView {
@@ -62,7 +63,7 @@ fn where_versions_are_published(#[case] url: &str, #[case] chart: &str, #[case] 
 #[case::no_legal_path("oci://registry.example/Charts")]
 fn bad_addresses(#[case] url: &str) {
     let workload = resolve(&alone(templated("podinfo", "1.2.0"), &[]), Some(&helm(url)), 1);
-    let (reason, message) = site(&workload).skip_reason.clone().unwrap();
+    let Reasoned { reason, message } = site(&workload).skip_reason.clone().unwrap();
     assert_eq!((reason, site(&workload).origin.clone(), image(&workload)), (Reason::SourceUnsupported, None, "podinfo:1.2.0"));
     assert!(message.contains("HelmRepository n/charts"), "{message}");
     let source = Source { url: url.to_owned(), ..oci(OciRef::Tag("1.2.0".to_owned())) };
@@ -103,7 +104,7 @@ fn no_versions_to_choose_from(#[case] source: ChartSourceRef, #[case] reason: Re
     for release in [templated("podinfo", "1.2.0"), Release { running: Some("1.1.0".to_owned()), ..referring() }] {
         let templated = release.chart.is_some();
         let workload = resolve(&alone(Release { source: source.clone(), ..release }, &[]), None, 1);
-        let (code, message) = site(&workload).skip_reason.clone().unwrap();
+        let Reasoned { reason: code, message } = site(&workload).skip_reason.clone().unwrap();
         assert!(code == reason && message.contains(words), "{code}: {message}");
         assert_eq!((site(&workload).origin.clone(), &workload.pull, workload.destination.is_none()), (None, &PullSource::default(), true));
         // If the chart is the source's own, only the running version can be shown.
@@ -156,7 +157,7 @@ fn skip_reason(
     let release = Release { suspended: release_suspended, denied: denied.map(str::to_owned), ..templated("podinfo", version) };
     let source = Source { suspended: source_suspended, ..helm("https://charts.example") };
     let workload = resolve(&alone(release, &[]), Some(&source), 1);
-    let (code, message) = site(&workload).skip_reason.clone().unwrap();
+    let Reasoned { reason: code, message } = site(&workload).skip_reason.clone().unwrap();
     assert!(code == reason && message.contains(words), "{code}: {message}");
     assert_eq!(view(&workload).suspended, release_suspended || source_suspended, "its rollout is not waited for meanwhile");
     let fatal = |reason: Reason| matches!(reason, Reason::AccessDenied | Reason::VersionRange);
@@ -176,12 +177,12 @@ fn a_tag_that_several_follow(
     #[case] of_release: &[(&str, &str)],
     #[case] expected: Option<Reason>,
 ) {
-    let reason = |workload: &Workload| site(workload).skip_reason().map(|(reason, _)| reason);
+    let reason = |workload: &Workload| site(workload).skip_reason().map(|skipped| skipped.reason);
     let annotations = of_source.iter().map(|(name, value)| (format!("{}{name}", key::PREFIX), (*value).to_owned())).collect();
     let tag = Source { annotations, ..oci(OciRef::Tag("1.2.0".to_owned())) };
     let shared = resolve(&alone(referring(), of_release), Some(&tag), followers);
     assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
-    if let Some((_, message)) = site(&shared).skip_reason() {
+    if let Some(Reasoned { message, .. }) = site(&shared).skip_reason() {
         assert!(message.starts_with("other releases follow") && message.contains(SHARED_SOURCE), "{message}");
     }
     // Lasting reasons come first. Releases of one HelmRepository are independent.
@@ -199,7 +200,7 @@ fn elsewhere(source: Source) -> Source {
 
 /// A workload gets nothing from a source that may not be used: no origin, no credentials, no object to write.
 fn assert_out_of_reach(workload: &Workload, reason: Reason) {
-    let (code, message) = site(workload).skip_reason().unwrap();
+    let Reasoned { reason: code, message } = site(workload).skip_reason().unwrap();
     assert!(code == reason && message.contains("platform/charts"), "{code}: {message}");
     assert_eq!((site(workload).origin.clone(), &workload.pull, &workload.destination), (None, &PullSource::default(), &None));
     assert!(!workload.is_unseen(), "its requests are ended");

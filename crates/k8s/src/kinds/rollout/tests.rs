@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds::facts;
+use headwind_core::reason::Reasoned;
 
 /// A change in a recorded stream.
 #[derive(Debug, Deserialize)]
@@ -122,7 +123,7 @@ fn a_template_elsewhere_is_left_alone_with_a_reason() {
     let object: Value = serde_json::from_str(include_str!("recorded/workload-ref.json")).unwrap();
     let workload = serde_json::from_value::<SlimRollout>(object).unwrap().read().unwrap();
     let [container] = &*workload.containers else { panic!("{:?}", workload.containers) };
-    let (reason, message) = container.out_of_reach.as_deref().unwrap();
+    let Reasoned { reason, message } = container.out_of_reach.as_deref().unwrap();
     assert_eq!(*reason, Reason::TemplateElsewhere);
     assert!(message.contains("from Deployment "), "{message}");
 }

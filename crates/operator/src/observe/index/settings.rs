@@ -92,8 +92,8 @@ impl Meaning {
     fn of(workload: &Workload, defaults: &Annotations) -> Self {
         let slot = |container: &Container| {
             let resolved = Settings::resolve(defaults, &workload.annotations, &container.name);
-            let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container);
-            let tracked = !matches!(out, Some((Reason::PolicyNone | Reason::NotTracked, _)));
+            let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container).map(|out| out.reason);
+            let tracked = !matches!(out, Some(Reason::PolicyNone | Reason::NotTracked));
             Slot { tracked, takes_part: out.is_none(), settings: resolved.ok() }
         };
         let slots: Box<[Slot]> = workload.containers.iter().map(slot).collect();

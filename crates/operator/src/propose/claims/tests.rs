@@ -199,10 +199,10 @@ fn what_is_settled_stays_settled() {
     to_lane(&mut claims, &lane("r.example"), false);
     let look_up = claims.next_look_up(NOW).unwrap();
     assert!(look_up.settled.is_empty() && !claims.is_idle());
-    claims.looked_up(&look_up, LookedUp::Again { settled: [[7; 32]].into() }, Host::Answers, NOW);
+    claims.looked_up(&look_up, LookedUp::Again { settled: [Fingerprint::default()].into() }, Host::Answers, NOW);
     assert!(claims.is_idle(), "it waits for the registry, not for Headwind");
     let look_up = claims.next_look_up(claims.wake(NOW).unwrap()).unwrap();
-    assert_eq!(look_up.settled, [[7; 32]].into());
+    assert_eq!(look_up.settled, [Fingerprint::default()].into());
 }
 
 /// Repeated claims of one tag for a host that is down use no additional memory.

@@ -17,7 +17,7 @@ use headwind_core::trigger::Trigger;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_registry::{Keyring, Lane};
 
-use super::look_ups::{Fingerprint, LookUps, SOON};
+use super::look_ups::{LookUps, SOON, Subject};
 use super::{Key, Poller, Polling};
 use crate::observe::index::Resolved;
 use crate::registries::secrets::Place;
@@ -42,7 +42,7 @@ pub(super) struct Wanted {
     /// The namespaces of the workloads that need it.
     pub(super) owners: BTreeSet<Arc<str>>,
     /// The releases that it looks up, each in its current state.
-    pub(super) look_ups: HashMap<WorkloadKey, Fingerprint>,
+    pub(super) look_ups: HashMap<WorkloadKey, Subject>,
 }
 
 impl Wanted {
@@ -71,7 +71,7 @@ pub(super) struct Plan {
 }
 
 /// Returns a fingerprint of the fields of a release that a look-up depends on.
-fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Container) -> Fingerprint {
+fn fingerprint(workload: &Workload, defaults: &Annotations, container: &Container) -> Subject {
     let mut hash = DefaultHasher::new();
     let set = workload.annotations.iter().filter(|(name, _)| !key::MANAGED.contains(&name.as_str()));
     set.for_each(|pair| pair.hash(&mut hash));

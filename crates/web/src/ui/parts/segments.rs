@@ -10,7 +10,7 @@ pub(in crate::ui) struct Segment {
     pub(in crate::ui) word: &'static str,
     /// The number of entries behind the link.
     pub(in crate::ui) count: usize,
-    /// Whether the list is filtered by it.
+    /// True if the list is filtered by it.
     pub(in crate::ui) current: bool,
 }
 

@@ -19,7 +19,7 @@ pub(super) const REMOVE: &str = "remove:";
 /// The version of an object that does not exist.
 const NONE: &str = "none";
 
-/// Whether the person may change the settings of each object, and if not, why.
+/// The permission to change the settings of each object, or why it is missing.
 pub(super) struct Access {
     config_map: Denied,
     secret: Denied,

@@ -54,7 +54,7 @@ fn site(index: &Index, name: &str) -> ResolvedChart {
 }
 
 fn left(index: &Index, name: &str) -> Option<Reason> {
-    site(index, name).skip_reason.map(|(reason, _)| reason)
+    site(index, name).skip_reason.map(|skipped| skipped.reason)
 }
 
 fn origin(index: &Index, name: &str) -> String {
@@ -157,7 +157,7 @@ fn who_follows_the_same_tag(#[case] goes: fn(&mut Index)) {
     let mut index = filled();
     let shared = |index: &Index, name: &str| {
         let site = site(index, name);
-        (site.shared_by, site.skip_reason().map(|(reason, _)| reason))
+        (site.shared_by, site.skip_reason().map(|skipped| skipped.reason))
     };
     assert_eq!([shared(&index, "b"), shared(&index, "c")], [(2, Some(Reason::SourceShared)), (2, Some(Reason::SourceShared))]);
     assert_eq!(shared(&index, "a"), (1, None), "releases of one HelmRepository have nothing to do with each other");
