@@ -1,5 +1,7 @@
 //! Creates many finished requests, as in a cluster after some years.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use headwind_k8s::update_request::UpdateRequest;
@@ -15,7 +17,7 @@ use crate::LONG;
 use crate::load::{HOST, name};
 
 /// Number of finished requests for each workload.
-pub(crate) const EACH: usize = 2;
+pub(crate) const EACH: usize = 10;
 /// Number of concurrent creates.
 const CLIENTS: usize = 16;
 const CRD: &str = "updaterequests.headwind.sh";
@@ -44,6 +46,23 @@ pub(crate) async fn create(client: &Client, namespace: &str, deployments: usize)
     subresources(client, json!([{"op": "add", "path": "/spec/versions/0/subresources", "value": {"status": {}}}])).await?;
     probe(requests, false).await?;
     Ok(made)
+}
+
+/// Waits until the control plane has caught up with so many new objects, as in a cluster that has had them for long:
+/// until ten pages of the list in a row come within half a second each.
+pub(crate) async fn settled(client: &Client, namespace: &str) -> Result<()> {
+    let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
+    eventually("the API server lists requests quickly again", LONG, || async {
+        for _ in 0..10 {
+            let begun = Instant::now();
+            requests.list_metadata(&ListParams::default().limit(500)).await.map_err(|error| error.to_string())?;
+            if begun.elapsed() > Duration::from_millis(500) {
+                return Err(format!("a page took {:?}", begun.elapsed()));
+            }
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn uids(client: &Client, namespace: &str) -> Result<Vec<String>> {

@@ -65,6 +65,7 @@ async fn run() -> Result<()> {
     report::say(&format!("{made} Deployments: creating {} finished requests for each", finished::EACH));
     operator.terminate().await?;
     let finished = finished::create(&client, &namespace, made).await?;
+    finished::settled(&client, &namespace).await?;
     report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
     report::say("the pages of the UI");
     report.pages = Some(pages::run(&operator).await?);
@@ -105,7 +106,7 @@ async fn start(operator: &Operator, size: usize) -> Result<Duration> {
     }
     let started = Instant::now();
     operator.start().await?;
-    operator.ready().await?;
+    operator.ready_within(LONG).await?;
     let ready = started.elapsed();
     let expected = f64::from(u32::try_from(size)?);
     eventually("the operator leads and knows every Deployment", LONG, || async {

@@ -68,7 +68,7 @@ impl Report {
         )?;
         writeln!(
             text,
-            "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s | operator's CPU for one | API calls of these | resident at start | resident after |"
+            "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s (`/health` calls/s) | operator's CPU for one (`/health`) | API calls of these | resident at start | resident after |"
         )?;
         writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         for Row { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } in &self.rows {
@@ -77,12 +77,14 @@ impl Report {
             let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
             writeln!(
                 text,
-                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} | {:.1} µs | {} | {idle} | {after} |",
+                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} ({:.0}) | {:.1} ({:.1}) µs | {} | {idle} | {after} |",
                 ready.as_secs_f64(),
                 three(&latency.headwind),
                 three(&latency.bare),
                 unused.rate,
+                unused.bare_rate,
                 unused.cpu,
+                unused.bare_cpu,
                 unused.api_calls
             )?;
         }

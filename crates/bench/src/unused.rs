@@ -24,8 +24,12 @@ const SPAN: Duration = Duration::from_secs(5);
 pub(crate) struct Unused {
     /// Calls per second, one event each.
     pub(crate) rate: f64,
+    /// The same for `GET /health` of the same port, which does nothing.
+    pub(crate) bare_rate: f64,
     /// The operator's processor time per call, in microseconds.
     pub(crate) cpu: f64,
+    /// The same for `GET /health`.
+    pub(crate) bare_cpu: f64,
     /// Number of calls to the API server in that time, without the lease and the watches.
     pub(crate) api_calls: usize,
 }
@@ -34,24 +38,48 @@ pub(crate) async fn run(bed: &Bed, client: &Client, operator: &Operator) -> Resu
     quiet(bed, client, operator).await?;
     let address = operator.webhook_url().trim_start_matches("http://").to_owned();
     let since = Timestamp::now();
-    let done = Arc::new(AtomicU64::new(0));
-    let before = processor_time(operator)?;
-    let started = Instant::now();
-    let tasks: Vec<_> = (0..CONNECTIONS).map(|n| tokio::spawn(connection(address.clone(), n, started + SPAN, Arc::clone(&done)))).collect();
-    for task in tasks {
-        task.await??;
-    }
-    let elapsed = started.elapsed().as_secs_f64();
-    let spent = processor_time(operator)? - before;
+    let (rate, cpu) = load(operator, &address, push).await?;
     let mut audit = bed.audit().context("the test bed's own control plane")?;
     audit.catch_up(client).await?;
     let calls = audit.entries(&operator.requests().since(since))?;
     // Calls that are not caused by these pushes: the lease, watches, the checks of the namespace and of Flux's APIs.
     let api_calls =
         calls.iter().filter(|entry| !matches!(entry.resource.as_str(), "" | "leases" | "namespaces") && entry.verb != "watch").count();
+    let (bare_rate, bare_cpu) = load(operator, &address, health).await?;
+    Ok(Unused { rate, bare_rate, cpu, bare_cpu, api_calls })
+}
+
+/// A call of one connection: its bytes, and a text that appears once in each answer.
+type Call = fn(address: &str, connection: usize) -> (String, &'static str);
+
+fn push(address: &str, connection: usize) -> (String, &'static str) {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let body = payload::distribution(HOST, &format!("nobody/app-{connection}"), "1.0.0", &digest).to_string();
+    let head = format!("POST /webhook/registry HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json");
+    (format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()), "\"ignored\":0}")
+}
+
+fn health(address: &str, _: usize) -> (String, &'static str) {
+    (format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n"), "HTTP/1.1 200")
+}
+
+/// Sends the calls of all connections for [`SPAN`]. Returns the calls per second, and the operator's processor time for
+/// one in microseconds.
+async fn load(operator: &Operator, address: &str, call: Call) -> Result<(f64, f64)> {
+    let done = Arc::new(AtomicU64::new(0));
+    let before = processor_time(operator)?;
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|n| tokio::spawn(connection(address.to_owned(), call(address, n), started + SPAN, Arc::clone(&done))))
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let spent = processor_time(operator)? - before;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let count = done.load(Ordering::Relaxed) as f64;
-    Ok(Unused { rate: count / elapsed, cpu: spent * 1e6 / count, api_calls })
+    Ok((count / elapsed, spent * 1e6 / count))
 }
 
 /// Returns the operator's processor time so far, in seconds (`/proc/PID/stat`, fields 14 and 15, in hundredths).
@@ -91,14 +119,9 @@ async fn quiet(bed: &Bed, client: &Client, operator: &Operator) -> Result<()> {
     .await
 }
 
-async fn connection(address: String, n: usize, end: Instant, done: Arc<AtomicU64>) -> Result<()> {
+async fn connection(address: String, (one, answer): (String, &'static str), end: Instant, done: Arc<AtomicU64>) -> Result<()> {
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
-    let body = payload::distribution(HOST, &format!("nobody/app-{n}"), "1.0.0", &format!("sha256:{}", "a".repeat(64))).to_string();
-    let one = format!(
-        "POST /webhook/registry HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     let batch = one.repeat(PIPELINE).into_bytes();
     let mut buffer = vec![0_u8; 64 * 1024];
     while Instant::now() < end {
@@ -113,9 +136,9 @@ async fn connection(address: String, n: usize, end: Instant, done: Arc<AtomicU64
             tail.extend_from_slice(buffer.get(..read).unwrap_or_default());
             let text = String::from_utf8_lossy(&tail);
             if text.contains("HTTP/1.1 4") || text.contains("HTTP/1.1 5") {
-                bail!("a push was refused: {text}");
+                bail!("a call was refused: {text}");
             }
-            answered = text.matches("\"ignored\":0}").count();
+            answered = text.matches(answer).count();
         }
         done.fetch_add(PIPELINE as u64, Ordering::Relaxed);
     }

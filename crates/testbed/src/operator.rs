@@ -198,8 +198,13 @@ impl Operator {
 
     /// Waits until `/ready` returns 200. Fails at once, with the end of the log, if it ends.
     pub async fn ready(&self) -> Result<()> {
+        self.ready_within(STEP).await
+    }
+
+    /// Waits until it is ready, for a cluster whose lists take longer than usual.
+    pub async fn ready_within(&self, patience: Duration) -> Result<()> {
         let url = format!("{}/ready", self.metrics_url());
-        eventually("the operator is ready", STEP, || async {
+        eventually("the operator is ready", patience, || async {
             match self.http.get(&url).send().await {
                 Ok(answer) if answer.status() == StatusCode::OK => Ok(Ok(())),
                 _ if !self.is_running() => Ok(Err(anyhow!("the operator ended before it was ready\n{}", folder::tail(&self.log, 30)))),

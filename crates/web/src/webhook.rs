@@ -45,12 +45,11 @@ pub struct Trust {
 }
 
 /// The state of the port.
-#[derive(Clone)]
 pub struct Webhooks {
     handle: Handle,
-    secret: Option<Arc<Secret>>,
-    google: Option<Arc<google::Checker>>,
-    sns_topics: Arc<[String]>,
+    secret: Option<Secret>,
+    google: Option<google::Checker>,
+    sns_topics: Vec<String>,
     http: reqwest::Client,
     budget: Arc<Budget>,
 }
@@ -65,9 +64,9 @@ pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
     let budget = Budget::new(secret.is_some() || google.is_some());
     let webhooks = Webhooks {
         handle: handle.clone(),
-        secret: secret.map(Arc::new),
-        google: google.map(|settings| Arc::new(google::Checker::new(settings, http.clone()))),
-        sns_topics: sns_topics.into(),
+        secret,
+        google: google.map(|settings| google::Checker::new(settings, http.clone())),
+        sns_topics,
         http,
         budget,
     };
@@ -76,7 +75,7 @@ pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
         .route("/webhook/registry/{token}", from(None))
         .route("/webhook/dockerhub", from(Some(Sender::DockerHub)))
         .route("/webhook/dockerhub/{token}", from(Some(Sender::DockerHub)))
-        .with_state(webhooks)
+        .with_state(Arc::new(webhooks))
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle));
     Ok(router)
 }
@@ -118,8 +117,8 @@ type Parts = (Option<Path<String>>, Query<Parameters>, HeaderMap, Body);
 
 /// Returns a route whose path names the sender, or none. The path may contain the secret, for senders that are
 /// configured with nothing but a URL.
-fn from(sender: Option<Sender>) -> MethodRouter<Webhooks> {
-    post(move |State(webhooks): State<Webhooks>, ends: Option<Extension<Ends>>, token, parameters, headers, body| async move {
+fn from(sender: Option<Sender>) -> MethodRouter<Arc<Webhooks>> {
+    post(move |State(webhooks): State<Arc<Webhooks>>, ends: Option<Extension<Ends>>, token, parameters, headers, body| async move {
         let (token, Query(parameters), headers, body): Parts = (token, parameters, headers, body);
         let peer = ends.map(|Extension(ends)| ends.peer);
         let parameters = match token {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::counts::is_approved_by_policy;
 use super::handle::Handle;
-use crate::observe::requests::Held;
+use crate::observe::requests::{Held, name_of};
 use crate::observe::state::State;
 use crate::observe::visible::Visible;
 
@@ -136,7 +136,11 @@ impl Order {
         };
         let first = if self.descending { first.reverse() } else { first };
         // A stable order for every call.
-        first.then_with(|| name(a).cmp(&name(b))).then_with(|| a.held.created().cmp(&b.held.created()))
+        let created = |one: &Ranked<'a>| one.held.created();
+        first
+            .then_with(|| name(a).cmp(&name(b)))
+            .then_with(|| created(a).cmp(&created(b)))
+            .then_with(|| name_of(a.held).cmp(&name_of(b.held)))
     }
 }
 
@@ -192,9 +196,16 @@ fn page(state: &State, query: &UpdateQuery, order: Order, skip: usize, limit: us
     let requests = state.requests.read();
     let matching = requests.all().filter(|(workload, held)| query.takes(workload, *held, text.as_deref(), &by_policy));
     let mut all: Vec<Ranked<'_>> = matching.map(|(workload, held)| Ranked { millis: order.millis(held), workload, held }).collect();
-    all.sort_by(|a, b| order.compare(a, b));
-    let items = all.iter().skip(skip).take(limit).map(|one| by_policy.summary(one.workload, one.held)).collect();
-    UpdatePage { items, total: all.len() }
+    // Only the requests up to the end of the page have to be in order.
+    let end = skip.saturating_add(limit);
+    let total = all.len();
+    if end < total {
+        all.select_nth_unstable_by(end, |a, b| order.compare(a, b));
+        all.truncate(end);
+    }
+    all.sort_unstable_by(|a, b| order.compare(a, b));
+    let items = all.iter().skip(skip).map(|one| by_policy.summary(one.workload, one.held)).collect();
+    UpdatePage { items, total }
 }
 
 impl Handle {

@@ -227,7 +227,7 @@ fn holds<'a>(by_workload: &'a HashMap<Arc<WorkloadKey>, OfWorkload>, workload: &
     by_workload.get(workload).filter(|_| workload.namespace == name.0)?.find(&name.1)
 }
 
-fn name_of(held: Held<'_>) -> String {
+pub(crate) fn name_of(held: Held<'_>) -> String {
     match held {
         Held::Open(request) => request.metadata.name.clone().unwrap_or_default(),
         Held::Finished(request) => request.name(),
