@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::gate::limits;
+
 /// Maximum length of a value, in bytes.
 const VALUE: usize = 4 * 1024;
 /// Maximum number of unknown keys that are reported.
@@ -153,7 +155,9 @@ pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl
         }
     }
     for store in [Store::ConfigMap, Store::Secret] {
-        let foreign = stored.of(store).keys().filter(|key| !known.iter().any(|known| known.name == *key && known.store == store));
+        let is_limit = |key: &str| store == Store::ConfigMap && limits::key::ALL.contains(&key);
+        let is_known = |key: &str| known.iter().any(|known| known.name == key && known.store == store) || is_limit(key);
+        let foreign = stored.of(store).keys().filter(|key| !is_known(key));
         problems.extend(foreign.take(UNKNOWN).map(|key| misplaced(known, store, key)));
     }
     (values, problems)

@@ -12,10 +12,10 @@ use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
-use crate::gate::{self, Facts, Gate};
+use crate::gate::{self, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::{Reason, Reasoned};
-use crate::request::Request;
+use crate::request::{Request, history_of};
 use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
 use crate::workload::{Container, Workload};
@@ -136,6 +136,7 @@ pub fn explain(
     candidates: &[Candidate],
     requests: &[&Request],
     prior: &PriorRequests,
+    limits: &Limits,
     now: Timestamp,
 ) -> Explained {
     let settings = settings(defaults, workload, &container.name);
@@ -155,7 +156,7 @@ pub fn explain(
         settings,
     };
     if let Ok(settings) = &explained.settings {
-        explained.gate = gate(workload, container, settings, requests, now);
+        explained.gate = gate(workload, container, settings, requests, limits, now);
     }
     let Some(artifact) = artifact else {
         explained.because = explained.out.clone().unwrap_or(explained.because);
@@ -195,13 +196,20 @@ pub fn explain(
 }
 
 /// Returns the gate's result for the approved request of the container, or for any update of it if there is none.
-fn gate(workload: &Workload, container: &Container, settings: &Settings, requests: &[&Request], now: Timestamp) -> Gate {
-    let any = Facts::of(workload, container);
+fn gate(
+    workload: &Workload,
+    container: &Container,
+    settings: &Settings,
+    requests: &[&Request],
+    limits: &Limits,
+    now: Timestamp,
+) -> Gate {
+    let any = Facts::of(workload, container, limits);
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
     let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
     let facts = match approved {
-        Some(request) => request.facts(any, requests),
-        None => any,
+        Some(request) => request.facts(any, workload, &history_of(workload, requests), requests),
+        None => Facts { by_policy: !settings.require_approval, turn: Some(Turn { since: now, workload: workload.key.clone() }), ..any },
     };
     gate::check(settings, &facts, now)
 }

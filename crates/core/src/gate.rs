@@ -5,23 +5,35 @@
 //! an update: the request waits, and Headwind applies it when the gate opens.
 //!
 //! ```text
-//! Settings, Facts, now ──> source, denial, interval, siblings ──> check ──> Open | Wait(Waiting)
+//! Settings, Facts, now ──> source, denial, interval, cool_down, update_window, freeze, … ──> check ──> Open | Wait(Waiting)
 //! ```
 //!
 //! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`]. A question
 //! to the registry is not a gate: [`crate::evidence`] answers it before the update is proposed.
 
+mod cool_down;
 mod denial;
 mod facts;
+mod failure_budget;
+mod freeze;
 mod interval;
+pub mod limits;
+mod rollouts;
 mod siblings;
 mod source;
+mod update_window;
+pub mod window;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
+pub use self::cool_down::until as cool_down_until;
 pub use self::facts::Facts;
+pub use self::failure_budget::paused_since;
+pub use self::freeze::Freeze;
+pub use self::limits::Limits;
+pub use self::rollouts::{Rollouts, Turn};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
@@ -49,12 +61,45 @@ pub struct Waiting {
 type GateFn = fn(&Settings, &Facts<'_>, Timestamp) -> Option<Waiting>;
 
 /// Every gate. Each returns what the update waits for, if it does.
-const GATES: &[GateFn] = &[source::waiting, denial::waiting, interval::waiting, siblings::waiting];
+const GATES: &[GateFn] = &[
+    source::waiting,
+    denial::waiting,
+    interval::waiting,
+    siblings::waiting,
+    cool_down::waiting,
+    update_window::waiting,
+    freeze::waiting,
+    failure_budget::waiting,
+];
+
+/// Maximum number of waits that follow one another and are looked at.
+const ROUNDS: usize = 8;
 
 /// Decides whether an approved update may be applied now.
 ///
 /// If it waits for several reasons, the answer is the one that ends last. One whose end is unknown counts as the last.
+/// A time window may close before another wait ends: then the answer is when it opens again.
 pub fn check(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Gate {
+    let mut gate = closed(settings, facts, now);
+    for _ in 0..ROUNDS {
+        let Some(end) = gate.waiting().and_then(|waiting| waiting.until) else { break };
+        let later = closed(settings, facts, end);
+        if later.is_open() {
+            break;
+        }
+        gate = later;
+    }
+    if !gate.is_open() {
+        return gate;
+    }
+    // Only an update that could start now takes part in the queue for a rollout.
+    let limits = facts.limits.filter(|_| !facts.is_rollback);
+    let full = limits.zip(facts.turn.as_ref()).and_then(|(limits, turn)| limits.rollouts.waiting(turn));
+    full.map_or(Gate::Open, Gate::Wait)
+}
+
+/// Returns the wait that ends last, of those at that time.
+fn closed(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Gate {
     let all = GATES.iter().filter_map(|gate| gate(settings, facts, now));
     let last = all.reduce(|last, next| if next.ends_after(&last) { next } else { last });
     last.map_or(Gate::Open, Gate::Wait)

@@ -244,6 +244,8 @@ pub struct Status {
     pub message: Option<String>,
     /// The approver.
     pub approved_by: Option<String>,
+    /// True if the person who approved it skips the cool-down.
+    pub skip_cool_down: bool,
     /// When it was approved.
     pub approved_at: Option<Timestamp>,
     /// The person who rejected it.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crate::artifact::Artifact;
 use crate::artifact::reference::RepositoryKey;
+use crate::gate::window::Schedule;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;
@@ -52,6 +53,12 @@ pub struct Settings {
     pub settle_time: Duration,
     /// How a new digest of the same tag is applied.
     pub digest_update: DigestUpdate,
+    /// Minimum age of a version before it is applied.
+    pub cool_down: Duration,
+    /// When updates may start.
+    pub schedule: Schedule,
+    /// Where an annotation says that no updates are applied.
+    pub frozen: Option<Place>,
 }
 
 impl Default for Settings {
@@ -69,6 +76,9 @@ impl Default for Settings {
             health_check_retries: 3,
             settle_time: Duration::from_secs(30),
             digest_update: DigestUpdate::Auto,
+            cool_down: Duration::ZERO,
+            schedule: Schedule::default(),
+            frozen: None,
         }
     }
 }
@@ -161,6 +171,11 @@ impl Lookup<'_> {
 
     /// Returns the parsed value of a key; `None` if it is not set or invalid.
     fn get<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.placed(key, read).map(|(value, _)| value)
+    }
+
+    /// Returns the same with the object that has the annotation.
+    fn placed<T>(&mut self, key: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<(T, Place)> {
         let own = format!("{key}.{}", self.container);
         let places = [(self.workload, Place::Workload), (self.namespace, Place::Namespace)];
         let (key, value, place) = places
@@ -170,7 +185,7 @@ impl Lookup<'_> {
         let short =
             || if value.len() > bounds::VALUE { Err(format!("must have at most {} bytes", bounds::VALUE)) } else { Ok(value.trim()) };
         match short().and_then(read) {
-            Ok(value) => Some(value),
+            Ok(value) => Some((value, place)),
             Err(problem) => {
                 self.faults.push(Fault { key: key.to_owned(), value: value.chars().take(100).collect(), place, problem });
                 None
@@ -210,6 +225,9 @@ impl Settings {
             health_check_retries: at.get(key::HEALTH_CHECK_RETRIES, parse::count).unwrap_or(default.health_check_retries),
             settle_time: at.get(key::SETTLE_TIME, parse::duration).unwrap_or(default.settle_time),
             digest_update: at.get(key::DIGEST_UPDATE, parse::digest_update).unwrap_or(default.digest_update),
+            cool_down: at.get(key::COOL_DOWN, parse::duration).unwrap_or(default.cool_down),
+            schedule: Schedule { allow: at.get(key::UPDATE_WINDOW, parse::word), deny: at.get(key::UPDATE_WINDOW_DENY, parse::word) },
+            frozen: at.placed(key::FREEZE, parse::boolean).filter(|(frozen, _)| *frozen).map(|(_, place)| place),
         };
         let mut faults = at.faults;
         if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))

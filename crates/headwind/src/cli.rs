@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::args::Run;
-use crate::command::{check, image, manifests, policy, webhook};
+use crate::command::{check, gate, image, manifests, policy, webhook};
 use crate::settings;
 
 /// Keeps Kubernetes workloads on the right container image, and Flux HelmReleases on the right chart version.
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Image(image::Args),
     /// Show which version a policy would choose, and why
     Policy(policy::Args),
+    /// Show whether the time windows for updates are open at a time, and until when
+    Gate(gate::Args),
     /// Show which events Headwind reads from a webhook payload
     Webhook(webhook::Args),
     /// Query the registry for an image or a chart: its versions, and what each policy would choose, and why

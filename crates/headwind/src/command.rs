@@ -1,6 +1,7 @@
 //! The commands, one file for each.
 
 pub(crate) mod check;
+pub(crate) mod gate;
 pub(crate) mod image;
 pub(crate) mod lines;
 pub(crate) mod manifests;

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Rbac(args) => command::manifests::rbac(&args),
         Command::Image(args) => command::image::run(&args, &mut std::io::stdout().lock()),
         Command::Policy(args) => command::policy::run(&args, &mut std::io::stdout().lock()),
+        Command::Gate(args) => command::gate::run(&args, &mut std::io::stdout().lock()),
         Command::Check(args) => command::check::run(&args, &mut std::io::stdout().lock()),
         Command::Webhook(args) => command::webhook::run(&args, std::io::stdin().lock(), &mut std::io::stdout().lock()),
     };

@@ -122,6 +122,9 @@ fn the_defaults_of_annotations_are_true() {
         health_check_retries,
         settle_time,
         digest_update,
+        cool_down,
+        schedule: _,
+        frozen,
     } = Settings::default();
     let page = read("docs/reference/annotations.md");
     for (key, default) in [
@@ -134,6 +137,8 @@ fn the_defaults_of_annotations_are_true() {
         ("health-check-retries", health_check_retries.to_string()),
         ("settle-time", settle_time.as_secs().to_string()),
         ("digest-update", format!("{digest_update:?}").to_lowercase()),
+        ("cool-down", cool_down.as_secs().to_string()),
+        ("freeze", frozen.is_some().to_string()),
     ] {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap_or_default();
         let cell = row.split(" | ").nth(2).unwrap_or_default();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::update_request::UpdateRequest;
 
 /// The fields that an approval may change.
-pub const APPROVED: [&str; 4] = ["phase", "approvedBy", "approvedAt", "message"];
+pub const APPROVED: [&str; 5] = ["phase", "approvedBy", "approvedAt", "skipCoolDown", "message"];
 /// The fields that a rejection may change.
 pub const REJECTED: [&str; 4] = ["phase", "rejectedBy", "rejectedAt", "message"];
 /// The fields that reopening may change.
@@ -51,7 +51,7 @@ mod tests {
         );
         assert_eq!(
             patch(&approved),
-            json!({"metadata": {"resourceVersion": "7"}, "status": {"phase": "Approved", "approvedBy": "ann", "approvedAt": at, "message": "approved by ann"}})
+            json!({"metadata": {"resourceVersion": "7"}, "status": {"phase": "Approved", "approvedBy": "ann", "approvedAt": at, "skipCoolDown": null, "message": "approved by ann"}})
         );
         let rejected = request(json!({"phase": "Rejected", "rejectedBy": "ann", "rejectedAt": at, "finishedAt": at, "message": "no"}));
         assert_eq!(patch(&rejected)["status"], json!({"phase": "Rejected", "rejectedBy": "ann", "rejectedAt": at, "message": "no"}));

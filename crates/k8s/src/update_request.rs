@@ -217,6 +217,9 @@ pub struct UpdateRequestStatus {
     /// The user who approved the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
+    /// True if the user who approved the request skips the cool-down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_cool_down: Option<bool>,
     /// When the request was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Time>,
@@ -404,6 +407,7 @@ impl UpdateRequestStatus {
             reason,
             message,
             approved_by,
+            skip_cool_down,
             approved_at,
             rejected_by,
             rejected_at,
@@ -428,6 +432,7 @@ impl UpdateRequestStatus {
             reason: reason.as_deref().map(|text| code(text).unwrap_or(Reason::Unrecognized)),
             message: message.clone(),
             approved_by: approved_by.clone(),
+            skip_cool_down: skip_cool_down.unwrap_or_default(),
             approved_at: at(approved_at),
             rejected_by: rejected_by.clone(),
             rejected_at: at(rejected_at),
@@ -450,6 +455,7 @@ impl UpdateRequestStatus {
             reason,
             message,
             approved_by,
+            skip_cool_down,
             approved_at,
             rejected_by,
             rejected_at,
@@ -472,6 +478,7 @@ impl UpdateRequestStatus {
             },
             message,
             approved_by,
+            skip_cool_down: skip_cool_down.then_some(true),
             approved_at: approved_at.map(Time),
             rejected_by,
             rejected_at: rejected_at.map(Time),

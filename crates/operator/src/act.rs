@@ -11,3 +11,4 @@ pub(crate) mod lease;
 pub(crate) mod live;
 pub(crate) mod reconcile;
 pub(crate) mod reconciler;
+pub(crate) mod turns;

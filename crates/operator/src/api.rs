@@ -5,7 +5,7 @@
 //! | [`handle`] | the handle that the HTTP servers use |
 //! | [`requests`], [`counts`], [`explain`] | queries: lists, single requests, counts, explanations |
 //! | [`updates`], [`workloads`], [`live`], [`pods`] | queries for the UI: sorted pages, counts, settings, pods |
-//! | [`commands`], [`rollback`], [`settings`] | commands: approve, reject, reopen, roll back, save settings |
+//! | [`commands`], [`rollback`], [`settings`], [`limits`] | commands: approve, reject, reopen, roll back, save settings, freeze, resume |
 //! | [`audit`] | one line for each command, with its result |
 //! | [`caller`], [`permission`], [`reviews`] | the caller, and its permissions according to the API server |
 
@@ -16,6 +16,7 @@ pub(crate) mod counts;
 pub(crate) mod explain;
 pub(crate) mod explainer;
 pub(crate) mod handle;
+pub(crate) mod limits;
 pub(crate) mod live;
 pub(crate) mod permission;
 pub(crate) mod pods;

@@ -35,6 +35,7 @@ pub use api::commands::{ActError, RequestName};
 pub use api::counts::Counts;
 pub use api::explain::{WorkloadFilter, WorkloadPage, WorkloadView};
 pub use api::handle::{Full, Handle, Offered};
+pub use api::limits::LimitsView;
 pub use api::permission::Permission;
 pub use api::requests::Page;
 pub use api::reviews::{Identity, Unanswered};

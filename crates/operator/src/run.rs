@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::act::admission::warn_without_policy;
 use crate::act::lease::Contender;
 use crate::act::reconciler::Reconciler;
+use crate::act::turns;
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
 use crate::cluster::ClusterClient;
@@ -159,7 +160,7 @@ impl Operator {
         let mut tasks = Tasks::default();
         let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, served };
         parts.watches(&mut tasks, &config.watched);
-        let settings = Arc::new(OwnSettings::new(&config.namespace, config.adopt.clone(), events.clone(), metrics.clone()));
+        let settings = Arc::new(OwnSettings::new(&config.namespace, config.adopt.clone(), events.clone(), metrics.clone(), Arc::clone(&state)));
         parts.own_settings(&mut tasks, &config.namespace, &settings);
         let poller = Poller {
             proposer: proposer.clone(),
@@ -195,6 +196,13 @@ impl Operator {
             }
         };
         tasks.spawn("caches", caches);
+        tasks.spawn("turns", {
+            let turns = turns::follow(Arc::clone(&state), queue.clone(), journal.clone(), stop_reconciler.clone());
+            async move {
+                turns.await;
+                std::future::pending::<Result<(), Infallible>>().await
+            }
+        });
         let mut writers = Tasks::default();
         writers.spawn("events", writer.run(stop_writer.clone()));
         writers.spawn("notifications", channels.run(stop_writer.clone()));
@@ -332,6 +340,7 @@ async fn bounded(what: &str, part: impl Future<Output = ()>) {
 fn all_due(state: &State, queue: &Queue, journal: &Journal) {
     if state.leadership.leads() && state.readiness.synced() {
         journal.begin();
+        state.inherit_rollouts();
     }
     state.observed_since.begin();
     let mut due: Vec<_> = state.requests.read().workloads().cloned().collect();

@@ -10,12 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use headwind_core::config::{Problem, Store, Stored, Values};
+use headwind_core::gate::limits::ConfiguredLimits;
 use headwind_k8s::access::SETTINGS;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::ObjectMeta;
 use parking_lot::Mutex;
 
 use crate::cluster::object::is_newer;
+use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
 
@@ -73,6 +75,7 @@ pub(crate) struct OwnSettings {
     adopt: Adopt,
     events: EventRecorder,
     metrics: Metrics,
+    state: Arc<State>,
     known: Mutex<Known>,
 }
 
@@ -84,8 +87,8 @@ struct Known {
 }
 
 impl OwnSettings {
-    pub(crate) fn new(namespace: &str, adopt: Adopt, events: EventRecorder, metrics: Metrics) -> Self {
-        Self { namespace: namespace.to_owned(), adopt, events, metrics, known: Mutex::default() }
+    pub(crate) fn new(namespace: &str, adopt: Adopt, events: EventRecorder, metrics: Metrics, state: Arc<State>) -> Self {
+        Self { namespace: namespace.to_owned(), adopt, events, metrics, state, known: Mutex::default() }
     }
 
     /// Returns the current copies.
@@ -128,7 +131,10 @@ impl OwnSettings {
             return;
         }
         *place = values;
-        let problems = (self.adopt.0)(stored);
+        let mut problems = (self.adopt.0)(stored);
+        let (limits, invalid) = ConfiguredLimits::read(&stored.config_map, &self.state.limits.configured());
+        self.state.limits.configure(limits);
+        problems.extend(invalid);
         self.metrics.settings_changes.inc();
         self.metrics.settings_invalid.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
         for problem in problems.iter().filter(|problem| !known.settings.problems.contains(problem)) {

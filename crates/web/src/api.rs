@@ -3,6 +3,7 @@
 //! The OpenAPI document is generated from the served routes.
 
 mod events;
+mod limits;
 mod schema;
 mod updates;
 mod workloads;
@@ -65,6 +66,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(updates::bulk_approve))
         .routes(routes!(updates::bulk_reject))
         .routes(routes!(events::updates))
+        .routes(routes!(limits::get))
+        .routes(routes!(limits::freeze))
+        .routes(routes!(limits::unfreeze))
+        .routes(routes!(limits::resume))
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::explain))
         .routes(routes!(workloads::history, workloads::roll_back))

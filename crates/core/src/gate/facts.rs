@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Waiting;
+use super::{Limits, Turn, Waiting};
 use crate::reason::Reasoned;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
@@ -16,6 +16,18 @@ pub struct Facts<'a> {
     pub held: Option<Reasoned>,
     /// True if a person requested the update.
     pub by_person: bool,
+    /// True if the update is a rollback: it waits for nothing that limits updates.
+    pub is_rollback: bool,
+    /// When Headwind first saw the version with its digest: when the request was created.
+    pub first_seen: Option<Timestamp>,
+    /// True if the person who approved the update skips the cool-down.
+    pub skips_cool_down: bool,
+    /// True if the policy approved the update, and no person.
+    pub by_policy: bool,
+    /// What limits the updates of all workloads together, if that is known.
+    pub limits: Option<&'a Limits>,
+    /// The place in the queue for a rollout.
+    pub turn: Option<Turn>,
     /// What the request waits for so far. It contains the end of the pause after a denial.
     pub denial: Option<&'a Waiting>,
     /// When the request was created, if another request of the same push is still missing.
@@ -24,10 +36,10 @@ pub struct Facts<'a> {
 
 impl Facts<'_> {
     /// The facts for any update of the container that Headwind may propose.
-    pub fn of(workload: &Workload, container: &Container) -> Self {
+    pub fn of<'a>(workload: &Workload, container: &Container, limits: &'a Limits) -> Facts<'a> {
         let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
         // For any other reason the request ends. Of a release whose version is not known, nothing ends.
         let held = left.filter(|held| passes(held.reason) || workload.is_unseen());
-        Self { last_update: workload.last_update(), held, ..Self::default() }
+        Facts { last_update: workload.last_update(), held, limits: Some(limits), ..Facts::default() }
     }
 }

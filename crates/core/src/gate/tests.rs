@@ -98,3 +98,106 @@ fn a_wait_without_a_time_and_one_with_a_time() {
     let said_otherwise = Waiting { message: "HelmRepository n/s is suspended".to_owned(), ..suspended.clone() };
     assert!(said_otherwise.is_same(&suspended), "other words are not");
 }
+
+/// A version is applied when it is old enough, unless a person skips the wait.
+#[rstest]
+#[case::just_seen(600, 1000, 1000, Some(1600))]
+#[case::one_second_short(600, 1000, 1599, Some(1600))]
+#[case::to_the_second(600, 1000, 1600, None)]
+#[case::no_cool_down(0, 1000, 1000, None)]
+#[case::a_clock_far_ahead(600, 9000, 1000, Some(9600))]
+fn the_age_of_a_version(#[case] cool_down: u64, #[case] seen: i64, #[case] now: i64, #[case] until: Option<i64>) {
+    let settings = Settings { cool_down: Duration::from_secs(cool_down), ..Settings::default() };
+    let facts = Facts { first_seen: Some(at(seen)), ..Facts::default() };
+    let gate = |facts: &Facts<'_>| waits(&settings, facts, now);
+    assert_eq!(gate(&facts), until.map(|until| (Reason::CoolDown, Some(until))));
+    assert_eq!(gate(&Facts { skips_cool_down: true, ..facts.clone() }), None);
+    assert_eq!(gate(&Facts { by_person: true, ..facts }), None, "a person asked for this version");
+    assert_eq!(gate(&Facts::default()), None, "nothing is proposed yet");
+}
+
+fn waits(settings: &Settings, facts: &Facts<'_>, now: i64) -> Option<(Reason, Option<i64>)> {
+    check(settings, facts, at(now)).waiting().map(|waiting| (waiting.reason, waiting.until.map(Timestamp::as_second)))
+}
+
+fn in_windows(allow: &str) -> Settings {
+    let schedule = window::Schedule { allow: Some(allow.parse().unwrap()), deny: None };
+    Settings { schedule, min_update_interval: Duration::from_secs(300), ..Settings::default() }
+}
+
+/// The windows open at 01:00, 3600 seconds after the epoch.
+#[test]
+fn time_windows() {
+    let settings = in_windows("01:00-02:00");
+    let facts = Facts::default();
+    assert_eq!(waits(&settings, &facts, 3599), Some((Reason::UpdateWindow, Some(3600))));
+    assert_eq!(waits(&settings, &facts, 3600), None);
+    assert_eq!(waits(&settings, &facts, 7200), Some((Reason::UpdateWindow, Some(90_000))));
+    assert_eq!(waits(&settings, &Facts { by_person: true, ..Facts::default() }, 0), Some((Reason::UpdateWindow, Some(3600))));
+    assert_eq!(waits(&settings, &Facts { is_rollback: true, ..Facts::default() }, 0), None, "a rollback never waits");
+    let message = check(&settings, &facts, at(0)).waiting().unwrap().to_string();
+    assert!(message.starts_with("until 1970-01-01T01:00:00Z: outside the time windows") && message.contains("01:00-02:00"), "{message}");
+}
+
+/// A window that closes before another wait ends is the answer, with the time at which it opens again.
+#[rstest]
+#[case::the_window_is_open_then(3600, Some((Reason::MinUpdateInterval, Some(3900))))]
+#[case::the_window_has_closed_then(7000, Some((Reason::UpdateWindow, Some(90_000))))]
+#[case::it_opens_later(3000, Some((Reason::UpdateWindow, Some(3600))))]
+fn a_window_that_closes_meanwhile(#[case] last: i64, #[case] expected: Option<(Reason, Option<i64>)>) {
+    let facts = Facts { last_update: Some(at(last)), ..Facts::default() };
+    assert_eq!(waits(&in_windows("01:00-02:00"), &facts, last), expected);
+}
+
+fn frozen_until(until: Option<i64>) -> Limits {
+    Limits { freeze: Some(Freeze { until: until.map(at), reason: Some("holidays".to_owned()) }), ..Limits::default() }
+}
+
+#[rstest]
+#[case::until_later(Some(2000), 1000, Some(Some(2000)))]
+#[case::over(Some(2000), 2000, None)]
+#[case::without_end(None, 1000, Some(None))]
+fn a_freeze_of_everything(#[case] until: Option<i64>, #[case] now: i64, #[case] expected: Option<Option<i64>>) {
+    let limits = frozen_until(until);
+    let facts = Facts { limits: Some(&limits), ..Facts::default() };
+    assert_eq!(waits(&settings(0), &facts, now), expected.map(|until| (Reason::Frozen, until)));
+    assert_eq!(waits(&settings(0), &Facts { by_person: true, ..facts.clone() }, now), expected.map(|until| (Reason::Frozen, until)));
+    assert_eq!(waits(&settings(0), &Facts { is_rollback: true, ..facts.clone() }, now), None, "a rollback never waits");
+    if let Gate::Wait(waiting) = check(&settings(0), &facts, at(now)) {
+        assert!(waiting.message.ends_with("by the ConfigMap headwind: holidays"), "{waiting}");
+    }
+}
+
+#[test]
+fn a_freeze_by_an_annotation() {
+    let frozen = Settings { frozen: Some(crate::settings::Place::Namespace), ..Settings::default() };
+    let limits = frozen_until(Some(2000));
+    let facts = Facts { limits: Some(&limits), ..Facts::default() };
+    assert_eq!(waits(&frozen, &facts, 1000), Some((Reason::Frozen, None)), "it ends last");
+    assert_eq!(waits(&frozen, &Facts { is_rollback: true, ..facts }, 1000), None);
+}
+
+#[test]
+fn a_used_up_failure_budget() {
+    let limits = Limits { paused_since: Some(at(900)), ..Limits::default() };
+    let facts = Facts { limits: Some(&limits), by_policy: true, ..Facts::default() };
+    assert_eq!(waits(&settings(0), &facts, 1000), Some((Reason::FailureBudget, None)));
+    assert_eq!(waits(&settings(0), &Facts { by_policy: false, ..facts }, 1000), None, "a person approved it");
+}
+
+/// Only an update that could start now takes part in the queue.
+#[test]
+fn too_many_rollouts() {
+    let key = |name: &str| crate::testing::key(crate::workload::Kind::Deployment, name);
+    let turn = Turn { since: at(1), workload: key("me") };
+    let mut limits = Limits { rollouts: Rollouts { limit: Some(1), running: [key("other")].into(), ..Rollouts::default() }, ..Limits::default() };
+    let turn = &turn;
+    fn facts<'a>(limits: &'a Limits, turn: &Turn) -> Facts<'a> {
+        Facts { limits: Some(limits), turn: Some(turn.clone()), ..Facts::default() }
+    }
+    assert_eq!(waits(&settings(0), &facts(&limits, turn), 1000), Some((Reason::TooManyRollouts, None)));
+    assert_eq!(waits(&in_windows("01:00-02:00"), &facts(&limits, turn), 0), Some((Reason::UpdateWindow, Some(3600))));
+    assert_eq!(waits(&settings(0), &Facts { is_rollback: true, ..facts(&limits, turn) }, 1000), None, "a rollback never waits");
+    limits.rollouts.running.clear();
+    assert_eq!(waits(&settings(0), &facts(&limits, turn), 1000), None);
+}

@@ -32,6 +32,15 @@ impl Action {
     }
 }
 
+impl Status {
+    /// Returns the status of an approval that also skips the cool-down.
+    #[must_use]
+    pub fn skipping_cool_down(self) -> Self {
+        let message = self.message.map(|message| format!("{message}; the cool-down is skipped"));
+        Self { skip_cool_down: true, message, ..self }
+    }
+}
+
 /// The action is not possible in the request's phase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {} a request that is {phase}{}", .action.as_str(), .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]

@@ -1,16 +1,24 @@
 //! The facts about one request for the gate ([`crate::gate`]).
 
 use super::Request;
-use crate::gate::Facts;
+use super::rollout::goes_back;
+use crate::gate::{Facts, Turn};
 use crate::trigger::Trigger;
+use crate::workload::Workload;
+use crate::workload::history::History;
 
 impl Request {
-    /// Returns the facts for this request. `any` are the facts for any update of its container, `all` the requests of
-    /// its workload.
-    pub fn facts<'a>(&'a self, any: Facts<'a>, all: &[&Request]) -> Facts<'a> {
+    /// Returns the facts for this request. `any` are the facts for any update of its container, `history` and `all` the
+    /// history and the requests of its workload.
+    pub fn facts<'a>(&'a self, any: Facts<'a>, workload: &Workload, history: &History, all: &[&Request]) -> Facts<'a> {
         let missing = self.siblings.iter().any(|name| !all.iter().any(|one| one.name == *name));
         Facts {
             by_person: self.spec.trigger == Trigger::Manual,
+            is_rollback: goes_back(workload, history, self),
+            first_seen: Some(self.created),
+            skips_cool_down: self.status.skip_cool_down,
+            by_policy: self.status.approved_by.is_none(),
+            turn: Some(Turn { since: self.status.approved_at.unwrap_or(self.created), workload: workload.key.clone() }),
             denial: self.status.waiting.as_ref(),
             incomplete_since: missing.then_some(self.created),
             ..any

@@ -23,8 +23,8 @@ use crate::rollout::pod::{PodSnapshot, PodView, RefusedEviction};
 use crate::rollout::{Failure, RolloutLimits, RolloutObservation, RolloutProblem, RolloutState, RolloutStatus, Verdict, View, judge};
 use crate::settings::Settings;
 use crate::trigger::Trigger;
-use crate::workload::Container;
-use crate::workload::history::Entry;
+use crate::workload::history::{Entry, History};
+use crate::workload::{Container, Workload};
 
 /// Starts to watch the rollback, once the workload records it.
 pub(super) fn settle_rollback(context: &Context<'_>, request: &Request) -> Option<Step> {
@@ -408,8 +408,14 @@ fn roll_back(context: &Context<'_>, failed: &[(&Request, Failure)]) -> Option<St
 /// Returns true if a manual request is a rollback: to an image that the container ran before, or, if the history does
 /// not contain it, to a lower version.
 pub(super) fn is_rollback(context: &Context<'_>, request: &Request) -> bool {
-    let Some(container) = context.container_of(request).filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
-    let known = context.history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
+    goes_back(context.workload, &context.history, request)
+}
+
+/// Returns the same from the workload and its history.
+pub(super) fn goes_back(workload: &Workload, history: &History, request: &Request) -> bool {
+    let container = request.spec.container.as_deref().and_then(|name| workload.container(name));
+    let Some(container) = container.filter(|_| request.spec.trigger == Trigger::Manual) else { return false };
+    let known = history.before(&container.name, &container.image).any(|entry| entry.image == request.spec.new_image);
     known || is_lower(request.artifact(&request.spec.new_image), request.artifact(&container.image))
 }
 

@@ -2,6 +2,7 @@
 //! ([`crate::gate`]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -16,6 +17,9 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
+
+/// Maximum time until an update that waits for a rollout to end is looked at again. It is looked at when one ends.
+const NEXT_TURN: Duration = Duration::from_secs(30);
 
 impl Context<'_> {
     /// Supersedes a request if a better one for its container is open.
@@ -83,9 +87,9 @@ impl Context<'_> {
         stepped.map_or(request.expires_at(), |again| again.max(request.expires_at()))
     }
 
-    fn facts<'b>(&self, request: &'b Request) -> Facts<'b> {
-        let any = self.container_of(request).map(|container| Facts::of(self.workload, container)).unwrap_or_default();
-        request.facts(any, self.observed.requests)
+    fn facts<'b>(&'b self, request: &'b Request) -> Facts<'b> {
+        let any = self.container_of(request).map(|container| Facts::of(self.workload, container, self.observed.limits)).unwrap_or_default();
+        request.facts(any, self.workload, &self.history, self.observed.requests)
     }
 
     /// Returns the gate's result for the request with these facts. With an invalid annotation, only a request by a
@@ -194,6 +198,7 @@ impl Context<'_> {
     pub(super) fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
         open.iter()
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
+                (true, Gate::Wait(waiting)) if waiting.reason == Reason::TooManyRollouts => Some(after(self.observed.now, NEXT_TURN)),
                 (true, gate) => gate.waiting()?.until,
                 (false, _) => (request.status.phase == Phase::Pending && request.needs_approval()).then(|| self.expires(request)),
             })

@@ -6,7 +6,8 @@
 //! of the Deployment controller rolls out, and versions whose patch number is [`BAD`] crash. Admission denies patches
 //! at random, and in one of five schedules it pins every image to a digest. The invariants are checked after every
 //! step. In one of four schedules the workload is a release: it has no pods, a model of Flux reports the state of its
-//! versions, and people suspend it.
+//! versions, and people suspend it. Some workloads have a cool-down and time windows, people freeze the workload and
+//! everything, failures of others pause updates, and rollouts of others take the slots.
 //!
 //! It is one long file because the model and the faults are read together.
 //!
@@ -24,7 +25,7 @@ use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
 use crate::decide::{self, Decision, Evaluation, Identity, PriorRequests};
 use crate::evidence::{Answer, Evidence, Trust};
-use crate::gate::{self, Facts, Gate};
+use crate::gate::{self, Facts, Freeze, Gate, Limits};
 use crate::policy::{Candidate, Occasion, Policy};
 use crate::reason::Reason;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
@@ -42,6 +43,9 @@ const STEPS: u32 = 40;
 /// Versions 1.x.2 do not run.
 const BAD: &str = ".2";
 const REPLICAS: u32 = 3;
+/// Schedules begin at 13:46, and are in the closed quarters of an hour at 14:00 and 14:30 for a while.
+const WINDOW: &str = "00:00-14:00; 14:15-23:59";
+const DENIED: &str = "14:30-14:45";
 /// Maximum difference between the clocks of replicas, in seconds.
 const SKEW: i64 = 10;
 
@@ -135,6 +139,8 @@ struct World {
     second: i64,
     /// Time since the last interruption of the watches, in seconds.
     calm: i64,
+    /// What limits the updates of all workloads. The rollout of this one is added.
+    limits: Limits,
     trail: Vec<String>,
 }
 
@@ -154,6 +160,11 @@ fn workload(rng: &mut Rng, release: bool) -> Workload {
     annotations.insert(key::HEALTH_CHECK_RETRIES.to_owned(), rng.pick(&["1", "3"]).to_string());
     annotations.insert(key::MIN_UPDATE_INTERVAL.to_owned(), rng.pick(&["0", "60", "300"]).to_string());
     annotations.insert(format!("{}.b", key::MIN_UPDATE_INTERVAL), rng.pick(&["0", "60", "300"]).to_string());
+    annotations.insert(key::COOL_DOWN.to_owned(), rng.pick(&["0", "0", "0", "200"]).to_string());
+    if rng.roll(6) == 0 {
+        annotations.insert(key::UPDATE_WINDOW.to_owned(), WINDOW.to_owned());
+        annotations.insert(key::UPDATE_WINDOW_DENY.to_owned(), DENIED.to_owned());
+    }
     if release {
         let alone = samples::alone(samples::templated("app", "1.0.0"), &[]);
         let workload = resolve(&alone, Some(&samples::helm("https://charts.example")), 1);
@@ -187,7 +198,7 @@ impl World {
             quarantine: BTreeSet::new(),
         };
         let replica = Replica { snapshot: None, workload, holds: true, requests: BTreeMap::new(), skew: 0 };
-        Self { rng, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, trail: Vec::new() }
+        Self { rng, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, limits: Limits::default(), trail: Vec::new() }
     }
 
     fn now(&self, who: usize) -> Timestamp {
@@ -232,6 +243,7 @@ impl World {
             17..=20 => self.controller(),
             21 => self.second += i64::try_from(self.rng.roll(20)).unwrap(),
             22 => self.go_back(who),
+            23 => self.limit(),
             _ => self.sync(who),
         }
     }
@@ -301,6 +313,32 @@ impl World {
             ..HelmReleaseView::default()
         };
         workload.resource_version = version.to_string();
+    }
+
+    /// Somebody freezes everything, too many updates of others fail, or rollouts of others begin or end.
+    fn limit(&mut self) {
+        let now = Timestamp::from_second(self.second).unwrap();
+        let other = testing::key(Kind::Deployment, "other");
+        match self.rng.roll(6) {
+            0 => {
+                let until = (self.rng.roll(2) == 0).then(|| Timestamp::from_second(self.second + 100).unwrap());
+                self.limits.freeze = Some(Freeze { until, reason: None });
+            }
+            1 => self.limits.freeze = None,
+            2 => self.limits.paused_since = self.limits.paused_since.is_none().then_some(now),
+            3 => self.limits.rollouts.limit = Some(1),
+            4 => drop(self.limits.rollouts.running.insert(other)),
+            _ => drop(self.limits.rollouts.running.remove(&other)),
+        }
+        self.trail.push(format!("{} limits: {:?}", self.second, self.limits));
+    }
+
+    /// Returns the limits as a replica knows them.
+    fn limits_of(&self, who: usize) -> Limits {
+        let mut limits = self.limits.clone();
+        let rolls_out = self.replicas[who].requests.values().any(|(request, _)| request.status.phase == Phase::RollingOut);
+        limits.rollouts.running.extend(rolls_out.then(|| self.cluster.workload.key.clone()));
+        limits
     }
 
     /// Somebody suspends or resumes the release.
@@ -488,7 +526,9 @@ impl World {
         for _ in 0..20 {
             let replica = self.replicas[who].clone();
             let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
+            let limits = self.limits_of(who);
             let observed = Observed {
+                limits: &limits,
                 presence: if replica.holds { Presence::Present { workload: &replica.workload, live } } else { Presence::Unknown },
                 defaults: &Annotations::new(),
                 requests: &requests,
@@ -564,7 +604,7 @@ impl World {
         }
         self.check_gate(who, replica, apply);
         for change in &apply.changes {
-            self.check_apply(replica, change);
+            self.check_apply(who, replica, change);
             let request = &replica.requests[&change.request].0;
             let mark = if change.kind == ChangeKind::AutomaticRollback { request.back_mark() } else { request.mark() };
             let approved =
@@ -617,7 +657,7 @@ impl World {
     /// another one before the workload's interval has passed, if its own interval has.
     fn check_gate(&self, who: usize, replica: &Replica, apply: &Apply) {
         let requests: Vec<&Request> = replica.requests.values().map(|(request, _)| request).collect();
-        let now = self.now(who);
+        let (now, limits) = (self.now(who), self.limits_of(who));
         let history = history_of(&replica.workload, &requests);
         let answers = apply.changes.iter().map(|change| {
             let request = &replica.requests[&change.request].0;
@@ -626,8 +666,8 @@ impl World {
             }
             let annotations = &replica.workload.annotations;
             let settings = Settings::resolve(&Annotations::new(), annotations, &change.container).unwrap_or_default();
-            let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap());
-            let facts = request.facts(facts, &requests);
+            let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap(), &limits);
+            let facts = request.facts(facts, &replica.workload, &history, &requests);
             let own = history.of(&change.container).next().map(|entry| entry.timestamp);
             let alone = Facts { last_update: own, ..facts.clone() };
             (change, gate::check(&settings, &facts, now), gate::check(&settings, &alone, now))
@@ -639,8 +679,32 @@ impl World {
         }
     }
 
-    fn check_apply(&mut self, replica: &Replica, change: &super::Change) {
+    /// Checks the gates once more, without the code that decides.
+    fn check_limits(&self, who: usize, replica: &Replica, change: &super::Change) {
         let (request, _) = &replica.requests[&change.request];
+        let (now, annotations) = (self.now(who), &replica.workload.annotations);
+        let second_of_day = now.as_second().rem_euclid(86_400);
+        let closed = [(14 * 3600, 15 * 60), (14 * 3600 + 30 * 60, 15 * 60)];
+        let is_closed = closed.iter().any(|(start, long)| (*start..start + long).contains(&second_of_day));
+        let name = &change.request;
+        assert!(!(annotations.contains_key(key::UPDATE_WINDOW) && is_closed), "{name} is applied outside of its windows");
+        assert!(annotations.get(key::FREEZE).is_none_or(|value| value != "true"), "{name} is applied though its workload is frozen");
+        let Limits { freeze, paused_since, rollouts } = &self.limits;
+        assert!(freeze.as_ref().is_none_or(|freeze| freeze.until.is_some_and(|until| until <= now)), "{name} is applied during a freeze");
+        let by_policy = request.status.approved_by.is_none();
+        assert!(!(by_policy && paused_since.is_some()), "{name} is applied though too many updates failed");
+        let own = replica.requests.values().any(|(request, _)| request.status.phase == Phase::RollingOut);
+        assert!(rollouts.limit.is_none() || rollouts.running.is_empty() || own, "{name} is one rollout too many");
+        let cool_down: i64 = annotations[key::COOL_DOWN].parse().unwrap();
+        let is_old = now.duration_since(request.created).as_secs() >= cool_down;
+        assert!(is_old || request.status.skip_cool_down || request.spec.trigger == Trigger::Manual, "{name} is applied too early");
+    }
+
+    fn check_apply(&mut self, who: usize, replica: &Replica, change: &super::Change) {
+        let (request, _) = &replica.requests[&change.request];
+        if change.kind == ChangeKind::Update {
+            self.check_limits(who, replica, change);
+        }
         let left = replica.workload.containers[0].chart.as_ref().and_then(|site| site.skip_reason.as_ref());
         assert!(left.is_none() || change.kind == ChangeKind::AutomaticRollback, "{} is applied though {left:?}", change.request);
         let version = (change.container.clone(), unpinned(&change.to).to_owned());
@@ -691,7 +755,10 @@ impl World {
         let name = self.rng.pick(&names).clone();
         let action = *self.rng.pick(&[Action::Approve, Action::Approve, Action::Reject, Action::Reopen]);
         let (request, read) = self.replicas[who].requests[&name].clone();
-        if let Ok(status) = act(&request, action, "ann", None, self.now(who)) {
+        if let Ok(mut status) = act(&request, action, "ann", None, self.now(who)) {
+            if action == Action::Approve && self.rng.roll(3) == 0 {
+                status = status.skipping_cool_down();
+            }
             if action == Action::Reopen {
                 let version = (request.spec.container.clone().unwrap(), unpinned(&request.spec.new_image).to_owned());
                 self.cluster.quarantine.remove(&version);
@@ -708,7 +775,8 @@ impl World {
         let version = self.bump();
         let place = usize::try_from(self.rng.roll(self.cluster.workload.containers.len() as u64)).unwrap();
         let image = format!("app:1.{}.{}", self.rng.roll(2), self.rng.roll(2));
-        let annotation = match self.rng.roll(4) {
+        let annotation = match self.rng.roll(5) {
+            4 => Some((key::FREEZE, *self.rng.pick(&["true", "false", "false"]))),
             0 => Some((key::REQUIRE_APPROVAL, *self.rng.pick(&["true", "false"]))),
             1 if self.rng.roll(3) == 0 => Some((key::AUTO_ROLLBACK, *self.rng.pick(&["true", "false"]))),
             1 => Some((key::POLICY, *self.rng.pick(&["patch", "minor", "none", "nonsense", "force"]))),
@@ -750,6 +818,10 @@ impl World {
         let mut quiet = 0;
         self.calm = 1000;
         self.suspend(false);
+        // Everything but the clock opens.
+        self.limits = Limits::default();
+        self.cluster.workload.annotations.remove(key::FREEZE);
+        self.cluster.workload.resource_version = self.bump().to_string();
         for round in 0..120 {
             for who in 0..2 {
                 self.replicas[who].take_in(&self.cluster.workload);

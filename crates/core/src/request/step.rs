@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Phase, Presence, Request, Status};
+use crate::gate::Limits;
 use crate::reason::Reason;
 use crate::rollout::pod::PodSnapshot;
 use crate::settings::Annotations;
@@ -10,6 +11,8 @@ use crate::settings::Annotations;
 /// The input of a decision about one workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
+    /// What limits the updates of all workloads together.
+    pub limits: &'a Limits,
     /// The workload, as far as it is known.
     pub presence: Presence<'a>,
     /// Headwind's annotations on the namespace.

@@ -51,6 +51,14 @@ keys! {
     SETTLE_TIME = "settle-time",
     /// How a new digest of the same tag is applied.
     DIGEST_UPDATE = "digest-update",
+    /// Minimum age of a version before it is applied.
+    COOL_DOWN = "cool-down",
+    /// The time windows in which updates may start.
+    UPDATE_WINDOW = "update-window",
+    /// The time windows in which updates may not start.
+    UPDATE_WINDOW_DENY = "update-window-deny",
+    /// Applies no updates.
+    FREEZE = "freeze",
     /// The channels that get the notifications of the workload.
     NOTIFY = "notify",
     /// On an OCIRepository: allows a release to move the tag although other releases follow it as well.

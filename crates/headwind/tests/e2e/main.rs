@@ -13,11 +13,13 @@ mod api;
 mod approval;
 mod argo;
 mod auth;
+mod caps;
 mod check;
 mod claims;
 mod edge_cases;
 mod failures;
 mod final_audit;
+mod gates;
 mod helm;
 mod helm_scale;
 mod hostile;
@@ -92,6 +94,9 @@ fn of_each_kind() -> Vec<Trial> {
             each("put_back_by_hand", kind, rejection::put_back_by_hand),
             each("interval_delays", kind, interval::delays),
             each("twenty_approvals", kind, approval::twenty),
+            each("gates_cool_down", kind, gates::cool_down),
+            each("gates_windows", kind, gates::windows),
+            each("gates_freeze", kind, gates::freeze),
             each("rollback_twice", kind, rollback::twice),
         ]);
     }
@@ -128,6 +133,8 @@ fn others() -> Vec<Trial> {
         one("leader_hands_over", kill::hands_over),
         one("reported_once", reported::once),
         flux("restart_beside_many", restart::beside_many),
+        one("gates_budget", gates::budget),
+        one("gates_caps", caps::at_most),
         one("approve_by_kubectl", approval::by_kubectl),
         one("bad_annotations", edge_cases::bad_annotations),
         one("odd_images", edge_cases::odd_images),

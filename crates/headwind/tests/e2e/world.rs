@@ -275,6 +275,15 @@ impl World {
         .await
     }
 
+    /// The same for one of the series of a metric.
+    pub(crate) async fn counted_with(&self, metric: &str, labels: &[(&str, &str)], value: f64) -> Result<()> {
+        eventually(&format!("{metric} {labels:?} is {value}"), SOON, || async {
+            let now = self.operator.metric(metric, labels).await.map_err(|error| error.to_string())?;
+            if (now - value).abs() < f64::EPSILON { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await
+    }
+
     /// Calls the API; returns status and body.
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let mut request = self.http.request(method.parse()?, format!("{}{path}", self.operator.api_url()));

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Class, ClusterClient, Failure};
+use crate::observe::limits::PAUSED_SINCE;
 use crate::observe::state::State;
 use crate::report::journal::Journal;
 
@@ -81,6 +82,8 @@ impl Contender {
 
     async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
         let read = self.cluster.lease(&self.namespace, LEASE).await?;
+        let annotation = |name: &str| Some(read.as_ref()?.metadata.annotations.as_ref()?.get(name)?.as_str());
+        self.state.limits.inherit_pause(annotation(PAUSED_SINCE).filter(|_| !self.state.leadership.leads()));
         let now = self.state.leadership.now();
         let decided = step(memory, read.as_ref().map(record).as_ref(), &self.me, self.timing, now);
         let wish = match decided {
@@ -111,7 +114,12 @@ impl Contender {
             namespace: Some(self.namespace.clone()),
             ..read.map(|lease| lease.metadata.clone()).unwrap_or_default()
         };
-        self.journal.note(metadata.annotations.get_or_insert_default());
+        let annotations = metadata.annotations.get_or_insert_default();
+        self.journal.note(annotations);
+        match self.state.paused_since() {
+            Some(since) => drop(annotations.insert(PAUSED_SINCE.to_owned(), since.to_string())),
+            None => drop(annotations.remove(PAUSED_SINCE)),
+        }
         Lease {
             metadata,
             spec: Some(LeaseSpec {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::backoff::Backoff;
+use headwind_core::gate::Limits;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
@@ -59,6 +60,10 @@ impl Reconciler {
             return Some(wait);
         }
         let ended = self.steps(&key).await;
+        if ended.is_ok() {
+            // The requests show what was applied.
+            self.state.limits.starting().remove(&key);
+        }
         self.metrics.reconcile_duration.observe(started.elapsed().as_secs_f64());
         match ended {
             Ok(wait) => {
@@ -81,7 +86,8 @@ impl Reconciler {
             let now = now();
             let requests: Vec<&Request> = observation.requests.iter().collect();
             let snapshot = self.snapshots.lock().get(key).cloned();
-            let observed = Observed {
+            let decide = |limits: &Limits| next(&Observed {
+                limits,
                 presence: presence(&observation, reads.live.as_ref()),
                 defaults: &observation.defaults,
                 requests: &requests,
@@ -90,8 +96,8 @@ impl Reconciler {
                 snapshot: snapshot.as_deref(),
                 seen_since: self.state.observed_since.since(),
                 clock_stepped: self.state.clock.stepped(now),
-            };
-            let step = next(&observed);
+            });
+            let step = self.decide(key, now, decide);
             if !self.state.leadership.leads() {
                 return Ok(None);
             }
@@ -120,6 +126,17 @@ impl Reconciler {
         }
         tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "stopped after {steps} steps in one pass; this is a bug in Headwind");
         Ok(Some(BACKOFF.max))
+    }
+
+    /// Decides with the limits of the moment. A decision to start a rollout counts for the next decision at once.
+    fn decide(&self, key: &WorkloadKey, now: Timestamp, next: impl Fn(&Limits) -> Step) -> Step {
+        let mut starting = self.state.limits.starting();
+        let limits = self.state.limits_with(&starting, now);
+        let step = next(&limits);
+        if matches!(step, Step::Apply(_)) && limits.rollouts.is_limited() {
+            starting.insert(key.clone());
+        }
+        step
     }
 
     /// Takes a snapshot of the workload's pods. The snapshot says if Headwind may not list pods. Without a response

@@ -61,6 +61,7 @@ impl Action {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
             ["settings", "", ..] => Self::on_settings(Store::ConfigMap, ""),
+            [verb @ ("freeze" | "unfreeze" | "resume"), "", ..] => Self { verb: verb.to_owned(), ..Self::on_settings(Store::ConfigMap, "") },
             _ => return None,
         })
     }
@@ -122,6 +123,7 @@ mod tests {
     #[case("/workloads/shop/StatefulSet/db/rollback", Some(("rollback", "StatefulSet", "shop", "db")))]
     #[case("/workloads/shop/StatefulSet/db", None)]
     #[case("/settings", Some(("update", "ConfigMap", "", "headwind")))]
+    #[case("/api/v1/freeze", Some(("freeze", "ConfigMap", "", "headwind")))]
     #[case("/openapi.json", None)]
     fn what_a_route_stands_for(#[case] path: &str, #[case] expected: Option<(&str, &str, &str, &str)>) {
         let action = Action::of_path(path);

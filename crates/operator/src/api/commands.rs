@@ -65,15 +65,22 @@ impl From<Failure> for ActError {
 
 impl Handle {
     /// Approves, rejects or reopens a request and returns the updated request. Writes the audit line. Runs to its end
-    /// even if the caller does not wait for it.
+    /// even if the caller does not wait for it. `skip_cool_down` counts for an approval only.
     ///
     /// # Errors
     /// See [`ActError`]. If several people act at the same time, exactly one succeeds.
-    pub async fn act(&self, caller: Caller, name: RequestName, action: Action, note: Option<String>) -> Result<UpdateRequest, ActError> {
+    pub async fn act(
+        &self,
+        caller: Caller,
+        name: RequestName,
+        action: Action,
+        note: Option<String>,
+        skip_cool_down: bool,
+    ) -> Result<UpdateRequest, ActError> {
         let handle = self.clone();
         to_the_end(async move {
             let RequestName { namespace, name } = &name;
-            let done = handle.act_as(namespace, name, action, &caller, note.as_deref()).await;
+            let done = handle.act_as(namespace, name, action, &caller, note.as_deref(), skip_cool_down).await;
             audit::Action::on_request(action.as_str(), namespace, name).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
             done
         })
@@ -89,6 +96,7 @@ impl Handle {
         action: Action,
         caller: &Caller,
         note: Option<&str>,
+        skip_cool_down: bool,
     ) -> Result<UpdateRequest, ActError> {
         let not_found = || ActError::NotFound { namespace: namespace.to_owned(), name: name.to_owned() };
         if !self.serves(namespace) || !is_object_name(namespace) || !is_object_name(name) {
@@ -104,6 +112,7 @@ impl Handle {
             };
             let at = now();
             let status = match act(&request.read(), action, &caller.name, note, at) {
+                Ok(status) if skip_cool_down && action == Action::Approve => status.skipping_cool_down(),
                 Ok(status) => status,
                 // A cached copy may be stale: only the API server's copy is a reason to refuse.
                 Err(_) if is_copy => continue,

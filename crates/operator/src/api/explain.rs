@@ -170,6 +170,7 @@ impl Handle {
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let prior = prior_of(&requests);
         let of_workload: Vec<&Request> = requests.iter().collect();
+        let limits = self.state.current_limits(now());
         let explained = |container: &Container| {
             let on_record;
             let candidates = if let Some(candidates) = known.get(&container.name) {
@@ -178,7 +179,7 @@ impl Handle {
                 on_record = self::on_record(&requests, container);
                 &on_record
             };
-            let mut explained = explain::explain(workload, defaults, container, candidates, &of_workload, &prior, now());
+            let mut explained = explain::explain(workload, defaults, container, candidates, &of_workload, &prior, &limits, now());
             explained.keep_best(VERDICTS);
             explained
         };

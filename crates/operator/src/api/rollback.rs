@@ -145,7 +145,7 @@ impl Handle {
                 continue;
             }
             self.make(&workload, request).await?;
-            match self.act_as(&key.namespace, &name, Action::Approve, caller, note).await {
+            match self.act_as(&key.namespace, &name, Action::Approve, caller, note, false).await {
                 Err(ActError::NotNow(ended)) if !ended.phase.is_open() => refused = Some(ended),
                 done => return Ok(done?),
             }

@@ -81,7 +81,7 @@ impl Handle {
         .unwrap_or_else(|failure| Err(SaveError::Unavailable(failure)))
     }
 
-    async fn save<K: Holds>(&self, caller: &Caller, change: &SettingsChange) -> Result<(), SaveError> {
+    pub(super) async fn save<K: Holds>(&self, caller: &Caller, change: &SettingsChange) -> Result<(), SaveError> {
         let failed = |failure: Failure| SaveError::of(change.store, &failure);
         let found: Option<K> = self.cluster.own_object(&self.own_namespace, SETTINGS).await.map_err(failed)?;
         self.adopt(found.clone());

@@ -129,6 +129,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     (key::HEALTH_CHECK_RETRIES, "3"),
     (key::SETTLE_TIME, "30s"),
     (key::DIGEST_UPDATE, "auto"),
+    (key::COOL_DOWN, "0"),
+    (key::UPDATE_WINDOW, ""),
+    (key::UPDATE_WINDOW_DENY, ""),
+    (key::FREEZE, "false"),
     (key::NOTIFY, ""),
 ];
 

@@ -14,6 +14,7 @@ mod facts;
 mod finished;
 mod page;
 mod phases;
+mod rollouts;
 mod texts;
 
 use std::collections::{HashMap, HashSet};
@@ -29,6 +30,7 @@ pub(crate) use self::finished::Finished;
 pub use self::page::Filter;
 pub(crate) use self::page::Listing;
 pub use self::phases::PhaseCounts;
+use self::rollouts::KnownRollouts;
 use crate::cluster::object::{ObjectVersion, is_newer};
 
 /// Namespace and name.
@@ -44,6 +46,7 @@ pub(crate) struct Requests {
     /// The workload of each request. The requests contain the names.
     by_name: HashTable<(u64, Arc<WorkloadKey>)>,
     hasher: RandomState,
+    rollouts: KnownRollouts,
 }
 
 /// The requests of one workload.
@@ -129,6 +132,7 @@ impl Requests {
         self.by_name.insert_unique(hash, (hash, Arc::clone(&workload)), |(hash, _)| *hash);
         let of = self.by_workload.entry(workload).or_default();
         slim(&mut request);
+        self.rollouts.apply(&name, &request.workload_key(), &request.read());
         let after = Arc::new(request);
         if phase.is_open() {
             of.open.push(Arc::clone(&after));
@@ -153,6 +157,7 @@ impl Requests {
 
     /// Removes a request. Returns its workload.
     pub(crate) fn remove(&mut self, name: &Name) -> Option<WorkloadKey> {
+        self.rollouts.remove(name);
         let hash = self.hash(name);
         let Self { by_workload, by_name, .. } = self;
         let is_it = |(other, workload): &(u64, Arc<WorkloadKey>)| *other == hash && holds(by_workload, workload, name).is_some();
@@ -173,6 +178,11 @@ impl Requests {
         let names = all.flat_map(|(key, of)| of.all().map(|held| (key.namespace.clone(), name_of(held))));
         let gone: Vec<Name> = names.filter(|name| !seen.contains(name)).collect();
         gone.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    /// Returns what the limits on updates need to know.
+    pub(crate) fn rollouts(&self) -> &KnownRollouts {
+        &self.rollouts
     }
 
     /// Returns the request with that name.

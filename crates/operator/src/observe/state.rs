@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use crate::clock::SteppedClock;
 use crate::cluster::Patched;
 use crate::observe::index::Index;
+use crate::observe::limits::KnownLimits;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::{Change, Requests};
 
@@ -40,6 +41,8 @@ pub(crate) struct State {
     /// The time since which the cluster is observed without a gap.
     pub(crate) observed_since: ObservedSince,
     pub(crate) clock: SteppedClock,
+    /// What limits the updates of all workloads together.
+    pub(crate) limits: KnownLimits,
     listener: OnceLock<Listener>,
 }
 

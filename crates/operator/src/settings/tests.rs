@@ -27,7 +27,7 @@ fn own() -> (Arc<OwnSettings>, Arc<Mutex<Values>>, impl FnMut() -> Vec<String>) 
             problems
         }
     });
-    (Arc::new(OwnSettings::new("hw", adopt, events, Metrics::new())), adopted, written)
+    (Arc::new(OwnSettings::new("hw", adopt, events, Metrics::new(), Arc::default())), adopted, written)
 }
 
 fn config_map(version: u64, a: &str) -> ConfigMap {

@@ -72,6 +72,9 @@ pub(crate) struct Why {
     pub(crate) approver: Option<String>,
     /// The reason, for the record.
     pub(crate) reason: Option<String>,
+    /// For an approval: true if the update does not wait for the cool-down.
+    #[serde(rename = "skipCoolDown")]
+    pub(crate) skip_cool_down: Option<bool>,
 }
 
 /// Several requests for one action.

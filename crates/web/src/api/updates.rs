@@ -151,7 +151,11 @@ async fn one(api: &super::Api, name: RequestName, action: Action, caller: Caller
     api.auth.authorize(&caller, &decide(&name, action)).await?;
     let why: Why = if body.iter().all(u8::is_ascii_whitespace) { Why::default() } else { read(body)? };
     let note = note(why.approver.as_deref(), why.reason.as_deref())?;
-    let done = api.handle.act(caller, name, action, note).await;
+    let skip = why.skip_cool_down.unwrap_or_default();
+    if skip && action != Action::Approve {
+        return Err(invalid("skipCoolDown is for approve only"));
+    }
+    let done = api.handle.act(caller, name, action, note, skip).await;
     done.map(|request| Json(Update(request)).into_response()).map_err(|error| problem(&error))
 }
 
@@ -184,7 +188,7 @@ async fn bulk(api: &super::Api, action: Action, caller: &Caller, body: &Bytes) -
     for (request, permitted) in requests.into_iter().zip(permitted) {
         let RequestName { namespace, name } = request.clone();
         let done = match permitted {
-            Ok(()) => api.handle.act(caller.clone(), request, action, note.clone()).await.map_err(|error| problem(&error)),
+            Ok(()) => api.handle.act(caller.clone(), request, action, note.clone(), false).await.map_err(|error| problem(&error)),
             Err(refused) => Err(refused.into()),
         };
         results.push(match done {

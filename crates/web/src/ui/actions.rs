@@ -36,6 +36,8 @@ struct Form {
     /// The `resourceVersion` of the request that the person saw.
     seen: Option<String>,
     reason: Option<String>,
+    /// True if the update does not wait for the cool-down.
+    skip_cool_down: bool,
     /// The view of the page behind the dialog.
     view: Option<View>,
 }
@@ -47,6 +49,7 @@ impl Form {
             match name.as_str() {
                 "seen" => form.seen = Some(value).filter(|value| !value.is_empty()),
                 "reason" => form.reason = Some(value.trim().to_owned()).filter(|value| !value.is_empty()),
+                "skip" => form.skip_cool_down = value == "on",
                 "view" => form.view = value.parse().ok(),
                 _ => {}
             }
@@ -149,7 +152,7 @@ async fn decide(ui: &Ui, visitor: &Visitor, name: RequestName, action: Action, f
     if changed || !is_possible(&summary, action) {
         return Err(Box::new((StatusCode::CONFLICT, shown(visitor, "Already decided", &conflict(visitor, &summary))).into_response()));
     }
-    let written = ui.handle.act(visitor.caller.clone(), name.clone(), action, form.reason.clone()).await;
+    let written = ui.handle.act(visitor.caller.clone(), name.clone(), action, form.reason.clone(), form.skip_cool_down).await;
     match written {
         Ok(object) => {
             let version = object.metadata.resource_version.clone().unwrap_or_default();
@@ -237,6 +240,7 @@ fn dialog(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, action: Action, f
             }
             input type="hidden" name="seen" value=(seen);
             @if let Some(view) = form.view { input type="hidden" name="view" value=(view.as_str()); }
+            @if action == Action::Approve { (skip(ui, summary, form.skip_cool_down)) }
             (reason(action, form.reason.as_deref(), error))
             div class="modal-action" {
                 a class="btn" href=(rows::path(summary)) data-close="" { "Cancel" }
@@ -276,6 +280,17 @@ fn effect(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, container: &str) 
         (Some(Gate::Wait(waiting)), _) => html! { "Later: " (waiting.message) },
         (Some(Gate::Open), Some(other)) => html! { "After the rollout of " (ChangeView::of(other).to) ", which is in progress" },
         (Some(Gate::Open), None) => html! { "At once" },
+    }
+}
+
+/// The field that skips the cool-down, if the update waits for it.
+fn skip(ui: &Ui, summary: &UpdateSummary, skips: bool) -> Markup {
+    let Some(until) = ui.handle.cool_down_until(&summary.workload, &summary.request) else { return html! {} };
+    html! {
+        label class="mt-4 flex items-center gap-3" {
+            input type="checkbox" class="toggle toggle-sm" name="skip" value="on" checked[skips];
+            span { "Skip the cool-down, which ends " span class="whitespace-nowrap" { (until.strftime("%Y-%m-%d %H:%M UTC")) } }
+        }
     }
 }
 

@@ -192,7 +192,7 @@ async fn decide(ui: &Ui, visitor: &Visitor, one: &Selected, action: Action, reas
         let text = if phase == Phase::Pending { "changed".to_owned() } else { format!("already {}", phase.as_str()) };
         return Err(Fault::new(StatusCode::CONFLICT, "Already decided", text));
     }
-    match ui.handle.act(visitor.caller.clone(), one.name.clone(), action, reason).await {
+    match ui.handle.act(visitor.caller.clone(), one.name.clone(), action, reason, false).await {
         Ok(_) => Ok(()),
         Err(ActError::NotNow(refused)) => {
             Err(Fault::new(StatusCode::CONFLICT, "Already decided", format!("already {}", refused.phase.as_str())))

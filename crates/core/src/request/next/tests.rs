@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::artifact::{Artifact, ArtifactKind};
-use crate::gate::Waiting;
+use crate::gate::{Limits, Waiting};
 use crate::policy::Policy;
 use crate::request::{ChangeKind, Identity, Spec, violations_of};
 use crate::rollout::{DeploymentView, Failure, View};
@@ -53,6 +53,7 @@ fn step(workload: Option<&Workload>, requests: &[Request]) -> Step {
 fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
     next(&Observed {
+            limits: &Limits::default(),
         presence,
         defaults: &Annotations::new(),
         requests: &requests,

@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use rstest::rstest;
 
+use crate::gate::Limits;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::request::{Observed, Phase, Presence, Request, Spec, Status, Step, next};
@@ -100,6 +101,7 @@ fn after_looks(workload: &Workload, request: &mut Request, pods: &[PodView], loo
 fn settled(workload: &Workload, request: &mut Request, snapshot: Option<&PodSnapshot>, now: Timestamp) -> Step {
     for _ in 0..10 {
         let observed = Observed {
+            limits: &Limits::default(),
             presence: Presence::Present { workload, live: true },
             defaults: &Annotations::new(),
             requests: &[&request.clone()],
@@ -279,6 +281,7 @@ fn restored(history: &History, all: &[Request]) -> String {
     let bad = rolling(RolloutState { failed_checks: 3, failure: Some(failure), ..watch() });
     let requests: Vec<&Request> = all.iter().chain([&bad]).collect();
     let observed = Observed {
+            limits: &Limits::default(),
         presence: Presence::Present { workload: &workload, live: true },
         defaults: &Annotations::new(),
         requests: &requests,
@@ -340,6 +343,7 @@ fn nothing_expires_while_the_clock_is_in_doubt() {
     let day = 86_400;
     let step = |stepped: Option<i64>, now: i64| {
         next(&Observed {
+            limits: &Limits::default(),
             presence: Presence::Present { workload: &workload, live: true },
             defaults: &Annotations::new(),
             requests: &[&asked],

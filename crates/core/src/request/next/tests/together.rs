@@ -52,6 +52,7 @@ fn step_at(live: &Workload, all: &[Request], now: i64) -> Step {
     let requests: Vec<&Request> = all.iter().collect();
     let defaults = Annotations::new();
     next(&Observed {
+            limits: &Limits::default(),
         presence: Presence::Present { workload: live, live: true },
         defaults: &defaults,
         requests: &requests,
@@ -138,7 +139,9 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
     let mut known = request("w", "app:0.9.0", "app:1.0.0");
     known.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(RolloutState::new(1, at(NOW))), ..Status::default() };
     let (defaults, requests) = (Annotations::new(), [&known]);
+    let limits = Limits::default();
     let observed = |live: bool| Observed {
+        limits: &limits,
         presence: Presence::Present { workload: &workload, live },
         defaults: &defaults,
         requests: &requests,

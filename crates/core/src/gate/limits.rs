@@ -1,0 +1,130 @@
+//! What limits the updates of all workloads together.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::freeze::Freeze;
+use super::rollouts::Rollouts;
+use crate::config::{InEffect, Problem, Store, Values};
+
+/// The keys of the ConfigMap `headwind` that limit updates.
+pub mod key {
+    /// A freeze of everything.
+    pub const FREEZE: &str = "freeze";
+    /// Maximum number of rollouts at the same time.
+    pub const ROLLOUTS: &str = "maxConcurrentRollouts";
+    /// Maximum number of rollouts at the same time in one namespace.
+    pub const ROLLOUTS_PER_NAMESPACE: &str = "maxConcurrentRolloutsPerNamespace";
+    /// Number of failed updates within an hour after which updates are paused.
+    pub const PAUSE_AFTER_FAILURES: &str = "pauseAfterFailures";
+    /// When a person last resumed updates.
+    pub const RESUMED_AT: &str = "resumedAt";
+
+    /// All of them.
+    pub const ALL: &[&str] = &[FREEZE, ROLLOUTS, ROLLOUTS_PER_NAMESPACE, PAUSE_AFTER_FAILURES, RESUMED_AT];
+}
+
+/// The limits that the ConfigMap `headwind` sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfiguredLimits {
+    /// The freeze.
+    pub freeze: Option<Freeze>,
+    /// Maximum number of rollouts at the same time.
+    pub rollouts: Option<u32>,
+    /// Maximum number of rollouts at the same time in one namespace.
+    pub rollouts_per_namespace: Option<u32>,
+    /// Number of failed updates within an hour after which updates are paused.
+    pub pause_after_failures: Option<u32>,
+    /// When a person last resumed updates.
+    pub resumed_at: Option<Timestamp>,
+}
+
+/// The limits at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The freeze of everything.
+    pub freeze: Option<Freeze>,
+    /// Since when updates that the policy approved are paused.
+    pub paused_since: Option<Timestamp>,
+    /// The rollouts.
+    pub rollouts: Rollouts,
+}
+
+impl ConfiguredLimits {
+    /// Reads the entries of the ConfigMap, and returns those that are not valid. Such a number keeps its last valid value.
+    /// A freeze that is not valid freezes everything until it is corrected: somebody wants updates to stop.
+    pub fn read(values: &Values, before: &Self) -> (Self, Vec<Problem>) {
+        let mut problems = BTreeMap::new();
+        let mut fault = |name: &'static str, why: String, in_effect: Option<InEffect>| {
+            problems.insert(name, Problem { store: Store::ConfigMap, name: name.to_owned(), why, in_effect });
+        };
+        let entry = |name: &str| values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let freeze = Freeze::parse(entry(key::FREEZE).unwrap_or_default()).unwrap_or_else(|why| {
+            fault(key::FREEZE, format!("{why}; updates are frozen until it is corrected"), None);
+            Some(Freeze { until: None, reason: Some("the value is not valid".to_owned()) })
+        });
+        let mut number = |name: &'static str, least: u32, last: Option<u32>| {
+            let text = entry(name)?;
+            let valid = text.parse::<u32>().ok().filter(|number| *number >= least);
+            valid.or_else(|| {
+                let in_effect = if last.is_some() { InEffect::LastValid } else { InEffect::Default };
+                fault(name, format!("must be a whole number from {least} to {}", u32::MAX), Some(in_effect));
+                last
+            })
+        };
+        let rollouts = number(key::ROLLOUTS, 1, before.rollouts);
+        let rollouts_per_namespace = number(key::ROLLOUTS_PER_NAMESPACE, 1, before.rollouts_per_namespace);
+        let pause_after_failures = number(key::PAUSE_AFTER_FAILURES, 1, before.pause_after_failures);
+        let resumed_at = entry(key::RESUMED_AT).and_then(|text| {
+            let valid = text.parse().ok();
+            if valid.is_none() {
+                let in_effect = if before.resumed_at.is_some() { InEffect::LastValid } else { InEffect::Default };
+                fault(key::RESUMED_AT, "must be a time like 2027-01-02T00:00:00Z".to_owned(), Some(in_effect));
+            }
+            valid.or(before.resumed_at)
+        });
+        (Self { freeze, rollouts, rollouts_per_namespace, pause_after_failures, resumed_at }, problems.into_values().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(entries: &[(&str, &str)], before: &ConfiguredLimits) -> (ConfiguredLimits, Vec<String>) {
+        let values = entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (limits, problems) = ConfiguredLimits::read(&values, before);
+        (limits, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_the_config_map_says() {
+        let none = ConfiguredLimits::default();
+        assert_eq!(read(&[("other", "x"), ("freeze", ""), ("maxConcurrentRollouts", " ")], &none), (none.clone(), Vec::new()));
+        let (limits, problems) = read(
+            &[
+                ("freeze", "until: 2027-01-02T00:00:00Z"),
+                ("maxConcurrentRollouts", "5"),
+                ("maxConcurrentRolloutsPerNamespace", " 2 "),
+                ("pauseAfterFailures", "3"),
+                ("resumedAt", "2026-01-01T00:00:00Z"),
+            ],
+            &none,
+        );
+        assert_eq!((limits.rollouts, limits.rollouts_per_namespace, limits.pause_after_failures), (Some(5), Some(2), Some(3)));
+        assert!(limits.freeze.is_some_and(|freeze| freeze.until.is_some()) && limits.resumed_at.is_some() && problems.is_empty());
+    }
+
+    #[test]
+    fn an_invalid_value_keeps_the_last_one_and_an_invalid_freeze_freezes() {
+        let before = ConfiguredLimits { rollouts: Some(5), ..ConfiguredLimits::default() };
+        let bad = [("freeze", "until: never"), ("maxConcurrentRollouts", "many"), ("pauseAfterFailures", "0"), ("resumedAt", "now")];
+        let (limits, problems) = read(&bad, &before);
+        assert_eq!((limits.rollouts, limits.pause_after_failures, limits.resumed_at), (Some(5), None, None));
+        assert!(limits.freeze.is_some_and(|freeze| freeze.holds(Timestamp::MAX)));
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[0].contains("updates are frozen until it is corrected"), "{problems:?}");
+        assert!(problems[1].ends_with("the last valid value stays in effect") && problems[2].ends_with("the default is in effect"), "{problems:?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Requeues the updates that may start because a limit changed: a rollout ended, a freeze was lifted, updates were resumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwind_core::gate::{self, Limits};
+use headwind_core::workload::WorkloadKey;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now;
+use crate::observe::queue::Queue;
+use crate::observe::state::State;
+use crate::report::journal::Journal;
+
+/// Several changes within this time are one.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs until `stop`.
+pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, stop: CancellationToken) {
+    let mut changes = journal.changes();
+    let mut configured = state.limits.subscribe();
+    let mut paused = state.paused_since();
+    loop {
+        let changed = tokio::select! {
+            () = stop.cancelled() => return,
+            changed = configured.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+            change = changes.recv() => match change {
+                Ok(_) | Err(RecvError::Lagged(_)) => false,
+                Err(RecvError::Closed) => return,
+            },
+        };
+        let before = std::mem::replace(&mut paused, state.paused_since());
+        if changed || before != paused {
+            // The limits of every update changed.
+            let waiting: Vec<WorkloadKey> = state.requests.read().workloads().cloned().collect();
+            for key in waiting.into_iter().filter(|key| state.concerns(key)) {
+                queue.now(key);
+            }
+            if let (None, Some(since)) = (before, paused) {
+                tracing::warn!(%since, "too many updates failed within an hour; updates that the policy approves are paused until a person resumes them");
+            }
+            continue;
+        }
+        tokio::time::sleep(PAUSE).await;
+        changes = changes.resubscribe();
+        let limits = state.current_limits(now());
+        for key in next(&limits) {
+            queue.now(key);
+        }
+    }
+}
+
+/// Returns the workloads at the head of the queue that have a slot.
+fn next(limits: &Limits) -> Vec<WorkloadKey> {
+    let rollouts = &limits.rollouts;
+    let starts = |turn: &&gate::Turn| rollouts.has_slot(turn);
+    rollouts.queue.iter().filter(starts).map(|turn| turn.workload.clone()).collect()
+}
