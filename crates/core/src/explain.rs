@@ -12,6 +12,7 @@ use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
+use crate::gate::outlook::{Span, outlook};
 use crate::gate::{self, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::{Reason, Reasoned};
@@ -45,6 +46,8 @@ pub struct Explained {
     pub counts: Counts,
     /// The gate's result for an approved update now. For an approved request that waits: what it waits for.
     pub gate: Gate,
+    /// When an update may be applied in the next days.
+    pub outlook: Vec<Span>,
 }
 
 /// The number of candidates with each verdict.
@@ -153,10 +156,13 @@ pub fn explain(
         candidates: Vec::new(),
         counts: Counts::default(),
         gate: Gate::Open,
+        outlook: Vec::new(),
         settings,
     };
     if let Ok(settings) = &explained.settings {
-        explained.gate = gate(workload, container, settings, requests, limits, now);
+        let facts = facts(workload, container, settings, requests, limits, now);
+        let outlook = outlook(settings, &facts, now);
+        (explained.gate, explained.outlook) = (gate::check(settings, &facts, now), outlook);
     }
     let Some(artifact) = artifact else {
         explained.because = explained.out.clone().unwrap_or(explained.because);
@@ -195,23 +201,22 @@ pub fn explain(
     explained
 }
 
-/// Returns the gate's result for the approved request of the container, or for any update of it if there is none.
-fn gate(
+/// Returns the gate's facts for the approved request of the container, or for any update of it if there is none.
+fn facts<'a>(
     workload: &Workload,
     container: &Container,
     settings: &Settings,
-    requests: &[&Request],
-    limits: &Limits,
+    requests: &[&'a Request],
+    limits: &'a Limits,
     now: Timestamp,
-) -> Gate {
+) -> Facts<'a> {
     let any = Facts::of(workload, container, limits);
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
     let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
-    let facts = match approved {
+    match approved {
         Some(request) => request.facts(any, workload, &history_of(workload, requests), requests),
         None => Facts { by_policy: !settings.require_approval, turn: Some(Turn { since: now, workload: workload.key.clone() }), ..any },
-    };
-    gate::check(settings, &facts, now)
+    }
 }
 
 /// Returns the newest of the candidates and the current version, whatever the policy says.

@@ -18,6 +18,7 @@ mod failure_budget;
 mod freeze;
 mod interval;
 pub mod limits;
+pub mod outlook;
 mod rollouts;
 mod siblings;
 mod source;

@@ -49,6 +49,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use headwind_core::gate::Freeze;
 use headwind_operator::Handle;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -106,19 +107,29 @@ impl Ui {
         self.trouble().banner(&self.handle, visitor.now)
     }
 
-    /// Returns what is wrong with the copy of the cluster.
+    /// Returns what is wrong with the copy of the cluster, and what holds all updates.
     fn trouble(&self) -> Trouble {
-        Trouble { is_stale: self.handle.stale_for().is_some(), missing: self.handle.missing() }
+        let limits = self.handle.limits();
+        Trouble {
+            is_stale: self.handle.stale_for().is_some(),
+            missing: self.handle.missing(),
+            freeze: limits.freeze(Timestamp::now()).cloned(),
+            paused_since: limits.paused_since,
+        }
     }
 }
 
-/// What is wrong with the copy of the cluster.
+/// What is wrong with the copy of the cluster, or holds all updates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Trouble {
     /// Kubernetes does not respond.
     is_stale: bool,
     /// What Headwind waits for before it is ready.
     missing: Vec<String>,
+    /// The freeze of all updates.
+    freeze: Option<Freeze>,
+    /// Since when updates that the policy approved are paused.
+    paused_since: Option<Timestamp>,
 }
 
 impl Trouble {
@@ -133,14 +144,35 @@ impl Trouble {
                 }
             });
         }
-        (!self.missing.is_empty()).then(|| {
-            html! {
+        if !self.missing.is_empty() {
+            return Some(html! {
                 div class="banner tone-warn" role="alert" {
                     (icon("unplug"))
                     p { b { "Headwind is not ready." } " Lists may be incomplete. It waits for: " (self.missing.join(", ")) "." }
                 }
+            });
+        }
+        self.held()
+    }
+
+    /// The banner about what holds all updates.
+    fn held(&self) -> Option<Markup> {
+        let freeze = self.freeze.as_ref().map(|freeze| {
+            html! {
+                p {
+                    b { "Updates are frozen" @if let Some(until) = freeze.until { " until " (until.strftime("%Y-%m-%d %H:%M UTC")) } "." }
+                    @if let Some(reason) = &freeze.reason { " " (reason) "." }
+                    " Headwind applies nothing except rollbacks."
+                }
             }
-        })
+        });
+        let paused = self.paused_since.map(|since| {
+            html! {
+                p { b { "Too many updates failed." } " Since " (since.strftime("%Y-%m-%d %H:%M UTC")) ", updates that the policy approves are paused until a person resumes them." }
+            }
+        });
+        let held = freeze.or(paused)?;
+        Some(html! { div class="banner tone-warn" role="status" { (icon("clock-alert")) (held) } })
     }
 }
 

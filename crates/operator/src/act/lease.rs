@@ -83,7 +83,7 @@ impl Contender {
     async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
         let read = self.cluster.lease(&self.namespace, LEASE).await?;
         let annotation = |name: &str| Some(read.as_ref()?.metadata.annotations.as_ref()?.get(name)?.as_str());
-        self.state.limits.inherit_pause(annotation(PAUSED_SINCE).filter(|_| !self.state.leadership.leads()));
+        self.state.limits.inherit_pause(annotation(PAUSED_SINCE).filter(|_| !(self.state.leadership.leads() && self.state.readiness.synced())));
         let now = self.state.leadership.now();
         let decided = step(memory, read.as_ref().map(record).as_ref(), &self.me, self.timing, now);
         let wish = match decided {
@@ -116,9 +116,12 @@ impl Contender {
         };
         let annotations = metadata.annotations.get_or_insert_default();
         self.journal.note(annotations);
-        match self.state.paused_since() {
-            Some(since) => drop(annotations.insert(PAUSED_SINCE.to_owned(), since.to_string())),
-            None => drop(annotations.remove(PAUSED_SINCE)),
+        // Before the settings are known, what the last leader wrote stays.
+        if self.state.readiness.synced() {
+            match self.state.paused_since() {
+                Some(since) => drop(annotations.insert(PAUSED_SINCE.to_owned(), since.to_string())),
+                None => drop(annotations.remove(PAUSED_SINCE)),
+            }
         }
         Lease {
             metadata,

@@ -118,3 +118,107 @@ impl State {
         self.limits.starting().extend(applied);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::gate::Turn;
+    use headwind_core::workload::{Container, Kind, Workload};
+    use headwind_k8s::update_request::UpdateRequest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key(name: &str) -> WorkloadKey {
+        WorkloadKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() }
+    }
+
+    /// A request for the workload of the same name.
+    fn request(workload: &str, version: u32, trigger: &str, status: &Value) -> UpdateRequest {
+        serde_json::from_value(json!({
+            "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest",
+            "metadata": {"name": workload, "namespace": "n", "uid": workload, "resourceVersion": version.to_string()},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload, "uid": "u"}, "updateType": "image", "containerName": "web",
+                "currentImage": "a:1", "newImage": "a:2", "policy": "minor", "requireApproval": false, "trigger": trigger,
+            },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn waiting(reason: &str, until: Option<i64>) -> Value {
+        let condition = json!({"type": "Waiting", "status": "True", "reason": reason, "message": "m", "lastTransitionTime": at(0).to_string()});
+        json!({"phase": "Approved", "approvedAt": at(5).to_string(), "waitingUntil": until.map(|until| at(until).to_string()), "conditions": [condition]})
+    }
+
+    fn state(workloads: &[&str]) -> State {
+        let state = State::default();
+        for name in workloads {
+            state.index.write().apply(Workload::new(key(name), vec![Container::new("web", "a:1")]));
+        }
+        state.limits.configure(ConfiguredLimits { rollouts: Some(1), pause_after_failures: Some(2), ..ConfiguredLimits::default() });
+        state
+    }
+
+    #[test]
+    fn rollouts_and_the_queue_follow_the_requests() {
+        let state = state(&["a", "b", "c", "d"]);
+        state.record(request("a", 1, "webhook", &json!({"phase": "RollingOut"})));
+        state.record(request("b", 1, "webhook", &waiting("TooManyRollouts", None)));
+        state.record(request("c", 1, "webhook", &waiting("UpdateWindow", Some(100))));
+        state.record(request("d", 1, "webhook", &waiting("Suspended", None)));
+        state.record(request("unknown", 1, "webhook", &waiting("TooManyRollouts", None)));
+        let rollouts = |now: i64| state.current_limits(at(now)).rollouts;
+        let turn = |name: &str| Turn { since: at(5), workload: key(name) };
+        assert_eq!((rollouts(99).running, rollouts(99).queue), ([key("a")].into(), [turn("b")].into()));
+        assert_eq!(rollouts(100).queue, [turn("b"), turn("c")].into(), "the other wait is over");
+        state.record(request("a", 2, "webhook", &json!({"phase": "Completed", "finishedAt": at(7).to_string()})));
+        state.record(request("b", 2, "webhook", &json!({"phase": "RollingOut"})));
+        assert_eq!((rollouts(99).running, rollouts(99).queue), ([key("b")].into(), BTreeSet::new()));
+        state.requests.write().remove(&("n".to_owned(), "b".to_owned()));
+        assert_eq!(rollouts(99).running, BTreeSet::new());
+        state.limits.starting().insert(key("c"));
+        assert_eq!(rollouts(99).running, [key("c")].into(), "an update that is being applied counts");
+    }
+
+    #[test]
+    fn what_the_last_leader_applied_counts() {
+        let state = state(&["a", "b"]);
+        let mut patched = Workload::new(key("a"), vec![Container::new("web", "a:2")]);
+        patched.resource_version = "2".to_owned();
+        patched.annotations.insert("headwind.sh/last-request".to_owned(), "a".to_owned());
+        state.index.write().apply(patched);
+        for name in ["a", "b"] {
+            state.record(request(name, 1, "webhook", &json!({"phase": "Approved"})));
+        }
+        state.inherit_rollouts();
+        assert_eq!(state.current_limits(at(0)).rollouts.running, [key("a")].into());
+    }
+
+    #[test]
+    fn a_pause_outlives_the_failures_and_ends_when_a_person_resumes() {
+        let state = state(&[]);
+        let failed = |second: i64| json!({"phase": "Failed", "timesApplied": 1, "finishedAt": at(second).to_string()});
+        state.record(request("never-applied", 1, "webhook", &json!({"phase": "Failed", "finishedAt": at(10).to_string()})));
+        state.record(request("rollback", 1, "manual", &failed(11)));
+        state.record(request("a", 1, "webhook", &failed(12)));
+        assert_eq!(state.paused_since(), None, "one failed update");
+        state.record(request("b", 1, "webhook", &failed(20)));
+        assert_eq!(state.paused_since(), Some(at(20)));
+        for name in ["a", "b"] {
+            state.requests.write().remove(&("n".to_owned(), name.to_owned()));
+        }
+        assert_eq!(state.paused_since(), Some(at(20)));
+        let resumed = ConfiguredLimits { resumed_at: Some(at(20)), ..state.limits.configured() };
+        state.limits.configure(resumed);
+        assert_eq!(state.paused_since(), None);
+        state.limits.inherit_pause(Some(&at(19).to_string()));
+        assert_eq!(state.paused_since(), None, "that was before");
+        state.limits.inherit_pause(Some(&at(30).to_string()));
+        assert_eq!(state.paused_since(), Some(at(30)), "as the Lease has it");
+    }
+}

@@ -27,6 +27,8 @@ pub struct Entry {
     /// The notifications that follow from the change.
     pub(crate) notices: Vec<Notice>,
     pub(crate) resource_version: u128,
+    /// True if this failure is the one after which updates are paused.
+    pub(crate) pauses_updates: bool,
 }
 
 impl Entry {
@@ -56,6 +58,7 @@ impl Entry {
                     transition,
                     notices: Vec::new(),
                     resource_version,
+                    pauses_updates: false,
                 })
             }
         }
@@ -70,6 +73,7 @@ impl Entry {
             uid: object.metadata.uid.clone().unwrap_or_default(),
             why: object.spec.reason.clone(),
             resource_version: object.metadata.resource_version.as_deref()?.parse().ok()?,
+            pauses_updates: false,
             request,
         })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use headwind_core::explain::Explained;
 use headwind_core::gate::Waiting;
+use headwind_core::gate::outlook::Span;
 use headwind_core::policy::{CandidateVerdict, Outcome};
 use headwind_core::request::Request;
 use headwind_core::request::timeline::Moment;
@@ -212,6 +213,9 @@ pub(crate) struct TrackedContainer {
     /// What an approved update of the container waits for now. Not set if Headwind would apply it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitingView>,
+    /// When an update may be applied in the next seven days. Only in `explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outlook: Option<Vec<SpanView>>,
     /// Why the latest update could not be recorded as an UpdateRequest, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recording_failure: Option<RecordingFailureView>,
@@ -271,6 +275,26 @@ impl From<&Waiting> for WaitingView {
     }
 }
 
+/// A time in which an update may be applied, or waits for one reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SpanView {
+    /// When it begins (RFC 3339).
+    pub(crate) from: String,
+    /// When it ends (RFC 3339). Not set if that is not known, or later than the seven days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    /// What an update waits for, as a stable code. Not set if it may be applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl From<&Span> for SpanView {
+    fn from(Span { from, until, waiting }: &Span) -> Self {
+        let reason = waiting.as_ref().map(|waiting| waiting.reason.code());
+        Self { from: from.to_string(), until: until.map(|until| until.to_string()), reason }
+    }
+}
+
 /// The verdict on one candidate.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CandidateView {
@@ -301,6 +325,7 @@ impl Workload {
         let mut workload = Self::whole(view);
         for container in &mut workload.containers {
             container.candidates = None;
+            container.outlook = None;
             container.candidate_counts = None;
         }
         workload
@@ -359,6 +384,7 @@ impl From<&Explained> for TrackedContainer {
             reason: explained.because.reason.code(),
             message: explained.because.message.clone(),
             waiting: explained.gate.waiting().map(WaitingView::from),
+            outlook: Some(explained.outlook.iter().map(SpanView::from).collect()),
             recording_failure: None,
             candidates: Some(explained.candidates.iter().map(candidate).collect()),
             candidate_counts: Some(CandidateCounts {

@@ -7,6 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use headwind_core::gate::{Gate, Waiting};
+use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
 use headwind_core::request::action::Action;
 use headwind_operator::{ActError, RequestName, UpdateSummary};
@@ -271,6 +272,10 @@ fn effect(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, container: &str) 
     let Some(view) = ui.handle.known(&summary.workload) else { return html! { "Never: Headwind does not know the workload any more" } };
     let rolling = view.requests.iter().find(|other| other.status.phase == Phase::RollingOut && other.name != summary.request.name);
     let gate = view.containers.iter().find(|one| one.container == container).map(|one| &one.gate);
+    let cool_down = ui.handle.cool_down_until(&summary.workload, &summary.request).filter(|_| gate == Some(&Gate::Open));
+    if let Some(until) = cool_down {
+        return html! { (time(until, visitor.now)) ": " (Reason::CoolDown.sentence()) };
+    }
     match (gate, rolling) {
         (None, _) => html! { "Never: Headwind does not track the container any more" },
         (Some(Gate::Wait(Waiting { until: Some(until), message, .. })), _) => {

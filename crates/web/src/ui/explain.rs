@@ -19,6 +19,7 @@ use super::page::{Page, Place, page};
 use super::parts::facts::facts;
 use super::parts::icon::icon;
 use super::parts::note::{Tone, note};
+use super::parts::outlook::outlook;
 use super::parts::phase::phase;
 use super::parts::reference::reference;
 use super::parts::segments::{Segment, segments};
@@ -249,6 +250,7 @@ fn gate(one: &Explained, visitor: &Visitor) -> Markup {
                     (message)
                 },
             }
+            (outlook(&one.outlook, visitor.now))
         }
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod facts;
 pub(super) mod filters;
 pub(super) mod icon;
 pub(super) mod note;
+pub(super) mod outlook;
 pub(super) mod pager;
 pub(super) mod phase;
 pub(super) mod reference;

@@ -77,6 +77,7 @@ impl Message {
                 error.clone().or_else(|| status.reason.map(|reason| reason.sentence().to_owned())).unwrap_or_default()
             }
         };
+        let why = if entry.pauses_updates { format!("{why}; {}", Reason::FailureBudget.sentence()) } else { why };
         let address =
             |base: &Option<String>, path: &str| base.as_ref().map(|base| format!("{base}{path}/{}/{}", workload.namespace, request.name));
         let person = |name: &Option<String>| name.as_deref().map(text);

@@ -88,6 +88,10 @@ impl Notifier {
         if entry.notices.is_empty() || self.0.lanes.lock().by_channel.is_empty() {
             return;
         }
+        let finished = entry.request.status.finished_at;
+        let pauses_updates = finished.is_some() && self.0.state.paused_since() == finished;
+        let paused = pauses_updates.then(|| Arc::new(Entry { pauses_updates, ..(**entry).clone() }));
+        let entry = paused.as_ref().unwrap_or(entry);
         let wanted: Vec<_> = Channel::ALL.iter().flat_map(|channel| entry.notices.iter().map(|notice| (*channel, notice))).collect();
         self.queue(entry, &wanted);
     }

@@ -34,6 +34,7 @@ fn entry(require_approval: bool, trigger: Trigger, status: Status) -> Entry {
         notices: notices(&request),
         request,
         resource_version: 1,
+        pauses_updates: false,
     }
 }
 
