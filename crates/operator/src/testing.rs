@@ -118,7 +118,7 @@ impl Site {
         let (state, metrics) = (Arc::new(State::default()), Metrics::new());
         let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
         let adopt = Adopt::new(|_| Vec::new());
-        let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone()));
+        let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone(), Arc::clone(&state)));
         let notifier = Notifier::off(&state, &metrics);
         let journal = Journal::new(&state, events, notifier, metrics.clone());
         metrics.watch(Arc::clone(&state));
