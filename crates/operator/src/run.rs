@@ -160,7 +160,8 @@ impl Operator {
         let mut tasks = Tasks::default();
         let parts = Parts { client, watcher: self::client(kube, WATCH_TIMEOUT)?, state: &state, queue: &queue, served };
         parts.watches(&mut tasks, &config.watched);
-        let settings = Arc::new(OwnSettings::new(&config.namespace, config.adopt.clone(), events.clone(), metrics.clone(), Arc::clone(&state)));
+        let settings =
+            Arc::new(OwnSettings::new(&config.namespace, config.adopt.clone(), events.clone(), metrics.clone(), Arc::clone(&state)));
         parts.own_settings(&mut tasks, &config.namespace, &settings);
         let poller = Poller {
             proposer: proposer.clone(),

@@ -83,7 +83,8 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     let pinned = deployment(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor")]);
     let candidates = [Candidate::new("1.1.0", None)];
     let now = Timestamp::from_second(1000).unwrap();
-    let explained = explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &[], &rejected("app:1.2.0"), &Limits::default(), now);
+    let explained =
+        explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &[], &rejected("app:1.2.0"), &Limits::default(), now);
     assert_eq!((explained.would_take.as_deref(), explained.because.reason), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
 }
@@ -93,8 +94,16 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
 fn an_answer_has_the_best_verdicts_and_the_counts() {
     let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();
     let workload = workload(&[("policy", "minor")]);
-    let mut explained =
-        explain(&workload, &Annotations::new(), &workload.containers[0], &candidates, &[], &rejected("app:9.9.9"), &Limits::default(), Timestamp::UNIX_EPOCH);
+    let mut explained = explain(
+        &workload,
+        &Annotations::new(),
+        &workload.containers[0],
+        &candidates,
+        &[],
+        &rejected("app:9.9.9"),
+        &Limits::default(),
+        Timestamp::UNIX_EPOCH,
+    );
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;
     assert_eq!((chosen, chosen + eligible + refused, explained.candidates.len()), (1, 5000, 300));

@@ -38,7 +38,8 @@ impl Freeze {
             _ => {}
         }
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (key, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is unexpected; use the lines until: TIME and reason: TEXT"))?;
+            let (key, value) =
+                line.split_once(':').ok_or_else(|| format!("{line:?} is unexpected; use the lines until: TIME and reason: TEXT"))?;
             let value = unquoted(value.trim());
             match key.trim() {
                 "until" if value.is_empty() => {}
@@ -104,7 +105,11 @@ mod tests {
 
     #[rstest]
     #[case::as_documented("until: 2027-01-02T00:00:00Z\nreason: holidays\n", Some("2027-01-02T00:00:00Z"), Some("holidays"))]
-    #[case::quoted("until: \"2027-01-02T01:00:00+01:00\"\nreason: 'until: we are back'", Some("2027-01-02T00:00:00Z"), Some("until: we are back"))]
+    #[case::quoted(
+        "until: \"2027-01-02T01:00:00+01:00\"\nreason: 'until: we are back'",
+        Some("2027-01-02T00:00:00Z"),
+        Some("until: we are back")
+    )]
     #[case::without_a_reason("until: 2027-01-02T00:00:00Z", Some("2027-01-02T00:00:00Z"), None)]
     #[case::without_an_end("# since Monday\nreason: incident 42", None, Some("incident 42"))]
     #[case::neither("true", None, None)]

@@ -125,6 +125,9 @@ mod tests {
         assert!(limits.freeze.is_some_and(|freeze| freeze.holds(Timestamp::MAX)));
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[0].contains("updates are frozen until it is corrected"), "{problems:?}");
-        assert!(problems[1].ends_with("the last valid value stays in effect") && problems[2].ends_with("the default is in effect"), "{problems:?}");
+        assert!(
+            problems[1].ends_with("the last valid value stays in effect") && problems[2].ends_with("the default is in effect"),
+            "{problems:?}"
+        );
     }
 }

@@ -148,13 +148,20 @@ mod tests {
     #[case::a_full_namespace_does_not_block((Some(5), Some(2)), "b/1 b/2", "b/3 b/4 b/5 a/1", "a/1", true)]
     #[case::the_slot_goes_to_the_oldest_that_can((Some(3), Some(2)), "b/1 b/2", "b/3 a/1 a/2", "a/2", false)]
     #[case::twice_in_the_queue((Some(2), None), "", "a/1 a/1 a/2", "a/2", true)]
-    fn who_may_start(#[case] limits: (Option<u32>, Option<u32>), #[case] running: &str, #[case] queue: &str, #[case] who: &str, #[case] starts: bool) {
+    fn who_may_start(
+        #[case] limits: (Option<u32>, Option<u32>),
+        #[case] running: &str,
+        #[case] queue: &str,
+        #[case] who: &str,
+        #[case] starts: bool,
+    ) {
         assert_eq!(may_start(limits, running, queue, who), starts);
     }
 
     #[test]
     fn the_message_names_the_limit() {
-        let rollouts = |limit, limit_per_namespace| Rollouts { limit, limit_per_namespace, running: [key("a/1")].into(), ..Rollouts::default() };
+        let rollouts =
+            |limit, limit_per_namespace| Rollouts { limit, limit_per_namespace, running: [key("a/1")].into(), ..Rollouts::default() };
         let message = |rollouts: Rollouts| rollouts.waiting(&turn(1, "a/2")).unwrap().message;
         assert!(message(rollouts(Some(1), None)).ends_with("at most 1 in the cluster"));
         assert!(message(rollouts(None, Some(1))).ends_with("at most 1 in the namespace a"));

@@ -190,7 +190,8 @@ fn a_used_up_failure_budget() {
 fn too_many_rollouts() {
     let key = |name: &str| crate::testing::key(crate::workload::Kind::Deployment, name);
     let turn = Turn { since: at(1), workload: key("me") };
-    let mut limits = Limits { rollouts: Rollouts { limit: Some(1), running: [key("other")].into(), ..Rollouts::default() }, ..Limits::default() };
+    let mut limits =
+        Limits { rollouts: Rollouts { limit: Some(1), running: [key("other")].into(), ..Rollouts::default() }, ..Limits::default() };
     let turn = &turn;
     fn facts<'a>(limits: &'a Limits, turn: &Turn) -> Facts<'a> {
         Facts { limits: Some(limits), turn: Some(turn.clone()), ..Facts::default() }

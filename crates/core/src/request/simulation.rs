@@ -198,7 +198,16 @@ impl World {
             quarantine: BTreeSet::new(),
         };
         let replica = Replica { snapshot: None, workload, holds: true, requests: BTreeMap::new(), skew: 0 };
-        Self { rng, cluster, replicas: [replica.clone(), replica], leader: 0, second: 1_000_000, calm: 0, limits: Limits::default(), trail: Vec::new() }
+        Self {
+            rng,
+            cluster,
+            replicas: [replica.clone(), replica],
+            leader: 0,
+            second: 1_000_000,
+            calm: 0,
+            limits: Limits::default(),
+            trail: Vec::new(),
+        }
     }
 
     fn now(&self, who: usize) -> Timestamp {

@@ -81,7 +81,8 @@ pub(crate) async fn at_most() -> Result<()> {
         victim.start().await?;
     }
     eventually("all are done", Duration::from_mins(5), || async {
-        let open: Vec<String> = requests().await?.iter().filter(|one| one.phase().as_str() != "Completed").map(|one| format!("{:?}", one.status)).collect();
+        let open: Vec<String> =
+            requests().await?.iter().filter(|one| one.phase().as_str() != "Completed").map(|one| format!("{:?}", one.status)).collect();
         if open.is_empty() { Ok(()) } else { Err(format!("{} are open: {:?}", open.len(), open.first())) }
     })
     .await?;

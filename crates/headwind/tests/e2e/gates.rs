@@ -28,7 +28,8 @@ pub(crate) async fn waits(world: &World, new_image: &str, reason: &str) -> Resul
         let all = world.requests().await.map_err(|error| error.to_string())?;
         let request = all.iter().find(|request| request.spec.new_image == new_image).ok_or("no request")?;
         let status = request.status.clone().unwrap_or_default();
-        let waits = |type_: &str, is: &str| status.conditions.iter().any(|one| one.type_ == type_ && one.status == "True" && one.reason == is);
+        let waits =
+            |type_: &str, is: &str| status.conditions.iter().any(|one| one.type_ == type_ && one.status == "True" && one.reason == is);
         if waits("Waiting", reason) {
             Ok((request.clone(), status.waiting_until.map(|until| until.0)))
         } else {

@@ -26,7 +26,7 @@ fn a_status_reads_back_as_it_was_decided() {
         reason: Some(Reason::ApprovedByPerson),
         message: Some("approved by ann".to_owned()),
         approved_by: Some("ann".to_owned()),
-            skip_cool_down: true,
+        skip_cool_down: true,
         approved_at: Some(now),
         rejected_by: None,
         rejected_at: None,

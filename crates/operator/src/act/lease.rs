@@ -83,7 +83,9 @@ impl Contender {
     async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
         let read = self.cluster.lease(&self.namespace, LEASE).await?;
         let annotation = |name: &str| Some(read.as_ref()?.metadata.annotations.as_ref()?.get(name)?.as_str());
-        self.state.limits.inherit_pause(annotation(PAUSED_SINCE).filter(|_| !(self.state.leadership.leads() && self.state.readiness.synced())));
+        self.state
+            .limits
+            .inherit_pause(annotation(PAUSED_SINCE).filter(|_| !(self.state.leadership.leads() && self.state.readiness.synced())));
         let now = self.state.leadership.now();
         let decided = step(memory, read.as_ref().map(record).as_ref(), &self.me, self.timing, now);
         let wish = match decided {

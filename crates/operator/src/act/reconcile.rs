@@ -86,17 +86,19 @@ impl Reconciler {
             let now = now();
             let requests: Vec<&Request> = observation.requests.iter().collect();
             let snapshot = self.snapshots.lock().get(key).cloned();
-            let decide = |limits: &Limits| next(&Observed {
-                limits,
-                presence: presence(&observation, reads.live.as_ref()),
-                defaults: &observation.defaults,
-                requests: &requests,
-                now,
-                history_limit: self.history_limit,
-                snapshot: snapshot.as_deref(),
-                seen_since: self.state.observed_since.since(),
-                clock_stepped: self.state.clock.stepped(now),
-            });
+            let decide = |limits: &Limits| {
+                next(&Observed {
+                    limits,
+                    presence: presence(&observation, reads.live.as_ref()),
+                    defaults: &observation.defaults,
+                    requests: &requests,
+                    now,
+                    history_limit: self.history_limit,
+                    snapshot: snapshot.as_deref(),
+                    seen_since: self.state.observed_since.since(),
+                    clock_stepped: self.state.clock.stepped(now),
+                })
+            };
             let step = self.decide(key, now, decide);
             if !self.state.leadership.leads() {
                 return Ok(None);

@@ -61,7 +61,9 @@ impl Action {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
             ["settings", "", ..] => Self::on_settings(Store::ConfigMap, ""),
-            [verb @ ("freeze" | "unfreeze" | "resume"), "", ..] => Self { verb: verb.to_owned(), ..Self::on_settings(Store::ConfigMap, "") },
+            [verb @ ("freeze" | "unfreeze" | "resume"), "", ..] => {
+                Self { verb: verb.to_owned(), ..Self::on_settings(Store::ConfigMap, "") }
+            }
             _ => return None,
         })
     }

@@ -63,7 +63,8 @@ impl Handle {
         let container = request.spec.container.as_deref()?;
         let settings = Settings::resolve(&resolved.defaults, &resolved.workload.annotations, container).ok()?;
         let by_person = request.spec.trigger == Trigger::Manual;
-        let facts = Facts { first_seen: Some(request.created), by_person, skips_cool_down: request.status.skip_cool_down, ..Facts::default() };
+        let facts =
+            Facts { first_seen: Some(request.created), by_person, skips_cool_down: request.status.skip_cool_down, ..Facts::default() };
         cool_down_until(&settings, &facts, now())
     }
 
@@ -100,7 +101,8 @@ impl Handle {
             let values = BTreeMap::from([(name.to_owned(), value)]);
             let mut saved = Err(SaveError::Conflict(Store::ConfigMap));
             for _ in 0..TRIES {
-                let change = SettingsChange { store: Store::ConfigMap, version: handle.settings.current().config_map, values: values.clone() };
+                let change =
+                    SettingsChange { store: Store::ConfigMap, version: handle.settings.current().config_map, values: values.clone() };
                 saved = handle.save::<ConfigMap>(&caller, &change).await;
                 if !matches!(saved, Err(SaveError::Conflict(_))) {
                     break;

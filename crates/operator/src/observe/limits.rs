@@ -151,7 +151,8 @@ mod tests {
     }
 
     fn waiting(reason: &str, until: Option<i64>) -> Value {
-        let condition = json!({"type": "Waiting", "status": "True", "reason": reason, "message": "m", "lastTransitionTime": at(0).to_string()});
+        let condition =
+            json!({"type": "Waiting", "status": "True", "reason": reason, "message": "m", "lastTransitionTime": at(0).to_string()});
         json!({"phase": "Approved", "approvedAt": at(5).to_string(), "waitingUntil": until.map(|until| at(until).to_string()), "conditions": [condition]})
     }
 

@@ -61,7 +61,8 @@ fn answer(schedule: &Schedule, time: &str) -> String {
 #[case::before_1970("Thu 10:00-12:00", "1969-12-25T11:00:00.5Z", "open 1969-12-25T12:00:00Z")]
 fn windows(#[case] allow: &str, #[case] time: &str, #[case] expected: &str) {
     assert_eq!(answer(&schedule(allow, ""), time), expected, "{allow}");
-    let flipped = if let Some(rest) = expected.strip_prefix("open") { format!("closed{rest}") } else { expected.replacen("closed", "open", 1) };
+    let flipped =
+        if let Some(rest) = expected.strip_prefix("open") { format!("closed{rest}") } else { expected.replacen("closed", "open", 1) };
     assert_eq!(answer(&schedule("", allow), time), flipped, "denied in {allow}");
 }
 
@@ -95,7 +96,12 @@ fn daylight_saving(#[case] allow: &str, #[case] time: &str, #[case] expected: &s
 #[case::nothing_left("09:00-10:00 Europe/Berlin", "07:00-09:00", "2026-11-28T12:00:00Z", "closed -")]
 #[case::neither("", "", "2026-11-28T12:00:00Z", "open -")]
 #[case::only_in_summer("09:00-10:00 Europe/Berlin", "08:00-09:00", "2026-11-28T12:00:00Z", "closed 2027-03-28T07:00:00Z")]
-#[case::only_while_america_is_ahead("Mon 09:00-10:00 Europe/Berlin", "02:00-04:00 America/New_York", "2026-11-28T12:00:00Z", "closed 2027-03-15T08:00:00Z")]
+#[case::only_while_america_is_ahead(
+    "Mon 09:00-10:00 Europe/Berlin",
+    "02:00-04:00 America/New_York",
+    "2026-11-28T12:00:00Z",
+    "closed 2027-03-15T08:00:00Z"
+)]
 fn deny_windows(#[case] allow: &str, #[case] deny: &str, #[case] time: &str, #[case] expected: &str) {
     assert_eq!(answer(&schedule(allow, deny), time), expected);
 }

@@ -53,7 +53,7 @@ fn step(workload: Option<&Workload>, requests: &[Request]) -> Step {
 fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
     next(&Observed {
-            limits: &Limits::default(),
+        limits: &Limits::default(),
         presence,
         defaults: &Annotations::new(),
         requests: &requests,

@@ -281,7 +281,7 @@ fn restored(history: &History, all: &[Request]) -> String {
     let bad = rolling(RolloutState { failed_checks: 3, failure: Some(failure), ..watch() });
     let requests: Vec<&Request> = all.iter().chain([&bad]).collect();
     let observed = Observed {
-            limits: &Limits::default(),
+        limits: &Limits::default(),
         presence: Presence::Present { workload: &workload, live: true },
         defaults: &Annotations::new(),
         requests: &requests,

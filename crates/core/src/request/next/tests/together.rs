@@ -52,7 +52,7 @@ fn step_at(live: &Workload, all: &[Request], now: i64) -> Step {
     let requests: Vec<&Request> = all.iter().collect();
     let defaults = Annotations::new();
     next(&Observed {
-            limits: &Limits::default(),
+        limits: &Limits::default(),
         presence: Presence::Present { workload: live, live: true },
         defaults: &defaults,
         requests: &requests,
