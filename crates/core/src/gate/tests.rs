@@ -105,6 +105,7 @@ fn a_wait_without_a_time_and_one_with_a_time() {
 #[case::one_second_short(600, 1000, 1599, Some(1600))]
 #[case::to_the_second(600, 1000, 1600, None)]
 #[case::no_cool_down(0, 1000, 1000, None)]
+#[case::no_cool_down_and_a_clock_ahead(0, 1060, 1000, None)]
 #[case::a_clock_far_ahead(600, 9000, 1000, Some(9600))]
 fn the_age_of_a_version(#[case] cool_down: u64, #[case] seen: i64, #[case] now: i64, #[case] until: Option<i64>) {
     let settings = Settings { cool_down: Duration::from_secs(cool_down), ..Settings::default() };
