@@ -20,6 +20,7 @@ pub mod decide;
 pub mod evidence;
 pub mod explain;
 pub mod gate;
+pub mod keel;
 pub mod lease;
 pub mod notification;
 pub mod offline;

@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::args::Run;
-use crate::command::{check, gate, image, manifests, policy, webhook};
+use crate::command::{check, gate, image, manifests, migrate, policy, webhook};
 use crate::settings;
 
 /// Keeps Kubernetes workloads on the right container image, and Flux HelmReleases on the right chart version.
@@ -81,4 +81,6 @@ pub(crate) enum Command {
     Webhook(webhook::Args),
     /// Query the registry for an image or a chart: its versions, and what each policy would choose, and why
     Check(Box<check::Args>),
+    /// Translate the manifests of another tool
+    Migrate(migrate::Migrate),
 }

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
         Command::Gate(args) => command::gate::run(&args, &mut std::io::stdout().lock()),
         Command::Check(args) => command::check::run(&args, &mut std::io::stdout().lock()),
         Command::Webhook(args) => command::webhook::run(&args, std::io::stdin().lock(), &mut std::io::stdout().lock()),
+        Command::Migrate(args) => {
+            command::migrate::run(&args, std::io::stdin().lock(), &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+        }
     };
     ended.unwrap_or_else(|error| {
         telemetry::complain(&error);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use headwind_core::keel;
 use headwind_core::reason::Reason;
 use headwind_k8s::access::{self, Reach};
 use headwind_k8s::manifest;
@@ -11,12 +12,13 @@ use serde_json::Value;
 use super::headwind;
 
 /// Returns every table with its page and its name there.
-pub(super) fn all() -> [(&'static str, &'static str, String); 6] {
+pub(super) fn all() -> [(&'static str, &'static str, String); 7] {
     [
         ("docs/reference/settings.md", "environment", settings()),
         ("docs/reference/reasons.md", "reasons", reasons()),
         ("docs/reference/rbac.md", "rights", rights()),
         ("docs/reference/metrics.md", "metrics", metrics()),
+        ("docs/guides/migrate-from-keel.md", "keel", keel()),
         ("docs/reference/updaterequest.md", "spec", fields("spec")),
         ("docs/reference/updaterequest.md", "status", fields("status")),
     ]
@@ -102,6 +104,18 @@ fn reasons() -> String {
         }
     }
     text + "\n"
+}
+
+/// Returns the settings of Keel with their translation.
+fn keel() -> String {
+    let mut table = "| Keel | Value | Headwind | Remarks |\n|---|---|---|---|\n".to_owned();
+    let listed = |all: &[&str]| all.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
+    for keel::Row { keel, value, headwind, difference } in keel::TABLE {
+        let value = if value.is_empty() { "–".to_owned() } else { format!("`{value}`") };
+        let headwind = if headwind.is_empty() { "–".to_owned() } else { listed(&headwind.split(", ").collect::<Vec<_>>()) };
+        writeln!(table, "| {} | {value} | {headwind} | {difference} |", listed(keel)).expect("a String");
+    }
+    table
 }
 
 fn rights() -> String {

@@ -1,0 +1,58 @@
+use super::*;
+use crate::testing::annotations as map;
+
+fn image(name: &str, image: &str) -> NamedImage {
+    NamedImage { name: name.to_owned(), image: image.to_owned() }
+}
+
+fn keel(pairs: &[(&str, &str)]) -> Annotations {
+    pairs.iter().map(|(key, value)| (format!("keel.sh/{key}"), (*value).to_owned())).collect()
+}
+
+fn of(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Manifest {
+    Manifest {
+        labels: keel(labels),
+        annotations: keel(annotations),
+        containers: vec![image("web", "shop/web:1.2.0")],
+        ..Manifest::default()
+    }
+}
+
+fn read(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Vec<String> {
+    let found = translate(&of(labels, annotations));
+    found.annotations.into_iter().map(|(key, value)| format!("{}={value}", key.trim_start_matches("headwind.sh/"))).collect()
+}
+
+#[test]
+fn precedence_is_that_of_keel() {
+    assert_eq!(read(&[("policy", "all")], &[("policy", "patch")]), ["policy=patch", "require-approval=false"]);
+    // The other way round.
+    assert_eq!(read(&[("approvals", "1")], &[("policy", "patch"), ("approvals", "0")]), ["policy=patch", "require-approval=true"]);
+    assert_eq!(read(&[("trigger", "default")], &[("policy", "all"), ("trigger", "poll")]), ["event-source=both", "policy=all", "require-approval=false"]);
+    // Keel reads these from annotations only.
+    assert_eq!(read(&[("policy", "all"), ("pollSchedule", "@every 5m")], &[]), ["policy=all", "require-approval=false"]);
+    assert_eq!(read(&[("policy", "force")], &[("matchTag", "true")]), ["policy=force", "require-approval=false"]);
+    assert_eq!(read(&[("policy", "force"), ("matchTag", "true")], &[]), ["pattern=1.2.0", "policy=force", "require-approval=false"]);
+    // In any case of letters.
+    let named = [("policy", "all"), ("MONITORcontainers", "nothing")];
+    assert_eq!(read(&[], &named), ["policy=none", "require-approval=false"]);
+}
+
+#[test]
+fn a_pod_template_never_updates_by_itself() {
+    let manifest = Manifest { template: keel(&[("policy", "all"), ("update-time", "now")]), ..of(&[], &[]) };
+    let found = translate(&manifest);
+    assert_eq!(found.annotations, map(&[("policy", "all")]));
+    assert_eq!(found.notes.len(), 1);
+    let state = Manifest { template: keel(&[("update-time", "now")]), ..of(&[], &[("digest", "sha256:0")]) };
+    assert_eq!(translate(&state), Translation::default());
+}
+
+#[test]
+fn existing_annotations_stay() {
+    let mut manifest = of(&[], &[("policy", "minor")]);
+    manifest.annotations.extend(map(&[("policy", "major")]));
+    let found = translate(&manifest);
+    assert!(found.annotations.is_empty(), "{found:?}");
+    assert_eq!(found.notes.iter().map(|note| note.key.as_str()).collect::<Vec<_>>(), ["headwind.sh/*"]);
+}
