@@ -9,6 +9,7 @@
 
 pub(crate) mod as_caller;
 pub(crate) mod object;
+mod own_account;
 mod own_objects;
 mod reviews;
 pub(crate) mod served_versions;

@@ -92,6 +92,7 @@ impl Contender {
             Step::Wait | Step::Lost => return Ok(decided),
             Step::Create | Step::Take | Step::Renew => self.wish(read.as_ref(), decided),
         };
+        let wish = if decided == Step::Renew { wish } else { self.owned(wish).await };
         if decided == Step::Take {
             self.journal.inherit(read.as_ref().and_then(|lease| lease.metadata.annotations.as_ref()));
         }
@@ -104,6 +105,14 @@ impl Contender {
         self.state.leadership.hold(started + self.timing.renew_deadline);
         *held = Some(written);
         Ok(decided)
+    }
+
+    /// Returns the Lease with the account of this process as its owner.
+    async fn owned(&self, mut lease: Lease) -> Lease {
+        if let Some(account) = self.cluster.own_account(&self.namespace).await {
+            lease.metadata.owner_references = Some(vec![account]);
+        }
+        lease
     }
 
     fn wish(&self, read: Option<&Lease>, decided: Step) -> Lease {

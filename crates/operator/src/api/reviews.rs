@@ -7,6 +7,7 @@ use headwind_k8s::access::SESSION;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 
 use super::caller::{BearerToken, Caller};
@@ -81,7 +82,7 @@ impl Handle {
     pub async fn session_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], Unanswered> {
         let secret = match self.cluster.secret(&self.own_namespace, SESSION).await? {
             Some(secret) => secret,
-            None => match self.cluster.create_secret(&self.own_namespace, &sealed(&candidate)).await {
+            None => match self.create_session(&candidate).await {
                 Ok(created) => created,
                 // Another replica was faster.
                 Err(failure) if failure.class == Class::Conflict => self
@@ -97,13 +98,19 @@ impl Handle {
             Unanswered(format!("Secret {SESSION} has no entry `{KEY}` of 32 bytes; delete the Secret, and Headwind creates it again"))
         })
     }
+
+    async fn create_session(&self, key: &[u8; 32]) -> Result<Secret, Failure> {
+        let owner = self.cluster.own_account(&self.own_namespace).await;
+        self.cluster.create_secret(&self.own_namespace, &sealed(key, owner)).await
+    }
 }
 
-fn sealed(key: &[u8; 32]) -> Secret {
+fn sealed(key: &[u8; 32], owner: Option<OwnerReference>) -> Secret {
     Secret {
         metadata: ObjectMeta {
             name: Some(SESSION.to_owned()),
             labels: Some([("app.kubernetes.io/name".to_owned(), "headwind".to_owned())].into()),
+            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),
