@@ -44,7 +44,7 @@ tools:
 	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh --browser)
 
 build:
-	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed)
+	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed -p kubectl-headwind)
 
 unit:
 	@rm -f "$(E2E_FAILURES)"
@@ -72,6 +72,7 @@ release-check: ## Check that the chart and TAG (default v and the version of the
 	@for text in "$(or $(TAG),v$(VERSION)) is v$(VERSION)" "$$(sed -n 's/^version: //p' deploy/helm/headwind/Chart.yaml) is $(VERSION)" \
 	  "$$(sed -n 's/^appVersion: //p' deploy/helm/headwind/Chart.yaml) is $(VERSION)"; do \
 	  [ "$${text%% is *}" = "$${text#* is }" ] || { echo "release-check: $$text is not true" >&2; exit 1; }; done
+	@[ "$$(grep -c 'v$(VERSION)\b' deploy/krew/headwind.yaml)" = 3 ] || { echo "release-check: deploy/krew/headwind.yaml has another version" >&2; exit 1; }
 	@grep -q '^## $(VERSION)' CHANGELOG.md || { echo "release-check: CHANGELOG.md has no section $(VERSION)" >&2; exit 1; }
 
 ui: ## Build the assets of the web UI into crates/web/assets (needs Node 20; cargo build does not)

@@ -215,6 +215,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("headwind-operator", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-webhook"]),
     ("headwind-web", &["headwind-core", "headwind-k8s", "headwind-webhook", "headwind-operator"]),
     ("headwind", &["headwind-core", "headwind-k8s", "headwind-registry", "headwind-webhook", "headwind-operator", "headwind-web"]),
+    ("kubectl-headwind", &["headwind-core", "headwind-k8s"]),
     ("headwind-testbed", &["headwind-k8s"]),
     ("headwind-bench", &["headwind-k8s", "headwind-testbed"]),
 ];

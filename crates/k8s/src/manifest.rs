@@ -77,13 +77,17 @@ fn meta(name: &str, namespace: Option<&str>) -> Value {
     meta
 }
 
-/// The ClusterRoles for people: one to view, one to approve, and one to manage the records.
+/// The ClusterRoles for people: one to view, one to approve, one to manage the records, and one to ask Headwind with the
+/// kubectl plugin.
 pub fn people() -> Vec<Value> {
     let role = |name: &str, granted: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta(name, None), "rules": granted});
     let on = |resource: &str, verbs: &[&str]| json!({"apiGroups": ["headwind.sh"], "resources": [resource], "verbs": verbs});
     let look = on("updaterequests", &["get", "list", "watch"]);
     // `kubectl patch --subresource=status` first reads the status.
     let decide = on("updaterequests/status", &["get", "update", "patch"]);
+    let proxied = json!({
+        "apiGroups": [""], "resources": ["services/proxy"], "resourceNames": ["headwind:api", "https:headwind:api"], "verbs": ["get", "create"],
+    });
     vec![
         role("headwind-viewer", json!([look])),
         role("headwind-approver", json!([look, on("updaterequests", &["approve"]), decide])),
@@ -91,6 +95,8 @@ pub fn people() -> Vec<Value> {
             "headwind-manager",
             json!([on("updaterequests", &["get", "list", "watch", "create", "update", "patch", "delete", "approve", "manage"]), decide]),
         ),
+        // Bound in the namespace of Headwind. Headwind itself decides what the caller may do.
+        role("headwind-plugin", json!([proxied])),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Finds Headwind's own binaries: `headwind-testbed` (the supervisor) and `headwind` (under test).
+//! Finds Headwind's own binaries: `headwind-testbed` (the supervisor), and `headwind` and `kubectl-headwind` (under test).
 //!
 //! In this order: the environment variable for the binary, the variable that Cargo sets for the tests of the same
 //! package, the build folder of this process, and finally `cargo build`.
@@ -24,6 +24,11 @@ pub fn testbed() -> Result<PathBuf> {
 /// Returns the operator's binary (`HEADWIND_BIN` overrides it).
 pub fn headwind() -> Result<PathBuf> {
     find("HEADWIND_BIN", "headwind")
+}
+
+/// Returns the binary of the kubectl plugin (`HEADWIND_PLUGIN_BIN` overrides it).
+pub fn plugin() -> Result<PathBuf> {
+    find("HEADWIND_PLUGIN_BIN", "kubectl-headwind")
 }
 
 fn find(variable: &str, name: &str) -> Result<PathBuf> {

@@ -112,6 +112,12 @@ impl Auth {
         }
     }
 
+    /// Returns true if the request came through the proxy of the API server with a token of its own. Its host is that of
+    /// the API server. A page of another site cannot make such a request, because it does not have the token.
+    pub(crate) fn is_proxied(&self, headers: &HeaderMap) -> bool {
+        self.mode() == Mode::Token && headers.contains_key(token::PROXIED)
+    }
+
     /// Returns the caller of a request from `peer`. The gate calls it before every handler. An open stream calls it
     /// again at least twice a minute with the headers of its request, and ends if it fails.
     ///

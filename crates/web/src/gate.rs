@@ -102,7 +102,7 @@ impl Gate {
     /// Checks the head of a request, and sets the caller as soon as it is known.
     async fn check(&self, request: &Parts, ends: Option<Ends>, caller: &mut Caller) -> Result<(), Problem> {
         let headers = &request.headers;
-        if !self.hosts.knows(&request.uri, headers, ends.map(|ends| ends.local)) {
+        if !self.auth.is_proxied(headers) && !self.hosts.knows(&request.uri, headers, ends.map(|ends| ends.local)) {
             let detail = "unknown host; add it to HEADWIND_ALLOWED_HOSTS";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }

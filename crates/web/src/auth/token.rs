@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use headwind_operator::{BearerToken, Identity};
@@ -33,6 +33,9 @@ const TURN: Duration = Duration::from_secs(5);
 
 /// The required header.
 pub(super) const EXPECTED: &str = "the request needs one header Authorization: Bearer TOKEN, with a token of the cluster";
+
+/// The header for requests through the proxy of the API server, which removes `Authorization`.
+pub(crate) const PROXIED: HeaderName = HeaderName::from_static("headwind-authorization");
 
 /// Who presents a token.
 #[derive(Debug, Clone, Copy)]
@@ -114,9 +117,9 @@ impl Tokens {
     }
 }
 
-/// Returns the bearer token of a request. `None` if there is no `Authorization`.
+/// Returns the bearer token of a request, from `Authorization` or from [`PROXIED`]. `None` if there is neither.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<BearerToken>, Refused> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let mut values = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(PROXIED));
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(value), None) => value.to_str().ok(),
@@ -247,10 +250,14 @@ mod tests {
     #[case::twice(&["Bearer t", "Bearer t"], Err(()))]
     #[case::basic(&["Basic dDp0"], Err(()))]
     #[case::empty(&["Bearer "], Err(()))]
-    fn the_header(#[case] values: &[&'static str], #[case] expected: Result<Option<&str>, ()>) {
+    fn the_header(
+        #[case] values: &[&'static str],
+        #[case] expected: Result<Option<&str>, ()>,
+        #[values(AUTHORIZATION, PROXIED)] name: HeaderName,
+    ) {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(AUTHORIZATION, axum::http::HeaderValue::from_static(value));
+            headers.append(name.clone(), axum::http::HeaderValue::from_static(value));
         }
         let read = bearer(&headers).map_err(drop);
         let found = match &read {
@@ -258,5 +265,12 @@ mod tests {
             Err(()) => Err(()),
         };
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn one_token_in_both_headers_together() {
+        let token = axum::http::HeaderValue::from_static("Bearer t");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, token.clone()), (PROXIED, token)]);
+        assert!(bearer(&headers).is_err());
     }
 }

@@ -112,3 +112,22 @@ async fn a_body_is_bounded_in_size_and_time() {
     let late = read(Body::new(Stalled), Duration::from_millis(10)).await.unwrap_err();
     assert_eq!(late.status, 408);
 }
+
+/// Through the proxy of the API server, the host is that of the API server, and the token has a header of its own.
+#[tokio::test]
+async fn proxied_by_the_api_server() {
+    let fake = Arc::new(crate::auth::fake::Fake::default());
+    fake.knows("good", "ann");
+    let reviews: Arc<dyn crate::auth::Reviews> = fake;
+    let gate = Gate { auth: Auth::token(crate::auth::TokenSettings::default(), &reviews), ..open(Mode::None) };
+    let host = ("host", "kubernetes.example.com");
+    for (header, status) in [
+        (("headwind-authorization", "Bearer good"), 200),
+        (("headwind-authorization", "Bearer bad"), 401),
+        (("authorization", "Bearer good"), 421),
+    ] {
+        assert_eq!(send(gate.clone(), "GET /read", &[host, header], Body::empty()).await.0, status, "{header:?}");
+    }
+    let anybody = send(open(Mode::None), "GET /read", &[host, ("headwind-authorization", "Bearer good")], Body::empty()).await;
+    assert_eq!(anybody.0, 421, "no token is checked in this mode");
+}

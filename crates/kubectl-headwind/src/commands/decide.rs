@@ -1,0 +1,128 @@
+//! `approve`, `reject` and `reopen`: decisions, written to Kubernetes as the user.
+//!
+//! The rules are those of the operator. The admission policy of the API server checks every write.
+
+use headwind_core::request::action::{Action, act};
+use headwind_k8s::decision;
+use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+
+use super::{request, requests};
+use crate::cli::Decision;
+use crate::connect::Connection;
+use crate::failure::Failure;
+use crate::output;
+use crate::target::{Named, named};
+
+/// The name of the field manager.
+pub(super) const MANAGER: &str = "kubectl-headwind";
+/// Maximum number of times that a decision is made again because the request changed meanwhile.
+const TRIES: usize = 8;
+
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Approve => "approved",
+        Action::Reject => "rejected",
+        Action::Reopen => "reopened",
+    }
+}
+
+/// Returns true if the action is possible on the request now.
+fn is_possible(request: &UpdateRequest, action: Action) -> bool {
+    act(&request.read(), action, "", None, Timestamp::now()).is_ok()
+}
+
+/// Returns the requests that the arguments name.
+async fn selected(connection: &Connection, action: Action, decision: &Decision) -> Result<Vec<UpdateRequest>, Failure> {
+    if decision.names.is_empty() {
+        let mut all = requests::read(connection, &[]).await?;
+        all.retain(|request| is_possible(request, action));
+        return Ok(all);
+    }
+    let mut found: Vec<UpdateRequest> = Vec::new();
+    let mut of_workloads = None;
+    for name in &decision.names {
+        match named(name)? {
+            Named::Request(name) => found.push(request::read(connection, &name).await?),
+            Named::Workload(kind, name) => {
+                connection.namespace()?;
+                if of_workloads.is_none() {
+                    of_workloads = Some(requests::read(connection, &[]).await?);
+                }
+                let is_its = |request: &&UpdateRequest| request.spec.target_ref.kind.0 == kind && request.spec.target_ref.name == name;
+                let its = of_workloads.iter().flatten().filter(is_its).filter(|request| is_possible(request, action));
+                let before = found.len();
+                found.extend(its.cloned());
+                if found.len() == before {
+                    let words = format!("{kind} {name} has no UpdateRequest that could be {}", done(action));
+                    return Err(Failure::NotFound(words));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a decision about every selected request. A failure does not stop the others.
+pub(super) async fn decide(connection: &Connection, action: Action, decision: &Decision) -> Result<(), Failure> {
+    let all = selected(connection, action, decision).await?;
+    if all.is_empty() {
+        output::remark(&format!("No UpdateRequest can be {}.", done(action)));
+        return Ok(());
+    }
+    let person = connection.user().await?;
+    let mut failed = Vec::new();
+    for request in all {
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        match write(connection, action, &person, decision, request).await {
+            Ok(written) => {
+                let place = if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
+                let dry = if decision.dry_run { " (dry run)" } else { "" };
+                let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
+                let text = match connection.global().output {
+                    Some(crate::cli::Format::Name) => requests::full_name(&name),
+                    _ => format!("{} {}{place}{dry}: {change}", requests::full_name(&name), done(action)),
+                };
+                output::line(&text)?;
+            }
+            Err(failure) => {
+                output::complain(&format!("{name} in namespace {namespace}: {failure}"));
+                failed.push(failure);
+            }
+        }
+    }
+    let count = failed.len();
+    // Each failure is shown already. The first one sets the exit code.
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some(failure) => Err(failure.with(format!("{count} UpdateRequest{} not {}", if count == 1 { "" } else { "s" }, done(action)))),
+    }
+}
+
+/// Writes the decision, if the request has not changed since it was read; else decides again.
+async fn write(
+    connection: &Connection,
+    action: Action,
+    person: &str,
+    decision: &Decision,
+    mut request: UpdateRequest,
+) -> Result<UpdateRequest, Failure> {
+    let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+    let api: Api<UpdateRequest> = Api::namespaced(connection.client.clone(), &namespace);
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: decision.dry_run, ..PatchParams::default() };
+    for _ in 0..TRIES {
+        let now = Timestamp::now();
+        let status = act(&request.read(), action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+        let decided = request.with_status(&status, now);
+        if decided.phase() == request.phase() {
+            return Err(Failure::Conflict("the request has expired, and Headwind has not recorded that yet; try again".to_owned()));
+        }
+        match api.patch_status(&name, &params, &Patch::Merge(decision::patch(&decided))).await.map_err(Failure::from) {
+            Err(Failure::Conflict(_)) => request = api.get_opt(&name).await?.ok_or_else(|| request::not_found(&namespace, &name))?,
+            done => return done,
+        }
+    }
+    Err(Failure::Conflict("the request keeps changing; try again".to_owned()))
+}

@@ -1,0 +1,80 @@
+//! `freeze` and `resume`: keys of the ConfigMap `headwind`.
+
+use std::time::Duration;
+
+use headwind_core::gate::Freeze;
+use headwind_core::gate::limits::key;
+use headwind_k8s::access::SETTINGS;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Map, Value, json};
+
+use super::decide::MANAGER;
+use crate::connect::Connection;
+use crate::failure::Failure;
+use crate::output::{self, clean};
+
+fn api(connection: &Connection) -> Api<ConfigMap> {
+    Api::namespaced(connection.client.clone(), &connection.global().headwind_namespace)
+}
+
+/// Returns the time in whole seconds, which read better.
+fn whole(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Writes entries of the ConfigMap. `null` removes one.
+async fn write(connection: &Connection, entries: Map<String, Value>) -> Result<(), Failure> {
+    let (api, params) = (api(connection), PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() });
+    match api.patch(SETTINGS, &params, &Patch::Merge(json!({"data": entries}))).await.map_err(Failure::from) {
+        Err(Failure::NotFound(_)) => {
+            let new = serde_json::from_value::<ConfigMap>(json!({"metadata": {"name": SETTINGS}, "data": entries}));
+            let new = new.map_err(|error| Failure::Other(error.to_string()))?;
+            api.create(&PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }, &new).await?;
+            Ok(())
+        }
+        done => done.map(drop),
+    }
+}
+
+/// Freezes.
+pub(super) async fn freeze(
+    connection: &Connection,
+    until: Option<Timestamp>,
+    duration: Option<Duration>,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let until = match duration {
+        Some(duration) => Some(now.checked_add(duration).map_err(|error| Failure::Usage(error.to_string()))?),
+        None => until,
+    };
+    let freeze = Freeze { until: until.map(whole), reason: reason.map(str::to_owned) };
+    if !freeze.holds(now) {
+        return Err(Failure::Usage("the freeze would end in the past".to_owned()));
+    }
+    write(connection, Map::from_iter([(key::FREEZE.to_owned(), json!(freeze.to_string()))])).await?;
+    let until = freeze.until.map_or_else(|| "until you resume".to_owned(), |until| format!("until {until}"));
+    output::line(&format!("frozen {until}: Headwind applies no updates, and still rolls back failed ones"))
+}
+
+/// Ends a freeze, and a pause after failures.
+pub(super) async fn resume(connection: &Connection) -> Result<(), Failure> {
+    let data = api(connection).get_opt(SETTINGS).await?.and_then(|map| map.data).unwrap_or_default();
+    let mut entries = Map::new();
+    let frozen = data.get(key::FREEZE).filter(|value| !matches!(Freeze::parse(value), Ok(None)));
+    if frozen.is_some() {
+        entries.insert(key::FREEZE.to_owned(), Value::Null);
+    }
+    if data.contains_key(key::PAUSE_AFTER_FAILURES) {
+        // Failures before this time count no more.
+        entries.insert(key::RESUMED_AT.to_owned(), json!(whole(Timestamp::now()).to_string()));
+    }
+    if entries.is_empty() {
+        return output::line("not frozen");
+    }
+    write(connection, entries).await?;
+    let words = frozen.map(|value| value.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", "));
+    output::line(&clean(&words.map_or_else(|| "resumed".to_owned(), |words| format!("resumed; the freeze was: {words}"))))
+}

@@ -1,0 +1,85 @@
+//! Names on the command line: an UpdateRequest, or a workload as `KIND/NAME`.
+
+use headwind_core::workload::Kind;
+use headwind_k8s::kinds::facts;
+
+use crate::failure::Failure;
+
+/// A name on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// An UpdateRequest.
+    Request(String),
+    /// A workload.
+    Workload(Kind, String),
+}
+
+/// Short names of kinds, as kubectl has them.
+const SHORT: [(&str, Kind); 6] = [
+    ("deploy", Kind::Deployment),
+    ("sts", Kind::StatefulSet),
+    ("ds", Kind::DaemonSet),
+    ("cj", Kind::CronJob),
+    ("ro", Kind::Rollout),
+    ("hr", Kind::HelmRelease),
+];
+/// The names of the kind UpdateRequest.
+const REQUEST: [&str; 4] = ["ur", "upd", "updaterequest", "updaterequests"];
+
+/// Parses the name of a kind: singular, plural or short, with or without its API group.
+pub(crate) fn kind(text: &str) -> Option<Kind> {
+    let (word, group) = text.split_once('.').unwrap_or((text, ""));
+    let short = || SHORT.iter().find(|(short, _)| short.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind);
+    let plural = || Kind::ALL.iter().copied().find(|kind| facts(*kind).plural.eq_ignore_ascii_case(word));
+    let found = word.parse().ok().or_else(short).or_else(plural)?;
+    let fits = group.is_empty() || facts(found).group.eq_ignore_ascii_case(group);
+    fits.then_some(found)
+}
+
+fn unknown(text: &str) -> Failure {
+    let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect();
+    Failure::Usage(format!("{text:?} is not a kind that Headwind knows; use one of {}", known.join(", ")))
+}
+
+/// Parses `NAME`, `updaterequest/NAME` or `KIND/NAME`.
+pub(crate) fn named(text: &str) -> Result<Named, Failure> {
+    let Some((word, name)) = text.split_once('/') else { return Ok(Named::Request(text.to_owned())) };
+    let short = word.strip_suffix(".headwind.sh").unwrap_or(word).to_ascii_lowercase();
+    if REQUEST.contains(&short.as_str()) {
+        return Ok(Named::Request(name.to_owned()));
+    }
+    Ok(Named::Workload(kind(word).ok_or_else(|| unknown(word))?, name.to_owned()))
+}
+
+/// Parses `KIND/NAME` or `KIND NAME`.
+pub(crate) fn workload(words: &[String]) -> Result<(Kind, String), Failure> {
+    let (word, name) = match words {
+        [one] => one.split_once('/').ok_or_else(|| Failure::Usage(format!("{one:?} is not a workload; use KIND/NAME, such as deployment/web")))?,
+        [word, name] => (word.as_str(), name.as_str()),
+        _ => return Err(Failure::Usage("name one workload as KIND/NAME".to_owned())),
+    };
+    if name.is_empty() || name.contains('/') {
+        return Err(Failure::Usage(format!("{name:?} is not the name of a workload")));
+    }
+    Ok((kind(word).ok_or_else(|| unknown(word))?, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for text in ["r", "ur/r", "updaterequests/r", "UpdateRequest.headwind.sh/r"] {
+            assert_eq!(named(text).unwrap(), Named::Request("r".to_owned()), "{text}");
+        }
+        for text in ["deployment/web", "deploy/web", "deployments/web", "deployments.apps/web", "Deployment/web"] {
+            assert_eq!(named(text).unwrap(), Named::Workload(Kind::Deployment, "web".to_owned()), "{text}");
+        }
+        assert!(named("pod/web").is_err() && named("deployments.batch/web").is_err());
+        let words = |all: &[&str]| workload(&all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(words(&["hr", "app"]).unwrap(), (Kind::HelmRelease, "app".to_owned()));
+        assert_eq!(words(&["sts/db"]).unwrap(), (Kind::StatefulSet, "db".to_owned()));
+        assert!(words(&["web"]).is_err() && words(&["sts/"]).is_err() && words(&["sts", "a/b"]).is_err());
+    }
+}
