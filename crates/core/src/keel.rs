@@ -95,7 +95,10 @@ pub fn translate(manifest: &Manifest) -> Translation {
     if manifest.annotations.keys().any(|key| key.starts_with(key::PREFIX)) {
         // It is Headwind's already, perhaps with other intentions.
         found.annotations.clear();
-        found.notes = vec![Note { key: format!("{}*", key::PREFIX), message: "the object has annotations of Headwind, which stay as they are".to_owned() }];
+        found.notes = vec![Note {
+            key: format!("{}*", key::PREFIX),
+            message: "the object has annotations of Headwind, which stay as they are".to_owned(),
+        }];
     }
     found
 }
@@ -179,10 +182,8 @@ impl<'a> Settings<'a> {
                 "keel.sh/approvalDeadline" if value != DEADLINE => {
                     self.note(&name, format!("{value} hours: an UpdateRequest expires {DEADLINE} hours after its creation"));
                 }
-                "keel.sh/notify" => self.note(
-                    &name,
-                    format!("{value:?} names chat channels; {} names kinds of channels, such as slack or mail", key::NOTIFY),
-                ),
+                "keel.sh/notify" => self
+                    .note(&name, format!("{value:?} names chat channels; {} names kinds of channels, such as slack or mail", key::NOTIFY)),
                 "keel.sh/releaseNotes" => self.note(&name, "Headwind has no link to release notes"),
                 _ if name.eq_ignore_ascii_case("keel.sh/imagePullSecret") && !manifest.pull_secrets.contains(&value) => {
                     let words = "Headwind uses the imagePullSecrets of the pod template and of its ServiceAccount";

@@ -52,8 +52,7 @@ pub(crate) fn has_colors(global: &Global) -> bool {
 /// other people.
 pub(crate) fn clean(text: &str) -> String {
     let harmful = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+        letter.is_control() || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
     };
     text.chars().map(|letter| if harmful(letter) { '\u{FFFD}' } else { letter }).collect()
 }

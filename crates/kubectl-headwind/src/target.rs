@@ -54,7 +54,9 @@ pub(crate) fn named(text: &str) -> Result<Named, Failure> {
 /// Parses `KIND/NAME` or `KIND NAME`.
 pub(crate) fn workload(words: &[String]) -> Result<(Kind, String), Failure> {
     let (word, name) = match words {
-        [one] => one.split_once('/').ok_or_else(|| Failure::Usage(format!("{one:?} is not a workload; use KIND/NAME, such as deployment/web")))?,
+        [one] => one
+            .split_once('/')
+            .ok_or_else(|| Failure::Usage(format!("{one:?} is not a workload; use KIND/NAME, such as deployment/web")))?,
         [word, name] => (word.as_str(), name.as_str()),
         _ => return Err(Failure::Usage("name one workload as KIND/NAME".to_owned())),
     };

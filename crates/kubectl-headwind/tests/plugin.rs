@@ -65,10 +65,13 @@ impl Server {
         });
         let one = get(async move || Json(first.clone().unwrap()));
         let me = post(async || {
-            Json(json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}, "status": {"userInfo": {"username": "ann"}}}))
+            Json(
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}, "status": {"userInfo": {"username": "ann"}}}),
+            )
         });
         let missing = |code: u16, message: &'static str| {
-            let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": message, "reason": "NotFound"});
+            let status =
+                json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": message, "reason": "NotFound"});
             (axum::http::StatusCode::from_u16(code).unwrap(), Json(status))
         };
         let app = axum::Router::new()

@@ -50,7 +50,10 @@ impl Settings<'_> {
     fn force(&mut self, manifest: &Manifest, name: &str, matches_tag: bool) {
         self.set(key::POLICY, "force");
         if !matches_tag {
-            self.note(name, "in Headwind, force may also move to a lower version; by polling, it follows the digest of the current tag only");
+            self.note(
+                name,
+                "in Headwind, force may also move to a lower version; by polling, it follows the digest of the current tag only",
+            );
             return;
         }
         let tags = containers::tags(self.tracked(manifest));

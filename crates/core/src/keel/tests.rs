@@ -28,7 +28,10 @@ fn precedence_is_that_of_keel() {
     assert_eq!(read(&[("policy", "all")], &[("policy", "patch")]), ["policy=patch", "require-approval=false"]);
     // The other way round.
     assert_eq!(read(&[("approvals", "1")], &[("policy", "patch"), ("approvals", "0")]), ["policy=patch", "require-approval=true"]);
-    assert_eq!(read(&[("trigger", "default")], &[("policy", "all"), ("trigger", "poll")]), ["event-source=both", "policy=all", "require-approval=false"]);
+    assert_eq!(
+        read(&[("trigger", "default")], &[("policy", "all"), ("trigger", "poll")]),
+        ["event-source=both", "policy=all", "require-approval=false"]
+    );
     // Keel reads these from annotations only.
     assert_eq!(read(&[("policy", "all"), ("pollSchedule", "@every 5m")], &[]), ["policy=all", "require-approval=false"]);
     assert_eq!(read(&[("policy", "force")], &[("matchTag", "true")]), ["policy=force", "require-approval=false"]);

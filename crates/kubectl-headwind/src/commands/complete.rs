@@ -26,7 +26,9 @@ pub(crate) async fn complete(words: &[String]) -> Result<(), Failure> {
     let chosen = before.iter().find_map(|word| command.find_subcommand(word));
     if last.starts_with('-') {
         let flags = command.get_arguments().chain(chosen.into_iter().flat_map(clap::Command::get_arguments));
-        found.extend(flags.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default()))));
+        found.extend(
+            flags.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_help().map(ToString::to_string).unwrap_or_default()))),
+        );
     } else if let Some(chosen) = chosen {
         let action = match chosen.get_name() {
             "approve" => Some(Action::Approve),
@@ -38,7 +40,9 @@ pub(crate) async fn complete(words: &[String]) -> Result<(), Failure> {
             found = names(&options(before), action).await.unwrap_or_default();
         }
     } else if before.iter().all(|word| word.starts_with('-')) {
-        found.extend(command.get_subcommands().map(|one| (one.get_name().to_owned(), one.get_about().map(ToString::to_string).unwrap_or_default())));
+        found.extend(
+            command.get_subcommands().map(|one| (one.get_name().to_owned(), one.get_about().map(ToString::to_string).unwrap_or_default())),
+        );
     }
     let lines = found.into_iter().filter(|(word, _)| word.starts_with(last)).map(|(word, about)| format!("{word}\t{about}\n"));
     output::raw((lines.collect::<String>() + ":4\n").as_bytes())

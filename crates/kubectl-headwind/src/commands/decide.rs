@@ -78,7 +78,8 @@ pub(super) async fn decide(connection: &Connection, action: Action, decision: &D
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
         match write(connection, action, &person, decision, request).await {
             Ok(written) => {
-                let place = if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
+                let place =
+                    if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
                 let dry = if decision.dry_run { " (dry run)" } else { "" };
                 let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
                 let text = match connection.global().output {
@@ -114,7 +115,8 @@ async fn write(
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: decision.dry_run, ..PatchParams::default() };
     for _ in 0..TRIES {
         let now = Timestamp::now();
-        let status = act(&request.read(), action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+        let status =
+            act(&request.read(), action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
         let decided = request.with_status(&status, now);
         if decided.phase() == request.phase() {
             return Err(Failure::Conflict("the request has expired, and Headwind has not recorded that yet; try again".to_owned()));

@@ -80,7 +80,9 @@ fn text(request: &UpdateRequest, now: Option<&str>, colors: bool) -> String {
             let _ = writeln!(out, "  {field}: {}", clean(now));
         }
         Some(now) => {
-            for (line, paint) in [(format!("- {field}: {}", clean(now)), Paint::Red), (format!("+ {field}: {}", clean(&spec.new_image)), Paint::Green)] {
+            for (line, paint) in
+                [(format!("- {field}: {}", clean(now)), Paint::Red), (format!("+ {field}: {}", clean(&spec.new_image)), Paint::Green)]
+            {
                 let _ = writeln!(out, "{}", painted(line, paint));
             }
             if now != spec.current_image {

@@ -139,7 +139,12 @@ fn explained(view: &Value, colors: bool) -> String {
                 "eligible" => Cell::painted(verdict, Paint::Blue),
                 _ => Cell::painted(verdict, Paint::Gray),
             };
-            table.push(vec![Cell::new(text(candidate, "tag")), cell, Cell::new(text(candidate, "reason")), Cell::new(text(candidate, "message"))]);
+            table.push(vec![
+                Cell::new(text(candidate, "tag")),
+                cell,
+                Cell::new(text(candidate, "reason")),
+                Cell::new(text(candidate, "message")),
+            ]);
         }
         if !list_of(one, "candidates").is_empty() {
             for line in table.render(colors).lines() {

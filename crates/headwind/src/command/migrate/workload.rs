@@ -42,7 +42,8 @@ pub(super) fn places(object: &Node) -> Vec<&Node> {
 
 /// Returns true for chart values with a section for Keel: those of a HelmRelease, and a values file.
 pub(super) fn has_values_of_keel(object: &Node) -> bool {
-    object.at(&["spec", "values", "keel", "policy"]).is_some() || (object.at(&["kind"]).is_none() && object.at(&["keel", "policy"]).is_some())
+    object.at(&["spec", "values", "keel", "policy"]).is_some()
+        || (object.at(&["kind"]).is_none() && object.at(&["keel", "policy"]).is_some())
 }
 
 /// Reads an object of a kind that Keel updates.
