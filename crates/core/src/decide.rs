@@ -108,6 +108,8 @@ pub struct Proposal {
     pub message: String,
     /// True if a person must approve it.
     pub require_approval: bool,
+    /// The number of people who must approve it.
+    pub approvals: u32,
     /// The trigger.
     pub trigger: Trigger,
     /// The identity that distinguishes it from other proposals.

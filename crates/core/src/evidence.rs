@@ -18,16 +18,20 @@ pub struct Trust {
     pub authenticated: bool,
     /// True if every claim is verified with the registry.
     pub verify: bool,
+    /// True if approvals are bound to a digest: it is looked up before the update is proposed.
+    pub bind: bool,
 }
 
 impl Trust {
     /// The trust in data that Headwind read from the registry itself.
-    pub const REGISTRY: Self = Self { authenticated: true, verify: false };
+    pub const REGISTRY: Self = Self { authenticated: true, verify: false, bind: false };
 }
 
 /// The answer that a candidate needs before it is proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
+    /// The digest that an approval is bound to. Without an answer, the claim counts as it is.
+    Binding,
     /// The digest, if the registry returns it. Without an answer, the claim counts as it is.
     Digest,
     /// That the tag exists. Without an answer, the claim counts as it is.
@@ -88,9 +92,9 @@ impl Evidence {
         self.answers.contains_key(tag)
     }
 
-    /// Returns the candidate with the data of the registry's answers.
-    pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Result<Candidate, Unproven> {
-        let Some(need) = self.need(standing, policy, candidate) else { return Ok(candidate.clone()) };
+    /// Returns the candidate with the data of the registry's answers. `binds` is true if its approval is bound to a digest.
+    pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, binds: bool) -> Result<Candidate, Unproven> {
+        let Some(need) = self.need(standing, policy, candidate, binds) else { return Ok(candidate.clone()) };
         match (need, self.answers.get(&candidate.tag)) {
             (_, None) | (Need::Proof, Some(Answer::Unavailable)) => Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need })),
             (Need::Presence | Need::Proof, Some(Answer::Missing)) => Err(Unproven::Refuse(Reason::NotInRegistry)),
@@ -100,7 +104,7 @@ impl Evidence {
     }
 
     /// Returns the answer that the candidate needs.
-    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate) -> Option<Need> {
+    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, binds: bool) -> Option<Need> {
         if self.trust.verify {
             return Some(Need::Proof);
         }
@@ -114,6 +118,7 @@ impl Evidence {
             }
             // An old webhook that is sent again names a lower version.
             (_, _, Some(current)) if force && is_lower(&candidate.tag, current) => Some(Need::Presence),
+            (None, None, Some(_)) if binds && self.trust.bind => Some(Need::Binding),
             (_, _, _) => None,
         }
     }

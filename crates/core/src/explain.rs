@@ -106,11 +106,11 @@ fn settings(defaults: &Annotations, workload: &Workload, container: &str) -> Res
 /// Returns why a container takes no part in updates, if so.
 pub fn out(defaults: &Annotations, workload: &Workload, container: &Container) -> Option<Reasoned> {
     let settings = Settings::resolve(defaults, &workload.annotations, &container.name);
-    out_of(settings.as_ref().map_err(Vec::as_slice), container)
+    out_of(settings.as_ref().map_err(Vec::as_slice), workload, container)
 }
 
 /// Returns the same from the container's settings or their faults.
-pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> Option<Reasoned> {
+pub fn out_of(settings: Result<&Settings, &[Fault]>, workload: &Workload, container: &Container) -> Option<Reasoned> {
     let settings = match settings {
         Ok(settings) => settings,
         Err(faults) => return Some(Reasoned::new(Reason::InvalidAnnotation, sentence(faults))),
@@ -124,7 +124,7 @@ pub fn out_of(settings: Result<&Settings, &[Fault]>, container: &Container) -> O
     };
     // A manual trigger is always allowed: this leaves policy and tracking.
     let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();
-    refused.map(Reasoned::from)
+    refused.map(Reasoned::from).or_else(|| workload.refused_for_owner(settings))
 }
 
 fn sentence(faults: &[Fault]) -> String {

@@ -5,7 +5,7 @@
 //! an update: the request waits, and Headwind applies it when the gate opens.
 //!
 //! ```text
-//! Settings, Facts, now ──> source, denial, interval, cool_down, update_window, freeze, … ──> check ──> Open | Wait(Waiting)
+//! Settings, Facts, now ──> owner, source, denial, digest, interval, cool_down, update_window, … ──> check ──> Open | Wait(Waiting)
 //! ```
 //!
 //! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`]. A question
@@ -13,12 +13,14 @@
 
 mod cool_down;
 mod denial;
+mod digest;
 mod facts;
 mod failure_budget;
 mod freeze;
 mod interval;
 pub mod limits;
 pub mod outlook;
+mod owner;
 mod rollouts;
 mod siblings;
 mod source;
@@ -63,8 +65,10 @@ type GateFn = fn(&Settings, &Facts<'_>, Timestamp) -> Option<Waiting>;
 
 /// Every gate. Each returns what the update waits for, if it does.
 const GATES: &[GateFn] = &[
+    owner::waiting,
     source::waiting,
     denial::waiting,
+    digest::waiting,
     interval::waiting,
     siblings::waiting,
     cool_down::waiting,

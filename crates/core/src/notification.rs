@@ -112,7 +112,12 @@ pub fn notices(request: &Request) -> Vec<Notice> {
     if !is_rollback {
         let event = if request.needs_approval() { NotificationEvent::UpdateRequestCreated } else { NotificationEvent::UpdateDetected };
         add(event, Some(status.reopened_at.unwrap_or(*created)));
-        if status.approved_by.is_some() || status.approved_at.is_some() || status.phase == Phase::Approved {
+        let approved = match status.phase {
+            Phase::Pending => false,
+            Phase::Approved => request.is_counted(),
+            _ => status.approved_by.is_some() || status.approved_at.is_some(),
+        };
+        if approved {
             add(NotificationEvent::UpdateApproved, status.approved_at);
         }
     } else if status.rolled_back_from.is_some() {

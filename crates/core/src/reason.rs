@@ -91,6 +91,10 @@ reasons! {
         SourceNotAccepted = "Flux has not yet accepted the source of the release, which is in another namespace and has credentials",
         AccessDenied = "Flux does not allow the release to use its source",
         Suspended = "the release or its source is suspended",
+        OwnedByFlux = "Flux owns the workload and may revert a change",
+        OwnedByArgoCD = "Argo CD owns the workload and may revert a change",
+        OwnedByHelm = "Helm installed the workload, and its next upgrade may revert a change",
+        OwnedByController = "a controller owns the workload and may revert a change",
     }
     "A version is not proposed" {
         AlreadyRequested = "an open request for this version exists",
@@ -120,6 +124,8 @@ reasons! {
         TooManyRollouts = "as many rollouts as allowed are in progress",
         FailureBudget = "too many updates failed; updates that the policy approves are paused until a person resumes them",
         AwaitingSiblings = "other requests of the same push are not created yet; Headwind waits for them up to 2 seconds",
+        DigestNotConfirmed = "the registry has not confirmed the approved digest; Headwind retries",
+        DigestChanged = "the tag points to another digest than the approved one",
         NewerVersion = "superseded by a better version",
         ImageChanged = "the image was changed outside Headwind",
         PolicyChanged = "the settings of the workload would no longer produce this update",
@@ -133,6 +139,7 @@ reasons! {
         Unrecognized = "a reason that this version of Headwind does not know",
     }
     "The rollout" {
+        RolledOutByOwner = "the owner of the workload rolled the version out",
         RolloutProgressing = "the rollout makes progress",
         RolloutComplete = "the rollout is complete, and its pods stayed available",
         RolloutTimedOut = "the rollout made no progress within rollback-timeout, and nothing shows that the new version is the cause",

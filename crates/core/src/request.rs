@@ -18,6 +18,7 @@
 pub mod action;
 mod admission;
 mod applied_marker;
+pub mod confirmation;
 mod context;
 mod facts;
 pub mod invariant;
@@ -28,6 +29,7 @@ mod prior;
 mod provenance;
 mod prune;
 mod push_order;
+pub mod quorum;
 pub mod refusal;
 mod rollout;
 mod schedule;
@@ -49,6 +51,7 @@ pub use next::next;
 pub use presence::Presence;
 pub use provenance::may_return_to;
 pub use push_order::outdated;
+pub use quorum::Approval;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
 use std::fmt;
@@ -137,7 +140,8 @@ impl Phase {
         match self {
             Pending => matches!(to, Approved | Rejected | Expired | Superseded | RollingOut | Completed | Failed),
             // A request that was approved after its expiry expires.
-            Approved => matches!(to, RollingOut | Completed | Failed | Superseded | Expired),
+            // Several people must approve, and some are missing.
+            Approved => matches!(to, Pending | RollingOut | Completed | Failed | Superseded | Expired),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
             // A person may roll back past a finished update.
             Completed | Failed => matches!(to, Pending | RolledBack),
@@ -213,6 +217,8 @@ pub struct Spec {
     pub policy: Policy,
     /// True if the workload required approval when the request was created.
     pub require_approval: bool,
+    /// The number of people who had to approve it when it was created.
+    pub approvals: u32,
     /// When the request expires without approval.
     pub expires_at: Option<Timestamp>,
     /// What triggered the request.
@@ -248,6 +254,10 @@ pub struct Status {
     pub skip_cool_down: bool,
     /// When it was approved.
     pub approved_at: Option<Timestamp>,
+    /// The approvals that Headwind has counted, if several people must approve.
+    pub approvals: Vec<Approval>,
+    /// The people who rejected it before it was reopened.
+    pub dissenters: Vec<String>,
     /// The person who rejected it.
     pub rejected_by: Option<String>,
     /// When it was rejected.
@@ -292,6 +302,22 @@ impl Status {
         self.obstacle().is_none()
     }
 
+    /// Returns the status after the request was reopened.
+    fn reopened(&self, message: String, now: Timestamp) -> Self {
+        let mut dissenters = self.dissenters.clone();
+        dissenters.extend(self.rejected_by.clone().filter(|person| !dissenters.contains(person)));
+        Self {
+            phase: Phase::Pending,
+            reason: Some(Reason::Reopened),
+            message: Some(message),
+            reopened_at: Some(now),
+            times_applied: self.times_applied,
+            applied_image: self.applied_image.clone(),
+            dissenters,
+            ..Self::default()
+        }
+    }
+
     /// Returns true if a person may reopen it.
     pub fn can_reopen(&self) -> bool {
         !self.phase.is_open() && !self.makes_room()
@@ -314,7 +340,10 @@ impl Request {
     pub fn is_approved(&self, settings: Option<&Settings>) -> bool {
         match self.status.phase {
             Phase::Pending => settings.is_some_and(|settings| self.is_approved_by_policy(settings)),
-            Phase::Approved => true,
+            Phase::Approved => {
+                // The requests of people are rollbacks as a rule: `Context::approvals_needed` knows more.
+                self.spec.trigger == Trigger::Manual || settings.is_none_or(|settings| self.has_quorum(settings.approvals))
+            }
             Phase::RollingOut
             | Phase::Completed
             | Phase::Rejected

@@ -35,6 +35,8 @@ pub struct Settings {
     pub pattern: Option<Pattern>,
     /// True if a person must approve updates.
     pub require_approval: bool,
+    /// The number of people who must approve an update.
+    pub approvals: u32,
     /// Minimum time between two updates of the workload.
     pub min_update_interval: Duration,
     /// The tracked containers; `None` means all except init containers and image volumes.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Where an annotation says that no updates are applied.
     pub frozen: Option<Place>,
+    /// What happens to updates of a workload that another controller owns.
+    pub gitops: GitOps,
 }
 
 impl Default for Settings {
@@ -67,6 +71,7 @@ impl Default for Settings {
             policy: Policy::None,
             pattern: None,
             require_approval: true,
+            approvals: 1,
             min_update_interval: Duration::from_mins(5),
             images: None,
             event_source: EventSource::Webhook,
@@ -79,6 +84,7 @@ impl Default for Settings {
             cool_down: Duration::ZERO,
             schedule: Schedule::default(),
             frozen: None,
+            gitops: GitOps::Auto,
         }
     }
 }
@@ -116,6 +122,19 @@ pub enum DigestUpdate {
     Restart,
     /// Write `tag@digest` into the image.
     Pin,
+}
+
+/// What happens to updates of a workload that another controller owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GitOps {
+    /// Refuse, except for workloads that Helm installed: those are patched.
+    Auto,
+    /// Propose nothing.
+    Refuse,
+    /// Create requests, and let the owner apply them.
+    Propose,
+    /// Patch, as if nobody owned it.
+    Patch,
 }
 
 /// An invalid value.
@@ -216,6 +235,7 @@ impl Settings {
             policy: at.get(key::POLICY, parse::word).unwrap_or(default.policy),
             pattern: at.get(key::PATTERN, |text| Pattern::new(text).map_err(|error| error.to_string())),
             require_approval: at.get(key::REQUIRE_APPROVAL, parse::boolean).unwrap_or(default.require_approval),
+            approvals: at.get(key::APPROVALS, parse::people).unwrap_or(default.approvals),
             min_update_interval: at.get(key::MIN_UPDATE_INTERVAL, parse::duration).unwrap_or(default.min_update_interval),
             images: at.get(key::IMAGES, parse::list),
             event_source: at.get(key::EVENT_SOURCE, parse::event_source).unwrap_or(default.event_source),
@@ -228,6 +248,7 @@ impl Settings {
             cool_down: at.get(key::COOL_DOWN, parse::duration).unwrap_or(default.cool_down),
             schedule: Schedule { allow: at.get(key::UPDATE_WINDOW, parse::word), deny: at.get(key::UPDATE_WINDOW_DENY, parse::word) },
             frozen: at.placed(key::FREEZE, parse::boolean).filter(|(frozen, _)| *frozen).map(|(_, place)| place),
+            gitops: at.get(key::GITOPS, parse::gitops).unwrap_or(default.gitops),
         };
         let mut faults = at.faults;
         if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))

@@ -67,6 +67,7 @@ pub fn request(name: &str, from: &str, to: &str, at: Timestamp) -> Request {
             new_digest: None,
             policy: Policy::Minor,
             require_approval: false,
+            approvals: 1,
             expires_at: None,
             trigger: Trigger::Webhook,
         },

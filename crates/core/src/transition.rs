@@ -121,7 +121,11 @@ fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
         (None, Phase::Pending) => Some(Decision::ProposedAndApproved),
         // A new wait is not a new approval: the approval was reported before.
         (None, Phase::Approved) if status.waiting.is_some() => None,
-        (None | Some(Phase::Pending), Phase::Approved) => Some(Decision::Approved),
+        (None | Some(Phase::Pending | Phase::Approved), Phase::Approved)
+            if after.is_counted() && !before.is_some_and(Request::is_counted) =>
+        {
+            Some(Decision::Approved)
+        }
         (None | Some(Phase::Pending), Phase::Rejected) => Some(Decision::Rejected),
         (Some(was), Phase::Pending) if !was.is_open() => Some(Decision::Reopened),
         (_, _) => None,
@@ -133,7 +137,7 @@ fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
     let returned = |status: &Status| status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     if returned(status) && !returned(was) {
         Some(ChangeKind::AutomaticRollback)
-    } else if status.times_applied > was.times_applied {
+    } else if status.times_applied > was.times_applied && status.reason != Some(Reason::RolledOutByOwner) {
         Some(if status.rolled_back_from.is_some() { ChangeKind::ManualRollback } else { ChangeKind::Update })
     } else {
         None

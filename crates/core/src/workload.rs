@@ -10,6 +10,7 @@ pub mod history;
 mod kind;
 mod meaningless;
 mod object;
+pub mod owner;
 pub mod release;
 pub mod source;
 

@@ -76,6 +76,11 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_CONFIRM", action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) webhook_confirm: Option<bool>,
 
+    /// Confirm the digest that a person approved with the registry before the update is applied. If the tag points to another
+    /// digest, the new one needs approval again. Set it to false if Headwind cannot reach the registries
+    #[arg(long, env = "HEADWIND_APPROVAL_CONFIRM", default_value_t = true, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub(crate) approval_confirm: bool,
+
     #[command(flatten)]
     pub(crate) polling: PollingArgs,
 

@@ -66,6 +66,7 @@ async fn operator() -> Operator {
         identity: "test".to_owned(),
         history_limit: 10,
         confirm: false,
+        confirm_approved: false,
         polling: tokio::sync::watch::channel(Polling { interval: None, min_interval: Duration::from_mins(1), discovery: false }).1,
         adopt: Adopt::new(|_| Vec::new()),
         cross_namespace_refs: true,

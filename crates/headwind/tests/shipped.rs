@@ -113,6 +113,7 @@ fn the_defaults_of_annotations_are_true() {
         policy,
         pattern: _,
         require_approval,
+        approvals,
         min_update_interval,
         images: _,
         event_source,
@@ -125,11 +126,13 @@ fn the_defaults_of_annotations_are_true() {
         cool_down,
         schedule: _,
         frozen,
+        gitops,
     } = Settings::default();
     let page = read("docs/reference/annotations.md");
     for (key, default) in [
         ("policy", policy.to_string()),
         ("require-approval", require_approval.to_string()),
+        ("approvals", approvals.to_string()),
         ("min-update-interval", min_update_interval.as_secs().to_string()),
         ("event-source", format!("{event_source:?}").to_lowercase()),
         ("auto-rollback", auto_rollback.to_string()),
@@ -139,6 +142,7 @@ fn the_defaults_of_annotations_are_true() {
         ("digest-update", format!("{digest_update:?}").to_lowercase()),
         ("cool-down", cool_down.as_secs().to_string()),
         ("freeze", frozen.is_some().to_string()),
+        ("gitops", format!("{gitops:?}").to_lowercase()),
     ] {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap_or_default();
         let cell = row.split(" | ").nth(2).unwrap_or_default();

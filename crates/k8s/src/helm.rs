@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api_version::{SOURCES, V1, Version, resource};
 use crate::kinds::helm_release::status::{SourceStatus, duration, source};
-use crate::kinds::own_annotations;
+use crate::kinds::{own_annotations, owner_of};
 
 /// Default interval of a HelmRepository (from source-controller).
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -126,6 +126,7 @@ fn read(kind: SourceKind, metadata: &ObjectMeta, spec: &Spec, pull: Option<OciRe
         generation,
         annotations: own_annotations(metadata),
         has_annotations: metadata.annotations.is_some(),
+        owner: owner_of(kind.as_str(), metadata),
         url: spec.url.trim().to_owned(),
         pull,
         suspended: spec.suspend,

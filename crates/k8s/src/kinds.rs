@@ -13,6 +13,7 @@ mod deployment;
 mod facts;
 mod field_path;
 pub mod helm_release;
+mod owner;
 mod pod_template;
 mod rollout;
 mod stateful_set;
@@ -26,6 +27,7 @@ pub use facts::{KindFacts, Revision};
 pub use field_path::FieldPath;
 pub(crate) use field_path::template_annotations;
 pub use helm_release::SlimHelmRelease;
+pub(crate) use owner::owner_of;
 pub use rollout::SlimRollout;
 pub use stateful_set::SlimStatefulSet;
 

@@ -7,7 +7,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Identity;
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::request::{self, Phase, Request};
+use headwind_core::request::{self, Approval, Phase, Request};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::release::CHART;
 use headwind_core::workload::{Kind, WorkloadKey};
@@ -103,6 +103,10 @@ pub struct UpdateRequestSpec {
     pub reason: String,
     /// True if a person must approve the update.
     pub require_approval: bool,
+    /// The number of people who must approve the update. Default: 1. The annotation of the workload counts if it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub approvals: Option<i32>,
     /// When the request expires if nobody approves or rejects it. Default: 24 hours after creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -223,6 +227,12 @@ pub struct UpdateRequestStatus {
     /// When the request was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Time>,
+    /// The approvals that Headwind has counted, if several people must approve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalStatus>,
+    /// The users who rejected the request before it was reopened. If several people must approve, they do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previously_rejected_by: Vec<String>,
     /// The user who rejected the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_by: Option<String>,
@@ -273,6 +283,16 @@ pub struct UpdateRequestStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// An approval by one user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalStatus {
+    /// The user.
+    pub by: String,
+    /// When the user approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
 impl UpdateRequest {
     /// Returns the workload that it updates.
     pub fn workload_key(&self) -> WorkloadKey {
@@ -310,6 +330,7 @@ impl UpdateRequest {
             policy,
             reason: _,
             require_approval,
+            approvals,
             expires_at,
             trigger,
         } = self.spec.clone();
@@ -329,6 +350,7 @@ impl UpdateRequest {
                 new_digest,
                 policy: policy.0,
                 require_approval,
+                approvals: approvals.and_then(|people| u32::try_from(people).ok()).unwrap_or(1),
                 expires_at: expires_at.map(|time| time.0),
                 trigger: trigger.0,
             },
@@ -409,6 +431,8 @@ impl UpdateRequestStatus {
             approved_by,
             skip_cool_down,
             approved_at,
+            approvals,
+            previously_rejected_by,
             rejected_by,
             rejected_at,
             reopened_at,
@@ -434,6 +458,8 @@ impl UpdateRequestStatus {
             approved_by: approved_by.clone(),
             skip_cool_down: skip_cool_down.unwrap_or_default(),
             approved_at: at(approved_at),
+            approvals: approvals.iter().map(|approval| Approval { by: approval.by.clone(), at: at(&approval.at) }).collect(),
+            dissenters: previously_rejected_by.clone(),
             rejected_by: rejected_by.clone(),
             rejected_at: at(rejected_at),
             reopened_at: at(reopened_at),
@@ -457,6 +483,8 @@ impl UpdateRequestStatus {
             approved_by,
             skip_cool_down,
             approved_at,
+            approvals,
+            dissenters,
             rejected_by,
             rejected_at,
             reopened_at,
@@ -480,6 +508,8 @@ impl UpdateRequestStatus {
             approved_by,
             skip_cool_down: skip_cool_down.then_some(true),
             approved_at: approved_at.map(Time),
+            approvals: approvals.into_iter().map(|Approval { by, at }| ApprovalStatus { by, at: at.map(Time) }).collect(),
+            previously_rejected_by: dissenters,
             rejected_by,
             rejected_at: rejected_at.map(Time),
             reopened_at: reopened_at.map(Time),

@@ -7,6 +7,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod apply;
+pub(crate) mod confirm;
 pub(crate) mod lease;
 pub(crate) mod live;
 pub(crate) mod reconcile;

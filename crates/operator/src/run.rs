@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::admission::warn_without_policy;
+use crate::act::confirm::Confirmer;
 use crate::act::lease::Contender;
 use crate::act::reconciler::Reconciler;
 use crate::act::turns;
@@ -75,6 +76,8 @@ pub struct Config {
     pub history_limit: usize,
     /// True if every claim of a webhook is verified with the registry.
     pub confirm: bool,
+    /// True if the digest that a person approved is confirmed with the registry before the update is applied.
+    pub confirm_approved: bool,
     /// The settings for polling. They may change at any time.
     pub polling: watch::Receiver<Polling>,
     /// What adopts the settings in the ConfigMap and the Secret.
@@ -151,6 +154,7 @@ impl Operator {
             inbox,
             last_scans: Arc::clone(&last_scans),
             verify: config.confirm,
+            bind: config.confirm_approved,
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -214,6 +218,7 @@ impl Operator {
             events: events.clone(),
             metrics: metrics.clone(),
             history_limit: config.history_limit,
+            confirmer: config.confirm_approved.then(|| Arc::new(Confirmer::new(Arc::clone(&asking), intake.clone(), queue.clone()))),
             failures: parking_lot::Mutex::default(),
             snapshots: parking_lot::Mutex::default(),
         });

@@ -138,6 +138,7 @@ impl Operator {
             ("RUST_LOG", "info,headwind=debug".to_owned()),
             // Most tests send webhooks for images that no registry has.
             ("HEADWIND_WEBHOOK_CONFIRM", "false".to_owned()),
+            ("HEADWIND_APPROVAL_CONFIRM", "false".to_owned()),
         ] {
             env.insert(name.to_owned(), value);
         }

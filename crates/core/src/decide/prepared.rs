@@ -41,6 +41,9 @@ impl<'a> Prepared<'a> {
             message: format!("container {} has image {:?}: {error}", container.name, container.image),
         })?;
         admits(&settings, container, &installed, trigger).map_err(Reasoned::from)?;
+        if let Some(refusal) = workload.refused_for_owner(&settings) {
+            return Err(refusal);
+        }
         let mut current = current(&installed, container);
         if settings.policy == Policy::Glob {
             current.known = known(evaluation, &installed, prior);
@@ -72,7 +75,9 @@ impl<'a> Prepared<'a> {
         if let Some(refusal) = self.better_pending(candidate) {
             return Decision::Refuse(refusal);
         }
-        let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate) {
+        // A cool-down is the age of one digest.
+        let binds = self.settings.require_approval || !self.settings.cool_down.is_zero();
+        let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate, binds) {
             Ok(confirmed) => confirmed,
             Err(Unproven::Ask(question)) => return Decision::Ask(question),
             Err(Unproven::Refuse(reason)) => return Decision::Refuse(Reasoned::from(reason)),
@@ -111,6 +116,8 @@ impl<'a> Prepared<'a> {
         let Inquiry { rule, kind, current } = &self.inquiry;
         let wanted = written(&self.installed, container, &self.settings, candidate)?;
         let reason = why(rule, current, candidate);
+        let instruction = workload.instruction(&self.settings, &container.name, &container.image, &wanted.to_string());
+        let message = sentence(rule, *kind, current, Some(candidate), reason);
         Ok(Proposal {
             container: container.name.clone(),
             current_image: container.image.clone(),
@@ -119,8 +126,9 @@ impl<'a> Prepared<'a> {
             new_digest: candidate.digest.as_ref().map(ToString::to_string),
             policy: rule.policy,
             reason,
-            message: sentence(rule, *kind, current, Some(candidate), reason),
+            message: instruction.map_or(message.clone(), |instruction| format!("{message}; {instruction}")),
             require_approval: self.settings.require_approval,
+            approvals: self.settings.approvals,
             trigger,
             identity: identity(workload, container, &self.installed, rule.policy, candidate, &wanted),
         })

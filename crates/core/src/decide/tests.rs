@@ -133,7 +133,7 @@ fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
 #[test]
 fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     let live = workload("app:1.0.0", &[("policy", "minor")]);
-    let verified = Evidence::new(Trust { authenticated: true, verify: true });
+    let verified = Evidence::new(Trust { authenticated: true, verify: true, bind: false });
     let decided = |tag: &str, answer: Option<Answer>, record: &PriorRequests| {
         let mut evidence = verified.clone();
         if let Some(answer) = answer {
@@ -158,7 +158,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
 #[test]
 fn the_answer_is_judged_again() {
     let live = workload(&format!("app:main@{}", digest('a')), &[("policy", "force")]);
-    let verified = Evidence::new(Trust { authenticated: true, verify: true });
+    let verified = Evidence::new(Trust { authenticated: true, verify: true, bind: false });
     let decided = |returned: char, record: &PriorRequests| {
         let mut evidence = verified.clone();
         evidence.add("main", Answer::Exists(Some(digest(returned))));

@@ -3,9 +3,10 @@ use rstest::rstest;
 use super::*;
 use crate::artifact::ArtifactKind;
 
-const VERIFIED: Trust = Trust { authenticated: true, verify: true };
-const UNVERIFIED_ANYBODY: Trust = Trust { authenticated: false, verify: false };
-const AUTHENTICATED: Trust = Trust { authenticated: true, verify: false };
+const VERIFIED: Trust = Trust { authenticated: true, verify: true, bind: false };
+const UNVERIFIED_ANYBODY: Trust = Trust { authenticated: false, verify: false, bind: false };
+const BINDING: Trust = Trust { bind: true, ..AUTHENTICATED };
+const AUTHENTICATED: Trust = Trust { authenticated: true, verify: false, bind: false };
 
 fn digest(letter: &str) -> Digest {
     Digest::parse(&format!("sha256:{}", letter.repeat(64))).unwrap()
@@ -25,6 +26,8 @@ fn image(text: &str) -> Artifact {
 #[case::pushed_again_with_a_digest("force", "app:main", "main", true, UNVERIFIED_ANYBODY, None)]
 #[case::down("force", "app:1.1.0", "1.0.0", true, AUTHENTICATED, Some(Need::Presence))]
 #[case::up("force", "app:1.1.0", "1.2.0", true, AUTHENTICATED, None)]
+#[case::bound("minor", "app:1.0.0", "1.1.0", false, BINDING, Some(Need::Binding))]
+#[case::bound_and_known("minor", "app:1.0.0", "1.1.0", true, BINDING, None)]
 #[case::sideways("force", "app:1.1.0", "main", true, AUTHENTICATED, None)]
 fn needs(
     #[case] policy: &str,
@@ -35,17 +38,20 @@ fn needs(
     #[case] expected: Option<Need>,
 ) {
     let candidate = Candidate::new(tag, known.then(|| digest("a")));
-    assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate), expected);
+    assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, true), expected);
+    let direct = Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, false);
+    assert_eq!(direct, expected.filter(|need| *need != Need::Binding), "an approval by policy is bound to nothing");
 }
 
 /// The result of each answer, for each need.
 #[rstest]
 #[case::digest("app:1.0.0@DIGEST", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
 #[case::presence("app:1.2.0", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Err(false), Ok(None)])]
+#[case::binding("app:1.0.0", "1.1.0", BINDING, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
 #[case::proof("app:1.0.0", "1.1.0", VERIFIED, [Ok(Some("b")), Ok(None), Err(false), Err(true)])]
 fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[case] expected: [Result<Option<&str>, bool>; 4]) {
     let candidate = Candidate::new(tag, None);
-    let confirm = |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate);
+    let confirm = |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate, true);
     assert!(matches!(confirm(&Evidence::new(trust)), Err(Unproven::Ask(question)) if question.tag == tag), "not asked yet");
     let all = [Answer::Exists(Some(digest("b"))), Answer::Exists(None), Answer::Missing, Answer::Unavailable];
     for (answer, expected) in all.into_iter().zip(expected) {

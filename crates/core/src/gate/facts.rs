@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Limits, Turn, Waiting};
 use crate::reason::Reasoned;
+use crate::workload::owner::Owner;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
@@ -12,6 +13,8 @@ use crate::workload::{Container, Workload};
 pub struct Facts<'a> {
     /// When Headwind last updated the workload. The minimum interval counts from here.
     pub last_update: Option<Timestamp>,
+    /// The owner of the workload.
+    pub owner: Option<&'a Owner>,
     /// Why Headwind cannot change the release now.
     pub held: Option<Reasoned>,
     /// True if a person requested the update.
@@ -34,12 +37,12 @@ pub struct Facts<'a> {
     pub incomplete_since: Option<Timestamp>,
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
     /// The facts for any update of the container that Headwind may propose.
-    pub fn of<'a>(workload: &Workload, container: &Container, limits: &'a Limits) -> Facts<'a> {
+    pub fn of(workload: &'a Workload, container: &Container, limits: &'a Limits) -> Self {
         let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
         // For any other reason the request ends. Of a release whose version is not known, nothing ends.
         let held = left.filter(|held| passes(held.reason) || workload.is_unseen());
-        Facts { last_update: workload.last_update(), held, limits: Some(limits), ..Facts::default() }
+        Self { last_update: workload.last_update(), owner: workload.owner.as_deref(), held, limits: Some(limits), ..Self::default() }
     }
 }

@@ -91,15 +91,7 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
             status.waiting = None;
         }
         Action::Reopen if phase == Phase::Expired || status.can_reopen() => {
-            status = Status {
-                phase: Phase::Pending,
-                reason: Some(Reason::Reopened),
-                message: message("reopened"),
-                reopened_at: Some(now),
-                times_applied: request.status.times_applied,
-                applied_image: request.status.applied_image.clone(),
-                ..Status::default()
-            };
+            status = request.status.reopened(message("reopened").unwrap_or_default(), now);
         }
         Action::Approve | Action::Reject | Action::Reopen => return refused(),
     }

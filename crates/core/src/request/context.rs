@@ -75,6 +75,6 @@ fn repair(history: &mut History, workload: &Workload, requests: &[&Request]) {
         let Request { name, spec, status, .. } = request;
         let Some(container) = spec.container.as_deref() else { continue };
         let at = status.applied_at.unwrap_or(request.created);
-        history.record(container, &spec.current_image, request.placed_image(), at, name, status.approved_by.as_deref());
+        history.record(container, &spec.current_image, request.placed_image(), at, name, request.approved_by_all().as_deref());
     }
 }

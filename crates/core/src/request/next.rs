@@ -79,6 +79,9 @@ fn decide(observed: &Observed<'_>) -> Step {
     if let Some(step) = observed.requests.iter().find_map(|request| ended_by_hand(request, observed.now)) {
         return step;
     }
+    if let Some(step) = open.iter().find_map(|request| context.count_approvals(request)) {
+        return step;
+    }
     let watched = match follow(&context, &rolling) {
         Ok(step) => return step,
         Err(again) => again,

@@ -58,7 +58,7 @@ pub(super) fn concludes(step: &Step) -> bool {
     match step {
         Step::Delete { .. } => true,
         Step::Write(write) => write.from.is_open() && matches!(write.status.phase, Phase::Superseded | Phase::Expired | Phase::Failed),
-        Step::Read | Step::Apply(_) | Step::InspectPods | Step::Evict(_) | Step::Requeue(_) => false,
+        Step::Read | Step::Confirm(_) | Step::Apply(_) | Step::InspectPods | Step::Evict(_) | Step::Requeue(_) => false,
     }
 }
 

@@ -70,6 +70,7 @@ mod tests {
             policy,
             reason: Reason::NewDigest,
             message: String::new(),
+            approvals: 1,
             require_approval: false,
             trigger: Trigger::Webhook,
             identity: Identity::new("web", &crate::artifact::Artifact::parse(ArtifactKind::Image, IMAGE).unwrap(), policy, digest),

@@ -24,6 +24,7 @@ use crate::rollout::{Failure, RolloutLimits, RolloutObservation, RolloutProblem,
 use crate::settings::Settings;
 use crate::trigger::Trigger;
 use crate::workload::history::{Entry, History};
+use crate::workload::owner::Handling;
 use crate::workload::{Container, Workload};
 
 /// Starts to watch the rollback, once the workload records it.
@@ -218,12 +219,14 @@ fn awaited<'a>(context: &Context<'_>, rollout_status: &RolloutStatus, snapshot: 
 fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
     let Awaited { pod, snapshot } = awaited;
     let name = request.spec.container.as_deref().unwrap_or_default();
-    let limits = RolloutLimits::from(&context.settings(name).unwrap_or_default());
+    let settings = context.settings(name).unwrap_or_default();
+    let limits = RolloutLimits::from(&settings);
     let back =
         request.status.rolled_back_from.is_some() || request.status.rollout.as_ref().is_some_and(|watch| watch.returned_to.is_some());
     let lasting = snapshot.unwell.get(&pod.uid).is_some_and(|looks| *looks >= limits.retries);
     let waits = awaited.refused().is_some_and(|refused| context.observed.now < refused.again);
-    let due = lasting && (back || pod.failure().is_some()) && !waits;
+    let ours = context.workload.handling(&settings) == Handling::Patch;
+    let due = ours && lasting && (back || pod.failure().is_some()) && !waits;
     due.then(|| Step::Evict(PodName { name: pod.name.clone(), uid: pod.uid.clone() }))
 }
 
@@ -341,7 +344,7 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
         return Outcome::Step(end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now));
     }
     // Defaults in place of invalid settings are nobody's choice.
-    let wished = settings.auto_rollback;
+    let wished = settings.auto_rollback && context.workload.handling(settings) == Handling::Patch;
     match (wished, return_to(context, request)) {
         (true, Some(_)) => Outcome::Failed(failure),
         (true, None) => {

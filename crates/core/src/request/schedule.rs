@@ -55,7 +55,8 @@ impl Context<'_> {
 
     /// Returns true if the request is approved, so that only the gate can delay it.
     fn approved(&self, request: &Request) -> bool {
-        request.is_approved(self.settings_of(request).as_ref())
+        let by_enough = || request.status.phase != Phase::Approved || request.has_quorum(self.approvals_needed(request));
+        request.is_approved(self.settings_of(request).as_ref()) && by_enough()
     }
 
     fn settings_of(&self, request: &Request) -> Option<Settings> {
@@ -103,7 +104,7 @@ impl Context<'_> {
     }
 
     /// Returns when the request was approved. An approval with plain `kubectl` contains a name and no time.
-    fn approved_at(&self, request: &Request) -> Option<Timestamp> {
+    pub(super) fn approved_at(&self, request: &Request) -> Option<Timestamp> {
         let approved = request.status.approved_by.as_ref().map(|_| self.observed.now);
         request.status.approved_at.or(approved)
     }
@@ -125,7 +126,8 @@ impl Context<'_> {
             if due.values().all(|request| request.spec.trigger != Trigger::Manual) {
                 self.join(&mut due, &approved);
             }
-            return Some(Step::Apply(self.patch(&due)));
+            let unconfirmed = due.values().find_map(|request| self.unconfirmed(request));
+            return Some(unconfirmed.unwrap_or_else(|| Step::Apply(self.patch(&due))));
         }
         open.iter().find_map(|request| self.record_waiting(request))
     }
@@ -172,13 +174,13 @@ impl Context<'_> {
         let mut over = Vec::new();
         for (name, request) in due {
             let Some(container) = self.workload.container(name) else { continue };
-            let approver = request.status.approved_by.as_deref();
+            let approver = request.approved_by_all();
             let back = is_rollback(self, request);
             if back {
                 let left_behind = history.go_back(name, &container.image, &request.spec.new_image, now);
                 over.extend(self.over_marks(&left_behind));
             } else {
-                history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver);
+                history.record(name, &container.image, &request.spec.new_image, now, &request.name, approver.as_deref());
             }
             changes.push(Change {
                 request: request.name.clone(),

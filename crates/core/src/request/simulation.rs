@@ -184,7 +184,10 @@ fn workload(rng: &mut Rng, release: bool) -> Workload {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let workload = workload(&mut rng, seed % 4 == 3);
+        let mut workload = workload(&mut rng, seed % 4 == 3);
+        if seed % 3 == 2 {
+            workload.annotations.insert(key::APPROVALS.to_owned(), "2".to_owned());
+        }
         let cluster = Cluster {
             workload: workload.clone(),
             requests: BTreeMap::new(),
@@ -208,6 +211,11 @@ impl World {
             limits: Limits::default(),
             trail: Vec::new(),
         }
+    }
+
+    /// Returns true if two people must approve.
+    fn needs_two(&self) -> bool {
+        self.cluster.workload.annotations.contains_key(key::APPROVALS)
     }
 
     fn now(&self, who: usize) -> Timestamp {
@@ -433,6 +441,7 @@ impl World {
                 new_digest: None,
                 policy: Policy::Minor,
                 require_approval: true,
+                approvals: 1,
                 expires_at: None,
                 trigger: Trigger::Manual,
             },
@@ -496,6 +505,7 @@ impl World {
                 new_digest: proposal.new_digest.clone(),
                 policy: proposal.policy,
                 require_approval: proposal.require_approval,
+                approvals: 1,
                 expires_at: (self.rng.roll(3) == 0).then(|| Timestamp::from_second(self.second + 600).unwrap()),
                 trigger: proposal.trigger,
             },
@@ -546,9 +556,11 @@ impl World {
                 snapshot: replica.snapshot.as_ref(),
                 seen_since: Timestamp::from_second(self.second - i64::try_from(self.rng.roll(60)).unwrap() - self.calm).unwrap(),
                 clock_stepped: None,
+                confirmations: None,
             };
             match next(&observed) {
                 Step::Requeue(_) => return,
+                Step::Confirm(confirm) => panic!("nobody answers {confirm:?}"),
                 Step::Read => {
                     assert!(!live, "read twice");
                     self.replicas[who].take_in(&self.cluster.workload);
@@ -618,13 +630,18 @@ impl World {
             let mark = if change.kind == ChangeKind::AutomaticRollback { request.back_mark() } else { request.mark() };
             let approved =
                 request.status.approved_by.is_some() || !request.spec.require_approval || change.kind == ChangeKind::AutomaticRollback;
+            let by_enough = change.kind == ChangeKind::AutomaticRollback
+                || request.status.approved_by.is_none()
+                || request.spec.trigger == Trigger::Manual
+                || !self.needs_two()
+                || request.has_quorum(2);
             self.trail.push(format!("{} {who} applies {mark}: {} to {} ({:?})", self.second, change.from, change.to, change.kind));
             self.cluster.applied.push(Applied {
                 mark,
                 container: change.container.clone(),
                 from: change.from.clone(),
                 to: change.to.clone(),
-                approved,
+                approved: approved && by_enough,
             });
         }
         let version = self.bump();
@@ -764,7 +781,8 @@ impl World {
         let name = self.rng.pick(&names).clone();
         let action = *self.rng.pick(&[Action::Approve, Action::Approve, Action::Reject, Action::Reopen]);
         let (request, read) = self.replicas[who].requests[&name].clone();
-        if let Ok(mut status) = act(&request, action, "ann", None, self.now(who)) {
+        let person = if self.needs_two() { *self.rng.pick(&["ann", "bob", "eve"]) } else { "ann" };
+        if let Ok(mut status) = act(&request, action, person, None, self.now(who)) {
             if action == Action::Approve && self.rng.roll(3) == 0 {
                 status = status.skipping_cool_down();
             }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::confirmation::{Confirm, Confirmations};
 use super::{Phase, Presence, Request, Status};
 use crate::gate::Limits;
 use crate::reason::Reason;
@@ -29,6 +30,8 @@ pub struct Observed<'a> {
     pub seen_since: Timestamp,
     /// When this process last observed a step of its clock, in the time after the step.
     pub clock_stepped: Option<Timestamp>,
+    /// The registry's answers about approved digests; `None` if Headwind does not ask.
+    pub confirmations: Option<&'a Confirmations>,
 }
 
 /// The next action.
@@ -39,6 +42,8 @@ pub enum Step {
     Read,
     /// Write this status to this request.
     Write(Box<StatusWrite>),
+    /// Ask the registry for the digest behind the tag of an approved update, and decide again with the answer.
+    Confirm(Confirm),
     /// Patch the workload, once, with all changes.
     Apply(Apply),
     /// Read the workload again, take a snapshot of its pods, and decide again.

@@ -33,7 +33,12 @@ pub fn timeline(request: &Request) -> Vec<Moment> {
     };
     add(Some(request.created), "created", None, format!("{} to {}, {by}", spec.current_image, spec.new_image));
     add(status.reopened_at, "reopened", None, "reopened by a person".to_owned());
-    add(status.approved_at, "approved", status.approved_by.as_ref(), "approved".to_owned());
+    for approval in &status.approvals {
+        add(approval.at, "approved", Some(&approval.by), "approved".to_owned());
+    }
+    if status.approvals.iter().all(|approval| Some(&approval.by) != status.approved_by.as_ref()) {
+        add(status.approved_at, "approved", status.approved_by.as_ref(), "approved".to_owned());
+    }
     let note = || status.message.clone().unwrap_or_default();
     add(status.rejected_at, "rejected", status.rejected_by.as_ref(), note());
     add(status.applied_at, "applied", None, format!("{} was written to the workload", spec.new_image));

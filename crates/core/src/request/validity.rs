@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::admission::is_same_version;
+use super::admission::{is_same_version, rewritten};
 use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, may_return_to};
@@ -16,6 +16,7 @@ use crate::reason::{Reason, Reasoned};
 use crate::rollout::RolloutState;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
+use crate::workload::owner::Handling;
 use crate::workload::{Container, release};
 
 impl Context<'_> {
@@ -27,6 +28,9 @@ impl Context<'_> {
         }
         if request.status.times_applied > 0 && !request.is_restart() && self.is_in_place(request) {
             return Some(watch_again(request, self.workload.generation, now));
+        }
+        if self.is_rolled_out_by_owner(request) {
+            return Some(watch_owner(request, self, now));
         }
         match self.check_valid(request) {
             Ok(()) => None,
@@ -40,6 +44,17 @@ impl Context<'_> {
     /// Returns true if the container runs the image that the request applied before.
     fn is_in_place(&self, request: &Request) -> bool {
         self.container_of(request).is_some_and(|container| container.image == request.placed_image())
+    }
+
+    /// Returns true if the owner of the workload applies its updates, and has applied this one.
+    fn is_rolled_out_by_owner(&self, request: &Request) -> bool {
+        let Some(container) = self.container_of(request) else { return false };
+        let settings = self.settings(&container.name).unwrap_or_default();
+        let Request { spec, fault, .. } = request;
+        self.workload.handling(&settings) == Handling::Propose
+            && fault.is_none()
+            && container.image != spec.current_image
+            && (container.image == spec.new_image || is_same_version(spec.kind, &spec.new_image, &container.image))
     }
 
     /// Checks that the workload, with its current settings, would still get this update.
@@ -60,6 +75,9 @@ impl Context<'_> {
         }
         if let Some(skipped) = Self::skip_reason(container).filter(|skipped| !release::passes(skipped.reason)) {
             return Err(skipped);
+        }
+        if let Some(refused) = self.workload.refused_for_owner(&self.settings(name).unwrap_or_default()) {
+            return Err(refused);
         }
         let standing = container
             .artifact()
@@ -194,6 +212,24 @@ fn watch_again(request: &Request, generation: i64, now: Timestamp) -> Step {
     Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }
 
+/// Starts to watch the rollout of a version that the owner of the workload has rolled out.
+fn watch_owner(request: &Request, context: &Context<'_>, now: Timestamp) -> Step {
+    let owner = context.workload.owner.as_deref().map(ToString::to_string).unwrap_or_default();
+    let status = Status {
+        phase: Phase::RollingOut,
+        reason: Some(Reason::RolledOutByOwner),
+        message: Some(format!("{owner} rolled out {}; Headwind watches the rollout", request.spec.new_image)),
+        approved_at: context.approved_at(request),
+        times_applied: request.status.times_applied.saturating_add(1),
+        applied_at: Some(now),
+        applied_image: context.container_of(request).and_then(|container| rewritten(request, container)),
+        waiting: None,
+        rollout: Some(RolloutState::new(context.workload.generation, now)),
+        ..request.status.clone()
+    };
+    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+}
+
 /// Adds the reason and the time of an end to a request that was ended with plain `kubectl`.
 pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     let Status { phase, reason, finished_at, rejected_by, .. } = &request.status;
@@ -216,14 +252,6 @@ pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
 
 /// Completes the status of a request that was reopened with plain `kubectl`.
 fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
-    let status = Status {
-        phase: Phase::Pending,
-        reason: Some(Reason::Reopened),
-        message: Some(Reason::Reopened.sentence().to_owned()),
-        reopened_at: Some(now),
-        times_applied: request.status.times_applied,
-        applied_image: request.status.applied_image.clone(),
-        ..Status::default()
-    };
+    let status = request.status.reopened(Reason::Reopened.sentence().to_owned(), now);
     Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
 }

@@ -33,6 +33,8 @@ keys! {
     PATTERN = "pattern",
     /// Requires approval by a person.
     REQUIRE_APPROVAL = "require-approval",
+    /// The number of people who must approve.
+    APPROVALS = "approvals",
     /// Minimum time between two updates of the workload.
     MIN_UPDATE_INTERVAL = "min-update-interval",
     /// The tracked containers.
@@ -59,6 +61,8 @@ keys! {
     UPDATE_WINDOW_DENY = "update-window-deny",
     /// Applies no updates.
     FREEZE = "freeze",
+    /// What happens to updates of a workload that another controller owns.
+    GITOPS = "gitops",
     /// The channels that get the notifications of the workload.
     NOTIFY = "notify",
     /// On an OCIRepository: allows a release to move the tag although other releases follow it as well.

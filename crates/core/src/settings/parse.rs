@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{DigestUpdate, EventSource};
+use super::{DigestUpdate, EventSource, GitOps};
 
 /// Maximum time span: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
@@ -22,6 +22,14 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 
 pub(super) fn count(text: &str) -> Result<u32, String> {
     text.parse::<u32>().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
+}
+
+/// Maximum number of people who must approve.
+const PEOPLE: u32 = 20;
+
+pub(super) fn people(text: &str) -> Result<u32, String> {
+    let wanted = || format!("must be a whole number from 1 to {PEOPLE}");
+    text.parse::<u32>().ok().filter(|people| (1..=PEOPLE).contains(people)).ok_or_else(wanted)
 }
 
 /// Maximum number of entries in a list.
@@ -52,6 +60,16 @@ pub(super) fn digest_update(text: &str) -> Result<DigestUpdate, String> {
         "restart" => Ok(DigestUpdate::Restart),
         "pin" => Ok(DigestUpdate::Pin),
         _ => Err("must be auto, restart or pin".to_owned()),
+    }
+}
+
+pub(super) fn gitops(text: &str) -> Result<GitOps, String> {
+    match text {
+        "auto" => Ok(GitOps::Auto),
+        "refuse" => Ok(GitOps::Refuse),
+        "propose" => Ok(GitOps::Propose),
+        "patch" => Ok(GitOps::Patch),
+        _ => Err("must be auto, refuse, propose or patch".to_owned()),
     }
 }
 

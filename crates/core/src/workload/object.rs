@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::owner::Owner;
 use super::source::{ChartAccess, ChartSourceRef, Release};
 use super::{Container, Kind};
 use crate::rollout::{DeploymentView, View};
@@ -55,6 +56,8 @@ pub struct Workload {
     pub release: Option<Arc<Release>>,
     /// The object that changes are written to, if it is not the workload itself.
     pub destination: Option<Destination>,
+    /// The owner of the object that changes are written to.
+    pub owner: Option<Box<Owner>>,
     /// The credentials that its images are pulled with.
     pub pull: PullSource,
     /// The state of its rollout, from its status.
@@ -117,6 +120,7 @@ impl Workload {
             template_has_annotations: false,
             release: None,
             destination: None,
+            owner: None,
             pull: PullSource::default(),
             rollout: View::Deployment(DeploymentView::default()),
             selector: String::new(),

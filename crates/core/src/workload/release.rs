@@ -201,6 +201,7 @@ fn carry(workload: &mut Workload, source: &Source) {
         has_annotations: source.has_annotations,
         url: source.url.clone(),
     });
+    workload.owner.clone_from(&source.owner);
     workload.annotations.retain(|name, _| !key::MANAGED.contains(&name.as_str()));
     let managed = source.annotations.iter().filter(|(name, _)| key::MANAGED.contains(&name.as_str()));
     workload.annotations.extend(managed.map(|(name, value)| (name.clone(), value.clone())));

@@ -9,6 +9,7 @@ use crate::artifact::Origin;
 use crate::reason::{Reason, Reasoned};
 use crate::rollout::flux;
 use crate::settings::{Annotations, key};
+use crate::workload::owner::Owner;
 
 /// The supported kinds of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,8 @@ pub struct Source {
     pub annotations: Annotations,
     /// True if it has an annotations map.
     pub has_annotations: bool,
+    /// Its owner.
+    pub owner: Option<Box<Owner>>,
     /// `spec.url`.
     pub url: String,
     /// The reference of an OCIRepository; `None` for a HelmRepository.

@@ -51,6 +51,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         identity: args.identity.clone().unwrap_or_else(identity),
         history_limit: usize::try_from(args.history_limit)?,
         confirm: args.confirms_webhooks(),
+        confirm_approved: args.approval_confirm,
         cross_namespace_refs: !args.no_cross_namespace_refs,
         polling: followed.polling,
         notifications: followed.notifications,

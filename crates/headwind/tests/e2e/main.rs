@@ -27,8 +27,10 @@ mod interval;
 mod judged;
 mod kill;
 mod observability;
+mod owners;
 mod poll;
 mod push;
+mod quorum;
 mod rejection;
 mod reported;
 mod restart;
@@ -98,6 +100,7 @@ fn of_each_kind() -> Vec<Trial> {
             each("gates_windows", kind, gates::windows),
             each("gates_freeze", kind, gates::freeze),
             each("rollback_twice", kind, rollback::twice),
+            each("owners_propose", kind, owners::proposed),
         ]);
     }
     // Features that only containers of pods have: several of them, digests of tags, failing pods.
@@ -118,6 +121,12 @@ fn of_each_kind() -> Vec<Trial> {
 fn others() -> Vec<Trial> {
     vec![
         flux("helm_finds", helm::finds),
+        flux("owners_flux", owners::flux),
+        one("owners_by_default", owners::by_default),
+        one("quorum_two_people", quorum::two_people),
+        one("quorum_in_the_ui", quorum::in_the_ui),
+        one("quorum_digest", quorum::digest),
+        one("owners_nothing_fights", owners::nothing_fights),
         flux("helm_bad_cases", helm::bad_cases),
         flux("helm_odd_ones", helm::odd_ones),
         flux("helm_reference", helm::reference),

@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use self::status::{RolloutSpec, Status, view};
+use super::owner::owner_of;
 use super::{KindFacts, Revision, SlimWorkload, own_annotations};
 use crate::api_version::{SOURCES, V2, V2Beta2, Version, resource};
 use crate::right::Right;
@@ -142,6 +143,7 @@ impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
             containers: Vec::new(),
             release: Some(Arc::new(release)),
             destination: None,
+            owner: owner_of(Self::KIND.as_str(), metadata),
             pull: PullSource::default(),
             rollout: View::HelmRelease(Box::new(view)),
             selector: String::new(),

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::annotations::{container_key, is_foreign, own_annotations, restart_key};
+use super::owner::owner_of;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct SlimTemplate {
@@ -149,6 +150,7 @@ impl SlimTemplate {
             containers,
             release: None,
             destination: None,
+            owner: owner_of(kind.as_str(), metadata),
             pull: PullSource::Pod {
                 secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
                 service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),

@@ -125,6 +125,14 @@ fn validations() -> Vec<Value> {
             "approvedBy or rejectedBy must be your own user name",
         ),
         rule(
+            "!variables.decides || variables.to != 'Approved' || !('approvals' in variables.before) || !variables.before.approvals.exists(approval, approval.by == request.userInfo.username)".to_owned(),
+            "you have already approved this UpdateRequest; another person must approve",
+        ),
+        rule(
+            "!variables.decides || variables.to != 'Approved' || !has(object.spec.approvals) || object.spec.approvals < 2 || !('previouslyRejectedBy' in variables.before) || !(request.userInfo.username in variables.before.previouslyRejectedBy)".to_owned(),
+            "you rejected this UpdateRequest before, so other people must approve it",
+        ),
+        rule(
             format!("!variables.decides || (({}) && ({}) && ({}))", only("Approved", &APPROVED), only("Rejected", &REJECTED), only("Pending", &REOPENED)),
             "a decision may change only the phase, the message, and the name and time of the decision",
         ),

@@ -28,6 +28,8 @@ fn a_status_reads_back_as_it_was_decided() {
         approved_by: Some("ann".to_owned()),
         skip_cool_down: true,
         approved_at: Some(now),
+        approvals: vec![request::Approval { by: "bob".to_owned(), at: Some(now) }],
+        dissenters: vec!["eve".to_owned()],
         rejected_by: None,
         rejected_at: None,
         reopened_at: Some(now),

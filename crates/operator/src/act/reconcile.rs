@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwind_core::backoff::Backoff;
+use headwind_core::explain;
 use headwind_core::gate::Limits;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::refusal::{Refusal, refused};
 use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{PodSnapshot, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
-use headwind_core::workload::{Workload, WorkloadKey};
+use headwind_core::workload::{Container, Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -86,6 +87,7 @@ impl Reconciler {
             let now = now();
             let requests: Vec<&Request> = observation.requests.iter().collect();
             let snapshot = self.snapshots.lock().get(key).cloned();
+            let confirmations = self.confirmer.as_ref().map(|confirmer| confirmer.answers(key));
             let decide = |limits: &Limits| {
                 next(&Observed {
                     limits,
@@ -97,6 +99,7 @@ impl Reconciler {
                     snapshot: snapshot.as_deref(),
                     seen_since: self.state.observed_since.since(),
                     clock_stepped: self.state.clock.stepped(now),
+                    confirmations: confirmations.as_ref(),
                 })
             };
             let step = self.decide(key, now, decide);
@@ -108,7 +111,15 @@ impl Reconciler {
                     if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
                         self.snapshots.lock().remove(key);
                     }
+                    self.confirmer.iter().for_each(|confirmer| confirmer.forget(key));
                     return Ok(until.map(|until| span(now, until)));
+                }
+                // The answer starts the next pass.
+                Step::Confirm(confirm) => {
+                    if let Some((confirmer, workload)) = self.confirmer.as_ref().zip(observation.workload.as_ref()) {
+                        confirmer.start(workload, confirm);
+                    }
+                    return Ok(None);
                 }
                 Step::Read => reads.live = Some(self.read_live(key).await?),
                 Step::InspectPods => self.snapshot(key).await?,
@@ -227,12 +238,12 @@ impl Reconciler {
         }
     }
 
-    /// Reports why a release whose policy wants updates gets none, once for the same reason. A suspended release is not
+    /// Reports why a release, or a workload with an owner, whose policy wants updates gets none, once for the same reason. A suspended release is not
     /// reported: a person suspended it.
     fn warn_about_skipped(&self, workload: &Workload, defaults: &Annotations) {
         for container in &workload.containers {
             let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };
-            let skipped = container.skip_reason(&settings);
+            let skipped = container.skip_reason(&settings).or_else(|| owned(workload, defaults, container));
             if let Some(Reasoned { reason, message }) = skipped.filter(|skipped| skipped.reason != Reason::Suspended) {
                 self.events.warn(workload, reason, &message, &format!("no updates: {message}"));
             }
@@ -243,7 +254,11 @@ impl Reconciler {
         let Some(object) = observation.object(&write.request) else { return Ok(()) };
         match self.cluster.replace_status(&object.with_status(&write.status, now)).await {
             Ok(written) => {
+                let (key, request) = (written.workload_key(), written.read());
                 self.state.record(written);
+                if write.status.reason == Some(Reason::DigestChanged) {
+                    self.confirmer.iter().for_each(|confirmer| confirmer.propose(&key, &request));
+                }
                 Ok(())
             }
             Err(failure) if failure.class == Class::Conflict => {
@@ -308,6 +323,12 @@ impl Reconciler {
         );
         wait
     }
+}
+
+/// Returns why the container gets no updates, if the owner of its workload is the reason.
+fn owned(workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Reasoned> {
+    let owner = workload.owner.as_deref()?;
+    explain::out(defaults, workload, container).filter(|out| out.reason == owner.manager.reason())
 }
 
 fn span(now: Timestamp, until: Timestamp) -> Duration {

@@ -10,6 +10,7 @@ use headwind_core::settings::Annotations;
 use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_k8s::update_request::UpdateRequest;
 
+use crate::act::confirm::Confirmer;
 use crate::cluster::ClusterClient;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
@@ -23,6 +24,8 @@ pub(crate) struct Reconciler {
     pub(crate) metrics: Metrics,
     /// Number of finished requests to keep per workload.
     pub(crate) history_limit: usize,
+    /// Confirms approved digests; `None` if Headwind does not ask registries.
+    pub(crate) confirmer: Option<Arc<Confirmer>>,
     /// Consecutive failures by workload, and when to retry.
     pub(crate) failures: parking_lot::Mutex<HashMap<WorkloadKey, (u32, Instant)>>,
     /// The newest snapshot of the pods of each workload whose rollout is watched.

@@ -3,7 +3,9 @@
 //! An action updates the request's status with optimistic locking. The leader sees the change by its watch. Each action
 //! writes a line with its result to the audit log.
 
+use headwind_core::request::Request;
 use headwind_core::request::action::{Action, NotNow, act};
+use headwind_core::request::quorum::{self, approvals_needed};
 use headwind_k8s::update_request::UpdateRequest;
 
 use super::audit;
@@ -111,7 +113,13 @@ impl Handle {
                 None => self.cluster.request(namespace, name).await?.ok_or_else(not_found)?,
             };
             let at = now();
-            let status = match act(&request.read(), action, &caller.name, note, at) {
+            let read = request.read();
+            let needed = self.approvals_needed(&request, &read);
+            let decided = match quorum::objection(&read, &caller.name, needed).filter(|_| action == Action::Approve) {
+                Some(why) => Err(NotNow { action, phase: read.status.phase, why: Some(why) }),
+                None => act(&read, action, &caller.name, note, at),
+            };
+            let status = match decided {
                 Ok(status) if skip_cool_down && action == Action::Approve => status.skipping_cool_down(),
                 Ok(status) => status,
                 // A cached copy may be stale: only the API server's copy is a reason to refuse.
@@ -121,8 +129,11 @@ impl Handle {
                     return Err(refused.into());
                 }
             };
-            match self.write(caller, action, &request, &request.with_status(&status, at)).await {
+            // The caller's own token approves like kubectl. Headwind counts the approval afterwards.
+            let counted = quorum::count(&Request { status: status.clone(), ..read }, needed, at).filter(|_| caller.token.is_none());
+            match self.write(caller, action, &request, &request.with_status(&counted.unwrap_or(status), at)).await {
                 Ok(written) => {
+                    let written = self.count(written, needed).await;
                     self.state.record(written.clone());
                     self.queue.now(written.workload_key());
                     return Ok(written);
@@ -134,6 +145,25 @@ impl Handle {
             }
         }
         Err(ActError::Unavailable("the request keeps changing; try again".to_owned()))
+    }
+
+    /// Returns the number of people who must approve the request. The reconciler decides; here it is for the answer.
+    fn approvals_needed(&self, object: &UpdateRequest, request: &Request) -> u32 {
+        let key = object.workload_key();
+        let (workload, defaults) = {
+            let index = self.state.index.read();
+            (index.workload(&key), index.defaults(&key.namespace))
+        };
+        workload.map_or(request.spec.approvals, |workload| approvals_needed(&workload, &defaults, &[], request))
+    }
+
+    /// Counts the approvals of a request that was just written. If this fails, the reconciler does it.
+    async fn count(&self, written: UpdateRequest, needed: u32) -> UpdateRequest {
+        let at = now();
+        match quorum::count(&written.read(), needed, at) {
+            Some(status) => self.cluster.replace_status(&written.with_status(&status, at)).await.unwrap_or(written),
+            None => written,
+        }
     }
 
     /// Writes a decision: with the caller's own token if the API server accepts it, else as Headwind.

@@ -11,6 +11,7 @@ use headwind_core::explain::{self, Explained};
 use headwind_core::policy::Candidate;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::Request;
+use headwind_core::workload::owner::Owner;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 
 use crate::api::handle::Handle;
@@ -44,6 +45,8 @@ pub struct WorkloadFilter {
 pub struct WorkloadView {
     /// Kind, namespace and name.
     pub key: WorkloadKey,
+    /// The owner of the object that changes are written to.
+    pub owner: Option<Owner>,
     /// Every tracked container, and those that are only untracked because of a fault.
     pub containers: Vec<Explained>,
     /// The stored requests, newest first; finished ones without their messages.
@@ -189,6 +192,7 @@ impl Handle {
         };
         WorkloadView {
             key: workload.key.clone(),
+            owner: workload.owner.as_deref().cloned(),
             containers: resolved.tracked().map(explained).collect(),
             unrecorded: resolved.tracked().filter_map(failure).collect(),
             requests,

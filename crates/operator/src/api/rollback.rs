@@ -6,7 +6,6 @@
 
 use headwind_core::artifact::Artifact;
 use headwind_core::decide::{Identity, Proposal};
-use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
 use headwind_core::request::action::Action;
 use headwind_core::request::{Request, history_of, may_return_to};
@@ -119,6 +118,9 @@ impl Handle {
         let workload = self.state.index.read().workload(key).ok_or_else(|| RollbackError::NotFound(key.clone()))?;
         let history = self.history_of(&workload);
         let container = chosen(&workload, &history, container)?;
+        if let Some(refused) = workload.refused_for_owner(&self.resolved_settings(&workload, container)) {
+            return Err(RollbackError::Unclear(refused.message));
+        }
         let steps = past(&history, container);
         let Some(to) = steps.iter().find(|past| past.index == index && index > 0) else {
             let known = match steps.iter().map(|past| past.index).max() {
@@ -153,6 +155,12 @@ impl Handle {
         Err(refused.map_or_else(|| ActError::Unavailable("failed to create a request".to_owned()), ActError::NotNow).into())
     }
 
+    /// Returns the settings of the container; the defaults if an annotation has an invalid value.
+    fn resolved_settings(&self, workload: &Workload, container: &Container) -> Settings {
+        let defaults = self.state.index.read().defaults(&workload.key.namespace);
+        Settings::resolve(&defaults, &workload.annotations, &container.name).unwrap_or_default()
+    }
+
     /// Returns true if something other than the annotation confirms an image of the history.
     fn may_return_to(&self, workload: &Workload, container: &Container, image: &str) -> bool {
         let requests: Vec<_> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
@@ -161,8 +169,7 @@ impl Handle {
 
     /// Returns the request for a rollback that was requested, and finished, that many times before.
     fn asked(&self, workload: &Workload, container: &Container, to: &Artifact, person: &str, times: u32) -> UpdateRequest {
-        let defaults = self.state.index.read().defaults(&workload.key.namespace);
-        let policy = Settings::resolve(&defaults, &workload.annotations, &container.name).map_or(Policy::None, |settings| settings.policy);
+        let policy = self.resolved_settings(workload, container).policy;
         let known = container.artifact().ok().and_then(|artifact| container.known_digest(&artifact));
         let proposal = Proposal {
             container: container.name.clone(),
@@ -174,6 +181,7 @@ impl Handle {
             reason: Reason::RollingBack,
             message: format!("{person} requested a rollback to it"),
             require_approval: true,
+            approvals: 1,
             trigger: Trigger::Manual,
             identity: Identity::new(&container.name, to, policy, None).asked_for(workload.generation, times),
         };

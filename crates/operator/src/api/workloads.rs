@@ -120,6 +120,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     (key::POLICY, "none"),
     (key::PATTERN, ""),
     (key::REQUIRE_APPROVAL, "true"),
+    (key::APPROVALS, "1"),
     (key::MIN_UPDATE_INTERVAL, "5m"),
     (key::IMAGES, ""),
     (key::EVENT_SOURCE, "webhook"),
@@ -133,6 +134,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     (key::UPDATE_WINDOW, ""),
     (key::UPDATE_WINDOW_DENY, ""),
     (key::FREEZE, "false"),
+    (key::GITOPS, "auto"),
     (key::NOTIFY, ""),
 ];
 

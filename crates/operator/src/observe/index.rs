@@ -298,7 +298,8 @@ fn same_to_the_poller(a: &Workload, b: &Workload) -> bool {
     let images = |workload: &Workload| -> Vec<(String, String, Option<ResolvedChart>)> {
         workload.containers.iter().map(|container| (container.name.clone(), container.image.clone(), site(container))).collect()
     };
-    a.uid == b.uid && a.pull == b.pull && a.deleting == b.deleting && set(a) == set(b) && images(a) == images(b)
+    let rest = a.uid == b.uid && a.pull == b.pull && a.owner == b.owner && a.deleting == b.deleting;
+    rest && set(a) == set(b) && images(a) == images(b)
 }
 
 #[cfg(test)]

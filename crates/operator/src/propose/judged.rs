@@ -52,7 +52,9 @@ impl<'a> Offered<'a> {
     /// Returns claims that led to a proposal before, in the order in which they arrived. The registry is not queried
     /// again.
     pub(super) fn settled(container: &Container, heard: &'a [Heard]) -> Option<Self> {
-        Self::of(container, heard, Trust::REGISTRY, |heard| Some(heard.answer.clone().unwrap_or(Answer::Unavailable)))
+        Self::of(container, heard, Trust { bind: true, ..Trust::REGISTRY }, |heard| {
+            Some(heard.answer.clone().unwrap_or(Answer::Unavailable))
+        })
     }
 
     /// Returns `None` if no claim is about the container.
@@ -78,15 +80,14 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// Decides by `judge` about each container that a new claim is about. If `verify` is true, every claim is verified with
-/// the registry.
+/// Decides by `judge` about each container that a new claim is about. `trust` says what is asked of the registry.
 pub(super) fn judge_each(
     heard: &Heard,
     workload: &Workload,
-    verify: bool,
+    trust: Trust,
     judge: impl Fn(&DecisionInput<'_>, &Container) -> Decision,
 ) -> Vec<Judged> {
-    let trust = Trust { authenticated: heard.arrived.proven, verify };
+    let trust = Trust { authenticated: heard.arrived.proven, ..trust };
     let judged = |container: &Container| {
         let offered = Offered::new(container, std::slice::from_ref(heard), trust)?;
         let decision = judge(&offered.input(), container);

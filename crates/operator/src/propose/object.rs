@@ -36,6 +36,7 @@ pub(crate) fn request(workload: &Workload, proposal: &Proposal, now: Timestamp) 
             policy: PolicyName(proposal.policy),
             reason: proposal.message.chars().take(1024).collect(),
             require_approval: proposal.require_approval,
+            approvals: i32::try_from(proposal.approvals).ok().filter(|people| *people > 1),
             expires_at: Some(Time(now.checked_add(DEFAULT_EXPIRY).unwrap_or(Timestamp::MAX))),
             trigger: TriggerName(proposal.trigger),
         },

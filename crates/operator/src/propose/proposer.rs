@@ -13,6 +13,7 @@ use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Evaluation, Proposal};
+use headwind_core::evidence::Trust;
 use headwind_core::policy::{Occasion, Policy};
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{Request, outdated};
@@ -57,6 +58,8 @@ pub(crate) struct Proposer {
     pub(crate) last_scans: Arc<RwLock<LastScans>>,
     /// True if every claim is verified with the registry.
     pub(crate) verify: bool,
+    /// True if approvals are bound to the digest of the tag.
+    pub(crate) bind: bool,
 }
 
 /// A workload with the defaults of its namespace, and the decisions about a claim.
@@ -249,7 +252,8 @@ impl Proposer {
 
     /// Decides about each container that a new claim is about, without reporting.
     pub(super) fn judged(&self, heard: &Heard, workload: &Workload, defaults: &Annotations) -> Vec<Judged> {
-        judge_each(heard, workload, self.verify, |input, container| self.judge(input, workload, defaults, container))
+        let trust = Trust { verify: self.verify, bind: self.bind, ..Trust::REGISTRY };
+        judge_each(heard, workload, trust, |input, container| self.judge(input, workload, defaults, container))
     }
 
     /// Decides about one container, without reporting.

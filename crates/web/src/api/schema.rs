@@ -9,6 +9,7 @@ use headwind_core::gate::outlook::Span;
 use headwind_core::policy::{CandidateVerdict, Outcome};
 use headwind_core::request::Request;
 use headwind_core::request::timeline::Moment;
+use headwind_core::workload::owner::Owner;
 use headwind_k8s::manifest;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_operator::{Past, RecordingFailure, WorkloadView};
@@ -182,12 +183,30 @@ pub(crate) struct Workload {
     pub(crate) namespace: String,
     pub(crate) kind: &'static str,
     pub(crate) name: String,
+    /// The tool or controller that owns the object and may revert a change, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<OwnerView>,
     pub(crate) containers: Vec<TrackedContainer>,
     /// The requests on record, the newest first.
     pub(crate) requests: Vec<RequestSummary>,
     /// The error of each registry that Headwind could not query, by repository.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) registry_errors: BTreeMap<String, String>,
+}
+
+/// The owner of a workload.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OwnerView {
+    /// `Flux`, `Argo CD`, `Helm` or `controller`.
+    pub(crate) manager: &'static str,
+    /// Its object, such as `Kustomization flux-system/apps`.
+    pub(crate) name: String,
+}
+
+impl From<&Owner> for OwnerView {
+    fn from(owner: &Owner) -> Self {
+        Self { manager: owner.manager.as_str(), name: owner.name.to_string() }
+    }
 }
 
 /// A container of a workload.
@@ -346,6 +365,7 @@ impl Workload {
             namespace: view.key.namespace.clone(),
             kind: view.key.kind.as_str(),
             name: view.key.name.clone(),
+            owner: view.owner.as_ref().map(OwnerView::from),
             containers: view
                 .containers
                 .iter()

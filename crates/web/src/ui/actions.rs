@@ -9,12 +9,13 @@ use axum::response::{IntoResponse as _, Response};
 use headwind_core::gate::{Gate, Waiting};
 use headwind_core::reason::Reason;
 use headwind_core::request::Phase;
-use headwind_core::request::action::Action;
+use headwind_core::request::action::{Action, NotNow};
 use headwind_operator::{ActError, RequestName, UpdateSummary};
 use maud::{Markup, html};
 
 use super::fault::Fault;
 use super::page::{Page, Place, page};
+use super::parts::approvals::Approvals;
 use super::parts::change::{ChangeView, bump, diff_with};
 use super::parts::facts::facts;
 use super::parts::icon::icon;
@@ -159,6 +160,9 @@ async fn decide(ui: &Ui, visitor: &Visitor, name: RequestName, action: Action, f
             let version = object.metadata.resource_version.clone().unwrap_or_default();
             Ok(UpdateSummary { request: object.read(), version, by_policy: false, ..summary })
         }
+        Err(ActError::NotNow(NotNow { phase: Phase::Pending, why: Some(why), .. })) => {
+            Err(fail(Fault::new(StatusCode::CONFLICT, "Your approval does not count", format!("{why}."))))
+        }
         Err(ActError::NotNow(_)) => {
             let now = read(ui, visitor, namespace, request).await.map_or(summary, |(_, now)| now);
             Err(Box::new((StatusCode::CONFLICT, shown(visitor, "Already decided", &conflict(visitor, &now))).into_response()))
@@ -183,7 +187,10 @@ async fn succeeded(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, action: 
         return (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response();
     }
     let change = ChangeView::of(&summary.request);
-    let text = format!("{} {} {}", summary.workload.name, change.to, done(action));
+    let settings = ui.handle.settings_of(&summary.workload, summary.request.spec.container.as_deref().unwrap_or_default());
+    let partly = Approvals::of(&summary.request, &settings).filter(|_| summary.request.status.phase == Phase::Pending);
+    let done = partly.filter(|_| action == Action::Approve).map_or_else(|| done(action).to_owned(), |one| format!("has {}", one.count()));
+    let text = format!("{} {} {done}", summary.workload.name, change.to);
     let part = match view {
         Some(view) => swapped(ui, visitor, summary, view).await,
         None => update::swapped(ui, visitor, &summary.workload.namespace, &summary.request.name).await,
@@ -263,6 +270,8 @@ fn approve(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary) -> Markup {
     };
     let mut rows = vec![("Image", html! { span class="break-all font-mono text-xs" { (request.spec.new_image) } })];
     rows.extend(change.to_digest.iter().map(|digest| ("Digest", html! { span class="break-all font-mono text-xs" { (digest) } })));
+    let settings = ui.handle.settings_of(&summary.workload, container);
+    rows.extend(Approvals::of(request, &settings).map(|approvals| ("Approvals", html! { (approvals.count()) ". " (approvals.missing()) })));
     rows.extend([("Takes effect", effect(ui, visitor, summary, container)), ("If it fails", failure)]);
     html! { div class="ask" { (diff_with(&change, "diff text-base")) (bump(&change)) } (facts(&rows)) }
 }

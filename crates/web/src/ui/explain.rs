@@ -10,7 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use headwind_core::explain::Explained;
 use headwind_core::gate::{Gate, Waiting};
 use headwind_core::policy::{CandidateVerdict, Outcome};
+use headwind_core::settings::key as annotation;
 use headwind_core::workload::WorkloadKey;
+use headwind_core::workload::owner::Handling;
 use headwind_operator::{SettingOrigin, SettingValue, UpdateSummary, WorkloadState, WorkloadView};
 use maud::{Markup, html};
 
@@ -146,6 +148,7 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
         @if view.containers.is_empty() { (note(Tone::Go, "info", &html! { "Headwind does not track any container of this workload." }, None)) }
         div class="two" {
             div class="space-y-4" id="candidates" {
+                (owner(view))
                 @for (origin, error) in &view.registry_errors { (note(Tone::Bad, "unplug", &html! { (origin) " could not be queried" }, Some(html! { (error) }))) }
                 @for one in &view.containers { (sentence(view, one)) (candidates(key, asked, one)) }
             }
@@ -159,6 +162,30 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
         }
     };
     page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor), body })
+}
+
+/// Who owns the workload, and what that means for its updates.
+fn owner(view: &WorkloadView) -> Markup {
+    let Some(owner) = &view.owner else { return html! {} };
+    let handling = |one: &Explained| one.settings.as_ref().ok().map(|settings| settings.gitops.handling(owner.manager));
+    let (tone, what) = match view.containers.first().and_then(handling) {
+        Some(Handling::Refuse) => (
+            Tone::Warn,
+            html! {
+                "Headwind proposes no updates, because the owner may revert a change. Set the annotation " code { (annotation::GITOPS) }
+                " to " code { "propose" } " to get requests and change the version at its source, or to " code { "patch" } " to let Headwind change it."
+            },
+        ),
+        Some(Handling::Propose) => (
+            Tone::Go,
+            html! { "Headwind creates requests and patches nothing. After approval, change the version at its source. The request completes when the owner has rolled the version out." },
+        ),
+        Some(Handling::Patch) | None => (
+            Tone::Go,
+            html! { "Headwind updates it. The annotation " code { (annotation::GITOPS) } " sets what Headwind does about an owner." },
+        ),
+    };
+    html! { div class="mb-4" { (note(tone, "info", &html! { (owner) " owns this workload" }, Some(what))) } }
 }
 
 /// What runs, and what Headwind would do.

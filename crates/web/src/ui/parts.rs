@@ -1,5 +1,6 @@
 //! The components that pages are made of. Each one is a function that returns HTML.
 
+pub(in crate::ui) mod approvals;
 pub(super) mod change;
 pub(super) mod copy;
 pub(super) mod facts;

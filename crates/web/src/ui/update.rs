@@ -15,6 +15,7 @@ use maud::{Markup, html};
 use super::fault::Fault;
 use super::hub::id;
 use super::page::{Page, Place, page};
+use super::parts::approvals::Approvals;
 use super::parts::change::{ChangeView, bump};
 use super::parts::copy::copyable;
 use super::parts::facts::facts;
@@ -163,7 +164,7 @@ impl Shown {
                         h1 class="flex flex-wrap items-center gap-x-3 gap-y-1" { (self.summary.workload.name) (phase(&self.summary)) }
                         p { (place(&self.summary.workload, self.request().spec.container.as_deref())) }
                     }
-                    (self.actions())
+                    (self.actions(visitor))
                 }
                 (self.remark())
                 div class="two" {
@@ -186,16 +187,21 @@ impl Shown {
         }
     }
 
-    fn actions(&self) -> Markup {
+    fn actions(&self, visitor: &Visitor) -> Markup {
         let (path, phase) = (path(&self.summary), self.request().status.phase);
         let waits = phase == Phase::Pending && !self.summary.by_policy;
         let reopen = self.request().status.can_reopen();
+        let approved = Approvals::of(self.request(), &self.settings).is_some_and(|approvals| approvals.includes(&visitor.caller.name));
         html! {
             div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
                 a class="btn btn-sm" href=(workload::path(&self.summary.workload)) { (icon("info")) "Explain" }
                 @if waits && self.may {
                     a class="btn btn-quiet btn-sm" href={ (path) "/reject" } hx-get={ (path) "/reject" } role="button" { "Reject" }
-                    a class="btn btn-primary btn-sm" href={ (path) "/approve" } hx-get={ (path) "/approve" } role="button" { "Approve" }
+                    @if approved {
+                        p class="text-muted text-xs inline-flex items-center gap-1" { (icon("check")) "You have approved" }
+                    } @else {
+                        a class="btn btn-primary btn-sm" href={ (path) "/approve" } hx-get={ (path) "/approve" } role="button" { "Approve" }
+                    }
                 }
                 @if reopen && self.may {
                     a class="btn btn-sm" href={ (path) "/reopen" } hx-get={ (path) "/reopen" } role="button" { (icon("refresh-cw")) "Reopen…" }
@@ -227,9 +233,10 @@ impl Shown {
             Phase::Expired => {
                 (Tone::Warn, "timer-off", "Nobody approved or rejected the update in time. Reopen it to try again.".to_owned())
             }
-            _ => match &self.request().status.waiting {
-                Some(waiting) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.message)),
-                None => return html! {},
+            _ => match (&self.request().status.waiting, Approvals::of(self.request(), &self.settings)) {
+                (None, Some(approvals)) => (Tone::Go, "info", format!("{}. {}", approvals.count(), approvals.missing())),
+                (Some(waiting), _) => (Tone::Go, "clock", format!("The update waits: {}.", waiting.message)),
+                (None, None) => return html! {},
             },
         };
         html! { div class="mb-4" { (note(tone, sign, &html! { (text) }, None)) } }
@@ -350,8 +357,9 @@ impl Shown {
         rows.push(("Policy", html! { (request.spec.policy) }));
         rows.push(("Found", html! { span class="inline-flex items-center gap-1.5" { (trigger(request.spec.trigger)) " " (time(request.created, visitor.now)) } }));
         let status = &request.status;
-        if let Some(who) = &status.approved_by {
-            rows.push(("Approved by", html! { (who) }));
+        let people = request.approvers(request.spec.approvals);
+        if !people.is_empty() {
+            rows.push(("Approved by", html! { (people.join(", ")) }));
         } else if !request.needs_approval() {
             rows.push(("Approved by", html! { "policy" }));
         }

@@ -1,4 +1,6 @@
+mod confirmation;
 mod many;
+mod owner;
 mod prune;
 mod releases;
 mod together;
@@ -62,6 +64,7 @@ fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
+        confirmations: None,
     })
 }
 

@@ -110,6 +110,7 @@ fn settled(workload: &Workload, request: &mut Request, snapshot: Option<&PodSnap
             snapshot,
             seen_since: at(0),
             clock_stepped: None,
+            confirmations: None,
         };
         match next(&observed) {
             Step::Write(write) if write.status.phase == Phase::RollingOut => request.status = write.status,
@@ -290,6 +291,7 @@ fn restored(history: &History, all: &[Request]) -> String {
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
+        confirmations: None,
     };
     match next(&observed) {
         Step::Apply(apply) => apply.changes[0].to.clone(),
@@ -352,6 +354,7 @@ fn nothing_expires_while_the_clock_is_in_doubt() {
             snapshot: None,
             seen_since: at(0),
             clock_stepped: stepped.map(at),
+            confirmations: None,
         })
     };
     assert_eq!(step(Some(NOW + day), NOW + day + 60), Step::Requeue(Some(at(NOW + 2 * day))));

@@ -27,6 +27,7 @@ pub(crate) fn helm(url: &str) -> Source {
         generation: GENERATIONS.1,
         annotations: Annotations::new(),
         has_annotations: false,
+        owner: None,
         url: url.to_owned(),
         pull: None,
         suspended: false,

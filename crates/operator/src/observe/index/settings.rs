@@ -8,6 +8,7 @@ use std::sync::Arc;
 use headwind_core::explain;
 use headwind_core::reason::Reason;
 use headwind_core::settings::{Annotations, Settings};
+use headwind_core::workload::owner::Handling;
 use headwind_core::workload::{Container, Workload, has_unknown};
 
 /// A workload with the settings of each of its containers.
@@ -92,19 +93,21 @@ impl Meaning {
     fn of(workload: &Workload, defaults: &Annotations) -> Self {
         let slot = |container: &Container| {
             let resolved = Settings::resolve(defaults, &workload.annotations, &container.name);
-            let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), container).map(|out| out.reason);
+            let out = explain::out_of(resolved.as_ref().map_err(Vec::as_slice), workload, container).map(|out| out.reason);
             let tracked = !matches!(out, Some(Reason::PolicyNone | Reason::NotTracked));
             Slot { tracked, takes_part: out.is_none(), settings: resolved.ok() }
         };
         let slots: Box<[Slot]> = workload.containers.iter().map(slot).collect();
         let faulty = slots.iter().any(|slot| slot.settings.is_none());
         let apart = |container: &Container| container.chart.as_ref().is_some_and(|site| site.skip_reason.is_some() || site.shared_by > 1);
-        let needs_attention = faulty || workload.containers.iter().any(apart) || has_unknown(&workload.annotations, workload);
+        let refused = |slot: &Slot| slot.settings.as_ref().is_some_and(|settings| workload.handling(settings) == Handling::Refuse);
+        let refused = slots.iter().any(|slot| slot.tracked && refused(slot));
+        let needs_attention = faulty || refused || workload.containers.iter().any(apart) || has_unknown(&workload.annotations, workload);
         Self { slots, faulty, needs_attention }
     }
 
     /// Returns true if two versions of a workload have the same settings in the same namespace.
     pub(super) fn is_the_same(a: &Workload, b: &Workload) -> bool {
-        a.annotations == b.annotations && a.containers == b.containers
+        a.annotations == b.annotations && a.containers == b.containers && a.owner == b.owner
     }
 }

@@ -111,6 +111,7 @@ impl Finished {
                 new_digest,
                 policy: self.policy,
                 require_approval: self.flags & REQUIRE_APPROVAL != 0,
+                approvals: 1,
                 expires_at: None,
                 trigger: self.trigger,
             },

@@ -14,6 +14,7 @@ use headwind_core::decide;
 use headwind_core::policy::Policy;
 use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::trigger::Trigger;
+use headwind_core::workload::owner::Handling;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_registry::{Keyring, Lane};
 
@@ -92,6 +93,9 @@ impl Polling {
         }
         let artifact = container.artifact().ok()?;
         decide::admits(settings, container, &artifact, Trigger::Polling).ok()?;
+        if workload.handling(settings) == Handling::Refuse {
+            return None;
+        }
         let polled = self.interval.is_some() && settings.event_source.allows(Trigger::Polling);
         let looked_up = self.discovery && artifact.kind() == ArtifactKind::Chart;
         (polled || looked_up).then_some(polled)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::decide::{Answers, Decision, Proposal, settle};
-use headwind_core::evidence::{Answer, Evidence, Question, Trust};
+use headwind_core::evidence::{Answer, Evidence, Need, Question, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::WorkloadKey;
@@ -178,7 +178,8 @@ impl Poller {
             let input = DecisionInput { origin, offer, trigger: Trigger::Polling, evidence };
             Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container))
         };
-        match settle(found, Evidence::new(Trust::REGISTRY), decide).await? {
+        let trust = Trust { bind: self.proposer.bind, ..Trust::REGISTRY };
+        match settle(found, Evidence::new(trust), decide).await? {
             Decision::Propose(proposal) => Ok(Some(*proposal)),
             Decision::Refuse(_) | Decision::Ask(_) => Ok(None),
         }
@@ -238,7 +239,8 @@ impl Answers for Found<'_> {
 
     /// A digest that the registry does not return is queried again in the next scan.
     async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
-        Ok(self.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest))))
+        let found = self.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest)));
+        Ok(found.or((question.need == Need::Binding).then_some(Answer::Unavailable)))
     }
 }
 

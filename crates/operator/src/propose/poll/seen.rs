@@ -1,6 +1,8 @@
 //! Records on a workload the digests that a scan saw first for its images.
 
+use headwind_core::settings::Settings;
 use headwind_core::workload::Workload;
+use headwind_core::workload::owner::Handling;
 use headwind_k8s::patch;
 
 use crate::cluster::Failure;
@@ -10,7 +12,9 @@ use crate::propose::Proposer;
 impl Proposer {
     /// Records the digests by container. On failure, gives up: the next scan retries.
     pub(super) async fn note_seen(&self, resolved: &Resolved, seen: &[(String, String)]) {
-        if !self.state.leadership.leads() {
+        // The annotations of a workload whose owner applies its updates are left to the owner as well.
+        let theirs = |settings: &Settings| resolved.workload.handling(settings) != Handling::Patch;
+        if !self.state.leadership.leads() || resolved.containers().filter_map(|(_, settings)| settings).any(theirs) {
             return;
         }
         let workload = &resolved.workload;

@@ -61,6 +61,7 @@ fn step_at(live: &Workload, all: &[Request], now: i64) -> Step {
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
+        confirmations: None,
     })
 }
 
@@ -150,6 +151,7 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
+        confirmations: None,
     };
     assert_eq!(next(&observed(false)) == Step::Read, reads);
     assert_ne!(next(&observed(true)), Step::Read);

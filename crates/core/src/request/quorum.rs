@@ -1,0 +1,285 @@
+//! Approvals by several people (`headwind.sh/approvals`).
+//!
+//! Every person approves in the same way, by UI, API or `kubectl`: phase `Approved`, with the own name in `approvedBy`.
+//! Headwind counts: it moves the name into the list `approvals`, and if people are missing, the phase returns to
+//! `Pending`. Only Headwind writes the list. An approval counts once, and with more than one approver, nobody counts who
+//! rejected the update before.
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::rollout::is_rollback;
+use super::{Observed, Phase, Presence, Request, Status, StatusWrite, Step};
+use crate::gate::Limits;
+use crate::reason::Reason;
+use crate::settings::{Annotations, Settings};
+use crate::trigger::Trigger;
+use crate::workload::Workload;
+
+/// An approval that Headwind has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The person.
+    pub by: String,
+    /// When the person approved, if known.
+    pub at: Option<Timestamp>,
+}
+
+impl Request {
+    /// Returns the people whose approvals count if `needed` people must approve, each once.
+    pub fn approvers(&self, needed: u32) -> Vec<&str> {
+        let Status { approvals, approved_by, dissenters, .. } = &self.status;
+        let mut all: Vec<&str> = Vec::new();
+        for person in approvals.iter().map(|approval| &approval.by).chain(approved_by) {
+            let counts = needed <= 1 || !dissenters.contains(person);
+            if counts && !all.contains(&person.as_str()) {
+                all.push(person);
+            }
+        }
+        all
+    }
+
+    /// Returns true if enough people have approved.
+    pub fn has_quorum(&self, needed: u32) -> bool {
+        needed <= 1 || self.approvers(needed).len() >= needed as usize
+    }
+
+    /// Returns true if it is approved by as many people as it was created for, or if Headwind has counted the approval.
+    pub(crate) fn is_counted(&self) -> bool {
+        let Status { phase, approvals, approved_by, .. } = &self.status;
+        let listed = approvals.iter().any(|approval| Some(&approval.by) == approved_by.as_ref());
+        *phase == Phase::Approved && (listed || self.has_quorum(self.spec.approvals))
+    }
+
+    /// Returns all approvers as one text; `None` if nobody approved.
+    pub(super) fn approved_by_all(&self) -> Option<String> {
+        let names = self.approvers(self.spec.approvals);
+        (!names.is_empty()).then(|| names.join(", ")).or_else(|| self.status.approved_by.clone())
+    }
+}
+
+/// Returns why an approval by this person would not count, if it would not.
+pub fn objection(request: &Request, person: &str, needed: u32) -> Option<String> {
+    if needed <= 1 || request.status.phase != Phase::Pending {
+        return None;
+    }
+    if request.status.dissenters.iter().any(|one| one == person) {
+        return Some(format!("{person} rejected it before, so other people must approve it"));
+    }
+    let counted = request.status.approvals.iter().any(|approval| approval.by == person);
+    counted.then(|| format!("{person} has already approved it; another person must approve"))
+}
+
+/// Returns the status after the approvals are counted; `None` if it is unchanged.
+pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
+    let before = &request.status;
+    let listed = |person: &str| before.approvals.iter().any(|approval| approval.by == person);
+    match before.phase {
+        Phase::Approved if !request.has_quorum(needed) => {
+            let person = before.approved_by.as_deref().unwrap_or("somebody");
+            let mut status = with_last(request, now);
+            let refused = before.dissenters.iter().any(|one| one == person);
+            let what = match (refused, listed(person)) {
+                (true, _) => format!("{person} rejected it before, so other people must approve it"),
+                (false, true) => format!("{person} has already approved it"),
+                (false, false) => {
+                    before.message.clone().filter(|own| own.starts_with("approved by")).unwrap_or(format!("approved by {person}"))
+                }
+            };
+            if refused {
+                status.approvals.retain(|approval| approval.by != person);
+            }
+            let have = request.approvers(needed).len();
+            status.message = Some(format!("{what}; {have} of {needed} approvals"));
+            status.phase = Phase::Pending;
+            status.reason = Some(Reason::AwaitingApproval);
+            (status.approved_by, status.approved_at, status.waiting) = (None, None, None);
+            Some(status)
+        }
+        Phase::Approved => {
+            let several = needed > 1 || request.spec.approvals > 1;
+            let uncounted = before.approved_by.as_deref().is_some_and(|person| !listed(person));
+            (several && uncounted).then(|| Status { reason: Some(Reason::ApprovedByPerson), ..with_last(request, now) })
+        }
+        // Fewer people must approve than before.
+        Phase::Pending if request.needs_approval() && request.approvers(needed).len() >= needed.max(1) as usize => {
+            let last = before.approvals.last()?;
+            Some(Status {
+                phase: Phase::Approved,
+                reason: Some(Reason::ApprovedByPerson),
+                message: Some(format!("approved by {}", request.approvers(needed).join(", "))),
+                approved_by: Some(last.by.clone()),
+                approved_at: last.at.or(Some(now)),
+                ..before.clone()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Returns the status with the last approval in the list.
+fn with_last(request: &Request, now: Timestamp) -> Status {
+    let mut status = request.status.clone();
+    let last = status.approved_by.clone().filter(|person| status.approvals.iter().all(|approval| approval.by != *person));
+    status.approvals.extend(last.map(|by| Approval { by, at: request.status.approved_at.or(Some(now)) }));
+    status
+}
+
+/// Returns the number of people who must approve the request with the current settings of its workload.
+pub fn approvals_needed(workload: &Workload, defaults: &Annotations, requests: &[&Request], request: &Request) -> u32 {
+    let limits = Limits::default();
+    let observed = Observed {
+        limits: &limits,
+        presence: Presence::Present { workload, live: false },
+        defaults,
+        requests,
+        now: Timestamp::UNIX_EPOCH,
+        history_limit: 0,
+        snapshot: None,
+        seen_since: Timestamp::UNIX_EPOCH,
+        clock_stepped: None,
+        confirmations: None,
+    };
+    Context::new(workload, &observed).approvals_needed(request)
+}
+
+impl Context<'_> {
+    /// Returns the number of people who must approve the request. A rollback needs one: it must not wait.
+    pub(super) fn approvals_needed(&self, request: &Request) -> u32 {
+        if request.spec.trigger == Trigger::Manual && is_rollback(self, request) {
+            return 1;
+        }
+        let name = request.spec.container.as_deref().unwrap_or_default();
+        self.settings(name).as_ref().map_or(request.spec.approvals, |settings: &Settings| settings.approvals)
+    }
+
+    /// Counts the approvals of a request.
+    pub(super) fn count_approvals(&self, request: &Request) -> Option<Step> {
+        let status = count(request, self.approvals_needed(request), self.observed.now)?;
+        Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::action::{Action, act};
+    use crate::testing;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn request(needed: u32) -> Request {
+        let mut request = testing::request("r", "a:1.0.0", "a:1.1.0", at(1000));
+        request.spec.require_approval = true;
+        request.spec.approvals = needed;
+        request
+    }
+
+    /// Approves like kubectl: the phase and the own name, and nothing else.
+    fn by_kubectl(request: &mut Request, person: &str, needed: u32) {
+        request.status.phase = Phase::Approved;
+        request.status.approved_by = Some(person.to_owned());
+        while let Some(status) = count(request, needed, at(1100)) {
+            assert!(request.status.phase.may_become(status.phase) || request.status.phase == status.phase);
+            request.status = status;
+        }
+    }
+
+    fn names(request: &Request) -> Vec<&str> {
+        request.status.approvals.iter().map(|approval| approval.by.as_str()).collect()
+    }
+
+    #[rstest::rstest]
+    #[case::one(1, "ann", Phase::Approved, "")]
+    #[case::half(2, "ann", Phase::Pending, "ann")]
+    #[case::twice_the_same(2, "ann ann", Phase::Pending, "ann")]
+    #[case::two(2, "ann bob", Phase::Approved, "ann bob")]
+    #[case::in_between(2, "ann ann bob", Phase::Approved, "ann bob")]
+    #[case::two_of_three(3, "ann bob", Phase::Pending, "ann bob")]
+    #[case::three(3, "ann bob eve", Phase::Approved, "ann bob eve")]
+    fn distinct_people(#[case] needed: u32, #[case] people: &str, #[case] phase: Phase, #[case] listed: &str) {
+        let mut asked = request(needed);
+        for person in people.split_whitespace() {
+            by_kubectl(&mut asked, person, needed);
+        }
+        assert_eq!((asked.status.phase, names(&asked).join(" ").as_str()), (phase, listed));
+        assert_eq!(asked.status.approved_by.is_some(), phase == Phase::Approved, "half an approval is none");
+        assert_eq!(asked.is_counted(), phase == Phase::Approved);
+    }
+
+    #[test]
+    fn the_same_person_is_told() {
+        let mut asked = request(2);
+        assert_eq!(objection(&asked, "ann", 2), None);
+        by_kubectl(&mut asked, "ann", 2);
+        assert!(objection(&asked, "ann", 2).unwrap().contains("another person"));
+        assert_eq!((objection(&asked, "bob", 2), objection(&asked, "ann", 1)), (None, None));
+        by_kubectl(&mut asked, "ann", 2);
+        assert_eq!(asked.status.message.as_deref(), Some("ann has already approved it; 1 of 2 approvals"));
+    }
+
+    #[test]
+    fn who_rejected_it_does_not_count_among_several() {
+        for needed in [1, 2] {
+            let mut asked = request(needed);
+            asked.status = act(&asked, Action::Reject, "ann", None, at(1010)).unwrap();
+            asked.status = act(&asked, Action::Reopen, "bob", None, at(1020)).unwrap();
+            assert_eq!(asked.status.dissenters, ["ann"]);
+            asked.status = act(&asked, Action::Reject, "eve", None, at(1030)).unwrap();
+            asked.status = act(&asked, Action::Reopen, "bob", None, at(1040)).unwrap();
+            assert_eq!(asked.status.dissenters, ["ann", "eve"]);
+            by_kubectl(&mut asked, "ann", needed);
+            if needed == 1 {
+                assert_eq!(asked.status.phase, Phase::Approved, "one person may change their mind");
+                continue;
+            }
+            assert_eq!((asked.status.phase, names(&asked).len()), (Phase::Pending, 0));
+            assert!(objection(&asked, "ann", 2).unwrap().contains("rejected it before"));
+            by_kubectl(&mut asked, "bob", 2);
+            by_kubectl(&mut asked, "eve", 2);
+            assert_eq!((asked.status.phase, names(&asked)), (Phase::Pending, vec!["bob"]));
+            by_kubectl(&mut asked, "dan", 2);
+            assert_eq!((asked.status.phase, names(&asked)), (Phase::Approved, vec!["bob", "dan"]));
+        }
+    }
+
+    #[test]
+    fn a_changed_number_counts_at_once() {
+        let mut asked = request(2);
+        by_kubectl(&mut asked, "ann", 2);
+        let lowered = count(&asked, 1, at(1200)).unwrap();
+        assert_eq!((lowered.phase, lowered.approved_by.as_deref()), (Phase::Approved, Some("ann")));
+        asked.status = lowered;
+        assert!(asked.is_counted());
+        let raised = count(&asked, 2, at(1200)).unwrap();
+        assert_eq!((raised.phase, raised.approved_by), (Phase::Pending, None));
+        let mut alone = request(1);
+        by_kubectl(&mut alone, "ann", 1);
+        assert!(alone.status.approvals.is_empty(), "one approval costs no further write");
+    }
+
+    #[test]
+    fn a_note_is_kept() {
+        let mut asked = request(2);
+        asked.status = act(&asked, Action::Approve, "ann", Some("tested"), at(1010)).unwrap();
+        let counted = count(&asked, 2, at(1020)).unwrap();
+        assert_eq!(counted.message.as_deref(), Some("approved by ann: tested; 1 of 2 approvals"));
+        assert_eq!(counted.approvals, [Approval { by: "ann".to_owned(), at: Some(at(1010)) }]);
+    }
+
+    /// A person who may create requests must not replace two approvers.
+    #[test]
+    fn a_rollback_needs_one_person_and_any_other_manual_request_all() {
+        let workload = testing::deployment("a:1.1.0", &[("policy", "minor"), ("approvals", "2")]);
+        let none = Annotations::new();
+        let mut asked = request(2);
+        assert_eq!(approvals_needed(&workload, &none, &[], &asked), 2);
+        asked.spec.trigger = Trigger::Manual;
+        for (to, needed) in [("a:1.0.0", 1), ("a:1.2.0", 2), ("a:latest", 2)] {
+            asked.spec.new_image = to.to_owned();
+            assert_eq!(approvals_needed(&workload, &none, &[], &asked), needed, "{to}");
+        }
+    }
+}
