@@ -203,7 +203,7 @@ pub fn explain(
 
 /// Returns the gate's facts for the approved request of the container, or for any update of it if there is none.
 fn facts<'a>(
-    workload: &Workload,
+    workload: &'a Workload,
     container: &Container,
     settings: &Settings,
     requests: &[&'a Request],
