@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: image chart release-check ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check
+.PHONY: image chart release-check ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check docs docs-serve pictures
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -88,6 +88,24 @@ ui-test:
 
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets
+
+DOCS := $(CURDIR)/website/node_modules/.package-lock.json
+
+$(DOCS): website/package-lock.json
+	$(call step,npm ci,cd website && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)
+	@touch "$@"
+
+docs: $(DOCS) ## Build the documentation site into website/build, and check it in Chromium (needs Node 20; 400 MB of packages)
+	$(call step,tests of the site,cd website && node --test content.test.mjs >/dev/null)
+	$(call step,docusaurus build,cd website && npm run --silent build)
+	$(call step,pages in Chromium,cd website && npm run --silent check)
+
+docs-serve: $(DOCS) ## Build the documentation site and serve it on http://127.0.0.1:3000
+	cd website && npm run --silent serve
+
+pictures: tools build ## Take the pictures in docs/guides/images of the running UI again (needs Chromium)
+	@mkdir -p docs/guides/images
+	HEADWIND_PICTURES="$(CURDIR)/docs/guides/images" cargo test --locked -p headwind --test e2e -- ui_pictures
 
 demo: ## Run a demo: control plane, registry, workloads, pushes, the web UI (local, no root); FLUX=1 adds a HelmRelease
 	@FLUX=$(FLUX) testbed/demo/demo.sh up
