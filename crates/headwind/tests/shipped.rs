@@ -19,10 +19,14 @@ use headwind_core::settings::{Settings, key};
 
 #[path = "shipped/chart.rs"]
 mod chart;
+#[path = "shipped/hardening.rs"]
+mod hardening;
 #[path = "shipped/image.rs"]
 mod image;
 #[path = "shipped/modules.rs"]
 mod modules;
+#[path = "shipped/site.rs"]
+mod site;
 #[path = "shipped/tables.rs"]
 mod tables;
 #[path = "shipped/workflows.rs"]
@@ -51,7 +55,7 @@ fn headwind(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Returns README, CONTRIBUTING, CHANGELOG and every page under `docs/`.
+/// Returns the pages at the root, that of the examples, and every page under `docs/`.
 fn pages() -> Vec<PathBuf> {
     fn walk(folder: &Path, pages: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -63,7 +67,8 @@ fn pages() -> Vec<PathBuf> {
             }
         }
     }
-    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("CHANGELOG.md")];
+    let beside = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"];
+    let mut pages: Vec<PathBuf> = beside.iter().map(|page| root().join(page)).collect();
     walk(&root().join("docs"), &mut pages);
     pages.sort();
     pages

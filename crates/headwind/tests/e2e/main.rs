@@ -17,9 +17,11 @@ mod caps;
 mod check;
 mod claims;
 mod edge_cases;
+mod examples;
 mod failures;
 mod final_audit;
 mod gates;
+mod getting_started;
 mod helm;
 mod helm_scale;
 mod hostile;
@@ -59,6 +61,9 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     let mut trials = of_each_kind();
     trials.extend(others());
+    if std::env::var_os(ui::PICTURES).is_some() {
+        trials.push(one("ui_pictures", ui::pictures));
+    }
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     if conclusion.has_failed() {
@@ -185,6 +190,13 @@ fn others() -> Vec<Trial> {
         one("ui_live", ui::live),
         one("ui_replicas", ui::replicas),
         one("ui_tabs", ui::tabs),
+        one("getting_started", getting_started::page),
+        one("examples_by_webhook", examples::by_webhook),
+        one("examples_by_polling", examples::by_polling),
+        one("examples_for_people", examples::for_people),
+        one("examples_admission", examples::admission),
+        flux("examples_releases", examples::releases),
+        with("examples_argo", WorkloadKind::Rollout, "examples_argo".to_owned(), examples::argo_rollouts),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

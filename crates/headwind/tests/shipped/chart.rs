@@ -22,7 +22,7 @@ mod schemas;
 const CHART: &str = "deploy/helm/headwind";
 
 /// Returns the objects of a YAML stream.
-fn objects(text: &str) -> Vec<Value> {
+pub(super) fn objects(text: &str) -> Vec<Value> {
     let all: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
     all.into_iter().filter(|one| !one.is_null()).collect()
 }

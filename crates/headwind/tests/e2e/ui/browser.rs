@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::Method;
+use base64::Engine as _;
 use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -128,7 +129,7 @@ impl Browser {
     }
 
     /// Sets the theme that the system prefers, and waits until the colors have changed.
-    async fn theme(&self, theme: &str) -> Result<()> {
+    pub(crate) async fn theme(&self, theme: &str) -> Result<()> {
         let features = json!([
             {"name": "prefers-color-scheme", "value": theme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
@@ -147,8 +148,12 @@ impl Browser {
     }
 
     async fn cdp(&self, command: &str, parameters: &Value) -> Result<()> {
-        self.client.issue_cmd(Cdp { command: command.to_owned(), parameters: parameters.clone() }).await?;
-        Ok(())
+        self.asked(command, parameters).await.map(drop)
+    }
+
+    /// Sends a command of the `DevTools` protocol, and returns its answer.
+    async fn asked(&self, command: &str, parameters: &Value) -> Result<Value> {
+        Ok(self.client.issue_cmd(Cdp { command: command.to_owned(), parameters: parameters.clone() }).await?)
     }
 
     /// Runs a script, which returns a value.
@@ -248,6 +253,13 @@ impl Browser {
     pub(crate) async fn shoot(&self, name: &str) -> Result<()> {
         std::fs::write(self.shots.join(format!("{name}.png")), self.client.screenshot().await?)?;
         Ok(())
+    }
+
+    /// Takes a small picture of what is visible of the page, for the docs.
+    pub(crate) async fn picture(&self, file: &Path) -> Result<()> {
+        let answer = self.asked("Page.captureScreenshot", &json!({"format": "webp", "quality": 80})).await?;
+        let data = base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().context("no picture")?)?;
+        Ok(std::fs::write(file, data)?)
     }
 
     /// Returns what axe finds on the page.
