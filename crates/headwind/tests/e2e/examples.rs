@@ -223,7 +223,8 @@ pub(crate) async fn by_polling() -> Result<()> {
         for (repository, tag) in example.images() {
             registry.push(&repository, &tag, "old").await?;
         }
-        let login = |text: String| text.replace("\"USER\"", &format!("\"{}\"", LOGIN.0)).replace("\"PASSWORD\"", &format!("\"{}\"", LOGIN.1));
+        let login =
+            |text: String| text.replace("\"USER\"", &format!("\"{}\"", LOGIN.0)).replace("\"PASSWORD\"", &format!("\"{}\"", LOGIN.1));
         let edit = |text: String| login(text).replace(HOST, registry.addr()).replace("polling-interval: 15m", "polling-interval: 1s");
         example.apply(&world, edit).await?;
         for step in &example.steps()? {
@@ -265,9 +266,12 @@ pub(crate) async fn for_people() -> Result<()> {
     world.counted("headwind_settings_invalid", 0.0).await?;
 
     Example::named("approvers.yaml")?.apply(&world, |text| text).await?;
-    for (group, verb, expected) in
-        [("shop-leads", "approve", true), ("shop-developers", "approve", false), ("shop-developers", "list", true), ("others", "list", false)]
-    {
+    for (group, verb, expected) in [
+        ("shop-leads", "approve", true),
+        ("shop-developers", "approve", false),
+        ("shop-developers", "list", true),
+        ("others", "list", false),
+    ] {
         let args = ["auth", "can-i", verb, "updaterequests.headwind.sh", "-n", &world.namespace, "--as=ann", "--as-group", group];
         eventually(&format!("{group} may {verb}: {expected}"), SOON, || async {
             let can = world.bed.kubectl(&args).await.map_err(|error| error.to_string())?.status.success();

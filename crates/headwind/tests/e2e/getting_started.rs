@@ -22,10 +22,9 @@ fn blocks(page: &str) -> Result<Vec<String>> {
 
 /// Follows the page from the workload to the result.
 pub(crate) async fn page() -> Result<()> {
-    let world = World::with("getting-started", |options| {
-        options.env("HEADWIND_POLLING_ENABLED", "true").env("HEADWIND_POLLING_INTERVAL", "1")
-    })
-    .await?;
+    let world =
+        World::with("getting-started", |options| options.env("HEADWIND_POLLING_ENABLED", "true").env("HEADWIND_POLLING_INTERVAL", "1"))
+            .await?;
     let registry = Registry::start(&[], RegistryOptions::default()).await?;
     for tag in ["6.5.0", "6.5.4", "6.6.0", "7.0.0"] {
         registry.push("stefanprodan/podinfo", tag, tag).await?;
