@@ -86,7 +86,7 @@ fn hardening_describes_the_rights() {
 
     // With namespaces, what is left for the whole cluster are reviews of callers.
     let limited = objects(&headwind(&["rbac", "--namespaces", "shop"]));
-    let people = ["headwind-viewer", "headwind-approver", "headwind-manager"];
+    let people = ["headwind-viewer", "headwind-approver", "headwind-manager", "headwind-plugin"];
     for role in limited.iter().filter(|one| one["kind"] == "ClusterRole") {
         let name = role["metadata"]["name"].as_str().unwrap_or_default();
         let resources = role["rules"].as_array().into_iter().flatten().flat_map(|rule| rule["resources"].as_array().into_iter().flatten());
