@@ -6,7 +6,7 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
-#   --without-controllers   not Helm, kubeconform, actionlint, Prometheus, nor the controllers of Flux and Argo Rollouts
+#   --without-controllers   not Helm, kubeconform, actionlint, mailpit, Prometheus, nor the controllers of Flux and Argo Rollouts
 #   --flux                  of these, only Helm and the controllers of Flux
 #   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
@@ -23,13 +23,13 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=15 step=0
+total=16 step=0
 node=false controllers=true argo=true browser=false
 for option in "$@"; do
   case $option in
     --node) node=true total=$((total + 2)) ;;
-    --without-controllers) controllers=false total=$((total - 8)) ;;
-    --flux) argo=false total=$((total - 5)) ;;
+    --without-controllers) controllers=false total=$((total - 9)) ;;
+    --flux) argo=false total=$((total - 6)) ;;
     --browser) browser=true ;;
     *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
   esac
@@ -121,6 +121,7 @@ if $controllers && $argo; then
   optional kubeconform kubeconform github.com/yannh/kubeconform/cmd/kubeconform
   openapi
   optional actionlint actionlint github.com/rhysd/actionlint/cmd/actionlint
+  optional mailpit mailpit github.com/axllent/mailpit
   optional argo-rollouts argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
   # Without the clients of clouds, which are most of its build.
   for program in prometheus promtool; do

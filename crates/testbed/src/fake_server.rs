@@ -37,6 +37,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// Its whole content: headers and body, as text.
     pub raw: String,
+    /// Its body, as text.
+    pub body: String,
     /// The status of the response.
     pub status: u16,
     sent: Arc<AtomicU64>,
@@ -98,6 +100,7 @@ impl Seen {
             proof: authorization.split(' ').next().filter(|scheme| !scheme.is_empty()).unwrap_or("-").to_ascii_lowercase(),
             headers: headers.clone(),
             raw: format!("{uri} {headers:?} {authorization} {decoded} {}", String::from_utf8_lossy(body)),
+            body: String::from_utf8_lossy(body).into_owned(),
             status: 0,
             sent: Arc::default(),
         }
@@ -270,6 +273,11 @@ impl Site {
     /// Ends the misbehavior.
     pub fn behave(&self) {
         self.conduct.lock().fake_server = None;
+    }
+
+    /// Returns the requests so far.
+    pub fn log(&self) -> Vec<Seen> {
+        self.conduct.lock().log.clone()
     }
 
     /// Returns and clears the requests so far.

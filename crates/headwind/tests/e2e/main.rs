@@ -28,6 +28,7 @@ mod hostile;
 mod interval;
 mod judged;
 mod kill;
+mod notify;
 mod observability;
 mod owners;
 mod poll;
@@ -88,7 +89,11 @@ fn main() -> ExitCode {
 fn of_each_kind() -> Vec<Trial> {
     // The longest first: they wait for their pods while the others run.
     let mut trials: Vec<Trial> = WorkloadKind::PODS.into_iter().map(|kind| each("rollout_of_fifty", kind, rollout::fifty)).collect();
-    trials.extend([one("kill_verdicts", kill::verdicts), one("judged_like_kubectl", judged::like_kubectl)]);
+    trials.extend([
+        one("kill_verdicts", kill::verdicts),
+        one("notify_kills", notify::kills_and_hand_overs),
+        one("judged_like_kubectl", judged::like_kubectl),
+    ]);
     trials.push(with("argo_rollouts", WorkloadKind::Rollout, "argo_rollouts".to_owned(), argo::whole_life));
     for kind in WorkloadKind::ALL {
         trials.extend([each("push_direct", kind, push::direct), each("rejection_sticks", kind, rejection::sticks)]);
@@ -197,6 +202,9 @@ fn others() -> Vec<Trial> {
         one("examples_admission", examples::admission),
         flux("examples_releases", examples::releases),
         with("examples_argo", WorkloadKind::Rollout, "examples_argo".to_owned(), examples::argo_rollouts),
+        one("notify_events", notify::events),
+        one("notify_polls_and_filters", notify::polls_and_filters),
+        one("notify_hostile", notify::hostile_receivers),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

@@ -1,0 +1,97 @@
+//! Receivers that hang, fail, throttle, hang up, redirect and have a bad certificate delay neither updates nor each other.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use headwind_testbed::receiver::SECRET_PATH;
+use headwind_testbed::workload::Live;
+use headwind_testbed::{Fault, Receiver, WorkloadKind, eventually};
+
+use super::Receivers;
+use crate::world::{SOON, World, image};
+
+const UPDATES: usize = 40;
+
+/// Pushes versions one after the other, and returns the 99th percentile of the time to the patched workload.
+async fn measured(world: &World, live: &Live, minor: usize) -> Result<Duration> {
+    let mut times = Vec::new();
+    for patch in 1..=UPDATES {
+        let tag = format!("1.{minor}.{patch}");
+        let started = Instant::now();
+        world.push("h/web", &tag).await?;
+        live.has_image("web", &image("h/web", &tag), SOON).await?;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    times.get(UPDATES * 99 / 100).copied().context("times")
+}
+
+/// A mail server that hangs up at once.
+async fn hangs_up() -> Result<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    Ok(address)
+}
+
+pub(crate) async fn receivers() -> Result<()> {
+    let receivers = Receivers::start().await?;
+    let elsewhere = Receiver::start(200, "ok").await?;
+    let mail = hangs_up().await?;
+    let world = World::prepared("notifybad", &[], |options| {
+        let options = receivers.options(options).env("MAIL_ENABLED", "true").env("MAIL_SERVER", &mail).env("MAIL_TLS", "none");
+        options.env("MAIL_FROM", "headwind@example.com").env("MAIL_TO", "ops@example.com").env("WEBHOOK_MAX_RETRIES", "1")
+    })
+    .await?;
+    let api_server = world.bed.kubectl_ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]).await?;
+    // Nobody trusts the authority of the test bed's API server.
+    world.operator.set_env("DISCORD_WEBHOOK_URL", Some(&format!("{}/hooks/{SECRET_PATH}", api_server.trim())));
+    world.operator.start().await?;
+    world.operator.ready().await?;
+    let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("h/web", "1.0.0")).replicas(0)).await?;
+
+    let before = measured(&world, &live, 1).await?;
+    let [slack, teams, webhook, mattermost] = [&receivers.slack, &receivers.teams, &receivers.webhook, &receivers.mattermost];
+    let delivered = slack.accepted().len();
+    slack.misbehave(|_| Some(Fault::Hang));
+    teams.misbehave(|_| Some(Fault::Answer(500, Vec::new(), "no".to_owned())));
+    webhook.misbehave(|_| Some(Fault::throttle(1)));
+    let other = elsewhere.url();
+    mattermost.misbehave(move |_| Some(Fault::Answer(307, vec![("location", other.clone())], String::new())));
+    let during = measured(&world, &live, 2).await?;
+    eprintln!("notify_hostile: p99 of push to patched {before:?}, with hostile receivers {during:?}");
+    // On a machine that does other things too, the bar of ten percent is the benchmark's.
+    ensure!(during < before * 3 + Duration::from_millis(200), "{during:?}, {before:?} before");
+    ensure!(elsewhere.seen().is_empty(), "a redirect was followed");
+    ensure!(slack.accepted().len() < delivered + UPDATES, "Slack hangs");
+    eventually("what is lost is counted", SOON, || async {
+        let failed = async |channel| {
+            let labels = [("channel", channel)];
+            world.operator.metric("headwind_notifications_failed_total", &labels).await.map_err(|error| error.to_string())
+        };
+        // A redirect is final, the webhook has one retry, and the others are retried for an hour.
+        let counts = (failed("mattermost").await?, failed("webhook").await?);
+        if counts.0 >= 1.0 && counts.1 >= 1.0 { Ok(()) } else { Err(format!("{counts:?}")) }
+    })
+    .await?;
+    let log = world.operator.logs()?;
+    ensure!(log.contains("Headwind does not follow redirects") && log.contains("the channel does not accept notifications"));
+    ensure!(log.to_lowercase().contains("certificate"), "the bad certificate is named");
+    ensure!(!log.contains(SECRET_PATH), "the URL of a hook is in the log");
+
+    // Each channel goes on when its receiver does: Teams asks for a pause first.
+    let asked = Instant::now();
+    teams.misbehave(move |_| (asked.elapsed() < Duration::from_secs(1)).then(|| Fault::throttle(2)));
+    slack.behave();
+    webhook.behave();
+    mattermost.behave();
+    world.push("h/web", "1.3.1").await?;
+    for (name, receiver) in [("slack", slack), ("teams", teams), ("webhook", webhook), ("mattermost", mattermost)] {
+        eventually(&format!("{name} has the newest message"), SOON * 3, || async {
+            let has = receiver.seen().iter().any(|seen| (200..300).contains(&seen.status) && seen.body.contains("1.3.1"));
+            if has { Ok(()) } else { Err(format!("{} accepted", receiver.accepted().len())) }
+        })
+        .await?;
+    }
+    Ok(())
+}
