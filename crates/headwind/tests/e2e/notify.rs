@@ -22,7 +22,8 @@ pub(crate) use kills::kills_and_hand_overs;
 
 const KEY: &str = "key-of-the-webhook";
 /// What somebody may write as a reason.
-const MARKUP: &str = "<!channel> <@U1> @everyone [here](https://evil.example) <https://evil.example|here> *b* \u{202e}x\r\nBcc: x@y.example";
+const MARKUP: &str =
+    "<!channel> <@U1> @everyone [here](https://evil.example) <https://evil.example|here> *b* \u{202e}x\r\nBcc: x@y.example";
 
 /// The receivers of one world.
 struct Receivers {
@@ -280,7 +281,8 @@ pub(crate) async fn polls_and_filters() -> Result<()> {
     .await?;
     registry.push("p/web", "1.0.0", "0").await?;
     registry.push("p/web", "1.1.0", "1").await?;
-    let asks = |name: &str| World::asking(WorkloadKind::Deployment, name, &registry.image("p/web", "1.0.0")).headwind("event-source", "both");
+    let asks =
+        |name: &str| World::asking(WorkloadKind::Deployment, name, &registry.image("p/web", "1.0.0")).headwind("event-source", "both");
     world.create(&asks("web")).await?;
     world.create(&asks("quiet").headwind("notify", "slack")).await?;
     eventually("fifty polls", SOON * 4, || async {
