@@ -71,6 +71,7 @@ async fn operator() -> Operator {
         adopt: Adopt::new(|_| Vec::new()),
         cross_namespace_refs: true,
         notifications: tokio::sync::watch::channel(std::sync::Arc::default()).1,
+        tracing: None,
     };
     Operator::start(&server, config, registries).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Reports what happened, with reasons from one list: the journal of transitions, Kubernetes Events, metrics and log
-//! lines.
+//! Reports what happened, with reasons from one list: the journal of transitions, Kubernetes Events, metrics, log lines,
+//! notifications and traces.
 //!
 //! ```text
 //! request store ──> journal ──> log, metrics, events, subscribers
@@ -12,3 +12,4 @@ pub(crate) mod journal;
 pub(crate) mod marks;
 pub(crate) mod metrics;
 pub mod notify;
+pub mod trace;

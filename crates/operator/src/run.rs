@@ -46,7 +46,7 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
-use crate::report::notify;
+use crate::report::{notify, trace};
 use crate::settings::{Adopt, OwnSettings};
 use crate::tasks::{Ended, Tasks};
 
@@ -86,6 +86,8 @@ pub struct Config {
     pub cross_namespace_refs: bool,
     /// The settings of notifications. A change takes effect at once.
     pub notifications: watch::Receiver<Arc<notify::Settings>>,
+    /// The settings of tracing; `None` if it is off.
+    pub tracing: Option<trace::Settings>,
 }
 
 /// The operator could not be started.
@@ -131,8 +133,10 @@ impl Operator {
         let metrics = Metrics::new();
         let cluster = ClusterClient::new(client.clone(), Arc::clone(&served), limited);
         let (events, writer) = recorder(cluster.clone(), &config.identity, metrics.clone());
-        let (notifier, channels) = notify::notifier(config.notifications.clone(), Arc::clone(&state), cluster.clone(), metrics.clone());
-        let journal = Journal::new(&state, events.clone(), notifier, metrics.clone());
+        let (traces, exporter) = trace::Traces::new(config.tracing.clone(), &config.identity);
+        let (notifier, channels) =
+            notify::notifier(config.notifications.clone(), Arc::clone(&state), cluster.clone(), metrics.clone(), traces.clone());
+        let journal = Journal::new(&state, events.clone(), notifier, metrics.clone(), traces.clone());
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
         metrics.watch(Arc::clone(&state));
@@ -155,6 +159,7 @@ impl Operator {
             last_scans: Arc::clone(&last_scans),
             verify: config.confirm,
             bind: config.confirm_approved,
+            traces,
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -211,6 +216,7 @@ impl Operator {
         let mut writers = Tasks::default();
         writers.spawn("events", writer.run(stop_writer.clone()));
         writers.spawn("notifications", channels.run(stop_writer.clone()));
+        writers.spawn("traces", exporter.run(stop_writer.clone()));
         let mut reconcilers = Tasks::default();
         let reconciler = Arc::new(Reconciler {
             state: Arc::clone(&state),
@@ -247,6 +253,8 @@ impl Operator {
             alive: tasks.alive(),
             explainer: Explainer::new(asking, last_scans),
             pods: crate::api::pods::Pods::default(),
+            notifications: config.notifications.clone(),
+            tests: Arc::new(tokio::sync::Semaphore::new(crate::api::channels::TESTS)),
             reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
             namespaces: config.watched.clone().into(),
         };

@@ -11,6 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::api::explainer::Explainer;
 use crate::api::handle::Handle;
@@ -27,7 +28,8 @@ use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
-use crate::report::notify::Notifier;
+use crate::report::notify::{self, Notifier};
+use crate::report::trace::Traces;
 use crate::settings::{Adopt, OwnSettings};
 use crate::tasks::Tasks;
 
@@ -41,6 +43,7 @@ pub struct Site {
     pub handle: Handle,
     state: Arc<State>,
     objects: Objects,
+    channels: watch::Sender<Arc<notify::Settings>>,
 }
 
 const WATCH: &str = "watch updaterequests.headwind.sh";
@@ -120,7 +123,7 @@ impl Site {
         let adopt = Adopt::new(|_| Vec::new());
         let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone(), Arc::clone(&state)));
         let notifier = Notifier::off(&state, &metrics);
-        let journal = Journal::new(&state, events, notifier, metrics.clone());
+        let journal = Journal::new(&state, events, notifier, metrics.clone(), Traces::default());
         metrics.watch(Arc::clone(&state));
         let intake = Intake { inbox: Arc::<Inbox>::default(), state: Arc::clone(&state), metrics: metrics.clone() };
         let hosts = Hosts::new(Vec::new(), Rules::default(), &Limits::default()).map_err(|error| error.to_string())?;
@@ -130,6 +133,7 @@ impl Site {
             metrics: metrics.clone(),
             lists: Lists::default(),
         };
+        let (channels, notifications) = watch::channel(Arc::default());
         let handle = Handle {
             intake,
             state: Arc::clone(&state),
@@ -143,10 +147,12 @@ impl Site {
             alive: Tasks::default().alive(),
             explainer: Explainer::new(Arc::new(asking), Arc::default()),
             pods: Pods::default(),
+            notifications,
+            tests: Arc::new(tokio::sync::Semaphore::new(crate::api::channels::TESTS)),
             reads: Arc::new(tokio::sync::Semaphore::new(crate::api::handle::READS)),
             namespaces: Arc::default(),
         };
-        Ok(Self { handle, state, objects })
+        Ok(Self { handle, state, objects, channels })
     }
 
     /// Adds a request, or a newer version of it, as a watch would deliver it.
@@ -162,6 +168,11 @@ impl Site {
     /// Returns an object of Headwind's own namespace, for example `configmaps/headwind`.
     pub fn own_object(&self, place: &str) -> Option<Value> {
         self.objects.lock().get(place).cloned()
+    }
+
+    /// Sets the settings of notifications.
+    pub fn notifications(&self, settings: notify::Settings) {
+        self.channels.send_replace(Arc::new(settings));
     }
 
     /// Adds a workload.

@@ -22,6 +22,14 @@ pub(crate) enum Kind {
     Never(&'static str),
 }
 
+/// Returns why Headwind never connects to an address; `None` if it may.
+pub fn refusal(address: IpAddr) -> Option<&'static str> {
+    match kind(address) {
+        Kind::Never(why) => Some(why),
+        Kind::Loopback | Kind::Ordinary => None,
+    }
+}
+
 /// Returns the kind of an address. An IPv6 address that carries an IPv4 address counts as the IPv4 address.
 pub(crate) fn kind(address: IpAddr) -> Kind {
     match address {

@@ -14,7 +14,7 @@
 //! Client::index ──────────> helm_index ─> hosts, send as above; parsed while it arrives
 //! ```
 
-mod address;
+pub mod address;
 mod ask;
 mod budget;
 mod challenge;

@@ -2,6 +2,7 @@
 //!
 //! The OpenAPI document is generated from the served routes.
 
+mod channels;
 mod events;
 mod limits;
 mod schema;
@@ -27,6 +28,8 @@ use crate::gate::Gate;
 use crate::probe;
 use crate::problem::Problem;
 use crate::stream::Places;
+
+pub(crate) use self::channels::status as test_status;
 
 /// Maximum number of concurrent `explain` calls: each may query registries and ranks every tag.
 const EXPLAINS: usize = 2;
@@ -65,6 +68,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(updates::reopen))
         .routes(routes!(updates::bulk_approve))
         .routes(routes!(updates::bulk_reject))
+        .routes(routes!(channels::test))
         .routes(routes!(events::updates))
         .routes(routes!(limits::get))
         .routes(routes!(limits::freeze))

@@ -209,6 +209,7 @@ pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: Cancellation
         .route("/workloads/{namespace}/{kind}/{name}/rollback", get(rollback::confirm).post(rollback::act))
         .route("/observability", get(observability::observability))
         .route("/settings", get(settings::page).post(settings::save))
+        .route("/settings/notifications/{channel}/test", post(settings::test))
         .route("/login", get(login::login).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/preferences", post(preferences::save))

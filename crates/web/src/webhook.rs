@@ -1,4 +1,4 @@
-//! Port 8080: webhooks of registries.
+//! Port 8080: webhooks of registries, and clicks on buttons in Slack ([`slack`]).
 //!
 //! For each call, Headwind checks the authentication in the head, reads the body (with a size limit, a timeout and a
 //! common memory budget), checks its signature, decodes it and queues the claims, in this order. A failed step ends the
@@ -6,6 +6,7 @@
 
 mod body;
 mod google;
+mod slack;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -68,14 +69,16 @@ pub fn router(handle: Handle, trust: Trust) -> Result<Router, reqwest::Error> {
         google: google.map(|settings| google::Checker::new(settings, http.clone())),
         sns_topics,
         http,
-        budget,
+        budget: Arc::clone(&budget),
     };
+    let clicks = slack::Clicks::new(&handle, budget);
     let router = Router::new()
         .route("/webhook/registry", from(None))
         .route("/webhook/registry/{token}", from(None))
         .route("/webhook/dockerhub", from(Some(Sender::DockerHub)))
         .route("/webhook/dockerhub/{token}", from(Some(Sender::DockerHub)))
         .with_state(Arc::new(webhooks))
+        .merge(Router::new().route("/webhook/slack/actions", post(slack::actions)).with_state(clicks))
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle));
     Ok(router)
 }

@@ -56,6 +56,7 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         polling: followed.polling,
         notifications: followed.notifications,
         adopt: live.adopter(),
+        tracing: headwind_operator::trace::Settings::read(|name| std::env::var(name).ok())?,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespace = config.namespace, watched = config.watched.join(","), identity = config.identity, api_server = %kube.cluster_url, "starting");
     warn_about_open_access(&args);

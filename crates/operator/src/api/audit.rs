@@ -46,6 +46,11 @@ impl Action {
         Self { resource_type: store.kind().to_owned(), ..Self::on_request("update", namespace, SETTINGS) }
     }
 
+    /// Returns the action for a notification channel.
+    pub fn on_channel(verb: &str, namespace: &str, channel: &str) -> Self {
+        Self { resource_type: "NotificationChannel".to_owned(), ..Self::on_request(verb, namespace, channel) }
+    }
+
     /// Returns the action for a route of the API or the UI, for a request that never reaches its handler.
     pub fn of_path(path: &str) -> Option<Self> {
         let path = path.strip_prefix("/api/v1").unwrap_or(path);
@@ -60,6 +65,7 @@ impl Action {
             ["rollback", namespace, kind, name, ""] | ["workloads", namespace, kind, name, "rollback"] if !name.is_empty() => {
                 Self { resource_type: kind.chars().take(TEXT).collect(), ..Self::on_request("rollback", namespace, name) }
             }
+            ["settings", "notifications", channel, "test", ""] => Self::on_channel("test", "", channel),
             ["settings", "", ..] => Self::on_settings(Store::ConfigMap, ""),
             [verb @ ("freeze" | "unfreeze" | "resume"), "", ..] => {
                 Self { verb: verb.to_owned(), ..Self::on_settings(Store::ConfigMap, "") }
@@ -78,10 +84,10 @@ impl Action {
         }
     }
 
-    /// Writes the result of a change of settings. `names` are those of the settings.
-    pub(crate) fn saved<E: Display>(&self, caller: &Caller, error: Option<&E>, names: &str) {
+    /// Writes the result of an action without an UpdateRequest. `about` are the names of settings, or an answer.
+    pub(crate) fn ended<E: Display>(&self, caller: &Caller, error: Option<&E>, about: &str) {
         let result = error.map_or_else(|| "success".to_owned(), |error| format!("failure: {error}"));
-        self.line(caller, "", "", &result, names);
+        self.line(caller, "", "", &result, about);
     }
 
     /// Writes that the action was denied before it started.
@@ -126,6 +132,7 @@ mod tests {
     #[case("/workloads/shop/StatefulSet/db", None)]
     #[case("/settings", Some(("update", "ConfigMap", "", "headwind")))]
     #[case("/api/v1/freeze", Some(("freeze", "ConfigMap", "", "headwind")))]
+    #[case("/settings/notifications/slack/test", Some(("test", "NotificationChannel", "", "slack")))]
     #[case("/openapi.json", None)]
     fn what_a_route_stands_for(#[case] path: &str, #[case] expected: Option<(&str, &str, &str, &str)>) {
         let action = Action::of_path(path);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use headwind_core::claim::Claim;
 use headwind_webhook::senders::IgnoredReason;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 pub use crate::propose::{Full, Offered};
 
@@ -22,6 +22,7 @@ use crate::propose::Intake;
 use crate::report::entry::Entry;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
+use crate::report::notify;
 use crate::settings::OwnSettings;
 use crate::tasks::Alive;
 
@@ -46,6 +47,10 @@ pub struct Handle {
     pub(crate) alive: Alive,
     pub(crate) explainer: Explainer,
     pub(crate) pods: Pods,
+    /// The settings of notifications.
+    pub(crate) notifications: watch::Receiver<Arc<notify::Settings>>,
+    /// Limits the tests of channels.
+    pub(crate) tests: Arc<Semaphore>,
     /// Limits the reads of requests for all callers together.
     pub(crate) reads: Arc<Semaphore>,
     /// The served namespaces; empty for all.
@@ -64,6 +69,11 @@ impl Handle {
     /// [`Full`] if there is no room for all.
     pub fn offer(&self, claims: Vec<Claim>, proven: bool) -> Result<Offered, Full> {
         self.intake.offer(claims, proven)
+    }
+
+    /// Returns the namespace of Headwind's own objects.
+    pub fn own_namespace(&self) -> &str {
+        &self.own_namespace
     }
 
     /// Returns true if requests of the namespace are served.

@@ -108,7 +108,7 @@ impl Handle {
                     break;
                 }
             }
-            action.saved(&caller, saved.as_ref().err(), name);
+            action.ended(&caller, saved.as_ref().err(), name);
             saved
         })
         .await

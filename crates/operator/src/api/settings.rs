@@ -74,7 +74,7 @@ impl Handle {
                 Store::Secret => handle.save::<Secret>(&caller, &change).await,
             };
             let names: Vec<&str> = change.values.keys().map(String::as_str).collect();
-            Action::on_settings(change.store, &handle.own_namespace).saved(&caller, saved.as_ref().err(), &names.join(" "));
+            Action::on_settings(change.store, &handle.own_namespace).ended(&caller, saved.as_ref().err(), &names.join(" "));
             saved
         })
         .await

@@ -39,6 +39,7 @@ use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::{ClassLabel, Metrics};
+use crate::report::trace::Traces;
 
 /// Number of workloads of one claim that are processed concurrently.
 const AT_ONCE: usize = 16;
@@ -60,6 +61,7 @@ pub(crate) struct Proposer {
     pub(crate) verify: bool,
     /// True if approvals are bound to the digest of the tag.
     pub(crate) bind: bool,
+    pub(crate) traces: Traces,
 }
 
 /// A workload with the defaults of its namespace, and the decisions about a claim.
@@ -311,6 +313,7 @@ impl Proposer {
 
     /// Returns true if a request was created.
     async fn create(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
+        let decided = Timestamp::now();
         let made = match self.cluster.create_request(request).await {
             Ok(made) => made,
             Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(workload, proposal, request).await? {
@@ -322,6 +325,7 @@ impl Proposer {
             }
             Err(failure) => return Err(failure),
         };
+        self.traces.recorded(&made, decided);
         self.state.record(made);
         self.queue.now(workload.key.clone());
         Ok(true)

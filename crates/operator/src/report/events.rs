@@ -154,9 +154,10 @@ impl EventRecorder {
         let _no_room = self.sender.try_send(Job::Mark(namespace, version));
     }
 
-    /// Returns how far everything was reported.
-    pub(super) fn reported(&self) -> Marks {
-        self.reported.lock().clone()
+    /// Returns how far everything was reported, for the Lease; `None` if nothing was.
+    pub(super) fn reported(&self) -> Option<String> {
+        let reported = self.reported.lock();
+        (*reported != Marks::default()).then(|| reported.to_string())
     }
 
     /// Records and logs a warning about a workload, once for the same `subject`.

@@ -25,7 +25,8 @@ use super::entry::Entry;
 use super::events::EventRecorder;
 use super::marks::{Marks, REPORTED};
 use super::metrics::Metrics;
-use super::notify::{NOTIFIED, Notifier};
+use super::notify::{NOTIFIED, Notifier, POSTED};
+use super::trace::Traces;
 use crate::observe::state::{News, State};
 
 /// Maximum number of transitions that a replica remembers while it does not lead, in case it takes over.
@@ -55,6 +56,7 @@ struct Inner {
     events: EventRecorder,
     notifier: Notifier,
     metrics: Metrics,
+    traces: Traces,
     subscribers: broadcast::Sender<Arc<Entry>>,
     changes: broadcast::Sender<RequestChange>,
     progress: Mutex<Progress>,
@@ -68,6 +70,8 @@ struct Progress {
     inherited: Marks,
     /// How far the channels of the previous leader were.
     notified: Option<String>,
+    /// Where the messages of the previous leader in Slack are.
+    posted: Option<String>,
     /// The marks of the changes that the watches delivered.
     delivered: Marks,
     /// Transitions that the previous leader may not have reported, oldest first.
@@ -78,12 +82,13 @@ struct Progress {
 
 impl Journal {
     /// Listens to the state's changes.
-    pub(crate) fn new(state: &Arc<State>, events: EventRecorder, notifier: Notifier, metrics: Metrics) -> Self {
+    pub(crate) fn new(state: &Arc<State>, events: EventRecorder, notifier: Notifier, metrics: Metrics, traces: Traces) -> Self {
         let inner = Inner {
             state: Arc::clone(state),
             events,
             notifier,
             metrics,
+            traces,
             subscribers: broadcast::Sender::new(BACKLOG),
             changes: broadcast::Sender::new(CHANGES),
             progress: Mutex::default(),
@@ -116,21 +121,28 @@ impl Journal {
             let value = |name: &str| annotations.and_then(|all| all.get(name));
             progress.inherited = value(REPORTED).map(|text| Marks::parse(text)).unwrap_or_default();
             progress.notified = value(NOTIFIED).cloned();
+            progress.posted = value(POSTED).cloned();
         }
     }
 
     /// Writes how far this process has reported into the annotations of the Lease. Until it reports, what the previous
     /// leader wrote stays.
     pub(crate) fn note(&self, annotations: &mut BTreeMap<String, String>) {
-        let (reports, delivered) = {
-            let progress = self.0.progress.lock();
-            (progress.reports, progress.delivered.clone())
-        };
-        let marks = self.0.events.reported();
-        if reports && marks != Marks::default() {
-            annotations.insert(REPORTED.to_owned(), marks.to_string());
+        let progress = self.0.progress.lock();
+        if progress.reports
+            && let Some(marks) = self.0.events.reported()
+        {
+            annotations.insert(REPORTED.to_owned(), marks);
         }
-        match self.0.notifier.progress(&delivered) {
+        if progress.reports {
+            let posted = self.0.notifier.posted();
+            if posted.is_empty() {
+                annotations.remove(POSTED)
+            } else {
+                annotations.insert(POSTED.to_owned(), posted)
+            };
+        }
+        match self.0.notifier.progress(&progress.delivered) {
             Some(notified) if notified.is_empty() => {
                 annotations.remove(NOTIFIED);
             }
@@ -202,6 +214,9 @@ impl Inner {
             let lacks = |entry: &Entry| inherited.lacks(&entry.workload.namespace, entry.resource_version);
             let remembered: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into();
             let mut entries: Vec<Arc<Entry>> = remembered.iter().filter(|entry| lacks(entry)).cloned().collect();
+            if let Some(posted) = progress.posted.take() {
+                self.notifier.inherit_posted(&posted);
+            }
             // The channels are at other places than the Events.
             self.notifier.begin(progress.notified.take().as_deref(), remembered);
             let mut known: HashSet<_> = entries.iter().map(|entry| key(entry)).collect();
@@ -227,7 +242,8 @@ impl Inner {
     }
 
     fn report(&self, entry: &Entry) {
-        log(entry);
+        log(entry, self.traces.id(&entry.uid).as_deref());
+        self.traces.moved(entry);
         self.count(entry);
         self.record(entry);
     }
@@ -299,7 +315,8 @@ impl Inner {
     }
 }
 
-fn log(entry: &Entry) {
+/// Writes the log lines. `trace_id` is that of the trace of the update, if tracing is on.
+fn log(entry: &Entry, trace_id: Option<&str>) {
     let Entry { workload, request, transition, .. } = entry;
     let (kind, namespace, workload, name) = (workload.kind, &workload.namespace, &workload.name, &request.name);
     let reason = transition.reason.map(Reason::code);
@@ -309,7 +326,7 @@ fn log(entry: &Entry) {
         tracing::info!(
             workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
             image.current = request.spec.current_image, image.new = request.spec.new_image, policy = %request.spec.policy,
-            approval = request.spec.require_approval, "update proposed"
+            approval = request.spec.require_approval, trace_id, "update proposed"
         );
         return;
     }
@@ -320,12 +337,12 @@ fn log(entry: &Entry) {
             ChangeKind::AutomaticRollback => "rollback applied",
         };
         let change = entry.change(applied).message;
-        tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, "{what}");
+        tracing::info!(workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, change, trace_id, "{what}");
     }
     if transition.weight > Weight::Detail {
         tracing::info!(
             workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
-            phase.from = from, phase.to = transition.to.as_str(), reason, "{}", transition.message
+            phase.from = from, phase.to = transition.to.as_str(), reason, trace_id, "{}", transition.message
         );
     } else {
         tracing::debug!(

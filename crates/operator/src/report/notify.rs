@@ -28,13 +28,28 @@ mod teams;
 mod text;
 mod webhook;
 
+use headwind_k8s::update_request::UpdateRequest;
+
 pub use channel::Channel;
 pub use secret::Secret;
-pub use settings::{Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, Teams, Variable, Webhook, variables};
+pub use settings::{
+    Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackVia, Teams, Variable, Webhook, variables,
+};
+pub use slack::users::{SlackUser, SlackUsers};
 
+#[cfg(test)]
+pub(crate) use message::tests::entry_of;
 pub(crate) use notifier::Notifier;
 pub(crate) use progress::NOTIFIED;
 pub(crate) use runner::notifier;
+pub(crate) use slack::board::POSTED;
+pub(crate) use slack::reply::reply;
+
+/// Returns the ID of the first notification of a request: the one whose message may have buttons.
+pub(crate) fn first_notification(request: &UpdateRequest) -> Option<String> {
+    let notices = headwind_core::notification::notices(&request.read());
+    Some(message::id(request.metadata.uid.as_deref()?, notices.first()?))
+}
 
 /// Sends a test message to a channel, and returns what the receiver answered.
 ///

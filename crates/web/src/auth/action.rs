@@ -48,6 +48,15 @@ pub enum Action {
         /// True if the object has to be created first.
         creates: bool,
     },
+    /// Send a test message to a notification channel. Who may change the settings may test them.
+    TestChannel {
+        /// The channel, as the caller names it.
+        channel: String,
+        /// Headwind's own namespace.
+        namespace: String,
+        /// Whether the ConfigMap with the settings has to be created first.
+        creates: bool,
+    },
 }
 
 impl Action {
@@ -61,6 +70,9 @@ impl Action {
             Self::RollBack { workload } => Permission::on_requests("approve", Some(&workload.namespace), None),
             Self::ChangeSettings { store, namespace, creates } => {
                 Permission::on_settings(if *creates { "create" } else { "update" }, *store, namespace)
+            }
+            Self::TestChannel { namespace, creates, .. } => {
+                Permission::on_settings(if *creates { "create" } else { "update" }, Store::ConfigMap, namespace)
             }
         }
     }
@@ -77,6 +89,7 @@ impl Action {
             Self::Decide { decision, namespace, name } => Some(AuditedAction::on_request(decision.as_str(), namespace, name)),
             Self::RollBack { workload } => Some(AuditedAction::on_workload("rollback", workload)),
             Self::ChangeSettings { store, namespace, .. } => Some(AuditedAction::on_settings(*store, namespace)),
+            Self::TestChannel { channel, namespace, .. } => Some(AuditedAction::on_channel("test", namespace, channel)),
         }
     }
 }

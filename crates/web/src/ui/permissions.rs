@@ -119,6 +119,12 @@ pub(super) fn changes(ui: &Ui, store: Store, creates: bool) -> Action {
     Action::ChangeSettings { store, namespace: ui.settings.namespace.clone(), creates }
 }
 
+/// The question whether the caller may send a test message.
+pub(super) fn tests(ui: &Ui, channel: &str) -> Action {
+    let creates = ui.handle.settings().version(Store::ConfigMap).is_none();
+    Action::TestChannel { channel: channel.to_owned(), namespace: ui.settings.namespace.clone(), creates }
+}
+
 /// Returns whether people sign in here.
 pub(super) fn has_login(ui: &Ui) -> bool {
     ui.gate.auth().has_login()

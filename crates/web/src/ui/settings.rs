@@ -4,6 +4,7 @@
 mod form;
 mod personal;
 mod save;
+mod test;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use self::form::{Access, Outcome, Typed};
 pub(super) use self::save::save;
+pub(super) use self::test::test;
 use super::Ui;
 use super::observability::source::MetricsSource;
 use super::page::{Page, Place};
@@ -158,7 +160,8 @@ async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -
     let stored = ui.handle.settings();
     let access = Access::of(ui, visitor, &stored).await;
     let all = Arc::clone(&ui.settings.all.borrow());
-    let sections = sections(&all);
+    let (sections, channels) = (sections(&all), ui.handle.enabled_channels());
+    let tested = |section: &Section| channels.iter().copied().find(|channel| channel.as_str() == section.anchor);
     let body = html! {
         div class="page-head" {
             div {
@@ -178,7 +181,7 @@ async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -
             }
             div class="space-y-4 min-w-0" {
                 @for (section, settings) in &sections {
-                    (form::card(*section, settings, &stored, &access, sent.filter(|(typed, _)| typed.section == section.anchor)))
+                    (form::card(*section, settings, &stored, &access, tested(section), sent.filter(|(typed, _)| typed.section == section.anchor)))
                 }
                 (personal::form(visitor))
             }

@@ -18,7 +18,7 @@ impl Evaluation {
         let state = Arc::<State>::default();
         let (events, next) = recorded();
         let metrics = Metrics::new();
-        let journal = Journal::new(&state, events, Notifier::off(&state, &metrics), metrics);
+        let journal = Journal::new(&state, events, Notifier::off(&state, &metrics), metrics, Traces::default());
         Self { state, journal, next: Box::new(next) }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::backoff::Backoff;
+use headwind_core::notification::NotificationEvent;
 use jiff::Timestamp;
 use reqwest::Client;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -20,8 +21,10 @@ use super::message::Message;
 use super::notifier::Lane;
 use super::queue::Item;
 use super::settings::Settings;
+use super::slack::board::Board;
 use super::{discord, mail, mattermost, slack, teams, webhook};
 use crate::report::metrics::Metrics;
+use crate::report::trace::Traces;
 
 /// The pauses between attempts.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(5));
@@ -37,8 +40,11 @@ pub(super) struct Delivery {
     pub(super) channel: Channel,
     pub(super) settings: Arc<Settings>,
     pub(super) lane: Lane,
+    /// Where the messages of the Slack bot are noted.
+    pub(super) board: Board,
     pub(super) client: Result<Client, String>,
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
     /// Ends the task after the current attempt.
     pub(super) leave: CancellationToken,
     /// Ends the task once the queue is empty or an attempt fails.
@@ -94,11 +100,17 @@ impl Delivery {
         let channel = self.channel;
         let Some(common) = self.settings.common(channel) else { return false };
         let now = Timestamp::now();
+        let ended = |error: Option<&str>| {
+            for item in items {
+                self.traces.notified(&item.entry, &item.id, channel.as_str(), now, error);
+            }
+        };
         let messages: Vec<Message> =
             items.iter().map(|item| Message::new(&item.entry, &item.notice, &self.settings, common, now)).collect();
         for attempt in 0.. {
-            let (problem, after) = match self.attempt(&messages).await {
+            let (problem, after) = match self.attempt(items, &messages).await {
                 Outcome::Delivered(answer) => {
+                    ended(None);
                     self.metrics.notifications.sent(channel, messages.len());
                     if std::mem::take(is_failing) {
                         tracing::info!(notification.channel = %channel, "the channel accepts notifications again");
@@ -107,12 +119,14 @@ impl Delivery {
                     return true;
                 }
                 Outcome::Refused(problem) => {
+                    ended(Some(&problem));
                     self.lost(&messages, &problem);
                     return true;
                 }
                 Outcome::Retry { problem, after } => (problem, after),
             };
             if self.is_given_up(attempt, items) {
+                ended(Some(&problem));
                 self.lost(&messages, &problem);
                 return true;
             }
@@ -152,11 +166,22 @@ impl Delivery {
         }
     }
 
-    async fn attempt(&self, messages: &[Message]) -> Outcome {
-        match &self.client {
-            Ok(client) => send(&self.settings, self.channel, client, messages).await,
-            Err(problem) => Outcome::Retry { problem: problem.clone(), after: None },
+    async fn attempt(&self, items: &[Item], messages: &[Message]) -> Outcome {
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(problem) => return Outcome::Retry { problem: problem.clone(), after: None },
+        };
+        let Some(slack) = self.settings.slack.as_ref().filter(|_| self.channel == Channel::Slack) else {
+            return send(&self.settings, self.channel, client, messages).await;
+        };
+        let (outcome, place) = slack::post(client, slack, messages).await;
+        // A digest has no buttons, and is about several requests.
+        if let ([item], Some(place)) = (items, place)
+            && item.notice.event == NotificationEvent::UpdateRequestCreated
+        {
+            self.board.posted(&item.entry, place);
         }
+        outcome
     }
 }
 

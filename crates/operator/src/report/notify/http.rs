@@ -1,14 +1,17 @@
 //! Sends one HTTP request of a channel, and judges the response.
 //!
-//! Redirects are not followed, response bodies are bounded, certificates are verified. No text that is returned contains
-//! the URL, which is a secret.
+//! Redirects are not followed, response bodies are bounded, certificates are verified, and metadata services of clouds
+//! are never connected to. No text that is returned contains the URL, which is a secret.
 
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use headwind_registry::address::refusal;
 use jiff::Timestamp;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Url};
 
 use super::secret::Secret;
 use super::text::one_line;
@@ -17,8 +20,8 @@ use super::text::one_line;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Timeout of a request, including the response.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of bytes of a response that are read.
-const BODY: usize = 4096;
+/// Maximum number of bytes of a response that are read. Slack's Web API repeats the whole message.
+const BODY: usize = 64 * 1024;
 /// Maximum number of characters of a response that are shown.
 const SHOWN: usize = 200;
 
@@ -43,29 +46,66 @@ pub(super) fn client() -> Result<Client, String> {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
+        .dns_resolver(Resolver)
         .timeout(TIMEOUT)
         .user_agent(concat!("headwind/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| explain(&error.without_url()))
 }
 
-/// Posts JSON.
-pub(super) async fn post(client: &Client, url: &Secret, body: String, headers: HeaderMap, timeout: Duration) -> Outcome {
-    let request = client.post(url.expose()).headers(headers).timeout(timeout).header("content-type", "application/json").body(body);
-    match request.send().await {
-        Ok(response) => judge(response, url).await,
-        // Whatever it was (no connection, no certificate, no response in time), somebody may repair it.
-        Err(error) => Outcome::Retry { problem: explain(&error.without_url()), after: None },
+/// Resolves names, without the addresses of metadata services.
+#[derive(Debug, Clone)]
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|address| refusal(address.ip()).is_none());
+            match refused.first().and_then(|address| refusal(address.ip())) {
+                Some(why) if allowed.is_empty() => Err(never(why).into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
     }
 }
 
-async fn judge(response: Response, url: &Secret) -> Outcome {
+fn never(why: &str) -> String {
+    format!("the host leads to {why}; Headwind never connects there")
+}
+
+/// Returns why Headwind does not connect to the host of a URL, if it is an address.
+fn refused_literal(url: &Url) -> Option<&'static str> {
+    let host = url.host_str()?;
+    refusal(host.trim_matches(['[', ']']).parse::<IpAddr>().ok()?)
+}
+
+/// Posts JSON.
+pub(super) async fn post(client: &Client, url: &Secret, body: String, headers: HeaderMap, timeout: Duration) -> Outcome {
+    call(client, url, body, headers, timeout).await.0
+}
+
+/// Posts JSON. Returns the body of the response too.
+pub(super) async fn call(client: &Client, url: &Secret, body: String, headers: HeaderMap, timeout: Duration) -> (Outcome, Vec<u8>) {
+    let Ok(parsed) = Url::parse(url.expose()) else { return (Outcome::Refused("the URL is not valid".to_owned()), Vec::new()) };
+    if let Some(why) = refused_literal(&parsed) {
+        return (Outcome::Refused(never(why)), Vec::new());
+    }
+    let request = client.post(parsed).headers(headers).timeout(timeout).header("content-type", "application/json").body(body);
+    match request.send().await {
+        Ok(response) => judge(response, url).await,
+        // Whatever it was (no connection, no certificate, no response in time), somebody may repair it.
+        Err(error) => (Outcome::Retry { problem: explain(&error.without_url()), after: None }, Vec::new()),
+    }
+}
+
+async fn judge(response: Response, url: &Secret) -> (Outcome, Vec<u8>) {
     let status = response.status();
     let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
     let body = bounded(response).await;
     let shown = shown(&body, url);
     let answer = if shown.is_empty() { status.to_string() } else { format!("{status}: {shown}") };
-    if status.is_success() {
+    let outcome = if status.is_success() {
         Outcome::Delivered(answer)
     } else if status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
@@ -75,7 +115,8 @@ async fn judge(response: Response, url: &Secret) -> Outcome {
         Outcome::Refused(format!("the receiver answered {status}, and Headwind does not follow redirects"))
     } else {
         Outcome::Refused(format!("the receiver answered {answer}"))
-    }
+    };
+    (outcome, body)
 }
 
 async fn bounded(mut response: Response) -> Vec<u8> {
@@ -132,6 +173,17 @@ mod tests {
         assert_eq!(retry_after("Sat, 28 Nov 2026 16:00:00 GMT", now), Some(Duration::ZERO));
         for bad in ["", "-1", "NaN", "soon", "inf"] {
             assert_eq!(retry_after(bad, now), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_never_connected_to() {
+        let refused = |host: &str| refused_literal(&Url::parse(&format!("http://{host}/latest")).unwrap());
+        for host in ["169.254.169.254", "[fd00:ec2::254]", "0xa9fea9fe", "[::ffff:169.254.169.254]"] {
+            assert!(refused(host).is_some(), "{host}");
+        }
+        for host in ["127.0.0.1", "[::1]", "10.0.0.1", "hooks.example"] {
+            assert_eq!(refused(host), None, "{host}");
         }
     }
 

@@ -133,7 +133,7 @@ impl Message {
 
     /// Returns the title, for people.
     pub(super) fn title(&self) -> String {
-        let what = match self.event {
+        self.title_with(match self.event {
             NotificationEvent::UpdateDetected => "Update found",
             NotificationEvent::UpdateRequestCreated => "Update waits for approval",
             NotificationEvent::UpdateApproved => "Update approved",
@@ -143,7 +143,11 @@ impl Message {
             NotificationEvent::RollbackTriggered => "Rollback started",
             NotificationEvent::RollbackCompleted => "Rollback completed",
             NotificationEvent::RollbackFailed => "Rollback failed",
-        };
+        })
+    }
+
+    /// Returns a title with another beginning.
+    pub(super) fn title_with(&self, what: &str) -> String {
         format!("{what}: {} {}/{}", self.kind, self.namespace, self.workload)
     }
 
@@ -188,7 +192,7 @@ fn images(request: &Request, event: NotificationEvent) -> (&str, &str) {
 }
 
 /// Returns what went wrong. Without `pod_messages`, only the sentence of the reason.
-fn error(status: &Status, pod_messages: bool) -> Option<String> {
+pub(super) fn error(status: &Status, pod_messages: bool) -> Option<String> {
     let watch = status.rollout.as_ref();
     let cause = watch.and_then(|watch| watch.cause.as_ref().or(watch.failure.as_ref()));
     // A rollback that a person requested has no error.

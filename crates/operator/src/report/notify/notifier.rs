@@ -13,6 +13,7 @@ use super::chosen::chosen;
 use super::progress::AllProgress;
 use super::queue::Queue;
 use super::settings::{Common, Settings};
+use super::slack::board::Board;
 use crate::observe::state::State;
 use crate::report::entry::Entry;
 use crate::report::marks::Marks;
@@ -27,14 +28,26 @@ struct Inner {
     state: Arc<State>,
     metrics: Metrics,
     lanes: Mutex<Lanes>,
+    board: Board,
     takeover: mpsc::Sender<Takeover>,
 }
 
 #[derive(Default)]
 struct Lanes {
     by_channel: BTreeMap<Channel, Lane>,
-    /// True once everything that the last leader did not deliver is queued.
-    caught_up: bool,
+    stage: Stage,
+}
+
+/// How far this process is with the work of the last leader.
+#[derive(Default)]
+enum Stage {
+    /// It does not lead.
+    #[default]
+    Standby,
+    /// It sends notifications, and looks for those that the last leader did not deliver.
+    CatchingUp(AllProgress),
+    /// Everything that the last leader did not deliver is queued.
+    CaughtUp,
 }
 
 /// The queue of a channel, shared with the task that delivers it.
@@ -56,7 +69,7 @@ impl Notifier {
     /// Creates the notifier and the receiver of its takeover.
     pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, state: Arc<State>, metrics: Metrics) -> (Self, mpsc::Receiver<Takeover>) {
         let (takeover, receiver) = mpsc::channel(1);
-        let notifier = Self(Arc::new(Inner { settings, state, metrics, lanes: Mutex::default(), takeover }));
+        let notifier = Self(Arc::new(Inner { settings, state, metrics, lanes: Mutex::default(), board: Board::default(), takeover }));
         notifier.update();
         (notifier, receiver)
     }
@@ -79,12 +92,18 @@ impl Notifier {
     }
 
     /// Returns the state of the operator.
-    pub(super) fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &Arc<State> {
         &self.0.state
+    }
+
+    /// Returns where the messages of the Slack bot are noted.
+    pub(super) fn board(&self) -> &Board {
+        &self.0.board
     }
 
     /// Queues the notifications of a transition.
     pub(crate) fn offer(&self, entry: &Arc<Entry>) {
+        self.0.board.changed(entry);
         if entry.notices.is_empty() || self.0.lanes.lock().by_channel.is_empty() {
             return;
         }
@@ -125,16 +144,29 @@ impl Notifier {
         chosen(own, &namespace, entry.request.spec.container.as_deref())
     }
 
+    /// Takes over where the last leader's messages in Slack are, from the annotation of the Lease.
+    pub(crate) fn inherit_posted(&self, text: &str) {
+        self.0.board.inherit(text, &self.0.state);
+    }
+
+    /// Returns where the messages in Slack are, for the Lease.
+    pub(crate) fn posted(&self) -> String {
+        self.0.board.text()
+    }
+
     /// Starts the catching up with what the last leader did not deliver.
     pub(crate) fn begin(&self, inherited: Option<&str>, remembered: Vec<Arc<Entry>>) {
+        // The settings may be newer than the queues.
+        self.update();
         let inherited = inherited.map(AllProgress::parse).unwrap_or_default();
         {
-            let lanes = self.0.lanes.lock();
+            let (mut lanes, now) = (self.0.lanes.lock(), Timestamp::now());
             for (channel, progress) in &inherited.channels {
                 if let Some(lane) = lanes.by_channel.get(channel) {
-                    lane.queue.lock().inherit(progress);
+                    lane.queue.lock().inherit(progress, now);
                 }
             }
+            lanes.stage = Stage::CatchingUp(inherited.clone());
         }
         // Called once in the life of the process.
         let _sent = self.0.takeover.try_send(Takeover { inherited, remembered });
@@ -142,21 +174,31 @@ impl Notifier {
 
     /// Notes that everything that the last leader did not deliver is queued.
     pub(super) fn caught_up(&self) {
-        self.0.lanes.lock().caught_up = true;
+        self.0.lanes.lock().stage = Stage::CaughtUp;
     }
 
     /// Returns how far the channels are, for the Lease: empty if there is no channel, `None` if what the last leader wrote
-    /// counts. `read` is how far the watches are, taken before this call.
+    /// counts. `read` is how far the watches are.
     pub(crate) fn progress(&self, read: &Marks) -> Option<String> {
         let lanes = self.0.lanes.lock();
-        if !lanes.caught_up {
-            return None;
-        }
+        let nothing = AllProgress::default();
+        let inherited = match &lanes.stage {
+            Stage::Standby => return None,
+            Stage::CatchingUp(inherited) => inherited,
+            Stage::CaughtUp => &nothing,
+        };
         if lanes.by_channel.is_empty() {
             return Some(String::new());
         }
         let now = Timestamp::now();
-        let channels = lanes.by_channel.iter().map(|(channel, lane)| (*channel, lane.queue.lock().progress(read, now))).collect();
+        let of_channel = |(channel, lane): (&Channel, &Lane)| {
+            let queue = lane.queue.lock();
+            // Until everything is queued, the next leader has to look for the same again, except for what was sent since.
+            let before = inherited.channels.get(channel);
+            (*channel, before.map_or_else(|| queue.progress(read, now), |before| queue.progress_since(before)))
+        };
+        let channels = lanes.by_channel.iter().map(of_channel).collect();
+        let read = if inherited.channels.is_empty() { read } else { &inherited.read };
         Some(AllProgress { read: read.clone(), channels }.text())
     }
 }

@@ -102,10 +102,11 @@ impl Queue {
         }
     }
 
-    /// Takes over what the last leader delivered.
-    pub(super) fn inherit(&mut self, progress: &Progress) {
+    /// Takes over what the last leader delivered. When each of them happened is not known: `now` is the latest time that
+    /// is possible, so none is forgotten too early.
+    pub(super) fn inherit(&mut self, progress: &Progress, now: Timestamp) {
         for id in &progress.sent {
-            self.list(progress.since, id.clone());
+            self.list(now, id.clone());
         }
     }
 
@@ -122,6 +123,13 @@ impl Queue {
         let counts = |at: &Timestamp| later(*at) >= since;
         let sent = self.recent.iter().filter(|(at, _)| counts(at)).map(|(_, id)| id.clone()).collect();
         Progress { since, behind, sent }
+    }
+
+    /// Returns the progress of the last leader, with what was delivered since.
+    pub(super) fn progress_since(&self, inherited: &Progress) -> Progress {
+        let mut progress = inherited.clone();
+        progress.sent.extend(self.recent.iter().map(|(_, id)| id.clone()));
+        progress
     }
 
     #[cfg(test)]

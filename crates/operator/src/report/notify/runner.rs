@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use headwind_core::notification::Notice;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::Channel;
@@ -19,16 +19,20 @@ use super::message;
 use super::notifier::{Lane, Notifier, Takeover};
 use super::progress::AllProgress;
 use super::settings::Settings;
-use crate::cluster::ClusterClient;
+use super::slack::board::Keeper;
+use crate::cluster::{Class, ClusterClient};
 use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::report::entry::Entry;
 use crate::report::metrics::Metrics;
+use crate::report::trace::Traces;
 
 /// Number of requests that are read concurrently while catching up.
 const AT_ONCE: usize = 4;
 /// Pause before a request is read again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Number of refusals after which a request is not read again.
+const REFUSALS: u32 = 3;
 
 /// The tasks of the channels.
 pub(crate) struct Runner {
@@ -37,6 +41,7 @@ pub(crate) struct Runner {
     takeover: mpsc::Receiver<Takeover>,
     cluster: ClusterClient,
     metrics: Metrics,
+    traces: Traces,
     running: BTreeMap<Channel, Running>,
 }
 
@@ -53,15 +58,25 @@ pub(crate) fn notifier(
     state: Arc<State>,
     cluster: ClusterClient,
     metrics: Metrics,
+    traces: Traces,
 ) -> (Notifier, Runner) {
     let (notifier, takeover) = Notifier::new(settings.clone(), state, metrics.clone());
-    (notifier.clone(), Runner { notifier, settings, takeover, cluster, metrics, running: BTreeMap::new() })
+    (notifier.clone(), Runner { notifier, settings, takeover, cluster, metrics, traces, running: BTreeMap::new() })
 }
 
 impl Runner {
     /// Runs until `stop`, then delivers what is queued, as far as the channels accept it.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Infallible> {
         let drain = CancellationToken::new();
+        // Dropped, they end.
+        let mut background = JoinSet::new();
+        let keeper = Keeper {
+            board: self.notifier.board().clone(),
+            settings: self.settings.clone(),
+            state: Arc::clone(self.notifier.state()),
+            cluster: self.cluster.clone(),
+        };
+        background.spawn(keeper.run());
         loop {
             self.apply(&drain);
             let Self { settings, takeover, .. } = &mut self;
@@ -78,12 +93,12 @@ impl Runner {
                 },
                 takeover = takeover.recv() => takeover,
             };
-            if let Some(takeover) = takeover
-                && stop.run_until_cancelled(self.catch_up(takeover)).await.is_none()
-            {
-                break;
+            if let Some(takeover) = takeover {
+                let catch_up = CatchUp { notifier: self.notifier.clone(), cluster: self.cluster.clone() };
+                background.spawn(catch_up.run(takeover));
             }
         }
+        drop(background);
         drain.cancel();
         for (_, running) in self.running {
             let _ended = running.task.await;
@@ -139,8 +154,10 @@ impl Runner {
             channel,
             settings: Arc::clone(&settings),
             lane,
+            board: self.notifier.board().clone(),
             client,
             metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
             leave: leave.clone(),
             drain: drain.clone(),
         };
@@ -155,9 +172,17 @@ impl Runner {
         tracing::info!(notification.channel = %channel, "notifications are on");
         Running { settings, leave, task }
     }
+}
 
+/// Catches up with what the last leader did not deliver.
+struct CatchUp {
+    notifier: Notifier,
+    cluster: ClusterClient,
+}
+
+impl CatchUp {
     /// Queues what the last leader did not deliver.
-    async fn catch_up(&self, takeover: Takeover) {
+    async fn run(self, takeover: Takeover) {
         let Takeover { inherited, remembered } = takeover;
         let channels: Vec<Channel> = inherited.channels.keys().copied().collect();
         if !channels.is_empty() {
@@ -182,15 +207,30 @@ impl Runner {
         self.notifier.caught_up();
     }
 
-    /// Reads a whole request. Tries again until the API server answers.
+    /// Reads a whole request. Tries again until the API server answers. An answer that will not change soon ends it.
     async fn read(&self, namespace: String, name: String) -> Option<Arc<Entry>> {
+        let mut refusals = 0;
         loop {
-            match self.cluster.request(&namespace, &name).await {
+            let error = match self.cluster.request(&namespace, &name).await {
                 Ok(request) => return Entry::whole(&request?).map(Arc::new),
-                Err(error) => tracing::debug!(%error, request.namespace = namespace, request.name = name, "failed to read a request"),
+                Err(error) => error,
+            };
+            refusals += u32::from(is_refusal(error.class));
+            if refusals == REFUSALS {
+                tracing::warn!(%error, request.namespace = namespace, request.name = name, "failed to read a request; notifications about it may be lost");
+                return None;
             }
+            tracing::debug!(%error, request.namespace = namespace, request.name = name, "failed to read a request");
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// Returns true if the API server answered, and a repeated call is likely to get the same answer.
+fn is_refusal(class: Class) -> bool {
+    match class {
+        Class::NotFound | Class::Invalid | Class::Forbidden => true,
+        Class::Conflict | Class::Busy | Class::NoAnswer => false,
     }
 }
 

@@ -13,7 +13,7 @@ impl Secret {
     }
 
     /// Returns the text.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

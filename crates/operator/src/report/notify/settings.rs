@@ -12,9 +12,12 @@ use reqwest::Url;
 
 use super::channel::Channel;
 use super::secret::Secret;
+use super::slack::users::SlackUsers;
 
 pub use variables::{Variable, variables};
 
+/// Slack's Web API.
+const SLACK_API: &str = "https://slack.com/api";
 /// The shortest interval of a digest.
 const MIN_DIGEST: Duration = Duration::from_secs(1);
 /// Maximum timeout of one attempt.
@@ -61,14 +64,39 @@ pub struct Common {
 pub struct Slack {
     /// The settings that every channel has.
     pub common: Common,
-    /// The URL of the webhook.
-    pub url: Secret,
-    /// The channel, if not that of the webhook.
+    /// How messages are posted.
+    pub via: SlackVia,
+    /// The channel, if not that of the webhook. A bot needs it.
     pub channel: Option<String>,
     /// The name of the sender.
     pub username: Option<String>,
     /// The icon of the sender.
     pub icon_emoji: Option<String>,
+    /// The buttons; `None` if messages have none.
+    pub buttons: Option<SlackButtons>,
+}
+
+/// How Headwind posts to Slack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlackVia {
+    /// By an incoming webhook. Slack does not tell where the message is, so it cannot be updated later.
+    Webhook(Secret),
+    /// As a bot, by the Web API.
+    Bot {
+        /// The token of the bot.
+        token: Secret,
+        /// The URL of the Web API, without a slash at the end.
+        api_url: String,
+    },
+}
+
+/// The buttons of Slack messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackButtons {
+    /// The signing secret of the app.
+    pub(crate) signing_secret: Secret,
+    /// Who may press them.
+    pub(crate) users: SlackUsers,
 }
 
 /// The settings of Microsoft Teams.
@@ -260,21 +288,53 @@ impl Reader<'_> {
         if !self.is_enabled(channel) {
             return None;
         }
-        let url = self.required(name).and_then(|text| {
-            let parsed = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-            if parsed.is_none() {
-                self.fault(name, "is not an http or https URL");
-            }
-            parsed
-        });
+        let url = self.required(name).and_then(|text| self.url(name, &text));
         let common = self.common(channel, url.as_ref().and_then(Url::host_str));
         Some((Secret::new(url?.as_str()), common))
     }
 
+    fn url(&mut self, name: &str, text: &str) -> Option<Url> {
+        let parsed = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if parsed.is_none() {
+            self.fault(name, "is not an http or https URL");
+        }
+        parsed
+    }
+
     fn slack(&mut self) -> Option<Slack> {
-        let (url, common) = self.http(Channel::Slack, "SLACK_WEBHOOK_URL")?;
+        if !self.is_enabled(Channel::Slack) {
+            return None;
+        }
+        let buttons = self.slack_buttons();
+        let (via, common) = match self.text("SLACK_BOT_TOKEN") {
+            Some(token) => {
+                let api_url = self.text("SLACK_API_URL").unwrap_or_else(|| SLACK_API.to_owned());
+                let parsed = self.url("SLACK_API_URL", &api_url)?;
+                self.required("SLACK_CHANNEL")?;
+                let api_url = parsed.as_str().trim_end_matches('/').to_owned();
+                (SlackVia::Bot { token: Secret::new(token), api_url }, self.common(Channel::Slack, parsed.host_str()))
+            }
+            None => {
+                let (url, common) = self.http(Channel::Slack, "SLACK_WEBHOOK_URL")?;
+                (SlackVia::Webhook(url), common)
+            }
+        };
         let [channel, username, icon_emoji] = ["SLACK_CHANNEL", "SLACK_USERNAME", "SLACK_ICON_EMOJI"].map(|name| self.text(name));
-        Some(Slack { common, url, channel, username, icon_emoji })
+        Some(Slack { common, via, channel, username, icon_emoji, buttons })
+    }
+
+    fn slack_buttons(&mut self) -> Option<SlackButtons> {
+        let [secret, users] = ["SLACK_SIGNING_SECRET", "SLACK_USERS"].map(|name| self.text(name));
+        for (missing, given, name, other) in [
+            (secret.is_none(), users.is_some(), "SLACK_SIGNING_SECRET", "SLACK_USERS"),
+            (users.is_none(), secret.is_some(), "SLACK_USERS", "SLACK_SIGNING_SECRET"),
+        ] {
+            if missing && given {
+                self.fault(name, format!("required, because {other} is set"));
+            }
+        }
+        let users = self.parsed("SLACK_USERS", SlackUsers::parse)?;
+        Some(SlackButtons { signing_secret: Secret::new(secret?), users })
     }
 
     fn teams(&mut self) -> Option<Teams> {

@@ -1,15 +1,32 @@
-//! Slack: Block Kit by an incoming webhook.
+//! Slack: Block Kit by an incoming webhook or by a bot.
 //!
 //! Text from outside is in `plain_text` objects, which have no markup, and its `&`, `<` and `>` are escaped, which Slack
 //! requires everywhere.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`bot`] | the calls of the Web API: post and update a message |
+//! | [`board`] | where the bot posted, and which messages must be updated |
+//! | [`decided`] | the message about a request that is decided or ended |
+//! | [`reply`] | the replies to clicks |
+//! | [`users`] | who may press the buttons |
 
+pub(super) mod board;
+mod bot;
+pub(super) mod decided;
+pub(super) mod reply;
+pub(super) mod users;
+
+use headwind_core::notification::NotificationEvent;
+use headwind_webhook::slack::{Answer, Target};
 use reqwest::Client;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use self::bot::Bot;
 use super::http::{self, Outcome};
 use super::message::Message;
-use super::settings::Slack;
+use super::settings::{Slack, SlackVia};
 use super::text::one_line;
 
 /// Maximum length of a header (a limit of Slack).
@@ -21,20 +38,43 @@ const VALUE: usize = 380;
 /// Maximum number of lines of a digest; a message has at most 50 blocks.
 const LINES: usize = 40;
 
+/// Where a bot posted a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The ID of the Slack channel.
+    pub(super) channel: String,
+    /// The time stamp that identifies the message in its channel.
+    pub(super) ts: String,
+}
+
 /// Sends the messages as one.
 pub(super) async fn send(client: &Client, settings: &Slack, messages: &[Message]) -> Outcome {
-    http::post(client, &settings.url, render(settings, messages).to_string(), HeaderMap::new(), http::TIMEOUT).await
+    post(client, settings, messages).await.0
+}
+
+/// Sends the messages as one. Returns where it is, if Slack tells it.
+pub(super) async fn post(client: &Client, settings: &Slack, messages: &[Message]) -> (Outcome, Option<Place>) {
+    let payload = render(settings, messages);
+    match &settings.via {
+        SlackVia::Webhook(url) => (http::post(client, url, payload.to_string(), HeaderMap::new(), http::TIMEOUT).await, None),
+        SlackVia::Bot { token, api_url } => Bot { client, token, api_url }.post(&payload).await,
+    }
 }
 
 /// Returns the payload for the messages.
 pub(super) fn render(settings: &Slack, messages: &[Message]) -> Value {
     let (summary, blocks) = match messages {
-        [message] => (message.summary(), single(message)),
+        [message] => (message.summary(), single(message, settings.buttons.is_some())),
         messages => (format!("{} notifications from Headwind", messages.len()), digest(messages)),
     };
+    payload(settings, &summary, blocks)
+}
+
+/// Returns the payload with these blocks.
+fn payload(settings: &Slack, summary: &str, blocks: Vec<Value>) -> Value {
     let mut payload = json!({
         // Shown in notifications of the device. Without this Slack reads markup in it.
-        "text": escape(&summary), "mrkdwn": false, "parse": "none", "link_names": false, "unfurl_links": false, "unfurl_media": false,
+        "text": escape(summary), "mrkdwn": false, "parse": "none", "link_names": false, "unfurl_links": false, "unfurl_media": false,
         "blocks": blocks,
     });
     for (key, value) in [("channel", &settings.channel), ("username", &settings.username), ("icon_emoji", &settings.icon_emoji)] {
@@ -45,13 +85,42 @@ pub(super) fn render(settings: &Slack, messages: &[Message]) -> Value {
     payload
 }
 
-fn single(message: &Message) -> Vec<Value> {
-    let fields: Vec<Value> =
-        message.facts().into_iter().take(FIELDS).map(|(label, value)| plain(&format!("{label}\n{}", one_line(&value, VALUE)))).collect();
-    let mut blocks = vec![
-        json!({"type": "header", "text": {"type": "plain_text", "text": one_line(&escape(&message.title()), HEADER - 1), "emoji": false}}),
-        json!({"type": "section", "fields": fields}),
-    ];
+fn single(message: &Message, with_buttons: bool) -> Vec<Value> {
+    let mut blocks = vec![header(&message.title()), fields(message.facts())];
+    if with_buttons && message.event == NotificationEvent::UpdateRequestCreated {
+        blocks.push(buttons(message));
+    }
+    blocks.extend(footer(message));
+    blocks
+}
+
+fn header(title: &str) -> Value {
+    json!({"type": "header", "text": {"type": "plain_text", "text": one_line(&escape(title), HEADER - 1), "emoji": false}})
+}
+
+fn fields(facts: Vec<(&'static str, String)>) -> Value {
+    let field = |(label, value): (&str, String)| plain(&format!("{label}\n{}", one_line(&value, VALUE)));
+    json!({"type": "section", "fields": facts.into_iter().take(FIELDS).map(field).collect::<Vec<_>>()})
+}
+
+/// The buttons of a message about an update that waits for approval.
+fn buttons(message: &Message) -> Value {
+    let Message { namespace, request, id, .. } = message;
+    let value = Target { namespace: namespace.clone(), name: request.clone(), notification: id.clone() }.value();
+    let button = |answer: Answer, label: &str, style: &str| {
+        let confirm = json!({
+            "title": plain(&format!("{label} this update?")), "text": plain(&one_line(&message.summary(), VALUE.min(290))),
+            "confirm": plain(label), "deny": plain("Cancel"), "style": style,
+        });
+        json!({"type": "button", "action_id": answer.action_id(), "text": plain(label), "style": style, "value": value, "confirm": confirm})
+    };
+    let elements = [button(Answer::Approve, "Approve", "primary"), button(Answer::Reject, "Reject", "danger")];
+    json!({"type": "actions", "block_id": "headwind", "elements": elements})
+}
+
+/// The link, and what the message is about.
+fn footer(message: &Message) -> Vec<Value> {
+    let mut blocks = Vec::new();
     if let Some(url) = &message.ui_url {
         blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": format!("<{url}|Open in Headwind>")}}));
     }
@@ -84,18 +153,53 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::notify::message::tests::{hostile, snapshot};
+    use crate::report::notify::message::tests::{hostile, messages, snapshot};
     use crate::report::notify::secret::Secret;
-    use crate::report::notify::settings::Common;
+    use crate::report::notify::settings::{Common, SlackButtons};
+    use crate::report::notify::slack::users::SlackUsers;
 
     fn settings() -> Slack {
         let url = Secret::new("https://hooks.slack.example/x");
-        Slack { common: Common::default(), url, channel: Some("#ops".into()), username: None, icon_emoji: Some(":sailboat:".into()) }
+        Slack {
+            common: Common::default(),
+            via: SlackVia::Webhook(url),
+            channel: Some("#ops".into()),
+            username: None,
+            icon_emoji: Some(":sailboat:".into()),
+            buttons: None,
+        }
     }
 
     #[test]
     fn messages_are_rendered() {
         snapshot("slack", |messages| render(&settings(), messages));
+    }
+
+    #[test]
+    fn an_update_that_waits_has_buttons_if_they_are_enabled() {
+        let users = SlackUsers::parse("U1=ann").unwrap();
+        let with = Slack { buttons: Some(SlackButtons { signing_secret: Secret::new("s"), users }), ..settings() };
+        let [found, waits] = messages().first_chunk().cloned().unwrap();
+        let buttons = |settings: &Slack, messages: &[Message]| -> Vec<Value> {
+            let payload = render(settings, messages);
+            let actions = payload["blocks"].as_array().unwrap().iter().find(|block| block["type"] == "actions").cloned();
+            actions.and_then(|block| block["elements"].as_array().cloned()).unwrap_or_default()
+        };
+        let both = buttons(&with, std::slice::from_ref(&waits));
+        assert_eq!(
+            both.iter().map(|button| button["action_id"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["headwind_approve", "headwind_reject"]
+        );
+        assert_eq!(both[0]["value"], format!("shop/{}/{}", waits.request, waits.id));
+        let long = Message { workload: "w".repeat(250), to: "x".repeat(300), ..waits.clone() };
+        let confirm = &buttons(&with, &[long])[0]["confirm"];
+        assert!(
+            confirm["text"]["text"].as_str().unwrap().chars().count() <= 300 && confirm["title"]["text"].as_str().unwrap().len() <= 100
+        );
+        assert_eq!(
+            buttons(&with, &[found]).len() + buttons(&with, &[waits.clone(), waits.clone()]).len() + buttons(&settings(), &[waits]).len(),
+            0
+        );
     }
 
     #[test]

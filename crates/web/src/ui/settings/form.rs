@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwind_core::config::Store;
+use headwind_operator::notify::Channel;
 use headwind_operator::{ObjectVersion, StoredSettings};
 use maud::{Markup, html};
 
@@ -73,6 +74,16 @@ pub(super) enum Outcome {
         /// The details.
         text: String,
     },
+    /// The answer to a test message.
+    Tested(String),
+}
+
+/// The label of the button that sends a test message.
+const TEST: &str = "Send test message";
+
+/// Returns where the button leads.
+fn test_path(channel: Channel) -> String {
+    format!("/settings/notifications/{channel}/test#{channel}")
 }
 
 /// What a person typed.
@@ -106,6 +117,11 @@ impl Typed {
         typed
     }
 
+    /// Returns what was typed, for a section that the form does not name.
+    pub(super) fn in_section(self, section: &str) -> Self {
+        Self { section: section.to_owned(), ..self }
+    }
+
     /// Returns the version of the object that the person saw.
     pub(super) fn version(&self, store: Store) -> ObjectVersion {
         self.versions.get(version_field(store)).filter(|version| *version != NONE).cloned()
@@ -121,12 +137,13 @@ impl Typed {
     }
 }
 
-/// The card of a section.
+/// The card of a section. `tested` is its notification channel, if that is enabled.
 pub(super) fn card(
     section: Section,
     settings: &[&Setting],
     stored: &StoredSettings,
     access: &Access,
+    tested: Option<Channel>,
     sent: Option<(&Typed, &Outcome)>,
 ) -> Markup {
     let Section { title, anchor, .. } = section;
@@ -147,8 +164,18 @@ pub(super) fn card(
         }
     };
     let heading = html! { h2 id={ "h-" (anchor) } { (title) } };
+    let tested = tested.filter(|_| access.allows(Store::ConfigMap));
     if !settings.iter().any(|setting| is_field(setting)) {
-        return html! { section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } { (heading) (rows) } };
+        return html! {
+            section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
+                (heading)
+                @if let Some(outcome) = outcome { (told(outcome)) }
+                (rows)
+                @if let Some(channel) = tested {
+                    form method="post" action=(test_path(channel)) class="mt-4" { button class="btn btn-sm" { (TEST) } }
+                }
+            }
+        };
     }
     html! {
         form method="post" action={ "/settings#" (anchor) } class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
@@ -159,7 +186,13 @@ pub(super) fn card(
                 input type="hidden" name=(version_field(store)) value=(stored.version(store).as_deref().unwrap_or(NONE));
             }
             (rows)
-            div class="mt-4" { button class="btn btn-primary btn-sm" { "Save" } }
+            div class="mt-4 flex flex-wrap items-center gap-2" {
+                button class="btn btn-primary btn-sm" { "Save" }
+                @if let Some(channel) = tested {
+                    button class="btn btn-sm" formaction=(test_path(channel)) { (TEST) }
+                    span class="hint" { "The test uses the settings that are in effect. Save changes first." }
+                }
+            }
         }
     }
 }
@@ -169,6 +202,7 @@ fn told(outcome: &Outcome) -> Markup {
         Outcome::Saved(changes) => (Tone::Go, "circle-check", "Saved", changes.join(", ")),
         Outcome::Unchanged => (Tone::Go, "info", "Nothing was changed", "The values are those that are stored.".to_owned()),
         Outcome::Invalid(_) => (Tone::Bad, "octagon-x", "Not saved", "Correct the fields below.".to_owned()),
+        Outcome::Tested(answer) => (Tone::Go, "circle-check", "The receiver accepted the test message", format!("It answered: {answer}")),
         Outcome::Failed { title, text } => (Tone::Bad, "octagon-x", *title, text.clone()),
     };
     html! { div class="mb-4" { (note(tone, sign, &html! { (title) }, Some(html! { (text) }))) } }

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::http::StatusCode;
+use headwind_operator::notify;
 use serde_json::Value;
 
 use super::site::{FORM, OWN, Pages};
@@ -113,4 +116,57 @@ async fn without_the_permission_the_page_is_read_only_and_names_it() {
     assert_eq!(foreign.status, 403);
     let own = pages.send("POST /settings", &[ann, FORM, OWN], body).await;
     assert_eq!(own.status, 200, "{}", own.body);
+}
+
+/// Enables Slack, with a receiver that answers like this.
+async fn slack(pages: &Pages, status: StatusCode, answer: &'static str) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/services/canarycanary", listener.local_addr().unwrap());
+    let receiver = Router::new().fallback(move || std::future::ready((status, answer)));
+    tokio::spawn(async move { axum::serve(listener, receiver).await });
+    let value = |name: &str| match name {
+        "SLACK_ENABLED" => Some("true".to_owned()),
+        "SLACK_WEBHOOK_URL" => Some(url.clone()),
+        _ => None,
+    };
+    pages.site.notifications(notify::Settings::read(value).unwrap());
+}
+
+const TEST: &str = "/settings/notifications/slack/test";
+
+#[tokio::test]
+async fn a_test_shows_what_the_receiver_answers_and_keeps_what_was_typed() {
+    let pages = Pages::new();
+    let page = pages.get("/settings").await.body;
+    assert!(!page.contains("Send test message"), "no channel is enabled");
+    assert_eq!(pages.post(TEST, "").await.status, 409);
+    slack(&pages, StatusCode::OK, "<b>ok</b>").await;
+    let page = pages.get("/settings").await.body;
+    assert_eq!(page.matches("Send test message").count(), 1);
+    assert!(page.contains("formaction=\"/settings/notifications/slack/test#slack\""), "{page}");
+    let tested = pages.post(TEST, &form(&page, "slack", "SLACK_CHANNEL=%23new&SLACK_WEBHOOK_URL=")).await;
+    assert!(tested.status == 200 && tested.has("200 OK: &lt;b&gt;ok&lt;/b&gt;") && tested.has("value=\"#new\""), "{}", tested.body);
+    assert!(pages.site.own_object("configmaps/headwind").is_none(), "a test saves nothing");
+    slack(&pages, StatusCode::NOT_FOUND, "no_team").await;
+    let refused = pages.post(TEST, "").await;
+    assert!(refused.status == 502 && refused.has("404 Not Found: no_team") && !refused.has("canarycanary"), "{}", refused.body);
+    assert_eq!(pages.post("/settings/notifications/nobody/test", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_test_needs_the_permission_to_change_the_settings() {
+    let fake = Arc::new(Fake::default());
+    fake.knows("t", "ann");
+    let reviews: Arc<dyn Reviews> = Arc::clone(&fake) as _;
+    let pages = Pages::with(Auth::token(TokenSettings::default(), &reviews));
+    slack(&pages, StatusCode::OK, "ok").await;
+    let ann = ("authorization", "Bearer t");
+    assert!(!pages.send("GET /settings", &[ann], "").await.has("Send test message"));
+    let route = format!("POST {TEST}");
+    assert_eq!(pages.send(&route, &[ann, FORM, OWN], "").await.status, 403);
+    fake.allow("ann create configmaps hw");
+    assert_eq!(pages.send(&route, &[ann, FORM, ("sec-fetch-site", "cross-site")], "").await.status, 403);
+    assert_eq!(pages.send(&route, &[FORM, OWN], "").await.status, 401);
+    let tested = pages.send(&route, &[ann, FORM, OWN], "").await;
+    assert!(tested.status == 200 && tested.has("200 OK: ok"), "{}", tested.body);
 }

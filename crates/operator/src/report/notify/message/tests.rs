@@ -39,7 +39,7 @@ fn entry(require_approval: bool, trigger: Trigger, status: Status) -> Entry {
 }
 
 /// Returns the entry of a new request with that UID and version, which the policy approves.
-pub(in crate::report::notify) fn entry_of(uid: &str, resource_version: u128) -> Entry {
+pub(crate) fn entry_of(uid: &str, resource_version: u128) -> Entry {
     Entry { uid: uid.to_owned(), resource_version, ..entry(false, Trigger::Webhook, Status::default()) }
 }
 

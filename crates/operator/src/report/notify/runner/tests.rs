@@ -3,7 +3,7 @@ use headwind_core::notification::NotificationEvent;
 use super::*;
 use crate::report::marks::Marks;
 use crate::report::notify::message::tests::entry_of;
-use crate::report::notify::progress::Progress;
+use crate::report::notify::progress::{Progress, SLACK, short};
 
 /// A standby remembers the steps of a request that the last leader did not deliver, and finds the request as it is now: each
 /// step is queued once, whatever it is found by.
@@ -49,8 +49,8 @@ fn read(version: u128) -> Marks {
 #[tokio::test]
 async fn the_lease_hands_over_what_was_not_delivered() {
     let (last, _settings) = notifier_of(WEBHOOK);
+    assert_eq!(last.progress(&read(1)), None, "until it leads, what was in the Lease counts");
     last.begin(None, Vec::new());
-    assert_eq!(last.progress(&read(1)), None, "until it has caught up, what was in the Lease counts");
     last.caught_up();
     let all = [entry_of("first", 6), entry_of("second", 7)].map(Arc::new);
     for entry in &all {
@@ -65,6 +65,47 @@ async fn the_lease_hands_over_what_was_not_delivered() {
         lacking(&inherited, &[Channel::Webhook], &[], whole).into_iter().map(|(_, entry, _)| entry.uid.clone()).collect()
     };
     assert_eq!(uids(&all), ["second"]);
+}
+
+/// A leader is killed while it still looks for what the one before it did not deliver. The next one repeats nothing that
+/// either of them delivered, and finds what neither did.
+#[tokio::test]
+async fn a_leader_that_ends_while_it_catches_up_hands_over_what_it_delivered() {
+    let now = Timestamp::now();
+    let all = ["first", "second", "third"].into_iter().zip(6..).map(|(uid, version)| Arc::new(entry_of(uid, version))).collect::<Vec<_>>();
+    let id = |n: usize| short(&message::id(&all[n].uid, &all[n].notices[0]));
+    let progress = Progress { since: now - SLACK * 10, behind: Marks::default(), sent: [id(0)].into() };
+    let last = AllProgress { read: read(5), channels: [(Channel::Webhook, progress)].into() };
+    let (second, _settings) = notifier_of(WEBHOOK);
+    second.begin(Some(&last.text()), Vec::new());
+    second.offer(&all[1]);
+    let lane = second.update().1.remove(&Channel::Webhook).unwrap();
+    assert_eq!(lane.queue.lock().take(1).len(), 1);
+    lane.queue.lock().done();
+    second.offer(&all[2]);
+    let inherited = AllProgress::parse(&second.progress(&read(9)).unwrap());
+    assert_eq!(inherited.read, read(5), "changes after this are looked at again");
+    let lacking = lacking(&inherited, &[Channel::Webhook], &[], &all);
+    assert_eq!(lacking.iter().map(|(_, entry, _)| entry.uid.as_str()).collect::<Vec<_>>(), ["third"]);
+    // The third leader has all of it in hand.
+    let (third, _settings) = notifier_of(WEBHOOK);
+    third.begin(Some(&inherited.text()), Vec::new());
+    third.caught_up();
+    let progress = AllProgress::parse(&third.progress(&read(9)).unwrap());
+    assert!(progress.was_sent(Channel::Webhook, &id(0)) && progress.was_sent(Channel::Webhook, &id(1)), "{progress:?}");
+}
+
+/// The settings may change just before the process leads: the new channel has its queue.
+#[tokio::test]
+async fn a_channel_that_was_just_enabled_takes_over() {
+    let (notifier, settings) = notifier_of(&[]);
+    settings.send_replace(notifier_of(WEBHOOK).1.borrow().clone());
+    let progress = Progress { since: Timestamp::now(), behind: Marks::default(), sent: std::collections::BTreeSet::new() };
+    let last = AllProgress { read: read(5), channels: [(Channel::Webhook, progress)].into() };
+    notifier.begin(Some(&last.text()), Vec::new());
+    let one = entry_of("uid", 6);
+    notifier.queue(&Arc::new(one.clone()), &[(Channel::Webhook, &one.notices[0])]);
+    assert_eq!(notifier.update().1[&Channel::Webhook].queue.lock().ids().len(), 1);
 }
 
 #[tokio::test]

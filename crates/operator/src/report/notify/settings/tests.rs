@@ -17,7 +17,9 @@ fn a_channel_is_off_until_it_is_enabled() {
     let settings =
         read(&[url, ("SLACK_ENABLED", "yes"), ("SLACK_CHANNEL", " #ops "), ("HEADWIND_UI_URL", "https://headwind.example/")]).unwrap();
     let slack = settings.slack.unwrap();
-    assert_eq!((slack.channel.as_deref(), slack.url.expose()), (Some("#ops"), "https://hooks.slack.example/a"));
+    let SlackVia::Webhook(url) = &slack.via else { panic!("{slack:?}") };
+    assert_eq!((slack.channel.as_deref(), url.expose()), (Some("#ops"), "https://hooks.slack.example/a"));
+    assert_eq!(slack.buttons, None);
     assert_eq!((settings.ui_url.as_deref(), settings.teams), (Some("https://headwind.example"), None));
     assert_eq!(slack.common, Common::default());
 }
@@ -39,6 +41,23 @@ fn every_fault_is_reported_and_no_secret_is_quoted() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("canary"));
+}
+
+#[test]
+fn slack_takes_a_bot_and_buttons() {
+    let bot = [("SLACK_ENABLED", "true"), ("SLACK_BOT_TOKEN", "xoxb-canary"), ("SLACK_CHANNEL", "C1")];
+    let slack = read(&bot).unwrap().slack.unwrap();
+    assert!(matches!(&slack.via, SlackVia::Bot { api_url, .. } if api_url == "https://slack.com/api"), "{slack:?}");
+    assert_eq!(faults(&bot[..2]), ["SLACK_CHANNEL: required, because the channel is enabled"]);
+    let with = |more: &[(&'static str, &'static str)]| [&bot[..], more].concat();
+    let buttons = with(&[("SLACK_SIGNING_SECRET", "canary"), ("SLACK_USERS", "U1=zoe")]);
+    let text = format!("{:?}", read(&buttons).unwrap());
+    assert!(text.contains("SlackUsers(1)") && !text.contains("canary") && !text.contains("zoe"), "{text}");
+    assert_eq!(faults(&buttons[..4]), ["SLACK_USERS: required, because SLACK_SIGNING_SECRET is set"]);
+    assert_eq!(faults(&with(&[("SLACK_USERS", "U1=zoe")])), ["SLACK_SIGNING_SECRET: required, because SLACK_USERS is set"]);
+    let bad = faults(&with(&[("SLACK_SIGNING_SECRET", "x"), ("SLACK_USERS", "canary")]));
+    assert_eq!(bad, ["SLACK_USERS: entry 1 must have the form ID=USER or ID=USER GROUP,GROUP"]);
+    assert_eq!(faults(&with(&[("SLACK_API_URL", "slack.com")])), ["SLACK_API_URL: is not an http or https URL"]);
 }
 
 #[test]

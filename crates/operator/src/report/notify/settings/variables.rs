@@ -75,14 +75,42 @@ macro_rules! common {
 }
 
 const SLACK: [Variable; 5] = common!("SLACK", "slack", "Slack");
-const SLACK_OWN: [Variable; 4] = [
-    Variable::new("SLACK_WEBHOOK_URL", "notify-slack-webhook-url", "URL", "URL of the Slack webhook. Required if Slack is enabled")
-        .secret(),
+const SLACK_OWN: [Variable; 8] = [
+    Variable::new(
+        "SLACK_WEBHOOK_URL",
+        "notify-slack-webhook-url",
+        "URL",
+        "URL of the Slack webhook. Required if Slack is enabled and there is no bot token",
+    )
+    .secret(),
+    Variable::new(
+        "SLACK_BOT_TOKEN",
+        "notify-slack-bot-token",
+        "TOKEN",
+        "Token of a Slack bot (xoxb-…), used instead of the webhook. With it, Headwind updates a message when the update is decided and when it ends",
+    )
+    .secret(),
+    Variable::new("SLACK_API_URL", "notify-slack-api-url", "URL", "URL of Slack's Web API, which the bot uses")
+        .default("https://slack.com/api"),
+    Variable::new(
+        "SLACK_SIGNING_SECRET",
+        "notify-slack-signing-secret",
+        "SECRET",
+        "Signing secret of the Slack app. With SLACK_USERS, messages about updates that wait for approval have buttons. If unset, they have none",
+    )
+    .secret(),
+    Variable::new(
+        "SLACK_USERS",
+        "notify-slack-users",
+        "TABLE",
+        "Kubernetes users of the Slack users who may press the buttons: entries ID=USER or ID=USER GROUP,GROUP, one in a line or separated by semicolons",
+    )
+    .secret(),
     Variable::new(
         "SLACK_CHANNEL",
         "notify-slack-channel",
         "CHANNEL",
-        "Slack channel, such as #deployments. Default: the channel of the webhook",
+        "Slack channel, such as #deployments. Default: the channel of the webhook. Required with a bot token",
     ),
     Variable::new(
         "SLACK_USERNAME",
