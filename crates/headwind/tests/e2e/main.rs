@@ -43,6 +43,7 @@ mod rollout;
 mod senders;
 mod settings;
 mod start;
+mod traces;
 mod ui;
 mod world;
 
@@ -205,6 +206,8 @@ fn others() -> Vec<Trial> {
         one("notify_events", notify::events),
         one("notify_polls_and_filters", notify::polls_and_filters),
         one("notify_hostile", notify::hostile_receivers),
+        one("notify_slack_buttons", notify::slack_buttons),
+        one("traces_two_replicas", traces::one_for_each_update),
         one("crd_missing", start::crd_missing),
         one("permission_missing", start::permission_missing),
         one("bad_settings", start::bad_settings),

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod kills;
+mod slack;
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -19,6 +20,7 @@ use crate::world::{SOON, World, image};
 
 pub(crate) use hostile::receivers as hostile_receivers;
 pub(crate) use kills::kills_and_hand_overs;
+pub(crate) use slack::buttons as slack_buttons;
 
 const KEY: &str = "key-of-the-webhook";
 /// What somebody may write as a reason.
