@@ -71,11 +71,6 @@ impl Handle {
         self.intake.offer(claims, proven)
     }
 
-    /// Returns the namespace of Headwind's own objects.
-    pub fn own_namespace(&self) -> &str {
-        &self.own_namespace
-    }
-
     /// Returns true if requests of the namespace are served.
     pub fn serves(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|served| served == namespace)

@@ -14,6 +14,8 @@ use crate::report::notify::text::one_line;
 const PASSING: [&str; 6] = ["ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"];
 /// Maximum length of an error, in characters.
 const ERROR: usize = 100;
+/// Maximum length of a channel's ID and of a time stamp.
+const PART: usize = 32;
 
 /// A bot.
 pub(super) struct Bot<'a> {
@@ -60,9 +62,27 @@ impl Bot<'_> {
         headers.insert(AUTHORIZATION, bearer);
         let url = Secret::new(format!("{}/{method}", self.api_url));
         let (outcome, body) = http::call(self.client, &url, payload.to_string(), headers, http::TIMEOUT).await;
-        let Outcome::Delivered(status) = outcome else { return (outcome, None) };
-        judge(&body, &status)
+        let (outcome, place) = match outcome {
+            Outcome::Delivered(status) => judge(&body, &status),
+            failed => (failed, None),
+        };
+        (without(self.token, outcome), place)
     }
+}
+
+/// Returns the outcome without an answer that repeats the token.
+fn without(token: &Secret, outcome: Outcome) -> Outcome {
+    let hidden = |text: String| if text.contains(token.expose()) { "the receiver answered with the token".to_owned() } else { text };
+    match outcome {
+        Outcome::Delivered(answer) => Outcome::Delivered(hidden(answer)),
+        Outcome::Retry { problem, after } => Outcome::Retry { problem: hidden(problem), after },
+        Outcome::Refused(problem) => Outcome::Refused(hidden(problem)),
+    }
+}
+
+/// Returns true for a part of a place. It is stored in the Lease, so a receiver must not choose its length.
+fn is_plain(text: &str) -> bool {
+    (1..=PART).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
 }
 
 /// Judges an answer with a status of success.
@@ -71,7 +91,8 @@ fn judge(body: &[u8], status: &str) -> (Outcome, Option<Place>) {
         return (Outcome::Refused(format!("the answer is not one of Slack's Web API: {status}")), None);
     };
     if ok {
-        return (Outcome::Delivered("ok".to_owned()), channel.zip(ts).map(|(channel, ts)| Place { channel, ts }));
+        let place = channel.zip(ts).filter(|(channel, ts)| is_plain(channel) && is_plain(ts));
+        return (Outcome::Delivered("ok".to_owned()), place.map(|(channel, ts)| Place { channel, ts }));
     }
     let error = one_line(&error.unwrap_or_default(), ERROR);
     let problem = format!("Slack answered: {error}");
@@ -99,6 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_with_the_token_is_not_shown() {
+        let token = Secret::new("xoxb-canary");
+        let refused = without(&token, Outcome::Refused("the receiver answered 400: bad xoxb-canary".to_owned()));
+        assert_eq!(refused, Outcome::Refused("the receiver answered with the token".to_owned()));
+        assert_eq!(without(&token, Outcome::Refused("no".to_owned())), Outcome::Refused("no".to_owned()));
+    }
+
+    #[test]
     fn an_answer_tells_where_the_message_is() {
         let place = Place { channel: "C1".to_owned(), ts: "1503435956.000247".to_owned() };
         let body = br#"{"ok":true,"channel":"C1","ts":"1503435956.000247","message":{"text":"x"}}"#;
@@ -106,6 +135,10 @@ mod tests {
         let refused = judge(br#"{"ok":false,"error":"channel_not_found"}"#, "200 OK").0;
         assert_eq!(refused, Outcome::Refused("Slack answered: channel_not_found".to_owned()));
         assert!(matches!(judge(br#"{"ok":false,"error":"internal_error"}"#, "200 OK").0, Outcome::Retry { .. }));
+        let long = format!(r#"{{"ok":true,"channel":"{}","ts":"1.2"}}"#, "C".repeat(33));
+        for body in [long.as_str(), r#"{"ok":true,"channel":"C1 x=C2/1","ts":"1.2"}"#, r#"{"ok":true,"channel":"C1","ts":""}"#] {
+            assert_eq!(judge(body.as_bytes(), "200 OK").1, None, "{body}");
+        }
         for junk in [&b""[..], b"ok", b"<html>", b"{\"ok\":\"yes\"}"] {
             assert!(matches!(judge(junk, "200 OK").0, Outcome::Refused(_)));
         }
