@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let mut replays = Replays::default();
-        for n in 0..REMEMBERED as u32 {
+        for n in 0..u32::try_from(REMEMBERED).unwrap() {
             assert_eq!(replays.accept(&head(n), at(0)), Ok(()));
         }
         assert_eq!(replays.accept(&head(u32::MAX), at(0)), Err(Rejected::Replayed));
