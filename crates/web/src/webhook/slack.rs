@@ -33,7 +33,7 @@ use crate::problem::Problem;
 use crate::server::Ends;
 
 /// Time after which Slack gets its answer, whether the decision is written or not.
-const ANSWER: Duration = Duration::from_millis(2000);
+const ANSWER: Duration = Duration::from_secs(2);
 /// Maximum number of decisions in progress.
 const AT_ONCE: usize = 16;
 /// Maximum length of a Slack user's ID in the audit log.
@@ -95,7 +95,7 @@ impl Clicks {
         };
         let this = self.clone();
         let decision = tokio::spawn(async move {
-            this.decide(&buttons, &click, peer).await;
+            Box::pin(this.decide(&buttons, &click, peer)).await;
             drop(turn);
         });
         // It goes on, also if it takes longer.
@@ -118,7 +118,7 @@ impl Clicks {
         if let Err(refused) = self.access.authorize(&caller, &action).await {
             return self.whisper(click, format!("Nothing was done: {refused}.")).await;
         }
-        match self.handle.decide_by_click(caller, click).await {
+        match Box::pin(self.handle.decide_by_click(caller, click)).await {
             Ok(request) if request.phase() == Phase::Pending => {
                 self.whisper(click, "Your decision is recorded. The update needs the approval of more people.".to_owned()).await;
             }

@@ -68,7 +68,7 @@ impl Slack {
 /// Sends a call as Slack does. Returns the status.
 async fn send(world: &World, operator: &Operator, secret: &str, at: i64, body: &str) -> Result<u16> {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), format!("v0:{at}:{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = tag.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let url = operator.notifications()?.join("/webhook/slack/actions")?;
     let call = world.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body.to_owned());
     let call = call.header("x-slack-request-timestamp", at.to_string()).header("x-slack-signature", format!("v0={hex}"));

@@ -306,18 +306,15 @@ impl Reader<'_> {
             return None;
         }
         let buttons = self.slack_buttons();
-        let (via, common) = match self.text("SLACK_BOT_TOKEN") {
-            Some(token) => {
-                let api_url = self.text("SLACK_API_URL").unwrap_or_else(|| SLACK_API.to_owned());
-                let parsed = self.url("SLACK_API_URL", &api_url)?;
-                self.required("SLACK_CHANNEL")?;
-                let api_url = parsed.as_str().trim_end_matches('/').to_owned();
-                (SlackVia::Bot { token: Secret::new(token), api_url }, self.common(Channel::Slack, parsed.host_str()))
-            }
-            None => {
-                let (url, common) = self.http(Channel::Slack, "SLACK_WEBHOOK_URL")?;
-                (SlackVia::Webhook(url), common)
-            }
+        let (via, common) = if let Some(token) = self.text("SLACK_BOT_TOKEN") {
+            let api_url = self.text("SLACK_API_URL").unwrap_or_else(|| SLACK_API.to_owned());
+            let parsed = self.url("SLACK_API_URL", &api_url)?;
+            self.required("SLACK_CHANNEL")?;
+            let api_url = parsed.as_str().trim_end_matches('/').to_owned();
+            (SlackVia::Bot { token: Secret::new(token), api_url }, self.common(Channel::Slack, parsed.host_str()))
+        } else {
+            let (url, common) = self.http(Channel::Slack, "SLACK_WEBHOOK_URL")?;
+            (SlackVia::Webhook(url), common)
         };
         let [channel, username, icon_emoji] = ["SLACK_CHANNEL", "SLACK_USERNAME", "SLACK_ICON_EMOJI"].map(|name| self.text(name));
         Some(Slack { common, via, channel, username, icon_emoji, buttons })

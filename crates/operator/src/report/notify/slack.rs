@@ -67,11 +67,11 @@ pub(super) fn render(settings: &Slack, messages: &[Message]) -> Value {
         [message] => (message.summary(), single(message, settings.buttons.is_some())),
         messages => (format!("{} notifications from Headwind", messages.len()), digest(messages)),
     };
-    payload(settings, &summary, blocks)
+    payload(settings, &summary, &blocks)
 }
 
 /// Returns the payload with these blocks.
-fn payload(settings: &Slack, summary: &str, blocks: Vec<Value>) -> Value {
+fn payload(settings: &Slack, summary: &str, blocks: &[Value]) -> Value {
     let mut payload = json!({
         // Shown in notifications of the device. Without this Slack reads markup in it.
         "text": escape(summary), "mrkdwn": false, "parse": "none", "link_names": false, "unfurl_links": false, "unfurl_media": false,

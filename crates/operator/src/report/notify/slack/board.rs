@@ -56,18 +56,18 @@ struct Posts {
     /// The keys of the same, oldest first.
     order: VecDeque<String>,
     /// The requests whose messages must be updated.
-    due: BTreeSet<Name>,
+    due: BTreeSet<Subject>,
 }
 
 /// A request: its short UID, its namespace and its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct Subject {
     uid: String,
     namespace: String,
     name: String,
 }
 
-impl Name {
+impl Subject {
     fn of(entry: &Entry) -> Self {
         Self { uid: short(&entry.uid), namespace: entry.workload.namespace.clone(), name: entry.request.name.clone() }
     }
@@ -118,7 +118,7 @@ impl Board {
     pub(in crate::report::notify) fn posted(&self, entry: &Entry, place: Place) {
         {
             let posts = &mut *self.0.posts.lock();
-            let name = Name::of(entry);
+            let name = Subject::of(entry);
             posts.add(name.uid.clone(), place);
             posts.due.insert(name);
         }
@@ -129,7 +129,7 @@ impl Board {
     pub(in crate::report::notify) fn changed(&self, entry: &Entry) {
         {
             let posts = &mut *self.0.posts.lock();
-            let name = Name::of(entry);
+            let name = Subject::of(entry);
             if !posts.places.contains_key(&name.uid) {
                 return;
             }
@@ -154,7 +154,7 @@ impl Board {
             for (workload, held) in state.requests.read().all() {
                 let uid = short(&held.version().uid);
                 if posts.places.contains_key(&uid) {
-                    posts.due.insert(Name { uid, namespace: workload.namespace.clone(), name: held.read().name });
+                    posts.due.insert(Subject { uid, namespace: workload.namespace.clone(), name: held.read().name });
                 }
             }
         }
@@ -166,7 +166,7 @@ impl Board {
         self.0.posts.lock().text()
     }
 
-    fn take(&self) -> Vec<(Name, Place)> {
+    fn take(&self) -> Vec<(Subject, Place)> {
         let posts = &mut *self.0.posts.lock();
         let due = std::mem::take(&mut posts.due);
         due.into_iter().filter_map(|name| posts.places.get(&name.uid).cloned().map(|place| (name, place))).collect()
@@ -194,8 +194,8 @@ impl Keeper {
     }
 
     /// Updates one message, if its request does not wait any more.
-    async fn update(&self, name: &Name, place: &Place) {
-        let Name { uid, namespace, name: request } = name;
+    async fn update(&self, name: &Subject, place: &Place) {
+        let Subject { uid, namespace, name: request } = name;
         if self.state.requests.read().get(namespace, request).is_some_and(|held| held.phase() == Phase::Pending) {
             return;
         }
@@ -226,7 +226,7 @@ impl Keeper {
     }
 
     /// Tries once. Returns true if nothing more can happen to the message.
-    async fn attempt(&self, name: &Name, place: &Place) -> Result<bool, Outcome> {
+    async fn attempt(&self, name: &Subject, place: &Place) -> Result<bool, Outcome> {
         let settings = Arc::clone(&self.settings.borrow());
         let Some(slack) = &settings.slack else { return Ok(true) };
         let SlackVia::Bot { token, api_url } = &slack.via else { return Ok(true) };

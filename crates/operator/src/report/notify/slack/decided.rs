@@ -25,7 +25,7 @@ pub(in crate::report::notify) fn render(settings: &Settings, slack: &Slack, entr
     facts.extend(result(&entry.request, slack.common.pod_messages).map(|result| ("Result", one_line(&result, RESULT))));
     let mut blocks = vec![header(&title), fields(facts)];
     blocks.extend(footer(&message));
-    Some(payload(slack, &title, blocks))
+    Some(payload(slack, &title, &blocks))
 }
 
 /// Returns the title of a request in that phase; `None` while it waits for a decision.
