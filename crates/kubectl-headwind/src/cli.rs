@@ -217,6 +217,9 @@ pub(crate) struct Decision {
     /// Check everything, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With approve: apply the update although its cool-down has not passed
+    #[arg(long)]
+    pub(crate) skip_cool_down: bool,
 }
 
 /// A workload, as `KIND/NAME` or `KIND NAME`.

@@ -38,6 +38,8 @@ impl Connection {
         if !global.impersonate_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(global.impersonate_groups.clone());
         }
+        // A person waits for the answer.
+        config.default_retry = false;
         let client = Client::try_from(config.clone()).map_err(|error| unusable(&error))?;
         Ok(Self { client, config, global: global.clone() })
     }

@@ -3,6 +3,7 @@
 //! The rules are those of the operator. The admission policy of the API server checks every write.
 
 use headwind_core::request::action::{Action, act};
+use headwind_core::request::quorum;
 use headwind_k8s::decision;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -115,8 +116,13 @@ async fn write(
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: decision.dry_run, ..PatchParams::default() };
     for _ in 0..TRIES {
         let now = Timestamp::now();
+        let read = request.read();
+        if let Some(why) = quorum::objection(&read, person, read.spec.approvals).filter(|_| action == Action::Approve) {
+            return Err(Failure::Conflict(why));
+        }
         let status =
-            act(&request.read(), action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+            act(&read, action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+        let status = if decision.skip_cool_down && action == Action::Approve { status.skipping_cool_down() } else { status };
         let decided = request.with_status(&status, now);
         if decided.phase() == request.phase() {
             return Err(Failure::Conflict("the request has expired, and Headwind has not recorded that yet; try again".to_owned()));
