@@ -120,8 +120,7 @@ async fn write(
         if let Some(why) = quorum::objection(&read, person, read.spec.approvals).filter(|_| action == Action::Approve) {
             return Err(Failure::Conflict(why));
         }
-        let status =
-            act(&read, action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+        let status = act(&read, action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
         let status = if decision.skip_cool_down && action == Action::Approve { status.skipping_cool_down() } else { status };
         let decided = request.with_status(&status, now);
         if decided.phase() == request.phase() {
