@@ -13,7 +13,7 @@ use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
 use crate::evidence::{Evidence, Trust};
 use crate::gate::outlook::{Span, outlook};
-use crate::gate::{self, Facts, Gate, Limits, Turn};
+use crate::gate::{self, ApprovedBy, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::{Reason, Reasoned};
 use crate::request::{Request, history_of};
@@ -131,6 +131,15 @@ fn sentence(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// The time, and what limits the updates of all workloads then.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// The limits.
+    pub limits: &'a Limits,
+}
+
 /// Explains a container with the known tags of its repository. `requests` are those of the workload.
 pub fn explain(
     workload: &Workload,
@@ -139,9 +148,9 @@ pub fn explain(
     candidates: &[Candidate],
     requests: &[&Request],
     prior: &PriorRequests,
-    limits: &Limits,
-    now: Timestamp,
+    moment: Moment<'_>,
 ) -> Explained {
+    let Moment { limits, now } = moment;
     let settings = settings(defaults, workload, &container.name);
     let rule = settings.as_ref().map(Settings::rule).unwrap_or_default();
     let artifact = container.artifact().ok();
@@ -215,7 +224,11 @@ fn facts<'a>(
     let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
     match approved {
         Some(request) => request.facts(any, workload, &history_of(workload, requests), requests),
-        None => Facts { by_policy: !settings.require_approval, turn: Some(Turn { since: now, workload: workload.key.clone() }), ..any },
+        None => Facts {
+            approved_by: if settings.require_approval { ApprovedBy::Person } else { ApprovedBy::Policy },
+            turn: Some(Turn { since: now, workload: workload.key.clone() }),
+            ..any
+        },
     }
 }
 

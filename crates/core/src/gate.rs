@@ -32,7 +32,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 pub use self::cool_down::until as cool_down_until;
-pub use self::facts::Facts;
+pub use self::facts::{ApprovedBy, Facts};
 pub use self::failure_budget::paused_since;
 pub use self::freeze::Freeze;
 pub use self::limits::Limits;

@@ -18,7 +18,15 @@ fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
     let workload = workload(annotations);
     let candidates = testing::candidates(&tags.join(" "));
     let now = Timestamp::from_second(1000).unwrap();
-    explain(&workload, &Annotations::new(), &workload.containers[0], &candidates, &[], &rejected("app:1.2.0"), &Limits::default(), now)
+    explain(
+        &workload,
+        &Annotations::new(),
+        &workload.containers[0],
+        &candidates,
+        &[],
+        &rejected("app:1.2.0"),
+        Moment { now, limits: &Limits::default() },
+    )
 }
 
 #[test]
@@ -83,8 +91,15 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     let pinned = deployment(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor")]);
     let candidates = [Candidate::new("1.1.0", None)];
     let now = Timestamp::from_second(1000).unwrap();
-    let explained =
-        explain(&pinned, &Annotations::new(), &pinned.containers[0], &candidates, &[], &rejected("app:1.2.0"), &Limits::default(), now);
+    let explained = explain(
+        &pinned,
+        &Annotations::new(),
+        &pinned.containers[0],
+        &candidates,
+        &[],
+        &rejected("app:1.2.0"),
+        Moment { now, limits: &Limits::default() },
+    );
     assert_eq!((explained.would_take.as_deref(), explained.because.reason), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
 }
@@ -101,8 +116,7 @@ fn an_answer_has_the_best_verdicts_and_the_counts() {
         &candidates,
         &[],
         &rejected("app:9.9.9"),
-        &Limits::default(),
-        Timestamp::UNIX_EPOCH,
+        Moment { now: Timestamp::UNIX_EPOCH, limits: &Limits::default() },
     );
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;

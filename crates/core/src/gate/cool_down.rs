@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, Waiting};
+use super::{ApprovedBy, Facts, Waiting};
 use crate::reason::Reason;
 use crate::rollout::whole_second;
 use crate::settings::Settings;
@@ -12,7 +12,9 @@ use crate::settings::Settings;
 /// The age counts from the creation of the request. Another digest behind the same tag is another request, so its age
 /// starts again. A person who approves may skip the wait, and updates that a person requested do not wait.
 pub fn until(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Option<Timestamp> {
-    let seen = facts.first_seen.filter(|_| !settings.cool_down.is_zero() && !facts.by_person && !facts.skips_cool_down)?;
+    let seen = facts
+        .first_seen
+        .filter(|_| !settings.cool_down.is_zero() && facts.approved_by != ApprovedBy::Requester && !facts.skips_cool_down)?;
     let until = seen.checked_add(settings.cool_down).unwrap_or(Timestamp::MAX);
     (until > now).then(|| whole_second(until))
 }

@@ -8,6 +8,18 @@ use crate::workload::owner::Owner;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
+/// Who approved an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApprovedBy {
+    /// A person approved what Headwind proposed.
+    #[default]
+    Person,
+    /// The policy, and no person.
+    Policy,
+    /// A person requested the update.
+    Requester,
+}
+
 /// The gate's input, apart from the settings and the time.
 #[derive(Debug, Clone, Default)]
 pub struct Facts<'a> {
@@ -17,16 +29,14 @@ pub struct Facts<'a> {
     pub owner: Option<&'a Owner>,
     /// Why Headwind cannot change the release now.
     pub held: Option<Reasoned>,
-    /// True if a person requested the update.
-    pub by_person: bool,
+    /// Who approved the update.
+    pub approved_by: ApprovedBy,
     /// True if the update is a rollback: it waits for nothing that limits updates.
     pub is_rollback: bool,
     /// When Headwind first saw the version with its digest: when the request was created.
     pub first_seen: Option<Timestamp>,
     /// True if the person who approved the update skips the cool-down.
     pub skips_cool_down: bool,
-    /// True if the policy approved the update, and no person.
-    pub by_policy: bool,
     /// What limits the updates of all workloads together, if that is known.
     pub limits: Option<&'a Limits>,
     /// The place in the queue for a rollout.

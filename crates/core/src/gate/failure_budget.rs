@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Facts, Waiting};
+use super::{ApprovedBy, Facts, Waiting};
 use crate::reason::Reason;
 use crate::settings::Settings;
 
@@ -26,7 +26,7 @@ pub fn paused_since(failures: impl IntoIterator<Item = Timestamp>, limit: u32, r
 
 /// An update that a person approved does not wait.
 pub(super) fn waiting(_: &Settings, facts: &Facts<'_>, _: Timestamp) -> Option<Waiting> {
-    let since = facts.limits?.paused_since.filter(|_| facts.by_policy)?;
+    let since = facts.limits?.paused_since.filter(|_| facts.approved_by == ApprovedBy::Policy)?;
     let message = format!("{} (since {since})", Reason::FailureBudget.sentence());
     Some(Waiting { reason: Reason::FailureBudget, message, until: None })
 }

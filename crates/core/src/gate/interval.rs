@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, Waiting};
+use super::{ApprovedBy, Facts, Waiting};
 use crate::reason::Reason;
 use crate::rollout::whole_second;
 use crate::settings::Settings;
@@ -13,7 +13,7 @@ use crate::settings::Settings;
 /// It must not close the gate for years, so Headwind ignores it.
 pub(super) fn waiting(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Option<Waiting> {
     let interval = settings.min_update_interval;
-    let updated = facts.last_update.filter(|_| !facts.by_person)?;
+    let updated = facts.last_update.filter(|_| facts.approved_by != ApprovedBy::Requester)?;
     // An interval past the end of representable time never ends.
     let until = updated.checked_add(interval).unwrap_or(Timestamp::MAX);
     let latest_believable = now.checked_add(interval).unwrap_or(Timestamp::MAX);

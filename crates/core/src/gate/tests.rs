@@ -33,7 +33,7 @@ fn answer(interval: u64, facts: &Facts<'_>, now: i64) -> Option<(Reason, Option<
 fn interval_table(#[case] last: Option<i64>, #[case] interval: u64, #[case] now: i64, #[case] until: Option<i64>) {
     let facts = Facts { last_update: last.map(at), ..Facts::default() };
     assert_eq!(answer(interval, &facts, now), until.map(|until| (Reason::MinUpdateInterval, Some(until))));
-    assert_eq!(answer(interval, &Facts { by_person: true, ..facts }, now), None, "a person does not wait for it");
+    assert_eq!(answer(interval, &Facts { approved_by: ApprovedBy::Requester, ..facts }, now), None, "a person does not wait for it");
 }
 
 #[rstest]
@@ -47,7 +47,11 @@ fn the_pause_after_a_denial(#[case] reason: Reason, #[case] until: Option<i64>, 
     let facts = Facts { denial: Some(&stored), ..Facts::default() };
     let expected = if waits { Gate::Wait(stored.clone()) } else { Gate::Open };
     assert_eq!(check(&settings(300), &facts, at(now)), expected);
-    assert_eq!(check(&settings(300), &Facts { by_person: true, ..facts }, at(now)), expected, "a person waits for it too");
+    assert_eq!(
+        check(&settings(300), &Facts { approved_by: ApprovedBy::Requester, ..facts }, at(now)),
+        expected,
+        "a person waits for it too"
+    );
     assert_eq!(check_rollback(Some(&stored), at(now)), expected, "and so does a rollback");
 }
 
@@ -113,7 +117,7 @@ fn the_age_of_a_version(#[case] cool_down: u64, #[case] seen: i64, #[case] now: 
     let gate = |facts: &Facts<'_>| waits(&settings, facts, now);
     assert_eq!(gate(&facts), until.map(|until| (Reason::CoolDown, Some(until))));
     assert_eq!(gate(&Facts { skips_cool_down: true, ..facts.clone() }), None);
-    assert_eq!(gate(&Facts { by_person: true, ..facts }), None, "a person asked for this version");
+    assert_eq!(gate(&Facts { approved_by: ApprovedBy::Requester, ..facts }), None, "a person asked for this version");
     assert_eq!(gate(&Facts::default()), None, "nothing is proposed yet");
 }
 
@@ -123,7 +127,7 @@ fn waits(settings: &Settings, facts: &Facts<'_>, now: i64) -> Option<(Reason, Op
 
 fn in_windows(allow: &str) -> Settings {
     let schedule = window::Schedule { allow: Some(allow.parse().unwrap()), deny: None };
-    Settings { schedule, min_update_interval: Duration::from_secs(300), ..Settings::default() }
+    Settings { schedule, min_update_interval: Duration::from_mins(5), ..Settings::default() }
 }
 
 /// The windows open at 01:00, 3600 seconds after the epoch.
@@ -134,7 +138,10 @@ fn time_windows() {
     assert_eq!(waits(&settings, &facts, 3599), Some((Reason::UpdateWindow, Some(3600))));
     assert_eq!(waits(&settings, &facts, 3600), None);
     assert_eq!(waits(&settings, &facts, 7200), Some((Reason::UpdateWindow, Some(90_000))));
-    assert_eq!(waits(&settings, &Facts { by_person: true, ..Facts::default() }, 0), Some((Reason::UpdateWindow, Some(3600))));
+    assert_eq!(
+        waits(&settings, &Facts { approved_by: ApprovedBy::Requester, ..Facts::default() }, 0),
+        Some((Reason::UpdateWindow, Some(3600)))
+    );
     assert_eq!(waits(&settings, &Facts { is_rollback: true, ..Facts::default() }, 0), None, "a rollback never waits");
     let message = check(&settings, &facts, at(0)).waiting().unwrap().to_string();
     assert!(message.starts_with("until 1970-01-01T01:00:00Z: outside the time windows") && message.contains("01:00-02:00"), "{message}");
@@ -155,14 +162,14 @@ fn frozen_until(until: Option<i64>) -> Limits {
 }
 
 #[rstest]
-#[case::until_later(Some(2000), 1000, Some(Some(2000)))]
+#[case::until_later(Some(2000), 1000, Some((Reason::Frozen, Some(2000))))]
 #[case::over(Some(2000), 2000, None)]
-#[case::without_end(None, 1000, Some(None))]
-fn a_freeze_of_everything(#[case] until: Option<i64>, #[case] now: i64, #[case] expected: Option<Option<i64>>) {
+#[case::without_end(None, 1000, Some((Reason::Frozen, None)))]
+fn a_freeze_of_everything(#[case] until: Option<i64>, #[case] now: i64, #[case] expected: Option<(Reason, Option<i64>)>) {
     let limits = frozen_until(until);
     let facts = Facts { limits: Some(&limits), ..Facts::default() };
-    assert_eq!(waits(&settings(0), &facts, now), expected.map(|until| (Reason::Frozen, until)));
-    assert_eq!(waits(&settings(0), &Facts { by_person: true, ..facts.clone() }, now), expected.map(|until| (Reason::Frozen, until)));
+    assert_eq!(waits(&settings(0), &facts, now), expected);
+    assert_eq!(waits(&settings(0), &Facts { approved_by: ApprovedBy::Requester, ..facts.clone() }, now), expected);
     assert_eq!(waits(&settings(0), &Facts { is_rollback: true, ..facts.clone() }, now), None, "a rollback never waits");
     if let Gate::Wait(waiting) = check(&settings(0), &facts, at(now)) {
         assert!(waiting.message.ends_with("by the ConfigMap headwind: holidays"), "{waiting}");
@@ -181,9 +188,13 @@ fn a_freeze_by_an_annotation() {
 #[test]
 fn a_used_up_failure_budget() {
     let limits = Limits { paused_since: Some(at(900)), ..Limits::default() };
-    let facts = Facts { limits: Some(&limits), by_policy: true, ..Facts::default() };
+    let facts = Facts { limits: Some(&limits), approved_by: ApprovedBy::Policy, ..Facts::default() };
     assert_eq!(waits(&settings(0), &facts, 1000), Some((Reason::FailureBudget, None)));
-    assert_eq!(waits(&settings(0), &Facts { by_policy: false, ..facts }, 1000), None, "a person approved it");
+    assert_eq!(waits(&settings(0), &Facts { approved_by: ApprovedBy::Person, ..facts }, 1000), None, "a person approved it");
+}
+
+fn in_the_queue<'a>(limits: &'a Limits, turn: &Turn) -> Facts<'a> {
+    Facts { limits: Some(limits), turn: Some(turn.clone()), ..Facts::default() }
 }
 
 /// Only an update that could start now takes part in the queue.
@@ -194,12 +205,9 @@ fn too_many_rollouts() {
     let mut limits =
         Limits { rollouts: Rollouts { limit: Some(1), running: [key("other")].into(), ..Rollouts::default() }, ..Limits::default() };
     let turn = &turn;
-    fn facts<'a>(limits: &'a Limits, turn: &Turn) -> Facts<'a> {
-        Facts { limits: Some(limits), turn: Some(turn.clone()), ..Facts::default() }
-    }
-    assert_eq!(waits(&settings(0), &facts(&limits, turn), 1000), Some((Reason::TooManyRollouts, None)));
-    assert_eq!(waits(&in_windows("01:00-02:00"), &facts(&limits, turn), 0), Some((Reason::UpdateWindow, Some(3600))));
-    assert_eq!(waits(&settings(0), &Facts { is_rollback: true, ..facts(&limits, turn) }, 1000), None, "a rollback never waits");
+    assert_eq!(waits(&settings(0), &in_the_queue(&limits, turn), 1000), Some((Reason::TooManyRollouts, None)));
+    assert_eq!(waits(&in_windows("01:00-02:00"), &in_the_queue(&limits, turn), 0), Some((Reason::UpdateWindow, Some(3600))));
+    assert_eq!(waits(&settings(0), &Facts { is_rollback: true, ..in_the_queue(&limits, turn) }, 1000), None, "a rollback never waits");
     limits.rollouts.running.clear();
-    assert_eq!(waits(&settings(0), &facts(&limits, turn), 1000), None);
+    assert_eq!(waits(&settings(0), &in_the_queue(&limits, turn), 1000), None);
 }

@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::rollout::goes_back;
-use crate::gate::{Facts, Turn};
+use crate::gate::{ApprovedBy, Facts, Turn};
 use crate::trigger::Trigger;
 use crate::workload::Workload;
 use crate::workload::history::History;
@@ -13,15 +13,23 @@ impl Request {
     pub fn facts<'a>(&'a self, any: Facts<'a>, workload: &Workload, history: &History, all: &[&Request]) -> Facts<'a> {
         let missing = self.siblings.iter().any(|name| !all.iter().any(|one| one.name == *name));
         Facts {
-            by_person: self.spec.trigger == Trigger::Manual,
+            approved_by: self.approved_by(),
             is_rollback: goes_back(workload, history, self),
             first_seen: Some(self.created),
             skips_cool_down: self.status.skip_cool_down,
-            by_policy: self.status.approved_by.is_none(),
             turn: Some(Turn { since: self.status.approved_at.unwrap_or(self.created), workload: workload.key.clone() }),
             denial: self.status.waiting.as_ref(),
             incomplete_since: missing.then_some(self.created),
             ..any
+        }
+    }
+
+    /// Returns who approved the request, or will have if nobody has yet.
+    pub fn approved_by(&self) -> ApprovedBy {
+        match self.spec.trigger {
+            Trigger::Manual => ApprovedBy::Requester,
+            _ if self.status.approved_by.is_none() => ApprovedBy::Policy,
+            _ => ApprovedBy::Person,
         }
     }
 }

@@ -12,13 +12,11 @@ use crate::output::{self, clean};
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
 fn print(global: &Global, server: Option<&str>) -> Result<(), Failure> {
-    match global.output {
-        Some(format @ (Format::Json | Format::Yaml)) => output::value(&json!({"plugin": OWN, "headwind": server}), format),
-        _ => {
-            output::line(&format!("kubectl-headwind {OWN}"))?;
-            server.map_or(Ok(()), |server| output::line(&format!("headwind {}", clean(server))))
-        }
+    if let Some(format @ (Format::Json | Format::Yaml)) = global.output {
+        return output::value(&json!({"plugin": OWN, "headwind": server}), format);
     }
+    output::line(&format!("kubectl-headwind {OWN}"))?;
+    server.map_or(Ok(()), |server| output::line(&format!("headwind {}", clean(server))))
 }
 
 /// Prints the version of the plugin.

@@ -22,9 +22,9 @@ pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, st
     let mut configured = state.limits.subscribe();
     let mut paused = state.paused_since();
     loop {
-        let changed = tokio::select! {
+        let is_configured = tokio::select! {
             () = stop.cancelled() => return,
-            changed = configured.changed() => match changed {
+            news = configured.changed() => match news {
                 Ok(()) => true,
                 Err(_) => return,
             },
@@ -34,7 +34,7 @@ pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, st
             },
         };
         let before = std::mem::replace(&mut paused, state.paused_since());
-        if changed || before != paused {
+        if is_configured || before != paused {
             // The limits of every update changed.
             let waiting: Vec<WorkloadKey> = state.requests.read().workloads().cloned().collect();
             for key in waiting.into_iter().filter(|key| state.concerns(key)) {

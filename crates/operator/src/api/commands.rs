@@ -82,7 +82,7 @@ impl Handle {
         let handle = self.clone();
         to_the_end(async move {
             let RequestName { namespace, name } = &name;
-            let done = handle.act_as(namespace, name, action, &caller, note.as_deref(), skip_cool_down).await;
+            let done = Box::pin(handle.act_as(namespace, name, action, &caller, note.as_deref(), skip_cool_down)).await;
             audit::Action::on_request(action.as_str(), namespace, name).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
             done
         })

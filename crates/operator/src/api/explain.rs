@@ -173,7 +173,9 @@ impl Handle {
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let prior = prior_of(&requests);
         let of_workload: Vec<&Request> = requests.iter().collect();
-        let limits = self.state.current_limits(now());
+        let now = now();
+        let limits = self.state.current_limits(now);
+        let moment = explain::Moment { now, limits: &limits };
         let explained = |container: &Container| {
             let on_record;
             let candidates = if let Some(candidates) = known.get(&container.name) {
@@ -182,7 +184,7 @@ impl Handle {
                 on_record = self::on_record(&requests, container);
                 &on_record
             };
-            let mut explained = explain::explain(workload, defaults, container, candidates, &of_workload, &prior, &limits, now());
+            let mut explained = explain::explain(workload, defaults, container, candidates, &of_workload, &prior, moment);
             explained.keep_best(VERDICTS);
             explained
         };

@@ -9,7 +9,6 @@ use headwind_core::gate::limits::{ConfiguredLimits, key};
 use headwind_core::gate::{Facts, Freeze, Limits, cool_down_until};
 use headwind_core::request::Request;
 use headwind_core::settings::Settings;
-use headwind_core::trigger::Trigger;
 use headwind_core::workload::WorkloadKey;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -62,9 +61,12 @@ impl Handle {
         let resolved = self.state.index.read().resolved(workload)?;
         let container = request.spec.container.as_deref()?;
         let settings = Settings::resolve(&resolved.defaults, &resolved.workload.annotations, container).ok()?;
-        let by_person = request.spec.trigger == Trigger::Manual;
-        let facts =
-            Facts { first_seen: Some(request.created), by_person, skips_cool_down: request.status.skip_cool_down, ..Facts::default() };
+        let facts = Facts {
+            first_seen: Some(request.created),
+            approved_by: request.approved_by(),
+            skips_cool_down: request.status.skip_cool_down,
+            ..Facts::default()
+        };
         cool_down_until(&settings, &facts, now())
     }
 

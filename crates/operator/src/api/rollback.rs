@@ -99,7 +99,7 @@ impl Handle {
     ) -> Result<UpdateRequest, RollbackError> {
         let handle = self.clone();
         to_the_end(async move {
-            let done = handle.roll_back_as(&key, container.as_deref(), index, &caller, note.as_deref()).await;
+            let done = Box::pin(handle.roll_back_as(&key, container.as_deref(), index, &caller, note.as_deref())).await;
             audit::Action::on_workload("rollback", &key).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
             done
         })

@@ -20,18 +20,13 @@ use super::state::State;
 pub(crate) const PAUSED_SINCE: &str = "headwind.sh/updates-paused-since";
 
 /// The parts of the limits that are not in the store of requests.
+#[derive(Default)]
 pub(crate) struct KnownLimits {
     configured: watch::Sender<ConfiguredLimits>,
     /// Since when updates are paused. It lasts longer than the failed requests.
     paused_since: Mutex<Option<Timestamp>>,
     /// The workloads to which an update is being applied.
     starting: Mutex<BTreeSet<WorkloadKey>>,
-}
-
-impl Default for KnownLimits {
-    fn default() -> Self {
-        Self { configured: watch::Sender::default(), paused_since: Mutex::default(), starting: Mutex::default() }
-    }
 }
 
 impl KnownLimits {

@@ -16,8 +16,7 @@ fn explained(workload: &Workload, versions: &[&str]) -> Explained {
         &candidates,
         &[],
         &PriorRequests::none(),
-        &Limits::default(),
-        Timestamp::from_second(1000).unwrap(),
+        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default() },
     )
 }
 
@@ -34,8 +33,7 @@ fn every_version_has_its_verdict() {
         &candidates,
         &[],
         &PriorRequests::none(),
-        &Limits::default(),
-        Timestamp::from_second(1000).unwrap(),
+        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default() },
     );
     let verdicts: Vec<(&str, Reason)> = all.candidates.iter().map(|one| (one.tag.as_str(), one.reason)).collect();
     assert_eq!(

@@ -89,7 +89,7 @@ fn days(text: &str) -> Result<Days, String> {
 /// Returns the number of the day that the text names, by its first three letters or more.
 fn day(text: &str) -> Result<usize, String> {
     let names = |day: &&str| day.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
-    let found = if text.len() < 3 { None } else { DAYS.iter().position(|day| names(&day)) };
+    let found = if text.len() < 3 { None } else { DAYS.iter().position(names) };
     found.ok_or_else(|| format!("{text:?} is not a day; use Mon, Tue, Wed, Thu, Fri, Sat or Sun, with , and - between days"))
 }
 

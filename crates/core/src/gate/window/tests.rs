@@ -165,8 +165,11 @@ fn the_size_is_limited() {
     assert!(format!("Mon 09:00-17:00{}", " ".repeat(1024)).parse::<Windows>().unwrap_err().contains("at most 1024 bytes"));
 }
 
+/// Days, start, end and time zone of a window.
+type Parts = (Vec<usize>, (i8, i8), (i8, i8), &'static str);
+
 /// A clock is asked, with the calendar of jiff in place of arithmetic.
-fn open_by_the_clock(windows: &[(Vec<usize>, (i8, i8), (i8, i8), &str)], time: Timestamp) -> bool {
+fn open_by_the_clock(windows: &[Parts], time: Timestamp) -> bool {
     windows.iter().any(|(days, start, end, name)| {
         let clock = time.to_zoned(zone(name).unwrap()).datetime();
         let on = |weekday: Weekday| days.contains(&usize::try_from(weekday.to_monday_zero_offset()).unwrap());
@@ -196,8 +199,8 @@ proptest! {
         minute in 0_i64..3 * 24 * 60,
     ) {
         prop_assume!(windows.iter().all(|(_, start, end, _)| start != end));
-        let write = |windows: &[(Vec<usize>, (i8, i8), (i8, i8), &str)]| {
-            let one = |(days, start, end, zone): &(Vec<usize>, (i8, i8), (i8, i8), &str)| {
+        let write = |windows: &[Parts]| {
+            let one = |(days, start, end, zone): &Parts| {
                 let days: Vec<&str> = days.iter().map(|day| &DAYS[*day][..3]).collect();
                 format!("{} {:02}:{:02}-{:02}:{:02} {zone}", days.join(","), start.0, start.1, end.0, end.1)
             };
