@@ -10,8 +10,6 @@ use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::chart::Chart;
 use headwind_testbed::registry::LOGIN;
 use headwind_testbed::{Bed, OperatorOptions, Registry, RegistryOptions, eventually, payload};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams};
 
 use crate::world::{SOON, World, digest};
 
@@ -147,15 +145,20 @@ fn waiting(request: &UpdateRequest) -> Option<String> {
     Some(waiting["reason"].as_str()?.to_owned())
 }
 
-/// Waits until the outcome of a step is there. `image` is the image that the request has, without a digest.
-async fn ends(world: &World, example: &Example, step: &Step, image: &str) -> Result<()> {
-    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+/// Returns how many versions were refused for the reason of the step. 0 for other outcomes.
+async fn refused(world: &World, step: &Step) -> f64 {
+    let Outcome::IsRefused(reason) = &step.outcome else { return 0.0 };
+    // There is no such series before the first refusal.
+    world.operator.metric("headwind_updates_refused_total", &[("reason", reason.as_str())]).await.unwrap_or_default()
+}
+
+/// Waits until the outcome of a step is there. `image` is the image that the request has, without a digest, and `before`
+/// the number of refusals before the push.
+async fn ends(world: &World, example: &Example, step: &Step, image: &str, before: f64) -> Result<()> {
     eventually(&format!("{}: {} {:?}", example.name, image, step.outcome), SOON, || async {
-        if let Outcome::IsRefused(reason) = &step.outcome {
-            let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
-            let about = |event: &Event| event.note.as_deref().unwrap_or_default().contains(&step.tag);
-            let found = all.iter().any(|event| event.reason.as_ref() == Some(reason) && about(event));
-            return if found { Ok(()) } else { Err(all.iter().filter_map(|event| event.note.clone()).collect::<Vec<_>>().join("\n")) };
+        if matches!(step.outcome, Outcome::IsRefused(_)) {
+            let now = refused(world, step).await;
+            return if now > before { Ok(()) } else { Err(format!("{now} refused")) };
         }
         let all = world.requests().await.map_err(|error| error.to_string())?;
         let ours = || all.iter().filter(|one| one.spec.new_image.split('@').next() == Some(image));
@@ -180,8 +183,9 @@ async fn pushed(world: &World, example: &Example) -> Result<()> {
     let steps = example.steps()?;
     ensure!(!steps.is_empty(), "{} says nothing", example.name);
     for step in &steps {
+        let before = refused(world, step).await;
         push(world, step).await?;
-        ends(world, example, step, &format!("{HOST}/{}:{}", step.repository, step.tag)).await?;
+        ends(world, example, step, &format!("{HOST}/{}:{}", step.repository, step.tag), before).await?;
     }
     Ok(())
 }
@@ -229,7 +233,7 @@ pub(crate) async fn by_polling() -> Result<()> {
         example.apply(&world, edit).await?;
         for step in &example.steps()? {
             registry.push(&step.repository, &step.tag, &step.tag).await?;
-            ends(&world, example, step, &registry.image(&step.repository, &step.tag)).await?;
+            ends(&world, example, step, &registry.image(&step.repository, &step.tag), 0.0).await?;
         }
     }
     Ok(())
@@ -248,7 +252,7 @@ pub(crate) async fn releases() -> Result<()> {
             let edit = |text: String| text.replace(HOST, registry.addr()).replace("\n  interval: 5m", "\n  insecure: true\n  interval: 5m");
             example.apply(&world, edit).await?;
             registry.put_chart(path, &Chart::new(name, &step.tag)).await?;
-            ends(&world, example, step, &format!("{name}:{}", step.tag)).await?;
+            ends(&world, example, step, &format!("{name}:{}", step.tag), 0.0).await?;
         }
     }
     Ok(())
