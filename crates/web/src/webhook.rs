@@ -1,4 +1,4 @@
-//! Port 8080: webhooks of registries, and clicks on buttons in Slack ([`slack`]).
+//! Port 8080: webhooks of registries, and clicks on buttons in Slack.
 //!
 //! For each call, Headwind checks the authentication in the head, reads the body (with a size limit, a timeout and a
 //! common memory budget), checks its signature, decodes it and queues the claims, in this order. A failed step ends the
