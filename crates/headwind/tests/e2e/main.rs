@@ -31,6 +31,7 @@ mod kill;
 mod notify;
 mod observability;
 mod owners;
+mod plugin;
 mod poll;
 mod push;
 mod quorum;
@@ -186,6 +187,9 @@ fn others() -> Vec<Trial> {
         one("auth_proxy", auth::proxy),
         one("observability_prometheus", observability::prometheus),
         one("observability_rules", observability::rules),
+        one("plugin_decides", plugin::decides),
+        one("plugin_asks_headwind", plugin::asks_headwind),
+        one("plugin_freezes", plugin::freezes),
         one("settings_change", settings::change),
         one("settings_access", settings::access),
         one("ui_pages", ui::pages),
