@@ -6,6 +6,7 @@
 
 pub mod chart;
 mod kind;
+pub mod platform;
 pub mod reference;
 pub mod version;
 

@@ -32,6 +32,7 @@ use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, 
 use crate::reason::{Reason, Reasoned};
 use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
+use crate::workload::placement::NodeLabels;
 use crate::workload::{Container, Workload};
 
 /// The decision about one container.
@@ -79,7 +80,7 @@ pub async fn settle<D: Asks, A: Answers>(
 ) -> Result<D, A::Error> {
     loop {
         let decision = decide(&evidence)?;
-        let Some(question) = decision.question().filter(|question| !evidence.answers(&question.tag)).cloned() else {
+        let Some(question) = decision.question().filter(|question| !evidence.answers(question)).cloned() else {
             return Ok(decision);
         };
         let Some(answer) = registry.answer(&question).await? else { return Ok(decision) };
@@ -148,6 +149,8 @@ pub struct Evaluation<'a> {
     pub occasion: Occasion,
     /// The trigger.
     pub trigger: Trigger,
+    /// The labels of the nodes; `None` if they are not known.
+    pub nodes: Option<&'a [NodeLabels]>,
 }
 
 impl Evaluation<'_> {

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::artifact::Artifact;
+use crate::artifact::platform::{Platform, missing};
 use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
 use crate::policy::{Candidate, Policy};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasoned};
 
 /// The trust in the source of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,15 @@ pub enum Need {
     Presence,
     /// That the tag exists. Without an answer, the claim leads to no update.
     Proof,
+    /// The platforms of the image. Without an answer, the claim leads to no update.
+    Platforms,
+}
+
+impl Need {
+    /// Returns true if nothing follows from the claim without an answer.
+    pub fn is_required(self) -> bool {
+        matches!(self, Need::Proof | Need::Platforms)
+    }
 }
 
 /// A question to the registry.
@@ -54,6 +64,8 @@ pub struct Question {
 pub enum Answer {
     /// The tag exists, with its digest if the registry returned it.
     Exists(Option<Digest>),
+    /// The tag exists with this digest, and its index has these platforms. An image without an index has none.
+    Index(Digest, Vec<Platform>),
     /// The registry does not have the tag.
     Missing,
     /// The registry did not answer.
@@ -67,13 +79,22 @@ pub struct Evidence {
     answers: BTreeMap<String, Answer>,
 }
 
+/// What a container's settings want to know about a candidate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes<'a> {
+    /// True if its approval is bound to a digest.
+    pub(crate) binds: bool,
+    /// The platforms that it must have.
+    pub(crate) platforms: Option<&'a [Platform]>,
+}
+
 /// The reasons why a candidate cannot be proposed, or not yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unproven {
     /// The registry has to answer this first.
     Ask(Question),
     /// The registry's answer refuses it.
-    Refuse(Reason),
+    Refuse(Reasoned),
 }
 
 impl Evidence {
@@ -87,24 +108,47 @@ impl Evidence {
         self.answers.insert(tag.into(), answer);
     }
 
-    /// Returns true if the registry has answered about the tag.
-    pub(crate) fn answers(&self, tag: &str) -> bool {
-        self.answers.contains_key(tag)
+    /// Returns true if the registry has answered the question.
+    pub(crate) fn answers(&self, question: &Question) -> bool {
+        match (question.need, self.answers.get(&question.tag)) {
+            (Need::Platforms, Some(Answer::Exists(_))) | (_, None) => false,
+            (_, Some(_)) => true,
+        }
     }
 
-    /// Returns the candidate with the data of the registry's answers. `binds` is true if its approval is bound to a digest.
-    pub(crate) fn confirm(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, binds: bool) -> Result<Candidate, Unproven> {
-        let Some(need) = self.need(standing, policy, candidate, binds) else { return Ok(candidate.clone()) };
+    /// Returns the candidate with the data of the registry's answers.
+    pub(crate) fn confirm(
+        &self,
+        standing: &Artifact,
+        policy: Policy,
+        candidate: &Candidate,
+        wishes: Wishes<'_>,
+    ) -> Result<Candidate, Unproven> {
+        let Some(need) = self.need(standing, policy, candidate, wishes) else { return Ok(candidate.clone()) };
         match (need, self.answers.get(&candidate.tag)) {
-            (_, None) | (Need::Proof, Some(Answer::Unavailable)) => Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need })),
-            (Need::Presence | Need::Proof, Some(Answer::Missing)) => Err(Unproven::Refuse(Reason::NotInRegistry)),
+            (_, None) | (Need::Proof | Need::Platforms, Some(Answer::Unavailable)) | (Need::Platforms, Some(Answer::Exists(_))) => {
+                Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need }))
+            }
+            (Need::Presence | Need::Proof | Need::Platforms, Some(Answer::Missing)) => Err(Unproven::Refuse(Reason::NotInRegistry.into())),
+            (_, Some(Answer::Index(digest, available))) => {
+                let missing = missing(wishes.platforms.unwrap_or_default(), available);
+                if missing.is_empty() {
+                    return Ok(Candidate { digest: Some(digest.clone()), ..candidate.clone() });
+                }
+                let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let message = format!("{} is not available for {names}", candidate.tag);
+                Err(Unproven::Refuse(Reasoned::new(Reason::PlatformMissing, message)))
+            }
             (_, Some(Answer::Exists(Some(digest)))) => Ok(Candidate { digest: Some(digest.clone()), ..candidate.clone() }),
             (_, Some(Answer::Exists(None) | Answer::Missing | Answer::Unavailable)) => Ok(candidate.clone()),
         }
     }
 
     /// Returns the answer that the candidate needs.
-    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, binds: bool) -> Option<Need> {
+    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, wishes: Wishes<'_>) -> Option<Need> {
+        if wishes.platforms.is_some_and(|platforms| !platforms.is_empty()) && matches!(standing, Artifact::Image(_)) {
+            return Some(Need::Platforms);
+        }
         if self.trust.verify {
             return Some(Need::Proof);
         }
@@ -118,7 +162,7 @@ impl Evidence {
             }
             // An old webhook that is sent again names a lower version.
             (_, _, Some(current)) if force && is_lower(&candidate.tag, current) => Some(Need::Presence),
-            (None, None, Some(_)) if binds && self.trust.bind => Some(Need::Binding),
+            (None, None, Some(_)) if wishes.binds && self.trust.bind => Some(Need::Binding),
             (_, _, _) => None,
         }
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
-use crate::evidence::{Evidence, Trust};
+use crate::evidence::{Evidence, Need, Trust};
 use crate::gate::outlook::{Span, outlook};
 use crate::gate::{self, ApprovedBy, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
@@ -19,7 +19,11 @@ use crate::reason::{Reason, Reasoned};
 use crate::request::{Request, history_of};
 use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
+use crate::workload::placement::NodeLabels;
 use crate::workload::{Container, Workload};
+
+/// The note on a version whose platforms are not known yet.
+const PLATFORMS_LOOKED_UP: &str = "Headwind queries its platforms before it proposes the version";
 
 /// The explanation of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,13 +135,15 @@ fn sentence(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// The time, and what limits the updates of all workloads then.
+/// The time, and what holds then for the updates of all workloads.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment<'a> {
     /// The time.
     pub now: Timestamp,
     /// The limits.
     pub limits: &'a Limits,
+    /// The labels of the nodes, if they are known.
+    pub nodes: Option<&'a [NodeLabels]>,
 }
 
 /// Explains a container with the known tags of its repository. `requests` are those of the workload.
@@ -150,7 +156,7 @@ pub fn explain(
     prior: &PriorRequests,
     moment: Moment<'_>,
 ) -> Explained {
-    let Moment { limits, now } = moment;
+    let Moment { now, limits, nodes } = moment;
     let settings = settings(defaults, workload, &container.name);
     let rule = settings.as_ref().map(Settings::rule).unwrap_or_default();
     let artifact = container.artifact().ok();
@@ -191,7 +197,7 @@ pub fn explain(
     }
     let polls = explained.settings.as_ref().is_ok_and(|settings| settings.event_source.allows(Trigger::Polling));
     let trigger = if polls { Trigger::Polling } else { Trigger::Webhook };
-    let evaluation = Evaluation { workload, defaults, container, candidates, occasion: Occasion::Scan, trigger };
+    let evaluation = Evaluation { workload, defaults, container, candidates, occasion: Occasion::Scan, trigger, nodes };
     match decide::decide(&evaluation, &Evidence::new(Trust::REGISTRY), prior) {
         Decision::Propose(proposal) => {
             explained.would_take = Some(proposal.new_image.clone());
@@ -203,7 +209,8 @@ pub fn explain(
             explained.would_take = Some(artifact.with_version(&question.tag).to_string());
             let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
             if let Some(verdict) = chosen {
-                explained.because = Reasoned::new(verdict.reason, format!("{}; {DIGEST_LOOKED_UP}", verdict.message));
+                let later = if question.need == Need::Platforms { PLATFORMS_LOOKED_UP } else { DIGEST_LOOKED_UP };
+                explained.because = Reasoned::new(verdict.reason, format!("{}; {later}", verdict.message));
             }
         }
     }

@@ -102,8 +102,15 @@ pub fn answer_on(question: &Question, occasion: Occasion, evidence: &Evidence) -
     let [container] = workload.containers.as_slice() else { return Err("the workload has one container".to_owned()) };
     // A manual trigger is always allowed.
     let trigger = Trigger::Manual;
-    let evaluation =
-        Evaluation { workload: &workload, defaults: &Annotations::new(), container, candidates: &candidates, occasion, trigger };
+    let evaluation = Evaluation {
+        workload: &workload,
+        defaults: &Annotations::new(),
+        container,
+        candidates: &candidates,
+        occasion,
+        trigger,
+        nodes: None,
+    };
     let (image, open) = match decide::decide(&evaluation, evidence, &PriorRequests::none()) {
         Decision::Propose(proposal) if !bare => (Some(proposal.new_image), None),
         Decision::Ask(asked) if !bare => (Some(artifact.with_version(&asked.tag).to_string()), Some(asked)),

@@ -67,6 +67,8 @@ reasons! {
         NotFollowed = "while polling, policy force follows only the digest of the current tag",
         NotInRegistry = "the registry does not have the tag that the event names",
         NotConfirmed = "the registry did not confirm the tag that the event names",
+        PlatformMissing = "the image is not available for every platform that the workload needs",
+        PlatformsUnknown = "Headwind does not know the platforms of the nodes yet",
         DigestUnknown = "the new digest is not known, so Headwind cannot pin it",
     }
     "Other versions are not known" {

@@ -17,6 +17,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Artifact;
+use crate::artifact::platform::Platform;
 use crate::artifact::reference::RepositoryKey;
 use crate::gate::window::Schedule;
 use crate::policy::{Pattern, Policy, Rule};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub frozen: Option<Place>,
     /// What happens to updates of a workload that another controller owns.
     pub gitops: GitOps,
+    /// The platforms that a version must have.
+    pub platforms: Platforms,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             schedule: Schedule::default(),
             frozen: None,
             gitops: GitOps::Auto,
+            platforms: Platforms::Any,
         }
     }
 }
@@ -122,6 +126,17 @@ pub enum DigestUpdate {
     Restart,
     /// Write `tag@digest` into the image.
     Pin,
+}
+
+/// The platforms that a version must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Platforms {
+    /// Any.
+    Any,
+    /// Those of the nodes that the pods may be scheduled on.
+    Cluster,
+    /// All of these.
+    List(Vec<Platform>),
 }
 
 /// What happens to updates of a workload that another controller owns.
@@ -249,6 +264,7 @@ impl Settings {
             schedule: Schedule { allow: at.get(key::UPDATE_WINDOW, parse::word), deny: at.get(key::UPDATE_WINDOW_DENY, parse::word) },
             frozen: at.placed(key::FREEZE, parse::boolean).filter(|(frozen, _)| *frozen).map(|(_, place)| place),
             gitops: at.get(key::GITOPS, parse::gitops).unwrap_or(default.gitops),
+            platforms: at.get(key::PLATFORMS, parse::platforms).unwrap_or(default.platforms),
         };
         let mut faults = at.faults;
         if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))

@@ -11,6 +11,7 @@ mod kind;
 mod meaningless;
 mod object;
 pub mod owner;
+pub mod placement;
 pub mod release;
 pub mod source;
 

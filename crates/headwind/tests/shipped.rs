@@ -132,6 +132,7 @@ fn the_defaults_of_annotations_are_true() {
         schedule: _,
         frozen,
         gitops,
+        platforms,
     } = Settings::default();
     let page = read("docs/reference/annotations.md");
     for (key, default) in [
@@ -148,6 +149,7 @@ fn the_defaults_of_annotations_are_true() {
         ("cool-down", cool_down.as_secs().to_string()),
         ("freeze", frozen.is_some().to_string()),
         ("gitops", format!("{gitops:?}").to_lowercase()),
+        ("platforms", format!("{platforms:?}").to_lowercase()),
     ] {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap_or_default();
         let cell = row.split(" | ").nth(2).unwrap_or_default();

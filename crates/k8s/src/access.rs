@@ -39,6 +39,7 @@ pub fn rights() -> Vec<Right> {
         right("", "pods", &["list"], Reach::Watched, "find out why a rollout makes no progress; listed when needed, never watched"),
         right("events.k8s.io", "events", &["create"], Reach::Watched, "emit Kubernetes Events"),
         right("", "namespaces", &["list", "watch"], Reach::Cluster, "read the defaults in the annotations of Namespaces"),
+        right("", "nodes", &["list"], Reach::Cluster, "find out the platforms of the nodes, if a workload has `platforms: cluster`"),
         right("", "namespaces", &["get"], Reach::Listed, "read the defaults in the annotations of the Namespace"),
         right(
             "coordination.k8s.io",

@@ -12,6 +12,7 @@ pub(crate) mod feed;
 pub(crate) mod index;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod nodes;
 pub(crate) mod optional_apis;
 pub(crate) mod queue;
 pub(crate) mod readiness;

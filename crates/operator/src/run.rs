@@ -33,6 +33,7 @@ use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
 use crate::observe::feed::{RequestFeed, Targets};
 use crate::observe::namespaces::{self, Defaults};
+use crate::observe::nodes;
 use crate::observe::optional_apis::OptionalApis;
 use crate::observe::queue::{Queue, queue};
 use crate::observe::readiness::WATCH;
@@ -131,6 +132,7 @@ impl Operator {
             state.index.write().forbid_cross_namespace_refs();
         }
         let metrics = Metrics::new();
+        let cluster_client = client.clone();
         let cluster = ClusterClient::new(client.clone(), Arc::clone(&served), limited);
         let (events, writer) = recorder(cluster.clone(), &config.identity, metrics.clone());
         let (traces, exporter) = trace::Traces::new(config.tracing.clone(), &config.identity);
@@ -182,6 +184,10 @@ impl Operator {
         let verifier = Verifier { asking: Arc::clone(&asking) };
         let workers = Workers { intake: intake.clone(), proposer, verifier };
         tasks.spawn("intake", workers.run(stop_intake.clone()));
+        // A Role cannot grant nodes.
+        if !limited {
+            tasks.spawn("nodes", nodes::follow(cluster_client, Arc::clone(&state)));
+        }
         let contender = Contender {
             cluster: lease_cluster.clone(),
             state: Arc::clone(&state),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use headwind_core::artifact::platform::Platform;
 use headwind_core::artifact::reference::{Digest, RepositoryKey};
 use reqwest::{Method, StatusCode};
 
@@ -52,6 +53,31 @@ impl Client {
         };
         let computed = manifest::computed(&answer.body).filter(|_| !answer.body.is_empty());
         computed.map(Some).ok_or_else(|| Error::new(Class::Broken, host, "it returned an empty manifest"))
+    }
+
+    /// Returns the digest and the platforms of an image; `None` if it does not exist. An image without an index has no
+    /// platforms.
+    ///
+    /// Sends one GET. Docker Hub counts it as a pull.
+    ///
+    /// # Errors
+    /// If the query fails.
+    pub async fn platforms(
+        &self,
+        repository: &RepositoryKey,
+        reference: &str,
+        keyring: &Keyring,
+    ) -> Result<Option<(Digest, Vec<Platform>)>, Error> {
+        let host = repository.registry();
+        let tail = format!("manifests/{reference}");
+        let question = Question { method: Method::GET, tail: &tail, accept: manifest::ACCEPT, etag: None, largest: manifest::LARGEST };
+        let answer = match self.ask(repository, keyring, &question).await {
+            Err(error) if error.class == Class::NotFound => return Ok(None),
+            other => other?,
+        };
+        let digest = manifest::digest(&answer.headers).or_else(|| manifest::computed(&answer.body).filter(|_| !answer.body.is_empty()));
+        let digest = digest.ok_or_else(|| Error::new(Class::Broken, host, "it returned an empty manifest"))?;
+        Ok(Some((digest, manifest::platforms(&answer.body))))
     }
 
     /// Returns the tags of a repository that `keep` accepts. Pages in `known` are requested with their `ETag`s.

@@ -3,12 +3,13 @@
 use super::written::written;
 use super::{Decision, Evaluation, Identity, Inquiry, PriorRequests, Proposal, admits, current, prefer};
 use crate::artifact::Artifact;
-use crate::evidence::{Evidence, Unproven};
+use crate::artifact::platform::Platform;
+use crate::evidence::{Evidence, Unproven, Wishes};
 use crate::policy::{Candidate, Choice, Occasion, Policy, sentence, why};
 use crate::reason::{Reason, Reasoned};
-use crate::settings::{Settings, key};
+use crate::settings::{Platforms, Settings, key};
 use crate::workload::history::History;
-use crate::workload::{Container, Workload};
+use crate::workload::{Container, Workload, placement};
 
 /// A container that takes part.
 pub(super) struct Prepared<'a> {
@@ -17,6 +18,8 @@ pub(super) struct Prepared<'a> {
     settings: Settings,
     installed: Artifact,
     inquiry: Inquiry,
+    /// The platforms that a version must have; `None` for any.
+    platforms: Option<Vec<Platform>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -49,7 +52,8 @@ impl<'a> Prepared<'a> {
             current.known = known(evaluation, &installed, prior);
         }
         let inquiry = Inquiry { rule: settings.rule(), kind: installed.kind(), current };
-        Ok(Self { evaluation, prior, settings, installed, inquiry })
+        let platforms = required_platforms(evaluation, &settings)?;
+        Ok(Self { evaluation, prior, settings, installed, inquiry, platforms })
     }
 
     /// Returns the input of the policy.
@@ -59,10 +63,17 @@ impl<'a> Prepared<'a> {
 
     /// Proposes the best candidate that no prior request blocks, once the evidence confirms it.
     pub(super) fn select(&self, choice: &Choice, evidence: &Evidence) -> Decision {
-        let mut set_aside = None;
+        let (mut set_aside, mut tried) = (None, 1);
         for candidate in choice.accepted.iter().filter_map(|place| self.evaluation.candidates.get(*place)) {
             match self.obstacle(candidate) {
-                None => return self.conclude(candidate, evidence),
+                None => match self.conclude(candidate, evidence) {
+                    // The next best version may have every platform. Each one costs a query.
+                    Decision::Refuse(refusal) if refusal.reason == Reason::PlatformMissing && tried < TRIED => {
+                        tried += 1;
+                        set_aside.get_or_insert(refusal);
+                    }
+                    decision => return decision,
+                },
                 Some(refusal) if sets_aside(refusal.reason) => drop(set_aside.get_or_insert(refusal)),
                 Some(refusal) => return Decision::Refuse(refusal),
             }
@@ -77,10 +88,11 @@ impl<'a> Prepared<'a> {
         }
         // A cool-down is the age of one digest.
         let binds = self.settings.require_approval || !self.settings.cool_down.is_zero();
-        let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate, binds) {
+        let wishes = Wishes { binds, platforms: self.platforms.as_deref() };
+        let confirmed = match evidence.confirm(&self.installed, self.settings.policy, candidate, wishes) {
             Ok(confirmed) => confirmed,
             Err(Unproven::Ask(question)) => return Decision::Ask(question),
-            Err(Unproven::Refuse(reason)) => return Decision::Refuse(Reasoned::from(reason)),
+            Err(Unproven::Refuse(refusal)) => return Decision::Refuse(refusal),
         };
         if confirmed.digest != candidate.digest
             && let Some(refusal) = self.refuses_digest(&confirmed)
@@ -156,6 +168,26 @@ impl<'a> Prepared<'a> {
             reason: Reason::NewerPending,
             message: format!("a request for {open} is open, which is the better of the two"),
         })
+    }
+}
+
+/// Maximum number of versions whose platforms are queried for one decision.
+const TRIED: usize = 3;
+
+/// Returns the platforms that a version must have.
+///
+/// # Errors
+/// If they depend on the nodes, and those are not known.
+fn required_platforms(evaluation: &Evaluation<'_>, settings: &Settings) -> Result<Option<Vec<Platform>>, Reasoned> {
+    match &settings.platforms {
+        Platforms::Any => Ok(None),
+        Platforms::List(all) => Ok(Some(all.clone())),
+        // The pods of a release are in its chart.
+        Platforms::Cluster if evaluation.workload.release.is_some() => Ok(None),
+        Platforms::Cluster => {
+            let nodes = evaluation.nodes.ok_or_else(|| Reasoned::from(Reason::PlatformsUnknown))?;
+            Ok(Some(placement::platforms(evaluation.workload.placement.as_deref(), nodes)))
+        }
     }
 }
 

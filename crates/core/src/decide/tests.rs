@@ -14,8 +14,15 @@ fn workload(image: &str, annotations: &[(&str, &str)]) -> Workload {
 /// Decides about the only container, from a webhook or, in a scan, from polling.
 fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, evidence: &Evidence, prior: &PriorRequests) -> Decision {
     let trigger = if occasion == Occasion::Scan { Trigger::Polling } else { Trigger::Webhook };
-    let evaluation =
-        Evaluation { workload, defaults: &Annotations::new(), container: &workload.containers[0], candidates, occasion, trigger };
+    let evaluation = Evaluation {
+        workload,
+        defaults: &Annotations::new(),
+        container: &workload.containers[0],
+        candidates,
+        occasion,
+        trigger,
+        nodes: None,
+    };
     decide(&evaluation, evidence, prior)
 }
 

@@ -38,8 +38,11 @@ fn needs(
     #[case] expected: Option<Need>,
 ) {
     let candidate = Candidate::new(tag, known.then(|| digest("a")));
-    assert_eq!(Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, true), expected);
-    let direct = Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, false);
+    assert_eq!(
+        Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, Wishes { binds: true, ..Wishes::default() }),
+        expected
+    );
+    let direct = Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, Wishes::default());
     assert_eq!(direct, expected.filter(|need| *need != Need::Binding), "an approval by policy is bound to nothing");
 }
 
@@ -51,7 +54,8 @@ fn needs(
 #[case::proof("app:1.0.0", "1.1.0", VERIFIED, [Ok(Some("b")), Ok(None), Err(false), Err(true)])]
 fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[case] expected: [Result<Option<&str>, bool>; 4]) {
     let candidate = Candidate::new(tag, None);
-    let confirm = |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate, true);
+    let confirm =
+        |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate, Wishes { binds: true, ..Wishes::default() });
     assert!(matches!(confirm(&Evidence::new(trust)), Err(Unproven::Ask(question)) if question.tag == tag), "not asked yet");
     let all = [Answer::Exists(Some(digest("b"))), Answer::Exists(None), Answer::Missing, Answer::Unavailable];
     for (answer, expected) in all.into_iter().zip(expected) {
@@ -60,4 +64,35 @@ fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[cas
         let got = confirm(&evidence).map(|candidate| candidate.digest).map_err(|unproven| matches!(unproven, Unproven::Ask(_)));
         assert_eq!(got, expected.map(|letter| letter.map(digest)), "{answer:?}");
     }
+}
+
+/// The platforms of a version are required: without an answer, nothing is proposed.
+#[rstest]
+#[case::all("linux/amd64 linux/arm64", Ok(true))]
+#[case::more("linux/amd64 linux/arm64 linux/s390x", Ok(true))]
+#[case::one_missing("linux/amd64", Err("1.1.0 is not available for linux/arm64"))]
+#[case::no_index("", Err("1.1.0 is not available for linux/amd64, linux/arm64"))]
+fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
+    let all = |text: &str| text.split_whitespace().map(|one| one.parse().unwrap()).collect::<Vec<Platform>>();
+    let wanted = all("linux/amd64 linux/arm64");
+    let wishes = Wishes { platforms: Some(&wanted), ..Wishes::default() };
+    let candidate = Candidate::new("1.1.0", Some(digest("a")));
+    let confirm = |evidence: &Evidence| evidence.confirm(&image("app:1.0.0"), Policy::Minor, &candidate, wishes);
+    let mut evidence = Evidence::new(AUTHENTICATED);
+    let question = Question { tag: "1.1.0".to_owned(), need: Need::Platforms };
+    for answer in [None, Some(Answer::Exists(Some(digest("a")))), Some(Answer::Unavailable)] {
+        answer.into_iter().for_each(|answer| evidence.add("1.1.0", answer));
+        assert_eq!(confirm(&evidence), Err(Unproven::Ask(question.clone())));
+    }
+    evidence.add("1.1.0", Answer::Missing);
+    assert!(matches!(confirm(&evidence), Err(Unproven::Refuse(refused)) if refused.reason == Reason::NotInRegistry));
+    evidence.add("1.1.0", Answer::Index(digest("b"), all(available)));
+    match (confirm(&evidence), expected) {
+        (Ok(candidate), Ok(_)) => assert_eq!(candidate.digest, Some(digest("b"))),
+        (Err(Unproven::Refuse(refused)), Err(words)) => {
+            assert_eq!((refused.reason, refused.message.as_str()), (Reason::PlatformMissing, words))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(evidence.answers(&question));
 }

@@ -25,7 +25,7 @@ fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
         &candidates,
         &[],
         &rejected("app:1.2.0"),
-        Moment { now, limits: &Limits::default() },
+        Moment { now, limits: &Limits::default(), nodes: None },
     )
 }
 
@@ -98,7 +98,7 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
         &candidates,
         &[],
         &rejected("app:1.2.0"),
-        Moment { now, limits: &Limits::default() },
+        Moment { now, limits: &Limits::default(), nodes: None },
     );
     assert_eq!((explained.would_take.as_deref(), explained.because.reason), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
@@ -116,7 +116,7 @@ fn an_answer_has_the_best_verdicts_and_the_counts() {
         &candidates,
         &[],
         &rejected("app:9.9.9"),
-        Moment { now: Timestamp::UNIX_EPOCH, limits: &Limits::default() },
+        Moment { now: Timestamp::UNIX_EPOCH, limits: &Limits::default(), nodes: None },
     );
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;

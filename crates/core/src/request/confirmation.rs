@@ -73,8 +73,8 @@ impl Context<'_> {
         let (confirm, expected) = self.bound(request)?;
         let Some(answer) = known.fresh(&request.name, now) else { return Some(Step::Confirm(confirm)) };
         let problem = match answer {
-            Answer::Exists(Some(digest)) if *digest == expected => return None,
-            Answer::Exists(Some(digest)) => {
+            Answer::Exists(Some(digest)) | Answer::Index(digest, _) if *digest == expected => return None,
+            Answer::Exists(Some(digest)) | Answer::Index(digest, _) => {
                 let message = format!("the tag {} now points to {digest}; the approval was for {expected}", confirm.tag);
                 return Some(end(request, Phase::Superseded, Reason::DigestChanged, Some(message), now));
             }

@@ -474,6 +474,7 @@ impl World {
                     candidates: &[candidate],
                     occasion: Occasion::Event,
                     trigger: Trigger::Webhook,
+                    nodes: None,
                 };
                 let decision = decide::decide(&site, &evidence, &replica.prior());
                 if let Decision::Propose(proposal) = decision {

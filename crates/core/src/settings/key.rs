@@ -63,6 +63,8 @@ keys! {
     FREEZE = "freeze",
     /// What happens to updates of a workload that another controller owns.
     GITOPS = "gitops",
+    /// The platforms that a version must have.
+    PLATFORMS = "platforms",
     /// The channels that get the notifications of the workload.
     NOTIFY = "notify",
     /// On an OCIRepository: allows a release to move the tag although other releases follow it as well.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{DigestUpdate, EventSource, GitOps};
+use super::{DigestUpdate, EventSource, GitOps, Platforms};
 
 /// Maximum time span: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
@@ -71,6 +71,17 @@ pub(super) fn gitops(text: &str) -> Result<GitOps, String> {
         "patch" => Ok(GitOps::Patch),
         _ => Err("must be auto, refuse, propose or patch".to_owned()),
     }
+}
+
+pub(super) fn platforms(text: &str) -> Result<Platforms, String> {
+    match text {
+        "any" => return Ok(Platforms::Any),
+        "cluster" => return Ok(Platforms::Cluster),
+        _ => {}
+    }
+    let wanted = |_| "must be any, cluster, or a comma-separated list like linux/amd64,linux/arm64".to_owned();
+    let parsed: Result<Vec<_>, _> = list(text).map_err(wanted)?.iter().map(|one| one.parse().map_err(|_| wanted(String::new()))).collect();
+    parsed.map(Platforms::List)
 }
 
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {

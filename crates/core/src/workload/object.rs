@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::owner::Owner;
+use super::placement::Placement;
 use super::source::{ChartAccess, ChartSourceRef, Release};
 use super::{Container, Kind};
 use crate::rollout::{DeploymentView, View};
@@ -58,6 +59,8 @@ pub struct Workload {
     pub destination: Option<Destination>,
     /// The owner of the object that changes are written to.
     pub owner: Option<Box<Owner>>,
+    /// Where its pods may be scheduled; `None` for anywhere.
+    pub placement: Option<Box<Placement>>,
     /// The credentials that its images are pulled with.
     pub pull: PullSource,
     /// The state of its rollout, from its status.
@@ -121,6 +124,7 @@ impl Workload {
             release: None,
             destination: None,
             owner: None,
+            placement: None,
             pull: PullSource::default(),
             rollout: View::Deployment(DeploymentView::default()),
             selector: String::new(),

@@ -31,6 +31,7 @@ mod kill;
 mod notify;
 mod observability;
 mod owners;
+mod platforms;
 mod plugin;
 mod poll;
 mod push;
@@ -174,6 +175,7 @@ fn others() -> Vec<Trial> {
         one("check_charts", check::charts),
         one("senders_all", senders::all),
         one("senders_proofs", senders::proofs),
+        one("platforms_listed", platforms::listed),
         one("poll_at_scale", poll::at_scale),
         one("poll_quiet", poll::quiet),
         one("poll_comes_and_goes", poll::comes_and_goes),

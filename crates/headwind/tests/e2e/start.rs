@@ -130,6 +130,32 @@ pub(crate) async fn bad_settings() -> Result<()> {
 
 /// Without a limit, every namespace is watched with the shipped ClusterRole, and a change of a namespace's annotations
 /// takes effect at once. (In its own control plane: it would act on the workloads of other tests.)
+/// With `platforms: cluster`, the nodes that the pods may be scheduled on say which platforms a version needs.
+async fn of_the_nodes(bed: &Bed, operator: &Operator, namespace: &str) -> Result<()> {
+    let registry = headwind_testbed::FakeRegistry::start().await?;
+    let image = |tag: &str| format!("{}/web:{tag}", registry.host());
+    let fixture = headwind_testbed::Fixture::new(WorkloadKind::Deployment, "platforms").container("web", &image("1.0.0"));
+    let live = fixture.headwind("platforms", "cluster").create(&bed.client().await?, namespace).await?;
+    let push = async |tag: &str, platforms: &[(&str, &str)]| {
+        let digest = registry.push("web", tag, &crate::platforms::index(tag, platforms));
+        let body = headwind_testbed::payload::distribution(&registry.host(), "web", tag, &digest);
+        let answer = reqwest::Client::new().post(operator.notifications()?).json(&body).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        Ok::<_, anyhow::Error>(())
+    };
+    // The nodes of the bed are linux/amd64. They are read once the workload is known.
+    eventually("the version for the nodes is applied", SOON, || async {
+        push("1.2.0", &[("linux", "arm64")]).await.map_err(|error| error.to_string())?;
+        push("1.1.0", &[("linux", "amd64")]).await.map_err(|error| error.to_string())?;
+        let now = live.image_of("web").await.map_err(|error| error.to_string())?;
+        if now == image("1.1.0") { Ok(()) } else { Err(now) }
+    })
+    .await?;
+    let missing = operator.metric("headwind_updates_refused_total", &[("reason", "PlatformMissing")]).await?;
+    ensure!(missing >= 1.0, "{missing}");
+    Ok(())
+}
+
 pub(crate) async fn all_namespaces() -> Result<()> {
     let bed = Bed::own().await?;
     let own = bed.namespace("own").await?;
@@ -156,12 +182,13 @@ pub(crate) async fn all_namespaces() -> Result<()> {
     })
     .await?;
     says(&operator, "updaterequests.headwind.sh is not in effect").await?;
+    of_the_nodes(&bed, &operator, &shop).await?;
     let mut audit = anyhow::Context::context(bed.audit(), "own control plane")?;
     audit.catch_up(&client).await?;
     let forbidden = audit.forbidden(&operator.requests())?;
     ensure!(forbidden.is_empty(), "{forbidden:?}");
     let used = audit.used_rules(&operator.requests())?;
-    for (resource, verb) in [("namespaces", "list"), ("namespaces", "watch")] {
+    for (resource, verb) in [("namespaces", "list"), ("namespaces", "watch"), ("nodes", "list")] {
         ensure!(used.iter().any(|rule| rule.resource == resource && rule.verb == verb), "{verb} {resource} was not used");
     }
     ensure!(operator.terminate().await? == Some(0));

@@ -144,6 +144,7 @@ impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
             release: Some(Arc::new(release)),
             destination: None,
             owner: owner_of(Self::KIND.as_str(), metadata),
+            placement: None,
             pull: PullSource::default(),
             rollout: View::HelmRelease(Box::new(view)),
             selector: String::new(),

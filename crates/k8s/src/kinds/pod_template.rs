@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use headwind_core::rollout::View;
 use headwind_core::settings::key;
+use headwind_core::workload::placement::{Placement, Requirement};
 use headwind_core::workload::{Container, Kind, PullSource, Slot, Workload, WorkloadKey, noted_digest};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,44 @@ struct SlimPodSpec {
     image_pull_secrets: Vec<SlimLocalReference>,
     #[serde(default)]
     service_account_name: Option<String>,
+    #[serde(default)]
+    node_selector: BTreeMap<String, String>,
+    #[serde(default)]
+    affinity: Option<SlimAffinity>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimAffinity {
+    #[serde(default)]
+    node_affinity: Option<SlimNodeAffinity>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SlimNodeAffinity {
+    #[serde(default)]
+    required_during_scheduling_ignored_during_execution: Option<SlimTerms>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimTerms {
+    node_selector_terms: Vec<SlimTerm>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SlimTerm {
+    match_expressions: Vec<SlimRequirement>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SlimRequirement {
+    key: String,
+    operator: String,
+    values: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -84,6 +123,19 @@ struct Found<'a> {
 }
 
 impl SlimPodSpec {
+    /// Returns where the pods may be scheduled; `None` for anywhere. Terms with `matchFields` alone name single nodes, and
+    /// are not read.
+    fn placement(&self) -> Option<Box<Placement>> {
+        let required = |affinity: &SlimAffinity| affinity.node_affinity.clone()?.required_during_scheduling_ignored_during_execution;
+        let terms = self.affinity.as_ref().and_then(required).unwrap_or_default().node_selector_terms;
+        let requirement = |SlimRequirement { key, operator, values }: SlimRequirement| Requirement { key, operator, values };
+        let terms: Vec<Vec<Requirement>> =
+            terms.into_iter().map(|term| term.match_expressions.into_iter().map(requirement).collect()).collect();
+        let by_fields = terms.iter().any(Vec::is_empty);
+        let placement = Placement { selector: self.node_selector.clone(), terms: if by_fields { Vec::new() } else { terms } };
+        (placement != Placement::default()).then(|| Box::new(placement))
+    }
+
     /// Returns every image: containers, init containers, then image volumes. Skips a volume with the name of a
     /// container: a name must identify one image.
     fn images(&self) -> impl Iterator<Item = Found<'_>> {
@@ -151,6 +203,7 @@ impl SlimTemplate {
             release: None,
             destination: None,
             owner: owner_of(kind.as_str(), metadata),
+            placement: pod.placement(),
             pull: PullSource::Pod {
                 secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
                 service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),

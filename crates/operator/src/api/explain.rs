@@ -175,7 +175,8 @@ impl Handle {
         let of_workload: Vec<&Request> = requests.iter().collect();
         let now = now();
         let limits = self.state.current_limits(now);
-        let moment = explain::Moment { now, limits: &limits };
+        let nodes = self.state.nodes.labels();
+        let moment = explain::Moment { now, limits: &limits, nodes: nodes.as_deref().map(Vec::as_slice) };
         let explained = |container: &Container| {
             let on_record;
             let candidates = if let Some(candidates) = known.get(&container.name) {

@@ -135,6 +135,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     (key::UPDATE_WINDOW_DENY, ""),
     (key::FREEZE, "false"),
     (key::GITOPS, "auto"),
+    (key::PLATFORMS, "any"),
     (key::NOTIFY, ""),
 ];
 

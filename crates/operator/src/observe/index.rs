@@ -108,6 +108,11 @@ impl Index {
         true
     }
 
+    /// Returns true if the platforms of the nodes matter to a workload.
+    pub(crate) fn wants_nodes(&self) -> bool {
+        self.workloads.values().any(|entry| entry.meaning.wants_nodes)
+    }
+
     fn put(&mut self, workload: Workload, alone: Option<Arc<Workload>>) {
         let held = self.workloads.get(&workload.key);
         let same_to_the_poller = held.is_some_and(|held| same_to_the_poller(&held.workload, &workload));

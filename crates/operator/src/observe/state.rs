@@ -13,6 +13,7 @@ use crate::clock::SteppedClock;
 use crate::cluster::Patched;
 use crate::observe::index::Index;
 use crate::observe::limits::KnownLimits;
+use crate::observe::nodes::Nodes;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::{Change, Requests};
 
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) clock: SteppedClock,
     /// What limits the updates of all workloads together.
     pub(crate) limits: KnownLimits,
+    /// The nodes, while a workload needs them.
+    pub(crate) nodes: Nodes,
     listener: OnceLock<Listener>,
 }
 

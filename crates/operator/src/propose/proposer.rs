@@ -261,7 +261,16 @@ impl Proposer {
     /// Decides about one container, without reporting.
     pub(super) fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
         let DecisionInput { offer, trigger, evidence, .. } = *input;
-        let evaluation = Evaluation { workload, defaults, container, candidates: &offer.candidates, occasion: offer.occasion, trigger };
+        let nodes = self.state.nodes.labels();
+        let evaluation = Evaluation {
+            workload,
+            defaults,
+            container,
+            candidates: &offer.candidates,
+            occasion: offer.occasion,
+            trigger,
+            nodes: nodes.as_deref().map(Vec::as_slice),
+        };
         decide::decide_by(&evaluation, evidence, &prior_requests(&self.state, workload), |inquiry| offer.choose(inquiry))
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use headwind_core::artifact::Origin;
 use headwind_core::evidence::{Answer, Need};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::{Reason, Reasoned};
@@ -70,7 +71,7 @@ pub(super) fn decided(proposer: &Proposer, arrived: &Arc<Arrived>, look_ups: &mu
         let judged = proposer.judged(&heard, &workload, &defaults);
         let Some(need) = need(&judged) else { return Some(User { workload, defaults, heard, judged }) };
         let optional = look_ups.entry(lane(arrived, &workload)).or_insert(true);
-        *optional &= need != Need::Proof;
+        *optional &= !need.is_required();
         None
     })
 }
@@ -109,7 +110,7 @@ impl Verifier {
         let (groups, _) = self.groups(proposer, look_up).await;
         let message = format!("the registry did not confirm it within {} minutes; the claim is dropped", PATIENCE.as_secs() / 60);
         for group in groups {
-            let open: Vec<_> = group.open.into_iter().filter(|one| one.need == Need::Proof).collect();
+            let open: Vec<_> = group.open.into_iter().filter(|one| one.need.is_required()).collect();
             not_confirmed(proposer, &look_up.arrived, &open, &message);
         }
     }
@@ -155,8 +156,14 @@ impl Verifier {
     async fn ask(&self, arrived: &Arrived, group: &Group) -> QueryResult {
         let claim = &arrived.claim;
         let Some(tag) = claim.tag.as_deref() else { return QueryResult::NotAsked };
-        let question = self.asking.confirm(&claim.origin, claim.chart.as_deref(), tag, &group.places);
-        match tokio::time::timeout(DEADLINE, Box::pin(question)).await {
+        let wants_platforms = group.open.iter().any(|one| one.need == Need::Platforms);
+        let answer = async {
+            match &claim.origin {
+                Origin::Registry(repository) if wants_platforms => self.asking.platforms(repository, tag, &group.places).await,
+                origin => self.asking.confirm(origin, claim.chart.as_deref(), tag, &group.places).await,
+            }
+        };
+        match tokio::time::timeout(DEADLINE, Box::pin(answer)).await {
             Ok(Ok(answer)) => QueryResult::Answer(answer),
             Ok(Err(AskError::Registry(error))) => QueryResult::Failed(error),
             Ok(Err(AskError::Secrets(failure))) => {
@@ -176,7 +183,7 @@ impl Verifier {
             QueryResult::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
             QueryResult::Answer(_) => (Vec::new(), group.open),
             // Without an answer, only claims that need no proof count.
-            QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(|one| one.need == Need::Proof),
+            QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(|one| one.need.is_required()),
         };
         if let QueryResult::Failed(error) = result
             && !error.class.is_of_the_host()

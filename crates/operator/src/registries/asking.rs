@@ -140,6 +140,28 @@ impl Asking {
         last.map_or(Ok(Answer::Missing), |error| Err(error.into()))
     }
 
+    /// Returns the digest and the platforms of a tag, with the credentials of the first place that is not denied.
+    pub(crate) async fn platforms(&self, repository: &RepositoryKey, tag: &str, places: &BTreeSet<Place>) -> Result<Answer, AskError> {
+        let mut last = None;
+        for place in places {
+            let keyring = self.secrets.keyring(place).await?;
+            match self.platforms_with(repository, tag, &keyring).await {
+                Err(error) if error.class == RegistryClass::Denied => {
+                    self.secrets.forget(place).await;
+                    last = Some(error);
+                }
+                other => return Ok(other?),
+            }
+        }
+        last.map_or(Ok(Answer::Missing), |error| Err(error.into()))
+    }
+
+    /// Returns the same, as seen with `keyring`.
+    pub(crate) async fn platforms_with(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Answer, Error> {
+        let found = self.client.platforms(repository, tag, keyring).await?;
+        Ok(found.map_or(Answer::Missing, |(digest, platforms)| Answer::Index(digest, platforms)))
+    }
+
     /// Returns the digest of a tag, as seen with `keyring`.
     pub(crate) async fn digest(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Option<Digest>, Error> {
         self.client.digest(repository, tag, keyring).await

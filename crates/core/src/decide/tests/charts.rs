@@ -15,8 +15,15 @@ fn candidates(versions: &str) -> Vec<Candidate> {
 }
 
 fn look(workload: &Workload, candidates: &[Candidate], occasion: Occasion, trigger: Trigger) -> Result<Proposal, Reasoned> {
-    let evaluation =
-        Evaluation { workload, defaults: &Annotations::new(), container: &workload.containers[0], candidates, occasion, trigger };
+    let evaluation = Evaluation {
+        workload,
+        defaults: &Annotations::new(),
+        container: &workload.containers[0],
+        candidates,
+        occasion,
+        trigger,
+        nodes: None,
+    };
     match decide(&evaluation, &trusted(), &PriorRequests::none()) {
         Decision::Propose(proposal) => Ok(*proposal),
         Decision::Refuse(refusal) => Err(refusal),

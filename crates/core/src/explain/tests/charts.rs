@@ -16,7 +16,7 @@ fn explained(workload: &Workload, versions: &[&str]) -> Explained {
         &candidates,
         &[],
         &PriorRequests::none(),
-        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default() },
+        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default(), nodes: None },
     )
 }
 
@@ -33,7 +33,7 @@ fn every_version_has_its_verdict() {
         &candidates,
         &[],
         &PriorRequests::none(),
-        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default() },
+        Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default(), nodes: None },
     );
     let verdicts: Vec<(&str, Reason)> = all.candidates.iter().map(|one| (one.tag.as_str(), one.reason)).collect();
     assert_eq!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use headwind_core::explain;
 use headwind_core::reason::Reason;
-use headwind_core::settings::{Annotations, Settings};
+use headwind_core::settings::{Annotations, Platforms, Settings};
 use headwind_core::workload::owner::Handling;
 use headwind_core::workload::{Container, Workload, has_unknown};
 
@@ -75,6 +75,8 @@ pub(crate) struct Meaning {
     slots: Box<[Slot]>,
     /// True if an annotation has an invalid value.
     pub(super) faulty: bool,
+    /// True if the platforms of the nodes matter to it.
+    pub(super) wants_nodes: bool,
     /// True if there is something to report about the workload.
     pub(super) needs_attention: bool,
 }
@@ -103,7 +105,9 @@ impl Meaning {
         let refused = |slot: &Slot| slot.settings.as_ref().is_some_and(|settings| workload.handling(settings) == Handling::Refuse);
         let refused = slots.iter().any(|slot| slot.tracked && refused(slot));
         let needs_attention = faulty || refused || workload.containers.iter().any(apart) || has_unknown(&workload.annotations, workload);
-        Self { slots, faulty, needs_attention }
+        let by_nodes = |slot: &Slot| slot.settings.as_ref().is_some_and(|settings| settings.platforms == Platforms::Cluster);
+        let wants_nodes = slots.iter().any(|slot| slot.takes_part && by_nodes(slot));
+        Self { slots, faulty, wants_nodes, needs_attention }
     }
 
     /// Returns true if two versions of a workload have the same settings in the same namespace.

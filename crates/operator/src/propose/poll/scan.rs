@@ -62,6 +62,7 @@ impl Poller {
             deadline,
             candidates: Candidates { listed: None, origin: &origin, read: HashMap::new() },
             digests: HashMap::new(),
+            platforms: HashMap::new(),
             refused: None,
             began: Timestamp::now(),
         };
@@ -229,6 +230,8 @@ struct Found<'a> {
     candidates: Candidates<'a>,
     /// The digests of tags. None if the tag does not exist, or the registry does not return its digest.
     digests: HashMap<String, Option<Digest>>,
+    /// The answers about the platforms of tags.
+    platforms: HashMap<String, Option<Answer>>,
     /// The first error of a single tag, and the number of such errors.
     refused: Option<(Error, usize)>,
     began: Timestamp,
@@ -239,6 +242,9 @@ impl Answers for Found<'_> {
 
     /// A digest that the registry does not return is queried again in the next scan.
     async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
+        if question.need == Need::Platforms {
+            return self.platforms(&question.tag).await;
+        }
         let found = self.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest)));
         Ok(found.or((question.need == Need::Binding).then_some(Answer::Unavailable)))
     }
@@ -268,6 +274,26 @@ impl Found<'_> {
         };
         self.digests.insert(tag.to_owned(), digest.clone());
         Ok(digest)
+    }
+
+    /// Returns the platforms of a tag, queried once per scan. An error for one tag is no answer.
+    async fn platforms(&mut self, tag: &str) -> Result<Option<Answer>, Stop> {
+        let Origin::Registry(repository) = self.origin else { return Ok(None) };
+        if let Some(known) = self.platforms.get(tag) {
+            return Ok(known.clone());
+        }
+        let answer = timeout_at(self.deadline, self.asking.platforms_with(repository, tag, self.keyring)).await;
+        let found = match answer.map_err(|_| Stop::Late)? {
+            Err(error) if error.class.is_of_the_host() => return Err(Stop::Failed(error)),
+            Err(error) => {
+                let (_, tags) = self.refused.get_or_insert((error, 0));
+                *tags += 1;
+                None
+            }
+            Ok(answer) => Some(answer),
+        };
+        self.platforms.insert(tag.to_owned(), found.clone());
+        Ok(found)
     }
 
     /// Returns the error for a list that was not read in time: a failure of this repository, not of the host.

@@ -111,6 +111,7 @@ fn refused(workload: &Workload, version: &str, requests: &[Request]) -> Option<R
         candidates: &candidates,
         occasion: Occasion::Event,
         trigger: Trigger::Webhook,
+        nodes: None,
     };
     match decide(&site, &trusted(), &prior_of(requests)) {
         Decision::Propose(_) => None,
