@@ -391,6 +391,8 @@ fn calls_for_a_person(reason: Reason) -> bool {
             | Reason::PatternMissing
             | Reason::DigestOnly
             | Reason::DigestUnknown
+            | Reason::PlatformMissing
+            | Reason::PlatformsUnknown
             | Reason::NotInRegistry
             | Reason::NotConfirmed
             | Reason::RevertedExternally
@@ -401,7 +403,12 @@ fn calls_for_a_person(reason: Reason) -> bool {
 fn concerns_the_workload(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::InvalidAnnotation | Reason::InvalidImage | Reason::CurrentNotAVersion | Reason::PatternMissing | Reason::DigestOnly
+        Reason::InvalidAnnotation
+            | Reason::InvalidImage
+            | Reason::CurrentNotAVersion
+            | Reason::PatternMissing
+            | Reason::DigestOnly
+            | Reason::PlatformsUnknown
     )
 }
 
