@@ -37,7 +37,7 @@ impl Nodes {
 }
 
 /// Reads the nodes while a workload needs them.
-pub(crate) async fn follow(client: Client, state: Arc<State>) -> Result<Infallible, Infallible> {
+pub(crate) async fn follow(client: Client, state: Arc<State>) -> Result<(), Infallible> {
     let api: Api<Node> = Api::all(client);
     state.readiness.until_synced().await;
     let mut trouble: Option<Class> = None;
