@@ -81,7 +81,9 @@ fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
     let mut evidence = Evidence::new(AUTHENTICATED);
     let question = Question { tag: "1.1.0".to_owned(), need: Need::Platforms };
     for answer in [None, Some(Answer::Exists(Some(digest("a")))), Some(Answer::Unavailable)] {
-        answer.into_iter().for_each(|answer| evidence.add("1.1.0", answer));
+        if let Some(answer) = answer {
+            evidence.add("1.1.0", answer);
+        }
         assert_eq!(confirm(&evidence), Err(Unproven::Ask(question.clone())));
     }
     evidence.add("1.1.0", Answer::Missing);
@@ -90,7 +92,7 @@ fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
     match (confirm(&evidence), expected) {
         (Ok(candidate), Ok(_)) => assert_eq!(candidate.digest, Some(digest("b"))),
         (Err(Unproven::Refuse(refused)), Err(words)) => {
-            assert_eq!((refused.reason, refused.message.as_str()), (Reason::PlatformMissing, words))
+            assert_eq!((refused.reason, refused.message.as_str()), (Reason::PlatformMissing, words));
         }
         other => panic!("{other:?}"),
     }

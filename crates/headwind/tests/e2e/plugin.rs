@@ -97,8 +97,8 @@ pub(crate) async fn decides() -> Result<()> {
     ensure!(wide.contains("webhook") && wide.contains("minor"), "{wide}");
     let list: Value = serde_json::from_str(&plugin(&world, Some(&eve), &["list", "-o", "json"]).await?.ok()?)?;
     ensure!(list["items"][2]["metadata"]["name"] == web.as_str() && list["items"][0]["kind"] == "UpdateRequest", "{list}");
-    let named = plugin(&world, Some(&eve), &["list", "-o", "name"]).await?.ok()?;
-    ensure!(named.lines().last() == Some(&format!("updaterequest.headwind.sh/{web}")), "{named}");
+    let by_name = plugin(&world, Some(&eve), &["list", "-o", "name"]).await?.ok()?;
+    ensure!(by_name.lines().last() == Some(&format!("updaterequest.headwind.sh/{web}")), "{by_name}");
     let shown = plugin(&world, Some(&eve), &["get", &web]).await?.ok()?;
     ensure!(shown.contains("Phase:      Pending") && shown.contains("created"), "{shown}");
     let differs = plugin(&world, Some(&ann), &["diff", "deploy/web"]).await?.ok()?;
