@@ -84,7 +84,7 @@ ui-test:
 	@if ! command -v npm >/dev/null; then echo "SKIPPED ui-check: npm is not on the PATH" >&2; \
 	elif ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then echo "SKIPPED ui-check: this is no checkout of git" >&2; \
 	elif ! $(MAKE) --no-print-directory ui; then echo "SKIPPED ui-check: the packages of ui/ cannot be installed, the reason stands above" >&2; \
-	else git diff --exit-code -- crates/web/assets; fi
+	else git diff --stat --exit-code -- crates/web/assets; fi
 
 ui-check: ui ## Build the assets of the web UI again, and fail if they differ from those that are checked in
 	git diff --exit-code -- crates/web/assets
