@@ -6,7 +6,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::gate::limits;
+/// The keys of the ConfigMap `headwind` that limit updates.
+pub mod limit {
+    /// A freeze of everything.
+    pub const FREEZE: &str = "freeze";
+    /// Maximum number of rollouts at the same time.
+    pub const ROLLOUTS: &str = "maxConcurrentRollouts";
+    /// Maximum number of rollouts at the same time in one namespace.
+    pub const ROLLOUTS_PER_NAMESPACE: &str = "maxConcurrentRolloutsPerNamespace";
+    /// Number of failed updates within an hour after which updates are paused.
+    pub const PAUSE_AFTER_FAILURES: &str = "pauseAfterFailures";
+    /// When a person last resumed updates.
+    pub const RESUMED_AT: &str = "resumedAt";
+
+    /// All of them.
+    pub const ALL: &[&str] = &[FREEZE, ROLLOUTS, ROLLOUTS_PER_NAMESPACE, PAUSE_AFTER_FAILURES, RESUMED_AT];
+}
 
 /// Maximum length of a value, in bytes.
 const VALUE: usize = 4 * 1024;
@@ -155,7 +170,7 @@ pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl
         }
     }
     for store in [Store::ConfigMap, Store::Secret] {
-        let is_limit = |key: &str| store == Store::ConfigMap && limits::key::ALL.contains(&key);
+        let is_limit = |key: &str| store == Store::ConfigMap && limit::ALL.contains(&key);
         let is_known = |key: &str| known.iter().any(|known| known.name == key && known.store == store) || is_limit(key);
         let foreign = stored.of(store).keys().filter(|key| !is_known(key));
         problems.extend(foreign.take(UNKNOWN).map(|key| misplaced(known, store, key)));

@@ -194,6 +194,10 @@ fn the_api_is_closed() {
                 "/api/v1/updates" | "/api/v1/workloads" => {
                     assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}");
                 }
+                // What limits the updates of all workloads names none of them.
+                "/api/v1/limits" => {
+                    assert!(status == 200 && body == json!({"rollouts": 0, "waiting": 0}), "{method} {path}: {status} {body}");
+                }
                 _ if is_bulk => assert!(status == 200 && body["results"][0]["status"] == 403, "{method} {path}: {status} {body}"),
                 _ => assert!(
                     status == 403 && body["detail"].as_str().unwrap().starts_with("eve may not "),

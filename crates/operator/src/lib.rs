@@ -42,7 +42,7 @@ pub use api::requests::Page;
 pub use api::reviews::{Identity, Unanswered};
 pub use api::rollback::{Past, RollbackError};
 pub use api::settings::{SaveError, SettingsChange};
-pub use api::slack::{ClickReply, action as action_of_click};
+pub use api::slack::action as action_of_click;
 pub use api::updates::{Order, SortBy, UpdatePage, UpdateQuery, UpdateSummary};
 pub use api::workloads::{Overview, SettingOrigin, SettingValue, WorkloadRow, WorkloadState};
 pub use catalogue::catalogue as metrics_catalogue;

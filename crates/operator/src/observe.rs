@@ -10,6 +10,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod index;
+pub(crate) mod known_limits;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub(crate) mod nodes;

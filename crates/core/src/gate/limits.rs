@@ -8,22 +8,7 @@ use super::freeze::Freeze;
 use super::rollouts::Rollouts;
 use crate::config::{InEffect, Problem, Store, Values};
 
-/// The keys of the ConfigMap `headwind` that limit updates.
-pub mod key {
-    /// A freeze of everything.
-    pub const FREEZE: &str = "freeze";
-    /// Maximum number of rollouts at the same time.
-    pub const ROLLOUTS: &str = "maxConcurrentRollouts";
-    /// Maximum number of rollouts at the same time in one namespace.
-    pub const ROLLOUTS_PER_NAMESPACE: &str = "maxConcurrentRolloutsPerNamespace";
-    /// Number of failed updates within an hour after which updates are paused.
-    pub const PAUSE_AFTER_FAILURES: &str = "pauseAfterFailures";
-    /// When a person last resumed updates.
-    pub const RESUMED_AT: &str = "resumedAt";
-
-    /// All of them.
-    pub const ALL: &[&str] = &[FREEZE, ROLLOUTS, ROLLOUTS_PER_NAMESPACE, PAUSE_AFTER_FAILURES, RESUMED_AT];
-}
+pub use crate::config::limit as key;
 
 /// The limits that the ConfigMap `headwind` sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

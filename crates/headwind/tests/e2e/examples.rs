@@ -180,6 +180,11 @@ async fn ends(world: &World, example: &Example, step: &Step, image: &str, before
 /// Applies an example, sends its pushes one after the other, and waits for each outcome.
 async fn pushed(world: &World, example: &Example) -> Result<()> {
     example.apply(world, |text| text).await?;
+    follows(world, example).await
+}
+
+/// Pushes what the comment of the example names, and checks what it says.
+async fn follows(world: &World, example: &Example) -> Result<()> {
     let steps = example.steps()?;
     ensure!(!steps.is_empty(), "{} says nothing", example.name);
     for step in &steps {
@@ -196,7 +201,14 @@ pub(crate) async fn by_webhook() -> Result<()> {
     for example in Example::all()? {
         match example.needs() {
             Needs::Webhooks => pushed(&world, &example).await?,
-            Needs::OwnNamespace => pushed(&World::new("examples-own").await?, &example).await?,
+            Needs::OwnNamespace => {
+                // Headwind reads the annotations of its namespace at the start, and then every 30 s.
+                let own = World::prepared("examples-own", &[], |options| options).await?;
+                example.apply(&own, |text| text).await?;
+                own.operator.start().await?;
+                own.operator.ready().await?;
+                follows(&own, &example).await?;
+            }
             Needs::Nothing => ensure!(WITHOUT_WORKLOAD.contains(&&*example.name), "{} has no test", example.name),
             Needs::Registry | Needs::Flux | Needs::ArgoRollouts => {}
         }

@@ -76,16 +76,17 @@ fn main() -> ExitCode {
             Ok(())
         });
     }
-    if !whole || conclusion.has_failed() {
+    if !whole {
         return conclusion.exit_code();
     }
-    block_on("after all tests", final_audit::audit()).map_or_else(
-        |failed| {
+    // After a failed test too: what it says about the others counts.
+    match block_on("after all tests", final_audit::audit()) {
+        Ok(()) => conclusion.exit_code(),
+        Err(failed) => {
             eprintln!("after all tests: {}", failed.message().unwrap_or_default());
             ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+        }
+    }
 }
 
 /// Returns the tests that run for several kinds of workloads.

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Class, ClusterClient, Failure};
-use crate::observe::limits::PAUSED_SINCE;
+use crate::observe::known_limits::PAUSED_SINCE;
 use crate::observe::state::State;
 use crate::report::journal::Journal;
 

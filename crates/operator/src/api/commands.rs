@@ -133,7 +133,7 @@ impl Handle {
             let counted = quorum::count(&Request { status: status.clone(), ..read }, needed, at).filter(|_| caller.token.is_none());
             match self.write(caller, action, &request, &request.with_status(&counted.unwrap_or(status), at)).await {
                 Ok(written) => {
-                    let written = self.count(written, needed).await;
+                    let written = Box::pin(self.count(written, needed)).await;
                     self.state.record(written.clone());
                     self.queue.now(written.workload_key());
                     return Ok(written);
@@ -161,8 +161,21 @@ impl Handle {
     async fn count(&self, written: UpdateRequest, needed: u32) -> UpdateRequest {
         let at = now();
         match quorum::count(&written.read(), needed, at) {
-            Some(status) => self.cluster.replace_status(&written.with_status(&status, at)).await.unwrap_or(written),
+            Some(status) => match self.cluster.replace_status(&written.with_status(&status, at)).await {
+                Ok(counted) => counted,
+                // The reconciler was faster.
+                Err(_) => self.counted_by_reconciler(written).await,
+            },
             None => written,
+        }
+    }
+
+    /// Returns the request as the API server has it now, or the given one if it cannot be read.
+    async fn counted_by_reconciler(&self, written: UpdateRequest) -> UpdateRequest {
+        let Some((namespace, name)) = written.metadata.namespace.as_deref().zip(written.metadata.name.as_deref()) else { return written };
+        match self.cluster.request(namespace, name).await {
+            Ok(Some(now)) => now,
+            Ok(None) | Err(_) => written,
         }
     }
 

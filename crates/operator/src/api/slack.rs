@@ -10,21 +10,12 @@ use super::audit;
 use super::caller::Caller;
 use super::commands::{ActError, RequestName};
 use super::handle::Handle;
-use crate::report::notify::{self, SlackButtons, SlackUser};
+use crate::report::notify::{self, ClickReply, SlackButtons, SlackUser};
 
 /// What a click adds to the message of the request.
 const NOTE: &str = "with a button in Slack";
 /// Timeout of a reply.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A reply to a click.
-#[derive(Debug)]
-pub enum ClickReply {
-    /// Shows the request as it is now in place of the buttons. It has no effect while the request waits.
-    Replace(Box<UpdateRequest>),
-    /// Tells the person who clicked something that nobody else sees.
-    Whisper(String),
-}
 
 impl SlackButtons {
     /// Verifies the signature of a call, in constant time.

@@ -7,61 +7,12 @@
 use std::collections::BTreeSet;
 
 use headwind_core::gate::limits::ConfiguredLimits;
-use headwind_core::gate::{Limits, Rollouts, paused_since};
+use headwind_core::gate::{Freeze, Limits, Rollouts, paused_since};
 use headwind_core::request::{Phase, named_requests};
 use headwind_core::workload::WorkloadKey;
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
 
 use super::state::State;
-
-/// The annotation of the Lease with the time since which updates are paused.
-pub(crate) const PAUSED_SINCE: &str = "headwind.sh/updates-paused-since";
-
-/// The parts of the limits that are not in the store of requests.
-#[derive(Default)]
-pub(crate) struct KnownLimits {
-    configured: watch::Sender<ConfiguredLimits>,
-    /// Since when updates are paused. It lasts longer than the failed requests.
-    paused_since: Mutex<Option<Timestamp>>,
-    /// The workloads to which an update is being applied.
-    starting: Mutex<BTreeSet<WorkloadKey>>,
-}
-
-impl KnownLimits {
-    /// Returns the entries of the ConfigMap.
-    pub(crate) fn configured(&self) -> ConfiguredLimits {
-        self.configured.borrow().clone()
-    }
-
-    /// Stores the entries of the ConfigMap.
-    pub(crate) fn configure(&self, limits: ConfiguredLimits) {
-        self.configured.send_if_modified(|known| {
-            let changed = *known != limits;
-            *known = limits;
-            changed
-        });
-    }
-
-    /// Subscribes to changes of the entries.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<ConfiguredLimits> {
-        self.configured.subscribe()
-    }
-
-    /// Returns the workloads to which an update is being applied. While the guard lives, no other decision is made.
-    pub(crate) fn starting(&self) -> MutexGuard<'_, BTreeSet<WorkloadKey>> {
-        self.starting.lock()
-    }
-
-    /// Adopts since when updates are paused, as the Lease has it.
-    pub(crate) fn inherit_pause(&self, text: Option<&str>) {
-        if let Some(since) = text.and_then(|text| text.parse().ok()) {
-            let mut known = self.paused_since.lock();
-            *known = Some(known.map_or(since, |known: Timestamp| known.max(since)));
-        }
-    }
-}
 
 impl State {
     /// Returns the limits now. `starting` are the workloads to which an update is being applied.
@@ -73,7 +24,15 @@ impl State {
             let index = self.index.read();
             rollouts.running = requests.rollouts().running().chain(starting).cloned().collect();
             let can = |key: &WorkloadKey| index.workload(key).is_some_and(|workload| !workload.deleting);
-            rollouts.queue = requests.rollouts().queue(now).filter(|turn| can(&turn.workload)).cloned().collect();
+            let is_frozen = freeze.as_ref().is_some_and(|freeze: &Freeze| freeze.holds(now));
+            let by_annotation = |key: &WorkloadKey| {
+                let resolved = index.resolved(key);
+                resolved.is_none_or(|resolved| {
+                    resolved.containers().any(|(_, settings)| settings.is_none_or(|settings| settings.frozen.is_some()))
+                })
+            };
+            let is_thawed = |key: &WorkloadKey| !is_frozen && !by_annotation(key);
+            rollouts.queue = requests.rollouts().queue(now, is_thawed).filter(|turn| can(&turn.workload)).cloned().collect();
         }
         Limits { freeze, paused_since: self.paused_since(), rollouts }
     }

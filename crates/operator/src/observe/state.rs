@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use crate::clock::SteppedClock;
 use crate::cluster::Patched;
 use crate::observe::index::Index;
-use crate::observe::limits::KnownLimits;
+use crate::observe::known_limits::KnownLimits;
 use crate::observe::nodes::Nodes;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::{Change, Requests};

@@ -35,6 +35,7 @@ pub use secret::Secret;
 pub use settings::{
     Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackVia, Teams, Variable, Webhook, variables,
 };
+pub use slack::reply::ClickReply;
 pub use slack::users::{SlackUser, SlackUsers};
 
 #[cfg(test)]

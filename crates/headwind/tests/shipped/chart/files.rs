@@ -43,7 +43,7 @@ fn rules() -> String {
         let role = objects.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == name);
         role.unwrap_or_else(|| panic!("{kind} {name}"))["rules"].clone()
     };
-    let people = ["headwind-viewer", "headwind-approver", "headwind-manager"];
+    let people = ["headwind-viewer", "headwind-approver", "headwind-manager", "headwind-plugin"];
     let policy = all
         .iter()
         .filter(|one| one["apiVersion"] == "admissionregistration.k8s.io/v1")

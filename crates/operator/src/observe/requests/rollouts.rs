@@ -25,6 +25,8 @@ struct Waits {
     turn: Turn,
     /// True if it waits for the end of another rollout.
     in_queue: bool,
+    /// True if it waits for the end of a freeze.
+    is_frozen: bool,
     until: Option<Timestamp>,
 }
 
@@ -37,7 +39,12 @@ impl KnownRollouts {
             Phase::Pending | Phase::Approved => {
                 if let Some(waiting) = &status.waiting {
                     let turn = Turn { since: status.approved_at.unwrap_or(request.created), workload: workload.clone() };
-                    let waits = Waits { turn, in_queue: waiting.reason == Reason::TooManyRollouts, until: waiting.until };
+                    let waits = Waits {
+                        turn,
+                        in_queue: waiting.reason == Reason::TooManyRollouts,
+                        is_frozen: waiting.reason == Reason::Frozen,
+                        until: waiting.until,
+                    };
                     self.waiting.insert(name.clone(), waits);
                 }
             }
@@ -61,10 +68,12 @@ impl KnownRollouts {
         self.running.values()
     }
 
-    /// Returns the updates that wait for the end of a rollout, or whose other wait is over.
-    pub(crate) fn queue(&self, now: Timestamp) -> impl Iterator<Item = &Turn> {
-        let is_due = move |waits: &&Waits| waits.in_queue || waits.until.is_some_and(|until| until <= now);
-        self.waiting.values().filter(is_due).map(|waits| &waits.turn)
+    /// Returns the updates that wait for the end of a rollout, or whose other wait is over. `is_thawed` tells whether
+    /// nothing freezes a workload now.
+    pub(crate) fn queue<'a>(&'a self, now: Timestamp, is_thawed: impl Fn(&WorkloadKey) -> bool + 'a) -> impl Iterator<Item = &'a Turn> {
+        let is_over =
+            move |waits: &Waits| waits.until.is_some_and(|until| until <= now) || (waits.is_frozen && is_thawed(&waits.turn.workload));
+        self.waiting.values().filter(move |waits| waits.in_queue || is_over(waits)).map(|waits| &waits.turn)
     }
 
     /// Returns when updates failed, in ascending order.

@@ -258,7 +258,8 @@ fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, faul
                     }
                 } @else if is_secret {
                     @let hint = if entry.is_some() { super::STORED } else { "not set" };
-                    input class="input w-full" type="password" autocomplete="new-password" id=(id) name=(variable) placeholder=(hint)
+                    // Not a password of the person: browsers would offer to store it, and expect one form for each.
+                    input class="input masked w-full" type="text" autocomplete="off" spellcheck="false" id=(id) name=(variable) placeholder=(hint)
                         aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
                     @if entry.is_some() {
                         label class="flag" { input type="checkbox" class="checkbox checkbox-sm" name={ (REMOVE) (variable) } value="on"; "Remove" }

@@ -1,11 +1,11 @@
 //! Replies to clicks, by the response URL that Slack sends with each.
 
+use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::{bot, decided};
-use crate::api::slack::ClickReply;
 use crate::report::entry::Entry;
 use crate::report::notify::http::{self, Outcome};
 use crate::report::notify::secret::Secret;
@@ -13,6 +13,15 @@ use crate::report::notify::settings::{Settings, Slack, SlackVia};
 
 /// The hosts of Slack that response URLs have.
 const HOSTS: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
+
+/// A reply to a click.
+#[derive(Debug)]
+pub enum ClickReply {
+    /// Shows the request as it is now in place of the buttons. It has no effect while the request waits.
+    Replace(Box<UpdateRequest>),
+    /// Tells the person who clicked something that nobody else sees.
+    Whisper(String),
+}
 
 /// Sends a reply.
 ///
