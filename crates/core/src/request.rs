@@ -18,6 +18,7 @@
 pub mod action;
 mod admission;
 mod applied_marker;
+mod bound;
 pub mod confirmation;
 mod context;
 mod facts;

@@ -13,6 +13,7 @@ pub(crate) mod index;
 pub(crate) mod known_limits;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
+pub(crate) mod node_labels;
 pub(crate) mod nodes;
 pub(crate) mod optional_apis;
 pub(crate) mod queue;

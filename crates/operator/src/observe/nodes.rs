@@ -11,7 +11,6 @@ use headwind_core::workload::placement::NodeLabels;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use kube::api::{Api, ListParams};
-use parking_lot::RwLock;
 
 use crate::cluster::{Class, classify};
 use crate::observe::state::State;
@@ -25,17 +24,6 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Number of nodes of a page.
 const PAGE: u32 = 500;
 
-/// The labels of the nodes.
-#[derive(Debug, Default)]
-pub(crate) struct Nodes(RwLock<Option<Arc<Vec<NodeLabels>>>>);
-
-impl Nodes {
-    /// Returns the labels of each node; `None` if they were not read.
-    pub(crate) fn labels(&self) -> Option<Arc<Vec<NodeLabels>>> {
-        self.0.read().clone()
-    }
-}
-
 /// Reads the nodes while a workload needs them.
 pub(crate) async fn follow(client: Client, state: Arc<State>) -> Result<(), Infallible> {
     let api: Api<Node> = Api::all(client);
@@ -43,8 +31,8 @@ pub(crate) async fn follow(client: Client, state: Arc<State>) -> Result<(), Infa
     let mut trouble: Option<Class> = None;
     loop {
         if !state.index.read().wants_nodes() {
-            if state.nodes.0.read().is_some() {
-                *state.nodes.0.write() = None;
+            if state.nodes.labels().is_some() {
+                state.nodes.store(None);
             }
             tokio::time::sleep(TICK).await;
             continue;
@@ -52,7 +40,7 @@ pub(crate) async fn follow(client: Client, state: Arc<State>) -> Result<(), Infa
         match read(&api).await {
             Ok(labels) => {
                 trouble = None;
-                *state.nodes.0.write() = Some(Arc::new(labels));
+                state.nodes.store(Some(labels));
             }
             Err(error) => {
                 let class = classify(&error);

@@ -1,0 +1,54 @@
+//! The last step before an approved update is applied: its digest is confirmed ([`super::confirmation`]).
+
+use std::time::Duration;
+
+use super::confirmation::Confirm;
+use super::context::Context;
+use super::step::end;
+use super::{Phase, Request, Status, StatusWrite, Step, after};
+use crate::artifact::Artifact;
+use crate::artifact::reference::Digest;
+use crate::evidence::Answer;
+use crate::gate::Waiting;
+use crate::reason::Reason;
+use crate::rollout::whole_second;
+use crate::trigger::Trigger;
+
+/// Pause after a query without a digest.
+const RETRY: Duration = Duration::from_secs(30);
+
+impl Context<'_> {
+    /// Returns the step before the update is applied, if its digest is not confirmed.
+    pub(super) fn unconfirmed(&self, request: &Request) -> Option<Step> {
+        let now = self.observed.now;
+        let known = self.observed.confirmations?;
+        let (confirm, expected) = self.bound(request)?;
+        let Some(answer) = known.fresh(&request.name, now) else { return Some(Step::Confirm(confirm)) };
+        let problem = match answer {
+            Answer::Exists(Some(digest)) | Answer::Index(digest, _) if *digest == expected => return None,
+            Answer::Exists(Some(digest)) | Answer::Index(digest, _) => {
+                let message = format!("the tag {} now points to {digest}; the approval was for {expected}", confirm.tag);
+                return Some(end(request, Phase::Superseded, Reason::DigestChanged, Some(message), now));
+            }
+            Answer::Exists(None) | Answer::Unavailable => format!("the registry did not return the digest of the tag {}", confirm.tag),
+            Answer::Missing => format!("the registry does not have the tag {}", confirm.tag),
+        };
+        let waiting = Waiting {
+            reason: Reason::DigestNotConfirmed,
+            message: format!("{problem}; Headwind retries"),
+            until: Some(whole_second(after(now, RETRY))),
+        };
+        let status = Status { waiting: Some(waiting), approved_at: self.approved_at(request), ..request.status.clone() };
+        Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
+    }
+
+    /// Returns the digest that the approval or the cool-down is bound to, and the query that confirms it.
+    fn bound(&self, request: &Request) -> Option<(Confirm, Digest)> {
+        let waits = || self.settings(request.spec.container.as_deref()?).ok().filter(|settings| !settings.cool_down.is_zero());
+        let is_bound = request.spec.trigger != Trigger::Manual && (request.status.phase == Phase::Approved || waits().is_some());
+        let expected = Digest::parse(request.spec.new_digest.as_deref().filter(|_| is_bound)?).ok()?;
+        let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { return None };
+        let tag = image.effective_tag()?.to_owned();
+        Some((Confirm { request: request.name.clone(), repository: image.repository().clone(), tag }, expected))
+    }
+}
