@@ -17,16 +17,13 @@ fn workload(annotations: &[(&str, &str)]) -> Workload {
 fn explained(annotations: &[(&str, &str)], tags: &[&str]) -> Explained {
     let workload = workload(annotations);
     let candidates = testing::candidates(&tags.join(" "));
-    let now = Timestamp::from_second(1000).unwrap();
-    explain(
-        &workload,
-        &Annotations::new(),
-        &workload.containers[0],
-        &candidates,
-        &[],
-        &rejected("app:1.2.0"),
-        Moment { now, limits: &Limits::default(), nodes: None },
-    )
+    of_workload(&workload, &candidates, "app:1.2.0")
+}
+
+/// Explains the only container after a person rejected an image.
+fn of_workload(workload: &Workload, candidates: &[Candidate], image: &str) -> Explained {
+    let moment = Moment { now: Timestamp::from_second(1000).unwrap(), limits: &Limits::default(), nodes: None };
+    explain(workload, &Annotations::new(), &workload.containers[0], candidates, &[], &rejected(image), moment)
 }
 
 #[test]
@@ -90,16 +87,7 @@ fn the_headline(#[case] policy: &str, #[case] tags: &str, #[case] reason: Reason
 fn the_digest_of_a_pinned_image_is_looked_up_later() {
     let pinned = deployment(&format!("app:1.0.0@{}", digest('a')), &[("policy", "minor")]);
     let candidates = [Candidate::new("1.1.0", None)];
-    let now = Timestamp::from_second(1000).unwrap();
-    let explained = explain(
-        &pinned,
-        &Annotations::new(),
-        &pinned.containers[0],
-        &candidates,
-        &[],
-        &rejected("app:1.2.0"),
-        Moment { now, limits: &Limits::default(), nodes: None },
-    );
+    let explained = of_workload(&pinned, &candidates, "app:1.2.0");
     assert_eq!((explained.would_take.as_deref(), explained.because.reason), (Some("app:1.1.0"), Reason::HigherVersion));
     assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
 }
@@ -109,15 +97,7 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
 fn an_answer_has_the_best_verdicts_and_the_counts() {
     let candidates: Vec<Candidate> = (0..5000).map(|number| Candidate::new(format!("{}.{}.0", number % 2 + 1, number), None)).collect();
     let workload = workload(&[("policy", "minor")]);
-    let mut explained = explain(
-        &workload,
-        &Annotations::new(),
-        &workload.containers[0],
-        &candidates,
-        &[],
-        &rejected("app:9.9.9"),
-        Moment { now: Timestamp::UNIX_EPOCH, limits: &Limits::default(), nodes: None },
-    );
+    let mut explained = of_workload(&workload, &candidates, "app:9.9.9");
     explained.keep_best(300);
     let Counts { chosen, eligible, refused } = explained.counts;
     assert_eq!((chosen, chosen + eligible + refused, explained.candidates.len()), (1, 5000, 300));

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 
 use super::freeze::Freeze;
 use super::rollouts::Rollouts;
-use crate::config::{InEffect, Problem, Store, Values};
-
-pub use crate::config::limit as key;
+use crate::config::{InEffect, Problem, Store, Values, limit};
 
 /// The limits that the ConfigMap `headwind` sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,8 +43,8 @@ impl ConfiguredLimits {
             problems.insert(name, Problem { store: Store::ConfigMap, name: name.to_owned(), why, in_effect });
         };
         let entry = |name: &str| values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-        let freeze = Freeze::parse(entry(key::FREEZE).unwrap_or_default()).unwrap_or_else(|why| {
-            fault(key::FREEZE, format!("{why}; updates are frozen until it is corrected"), None);
+        let freeze = Freeze::parse(entry(limit::FREEZE).unwrap_or_default()).unwrap_or_else(|why| {
+            fault(limit::FREEZE, format!("{why}; updates are frozen until it is corrected"), None);
             Some(Freeze { until: None, reason: Some("the value is not valid".to_owned()) })
         });
         let mut number = |name: &'static str, least: u32, last: Option<u32>| {
@@ -58,14 +56,14 @@ impl ConfiguredLimits {
                 last
             })
         };
-        let rollouts = number(key::ROLLOUTS, 1, before.rollouts);
-        let rollouts_per_namespace = number(key::ROLLOUTS_PER_NAMESPACE, 1, before.rollouts_per_namespace);
-        let pause_after_failures = number(key::PAUSE_AFTER_FAILURES, 1, before.pause_after_failures);
-        let resumed_at = entry(key::RESUMED_AT).and_then(|text| {
+        let rollouts = number(limit::ROLLOUTS, 1, before.rollouts);
+        let rollouts_per_namespace = number(limit::ROLLOUTS_PER_NAMESPACE, 1, before.rollouts_per_namespace);
+        let pause_after_failures = number(limit::PAUSE_AFTER_FAILURES, 1, before.pause_after_failures);
+        let resumed_at = entry(limit::RESUMED_AT).and_then(|text| {
             let valid = text.parse().ok();
             if valid.is_none() {
                 let in_effect = if before.resumed_at.is_some() { InEffect::LastValid } else { InEffect::Default };
-                fault(key::RESUMED_AT, "must be a time like 2027-01-02T00:00:00Z".to_owned(), Some(in_effect));
+                fault(limit::RESUMED_AT, "must be a time like 2027-01-02T00:00:00Z".to_owned(), Some(in_effect));
             }
             valid.or(before.resumed_at)
         });

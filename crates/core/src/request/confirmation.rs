@@ -4,8 +4,8 @@
 //! Headwind asks the registry for the digest behind the tag, once. If it is another one, the request is superseded, and
 //! the new digest is proposed, which needs approval again. While the registry does not answer, the update waits.
 //!
-//! An update that the policy approves is asked about only after a cool-down: otherwise nobody saw its digest, and it is
-//! applied as soon as it is found.
+//! The digest of an update that the policy approves is confirmed only after a cool-down. Without one, Headwind applies the
+//! update as soon as it finds it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

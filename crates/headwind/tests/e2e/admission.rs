@@ -74,7 +74,7 @@ pub(crate) async fn denies_and_replaces() -> Result<()> {
     world.push("shop/web", "1.1.0").await?;
     let request = world.request(&image("shop/web", "1.1.0"), "Pending").await?;
     let name = request.metadata.name.clone().unwrap_or_default();
-    let event = world.told(&name, "ApplyDenied").await?;
+    let event = world.has_event(&name, "ApplyDenied").await?;
     ensure!(
         event.type_.as_deref() == Some("Warning") && event.note.as_deref().is_some_and(|note| note.contains("is not signed")),
         "{event:?}"

@@ -110,7 +110,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     let completed = world.request(&image("shop/web", "1.1.0"), "Completed").await?;
     ensure!(completed.status.unwrap_or_default().approved_by.as_deref() == Some("ann"));
     world.counted("headwind_updates_approved_total", 1.0).await?;
-    world.told(&request, "ApprovedByPerson").await?;
+    world.has_event(&request, "ApprovedByPerson").await?;
     for status in [json!({"approvedBy": "bob"}), json!({"approvedBy": null}), json!({"approvedAt": "2020-01-01T00:00:00Z"})] {
         let (done, error) = patch("bob", status.clone()).await?;
         ensure!(!done && error.contains("only Headwind"), "the record is rewritten with {status}: {error}");

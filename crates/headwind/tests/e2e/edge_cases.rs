@@ -62,7 +62,7 @@ pub(crate) async fn bad_annotations() -> Result<()> {
     let live = world
         .create(&World::direct(WorkloadKind::Deployment, "web", &old).headwind("policy", "minro").headwind("min-update-interval", "soon"))
         .await?;
-    let event = world.told("web", "InvalidAnnotation").await?;
+    let event = world.has_event("web", "InvalidAnnotation").await?;
     ensure!(
         event.type_.as_deref() == Some("Warning")
             && event.note.as_deref().is_some_and(|note| note.contains("minro") && note.contains("soon") && note.contains("policy none")),
@@ -82,7 +82,7 @@ pub(crate) async fn bad_annotations() -> Result<()> {
     // An unknown key, and one for a missing container.
     live.annotate("headwind.sh/polcy", Some("all")).await?;
     live.annotate("headwind.sh/policy.nobody", Some("all")).await?;
-    world.told("web", "UnknownContainer").await?;
+    world.has_event("web", "UnknownContainer").await?;
     Ok(())
 }
 
@@ -106,14 +106,14 @@ pub(crate) async fn odd_images() -> Result<()> {
     }
     hub.has_image("web", "nginx:1.26-alpine", SOON).await?;
     pinned.has_image("web", &format!("{}@{}", image("odd/pinned", "1.1.0"), digest('b')), SOON).await?;
-    world.told("latest", "CurrentNotAVersion").await?;
-    world.told("alone", "DigestOnly").await?;
+    world.has_event("latest", "CurrentNotAVersion").await?;
+    world.has_event("alone", "DigestOnly").await?;
     world.quiet().await?;
     ensure!(latest.image_of("web").await? == image("odd/latest", "latest") && digest_alone.image_of("web").await? == alone);
     // A pinned image without a known new digest is not half-written.
     let body = json!({"events": [{"action": "push", "target": {"repository": "odd/pinned", "tag": "1.2.0"}, "request": {"host": HOST}}]});
     ensure!(world.post(&body).await?.0 == 202);
-    world.told("pinned", "DigestUnknown").await?;
+    world.has_event("pinned", "DigestUnknown").await?;
     Ok(())
 }
 

@@ -48,7 +48,8 @@ async fn applied(world: &World, new_image: &str) -> Result<Timestamp> {
     Ok(request.status.and_then(|status| status.applied_at).context("applied")?.0)
 }
 
-/// A version goes out when it is old enough, across a restart. Another version starts again, and a person may skip it.
+/// Headwind applies a version when it is old enough, also after a restart. The age of another version starts at zero, and a
+/// person may skip the cool-down.
 pub(crate) async fn cool_down(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "cool-down").await?;
     let live = world.create(&World::direct(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("cool-down", "8s")).await?;
@@ -160,14 +161,14 @@ pub(crate) async fn freeze(kind: WorkloadKind) -> Result<()> {
     configure(&world, json!({"freeze": "until: someday"})).await?;
     world.push("shop/web", "1.4.0").await?;
     waits(&world, &world.image("shop/web", "1.4.0"), "Frozen").await?;
-    world.told("headwind", "InvalidSetting").await?;
+    world.has_event("headwind", "InvalidSetting").await?;
     let (status, limits) = world.api("POST", "/api/v1/unfreeze", None).await?;
     ensure!(status == 200 && limits.get("freeze").is_none(), "{status} {limits}");
     live.has_image("web", &world.image("shop/web", "1.4.0"), SOON).await
 }
 
-/// After two failures nothing goes out by the policy, also after a restart, until a person resumes. A person's approval
-/// counts in the meantime.
+/// After two failures Headwind applies nothing that the policy approved, also after a restart, until a person resumes.
+/// A person's approval counts in the meantime.
 pub(crate) async fn budget() -> Result<()> {
     let world = World::new("budget").await?;
     configure(&world, json!({"pauseAfterFailures": "2"})).await?;

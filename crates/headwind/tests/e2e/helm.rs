@@ -357,7 +357,7 @@ pub(crate) async fn odd_ones() -> Result<()> {
         ensure!(explained["reason"] == *reason && told.contains(words) && explained["wouldTake"].is_null(), "{name}: {explained}");
         // A suspended release is not reported: a person suspended it.
         if *reason != "Suspended" {
-            world.told(&name, reason).await?;
+            world.has_event(&name, reason).await?;
         }
     }
     world.quiet().await?;

@@ -67,7 +67,7 @@ impl Receivers {
 }
 
 /// The events that the webhook received, by the workload that they are about, in order.
-fn told(webhook: &Receiver) -> BTreeMap<String, Vec<String>> {
+fn events_by_workload(webhook: &Receiver) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for body in webhook.accepted() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -79,7 +79,7 @@ fn told(webhook: &Receiver) -> BTreeMap<String, Vec<String>> {
 /// Waits until the webhook received these events about the workload.
 async fn hears(webhook: &Receiver, workload: &str, events: &[&str]) -> Result<()> {
     eventually(&format!("the webhook hears of {workload}: {events:?}"), SOON, || async {
-        let heard = told(webhook).remove(workload).unwrap_or_default();
+        let heard = events_by_workload(webhook).remove(workload).unwrap_or_default();
         if heard == events { Ok(()) } else { Err(format!("{heard:?}")) }
     })
     .await
@@ -141,7 +141,7 @@ pub(crate) async fn events() -> Result<()> {
     world.push("n/lost", "1.1.0-crash").await?;
     ends(&world, &image("n/lost", "1.1.0-crash"), &["RolledBack", "Failed"], VERDICT * 2).await?;
     let lost = eventually("the webhook hears how the rollback ends", SOON, || async {
-        let heard = told(webhook).remove("lost").unwrap_or_default();
+        let heard = events_by_workload(webhook).remove("lost").unwrap_or_default();
         if heard.len() == 3 { Ok(heard) } else { Err(format!("{heard:?}")) }
     })
     .await?;
@@ -154,7 +154,7 @@ pub(crate) async fn events() -> Result<()> {
     hears(webhook, "direct", &["update_detected", "update_completed", "rollback_triggered", "rollback_completed"]).await?;
 
     let count = webhook.accepted().len();
-    let mut names: Vec<String> = told(webhook).into_values().flatten().collect();
+    let mut names: Vec<String> = events_by_workload(webhook).into_values().flatten().collect();
     names.sort();
     names.dedup();
     ensure!(names.len() == 9, "{names:?}");
@@ -292,7 +292,7 @@ pub(crate) async fn polls_and_filters() -> Result<()> {
         if cycles >= 50.0 { Ok(()) } else { Err(cycles.to_string()) }
     })
     .await?;
-    ensure!(told(&receivers.webhook) == BTreeMap::from([("web".to_owned(), vec!["update_request_created".to_owned()])]));
+    ensure!(events_by_workload(&receivers.webhook) == BTreeMap::from([("web".to_owned(), vec!["update_request_created".to_owned()])]));
     ensure!(receivers.slack.accepted().len() == 2 && receivers.teams.seen().is_empty() && receivers.discord.seen().is_empty());
     ensure!(receivers.mattermost.accepted().len() == 1, "one digest");
 

@@ -53,7 +53,7 @@ pub(crate) async fn by_default() -> Result<()> {
     for (live, reason) in
         [(&flux, "OwnedByFlux"), (&argo, "OwnedByArgoCD"), (&argo_label, "OwnedByArgoCD"), (&controlled, "OwnedByController")]
     {
-        world.told(live.name(), reason).await?;
+        world.has_event(live.name(), reason).await?;
     }
     world.push("shop/web", "1.1.0").await?;
     for live in [&helm, &nobody] {
@@ -80,7 +80,7 @@ pub(crate) async fn by_default() -> Result<()> {
     // A changed setting takes effect at once.
     helm.annotate("headwind.sh/gitops", Some("refuse")).await?;
     flux.annotate("headwind.sh/gitops", Some("patch")).await?;
-    world.told("helm", "OwnedByHelm").await?;
+    world.has_event("helm", "OwnedByHelm").await?;
     world.push("shop/web", "1.2.0").await?;
     flux.has_image("web", &image("shop/web", "1.2.0"), SOON).await?;
     ensure!(helm.image_of("web").await? == image("shop/web", "1.1.0"));
@@ -145,8 +145,8 @@ pub(crate) async fn flux() -> Result<()> {
     for (key, value) in [("policy", "minor"), ("require-approval", "false"), ("settle-time", "0")] {
         deployed.annotate(&format!("headwind.sh/{key}"), Some(value)).await?;
     }
-    world.told("free", "OwnedByFlux").await?;
-    world.told("kept", "OwnedByFlux").await?;
+    world.has_event("free", "OwnedByFlux").await?;
+    world.has_event("kept", "OwnedByFlux").await?;
     let explained = world.explanation_of("Deployment", "free").await?;
     ensure!(explained["owner"]["name"] == format!("HelmRelease {}/free", world.namespace), "{explained}");
     let image = deployed.image_of("web").await?;

@@ -37,7 +37,7 @@ pub(crate) async fn listed() -> Result<()> {
         Ok::<_, anyhow::Error>(())
     };
     push(&index("x", ONE), "1.1.0").await?;
-    world.told("pushed", Reason::PlatformMissing.code()).await?;
+    world.has_event("pushed", Reason::PlatformMissing.code()).await?;
     ensure!(world.requests().await?.is_empty() && pushed.image_of("web").await? == image("pushed", "1.0.0"));
     push(&index("y", BOTH), "1.1.0").await?;
     pushed.has_image("web", &image("pushed", "1.1.0"), SOON).await?;

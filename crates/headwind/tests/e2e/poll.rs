@@ -350,8 +350,8 @@ pub(crate) async fn confirms() -> Result<()> {
         let (status, body) = world.post(&payload::distribution(&registry.host(), "web", tag, &lie)).await?;
         ensure!(status == 202, "{status} {body}");
     }
-    world.told("web", "NotInRegistry").await?;
-    world.told("stranger", "NotConfirmed").await?;
+    world.has_event("web", "NotInRegistry").await?;
+    world.has_event("stranger", "NotConfirmed").await?;
     let request = world.request(&image("1.1.0"), "Pending").await?;
     ensure!(request.spec.target_ref.name == "web" && request.spec.new_digest.as_deref() == Some(&there), "{:?}", request.spec);
     ensure!(world.requests().await?.len() == 1);

@@ -52,9 +52,9 @@ pub(crate) async fn direct(kind: WorkloadKind) -> Result<()> {
         ensure!(message == format!("{new} is in place, the next Job uses it"), "{message}");
     }
 
-    world.told("web", "Proposed").await?;
-    world.told("web", "Applied").await?;
-    world.told(&request.name_any(), "RolloutComplete").await?;
+    world.has_event("web", "Proposed").await?;
+    world.has_event("web", "Applied").await?;
+    world.has_event(&request.name_any(), "RolloutComplete").await?;
     world.counted("headwind_updates_applied_total", 1.0).await?;
     world.counted("headwind_updates_approved_total", 1.0).await?;
     world.counted("headwind_updates_pending", 0.0).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
     let done = world.request(&new, "Completed").await?;
     let status = done.status.clone().unwrap_or_default();
     ensure!(status.approved_by.as_deref() == Some("web-ui-user") && status.approved_at.is_some(), "{status:?}");
-    world.told(&request.name_any(), "ApprovedByPerson").await?;
+    world.has_event(&request.name_any(), "ApprovedByPerson").await?;
     world.counted("headwind_updates_approved_total", 1.0).await?;
     world.counted("headwind_updates_pending", 0.0).await?;
     let audit = world.operator.log_lines()?.into_iter().find(|line| line["target"] == "headwind::audit").unwrap_or_default();

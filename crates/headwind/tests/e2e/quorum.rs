@@ -184,7 +184,7 @@ pub(crate) async fn digest() -> Result<()> {
     })
     .await?;
     ensure!(again.metadata.uid != request.metadata.uid && web.image_of("web").await? == at("web", "1.0.0"));
-    world.told(&again.name_any(), "DigestChanged").await?;
+    world.has_event(&again.name_any(), "DigestChanged").await?;
 
     // The registry is down when the update is due: it waits, and another repository is updated meanwhile.
     registry.misbehave(|_| Some(Fault::Answer(503, Vec::new(), String::new())));

@@ -69,7 +69,7 @@ pub(crate) async fn put_back_by_hand(kind: WorkloadKind) -> Result<()> {
         world.quiet().await?;
     }
     ensure!(live.image_of("web").await? == world.image("shop/web", "1.0.0"));
-    world.told("web", "RevertedExternally").await?;
+    world.has_event("web", "RevertedExternally").await?;
     ensure!(world.patches(&live).await? == 1, "one patch in all");
     // A person may try it again.
     world.does(&request, "reopen").await?;

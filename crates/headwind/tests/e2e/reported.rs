@@ -31,7 +31,7 @@ pub(crate) async fn once() -> Result<()> {
     world.push("rep/asks", "1.1.0").await?;
     let pending = world.request(&image("rep/asks", "1.1.0"), "Pending").await?;
     let name = pending.name_any();
-    world.told("asks", "Proposed").await?;
+    world.has_event("asks", "Proposed").await?;
     noted(&world, &pending).await?;
 
     world.operator.pause()?;
@@ -43,7 +43,7 @@ pub(crate) async fn once() -> Result<()> {
     ensure!(about(&world, &name, "ApprovedByPerson").await?.is_empty(), "there was no leader to report it");
     world.operator.start().await?;
     world.operator.ready().await?;
-    let event = world.told(&name, "ApprovedByPerson").await?;
+    let event = world.has_event(&name, "ApprovedByPerson").await?;
     let id = transition(Some(&pending.read()), &approved.read()).context("an approval is reported")?.id;
     let expected = format!("{name}.{}", name::event(&pending.uid().context("a uid")?, &id, "ApprovedByPerson"));
     ensure!(event.name_any() == expected, "{}: its name does not follow from the transition, {expected}", event.name_any());
@@ -69,7 +69,7 @@ pub(crate) async fn once() -> Result<()> {
     // The last leader has written everything that it reports.
     let requests = world.requests().await?;
     for request in &requests {
-        world.told(&request.name_any(), "RolloutComplete").await?;
+        world.has_event(&request.name_any(), "RolloutComplete").await?;
         noted(&world, request).await?;
     }
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();

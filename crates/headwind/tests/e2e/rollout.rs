@@ -180,7 +180,7 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
 /// One Event reports the rollback, with type Normal, and one the failure.
 async fn one_verdict_each(world: &World, requests: &[UpdateRequest]) -> Result<()> {
     for request in requests {
-        world.told(&request.name_any(), &reason(request)).await?;
+        world.has_event(&request.name_any(), &reason(request)).await?;
         let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace).list(&ListParams::default()).await?.items;
         let about = |event: &&Event| {
             event
@@ -275,7 +275,7 @@ pub(crate) async fn left_alone() -> Result<()> {
         &[&format!("rolling back to {}", image("a/budget", "1.0.0")), "budget-1", "PodDisruptionBudget"],
     )
     .await?;
-    world.told("budget", "PodStuck").await?;
+    world.has_event("budget", "PodStuck").await?;
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "pdb", "budget"]).await?;
     let freed = ends(&world, &image("a/budget", "1.1.0-unready"), &["RolledBack", "Failed", "Completed"], VERDICT).await?;
     ensure!(reason(&freed) == "RollbackComplete", "{:?}", freed.status);

@@ -115,7 +115,7 @@ pub(crate) async fn change() -> Result<()> {
     let took = pair.both_show("headwind_settings_invalid", 2.0).await?;
     ensure!(took < IN_EFFECT, "said after {took:?}");
     pair.polls_every(7.0).await?;
-    let event = world.told("headwind", "InvalidSetting").await?;
+    let event = world.has_event("headwind", "InvalidSetting").await?;
     ensure!(event.regarding.and_then(|about| about.kind).as_deref() == Some("ConfigMap"), "the Event is on the ConfigMap");
     for operator in pair.both() {
         ensure!(operator.log_contains("key HEADWIND_POLLING_INTERVAL")?, "the log says so");

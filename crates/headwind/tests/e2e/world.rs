@@ -249,7 +249,7 @@ impl World {
     }
 
     /// Waits until the object has an Event with that reason.
-    pub(crate) async fn told(&self, object: &str, reason: &str) -> Result<Event> {
+    pub(crate) async fn has_event(&self, object: &str, reason: &str) -> Result<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         eventually(&format!("an Event {reason} on {object}"), SOON, || async {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;

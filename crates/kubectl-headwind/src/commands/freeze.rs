@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use headwind_core::config::limit;
 use headwind_core::gate::Freeze;
-use headwind_core::gate::limits::key;
 use headwind_k8s::access::SETTINGS;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -54,7 +54,7 @@ pub(super) async fn freeze(
     if !freeze.holds(now) {
         return Err(Failure::Usage("the freeze would end in the past".to_owned()));
     }
-    write(connection, Map::from_iter([(key::FREEZE.to_owned(), json!(freeze.to_string()))])).await?;
+    write(connection, Map::from_iter([(limit::FREEZE.to_owned(), json!(freeze.to_string()))])).await?;
     let until = freeze.until.map_or_else(|| "until you resume".to_owned(), |until| format!("until {until}"));
     output::line(&format!("frozen {until}: Headwind applies no updates, and still rolls back failed ones"))
 }
@@ -63,13 +63,13 @@ pub(super) async fn freeze(
 pub(super) async fn resume(connection: &Connection) -> Result<(), Failure> {
     let data = api(connection).get_opt(SETTINGS).await?.and_then(|map| map.data).unwrap_or_default();
     let mut entries = Map::new();
-    let frozen = data.get(key::FREEZE).filter(|value| !matches!(Freeze::parse(value), Ok(None)));
+    let frozen = data.get(limit::FREEZE).filter(|value| !matches!(Freeze::parse(value), Ok(None)));
     if frozen.is_some() {
-        entries.insert(key::FREEZE.to_owned(), Value::Null);
+        entries.insert(limit::FREEZE.to_owned(), Value::Null);
     }
-    if data.contains_key(key::PAUSE_AFTER_FAILURES) {
+    if data.contains_key(limit::PAUSE_AFTER_FAILURES) {
         // Failures before this time count no more.
-        entries.insert(key::RESUMED_AT.to_owned(), json!(whole(Timestamp::now()).to_string()));
+        entries.insert(limit::RESUMED_AT.to_owned(), json!(whole(Timestamp::now()).to_string()));
     }
     if entries.is_empty() {
         return output::line("not frozen");

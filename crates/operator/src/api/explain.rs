@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::explain::{self, Explained};
+use headwind_core::gate::Limits;
 use headwind_core::policy::Candidate;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::Request;
 use headwind_core::workload::owner::Owner;
+use headwind_core::workload::placement::NodeLabels;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
+use jiff::Timestamp;
 
 use crate::api::handle::Handle;
 use crate::clock::now;
@@ -99,7 +102,8 @@ impl Handle {
         all.sort_by(|a, b| order(&a.workload.key).cmp(&order(&b.workload.key)));
         let remaining = all.len().saturating_sub(limit);
         all.truncate(limit);
-        let items: Vec<WorkloadView> = all.iter().map(|one| self.summary(one)).collect();
+        let present = self.present();
+        let items: Vec<WorkloadView> = all.iter().map(|one| self.summary(one, &present)).collect();
         let more_after = items.last().filter(|_| remaining > 0).map(|last| last.key.clone());
         WorkloadPage { items, more_after, remaining }
     }
@@ -136,7 +140,7 @@ impl Handle {
         let (handle, workload) = (self.clone(), Arc::clone(&resolved.workload));
         // A long list is judged outside of the async threads.
         let judged = tokio::task::spawn_blocking(move || {
-            let view = handle.view(&resolved, &known);
+            let view = handle.view(&resolved, &known, &handle.present());
             drop(permit);
             view
         });
@@ -150,9 +154,9 @@ impl Handle {
     }
 
     /// Returns the data in memory, without a query to a registry: the requests and the results of the last scans.
-    pub(super) fn summary(&self, resolved: &Resolved) -> WorkloadView {
+    pub(super) fn summary(&self, resolved: &Resolved, present: &Present) -> WorkloadView {
         let Resolved { workload, defaults, .. } = resolved;
-        let mut view = self.view(resolved, &BTreeMap::new());
+        let mut view = self.view(resolved, &BTreeMap::new(), present);
         let scans = self.explainer.last_scans.read();
         for explained in &mut view.containers {
             let unknown = matches!(explained.because.reason, Reason::NotQueried | Reason::UpToDate);
@@ -166,17 +170,20 @@ impl Handle {
         with_errors(view, workload, errors)
     }
 
-    fn view(&self, resolved: &Resolved, known: &BTreeMap<String, Vec<Candidate>>) -> WorkloadView {
+    /// Returns what holds now for every workload. One answer reads it once: the queue of updates may be long.
+    pub(super) fn present(&self) -> Present {
+        let now = now();
+        Present { now, limits: self.state.current_limits(now), nodes: self.state.nodes.labels() }
+    }
+
+    fn view(&self, resolved: &Resolved, known: &BTreeMap<String, Vec<Candidate>>, present: &Present) -> WorkloadView {
         let Resolved { workload, defaults, .. } = resolved;
         let mut requests: Vec<Request> = self.state.requests.read().of(&workload.key).map(Held::read).collect();
         requests.retain(|request| request.target_uid == workload.uid);
         requests.sort_by_key(|request| std::cmp::Reverse(request.created));
         let prior = prior_of(&requests);
         let of_workload: Vec<&Request> = requests.iter().collect();
-        let now = now();
-        let limits = self.state.current_limits(now);
-        let nodes = self.state.nodes.labels();
-        let moment = explain::Moment { now, limits: &limits, nodes: nodes.as_deref().map(Vec::as_slice) };
+        let moment = present.moment();
         let explained = |container: &Container| {
             let on_record;
             let candidates = if let Some(candidates) = known.get(&container.name) {
@@ -201,6 +208,19 @@ impl Handle {
             requests,
             registry_errors: BTreeMap::new(),
         }
+    }
+}
+
+/// What holds at one time for every workload.
+pub(super) struct Present {
+    now: Timestamp,
+    limits: Limits,
+    nodes: Option<Arc<Vec<NodeLabels>>>,
+}
+
+impl Present {
+    fn moment(&self) -> explain::Moment<'_> {
+        explain::Moment { now: self.now, limits: &self.limits, nodes: self.nodes.as_deref().map(Vec::as_slice) }
     }
 }
 

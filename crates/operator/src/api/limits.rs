@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use headwind_core::config::Store;
-use headwind_core::gate::limits::{ConfiguredLimits, key};
+use headwind_core::config::{Store, limit};
+use headwind_core::gate::limits::ConfiguredLimits;
 use headwind_core::gate::{Facts, Freeze, Limits, cool_down_until};
 use headwind_core::request::Request;
 use headwind_core::settings::Settings;
@@ -75,7 +75,7 @@ impl Handle {
     /// # Errors
     /// See [`SaveError`].
     pub async fn freeze(&self, caller: Caller, freeze: Freeze) -> Result<(), SaveError> {
-        self.set_limit("freeze", caller, key::FREEZE, Some(freeze.to_string())).await
+        self.set_limit("freeze", caller, limit::FREEZE, Some(freeze.to_string())).await
     }
 
     /// Ends the freeze of all updates. Writes the audit line.
@@ -83,7 +83,7 @@ impl Handle {
     /// # Errors
     /// See [`SaveError`].
     pub async fn unfreeze(&self, caller: Caller) -> Result<(), SaveError> {
-        self.set_limit("unfreeze", caller, key::FREEZE, None).await
+        self.set_limit("unfreeze", caller, limit::FREEZE, None).await
     }
 
     /// Resumes updates that are paused because too many failed. Writes the audit line.
@@ -93,7 +93,7 @@ impl Handle {
     pub async fn resume(&self, caller: Caller) -> Result<(), SaveError> {
         // The clock of the leader may be ahead of this one.
         let at = self.state.paused_since().map_or_else(now, |since| since.max(now()));
-        self.set_limit("resume", caller, key::RESUMED_AT, Some(at.to_string())).await
+        self.set_limit("resume", caller, limit::RESUMED_AT, Some(at.to_string())).await
     }
 
     async fn set_limit(&self, verb: &str, caller: Caller, name: &'static str, value: Option<String>) -> Result<(), SaveError> {

@@ -177,7 +177,8 @@ impl Handle {
             let index = self.state.index.read();
             index.all().filter(|one| visible.includes(&one.workload.key.namespace) && one.tracked().next().is_some()).collect()
         };
-        let mut all: Vec<WorkloadRow> = tracked.iter().flat_map(|one| rows(&self.summary(one)).collect::<Vec<_>>()).collect();
+        let present = self.present();
+        let mut all: Vec<WorkloadRow> = tracked.iter().flat_map(|one| rows(&self.summary(one, &present)).collect::<Vec<_>>()).collect();
         let order =
             |row: &WorkloadRow| (row.workload.namespace.clone(), row.workload.name.clone(), row.workload.kind, row.container.clone());
         all.sort_by_cached_key(order);
@@ -187,7 +188,7 @@ impl Handle {
     /// Returns the data in memory about a workload, without a query to a registry.
     pub fn known(&self, key: &WorkloadKey) -> Option<WorkloadView> {
         let workload = self.state.index.read().resolved(key)?;
-        Some(self.summary(&workload))
+        Some(self.summary(&workload, &self.present()))
     }
 
     /// Returns the settings of a container of the workload, with their origins.

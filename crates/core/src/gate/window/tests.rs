@@ -168,7 +168,7 @@ fn the_size_is_limited() {
 /// Days, start, end and time zone of a window.
 type Parts = (Vec<usize>, (i8, i8), (i8, i8), &'static str);
 
-/// A clock is asked, with the calendar of jiff in place of arithmetic.
+/// Returns whether a window is open, from the date and time that a clock in its zone shows.
 fn open_by_the_clock(windows: &[Parts], time: Timestamp) -> bool {
     windows.iter().any(|(days, start, end, name)| {
         let clock = time.to_zoned(zone(name).unwrap()).datetime();

@@ -23,10 +23,13 @@ fn step_with(asked: &Request, answer: Option<(Answer, i64)>) -> Step {
     if let Some((answer, ago)) = answer {
         known.add("r", Confirmation { answer, at: at(NOW - ago) });
     }
-    let live = live();
+    step(&live(), asked, &known)
+}
+
+fn step(live: &Workload, asked: &Request, known: &Confirmations) -> Step {
     next(&Observed {
         limits: &Limits::default(),
-        presence: Presence::Present { workload: &live, live: true },
+        presence: Presence::Present { workload: live, live: true },
         defaults: &Annotations::new(),
         requests: &[asked],
         now: at(NOW),
@@ -34,7 +37,7 @@ fn step_with(asked: &Request, answer: Option<(Answer, i64)>) -> Step {
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
-        confirmations: Some(&known),
+        confirmations: Some(known),
     })
 }
 
@@ -83,21 +86,5 @@ fn only_what_a_person_saw_is_confirmed() {
     direct.status = Status::default();
     let mut free = live();
     free.annotations.insert(key::REQUIRE_APPROVAL.to_owned(), "false".to_owned());
-    let known = Confirmations::default();
-    let limits = Limits::default();
-    let none = Annotations::new();
-    let requests = [&direct];
-    let observed = Observed {
-        limits: &limits,
-        presence: Presence::Present { workload: &free, live: true },
-        defaults: &none,
-        requests: &requests,
-        now: at(NOW),
-        history_limit: 2,
-        snapshot: None,
-        seen_since: at(0),
-        clock_stepped: None,
-        confirmations: Some(&known),
-    };
-    assert!(matches!(next(&observed), Step::Apply(_)));
+    assert!(matches!(step(&free, &direct, &Confirmations::default()), Step::Apply(_)));
 }
