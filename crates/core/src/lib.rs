@@ -22,6 +22,7 @@ pub mod explain;
 pub mod gate;
 pub mod keel;
 pub mod lease;
+pub mod named;
 pub mod notification;
 pub mod offline;
 pub mod policy;

@@ -8,83 +8,34 @@
 //! rollout  ─> update_completed | update_failed | rollback_triggered ─> rollback_completed | rollback_failed
 //! ```
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 
 use crate::reason::Reason;
 use crate::request::{Phase, Request, Status};
 use crate::trigger::Trigger;
 
-/// A kind of notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NotificationEvent {
-    /// A new version was found, and the policy approves it.
-    UpdateDetected,
-    /// A new version was found, and its request waits for a person.
-    UpdateRequestCreated,
-    /// A person approved the update.
-    UpdateApproved,
-    /// A person rejected the update.
-    UpdateRejected,
-    /// The update is complete.
-    UpdateCompleted,
-    /// The update failed and is not rolled back.
-    UpdateFailed,
-    /// Headwind restores the previous version, because the rollout failed or a person requested it.
-    RollbackTriggered,
-    /// The previous version is in place again.
-    RollbackCompleted,
-    /// The rollback failed.
-    RollbackFailed,
-}
-
-impl NotificationEvent {
-    /// Every event, in the order of a life.
-    pub const ALL: &'static [NotificationEvent] = &[
-        NotificationEvent::UpdateDetected,
-        NotificationEvent::UpdateRequestCreated,
-        NotificationEvent::UpdateApproved,
-        NotificationEvent::UpdateRejected,
-        NotificationEvent::UpdateCompleted,
-        NotificationEvent::UpdateFailed,
-        NotificationEvent::RollbackTriggered,
-        NotificationEvent::RollbackCompleted,
-        NotificationEvent::RollbackFailed,
-    ];
-
-    /// Returns the stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            NotificationEvent::UpdateDetected => "update_detected",
-            NotificationEvent::UpdateRequestCreated => "update_request_created",
-            NotificationEvent::UpdateApproved => "update_approved",
-            NotificationEvent::UpdateRejected => "update_rejected",
-            NotificationEvent::UpdateCompleted => "update_completed",
-            NotificationEvent::UpdateFailed => "update_failed",
-            NotificationEvent::RollbackTriggered => "rollback_triggered",
-            NotificationEvent::RollbackCompleted => "rollback_completed",
-            NotificationEvent::RollbackFailed => "rollback_failed",
-        }
-    }
-}
-
-impl fmt::Display for NotificationEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for NotificationEvent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = NotificationEvent::ALL.iter().copied().find(|event| event.as_str() == text);
-        known.ok_or_else(|| {
-            let names: Vec<_> = NotificationEvent::ALL.iter().map(|event| event.as_str()).collect();
-            format!("{text:?} is not a notification event; use {}", names.join(", "))
-        })
+crate::named! {
+    /// A kind of notification.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum NotificationEvent("notification event", str::eq) {
+        /// A new version was found, and the policy approves it.
+        UpdateDetected = "update_detected",
+        /// A new version was found, and its request waits for a person.
+        UpdateRequestCreated = "update_request_created",
+        /// A person approved the update.
+        UpdateApproved = "update_approved",
+        /// A person rejected the update.
+        UpdateRejected = "update_rejected",
+        /// The update is complete.
+        UpdateCompleted = "update_completed",
+        /// The update failed and is not rolled back.
+        UpdateFailed = "update_failed",
+        /// Headwind restores the previous version, because the rollout failed or a person requested it.
+        RollbackTriggered = "rollback_triggered",
+        /// The previous version is in place again.
+        RollbackCompleted = "rollback_completed",
+        /// The rollback failed.
+        RollbackFailed = "rollback_failed",
     }
 }
 

@@ -28,70 +28,31 @@ pub use pattern::{Pattern, PatternError};
 pub(crate) use sentence::DIGEST_LOOKED_UP;
 pub use sentence::sentence;
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::reference::Digest;
 use crate::reason::Reason;
 
-/// The policy for new versions (annotation `headwind.sh/policy`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// No version.
-    #[default]
-    None,
-    /// A higher version with the same major and minor.
-    Patch,
-    /// A higher version with the same major.
-    Minor,
-    /// Any higher version.
-    Major,
-    /// Any higher version, pre-releases included.
-    All,
-    /// The highest tag that matches a pattern.
-    Glob,
-    /// The tag of the event.
-    Force,
-}
-
-impl Policy {
-    /// Every policy, the narrowest first.
-    pub const ALL: &'static [Policy] =
-        &[Policy::None, Policy::Patch, Policy::Minor, Policy::Major, Policy::All, Policy::Glob, Policy::Force];
-
-    /// Returns the value in annotations.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Policy::None => "none",
-            Policy::Patch => "patch",
-            Policy::Minor => "minor",
-            Policy::Major => "major",
-            Policy::All => "all",
-            Policy::Glob => "glob",
-            Policy::Force => "force",
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A text that is not the name of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown policy {0:?}; use none, patch, minor, major, all, glob or force")]
-pub struct UnknownPolicy(String);
-
-impl FromStr for Policy {
-    type Err = UnknownPolicy;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Policy::ALL.iter().copied().find(|policy| policy.as_str() == text).ok_or_else(|| UnknownPolicy(text.chars().take(64).collect()))
+crate::named! {
+    /// The policy for new versions (annotation `headwind.sh/policy`).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Policy("policy", str::eq) {
+        /// No version.
+        #[default]
+        None = "none",
+        /// A higher version with the same major and minor.
+        Patch = "patch",
+        /// A higher version with the same major.
+        Minor = "minor",
+        /// Any higher version.
+        Major = "major",
+        /// Any higher version, pre-releases included.
+        All = "all",
+        /// The highest tag that matches a pattern.
+        Glob = "glob",
+        /// The tag of the event.
+        Force = "force",
     }
 }
 

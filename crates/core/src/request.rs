@@ -55,8 +55,6 @@ pub use push_order::outdated;
 pub use quorum::Approval;
 pub use step::{Apply, Change, ChangeKind, Observed, PodName, StatusWrite, Step};
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -74,59 +72,33 @@ use crate::trigger::Trigger;
 /// Time until a request expires if its spec does not set `expiresAt`.
 pub const DEFAULT_EXPIRY: Duration = Duration::from_hours(24);
 
-/// The phase of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub enum Phase {
-    /// Created. Waits for approval, or, if the policy approves it, for the gate.
-    #[default]
-    Pending,
-    /// Approved by a person. Waits for the gate.
-    Approved,
-    /// The change is in the workload, and Headwind watches its rollout.
-    RollingOut,
-    /// The change was applied and its rollout succeeded.
-    Completed,
-    /// Rejected by a person.
-    Rejected,
-    /// The change could not be applied, or its rollout failed.
-    Failed,
-    /// It was not approved in time.
-    Expired,
-    /// Another update replaced it, or it no longer applies to the workload.
-    Superseded,
-    /// It was rolled back.
-    RolledBack,
+crate::named! {
+    /// The phase of a request.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+    pub enum Phase("phase", str::eq_ignore_ascii_case) {
+        /// Created. Waits for approval, or, if the policy approves it, for the gate.
+        #[default]
+        Pending = "Pending",
+        /// Approved by a person. Waits for the gate.
+        Approved = "Approved",
+        /// The change is in the workload, and Headwind watches its rollout.
+        RollingOut = "RollingOut",
+        /// The change was applied and its rollout succeeded.
+        Completed = "Completed",
+        /// Rejected by a person.
+        Rejected = "Rejected",
+        /// The change could not be applied, or its rollout failed.
+        Failed = "Failed",
+        /// It was not approved in time.
+        Expired = "Expired",
+        /// Another update replaced it, or it no longer applies to the workload.
+        Superseded = "Superseded",
+        /// It was rolled back.
+        RolledBack = "RolledBack",
+    }
 }
 
 impl Phase {
-    /// Every phase, in the order of the life cycle.
-    pub const ALL: &'static [Phase] = &[
-        Phase::Pending,
-        Phase::Approved,
-        Phase::RollingOut,
-        Phase::Completed,
-        Phase::Rejected,
-        Phase::Failed,
-        Phase::Expired,
-        Phase::Superseded,
-        Phase::RolledBack,
-    ];
-
-    /// Returns the phase's name in status, API and selectors.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Pending => "Pending",
-            Phase::Approved => "Approved",
-            Phase::RollingOut => "RollingOut",
-            Phase::Completed => "Completed",
-            Phase::Rejected => "Rejected",
-            Phase::Failed => "Failed",
-            Phase::Expired => "Expired",
-            Phase::Superseded => "Superseded",
-            Phase::RolledBack => "RolledBack",
-        }
-    }
-
     /// Returns true if the request is not finished.
     pub fn is_open(self) -> bool {
         match self {
@@ -154,29 +126,6 @@ impl Phase {
         }
     }
 }
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Phase {
-    type Err = UnknownPhase;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Phase::ALL
-            .iter()
-            .copied()
-            .find(|phase| phase.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownPhase(text.chars().take(64).collect()))
-    }
-}
-
-/// A text that is not a phase.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a phase of an UpdateRequest")]
-pub struct UnknownPhase(String);
 
 /// An UpdateRequest with the fields that the rules use.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,6 @@ pub mod release;
 pub mod source;
 
 pub use container::{Container, Slot, noted_digest};
-pub use kind::{Kind, UnknownKind};
+pub use kind::Kind;
 pub use meaningless::{Unknown, has_unknown, unknown};
 pub use object::{Destination, PullSource, Workload, WorkloadKey};

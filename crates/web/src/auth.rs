@@ -42,7 +42,7 @@ use jiff::Timestamp;
 
 use self::access::AccessReviews;
 pub use self::action::Action;
-pub use self::mode::{Mode, UnknownMode};
+pub use self::mode::Mode;
 use self::proxy::Proxy;
 pub use self::refused::Refused;
 pub(crate) use self::reviewed::Reviewed;

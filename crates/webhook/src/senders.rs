@@ -26,8 +26,6 @@ mod quay;
 mod zot;
 
 use std::collections::HashSet;
-use std::fmt;
-use std::str::FromStr;
 
 use headwind_core::artifact::Origin;
 use headwind_core::artifact::chart::{ChartReference, ChartRepository};
@@ -43,87 +41,47 @@ pub const EVENTS: usize = 10_000;
 /// Maximum length of a detail in an ignored entry.
 const DETAIL: usize = 200;
 
-/// A sender of webhooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sender {
-    /// The CNCF distribution registry, and registries built on it (self-managed GitLab's registry).
-    Distribution,
-    /// Harbor, both formats.
-    Harbor,
-    /// Quay.
-    Quay,
-    /// Gitea and Forgejo packages.
-    Gitea,
-    /// GitHub packages.
-    GitHub,
-    /// GitLab's webhooks of other kinds. Its registry sends distribution's notifications.
-    GitLab,
-    /// Azure Container Registry.
-    Azure,
-    /// Google Artifact Registry and Container Registry, via Pub/Sub.
-    Google,
-    /// Amazon ECR, via EventBridge or SNS.
-    Ecr,
-    /// JFrog Artifactory.
-    JFrog,
-    /// Sonatype Nexus.
-    Nexus,
-    /// Alibaba Cloud Container Registry.
-    Aliyun,
-    /// Docker Hub.
-    DockerHub,
-    /// zot.
-    Zot,
-    /// A CloudEvents envelope around one of the others, or around a repository and a tag.
-    CloudEvents,
-    /// Headwind's own format, for `curl` in a pipeline.
-    Native,
+headwind_core::named! {
+    /// A sender of webhooks. The order of the variants is the order in which shapes are tried.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Sender("sender", str::eq) {
+        /// The CNCF distribution registry, and registries built on it (self-managed GitLab's registry).
+        Distribution = "distribution",
+        /// Harbor, both formats.
+        Harbor = "harbor",
+        /// Quay.
+        Quay = "quay",
+        /// Gitea and Forgejo packages.
+        Gitea = "gitea",
+        /// GitHub packages.
+        GitHub = "github",
+        /// GitLab's webhooks of other kinds. Its registry sends distribution's notifications.
+        GitLab = "gitlab",
+        /// Azure Container Registry.
+        Azure = "azure",
+        /// Google Artifact Registry and Container Registry, via Pub/Sub.
+        Google = "google",
+        /// Amazon ECR, via EventBridge or SNS.
+        Ecr = "ecr",
+        /// JFrog Artifactory.
+        JFrog = "jfrog",
+        /// Sonatype Nexus.
+        Nexus = "nexus",
+        /// Alibaba Cloud Container Registry.
+        Aliyun = "aliyun",
+        /// Docker Hub.
+        DockerHub = "dockerhub",
+        /// zot.
+        Zot = "zot",
+        /// A CloudEvents envelope around one of the others, or around a repository and a tag.
+        CloudEvents = "cloudevents",
+        /// Headwind's own format, for `curl` in a pipeline.
+        Native = "native",
+    }
 }
 
 impl Sender {
-    /// Every sender, in the order in which shapes are tried.
-    pub const ALL: &'static [Sender] = &[
-        Sender::Distribution,
-        Sender::Harbor,
-        Sender::Quay,
-        Sender::Gitea,
-        Sender::GitHub,
-        Sender::GitLab,
-        Sender::Azure,
-        Sender::Google,
-        Sender::Ecr,
-        Sender::JFrog,
-        Sender::Nexus,
-        Sender::Aliyun,
-        Sender::DockerHub,
-        Sender::Zot,
-        Sender::CloudEvents,
-        Sender::Native,
-    ];
-
-    /// Returns the name for flags, logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Sender::Distribution => "distribution",
-            Sender::Harbor => "harbor",
-            Sender::Quay => "quay",
-            Sender::Gitea => "gitea",
-            Sender::GitHub => "github",
-            Sender::GitLab => "gitlab",
-            Sender::Azure => "azure",
-            Sender::Google => "google",
-            Sender::Ecr => "ecr",
-            Sender::JFrog => "jfrog",
-            Sender::Nexus => "nexus",
-            Sender::Aliyun => "aliyun",
-            Sender::DockerHub => "dockerhub",
-            Sender::Zot => "zot",
-            Sender::CloudEvents => "cloudevents",
-            Sender::Native => "native",
-        }
-    }
-
     /// Decodes a call of this sender; `None` if it has another shape.
     fn read(self, call: &Call<'_, '_>, out: &mut Collector) -> Option<()> {
         match self {
@@ -146,30 +104,6 @@ impl Sender {
             Sender::Native => native::read(call, out),
         }
     }
-}
-
-impl fmt::Display for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Sender {
-    type Err = UnknownSender;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Sender::ALL.iter().copied().find(|sender| sender.as_str() == text).ok_or_else(|| UnknownSender(text.chars().take(64).collect()))
-    }
-}
-
-/// A name of no known sender.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown sender {0:?}; use one of {known}", known = known_senders())]
-pub struct UnknownSender(String);
-
-/// Returns the names of all senders, for help and errors.
-pub fn known_senders() -> String {
-    Sender::ALL.iter().map(|sender| sender.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// A call, as far as decoding needs it.

@@ -11,7 +11,7 @@ use super::Waiting;
 use crate::reason::Reason;
 use crate::workload::WorkloadKey;
 
-/// The rollouts in progress, and the updates that wait for the end of one.
+/// The rollouts in progress, and the updates that start next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rollouts {
     /// Maximum number in the cluster; `None` means unlimited.
@@ -20,8 +20,8 @@ pub struct Rollouts {
     pub limit_per_namespace: Option<u32>,
     /// The workloads that are rolled out now.
     pub running: BTreeSet<WorkloadKey>,
-    /// The updates that could start now if there were no limit.
-    pub queue: BTreeSet<Turn>,
+    /// The updates of the queue for which a slot is left.
+    pub next: BTreeSet<Turn>,
 }
 
 /// The place of an update in the queue.
@@ -39,9 +39,25 @@ impl Rollouts {
         self.limit.is_some() || self.limit_per_namespace.is_some()
     }
 
-    /// Returns true if a slot is left for the update.
-    pub fn has_slot(&self, turn: &Turn) -> bool {
-        self.waiting(turn).is_none()
+    /// Gives the slots that are left to the updates of the queue, which begins with the oldest. Reads no further than to
+    /// the last slot.
+    pub fn give_slots<'a>(&mut self, queue: impl Iterator<Item = &'a Turn>) {
+        let mut next = BTreeSet::new();
+        let mut slots = Slots::of(self);
+        let mut given: BTreeSet<&WorkloadKey> = self.running.iter().collect();
+        for turn in queue {
+            if slots.cluster_is_full() {
+                break;
+            }
+            if given.contains(&turn.workload) {
+                next.insert(turn.clone());
+            } else if slots.full(&turn.workload).is_none() {
+                slots.take(&turn.workload);
+                given.insert(&turn.workload);
+                next.insert(turn.clone());
+            }
+        }
+        self.next = next;
     }
 
     /// Returns what the update waits for, if it does. A workload that is being rolled out needs no other slot.
@@ -50,14 +66,9 @@ impl Rollouts {
             return None;
         }
         let mut slots = Slots::of(self);
-        let mut before: BTreeSet<&WorkloadKey> = BTreeSet::new();
-        for first in self.queue.iter().take_while(|first| *first < turn).filter(|first| first.workload != turn.workload) {
-            if slots.full(&first.workload).is_none() && !self.running.contains(&first.workload) && before.insert(&first.workload) {
-                slots.take(&first.workload);
-            }
-            if slots.cluster_is_full() {
-                break;
-            }
+        let before: BTreeSet<&WorkloadKey> = self.next.iter().take_while(|first| *first < turn).map(|first| &first.workload).collect();
+        for workload in before.into_iter().filter(|workload| **workload != turn.workload && !self.running.contains(*workload)) {
+            slots.take(workload);
         }
         let full = slots.full(&turn.workload)?;
         let message = format!("{}: {full}", Reason::TooManyRollouts.sentence());
@@ -67,14 +78,16 @@ impl Rollouts {
 
 /// The slots that are left.
 struct Slots<'a> {
-    rollouts: &'a Rollouts,
+    limit: Option<u32>,
+    limit_per_namespace: Option<u32>,
     total: u32,
     namespaces: BTreeMap<&'a str, u32>,
 }
 
 impl<'a> Slots<'a> {
     fn of(rollouts: &'a Rollouts) -> Self {
-        let mut slots = Self { rollouts, total: 0, namespaces: BTreeMap::new() };
+        let Rollouts { limit, limit_per_namespace, .. } = *rollouts;
+        let mut slots = Self { limit, limit_per_namespace, total: 0, namespaces: BTreeMap::new() };
         for workload in &rollouts.running {
             slots.take(workload);
         }
@@ -87,16 +100,15 @@ impl<'a> Slots<'a> {
     }
 
     fn cluster_is_full(&self) -> bool {
-        self.rollouts.limit.is_some_and(|limit| self.total >= limit)
+        self.limit.is_some_and(|limit| self.total >= limit)
     }
 
     /// Returns which limit leaves no slot for the workload.
     fn full(&self, workload: &WorkloadKey) -> Option<String> {
-        let Rollouts { limit, limit_per_namespace, .. } = self.rollouts;
         let in_namespace = self.namespaces.get(workload.namespace.as_str()).copied().unwrap_or_default();
-        match (limit, limit_per_namespace) {
-            (Some(limit), _) if self.total >= *limit => Some(format!("at most {limit} in the cluster")),
-            (_, Some(limit)) if in_namespace >= *limit => Some(format!("at most {limit} in the namespace {}", workload.namespace)),
+        match (self.limit, self.limit_per_namespace) {
+            (Some(limit), _) if self.total >= limit => Some(format!("at most {limit} in the cluster")),
+            (_, Some(limit)) if in_namespace >= limit => Some(format!("at most {limit} in the namespace {}", workload.namespace)),
             (_, _) => None,
         }
     }
@@ -122,12 +134,14 @@ mod tests {
     fn may_start(limits: (Option<u32>, Option<u32>), running: &str, queue: &str, who: &str) -> bool {
         let queue: Vec<&str> = queue.split_whitespace().collect();
         let mut turns = queue.iter().zip(0..).map(|(workload, since)| turn(since, workload));
-        let rollouts = Rollouts {
+        let mut rollouts = Rollouts {
             limit: limits.0,
             limit_per_namespace: limits.1,
             running: running.split_whitespace().map(key).collect(),
-            queue: turns.clone().collect(),
+            next: BTreeSet::new(),
         };
+        let all: BTreeSet<Turn> = turns.clone().collect();
+        rollouts.give_slots(all.iter());
         let own = turns.find(|turn| turn.workload == key(who)).unwrap_or_else(|| turn(100, who));
         rollouts.waiting(&own).is_none()
     }
@@ -156,6 +170,32 @@ mod tests {
         #[case] starts: bool,
     ) {
         assert_eq!(may_start(limits, running, queue, who), starts);
+    }
+
+    #[rstest]
+    #[case::as_many_as_slots((Some(3), None), "a/1", "a/2 a/3 a/4", "a/2 a/3")]
+    #[case::none_left((Some(1), None), "a/1", "a/2", "")]
+    #[case::no_limit((None, None), "a/1", "a/2 a/3", "a/2 a/3")]
+    #[case::a_full_namespace_is_passed_over((Some(4), Some(1)), "a/1", "a/2 b/1 b/2 c/1", "b/1 c/1")]
+    #[case::a_running_workload_needs_no_slot((Some(2), None), "a/1", "a/1 a/2 a/3", "a/1 a/2")]
+    #[case::one_slot_for_two_updates_of_a_workload((Some(2), None), "", "a/1 a/1 a/2 a/3", "a/1 a/1 a/2")]
+    fn who_is_next(#[case] limits: (Option<u32>, Option<u32>), #[case] running: &str, #[case] queue: &str, #[case] expected: &str) {
+        let queue: Vec<Turn> = queue.split_whitespace().zip(0..).map(|(workload, since)| turn(since, workload)).collect();
+        let running = running.split_whitespace().map(key).collect();
+        let mut rollouts = Rollouts { limit: limits.0, limit_per_namespace: limits.1, running, next: BTreeSet::new() };
+        rollouts.give_slots(queue.iter());
+        let next: Vec<&str> = rollouts.next.iter().map(|turn| turn.workload.name.as_str()).collect();
+        let expected: Vec<&str> = expected.split_whitespace().map(|name| name.split_once('/').unwrap().1).collect();
+        assert_eq!(next, expected);
+    }
+
+    #[test]
+    fn the_queue_is_read_to_the_last_slot_only() {
+        let queue: Vec<Turn> = (0..100).map(|since| turn(since, &format!("a/{since}"))).collect();
+        let read = std::cell::Cell::new(0);
+        let mut rollouts = Rollouts { limit: Some(3), running: [key("b/1")].into(), ..Rollouts::default() };
+        rollouts.give_slots(queue.iter().inspect(|_| read.set(read.get() + 1)));
+        assert_eq!((rollouts.next.len(), read.get()), (2, 3));
     }
 
     #[test]

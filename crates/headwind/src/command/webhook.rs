@@ -5,7 +5,7 @@ use std::io::{BufRead, Read as _, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use headwind_webhook::senders::{Envelope, Ignored, Sender, decode, known_senders};
+use headwind_webhook::senders::{Envelope, Ignored, Sender, decode};
 use serde::{Deserialize, Serialize};
 
 use super::lines::{self, Output};
@@ -17,7 +17,7 @@ const BODY: u64 = 64 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Sender of the payload
-    #[arg(long, help = format!("Sender of the payload ({}). If unset, Headwind recognizes it by structure and headers", known_senders()))]
+    #[arg(long, help = format!("Sender of the payload ({}). If unset, Headwind recognizes it by structure and headers", Sender::ALL.iter().map(|sender| sender.as_str()).collect::<Vec<_>>().join(", ")))]
     sender: Option<Sender>,
     /// Registry host, for senders that do not send it
     #[arg(long)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::gate::{self, Limits};
 use headwind_core::workload::WorkloadKey;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -48,15 +47,8 @@ pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, st
         tokio::time::sleep(PAUSE).await;
         changes = changes.resubscribe();
         let limits = state.current_limits(now());
-        for key in next(&limits) {
-            queue.now(key);
+        for turn in limits.rollouts.next {
+            queue.now(turn.workload);
         }
     }
-}
-
-/// Returns the workloads at the head of the queue that have a slot.
-fn next(limits: &Limits) -> Vec<WorkloadKey> {
-    let rollouts = &limits.rollouts;
-    let starts = |turn: &&gate::Turn| rollouts.has_slot(turn);
-    rollouts.queue.iter().filter(starts).map(|turn| turn.workload.clone()).collect()
 }

@@ -51,9 +51,10 @@ impl Handle {
 
     /// Returns what limits the updates of all workloads.
     pub fn limits(&self) -> LimitsView {
-        let Limits { freeze: _, paused_since, rollouts } = self.state.current_limits(now());
+        let now = now();
+        let Limits { freeze: _, paused_since, rollouts } = self.state.current_limits(now);
         let configured = self.state.limits.configured();
-        LimitsView { configured, paused_since, rollouts: rollouts.running.len(), waiting: rollouts.queue.len() }
+        LimitsView { configured, paused_since, rollouts: rollouts.running.len(), waiting: self.state.waiting_for_a_slot(now) }
     }
 
     /// Returns when the cool-down of a request ends, if it has not ended and is not skipped.

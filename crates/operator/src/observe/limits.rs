@@ -7,11 +7,13 @@
 use std::collections::BTreeSet;
 
 use headwind_core::gate::limits::ConfiguredLimits;
-use headwind_core::gate::{Freeze, Limits, Rollouts, paused_since};
+use headwind_core::gate::{Freeze, Limits, Rollouts, Turn, paused_since};
 use headwind_core::request::{Phase, named_requests};
 use headwind_core::workload::WorkloadKey;
 use jiff::Timestamp;
 
+use super::index::Index;
+use super::requests::Requests;
 use super::state::State;
 
 impl State {
@@ -23,18 +25,20 @@ impl State {
             let requests = self.requests.read();
             let index = self.index.read();
             rollouts.running = requests.rollouts().running().chain(starting).cloned().collect();
-            let can = |key: &WorkloadKey| index.workload(key).is_some_and(|workload| !workload.deleting);
-            let is_frozen = freeze.as_ref().is_some_and(|freeze: &Freeze| freeze.holds(now));
-            let by_annotation = |key: &WorkloadKey| {
-                let resolved = index.resolved(key);
-                resolved.is_none_or(|resolved| {
-                    resolved.containers().any(|(_, settings)| settings.is_none_or(|settings| settings.frozen.is_some()))
-                })
-            };
-            let is_thawed = |key: &WorkloadKey| !is_frozen && !by_annotation(key);
-            rollouts.queue = requests.rollouts().queue(now, is_thawed).filter(|turn| can(&turn.workload)).cloned().collect();
+            rollouts.give_slots(queue(&requests, &index, freeze.as_ref(), now));
         }
         Limits { freeze, paused_since: self.paused_since(), rollouts }
+    }
+
+    /// Returns the number of updates that wait for the end of a rollout. 0 if rollouts are not limited.
+    pub(crate) fn waiting_for_a_slot(&self, now: Timestamp) -> usize {
+        let ConfiguredLimits { freeze, rollouts, rollouts_per_namespace, .. } = self.limits.configured();
+        if rollouts.is_none() && rollouts_per_namespace.is_none() {
+            return 0;
+        }
+        let requests = self.requests.read();
+        let index = self.index.read();
+        queue(&requests, &index, freeze.as_ref(), now).count()
     }
 
     /// Returns the limits now, for queries.
@@ -73,9 +77,19 @@ impl State {
     }
 }
 
+/// Returns the updates that could start if there were no limit, oldest first.
+fn queue<'a>(requests: &'a Requests, index: &'a Index, freeze: Option<&Freeze>, now: Timestamp) -> impl Iterator<Item = &'a Turn> {
+    let is_frozen = freeze.is_some_and(|freeze| freeze.holds(now));
+    let by_annotation = |key: &WorkloadKey| {
+        let resolved = index.resolved(key);
+        resolved.is_none_or(|resolved| resolved.containers().any(|(_, settings)| settings.is_none_or(|settings| settings.frozen.is_some())))
+    };
+    let can = |turn: &&Turn| index.workload(&turn.workload).is_some_and(|workload| !workload.deleting);
+    requests.rollouts().queue(now, move |key| !is_frozen && !by_annotation(key)).filter(can)
+}
+
 #[cfg(test)]
 mod tests {
-    use headwind_core::gate::Turn;
     use headwind_core::workload::{Container, Kind, Workload};
     use headwind_k8s::update_request::UpdateRequest;
     use serde_json::{Value, json};
@@ -127,17 +141,21 @@ mod tests {
         state.record(request("c", 1, "webhook", &waiting("UpdateWindow", Some(100))));
         state.record(request("d", 1, "webhook", &waiting("Suspended", None)));
         state.record(request("unknown", 1, "webhook", &waiting("TooManyRollouts", None)));
-        let rollouts = |now: i64| state.current_limits(at(now)).rollouts;
+        let running = || state.current_limits(at(99)).rollouts.running;
+        let queue = |now: i64| -> Vec<Turn> { super::queue(&state.requests.read(), &state.index.read(), None, at(now)).cloned().collect() };
         let turn = |name: &str| Turn { since: at(5), workload: key(name) };
-        assert_eq!((rollouts(99).running, rollouts(99).queue), ([key("a")].into(), [turn("b")].into()));
-        assert_eq!(rollouts(100).queue, [turn("b"), turn("c")].into(), "the other wait is over");
+        assert_eq!((running(), queue(99)), ([key("a")].into(), vec![turn("b")]));
+        assert_eq!(queue(100), [turn("b"), turn("c")], "the other wait is over");
+        assert_eq!(state.waiting_for_a_slot(at(100)), 2);
+        assert_eq!(state.current_limits(at(100)).rollouts.next, BTreeSet::new(), "no slot is left");
         state.record(request("a", 2, "webhook", &json!({"phase": "Completed", "finishedAt": at(7).to_string()})));
+        assert_eq!(state.current_limits(at(100)).rollouts.next, [turn("b")].into());
         state.record(request("b", 2, "webhook", &json!({"phase": "RollingOut"})));
-        assert_eq!((rollouts(99).running, rollouts(99).queue), ([key("b")].into(), BTreeSet::new()));
+        assert_eq!((running(), queue(99)), ([key("b")].into(), vec![]));
         state.requests.write().remove(&("n".to_owned(), "b".to_owned()));
-        assert_eq!(rollouts(99).running, BTreeSet::new());
+        assert_eq!(running(), BTreeSet::new());
         state.limits.starting().insert(key("c"));
-        assert_eq!(rollouts(99).running, [key("c")].into(), "an update that is being applied counts");
+        assert_eq!(running(), [key("c")].into(), "an update that is being applied counts");
     }
 
     #[test]

@@ -60,13 +60,20 @@ impl Intake {
             claims
         };
         let offered = Offered { taken: used.len(), unused: all - used.len() };
-        let at = Timestamp::now();
-        let arrived = used.into_iter().map(|claim| Arrived { claim, at, proven }).collect();
-        let merged = self.inbox.claims.lock().offer(arrived, self.state.leadership.now())?;
+        // Nothing is queued for unused repositories: registries push there all day, and the workers need not wake up.
+        let merged = if used.is_empty() { 0 } else { self.queue(used, proven)? };
         self.metrics.webhook_events.inc_by(all as u64);
         self.metrics.webhook_events_processed.inc_by((offered.unused + merged) as u64);
-        self.inbox.changed.notify_one();
         Ok(offered)
+    }
+
+    /// Queues the claims, and wakes the workers. Returns the number of claims that were merged with earlier ones.
+    fn queue(&self, claims: Vec<Claim>, proven: bool) -> Result<usize, Full> {
+        let at = Timestamp::now();
+        let arrived = claims.into_iter().map(|claim| Arrived { claim, at, proven }).collect();
+        let merged = self.inbox.claims.lock().offer(arrived, self.state.leadership.now())?;
+        self.inbox.changed.notify_one();
+        Ok(merged)
     }
 
     /// Waits until every claim is recorded, except those that wait for a registry, or that the API server rejects.

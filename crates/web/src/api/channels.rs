@@ -33,7 +33,8 @@ async fn tested(api: &Api, caller: Caller, channel: &str) -> Result<Response, Pr
     let creates = api.handle.settings().version(Store::ConfigMap).is_none();
     let namespace = api.handle.own_namespace().to_owned();
     api.auth.authorize(&caller, &auth::Action::TestChannel { channel: channel.to_owned(), namespace, creates }).await?;
-    let channel: Channel = channel.parse().map_err(|why: String| Problem::new(StatusCode::NOT_FOUND, why))?;
+    let channel: Channel =
+        channel.parse().map_err(|unknown: headwind_core::named::UnknownName| Problem::new(StatusCode::NOT_FOUND, unknown.to_string()))?;
     let answer = api.handle.test_channel(caller, channel).await.map_err(|error| Problem::new(status(&error), error.to_string()))?;
     Ok(Json(Tested { channel: channel.as_str(), answer }).into_response())
 }

@@ -65,7 +65,7 @@ async fn page(api: &Api, caller: &Caller, parameters: Result<Query<Parameters>, 
 }
 
 fn read_kind(text: &str) -> Result<Kind, Problem> {
-    text.parse().map_err(|error: headwind_core::workload::UnknownKind| updates::invalid(error.to_string()))
+    text.parse().map_err(|error: headwind_core::named::UnknownName| updates::invalid(error.to_string()))
 }
 
 fn position(token: &str) -> Result<WorkloadKey, Problem> {

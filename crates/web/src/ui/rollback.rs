@@ -51,7 +51,7 @@ impl Form {
 pub(super) fn key(namespace: String, kind: &str, name: String) -> Result<WorkloadKey, Fault> {
     let kind = kind
         .parse()
-        .map_err(|error: headwind_core::workload::UnknownKind| Fault::new(StatusCode::NOT_FOUND, "No such workload", error.to_string()))?;
+        .map_err(|error: headwind_core::named::UnknownName| Fault::new(StatusCode::NOT_FOUND, "No such workload", error.to_string()))?;
     Ok(WorkloadKey { kind, namespace, name })
 }
 

@@ -1,6 +1,5 @@
 //! The rows of lists: one for each view of an update.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -25,36 +24,18 @@ use super::permissions::Rights;
 use super::query::pairs;
 use super::visitor::Visitor;
 
-/// How a list shows an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
-    /// A decision to make.
-    Inbox,
-    /// A row of the table.
-    Table,
-    /// A rollout.
-    Moving,
-    /// A failure.
-    Trouble,
-}
-
-impl View {
-    /// Returns the word in addresses.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            View::Inbox => "inbox",
-            View::Table => "table",
-            View::Moving => "moving",
-            View::Trouble => "trouble",
-        }
-    }
-}
-
-impl FromStr for View {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [View::Inbox, View::Table, View::Moving, View::Trouble].into_iter().find(|view| view.as_str() == text).ok_or(())
+headwind_core::named! {
+    /// How a list shows an update.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum View("view", str::eq) {
+        /// A decision to make.
+        Inbox = "inbox",
+        /// A row of the table.
+        Table = "table",
+        /// A rollout.
+        Moving = "moving",
+        /// A failure.
+        Trouble = "trouble",
     }
 }
 

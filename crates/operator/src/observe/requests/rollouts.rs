@@ -16,6 +16,8 @@ use super::Name;
 pub(crate) struct KnownRollouts {
     running: BTreeMap<Name, WorkloadKey>,
     waiting: BTreeMap<Name, Waits>,
+    /// The requests that wait, oldest first.
+    turns: BTreeSet<(Turn, Name)>,
     failures: BTreeMap<Name, Timestamp>,
 }
 
@@ -45,6 +47,7 @@ impl KnownRollouts {
                         is_frozen: waiting.reason == Reason::Frozen,
                         until: waiting.until,
                     };
+                    self.turns.insert((waits.turn.clone(), name.clone()));
                     self.waiting.insert(name.clone(), waits);
                 }
             }
@@ -59,7 +62,9 @@ impl KnownRollouts {
     /// Forgets a request.
     pub(super) fn remove(&mut self, name: &Name) {
         self.running.remove(name);
-        self.waiting.remove(name);
+        if let Some(waits) = self.waiting.remove(name) {
+            self.turns.remove(&(waits.turn, name.clone()));
+        }
         self.failures.remove(name);
     }
 
@@ -68,12 +73,14 @@ impl KnownRollouts {
         self.running.values()
     }
 
-    /// Returns the updates that wait for the end of a rollout, or whose other wait is over. `is_thawed` tells whether
-    /// nothing freezes a workload now.
+    /// Returns the updates that wait for the end of a rollout, or whose other wait is over, oldest first. `is_thawed` tells
+    /// whether nothing freezes a workload now.
     pub(crate) fn queue<'a>(&'a self, now: Timestamp, is_thawed: impl Fn(&WorkloadKey) -> bool + 'a) -> impl Iterator<Item = &'a Turn> {
-        let is_over =
-            move |waits: &Waits| waits.until.is_some_and(|until| until <= now) || (waits.is_frozen && is_thawed(&waits.turn.workload));
-        self.waiting.values().filter(move |waits| waits.in_queue || is_over(waits)).map(|waits| &waits.turn)
+        let is_over = move |turn: &Turn, waits: &Waits| {
+            waits.until.is_some_and(|until| until <= now) || (waits.is_frozen && is_thawed(&turn.workload))
+        };
+        let in_queue = move |turn: &Turn, name: &Name| self.waiting.get(name).is_some_and(|waits| waits.in_queue || is_over(turn, waits));
+        self.turns.iter().filter(move |(turn, name)| in_queue(turn, name)).map(|(turn, _)| turn)
     }
 
     /// Returns when updates failed, in ascending order.

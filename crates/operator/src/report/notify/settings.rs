@@ -245,7 +245,7 @@ impl Reader<'_> {
         self.invalid.push(Invalid { name: name.to_owned(), problem: problem.to_string() });
     }
 
-    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn parsed<T, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let parsed = parse(&self.text(name)?);
         parsed.map_err(|problem| self.fault(name, problem)).ok()
     }
@@ -258,7 +258,7 @@ impl Reader<'_> {
         text
     }
 
-    fn list<T: Ord>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> BTreeSet<T> {
+    fn list<T: Ord, E: fmt::Display>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> BTreeSet<T> {
         let all = |text: &str| text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect();
         self.parsed(name, all).unwrap_or_default()
     }
@@ -273,7 +273,7 @@ impl Reader<'_> {
         };
         Common {
             events: self.list(&name("EVENTS"), str::parse),
-            namespaces: self.list(&name("NAMESPACES"), |text| Ok(text.to_owned())),
+            namespaces: self.list(&name("NAMESPACES"), str::parse),
             digest: self.parsed(&name("DIGEST_INTERVAL"), digest).flatten(),
             pod_messages: self.parsed(&name("POD_MESSAGES"), boolean).unwrap_or_else(|| host.is_some_and(is_in_cluster)),
         }
