@@ -192,14 +192,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct Filter {
     /// Show only these phases, separated by commas
-    #[arg(long, value_delimiter = ',', value_parser = phase)]
+    #[arg(long, value_delimiter = ',')]
     pub(crate) phase: Vec<Phase>,
-}
-
-fn phase(text: &str) -> Result<Phase, String> {
-    let known = || Phase::ALL.iter().map(|phase| phase.as_str()).collect::<Vec<_>>().join(", ");
-    let found = Phase::ALL.iter().copied().find(|phase| phase.as_str().eq_ignore_ascii_case(text));
-    found.ok_or_else(|| format!("must be one of {}", known()))
 }
 
 /// The arguments of a decision.

@@ -27,18 +27,16 @@ const SHORT: [(&str, Kind); 6] = [
 const REQUEST: [&str; 4] = ["ur", "upd", "updaterequest", "updaterequests"];
 
 /// Parses the name of a kind: singular, plural or short, with or without its API group.
-pub(crate) fn kind(text: &str) -> Option<Kind> {
+pub(crate) fn kind(text: &str) -> Result<Kind, Failure> {
     let (word, group) = text.split_once('.').unwrap_or((text, ""));
     let short = || SHORT.iter().find(|(short, _)| short.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind);
     let plural = || Kind::ALL.iter().copied().find(|kind| facts(*kind).plural.eq_ignore_ascii_case(word));
-    let found = word.parse().ok().or_else(short).or_else(plural)?;
-    let fits = group.is_empty() || facts(found).group.eq_ignore_ascii_case(group);
-    fits.then_some(found)
-}
-
-fn unknown(text: &str) -> Failure {
-    let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect();
-    Failure::Usage(format!("{text:?} is not a kind that Headwind knows; use one of {}", known.join(", ")))
+    let found = word.parse().ok().or_else(short).or_else(plural);
+    let fits = |kind: &Kind| group.is_empty() || facts(*kind).group.eq_ignore_ascii_case(group);
+    found.filter(fits).ok_or_else(|| {
+        let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect();
+        Failure::Usage(format!("{text:?} is not a kind that Headwind knows; use one of {}", known.join(", ")))
+    })
 }
 
 /// Parses `NAME`, `updaterequest/NAME` or `KIND/NAME`.
@@ -48,7 +46,7 @@ pub(crate) fn named(text: &str) -> Result<Named, Failure> {
     if REQUEST.contains(&short.as_str()) {
         return Ok(Named::Request(name.to_owned()));
     }
-    Ok(Named::Workload(kind(word).ok_or_else(|| unknown(word))?, name.to_owned()))
+    Ok(Named::Workload(kind(word)?, name.to_owned()))
 }
 
 /// Parses `KIND/NAME` or `KIND NAME`.
@@ -63,7 +61,7 @@ pub(crate) fn workload(words: &[String]) -> Result<(Kind, String), Failure> {
     if name.is_empty() || name.contains('/') {
         return Err(Failure::Usage(format!("{name:?} is not the name of a workload")));
     }
-    Ok((kind(word).ok_or_else(|| unknown(word))?, name.to_owned()))
+    Ok((kind(word)?, name.to_owned()))
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ fn exit_codes() {
         (&["get", "deploy/web"], 2, "list"),
         (&["approve", "web-00000"], 3, "could not find"),
         (&["reopen", "web-00000"], 5, "cannot reopen a request that is Pending"),
-        (&["list", "--phase", "Unknown"], 2, "must be one of Pending, Approved"),
+        (&["list", "--phase", "Unknown"], 2, "use Pending, Approved"),
         (&["list", "--no-such-flag"], 2, "unexpected argument"),
         (&["approve"], 2, "required"),
         (&["approve", "a", "--all"], 2, "cannot be used with"),

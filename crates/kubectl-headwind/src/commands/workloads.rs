@@ -28,7 +28,7 @@ fn list_of<'a>(value: &'a Value, field: &str) -> &'a [Value] {
 pub(super) async fn list(connection: &Connection, kind: Option<&str>, query: Option<&str>) -> Result<(), Failure> {
     let mut filters = vec![format!("limit={PAGE}")];
     if let Some(word) = kind {
-        let kind = target::kind(word).ok_or_else(|| Failure::Usage(format!("{word:?} is not a kind that Headwind knows")))?;
+        let kind = target::kind(word)?;
         filters.push(format!("kind={kind}"));
     }
     filters.extend(query.map(|text| format!("q={}", escaped(text))));
