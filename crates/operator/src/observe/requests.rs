@@ -231,6 +231,11 @@ impl Requests {
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &WorkloadKey> {
         self.by_workload.keys().map(|key| &**key)
     }
+
+    /// Returns the same for use without the lock.
+    pub(crate) fn shared_workloads(&self) -> Vec<Arc<WorkloadKey>> {
+        self.by_workload.keys().map(Arc::clone).collect()
+    }
 }
 
 fn holds<'a>(by_workload: &'a HashMap<Arc<WorkloadKey>, OfWorkload>, workload: &Arc<WorkloadKey>, name: &Name) -> Option<Held<'a>> {

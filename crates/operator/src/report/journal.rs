@@ -13,11 +13,14 @@
 //! from the transition, so each Event exists once.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{ChangeKind, Phase};
 use headwind_core::transition::{Decision, Weight};
+use headwind_core::workload::WorkloadKey;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -27,6 +30,7 @@ use super::marks::{Marks, REPORTED};
 use super::metrics::Metrics;
 use super::notify::{NOTIFIED, Notifier, POSTED};
 use super::trace::Traces;
+use crate::observe::requests::Held;
 use crate::observe::state::{News, State};
 
 /// Maximum number of transitions that a replica remembers while it does not lead, in case it takes over.
@@ -35,6 +39,8 @@ const REMEMBERED: usize = 1024;
 const BACKLOG: usize = 256;
 /// The same for changes, which are more frequent.
 const CHANGES: usize = 1024;
+/// The time after which a change that was stored before the catch-up ended has reached the journal.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// A change of a request, including changes that are no transition, such as the progress of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +82,47 @@ struct Progress {
     delivered: Marks,
     /// Transitions that the previous leader may not have reported, oldest first.
     unreported: VecDeque<Arc<Entry>>,
-    /// Transitions reported when this process took over. The watch may deliver them once more.
-    caught_up: HashSet<(String, String)>,
+    /// The transitions reported while this process takes over, by whichever of the catch-up and a change was first.
+    takeover: Takeover,
+}
+
+/// Reports a transition once although two report it: the catch-up of a new leader, which reads the stored requests, and
+/// the change of such a request, which may be under way at that moment.
+#[derive(Default)]
+struct Takeover {
+    /// Fingerprints of the reported transitions.
+    reported: HashSet<u64>,
+    hasher: RandomState,
+    /// True while the catch-up reads.
+    reads: bool,
+    /// When the catch-up ended.
+    ended: Option<Instant>,
+}
+
+impl Takeover {
+    fn fingerprint(&self, entry: &Entry) -> u64 {
+        self.hasher.hash_one((&entry.uid, &entry.transition.id))
+    }
+
+    /// Returns true if the catch-up is the first to report the transition.
+    fn is_first(&mut self, entry: &Entry) -> bool {
+        self.reported.insert(self.fingerprint(entry))
+    }
+
+    /// Returns true if a change is the first to report the transition.
+    fn is_first_as_change(&mut self, entry: &Entry) -> bool {
+        if self.reads {
+            return self.is_first(entry);
+        }
+        self.reported.is_empty() || !self.reported.remove(&self.fingerprint(entry))
+    }
+
+    /// Forgets the transitions once no change that was under way can arrive any more.
+    fn tidy(&mut self) {
+        if self.ended.is_some_and(|ended| ended.elapsed() > SETTLED) {
+            self.reported = HashSet::new();
+        }
+    }
 }
 
 impl Journal {
@@ -128,7 +173,8 @@ impl Journal {
     /// Writes how far this process has reported into the annotations of the Lease. Until it reports, what the previous
     /// leader wrote stays.
     pub(crate) fn note(&self, annotations: &mut BTreeMap<String, String>) {
-        let progress = self.0.progress.lock();
+        let mut progress = self.0.progress.lock();
+        progress.takeover.tidy();
         if progress.reports
             && let Some(marks) = self.0.events.reported()
         {
@@ -181,7 +227,8 @@ impl Inner {
                 let reports = {
                     let mut progress = self.progress.lock();
                     progress.delivered.advance(namespace.clone(), version);
-                    progress.reports
+                    // Until the catch-up ends, the next leader would miss what it has not reached.
+                    progress.reports && !progress.takeover.reads
                 };
                 if reports {
                     self.events.mark(namespace, version);
@@ -194,7 +241,7 @@ impl Inner {
     fn is_due(&self, entry: &Arc<Entry>) -> bool {
         let mut progress = self.progress.lock();
         if progress.reports {
-            return !progress.caught_up.remove(&key(entry));
+            return progress.takeover.is_first_as_change(entry);
         }
         if progress.unreported.len() >= REMEMBERED {
             progress.unreported.pop_front();
@@ -204,41 +251,61 @@ impl Inner {
     }
 
     fn begin(&self) {
-        let (entries, delivered) = {
+        let (inherited, remembered) = {
             let mut progress = self.progress.lock();
             if progress.reports {
                 return;
             }
             progress.reports = true;
-            let inherited = std::mem::take(&mut progress.inherited);
-            let lacks = |entry: &Entry| inherited.lacks(&entry.workload.namespace, entry.resource_version);
-            let remembered: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into();
-            let mut entries: Vec<Arc<Entry>> = remembered.iter().filter(|entry| lacks(entry)).cloned().collect();
+            progress.takeover.reads = true;
             if let Some(posted) = progress.posted.take() {
                 self.notifier.inherit_posted(&posted);
             }
+            let remembered: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into();
             // The channels are at other places than the Events.
-            self.notifier.begin(progress.notified.take().as_deref(), remembered);
-            let mut known: HashSet<_> = entries.iter().map(|entry| key(entry)).collect();
-            let requests = self.state.requests.read();
-            let unreported = |held: &crate::observe::requests::Held<'_>, namespace: &str| {
-                held.version().resource_version.parse().is_ok_and(|version| inherited.lacks(namespace, version))
-            };
-            let stored = requests.all().filter(|(workload, held)| unreported(held, &workload.namespace));
-            let latest = stored.filter_map(|(workload, held)| Entry::latest(workload, held)).filter(|entry| known.insert(key(entry)));
-            entries.extend(latest.map(Arc::new));
-            progress.caught_up = known;
-            (entries, progress.delivered.clone())
+            self.notifier.begin(progress.notified.take().as_deref(), remembered.clone());
+            (std::mem::take(&mut progress.inherited), remembered)
         };
-        if !entries.is_empty() {
-            tracing::info!(transitions = entries.len(), "reporting what the last leader did not");
+        let mut count = 0;
+        for entry in remembered.iter().filter(|entry| inherited.lacks(&entry.workload.namespace, entry.resource_version)) {
+            count += usize::from(self.catch_up(entry));
         }
-        for entry in &entries {
-            self.report(entry);
+        // One workload at a time: nobody bounds the number of requests that changed while no process led.
+        let workloads = self.state.requests.read().shared_workloads();
+        for workload in &workloads {
+            for entry in self.unreported(workload, &inherited) {
+                count += usize::from(self.catch_up(&entry));
+            }
         }
+        if count > 0 {
+            tracing::info!(transitions = count, "reported what the last leader did not");
+        }
+        let delivered = {
+            let mut progress = self.progress.lock();
+            progress.takeover.reads = false;
+            progress.takeover.ended = Some(Instant::now());
+            progress.delivered.clone()
+        };
         for (namespace, version) in delivered.iter() {
             self.events.mark(namespace.clone(), version);
         }
+    }
+
+    /// Returns the latest transitions of a workload's requests that the previous leader did not report.
+    fn unreported(&self, workload: &WorkloadKey, inherited: &Marks) -> Vec<Entry> {
+        let requests = self.state.requests.read();
+        let lacks =
+            |held: &Held<'_>| held.version().resource_version.parse().is_ok_and(|version| inherited.lacks(&workload.namespace, version));
+        requests.of(workload).filter(lacks).filter_map(|held| Entry::latest(workload, held)).collect()
+    }
+
+    /// Reports a transition of the previous leader's time. Returns false if it was reported meanwhile.
+    fn catch_up(&self, entry: &Entry) -> bool {
+        let is_first = self.progress.lock().takeover.is_first(entry);
+        if is_first {
+            self.report(entry);
+        }
+        is_first
     }
 
     fn report(&self, entry: &Entry) {
@@ -350,11 +417,6 @@ fn log(entry: &Entry, trace_id: Option<&str>) {
             "{}", transition.message
         );
     }
-}
-
-/// Returns the key that identifies a transition.
-fn key(entry: &Entry) -> (String, String) {
-    (entry.uid.clone(), entry.transition.id.clone())
 }
 
 #[cfg(test)]

@@ -99,6 +99,25 @@ fn a_process_that_starts_reports_the_latest_transition() {
     assert_eq!(site.reported(), Vec::<String>::new(), "a first start reports nothing of what was there before");
 }
 
+/// A change that was stored and is on its way to the journal when this process takes over.
+#[test]
+fn a_change_under_way_is_reported_once() {
+    let mut site = Evaluation::new();
+    site.inherit("*=5");
+    let change = site.state.requests.write().apply(request("a", "6", "Approved")).unwrap();
+    let again = site.state.requests.write().apply(request("b", "7", "Approved")).unwrap();
+    site.journal.begin();
+    site.state.publish(News::Changed(Box::new(change)));
+    assert_eq!(site.reported(), ["ApprovedByPerson", "ApprovedByPerson"]);
+    let mut progress = site.journal.0.progress.lock();
+    progress.takeover.ended = Instant::now().checked_sub(2 * SETTLED);
+    progress.takeover.tidy();
+    assert!(progress.takeover.reported.is_empty());
+    drop(progress);
+    site.state.publish(News::Changed(Box::new(again)));
+    assert_eq!(site.reported().len(), 1, "it is a change like any other now");
+}
+
 /// The last leader reported that the change was applied. The next one knows only that the request is complete, and reports
 /// the change again: under the same name.
 #[test]

@@ -18,6 +18,7 @@ use super::http;
 use super::message;
 use super::notifier::{Lane, Notifier, Takeover};
 use super::progress::AllProgress;
+use super::queue;
 use super::settings::Settings;
 use super::slack::board::Keeper;
 use crate::cluster::{Class, ClusterClient};
@@ -234,19 +235,28 @@ fn is_refusal(class: Class) -> bool {
     }
 }
 
-/// Returns the requests of which a channel may lack a notification.
+/// Returns the requests of which a channel may lack a notification, the newest first: at most as many as the queue of a
+/// channel holds.
 fn candidates(inherited: &AllProgress, state: &State) -> Vec<(String, String)> {
     let requests = state.requests.read();
-    let may_lack = |namespace: &str, held: &Held<'_>| {
-        let Ok(version) = held.version().resource_version.parse() else { return false };
-        let changed = match held {
-            Held::Open(object) => headwind_core::notification::notices(&object.read()).iter().map(|notice| notice.at).max().flatten(),
-            Held::Finished(finished) => finished.finished_at(),
-        };
-        inherited.channels.keys().any(|channel| inherited.may_lack(*channel, namespace, version, changed))
+    let changed = |held: &Held<'_>| match held {
+        Held::Open(object) => headwind_core::notification::notices(&object.read()).iter().map(|notice| notice.at).max().flatten(),
+        Held::Finished(finished) => finished.finished_at(),
     };
-    let all = requests.all().filter(|(workload, held)| may_lack(&workload.namespace, held));
-    all.map(|(workload, held)| (workload.namespace.clone(), held.read().name)).collect()
+    let mut all: Vec<(Option<Timestamp>, &str, Held<'_>)> = Vec::new();
+    for (workload, held) in requests.all() {
+        let (namespace, changed) = (workload.namespace.as_str(), changed(&held));
+        let Ok(version) = held.version().resource_version.parse() else { continue };
+        if inherited.channels.keys().any(|channel| inherited.may_lack(*channel, namespace, version, changed)) {
+            all.push((changed, namespace, held));
+        }
+    }
+    all.sort_by_key(|(changed, _, _)| std::cmp::Reverse(*changed));
+    if all.len() > queue::ROOM {
+        tracing::warn!(requests = all.len(), "too many requests changed while no process led; notifications about the oldest are lost");
+        all.truncate(queue::ROOM);
+    }
+    all.into_iter().map(|(_, namespace, held)| (namespace.to_owned(), held.read().name)).collect()
 }
 
 /// Returns what each channel lacks: of the remembered transitions, and of the requests as they are.

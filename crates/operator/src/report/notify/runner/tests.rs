@@ -1,6 +1,7 @@
 use headwind_core::notification::NotificationEvent;
 
 use super::*;
+use crate::observe::requests::tests::request;
 use crate::report::marks::Marks;
 use crate::report::notify::message::tests::entry_of;
 use crate::report::notify::progress::{Progress, SLACK, short};
@@ -29,6 +30,23 @@ fn a_channel_that_the_last_leader_did_not_have_lacks_nothing() {
     let one = Arc::new(entry_of("uid", 100));
     let inherited = AllProgress::default();
     assert!(lacking(&inherited, &[], &[Arc::clone(&one)], &[one]).is_empty());
+}
+
+/// Many requests changed while no process led: by a restored backup, for example.
+#[test]
+fn the_newest_requests_are_read_and_no_more_than_a_queue_holds() {
+    let state = State::default();
+    for n in 0..queue::ROOM + 5 {
+        let mut finished = request(&format!("r{n}"), "9", "Completed");
+        finished.status.as_mut().unwrap().finished_at = Some(Timestamp::from_second(2_000_000_000 + i64::try_from(n).unwrap()).unwrap().into());
+        state.record(finished);
+    }
+    let since = Timestamp::from_second(2_000_000_000).unwrap();
+    let progress = Progress { since, behind: Marks::default(), sent: std::collections::BTreeSet::new() };
+    let inherited = AllProgress { read: read(5), channels: [(Channel::Slack, progress)].into() };
+    let all = candidates(&inherited, &state);
+    assert_eq!((all.len(), all[0].1.as_str()), (queue::ROOM, "r1004"));
+    assert!(!all.iter().any(|(_, name)| name == "r4"));
 }
 
 fn notifier_of(values: &'static [(&'static str, &'static str)]) -> (Notifier, watch::Sender<Arc<Settings>>) {
