@@ -38,7 +38,8 @@ fn the_newest_requests_are_read_and_no_more_than_a_queue_holds() {
     let state = State::default();
     for n in 0..queue::ROOM + 5 {
         let mut finished = request(&format!("r{n}"), "9", "Completed");
-        finished.status.as_mut().unwrap().finished_at = Some(Timestamp::from_second(2_000_000_000 + i64::try_from(n).unwrap()).unwrap().into());
+        finished.status.as_mut().unwrap().finished_at =
+            Some(Timestamp::from_second(2_000_000_000 + i64::try_from(n).unwrap()).unwrap().into());
         state.record(finished);
     }
     let since = Timestamp::from_second(2_000_000_000).unwrap();
