@@ -25,7 +25,6 @@ mod rollouts;
 mod siblings;
 mod source;
 mod update_window;
-pub mod window;
 
 use std::fmt;
 

@@ -35,4 +35,5 @@ pub mod settings;
 pub mod testing;
 pub mod transition;
 pub mod trigger;
+pub mod window;
 pub mod workload;

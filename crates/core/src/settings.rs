@@ -19,10 +19,10 @@ use std::time::Duration;
 use crate::artifact::Artifact;
 use crate::artifact::platform::Platform;
 use crate::artifact::reference::RepositoryKey;
-use crate::gate::window::Schedule;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;
+use crate::window::Schedule;
 
 /// Annotations, as in Kubernetes.
 pub type Annotations = BTreeMap<String, String>;

@@ -6,6 +6,7 @@
 //! propose, act ──────────────────> events (what is no transition: faults that a person should know of)
 //! ```
 
+pub(crate) mod channel;
 pub(crate) mod entry;
 pub(crate) mod events;
 pub(crate) mod journal;

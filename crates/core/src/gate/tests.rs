@@ -6,6 +6,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::reason::Reasoned;
+use crate::window::Schedule;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -126,7 +127,7 @@ fn waits(settings: &Settings, facts: &Facts<'_>, now: i64) -> Option<(Reason, Op
 }
 
 fn in_windows(allow: &str) -> Settings {
-    let schedule = window::Schedule { allow: Some(allow.parse().unwrap()), deny: None };
+    let schedule = Schedule { allow: Some(allow.parse().unwrap()), deny: None };
     Settings { schedule, min_update_interval: Duration::from_mins(5), ..Settings::default() }
 }
 

@@ -1,4 +1,4 @@
-//! The time windows in which updates may start (`headwind.sh/update-window`, `headwind.sh/update-window-deny`).
+//! The gate of the time windows: an update waits until the windows of its workload open.
 
 use jiff::Timestamp;
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use headwind_core::gate::window::{Schedule, Windows};
+use headwind_core::window::{Schedule, Windows};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
-//! The modules of the crates: no cycle of files in any of them, and in `operator` the order of the data flow.
+//! The modules of the crates: no cycle of modules in any of them, and in `operator` the order of the data flow.
 //!
-//! A file and the folder of its submodules are one: imports between them are no arrows. Tests and the builders for tests
-//! are not checked for cycles.
+//! A file and the folder of its submodules are one module. An import is an arrow between the two sibling modules that
+//! contain its ends: for `settings`, both `gate/freeze` and `gate/limits` are `gate`. Tests and the builders for tests are
+//! not checked for cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -166,6 +167,12 @@ fn target(own: &[String], path: &[String], modules: &BTreeSet<Vec<String>>) -> O
     (1..=full.len()).rev().map(|length| full[..length].to_vec()).find(|known| modules.contains(known))
 }
 
+/// Returns the sibling modules that contain the two ends of an import, or `None` if one end contains the other.
+fn siblings(own: &[String], target: &[String]) -> Option<(String, String)> {
+    let shared = own.iter().zip(target).take_while(|(one, other)| one == other).count();
+    (shared < own.len().min(target.len())).then(|| (own[..=shared].join("/"), target[..=shared].join("/")))
+}
+
 fn arrows(source: &Path) -> Arrows {
     let all: Vec<(Vec<String>, String)> = files(source)
         .into_iter()
@@ -176,8 +183,9 @@ fn arrows(source: &Path) -> Arrows {
     let mut arrows = Arrows::new();
     for (own, text) in &all {
         let targets = paths(without_tests(text)).into_iter().filter_map(|path| target(own, &path, &modules));
-        let others = targets.filter(|target| !own.starts_with(target) && !target.starts_with(own));
-        arrows.entry(own.join("/")).or_default().extend(others.map(|target| target.join("/")));
+        for (from, to) in targets.filter_map(|target| siblings(own, &target)) {
+            arrows.entry(from).or_default().insert(to);
+        }
     }
     arrows
 }
@@ -200,6 +208,10 @@ fn a_circle_is_found() {
     let modules = ["a", "a/b", "a/c", "d"].map(path).into();
     assert_eq!(target(&path("a/b"), &path("super/c/E"), &modules), Some(path("a/c")));
     assert_eq!(target(&path("a/b"), &path("crate/a/b/f"), &modules), Some(path("a/b")));
+    let ends = |from: &str, to: &str| siblings(&path(from), &path(to));
+    assert_eq!(ends("a/b", "c/d/e"), Some(("a".to_owned(), "c".to_owned())));
+    assert_eq!(ends("a/b/c", "a/d"), Some(("a/b".to_owned(), "a/d".to_owned())));
+    assert_eq!((ends("a", "a/b"), ends("a/b", "a")), (None, None));
     let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(from, to)| ((*from).to_owned(), BTreeSet::from([(*to).to_owned()]))).collect();
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c")])), None);
     assert_eq!(circle(&of(&[("a", "b"), ("b", "c"), ("c", "b")])).unwrap(), ["b", "c", "b"]);

@@ -23,7 +23,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use self::counts::Counts;
 use crate::observe::state::State;
-use crate::report::notify::Channel;
+use crate::report::channel::Channel;
 
 /// A reason, as a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -9,7 +9,6 @@
 //! delays neither updates nor other channels. The Lease records how far each channel is (`progress`), so the next leader
 //! delivers what this one could not.
 
-mod channel;
 mod chosen;
 mod delivery;
 mod discord;
@@ -30,13 +29,13 @@ mod webhook;
 
 use headwind_k8s::update_request::UpdateRequest;
 
-pub use channel::Channel;
+pub use crate::report::channel::Channel;
 pub use secret::Secret;
 pub use settings::{
-    Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackVia, Teams, Variable, Webhook, variables,
+    Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackUser, SlackUsers, SlackVia, Teams, Variable,
+    Webhook, variables,
 };
 pub use slack::reply::ClickReply;
-pub use slack::users::{SlackUser, SlackUsers};
 
 #[cfg(test)]
 pub(crate) use message::tests::entry_of;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headwind_core::settings::{Annotations, key};
 
-use super::channel::Channel;
+use crate::report::channel::Channel;
 
 /// The value that chooses no channel.
 const NONE: &str = "none";

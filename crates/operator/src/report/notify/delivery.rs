@@ -15,7 +15,6 @@ use reqwest::Client;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::channel::Channel;
 use super::http::Outcome;
 use super::message::Message;
 use super::notifier::Lane;
@@ -23,6 +22,7 @@ use super::queue::Item;
 use super::settings::Settings;
 use super::slack::board::Board;
 use super::{discord, mail, mattermost, slack, teams, webhook};
+use crate::report::channel::Channel;
 use crate::report::metrics::Metrics;
 use crate::report::trace::Traces;
 

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::channel::Channel;
 use super::chosen::chosen;
 use super::progress::AllProgress;
 use super::queue::Queue;
 use super::settings::{Common, Settings};
 use super::slack::board::Board;
 use crate::observe::state::State;
+use crate::report::channel::Channel;
 use crate::report::entry::Entry;
 use crate::report::marks::Marks;
 use crate::report::metrics::Metrics;

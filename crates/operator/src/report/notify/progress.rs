@@ -16,7 +16,7 @@ use headwind_core::notification::Notice;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::channel::Channel;
+use crate::report::channel::Channel;
 use crate::report::marks::Marks;
 
 /// The annotation of the Lease.

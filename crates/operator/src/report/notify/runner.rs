@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::channel::Channel;
 use super::delivery::Delivery;
 use super::http;
 use super::message;
@@ -24,6 +23,7 @@ use super::slack::board::Keeper;
 use crate::cluster::{Class, ClusterClient};
 use crate::observe::requests::Held;
 use crate::observe::state::State;
+use crate::report::channel::Channel;
 use crate::report::entry::Entry;
 use crate::report::metrics::Metrics;
 use crate::report::trace::Traces;

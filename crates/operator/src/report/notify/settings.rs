@@ -1,5 +1,6 @@
 //! The settings of the channels, parsed from variables.
 
+mod slack_users;
 mod variables;
 
 use std::collections::BTreeSet;
@@ -10,10 +11,10 @@ use headwind_core::notification::NotificationEvent;
 use headwind_core::settings::duration;
 use reqwest::Url;
 
-use super::channel::Channel;
 use super::secret::Secret;
-use super::slack::users::SlackUsers;
+use crate::report::channel::Channel;
 
+pub use slack_users::{SlackUser, SlackUsers};
 pub use variables::{Variable, variables};
 
 /// Slack's Web API.

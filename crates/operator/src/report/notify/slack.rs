@@ -9,13 +9,11 @@
 //! | [`board`] | where the bot posted, and which messages must be updated |
 //! | [`decided`] | the message about a request that is decided or ended |
 //! | [`reply`] | the replies to clicks |
-//! | [`users`] | who may press the buttons |
 
 pub(super) mod board;
 mod bot;
 pub(super) mod decided;
 pub(super) mod reply;
-pub(super) mod users;
 
 use headwind_core::notification::NotificationEvent;
 use headwind_webhook::slack::{Answer, Target};
@@ -155,8 +153,7 @@ mod tests {
     use super::*;
     use crate::report::notify::message::tests::{hostile, messages, snapshot};
     use crate::report::notify::secret::Secret;
-    use crate::report::notify::settings::{Common, SlackButtons};
-    use crate::report::notify::slack::users::SlackUsers;
+    use crate::report::notify::settings::{Common, SlackButtons, SlackUsers};
 
     fn settings() -> Slack {
         let url = Secret::new("https://hooks.slack.example/x");
