@@ -8,15 +8,20 @@ use std::{env, fs, io};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Constant, file, content type.
-const ASSETS: &[(&str, &str, &str)] = &[
-    ("STYLES", "app.css", "text/css; charset=utf-8"),
-    ("SCRIPT", "app.js", "text/javascript; charset=utf-8"),
-    ("HTMX", "htmx.js", "text/javascript; charset=utf-8"),
-    ("SSE", "sse.js", "text/javascript; charset=utf-8"),
-    ("ICONS", "icons.svg", "image/svg+xml"),
-    ("FAVICON", "favicon.svg", "image/svg+xml"),
-    ("LICENSES", "LICENSES.txt", "text/plain; charset=utf-8"),
+/// The files that `make ui` writes, relative to this crate.
+const BUILT: &str = "assets";
+/// The files that people write, relative to this crate.
+const WRITTEN: &str = "../../ui";
+
+/// Constant, folder, file, content type.
+const ASSETS: &[(&str, &str, &str, &str)] = &[
+    ("STYLES", BUILT, "app.css", "text/css; charset=utf-8"),
+    ("SCRIPT", WRITTEN, "app.js", "text/javascript; charset=utf-8"),
+    ("HTMX", BUILT, "htmx.js", "text/javascript; charset=utf-8"),
+    ("SSE", BUILT, "sse.js", "text/javascript; charset=utf-8"),
+    ("ICONS", BUILT, "icons.svg", "image/svg+xml"),
+    ("FAVICON", WRITTEN, "favicon.svg", "image/svg+xml"),
+    ("LICENSES", BUILT, "LICENSES.txt", "text/plain; charset=utf-8"),
 ];
 
 /// FNV-1a. Changed content gets a new address. The hash need not resist attacks.
@@ -26,12 +31,12 @@ fn hash(content: &[u8]) -> u64 {
 
 fn main() -> io::Result<()> {
     let variable = |name: &str| env::var(name).map_err(io::Error::other);
-    let (folder, out) = (variable("CARGO_MANIFEST_DIR")?, variable("OUT_DIR")?);
+    let (own, out) = (variable("CARGO_MANIFEST_DIR")?, variable("OUT_DIR")?);
     let mut code = String::new();
     let mut all = String::new();
     println!("cargo::rerun-if-changed=build.rs");
-    for (constant, file, content_type) in ASSETS {
-        let path = Path::new(&folder).join("assets").join(file);
+    for (constant, folder, file, content_type) in ASSETS {
+        let path = Path::new(&own).join(folder).join(file);
         println!("cargo::rerun-if-changed={}", path.display());
         let content = fs::read(&path)?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
