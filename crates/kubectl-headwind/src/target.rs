@@ -14,24 +14,14 @@ pub(crate) enum Named {
     Workload(Kind, String),
 }
 
-/// Short names of kinds, as kubectl has them.
-const SHORT: [(&str, Kind); 6] = [
-    ("deploy", Kind::Deployment),
-    ("sts", Kind::StatefulSet),
-    ("ds", Kind::DaemonSet),
-    ("cj", Kind::CronJob),
-    ("ro", Kind::Rollout),
-    ("hr", Kind::HelmRelease),
-];
 /// The names of the kind UpdateRequest.
 const REQUEST: [&str; 4] = ["ur", "upd", "updaterequest", "updaterequests"];
 
 /// Parses the name of a kind: singular, plural or short, with or without its API group.
 pub(crate) fn kind(text: &str) -> Result<Kind, Failure> {
     let (word, group) = text.split_once('.').unwrap_or((text, ""));
-    let short = || SHORT.iter().find(|(short, _)| short.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind);
-    let plural = || Kind::ALL.iter().copied().find(|kind| facts(*kind).plural.eq_ignore_ascii_case(word));
-    let found = word.parse().ok().or_else(short).or_else(plural);
+    let by_name = |kind: &Kind| [facts(*kind).short_name, facts(*kind).plural].iter().any(|name| name.eq_ignore_ascii_case(word));
+    let found: Option<Kind> = word.parse().ok().or_else(|| Kind::ALL.iter().copied().find(by_name));
     let fits = |kind: &Kind| group.is_empty() || facts(*kind).group.eq_ignore_ascii_case(group);
     found.filter(fits).ok_or_else(|| {
         let known: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_lowercase()).collect();

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use headwind_core::workload::Kind;
+use headwind_k8s::kinds::facts;
 use serde_json::Value;
 
 use super::chart::objects;
@@ -79,7 +81,7 @@ fn hardening_describes_the_rights() {
     let cluster: Vec<Value> = all.iter().filter(|one| one["kind"] == "ClusterRole").cloned().collect();
     // Pull secrets are read by name, and no workload is created or deleted.
     assert_eq!(verbs(&cluster, "headwind", "secrets"), [&serde_json::json!(["get"])]);
-    for resource in ["deployments", "statefulsets", "daemonsets", "cronjobs", "rollouts", "helmreleases"] {
+    for resource in Kind::ALL.iter().map(|kind| facts(*kind).plural) {
         assert_eq!(verbs(&cluster, "headwind", resource), [&serde_json::json!(["get", "list", "watch", "patch"])], "{resource}");
     }
     assert!(verbs(&cluster, "headwind", "pods/exec").is_empty());

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::root;
+use super::{read, root};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -234,6 +234,23 @@ fn every_import_of_operator_follows_the_flow() {
         seen.insert(own);
     }
     assert_eq!(seen.len(), FLOW.len(), "a module is missing: {seen:?}");
+}
+
+/// Returns the modules that a table of `docs/architecture.md` names in its first column.
+fn documented(heading: &str) -> Vec<String> {
+    let page = read("docs/architecture.md");
+    let section = page.split(&format!("## {heading}\n")).nth(1).unwrap().split("\n## ").next().unwrap();
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_docs_list_every_module() {
+    assert_eq!(documented("Modules of the operator"), FLOW);
+    let source = root().join("crates/core/src");
+    let modules: BTreeSet<String> = files(&source).iter().map(|file| module(file.strip_prefix(&source).unwrap())).collect();
+    let listed: BTreeSet<String> = documented("Modules of `core`").into_iter().chain(["lib".to_owned()]).collect();
+    assert_eq!(modules, listed);
 }
 
 #[test]

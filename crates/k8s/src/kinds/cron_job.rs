@@ -18,6 +18,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: "batch",
     versions: &["v1"],
     plural: "cronjobs",
+    short_name: "cj",
     pod_template: Some("/spec/jobTemplate/spec/template"),
     revision: Revision::NoPods,
     watched_metric: "cronjobs_watched",

@@ -16,6 +16,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: apps::GROUP,
     versions: &["v1"],
     plural: "daemonsets",
+    short_name: "ds",
     pod_template: Some(apps::POD_TEMPLATE),
     revision: Revision::ControllerRevision { label: "controller-revision-hash" },
     watched_metric: "daemonsets_watched",

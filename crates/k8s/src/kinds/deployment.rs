@@ -20,6 +20,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: apps::GROUP,
     versions: &["v1"],
     plural: "deployments",
+    short_name: "deploy",
     pod_template: Some(apps::POD_TEMPLATE),
     revision: Revision::ReplicaSet { label: "pod-template-hash", annotation: REVISION },
     watched_metric: "deployments_watched",

@@ -12,6 +12,8 @@ pub struct KindFacts {
     pub versions: &'static [&'static str],
     /// The plural name in API paths and RBAC rules.
     pub plural: &'static str,
+    /// The short name, as kubectl has it.
+    pub short_name: &'static str,
     /// The JSON pointer of the pod template; `None` for a kind without one.
     pub pod_template: Option<&'static str>,
     /// The way to find the pods of the newest revision.

@@ -33,6 +33,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: GROUP,
     versions: &[V2::NAME, V2Beta2::NAME],
     plural: "helmreleases",
+    short_name: "hr",
     pod_template: None,
     // Flux's conditions report the state of the pods.
     revision: Revision::NoPods,

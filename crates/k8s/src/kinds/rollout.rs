@@ -23,6 +23,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: GROUP,
     versions: &[V1Alpha1::NAME],
     plural: "rollouts",
+    short_name: "ro",
     pod_template: Some(POD_TEMPLATE),
     revision: Revision::Status { label: "rollouts-pod-template-hash" },
     watched_metric: "rollouts_watched",

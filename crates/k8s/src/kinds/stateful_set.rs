@@ -16,6 +16,7 @@ pub(super) const FACTS: KindFacts = KindFacts {
     group: apps::GROUP,
     versions: &["v1"],
     plural: "statefulsets",
+    short_name: "sts",
     pod_template: Some(apps::POD_TEMPLATE),
     revision: Revision::Status { label: "controller-revision-hash" },
     watched_metric: "statefulsets_watched",
