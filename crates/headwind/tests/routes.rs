@@ -15,7 +15,7 @@ use headwind_registry::credential::cloud;
 use headwind_registry::{Client, Hosts as RegistryHosts, Limits as RegistryLimits, Rules};
 use headwind_web::auth::proxy::{HeaderName, Proxy};
 use headwind_web::auth::{Auth, Reviews, TokenSettings};
-use headwind_web::gate::Gate;
+use headwind_web::guard::Guard;
 use headwind_web::hosts::Hosts;
 use headwind_web::server::{Limits, Port};
 use headwind_web::ui::settings::Settings;
@@ -84,9 +84,9 @@ async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
-fn gate(handle: &Handle) -> Gate {
+fn guard(handle: &Handle) -> Guard {
     let reviews: Arc<dyn Reviews> = Arc::new(handle.clone());
-    Gate::new(Auth::token(TokenSettings::default(), &reviews), Hosts::new("hw", [], &[]))
+    Guard::new(Auth::token(TokenSettings::default(), &reviews), Hosts::new("hw", [], &[]))
 }
 
 /// Returns method and path of every route in the OpenAPI document, with values for the parameters.
@@ -155,7 +155,7 @@ fn runtime(test: impl Future<Output = ()>) {
 fn the_api_is_closed() {
     runtime(async {
         let operator = operator().await;
-        let base = serve(api::router(operator.handle(), gate(&operator.handle()), CancellationToken::new())).await;
+        let base = serve(api::router(operator.handle(), guard(&operator.handle()), CancellationToken::new())).await;
         let (browser, nothing) = (Browser::new(), json!({}));
         let mut routes = api_routes();
         routes.extend([(reqwest::Method::GET, "/openapi.json".to_owned()), (reqwest::Method::GET, "/no/such/route".to_owned())]);
@@ -217,7 +217,7 @@ fn the_ui_is_closed() {
     runtime(async {
         let operator = operator().await;
         let settings = settings();
-        let base = serve(ui::router(operator.handle(), gate(&operator.handle()), settings, CancellationToken::new())).await;
+        let base = serve(ui::router(operator.handle(), guard(&operator.handle()), settings, CancellationToken::new())).await;
         let (browser, nothing) = (Browser::new(), json!({}));
         // The login page, its form and its assets; nothing of the cluster.
         let open = |path: &str| path.starts_with("/assets/") || ["/login", "/logout", "/preferences", "/health"].contains(&path);
@@ -262,8 +262,8 @@ fn a_caller_without_a_login_page() {
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
         let auth = Auth::proxy(Proxy { user: HeaderName::from_static("x-forwarded-user"), groups: None, networks }, &reviews);
         let settings = settings();
-        let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
-        let base = serve(ui::router(operator.handle(), gate, settings, CancellationToken::new())).await;
+        let guard = Guard::new(auth, Hosts::new("hw", [], &[]));
+        let base = serve(ui::router(operator.handle(), guard, settings, CancellationToken::new())).await;
         let browser = Browser::new();
         for headers in [&[][..], &[("x-forwarded-user", "ann"), ("x-forwarded-for", "10.1.2.3")]] {
             for path in ["/login", "/updates"] {

@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Auth;
-use crate::gate::Gate;
+use crate::guard::Guard;
 use crate::probe;
 use crate::problem::Problem;
 use crate::stream::Places;
@@ -81,10 +81,10 @@ fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Returns the routes of the port. `stop` ends the streams.
-pub fn router(handle: Handle, gate: Gate, stop: CancellationToken) -> Router {
+pub fn router(handle: Handle, guard: Guard, stop: CancellationToken) -> Router {
     let api = Api {
         handle: handle.clone(),
-        auth: gate.auth().clone(),
+        auth: guard.auth().clone(),
         explains: Arc::new(Semaphore::new(EXPLAINS)),
         streams: Arc::default(),
         stop,
@@ -95,7 +95,7 @@ pub fn router(handle: Handle, gate: Gate, stop: CancellationToken) -> Router {
         .merge(Router::new().route("/health", get(probe::health)).with_state(handle))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed);
-    gate.guarding(router)
+    guard.protect(router)
 }
 
 async fn not_found() -> Problem {

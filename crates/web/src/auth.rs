@@ -4,7 +4,7 @@
 //!
 //! | function | called by |
 //! |---|---|
-//! | [`Auth::authenticate`] | the gate, for every request before its handler ([`crate::gate`]) |
+//! | [`Auth::authenticate`] | the guard, for every request before its handler ([`crate::guard`]) |
 //! | [`Auth::authorize`] | the handler, before it reads or changes anything |
 //! | [`Auth::authorize_all`] | the handler of a bulk action, before the first change |
 //! | [`Auth::visible`] | the handler of a list, a count or a stream |
@@ -120,7 +120,7 @@ impl Auth {
         self.mode() == Mode::Token && headers.contains_key(token::PROXIED)
     }
 
-    /// Returns the caller of a request from `peer`. The gate calls it before every handler. An open stream calls it
+    /// Returns the caller of a request from `peer`. The guard calls it before every handler. An open stream calls it
     /// again at least twice a minute with the headers of its request, and ends if it fails.
     ///
     /// # Errors

@@ -12,7 +12,7 @@
 
 pub mod api;
 pub mod auth;
-pub mod gate;
+pub mod guard;
 pub mod hosts;
 pub mod probe;
 mod problem;

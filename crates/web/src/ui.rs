@@ -3,7 +3,7 @@
 //! Pages are made by the server. htmx replaces parts of them, and everything but live updates works without script.
 //!
 //! ```text
-//! gate (host, caller, origin) ──> page ──> operator::api ──> HTML
+//! guard (host, caller, origin) ──> page ──> operator::api ──> HTML
 //! operator: changes of requests ──> hub ──> /events ──> the page fetches the row again
 //! ```
 //!
@@ -67,7 +67,7 @@ use self::parts::time::time;
 use self::settings::Settings;
 use self::visitor::Visitor;
 use self::workloads::Snapshot;
-use crate::gate::Gate;
+use crate::guard::Guard;
 use crate::problem::Problem;
 
 /// Everything comes from this origin, and nothing is inline.
@@ -82,7 +82,7 @@ const EXPLAINS: usize = 2;
 /// What the pages need.
 struct Ui {
     handle: Handle,
-    gate: Gate,
+    guard: Guard,
     hub: Arc<Hub>,
     ring: Arc<Ring>,
     sources: Sources,
@@ -177,16 +177,16 @@ impl Trouble {
 }
 
 /// Returns the routes of the port. `stop` ends the streams.
-pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: CancellationToken) -> Router {
+pub fn router(handle: Handle, guard: Guard, settings: Settings, stop: CancellationToken) -> Router {
     let (hub, ring) = (Arc::new(Hub::new(stop)), Arc::<Ring>::default());
     // Both end with the process.
     tokio::spawn(Arc::clone(&hub).run(handle.clone()));
     tokio::spawn(Arc::clone(&ring).run(handle.clone(), hub.stop.clone()));
-    let refuse = if gate.auth().has_login() { ask_to_sign_in } else { refuse };
-    let gate = gate.with_pages(OPEN, refuse);
+    let refuse = if guard.auth().has_login() { ask_to_sign_in } else { refuse };
+    let guard = guard.with_pages(OPEN, refuse);
     let ui = Ui {
         handle: handle.clone(),
-        gate: gate.clone(),
+        guard: guard.clone(),
         hub,
         ring,
         sources: Sources::new(settings.metrics.clone()),
@@ -219,7 +219,7 @@ pub fn router(handle: Handle, gate: Gate, settings: Settings, stop: Cancellation
         .method_not_allowed_fallback(not_allowed)
         .with_state(Arc::new(ui))
         .merge(Router::new().route("/health", get(crate::probe::health)).with_state(handle));
-    gate.guarding(router).layer(map_response(with_policy))
+    guard.protect(router).layer(map_response(with_policy))
 }
 
 /// Puts the policy of the pages on every response, errors too.
@@ -228,7 +228,7 @@ async fn with_policy(mut response: Response) -> Response {
     response
 }
 
-/// Answers what the gate does not let pass.
+/// Answers what the guard does not let pass.
 fn refuse(request: &Parts, problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status == StatusCode::UNAUTHORIZED && request.headers.contains_key("hx-request") {

@@ -76,11 +76,11 @@ async fn serve(args: Run) -> anyhow::Result<ExitCode> {
         tokio::spawn(tls.watch(stop.clone()));
     }
     let handle = operator.handle();
-    let [api_gate, ui_gate] = access::gates(&args, &namespace, &handle, [args.api_addr, args.ui_addr]);
+    let [api_guard, ui_guard] = access::guards(&args, &namespace, &handle, [args.api_addr, args.ui_addr]);
     let mut servers = JoinSet::new();
     servers.spawn(webhook_port.serve(webhook::router(handle.clone(), trust(&args))?, stop.clone()));
-    servers.spawn(api_port.serve(api::router(handle.clone(), api_gate, stop.clone()), stop.clone()));
-    servers.spawn(ui_port.serve(ui::router(handle.clone(), ui_gate, settings, stop.clone()), stop.clone()));
+    servers.spawn(api_port.serve(api::router(handle.clone(), api_guard, stop.clone()), stop.clone()));
+    servers.spawn(ui_port.serve(ui::router(handle.clone(), ui_guard, settings, stop.clone()), stop.clone()));
     let probes = CancellationToken::new();
     let mut probe = tokio::spawn(probe_port.serve(probe::router(handle.clone()), probes.clone()));
     drop(handle);

@@ -105,7 +105,7 @@ async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: S
         return Err(unknown());
     }
     if !asked.registry {
-        return Ok((asked, ui.handle.known(&key).ok_or_else(unknown)?, ui.gate.auth().may(&visitor.caller, &query).await));
+        return Ok((asked, ui.handle.known(&key).ok_or_else(unknown)?, ui.guard.auth().may(&visitor.caller, &query).await));
     }
     permissions::check(ui, &visitor.caller, &query).await?;
     let wait = std::time::Duration::from_secs(5);

@@ -17,7 +17,7 @@ use crate::auth::{Action, Refused};
 /// # Errors
 /// Why that is not known.
 pub(super) async fn visible(ui: &Ui, caller: &Caller) -> Result<Visible, String> {
-    ui.gate.auth().visible(caller).await.map_err(|refused| refused.to_string())
+    ui.guard.auth().visible(caller).await.map_err(|refused| refused.to_string())
 }
 
 /// Returns the namespaces that hold something, of those that the caller may list.
@@ -36,22 +36,22 @@ fn covers(visible: &Visible, namespaces: &BTreeSet<String>) -> bool {
 
 /// Returns whether the headers of an open stream still prove who the caller is.
 pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> bool {
-    ui.gate.auth().still_knows(caller, headers).await
+    ui.guard.auth().still_knows(caller, headers).await
 }
 
 /// Checks that the headers of a request prove who the caller is.
 pub(super) async fn is_known(ui: &Ui, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refused> {
-    ui.gate.auth().authenticate(headers, peer).await.map(drop)
+    ui.guard.auth().authenticate(headers, peer).await.map(drop)
 }
 
 /// Checks an action before it is done, or a read before it is answered.
 pub(super) async fn check(ui: &Ui, caller: &Caller, action: &Action) -> Result<(), Refused> {
-    ui.gate.auth().authorize(caller, action).await
+    ui.guard.auth().authorize(caller, action).await
 }
 
 /// The same for the items of a bulk action, before the first is done.
 pub(super) async fn check_all(ui: &Ui, caller: &Caller, actions: &[Action]) -> Vec<Result<(), Refused>> {
-    ui.gate.auth().authorize_all(caller, actions).await
+    ui.guard.auth().authorize_all(caller, actions).await
 }
 
 /// The question whether the caller may read a request.
@@ -85,11 +85,11 @@ impl Rights {
         for (namespace, name) in requests {
             // Most callers may decide about every request of a namespace, or about none.
             if !whole.contains_key(&namespace) {
-                let may = ui.gate.auth().may(caller, &decides_about_all(&namespace)).await;
+                let may = ui.guard.auth().may(caller, &decides_about_all(&namespace)).await;
                 whole.insert(namespace.clone(), may);
             }
             let may = whole.get(&namespace).copied().unwrap_or_default()
-                || ui.gate.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
+                || ui.guard.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
             rights.insert((namespace, name), may);
         }
         Self(rights)
@@ -103,14 +103,14 @@ impl Rights {
 
 /// Returns whether the caller may roll the workload back.
 pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -> bool {
-    ui.gate.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
+    ui.guard.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
 }
 
 /// Returns why the caller may not change the settings of that object, with a command that asks about it; `None` if the
 /// caller may.
 pub(super) async fn no_change(ui: &Ui, caller: &Caller, store: Store, creates: bool) -> Option<(String, Option<String>)> {
     let action = changes(ui, store, creates);
-    let refused = ui.gate.auth().denial(caller, &action).await?;
+    let refused = ui.guard.auth().denial(caller, &action).await?;
     Some((refused.to_string(), refused.permission().map(headwind_operator::Permission::can_i)))
 }
 
@@ -127,18 +127,18 @@ pub(super) fn tests(ui: &Ui, channel: &str) -> Action {
 
 /// Returns whether people sign in here.
 pub(super) fn has_login(ui: &Ui) -> bool {
-    ui.gate.auth().has_login()
+    ui.guard.auth().has_login()
 }
 
 /// Opens a session with a token. Returns the cookie.
 pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<HeaderValue, Refused> {
-    let opened = ui.gate.auth().log_in(token, headers, peer).await;
+    let opened = ui.guard.auth().log_in(token, headers, peer).await;
     opened.map(|(_, cookie)| cookie)
 }
 
 /// Ends the session of a browser. Returns the cookie.
 pub(super) fn log_out(ui: &Ui, headers: &HeaderMap) -> Option<HeaderValue> {
-    ui.gate.auth().log_out(headers).ok()
+    ui.guard.auth().log_out(headers).ok()
 }
 
 #[cfg(test)]

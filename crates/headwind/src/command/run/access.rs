@@ -6,13 +6,13 @@ use std::sync::Arc;
 use headwind_operator::Handle;
 use headwind_web::auth::proxy::Proxy;
 use headwind_web::auth::{Auth, Mode, Reviews, TokenSettings};
-use headwind_web::gate::Gate;
+use headwind_web::guard::Guard;
 use headwind_web::hosts::{Hosts, Uri};
 
 use crate::args::Run;
 
 /// Returns the access rules of the ports with these addresses. All of them share what the API server said about callers.
-pub(super) fn gates<const N: usize>(args: &Run, namespace: &str, handle: &Handle, addresses: [SocketAddr; N]) -> [Gate; N] {
+pub(super) fn guards<const N: usize>(args: &Run, namespace: &str, handle: &Handle, addresses: [SocketAddr; N]) -> [Guard; N] {
     let urls = || [&args.ui_url, &args.api_url].into_iter().flatten();
     let reviews: Arc<dyn Reviews> = Arc::new(handle.clone());
     let proven = match args.ui_auth_mode {
@@ -33,7 +33,7 @@ pub(super) fn gates<const N: usize>(args: &Run, namespace: &str, handle: &Handle
     addresses.map(|address| {
         let open = || Auth::open(args.ui_auth_mode == Mode::Simple, anonymous_actions(args, address));
         let auth = proven.clone().unwrap_or_else(open);
-        Gate::new(auth, Hosts::new(namespace, urls(), &args.allowed_hosts))
+        Guard::new(auth, Hosts::new(namespace, urls(), &args.allowed_hosts))
     })
 }
 

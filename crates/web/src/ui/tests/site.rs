@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
-use crate::gate::Gate;
+use crate::guard::Guard;
 use crate::hosts::Hosts;
 use crate::ui::router;
 use crate::ui::settings::{Input, Origin, Setting, Settings};
@@ -64,7 +64,7 @@ impl Pages {
         // Another test may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let site = Site::new().unwrap();
-        let gate = Gate::new(auth, Hosts::new("hw", [], &[]));
+        let guard = Guard::new(auth, Hosts::new("hw", [], &[]));
         let setting = |variable: &str, value: Option<&str>, origin| Setting {
             flag: variable.to_lowercase(),
             variable: variable.to_owned(),
@@ -103,7 +103,7 @@ impl Pages {
             namespace: "hw".to_owned(),
             authenticates_webhooks: true,
         };
-        let router = router(site.handle.clone(), gate, settings, CancellationToken::new());
+        let router = router(site.handle.clone(), guard, settings, CancellationToken::new());
         Self { site, router }
     }
 

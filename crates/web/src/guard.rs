@@ -1,7 +1,7 @@
 //! The checks of every request to the API and the UI before its handler, in this order: known host, caller, origin,
 //! content type, body.
 //!
-//! The gate is closed by default: without any code, a new route needs a caller, and for an unsafe method a same-origin
+//! The guard refuses by default: without any code, a new route needs a caller, and for an unsafe method a same-origin
 //! request. The required permission depends on the action, so the handler calls
 //! [`Auth::authorize`](crate::auth::Auth::authorize).
 
@@ -42,7 +42,7 @@ pub(crate) type Refuse = fn(&Parts, Problem) -> Response;
 
 /// The rules of a port for people.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Guard {
     auth: Auth,
     hosts: Hosts,
     /// Paths that need no caller. A path that ends in `/` includes all below it.
@@ -52,7 +52,7 @@ pub struct Gate {
     refuse: Refuse,
 }
 
-impl Gate {
+impl Guard {
     /// Creates the rules of a port for programs: every path but `/health` needs a caller, an unsafe method needs JSON,
     /// and errors are problems.
     pub fn new(auth: Auth, hosts: Hosts) -> Self {
@@ -72,9 +72,9 @@ impl Gate {
         &self.auth
     }
 
-    /// Adds the gate before every route of a router, including its fallbacks. Handlers get the [`Caller`] as an
+    /// Adds the guard before every route of a router, including its fallbacks. Handlers get the [`Caller`] as an
     /// extension.
-    pub fn guarding(self, router: Router) -> Router {
+    pub fn protect(self, router: Router) -> Router {
         router.layer(axum::middleware::from_fn_with_state(Arc::new(self), guard))
     }
 
@@ -134,8 +134,8 @@ impl Gate {
 }
 
 /// Passes a request to its handler, or refuses it.
-async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let mut response = match gate.admit(request).await {
+async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let mut response = match guard.admit(request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal,
     };

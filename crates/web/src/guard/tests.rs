@@ -6,32 +6,32 @@ use hyper_util::service::TowerToHyperService;
 use super::*;
 use crate::auth::Mode;
 
-fn router(gate: Gate) -> Router {
+fn router(guard: Guard) -> Router {
     let router = Router::new().route("/read", get(async || "read")).route(
         "/api/v1/updates/{namespace}/{name}/approve",
         post(async |Extension(caller): Extension<Caller>, body: String| format!("{} {body}", caller.name)),
     );
-    gate.guarding(router)
+    guard.protect(router)
 }
 
 const APPROVE: &str = "POST /api/v1/updates/n/r/approve";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-async fn send(gate: Gate, route: &str, headers: &[(&str, &str)], body: Body) -> (u16, String, HeaderMap) {
+async fn send(guard: Guard, route: &str, headers: &[(&str, &str)], body: Body) -> (u16, String, HeaderMap) {
     let (method, path) = route.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
     for (name, value) in headers {
         request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
     request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost:8081"));
-    let response = TowerToHyperService::new(router(gate)).call(request).await.unwrap();
+    let response = TowerToHyperService::new(router(guard)).call(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = to_bytes(response.into_body(), 1024).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap(), headers)
 }
 
-fn open(mode: Mode) -> Gate {
-    Gate::new(Auth::open(mode == Mode::Simple, true), Hosts::new("hw", [], &[]))
+fn open(mode: Mode) -> Guard {
+    Guard::new(Auth::open(mode == Mode::Simple, true), Hosts::new("hw", [], &[]))
 }
 
 #[rstest::rstest]
@@ -67,18 +67,18 @@ async fn what_passes(#[case] route: &str, #[case] headers: &[(&str, &str)], #[ca
 #[case::no_browser(&[], 415)]
 #[tokio::test]
 async fn forms_of_pages(#[case] headers: &[(&str, &str)], #[case] expected: u16) {
-    let gate = open(Mode::None).with_pages(&[], |_, problem| problem.into_response());
+    let guard = open(Mode::None).with_pages(&[], |_, problem| problem.into_response());
     let form = ("content-type", "application/x-www-form-urlencoded");
-    let (status, body, _) = send(gate, APPROVE, &[&[form], headers].concat(), Body::empty()).await;
+    let (status, body, _) = send(guard, APPROVE, &[&[form], headers].concat(), Body::empty()).await;
     assert_eq!(status, expected, "{body}");
 }
 
 #[tokio::test]
 async fn who_proves_nothing_only_reads_on_an_open_port() {
     for mode in [Mode::None, Mode::Simple] {
-        let gate = Gate { auth: Auth::open(mode == Mode::Simple, false), ..open(mode) };
-        assert_eq!(send(gate.clone(), "GET /read", &[], Body::empty()).await.0, 200);
-        let (status, body, _) = send(gate, APPROVE, &[JSON, ("x-user", "ann")], Body::empty()).await;
+        let guard = Guard { auth: Auth::open(mode == Mode::Simple, false), ..open(mode) };
+        assert_eq!(send(guard.clone(), "GET /read", &[], Body::empty()).await.0, 200);
+        let (status, body, _) = send(guard, APPROVE, &[JSON, ("x-user", "ann")], Body::empty()).await;
         assert!(status == 403 && body.contains("HEADWIND_UI_ANONYMOUS_ACTIONS"), "{status} {body}");
     }
 }
@@ -119,14 +119,14 @@ async fn proxied_by_the_api_server() {
     let fake = Arc::new(crate::auth::fake::Fake::default());
     fake.knows("good", "ann");
     let reviews: Arc<dyn crate::auth::Reviews> = fake;
-    let gate = Gate { auth: Auth::token(crate::auth::TokenSettings::default(), &reviews), ..open(Mode::None) };
+    let guard = Guard { auth: Auth::token(crate::auth::TokenSettings::default(), &reviews), ..open(Mode::None) };
     let host = ("host", "kubernetes.example.com");
     for (header, status) in [
         (("headwind-authorization", "Bearer good"), 200),
         (("headwind-authorization", "Bearer bad"), 401),
         (("authorization", "Bearer good"), 421),
     ] {
-        assert_eq!(send(gate.clone(), "GET /read", &[host, header], Body::empty()).await.0, status, "{header:?}");
+        assert_eq!(send(guard.clone(), "GET /read", &[host, header], Body::empty()).await.0, status, "{header:?}");
     }
     let anybody = send(open(Mode::None), "GET /read", &[host, ("headwind-authorization", "Bearer good")], Body::empty()).await;
     assert_eq!(anybody.0, 421, "no token is checked in this mode");
