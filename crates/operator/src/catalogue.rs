@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headwind_core::reason::Reason;
 use headwind_webhook::senders::IgnoredReason;
 
-use crate::propose::Waiting;
+use crate::propose::WaitingGauges;
 use crate::report::metrics::{ClassLabel, Metrics};
 
 /// Encodes every metric with its type, help text and labels, as a new replica would. For the docs.
@@ -15,7 +15,7 @@ use crate::report::metrics::{ClassLabel, Metrics};
 pub fn catalogue() -> Result<String, std::fmt::Error> {
     let metrics = Metrics::new();
     metrics.watch(Arc::default());
-    metrics.collect(Box::new(Waiting(Arc::default())));
+    metrics.collect(Box::new(WaitingGauges(Arc::default())));
     // A metric with a label is encoded only if it has a series.
     metrics.ignored(IgnoredReason::NotAPush);
     metrics.refused(Reason::PolicyNone);

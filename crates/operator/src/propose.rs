@@ -22,7 +22,7 @@ mod prior;
 mod proposer;
 mod unrecorded;
 mod verifier;
-mod waiting;
+mod waiting_gauges;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -36,7 +36,7 @@ pub(crate) use self::object::request;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::prior::prior_of;
 pub(crate) use self::proposer::Proposer;
-pub(crate) use self::waiting::Waiting;
+pub(crate) use self::waiting_gauges::WaitingGauges;
 
 pub(crate) use self::verifier::Verifier;
 

@@ -40,7 +40,7 @@ use crate::observe::readiness::WATCH;
 use crate::observe::state::State;
 use crate::observe::watch::{Scope, watch};
 use crate::propose::poll::{Poller, Polling};
-use crate::propose::{Inbox, Intake, Proposer, Verifier, Waiting, Workers};
+use crate::propose::{Inbox, Intake, Proposer, Verifier, WaitingGauges, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
@@ -142,7 +142,7 @@ impl Operator {
         let (queue, pending) = queue();
         let inbox = Arc::new(Inbox::default());
         metrics.watch(Arc::clone(&state));
-        metrics.collect(Box::new(Waiting(Arc::clone(&inbox))));
+        metrics.collect(Box::new(WaitingGauges(Arc::clone(&inbox))));
         let intake = Intake { inbox: Arc::clone(&inbox), state: Arc::clone(&state), metrics: metrics.clone() };
         let asking = Arc::new(Asking {
             client: registries,

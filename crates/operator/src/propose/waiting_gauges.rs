@@ -10,9 +10,9 @@ use super::Inbox;
 
 /// The collector.
 #[derive(Debug)]
-pub(crate) struct Waiting(pub(crate) Arc<Inbox>);
+pub(crate) struct WaitingGauges(pub(crate) Arc<Inbox>);
 
-impl Collector for Waiting {
+impl Collector for WaitingGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let (claims, unrecorded) = self.0.waiting();
         let mut gauge = |name: &str, help: &str, value: usize| {
