@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use headwind_registry::credential::cloud;
-use headwind_registry::{Client, HostSettings, Hosts, Limits, Rules};
+use headwind_registry::{Client, HostSettings, Hosts, Rules, Timeouts};
 
 /// The settings for connections to registries.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ impl Registries {
 
     /// Returns a client with these entries and the cloud identities of the process.
     pub(crate) fn client_of(&self, entries: Vec<HostSettings>) -> anyhow::Result<Client> {
-        let hosts = Hosts::new(entries, self.registry_allow.clone(), &Limits::default()).context("HEADWIND_REGISTRY_CONFIG")?;
+        let hosts = Hosts::new(entries, self.registry_allow.clone(), &Timeouts::default()).context("HEADWIND_REGISTRY_CONFIG")?;
         let exchanges = cloud::from_env(&|name| std::env::var(name).ok()).context("failed to set up cloud identities")?;
         Ok(Client::new(hosts, exchanges))
     }

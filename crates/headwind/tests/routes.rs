@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use base64::Engine as _;
 use headwind_operator::{Adopt, Config, Handle, Operator, Polling};
 use headwind_registry::credential::cloud;
-use headwind_registry::{Client, Hosts as RegistryHosts, Limits as RegistryLimits, Rules};
+use headwind_registry::{Client, Hosts as RegistryHosts, Rules, Timeouts};
 use headwind_web::auth::proxy::{HeaderName, Proxy};
 use headwind_web::auth::{Auth, Reviews, TokenSettings};
 use headwind_web::guard::Guard;
@@ -58,7 +58,7 @@ fn settings() -> Settings {
 
 async fn operator() -> Operator {
     let server = kube::Config::new(api_server().await.parse().unwrap());
-    let hosts = RegistryHosts::new(Vec::new(), Rules::from_env(&|_| None), &RegistryLimits::default()).unwrap();
+    let hosts = RegistryHosts::new(Vec::new(), Rules::from_env(&|_| None), &Timeouts::default()).unwrap();
     let registries = Client::new(hosts, cloud::from_env(&|_| None).unwrap());
     let config = Config {
         namespace: "hw".to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use headwind_core::workload::Workload;
 use headwind_k8s::update_request::UpdateRequest;
-use headwind_registry::{Client as Registries, Hosts, Limits, Rules};
+use headwind_registry::{Client as Registries, Hosts, Rules, Timeouts};
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use parking_lot::Mutex;
@@ -126,7 +126,7 @@ impl Site {
         let journal = Journal::new(&state, events, notifier, metrics.clone(), Traces::default());
         metrics.watch(Arc::clone(&state));
         let intake = Intake { inbox: Arc::<Inbox>::default(), state: Arc::clone(&state), metrics: metrics.clone() };
-        let hosts = Hosts::new(Vec::new(), Rules::default(), &Limits::default()).map_err(|error| error.to_string())?;
+        let hosts = Hosts::new(Vec::new(), Rules::default(), &Timeouts::default()).map_err(|error| error.to_string())?;
         let asking = Asking {
             client: Registries::new(hosts, Vec::new()),
             secrets: Secrets::new(cluster.clone()),

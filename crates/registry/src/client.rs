@@ -92,7 +92,7 @@ impl Client {
         known: Option<&Listing>,
         keep: &Keep<'_>,
     ) -> Result<Listing, Error> {
-        let whole = self.hosts.limits.list;
+        let whole = self.hosts.timeouts.list;
         let listed = tokio::time::timeout(whole, self.read_tags(repository, keyring, known, keep)).await;
         // Not a failure of the host: a single request has its own timeout.
         listed.unwrap_or_else(|_| Err(refused(repository.registry(), format!("its list of tags was not complete within {whole:?}"))))

@@ -166,7 +166,7 @@ impl Client {
         };
         let known = known.filter(|known| known.answers(repository, wanted));
         let condition = known.and_then(|known| known.validator.as_ref()).map(Validator::header);
-        let whole = self.hosts.limits.index;
+        let whole = self.hosts.timeouts.index;
         let asked = |client: &reqwest::Client, at: &Url| {
             // The total timeout is enforced here, including redirects.
             let request = client.get(at.clone()).timeout(whole * 2).header(ACCEPT, "application/yaml, application/json;q=0.9, */*;q=0.8");
@@ -178,7 +178,7 @@ impl Client {
         let passed_on = keyring.transport().is_some_and(|way| way.pass_credentials);
         let mut came = 0;
         let answer = async {
-            let silence = self.hosts.limits.request;
+            let silence = self.hosts.timeouts.request;
             let response = timeout(silence, send::follow(&host, &url, asked, authorization.as_ref(), passed_on)).await;
             let response = response.map_err(|_| too_slow(&host, &format!("did not start within {silence:?}"), 0))??;
             match (response.status(), known) {
@@ -220,7 +220,7 @@ impl Client {
         let sought = wanted.clone();
         let share = Share::new(&self.turns, tokio::runtime::Handle::current(), self.hosts.budget.reader());
         let reading = tokio::task::spawn_blocking(move || walk::read(arriving, &sought, share));
-        let silence = self.hosts.limits.request;
+        let silence = self.hosts.timeouts.request;
         loop {
             let piece = timeout(silence, response.chunk()).await;
             let piece = piece.map_err(|_| too_slow(host, &format!("sent no data for {silence:?}"), *came))?;

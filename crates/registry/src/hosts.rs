@@ -14,10 +14,10 @@ use crate::budget::Budget;
 use crate::error::{Class, Error};
 use crate::host::{Clients, Host, Traffic};
 use crate::lane::Lane;
-use crate::limits::Limits;
 use crate::route::Route;
 use crate::rules::{Guard, Resolver, Rules, is_loopback};
 use crate::settings::{HostSettings, HostsError, Own, host_name, mirror_place};
+use crate::timeouts::Timeouts;
 use crate::transport::Transport;
 
 /// Registries whose API is not under their own name.
@@ -33,7 +33,7 @@ const LANES: u64 = 4096;
 /// All hosts.
 #[derive(Debug)]
 pub struct Hosts {
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
     pub(crate) budget: Budget,
     pub(crate) guard: Arc<Guard>,
     plain: Clients,
@@ -56,7 +56,7 @@ impl Hosts {
     ///
     /// # Errors
     /// See [`HostsError`].
-    pub fn new(settings: Vec<HostSettings>, rules: Rules, limits: &Limits) -> Result<Self, HostsError> {
+    pub fn new(settings: Vec<HostSettings>, rules: Rules, timeouts: &Timeouts) -> Result<Self, HostsError> {
         let mut entries = Vec::new();
         let mut hosts = Vec::new();
         for entry in settings {
@@ -69,7 +69,7 @@ impl Hosts {
         }
         let guard = Arc::new(Guard::new(rules, hosts));
         let client = |own: Option<&Own>, certified: bool| {
-            let mut http = builder(&guard, limits);
+            let mut http = builder(&guard, timeouts);
             if let Some(own) = own {
                 http = own.trust(http);
                 if let Some(identity) = own.identity.as_ref().filter(|_| certified) {
@@ -100,7 +100,7 @@ impl Hosts {
         }
         let (capacity, idle) = CLIENTS;
         Ok(Self {
-            limits: limits.clone(),
+            timeouts: timeouts.clone(),
             budget,
             guard,
             plain,
@@ -132,7 +132,7 @@ impl Hosts {
         let named = self.named.get(name);
         let own = named.and_then(|named| named.own.as_ref());
         let below = || {
-            let http = builder(&self.guard, &self.limits);
+            let http = builder(&self.guard, &self.timeouts);
             match own {
                 Some(own) => own.trust(http),
                 None => http,
@@ -181,11 +181,11 @@ fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, clients: &Clients, traf
     }
 }
 
-fn builder(guard: &Arc<Guard>, limits: &Limits) -> reqwest::ClientBuilder {
+fn builder(guard: &Arc<Guard>, timeouts: &Timeouts) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("headwind/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(limits.connect)
-        .timeout(limits.request)
+        .connect_timeout(timeouts.connect)
+        .timeout(timeouts.request)
         .dns_resolver(Resolver(Arc::clone(guard)))
         // `send` checks each redirect.
         .redirect(reqwest::redirect::Policy::none())
@@ -201,7 +201,7 @@ mod tests {
     fn a_host_is_itself_in_every_spelling() {
         rustls::crypto::ring::default_provider().install_default().ok();
         let plain = HostSettings { plain_http: Some(true), ..HostSettings::of("plain.example:80") };
-        let hosts = Hosts::new(vec![plain], Rules::default(), &Limits::default()).unwrap();
+        let hosts = Hosts::new(vec![plain], Rules::default(), &Timeouts::default()).unwrap();
         for (name, authority, expected) in [
             ("r.example:443", "r.example", true),
             ("r.example:80", "r.example", false),

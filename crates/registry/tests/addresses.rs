@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use headwind_core::artifact::reference::RepositoryKey;
-use headwind_registry::{Class, Client, Error, HostSettings, Hosts, Keep, Keyring, Limits, Rules, Transport};
+use headwind_registry::{Class, Client, Error, HostSettings, Hosts, Keep, Keyring, Rules, Timeouts, Transport};
 use headwind_testbed::{Demand, FakeRegistry, Fault};
 use rstest::rstest;
 
 fn client(entries: Vec<HostSettings>, rules: Rules) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(entries, rules, &Limits::default()).unwrap(), Vec::new())
+    Client::new(Hosts::new(entries, rules, &Timeouts::default()).unwrap(), Vec::new())
 }
 
 async fn ask(client: &Client, host: &str, keyring: &Keyring) -> Result<(), Error> {

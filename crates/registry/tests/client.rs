@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use headwind_core::artifact::reference::RepositoryKey;
-use headwind_registry::{Class, Client, Credential, Error, HostSettings, Hosts, Keep, Keyring, Limits, Listing, Rules};
+use headwind_registry::{Class, Client, Credential, Error, HostSettings, Hosts, Keep, Keyring, Listing, Rules, Timeouts};
 use headwind_testbed::{Demand, FakeRegistry, Fault};
 use rstest::rstest;
 
@@ -16,13 +16,13 @@ fn entry(host: &str) -> HostSettings {
     HostSettings::read(&format!("registries: [{{host: '{host}', plainHttp: true}}]")).unwrap().remove(0)
 }
 
-fn client_of(entries: Vec<HostSettings>, limits: &Limits) -> Client {
+fn client_of(entries: Vec<HostSettings>, timeouts: &Timeouts) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(entries, Rules::default(), limits).unwrap(), Vec::new())
+    Client::new(Hosts::new(entries, Rules::default(), timeouts).unwrap(), Vec::new())
 }
 
 fn client(registry: &FakeRegistry) -> Client {
-    client_of(vec![entry(&registry.host())], &Limits::default())
+    client_of(vec![entry(&registry.host())], &Timeouts::default())
 }
 
 fn key(registry: &FakeRegistry, path: &str) -> RepositoryKey {
@@ -281,8 +281,8 @@ async fn a_second_page_with_bad_manners(#[case] fault: Fault, #[case] class: Cla
         }
         if seen.path.contains("last=1&") { fault.lock().take() } else { None }
     });
-    let limits = Limits { connect: Duration::from_secs(2), request: Duration::from_secs(1), ..Limits::default() };
-    let client = client_of(vec![entry(&registry.host())], &limits);
+    let timeouts = Timeouts { connect: Duration::from_secs(2), request: Duration::from_secs(1), ..Timeouts::default() };
+    let client = client_of(vec![entry(&registry.host())], &timeouts);
     let error = client.tags(&key(&registry, "web"), &Keyring::default(), None, &Keep::everything()).await.unwrap_err();
     assert_eq!(error.class, class, "{error}");
 }
@@ -290,7 +290,7 @@ async fn a_second_page_with_bad_manners(#[case] fault: Fault, #[case] class: Cla
 #[tokio::test]
 async fn nobody_there_is_unreachable() {
     let host = FakeRegistry::start().await.unwrap().host();
-    let client = client_of(vec![entry(&host)], &Limits::default());
+    let client = client_of(vec![entry(&host)], &Timeouts::default());
     let error = client.digest(&RepositoryKey::from_parts(&host, "web").unwrap(), "1", &Keyring::default()).await.unwrap_err();
     assert_eq!(error.class, Class::Unreachable, "{error}");
 }
@@ -379,7 +379,7 @@ async fn another_host_never_sees_the_credential() {
     // Configured as the registry's own issuer, it gets the credential.
     let mut trusting = entry(&registry.host());
     trusting.token_issuers = vec![other.host()];
-    client_of(vec![trusting], &Limits::default()).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
+    client_of(vec![trusting], &Timeouts::default()).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
     assert!(other.saw(CANARY));
     other.take_lines();
 
@@ -415,7 +415,7 @@ async fn mirrors_are_asked_first_with_their_own_credential() {
     mirror.pages_of(Some(1));
     let mut here = entry(&registry.host());
     here.mirrors = vec![format!("{}/hub", mirror.host())];
-    let client = client_of(vec![here, entry(&mirror.host())], &Limits::default());
+    let client = client_of(vec![here, entry(&mirror.host())], &Timeouts::default());
     registry.demand(Demand::Basic(user().0, user().1));
     let mut keyring = login(&registry, CANARY);
     keyring.extend(&Keyring::of(&format!("{}/hub", mirror.host()), Credential::login("mirror", "m")));
@@ -438,7 +438,7 @@ async fn no_more_requests_at_once_than_permits() {
     registry.misbehave(|_| Some(Fault::Late(Duration::from_millis(100))));
     let mut narrow = entry(&registry.host());
     narrow.max_concurrent_requests = Some(2);
-    let (client, key) = (client_of(vec![narrow], &Limits::default()), key(&registry, "web"));
+    let (client, key) = (client_of(vec![narrow], &Timeouts::default()), key(&registry, "web"));
     let begun = Instant::now();
     let none = Keyring::default();
     futures_util::future::join_all((0..8).map(|_| client.digest(&key, "1", &none))).await;
@@ -469,7 +469,7 @@ async fn queries_are_distinguished_by_access() {
 #[case::bad_mirror("registries: [{host: a.b, mirrors: ['https://c']}]", "is not a valid registry")]
 fn settings_that_cannot_be_used(#[case] text: &str, #[case] expected: &str) {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let made = HostSettings::read(text).and_then(|entries| Hosts::new(entries, Rules::default(), &Limits::default()));
+    let made = HostSettings::read(text).and_then(|entries| Hosts::new(entries, Rules::default(), &Timeouts::default()));
     let error = made.unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
 }
@@ -518,8 +518,8 @@ async fn a_list_has_an_end_in_pages_and_in_time() {
 
     // Each page in time, one after the other: not a failure of the host, which would delay other queries.
     registry.misbehave(|_| Some(Fault::Late(Duration::from_millis(100))));
-    let limits = Limits { list: Duration::from_secs(1), ..Limits::default() };
-    let client = client_of(vec![entry(&registry.host())], &limits);
+    let timeouts = Timeouts { list: Duration::from_secs(1), ..Timeouts::default() };
+    let client = client_of(vec![entry(&registry.host())], &timeouts);
     let begun = Instant::now();
     let error = client.tags(&key(&registry, "web"), &Keyring::default(), None, &Keep::everything()).await.unwrap_err();
     assert!(!error.class.is_of_the_host() && error.message.contains("within 1s"), "{error}");

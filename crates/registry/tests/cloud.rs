@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use headwind_registry::credential::cloud::{Azure, Ecr, Exchange, ExchangeError, Google, Http};
-use headwind_registry::{Client, HostSettings, Hosts, Keyring, Limits, Rules};
+use headwind_registry::{Client, HostSettings, Hosts, Keyring, Rules, Timeouts};
 use rstest::rstest;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -310,7 +310,7 @@ async fn the_client_uses_it() {
     let hosts = Hosts::new(
         vec![HostSettings { plain_http: Some(true), ..HostSettings::of(&registry.host()) }],
         Rules::default(),
-        &Limits::default(),
+        &Timeouts::default(),
     )
     .unwrap();
     let client = Client::new(hosts, vec![Arc::new(Fixed(Arc::clone(&logins)))]);

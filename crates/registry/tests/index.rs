@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use headwind_core::artifact::chart::ChartRepository;
-use headwind_registry::{Class, Client, Error, Hosts, Index, Keyring, Limits, Rules, Transport};
+use headwind_registry::{Class, Client, Error, Hosts, Index, Keyring, Rules, Timeouts, Transport};
 use rstest::rstest;
 use site::{Site, answer};
 
 const CANARY: &str = "canary-7f3a";
 const INDEX: &str = "apiVersion: v1\nentries:\n  a:\n  - version: 1.1.0\n  - version: 1.0.0\n  b:\n  - version: 2.0.0\n";
 
-fn client_of(limits: &Limits) -> Client {
+fn client_of(timeouts: &Timeouts) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(Vec::new(), Rules::default(), limits).unwrap(), Vec::new())
+    Client::new(Hosts::new(Vec::new(), Rules::default(), timeouts).unwrap(), Vec::new())
 }
 
 fn client() -> Client {
-    client_of(&Limits::default())
+    client_of(&Timeouts::default())
 }
 
 fn charts(names: &[&str]) -> BTreeSet<String> {
@@ -232,8 +232,8 @@ fn drip(pause: Duration) -> Response {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up(#[case] pause: Duration, #[case] words: &str) {
     let site = Site::start(move |_| drip(pause)).await;
-    let limits = Limits { index: Duration::from_millis(700), request: Duration::from_millis(300), ..Limits::default() };
-    let (client, wanted, none) = (client_of(&limits), charts(&["a"]), Keyring::default());
+    let timeouts = Timeouts { index: Duration::from_millis(700), request: Duration::from_millis(300), ..Timeouts::default() };
+    let (client, wanted, none) = (client_of(&timeouts), charts(&["a"]), Keyring::default());
     let (good, repository) = (Site::of(INDEX).await, site.repository());
     let slow = client.index(&repository, &wanted, &none, None);
     // No other query waits for it.
@@ -259,8 +259,8 @@ async fn a_body_without_end_is_given_up() {
     let error = ask(&wide).await.unwrap_err();
     assert_eq!((error.class, &*error.message), (Class::Refused, "its index has a text of more than 4194304 characters (line 1)"));
     // Longer than the timeout, unless the parser is fast: either limit ends it.
-    let limits = Limits { index: Duration::from_secs(2), ..Limits::default() };
-    let error = client_of(&limits).index(&site.repository(), &charts(&["chart-0"]), &Keyring::default(), None).await.unwrap_err();
+    let timeouts = Timeouts { index: Duration::from_secs(2), ..Timeouts::default() };
+    let error = client_of(&timeouts).index(&site.repository(), &charts(&["chart-0"]), &Keyring::default(), None).await.unwrap_err();
     assert!(matches!(error.class, Class::TimedOut | Class::Refused), "{error}");
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use headwind_core::artifact::chart::ChartRepository;
-use headwind_registry::{Client, Hosts, Keyring, Limits, Rules};
+use headwind_registry::{Client, Hosts, Keyring, Rules, Timeouts};
 use site::{Site, large};
 
 /// Returns the peak memory of this process, in KiB.
@@ -23,7 +23,7 @@ async fn a_large_index_leaves_only_what_was_asked_for() {
     const SIZE: usize = 50_000_000;
     let site = Site::start(|asked| large(if asked.path.starts_with("/small") { 500_000 } else { SIZE })).await;
     rustls::crypto::ring::default_provider().install_default().ok();
-    let client = Client::new(Hosts::new(Vec::new(), Rules::default(), &Limits::default()).unwrap(), Vec::new());
+    let client = Client::new(Hosts::new(Vec::new(), Rules::default(), &Timeouts::default()).unwrap(), Vec::new());
     let charts = |names: [&str; 2]| names.map(ToOwned::to_owned).into_iter().collect::<BTreeSet<_>>();
     let small = ChartRepository::parse(&format!("{}/small", site.repository())).unwrap();
     let none = Keyring::default();

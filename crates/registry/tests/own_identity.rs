@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use headwind_core::artifact::reference::RepositoryKey;
 use headwind_registry::credential::cloud::{Exchange, Login, LoginFuture};
-use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Limits, Rules, Transport};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Rules, Timeouts, Transport};
 use headwind_testbed::{Demand, FakeRegistry, TenantProxy};
 use rstest::rstest;
 
@@ -40,7 +40,7 @@ impl Exchange for Cloud {
 
 fn client(entries: Vec<HostSettings>, cloud: &Arc<Cloud>) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let hosts = Hosts::new(entries, Rules::default(), &Limits::default()).unwrap();
+    let hosts = Hosts::new(entries, Rules::default(), &Timeouts::default()).unwrap();
     Client::new(hosts, vec![Arc::clone(cloud) as Arc<dyn Exchange>])
 }
 

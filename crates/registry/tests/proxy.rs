@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwind_core::artifact::reference::RepositoryKey;
-use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Lane, Limits, Rules, Transport};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keep, Keyring, Lane, Rules, Timeouts, Transport};
 use headwind_testbed::FakeRegistry;
 use parking_lot::Mutex;
 use site::{Site, answer, basic};
@@ -19,7 +19,7 @@ const CANARY: &str = "canary-7f3a";
 
 fn client() -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(Vec::new(), Rules::default(), &Limits::default()).unwrap(), Vec::new())
+    Client::new(Hosts::new(Vec::new(), Rules::default(), &Timeouts::default()).unwrap(), Vec::new())
 }
 
 /// A forward proxy that requires authentication, and logs the first lines of requests.
@@ -116,7 +116,7 @@ async fn plain_http_where_the_source_allows_it() {
     // Loopback uses plain HTTP unless its entry says otherwise.
     assert!(client().digest(&image, "1", &Keyring::default()).await.unwrap().is_some());
     let entry = HostSettings { plain_http: Some(false), ..HostSettings::of(&registry.host()) };
-    let by_https = Client::new(Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap(), Vec::new());
+    let by_https = Client::new(Hosts::new(vec![entry], Rules::default(), &Timeouts::default()).unwrap(), Vec::new());
     assert!(by_https.digest(&image, "1", &plain).await.unwrap().is_some());
     let error = by_https.digest(&image, "1", &Keyring::default()).await.unwrap_err();
     assert!(error.class == Class::Unreachable && error.message.contains("it speaks plain HTTP"), "{error}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use headwind_core::artifact::chart::ChartRepository;
 use headwind_core::artifact::reference::RepositoryKey;
-use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Limits, Rules, SecretError, Transport};
+use headwind_registry::{Class, Client, HostSettings, Hosts, Keyring, Rules, SecretError, Timeouts, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -90,7 +90,7 @@ async fn own_roots_and_a_client_certificate() {
     let (_client, client_file) = file(&format!("{}{}", certificate.pem(), key.serialize_pem()));
     let ask = |ca: Option<PathBuf>, client: Option<PathBuf>| {
         let entry = HostSettings { ca_file: ca, client_certificate_file: client, ..HostSettings::of(&host) };
-        let client = Client::new(Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap(), Vec::new());
+        let client = Client::new(Hosts::new(vec![entry], Rules::default(), &Timeouts::default()).unwrap(), Vec::new());
         let key = RepositoryKey::from_parts(&host, "web").unwrap();
         async move { client.digest(&key, "1", &Keyring::default()).await }
     };
@@ -110,7 +110,7 @@ fn files_without_what_they_should_have() {
         HostSettings { ca_file: Some(empty.clone()), ..HostSettings::of("a.example") },
         HostSettings { client_certificate_file: Some(empty.clone()), ..HostSettings::of("a.example") },
     ] {
-        let error = Hosts::new(vec![entry], Rules::default(), &Limits::default()).unwrap_err().to_string();
+        let error = Hosts::new(vec![entry], Rules::default(), &Timeouts::default()).unwrap_err().to_string();
         assert!(error.contains("no PEM certificate"), "{error}");
     }
 }
@@ -122,7 +122,7 @@ fn way(entries: &[(&str, &str)]) -> Result<Transport, SecretError> {
 
 fn client(entries: Vec<HostSettings>) -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::new(Hosts::new(entries, Rules::default(), &Limits::default()).unwrap(), Vec::new())
+    Client::new(Hosts::new(entries, Rules::default(), &Timeouts::default()).unwrap(), Vec::new())
 }
 
 #[tokio::test]

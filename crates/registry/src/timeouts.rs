@@ -1,10 +1,10 @@
-//! Time limits of queries.
+//! The timeouts of queries.
 
 use std::time::Duration;
 
-/// The time limits.
+/// The timeouts.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct Timeouts {
     /// Timeout for a connection.
     pub connect: Duration,
     /// Timeout for one request with its whole response.
@@ -16,7 +16,7 @@ pub struct Limits {
     pub index: Duration,
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
