@@ -154,7 +154,7 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Waiting {
     /// Its position in the lane; none while it runs.
-    place: Option<Place>,
+    due: Option<Due>,
     tries: u32,
     settled: HashSet<Fingerprint>,
     optional: bool,
@@ -168,13 +168,14 @@ struct OriginQueue {
 }
 
 /// The earliest time of a look-up, and a number that makes it unique.
-type Place = (Duration, u64);
-type Due = BTreeMap<Place, Arc<Key>>;
+type Due = (Duration, u64);
+/// The look-ups that wait in a lane.
+type LookUps = BTreeMap<Due, Arc<Key>>;
 
 #[derive(Debug, Default)]
 struct LaneQueue {
-    needed: Due,
-    optional: Due,
+    needed: LookUps,
+    optional: LookUps,
     running: usize,
     failures: u32,
     not_before: Duration,
@@ -190,7 +191,7 @@ impl LaneQueue {
         now < self.not_before
     }
 
-    fn of(&mut self, optional: bool) -> &mut Due {
+    fn of(&mut self, optional: bool) -> &mut LookUps {
         if optional { &mut self.optional } else { &mut self.needed }
     }
 
@@ -207,7 +208,7 @@ impl LaneQueue {
 
     /// Returns when [`LaneQueue::take`] returns something.
     fn wake(&self, now: Duration) -> Option<Duration> {
-        let first = |queue: &Due| queue.first_key_value().map(|((due, _), _)| *due);
+        let first = |queue: &LookUps| queue.first_key_value().map(|((due, _), _)| *due);
         if self.is_down(now) {
             let needed = first(&self.needed).map(|due| due.max(self.not_before));
             return needed.into_iter().chain(first(&self.optional)).min();
@@ -220,7 +221,7 @@ impl LaneQueue {
     }
 }
 
-fn is_due(queue: &Due, now: Duration) -> bool {
+fn is_due(queue: &LookUps, now: Duration) -> bool {
     queue.first_key_value().is_some_and(|((due, _), _)| *due <= now)
 }
 
@@ -337,9 +338,9 @@ impl Claims {
         };
         for (lane, optional) in look_ups {
             self.order += 1;
-            let place = (now, self.order);
-            entry.look_ups.insert(lane.clone(), Waiting { place: Some(place), optional, ..Waiting::default() });
-            self.lanes.entry(lane).or_default().of(optional).insert(place, Arc::clone(&work.key));
+            let due = (now, self.order);
+            entry.look_ups.insert(lane.clone(), Waiting { due: Some(due), optional, ..Waiting::default() });
+            self.lanes.entry(lane).or_default().of(optional).insert(due, Arc::clone(&work.key));
         }
         if self.remove_if_done(&work.key) { After::Done } else { After::Waits }
     }
@@ -356,7 +357,7 @@ impl Claims {
         let key = queue.take(now)?;
         let entry = self.entries.get_mut(&key)?;
         let waiting = entry.look_ups.get_mut(&lane)?;
-        waiting.place = None;
+        waiting.due = None;
         queue.running += usize::from(!skip);
         let (arrived, settled, tries) = (Arc::clone(&entry.arrived), waiting.settled.clone(), waiting.tries);
         self.latest = Some(lane.clone());
@@ -386,14 +387,14 @@ impl Claims {
         let Some(waiting) = entry.look_ups.get_mut(lane) else { return After::Waits };
         let dropped = match result {
             LookedUp::Again { settled } if now.saturating_sub(since) < PATIENCE => {
-                let due = now + BACKOFF.pause(waiting.tries);
+                self.order += 1;
+                let due = (now + BACKOFF.pause(waiting.tries), self.order);
                 waiting.tries = waiting.tries.saturating_add(1);
                 waiting.settled = settled;
                 // The result without the host was used already.
                 waiting.optional = false;
-                self.order += 1;
-                waiting.place = Some((due, self.order));
-                self.lanes.entry(lane.clone()).or_default().needed.insert((due, self.order), Arc::clone(key));
+                waiting.due = Some(due);
+                self.lanes.entry(lane.clone()).or_default().needed.insert(due, Arc::clone(key));
                 return After::Waits;
             }
             LookedUp::Again { .. } => true,
@@ -421,7 +422,7 @@ impl Claims {
             if now.saturating_sub(entry.since) < PATIENCE {
                 continue;
             }
-            late.extend(entry.look_ups.iter().filter(|(_, waiting)| waiting.place.is_some()).map(|(lane, waiting)| LookUp {
+            late.extend(entry.look_ups.iter().filter(|(_, waiting)| waiting.due.is_some()).map(|(lane, waiting)| LookUp {
                 key: Arc::clone(key),
                 arrived: Arc::clone(arrived),
                 lane: lane.clone(),
@@ -486,8 +487,8 @@ impl Claims {
 }
 
 fn leave(lanes: &mut BTreeMap<Lane, LaneQueue>, lane: &Lane, waiting: &Waiting) {
-    if let (Some(queue), Some(place)) = (lanes.get_mut(lane), waiting.place) {
-        queue.of(waiting.optional).remove(&place);
+    if let (Some(queue), Some(due)) = (lanes.get_mut(lane), waiting.due) {
+        queue.of(waiting.optional).remove(&due);
     }
 }
 

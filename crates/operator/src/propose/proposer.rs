@@ -180,24 +180,24 @@ impl Proposer {
 
     /// Adds the claim to the unrecorded ones of the container, if there are any. They are retried together.
     fn joins(&self, workload: &Workload, defaults: &Annotations, wanted: &Wanted) -> bool {
-        let place = (workload.key.clone(), wanted.proposal.container.clone());
+        let key = (workload.key.clone(), wanted.proposal.container.clone());
         let best = |heard: &[Heard]| {
-            let container = workload.container(&place.1)?;
+            let container = workload.container(&key.1)?;
             let proposal = self.decide_again(workload, defaults, container, heard)?;
             chosen(container, &proposal, heard)
         };
-        self.inbox.unrecorded.lock().join(&place, &workload.uid, &wanted.heard, best)
+        self.inbox.unrecorded.lock().join(&key, &workload.uid, &wanted.heard, best)
     }
 
     /// Retries the unrecorded updates of a container.
     pub(super) async fn retry(&self, retry: &Retry) {
-        let Retry { place, uid, claims } = retry;
+        let Retry { key, uid, claims } = retry;
         let known = {
             let index = self.state.index.read();
-            index.workload(&place.0).map(|workload| (workload, index.defaults(&place.0.namespace)))
+            index.workload(&key.0).map(|workload| (workload, index.defaults(&key.0.namespace)))
         };
         let wanted = known.filter(|(workload, _)| workload.uid == *uid).and_then(|(workload, defaults)| {
-            let container = workload.container(&place.1)?;
+            let container = workload.container(&key.1)?;
             let proposal = self.decide_again(&workload, &defaults, container, claims)?;
             let heard = claims.get(chosen(container, &proposal, claims)?)?.clone();
             Some((workload, Wanted { proposal, heard }))
@@ -207,25 +207,25 @@ impl Proposer {
                 let request = request(&workload, &proposal, heard.arrived.at);
                 self.record(&workload, &proposal, &request, claims.clone()).await;
             }
-            None => self.inbox.unrecorded.lock().recorded(place, claims, self.state.leadership.now()),
+            None => self.inbox.unrecorded.lock().recorded(key, claims, self.state.leadership.now()),
         }
     }
 
     /// Creates the request. A failure is stored for its container and reported on the workload. Returns true if a
     /// request was created.
     async fn record(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest, claims: Vec<Heard>) -> bool {
-        let place = (workload.key.clone(), proposal.container.clone());
+        let key = (workload.key.clone(), proposal.container.clone());
         let created = tokio::time::timeout(DEADLINE, self.create(workload, proposal, request)).await;
         let late = || Failure::busy(&format!("the API server did not answer within {} s", DEADLINE.as_secs()), None);
         let now = self.state.leadership.now();
         match created.unwrap_or_else(|_| Err(late())) {
             Ok(created) => {
-                self.inbox.unrecorded.lock().recorded(&place, &claims, now);
+                self.inbox.unrecorded.lock().recorded(&key, &claims, now);
                 created
             }
             Err(failure) => {
                 let at = Timestamp::now();
-                let verdict = self.inbox.unrecorded.lock().failed(place, &workload.uid, claims, &proposal.new_image, &failure, (now, at));
+                let verdict = self.inbox.unrecorded.lock().failed(key, &workload.uid, claims, &proposal.new_image, &failure, (now, at));
                 self.not_recorded(workload, proposal, &failure, verdict, at);
                 false
             }

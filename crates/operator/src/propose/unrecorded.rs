@@ -36,7 +36,7 @@ const BUSY_TRIES: u32 = 8;
 const CLAIMS: usize = 32;
 
 /// A workload's container.
-pub(crate) type Place = (WorkloadKey, String);
+pub(crate) type ContainerKey = (WorkloadKey, String);
 
 /// A claim with the registry's answer about it, as seen by a workload.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ struct Entry {
 /// The retry that is due now.
 #[derive(Debug, Clone)]
 pub(super) struct Retry {
-    pub(super) place: Place,
+    pub(super) key: ContainerKey,
     pub(super) uid: String,
     pub(super) claims: Vec<Heard>,
 }
@@ -100,7 +100,7 @@ pub(super) struct Retry {
 /// The containers whose latest update could not be recorded.
 #[derive(Debug, Default)]
 pub(super) struct Unrecorded {
-    entries: HashMap<Place, Entry>,
+    entries: HashMap<ContainerKey, Entry>,
     /// Namespaces with a running retry: one at a time, so that a slow one delays only itself.
     busy: HashSet<String>,
 }
@@ -121,8 +121,8 @@ impl Unrecorded {
     /// tried at once.
     ///
     /// If there are too many, `best` selects the one to keep.
-    pub(super) fn join(&mut self, place: &Place, uid: &str, heard: &Heard, best: impl FnOnce(&[Heard]) -> Option<usize>) -> bool {
-        let Some(entry) = self.entries.get_mut(place).filter(|entry| entry.uid == uid && (entry.due.is_some() || !entry.claims.is_empty()))
+    pub(super) fn join(&mut self, key: &ContainerKey, uid: &str, heard: &Heard, best: impl FnOnce(&[Heard]) -> Option<usize>) -> bool {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.uid == uid && (entry.due.is_some() || !entry.claims.is_empty()))
         else {
             return false;
         };
@@ -137,7 +137,7 @@ impl Unrecorded {
     /// Stores claims that could not be recorded for the container.
     pub(super) fn failed(
         &mut self,
-        place: Place,
+        key: ContainerKey,
         uid: &str,
         claims: Vec<Heard>,
         new_image: &str,
@@ -146,7 +146,7 @@ impl Unrecorded {
     ) -> Verdict {
         let (now, at) = now;
         let transient = is_transient(failure);
-        let entry = self.entries.entry(place).or_insert_with(|| Entry {
+        let entry = self.entries.entry(key).or_insert_with(|| Entry {
             uid: uid.to_owned(),
             claims: Vec::new(),
             failure: RecordingFailure { message: String::new(), new_image: String::new(), at, retry_at: None },
@@ -190,11 +190,11 @@ impl Unrecorded {
 
     /// Removes claims that are recorded for the container, or that lead to no update. Claims that joined meanwhile are
     /// tried next.
-    pub(super) fn recorded(&mut self, place: &Place, claims: &[Heard], now: Duration) {
-        let Some(entry) = self.entries.get_mut(place) else { return };
+    pub(super) fn recorded(&mut self, key: &ContainerKey, claims: &[Heard], now: Duration) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
         entry.claims.retain(|held| !claims.iter().any(|done| Arc::ptr_eq(&done.arrived, &held.arrived)));
         if entry.claims.is_empty() {
-            self.entries.remove(place);
+            self.entries.remove(key);
         } else {
             entry.due = Some(now);
         }
@@ -203,36 +203,37 @@ impl Unrecorded {
     /// Returns the next retry. Its namespace has no other one until [`Unrecorded::tried`].
     pub(super) fn next(&mut self, now: Duration) -> Option<Retry> {
         let busy = &self.busy;
-        let is_due = |(place, entry): &(&Place, &mut Entry)| entry.due.is_some_and(|due| due <= now) && !busy.contains(&place.0.namespace);
-        let (place, entry) = self.entries.iter_mut().filter(is_due).min_by_key(|(_, entry)| entry.due)?;
+        let is_due =
+            |(key, entry): &(&ContainerKey, &mut Entry)| entry.due.is_some_and(|due| due <= now) && !busy.contains(&key.0.namespace);
+        let (key, entry) = self.entries.iter_mut().filter(is_due).min_by_key(|(_, entry)| entry.due)?;
         entry.due = None;
-        let retry = Retry { place: place.clone(), uid: entry.uid.clone(), claims: entry.claims.clone() };
-        self.busy.insert(retry.place.0.namespace.clone());
+        let retry = Retry { key: key.clone(), uid: entry.uid.clone(), claims: entry.claims.clone() };
+        self.busy.insert(retry.key.0.namespace.clone());
         Some(retry)
     }
 
     /// Ends the retry.
     pub(super) fn tried(&mut self, retry: &Retry) {
-        self.busy.remove(&retry.place.0.namespace);
+        self.busy.remove(&retry.key.0.namespace);
         // Without a result, the task failed because of a bug.
-        if self.entries.get(&retry.place).is_some_and(|entry| entry.due.is_none() && !entry.claims.is_empty()) {
-            self.entries.remove(&retry.place);
+        if self.entries.get(&retry.key).is_some_and(|entry| entry.due.is_none() && !entry.claims.is_empty()) {
+            self.entries.remove(&retry.key);
         }
     }
 
     /// Returns when [`Unrecorded::next`] returns something, unless something changes before.
     pub(super) fn wake(&self) -> Option<Duration> {
-        self.entries.iter().filter(|(place, _)| !self.busy.contains(&place.0.namespace)).filter_map(|(_, entry)| entry.due).min()
+        self.entries.iter().filter(|(key, _)| !self.busy.contains(&key.0.namespace)).filter_map(|(_, entry)| entry.due).min()
     }
 
     /// Returns why the container's latest update is not recorded; `None` if it is.
-    pub(super) fn failure(&self, place: &Place, uid: &str) -> Option<RecordingFailure> {
-        self.entries.get(place).filter(|entry| entry.uid == uid).map(|entry| entry.failure.clone())
+    pub(super) fn failure(&self, key: &ContainerKey, uid: &str) -> Option<RecordingFailure> {
+        self.entries.get(key).filter(|entry| entry.uid == uid).map(|entry| entry.failure.clone())
     }
 
     /// Removes the workloads that are gone.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&Place) -> bool) {
-        self.entries.retain(|place, _| is_there(place));
+    pub(super) fn retain(&mut self, is_there: impl Fn(&ContainerKey) -> bool) {
+        self.entries.retain(|key, _| is_there(key));
     }
 
     /// Returns the number of containers whose update waits to be recorded.

@@ -8,7 +8,7 @@ use super::*;
 
 const NOW: Duration = Duration::from_secs(100);
 
-fn place(namespace: &str) -> Place {
+fn key(namespace: &str) -> ContainerKey {
     (WorkloadKey { kind: Kind::Deployment, namespace: namespace.to_owned(), name: "web".to_owned() }, "web".to_owned())
 }
 
@@ -38,15 +38,15 @@ fn refusal() -> Failure {
 }
 
 fn fails(all: &mut Unrecorded, namespace: &str, heard: Heard, failure: &Failure, now: Duration) -> Verdict {
-    all.failed(place(namespace), "u", vec![heard], "app:1", failure, (now, at(0)))
+    all.failed(key(namespace), "u", vec![heard], "app:1", failure, (now, at(0)))
 }
 
 #[test]
 fn a_refusal_is_reported_once_and_tried_again_for_an_hour() {
     let mut all = Unrecorded::default();
     assert_eq!(fails(&mut all, "n", heard("1.1.0", 1), &refusal(), NOW), Verdict::Report);
-    assert_eq!(all.failure(&place("n"), "u").unwrap().message, "exceeded quota");
-    assert_eq!(all.failure(&place("n"), "another object"), None);
+    assert_eq!(all.failure(&key("n"), "u").unwrap().message, "exceeded quota");
+    assert_eq!(all.failure(&key("n"), "another object"), None);
     let mut now = NOW;
     let mut tries = 1;
     loop {
@@ -54,7 +54,7 @@ fn a_refusal_is_reported_once_and_tried_again_for_an_hour() {
         now = all.wake().unwrap();
         let retry = all.next(now).unwrap();
         tries += 1;
-        let verdict = all.failed(place("n"), "u", retry.claims.clone(), "app:1", &refusal(), (now, at(0)));
+        let verdict = all.failed(key("n"), "u", retry.claims.clone(), "app:1", &refusal(), (now, at(0)));
         all.tried(&retry);
         if verdict == Verdict::GivenUp {
             break;
@@ -63,9 +63,9 @@ fn a_refusal_is_reported_once_and_tried_again_for_an_hour() {
     }
     assert!(now <= NOW + REFUSED_PATIENCE && (5..20).contains(&tries), "{tries} tries until {now:?}");
     assert!(all.wake().is_none() && all.waiting() == 0);
-    assert_eq!(all.failure(&place("n"), "u").unwrap().retry_at, None, "it is still shown");
+    assert_eq!(all.failure(&key("n"), "u").unwrap().retry_at, None, "it is still shown");
     // A new claim starts again.
-    assert!(!all.join(&place("n"), "u", &heard("1.2.0", 2), |_| None));
+    assert!(!all.join(&key("n"), "u", &heard("1.2.0", 2), |_| None));
     assert_eq!(fails(&mut all, "n", heard("1.2.0", 2), &refusal(), now), Verdict::Report);
 }
 
@@ -73,23 +73,23 @@ fn a_refusal_is_reported_once_and_tried_again_for_an_hour() {
 fn newer_claims_join_and_cost_no_call() {
     let mut all = Unrecorded::default();
     fails(&mut all, "n", heard("0", 0), &refusal(), NOW);
-    assert!(!all.join(&place("other"), "u", &heard("1", 1), |_| None), "nothing failed there");
+    assert!(!all.join(&key("other"), "u", &heard("1", 1), |_| None), "nothing failed there");
     // If there are too many, the best one is kept, whenever it came.
     for n in 1..10_000 {
-        assert!(all.join(&place("n"), "u", &heard(&n.to_string(), n), |held| held.iter().position(|heard| heard.arrived.at == at(0))));
+        assert!(all.join(&key("n"), "u", &heard(&n.to_string(), n), |held| held.iter().position(|heard| heard.arrived.at == at(0))));
     }
     let retry = all.next(NOW + REFUSED_BACKOFF.min).unwrap();
     assert_eq!(retry.claims.len(), CLAIMS);
     assert_eq!((tags(&retry.claims)[0], tags(&retry.claims)[CLAIMS - 1]), ("0", "9999"), "in the order in which they arrived");
     // A claim that joins during an attempt is tried next.
-    assert!(all.join(&place("n"), "u", &heard("late", 10_000), |_| None));
-    all.recorded(&place("n"), &retry.claims, NOW);
+    assert!(all.join(&key("n"), "u", &heard("late", 10_000), |_| None));
+    all.recorded(&key("n"), &retry.claims, NOW);
     all.tried(&retry);
     let retry = all.next(NOW).unwrap();
     assert_eq!(tags(&retry.claims), ["late"]);
-    all.recorded(&place("n"), &retry.claims, NOW);
+    all.recorded(&key("n"), &retry.claims, NOW);
     all.tried(&retry);
-    assert!(all.failure(&place("n"), "u").is_none() && all.is_idle());
+    assert!(all.failure(&key("n"), "u").is_none() && all.is_idle());
 }
 
 /// Of two claims about the same tag, the latest is kept, whichever fails first.
@@ -128,20 +128,20 @@ fn namespaces_do_not_wait_for_each_other() {
     let mut all = Unrecorded::default();
     let busy = Failure::busy("slow", None);
     for n in 0..5 {
-        let mut slow = place("slow");
+        let mut slow = key("slow");
         slow.0.name = format!("web-{n}");
         all.failed(slow, "u", vec![heard("1", 1)], "app:1", &busy, (NOW, at(0)));
     }
     fails(&mut all, "other", heard("1", 1), &busy, NOW);
     let later = NOW + BUSY_BACKOFF.min;
     let (first, second) = (all.next(later).unwrap(), all.next(later).unwrap());
-    let mut namespaces = [&first.place.0.namespace, &second.place.0.namespace];
+    let mut namespaces = [&first.key.0.namespace, &second.key.0.namespace];
     namespaces.sort();
     assert_eq!(namespaces, ["other", "slow"]);
     assert!(all.next(later).is_none());
     all.retain(|(workload, _)| workload.namespace != "slow");
     for retry in [&first, &second] {
-        all.recorded(&retry.place, &retry.claims, later);
+        all.recorded(&retry.key, &retry.claims, later);
         all.tried(retry);
     }
     assert!(all.is_idle() && all.wake().is_none());
