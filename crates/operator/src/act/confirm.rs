@@ -20,7 +20,7 @@ use crate::clock::now;
 use crate::observe::queue::Queue;
 use crate::propose::Intake;
 use crate::registries::asking::Asking;
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// Number of concurrent queries.
 const AT_ONCE: usize = 64;
@@ -60,7 +60,7 @@ impl Confirmer {
         if !self.known.lock().entry(key.clone()).or_default().running.insert(confirm.request.clone()) {
             return;
         }
-        let (confirmer, places) = (Arc::clone(self), BTreeSet::from([Place::of(workload)]));
+        let (confirmer, places) = (Arc::clone(self), BTreeSet::from([PullPlace::of(workload)]));
         tokio::spawn(async move {
             let answer = tokio::time::timeout(DEADLINE, confirmer.ask(&confirm, &places)).await.unwrap_or(Answer::Unavailable);
             {
@@ -73,7 +73,7 @@ impl Confirmer {
         });
     }
 
-    async fn ask(&self, confirm: &Confirm, places: &BTreeSet<Place>) -> Answer {
+    async fn ask(&self, confirm: &Confirm, places: &BTreeSet<PullPlace>) -> Answer {
         let Ok(_permit) = self.permits.acquire().await else { return Answer::Unavailable };
         let origin = Origin::Registry(confirm.repository.clone());
         match Box::pin(self.asking.confirm(&origin, None, &confirm.tag, places)).await {

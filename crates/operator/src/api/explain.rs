@@ -23,7 +23,7 @@ use crate::observe::index::Resolved;
 use crate::observe::requests::Held;
 use crate::observe::visible::Visible;
 use crate::propose::{RecordingFailure, prior_of};
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// Timeout of an explanation, including its time in the queue.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -117,7 +117,7 @@ impl Handle {
         let mut registry_errors = BTreeMap::new();
         let answered = tokio::time::timeout(PATIENCE, async {
             let permit = Arc::clone(&self.explainer.permits).acquire_owned().await.ok();
-            let place = Place::of(&resolved.workload);
+            let place = PullPlace::of(&resolved.workload);
             for container in resolved.taking_part() {
                 let (Ok(artifact), Some(origin)) = (container.artifact(), container.origin()) else { continue };
                 match Box::pin(self.explainer.candidates(&origin, &artifact, &place)).await {

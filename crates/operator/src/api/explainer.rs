@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::propose::last_scan::LastScans;
 use crate::registries::asking::{Asking, Versions, chart_of};
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// Maximum age of a cached list of tags.
 const FRESH: Duration = Duration::from_mins(1);
@@ -32,7 +32,7 @@ impl Explainer {
         Self { asking, last_scans, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    pub(super) async fn candidates(&self, origin: &Origin, artifact: &Artifact, place: &Place) -> Result<Vec<Candidate>, String> {
+    pub(super) async fn candidates(&self, origin: &Origin, artifact: &Artifact, place: &PullPlace) -> Result<Vec<Candidate>, String> {
         let charts: BTreeSet<String> = chart_of(artifact).into_iter().collect();
         let keyring = self.asking.secrets.keyring(place).await.map_err(|failure| failure.to_string())?;
         let access = self.asking.access(origin, &keyring);

@@ -24,7 +24,7 @@ use super::offer::Offer;
 use super::proposer::{Proposer, User};
 use super::unrecorded::Heard;
 use crate::registries::asking::{AskError, Asking};
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// Timeout of one query to a registry, including all redirects and tokens.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ pub(super) type LookUps = BTreeMap<Lane, bool>;
 /// The workloads with the same credentials.
 struct Group {
     access: Fingerprint,
-    places: BTreeSet<Place>,
+    places: BTreeSet<PullPlace>,
     open: Vec<Open>,
 }
 
@@ -120,7 +120,7 @@ impl Verifier {
     async fn groups(&self, proposer: &Proposer, look_up: &LookUp) -> (Vec<Group>, bool) {
         let LookUp { arrived, lane: here, settled, .. } = look_up;
         let claim = &arrived.claim;
-        let mut by_place: BTreeMap<Place, Vec<Open>> = BTreeMap::new();
+        let mut by_place: BTreeMap<PullPlace, Vec<Open>> = BTreeMap::new();
         let users = proposer.state.index.read().users(&claim.origin);
         for (workload, defaults) in users {
             if lane(arrived, &workload) != *here {
@@ -128,7 +128,7 @@ impl Verifier {
             }
             let heard = Heard { arrived: Arc::clone(arrived), answer: None };
             if let Some(need) = need(&proposer.judged(&heard, &workload, &defaults)) {
-                by_place.entry(Place::of(&workload)).or_default().push(Open { workload, defaults, need });
+                by_place.entry(PullPlace::of(&workload)).or_default().push(Open { workload, defaults, need });
             }
         }
         let mut groups: BTreeMap<Fingerprint, Group> = BTreeMap::new();

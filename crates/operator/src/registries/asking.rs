@@ -16,7 +16,7 @@ use headwind_registry::{Class as RegistryClass, Client, Error, Fingerprint, Keep
 use crate::cluster::Failure;
 use crate::registries::listed::Listed;
 use crate::registries::lists::{ListKey, Lists};
-use crate::registries::secrets::{Place, Secrets};
+use crate::registries::secrets::{PullPlace, Secrets};
 use crate::report::metrics::{ClassLabel, Metrics};
 
 /// Queries origins with credentials.
@@ -113,7 +113,7 @@ impl Asking {
         origin: &Origin,
         chart: Option<&str>,
         tag: &str,
-        places: &BTreeSet<Place>,
+        places: &BTreeSet<PullPlace>,
     ) -> Result<Answer, AskError> {
         let mut last = None;
         for place in places {
@@ -141,7 +141,7 @@ impl Asking {
     }
 
     /// Returns the digest and the platforms of a tag, with the credentials of the first place that is not denied.
-    pub(crate) async fn platforms(&self, repository: &RepositoryKey, tag: &str, places: &BTreeSet<Place>) -> Result<Answer, AskError> {
+    pub(crate) async fn platforms(&self, repository: &RepositoryKey, tag: &str, places: &BTreeSet<PullPlace>) -> Result<Answer, AskError> {
         let mut last = None;
         for place in places {
             let keyring = self.secrets.keyring(place).await?;

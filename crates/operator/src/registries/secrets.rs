@@ -30,12 +30,12 @@ const FORMATS: &[(&str, Format)] = &[(".dockerconfigjson", Format::DockerConfigJ
 
 /// The owner of credentials: the pods of a workload in a namespace, or the source of a chart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct PullPlace {
     pub(crate) namespace: String,
     pub(crate) source: PullSource,
 }
 
-impl Place {
+impl PullPlace {
     pub(crate) fn of(workload: &Workload) -> Self {
         let namespace = match &workload.pull {
             PullSource::Pod { .. } => &workload.key.namespace,
@@ -79,7 +79,7 @@ impl Secrets {
     }
 
     /// Returns the credentials of a place, in the order in which they are tried.
-    pub(crate) async fn keyring(&self, place: &Place) -> Result<Keyring, Failure> {
+    pub(crate) async fn keyring(&self, place: &PullPlace) -> Result<Keyring, Failure> {
         let (secrets, account) = match &place.source {
             PullSource::Pod { secrets, service_account } => (secrets, service_account.as_deref().unwrap_or(DEFAULT)),
             PullSource::Chart(access) => {
@@ -96,7 +96,7 @@ impl Secrets {
     }
 
     /// Drops the cached credentials of the place: a registry rejected them.
-    pub(crate) async fn forget(&self, place: &Place) {
+    pub(crate) async fn forget(&self, place: &PullPlace) {
         let (secrets, account) = match &place.source {
             PullSource::Pod { secrets, service_account } => (secrets.as_slice(), service_account.as_deref().or(Some(DEFAULT))),
             PullSource::Chart(access) => {

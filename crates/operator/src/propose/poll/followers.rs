@@ -8,7 +8,7 @@ use super::Poller;
 use super::filter::Filter;
 use super::plan::Wanted;
 use crate::observe::index::Resolved;
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// A workload with the containers (or the chart) that the scan is about.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Poller {
         let (mut filter, mut filtered) = (Filter::default(), 0);
         for resolved in users {
             // Containers with other credentials belong to another scan.
-            let ours = wanted.places.contains(&Place::of(&resolved.workload));
+            let ours = wanted.places.contains(&PullPlace::of(&resolved.workload));
             let looked_up = wanted.look_ups.contains_key(&resolved.workload.key);
             let mut all = Vec::new();
             for (container, settings) in resolved.containers() {

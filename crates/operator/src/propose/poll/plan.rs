@@ -21,7 +21,7 @@ use headwind_registry::{Keyring, Lane};
 use super::look_ups::{LookUps, SOON, Subject};
 use super::{Key, Poller, Polling};
 use crate::observe::index::Resolved;
-use crate::registries::secrets::Place;
+use crate::registries::secrets::PullPlace;
 
 /// Number of pull secrets that are read concurrently.
 const READING: usize = 8;
@@ -39,7 +39,7 @@ pub(super) struct Wanted {
     /// The interval; none if it runs once.
     pub(super) interval: Option<Duration>,
     /// The places with these credentials.
-    pub(super) places: BTreeSet<Place>,
+    pub(super) places: BTreeSet<PullPlace>,
     /// The namespaces of the workloads that need it.
     pub(super) owners: BTreeSet<Arc<str>>,
     /// The releases that it looks up, each in its current state.
@@ -112,7 +112,7 @@ impl Poller {
     pub(super) async fn plan(self: Arc<Self>, look_ups: Arc<LookUps>) -> Plan {
         let polling = self.polling();
         let mut plan = Plan::default();
-        let mut wanted: HashMap<(Origin, Place), Wanted> = HashMap::new();
+        let mut wanted: HashMap<(Origin, PullPlace), Wanted> = HashMap::new();
         // Without polling, only releases are scanned.
         let all: Vec<Resolved> = {
             let index = self.proposer.state.index.read();
@@ -139,7 +139,7 @@ impl Poller {
                 if entry.interval.is_none() && entry.look_ups.is_empty() {
                     continue;
                 }
-                let place = Place::of(&one.workload);
+                let place = PullPlace::of(&one.workload);
                 entry.places.insert(place.clone());
                 entry.owners.insert(Arc::from(one.workload.key.namespace.as_str()));
                 wanted.entry((origin, place)).or_default().add(entry);
@@ -156,7 +156,7 @@ impl Poller {
         plan
     }
 
-    async fn keyrings(&self, places: BTreeSet<Place>) -> HashMap<Place, Keyring> {
+    async fn keyrings(&self, places: BTreeSet<PullPlace>) -> HashMap<PullPlace, Keyring> {
         let asking = &self.asking;
         stream::iter(places)
             .map(|place| async move {
