@@ -18,9 +18,9 @@ use crate::cluster::{Failure, Found};
 /// Maximum number of requests to read because the workload names them: one for each container, and some spare.
 const NAMED: usize = 16;
 
-/// The result of a live read of a workload.
+/// The state of a workload in a live read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Evidence {
+pub(crate) enum LiveWorkload {
     /// It exists, and the index is current.
     Present,
     /// The API server has no such object.
@@ -31,7 +31,7 @@ pub(crate) enum Evidence {
 
 /// A workload and its namespace, read live.
 pub(crate) struct Live {
-    pub(crate) evidence: Evidence,
+    pub(crate) workload: LiveWorkload,
     /// Headwind's annotations on the namespace.
     pub(crate) defaults: Arc<Annotations>,
 }
@@ -39,34 +39,34 @@ pub(crate) struct Live {
 impl Reconciler {
     /// Reads the workload, the object with its version, and its namespace.
     pub(crate) async fn read_live(&self, key: &WorkloadKey) -> Result<Live, Failure> {
-        let (evidence, defaults) = tokio::try_join!(self.refresh(key), self.cluster.defaults(&key.namespace))?;
-        Ok(Live { evidence, defaults: Arc::new(defaults) })
+        let (workload, defaults) = tokio::try_join!(self.refresh(key), self.cluster.defaults(&key.namespace))?;
+        Ok(Live { workload, defaults: Arc::new(defaults) })
     }
 
     /// Reads the workload and the object with its version into the index, and returns the workload; `None` if it is
     /// gone or does not decode.
     pub(crate) async fn read_workload(&self, key: &WorkloadKey) -> Result<Option<Arc<Workload>>, Failure> {
         match self.refresh(key).await? {
-            Evidence::Present | Evidence::Gone => {}
-            Evidence::Unreadable if self.state.index.read().odd(key).is_some() => {}
-            Evidence::Unreadable => return Err(Failure::busy(&format!("the API server does not serve {}", key.kind), None)),
+            LiveWorkload::Present | LiveWorkload::Gone => {}
+            LiveWorkload::Unreadable if self.state.index.read().odd(key).is_some() => {}
+            LiveWorkload::Unreadable => return Err(Failure::busy(&format!("the API server does not serve {}", key.kind), None)),
         }
         Ok(self.state.index.read().workload(key))
     }
 
     /// Reads the workload, its source and the requests that it names into the local copies.
-    async fn refresh(&self, key: &WorkloadKey) -> Result<Evidence, Failure> {
+    async fn refresh(&self, key: &WorkloadKey) -> Result<LiveWorkload, Failure> {
         let workload = match self.cluster.workload(key).await? {
             Found::There(workload) => workload,
             Found::Gone => {
                 self.state.index.write().remove(key);
-                return Ok(Evidence::Gone);
+                return Ok(LiveWorkload::Gone);
             }
             Found::Undecodable(odd) => {
                 self.state.index.write().set_odd(key.clone(), odd);
-                return Ok(Evidence::Unreadable);
+                return Ok(LiveWorkload::Unreadable);
             }
-            Found::NotServed => return Ok(Evidence::Unreadable),
+            Found::NotServed => return Ok(LiveWorkload::Unreadable),
         };
         let named = workload.release.as_ref().filter(|release| release.chart.is_none()).map(|release| release.source.clone());
         self.state.index.write().apply(workload);
@@ -74,7 +74,7 @@ impl Reconciler {
             self.read_source(&source).await?;
         }
         self.read_named_requests(key).await?;
-        Ok(Evidence::Present)
+        Ok(LiveWorkload::Present)
     }
 
     /// Reads the requests that the workload names and that the store lacks: its watch may lag.

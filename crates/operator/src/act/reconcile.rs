@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::act::apply::Outcome;
-use crate::act::live::{Evidence, Live};
+use crate::act::live::{Live, LiveWorkload};
 use crate::act::reconciler::{Observation, Reconciler};
 use crate::clock::now;
 use crate::cluster::object::ObjectVersion;
@@ -337,11 +337,11 @@ fn span(now: Timestamp, until: Timestamp) -> Duration {
 
 /// Returns the presence of the workload, from the cache and from a live read in this pass.
 fn presence<'a>(observation: &'a Observation, live: Option<&Live>) -> Presence<'a> {
-    match (&observation.workload, live.map(|live| live.evidence)) {
-        (Some(workload), evidence) => Presence::Present { workload, live: evidence == Some(Evidence::Present) },
+    match (&observation.workload, live.map(|live| live.workload)) {
+        (Some(workload), read) => Presence::Present { workload, live: read == Some(LiveWorkload::Present) },
         (None, _) if observation.odd => Presence::Unreadable,
-        (None, Some(Evidence::Gone)) => Presence::Gone,
-        (None, Some(Evidence::Unreadable)) => Presence::Unreadable,
-        (None, Some(Evidence::Present) | None) => Presence::Unknown,
+        (None, Some(LiveWorkload::Gone)) => Presence::Gone,
+        (None, Some(LiveWorkload::Unreadable)) => Presence::Unreadable,
+        (None, Some(LiveWorkload::Present) | None) => Presence::Unknown,
     }
 }
