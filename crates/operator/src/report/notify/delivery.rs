@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::Outcome;
 use super::message::Message;
-use super::notifier::Lane;
+use super::notifier::Outbox;
 use super::queue::Item;
 use super::settings::Settings;
 use super::slack::board::Board;
@@ -39,7 +39,7 @@ const DIGEST: usize = 200;
 pub(super) struct Delivery {
     pub(super) channel: Channel,
     pub(super) settings: Arc<Settings>,
-    pub(super) lane: Lane,
+    pub(super) outbox: Outbox,
     /// Where the messages of the Slack bot are noted.
     pub(super) board: Board,
     pub(super) client: Result<Client, String>,
@@ -57,7 +57,7 @@ impl Delivery {
         let mut is_failing = false;
         while let Some(items) = self.next().await {
             if self.deliver(&items, &mut is_failing).await {
-                self.lane.queue.lock().done();
+                self.outbox.queue.lock().done();
             }
         }
     }
@@ -69,12 +69,12 @@ impl Delivery {
             if self.leave.is_cancelled() {
                 return None;
             }
-            let woken = self.lane.wake.notified();
-            let oldest = self.lane.queue.lock().oldest();
+            let woken = self.outbox.wake.notified();
+            let oldest = self.outbox.queue.lock().oldest();
             let due = oldest.map(|since| since + digest.unwrap_or_default());
             match due {
                 Some(due) if due <= Instant::now() || self.drain.is_cancelled() => {
-                    return Some(self.lane.queue.lock().take(if digest.is_some() { DIGEST } else { 1 }));
+                    return Some(self.outbox.queue.lock().take(if digest.is_some() { DIGEST } else { 1 }));
                 }
                 None if self.drain.is_cancelled() => return None,
                 Some(due) => {

@@ -27,14 +27,14 @@ struct Inner {
     settings: watch::Receiver<Arc<Settings>>,
     state: Arc<State>,
     metrics: Metrics,
-    lanes: Mutex<Lanes>,
+    outboxes: Mutex<Outboxes>,
     board: Board,
     takeover: mpsc::Sender<Takeover>,
 }
 
 #[derive(Default)]
-struct Lanes {
-    by_channel: BTreeMap<Channel, Lane>,
+struct Outboxes {
+    by_channel: BTreeMap<Channel, Outbox>,
     stage: Stage,
 }
 
@@ -52,7 +52,7 @@ enum Stage {
 
 /// The queue of a channel, shared with the task that delivers it.
 #[derive(Clone, Default)]
-pub(super) struct Lane {
+pub(super) struct Outbox {
     pub(super) queue: Arc<Mutex<Queue>>,
     pub(super) wake: Arc<Notify>,
 }
@@ -69,7 +69,7 @@ impl Notifier {
     /// Creates the notifier and the receiver of its takeover.
     pub(super) fn new(settings: watch::Receiver<Arc<Settings>>, state: Arc<State>, metrics: Metrics) -> (Self, mpsc::Receiver<Takeover>) {
         let (takeover, receiver) = mpsc::channel(1);
-        let notifier = Self(Arc::new(Inner { settings, state, metrics, lanes: Mutex::default(), board: Board::default(), takeover }));
+        let notifier = Self(Arc::new(Inner { settings, state, metrics, outboxes: Mutex::default(), board: Board::default(), takeover }));
         notifier.update();
         (notifier, receiver)
     }
@@ -80,10 +80,10 @@ impl Notifier {
         Self::new(watch::channel(Arc::default()).1, Arc::clone(state), metrics.clone()).0
     }
 
-    /// Creates the queues of newly enabled channels, and removes those of disabled ones. Returns the lanes.
-    pub(super) fn update(&self) -> (Arc<Settings>, BTreeMap<Channel, Lane>) {
+    /// Creates the queues of newly enabled channels, and removes those of disabled ones. Returns the outboxes.
+    pub(super) fn update(&self) -> (Arc<Settings>, BTreeMap<Channel, Outbox>) {
         let settings = Arc::clone(&self.0.settings.borrow());
-        let by_channel = &mut self.0.lanes.lock().by_channel;
+        let by_channel = &mut self.0.outboxes.lock().by_channel;
         by_channel.retain(|channel, _| settings.common(*channel).is_some());
         for channel in Channel::ALL.iter().filter(|channel| settings.common(**channel).is_some()) {
             by_channel.entry(*channel).or_default();
@@ -104,7 +104,7 @@ impl Notifier {
     /// Queues the notifications of a transition.
     pub(crate) fn offer(&self, entry: &Arc<Entry>) {
         self.0.board.changed(entry);
-        if entry.notices.is_empty() || self.0.lanes.lock().by_channel.is_empty() {
+        if entry.notices.is_empty() || self.0.outboxes.lock().by_channel.is_empty() {
             return;
         }
         let finished = entry.request.status.finished_at;
@@ -120,18 +120,18 @@ impl Notifier {
         let settings = Arc::clone(&self.0.settings.borrow());
         let only = self.chosen(entry);
         let now = Timestamp::now();
-        let lanes = self.0.lanes.lock();
+        let outboxes = self.0.outboxes.lock();
         for (channel, notice) in wanted {
-            let Some((lane, common)) = lanes.by_channel.get(channel).zip(settings.common(*channel)) else { continue };
+            let Some((outbox, common)) = outboxes.by_channel.get(channel).zip(settings.common(*channel)) else { continue };
             if !wants(common, &entry.workload.namespace, notice) || only.as_ref().is_some_and(|only| !only.contains(channel)) {
                 continue;
             }
-            let dropped = lane.queue.lock().push(entry, notice, now);
+            let dropped = outbox.queue.lock().push(entry, notice, now);
             if dropped > 0 {
                 self.0.metrics.notifications.dropped(*channel);
                 tracing::warn!(notification.channel = %channel, "the queue is full; the oldest notification is dropped");
             }
-            lane.wake.notify_one();
+            outbox.wake.notify_one();
         }
     }
 
@@ -160,13 +160,13 @@ impl Notifier {
         self.update();
         let inherited = inherited.map(AllProgress::parse).unwrap_or_default();
         {
-            let (mut lanes, now) = (self.0.lanes.lock(), Timestamp::now());
+            let (mut outboxes, now) = (self.0.outboxes.lock(), Timestamp::now());
             for (channel, progress) in &inherited.channels {
-                if let Some(lane) = lanes.by_channel.get(channel) {
-                    lane.queue.lock().inherit(progress, now);
+                if let Some(outbox) = outboxes.by_channel.get(channel) {
+                    outbox.queue.lock().inherit(progress, now);
                 }
             }
-            lanes.stage = Stage::CatchingUp(inherited.clone());
+            outboxes.stage = Stage::CatchingUp(inherited.clone());
         }
         // Called once in the life of the process.
         let _sent = self.0.takeover.try_send(Takeover { inherited, remembered });
@@ -174,30 +174,30 @@ impl Notifier {
 
     /// Notes that everything that the last leader did not deliver is queued.
     pub(super) fn caught_up(&self) {
-        self.0.lanes.lock().stage = Stage::CaughtUp;
+        self.0.outboxes.lock().stage = Stage::CaughtUp;
     }
 
     /// Returns how far the channels are, for the Lease: empty if there is no channel, `None` if what the last leader wrote
     /// counts. `read` is how far the watches are.
     pub(crate) fn progress(&self, read: &Marks) -> Option<String> {
-        let lanes = self.0.lanes.lock();
+        let outboxes = self.0.outboxes.lock();
         let nothing = AllProgress::default();
-        let inherited = match &lanes.stage {
+        let inherited = match &outboxes.stage {
             Stage::Standby => return None,
             Stage::CatchingUp(inherited) => inherited,
             Stage::CaughtUp => &nothing,
         };
-        if lanes.by_channel.is_empty() {
+        if outboxes.by_channel.is_empty() {
             return Some(String::new());
         }
         let now = Timestamp::now();
-        let of_channel = |(channel, lane): (&Channel, &Lane)| {
-            let queue = lane.queue.lock();
+        let of_channel = |(channel, outbox): (&Channel, &Outbox)| {
+            let queue = outbox.queue.lock();
             // Until everything is queued, the next leader has to look for the same again, except for what was sent since.
             let before = inherited.channels.get(channel);
             (*channel, before.map_or_else(|| queue.progress(read, now), |before| queue.progress_since(before)))
         };
-        let channels = lanes.by_channel.iter().map(of_channel).collect();
+        let channels = outboxes.by_channel.iter().map(of_channel).collect();
         let read = if inherited.channels.is_empty() { read } else { &inherited.read };
         Some(AllProgress { read: read.clone(), channels }.text())
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::Delivery;
 use super::http;
 use super::message;
-use super::notifier::{Lane, Notifier, Takeover};
+use super::notifier::{Notifier, Outbox, Takeover};
 use super::progress::AllProgress;
 use super::queue;
 use super::settings::Settings;
@@ -110,22 +110,22 @@ impl Runner {
     /// Starts, restarts and ends tasks, so that they run with the current settings.
     fn apply(&mut self, drain: &CancellationToken) {
         drop(self.settings.borrow_and_update());
-        let (settings, lanes) = self.notifier.update();
-        let gone: Vec<Channel> = self.running.keys().copied().filter(|channel| !lanes.contains_key(channel)).collect();
+        let (settings, outboxes) = self.notifier.update();
+        let gone: Vec<Channel> = self.running.keys().copied().filter(|channel| !outboxes.contains_key(channel)).collect();
         for channel in gone {
             if let Some(running) = self.running.remove(&channel) {
                 running.leave.cancel();
                 tracing::info!(notification.channel = %channel, "notifications are off");
             }
         }
-        if lanes.is_empty() {
+        if outboxes.is_empty() {
             return;
         }
         let client = http::client();
         if let Err(problem) = &client {
             tracing::error!(problem, "failed to set up HTTPS for notifications");
         }
-        for (channel, lane) in lanes {
+        for (channel, outbox) in outboxes {
             let own = Arc::new(settings.only(channel));
             let before = self.running.remove(&channel);
             if let Some(running) = before.as_ref().filter(|running| running.settings == own) {
@@ -136,7 +136,7 @@ impl Runner {
                 }
                 continue;
             }
-            let running = self.start(channel, own, lane, client.clone(), drain, before);
+            let running = self.start(channel, own, outbox, client.clone(), drain, before);
             self.running.insert(channel, running);
         }
     }
@@ -145,7 +145,7 @@ impl Runner {
         &self,
         channel: Channel,
         settings: Arc<Settings>,
-        lane: Lane,
+        outbox: Outbox,
         client: Result<reqwest::Client, String>,
         drain: &CancellationToken,
         before: Option<Running>,
@@ -154,7 +154,7 @@ impl Runner {
         let delivery = Delivery {
             channel,
             settings: Arc::clone(&settings),
-            lane,
+            outbox,
             board: self.notifier.board().clone(),
             client,
             metrics: self.metrics.clone(),

@@ -76,9 +76,9 @@ async fn the_lease_hands_over_what_was_not_delivered() {
         last.offer(entry);
         last.offer(entry);
     }
-    let lane = last.update().1.remove(&Channel::Webhook).unwrap();
-    assert_eq!(lane.queue.lock().take(1).len(), 1);
-    lane.queue.lock().done();
+    let outbox = last.update().1.remove(&Channel::Webhook).unwrap();
+    assert_eq!(outbox.queue.lock().take(1).len(), 1);
+    outbox.queue.lock().done();
     let inherited = AllProgress::parse(&last.progress(&read(7)).unwrap());
     let uids = |whole: &[Arc<Entry>]| -> Vec<String> {
         lacking(&inherited, &[Channel::Webhook], &[], whole).into_iter().map(|(_, entry, _)| entry.uid.clone()).collect()
@@ -98,9 +98,9 @@ async fn a_leader_that_ends_while_it_catches_up_hands_over_what_it_delivered() {
     let (second, _settings) = notifier_of(WEBHOOK);
     second.begin(Some(&last.text()), Vec::new());
     second.offer(&all[1]);
-    let lane = second.update().1.remove(&Channel::Webhook).unwrap();
-    assert_eq!(lane.queue.lock().take(1).len(), 1);
-    lane.queue.lock().done();
+    let outbox = second.update().1.remove(&Channel::Webhook).unwrap();
+    assert_eq!(outbox.queue.lock().take(1).len(), 1);
+    outbox.queue.lock().done();
     second.offer(&all[2]);
     let inherited = AllProgress::parse(&second.progress(&read(9)).unwrap());
     assert_eq!(inherited.read, read(5), "changes after this are looked at again");
@@ -141,8 +141,8 @@ async fn filters_choose_what_is_queued() {
     ]);
     notifier.offer(&Arc::new(entry_of("uid", 6)));
     let queued = |notifier: &Notifier| -> Vec<Channel> {
-        let lanes = notifier.update().1;
-        lanes.iter().filter(|(_, lane)| lane.queue.lock().oldest().is_some()).map(|(channel, _)| *channel).collect()
+        let outboxes = notifier.update().1;
+        outboxes.iter().filter(|(_, outbox)| outbox.queue.lock().oldest().is_some()).map(|(channel, _)| *channel).collect()
     };
     assert_eq!(queued(&notifier), [Channel::Discord]);
     // A channel that is switched off and on again does not get what happened before.
