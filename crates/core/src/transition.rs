@@ -21,8 +21,8 @@ pub struct Transition {
     pub message: String,
     /// How much attention it needs.
     pub weight: Weight,
-    /// The decision about the proposal.
-    pub decision: Option<Decision>,
+    /// The change of its approval.
+    pub approval: Option<ApprovalChange>,
     /// The change written to the workload.
     pub applied: Option<ChangeKind>,
     /// The rollout's latest failed check, if it counted.
@@ -46,9 +46,9 @@ pub enum Weight {
     Warning,
 }
 
-/// The decision about a proposal.
+/// A change of the approval of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum ApprovalChange {
     /// It was created and waits for approval.
     Proposed,
     /// It was created, and the policy approves it.
@@ -74,7 +74,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
     if !is_new && !was.phase.is_open() && (was.phase, was.reason) == (status.phase, status.reason) {
         return None;
     }
-    let decision = decision(before, after);
+    let approval = approval(before, after);
     let failed_checks = |status: &Status| status.rollout.as_ref().map_or(0, |watch| watch.failed_checks);
     let failed_check = (failed_checks(status) > failed_checks(was))
         .then(|| status.rollout.as_ref()?.failure.as_ref())
@@ -84,11 +84,11 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
     let ended = is_new || was.phase != status.phase;
     // The end of a wait is reported by the next transition.
     let now_waits_for = status.waiting.as_ref().filter(|waiting| was.waiting.as_ref().is_none_or(|before| !before.is_same(waiting)));
-    let moved = ended || was.reason != status.reason || now_waits_for.is_some() || decision.is_some();
+    let moved = ended || was.reason != status.reason || now_waits_for.is_some() || approval.is_some();
     if !moved && applied.is_none() && failed_check.is_none() {
         return None;
     }
-    let reason = reason(after, decision);
+    let reason = reason(after, approval);
     let weight = match (moved, is_warning(status, reason)) {
         (false, _) => Weight::Detail,
         (true, false) => Weight::Normal,
@@ -102,9 +102,9 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         from: before.map(|before| before.status.phase),
         to: status.phase,
         reason,
-        message: message(status, reason, decision),
+        message: message(status, reason, approval),
         weight,
-        decision,
+        approval,
         applied,
         failed_check,
         update_failed: ended && is_update && (status.phase == Phase::Failed || taken_back),
@@ -113,21 +113,21 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
     })
 }
 
-fn decision(before: Option<&Request>, after: &Request) -> Option<Decision> {
+fn approval(before: Option<&Request>, after: &Request) -> Option<ApprovalChange> {
     let status = &after.status;
     match (before.map(|before| before.status.phase), status.phase) {
-        (None, Phase::Pending) if status.reopened_at.is_some() => Some(Decision::Reopened),
-        (None, Phase::Pending) if after.needs_approval() => Some(Decision::Proposed),
-        (None, Phase::Pending) => Some(Decision::ProposedAndApproved),
+        (None, Phase::Pending) if status.reopened_at.is_some() => Some(ApprovalChange::Reopened),
+        (None, Phase::Pending) if after.needs_approval() => Some(ApprovalChange::Proposed),
+        (None, Phase::Pending) => Some(ApprovalChange::ProposedAndApproved),
         // A new wait is not a new approval: the approval was reported before.
         (None, Phase::Approved) if status.waiting.is_some() => None,
         (None | Some(Phase::Pending | Phase::Approved), Phase::Approved)
             if after.is_counted() && !before.is_some_and(Request::is_counted) =>
         {
-            Some(Decision::Approved)
+            Some(ApprovalChange::Approved)
         }
-        (None | Some(Phase::Pending), Phase::Rejected) => Some(Decision::Rejected),
-        (Some(was), Phase::Pending) if !was.is_open() => Some(Decision::Reopened),
+        (None | Some(Phase::Pending), Phase::Rejected) => Some(ApprovalChange::Rejected),
+        (Some(was), Phase::Pending) if !was.is_open() => Some(ApprovalChange::Reopened),
         (_, _) => None,
     }
 }
@@ -144,21 +144,21 @@ fn applied(was: &Status, status: &Status) -> Option<ChangeKind> {
     }
 }
 
-/// Returns the reason to report. A decision made with `kubectl` has none of its own.
-fn reason(after: &Request, decision: Option<Decision>) -> Option<Reason> {
+/// Returns the reason to report. An approval or rejection made with `kubectl` has none of its own.
+fn reason(after: &Request, approval: Option<ApprovalChange>) -> Option<Reason> {
     let status = &after.status;
-    match decision {
-        Some(Decision::Proposed | Decision::ProposedAndApproved) => Some(Reason::Proposed),
-        Some(Decision::Approved) => Some(Reason::ApprovedByPerson),
-        Some(Decision::Rejected) => Some(Reason::RejectedByPerson),
-        Some(Decision::Reopened) => Some(Reason::Reopened),
+    match approval {
+        Some(ApprovalChange::Proposed | ApprovalChange::ProposedAndApproved) => Some(Reason::Proposed),
+        Some(ApprovalChange::Approved) => Some(Reason::ApprovedByPerson),
+        Some(ApprovalChange::Rejected) => Some(Reason::RejectedByPerson),
+        Some(ApprovalChange::Reopened) => Some(Reason::Reopened),
         None => status.waiting.as_ref().map(|waiting| waiting.reason).or(status.reason),
     }
 }
 
-fn message(status: &Status, reason: Option<Reason>, decision: Option<Decision>) -> String {
+fn message(status: &Status, reason: Option<Reason>, approval: Option<ApprovalChange>) -> String {
     let own = status.message.as_deref().filter(|own| !own.is_empty());
-    match (&status.waiting, decision) {
+    match (&status.waiting, approval) {
         (Some(waiting), None) if waiting.until.is_some() => format!("waits {waiting}"),
         (Some(waiting), None) => format!("waits: {waiting}"),
         (_, _) => own.map(str::to_owned).or_else(|| Some(reason?.sentence().to_owned())).unwrap_or_default(),

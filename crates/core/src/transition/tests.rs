@@ -29,19 +29,19 @@ fn between(before: &Request, after: &Request) -> Transition {
 #[test]
 fn a_new_request_is_proposed() {
     let new = transition(None, &request(Status::default())).unwrap();
-    assert_eq!((new.decision, new.reason, new.from), (Some(Decision::Proposed), Some(Reason::Proposed), None));
+    assert_eq!((new.approval, new.reason, new.from), (Some(ApprovalChange::Proposed), Some(Reason::Proposed), None));
     let mut by_policy = request(Status::default());
     by_policy.spec.require_approval = false;
-    assert_eq!(transition(None, &by_policy).unwrap().decision, Some(Decision::ProposedAndApproved));
+    assert_eq!(transition(None, &by_policy).unwrap().approval, Some(ApprovalChange::ProposedAndApproved));
 }
 
-/// A decision made with plain `kubectl` has no reason; the transition has one.
+/// An approval or rejection made with plain `kubectl` has no reason; the transition has one.
 #[rstest]
-#[case::approved(Phase::Approved, Decision::Approved, Reason::ApprovedByPerson)]
-#[case::rejected(Phase::Rejected, Decision::Rejected, Reason::RejectedByPerson)]
-fn a_person_decides_with_kubectl(#[case] to: Phase, #[case] decision: Decision, #[case] reason: Reason) {
+#[case::approved(Phase::Approved, ApprovalChange::Approved, Reason::ApprovedByPerson)]
+#[case::rejected(Phase::Rejected, ApprovalChange::Rejected, Reason::RejectedByPerson)]
+fn a_person_decides_with_kubectl(#[case] to: Phase, #[case] approval: ApprovalChange, #[case] reason: Reason) {
     let made = between(&of(Phase::Pending, None), &of(to, None));
-    assert_eq!((made.decision, made.reason, made.message.as_str()), (Some(decision), Some(reason), reason.sentence()));
+    assert_eq!((made.approval, made.reason, made.message.as_str()), (Some(approval), Some(reason), reason.sentence()));
     assert_eq!(made.weight, Weight::Normal);
 }
 
@@ -54,7 +54,10 @@ fn every_action_of_a_person_is_a_transition_with_its_own_id() {
     let approved = by(&reopened, Action::Approve, 1003);
     let again = by(&by(&reopened, Action::Reject, 1004), Action::Reopen, 1005);
     let steps = [(&pending, &rejected), (&rejected, &reopened), (&reopened, &approved)].map(|(before, after)| between(before, after));
-    assert_eq!(steps.clone().map(|step| step.decision), [Some(Decision::Rejected), Some(Decision::Reopened), Some(Decision::Approved)]);
+    assert_eq!(
+        steps.clone().map(|step| step.approval),
+        [Some(ApprovalChange::Rejected), Some(ApprovalChange::Reopened), Some(ApprovalChange::Approved)]
+    );
     assert_eq!(steps[0].message, "rejected by ann: ok");
     let mut ids: Vec<String> = steps.into_iter().map(|step| step.id).collect();
     ids.push(between(&rejected, &again).id);
@@ -69,10 +72,10 @@ fn the_id_does_not_depend_on_what_was_seen_before() {
     let done = of(Phase::Completed, Some(Reason::RolloutComplete));
     let whole = between(&of(Phase::RollingOut, Some(Reason::Applied)), &done);
     assert_eq!(transition(None, &done).unwrap().id, whole.id);
-    for (phase, decision) in [(Phase::Approved, Decision::Approved), (Phase::Rejected, Decision::Rejected)] {
+    for (phase, approval) in [(Phase::Approved, ApprovalChange::Approved), (Phase::Rejected, ApprovalChange::Rejected)] {
         let after = of(phase, None);
         let late = transition(None, &after).unwrap();
-        assert_eq!((late.decision, late.id), (Some(decision), between(&of(Phase::Pending, None), &after).id));
+        assert_eq!((late.approval, late.id), (Some(approval), between(&of(Phase::Pending, None), &after).id));
     }
 }
 

@@ -4,7 +4,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::notification::{Notice, new_notices};
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{ChangeKind, Request};
-use headwind_core::transition::{Decision, Transition, transition};
+use headwind_core::transition::{ApprovalChange, Transition, transition};
 use headwind_core::workload::WorkloadKey;
 use headwind_core::workload::release::CHART;
 use headwind_k8s::update_request::UpdateRequest;
@@ -85,8 +85,8 @@ impl Entry {
     /// Describes the proposal.
     pub(crate) fn proposal(&self) -> String {
         let spec = &self.request.spec;
-        let approval = match self.transition.decision {
-            Some(Decision::ProposedAndApproved) => "approved by policy",
+        let approval = match self.transition.approval {
+            Some(ApprovalChange::ProposedAndApproved) => "approved by policy",
             _ => "waits for approval",
         };
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };

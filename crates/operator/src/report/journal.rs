@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{ChangeKind, Phase};
-use headwind_core::transition::{Decision, Weight};
+use headwind_core::transition::{ApprovalChange, Weight};
 use headwind_core::workload::WorkloadKey;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -317,15 +317,15 @@ impl Inner {
 
     fn count(&self, entry: &Entry) {
         let (metrics, artifacts, transition) = (&self.metrics, entry.artifacts(), &entry.transition);
-        match transition.decision {
-            Some(Decision::Proposed) => metrics.proposed(artifacts),
-            Some(Decision::ProposedAndApproved) => {
+        match transition.approval {
+            Some(ApprovalChange::Proposed) => metrics.proposed(artifacts),
+            Some(ApprovalChange::ProposedAndApproved) => {
                 metrics.proposed(artifacts);
                 metrics.approved(artifacts);
             }
-            Some(Decision::Approved) => metrics.approved(artifacts),
-            Some(Decision::Rejected) => metrics.rejected(artifacts),
-            Some(Decision::Reopened) | None => {}
+            Some(ApprovalChange::Approved) => metrics.approved(artifacts),
+            Some(ApprovalChange::Rejected) => metrics.rejected(artifacts),
+            Some(ApprovalChange::Reopened) | None => {}
         }
         match transition.applied {
             Some(ChangeKind::Update) => {
@@ -363,7 +363,7 @@ impl Inner {
     fn record(&self, entry: &Entry) {
         let Entry { workload, request, transition, .. } = entry;
         let workload = self.state.index.read().workload(workload).filter(|workload| workload.uid == request.target_uid);
-        let proposed = matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved));
+        let proposed = matches!(transition.approval, Some(ApprovalChange::Proposed | ApprovalChange::ProposedAndApproved));
         if let Some(workload) = &workload {
             if proposed {
                 self.events.about_workload(entry, &transition.id, workload, Reason::Proposed, &entry.proposal());
@@ -389,7 +389,7 @@ fn log(entry: &Entry, trace_id: Option<&str>) {
     let reason = transition.reason.map(Reason::code);
     let from = transition.from.map(Phase::as_str);
     let container = request.spec.container.as_deref();
-    if matches!(transition.decision, Some(Decision::Proposed | Decision::ProposedAndApproved)) {
+    if matches!(transition.approval, Some(ApprovalChange::Proposed | ApprovalChange::ProposedAndApproved)) {
         tracing::info!(
             workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container,
             image.current = request.spec.current_image, image.new = request.spec.new_image, policy = %request.spec.policy,

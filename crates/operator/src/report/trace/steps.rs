@@ -1,7 +1,7 @@
 //! Which spans a step of an update stands for.
 
 use headwind_core::request::{ChangeKind, Phase, Request};
-use headwind_core::transition::Decision;
+use headwind_core::transition::ApprovalChange;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 
@@ -38,7 +38,7 @@ pub(super) fn moved(entry: &Entry, since: Option<Timestamp>, now: Timestamp) -> 
     // What was seen is more exact than the whole seconds of a status.
     let start = |known: Option<Timestamp>| since.or(known).unwrap_or(request.proposed).min(now);
     let error = || (!status.phase.is_open() && is_error(status.phase)).then(|| transition.message.clone());
-    if matches!(transition.decision, Some(Decision::Approved | Decision::Rejected)) {
+    if matches!(transition.approval, Some(ApprovalChange::Approved | ApprovalChange::Rejected)) {
         let by = status.approved_by.as_ref().or(status.rejected_by.as_ref());
         let mut span = span(entry, "approval", start(times[0]), now);
         span.attributes.extend(by.map(|by| ("headwind.decided_by", by.clone())));
