@@ -108,11 +108,11 @@ pub(crate) enum Command {
         name: String,
     },
     /// Approve pending updates
-    Approve(Decision),
+    Approve(DecideArgs),
     /// Reject pending updates. Headwind does not propose their versions again
-    Reject(Decision),
+    Reject(DecideArgs),
     /// Reopen finished updates, so that their versions may be applied again
-    Reopen(Decision),
+    Reopen(DecideArgs),
     /// List the earlier images of a workload
     History {
         #[command(flatten)]
@@ -198,7 +198,7 @@ pub(crate) struct Filter {
 
 /// The arguments of a decision.
 #[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Decision {
+pub(crate) struct DecideArgs {
     /// UpdateRequests, or workloads as KIND/NAME for all their requests that the command applies to
     #[arg(required_unless_present_any = ["all", "selector"])]
     pub(crate) names: Vec<String>,

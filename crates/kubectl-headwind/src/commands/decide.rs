@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 
 use super::{request, requests};
-use crate::cli::Decision;
+use crate::cli::DecideArgs;
 use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::output;
@@ -36,15 +36,15 @@ fn is_possible(request: &UpdateRequest, action: Action) -> bool {
 }
 
 /// Returns the requests that the arguments name.
-async fn selected(connection: &Connection, action: Action, decision: &Decision) -> Result<Vec<UpdateRequest>, Failure> {
-    if decision.names.is_empty() {
+async fn selected(connection: &Connection, action: Action, args: &DecideArgs) -> Result<Vec<UpdateRequest>, Failure> {
+    if args.names.is_empty() {
         let mut all = requests::read(connection, &[]).await?;
         all.retain(|request| is_possible(request, action));
         return Ok(all);
     }
     let mut found: Vec<UpdateRequest> = Vec::new();
     let mut of_workloads = None;
-    for name in &decision.names {
+    for name in &args.names {
         match named(name)? {
             Named::Request(name) => found.push(request::read(connection, &name).await?),
             Named::Workload(kind, name) => {
@@ -67,8 +67,8 @@ async fn selected(connection: &Connection, action: Action, decision: &Decision) 
 }
 
 /// Makes a decision about every selected request. A failure does not stop the others.
-pub(super) async fn decide(connection: &Connection, action: Action, decision: &Decision) -> Result<(), Failure> {
-    let all = selected(connection, action, decision).await?;
+pub(super) async fn decide(connection: &Connection, action: Action, args: &DecideArgs) -> Result<(), Failure> {
+    let all = selected(connection, action, args).await?;
     if all.is_empty() {
         output::remark(&format!("No UpdateRequest can be {}.", done(action)));
         return Ok(());
@@ -77,11 +77,11 @@ pub(super) async fn decide(connection: &Connection, action: Action, decision: &D
     let mut failed = Vec::new();
     for request in all {
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
-        match write(connection, action, &person, decision, request).await {
+        match write(connection, action, &person, args, request).await {
             Ok(written) => {
                 let place =
                     if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
-                let dry = if decision.dry_run { " (dry run)" } else { "" };
+                let dry = if args.dry_run { " (dry run)" } else { "" };
                 let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
                 let text = match connection.global().output {
                     Some(crate::cli::Format::Name) => requests::full_name(&name),
@@ -108,20 +108,20 @@ async fn write(
     connection: &Connection,
     action: Action,
     person: &str,
-    decision: &Decision,
+    args: &DecideArgs,
     mut request: UpdateRequest,
 ) -> Result<UpdateRequest, Failure> {
     let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
     let api: Api<UpdateRequest> = Api::namespaced(connection.client.clone(), &namespace);
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: decision.dry_run, ..PatchParams::default() };
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: args.dry_run, ..PatchParams::default() };
     for _ in 0..TRIES {
         let now = Timestamp::now();
         let read = request.read();
         if let Some(why) = quorum::objection(&read, person, read.spec.approvals).filter(|_| action == Action::Approve) {
             return Err(Failure::Conflict(why));
         }
-        let status = act(&read, action, person, decision.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
-        let status = if decision.skip_cool_down && action == Action::Approve { status.skipping_cool_down() } else { status };
+        let status = act(&read, action, person, args.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;
+        let status = if args.skip_cool_down && action == Action::Approve { status.skipping_cool_down() } else { status };
         let decided = request.with_status(&status, now);
         if decided.phase() == request.phase() {
             return Err(Failure::Conflict("the request has expired, and Headwind has not recorded that yet; try again".to_owned()));

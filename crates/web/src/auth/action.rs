@@ -1,7 +1,7 @@
 //! The actions of callers, and the permissions that they need.
 
 use headwind_core::config::Store;
-use headwind_core::request::action::Action as Decision;
+use headwind_core::request::action;
 use headwind_core::workload::WorkloadKey;
 use headwind_operator::{AuditedAction, Permission};
 
@@ -28,7 +28,7 @@ pub enum Action {
     /// Approve, reject or reopen an UpdateRequest.
     Decide {
         /// What to do with it.
-        decision: Decision,
+        decision: action::Action,
         /// Its namespace.
         namespace: String,
         /// Its name.

@@ -1,13 +1,13 @@
 use axum::http::HeaderName;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST};
-use headwind_core::request::action::Action as Decision;
+use headwind_core::request::action;
 use headwind_core::workload::{Kind, WorkloadKey};
 
 use super::fake::Fake;
 use super::*;
 
 fn approve(namespace: &str, name: &str) -> Action {
-    Action::Decide { decision: Decision::Approve, namespace: namespace.to_owned(), name: name.to_owned() }
+    Action::Decide { decision: action::Action::Approve, namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 fn headers(all: &[(HeaderName, &str)]) -> HeaderMap {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
 use headwind_core::config::Store;
-use headwind_core::request::action::Action as Decision;
+use headwind_core::request::action;
 use headwind_core::workload::{Kind, WorkloadKey};
 use headwind_operator::{Caller, Visible};
 
@@ -60,7 +60,7 @@ pub(super) fn reads(namespace: &str, name: &str) -> Action {
 }
 
 /// The question whether the caller may decide about a request.
-pub(super) fn decides(decision: Decision, namespace: &str, name: &str) -> Action {
+pub(super) fn decides(decision: action::Action, namespace: &str, name: &str) -> Action {
     Action::Decide { decision, namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
@@ -89,7 +89,7 @@ impl Rights {
                 whole.insert(namespace.clone(), may);
             }
             let may = whole.get(&namespace).copied().unwrap_or_default()
-                || ui.guard.auth().may(caller, &decides(Decision::Approve, &namespace, &name)).await;
+                || ui.guard.auth().may(caller, &decides(action::Action::Approve, &namespace, &name)).await;
             rights.insert((namespace, name), may);
         }
         Self(rights)
