@@ -21,7 +21,7 @@ const CONTAINER: &str = "app";
 
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Question {
+pub struct PolicyQuestion {
     /// The current reference or tag; for a chart its version.
     pub current: String,
     /// The policy.
@@ -44,7 +44,7 @@ pub struct Question {
 
 /// One answer.
 #[derive(Debug, Clone, Serialize)]
-pub struct Answer {
+pub struct PolicyAnswer {
     /// The chosen tag.
     pub chosen: Option<String>,
     /// The image that would be written; for a bare tag or a chart the version.
@@ -56,7 +56,7 @@ pub struct Answer {
     pub open: Option<evidence::Question>,
 }
 
-impl Asks for Answer {
+impl Asks for PolicyAnswer {
     fn question(&self) -> Option<&evidence::Question> {
         self.open.as_ref()
     }
@@ -79,7 +79,7 @@ pub struct AnswerCandidate {
 ///
 /// # Errors
 /// A sentence that states which part of the question is invalid.
-pub fn answer(question: &Question) -> Result<Answer, String> {
+pub fn answer(question: &PolicyQuestion) -> Result<PolicyAnswer, String> {
     answer_on(question, Occasion::Event, &Evidence::new(Trust::REGISTRY))
 }
 
@@ -87,8 +87,8 @@ pub fn answer(question: &Question) -> Result<Answer, String> {
 ///
 /// # Errors
 /// A sentence that states which part of the question is invalid.
-pub fn answer_on(question: &Question, occasion: Occasion, evidence: &Evidence) -> Result<Answer, String> {
-    let Question { current, policy, pattern, kind, .. } = question;
+pub fn answer_on(question: &PolicyQuestion, occasion: Occasion, evidence: &Evidence) -> Result<PolicyAnswer, String> {
+    let PolicyQuestion { current, policy, pattern, kind, .. } = question;
     let pattern = pattern.as_deref().map(|text| Pattern::new(text).map_err(|error| format!("pattern {text:?}: {error}"))).transpose()?;
     let bare = *kind == ArtifactKind::Chart || is_tag(current);
     let container = container(question, bare)?;
@@ -123,11 +123,11 @@ pub fn answer_on(question: &Question, occasion: Occasion, evidence: &Evidence) -
         AnswerCandidate { tag: verdict.tag, verdict: verdict.outcome, reason: verdict.reason, message }
     };
     let verdicts = judgement.candidates.into_iter().map(verdict).collect();
-    Ok(Answer { chosen: chosen.map(|candidate| candidate.tag.clone()), image, candidates: verdicts, open })
+    Ok(PolicyAnswer { chosen: chosen.map(|candidate| candidate.tag.clone()), image, candidates: verdicts, open })
 }
 
 /// Returns the container of the question. A bare tag and a chart's version get a placeholder name.
-fn container(question: &Question, bare: bool) -> Result<Container, String> {
+fn container(question: &PolicyQuestion, bare: bool) -> Result<Container, String> {
     let text = &question.current;
     if !bare {
         ImageReference::parse(text).map_err(|error| format!("current {text:?}: {error}"))?;
@@ -137,8 +137,8 @@ fn container(question: &Question, bare: bool) -> Result<Container, String> {
     Ok(Container { chart, ..Container::new(CONTAINER, &format!("{CONTAINER}:{text}")) })
 }
 
-fn candidates(question: &Question) -> Result<Vec<Candidate>, String> {
-    let Question { candidates, digests, deprecated, .. } = question;
+fn candidates(question: &PolicyQuestion) -> Result<Vec<Candidate>, String> {
+    let PolicyQuestion { candidates, digests, deprecated, .. } = question;
     let candidate = |tag: &String| {
         let digest = digests.get(tag).map(|text| Digest::parse(text).map_err(|error| format!("digest of {tag}: {error}"))).transpose()?;
         Ok(Candidate { deprecated: deprecated.contains(tag), ..Candidate::new(tag.clone(), digest) })
@@ -147,7 +147,7 @@ fn candidates(question: &Question) -> Result<Vec<Candidate>, String> {
 }
 
 /// Returns a workload with the container, and with the policy of the question.
-fn workload(container: Container, question: &Question) -> Workload {
+fn workload(container: Container, question: &PolicyQuestion) -> Workload {
     let pattern = question.pattern.iter().map(|pattern| (key::PATTERN.to_owned(), pattern.clone()));
     let key = WorkloadKey { kind: Kind::Deployment, namespace: String::new(), name: CONTAINER.to_owned() };
     let annotations = pattern.chain([(key::POLICY.to_owned(), question.policy.to_string())]).collect();

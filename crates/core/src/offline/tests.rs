@@ -6,7 +6,7 @@ fn digest(letter: char) -> Digest {
     Digest::parse(&format!("sha256:{}", letter.to_string().repeat(64))).unwrap()
 }
 
-fn ask(question: serde_json::Value) -> Result<Answer, String> {
+fn ask(question: serde_json::Value) -> Result<PolicyAnswer, String> {
     answer(&serde_json::from_value(question).unwrap())
 }
 

@@ -12,7 +12,7 @@ use headwind_core::artifact::ArtifactKind;
 use headwind_core::artifact::reference::{Digest, ImageReference};
 use headwind_core::decide::{Answers, settle};
 use headwind_core::evidence::{self, Evidence, Trust};
-use headwind_core::offline::{Answer, AnswerCandidate, Question, answer_on};
+use headwind_core::offline::{AnswerCandidate, PolicyAnswer, PolicyQuestion, answer_on};
 use headwind_core::policy::{Occasion, Outcome, Policy};
 use headwind_registry::credential::Format;
 use headwind_registry::{Client, HostSettings, Keep, Keyring};
@@ -167,7 +167,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Evaluates this policy as polling would.
     async fn opinion(&mut self, policy: Policy, pattern: Option<&str>) -> anyhow::Result<Opinion> {
-        let mut question = Question {
+        let mut question = PolicyQuestion {
             current: self.reference.to_string(),
             policy,
             pattern: pattern.map(ToOwned::to_owned),
@@ -180,7 +180,7 @@ impl Asking<'_> {
             question.digests.insert(tag.to_owned(), digest.to_string());
         }
         let decide = |evidence: &Evidence| answer_on(&question, Occasion::Scan, evidence).map_err(anyhow::Error::msg);
-        let Answer { chosen, image, candidates, .. } = settle(self, Evidence::new(Trust::REGISTRY), decide).await?;
+        let PolicyAnswer { chosen, image, candidates, .. } = settle(self, Evidence::new(Trust::REGISTRY), decide).await?;
         let message =
             message(policy, &candidates, "follows the digest of this tag when polling, and accepts every tag that an event names");
         Ok(Opinion { policy, chosen, image, message, candidates })
@@ -241,7 +241,7 @@ fn print(report: &Report, whole: bool, out: &mut impl Write) -> std::io::Result<
     writeln!(out)?;
     if whole {
         for Opinion { chosen, image, candidates, .. } in policies {
-            let answer = Answer { chosen: chosen.clone(), image: image.clone(), candidates: candidates.clone(), open: None };
+            let answer = PolicyAnswer { chosen: chosen.clone(), image: image.clone(), candidates: candidates.clone(), open: None };
             super::policy::print(&answer, out)?;
         }
         return Ok(());

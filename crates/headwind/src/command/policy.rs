@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use headwind_core::artifact::ArtifactKind;
-use headwind_core::offline::{Answer, AnswerCandidate, Question, answer};
+use headwind_core::offline::{AnswerCandidate, PolicyAnswer, PolicyQuestion, answer};
 use headwind_core::policy::{Outcome, Policy};
 
 use super::lines::{self, Output};
@@ -38,10 +38,10 @@ pub(crate) struct Args {
 /// Evaluates the arguments, or every line.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     if args.stdin {
-        lines::answer_each(std::io::stdin().lock(), out, |question: Question| answer(&question))?;
+        lines::answer_each(std::io::stdin().lock(), out, |question: PolicyQuestion| answer(&question))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let question = Question {
+    let question = PolicyQuestion {
         current: args.current.clone().unwrap_or_default(),
         policy: args.policy.unwrap_or_default(),
         pattern: args.pattern.clone(),
@@ -59,8 +59,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
 }
 
 /// Prints an answer as text.
-pub(crate) fn print(answer: &Answer, out: &mut impl Write) -> std::io::Result<()> {
-    let Answer { chosen, image, candidates, .. } = answer;
+pub(crate) fn print(answer: &PolicyAnswer, out: &mut impl Write) -> std::io::Result<()> {
+    let PolicyAnswer { chosen, image, candidates, .. } = answer;
     let width = candidates.iter().map(|candidate| candidate.tag.chars().count()).max().unwrap_or_default();
     for AnswerCandidate { tag, verdict, reason, message } in candidates {
         let verdict = match verdict {

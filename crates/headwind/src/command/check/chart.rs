@@ -9,7 +9,7 @@ use headwind_core::artifact::reference::RepositoryKey;
 use headwind_core::artifact::version::{Version, natural_order, parse_chart};
 use headwind_core::artifact::{ArtifactKind, Origin};
 use headwind_core::evidence::{Evidence, Trust};
-use headwind_core::offline::{Answer, Question, answer_on};
+use headwind_core::offline::{PolicyAnswer, PolicyQuestion, answer_on};
 use headwind_core::policy::{Occasion, Policy};
 use headwind_registry::{Client, Keep, Keyring};
 
@@ -98,7 +98,7 @@ fn opinion(
     versions: &[String],
     deprecated: &BTreeSet<String>,
 ) -> anyhow::Result<Opinion> {
-    let question = Question {
+    let question = PolicyQuestion {
         current: chart.version().to_owned(),
         policy,
         pattern: pattern.map(ToOwned::to_owned),
@@ -107,7 +107,7 @@ fn opinion(
         digests: BTreeMap::new(),
         deprecated: deprecated.clone(),
     };
-    let Answer { chosen, image, candidates, .. } =
+    let PolicyAnswer { chosen, image, candidates, .. } =
         answer_on(&question, Occasion::Scan, &Evidence::new(Trust::REGISTRY)).map_err(anyhow::Error::msg)?;
     let image = image.map(|version| chart.with_version(&version).to_string());
     let message = message(policy, &candidates, "accepts every version that an event names, and nothing while polling");
