@@ -50,7 +50,7 @@ pub use observe::requests::{Filter, PhaseCounts};
 pub use observe::visible::Visible;
 pub use propose::RecordingFailure;
 pub use propose::poll::Polling;
-pub use report::entry::Entry;
+pub use report::entry::ReportEntry;
 pub use report::journal::RequestChange;
 pub use report::{notify, trace};
 pub use run::{Config, Operator, StartError};

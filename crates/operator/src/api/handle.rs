@@ -19,7 +19,7 @@ use crate::cluster::as_caller::CallerClient;
 use crate::observe::queue::Queue;
 use crate::observe::state::State;
 use crate::propose::Intake;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::report::notify;
@@ -87,7 +87,7 @@ impl Handle {
 
     /// Subscribes to every transition of a request from now on, on any replica. A subscriber that lags too far behind
     /// misses some and gets their number.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<ReportEntry>> {
         self.journal.subscribe()
     }
 

@@ -13,7 +13,7 @@ use crate::observe::requests::{Change, Held};
 
 /// A transition of a request.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct ReportEntry {
     /// The workload that the request is for.
     pub workload: WorkloadKey,
     /// The UID of the request.
@@ -31,7 +31,7 @@ pub struct Entry {
     pub(crate) pauses_updates: bool,
 }
 
-impl Entry {
+impl ReportEntry {
     /// Returns the entry for a change, if it is a transition to report.
     pub(crate) fn of(change: &Change) -> Option<Self> {
         Self::new(change.before.as_ref(), &change.after)

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::object::Undecodable;
 use crate::cluster::{Class, ClusterClient};
 use crate::observe::state::WatchedNamespace;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::marks::Marks;
 use crate::report::metrics::Metrics;
 
@@ -131,13 +131,13 @@ impl EventRecorder {
     }
 
     /// Records what a request did to its workload. `id` identifies it among all of the request.
-    pub(super) fn about_workload(&self, entry: &Entry, id: &str, workload: &Workload, reason: Reason, note: &str) {
+    pub(super) fn about_workload(&self, entry: &ReportEntry, id: &str, workload: &Workload, reason: Reason, note: &str) {
         let related = Some(about_entry(entry));
         let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some((&entry.uid, id)));
     }
 
     /// Records a transition on its request.
-    pub(super) fn about_request(&self, entry: &Entry, reason: Reason) {
+    pub(super) fn about_request(&self, entry: &ReportEntry, reason: Reason) {
         let Transition { id, weight, message, .. } = &entry.transition;
         let _counted = self.send(about_entry(entry), None, *weight, reason, message, Some((&entry.uid, id)));
     }
@@ -249,7 +249,7 @@ fn suffix(reported: Option<(&str, &str)>, reason: Reason, now: Timestamp) -> Str
     }
 }
 
-fn about_entry(entry: &Entry) -> ObjectReference {
+fn about_entry(entry: &ReportEntry) -> ObjectReference {
     ObjectReference {
         api_version: Some(UpdateRequest::api_version(&()).into_owned()),
         kind: Some(UpdateRequest::kind(&()).into_owned()),

@@ -24,7 +24,7 @@ use headwind_core::workload::WorkloadKey;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use super::entry::Entry;
+use super::entry::ReportEntry;
 use super::events::EventRecorder;
 use super::marks::{Marks, REPORTED};
 use super::metrics::Metrics;
@@ -63,7 +63,7 @@ struct Inner {
     notifier: Notifier,
     metrics: Metrics,
     traces: Traces,
-    subscribers: broadcast::Sender<Arc<Entry>>,
+    subscribers: broadcast::Sender<Arc<ReportEntry>>,
     changes: broadcast::Sender<RequestChange>,
     progress: Mutex<Progress>,
 }
@@ -81,7 +81,7 @@ struct Progress {
     /// The marks of the changes that the watches delivered.
     delivered: Marks,
     /// Transitions that the previous leader may not have reported, oldest first.
-    unreported: VecDeque<Arc<Entry>>,
+    unreported: VecDeque<Arc<ReportEntry>>,
     /// The transitions reported while this process takes over, by whichever of the catch-up and a change was first.
     takeover: Takeover,
 }
@@ -100,17 +100,17 @@ struct Takeover {
 }
 
 impl Takeover {
-    fn fingerprint(&self, entry: &Entry) -> u64 {
+    fn fingerprint(&self, entry: &ReportEntry) -> u64 {
         self.hasher.hash_one((&entry.uid, &entry.transition.id))
     }
 
     /// Returns true if the catch-up is the first to report the transition.
-    fn is_first(&mut self, entry: &Entry) -> bool {
+    fn is_first(&mut self, entry: &ReportEntry) -> bool {
         self.reported.insert(self.fingerprint(entry))
     }
 
     /// Returns true if a change is the first to report the transition.
-    fn is_first_as_change(&mut self, entry: &Entry) -> bool {
+    fn is_first_as_change(&mut self, entry: &ReportEntry) -> bool {
         if self.reads {
             return self.is_first(entry);
         }
@@ -150,7 +150,7 @@ impl Journal {
     }
 
     /// Subscribes to every transition from now on.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<ReportEntry>> {
         self.0.subscribers.subscribe()
     }
 
@@ -215,7 +215,7 @@ impl Inner {
                     let is_new = change.before.is_none();
                     let _receivers = self.changes.send(RequestChange { namespace: namespace.clone(), name: name.clone(), is_new });
                 }
-                let Some(entry) = Entry::of(&change).map(Arc::new) else { return };
+                let Some(entry) = ReportEntry::of(&change).map(Arc::new) else { return };
                 // There may be no subscriber.
                 let _receivers = self.subscribers.send(Arc::clone(&entry));
                 if self.is_due(&entry) {
@@ -238,7 +238,7 @@ impl Inner {
     }
 
     /// Returns true if the entry is to be reported now. Otherwise it is remembered.
-    fn is_due(&self, entry: &Arc<Entry>) -> bool {
+    fn is_due(&self, entry: &Arc<ReportEntry>) -> bool {
         let mut progress = self.progress.lock();
         if progress.reports {
             return progress.takeover.is_first_as_change(entry);
@@ -261,7 +261,7 @@ impl Inner {
             if let Some(posted) = progress.posted.take() {
                 self.notifier.inherit_posted(&posted);
             }
-            let remembered: Vec<Arc<Entry>> = std::mem::take(&mut progress.unreported).into();
+            let remembered: Vec<Arc<ReportEntry>> = std::mem::take(&mut progress.unreported).into();
             // The channels are at other places than the Events.
             self.notifier.begin(progress.notified.take().as_deref(), remembered.clone());
             (std::mem::take(&mut progress.inherited), remembered)
@@ -292,15 +292,15 @@ impl Inner {
     }
 
     /// Returns the latest transitions of a workload's requests that the previous leader did not report.
-    fn unreported(&self, workload: &WorkloadKey, inherited: &Marks) -> Vec<Entry> {
+    fn unreported(&self, workload: &WorkloadKey, inherited: &Marks) -> Vec<ReportEntry> {
         let requests = self.state.requests.read();
         let lacks =
             |held: &Held<'_>| held.version().resource_version.parse().is_ok_and(|version| inherited.lacks(&workload.namespace, version));
-        requests.of(workload).filter(lacks).filter_map(|held| Entry::latest(workload, held)).collect()
+        requests.of(workload).filter(lacks).filter_map(|held| ReportEntry::latest(workload, held)).collect()
     }
 
     /// Reports a transition of the previous leader's time. Returns false if it was reported meanwhile.
-    fn catch_up(&self, entry: &Entry) -> bool {
+    fn catch_up(&self, entry: &ReportEntry) -> bool {
         let is_first = self.progress.lock().takeover.is_first(entry);
         if is_first {
             self.report(entry);
@@ -308,14 +308,14 @@ impl Inner {
         is_first
     }
 
-    fn report(&self, entry: &Entry) {
+    fn report(&self, entry: &ReportEntry) {
         log(entry, self.traces.id(&entry.uid).as_deref());
         self.traces.moved(entry);
         self.count(entry);
         self.record(entry);
     }
 
-    fn count(&self, entry: &Entry) {
+    fn count(&self, entry: &ReportEntry) {
         let (metrics, artifacts, transition) = (&self.metrics, entry.artifacts(), &entry.transition);
         match transition.approval {
             Some(ApprovalChange::Proposed) => metrics.proposed(artifacts),
@@ -360,8 +360,8 @@ impl Inner {
     }
 
     /// Records Kubernetes Events: a proposal and a change on the workload, other transitions on the request.
-    fn record(&self, entry: &Entry) {
-        let Entry { workload, request, transition, .. } = entry;
+    fn record(&self, entry: &ReportEntry) {
+        let ReportEntry { workload, request, transition, .. } = entry;
         let workload = self.state.index.read().workload(workload).filter(|workload| workload.uid == request.target_uid);
         let proposed = matches!(transition.approval, Some(ApprovalChange::Proposed | ApprovalChange::ProposedAndApproved));
         if let Some(workload) = &workload {
@@ -383,8 +383,8 @@ impl Inner {
 }
 
 /// Writes the log lines. `trace_id` is that of the trace of the update, if tracing is on.
-fn log(entry: &Entry, trace_id: Option<&str>) {
-    let Entry { workload, request, transition, .. } = entry;
+fn log(entry: &ReportEntry, trace_id: Option<&str>) {
+    let ReportEntry { workload, request, transition, .. } = entry;
     let (kind, namespace, workload, name) = (workload.kind, &workload.namespace, &workload.name, &request.name);
     let reason = transition.reason.map(Reason::code);
     let from = transition.from.map(Phase::as_str);

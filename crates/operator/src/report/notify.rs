@@ -1,7 +1,7 @@
 //! Notifications: sends what happened to an update to the channels of people.
 //!
 //! ```text
-//! journal ──Entry──> Notifier ──> a queue per channel ──> Delivery ──Message──> slack, teams, webhook, …
+//! journal ──ReportEntry──> Notifier ──> a queue per channel ──> Delivery ──Message──> slack, teams, webhook, …
 //!                       └──────────── progress of each queue ──> Lease
 //! ```
 //!

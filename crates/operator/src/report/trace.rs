@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::entry::Entry;
+use super::entry::ReportEntry;
 pub(crate) use export::Exporter;
 pub use settings::{BadVariable, Settings};
 
@@ -129,7 +129,7 @@ impl Traces {
     }
 
     /// Adds the spans of the steps that end with a transition, on the leader.
-    pub(crate) fn moved(&self, entry: &Entry) {
+    pub(crate) fn moved(&self, entry: &ReportEntry) {
         let Some(inner) = &self.0 else { return };
         let now = Timestamp::now();
         let ended = !entry.request.status.phase.is_open();
@@ -138,7 +138,7 @@ impl Traces {
     }
 
     /// Adds the span of a notification that was delivered or given up.
-    pub(crate) fn notified(&self, entry: &Entry, id: &str, channel: &'static str, start: Timestamp, error: Option<&str>) {
+    pub(crate) fn notified(&self, entry: &ReportEntry, id: &str, channel: &'static str, start: Timestamp, error: Option<&str>) {
         let Some(inner) = &self.0 else { return };
         inner.add([steps::notified(entry, id, channel, start, Timestamp::now(), error)]);
     }

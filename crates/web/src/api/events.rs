@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream;
 use headwind_core::reason::Reason;
-use headwind_operator::{Caller, Entry, Visible};
+use headwind_operator::{Caller, ReportEntry, Visible};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -54,9 +54,9 @@ pub(crate) struct UpdateEvent {
     message: String,
 }
 
-impl From<&Entry> for UpdateEvent {
-    fn from(entry: &Entry) -> Self {
-        let Entry { workload, request, transition, .. } = entry;
+impl From<&ReportEntry> for UpdateEvent {
+    fn from(entry: &ReportEntry) -> Self {
+        let ReportEntry { workload, request, transition, .. } = entry;
         Self {
             namespace: workload.namespace.clone(),
             name: request.name.clone(),
@@ -80,7 +80,7 @@ struct Stream {
     headers: HeaderMap,
     namespace: Option<String>,
     visible: Visible,
-    receiver: broadcast::Receiver<Arc<Entry>>,
+    receiver: broadcast::Receiver<Arc<ReportEntry>>,
     check_at: Instant,
     _place: Place,
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::settings::{Common, Settings};
 use super::text::one_line;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 
 /// Maximum length of an image, in characters.
 const IMAGE: usize = 300;
@@ -53,12 +53,12 @@ pub(super) fn id(uid: &str, notice: &Notice) -> String {
 
 impl Message {
     /// Creates the message of a notification. `now` counts if the request does not say when it happened.
-    pub(super) fn new(entry: &Entry, notice: &Notice, settings: &Settings, common: &Common, now: Timestamp) -> Self {
+    pub(super) fn new(entry: &ReportEntry, notice: &Notice, settings: &Settings, common: &Common, now: Timestamp) -> Self {
         use NotificationEvent::{
             RollbackCompleted, RollbackFailed, RollbackTriggered, UpdateApproved, UpdateCompleted, UpdateDetected, UpdateFailed,
             UpdateRejected, UpdateRequestCreated,
         };
-        let Entry { workload, request, why, .. } = entry;
+        let ReportEntry { workload, request, why, .. } = entry;
         let Request { spec, status, .. } = request;
         let event = notice.event;
         let text = |text: &str| one_line(text, TEXT);

@@ -15,7 +15,7 @@ use super::settings::{Common, Settings};
 use super::slack::board::Board;
 use crate::observe::state::State;
 use crate::report::channel::Channel;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::marks::Marks;
 use crate::report::metrics::Metrics;
 
@@ -62,7 +62,7 @@ pub(super) struct Takeover {
     /// How far the last leader was.
     pub(super) inherited: AllProgress,
     /// The transitions that this process remembers from the time before it led.
-    pub(super) remembered: Vec<Arc<Entry>>,
+    pub(super) remembered: Vec<Arc<ReportEntry>>,
 }
 
 impl Notifier {
@@ -102,21 +102,21 @@ impl Notifier {
     }
 
     /// Queues the notifications of a transition.
-    pub(crate) fn offer(&self, entry: &Arc<Entry>) {
+    pub(crate) fn offer(&self, entry: &Arc<ReportEntry>) {
         self.0.board.changed(entry);
         if entry.notices.is_empty() || self.0.outboxes.lock().by_channel.is_empty() {
             return;
         }
         let finished = entry.request.status.finished_at;
         let pauses_updates = finished.is_some() && self.0.state.paused_since() == finished;
-        let paused = pauses_updates.then(|| Arc::new(Entry { pauses_updates, ..(**entry).clone() }));
+        let paused = pauses_updates.then(|| Arc::new(ReportEntry { pauses_updates, ..(**entry).clone() }));
         let entry = paused.as_ref().unwrap_or(entry);
         let wanted: Vec<_> = Channel::ALL.iter().flat_map(|channel| entry.notices.iter().map(|notice| (*channel, notice))).collect();
         self.queue(entry, &wanted);
     }
 
     /// Queues these notifications of a request, as far as the settings and the annotation of the workload want them.
-    pub(super) fn queue(&self, entry: &Arc<Entry>, wanted: &[(Channel, &Notice)]) {
+    pub(super) fn queue(&self, entry: &Arc<ReportEntry>, wanted: &[(Channel, &Notice)]) {
         let settings = Arc::clone(&self.0.settings.borrow());
         let only = self.chosen(entry);
         let now = Timestamp::now();
@@ -136,7 +136,7 @@ impl Notifier {
     }
 
     /// Returns the channels that the annotation of the workload or of its namespace chooses.
-    fn chosen(&self, entry: &Entry) -> Option<BTreeSet<Channel>> {
+    fn chosen(&self, entry: &ReportEntry) -> Option<BTreeSet<Channel>> {
         let index = self.0.state.index.read();
         let namespace = index.defaults(&entry.workload.namespace);
         let workload = index.workload(&entry.workload);
@@ -155,7 +155,7 @@ impl Notifier {
     }
 
     /// Starts the catching up with what the last leader did not deliver.
-    pub(crate) fn begin(&self, inherited: Option<&str>, remembered: Vec<Arc<Entry>>) {
+    pub(crate) fn begin(&self, inherited: Option<&str>, remembered: Vec<Arc<ReportEntry>>) {
         // The settings may be newer than the queues.
         self.update();
         let inherited = inherited.map(AllProgress::parse).unwrap_or_default();

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::message;
 use super::progress::{Progress, RECENT, SLACK, short};
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::marks::Marks;
 
 /// Maximum number of waiting notifications.
@@ -23,7 +23,7 @@ const REMEMBERED: usize = 4096;
 /// A notification that waits.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<ReportEntry>,
     pub(super) notice: Notice,
     pub(super) id: String,
     /// When it was queued.
@@ -48,7 +48,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds a notification, unless it is known. Returns the number of dropped ones.
-    pub(super) fn push(&mut self, entry: &Arc<Entry>, notice: &Notice, now: Timestamp) -> usize {
+    pub(super) fn push(&mut self, entry: &Arc<ReportEntry>, notice: &Notice, now: Timestamp) -> usize {
         let id = message::id(&entry.uid, notice);
         if !self.known.insert(id.clone()) {
             return 0;

@@ -24,7 +24,7 @@ use crate::cluster::{Class, ClusterClient};
 use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::report::channel::Channel;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::metrics::Metrics;
 use crate::report::trace::Traces;
 
@@ -188,7 +188,7 @@ impl CatchUp {
         let channels: Vec<Channel> = inherited.channels.keys().copied().collect();
         if !channels.is_empty() {
             let whole = stream::iter(candidates(&inherited, self.notifier.state()));
-            let whole: Vec<Arc<Entry>> = whole
+            let whole: Vec<Arc<ReportEntry>> = whole
                 .map(|(namespace, name)| self.read(namespace, name))
                 .buffer_unordered(AT_ONCE)
                 .filter_map(|entry| async { entry })
@@ -209,11 +209,11 @@ impl CatchUp {
     }
 
     /// Reads a whole request. Tries again until the API server answers. An answer that will not change soon ends it.
-    async fn read(&self, namespace: String, name: String) -> Option<Arc<Entry>> {
+    async fn read(&self, namespace: String, name: String) -> Option<Arc<ReportEntry>> {
         let mut refusals = 0;
         loop {
             let error = match self.cluster.request(&namespace, &name).await {
-                Ok(request) => return Entry::whole(&request?).map(Arc::new),
+                Ok(request) => return ReportEntry::whole(&request?).map(Arc::new),
                 Err(error) => error,
             };
             refusals += u32::from(is_refusal(error.class));
@@ -263,10 +263,10 @@ fn candidates(inherited: &AllProgress, state: &State) -> Vec<(String, String)> {
 fn lacking<'a>(
     inherited: &AllProgress,
     channels: &[Channel],
-    remembered: &'a [Arc<Entry>],
-    whole: &'a [Arc<Entry>],
-) -> Vec<(Channel, &'a Arc<Entry>, &'a Notice)> {
-    let id = |entry: &Entry, notice: &Notice| message::id(&entry.uid, notice);
+    remembered: &'a [Arc<ReportEntry>],
+    whole: &'a [Arc<ReportEntry>],
+) -> Vec<(Channel, &'a Arc<ReportEntry>, &'a Notice)> {
+    let id = |entry: &ReportEntry, notice: &Notice| message::id(&entry.uid, notice);
     let mut all = Vec::new();
     for channel in channels {
         for entry in remembered {

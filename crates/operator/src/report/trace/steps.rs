@@ -6,7 +6,7 @@ use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 
 use super::{ROOT, Span};
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 
 /// Returns the spans of the replica that recorded a request.
 pub(super) fn recorded(request: &UpdateRequest, decided: Timestamp, now: Timestamp) -> [Span; 2] {
@@ -28,8 +28,8 @@ pub(super) fn recorded(request: &UpdateRequest, decided: Timestamp, now: Timesta
 
 /// Returns the spans that end with a transition. `since` is when this process saw the step before; without it, the times
 /// in the status count.
-pub(super) fn moved(entry: &Entry, since: Option<Timestamp>, now: Timestamp) -> Vec<Span> {
-    let Entry { request, transition, .. } = entry;
+pub(super) fn moved(entry: &ReportEntry, since: Option<Timestamp>, now: Timestamp) -> Vec<Span> {
+    let ReportEntry { request, transition, .. } = entry;
     let status = &request.status;
     // A new leader reports what the last one did not, later.
     let now = status.finished_at.filter(|_| transition.from.is_none()).unwrap_or(now);
@@ -61,14 +61,21 @@ pub(super) fn moved(entry: &Entry, since: Option<Timestamp>, now: Timestamp) -> 
 }
 
 /// Returns the span of a notification.
-pub(super) fn notified(entry: &Entry, id: &str, channel: &'static str, start: Timestamp, now: Timestamp, error: Option<&str>) -> Span {
+pub(super) fn notified(
+    entry: &ReportEntry,
+    id: &str,
+    channel: &'static str,
+    start: Timestamp,
+    now: Timestamp,
+    error: Option<&str>,
+) -> Span {
     let mut span = Span { key: format!("{channel} {id}"), error: error.map(str::to_owned), ..span(entry, "notify", start.min(now), now) };
     span.attributes.push(("headwind.notification.channel", channel.to_owned()));
     span.attributes.push(("headwind.notification.id", id.to_owned()));
     span
 }
 
-fn span(entry: &Entry, name: &'static str, start: Timestamp, end: Timestamp) -> Span {
+fn span(entry: &ReportEntry, name: &'static str, start: Timestamp, end: Timestamp) -> Span {
     let attributes = about(&entry.workload, &entry.request);
     Span { uid: entry.uid.clone(), name, key: entry.transition.id.clone(), start, end, attributes, error: None }
 }
@@ -111,7 +118,7 @@ mod tests {
     }
 
     /// Returns the entry for a change of the status.
-    fn change(before: Option<Status>, after: Status) -> Entry {
+    fn change(before: Option<Status>, after: Status) -> ReportEntry {
         let mut entry = entry_of("uid-1", 5);
         entry.request.spec.require_approval = true;
         entry.request.proposed = at(0);

@@ -23,10 +23,10 @@ fn settings() -> Settings {
     }
 }
 
-fn entry(require_approval: bool, trigger: Trigger, status: Status) -> Entry {
+fn entry(require_approval: bool, trigger: Trigger, status: Status) -> ReportEntry {
     let base = testing::request("web-1-1-0-abc", "registry.example/shop/web:1.0.0", "registry.example/shop/web:1.1.0", at(0));
     let request = Request { spec: Spec { require_approval, trigger, ..base.spec }, status, ..base };
-    Entry {
+    ReportEntry {
         workload: WorkloadKey { kind: Kind::Deployment, namespace: "shop".into(), name: "web".into() },
         uid: "uid-1".into(),
         why: "a higher version that the policy accepts".into(),
@@ -39,12 +39,12 @@ fn entry(require_approval: bool, trigger: Trigger, status: Status) -> Entry {
 }
 
 /// Returns the entry of a new request with that UID and version, which the policy approves.
-pub(crate) fn entry_of(uid: &str, resource_version: u128) -> Entry {
-    Entry { uid: uid.to_owned(), resource_version, ..entry(false, Trigger::Webhook, Status::default()) }
+pub(crate) fn entry_of(uid: &str, resource_version: u128) -> ReportEntry {
+    ReportEntry { uid: uid.to_owned(), resource_version, ..entry(false, Trigger::Webhook, Status::default()) }
 }
 
 /// Returns the message of the last notification.
-fn last(entry: &Entry, common: &Common) -> Message {
+fn last(entry: &ReportEntry, common: &Common) -> Message {
     Message::new(entry, entry.notices.last().unwrap(), &settings(), common, at(99))
 }
 

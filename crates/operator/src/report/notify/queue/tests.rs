@@ -8,7 +8,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Returns a request with that UID and version, and its notice.
-fn item(n: u128) -> (Arc<Entry>, Notice) {
+fn item(n: u128) -> (Arc<ReportEntry>, Notice) {
     let entry = entry_of(&format!("uid-{n}"), n);
     let second = i64::try_from(n).unwrap();
     (Arc::new(entry), Notice { event: NotificationEvent::UpdateDetected, id: "update_detected".into(), at: Some(at(second)) })

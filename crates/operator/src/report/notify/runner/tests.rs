@@ -16,7 +16,7 @@ fn a_step_is_lacking_whether_it_is_remembered_or_follows_from_the_status() {
     let progress = Progress { since: now, behind: Marks::default(), sent: std::collections::BTreeSet::new() };
     let inherited = AllProgress { read, channels: [(Channel::Slack, progress)].into() };
     let [old, new] = [entry_of("old", 5), entry_of("new", 6)].map(Arc::new);
-    let of = |remembered: &[Arc<Entry>], whole: &[Arc<Entry>]| -> Vec<(String, NotificationEvent)> {
+    let of = |remembered: &[Arc<ReportEntry>], whole: &[Arc<ReportEntry>]| -> Vec<(String, NotificationEvent)> {
         let all = lacking(&inherited, &[Channel::Slack], remembered, whole);
         all.into_iter().map(|(_, entry, notice)| (entry.uid.clone(), notice.event)).collect()
     };
@@ -80,7 +80,7 @@ async fn the_lease_hands_over_what_was_not_delivered() {
     assert_eq!(outbox.queue.lock().take(1).len(), 1);
     outbox.queue.lock().done();
     let inherited = AllProgress::parse(&last.progress(&read(7)).unwrap());
-    let uids = |whole: &[Arc<Entry>]| -> Vec<String> {
+    let uids = |whole: &[Arc<ReportEntry>]| -> Vec<String> {
         lacking(&inherited, &[Channel::Webhook], &[], whole).into_iter().map(|(_, entry, _)| entry.uid.clone()).collect()
     };
     assert_eq!(uids(&all), ["second"]);

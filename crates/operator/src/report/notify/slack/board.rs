@@ -24,7 +24,7 @@ use super::bot::Bot;
 use super::{Place, decided};
 use crate::cluster::ClusterClient;
 use crate::observe::state::State;
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::notify::http::{self, Outcome};
 use crate::report::notify::settings::{Settings, SlackVia};
 
@@ -68,7 +68,7 @@ struct Subject {
 }
 
 impl Subject {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &ReportEntry) -> Self {
         Self { uid: short(&entry.uid), namespace: entry.workload.namespace.clone(), name: entry.request.name.clone() }
     }
 }
@@ -115,7 +115,7 @@ impl Posts {
 
 impl Board {
     /// Notes where the message about a request is. The request may have changed meanwhile.
-    pub(in crate::report::notify) fn posted(&self, entry: &Entry, place: Place) {
+    pub(in crate::report::notify) fn posted(&self, entry: &ReportEntry, place: Place) {
         {
             let posts = &mut *self.0.posts.lock();
             let name = Subject::of(entry);
@@ -126,7 +126,7 @@ impl Board {
     }
 
     /// Notes that a request changed.
-    pub(in crate::report::notify) fn changed(&self, entry: &Entry) {
+    pub(in crate::report::notify) fn changed(&self, entry: &ReportEntry) {
         {
             let posts = &mut *self.0.posts.lock();
             let name = Subject::of(entry);
@@ -232,7 +232,7 @@ impl Keeper {
         let SlackVia::Bot { token, api_url } = &slack.via else { return Ok(true) };
         let read = self.cluster.request(&name.namespace, &name.name).await;
         let found = read.map_err(|error| Outcome::Retry { problem: error.to_string(), after: error.retry_after })?;
-        let Some(entry) = found.and_then(|request| Entry::whole(&request)).filter(|entry| short(&entry.uid) == name.uid) else {
+        let Some(entry) = found.and_then(|request| ReportEntry::whole(&request)).filter(|entry| short(&entry.uid) == name.uid) else {
             // The request was deleted; nothing is known about it any more.
             return Ok(true);
         };

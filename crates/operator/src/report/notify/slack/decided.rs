@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{fields, footer, header, payload};
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::notify::message::{self, Message};
 use crate::report::notify::settings::{Settings, Slack};
 use crate::report::notify::text::one_line;
@@ -15,7 +15,7 @@ use crate::report::notify::text::one_line;
 const RESULT: usize = 380;
 
 /// Returns the payload for a request as it is now; `None` while it waits for a decision.
-pub(in crate::report::notify) fn render(settings: &Settings, slack: &Slack, entry: &Entry, now: Timestamp) -> Option<Value> {
+pub(in crate::report::notify) fn render(settings: &Settings, slack: &Slack, entry: &ReportEntry, now: Timestamp) -> Option<Value> {
     let title = title(entry.request.status.phase)?;
     // The message is the one that the buttons belong to.
     let notice = entry.notices.first()?;

@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::{bot, decided};
-use crate::report::entry::Entry;
+use crate::report::entry::ReportEntry;
 use crate::report::notify::http::{self, Outcome};
 use crate::report::notify::secret::Secret;
 use crate::report::notify::settings::{Settings, Slack, SlackVia};
@@ -35,7 +35,7 @@ pub(crate) async fn reply(settings: &Settings, response_url: &str, reply: ClickR
     let payload = match reply {
         ClickReply::Whisper(text) => bot::whispered(&text),
         ClickReply::Replace(request) => {
-            let rendered = Entry::whole(&request).and_then(|entry| decided::render(settings, slack, &entry, Timestamp::now()));
+            let rendered = ReportEntry::whole(&request).and_then(|entry| decided::render(settings, slack, &entry, Timestamp::now()));
             let Some(payload) = rendered else { return Ok(()) };
             bot::replacing(payload)
         }
