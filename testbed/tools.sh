@@ -70,7 +70,7 @@ optional() {
   set -e
   step=$((step + 1))
   if [ $code -ne 0 ]; then
-    echo "tools.sh: $1 CANNOT BE BUILT: its tests are skipped, the reason stands above" >&2
+    echo "tools.sh: $1 CANNOT BE BUILT: its tests are skipped, the reason is above" >&2
     rm -f "$bin/$1" "$cache/stamp/$1"
   fi
   return 0

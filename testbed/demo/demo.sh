@@ -36,7 +36,7 @@ title() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 call() { curl --silent --noproxy '*' --max-time 10 "$@"; }
 
-# started PID: when a process started, to tell it from a later process with the same PID
+# started PID: when a process started, to distinguish it from a later process with the same PID
 started() { awk '{sub(/^.*\) /, ""); print $20}' "/proc/$1/stat" 2>/dev/null || true; }
 
 # running PART: the recorded PID of a program, if that process still runs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pushes a tiny image to the demo's registry, with curl and sha256sum alone.
+# Pushes a tiny image to the demo's registry, with only curl and sha256sum.
 #
 #   testbed/demo/push.sh REPOSITORY TAG [CONTENT]
 #

@@ -48,8 +48,8 @@ pub(crate) async fn create(client: &Client, namespace: &str, deployments: usize)
     Ok(made)
 }
 
-/// Waits until the control plane has caught up with so many new objects, as in a cluster that has had them for long:
-/// until ten pages of the list in a row come within half a second each.
+/// Waits until the control plane has processed so many new objects: until ten consecutive pages of the list arrive
+/// within half a second each.
 pub(crate) async fn settled(client: &Client, namespace: &str) -> Result<()> {
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
     eventually("the API server lists requests quickly again", LONG, || async {

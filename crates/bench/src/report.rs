@@ -37,7 +37,7 @@ pub(crate) struct Report {
 
 /// Prints progress to standard error.
 pub(crate) fn say(text: &str) {
-    // Without standard error, nobody reads it.
+    // If standard error is closed, nobody reads it.
     writeln!(std::io::stderr(), "{text}").ok();
 }
 

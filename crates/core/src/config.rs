@@ -1,7 +1,7 @@
-//! Which values of the ConfigMap and the Secret `headwind` take effect.
+//! Selects which values of the ConfigMap and the Secret `headwind` take effect.
 //!
-//! A setting has one name: that of its variable. A value that is not valid keeps the last valid one of that setting, and
-//! a flag or a variable fixes a setting.
+//! A setting has one name: that of its variable. If a value is not valid, the last valid value of that setting stays. A
+//! flag or a variable fixes a setting.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,7 +50,7 @@ impl Store {
 /// Text by name.
 pub type Values = BTreeMap<String, String>;
 
-/// What the two objects hold. An object that does not exist holds nothing.
+/// The entries of the two objects. An object that does not exist has none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     /// The entries of the ConfigMap.
@@ -103,9 +103,9 @@ pub struct Problem {
     pub store: Store,
     /// The key.
     pub name: String,
-    /// What is wrong, and what is expected.
+    /// The problem, and the expected form.
     pub why: String,
-    /// What is in effect in its place. `None` if the key is missing, or is no setting of this object.
+    /// The value that is in effect instead. `None` if the key is missing, or is not a setting of this object.
     pub in_effect: Option<InEffect>,
 }
 
@@ -126,14 +126,14 @@ impl fmt::Display for Problem {
 pub struct Fault {
     /// The setting.
     pub name: String,
-    /// What is wrong, and what is expected. It never has the value, which may be a secret.
+    /// The problem, and the expected form. It never has the value, which may be a secret.
     pub why: String,
 }
 
 /// Returns the values that take effect, and the entries that do not.
 ///
-/// `before` are the values that were in effect. `check` returns every fault of some values. A setting that is missing
-/// beside the others is a fault too: it is reported, and nothing takes its place.
+/// `before` are the values that were in effect. `check` returns every fault of some values. A missing setting that
+/// others require is a fault too: it is reported, and has no replacement value.
 pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl Fn(&Values) -> Vec<Fault>) -> (Values, Vec<Problem>) {
     let mut problems: Vec<Problem> = Vec::new();
     let mut values: Values = known
@@ -178,7 +178,7 @@ pub fn accept(known: &[Known<'_>], stored: &Stored, before: &Values, check: impl
     (values, problems)
 }
 
-/// Returns the problem of a key that is no setting of the object.
+/// Returns the problem of a key that is not a setting of the object.
 fn misplaced(known: &[Known<'_>], store: Store, key: &str) -> Problem {
     let why = match known.iter().find(|known| known.name == key) {
         Some(known) => format!("this setting belongs in the {} headwind", known.store.kind()),

@@ -120,7 +120,7 @@ pub struct Proposal {
 /// Checks that the container's event source allows the trigger.
 ///
 /// A release is looked up when it changes, whatever its interval (`HEADWIND_HELM_AUTO_DISCOVERY`). The result of a
-/// look-up counts like that of a webhook.
+/// look-up is treated like that of a webhook.
 pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
     let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
     if settings.policy == Policy::None {

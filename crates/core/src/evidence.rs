@@ -31,13 +31,13 @@ impl Trust {
 /// The answer that a candidate needs before it is proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// The digest that an approval is bound to. Without an answer, the claim counts as it is.
+    /// The digest that an approval is bound to. Without an answer, the claim is accepted as it is.
     Binding,
-    /// The digest, if the registry returns it. Without an answer, the claim counts as it is.
+    /// The digest, if the registry returns it. Without an answer, the claim is accepted as it is.
     Digest,
-    /// That the tag exists. Without an answer, the claim counts as it is.
+    /// The fact that the tag exists. Without an answer, the claim is accepted as it is.
     Presence,
-    /// That the tag exists. Without an answer, the claim leads to no update.
+    /// The fact that the tag exists. Without an answer, the claim leads to no update.
     Proof,
     /// The platforms of the image. Without an answer, the claim leads to no update.
     Platforms,
@@ -79,7 +79,7 @@ pub struct Evidence {
     answers: BTreeMap<String, Answer>,
 }
 
-/// What a container's settings want to know about a candidate.
+/// The facts about a candidate that the settings of a container require.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wishes<'a> {
     /// True if its approval is bound to a digest.
@@ -119,12 +119,12 @@ impl Evidence {
     /// Returns the candidate with the data of the registry's answers.
     pub(crate) fn confirm(
         &self,
-        standing: &Artifact,
+        installed: &Artifact,
         policy: Policy,
         candidate: &Candidate,
         wishes: Wishes<'_>,
     ) -> Result<Candidate, Unproven> {
-        let Some(need) = self.need(standing, policy, candidate, wishes) else { return Ok(candidate.clone()) };
+        let Some(need) = self.need(installed, policy, candidate, wishes) else { return Ok(candidate.clone()) };
         match (need, self.answers.get(&candidate.tag)) {
             (_, None) | (Need::Proof | Need::Platforms, Some(Answer::Unavailable)) | (Need::Platforms, Some(Answer::Exists(_))) => {
                 Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need }))
@@ -145,14 +145,14 @@ impl Evidence {
     }
 
     /// Returns the answer that the candidate needs.
-    fn need(&self, standing: &Artifact, policy: Policy, candidate: &Candidate, wishes: Wishes<'_>) -> Option<Need> {
-        if wishes.platforms.is_some_and(|platforms| !platforms.is_empty()) && matches!(standing, Artifact::Image(_)) {
+    fn need(&self, installed: &Artifact, policy: Policy, candidate: &Candidate, wishes: Wishes<'_>) -> Option<Need> {
+        if wishes.platforms.is_some_and(|platforms| !platforms.is_empty()) && matches!(installed, Artifact::Image(_)) {
             return Some(Need::Platforms);
         }
         if self.trust.verify {
             return Some(Need::Proof);
         }
-        let Artifact::Image(image) = standing else { return None };
+        let Artifact::Image(image) = installed else { return None };
         let force = policy == Policy::Force;
         match (&candidate.digest, image.digest(), image.effective_tag()) {
             (None, Some(_), _) => Some(Need::Digest),

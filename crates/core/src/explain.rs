@@ -126,7 +126,7 @@ pub fn out_of(settings: Result<&Settings, &[Fault]>, workload: &Workload, contai
         Ok(artifact) => artifact,
         Err(error) => return Some(Reasoned::new(Reason::InvalidImage, format!("{:?}: {error}", container.image))),
     };
-    // A manual trigger is always allowed: this leaves policy and tracking.
+    // A manual trigger is always allowed, so only policy and tracking are checked.
     let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();
     refused.map(Reasoned::from).or_else(|| workload.refused_for_owner(settings))
 }

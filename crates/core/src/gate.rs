@@ -48,7 +48,8 @@ pub enum Gate {
     Wait(Waiting),
 }
 
-/// What an approved update waits for (the condition `Waiting` of a request). Displays as the message of the condition.
+/// The reason why an approved update waits (the condition `Waiting` of a request). Displays as the message of the
+/// condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The reason, as a stable code.
@@ -137,7 +138,8 @@ impl Waiting {
         Self { reason, message: reason.sentence().to_owned(), until }
     }
 
-    /// Returns whether both have the same reason and time. The message may differ: it alone is not worth a write.
+    /// Returns whether both have the same reason and time. The message may differ: a change of the message is not
+    /// written.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.reason, self.until) == (other.reason, other.until)
     }

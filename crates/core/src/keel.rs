@@ -58,7 +58,7 @@ pub struct Manifest {
 pub struct Translation {
     /// Headwind's annotations for the object.
     pub annotations: BTreeMap<String, String>,
-    /// What could not be translated, or not exactly.
+    /// The settings that could not be translated, or not exactly.
     pub notes: Vec<Note>,
 }
 
@@ -67,7 +67,7 @@ pub struct Translation {
 pub struct Note {
     /// The key of Keel.
     pub key: String,
-    /// What to know or do.
+    /// The message for the user.
     pub message: String,
 }
 
@@ -93,7 +93,7 @@ pub fn translate(manifest: &Manifest) -> Translation {
     }
     let mut found = settings.found;
     if manifest.annotations.keys().any(|key| key.starts_with(key::PREFIX)) {
-        // It is Headwind's already, perhaps with other intentions.
+        // Somebody has already configured Headwind here, and may want something else.
         found.annotations.clear();
         found.notes = vec![Note {
             key: format!("{}*", key::PREFIX),

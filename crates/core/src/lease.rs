@@ -14,9 +14,9 @@ use std::time::Duration;
 /// The three times of a lease (defaults as in client-go: 15 s, 10 s, 2 s).
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// How long a record must be unchanged before another replica may take it.
+    /// Time that a record must be unchanged before another replica may take it.
     pub duration: Duration,
-    /// How long a leader keeps acting without a successful renewal; less than `duration`.
+    /// Time that a leader keeps acting without a successful renewal; less than `duration`.
     pub renew_deadline: Duration,
     /// Interval at which a follower reads and a leader renews.
     pub retry: Duration,

@@ -1,6 +1,6 @@
-//! Notification events, and which of them the life of a request stands for.
+//! Notification events, and the notifications that follow from the status of a request.
 //!
-//! They follow from the status alone, so that the next leader derives what the previous one did not send.
+//! They depend only on the status, so that the next leader derives what the previous one did not send.
 //!
 //! ```text
 //! proposal ─> update_request_created ─> update_approved | update_rejected
@@ -50,7 +50,7 @@ pub struct Notice {
     pub at: Option<Timestamp>,
 }
 
-/// Returns the notifications that the status of a request stands for, in order. The whole status must be known.
+/// Returns the notifications that follow from the status of a request, in order. The whole status must be known.
 pub fn notices(request: &Request) -> Vec<Notice> {
     let Request { status, spec, created, .. } = request;
     let mut all = Vec::new();
@@ -92,7 +92,7 @@ fn end(status: &Status, is_rollback: bool) -> Option<NotificationEvent> {
         (Phase::Failed, _) if is_rollback => Some(NotificationEvent::RollbackFailed),
         (Phase::Failed | Phase::RolledBack, Some(Reason::RollbackFailed)) => Some(NotificationEvent::RollbackFailed),
         (Phase::Failed, _) => Some(NotificationEvent::UpdateFailed),
-        // With `RolledBack` a person rolled back past it: the request of that rollback says so.
+        // In phase `RolledBack`, a person rolled back past it, and the request of that rollback has the notification.
         (Phase::RolledBack, reason) => (reason != Some(Reason::RolledBack)).then_some(NotificationEvent::RollbackCompleted),
         (Phase::Pending | Phase::Approved | Phase::RollingOut | Phase::Expired | Phase::Superseded, _) => None,
     }

@@ -171,7 +171,7 @@ pub struct Spec {
     pub approvals: u32,
     /// When the request expires without approval.
     pub expires_at: Option<Timestamp>,
-    /// What triggered the request.
+    /// The trigger of the request.
     pub trigger: Trigger,
 }
 
@@ -216,17 +216,17 @@ pub struct Status {
     pub reopened_at: Option<Timestamp>,
     /// When it reached its last finished phase.
     pub finished_at: Option<Timestamp>,
-    /// How many times its change was applied: 0 or 1, one more for each time a person reopened it.
+    /// The number of times that its change was applied: 0 or 1, and one more for each time a person reopened it.
     pub times_applied: u32,
     /// When its change was last applied.
     pub applied_at: Option<Timestamp>,
     /// The image that an admission webhook put in the place of the new image when it was applied.
     pub applied_image: Option<String>,
-    /// How many times in a row an admission rule denied the change.
+    /// The number of consecutive times that an admission rule denied the change.
     pub times_denied: u32,
-    /// For a rollback that a person asked for, once it was applied: the image that it left.
+    /// For a rollback that a person asked for, once it was applied: the image that it replaced.
     pub rolled_back_from: Option<String>,
-    /// What the approved update waits for, or the rollback that the API server denied (condition `Waiting`).
+    /// The wait of the approved update, or of the rollback that the API server denied (condition `Waiting`).
     pub waiting: Option<Waiting>,
     /// The state of the watch over its rollout.
     pub rollout: Option<RolloutState>,
@@ -248,7 +248,7 @@ impl Status {
     }
 
     /// Returns true if a new request may replace it under the same name.
-    pub fn makes_room(&self) -> bool {
+    pub fn is_replaceable(&self) -> bool {
         self.obstacle().is_none()
     }
 
@@ -270,7 +270,7 @@ impl Status {
 
     /// Returns true if a person may reopen it.
     pub fn can_reopen(&self) -> bool {
-        !self.phase.is_open() && !self.makes_room()
+        !self.phase.is_open() && !self.is_replaceable()
     }
 }
 
@@ -291,7 +291,7 @@ impl Request {
         match self.status.phase {
             Phase::Pending => settings.is_some_and(|settings| self.is_approved_by_policy(settings)),
             Phase::Approved => {
-                // The requests of people are rollbacks as a rule: `Context::approvals_needed` knows more.
+                // Requests of people are usually rollbacks; `Context::approvals_needed` has the exact rule.
                 self.spec.trigger == Trigger::Manual || settings.is_none_or(|settings| self.has_quorum(settings.approvals))
             }
             Phase::RollingOut

@@ -131,7 +131,7 @@ pub struct ReplicaProgress {
     /// Number of available pods, of any revision.
     pub available: u32,
     /// Number of remaining steps: pods to recreate, old ones to delete, new ones to become available. It decreases with
-    /// each pod that makes progress, and not again with a pod that comes and goes.
+    /// each pod that makes progress, and does not decrease again with a pod that disappears and appears again.
     pub remaining: u32,
     /// Minimum number of available pods of the new revision.
     pub new_available: u32,

@@ -1,8 +1,8 @@
 //! The parser of settings from annotations.
 //!
 //! A value is looked up in this order: the workload's key for the container, the workload's key, the namespace's key
-//! for the container, the namespace's key. The first one found counts. An invalid value is a fault and never falls back
-//! to another value. [`Settings::resolve`] returns every fault at once.
+//! for the container, the namespace's key. The first one found is used. An invalid value is a fault and never falls
+//! back to another value. [`Settings::resolve`] returns every fault at once.
 
 pub(crate) mod bounds;
 pub mod key;
@@ -54,15 +54,15 @@ pub struct Settings {
     pub health_check_retries: u32,
     /// Time that new pods must stay available.
     pub settle_time: Duration,
-    /// How a new digest of the same tag is applied.
+    /// The way in which a new digest of the same tag is applied.
     pub digest_update: DigestUpdate,
     /// Minimum age of a version before it is applied.
     pub cool_down: Duration,
     /// When updates may start.
     pub schedule: Schedule,
-    /// Where an annotation says that no updates are applied.
+    /// The object whose annotation says that no updates are applied.
     pub frozen: Option<Place>,
-    /// What happens to updates of a workload that another controller owns.
+    /// The treatment of updates of a workload that another controller owns.
     pub gitops: GitOps,
     /// The platforms that a version must have.
     pub platforms: Platforms,
@@ -107,7 +107,7 @@ pub enum EventSource {
 }
 
 impl EventSource {
-    /// Returns true if the trigger may propose updates. A manual trigger always may.
+    /// Returns true if the trigger may propose updates. A manual trigger may always propose them.
     pub fn allows(self, trigger: Trigger) -> bool {
         match trigger {
             Trigger::Webhook => matches!(self, EventSource::Webhook | EventSource::Both),
@@ -117,7 +117,7 @@ impl EventSource {
     }
 }
 
-/// How a new digest of the same tag is applied.
+/// The way in which a new digest of the same tag is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestUpdate {
     /// Restart if the container's pull policy is `Always`, else pin.
@@ -139,7 +139,7 @@ pub enum Platforms {
     List(Vec<Platform>),
 }
 
-/// What happens to updates of a workload that another controller owns.
+/// The treatment of updates of a workload that another controller owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GitOps {
     /// Refuse, except for workloads that Helm installed: those are patched.
@@ -277,7 +277,7 @@ impl Settings {
 
     /// Returns true if the object's owner lets one release move the tag for all releases that follow it.
     ///
-    /// `annotations` are those of the `OCIRepository`, never of a release. An invalid value counts as no consent.
+    /// `annotations` are those of the `OCIRepository`, never of a release. An invalid value is not a consent.
     pub fn consents_to_share(annotations: &Annotations) -> bool {
         annotations.get(key::SHARED_SOURCE).is_some_and(|value| parse::boolean(value.trim()) == Ok(true))
     }

@@ -1,7 +1,7 @@
 //! A transition: the change between two versions of an UpdateRequest, for everything that reports it.
 //!
-//! The operator computes it when the change becomes visible, whoever wrote it. Log lines, Kubernetes Events, metrics,
-//! notifications and the live view all use this one value.
+//! The operator computes it when the change becomes visible, whichever writer made it. Log lines, Kubernetes Events,
+//! metrics, notifications and the live view all use this one value.
 
 use crate::reason::{Reason, Reasoned};
 use crate::request::{ChangeKind, Phase, Request, Status};
@@ -19,7 +19,7 @@ pub struct Transition {
     pub reason: Option<Reason>,
     /// The reason as a sentence, with the details.
     pub message: String,
-    /// How much attention it needs.
+    /// The attention that it needs.
     pub weight: Weight,
     /// The change of its approval.
     pub approval: Option<ApprovalChange>,

@@ -103,7 +103,7 @@ fn second(at: Timestamp) -> i64 {
     at.as_second() - i64::from(at.subsec_nanosecond() < 0)
 }
 
-/// Returns what the clocks of the zone are ahead of UTC at that time, in seconds.
+/// Returns the offset of the zone from UTC at that time, in seconds.
 fn offset(zone: &TimeZone, at: Timestamp) -> i64 {
     i64::from(zone.to_offset(at).seconds())
 }

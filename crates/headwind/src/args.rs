@@ -59,7 +59,7 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_AUDIENCE", value_name = "AUDIENCE", requires = "webhook_google_email")]
     pub(crate) webhook_google_audience: Option<String>,
 
-    /// Service account that signed tokens of Google Pub/Sub must name
+    /// Email of the service account that signed tokens of Google Pub/Sub must belong to
     #[arg(long, env = "HEADWIND_WEBHOOK_GOOGLE_EMAIL", value_name = "EMAIL", requires = "webhook_google_audience")]
     pub(crate) webhook_google_email: Option<String>,
 
@@ -91,9 +91,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) registries: Registries,
 
-    /// How the API and the UI identify callers: `none` (every caller is web-ui-user), `simple` (the header X-User names the
-    /// caller, without proof), `token` (a bearer token of the cluster) or `proxy` (a header from a trusted proxy). In the last
-    /// two, Kubernetes RBAC decides what a caller may do
+    /// Authentication of the callers of the API and the UI: `none` (every caller is web-ui-user), `simple` (the header
+    /// X-User names the caller, without proof), `token` (a bearer token of the cluster) or `proxy` (a header from a
+    /// trusted proxy). In the last two, Kubernetes RBAC decides what a caller may do
     #[arg(long, env = "HEADWIND_UI_AUTH_MODE", default_value_t = Mode::None)]
     pub(crate) ui_auth_mode: Mode,
 

@@ -3,7 +3,7 @@
 //! An additional test for root (`make test-node`): with `HEADWIND_TEST_NODE` unset it does nothing. The machine is
 //! unchanged afterwards, which the test itself checks.
 
-#![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
+#![expect(clippy::print_stderr, reason = "a test runner talks to the person who runs it")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

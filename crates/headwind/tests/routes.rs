@@ -194,7 +194,7 @@ fn the_api_is_closed() {
                 "/api/v1/updates" | "/api/v1/workloads" => {
                     assert!(status == 200 && body["items"] == json!([]), "{method} {path}: {status} {body}");
                 }
-                // What limits the updates of all workloads names none of them.
+                // The limits on the updates of all workloads do not name a workload.
                 "/api/v1/limits" => {
                     assert!(status == 200 && body == json!({"rollouts": 0, "waiting": 0}), "{method} {path}: {status} {body}");
                 }

@@ -103,7 +103,8 @@ pub struct UpdateRequestSpec {
     pub reason: String,
     /// True if a person must approve the update.
     pub require_approval: bool,
-    /// The number of people who must approve the update. Default: 1. The annotation of the workload counts if it changes.
+    /// The number of people who must approve the update. Default: 1. If the annotation of the workload changes, its
+    /// value takes precedence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub approvals: Option<i32>,
@@ -245,7 +246,7 @@ pub struct UpdateRequestStatus {
     /// When the request last finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// How many times the change was applied. More than once only after the request was reopened.
+    /// The number of times that the change was applied. More than once only after the request was reopened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub times_applied: Option<i32>,
@@ -257,7 +258,7 @@ pub struct UpdateRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub applied_image: Option<String>,
-    /// How many consecutive times admission control denied the change.
+    /// The number of consecutive times that admission control denied the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub times_denied: Option<i32>,

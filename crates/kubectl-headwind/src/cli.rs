@@ -1,4 +1,4 @@
-//! The command line. Every option of [`Global`] may stand before or after the command.
+//! The command line. Every option of [`Global`] may be before or after the command.
 
 use std::path::PathBuf;
 
@@ -23,10 +23,10 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Namespace. Default: that of the context
+    /// Namespace. Default: the namespace of the context
     #[arg(short, long, global = true)]
     pub(crate) namespace: Option<String>,
-    /// All namespaces, also if --namespace is set
+    /// All namespaces, even if --namespace is set
     #[arg(short = 'A', long, global = true)]
     pub(crate) all_namespaces: bool,
     /// Label selector for UpdateRequests, such as app=web
@@ -53,7 +53,7 @@ pub(crate) struct Global {
     /// Bearer token for the API server and for Headwind
     #[arg(long, global = true)]
     pub(crate) token: Option<String>,
-    /// User to impersonate. Not for the commands that ask Headwind
+    /// User to impersonate. Commands that query Headwind do not support it
     #[arg(long = "as", global = true, value_name = "USER")]
     pub(crate) impersonate: Option<String>,
     /// Groups to impersonate
@@ -164,7 +164,7 @@ pub(crate) enum Command {
         /// When the freeze ends (RFC 3339). Default: when you resume
         #[arg(long, value_name = "TIME", conflicts_with = "duration")]
         until: Option<Timestamp>,
-        /// How long the freeze lasts, such as 2h or 90m
+        /// Duration of the freeze, such as 2h or 90m
         #[arg(long = "for", value_name = "DURATION", value_parser = headwind_core::settings::duration)]
         duration: Option<std::time::Duration>,
         /// Reason, which Headwind shows
@@ -199,16 +199,16 @@ pub(crate) struct Filter {
 /// The arguments of a decision.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct DecideArgs {
-    /// UpdateRequests, or workloads as KIND/NAME for all their requests that the command applies to
+    /// UpdateRequests, or workloads as KIND/NAME for all their requests that the command can change
     #[arg(required_unless_present_any = ["all", "selector"])]
     pub(crate) names: Vec<String>,
-    /// All UpdateRequests of the namespace that the command applies to
+    /// All UpdateRequests of the namespace that the command can change
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
     /// Reason, for the record
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Check everything, and change nothing
+    /// Let the API server check the change without storing it
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// With approve: apply the update although its cool-down has not passed

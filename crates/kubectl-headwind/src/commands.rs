@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::List { .. } | Command::Watch { .. } | Command::Diff { .. } | Command::Approve(_) | Command::Reject(_) | Command::Reopen(_)
     );
     if global.selector.is_some() && !selects {
-        return Err(Failure::Usage("-l selects UpdateRequests, and this command is not about a list of them".to_owned()));
+        return Err(Failure::Usage("-l selects UpdateRequests from a list, and this command does not read a list".to_owned()));
     }
     match command {
         Command::Completion { shell } => scripts::completion(shell),

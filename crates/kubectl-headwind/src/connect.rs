@@ -47,7 +47,7 @@ impl Connection {
     /// Returns the namespace for one object.
     pub(crate) fn namespace(&self) -> Result<&str, Failure> {
         if self.global.all_namespaces {
-            return Err(Failure::Usage("the command is about one object; name its namespace with -n in place of -A".to_owned()));
+            return Err(Failure::Usage("the command works on one object; set its namespace with -n instead of -A".to_owned()));
         }
         Ok(self.global.namespace.as_deref().unwrap_or(&self.config.default_namespace))
     }
@@ -67,7 +67,7 @@ impl Connection {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
         let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
-        name.ok_or_else(|| Failure::Other("the API server does not say who you are".to_owned()))
+        name.ok_or_else(|| Failure::Other("the API server did not return your user name".to_owned()))
     }
 
     /// Returns the bearer token of the user, whether it is in the kubeconfig, in a file or from a credential plugin.

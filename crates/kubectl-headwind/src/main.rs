@@ -1,7 +1,7 @@
 //! `kubectl headwind`: lists, explains, approves, rejects and rolls back updates.
 //!
 //! The plugin reads and writes UpdateRequests in Kubernetes as the user of the kubeconfig, so the admission policy
-//! decides about approvals. What only the operator knows comes from its API, through the proxy of the API server.
+//! decides about approvals. Data that only the operator has comes from its API, through the proxy of the API server.
 
 mod age;
 mod cli;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of the output has seen enough.
+        // The reader has closed the output.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure.to_string());

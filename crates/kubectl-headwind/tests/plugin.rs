@@ -160,7 +160,7 @@ fn exit_codes() {
         (&["approve"], 2, "required"),
         (&["approve", "a", "--all"], 2, "cannot be used with"),
         (&["get", "web-00000", "-l", "a=b"], 2, "-l selects"),
-        (&["get", "web-00000", "-A"], 2, "-n in place of -A"),
+        (&["get", "web-00000", "-A"], 2, "-n instead of -A"),
         (&["explain", "pod/web"], 2, "not a kind that Headwind knows"),
         (&["--context", "none", "list"], 2, "the kubeconfig cannot be used"),
         (&["--kubeconfig", "/no/such/file", "list"], 2, "the kubeconfig cannot be used"),
@@ -182,7 +182,7 @@ fn exit_codes() {
     assert_eq!((output.status.code(), text(&output.stderr).contains("does not answer")), (Some(6), true), "{}", text(&output.stderr));
 }
 
-/// A reader that has seen enough is no failure.
+/// If the reader closes the output, that is not a failure.
 #[test]
 fn a_closed_pipe() {
     let server = Server::start((0..2000).map(|number| request(number, "Pending", "x")).collect());
@@ -238,7 +238,7 @@ fn completion_for_kubectl() {
     let server = Server::start(some());
     for (words, expected) in [
         (&["ap"][..], "approve\tApprove pending updates\n:4\n"),
-        (&["approve", "--dr"], "--dry-run\tCheck everything, and change nothing\n:4\n"),
+        (&["approve", "--dr"], "--dry-run\tLet the API server check the change without storing it\n:4\n"),
         (&["approve", "web-"], "web-00000\tdeployment/web: 1.1.0\n:4\n"),
         (&["reopen", ""], "web-00001\tdeployment/web: 1.1.0\nweb-00002\tdeployment/web: 1.1.0\n:4\n"),
         (&["-n", "shop", "get", "web-00002"], "web-00002\tdeployment/web: 1.1.0\n:4\n"),

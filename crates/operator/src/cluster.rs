@@ -5,7 +5,7 @@
 //! are in [`reviews`], writes with the callers' own tokens in [`as_caller`], and the settings of Headwind itself in
 //! [`own_objects`].
 //!
-//! The file is long because all calls of one client stand in it, each a few lines.
+//! The file is long because it has all calls of one client, each a few lines.
 
 pub(crate) mod as_caller;
 pub(crate) mod object;
@@ -202,7 +202,7 @@ pub(crate) enum Found<T> {
     Gone,
     /// The object exists and does not decode.
     Undecodable(Undecodable),
-    /// The kind is not served (any more, or yet): nothing is known about the object.
+    /// The kind is no longer served, or not yet: nothing is known about the object.
     NotServed,
 }
 
@@ -304,7 +304,7 @@ impl ClusterClient {
         let Err(error) = pods.evict(&pod.name, &params).await else { return Ok(Eviction::Done) };
         let disruption = |text: &str| text.to_ascii_lowercase().replace(' ', "").contains("disruptionbudget");
         match &error {
-            // The message names the budget. A pod with two budgets is an internal error (500).
+            // The message names the budget. For a pod with two budgets, the API server returns an internal error (500).
             kube::Error::Api(status) if matches!(status.code, 429 | 500) && disruption(&status.message) => {
                 let why = format!("a PodDisruptionBudget does not allow it yet: {}", status.message);
                 Ok(Eviction::Refused { why, again: retry_after(&error).unwrap_or(BUDGET_PAUSE) })
@@ -326,7 +326,7 @@ impl ClusterClient {
         let read = if self.limited {
             api.get_metadata_opt(namespace).await?
         } else {
-            // A list of one object: permission to list comes with the watch.
+            // Lists one object: Headwind has the permission to list it, because it watches it.
             let one = ListParams::default().fields(&format!("metadata.name={namespace}"));
             api.list_metadata(&one).await?.items.into_iter().find(|found| found.metadata.name.as_deref() == Some(namespace))
         };

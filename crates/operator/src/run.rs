@@ -81,7 +81,7 @@ pub struct Config {
     pub confirm_approved: bool,
     /// The settings for polling. They may change at any time.
     pub polling: watch::Receiver<Polling>,
-    /// What adopts the settings in the ConfigMap and the Secret.
+    /// The function that adopts the settings in the ConfigMap and the Secret.
     pub adopt: Adopt,
     /// True if releases may use sources of other namespaces, as far as Flux allows.
     pub cross_namespace_refs: bool,
@@ -93,7 +93,7 @@ pub struct Config {
 
 /// The operator could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("no client for the API server can be made of the configuration: {0}")]
+#[error("failed to create a client for the API server from the configuration: {0}")]
 pub struct StartError(#[from] kube::Error);
 
 /// The running operator.
@@ -298,7 +298,7 @@ impl Operator {
         self.state.readiness.stop();
     }
 
-    /// Shuts the operator down, in order. Stop the servers before.
+    /// Shuts the operator down, in order. The caller must stop the servers before.
     pub async fn shut_down(self) {
         let Self {
             config,
@@ -314,10 +314,10 @@ impl Operator {
             mut writer,
         } = self;
         state.readiness.stop();
-        bounded("events under way", handle.intake.drained()).await;
+        bounded("processing of events", handle.intake.drained()).await;
         stop_intake.cancel();
         stop_reconciler.cancel();
-        bounded("passes under way", reconciler.drain()).await;
+        bounded("passes of the reconciler", reconciler.drain()).await;
         reconciler.abort().await;
         // The Lease records how far Events were written and notifications delivered.
         stop_writer.cancel();
@@ -351,12 +351,12 @@ fn seed(identity: &str) -> u64 {
 
 async fn bounded(what: &str, part: impl Future<Output = ()>) {
     if tokio::time::timeout(PATIENCE, part).await.is_err() {
-        tracing::warn!("{what}: not done within {} s, left", PATIENCE.as_secs());
+        tracing::warn!("{what}: not finished within {} s; stopped waiting", PATIENCE.as_secs());
     }
 }
 
 /// Requeues every workload that has requests or something to report: for a new leader, and once the caches are
-/// complete. Passes need both, so the later of the two counts.
+/// complete. Passes need both, so the later of the two is used.
 fn all_due(state: &State, queue: &Queue, journal: &Journal) {
     if state.leadership.leads() && state.readiness.synced() {
         journal.begin();

@@ -46,7 +46,7 @@ impl fmt::Debug for Adopt {
 /// A version of an object; `None` if the object does not exist.
 pub type ObjectVersion = Option<String>;
 
-/// What a replica knows of both objects.
+/// The content of both objects as a replica knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredSettings {
     /// The values.
@@ -164,7 +164,7 @@ impl OwnSettings {
     }
 }
 
-/// Returns where UID and version of the object are kept.
+/// Returns the place that stores the UID and the version of the object.
 fn slots<'a>(settings: &'a mut StoredSettings, uids: &'a mut [String; 2], store: Store) -> (&'a mut String, &'a mut ObjectVersion) {
     let [config_map, secret] = uids;
     match store {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 pub struct Ended {
     /// The task's name.
     pub name: &'static str,
-    /// How it ended.
+    /// The way in which it ended.
     pub reason: String,
 }
 

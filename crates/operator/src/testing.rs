@@ -36,7 +36,7 @@ use crate::tasks::Tasks;
 /// The path of an object, and the object.
 type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
 
-/// A handle with what it knows.
+/// A handle with its data.
 #[derive(Clone)]
 pub struct Site {
     /// The handle.
@@ -47,7 +47,7 @@ pub struct Site {
 }
 
 const WATCH: &str = "watch updaterequests.headwind.sh";
-/// Where the objects are that it knows.
+/// The paths of the known objects.
 const PREFIXES: [&str; 2] = ["/apis/headwind.sh/v1alpha1/namespaces/", "/api/v1/namespaces/hw/"];
 
 fn status(code: StatusCode, reason: &str) -> (StatusCode, Value) {
@@ -94,7 +94,7 @@ fn answer(objects: &Objects, method: &Method, path: &str, body: &[u8]) -> (Statu
 }
 
 impl Site {
-    /// A handle that knows nothing yet. Must be called inside an async runtime.
+    /// A handle without data. Must be called inside an async runtime.
     ///
     /// # Errors
     /// When the client for registries cannot be made.

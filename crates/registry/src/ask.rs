@@ -96,7 +96,7 @@ impl Client {
             // The administrator configures how mirrors are reached.
             let route = if place == *repository { keyring.route() } else { Route::Administrator };
             parts.extend(self.credentials(&place, &route, keyring).iter().map(Credential::fingerprint));
-            // The end of a place.
+            // Marks the end of a place.
             parts.push(Fingerprint::default());
         }
         parts.extend(keyring.transport().map(|way| way.fingerprint()));

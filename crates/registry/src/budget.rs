@@ -1,7 +1,7 @@
 //! The memory for responses of registries: one budget of bytes for everything that is being read.
 //!
 //! The first bytes of a body are not counted, so that the many small responses never wait. A larger body waits a
-//! limited time for room and then fails, so that two readers that wait for each other end as well.
+//! limited time for free memory and then fails, so that two readers that wait for each other end as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const ALL: usize = 32 * 1024 * 1024;
 /// Bytes of one reader that are not counted.
 const FREE: usize = 64 * 1024;
-/// Maximum time that a reader waits for room.
+/// Maximum time that a reader waits for free memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// There was no room within the time limit.
+/// No memory was free within the time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many large answers are being read at once (more than {} MiB)", ALL >> 20)]
 pub(crate) struct Exhausted;
@@ -23,7 +23,7 @@ pub(crate) struct Exhausted;
 /// The budget of bytes in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
-    room: Arc<Semaphore>,
+    available: Arc<Semaphore>,
     patience: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Default for Budget {
 
 impl Budget {
     fn new(bytes: usize, patience: Duration) -> Self {
-        Self { room: Arc::new(Semaphore::new(bytes)), patience }
+        Self { available: Arc::new(Semaphore::new(bytes)), patience }
     }
 
     /// Creates a reader that holds nothing yet.
@@ -53,21 +53,21 @@ impl Budget {
 }
 
 impl Held {
-    /// Adds `bytes` to what the reader holds. Waits for room if there is none.
+    /// Adds `bytes` to what the reader holds. Waits if the budget does not have enough free memory.
     pub(crate) async fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = self.count(bytes)?;
         if more > 0 {
-            let room = tokio::time::timeout(self.budget.patience, Arc::clone(&self.budget.room).acquire_many_owned(more)).await;
-            self.add(room.map_err(|_| Exhausted)?.map_err(|_| Exhausted)?);
+            let available = tokio::time::timeout(self.budget.patience, Arc::clone(&self.budget.available).acquire_many_owned(more)).await;
+            self.add(available.map_err(|_| Exhausted)?.map_err(|_| Exhausted)?);
         }
         Ok(())
     }
 
-    /// Adds `bytes` to what the reader holds, if there is room now.
+    /// Adds `bytes` to what the reader holds, if the budget has enough free memory now.
     pub(crate) fn try_grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = self.count(bytes)?;
         if more > 0 {
-            self.add(Arc::clone(&self.budget.room).try_acquire_many_owned(more).map_err(|_| Exhausted)?);
+            self.add(Arc::clone(&self.budget.available).try_acquire_many_owned(more).map_err(|_| Exhausted)?);
         }
         Ok(())
     }
@@ -80,10 +80,10 @@ impl Held {
         u32::try_from(counted(self.bytes) - before).map_err(|_| Exhausted)
     }
 
-    fn add(&mut self, room: OwnedSemaphorePermit) {
+    fn add(&mut self, available: OwnedSemaphorePermit) {
         match &mut self.permit {
-            Some(permit) => permit.merge(room),
-            None => self.permit = Some(room),
+            Some(permit) => permit.merge(available),
+            None => self.permit = Some(available),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Scheme {
     },
 }
 
-/// Where to get a token, and its scope.
+/// The address of the token issuer, and the scope of the token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Bearer {
     /// The issuer's URL.

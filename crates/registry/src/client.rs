@@ -13,7 +13,7 @@ use crate::manifest;
 use crate::page::{self, LINK_CHARS};
 use crate::question::Question;
 use crate::send::Answer;
-use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Room, Unusable};
+use crate::tags::{self, Keep, Listing, PAGE, PAGES, Page, Remaining, Unusable};
 
 /// Page size for lists of tags. Registries reject or reduce larger pages.
 const PAGE_OF: usize = 1000;
@@ -107,7 +107,7 @@ impl Client {
     ) -> Result<Listing, Error> {
         let host = repository.registry();
         let mut listing = Listing::new(keep);
-        let (mut room, mut held) = (Room::default(), self.hosts.budget.reader());
+        let (mut remaining, mut held) = (Remaining::default(), self.hosts.budget.reader());
         let mut seen = HashSet::new();
         let mut tail = Some(format!("tags/list?n={PAGE_OF}"));
         while let Some(address) = tail.take() {
@@ -126,10 +126,10 @@ impl Client {
             let answer = self.ask(repository, keyring, &question).await?;
             let (page, changed) = match before {
                 Some(page) if answer.status == StatusCode::NOT_MODIFIED => {
-                    page.tags.iter().try_for_each(|tag| room.take(tag)).map_err(|limit| unusable(host, limit))?;
+                    page.tags.iter().try_for_each(|tag| remaining.take(tag)).map_err(|limit| unusable(host, limit))?;
                     (page.clone(), false)
                 }
-                _ => (read_page(host, address, &answer, keep, &mut room)?, true),
+                _ => (read_page(host, address, &answer, keep, &mut remaining)?, true),
             };
             drop(answer);
             held.grow(page.size()).await.map_err(|error| refused(host, error.to_string()))?;
@@ -158,12 +158,12 @@ fn unusable(host: &str, what: Unusable) -> Error {
     Error::new(class, host, what.to_string())
 }
 
-fn read_page(host: &str, address: String, answer: &Answer, keep: &Keep<'_>, room: &mut Room) -> Result<Page, Error> {
+fn read_page(host: &str, address: String, answer: &Answer, keep: &Keep<'_>, remaining: &mut Remaining) -> Result<Page, Error> {
     if answer.status != StatusCode::OK {
-        let what = format!("it answered the list of tags with {}", answer.status.as_u16());
+        let what = format!("it answered the request for the list of tags with {}", answer.status.as_u16());
         return Err(Error::new(Class::Broken, host, what));
     }
-    let (tags, count) = tags::read(&answer.body, keep, room).map_err(|what| unusable(host, what))?;
+    let (tags, count) = tags::read(&answer.body, keep, remaining).map_err(|what| unusable(host, what))?;
     let next = page::next(&answer.url, &answer.headers).map_err(|error| refused(host, error.to_string()))?;
     // The path is the same. The mirror's own prefix is added again when the mirror is queried.
     let next = next.map(|next| format!("tags/list{}", next.find('?').map(|at| &next[at..]).unwrap_or_default()));

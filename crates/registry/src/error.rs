@@ -16,7 +16,7 @@ pub enum Class {
     Throttled,
     /// The registry returned a server error (5xx).
     Unavailable,
-    /// The credential is missing, wrong, or lacks the right.
+    /// The credential is missing, wrong, or lacks the permission.
     Denied,
     /// The repository does not exist, or is hidden from this credential.
     NotFound,
@@ -103,7 +103,7 @@ impl Error {
             return refusal.of(host);
         }
         if causes(&error).any(speaks_no_tls) {
-            let words = "it speaks plain HTTP where HTTPS was expected: set plainHttp: true for it in HEADWIND_REGISTRY_CONFIG \
+            let words = "it uses plain HTTP, but HTTPS was expected: set plainHttp: true for it in HEADWIND_REGISTRY_CONFIG \
                          (of a Flux source: insecure: true)";
             return Self::new(Class::Unreachable, host, words);
         }
@@ -148,7 +148,7 @@ fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Ite
 
 /// Returns true if the peer does not speak TLS.
 fn speaks_no_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
-    // An I/O error is not the source of its own content, and may contain another one.
+    // The method `source` of an I/O error does not return the error that it contains, which may be another I/O error.
     let mut inner = cause;
     while let Some(held) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         inner = held;

@@ -267,7 +267,7 @@ async fn refusal(host: &Host, response: Response, proven: bool) -> Error {
         StatusCode::UNAUTHORIZED => denied(host, &format!("it requires a credential, and none is configured for it ({status})")),
         StatusCode::FORBIDDEN if proven => denied(
             host,
-            &format!("it denied access to its index with this credential ({status}); the password lacks the right or has expired"),
+            &format!("it denied access to its index with this credential ({status}); the password lacks the permission or has expired"),
         ),
         StatusCode::FORBIDDEN => denied(host, &format!("it denied access to its index without a credential ({status})")),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => denied(host, &format!("the proxy in front of it rejected the login ({status})")),

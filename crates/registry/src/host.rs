@@ -73,7 +73,7 @@ impl Host {
             *not_before = None;
             Ok(())
         } else {
-            Err(Error::new(Class::Throttled, &self.name, "it asked clients to wait").wait(Some(left)))
+            Err(Error::new(Class::Throttled, &self.name, "it asked clients to retry later").wait(Some(left)))
         }
     }
 
@@ -84,7 +84,8 @@ impl Host {
         *not_before = Some(not_before.map_or(at, |held| held.max(at)));
     }
 
-    /// Returns the fingerprint of the transport that a source sets; `None` on the administrator's.
+    /// Returns the fingerprint of the transport that a source sets; `None` for the transport that the administrator
+    /// configured.
     pub(crate) fn transport(&self) -> Option<Fingerprint> {
         self.route.transport().map(|transport| transport.fingerprint())
     }

@@ -27,7 +27,7 @@ pub const AT_ONCE: usize = 4;
 /// Maximum number of cached clients for the transports of sources, and how long each is kept after its last use. Each
 /// client has its own copy of the roots.
 const CLIENTS: (u64, Duration) = (64, Duration::from_hours(1));
-/// How many lanes without an entry are kept.
+/// Maximum number of lanes without an entry that are kept.
 const LANES: u64 = 4096;
 
 /// All hosts.
@@ -196,7 +196,7 @@ fn builder(guard: &Arc<Guard>, timeouts: &Timeouts) -> reqwest::ClientBuilder {
 mod tests {
     use super::*;
 
-    /// The port that a scheme has anyway, and the other spellings of an address, are the same host.
+    /// The default port of a scheme and other spellings of an address do not make another host.
     #[test]
     fn a_host_is_itself_in_every_spelling() {
         rustls::crypto::ring::default_provider().install_default().ok();

@@ -17,9 +17,9 @@ pub(crate) enum BadLink {
     Unreadable,
     #[error("the link to the next page is longer than {LONGEST} characters")]
     TooLong,
-    #[error("the link to the next page leads to another host ({0})")]
+    #[error("the link to the next page points to another host ({0})")]
     Elsewhere(String),
-    #[error("the link to the next page does not lead to the list ({0})")]
+    #[error("the link to the next page does not point to the list ({0})")]
     AnotherPath(String),
 }
 
@@ -115,9 +115,9 @@ mod tests {
     #[case::user("<https://secret@r.example:5000/v2/a/b/tags/list>; rel=next", Err("another host (https://r.example:5000/"))]
     #[case::other_repository(
         "</v2/a/c/tags/list?last=b>; rel=next",
-        Err("does not lead to the list (https://r.example:5000/v2/a/c/tags/list)")
+        Err("does not point to the list (https://r.example:5000/v2/a/c/tags/list)")
     )]
-    #[case::climbs("<../../c/tags/list>; rel=next", Err("does not lead to the list"))]
+    #[case::climbs("<../../c/tags/list>; rel=next", Err("does not point to the list"))]
     #[case::no_brackets("/v2/a/b/tags/list?last=b; rel=next", Err("cannot be read"))]
     #[case::scheme("<file:///etc/passwd>; rel=next", Err("another host (file:///etc/passwd)"))]
     fn links(#[case] link: &str, #[case] expected: Result<Option<&str>, &str>) {

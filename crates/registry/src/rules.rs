@@ -36,9 +36,9 @@ pub struct BadPattern(String);
 /// The reasons why Headwind does not connect to a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("{host} leads to {what}; Headwind never connects there")]
+    #[error("{host} resolves to {what}; Headwind never connects there")]
     Never { host: String, what: &'static str },
-    #[error("{host} leads to loopback; in a cluster, Headwind connects there only if HEADWIND_REGISTRY_CONFIG has an entry for the host")]
+    #[error("{host} resolves to loopback; in a cluster, Headwind connects there only if HEADWIND_REGISTRY_CONFIG has an entry for the host")]
     Loopback { host: String },
     #[error("{host} is not in the list of HEADWIND_REGISTRY_ALLOW")]
     NotAllowed { host: String },
@@ -204,11 +204,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::metadata("http://169.254.169.254/latest", "169.254.169.254 leads to a link-local address")]
-    #[case::as_one_number("http://2852039166/", "169.254.169.254 leads to")]
-    #[case::as_hex("http://0xa9.0xfe.0xa9.0xfe/", "169.254.169.254 leads to")]
-    #[case::mapped("https://[::ffff:169.254.169.254]/", "leads to a link-local address")]
-    #[case::with_a_port("http://[fe80::1]:5000/", "[fe80::1]:5000 leads to a link-local address")]
+    #[case::metadata("http://169.254.169.254/latest", "169.254.169.254 resolves to a link-local address")]
+    #[case::as_one_number("http://2852039166/", "169.254.169.254 resolves to")]
+    #[case::as_hex("http://0xa9.0xfe.0xa9.0xfe/", "169.254.169.254 resolves to")]
+    #[case::mapped("https://[::ffff:169.254.169.254]/", "resolves to a link-local address")]
+    #[case::with_a_port("http://[fe80::1]:5000/", "[fe80::1]:5000 resolves to a link-local address")]
     #[tokio::test]
     async fn an_address_that_is_always_refused(#[case] url: &str, #[case] expected: &str) {
         // Also where the administrator named it.

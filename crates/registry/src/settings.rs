@@ -98,13 +98,13 @@ impl HostSettings {
     /// Reads the certificates that the entry names; `None` if it names none.
     pub(crate) fn certificates(&self, name: &str) -> Result<Option<Own>, HostsError> {
         let roots = match &self.ca_file {
-            Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "it contains no PEM certificate"))?,
+            Some(file) => transport::roots(&read(name, file)?).ok_or_else(|| bad(name, file, "it does not contain a PEM certificate"))?,
             None => Vec::new(),
         };
         let identity = match &self.client_certificate_file {
             Some(file) => {
                 let identity = Identity::from_pem(&read(name, file)?);
-                Some(identity.map_err(|_| bad(name, file, "it contains no PEM certificate with its key"))?)
+                Some(identity.map_err(|_| bad(name, file, "it does not contain a PEM certificate and its private key"))?)
             }
             None => None,
         };

@@ -45,7 +45,7 @@ pub(crate) fn classify(host: &Host, answer: &Answer, question: &Question<'_>, cr
         StatusCode::FORBIDDEN => match credential.map(Credential::proof) {
             None => error(Class::Denied, "it denied access without a credential", ""),
             Some(Proof::Login { .. }) => {
-                error(Class::Denied, "it denied access with this credential", "; the password lacks the right or has expired")
+                error(Class::Denied, "it denied access with this credential", "; the password lacks the permission or has expired")
             }
             Some(Proof::Identity(_) | Proof::Token(_) | Proof::Cloud(_)) => {
                 error(Class::Denied, "it denied access with this credential", "")

@@ -114,7 +114,7 @@ impl Listing {
 
 /// The rest of the limits for one list.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct Remaining {
     tags: usize,
     bytes: usize,
 }
@@ -124,21 +124,21 @@ pub(crate) struct Room {
 pub(crate) enum Unusable {
     #[error("its list of tags is not the expected JSON")]
     Json,
-    #[error("it answered the list of tags with an error and a success status")]
+    #[error("it returned an error with a success status in place of the list of tags")]
     Errors,
-    #[error("its list has more than {TAGS} tags that could be used")]
+    #[error("its list has more than {TAGS} usable tags")]
     Tags,
-    #[error("its list has more than {} MB of tags that could be used", BYTES / 1_000_000)]
+    #[error("its list has more than {} MB of usable tags", BYTES / 1_000_000)]
     Bytes,
 }
 
-impl Default for Room {
+impl Default for Remaining {
     fn default() -> Self {
         Self { tags: TAGS, bytes: BYTES }
     }
 }
 
-impl Room {
+impl Remaining {
     /// Counts a tag against the limits.
     pub(crate) fn take(&mut self, tag: &str) -> Result<(), Unusable> {
         self.tags = self.tags.checked_sub(1).ok_or(Unusable::Tags)?;
@@ -148,8 +148,8 @@ impl Room {
 }
 
 /// Reads the body of a page. Returns the kept tags, and the number of all tags.
-pub(crate) fn read(body: &[u8], keep: &Keep<'_>, room: &mut Room) -> Result<(Vec<String>, usize), Unusable> {
-    let mut page = Reader { keep, room, kept: Vec::new(), count: 0, full: None };
+pub(crate) fn read(body: &[u8], keep: &Keep<'_>, remaining: &mut Remaining) -> Result<(Vec<String>, usize), Unusable> {
+    let mut page = Reader { keep, remaining, kept: Vec::new(), count: 0, full: None };
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = Body(&mut page).deserialize(&mut json).and_then(|shape| json.end().map(|()| shape));
     let Reader { kept, count, full, .. } = page;
@@ -163,7 +163,7 @@ pub(crate) fn read(body: &[u8], keep: &Keep<'_>, room: &mut Room) -> Result<(Vec
 
 struct Reader<'a> {
     keep: &'a Keep<'a>,
-    room: &'a mut Room,
+    remaining: &'a mut Remaining,
     kept: Vec<String>,
     count: usize,
     /// The limit that was exceeded.
@@ -276,10 +276,10 @@ impl Visitor<'_> for Tag<'_, '_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, tag: &str) -> Result<(), E> {
-        let Reader { keep, room, kept, count, full } = self.0;
+        let Reader { keep, remaining, kept, count, full } = self.0;
         *count += 1;
         if is_tag(tag) && (keep.accepts)(tag) {
-            if let Err(limit) = room.take(tag) {
+            if let Err(limit) = remaining.take(tag) {
                 *full = Some(limit);
                 return Err(E::custom("full"));
             }
@@ -295,7 +295,7 @@ mod tests {
     use rstest::rstest;
 
     fn kept(body: &str) -> Result<(Vec<String>, usize), Unusable> {
-        read(body.as_bytes(), &Keep::everything(), &mut Room::default())
+        read(body.as_bytes(), &Keep::everything(), &mut Remaining::default())
     }
 
     #[rstest]
@@ -328,15 +328,15 @@ mod tests {
         let body = format!(r#"{{"tags":[{}"1.0"]}}"#, r#""nightly","#.repeat(TAGS));
         assert_eq!(kept(&body), Err(Unusable::Tags));
         let wanted = |tag: &str| tag.starts_with('1');
-        let (tags, count) = read(body.as_bytes(), &Keep::matching(1, &wanted), &mut Room::default()).unwrap();
+        let (tags, count) = read(body.as_bytes(), &Keep::matching(1, &wanted), &mut Remaining::default()).unwrap();
         assert_eq!((tags, count), (vec!["1.0".to_owned()], TAGS + 1));
     }
 
     #[test]
     fn bytes_are_limited() {
-        let mut room = Room::default();
+        let mut remaining = Remaining::default();
         let tag = "x".repeat(1000);
-        assert_eq!((0..TAGS).find_map(|_| room.take(&tag).err()), Some(Unusable::Bytes));
+        assert_eq!((0..TAGS).find_map(|_| remaining.take(&tag).err()), Some(Unusable::Bytes));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Tokens {
                         ExchangeError::Refused { .. } | ExchangeError::NotSetUp(_) => Class::Denied,
                         ExchangeError::Broken { .. } => Class::Broken,
                     };
-                    Error::new(class, &host.name, format!("no login from {}: {error}", exchange.name()))
+                    Error::new(class, &host.name, format!("failed to get a login from {}: {error}", exchange.name()))
                 })
             }
         }
@@ -184,7 +184,7 @@ impl Tokens {
     async fn issue(&self, hosts: &Hosts, host: &Host, bearer: &Bearer, credential: Option<&Credential>) -> Result<Token, Error> {
         let refused = |what: &str| Error::new(Class::Refused, &host.name, what.to_owned());
         let mut url = Url::parse(&bearer.realm).map_err(|_| refused("the address of its token issuer cannot be read"))?;
-        let authority = authority(&url).ok_or_else(|| refused("the address of its token issuer names no host"))?;
+        let authority = authority(&url).ok_or_else(|| refused("the address of its token issuer has no host"))?;
         if !(url.scheme() == "https" || url.scheme() == "http" && host.plain_http) {
             return Err(refused("its token issuer does not use HTTPS, so it is not queried"));
         }

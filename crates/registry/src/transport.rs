@@ -162,7 +162,7 @@ impl Transport {
     /// Builds a client with this transport. Errors are messages for a person.
     pub(crate) fn build(&self, mut http: reqwest::ClientBuilder) -> Result<reqwest::Client, &'static str> {
         const CA: &str = "the CA certificate of its source cannot be used";
-        const CLIENT: &str = "the client certificate of its source cannot be used, or the key is not its own";
+        const CLIENT: &str = "the client certificate of its source cannot be used, or the key does not belong to it";
         const PROXY: &str = "the proxy of its source cannot be used";
         if let Some(ca) = &self.ca {
             http = http.tls_certs_merge(roots(ca).ok_or(CA)?);

@@ -50,7 +50,7 @@ async fn a_redirect_an_issuer_or_a_proxy_names_it() {
 
     let proxy = |key: &str| (key == "address").then_some(b"http://169.254.169.254:3128".as_slice());
     let keyring = Keyring::default().with_transport(Transport::default().with_proxy(proxy).unwrap());
-    refused(ask(&client, "registry.example", &keyring).await, "the proxy of its source: 169.254.169.254:3128 leads to a link-local");
+    refused(ask(&client, "registry.example", &keyring).await, "the proxy of its source: 169.254.169.254:3128 resolves to a link-local");
 }
 
 /// A name is refused because of the addresses that it resolves to, when the connection is made.
@@ -63,7 +63,7 @@ async fn loopback_in_a_cluster() {
     for host in [&registry.host(), &by_name] {
         ask(&client(Vec::new(), Rules::default()), host, &Keyring::default()).await.unwrap();
         registry.take_log();
-        refused(ask(&client(Vec::new(), inside()), host, &Keyring::default()).await, "leads to loopback; in a cluster");
+        refused(ask(&client(Vec::new(), inside()), host, &Keyring::default()).await, "resolves to loopback; in a cluster");
         assert!(registry.take_log().is_empty(), "nothing is sent");
         ask(&client(vec![HostSettings::of(host)], inside()), host, &Keyring::default()).await.unwrap();
     }
@@ -71,9 +71,9 @@ async fn loopback_in_a_cluster() {
     let other = FakeRegistry::start().await.unwrap();
     let other_by_name = other.host().replace("127.0.0.1", "localhost");
     let named = client(vec![HostSettings::of(&by_name)], inside());
-    refused(ask(&named, &other_by_name, &Keyring::default()).await, "leads to loopback");
+    refused(ask(&named, &other_by_name, &Keyring::default()).await, "resolves to loopback");
     registry.misbehave(move |_| Some(Fault::redirect(format!("http://{other_by_name}/"))));
-    refused(ask(&named, &by_name, &Keyring::default()).await, "leads to loopback");
+    refused(ask(&named, &by_name, &Keyring::default()).await, "resolves to loopback");
     assert!(other.take_log().is_empty(), "nothing is sent");
 }
 

@@ -573,7 +573,7 @@ async fn basic_is_tried_where_the_issuer_refuses_and_both_are_offered() {
 #[case::no_challenge(401, None, true, "supports no known authentication scheme (Basic, Bearer), so the credential was not sent (401)")]
 #[case::no_challenge_and_no_credential(401, None, false, "requires a credential, and none is configured for it (401)")]
 #[case::refused(401, Some("Basic"), true, "rejected the credential (401)")]
-#[case::forbidden(403, None, true, "with this credential (403); the password lacks the right or has expired")]
+#[case::forbidden(403, None, true, "with this credential (403); the password lacks the permission or has expired")]
 #[case::forbidden_to_anybody(403, None, false, "without a credential (403)")]
 #[tokio::test]
 async fn refusals_say_what_was_sent(

@@ -261,13 +261,13 @@ async fn ecr_by_the_agent_of_pod_identity() {
 
 /// A refusal, an outage and an invalid response are distinguished. No message repeats the request or the response.
 #[rstest]
-#[case::refused(400, json!({"error": "invalid_client", "error_description": CANARY}).to_string(), "refused: status 400 invalid_client")]
-#[case::forbidden(403, json!({"__type": CANARY.repeat(20)}).to_string(), "refused: status 403")]
+#[case::refused(400, json!({"error": "invalid_client", "error_description": CANARY}).to_string(), "rejected the request: status 400 invalid_client")]
+#[case::forbidden(403, json!({"__type": CANARY.repeat(20)}).to_string(), "rejected the request: status 403")]
 #[case::down(500, CANARY.to_owned(), "did not answer: status 500")]
 #[case::throttled(429, CANARY.to_owned(), "did not answer: status 429")]
-#[case::redirected(302, CANARY.to_owned(), "refused: status 302")]
-#[case::truncated(200, format!(r#"{{"access_token":"{CANARY}"#), "not the JSON that is documented")]
-#[case::wrong_type(200, json!({"access_token": [CANARY]}).to_string(), "not the JSON that is documented")]
+#[case::redirected(302, CANARY.to_owned(), "rejected the request: status 302")]
+#[case::truncated(200, format!(r#"{{"access_token":"{CANARY}"#), "not the documented JSON")]
+#[case::wrong_type(200, json!({"access_token": [CANARY]}).to_string(), "not the documented JSON")]
 #[case::large(200, "x".repeat(1 << 20), "larger than 65536 bytes")]
 #[tokio::test]
 async fn what_goes_wrong(#[case] status: u16, #[case] body: String, #[case] expected: &str) {

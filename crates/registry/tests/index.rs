@@ -150,7 +150,7 @@ type Response = axum::response::Response;
 #[rstest]
 #[case::wants_a_credential(401, &[], "", false, Class::Denied, "it requires a credential, and none is configured for it (401)")]
 #[case::refuses_it(401, &[], "", true, Class::Denied, "it rejected the credential (401)")]
-#[case::forbidden(403, &[], "", true, Class::Denied, "it denied access to its index with this credential (403); the password lacks the right or has expired")]
+#[case::forbidden(403, &[], "", true, Class::Denied, "it denied access to its index with this credential (403); the password lacks the permission or has expired")]
 #[case::absent(404, &[], "", false, Class::NotFound, "there is no index.yaml: it is not a chart repository (404)")]
 #[case::unasked_304(304, &[], "", false, Class::Broken, "it returned something other than its index (304)")]
 #[case::no_content(204, &[], "", false, Class::Broken, "it returned something other than its index (204)")]
@@ -257,7 +257,7 @@ async fn a_body_without_end_is_given_up() {
     })
     .await;
     let error = ask(&wide).await.unwrap_err();
-    assert_eq!((error.class, &*error.message), (Class::Refused, "its index has a text of more than 4194304 characters (line 1)"));
+    assert_eq!((error.class, &*error.message), (Class::Refused, "its index has a string of more than 4194304 characters (line 1)"));
     // Longer than the timeout, unless the parser is fast: either limit ends it.
     let timeouts = Timeouts { index: Duration::from_secs(2), ..Timeouts::default() };
     let error = client_of(&timeouts).index(&site.repository(), &charts(&["chart-0"]), &Keyring::default(), None).await.unwrap_err();

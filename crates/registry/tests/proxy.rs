@@ -119,7 +119,7 @@ async fn plain_http_where_the_source_allows_it() {
     let by_https = Client::new(Hosts::new(vec![entry], Rules::default(), &Timeouts::default()).unwrap(), Vec::new());
     assert!(by_https.digest(&image, "1", &plain).await.unwrap().is_some());
     let error = by_https.digest(&image, "1", &Keyring::default()).await.unwrap_err();
-    assert!(error.class == Class::Unreachable && error.message.contains("it speaks plain HTTP"), "{error}");
+    assert!(error.class == Class::Unreachable && error.message.contains("it uses plain HTTP"), "{error}");
     assert!(error.message.contains("plainHttp: true") && error.message.contains("HEADWIND_REGISTRY_CONFIG"), "{error}");
     assert_ne!(by_https.access(&image, &plain), by_https.access(&image, &Keyring::default()));
 }

@@ -111,7 +111,7 @@ fn files_without_what_they_should_have() {
         HostSettings { client_certificate_file: Some(empty.clone()), ..HostSettings::of("a.example") },
     ] {
         let error = Hosts::new(vec![entry], Rules::default(), &Timeouts::default()).unwrap_err().to_string();
-        assert!(error.contains("no PEM certificate"), "{error}");
+        assert!(error.contains("does not contain a PEM certificate"), "{error}");
     }
 }
 
@@ -226,7 +226,7 @@ async fn invalid_certificates_are_reported() {
         (way(&[("ca.crt", broken)]), "the CA certificate of its source cannot be used"),
         (
             way(&[("tls.crt", &certificate.pem()), ("tls.key", &key.serialize_pem())]),
-            "the client certificate of its source cannot be used, or the key is not its own",
+            "the client certificate of its source cannot be used, or the key does not belong to it",
         ),
     ] {
         let error = client(Vec::new()).digest(&image, "1", &Keyring::default().with_transport(way.unwrap())).await.unwrap_err();

@@ -1,6 +1,6 @@
-//! Argo Rollouts in the bed: its real controller, as a plain process.
+//! Argo Rollouts in the test bed: its real controller, as a plain process.
 //!
-//! `Bed::argo_rollouts` starts it once per bed, when a test first needs it.
+//! `Bed::argo_rollouts` starts it once per test bed, when a test first needs it.
 
 use anyhow::Result;
 

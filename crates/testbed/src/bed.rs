@@ -55,7 +55,7 @@ impl Bed {
         SHARED.get_or_try_init(Self::own).await
     }
 
-    /// Starts a control plane for the caller alone, for tests that would disturb others. It ends when the value is
+    /// Starts a control plane only for the caller, for tests that would disturb others. It ends when the value is
     /// dropped.
     pub async fn own() -> Result<Self> {
         let plane = ControlPlane::start().await?;
@@ -149,7 +149,7 @@ impl Bed {
             .copied()
     }
 
-    /// Returns a reader of the audit log; `None` if the cluster is not the bed's own (then call
+    /// Returns a reader of the audit log; `None` if the cluster is not the test bed's own (then call
     /// [`crate::skip::skipped`]).
     pub fn audit(&self) -> Option<Audit> {
         self.audit_log().map(Audit::open)
@@ -160,7 +160,7 @@ impl Bed {
         self.audit_log().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
     }
 
-    /// Returns a reader of the audit log from that offset on, if the bed has one.
+    /// Returns a reader of the audit log from that offset on, if the test bed has one.
     pub fn audit_from(&self, offset: u64) -> Option<Audit> {
         self.audit_log().and_then(|path| Audit::open_at(path, offset).ok())
     }

@@ -1,6 +1,6 @@
 //! The programs of the control plane, their order and their flags.
 //!
-//! Runs in the supervisor. The flags are the API server's defaults except for what a bed on loopback needs. Client
+//! Runs in the supervisor. The flags are the API server's defaults except for what a test bed on loopback needs. Client
 //! limits are raised, so that the controllers never slow down a test.
 
 use std::path::{Path, PathBuf};
@@ -264,7 +264,7 @@ async fn make_nodes(admin: &Client) -> Result<()> {
                 "annotations": {"kwok.x-k8s.io/node": "fake"},
                 "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "type": "kwok"},
             },
-            // Room for more pods than a node of this bed ever gets.
+            // The limit is higher than the number of pods that a node of this test bed ever gets.
             "spec": {"podCIDR": format!("10.{}.0.0/16", 100 + index)},
             "status": {
                 "allocatable": {"cpu": "1k", "memory": "1Ti", "pods": "50k"},

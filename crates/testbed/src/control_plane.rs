@@ -14,7 +14,7 @@ use crate::tools::Tools;
 
 const START: Duration = Duration::from_mins(3);
 
-/// A cluster for tests: the bed's own, or the one in `KUBECONFIG`.
+/// A cluster for tests: the test bed's own, or the one in `KUBECONFIG`.
 #[derive(Debug)]
 pub struct ControlPlane {
     kubeconfig: PathBuf,
@@ -76,12 +76,12 @@ impl ControlPlane {
         client(&self.kubeconfig).await
     }
 
-    /// Returns the API server's audit log; `None` if the cluster is not the bed's own.
+    /// Returns the API server's audit log; `None` if the cluster is not the test bed's own.
     pub fn audit_log(&self) -> Option<&Path> {
         self.own.as_ref().map(|(facts, _)| facts.audit.as_path())
     }
 
-    /// Returns the folder with state and logs; `None` if the cluster is not the bed's own.
+    /// Returns the folder with state and logs; `None` if the cluster is not the test bed's own.
     pub fn folder(&self) -> Option<&Path> {
         self.own.as_ref().map(|(facts, _)| facts.folder.as_path())
     }

@@ -1,4 +1,4 @@
-//! A controller of another project in the bed: the real program, as a plain process under a guard.
+//! A controller of another project in the test bed: the real program, as a plain process under a guard.
 //!
 //! Used for Flux and Argo Rollouts. A controller keeps its folder and its arguments over a restart.
 //!
@@ -6,7 +6,7 @@
 //!  test process ──stdin──> guard ──> source-controller   folder: log, home, temporary files
 //! ```
 //!
-//! As for the whole bed, no process outlives the test process, and no folder remains.
+//! As for the whole test bed, no process outlives the test process, and no folder remains.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

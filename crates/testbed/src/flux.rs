@@ -1,15 +1,15 @@
-//! Flux in the bed: the real source-controller and helm-controller, as plain processes.
+//! Flux in the test bed: the real source-controller and helm-controller, as plain processes.
 //!
-//! `Bed::flux` starts them once per bed, when a test first needs them. `Bed::install_flux_crds` installs only the CRDs,
-//! also in an older version. The controllers keep their ports over a restart, because helm-controller fetches artifacts
-//! from their stored URLs.
+//! `Bed::flux` starts them once per test bed, when a test first needs them. `Bed::install_flux_crds` installs only the
+//! CRDs, also in an older version. The controllers keep their ports over a restart, because helm-controller fetches
+//! artifacts from their stored URLs.
 //!
 //! ```text
 //!  test process ──stdin──> guard ──> source-controller   folder: log, artifacts, temporary files
 //!       └─────────stdin──> guard ──> helm-controller     folder: log, home, temporary files
 //! ```
 //!
-//! As for the whole bed, no process outlives the test process, and no folder remains.
+//! As for the whole test bed, no process outlives the test process, and no folder remains.
 
 use std::path::Path;
 

@@ -25,7 +25,7 @@ pub struct Mailpit {
 }
 
 impl Mailpit {
-    /// Checks whether this test has to do without mailpit. If so, reports why, and counts the test as skipped.
+    /// Returns true if mailpit is missing. If so, reports why, and counts the test as skipped.
     pub async fn lacks(test: &str) -> Result<bool> {
         let lacks = !Tools::ready().await?.has(PROGRAM);
         if lacks {

@@ -27,7 +27,7 @@ mod metrics;
 const STEP: Duration = Duration::from_mins(1);
 const ACCOUNT: &str = "headwind";
 
-/// How to run an operator.
+/// The options of an operator.
 #[derive(Debug, Clone)]
 pub struct OperatorOptions {
     /// `HEADWIND_NAMESPACE`, and the namespace of its service account.
@@ -48,7 +48,7 @@ pub struct OperatorOptions {
 }
 
 impl OperatorOptions {
-    /// Creates the options of an operator with its own namespace, which it watches alone.
+    /// Creates the options of an operator with its own namespace, which is the only one that it watches.
     pub fn new(own_namespace: &str) -> Self {
         Self {
             own_namespace: own_namespace.to_owned(),

@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes operators of the bed, as a plain process under a guard, and `promtool`.
+//! A real Prometheus that scrapes operators of the test bed, as a plain process under a guard, and `promtool`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::tools::Tools;
 use crate::wait::eventually;
 use crate::{folder, port};
 
-/// How long a start may take on a machine that is busy.
+/// Maximum time of a start on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
 /// The program that checks rules.
 const PROMTOOL: &str = "promtool";
 
-/// Prometheus; killed when the value goes.
+/// Prometheus; killed when the value is dropped.
 #[derive(Debug)]
 pub struct Prometheus {
     guard: Guard,
@@ -30,7 +30,7 @@ pub struct Prometheus {
     http: reqwest::Client,
 }
 
-/// Checks whether this test has to do without Prometheus. If so, reports why, and counts the test as skipped.
+/// Returns true if Prometheus is missing. If so, reports why, and counts the test as skipped.
 pub async fn lacks(test: &str) -> Result<bool> {
     let tools = Tools::ready().await?;
     let missing = ["prometheus", PROMTOOL].into_iter().find(|name| !tools.has(name));

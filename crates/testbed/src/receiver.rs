@@ -1,6 +1,6 @@
-//! A fake receiver of notifications: the webhook of a chat, or one of anybody else's.
+//! A fake receiver of notifications: the webhook of a chat, or of another program.
 //!
-//! It answers as it is told, and keeps every body that it answered with success.
+//! It gives the configured answer, and keeps every body that it answered with success.
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
@@ -42,7 +42,7 @@ impl Receiver {
         self.0.misbehave(fault);
     }
 
-    /// From now on it behaves.
+    /// Ends its misbehavior.
     pub fn behave(&self) {
         self.0.behave();
     }

@@ -125,7 +125,7 @@ pub async fn control_plane(plan: Plan, detached: bool, ready: impl FnOnce(&crate
 }
 
 fn report(report: &Report) {
-    // Possibly nobody reads it any more: the end of the input shows that.
+    // Possibly nobody reads it now: the end of the input shows that.
     let Ok(line) = serde_json::to_string(report) else { return };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! The programs of the bed, which `testbed/tools.sh` builds from Go modules.
+//! The programs of the test bed, which `testbed/tools.sh` builds from Go modules.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -50,7 +50,7 @@ pub use self::reviews::{Answer, Reviews};
 use self::session::Sessions;
 use self::token::{Checked, Presenter, Tokens};
 
-/// How callers are authenticated and authorized.
+/// The authentication and authorization of callers.
 #[derive(Clone)]
 pub struct Auth(Arc<Method>);
 
@@ -252,7 +252,7 @@ impl Auth {
             return if action.is_read() { Ok(()) } else { self.may_act(caller) };
         };
         if caller.name.is_empty() {
-            return Err(Refused::Unknown("the request does not say who the caller is".to_owned()));
+            return Err(Refused::Unknown("the request does not identify the caller".to_owned()));
         }
         for permission in needed(caller, action) {
             let allowed = if for_a_page {

@@ -20,15 +20,15 @@ pub(crate) const CHECK: Duration = Duration::from_secs(5);
 
 /// Maximum number of open streams.
 const STREAMS: usize = 512;
-/// Maximum number of open streams of one caller that the mode of authentication proves. Other callers have one name, or
-/// any that they like.
+/// Maximum number of open streams of one authenticated caller. In the other modes, all callers have the same name, or
+/// choose any name.
 const STREAMS_OF_ONE: usize = 128;
 
-/// The places for open streams. One caller cannot take them all.
+/// The places for open streams. A single caller cannot take all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Places(Mutex<HashMap<String, usize>>);
 
-/// The place of one open stream. Free again when the value goes.
+/// The place of one open stream. Freed when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
@@ -36,7 +36,7 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Takes a place, if there is one for this caller.
+    /// Takes a place, if one is free for this caller.
     pub(crate) fn take(self: &Arc<Self>, caller: &Caller) -> Option<Place> {
         let is_proven = matches!(caller.method, "token" | "cookie" | "proxy");
         let most = if is_proven { STREAMS_OF_ONE } else { STREAMS };

@@ -79,7 +79,7 @@ const OPEN: &[&str] = &["/assets/", "/health", "/login", "/logout", "/preference
 /// Maximum number of explanations at the same time that query registries.
 const EXPLAINS: usize = 2;
 
-/// What the pages need.
+/// The state of the pages.
 struct Ui {
     handle: Handle,
     guard: Guard,
@@ -107,7 +107,7 @@ impl Ui {
         self.trouble().banner(&self.handle, visitor.now)
     }
 
-    /// Returns what is wrong with the copy of the cluster, and what holds all updates.
+    /// Returns the problems of the copy of the cluster, and the reasons why no update is applied.
     fn trouble(&self) -> Trouble {
         let limits = self.handle.limits();
         Trouble {
@@ -119,12 +119,12 @@ impl Ui {
     }
 }
 
-/// What is wrong with the copy of the cluster, or holds all updates.
+/// A problem of the copy of the cluster, or a reason why no update is applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Trouble {
     /// Kubernetes does not respond.
     is_stale: bool,
-    /// What Headwind waits for before it is ready.
+    /// The parts that are not ready yet.
     missing: Vec<String>,
     /// The freeze of all updates.
     freeze: Option<Freeze>,
@@ -155,7 +155,7 @@ impl Trouble {
         self.held()
     }
 
-    /// The banner about what holds all updates.
+    /// The banner that says why no update is applied.
     fn held(&self) -> Option<Markup> {
         let freeze = self.freeze.as_ref().map(|freeze| {
             html! {
@@ -238,7 +238,7 @@ fn refuse(request: &Parts, problem: Problem) -> Response {
     Fault::new(status, problem.title, problem.detail).bare(&request.headers)
 }
 
-/// The same in a mode with a login page: who is not signed in gets the login page in place of the page.
+/// The same in a mode with a login page: a visitor who is not signed in gets the login page instead of the page.
 fn ask_to_sign_in(request: &Parts, problem: Problem) -> Response {
     if problem.status != StatusCode::UNAUTHORIZED.as_u16() || request.headers.contains_key("hx-request") {
         return refuse(request, problem);

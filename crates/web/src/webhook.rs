@@ -39,7 +39,7 @@ pub use google::Google;
 pub struct Trust {
     /// The secret that every call must present.
     pub secret: Option<Secret>,
-    /// How to check Google's signed tokens, which are accepted instead of the secret.
+    /// The check of Google's signed tokens, which are accepted instead of the secret.
     pub google: Option<Google>,
     /// The ARNs of the Amazon SNS topics whose subscriptions are confirmed.
     pub sns_topics: Vec<String>,

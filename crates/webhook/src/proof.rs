@@ -1,9 +1,9 @@
 //! Checks that a webhook call is authenticated with the secret.
 //!
 //! A call can be authenticated by a signature of its body, by an `Authorization` header or by a token in the path or
-//! query. If there is a signature, it alone decides: a wrong signature means that the body was changed, whatever else
-//! the call carries. Every comparison takes constant time and does not reveal the length of the secret: it compares
-//! digests, not texts.
+//! query. If there is a signature, only the signature decides: a wrong signature means that the body was changed,
+//! whatever else the call carries. Every comparison takes constant time and does not reveal the length of the secret:
+//! it compares digests, not texts.
 
 pub mod google;
 
@@ -74,11 +74,11 @@ impl fmt::Debug for Secret {
 pub enum ProofError {
     /// The call carries no proof.
     #[error(
-        "the call does not prove that it knows the secret: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token="
+        "the call has neither the secret nor a signature: sign the body (X-Hub-Signature-256), or send the secret as Authorization or ?token="
     )]
     Missing,
-    /// The proof is wrong.
-    #[error("the proof is wrong")]
+    /// The secret or the signature is wrong.
+    #[error("the secret or the signature is wrong")]
     Wrong,
 }
 

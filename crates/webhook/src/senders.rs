@@ -192,7 +192,7 @@ pub enum DecodeError {
     #[error("the body is not JSON: {0}")]
     Malformed(String),
     /// It is not a payload of a known sender.
-    #[error("the body is not what {} sends", .0.map_or("any known sender", Sender::as_str))]
+    #[error("the body is not a payload of {}", .0.map_or("any known sender", Sender::as_str))]
     UnknownShape(Option<Sender>),
     /// It has more events than allowed.
     #[error("a payload has at most {EVENTS} events")]

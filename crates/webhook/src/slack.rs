@@ -18,7 +18,7 @@ pub use self::replays::Replays;
 pub const SIGNATURE: &str = "x-slack-signature";
 /// The header with the time of the call, in seconds since 1970.
 pub const TIMESTAMP: &str = "x-slack-request-timestamp";
-/// Maximum difference between the time of a call and the own clock.
+/// Maximum difference between the time of a call and the local clock.
 pub const VALIDITY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The head of a call, not verified.
@@ -34,14 +34,14 @@ pub enum Rejected {
     /// A header is missing or malformed.
     #[error("the call has no valid X-Slack-Signature and X-Slack-Request-Timestamp")]
     Missing,
-    /// The time stamp is too far from the own clock.
+    /// The time stamp is too far from the local clock.
     #[error("the time stamp of the call is more than 5 minutes from Headwind's clock")]
     Old,
     /// The signature is wrong.
     #[error("the signature is wrong; SLACK_SIGNING_SECRET must be the signing secret of the Slack app")]
     Wrong,
     /// The call was received before.
-    #[error("the call was received before")]
+    #[error("the same call was received before")]
     Replayed,
 }
 

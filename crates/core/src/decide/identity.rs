@@ -30,8 +30,8 @@ impl Identity {
         Self(format!("{}#{generation}", self.0))
     }
 
-    /// Binds the identity to what a person saw when they made the request: the same request later is another one, and
-    /// so is the same one after it has ended that many times.
+    /// Binds the identity to the state that a person saw when they made the request. The same request at a later state
+    /// is another one, and so is a repeated request after the earlier one has ended.
     #[must_use]
     pub fn asked_for(self, generation: i64, times: u32) -> Self {
         let again = if times == 0 { String::new() } else { format!("?{times}") };

@@ -166,7 +166,7 @@ impl<'a> Prepared<'a> {
         let better = |open: &&str| !judged(open) && prefer(rule, &self.installed, container, open, &new_image) == Some(true);
         self.prior.waiting(&container.name).find(better).map(|open| Reasoned {
             reason: Reason::NewerPending,
-            message: format!("a request for {open} is open, which is the better of the two"),
+            message: format!("an open request is for the better version {open}"),
         })
     }
 }
@@ -230,7 +230,8 @@ pub(crate) fn obstacle(
     candidate: &Candidate,
     prior: &PriorRequests,
 ) -> Option<Reason> {
-    // A digest alone stays a digest alone. Any other reference is the same version with and without its digest.
+    // A reference that has only a digest keeps that form. Any other reference is the same version with and without its
+    // digest.
     let wanted = match (installed, &candidate.digest) {
         (Artifact::Image(image), Some(digest)) if image.effective_tag().is_none() => Artifact::Image(image.with_digest(digest)),
         (_, _) => installed.with_version(&candidate.tag),

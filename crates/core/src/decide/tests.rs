@@ -161,7 +161,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     assert_eq!(decided("1.1.0", None, &versions(&[("app:1.1.0", Reason::Rejected)])), Err(Some(Reason::Rejected)));
 }
 
-/// The registry's digest counts, not the sender's: it may be the running one, or one that was rejected.
+/// The registry's digest is used, not the sender's: it may be the running one, or one that was rejected.
 #[test]
 fn the_answer_is_judged_again() {
     let live = workload(&format!("app:main@{}", digest('a')), &[("policy", "force")]);
@@ -189,7 +189,7 @@ fn the_answer_is_judged_again() {
     assert_eq!(decided('c', &prior_requests([record])), Err(Reason::Rejected));
 }
 
-/// A person set a hotfix: an event for an older match is no update.
+/// A person set a hotfix: an event for an older match is not an update.
 #[test]
 fn glob_goes_never_below_what_was_applied_or_is_open() {
     let history = r#"[{"container":"web","image":"app:build-9","timestamp":"2026-01-01T00:00:00Z","updateRequestName":"r","approvedBy":null},
@@ -210,7 +210,7 @@ fn glob_goes_never_below_what_was_applied_or_is_open() {
     assert_eq!(event(&fresh, "build-8", &versions(&[("app:build-9", Reason::Rejected)])), Ok("app:build-8".to_owned()));
 }
 
-/// Under glob, two requests are not ranked as two tags where the whole list may have been ranked otherwise.
+/// Under glob, two requests are not compared by their tags if the whole list of tags may have another order.
 #[rstest]
 #[case("glob *", "app:build-9", "app:build-10", Some(false))]
 #[case("glob *", "app:1.3.0", "app:1.2.0", Some(true))]

@@ -33,7 +33,7 @@ pub(super) fn written(
     Ok(Artifact::Image(if restart {
         image.clone()
     } else if pin {
-        // A digest alone stays a digest alone.
+        // A reference that has only a digest keeps that form.
         let digest = candidate.digest.as_ref().ok_or_else(unknown)?;
         if image.tag().is_none() && image.digest().is_some() {
             image.with_digest(digest)

@@ -8,7 +8,7 @@ use crate::workload::owner::Owner;
 use crate::workload::release::passes;
 use crate::workload::{Container, Workload};
 
-/// Who approved an update.
+/// The approver of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ApprovedBy {
     /// A person approved what Headwind proposed.
@@ -29,7 +29,7 @@ pub struct Facts<'a> {
     pub owner: Option<&'a Owner>,
     /// Why Headwind cannot change the release now.
     pub held: Option<Reasoned>,
-    /// Who approved the update.
+    /// The approver of the update.
     pub approved_by: ApprovedBy,
     /// True if the update is a rollback: it waits for nothing that limits updates.
     pub is_rollback: bool,
@@ -37,11 +37,11 @@ pub struct Facts<'a> {
     pub first_seen: Option<Timestamp>,
     /// True if the person who approved the update skips the cool-down.
     pub skips_cool_down: bool,
-    /// What limits the updates of all workloads together, if that is known.
+    /// The limits on the updates of all workloads together, if they are known.
     pub limits: Option<&'a Limits>,
     /// The place in the queue for a rollout.
     pub turn: Option<Turn>,
-    /// What the request waits for so far. It contains the end of the pause after a denial.
+    /// The reason why the request has waited so far. It contains the end of the pause after a denial.
     pub denial: Option<&'a Waiting>,
     /// When the request was created, if another request of the same push is still missing.
     pub incomplete_since: Option<Timestamp>,
@@ -51,7 +51,7 @@ impl<'a> Facts<'a> {
     /// The facts for any update of the container that Headwind may propose.
     pub fn of(workload: &'a Workload, container: &Container, limits: &'a Limits) -> Self {
         let left = container.chart.as_ref().and_then(|chart| chart.skip_reason());
-        // For any other reason the request ends. Of a release whose version is not known, nothing ends.
+        // For any other reason the request ends. A request for a release whose version is not known does not end.
         let held = left.filter(|held| passes(held.reason) || workload.is_unseen());
         Self { last_update: workload.last_update(), owner: workload.owner.as_deref(), held, limits: Some(limits), ..Self::default() }
     }

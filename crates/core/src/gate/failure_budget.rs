@@ -12,7 +12,7 @@ use crate::settings::Settings;
 /// The time in which failures count.
 const WITHIN: Duration = Duration::from_hours(1);
 
-/// Returns when the budget was used up: the time of the failure that was one too many. `failures` are the times of failed
+/// Returns when the budget was used up: the time of the failure that exceeded it. `failures` are the times of failed
 /// and rolled-back updates in ascending order, `resumed` is when a person last resumed updates.
 pub fn paused_since(failures: impl IntoIterator<Item = Timestamp>, limit: u32, resumed: Option<Timestamp>) -> Option<Timestamp> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);

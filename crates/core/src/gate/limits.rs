@@ -1,4 +1,4 @@
-//! What limits the updates of all workloads together.
+//! The limits on the updates of all workloads together.
 
 use std::collections::BTreeMap;
 

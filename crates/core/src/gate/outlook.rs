@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Facts, Gate, Waiting, check};
 use crate::settings::Settings;
 
-/// How far it looks ahead.
+/// The time that the outlook covers.
 const AHEAD: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Maximum number of spans.
 const SPANS: usize = 64;
@@ -17,7 +17,7 @@ pub struct Span {
     pub from: Timestamp,
     /// When it ends; `None` if that is not known, or later than the days that are looked at.
     pub until: Option<Timestamp>,
-    /// What an update waits for in this time; `None` if it may be applied.
+    /// The reason why an update waits in this time; `None` if it may be applied.
     pub waiting: Option<Waiting>,
 }
 

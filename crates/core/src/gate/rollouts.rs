@@ -148,7 +148,7 @@ mod tests {
 
     #[rstest]
     #[case::unlimited((None, None), "a/1 a/2 a/3", "", "a/4", true)]
-    #[case::room((Some(3), None), "a/1 a/2", "", "a/4", true)]
+    #[case::slot_left((Some(3), None), "a/1 a/2", "", "a/4", true)]
     #[case::full((Some(3), None), "a/1 a/2 b/3", "", "a/4", false)]
     #[case::more_than_full((Some(1), None), "a/1 a/2 b/3", "", "a/4", false)]
     #[case::none_at_all((Some(0), None), "", "", "a/4", false)]

@@ -9,7 +9,7 @@ pub struct Row {
     pub value: &'static str,
     /// Headwind's annotations, without the prefix; empty if there is no equivalent.
     pub headwind: &'static str,
-    /// What differs, or why there is no equivalent.
+    /// The difference, or the reason why there is no equivalent.
     pub difference: &'static str,
 }
 
@@ -31,7 +31,7 @@ pub const TABLE: &[Row] = &[
         "policy: force",
         "Reported: may also move to a lower version; by polling, follows the digest of the current tag only",
     ),
-    row(POLICY, "glob:PATTERN", "policy: glob, pattern: PATTERN", "Headwind orders matches as versions or naturally, Keel alphabetically"),
+    row(POLICY, "glob:PATTERN", "policy: glob, pattern: PATTERN", "Headwind uses version order or natural order for the matches, Keel alphabetical order"),
     row(POLICY, "regexp:EXPRESSION", "", "Reported. Write a glob into `headwind.sh/pattern`"),
     row(POLICY, "never", "policy: none", ""),
     row(&["keel.sh/matchTag", "keel.sh/match-tag"], "true", "pattern: TAG", "With policy `force`: the current tag is the pattern"),

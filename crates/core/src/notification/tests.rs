@@ -81,7 +81,7 @@ fn a_rollback_that_a_person_requests_is_one_start_and_one_end() {
     let done = Status { phase: Phase::Completed, ..rolling.clone() };
     let steps = [Status::default(), approved, rolling, done].map(|status| request(true, Trigger::Manual, status));
     assert_eq!(life(&steps), [vec![], vec![], vec![RollbackTriggered], vec![RollbackCompleted]]);
-    // The update that the person rolled back past says nothing.
+    // The update that the person rolled back past has no notification.
     let past = request(false, Trigger::Webhook, status(Phase::RolledBack, Some(Reason::RolledBack)));
     let completed = request(false, Trigger::Webhook, status(Phase::Completed, None));
     assert_eq!(new_notices(Some(&completed), &past), []);

@@ -1,7 +1,8 @@
 //! `glob`: the highest of the tags that match the pattern.
 //!
-//! All matches decide the order once: version order if every match is a version of one scheme, else natural order of
-//! the whole tag. The current tag does not influence it, otherwise the order would change once a tag is applied.
+//! The order is selected once, from all matches: version order if every match is a version of one scheme, else natural
+//! order of the whole tag. The current tag does not influence it, otherwise the order would change once a tag is
+//! applied.
 //!
 //! If the current tag matches, no lower tag is selected. If it does not match, no tag is selected that is lower than
 //! what Headwind applied or proposed before.

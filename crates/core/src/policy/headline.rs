@@ -45,7 +45,7 @@ pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reaso
     }
 }
 
-/// Returns true if a higher version was refused because of the policy's limit or its author's marking.
+/// Returns true if a higher version was refused because of the policy's limit, or because its author has deprecated it.
 fn is_beyond_policy(reason: Reason) -> bool {
     matches!(reason, Reason::MajorDiffers | Reason::MinorDiffers | Reason::Deprecated | Reason::PartialVersion)
 }

@@ -114,7 +114,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Every action from every phase: the arrows that people may take, and no other.
+    /// Every action in every phase: people can make exactly these transitions.
     #[test]
     fn arrows() {
         for phase in Phase::ALL.iter().copied() {

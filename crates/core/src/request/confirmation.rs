@@ -16,7 +16,7 @@ use super::after;
 use crate::artifact::reference::RepositoryKey;
 use crate::evidence::Answer;
 
-/// How long an answer counts.
+/// Time for which an answer is valid.
 const FRESH: Duration = Duration::from_secs(30);
 
 /// The registry's answers about the tags of approved updates, by the name of the request.

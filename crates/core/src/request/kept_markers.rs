@@ -29,7 +29,7 @@ impl Context<'_> {
     /// Returns the markers to keep: those of changes that are still in place in containers that this patch does not
     /// touch, and the newest fences, which prevent stale copies of requests from applying their changes again.
     pub(super) fn kept_marks(&self, due: &BTreeMap<&str, &Request>) -> impl Iterator<Item = String> {
-        let mut room = FENCES;
+        let mut free = FENCES;
         let mut kept: Vec<String> = Vec::new();
         for mark in marks(self.workload).collect::<Vec<_>>().into_iter().rev() {
             let request = self.observed.requests.iter().find(|request| request.name == mark_name(mark));
@@ -43,9 +43,9 @@ impl Context<'_> {
             if untouched && !is_fence(mark) {
                 kept.push(mark.to_owned());
             } else if let Some(fence) = is_fence(mark).then(|| mark.to_owned()).or(past)
-                && room > 0
+                && free > 0
             {
-                room -= 1;
+                free -= 1;
                 kept.push(fence);
             }
         }

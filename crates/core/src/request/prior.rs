@@ -1,4 +1,4 @@
-//! What a request means for the next decisions about its workload.
+//! The part of a request that matters for later decisions about its workload.
 
 use super::{Phase, Request};
 use crate::decide::PriorRequest;

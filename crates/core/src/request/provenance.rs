@@ -12,7 +12,7 @@ use crate::workload::Container;
 /// repository (or chart) as the current image, or a stored request applied it or replaced it.
 pub fn may_return_to<'a>(container: &Container, target_uid: &str, image: &str, requests: impl IntoIterator<Item = &'a Request>) -> bool {
     let artifact = Artifact::parse(container.kind(), image).ok();
-    let same = artifact.zip(container.artifact().ok()).is_some_and(|(to, standing)| to.name() == standing.name());
+    let same = artifact.zip(container.artifact().ok()).is_some_and(|(to, installed)| to.name() == installed.name());
     let vouches = |request: &Request| {
         let Request { spec, status, .. } = request;
         // A request that was only created does not confirm the image that it names.

@@ -40,7 +40,7 @@ impl Context<'_> {
     fn blocks_higher(&self, request: &Request) -> bool {
         let image = match &request.status.rolled_back_from {
             Some(left) => left,
-            None if request.status.makes_room() => return false,
+            None if request.status.is_replaceable() => return false,
             None => &request.spec.new_image,
         };
         if request.target_uid != self.workload.uid {
@@ -52,9 +52,9 @@ impl Context<'_> {
         }
         let Some(wanted) = request.artifact(image) else { return false };
         // The container is gone, or its image cannot be parsed: unknown.
-        let Some(Ok(standing)) = self.container_of(request).map(crate::workload::Container::artifact) else { return true };
-        match (wanted.version(), standing.version()) {
-            (Some(wanted), Some(standing)) => is_above(request.spec.kind, wanted, standing),
+        let Some(Ok(installed)) = self.container_of(request).map(crate::workload::Container::artifact) else { return true };
+        match (wanted.version(), installed.version()) {
+            (Some(wanted), Some(installed)) => is_above(request.spec.kind, wanted, installed),
             (_, _) => false,
         }
     }

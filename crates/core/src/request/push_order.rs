@@ -1,4 +1,4 @@
-//! The order of pushes: of two claims about one tag, the one that arrived later counts.
+//! The order of pushes: of two claims about one tag, the one that arrived later takes precedence.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +11,7 @@ use crate::trigger::Trigger;
 /// Time during which pushes of one tag without a known digest count as one new digest.
 const BURST: SignedDuration = SignedDuration::from_mins(1);
 
-/// Returns why a claim that arrived at `arrived` must not create the proposal: a later claim is on record, or the claim
+/// Returns why a claim that arrived at `arrived` must not create the proposal: a later claim is recorded, or the claim
 /// belongs to the same burst of pushes without a known digest.
 ///
 /// The order of pushes matters only under policy `force`. For every other policy, the version decides.
@@ -25,7 +25,7 @@ pub fn outdated(proposal: &Proposal, arrived: Timestamp, requests: &[Request]) -
     let counts = |request: &&Request| {
         request.spec.container.as_deref() == Some(&proposal.container)
             && request.spec.trigger != Trigger::Manual
-            && !request.status.makes_room()
+            && !request.status.is_replaceable()
     };
     requests.iter().filter(counts).find_map(|request| {
         let unknown = request.is_restart() && request.spec.new_digest.is_none();

@@ -2,8 +2,8 @@
 //!
 //! Every person approves in the same way, by UI, API or `kubectl`: phase `Approved`, with the own name in `approvedBy`.
 //! Headwind counts: it moves the name into the list `approvals`, and if people are missing, the phase returns to
-//! `Pending`. Only Headwind writes the list. An approval counts once, and with more than one approver, nobody counts who
-//! rejected the update before.
+//! `Pending`. Only Headwind writes the list. Several approvals of one person count as one. If several people must
+//! approve, the approval of a person who rejected the update before does not count.
 
 use jiff::Timestamp;
 

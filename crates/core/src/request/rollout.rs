@@ -165,7 +165,7 @@ fn names_unknown(context: &Context<'_>) -> bool {
 }
 
 /// Returns the other containers whose failures have their own request: its rollout is watched as well, or it failed and
-/// was not rolled back. Failures of their pods do not count for this container.
+/// was not rolled back. Failures of their pods are not evidence against this container.
 pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'a str> {
     let all = context.workload.containers.iter().filter(|one| one.name != container);
     let answered = |one: &&Container| {
@@ -213,8 +213,8 @@ fn awaited<'a>(context: &Context<'_>, rollout_status: &RolloutStatus, snapshot: 
     first.map(|(_, pod)| Awaited { pod, snapshot }).filter(|awaited| !awaited.pod.new && !awaited.pod.deleting)
 }
 
-/// Evicts the awaited pod as a last resort: only if it was unwell in `retries` consecutive checks, and only if it is in
-/// a state that it cannot leave by itself or is of the version that is rolled back. A pod that is not ready for a
+/// Evicts the awaited pod as a last resort: only if it was unhealthy in `retries` consecutive checks, and only if it is
+/// in a state that it cannot leave by itself or is of the version that is rolled back. A pod that is not ready for a
 /// while, or is being created, is left to Kubernetes.
 fn evict(context: &Context<'_>, request: &Request, awaited: Awaited<'_>) -> Option<Step> {
     let Awaited { pod, snapshot } = awaited;
@@ -343,7 +343,7 @@ fn failed(context: &Context<'_>, request: &Request, watch: &RolloutState, settin
         let message = format!("the rollback to {} failed too: {message}", request.spec.new_image);
         return Outcome::Step(end(request, Phase::Failed, Reason::RollbackFailed, Some(message), now));
     }
-    // Defaults in place of invalid settings are nobody's choice.
+    // Nobody has chosen the defaults that replace invalid settings.
     let wished = settings.auto_rollback && context.workload.handling(settings) == Handling::Patch;
     match (wished, return_to(context, request)) {
         (true, Some(_)) => Outcome::Failed(failure),

@@ -18,7 +18,7 @@ use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
 
-/// Maximum time until an update that waits for a rollout to end is looked at again. It is looked at when one ends.
+/// Maximum time until an update that waits for a rollout to end is checked again. It is checked when one ends.
 const NEXT_TURN: Duration = Duration::from_secs(30);
 
 impl Context<'_> {
@@ -42,12 +42,12 @@ impl Context<'_> {
     fn better(&self, a: &Request, b: &Request) -> bool {
         let younger = (a.proposed, a.created, &a.name) > (b.proposed, b.created, &b.name);
         let Some(container) = self.container_of(a) else { return younger };
-        let (Ok(standing), Ok(settings)) = (container.artifact(), self.settings(&container.name)) else { return younger };
+        let (Ok(installed), Ok(settings)) = (container.artifact(), self.settings(&container.name)) else { return younger };
         let rule = settings.rule();
         if rule.policy == Policy::Force || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
             return younger;
         }
-        match decide::prefer(&rule, &standing, container, &a.spec.new_image, &b.spec.new_image) {
+        match decide::prefer(&rule, &installed, container, &a.spec.new_image, &b.spec.new_image) {
             Some(first) => first,
             None => younger,
         }

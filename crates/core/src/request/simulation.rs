@@ -11,7 +11,7 @@
 //!
 //! It is one long file because the model and the faults are read together.
 //!
-//! `HEADWIND_SIMULATIONS` sets the number of schedules, `HEADWIND_SEED` runs one schedule alone.
+//! `HEADWIND_SIMULATIONS` sets the number of schedules, `HEADWIND_SEED` runs a single schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -139,7 +139,7 @@ struct World {
     second: i64,
     /// Time since the last interruption of the watches, in seconds.
     calm: i64,
-    /// What limits the updates of all workloads. The rollout of this one is added.
+    /// The limits on the updates of all workloads. The rollout of this one is added.
     limits: Limits,
     trail: Vec<String>,
 }
@@ -227,7 +227,7 @@ impl World {
         self.cluster.version
     }
 
-    /// The watch catches up, completely or for the workload or the requests alone.
+    /// The watch catches up, completely, or only for the workload or for the requests.
     fn sync(&mut self, who: usize) {
         let part = self.rng.roll(4);
         if part != 1 {
@@ -288,7 +288,7 @@ impl World {
         cluster.workload.resource_version = version.to_string();
     }
 
-    /// helm-controller makes one step: it attempts the wanted version, then it is done or gives up.
+    /// helm-controller makes one step: it attempts the wanted version, then it has finished or gives up.
     fn flux(&mut self) {
         let version = self.bump();
         let Cluster { workload, updated, .. } = &mut self.cluster;
@@ -486,8 +486,8 @@ impl World {
 
     fn create(&mut self, who: usize, proposal: &decide::Proposal) {
         let name = name(&proposal.identity);
-        let standing = self.cluster.requests.get(&name).map(|(request, _)| request.status.makes_room());
-        if standing == Some(false) {
+        let replaceable = self.cluster.requests.get(&name).map(|(request, _)| request.status.is_replaceable());
+        if replaceable == Some(false) {
             return;
         }
         let request = Request {
@@ -576,14 +576,14 @@ impl World {
                     let read = replica.requests[&write.request].1;
                     assert!(
                         live || !write.from.is_open() || !is_given_up(write.status.phase),
-                        "{} is ended by a copy alone",
+                        "{} is ended because of a copy",
                         write.request
                     );
                     assert!(write.status.reason != Some(Reason::TargetGone), "{} is ended though the workload is there", write.request);
                     self.store(who, &write.request, write.status, read);
                 }
                 Step::Delete { request } => {
-                    assert!(live, "{request} is deleted by a copy alone");
+                    assert!(live, "{request} is deleted because of a copy");
                     let read = replica.requests[&request].1;
                     if self.cluster.requests.get(&request).is_some_and(|(_, stored)| *stored == read) {
                         self.cluster.requests.remove(&request);
@@ -810,8 +810,8 @@ impl World {
             1 if self.rng.roll(3) == 0 => Some((key::AUTO_ROLLBACK, *self.rng.pick(&["true", "false"]))),
             1 => Some((key::POLICY, *self.rng.pick(&["patch", "minor", "none", "nonsense", "force"]))),
             2 => {
-                // The history contains the fences against a leader whose copies lag by several steps. Nobody breaks it
-                // in that moment.
+                // The history contains the fences against a leader whose copies lag by several steps. No fault happens
+                // at that moment.
                 let history = History::parse(self.cluster.workload.annotations.get(key::UPDATE_HISTORY).map(String::as_str)).0;
                 if self.cluster.requests.values().any(|(one, _)| history.times_applied(&one.name) > one.status.times_applied as usize) {
                     return;
@@ -847,7 +847,7 @@ impl World {
         let mut quiet = 0;
         self.calm = 1000;
         self.suspend(false);
-        // Everything but the clock opens.
+        // Ends every reason to wait except those that depend on the time.
         self.limits = Limits::default();
         self.cluster.workload.annotations.remove(key::FREEZE);
         self.cluster.workload.resource_version = self.bump().to_string();
@@ -907,7 +907,7 @@ fn run(seed: u64) {
 }
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
 #[test]

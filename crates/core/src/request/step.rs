@@ -12,7 +12,7 @@ use crate::settings::Annotations;
 /// The input of a decision about one workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
-    /// What limits the updates of all workloads together.
+    /// The limits on the updates of all workloads together.
     pub limits: &'a Limits,
     /// The workload, as far as it is known.
     pub presence: Presence<'a>,
@@ -28,7 +28,7 @@ pub struct Observed<'a> {
     pub snapshot: Option<&'a PodSnapshot>,
     /// Start of the current period of uninterrupted watches.
     pub seen_since: Timestamp,
-    /// When this process last observed a step of its clock, in the time after the step.
+    /// When the clock of this process was last set, as a time of the new clock.
     pub clock_stepped: Option<Timestamp>,
     /// The registry's answers about approved digests; `None` if Headwind does not ask.
     pub confirmations: Option<&'a Confirmations>,

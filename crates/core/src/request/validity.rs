@@ -79,14 +79,14 @@ impl Context<'_> {
         if let Some(refused) = self.workload.refused_for_owner(&self.settings(name).unwrap_or_default()) {
             return Err(refused);
         }
-        let standing = container
+        let installed = container
             .artifact()
             .map_err(|error| Reasoned::new(Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
         // A person who may approve versions must not be able to deploy an unrelated image.
         let known = request.spec.trigger == Trigger::Manual
             && self.history.of(name).any(|entry| entry.image == request.spec.new_image)
             && may_return_to(container, &self.workload.uid, &request.spec.new_image, self.observed.requests.iter().copied());
-        if wanted.name() != standing.name() && !known {
+        if wanted.name() != installed.name() && !known {
             return Err(Reasoned::new(Reason::ImageChanged, format!("container {name} now runs {}", container.image)));
         }
         self.unmoved(request, container)?;
@@ -102,9 +102,9 @@ impl Context<'_> {
                 format!("a person rolled back from {} after this request was created", request.spec.new_image),
             ));
         }
-        decide::admits(&settings, container, &standing, request.spec.trigger)
+        decide::admits(&settings, container, &installed, request.spec.trigger)
             .map_err(|reason| Reasoned::new(Reason::PolicyChanged, reason.sentence()))?;
-        still_allowed(request, container, &standing, &wanted, &settings)
+        still_allowed(request, container, &installed, &wanted, &settings)
     }
 
     /// Returns why the container is not updated with its current settings, if it is not.
@@ -167,7 +167,7 @@ fn left_behind(rollback: &Request, request: &Request) -> bool {
 fn still_allowed(
     request: &Request,
     container: &Container,
-    standing: &Artifact,
+    installed: &Artifact,
     wanted: &Artifact,
     settings: &Settings,
 ) -> Result<(), Reasoned> {
@@ -178,13 +178,13 @@ fn still_allowed(
         return if rule.policy == Policy::Force { Ok(()) } else { changed(Reason::DigestOnly.sentence().to_owned()) };
     };
     // The digest that a scan saw for the tag need not be the digest of the pods.
-    let put = standing.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
-    let current = Current { digest: put, ..decide::current(standing, container) };
+    let put = installed.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
+    let current = Current { digest: put, ..decide::current(installed, container) };
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
     still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest))
         .map_err(|refused| Reasoned { reason: Reason::PolicyChanged, ..refused })?;
     let same = container.image == request.spec.current_image && request.spec.policy == Policy::Glob;
-    if rule.policy == Policy::Glob && !same && !is_higher(wanted.kind(), tag, standing.version().unwrap_or_default()) {
+    if rule.policy == Policy::Glob && !same && !is_higher(wanted.kind(), tag, installed.version().unwrap_or_default()) {
         return changed(format!("{tag} is not higher than {}", container.image));
     }
     Ok(())

@@ -73,7 +73,7 @@ impl HelmReleaseView {
                 return RolloutStatus::Failed(failure);
             }
             let ready = self.now(ConditionType::Ready).is_some_and(|ready| ready.status == Some(true));
-            let count = if ready { count(1, "Flux is about to finish") } else { count(2, "Flux is at work on it") };
+            let count = if ready { count(1, "Flux is finishing the release") } else { count(2, "Flux is reconciling the release") };
             return RolloutStatus::Moving(count, self.problem());
         }
         match &self.source {
@@ -81,7 +81,7 @@ impl HelmReleaseView {
                 None => RolloutStatus::Unseen,
                 Some(ready) => RolloutStatus::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
             },
-            _ if self.is_seen() && !self.is_acting() => RolloutStatus::Moving(count(3, "Flux has not begun with it yet"), self.hindrance()),
+            _ if self.is_seen() && !self.is_acting() => RolloutStatus::Moving(count(3, "Flux has not started the release yet"), self.hindrance()),
             _ => RolloutStatus::Unseen,
         }
     }

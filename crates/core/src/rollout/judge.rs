@@ -68,7 +68,7 @@ pub struct RolloutObservation<'a> {
     pub now: Timestamp,
     /// The time since which this process observes the cluster without a gap.
     pub seen_since: Timestamp,
-    /// When this process last saw its clock step, by the clock after the step.
+    /// When the clock of this process was last set, as a time of the new clock.
     pub clock_stepped: Option<Timestamp>,
 }
 
@@ -296,7 +296,7 @@ fn count_check(memory: &mut RolloutState, snapshot: &PodSnapshot, evidence: &Evi
     if let Some(failure) = found {
         memory.failed_checks = memory.failed_checks.saturating_add(1);
         memory.checked_at = Some(whole_second(snapshot.at));
-        // A restart says less than the failure that was seen before.
+        // A restart is weaker evidence than the failure that was seen before.
         if failure.reason != Reason::Restarting || memory.failure.is_none() {
             memory.failure = Some(failure.clone());
         }

@@ -1,8 +1,8 @@
 //! The evidence of a workload's pods about its new version.
 //!
-//! Evidence comes only from the pods of the **new** revision. If several containers were changed together, each counts
-//! only for its own update. A container that was not changed counts for all updates, unless it already failed in the
-//! old pods.
+//! Evidence comes only from the pods of the **new** revision. If several containers were changed together, each is
+//! evidence only for its own update. A container that was not changed is evidence for all updates, unless it already
+//! failed in the old pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ pub struct PodSnapshot {
     pub generation: i64,
     /// The pods; `None` if Headwind may not list them.
     pub pods: Option<Vec<PodView>>,
-    /// Unwell pods of an older version, by UID, with the number of snapshots since they were last well. A pod that has
-    /// restarted is well if it was ready in two snapshots and did not restart in between.
+    /// Unhealthy pods of an older version, by UID, with the number of snapshots since they were last healthy. A pod
+    /// that has restarted is healthy if it was ready in two snapshots and did not restart in between.
     pub unwell: BTreeMap<String, u32>,
-    /// The last refused eviction, while its pod exists and is unwell.
+    /// The last refused eviction, while its pod exists and is unhealthy.
     pub refused: Option<RefusedEviction>,
 }
 
@@ -97,7 +97,7 @@ impl PodView {
     }
 
     /// Returns true if one of its containers has failed, or runs (or has ended) and is not ready. A pod that is only
-    /// being created is not unwell.
+    /// being created is not unhealthy.
     fn is_unwell(&self) -> bool {
         let begun = |one: &ContainerView| !one.init && !one.ready && (one.running || (one.waiting.is_none() && one.ended.is_some()));
         self.failure().is_some() || self.containers.iter().any(begun)
@@ -119,9 +119,9 @@ impl PodView {
             let (reason, _) = one.waiting.as_ref()?;
             Some(format!("pod {name}, container {}: {reason}", one.name))
         };
-        let room = unschedulable.as_ref().map(|words| format!("pod {name}: {words}"));
+        let unscheduled = unschedulable.as_ref().map(|words| format!("pod {name}: {words}"));
         let lost = lost_node.as_ref().map(|node| lost(name, node));
-        room.or(lost).or_else(waits).unwrap_or_else(|| format!("pod {name} is not ready"))
+        unscheduled.or(lost).or_else(waits).unwrap_or_else(|| format!("pod {name} is not ready"))
     }
 }
 
@@ -194,7 +194,7 @@ impl ContainerView {
 /// The evidence of the pods about one changed container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// Restarts of the containers that count for it, in all new pods.
+    /// Restarts of the containers that are evidence for it, in all new pods.
     pub restarts: u32,
     /// A container that waits for a bad reason.
     pub failure: Option<Failure>,

@@ -51,7 +51,7 @@ keys! {
     HEALTH_CHECK_RETRIES = "health-check-retries",
     /// Time that new pods must stay available.
     SETTLE_TIME = "settle-time",
-    /// How a new digest of the same tag is applied.
+    /// The way in which a new digest of the same tag is applied.
     DIGEST_UPDATE = "digest-update",
     /// Minimum age of a version before it is applied.
     COOL_DOWN = "cool-down",
@@ -61,7 +61,7 @@ keys! {
     UPDATE_WINDOW_DENY = "update-window-deny",
     /// Applies no updates.
     FREEZE = "freeze",
-    /// What happens to updates of a workload that another controller owns.
+    /// The treatment of updates of a workload that another controller owns.
     GITOPS = "gitops",
     /// The platforms that a version must have.
     PLATFORMS = "platforms",

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{DAY, Schedule, Window, offset, second};
 
-/// How far the search looks ahead: three years. Windows that open at all open within one, even if they depend on daylight
-/// saving.
+/// The time that the search covers: three years. Windows that open at all open within one, even if they depend on
+/// daylight saving.
 const HORIZON: SignedDuration = SignedDuration::from_hours(3 * 366 * 24);
 /// Days of a period that the search looks at: a week, and one day because a window may be over midnight.
 const PERIOD: i64 = 8;

@@ -104,22 +104,22 @@ impl History {
         }
     }
 
-    /// Returns the images in the container before `standing`, each once, newest first: the possible targets of a
-    /// rollback. Images applied after `standing` are not among them, because they were replaced.
-    pub fn before<'a>(&'a self, container: &'a str, standing: &'a str) -> impl Iterator<Item = &'a Entry> {
-        let newer = self.of(container).position(|entry| entry.image == standing).unwrap_or_default();
-        let mut seen = BTreeSet::from([standing]);
+    /// Returns the images in the container before `current`, each once, newest first: the possible targets of a
+    /// rollback. Images applied after `current` are not among them, because they were replaced.
+    pub fn before<'a>(&'a self, container: &'a str, current: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let newer = self.of(container).position(|entry| entry.image == current).unwrap_or_default();
+        let mut seen = BTreeSet::from([current]);
         self.of(container).skip(newer).filter(move |entry| seen.insert(&entry.image))
     }
 
     /// Records that the container was rolled back to `image`. Returns the requests whose entries are removed.
     ///
-    /// Removes every entry of a replaced image (`standing`, and those applied after `image`), wherever it is in the
+    /// Removes every entry of a replaced image (`current`, and those applied after `image`), wherever it is in the
     /// history, so that the next rollback goes further back, never forward to one of them.
-    pub fn go_back(&mut self, container: &str, standing: &str, image: &str, now: Timestamp) -> Vec<String> {
+    pub fn go_back(&mut self, container: &str, current: &str, image: &str, now: Timestamp) -> Vec<String> {
         let known = self.of(container).any(|entry| entry.image == image);
         let newer = self.of(container).take_while(|entry| known && entry.image != image).map(|entry| entry.image.clone());
-        let left: BTreeSet<String> = newer.chain([standing.to_owned()]).filter(|left| left != image).collect();
+        let left: BTreeSet<String> = newer.chain([current.to_owned()]).filter(|left| left != image).collect();
         let mut forgotten = Vec::new();
         self.entries.retain(|entry| {
             let goes = entry.container == container && left.contains(&entry.image);

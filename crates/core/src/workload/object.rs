@@ -59,7 +59,7 @@ pub struct Workload {
     pub destination: Option<Destination>,
     /// The owner of the object that changes are written to.
     pub owner: Option<Box<Owner>>,
-    /// Where its pods may be scheduled; `None` for anywhere.
+    /// The nodes that its pods may be scheduled on; `None` for all.
     pub placement: Option<Box<Placement>>,
     /// The credentials that its images are pulled with.
     pub pull: PullSource,

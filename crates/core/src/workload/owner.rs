@@ -81,8 +81,8 @@ impl Owner {
     /// Returns the owner of the object with these labels and annotations. `controller` is kind and name of the owner
     /// reference with `controller: true`.
     ///
-    /// If several tools left their marks, the one that reverts changes counts: what Flux installs with Helm has the marks
-    /// of both. The label `app.kubernetes.io/instance` proves nothing.
+    /// If several tools left their marks, the one that reverts changes takes precedence: what Flux installs with Helm
+    /// has the marks of both. The label `app.kubernetes.io/instance` proves nothing.
     pub fn of(object: Named<'_>, labels: &Marks, annotations: &Marks, controller: Option<(&str, &str)>) -> Option<Box<Self>> {
         let owner = |manager, name: String| Box::new(Self { manager, name: shortened(name) });
         if let Some(name) = flux("Kustomization", "kustomize.toolkit.fluxcd.io", labels) {
@@ -142,7 +142,7 @@ fn argo_cd<'a>(object: Named<'_>, labels: &'a Marks, annotations: &'a Marks) -> 
     tracked.or_else(|| set(labels, "argocd.argoproj.io/instance"))
 }
 
-/// What Headwind does with updates of a workload.
+/// The treatment of updates of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handling {
     /// It proposes and applies them.

@@ -13,7 +13,7 @@ const ARCH: &str = "kubernetes.io/arch";
 /// The labels of a node.
 pub type NodeLabels = BTreeMap<String, String>;
 
-/// Where pods may be scheduled.
+/// The nodes that pods may be scheduled on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// `nodeSelector`: every label must be set.
@@ -94,7 +94,7 @@ mod tests {
         Requirement { key: next(), operator: next(), values: parts.collect() }
     }
 
-    /// Reads a term: requirements, separated by commas. A dot is a term without any.
+    /// Reads a term: requirements, separated by commas. A term that is a dot has no requirements.
     fn term(text: &str) -> Vec<Requirement> {
         text.split(',').map(str::trim).filter(|text| *text != ".").map(requirement).collect()
     }

@@ -161,7 +161,7 @@ fn locate(named: &Release, source: Option<&Source>, chart: &mut (String, String)
         }
         OciRef::Latest => {
             "latest".clone_into(&mut chart.1);
-            Some(Reasoned::new(Reason::SourceUnsupported, format!("{key} names no tag in spec.ref, so there is no version to update from")))
+            Some(Reasoned::new(Reason::SourceUnsupported, format!("{key} has no tag in spec.ref, so its current version is not known")))
         }
         OciRef::Semver(range) => {
             chart.1.clone_from(range);

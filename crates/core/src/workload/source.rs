@@ -173,7 +173,7 @@ impl ResolvedChart {
         self.skip_reason.clone().or_else(|| {
             shared.then(|| {
                 let message = format!(
-                    "other releases follow the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release move it for all",
+                    "other releases use the same tag; set the annotation {}: \"true\" on the OCIRepository to let one release change it for all of them",
                     key::SHARED_SOURCE
                 );
                 Reasoned::new(Reason::SourceShared, message)

@@ -1,4 +1,4 @@
-//! Where the page Observability gets its figures. These settings may change while Headwind runs.
+//! The source of the figures on the page Observability. These settings may change while Headwind runs.
 
 use headwind_web::ui::source::{InfluxDb, MetricsSource, Prometheus};
 

@@ -25,7 +25,7 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 /// Runs until a signal or an error. Returns success after a signal.
 pub(crate) fn run(args: Run) -> anyhow::Result<ExitCode> {
     telemetry::init()?;
-    // A process has one TLS provider; a second one would be chosen by chance.
+    // A process has one TLS provider; with a second one, the choice would be random.
     rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow::anyhow!("a TLS provider is already installed"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the async runtime")?;
     runtime.block_on(serve(args))

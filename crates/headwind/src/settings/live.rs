@@ -32,7 +32,7 @@ pub(crate) struct Live {
     outlets: Outlets,
 }
 
-/// Where changed settings go.
+/// The receivers of changed settings.
 struct Outlets {
     polling: watch::Sender<Polling>,
     metrics: watch::Sender<MetricsSource>,
@@ -40,7 +40,7 @@ struct Outlets {
     shown: watch::Sender<Arc<[Setting]>>,
 }
 
-/// What the parts of the process follow.
+/// The settings that the parts of the process follow.
 pub(crate) struct Followed {
     /// The settings for polling.
     pub(crate) polling: watch::Receiver<Polling>,

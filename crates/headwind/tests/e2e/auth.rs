@@ -233,7 +233,7 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     let reviews = log.count(&world.operator.requests().resource("tokenreviews").since(began))?;
     ensure!(reviews <= usize::try_from(25 + took)? && limited > 9_000, "{reviews} reviews in {took} s, {limited} limited");
 
-    // The token becomes invalid with its account.
+    // The token becomes invalid when its account is deleted.
     world.bed.kubectl_ok(&["-n", &shop, "delete", "serviceaccount", "ann"]).await?;
     let revoked = std::time::Instant::now();
     eventually("a revoked token is refused", Duration::from_mins(1), || async {

@@ -17,8 +17,8 @@ const WORKLOADS: usize = 200;
 const KILLS: usize = 5;
 const LIMIT: usize = 5;
 const LIMIT_PER_NAMESPACE: usize = 2;
-/// Maximum number of places that an update may be ahead of its turn in its namespace: those that are due together start in
-/// the order in which they are looked at.
+/// Maximum number of places that an update may be ahead of its turn in its namespace: those that are due together start
+/// in the order in which they are checked.
 const AHEAD: usize = 4;
 const KINDS: [WorkloadKind; 2] = [WorkloadKind::Deployment, WorkloadKind::StatefulSet];
 
@@ -115,8 +115,8 @@ pub(crate) async fn at_most() -> Result<()> {
 async fn rollouts(world: &World, namespaces: &[&str]) -> Result<Vec<(String, String)>> {
     let mut audit = world.audit().context("this test counts from the audit log")?;
     audit.catch_up(&world.client).await?;
-    // The watch may deliver an end before it is answered, so the times at which the calls arrived count. A rollout too many
-    // lasts for a second at least.
+    // The watch may deliver an end before it is answered, so the times at which the calls arrived are compared. A
+    // rollout above the limit would last for at least a second.
     let mut changes: Vec<(Timestamp, bool, (String, String))> = Vec::new();
     for namespace in namespaces {
         for kind in KINDS {

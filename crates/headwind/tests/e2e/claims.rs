@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// A quota refuses every request of one namespace: its workload reports why, at the cost of a few calls, and the push
-/// for another namespace is applied.
+/// A quota refuses every request of one namespace. Its workload reports the reason, Headwind makes only a few calls,
+/// and the push for another namespace is applied.
 pub(crate) async fn quota() -> Result<()> {
-    // Its own control plane keeps the 403s out of the audit log that the run is judged by.
+    // It has its own control plane, because its 403s must not be in the audit log that is checked after all tests.
     let bed = Bed::own().await?;
     let client = bed.client().await?;
     let (full, free) = (bed.namespace("full").await?, bed.namespace("free").await?);

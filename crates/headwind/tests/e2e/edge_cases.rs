@@ -86,7 +86,7 @@ pub(crate) async fn bad_annotations() -> Result<()> {
     Ok(())
 }
 
-/// `latest`, digests alone, no tag, Docker Hub's short names.
+/// `latest`, references that have only a digest, no tag, Docker Hub's short names.
 pub(crate) async fn odd_images() -> Result<()> {
     let world = World::new("images").await?;
     let latest = world.create(&World::direct(WorkloadKind::Deployment, "latest", &image("odd/latest", "latest"))).await?;
@@ -117,7 +117,7 @@ pub(crate) async fn odd_images() -> Result<()> {
     Ok(())
 }
 
-/// Which containers are tracked, settings per container, and event sources.
+/// Tracked containers, settings for single containers, and event sources.
 pub(crate) async fn containers() -> Result<()> {
     let world = World::new("containers").await?;
     let base = |name: &str| {

@@ -18,7 +18,7 @@ const HOST: &str = "registry.example.com";
 /// Examples without a workload, which have tests of their own here.
 const WITHOUT_WORKLOAD: [&str; 3] = ["approval-for-everybody.yaml", "approvers.yaml", "notifications.yaml"];
 
-/// What an example needs.
+/// The requirements of an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Webhooks,
@@ -270,7 +270,7 @@ pub(crate) async fn releases() -> Result<()> {
     Ok(())
 }
 
-/// The settings for notifications are valid and take effect; the roles give the groups what they say.
+/// The settings for notifications are valid and take effect; the roles give the groups the stated permissions.
 pub(crate) async fn for_people() -> Result<()> {
     let world = World::new("examples-people").await?;
     Example::named("notifications.yaml")?.apply(&world, |text| text).await?;

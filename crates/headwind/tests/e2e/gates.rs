@@ -85,7 +85,7 @@ pub(crate) async fn cool_down(kind: WorkloadKind) -> Result<()> {
 /// An update waits for its window to the second, and a changed annotation takes effect at once.
 pub(crate) async fn windows(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "windows").await?;
-    // Opens with the next minute but one at the latest.
+    // Opens within two minutes.
     let opens = Timestamp::now() + SignedDuration::from_secs(60 + 10);
     let opens = Timestamp::from_second(opens.as_second() / 60 * 60)?;
     let clock = |at: Timestamp| at.strftime("%H:%M").to_string();

@@ -333,7 +333,7 @@ pub(crate) async fn odd_ones() -> Result<()> {
         (at("allowed").chart_ref("twice"), "", ""),
         (at("with-allowed").chart_ref("twice").headwind("policy", "none"), "", ""),
     ];
-    // Whatever the release's annotations are: the changed object has another owner.
+    // The release's annotations do not matter, because the changed object has another owner.
     let foreign = at("foreign").chart_ref("foreign").spec(&json!({"chartRef": {"namespace": platform}})).headwind("shared-source", "true");
     let odd = [odd.as_slice(), &[(foreign, "SourceInOtherNamespace", "another namespace")]].concat();
     let address = source.rsplit_once(':').map(|(address, _)| address).unwrap_or_default();
@@ -353,8 +353,8 @@ pub(crate) async fn odd_ones() -> Result<()> {
     for (fixture, reason, words) in odd.iter().filter(|(_, reason, _)| !reason.is_empty()) {
         let name = fixture.json()["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let explained = world.explained(&name).await?;
-        let told = explained["message"].as_str().unwrap_or_default();
-        ensure!(explained["reason"] == *reason && told.contains(words) && explained["wouldTake"].is_null(), "{name}: {explained}");
+        let shown = explained["message"].as_str().unwrap_or_default();
+        ensure!(explained["reason"] == *reason && shown.contains(words) && explained["wouldTake"].is_null(), "{name}: {explained}");
         // A suspended release is not reported: a person suspended it.
         if *reason != "Suspended" {
             world.has_event(&name, reason).await?;

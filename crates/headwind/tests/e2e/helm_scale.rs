@@ -116,8 +116,8 @@ pub(crate) async fn comes_later() -> Result<()> {
     let operator = Operator::run(&bed, OperatorOptions::new(&namespace).env("HEADWIND_HELM_AUTO_DISCOVERY", "false")).await?;
     // More than two checks of the API server's APIs.
     tokio::time::sleep(Duration::from_secs(35)).await;
-    let told = |text: &str| operator.log_lines().map(|lines| lines.iter().filter(|line| line.to_string().contains(text)).count());
-    ensure!(told("fluxcd.io")? == 0 && told("helmre")? == 0, "{}", operator.logs()?);
+    let logged = |text: &str| operator.log_lines().map(|lines| lines.iter().filter(|line| line.to_string().contains(text)).count());
+    ensure!(logged("fluxcd.io")? == 0 && logged("helmre")? == 0, "{}", operator.logs()?);
 
     bed.install_old_flux_crds("v2beta2", "v1beta2").await?;
     // An object that the schema of another version allows.
@@ -152,8 +152,8 @@ pub(crate) async fn comes_later() -> Result<()> {
         let odd = |event: &&k8s_openapi::api::events::v1::Event| {
             event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some("odd")
         };
-        let told: Vec<_> = all.iter().filter(odd).map(|event| (event.reason.clone(), event.note.clone())).collect();
-        if told.iter().any(|(reason, _)| reason.as_deref() == Some("InvalidObject")) { Ok(()) } else { Err(format!("{told:?}")) }
+        let matching: Vec<_> = all.iter().filter(odd).map(|event| (event.reason.clone(), event.note.clone())).collect();
+        if matching.iter().any(|(reason, _)| reason.as_deref() == Some("InvalidObject")) { Ok(()) } else { Err(format!("{matching:?}")) }
     })
     .await?;
 

@@ -77,7 +77,7 @@ async fn killed(Plan { kinds, workloads, rounds, kills: wanted }: Plan) -> Resul
         for n in 0..workloads {
             registry.publish(kind(n), &format!("kill/app-{n}"), &format!("1.{round}.0"), &format!("{round}")).await?;
             let (due, done) = (kills * rounds * workloads / wanted, (round - 1) * workloads + n);
-            // At a random moment after it is due, and soon.
+            // At a random moment soon after it is due.
             if kills < wanted && due <= done && (dice.roll(3) == 0 || due + 4 <= done) {
                 // Every second kill hits the leader, if there is one.
                 let victim = if kills % 2 == 0 { leader(&operators).await? } else { usize::try_from(dice.roll(2))? };
@@ -225,7 +225,7 @@ pub(crate) async fn verdicts() -> Result<()> {
     let mut dice = Dice::new(0x853c_49e6_748f_ea9b);
     let tag = |n: usize, round: usize| format!("1.{round}.0-{}", TAGS[(n / 3 + round) % TAGS.len()]);
     let (mut kills, mut round) = (0, 0);
-    let mut standing: Vec<String> = vec!["1.0.0".to_owned(); WATCHED];
+    let mut in_place: Vec<String> = vec!["1.0.0".to_owned(); WATCHED];
     while kills < VERDICT_KILLS {
         round += 1;
         for n in 0..WATCHED {
@@ -265,9 +265,9 @@ pub(crate) async fn verdicts() -> Result<()> {
             let expected = if good { "Completed" } else { "RolledBack" };
             ensure!(request.phase().as_str() == expected, "{} {tag}: {:?}", live.name(), request.status);
             if good {
-                standing[n].clone_from(&tag);
+                in_place[n].clone_from(&tag);
             }
-            ensure!(live.image_of("web").await? == image(&format!("v/app-{n}"), &standing[n]), "{} {tag}", live.name());
+            ensure!(live.image_of("web").await? == image(&format!("v/app-{n}"), &in_place[n]), "{} {tag}", live.name());
         }
     }
     let mut audit = world.audit().context("this test counts from the audit log")?;

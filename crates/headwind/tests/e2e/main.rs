@@ -5,7 +5,7 @@
 //! runs for every kind of workload. At the end the API server's audit log is checked for every account: no 403, and no
 //! permission that was never used.
 
-#![expect(clippy::print_stderr, reason = "a test runner talks to whoever runs it")]
+#![expect(clippy::print_stderr, reason = "a test runner talks to the person who runs it")]
 
 mod account;
 mod admission;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     if !whole {
         return conclusion.exit_code();
     }
-    // After a failed test too: what it says about the others counts.
+    // This also runs after a failed test, because it checks all tests.
     match block_on("after all tests", final_audit::audit()) {
         Ok(()) => conclusion.exit_code(),
         Err(failed) => {

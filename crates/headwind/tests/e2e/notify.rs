@@ -23,7 +23,7 @@ pub(crate) use kills::kills_and_hand_overs;
 pub(crate) use slack::buttons as slack_buttons;
 
 const KEY: &str = "key-of-the-webhook";
-/// What somebody may write as a reason.
+/// A reason as somebody may write it.
 const MARKUP: &str =
     "<!channel> <@U1> @everyone [here](https://evil.example) <https://evil.example|here> *b* \u{202e}x\r\nBcc: x@y.example";
 
@@ -135,7 +135,7 @@ pub(crate) async fn events() -> Result<()> {
     ends(&world, &image("n/back", "1.1.0-crash"), &["RolledBack"], VERDICT).await?;
     hears(webhook, "back", &["update_detected", "rollback_triggered", "rollback_completed"]).await?;
 
-    // A rollback to what runs no longer: the version before is as bad as the new one.
+    // A rollback that fails: the previous version does not run either.
     let bad = watched(kind, "lost", &image("n/lost", "1.0.0-crash")).replicas(1);
     world.create(&bad).await?;
     world.push("n/lost", "1.1.0-crash").await?;

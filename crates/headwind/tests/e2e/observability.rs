@@ -105,7 +105,7 @@ pub(crate) async fn prometheus() -> Result<()> {
     let rules = world.http.get(format!("{}/api/v1/rules", prometheus.url())).send().await?.json::<Value>().await?;
     let rules = rules["data"]["groups"][0]["rules"].as_array().context("rules")?.clone();
     ensure!(rules.len() >= 9 && rules.iter().all(|rule| rule["health"] == "ok"), "{rules:?}");
-    // Nothing is wrong, so no alert fires.
+    // No alert fires while everything works.
     ensure!(rules.iter().all(|rule| rule["state"] == "inactive"), "{rules:?}");
 
     prometheus.kill().await?;

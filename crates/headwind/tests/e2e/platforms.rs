@@ -1,4 +1,4 @@
-//! A version counts only if its image index has every platform (`headwind.sh/platforms`).
+//! A version is accepted only if its image index has every platform (`headwind.sh/platforms`).
 
 use anyhow::{Result, ensure};
 use headwind_core::reason::Reason;
@@ -19,7 +19,7 @@ const BOTH: &[(&str, &str)] = &[("linux", "amd64"), ("linux", "arm64")];
 const ONE: &[(&str, &str)] = &[("linux", "amd64")];
 
 /// With a list, by webhook and by polling: a version that lacks a platform is refused, polling takes the next best one,
-/// and the version counts once its index is complete.
+/// and the version is accepted once its index is complete.
 pub(crate) async fn listed() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let world = World::with("platforms", |options| {

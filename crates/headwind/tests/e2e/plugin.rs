@@ -150,7 +150,7 @@ fn own_address() -> Option<Ipv4Addr> {
     }
 }
 
-/// What only Headwind knows comes through the proxy of the API server, with the token of the user.
+/// Commands that need data from Headwind call it through the proxy of the API server, with the token of the user.
 pub(crate) async fn asks_headwind() -> Result<()> {
     let Some(address) = own_address() else {
         skipped("plugin_asks_headwind", "this machine has no address but loopback");

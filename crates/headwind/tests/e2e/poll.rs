@@ -191,8 +191,8 @@ pub(crate) async fn after_a_restart() -> Result<()> {
     live.has_image("web", &format!("{image}@{moved}"), SOON).await
 }
 
-/// A cycle without news is one request for the tags and one HEAD for each followed digest, for all workloads together.
-/// It writes and logs nothing. Two replicas send no more than one.
+/// A cycle without new versions is one request for the tags and one HEAD for each followed digest, for all workloads
+/// together. It writes and logs nothing. Two replicas send no more than one.
 pub(crate) async fn quiet() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let canary = LOGIN;
@@ -236,10 +236,10 @@ pub(crate) async fn quiet() -> Result<()> {
         let mut audit = world.audit().context("the test bed's audit log")?;
         audit.catch_up(&world.client).await?;
         let all = audit.entries(&world.operator.requests().writes())?;
-        let told = |entry: headwind_testbed::audit::Entry| {
+        let described = |entry: headwind_testbed::audit::Entry| {
             format!("{} {} {}: {} {:?}", entry.verb, entry.resource, entry.name, entry.code, entry.body)
         };
-        anyhow::Ok(all.into_iter().filter(|entry| entry.resource != "leases").map(told).collect::<Vec<_>>())
+        anyhow::Ok(all.into_iter().filter(|entry| entry.resource != "leases").map(described).collect::<Vec<_>>())
     };
     let before = writes().await?;
     let (log, cycles) = (world.operator.logs()?.len(), world.operator.metric("headwind_polling_cycles_total", &[]).await?);

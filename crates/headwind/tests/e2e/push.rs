@@ -118,7 +118,8 @@ pub(crate) async fn by_approval(kind: WorkloadKind) -> Result<()> {
 /// While somebody edits the workload without pause, updates go through and no edit is lost.
 pub(crate) async fn concurrent_edits(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "edits").await?;
-    // The guard is met by chance: repeats until the audit log shows that the workload had to be read again.
+    // The guard is used only by chance, so the test repeats until the audit log shows that the workload had to be read
+    // again.
     for round in 0..40 {
         let name = format!("app-{round}");
         let live = world.create(&World::direct(kind, &name, &world.source(&format!("e/{name}"), "1.0.0").await?).replicas(0)).await?;

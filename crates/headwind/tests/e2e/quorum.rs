@@ -32,8 +32,9 @@ impl World {
     }
 }
 
-/// Two people must approve: by the API with the own token, and by kubectl. The same person twice counts once, a person
-/// without the right is refused, and nobody counts who rejected the update before.
+/// Two people must approve: by the API with their own tokens, and by kubectl. The same person twice counts once, a
+/// person without the permission is refused, and the approval of a person who rejected the update before does not
+/// count.
 pub(crate) async fn two_people() -> Result<()> {
     let world = World::with("quorum", |options| options.env("HEADWIND_UI_AUTH_MODE", "token")).await?;
     let old = image("shop/web", "1.0.0");
@@ -58,17 +59,17 @@ pub(crate) async fn two_people() -> Result<()> {
     ensure!(status == 200 && body["status"]["phase"] == "Pending", "{status} {body}");
     ensure!(body["status"]["approvals"][0]["by"] == *eve.user && body["status"].get("approvedBy").is_none(), "{body}");
     ensure!(body["status"]["message"].as_str().is_some_and(|message| message.contains("1 of 2 approvals")), "{body}");
-    // The same person counts once, whichever way.
+    // Approvals of the same person count once, by any way.
     let (status, body) = world.approves(&name, &eve).await?;
     ensure!(status == 409 && body["detail"].as_str().is_some_and(|detail| detail.contains("another person")), "{status} {body}");
     let (done, error) = kubectl(&eve.user, &name, json!({"phase": "Approved", "approvedBy": eve.user})).await?;
     ensure!(!done && error.contains("another person must approve"), "{error}");
-    // The list of approvals is Headwind's.
+    // Only Headwind may write the list of approvals.
     let (done, error) = kubectl("ann", &name, json!({"approvals": [{"by": "ann"}, {"by": "bob"}]})).await?;
     ensure!(!done && error.contains("only Headwind"), "{error}");
     let (done, error) = kubectl("ann", &name, json!({"phase": "Approved", "approvedBy": "ann", "approvals": [{"by": "bob"}]})).await?;
     ensure!(!done, "{error}");
-    // A right that is taken away does not count any more.
+    // The approval of a person who lost the permission does not count.
     world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "rolebinding", &binding]).await?;
     denied(&world, &sam.user, &world.namespace, APPROVE).await?;
     ensure!(world.approves(&name, &sam).await?.0 == 403);
@@ -82,7 +83,7 @@ pub(crate) async fn two_people() -> Result<()> {
     let history = live.annotations().await?.get("headwind.sh/update-history").cloned().unwrap_or_default();
     ensure!(history.contains(&format!("{}, ann", eve.user)), "{history}");
 
-    // Rejected by ann, reopened by bob: ann does not count.
+    // Rejected by ann, reopened by bob: the approval of ann does not count.
     world.push("shop/web", "1.2.0").await?;
     let name = world.request(&image("shop/web", "1.2.0"), "Pending").await?.name_any();
     for (user, status) in [
@@ -154,8 +155,8 @@ pub(crate) async fn in_the_ui() -> Result<()> {
     Ok(())
 }
 
-/// What was approved is what is applied: the digest is confirmed before. A tag that moved asks again, and a registry
-/// that is down delays the update and nothing else.
+/// Headwind applies exactly what was approved, because it confirms the digest before. A tag that moved needs approval
+/// again, and a registry that is down delays only this update.
 pub(crate) async fn digest() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let world = World::with("bound", |options| options.env("HEADWIND_APPROVAL_CONFIRM", "true")).await?;

@@ -47,7 +47,7 @@ pub(crate) async fn once() -> Result<()> {
     let id = transition(Some(&pending.read()), &approved.read()).context("an approval is reported")?.id;
     let expected = format!("{name}.{}", name::event(&pending.uid().context("a uid")?, &id, "ApprovedByPerson"));
     ensure!(event.name_any() == expected, "{}: its name does not follow from the transition, {expected}", event.name_any());
-    ensure!(world.operator.log_contains("reported what the last leader did not")?);
+    ensure!(world.operator.log_contains("reported the transitions that the previous leader did not report")?);
     world.request(&image("rep/asks", "1.1.0"), "Completed").await?;
     asks.has_image("web", &image("rep/asks", "1.1.0"), SOON).await?;
 
@@ -66,7 +66,7 @@ pub(crate) async fn once() -> Result<()> {
         world.request(&image("rep/direct", &version), "Completed").await?;
         direct.has_image("web", &image("rep/direct", &version), SOON).await?;
     }
-    // The last leader has written everything that it reports.
+    // The previous leader has written everything that it reports.
     let requests = world.requests().await?;
     for request in &requests {
         world.has_event(&request.name_any(), "RolloutComplete").await?;

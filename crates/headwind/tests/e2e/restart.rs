@@ -65,14 +65,14 @@ pub(crate) async fn beside_many() -> Result<()> {
     })
     .await?;
 
-    let before = standing(&world, &lives).await?;
+    let before = stored(&world, &lives).await?;
     for _ in 0..2 {
         ensure!(world.operator.terminate().await? == Some(0), "a clean end");
         world.operator.start().await?;
         world.operator.ready().await?;
         leader(&[&world.operator]).await?;
         tokio::time::sleep(QUIET).await;
-        same(&before, &standing(&world, &lives).await?)?;
+        same(&before, &stored(&world, &lives).await?)?;
     }
     // Two replicas: the leader ends, and a new one starts while the other takes over.
     let second = Operator::run(world.bed, OperatorOptions::new(&world.namespace).replica("headwind-1")).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn beside_many() -> Result<()> {
     world.operator.ready().await?;
     leader(&[&world.operator, &second]).await?;
     tokio::time::sleep(QUIET).await;
-    same(&before, &standing(&world, &lives).await?)?;
+    same(&before, &stored(&world, &lives).await?)?;
     ensure!(second.terminate().await? == Some(0), "a clean end");
     // The watch over the rollout continues, and finished requests are still complete.
     eventually("the watched rollout completes", LONG, || async {
@@ -121,7 +121,7 @@ async fn push(world: &World, name: &str, tag: &str) -> Result<()> {
 }
 
 /// Returns every request with its spec and its result, and the images of every workload.
-async fn standing(world: &World, lives: &BTreeMap<&str, Live>) -> Result<BTreeMap<String, Value>> {
+async fn stored(world: &World, lives: &BTreeMap<&str, Live>) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     for request in world.requests().await? {
         let status = request.status.as_ref().context("a status")?;

@@ -17,8 +17,8 @@ async fn updated(world: &World, live: &Live, tag: &str) -> Result<()> {
     live.has_image("web", &world.image("shop/web", tag), SOON).await
 }
 
-/// Two rollbacks go back two versions, a third one reports that there is nothing older. The versions that were left are
-/// not proposed again, over restarts and ten more pushes; a newer version is not blocked.
+/// Two rollbacks go back two versions, a third one reports that there is nothing older. The versions that were rolled
+/// back are not proposed again, not even after restarts and ten more pushes; a newer version is not blocked.
 pub(crate) async fn twice(kind: WorkloadKind) -> Result<()> {
     let world = World::of(kind, "back").await?;
     let live = world.create(&watched(kind, "web", &world.source("shop/web", "1.0.0").await?).headwind("settle-time", "0")).await?;
@@ -175,7 +175,7 @@ pub(crate) async fn explained() -> Result<()> {
     ];
     ensure!(verdicts == expected.map(|(tag, verdict, reason)| (tag.to_owned(), verdict.to_owned(), reason.to_owned())), "{verdicts:?}");
 
-    // Rejected, it blocks the version; updated, the gate shows how long it is closed.
+    // A rejected request blocks the version. After an update, the gate shows until when it is closed.
     registry.push("shop/web", "1.2.0", "1.2.0").await?;
     let request = world.request(&registry.image("shop/web", "1.2.0"), "Pending").await?;
     world.does(&request, "approve").await?;

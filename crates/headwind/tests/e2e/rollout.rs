@@ -143,11 +143,11 @@ pub(crate) async fn failures(kind: WorkloadKind) -> Result<()> {
         let new_image = image(&format!("f/app-{place}"), tag);
         let request = ends(&world, &new_image, &["RolledBack", "Completed", "Failed", "Superseded"], VERDICT).await?;
         ensure!(request.phase().as_str() == "RolledBack" && reason(&request) == "RollbackComplete", "{tag}: {:?}", request.status);
-        let (told, code) = (message(&request), cause(&request));
-        ensure!(codes.contains(&code.as_str()) && told.contains(&code), "{tag}: {:?}", request.status);
-        ensure!(told.contains(words) && told.contains("1.0.0"), "{tag}: {told}");
+        let (text, code) = (message(&request), cause(&request));
+        ensure!(codes.contains(&code.as_str()) && text.contains(&code), "{tag}: {:?}", request.status);
+        ensure!(text.contains(words) && text.contains("1.0.0"), "{tag}: {text}");
         if *codes != ["PodsNotReady", "ProgressDeadlineExceeded"] {
-            ensure!(told.contains(&format!("pod app-{place}-")), "{tag}: {told}");
+            ensure!(text.contains(&format!("pod app-{place}-")), "{tag}: {text}");
         }
         ensure!(lives[place].image_of("web").await? == image(&format!("f/app-{place}"), "1.0.0"), "{tag}");
         lives[place].rolled_out(SOON).await?;
@@ -319,9 +319,9 @@ async fn says(world: &World, wanted: &str, words: &[&str]) -> Result<()> {
     eventually(&format!("the request for {wanted} says {words:?}"), VERDICT, || async {
         let all = world.requests().await.map_err(|error| error.to_string())?;
         let request = all.iter().find(|request| request.spec.new_image == wanted).ok_or("none")?;
-        let told = message(request);
+        let text = message(request);
         let open = request.phase().as_str() == "RollingOut";
-        if open && words.iter().all(|words| told.contains(words)) { Ok(()) } else { Err(format!("{:?}", request.status)) }
+        if open && words.iter().all(|words| text.contains(words)) { Ok(()) } else { Err(format!("{:?}", request.status)) }
     })
     .await
 }
@@ -372,10 +372,10 @@ async fn take_rights(bed: &Bed, namespace: &str, roles: &serde_json::Value, reso
     Ok(())
 }
 
-/// Without permission to list pods, rollouts are judged by status alone, and a warning reports it. Without permission
-/// to evict pods, a rollback reports the pod that it waits for.
+/// Without permission to list pods, rollouts are judged only by the status of the workload, and a warning reports it.
+/// Without permission to evict pods, a rollback reports the pod that it waits for.
 pub(crate) async fn without_pods() -> Result<()> {
-    // Its own control plane keeps the 403s out of the audit log that the run is judged by.
+    // It has its own control plane, because its 403s must not be in the audit log that is checked after all tests.
     let bed = Bed::own().await?;
     let client = bed.client().await?;
     let namespace = bed.namespace("blind").await?;
@@ -430,7 +430,7 @@ pub(crate) async fn without_pods() -> Result<()> {
     })
     .await?;
     ensure!(stuck.phase().as_str() == "RolledBack" && reason(&stuck) == "RollbackFailed", "{:?}", stuck.status);
-    let told = message(&stuck);
-    ensure!(told.contains("pod members-2") && told.contains("pods/eviction") && !told.contains("does not run"), "{told}");
+    let text = message(&stuck);
+    ensure!(text.contains("pod members-2") && text.contains("pods/eviction") && !text.contains("does not run"), "{text}");
     Ok(())
 }

@@ -160,7 +160,7 @@ pub(crate) async fn change() -> Result<()> {
     Ok(())
 }
 
-/// Two people save at the same time; and who lacks the permission sees a page without fields.
+/// Two people save at the same time; and a person without the permission sees a page without fields.
 pub(crate) async fn access() -> Result<()> {
     let began = Timestamp::now();
     let pair = Pair::new("settings-access", &[("HEADWIND_UI_AUTH_MODE", "token"), (ENABLED, "true")]).await?;
@@ -215,7 +215,7 @@ pub(crate) async fn access() -> Result<()> {
     ensure!(status == 200 && text.contains("Nothing was changed"), "the same value is no change: {status} {text}");
     let late = [("section", "polling"), ("config-map", "none"), ("secret", "none"), (INTERVAL, "90")];
     let late = world.http.post(&url).bearer_auth(&ann).header("sec-fetch-site", "same-origin").form(&late).send().await?;
-    // With a version that does not exist any more.
+    // With a version that no longer exists.
     let (status, text) = (late.status().as_u16(), late.text().await?);
     ensure!(status == 409 && text.contains("value=\"90\"") && text.contains("Stored: 60"), "{status} {text}");
     pair.polls_every(60.0).await?;

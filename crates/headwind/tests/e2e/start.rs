@@ -42,8 +42,8 @@ pub(crate) async fn crd_missing() -> Result<()> {
 
 /// A missing permission is reported in one clear line, and Headwind waits for it.
 pub(crate) async fn permission_missing() -> Result<()> {
-    // The permissions of its own account are removed. Its own control plane keeps the 403s out of the audit log that
-    // the run is judged by.
+    // The permissions of its own account are removed. It has its own control plane, because its 403s must not be in the
+    // audit log that is checked after all tests.
     let bed = Bed::own().await?;
     let namespace = bed.namespace("no-right").await?;
     let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
@@ -85,7 +85,7 @@ pub(crate) async fn bad_settings() -> Result<()> {
         (vec![("HEADWIND_API_ADDR", "nowhere")], "--api-addr"),
         (vec![("HEADWIND_UI_AUTH_MODE", "magic")], "magic"),
         (vec![("HEADWIND_UI_AUTH_MODE", "proxy")], "--ui-proxy-cidrs"),
-        (vec![("HEADWIND_UI_PROXY_CIDRS", "0.0.0.0/0")], "would trust strangers"),
+        (vec![("HEADWIND_UI_PROXY_CIDRS", "0.0.0.0/0")], "0.0.0.0/0 is too large"),
         (vec![("HEADWIND_TLS_CERT_FILE", "/does/not/exist.pem")], "--tls-key-file"),
         (vec![("HEADWIND_WATCH_NAMESPACES", "Bad_Name")], "Bad_Name"),
         (vec![("HEADWIND_HISTORY_LIMIT", "0")], "--history-limit"),
@@ -143,7 +143,7 @@ async fn of_the_nodes(bed: &Bed, operator: &Operator, namespace: &str) -> Result
         ensure!(answer.status().is_success(), "{}", answer.status());
         Ok::<_, anyhow::Error>(())
     };
-    // The nodes of the bed are linux/amd64. They are read once the workload is known.
+    // The nodes of the test bed are linux/amd64. They are read once the workload is known.
     eventually("the version for the nodes is applied", SOON, || async {
         push("1.2.0", &[("linux", "arm64")]).await.map_err(|error| error.to_string())?;
         push("1.1.0", &[("linux", "amd64")]).await.map_err(|error| error.to_string())?;

@@ -319,7 +319,7 @@ impl World {
         Ok(caused.map(|entry| format!("{} {}/{}", entry.verb, entry.resource, entry.subresource)).collect())
     }
 
-    /// Returns the audit log since this world began, if the bed has one.
+    /// Returns the audit log since this world began, if the test bed has one.
     pub(crate) fn audit(&self) -> Option<Audit> {
         self.bed.audit_from(self.began)
     }

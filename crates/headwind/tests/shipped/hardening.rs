@@ -1,4 +1,4 @@
-//! What `docs/guides/hardening.md` says of the shipped manifests.
+//! The statements of `docs/guides/hardening.md` about the shipped manifests.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};

@@ -35,7 +35,7 @@ pub(super) struct Setting {
     pub(super) is_secret: bool,
 }
 
-/// What the value of a setting is.
+/// The type of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Boolean,

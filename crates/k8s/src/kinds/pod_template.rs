@@ -123,8 +123,8 @@ struct Found<'a> {
 }
 
 impl SlimPodSpec {
-    /// Returns where the pods may be scheduled; `None` for anywhere. Terms with `matchFields` alone name single nodes, and
-    /// are not read.
+    /// Returns where the pods may be scheduled; `None` for anywhere. Terms that have only `matchFields` name single
+    /// nodes, and are not read.
     fn placement(&self) -> Option<Box<Placement>> {
         let required = |affinity: &SlimAffinity| affinity.node_affinity.clone()?.required_during_scheduling_ignored_during_execution;
         let terms = self.affinity.as_ref().and_then(required).unwrap_or_default().node_selector_terms;

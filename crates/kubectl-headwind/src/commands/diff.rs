@@ -43,8 +43,8 @@ pub(super) async fn diff(connection: &Connection, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// Returns the image that is in the workload now. For a release, that is a question to its source, so the image of the
-/// request counts.
+/// Returns the image that is in the workload now. For a release, this needs its source, so the image of the request is
+/// used.
 async fn current(client: &Client, request: &UpdateRequest) -> Result<Option<String>, Failure> {
     struct Read<'a>(&'a Client, &'a UpdateRequest);
     impl<'a> ForKind for Read<'a> {
@@ -75,7 +75,7 @@ fn text(request: &UpdateRequest, now: Option<&str>, colors: bool) -> String {
     out.push_str(&clean(&format!(", container {} ({}, {})", request.container().unwrap_or_default(), request.name_any(), request.phase())));
     out.push('\n');
     match now {
-        None => out.push_str("  the workload or its container does not exist any more\n"),
+        None => out.push_str("  the workload or its container no longer exists\n"),
         Some(now) if now == spec.new_image => {
             let _ = writeln!(out, "  {field}: {}", clean(now));
         }

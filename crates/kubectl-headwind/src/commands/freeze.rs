@@ -68,7 +68,7 @@ pub(super) async fn resume(connection: &Connection) -> Result<(), Failure> {
         entries.insert(limit::FREEZE.to_owned(), Value::Null);
     }
     if data.contains_key(limit::PAUSE_AFTER_FAILURES) {
-        // Failures before this time count no more.
+        // Failures before this time no longer count.
         entries.insert(limit::RESUMED_AT.to_owned(), json!(whole(Timestamp::now()).to_string()));
     }
     if entries.is_empty() {

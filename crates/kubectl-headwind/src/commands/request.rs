@@ -33,7 +33,7 @@ pub(super) fn not_found(namespace: &str, name: &str) -> Failure {
 /// Shows an UpdateRequest.
 pub(super) async fn get(connection: &Connection, name: &str) -> Result<(), Failure> {
     let Named::Request(name) = named(name)? else {
-        return Err(Failure::Usage("get is about UpdateRequests; `list` finds those of a workload".to_owned()));
+        return Err(Failure::Usage("get needs the name of an UpdateRequest; `list` shows the names".to_owned()));
     };
     let global = connection.global();
     match global.output {

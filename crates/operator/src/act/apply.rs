@@ -41,8 +41,8 @@ impl Reconciler {
         }
     }
 
-    /// Reads the workload again after a response of 422, which stands for a failed `test` and for an invalid object
-    /// alike. The workload shows which of the two it was.
+    /// Reads the workload again after a response of 422, which means either a failed `test` or an invalid object. The
+    /// workload shows which of the two it was.
     async fn reread(&self, key: &WorkloadKey, decided_on: &Workload, failure: &Failure) -> Result<Outcome, Failure> {
         let version = |workload: &Workload| workload.destination.as_ref().map(|destination| destination.resource_version.clone());
         match self.read_workload(key).await? {

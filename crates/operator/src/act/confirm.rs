@@ -36,11 +36,11 @@ pub(crate) struct Confirmer {
     known: Mutex<HashMap<WorkloadKey, Known>>,
 }
 
-/// What is known about the updates of a workload.
+/// The answers and the running queries about the updates of a workload.
 #[derive(Default)]
 struct Known {
     answers: Confirmations,
-    /// The requests with a query under way.
+    /// The requests with a query in progress.
     running: HashSet<String>,
 }
 
@@ -54,7 +54,7 @@ impl Confirmer {
         self.known.lock().get(key).map(|known| known.answers.clone()).unwrap_or_default()
     }
 
-    /// Starts the query, unless it is under way. Its answer queues the workload.
+    /// Starts the query, unless it is in progress. Its answer queues the workload.
     pub(crate) fn start(self: &Arc<Self>, workload: &Workload, confirm: Confirm) {
         let key = workload.key.clone();
         if !self.known.lock().entry(key.clone()).or_default().running.insert(confirm.request.clone()) {
@@ -105,7 +105,7 @@ impl Confirmer {
             trigger: request.spec.trigger,
         };
         if let Err(error) = self.intake.offer(vec![claim], true) {
-            tracing::warn!(%error, request = request.name, "the new digest of a tag could not be proposed; the next push or poll does it");
+            tracing::warn!(%error, request = request.name, "failed to propose the new digest of a tag; the next push or poll retries");
         }
     }
 }

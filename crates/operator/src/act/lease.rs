@@ -127,7 +127,7 @@ impl Contender {
         };
         let annotations = metadata.annotations.get_or_insert_default();
         self.journal.note(annotations);
-        // Before the settings are known, what the last leader wrote stays.
+        // Before the settings are known, what the previous leader wrote stays.
         if self.state.readiness.synced() {
             match self.state.paused_since() {
                 Some(since) => drop(annotations.insert(PAUSED_SINCE.to_owned(), since.to_string())),

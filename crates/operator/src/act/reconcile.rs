@@ -141,7 +141,8 @@ impl Reconciler {
         Ok(Some(BACKOFF.max))
     }
 
-    /// Decides with the limits of the moment. A decision to start a rollout counts for the next decision at once.
+    /// Decides with the limits of the moment. The next decision takes a decision to start a rollout into account at
+    /// once.
     fn decide(&self, key: &WorkloadKey, now: Timestamp, next: impl Fn(&Limits) -> Step) -> Step {
         let mut starting = self.state.limits.starting();
         let limits = self.state.limits_with(&starting, now);

@@ -43,7 +43,7 @@ pub enum ActError {
     #[error(transparent)]
     NotNow(#[from] NotNow),
     /// Another request has the name.
-    #[error("UpdateRequest {0} requests something else and has the name that the new request needs; delete it")]
+    #[error("UpdateRequest {0} has the name of the new request and is for another change; delete it")]
     NameTaken(String),
     /// The API server rejects the caller's token.
     #[error("the API server rejected the token: {0}")]
@@ -67,7 +67,7 @@ impl From<Failure> for ActError {
 
 impl Handle {
     /// Approves, rejects or reopens a request and returns the updated request. Writes the audit line. Runs to its end
-    /// even if the caller does not wait for it. `skip_cool_down` counts for an approval only.
+    /// even if the caller does not wait for it. `skip_cool_down` has an effect only for an approval.
     ///
     /// # Errors
     /// See [`ActError`]. If several people act at the same time, exactly one succeeds.
@@ -147,7 +147,8 @@ impl Handle {
         Err(ActError::Unavailable("the request keeps changing; try again".to_owned()))
     }
 
-    /// Returns the number of people who must approve the request. The reconciler decides; here it is for the answer.
+    /// Returns the number of people who must approve the request. The reconciler decides; this number is only for the
+    /// response.
     fn approvals_needed(&self, object: &UpdateRequest, request: &Request) -> u32 {
         let key = object.workload_key();
         let (workload, defaults) = {

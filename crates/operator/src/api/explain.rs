@@ -170,7 +170,8 @@ impl Handle {
         with_errors(view, workload, errors)
     }
 
-    /// Returns what holds now for every workload. One answer reads it once: the queue of updates may be long.
+    /// Returns the state that is now the same for every workload. One answer reads it once: the queue of updates may be
+    /// long.
     pub(super) fn present(&self) -> Present {
         let now = now();
         Present { now, limits: self.state.current_limits(now), nodes: self.state.nodes.labels() }
@@ -211,7 +212,7 @@ impl Handle {
     }
 }
 
-/// What holds at one time for every workload.
+/// The state at one time that is the same for every workload.
 pub(super) struct Present {
     now: Timestamp,
     limits: Limits,
@@ -224,7 +225,7 @@ impl Present {
     }
 }
 
-/// Returns the view with the errors of its registries. A verdict that an error affects becomes that error.
+/// Returns the view with the errors of its registries. If an error affects a verdict, the error replaces the verdict.
 fn with_errors(mut view: WorkloadView, workload: &Workload, errors: BTreeMap<String, String>) -> WorkloadView {
     for explained in view.containers.iter_mut().filter(|explained| explained.because.reason == Reason::NotQueried) {
         let origin = workload.container(&explained.container).and_then(Container::origin);

@@ -66,7 +66,7 @@ impl Handle {
     /// Queues the claims of one call: all of them or none. `proven` is true if the sender was authenticated.
     ///
     /// # Errors
-    /// [`Full`] if there is no room for all.
+    /// [`Full`] if the queue cannot take all of them.
     pub fn offer(&self, claims: Vec<Claim>, proven: bool) -> Result<Offered, Full> {
         self.intake.offer(claims, proven)
     }

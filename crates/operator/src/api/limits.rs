@@ -1,4 +1,4 @@
-//! What limits the updates of all workloads, for people: read it, freeze and unfreeze, resume paused updates.
+//! The limits on the updates of all workloads, for people: read them, freeze and unfreeze, resume paused updates.
 //!
 //! The commands change entries of the ConfigMap `headwind`, as `kubectl` can.
 
@@ -23,7 +23,7 @@ use crate::clock::now;
 /// Maximum number of times that a change is tried again because another writer was faster.
 const TRIES: usize = 5;
 
-/// What limits the updates of all workloads now.
+/// The limits on the updates of all workloads now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitsView {
     /// The entries of the ConfigMap.
@@ -49,7 +49,7 @@ impl Handle {
         &self.own_namespace
     }
 
-    /// Returns what limits the updates of all workloads.
+    /// Returns the limits on the updates of all workloads.
     pub fn limits(&self) -> LimitsView {
         let now = now();
         let Limits { freeze: _, paused_since, rollouts } = self.state.current_limits(now);

@@ -197,11 +197,11 @@ impl Handle {
             }
             Err(failure) if failure.class == Class::Conflict => {
                 let name = request.name_any();
-                let standing = self.cluster.request(&workload.key.namespace, &name).await?;
-                let asks = |standing: &UpdateRequest| {
-                    request.read().spec.identity().is_some_and(|identity| standing.asks_for(&workload.key, &workload.uid, &identity))
+                let existing = self.cluster.request(&workload.key.namespace, &name).await?;
+                let asks = |existing: &UpdateRequest| {
+                    request.read().spec.identity().is_some_and(|identity| existing.asks_for(&workload.key, &workload.uid, &identity))
                 };
-                if standing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
+                if existing.as_ref().is_none_or(asks) { Ok(()) } else { Err(ActError::NameTaken(name)) }
             }
             Err(failure) => Err(failure.into()),
         }

@@ -34,14 +34,14 @@ pub enum SaveError {
     /// The object is not the one that the person saw.
     #[error("somebody else changed the {} headwind", .0.kind())]
     Conflict(Store),
-    /// The API server does not accept the caller's token (any more).
+    /// The API server does not accept the caller's token, or no longer.
     #[error("the API server does not accept the token: {0}")]
     Unauthenticated(String),
     /// The account that writes it may not.
     #[error("the API server does not allow it: {0}")]
     Forbidden(String),
-    /// The API server could not be asked.
-    #[error("the API server could not be asked: {0}")]
+    /// The API server did not answer.
+    #[error("failed to query the API server: {0}")]
     Unavailable(String),
 }
 

@@ -12,7 +12,7 @@ use super::commands::{ActError, RequestName};
 use super::handle::Handle;
 use crate::report::notify::{self, ClickReply, SlackButtons, SlackUser};
 
-/// What a click adds to the message of the request.
+/// The text that a click adds to the message of the request.
 const NOTE: &str = "with a button in Slack";
 /// Timeout of a reply.
 const PATIENCE: Duration = Duration::from_secs(10);

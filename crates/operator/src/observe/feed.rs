@@ -93,7 +93,7 @@ impl<K: SlimWorkload> Feed<K> for Targets {
 }
 
 /// Returns true if finished requests need no pass for the newer copy. They depend only on the current images of the
-/// workload and on Headwind's annotations. The counts of a rollout concern open requests only.
+/// workload and on Headwind's annotations. The counts of a rollout include only open requests.
 fn means_the_same(before: &Workload, after: &Workload) -> bool {
     before.uid == after.uid && before.annotations == after.annotations && before.containers == after.containers
 }

@@ -15,7 +15,7 @@ pub(crate) const PAUSED_SINCE: &str = "headwind.sh/updates-paused-since";
 #[derive(Default)]
 pub(crate) struct KnownLimits {
     pub(super) configured: watch::Sender<ConfiguredLimits>,
-    /// Since when updates are paused. It lasts longer than the failed requests.
+    /// The time since which updates are paused. It lasts longer than the failed requests.
     pub(super) paused_since: Mutex<Option<Timestamp>>,
     /// The workloads to which an update is being applied.
     starting: Mutex<BTreeSet<WorkloadKey>>,

@@ -1,8 +1,8 @@
-//! What limits the updates of all workloads together, as this process knows it: the entries of the ConfigMap `headwind`,
-//! and the requests in progress.
+//! The limits on the updates of all workloads together, as this process knows them: the entries of the ConfigMap
+//! `headwind`, and the requests in progress.
 //!
-//! The limits on rollouts count what the requests show, so a new leader counts like the last one. Between the decision to
-//! apply an update and the request that shows it, the workload is in `starting`.
+//! The limits on rollouts depend only on the requests, so a new leader gets the same numbers as the previous one.
+//! Between the decision to apply an update and the request that shows it, the workload is in `starting`.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ impl State {
         *known
     }
 
-    /// Counts the workloads to which the last leader applied an update that no request shows yet.
+    /// Counts the workloads to which the previous leader applied an update that no request shows yet.
     pub(crate) fn inherit_rollouts(&self) {
         let applied: Vec<WorkloadKey> = {
             let requests = self.requests.read();

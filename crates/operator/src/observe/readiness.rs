@@ -88,8 +88,8 @@ impl Readiness {
         waived
     }
 
-    /// Returns for how long a watch has failed again and again, if one does. A watch that works again says nothing until
-    /// something changes, so a failure counts as over a while after the last one.
+    /// Returns for how long a watch has failed again and again, if one does. A watch that works again delivers nothing
+    /// until something changes, so a failure counts as ended some time after the last error.
     pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
         let parts = self.parts.lock();
         let failing = parts.values().filter(|part| !part.optional).filter_map(|part| part.failing);

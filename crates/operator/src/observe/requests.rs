@@ -180,7 +180,7 @@ impl Requests {
         gone.iter().filter_map(|name| self.remove(name)).collect()
     }
 
-    /// Returns what the limits on updates need to know.
+    /// Returns the facts that the limits on updates need.
     pub(crate) fn rollouts(&self) -> &KnownRollouts {
         &self.rollouts
     }

@@ -42,7 +42,7 @@ pub(crate) struct State {
     /// The time since which the cluster is observed without a gap.
     pub(crate) observed_since: ObservedSince,
     pub(crate) clock: SteppedClock,
-    /// What limits the updates of all workloads together.
+    /// The limits on the updates of all workloads together.
     pub(crate) limits: KnownLimits,
     /// The nodes, while a workload needs them.
     pub(crate) nodes: Nodes,
@@ -50,8 +50,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Returns true if a pass over the workload could have something to do after any change. Finished requests alone
-    /// need a pass only when the workload itself changes.
+    /// Returns true if a pass over the workload could have something to do after any change. If there are only finished
+    /// requests, they need a pass only when the workload itself changes.
     pub(crate) fn concerns(&self, key: &WorkloadKey) -> bool {
         !self.requests.read().open_of(key).is_empty() || self.index.read().is_conspicuous(key)
     }

@@ -37,7 +37,7 @@ const LANE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::fro
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(10));
 /// Maximum number of waiting claims of an origin that are checked for the same workload as another claim.
 const COMPANIONS: usize = 4;
-/// How long the look-up of a claim is retried.
+/// Time for which the look-up of a claim is retried.
 pub(super) const PATIENCE: Duration = Duration::from_hours(1);
 
 /// A received claim.
@@ -76,7 +76,7 @@ pub(super) struct Lane {
 /// The reasons why claims were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// There is not enough room for all of them now.
+    /// There are not enough free places for all of them now.
     #[error("too many claims are waiting")]
     Now,
     /// One call has more claims about one repository than can ever be accepted.
@@ -391,7 +391,7 @@ impl Claims {
                 let due = (now + BACKOFF.pause(waiting.tries), self.order);
                 waiting.tries = waiting.tries.saturating_add(1);
                 waiting.settled = settled;
-                // The result without the host was used already.
+                // The result without an answer of the host was already used.
                 waiting.optional = false;
                 waiting.due = Some(due);
                 self.lanes.entry(lane.clone()).or_default().needed.insert(due, Arc::clone(key));

@@ -172,7 +172,7 @@ impl Workers {
             let Some(retry) = unrecorded.lock().next(now) else { break };
             self.start(running, Job::Retry(retry));
         }
-        // If there is no room, the end of a task wakes the loop.
+        // If no task can be started, the end of a task wakes the loop.
         let look_up = if running.look_ups < LOOK_UPS { claims.lock().wake(now) } else { None };
         let retry = if running.retries < RETRIES { unrecorded.lock().wake() } else { None };
         look_up.into_iter().chain(retry).min().map_or(SWEEP, |due| due.saturating_sub(now))

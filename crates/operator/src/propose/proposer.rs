@@ -80,8 +80,8 @@ struct Wanted {
 }
 
 impl Proposer {
-    /// Records the updates that follow from a claim, for each of these workloads separately. Takes the next workload when
-    /// there is room for it.
+    /// Records the updates that follow from a claim, for each of these workloads separately. Takes the next workload as
+    /// soon as fewer than the maximum are in progress.
     pub(super) async fn claim(&self, users: impl Iterator<Item = User>) {
         stream::iter(users)
             .for_each_concurrent(AT_ONCE, |user| async move {
@@ -348,30 +348,30 @@ impl Proposer {
         request: &UpdateRequest,
     ) -> Result<Option<UpdateRequest>, Failure> {
         let namespace = request.namespace().unwrap_or_default();
-        let Some(standing) = self.cluster.request(&namespace, &request.name_any()).await? else {
+        let Some(existing) = self.cluster.request(&namespace, &request.name_any()).await? else {
             return Err(gone_meanwhile());
         };
-        if !standing.asks_for(&workload.key, &workload.uid, &proposal.identity) {
-            self.name_taken(workload, proposal, &standing);
-            self.state.record(standing);
+        if !existing.asks_for(&workload.key, &workload.uid, &proposal.identity) {
+            self.name_taken(workload, proposal, &existing);
+            self.state.record(existing);
             return Ok(None);
         }
-        if standing.read().status.makes_room() {
-            self.cluster.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&standing)).await?;
+        if existing.read().status.is_replaceable() {
+            self.cluster.delete_request(&namespace, &request.name_any(), &ObjectVersion::of(&existing)).await?;
             return Ok(Some(self.cluster.create_request(request).await?));
         }
-        self.state.record(standing);
+        self.state.record(existing);
         self.queue.now(request.workload_key());
         Ok(None)
     }
 
     /// Reports that a request for something else has the same name.
-    fn name_taken(&self, workload: &Workload, proposal: &Proposal, standing: &UpdateRequest) {
+    fn name_taken(&self, workload: &Workload, proposal: &Proposal, existing: &UpdateRequest) {
         self.metrics.request_names_taken.inc();
-        let name = standing.name_any();
+        let name = existing.name_any();
         let note = format!(
-            "container {}: {} cannot be proposed: UpdateRequest {name} asks for {} and has the name; delete it",
-            proposal.container, proposal.new_image, standing.spec.new_image
+            "container {}: {} cannot be proposed: UpdateRequest {name} has the same name and is for {}; delete it",
+            proposal.container, proposal.new_image, existing.spec.new_image
         );
         self.events.warn(workload, Reason::NameTaken, &name, &note);
     }

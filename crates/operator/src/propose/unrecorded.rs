@@ -26,7 +26,7 @@ use crate::cluster::{Class, Failure};
 
 /// Back-off after a rejection.
 const REFUSED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
-/// How long a rejected claim is retried.
+/// Time for which a rejected claim is retried.
 const REFUSED_PATIENCE: Duration = Duration::from_hours(1);
 /// Back-off if the API server is unavailable, or a conflict requires another decision.
 const BUSY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));

@@ -2,8 +2,8 @@
 //!
 //! A decision returns the question that must be answered before it proposes a version
 //! ([`Question`](headwind_core::evidence::Question)). The verifier sends a `HEAD` with the credentials of the workloads
-//! that use the tag, once for all with the same credentials. The registry's answer counts, not the content of the call,
-//! and Headwind decides again. A look-up has a deadline, and never waits for the look-ups of another host.
+//! that use the tag, once for all with the same credentials. Headwind decides again with the registry's answer, not
+//! with the content of the call. A look-up has a deadline, and never waits for the look-ups of another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -182,7 +182,7 @@ impl Verifier {
             // again.
             QueryResult::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
             QueryResult::Answer(_) => (Vec::new(), group.open),
-            // Without an answer, only claims that need no proof count.
+            // Without an answer, only claims that need no confirmation are accepted.
             QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(|one| one.need.is_required()),
         };
         if let QueryResult::Failed(error) = result

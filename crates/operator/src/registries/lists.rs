@@ -13,7 +13,7 @@ use crate::registries::listed::Listed;
 
 /// Maximum bytes of all lists.
 const BYTES: u64 = 32 * 1024 * 1024;
-/// How long a list is kept after its last use.
+/// Time for which a list is kept after its last use.
 const IDLE: Duration = Duration::from_hours(24);
 /// Approximate bytes of an entry in addition to the list.
 const ENTRY: usize = 512;

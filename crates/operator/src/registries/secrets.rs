@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::cluster::{Class, ClusterClient, Failure};
 
-/// How long a secret is cached.
+/// Time for which a secret is cached.
 const KEPT: Duration = Duration::from_mins(5);
 /// Maximum number of cached secrets and service accounts.
 const CAPACITY: u64 = 20_000;

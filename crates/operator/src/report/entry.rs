@@ -22,7 +22,7 @@ pub struct ReportEntry {
     pub request: Request,
     /// Why the version was proposed; empty if only a part of the request is known.
     pub why: String,
-    /// What changed.
+    /// The change that is reported.
     pub transition: Transition,
     /// The notifications that follow from the change.
     pub(crate) notices: Vec<Notice>,
@@ -115,7 +115,7 @@ impl ReportEntry {
         }
     }
 
-    /// Identifies that change among all of the request. It follows from the change alone: the next leader may know only a
+    /// Identifies that change among all of the request. It depends only on the change: the next leader may know only a
     /// later status, and reports the change with another transition.
     pub(crate) fn change_id(&self, kind: ChangeKind) -> String {
         let what = match kind {

@@ -38,7 +38,7 @@ use crate::report::metrics::Metrics;
 /// The reporting controller of the Events.
 const CONTROLLER: &str = "headwind.sh/headwind";
 /// Maximum number of queued Events; at 1 KiB each that is 1 MiB.
-const ROOM: usize = 1024;
+const CAPACITY: usize = 1024;
 /// Number of concurrent writes.
 const AT_ONCE: usize = 4;
 /// Maximum length of an object's name in the name of an Event, which has at most 253 characters.
@@ -82,13 +82,13 @@ struct Said {
 
 impl Said {
     /// Adds a warning. Returns `None` if it was already reported, else a mark to remove it by.
-    fn note(&mut self, uid: &str, reason: Reason, subject: &str, room: usize) -> Option<u64> {
+    fn note(&mut self, uid: &str, reason: Reason, subject: &str, capacity: usize) -> Option<u64> {
         let mark = self.hasher.hash_one((uid, reason, subject));
         if !self.known.insert(mark) {
             return None;
         }
         self.order.push_back(mark);
-        if self.order.len() > room
+        if self.order.len() > capacity
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -115,7 +115,7 @@ pub(crate) struct Writer {
 
 /// Creates the recorder and the writer. `instance` names this replica.
 pub(crate) fn recorder(cluster: ClusterClient, instance: &str, metrics: Metrics) -> (EventRecorder, Writer) {
-    let (sender, receiver) = mpsc::channel(ROOM);
+    let (sender, receiver) = mpsc::channel(CAPACITY);
     let reported = Arc::<Mutex<Marks>>::default();
     let instance = instance.chars().take(INSTANCE).collect::<String>().into();
     (
@@ -327,7 +327,7 @@ pub(crate) mod tests {
 
     /// Returns a recorder and its output: the name and reason of each Event, and each mark.
     pub(crate) fn recorded() -> (EventRecorder, impl FnMut() -> Vec<String>) {
-        let (sender, mut receiver) = mpsc::channel(ROOM);
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
         let recorder =
             EventRecorder { sender, reported: Arc::default(), instance: "test".into(), metrics: Metrics::new(), said: Arc::default() };
         let next = move || {
@@ -352,7 +352,7 @@ pub(crate) mod tests {
         assert!(say("b").is_none() && say("c").is_none());
         assert!(say("a").is_some(), "forgotten for c");
         said.forget(unsaid);
-        assert!(said.note("uid", Reason::InvalidImage, "c", 2).is_some(), "there was no room for it");
+        assert!(said.note("uid", Reason::InvalidImage, "c", 2).is_some(), "the warning was removed, so it is recorded again");
         assert_eq!(said.known.len(), said.order.len());
     }
 

@@ -74,9 +74,9 @@ struct Progress {
     reports: bool,
     /// The marks of the previous leader.
     inherited: Marks,
-    /// How far the channels of the previous leader were.
+    /// The progress of the channels of the previous leader.
     notified: Option<String>,
-    /// Where the messages of the previous leader in Slack are.
+    /// The places of the previous leader's messages in Slack.
     posted: Option<String>,
     /// The marks of the changes that the watches delivered.
     delivered: Marks,
@@ -262,7 +262,7 @@ impl Inner {
                 self.notifier.inherit_posted(&posted);
             }
             let remembered: Vec<Arc<ReportEntry>> = std::mem::take(&mut progress.unreported).into();
-            // The channels are at other places than the Events.
+            // The progress of the channels differs from that of the Events.
             self.notifier.begin(progress.notified.take().as_deref(), remembered.clone());
             (std::mem::take(&mut progress.inherited), remembered)
         };
@@ -278,7 +278,7 @@ impl Inner {
             }
         }
         if count > 0 {
-            tracing::info!(transitions = count, "reported what the last leader did not");
+            tracing::info!(transitions = count, "reported the transitions that the previous leader did not report");
         }
         let delivered = {
             let mut progress = self.progress.lock();

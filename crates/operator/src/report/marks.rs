@@ -39,7 +39,7 @@ impl Marks {
         *mark = version.min(*mark);
     }
 
-    /// Returns the watched namespace whose mark counts for this one.
+    /// Returns the watched namespace whose mark applies to this one.
     pub(crate) fn place(&self, namespace: &str) -> WatchedNamespace {
         let own: WatchedNamespace = Some(namespace.into());
         if self.0.contains_key(&own) { own } else { None }

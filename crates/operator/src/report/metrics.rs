@@ -1,4 +1,4 @@
-//! The metrics, as handles for the components that count.
+//! The metrics. Each component counts with its own clone.
 //!
 //! Numbers of objects (watched, pending) are read from the state at scrape time, so they cannot drift. Labels have a
 //! bounded set of values.
@@ -285,7 +285,7 @@ impl Metrics {
             request_names_taken: register!(
                 Counter::default(),
                 "request_names_taken",
-                "Proposals not recorded because another request has the name"
+                "Proposals not recorded because a request for another change has the same name"
             ),
             settings_changes: register!(
                 Counter::default(),

@@ -1,4 +1,4 @@
-//! Notifications: sends what happened to an update to the channels of people.
+//! Notifications: sends the events of updates to people, on their channels.
 //!
 //! ```text
 //! journal ──ReportEntry──> Notifier ──> a queue per channel ──> Delivery ──Message──> slack, teams, webhook, …
@@ -54,7 +54,7 @@ pub(crate) fn first_notification(request: &UpdateRequest) -> Option<String> {
 /// Sends a test message to a channel, and returns what the receiver answered.
 ///
 /// # Errors
-/// What went wrong, for a person. It contains no secret.
+/// The problem, for a person. It contains no secret.
 pub async fn test(settings: &Settings, channel: Channel) -> Result<String, String> {
     let message = message::Message::test(settings, jiff::Timestamp::now());
     match delivery::send(settings, channel, &http::client()?, &[message]).await {

@@ -38,12 +38,12 @@ pub(crate) struct Span {
     pub(crate) uid: String,
     /// `update` is the root; every other span is its child.
     pub(crate) name: &'static str,
-    /// What tells the span from others of the same name in its trace.
+    /// Distinguishes the span from others of the same name in its trace.
     pub(crate) key: String,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) attributes: Vec<(&'static str, String)>,
-    /// What went wrong, if it failed.
+    /// The problem, if it failed.
     pub(crate) error: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn trace_id(uid: &str) -> String {
 
 /// Returns the ID of a span of that trace.
 fn span_id(uid: &str, name: &str, key: &str) -> String {
-    // There is one root, whatever it says.
+    // A trace has one root, so its key has no meaning.
     digits(&["span", uid, name, if name == ROOT { "" } else { key }], 16)
 }
 

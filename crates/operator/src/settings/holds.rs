@@ -1,4 +1,4 @@
-//! What the ConfigMap and the Secret have in common.
+//! The common parts of the ConfigMap and the Secret.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 pub(crate) trait Holds:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
-    /// Which of the two it is.
+    /// The object: the ConfigMap or the Secret.
     const STORE: Store;
 
     /// Returns its metadata and its entries.

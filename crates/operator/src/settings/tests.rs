@@ -8,7 +8,7 @@ use super::*;
 use crate::observe::watch::Feed;
 use crate::report::events::tests::recorded;
 
-/// A store that takes numbers alone, with what it adopted.
+/// A store that accepts only numbers, with the values that it adopted.
 fn own() -> (Arc<OwnSettings>, Arc<Mutex<Values>>, impl FnMut() -> Vec<String>) {
     let adopted = Arc::<Mutex<Values>>::default();
     let (events, written) = recorded();

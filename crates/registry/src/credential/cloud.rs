@@ -35,7 +35,7 @@ pub struct Login {
     pub username: String,
     /// The password or token.
     pub password: SecretString,
-    /// How long it is valid, from now.
+    /// Time for which it is valid, from now.
     pub lasts: Duration,
 }
 
@@ -51,7 +51,7 @@ pub enum ExchangeError {
         reason: String,
     },
     /// The cloud refused: the identity lacks a right or does not exist.
-    #[error("{endpoint} refused: {reason}")]
+    #[error("{endpoint} rejected the request: {reason}")]
     Refused {
         /// The endpoint.
         endpoint: String,
@@ -63,7 +63,7 @@ pub enum ExchangeError {
     Broken {
         /// The endpoint.
         endpoint: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// The exchange lacks a part of its configuration here (a token file, a variable).
@@ -169,7 +169,7 @@ fn code(body: &[u8]) -> String {
 /// Parses the JSON of a response. The parser's error is not repeated: it may quote a secret.
 fn answer<T: DeserializeOwned>(endpoint: &str, body: &[u8]) -> Result<T, ExchangeError> {
     serde_json::from_slice(body)
-        .map_err(|_| ExchangeError::Broken { endpoint: endpoint.to_owned(), reason: "it is not the JSON that is documented".to_owned() })
+        .map_err(|_| ExchangeError::Broken { endpoint: endpoint.to_owned(), reason: "it is not the documented JSON".to_owned() })
 }
 
 /// Reads a projected token. It is read each time, because it rotates.

@@ -81,10 +81,10 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
     for (key, value) in auths {
         let shown: String = key.chars().filter(|c| !c.is_control()).take(128).collect();
         let Some(pattern) = Pattern::read(&key) else {
-            faults.push(Fault(format!("{shown:?} names no registry")));
+            faults.push(Fault(format!("{shown:?} does not contain a registry host")));
             continue;
         };
-        match serde_json::from_value::<Entry>(value).map_err(|_| "has another shape").and_then(proof) {
+        match serde_json::from_value::<Entry>(value).map_err(|_| "has an unexpected structure").and_then(proof) {
             Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),
             // Desktop engines keep the credential in the store and write an empty entry.
             Ok(None) if has_store => faults.push(Fault(format!(

@@ -31,7 +31,7 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl Pattern {
-    /// Parses a key; `None` if it names no host.
+    /// Parses a key; `None` if it has no host.
     pub(crate) fn read(key: &str) -> Option<Self> {
         let rest = key.trim();
         let rest = rest.strip_prefix("https://").or_else(|| rest.strip_prefix("http://")).unwrap_or(rest);

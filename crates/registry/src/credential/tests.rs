@@ -96,8 +96,8 @@ fn the_same_credential_is_tried_once() {
 #[case::not_base64(json!({"auth": "%%%"}), None, Some("the entry for \"r.io\" has an auth that is not base64 of user:password"))]
 #[case::no_colon(json!({"auth": "dQ=="}), None, Some("the entry for \"r.io\" has an auth that is not base64 of user:password"))]
 #[case::empty(json!({}), None, Some("the entry for \"r.io\" is empty"))]
-#[case::wrong_type(json!({"auth": 5}), None, Some("the entry for \"r.io\" has another shape"))]
-#[case::null(json!(null), None, Some("the entry for \"r.io\" has another shape"))]
+#[case::wrong_type(json!({"auth": 5}), None, Some("the entry for \"r.io\" has an unexpected structure"))]
+#[case::null(json!(null), None, Some("the entry for \"r.io\" has an unexpected structure"))]
 fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case] expected: Option<&str>) {
     for (format, document) in [(Format::DockerConfigJson, json!({"auths": {"r.io": entry}})), (Format::DockerCfg, json!({"r.io": entry}))] {
         let (keyring, faults) = Keyring::read(format, document.to_string().as_bytes());
@@ -112,7 +112,7 @@ fn entries(#[case] entry: serde_json::Value, #[case] user: Option<&str>, #[case]
 #[case::no_auths(b"{}", "it has no auths")]
 #[case::helper(br#"{"credsStore":"pass"}"#, "it has no auths; credential helpers are not supported")]
 #[case::auths_no_object(br#"{"auths":7}"#, "auths is not a JSON object")]
-#[case::no_host(br#"{"auths":{"https://":{"auth":"dTpw"}}}"#, "\"https://\" names no registry")]
+#[case::no_host(br#"{"auths":{"https://":{"auth":"dTpw"}}}"#, "\"https://\" does not contain a registry host")]
 fn secrets_that_cannot_be_read(#[case] bytes: &[u8], #[case] expected: &str) {
     let (keyring, faults) = Keyring::read(Format::DockerConfigJson, bytes);
     assert!(keyring.is_empty());

@@ -41,7 +41,7 @@ pub(super) enum Unreadable {
     Syntax(usize),
     #[error("its index has no entries: it is not a chart repository")]
     NoEntries,
-    #[error("its index has a text of more than {LONGEST} characters (line {0})")]
+    #[error("its index has a string of more than {LONGEST} characters (line {0})")]
     TooLong(usize),
     #[error("its index has too many anchors")]
     Anchors,

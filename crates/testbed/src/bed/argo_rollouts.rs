@@ -1,4 +1,4 @@
-//! Argo Rollouts in the bed.
+//! Argo Rollouts in the test bed.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Flux in the bed.
+//! Flux in the test bed.
 
 use anyhow::Result;
 

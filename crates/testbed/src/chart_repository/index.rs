@@ -39,7 +39,7 @@ impl Index {
         self.packed.get_or_init(pack).clone()
     }
 
-    /// Returns true if a conditional request has this version of the index. A date counts only without an `ETag` (RFC
+    /// Returns true if a conditional request has this version of the index. A date is used only without an `ETag` (RFC
     /// 9110, 13.2.2).
     pub(super) fn known(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

@@ -1,7 +1,7 @@
 //! The chart of a release in the cluster: its version, and whether Flux has it running.
 //!
-//! Used by `live`. The rules follow Flux's real controllers: a condition alone proves nothing, the history and the
-//! observed generation must agree with it.
+//! Used by `live`. The rules follow Flux's real controllers: a condition is not enough, the history and the observed
+//! generation must agree with it.
 
 use anyhow::{Context as _, Result, bail};
 use kube::api::{DynamicObject, Patch, PatchParams};

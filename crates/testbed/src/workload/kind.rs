@@ -12,7 +12,7 @@ pub enum WorkloadKind {
     Deployment,
     /// `apps/v1` `StatefulSet`.
     StatefulSet,
-    /// `apps/v1` `DaemonSet`: a pod on each of the bed's three nodes.
+    /// `apps/v1` `DaemonSet`: a pod on each of the test bed's three nodes.
     DaemonSet,
     /// `batch/v1` `CronJob`: suspended, so that no Job runs.
     CronJob,

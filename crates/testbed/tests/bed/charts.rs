@@ -1,4 +1,4 @@
-//! Charts and their repositories: the real Helm reads the charts of the bed, and pushes the same charts; the HTTP
+//! Charts and their repositories: the real Helm reads the charts of the test bed, and pushes the same charts; the HTTP
 //! repository behaves like a good server, and misbehaves if configured.
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Flux in the bed: releases from every sort of source run, the real helm-controller rolls out a patched version, and
-//! bad ones fail.
+//! Flux in the test bed: releases from every sort of source run, the real helm-controller rolls out a patched version,
+//! and bad ones fail.
 
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ async fn bad_charts_end_as_bad_and_controllers_can_be_killed() -> Result<()> {
     if Flux::lacks("bad_charts_end_as_bad_and_controllers_can_be_killed").await? {
         return Ok(());
     }
-    // In its own bed: its controllers are killed.
+    // In its own test bed: its controllers are killed.
     let bed = Bed::own().await?;
     let flux = bed.flux().await?;
     let (client, namespace) = (bed.client().await?, bed.namespace("bad").await?);

@@ -1,5 +1,5 @@
-//! Tests of the bed: everything starts, pods become ready, registries send notifications, the audit log is readable,
-//! and nothing remains however a test ends.
+//! Tests of the test bed: everything starts, pods become ready, registries send notifications, the audit log is
+//! readable, and nothing remains however a test ends.
 
 mod charts;
 mod flux;

@@ -1,4 +1,4 @@
-//! `/api/v1/limits`, `freeze`, `unfreeze` and `resume`: what limits the updates of all workloads.
+//! `/api/v1/limits`, `freeze`, `unfreeze` and `resume`: the limits on the updates of all workloads.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 /// Maximum length of a reason, in characters.
 const REASON: usize = 500;
 
-/// What limits the updates of all workloads.
+/// The limits on the updates of all workloads.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LimitsBody {
@@ -71,7 +71,7 @@ impl LimitsBody {
     }
 }
 
-#[utoipa::path(get, path = "/api/v1/limits", summary = "Get what limits the updates of all workloads", responses((status = 200, body = LimitsBody)))]
+#[utoipa::path(get, path = "/api/v1/limits", summary = "Get the limits on the updates of all workloads", responses((status = 200, body = LimitsBody)))]
 pub(super) async fn get(State(api): Shared, Extension(caller): Extension<Caller>) -> Response {
     flat(match api.auth.listed(&caller, None).await {
         Ok(_) => Ok(current(&api)),

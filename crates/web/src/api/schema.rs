@@ -110,7 +110,7 @@ pub(crate) struct BulkResults {
 pub(crate) struct BulkResult {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// The HTTP status that the action alone would have.
+    /// The HTTP status that the action would have as a single request.
     pub(crate) status: u16,
     /// The phase of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +151,7 @@ pub(crate) struct HistoryEntry {
     pub(crate) timestamp: String,
     /// The request that applied the image. None for the image before the first update.
     pub(crate) update_request_name: Option<String>,
-    /// Who approved the update. None if the policy approved it.
+    /// The approver of the update. None if the policy approved it.
     pub(crate) approved_by: Option<String>,
 }
 
@@ -229,7 +229,7 @@ pub(crate) struct TrackedContainer {
     pub(crate) reason: &'static str,
     /// The reason as a message for people.
     pub(crate) message: String,
-    /// What an approved update of the container waits for now. Not set if Headwind would apply it now.
+    /// The reason why an approved update of the container waits now. Not set if Headwind would apply it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitingView>,
     /// When an update may be applied in the next seven days. Only in `explain`.
@@ -276,7 +276,7 @@ impl From<&RecordingFailure> for RecordingFailureView {
     }
 }
 
-/// What an approved update waits for. A request has the same in its condition `Waiting`.
+/// The reason why an approved update waits. The condition `Waiting` of a request has the same content.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WaitingView {
     /// The reason, as a stable code.
@@ -302,7 +302,7 @@ pub(crate) struct SpanView {
     /// When it ends (RFC 3339). Not set if that is not known, or later than the seven days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<String>,
-    /// What an update waits for, as a stable code. Not set if it may be applied.
+    /// The reason why an update waits, as a stable code. Not set if it may be applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'static str>,
 }
@@ -333,7 +333,7 @@ pub(crate) struct RequestSummary {
     pub(crate) new_image: String,
     pub(crate) phase: &'static str,
     pub(crate) message: Option<String>,
-    /// What the approved update waits for, as in its condition `Waiting`.
+    /// The reason why the approved update waits, as in its condition `Waiting`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitingView>,
 }

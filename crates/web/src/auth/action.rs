@@ -27,7 +27,7 @@ pub enum Action {
     },
     /// Approve, reject or reopen an UpdateRequest.
     Decide {
-        /// What to do with it.
+        /// The decision.
         decision: action::Action,
         /// Its namespace.
         namespace: String,
@@ -54,7 +54,7 @@ pub enum Action {
         channel: String,
         /// Headwind's own namespace.
         namespace: String,
-        /// Whether the ConfigMap with the settings has to be created first.
+        /// True if the ConfigMap with the settings must be created first.
         creates: bool,
     },
 }

@@ -17,7 +17,7 @@ pub(crate) struct Fake {
     key: Mutex<Option<[u8; 32]>>,
     tokens_asked: AtomicUsize,
     access_asked: AtomicUsize,
-    /// Reviews of access under way, and the most there were.
+    /// The number of reviews of access in progress, and its maximum.
     under_way: AtomicUsize,
     most: AtomicUsize,
     fails: AtomicBool,
@@ -63,7 +63,7 @@ impl Fake {
         self.access_asked.load(Ordering::SeqCst)
     }
 
-    /// Returns the largest number of reviews of access that were under way at the same time.
+    /// Returns the largest number of reviews of access that were in progress at the same time.
     pub(super) fn most_at_once(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }

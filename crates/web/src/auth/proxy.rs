@@ -31,7 +31,7 @@ impl FromStr for Network {
         let net = net.map_err(|_| format!("{text:?} is not a network; use a value like 10.1.0.0/16 or 10.1.2.3"))?;
         let shortest = if net.addr().is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
         if net.prefix_len() < shortest {
-            return Err(format!("{text} would trust strangers; use the network of the proxy, with a prefix of at least /{shortest}"));
+            return Err(format!("{text} is too large; use the network of the proxy, with a prefix of at least /{shortest}"));
         }
         Ok(Self(net.trunc()))
     }

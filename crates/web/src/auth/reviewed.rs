@@ -1,4 +1,4 @@
-//! Authorization of callers whom something else than a mode of the ports authenticates, such as a signature.
+//! Authorization of callers that are authenticated by something other than a mode of the ports, such as a signature.
 
 use std::sync::Arc;
 

@@ -37,7 +37,7 @@ pub(super) const EXPECTED: &str = "the request needs one header Authorization: B
 /// The header for requests through the proxy of the API server, which removes `Authorization`.
 pub(crate) const PROXIED: HeaderName = HeaderName::from_static("headwind-authorization");
 
-/// Who presents a token.
+/// The client that presents a token.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Presenter {
     /// A client at this address presents it.

@@ -32,7 +32,7 @@ use super::{Ui, permissions, rows, update};
 /// Maximum length of a reason, in characters.
 pub(super) const REASON: usize = 500;
 
-/// What the form of an action holds.
+/// The fields of the form of an action.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Form {
     /// The `resourceVersion` of the request that the person saw.
@@ -199,7 +199,7 @@ async fn succeeded(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, action: 
     (close, html! { (part) (toast::success(&text)) }).into_response()
 }
 
-/// What happened to a request that can no longer be decided about.
+/// The message about a request that can no longer be approved, rejected or reopened.
 fn conflict(visitor: &Visitor, summary: &UpdateSummary) -> Markup {
     let status = &summary.request.status;
     let decided = [
@@ -278,7 +278,7 @@ fn approve(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary) -> Markup {
 
 /// When the update is applied if it is approved now: the gate decides.
 fn effect(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, container: &str) -> Markup {
-    let Some(view) = ui.handle.known(&summary.workload) else { return html! { "Never: Headwind does not know the workload any more" } };
+    let Some(view) = ui.handle.known(&summary.workload) else { return html! { "Never: Headwind no longer tracks the workload" } };
     let rolling = view.requests.iter().find(|other| other.status.phase == Phase::RollingOut && other.name != summary.request.name);
     let gate = view.containers.iter().find(|one| one.container == container).map(|one| &one.gate);
     let cool_down = ui.handle.cool_down_until(&summary.workload, &summary.request).filter(|_| gate == Some(&Gate::Open));
@@ -286,7 +286,7 @@ fn effect(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, container: &str) 
         return html! { (time(until, visitor.now)) ": " (Reason::CoolDown.sentence()) };
     }
     match (gate, rolling) {
-        (None, _) => html! { "Never: Headwind does not track the container any more" },
+        (None, _) => html! { "Never: Headwind no longer tracks the container" },
         (Some(Gate::Wait(Waiting { until: Some(until), message, .. })), _) => {
             let until = time(*until, visitor.now);
             html! { (until) ": " (message) }

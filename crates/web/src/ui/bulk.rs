@@ -144,7 +144,7 @@ fn dialog(items: &[UpdateSummary], action: Action, form: &Form, error: Option<&s
     }
 }
 
-/// What became of one update.
+/// The result for one update.
 struct Outcome {
     name: RequestName,
     result: Result<(), Fault>,
@@ -230,7 +230,7 @@ async fn report(ui: &Ui, visitor: &Visitor, outcomes: &[Outcome], action: Action
     if failed.is_empty() {
         return (close, html! { @for part in &parts { (part) } (toast::success(&summary)) }).into_response();
     }
-    // What went wrong stays until it is read.
+    // Errors stay visible until the person closes them.
     let content = html! {
         form class="modal-box" id="confirm" method="dialog" {
             h1 id="dialog-title" { (summary) }

@@ -1,7 +1,7 @@
 //! `GET /events`: the stream that keeps pages up to date.
 //!
 //! It carries hints: `u-<id>` means that a request changed, and the page fetches the row again. So permissions, filters
-//! and the view are applied where they always are.
+//! and the view are applied in one place.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -25,12 +25,12 @@ use super::query::pairs;
 use super::{Trouble, Ui, dashboard, page, permissions};
 use crate::stream::{CHECK, Place, respond};
 
-/// How long a browser waits before it connects again.
+/// Time that a browser waits before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 /// Minimum time between two events with the counts.
 const COUNTS: Duration = Duration::from_secs(1);
 
-/// How often a stream looks whether Kubernetes responds.
+/// Interval for checking whether Kubernetes responds.
 const TROUBLE: Duration = Duration::from_secs(1);
 
 /// One open stream.
@@ -48,7 +48,7 @@ struct Stream {
     counts_sent: Instant,
     check_at: Instant,
     trouble_at: Instant,
-    /// What the banner of the page is about. Not known at first: the page may be older than the connection.
+    /// The reason for the banner of the page. Not known at first: the page may be older than the connection.
     trouble: Option<Trouble>,
     _place: Place,
 }
@@ -138,7 +138,7 @@ impl Stream {
         self.event("counts").data(format!("{}{}{}", dashboard::tiles(&counts).into_string(), top.into_string(), bottom.into_string()))
     }
 
-    /// Sends the banner if there is another reason for one than before, or none any more.
+    /// Sends the banner if its reason has changed or no longer exists.
     fn tell_trouble(&mut self) {
         let trouble = self.ui.trouble();
         if self.trouble.as_ref() == Some(&trouble) {

@@ -1,4 +1,4 @@
-//! What a finished request says about its end. It is not kept in memory, so it is read from the API server once.
+//! The messages of finished requests. They are not kept in memory, so each is read from the API server once.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ const KEPT: usize = 256;
 /// Namespace and name.
 type Name = (String, String);
 
-/// What a request says.
+/// The messages of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Said {
-    /// What it says about its state.
+    /// The message about its state.
     pub(super) text: String,
-    /// Who rejected it.
+    /// The person who rejected it.
     pub(super) rejected_by: Option<String>,
 }
 
@@ -27,11 +27,11 @@ impl Said {
     }
 }
 
-/// What was read, with the version of the request.
+/// The messages that were read, with the version of the request.
 #[derive(Debug, Default)]
 pub(super) struct Evidence(Mutex<HashMap<Name, (String, Said)>>);
 
-/// Returns what a request says about its state: for a failed rollout, the words of the pod.
+/// Returns the message of a request about its state: for a failed rollout, the message of the pod.
 pub(super) fn text(request: &Request) -> String {
     let status = &request.status;
     let watch = status.rollout.as_ref();
@@ -42,7 +42,7 @@ pub(super) fn text(request: &Request) -> String {
 }
 
 impl Evidence {
-    /// Returns what the request says. If it cannot be read, what is in memory.
+    /// Returns the messages of the request. If it cannot be read, what is in memory.
     pub(super) async fn of(&self, handle: &Handle, summary: &UpdateSummary) -> Said {
         let UpdateSummary { workload, request, version, .. } = summary;
         if request.status.phase.is_open() {

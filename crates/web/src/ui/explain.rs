@@ -37,7 +37,7 @@ use crate::auth::Action;
 /// Number of verdicts that are shown at first.
 const FIRST: usize = 50;
 
-/// What a person wants to see.
+/// The parameters of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Asked {
     /// Query the registry.
@@ -164,7 +164,7 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
     page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor), body })
 }
 
-/// Who owns the workload, and what that means for its updates.
+/// The owner of the workload, and its effect on updates.
 fn owner(view: &WorkloadView) -> Markup {
     let Some(owner) = &view.owner else { return html! {} };
     let handling = |one: &Explained| one.settings.as_ref().ok().map(|settings| settings.gitops.handling(owner.manager));
@@ -182,13 +182,13 @@ fn owner(view: &WorkloadView) -> Markup {
         ),
         Some(Handling::Patch) | None => (
             Tone::Go,
-            html! { "Headwind updates it. The annotation " code { (annotation::GITOPS) } " sets what Headwind does about an owner." },
+            html! { "Headwind updates it. The annotation " code { (annotation::GITOPS) } " sets how Headwind treats a workload that has an owner." },
         ),
     };
     html! { div class="mb-4" { (note(tone, "info", &html! { (owner) " owns this workload" }, Some(what))) } }
 }
 
-/// What runs, and what Headwind would do.
+/// The running version, and the update that Headwind would propose.
 fn sentence(view: &WorkloadView, one: &Explained) -> Markup {
     let open =
         view.requests.iter().find(|request| request.status.phase.is_open() && request.spec.container.as_ref() == Some(&one.container));
@@ -270,7 +270,7 @@ fn gate(one: &Explained, visitor: &Visitor) -> Markup {
         section class="card" {
             h2 { "When an update is applied" }
             @match &one.gate {
-                Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" { span class="text-tone" { (icon("circle-check")) } "Now: nothing holds it back" },
+                Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" { span class="text-tone" { (icon("circle-check")) } "Now: nothing prevents it" },
                 Gate::Wait(Waiting { until, message, .. }) => p class="mt-2 tone-warn" {
                     span class="text-tone" { (icon("clock")) } " "
                     @if let Some(until) = until { (time(*until, visitor.now)) ": " }

@@ -13,11 +13,11 @@ use super::query::Invalid;
 use super::visitor::Visitor;
 use crate::auth::Refused;
 
-/// What went wrong, for a person.
+/// A problem, as a message for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) status: StatusCode,
-    /// What happened.
+    /// The problem in short.
     pub(super) title: String,
     /// The details.
     pub(super) text: String,
@@ -101,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// The error for somebody about whom nothing is known.
+    /// The error for a visitor who is not authenticated.
     pub(super) fn bare(&self, headers: &HeaderMap) -> Response {
         if headers.contains_key("hx-request") {
             return self.part(headers.get("hx-target").and_then(|value| value.to_str().ok()));

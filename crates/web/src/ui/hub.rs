@@ -22,10 +22,10 @@ const KEPT: usize = 1024;
 const BACKLOG: usize = 1024;
 /// Minimum time between two hints about one object.
 const QUIET: Duration = Duration::from_secs(1);
-/// How often merged changes are looked for.
+/// Interval for checking whether merged changes are due.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What happened.
+/// A change that pages must know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Hint {
     /// A request changed.
@@ -41,7 +41,7 @@ pub(super) struct Numbered {
     pub(super) hint: Hint,
 }
 
-/// What a client missed.
+/// The hints that a client missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Missed {
     /// These hints.
@@ -53,7 +53,7 @@ pub(super) enum Missed {
 /// The hints of this process.
 #[derive(Debug)]
 pub(super) struct Hub {
-    /// Tells the numbers of this process from those of another one.
+    /// Distinguishes the numbers of this process from those of another one.
     start: i64,
     ring: Mutex<Ring>,
     sender: broadcast::Sender<Numbered>,

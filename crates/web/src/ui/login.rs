@@ -21,7 +21,7 @@ use super::permissions;
 use super::query::pairs;
 use crate::server::Ends;
 
-/// Where a person goes after the login.
+/// The page that opens after the login.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Next {
     #[serde(default)]

@@ -8,7 +8,7 @@ use super::parts::time::stamp;
 use super::preferences::Theme;
 use super::visitor::Visitor;
 
-/// How htmx works here. Nothing is evaluated, nothing of a page is kept, and errors that have a page are shown.
+/// The configuration of htmx: it evaluates no code, keeps no history of pages, and shows errors that have a page.
 const HTMX_CONFIG: &str = r#"{"allowEval":false,"allowScriptTags":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"scrollIntoViewOnBoost":false,"responseHandling":[{"code":"204","swap":false},{"code":"[23]..","swap":true},{"code":"4(03|04|09|22)","swap":true,"error":false},{"code":"503","swap":true,"error":false},{"code":"...","swap":false,"error":true}]}"#;
 
 /// A place in the navigation.
@@ -37,7 +37,7 @@ pub(super) struct Page<'a> {
     pub(super) place: Option<Place>,
     /// True if the page follows the stream of events.
     pub(super) live: bool,
-    /// What affects every page.
+    /// The banner about problems that affect every page.
     pub(super) banner: Option<Markup>,
     /// The content.
     pub(super) body: Markup,

@@ -1,4 +1,4 @@
-//! What the caller may do: every question of the UI to the authentication of the port.
+//! The permissions of the caller: every question of the UI to the authentication of the port.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -74,7 +74,7 @@ pub(super) fn looks_at(key: &WorkloadKey) -> Action {
     Action::List { namespace: Some(key.namespace.clone()) }
 }
 
-/// Which requests the caller may decide about.
+/// The requests that the caller may approve or reject.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rights(BTreeMap<(String, String), bool>);
 

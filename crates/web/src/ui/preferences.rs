@@ -1,4 +1,4 @@
-//! What a person prefers, from cookies of the browser: theme, density of rows, keyboard shortcuts.
+//! The preferences of a person, from cookies of the browser: theme, density of rows, keyboard shortcuts.
 
 use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -21,7 +21,7 @@ pub(super) enum Theme {
     Dark,
 }
 
-/// What a person prefers.
+/// The preferences of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Preferences {
     /// The theme.

@@ -28,7 +28,7 @@ pub(super) enum List {
     Workloads,
 }
 
-/// How far back a list goes.
+/// The period that a list covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Since {
     /// 24 hours.
@@ -74,7 +74,7 @@ const STATES: &[(&str, WorkloadState)] = &[
     ("unchecked", WorkloadState::NotChecked),
 ];
 
-/// The order of the list if the address names none.
+/// The order of the list if the address has none.
 fn default_order(list: List) -> Order {
     match list {
         List::Inbox => Order { by: SortBy::Expires, descending: false },

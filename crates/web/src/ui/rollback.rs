@@ -19,7 +19,7 @@ use super::visitor::Visitor;
 use super::{Ui, permissions};
 use crate::auth::Action;
 
-/// What to roll back, and how far.
+/// The container to roll back, and the number of steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Form {
     container: Option<String>,
@@ -91,7 +91,7 @@ fn dialog(key: &WorkloadKey, to: &Past, now: &str) -> Markup {
             h1 id="dialog-title" { "Roll back " (key.name) "?" }
             p { (place(key, Some(&to.entry.container))) }
             div class="ask break-all font-mono text-xs" { span class="text-muted" { (now) } (icon("undo-2")) b { (to.entry.image) } }
-            p class="mt-3" { "Headwind approves the rollback in your name and applies it. It does not propose the version that is left again." }
+            p class="mt-3" { "Headwind approves the rollback in your name and applies it. After the rollback, it does not propose the current version again." }
             input type="hidden" name="container" value=(to.entry.container);
             input type="hidden" name="index" value=(to.index);
             input type="hidden" name="seen" value=(to.entry.image);

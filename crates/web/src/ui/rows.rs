@@ -25,7 +25,7 @@ use super::query::pairs;
 use super::visitor::Visitor;
 
 headwind_core::named! {
-    /// How a list shows an update.
+    /// The view of an update in a list.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum View("view", str::eq) {
         /// A decision to make.
@@ -48,7 +48,7 @@ pub(super) struct Row<'a> {
     pub(super) same_image: usize,
     /// True if a failed rollout is rolled back.
     pub(super) auto_rollback: Option<bool>,
-    /// What the update says about its end.
+    /// The message about the end of the update.
     pub(super) said: Said,
     pub(super) now: Timestamp,
 }
@@ -258,7 +258,7 @@ pub(super) fn name(summary: &UpdateSummary) -> (String, String) {
     (summary.workload.namespace.clone(), summary.request.name.clone())
 }
 
-/// Describes how far an update is.
+/// Describes the progress of an update.
 pub(super) fn progress(request: &Request, now: Timestamp) -> String {
     let status = &request.status;
     if let Some(waiting) = &status.waiting {

@@ -25,10 +25,10 @@ use super::observability::source::MetricsSource;
 use super::page::{Page, Place};
 use super::visitor::Visitor;
 
-/// What is shown in place of a secret.
+/// The text that is shown in place of a secret.
 pub const STORED: &str = "stored, not shown";
 
-/// Where the value of a setting comes from.
+/// The origin of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A flag of the command line.
@@ -41,7 +41,7 @@ pub enum Origin {
     Default,
 }
 
-/// How a person enters a value.
+/// The kind of input for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// On or off.
@@ -63,13 +63,13 @@ pub struct Setting {
     pub value: Option<String>,
     /// The default, if there is one.
     pub default: Option<String>,
-    /// Where the value comes from.
+    /// The origin of the value.
     pub origin: Origin,
-    /// What it sets.
+    /// The help text.
     pub help: String,
     /// The object that may hold it. `None` if it cannot change while Headwind runs.
     pub store: Option<Store>,
-    /// How a person enters it.
+    /// The kind of input for it.
     pub input: Input,
     /// Why the stored entry has no effect.
     pub problem: Option<String>,
@@ -92,7 +92,7 @@ pub struct Settings {
     pub all: watch::Receiver<Arc<[Setting]>>,
     /// Checks a change before it is saved.
     pub check: Check,
-    /// Where the page Observability gets its figures.
+    /// The source of the figures on the page Observability.
     pub metrics: watch::Receiver<MetricsSource>,
     /// The namespace of Headwind's own objects.
     pub namespace: String,

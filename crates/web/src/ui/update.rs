@@ -34,7 +34,7 @@ use super::{Ui, evidence};
 /// Maximum number of pods that are shown.
 const PODS: usize = 50;
 
-/// What the page shows.
+/// The content of the page.
 struct Shown {
     object: UpdateRequest,
     summary: UpdateSummary,
@@ -213,7 +213,7 @@ impl Shown {
         }
     }
 
-    /// What somebody has to know first.
+    /// Returns the note at the top of the page.
     fn remark(&self) -> Markup {
         let change = ChangeView::of(self.request());
         let (tone, sign, text) = match self.request().status.phase {
@@ -341,7 +341,7 @@ impl Shown {
         }
     }
 
-    /// What the person who approved wrote.
+    /// The note of the person who approved.
     fn note(&self) -> Option<&str> {
         let status = &self.request().status;
         (status.phase == Phase::Approved).then_some(status.message.as_deref()).flatten()
@@ -411,7 +411,7 @@ fn seconds(text: &str) -> String {
     headwind_core::settings::duration(text).map_or_else(|_| text.to_owned(), |time| span(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)))
 }
 
-/// How a moment of the timeline looks.
+/// Returns the color, the icon and the name of a moment of the timeline.
 fn moment(what: &str, request: &Request) -> (&'static str, &'static str, &'static str) {
     match what {
         "created" => ("tone-calm", "search", "Proposed"),

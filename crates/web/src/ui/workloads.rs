@@ -24,7 +24,7 @@ use super::updates::{nothing_found, sorted};
 use super::visitor::Visitor;
 use super::{Ui, permissions};
 
-/// How long the rows of all workloads answer further questions.
+/// Time for which the rows of all workloads are cached.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// The rows of all workloads. Making them takes as long as explaining every workload, so everybody shares them.

@@ -65,7 +65,7 @@ impl Budget {
         Arc::new(Self { held: Mutex::default(), open: if heads_prove { ALL / 2 } else { ALL } })
     }
 
-    /// Reserves that many more bytes for the sender. Returns false if there is no room.
+    /// Reserves that many more bytes for the sender. Returns false if the budget does not have enough free memory.
     fn take(&self, sender: Sender, bytes: usize) -> bool {
         let mut held = self.held.lock();
         if held.proven + held.open + bytes > ALL {

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Maximum size of the response, in bytes.
 const BODY: usize = 256 * 1024;
 
-/// How to check Google's signed tokens.
+/// The check of Google's signed tokens.
 #[derive(Debug, Clone)]
 pub struct Google {
     /// The expected claims of a token.

@@ -5,8 +5,8 @@
 //!                                                                                  └─> user ─> access review ─> decision ─> reply
 //! ```
 //!
-//! A call that fails a check before the 200 gets a status. Everything after it is told to the person who clicked, by the
-//! response URL of the call: Slack shows no other answer, and waits three seconds.
+//! A call that fails a check before the 200 gets a status. Later problems are reported to the person who clicked, by
+//! the response URL of the call: Slack shows no other answer, and waits only three seconds.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -44,7 +44,7 @@ pub enum TokenError {
     #[error("it is not a signed token from Google")]
     Malformed,
     /// None of the keys signed it.
-    #[error("it is signed with a key that is not known")]
+    #[error("it is signed with an unknown key")]
     UnknownKey,
     /// The signature is wrong.
     #[error("its signature is wrong")]
@@ -53,7 +53,7 @@ pub enum TokenError {
     #[error("it is not valid at this time")]
     Time,
     /// Its audience, issuer or account is another one.
-    #[error("it is not for this receiver")]
+    #[error("its audience, issuer or account is not the configured one")]
     Claims,
 }
 

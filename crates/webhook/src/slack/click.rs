@@ -6,7 +6,7 @@ use serde::Deserialize;
 const APPROVE: &str = "headwind_approve";
 const REJECT: &str = "headwind_reject";
 
-/// What the person wants.
+/// The decision of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// Approve the update.
@@ -25,7 +25,7 @@ impl Answer {
     }
 }
 
-/// What a button is about: the UpdateRequest, and the notification whose message has the button.
+/// The subject of a button: the UpdateRequest, and the notification whose message has the button.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The namespace of the request.
@@ -60,11 +60,11 @@ pub struct Click {
     pub user_team: Option<String>,
     /// The ID of the workspace of the app, if Slack names it.
     pub team: Option<String>,
-    /// What the person wants.
+    /// The decision of the person.
     pub answer: Answer,
-    /// What the button is about.
+    /// The subject of the button.
     pub target: Target,
-    /// Where Headwind may answer.
+    /// The URL for replies.
     pub response_url: Option<String>,
 }
 
@@ -101,7 +101,7 @@ struct Action {
     value: Option<String>,
 }
 
-/// Decodes the form of a verified call. Returns `None` for an interaction with something else than Headwind's buttons.
+/// Decodes the form of a verified call. Returns `None` for an interaction with something other than Headwind's buttons.
 ///
 /// # Errors
 /// If the body is not a form with the JSON of an interaction.

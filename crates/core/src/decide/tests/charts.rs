@@ -132,7 +132,7 @@ fn one_version_has_one_identity(#[case] policy: &str) {
     assert_ne!(pushed.identity, event(&workload, "1.4.0", None).unwrap().identity);
 }
 
-/// A look-up of a changed release counts like a webhook; images have no look-ups.
+/// A look-up of a changed release is treated like a webhook; images have no look-ups.
 #[rstest]
 #[case("webhook", [true, true], [true, false])]
 #[case("polling", [false, true], [false, true])]

@@ -445,7 +445,7 @@ fn a_release_is_judged_by_its_conditions_alone() {
     assert_eq!(cause, Some((Reason::UpgradeFailed, "words of UpgradeFailed".to_owned())));
 }
 
-/// A cached copy alone never ends or deletes anything: the API server is queried first.
+/// A cached copy never causes an end or a deletion: the API server is queried first.
 #[test]
 fn nothing_ends_before_it_was_read_live() {
     let asked = request("r", "app:1.0.0", "app:1.1.0");

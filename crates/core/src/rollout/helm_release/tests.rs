@@ -269,7 +269,7 @@ fn who_only_waits_is_not_blamed() {
     let mut watch = RolloutState::new(2, at(0));
     let verdict = (0..100).find_map(|second| settle(&mut watch, &waits, second));
     let Some(Verdict::TimedOut(words)) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(words, "no progress for 60 s: Flux has not begun with it yet; words of DependencyNotReady");
+    assert_eq!(words, "no progress for 60 s: Flux has not started the release yet; words of DependencyNotReady");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn what_was_put_there_later_is_not_before() {
     for n in 1..=2 {
         history.record("a", &format!("i:{}", n - 1), &format!("i:{n}"), at(n), &format!("r{n}"), None);
     }
-    let before = |standing| history.before("a", standing).map(|entry| entry.image.as_str()).collect::<Vec<_>>();
+    let before = |current| history.before("a", current).map(|entry| entry.image.as_str()).collect::<Vec<_>>();
     assert_eq!((before("i:1"), before("i:0")), (vec!["i:0"], vec![]), "they were restored outside Headwind");
 }
 

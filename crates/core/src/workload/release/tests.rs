@@ -183,7 +183,7 @@ fn a_tag_that_several_follow(
     let shared = resolve(&alone(referring(), of_release), Some(&tag), followers);
     assert_eq!((reason(&shared), site(&shared).shared_by), (expected, followers));
     if let Some(Reasoned { message, .. }) = site(&shared).skip_reason() {
-        assert!(message.starts_with("other releases follow") && message.contains(SHARED_SOURCE), "{message}");
+        assert!(message.starts_with("other releases use") && message.contains(SHARED_SOURCE), "{message}");
     }
     // Lasting reasons come first. Releases of one HelmRepository are independent.
     let suspended = resolve(&alone(Release { suspended: true, ..referring() }, &[]), Some(&tag), followers);

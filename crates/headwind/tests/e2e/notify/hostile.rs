@@ -60,7 +60,7 @@ pub(crate) async fn receivers() -> Result<()> {
     mattermost.misbehave(move |_| Some(Fault::Answer(307, vec![("location", other.clone())], String::new())));
     let during = measured(&world, &live, 2).await?;
     eprintln!("notify_hostile: p99 of push to patched {before:?}, with hostile receivers {during:?}");
-    // On a machine that does other things too, the bar of ten percent is the benchmark's.
+    // The limit is wide, because the machine is busy with other tests; the benchmark checks ten percent.
     ensure!(during < before * 3 + Duration::from_millis(200), "{during:?}, {before:?} before");
     ensure!(elsewhere.seen().is_empty(), "a redirect was followed");
     ensure!(slack.accepted().len() < delivered + UPDATES, "Slack hangs");
@@ -79,7 +79,7 @@ pub(crate) async fn receivers() -> Result<()> {
     ensure!(log.to_lowercase().contains("certificate"), "the bad certificate is named");
     ensure!(!log.contains(SECRET_PATH), "the URL of a hook is in the log");
 
-    // Each channel goes on when its receiver does: Teams asks for a pause first.
+    // Each channel continues when its receiver works again; Teams first asks for a pause.
     let asked = Instant::now();
     teams.misbehave(move |_| (asked.elapsed() < Duration::from_secs(1)).then(|| Fault::throttle(2)));
     slack.behave();

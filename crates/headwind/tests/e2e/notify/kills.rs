@@ -50,7 +50,7 @@ fn accepted(receiver: &Receiver) -> BTreeMap<(String, String), Vec<Instant>> {
 /// Ten kills of the leader at random moments and five hand-overs, while updates go on.
 pub(crate) async fn kills_and_hand_overs() -> Result<()> {
     let receivers = Receivers::start().await?;
-    // One channel is down all the time: it holds back nobody else.
+    // One channel is down all the time: it does not delay other channels.
     receivers.teams.misbehave(|_| Some(headwind_testbed::Fault::Answer(503, Vec::new(), String::new())));
     let options = |options: OperatorOptions| receivers.options(options).env("HEADWIND_HISTORY_LIMIT", "100");
     let world = World::with("notifykill", options).await?;

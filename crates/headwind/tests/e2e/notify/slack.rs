@@ -1,4 +1,5 @@
-//! Buttons in Slack: people decide with them as they do with kubectl, and the message is updated in place, whoever decides.
+//! Buttons in Slack: people decide with them as they do with kubectl, and the message is updated in place, wherever the
+//! decision is made.
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_k8s::update_request::UpdateRequest;
@@ -13,7 +14,7 @@ use crate::world::{SOON, World, image};
 const SECRET: &str = "signing-secret-of-the-app";
 const APPROVE: &[&str] = &["approve", "updaterequests.headwind.sh"];
 
-/// A Slack whose bot posts. It answers every call with the same place.
+/// A fake Slack for a bot. It answers every call with the same place of a message.
 struct Slack(Receiver);
 
 impl Slack {
@@ -107,7 +108,7 @@ pub(crate) async fn buttons() -> Result<()> {
         Ok(all.iter().find(|one| one.metadata.uid == request.metadata.uid).context("the request")?.phase().as_str().to_owned())
     };
 
-    // Who may not decide.
+    // People who may not decide.
     let web = waits(&world, "web").await?;
     let value = slack.buttons(&web.metadata.name.clone().unwrap_or_default()).await?;
     let approve = slack.body("U1", "headwind_approve", &value)?;
@@ -120,7 +121,7 @@ pub(crate) async fn buttons() -> Result<()> {
     slack.whispers("slack-bob may not approve").await?;
     ensure!(phase(&web).await? == "Pending", "nobody has decided");
 
-    // Ann approves, by the replica that does not lead or by the one that does. The call counts once on each of them.
+    // Ann approves, by the replica that does not lead or by the one that does. Each replica accepts the call once.
     ensure!(send(&world, &second, SECRET, at, &approve).await? == 200);
     let approved = world.request(&image("s/web", "1.1.0"), "Completed").await?;
     ensure!(approved.status.and_then(|status| status.approved_by).as_deref() == Some("slack-ann"));
@@ -150,7 +151,7 @@ pub(crate) async fn buttons() -> Result<()> {
     let answer = world.http.post(format!("{}{path}", other.api_url())).header("content-type", "application/json").send().await?;
     ensure!(answer.status() == 200, "{answer:?}");
     slack.shows(&format!("Update rejected: Deployment {}/job", world.namespace)).await?;
-    // A reopened request is another one for the buttons of the first message.
+    // The buttons of the first message have no effect on the reopened request.
     let path = path.replace("/reject", "/reopen");
     let answer = world.http.post(format!("{}{path}", other.api_url())).header("content-type", "application/json").send().await?;
     ensure!(answer.status() == 200, "{answer:?}");

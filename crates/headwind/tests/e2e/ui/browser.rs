@@ -40,7 +40,7 @@ pub(crate) struct Browser {
     _driver: Child,
     _cleaner: Child,
     _profile: tempfile::TempDir,
-    /// Where pictures go.
+    /// The folder for pictures.
     shots: PathBuf,
     axe: Option<String>,
 }
@@ -59,7 +59,8 @@ impl WebDriverCompatibleCommand for Log {
     }
 }
 
-/// Starts a process that ends browser and driver as soon as this process lets go of its standard input, in whatever way it ends.
+/// Starts a process that ends browser and driver as soon as the standard input of this process is closed, however it
+/// ends.
 fn cleaner(profile: &Path, driver: u32) -> Result<Child> {
     const SCRIPT: &str = r#"cat >/dev/null; kill -KILL "$2"; pkill -KILL -f -- "--user-data-dir=$1"; sleep 1; rm -rf "$1""#;
     let mut command = Command::new("sh");
@@ -81,7 +82,7 @@ impl Browser {
                 break port.trim_end_matches('.').to_owned();
             }
         };
-        // Its later lines must go somewhere.
+        // Reads its later lines, so that it can write them.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let cleaner = cleaner(profile.path(), driver.id().context("chromedriver ended")?)?;
         let folder = format!("--user-data-dir={}", profile.path().display());
@@ -231,7 +232,7 @@ impl Browser {
         Ok(self.client.switch_to_window(tab).await?)
     }
 
-    /// Fails instead of waiting for a page for minutes.
+    /// Fails soon if a page does not load.
     pub(crate) async fn patience(&self, time: Duration) -> Result<()> {
         Ok(self.client.update_timeouts(TimeoutConfiguration::new(None, Some(time), None)).await?)
     }
@@ -278,7 +279,7 @@ impl Browser {
         Ok(found.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect())
     }
 
-    /// Checks what every page must hold, as it is now.
+    /// Checks the rules for every page on the current page.
     pub(crate) async fn check(&self, name: &str) -> Result<()> {
         let found = self.axe().await?;
         self.quiet(name).await?;

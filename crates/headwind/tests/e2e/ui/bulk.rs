@@ -1,4 +1,5 @@
-//! Several updates at once, one of which somebody else has decided about: by mouse, by keys alone, and without script.
+//! Several updates at once, one of which somebody else has decided about: by mouse, only by keyboard, and without
+//! script.
 
 use anyhow::{Result, ensure};
 
@@ -32,7 +33,7 @@ pub(crate) async fn bulk() -> Result<()> {
     visit.reaches("a-mouse", "Completed").await?;
     visit.reaches("b-mouse", "Rejected").await?;
 
-    // By keys alone: the first two rows are decided, the next two are selected.
+    // Only by keyboard: the first two rows are decided, the next two are selected.
     visit.live("/?sort=name").await?;
     browser.keys("jxjx").await?;
     browser.tab_to("Approve…").await?;
@@ -62,7 +63,7 @@ pub(crate) async fn bulk() -> Result<()> {
     ensure!(text.contains(SUMMARY) && text.contains("already Rejected"), "{text}");
     visit.reaches("e-plain", "Completed").await?;
 
-    // One update that somebody else was faster with.
+    // One update that somebody else decided first.
     visit.open("/").await?;
     browser.click("button[aria-label='Approve g-late 1.1.0']").await?;
     browser.until("the page asks", "document.querySelector('#confirm')").await?;

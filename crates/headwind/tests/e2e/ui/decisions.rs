@@ -1,11 +1,11 @@
-//! Approve and reject: by mouse, by keys alone, and without script.
+//! Approve and reject: by mouse, only by keyboard, and without script.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::visit::{AT_REST, DIALOG, ENTER, ESCAPE, NO_DIALOG, NO_TOAST, Visit};
 
-/// Approve, reject and several at once: by mouse, by keys alone, and without script.
+/// Approve, reject and several at once: by mouse, only by keyboard, and without script.
 pub(crate) async fn decisions() -> Result<()> {
     let names = ["mouse", "keys", "plain", "late", "many-a", "many-b", "no", "no-keys", "no-plain"];
     let Some(visit) = Visit::new("ui-decisions", &names).await? else { return Ok(()) };
@@ -23,7 +23,7 @@ pub(crate) async fn decisions() -> Result<()> {
     ensure!(browser.run("return document.activeElement.closest('.row') !== null").await? == json!(true), "the focus stays in the row");
     ensure!(visit.reaches("mouse", "Completed").await?.status.unwrap_or_default().approved_by.as_deref() == Some("web-ui-user"));
 
-    // By keys alone.
+    // Only by keyboard.
     browser.run("[...document.querySelectorAll('#list .name')].find((one) => one.textContent === 'keys').focus()").await?;
     browser.keys("a").await?;
     browser.until("the dialog opens", DIALOG).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn decisions() -> Result<()> {
     visit.reaches("no-keys", "Rejected").await?;
     browser.until("the dialog is closed", NO_DIALOG).await?;
 
-    // Somebody was faster, behind an open dialog with a text in it.
+    // Somebody else decides while a dialog with typed text is open.
     browser.until("the toast has gone", NO_TOAST).await?;
     browser.click("button[aria-label='Reject late 1.1.0']").await?;
     browser.until("the dialog opens", DIALOG).await?;

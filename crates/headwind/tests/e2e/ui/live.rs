@@ -1,4 +1,4 @@
-//! Live updates: a change elsewhere, a server that goes away, and the stream for programs.
+//! Live updates: a change elsewhere, a server that stops, and the stream for programs.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::world::{World, image};
 
 /// A change must be visible within this time on a quiet machine.
 const LIVE: Duration = Duration::from_secs(1);
-/// On a machine that does other work.
+/// The same on a busy machine.
 const LOADED: Duration = Duration::from_secs(5);
 
-/// A change elsewhere shows in its row; a lost connection is shown, and what was missed is caught up.
+/// A change elsewhere shows in its row; a lost connection is shown, and then the page fetches what it missed.
 pub(crate) async fn live() -> Result<()> {
     let Some(visit) = Visit::new("ui-live", &["first", "second", "third"]).await? else { return Ok(()) };
     let browser = &visit.browser;
@@ -40,7 +40,7 @@ pub(crate) async fn live() -> Result<()> {
     );
     browser.until("the title follows", "document.title.startsWith('(2)')").await?;
 
-    // A new update is a line to click, not a jump.
+    // The page announces a new update in a line to click, and does not move its rows.
     visit.world.create(&World::asking(WorkloadKind::Deployment, "fourth", &image("ui/fourth", "1.0.0"))).await?;
     visit.world.push("ui/fourth", "1.1.0").await?;
     browser.until("the new update is shown", "document.querySelector('a.news')").await?;
@@ -48,7 +48,7 @@ pub(crate) async fn live() -> Result<()> {
     browser.click("a.news").await?;
     browser.until("the list is read again", &format!("{order} === 'fourth,second,third'")).await?;
 
-    // The server goes away and comes back.
+    // The server stops and starts again.
     visit.world.operator.kill9().await?;
     browser.until("the lost connection is shown", "document.querySelector('#live').dataset.state === 'lost'").await?;
     browser.shoot("reconnecting-desktop-light").await?;

@@ -1,4 +1,4 @@
-//! What a person sees who may not do everything: mode `token`, with service accounts of the cluster.
+//! The web UI for people without all permissions: mode `token`, with service accounts of the cluster.
 
 use anyhow::{Result, ensure};
 use serde_json::json;

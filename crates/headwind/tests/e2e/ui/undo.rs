@@ -1,4 +1,4 @@
-//! Reopen and roll back: by mouse, by keys alone, and without script.
+//! Reopen and roll back: by mouse, only by keyboard, and without script.
 
 use anyhow::{Context as _, Result, ensure};
 

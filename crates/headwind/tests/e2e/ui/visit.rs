@@ -15,7 +15,7 @@ use crate::world::{World, image};
 
 /// The stream of the page is open.
 pub(super) const LIVE_NOW: &str = "document.querySelector('#live').dataset.state === 'live'";
-/// The dialog is visible, and no part of it moves or fades any more: axe measures its colours.
+/// The dialog is visible, and no part of it still moves or fades: axe measures its colours.
 pub(super) const AT_REST: &str = "(dialog => dialog.open && [dialog, dialog.querySelector('.modal-box')].every(one => !one || getComputedStyle(one).opacity === '1') \
      && dialog.getAnimations({ subtree: true }).every(one => one.playState !== 'running'))(document.querySelector('dialog'))";
 /// The toast of a success has disappeared by itself: it covers what lies below it for 3 s.

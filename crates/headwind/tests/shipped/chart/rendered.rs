@@ -1,4 +1,4 @@
-//! What the chart renders for the value sets in `chart/values`, and `deploy/k8s/install.yaml`.
+//! The rendered chart for the value sets in `chart/values`, and `deploy/k8s/install.yaml`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ fn install_manifest_publishes_each_port_once() {
         let policies = of("NetworkPolicy").into_iter().filter(|one| names(&one["spec"]["ingress"][0]["ports"], "port") == [port.as_str()]);
         assert_eq!((services, policies.count()), (1, 1), "{port}");
     }
-    // The only Service that a cluster may publish as a whole has the webhook port alone.
+    // The only Service that a cluster may publish as a whole has only the webhook port.
     let public = of("Service").into_iter().find(|one| one["metadata"]["name"] == "headwind-webhook").expect("a Service");
     assert_eq!(names(&public["spec"]["ports"], "name"), ["webhook"]);
     for probe in ["livenessProbe", "readinessProbe"] {

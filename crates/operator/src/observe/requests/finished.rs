@@ -123,13 +123,13 @@ impl Finished {
                 applied_at: self.applied_at.map(|at| time(at.get())),
                 rolled_back_from,
                 rollout: returned,
-                ..self.standing()
+                ..self.phase_status()
             },
         }
     }
 
     /// Returns only phase and count, which decide whether the request blocks its version.
-    fn standing(&self) -> Status {
+    fn phase_status(&self) -> Status {
         Status { phase: self.phase, times_applied: self.times_applied, ..Status::default() }
     }
 

@@ -1,4 +1,4 @@
-//! What the limits on updates need to know of the requests, kept up to date with each change of a request.
+//! The facts about requests that the limits on updates need, kept up to date with each change of a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -83,7 +83,7 @@ impl Poller {
                 Ok(()) => served += 1,
                 Err(Stop::Failed(error)) => return self.failed(&origin, &wanted, &error).await,
                 Err(Stop::Late) => {
-                    // A follower that uses all the time must not block the others.
+                    // A follower that takes the whole time must not block the others.
                     next = followers.get(served.max(1)).map(|one| one.resolved.workload.key.clone());
                     break;
                 }
@@ -144,7 +144,7 @@ impl Poller {
                     }
                     None => continue,
                 },
-                // A digest alone, or a chart, follows no tag: only an event can name a successor.
+                // A reference that has only a digest, or a chart, follows no tag: only an event can name a successor.
                 None if !follower.wants_versions() => continue,
                 None => {
                     let all = found.candidates.of(&follower.artifact);

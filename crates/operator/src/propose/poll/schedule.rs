@@ -183,7 +183,7 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
             match self.first(now) {
                 First::Now(lane) => return self.start(&lane, now).unwrap_or(Next::Idle),
                 // Unused slots go to the keys that wait for them.
-                _ if self.unpark_for_room() => {}
+                _ if self.unpark_for_free_slots() => {}
                 First::Later(start) => return Next::Wait(start),
                 First::Never => return Next::Idle,
             }
@@ -234,12 +234,12 @@ impl<K: Clone + Eq + Hash + Ord, L: Clone + Eq + Hash> Schedule<K, L> {
     }
 
     /// Moves as many waiting keys back as there are free slots. Returns true if there was one.
-    fn unpark_for_room(&mut self) -> bool {
+    fn unpark_for_free_slots(&mut self) -> bool {
         let free: Vec<(Arc<str>, usize)> =
-            self.parked.keys().map(|owner| (Arc::clone(owner), self.slots.room(owner))).filter(|(_, room)| *room > 0).collect();
+            self.parked.keys().map(|owner| (Arc::clone(owner), self.slots.free_slots(owner))).filter(|(_, slots)| *slots > 0).collect();
         let mut any = false;
-        for (owner, room) in free {
-            for _ in 0..room {
+        for (owner, slots) in free {
+            for _ in 0..slots {
                 any |= self.unpark(&owner);
             }
         }

@@ -118,8 +118,8 @@ fn a_change_under_way_is_reported_once() {
     assert_eq!(site.reported().len(), 1, "it is a change like any other now");
 }
 
-/// The last leader reported that the change was applied. The next one knows only that the request is complete, and reports
-/// the change again: under the same name.
+/// The previous leader reported that the change was applied. The next one knows only that the request is complete, and
+/// reports the change again: under the same name.
 #[test]
 fn a_change_that_is_reported_with_another_transition_has_the_same_name() {
     let applied = |versions: &[(&str, &str)]| {

@@ -25,7 +25,7 @@ impl std::fmt::Debug for Counts {
     }
 }
 
-/// What open requests wait for.
+/// The reasons why open requests wait.
 #[derive(Default)]
 struct Waits {
     /// The age of the oldest request in phase Pending, in seconds.

@@ -9,8 +9,9 @@ use crate::report::channel::Channel;
 /// The value that chooses no channel.
 const NONE: &str = "none";
 
-/// Returns the chosen channels; `None` for all. The annotation of the workload counts before that of the namespace, and one
-/// for the container before both. Unknown names are ignored: a typo must not silence the other channels.
+/// Returns the chosen channels; `None` for all. The annotation of the workload takes precedence over that of the
+/// namespace, and one for the container over both. Unknown names are ignored: a typo must not silence the other
+/// channels.
 pub(super) fn chosen(workload: Option<&Annotations>, namespace: &Annotations, container: Option<&str>) -> Option<BTreeSet<Channel>> {
     let own = container.map(|container| format!("{}.{container}", key::NOTIFY));
     let names = own.iter().map(String::as_str).chain([key::NOTIFY]).collect::<Vec<_>>();

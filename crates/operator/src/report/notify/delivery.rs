@@ -40,7 +40,7 @@ pub(super) struct Delivery {
     pub(super) channel: Channel,
     pub(super) settings: Arc<Settings>,
     pub(super) outbox: Outbox,
-    /// Where the messages of the Slack bot are noted.
+    /// The record of the messages of the Slack bot.
     pub(super) board: Board,
     pub(super) client: Result<Client, String>,
     pub(super) metrics: Metrics,
@@ -95,7 +95,8 @@ impl Delivery {
         }
     }
 
-    /// Sends the notifications until they are delivered or given up. Returns false if they are left to somebody else.
+    /// Sends the notifications until they are delivered or given up. Returns false if another task or the next leader
+    /// must send them.
     async fn deliver(&self, items: &[Item], is_failing: &mut bool) -> bool {
         let channel = self.channel;
         let Some(common) = self.settings.common(channel) else { return false };

@@ -32,7 +32,7 @@ pub(super) enum Outcome {
     Delivered(String),
     /// It may succeed later.
     Retry {
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The pause that the receiver requests.
         after: Option<Duration>,
@@ -71,7 +71,7 @@ impl Resolve for Resolver {
 }
 
 fn never(why: &str) -> String {
-    format!("the host leads to {why}; Headwind never connects there")
+    format!("the host resolves to {why}; Headwind never connects there")
 }
 
 /// Returns why Headwind does not connect to the host of a URL, if it is an address.
@@ -94,7 +94,7 @@ pub(super) async fn call(client: &Client, url: &Secret, body: String, headers: H
     let request = client.post(parsed).headers(headers).timeout(timeout).header("content-type", "application/json").body(body);
     match request.send().await {
         Ok(response) => judge(response, url).await,
-        // Whatever it was (no connection, no certificate, no response in time), somebody may repair it.
+        // Somebody may repair the cause: no connection, no certificate, or no response in time.
         Err(error) => (Outcome::Retry { problem: explain(&error.without_url()), after: None }, Vec::new()),
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn id(uid: &str, notice: &Notice) -> String {
 }
 
 impl Message {
-    /// Creates the message of a notification. `now` counts if the request does not say when it happened.
+    /// Creates the message of a notification. `now` is used if the request does not contain the time of the event.
     pub(super) fn new(entry: &ReportEntry, notice: &Notice, settings: &Settings, common: &Common, now: Timestamp) -> Self {
         use NotificationEvent::{
             RollbackCompleted, RollbackFailed, RollbackTriggered, UpdateApproved, UpdateCompleted, UpdateDetected, UpdateFailed,

@@ -38,15 +38,15 @@ struct Outboxes {
     stage: Stage,
 }
 
-/// How far this process is with the work of the last leader.
+/// The progress of this process in taking over from the previous leader.
 #[derive(Default)]
 enum Stage {
     /// It does not lead.
     #[default]
     Standby,
-    /// It sends notifications, and looks for those that the last leader did not deliver.
+    /// It sends notifications, and looks for those that the previous leader did not deliver.
     CatchingUp(AllProgress),
-    /// Everything that the last leader did not deliver is queued.
+    /// Everything that the previous leader did not deliver is queued.
     CaughtUp,
 }
 
@@ -57,9 +57,9 @@ pub(super) struct Outbox {
     pub(super) wake: Arc<Notify>,
 }
 
-/// What a new leader catches up with.
+/// The work that a new leader takes over.
 pub(super) struct Takeover {
-    /// How far the last leader was.
+    /// The progress of the previous leader.
     pub(super) inherited: AllProgress,
     /// The transitions that this process remembers from the time before it led.
     pub(super) remembered: Vec<Arc<ReportEntry>>,
@@ -96,7 +96,7 @@ impl Notifier {
         &self.0.state
     }
 
-    /// Returns where the messages of the Slack bot are noted.
+    /// Returns the record of the messages of the Slack bot.
     pub(super) fn board(&self) -> &Board {
         &self.0.board
     }
@@ -144,7 +144,7 @@ impl Notifier {
         chosen(own, &namespace, entry.request.spec.container.as_deref())
     }
 
-    /// Takes over where the last leader's messages in Slack are, from the annotation of the Lease.
+    /// Takes over where the previous leader's messages in Slack are, from the annotation of the Lease.
     pub(crate) fn inherit_posted(&self, text: &str) {
         self.0.board.inherit(text, &self.0.state);
     }
@@ -154,7 +154,7 @@ impl Notifier {
         self.0.board.text()
     }
 
-    /// Starts the catching up with what the last leader did not deliver.
+    /// Starts the catching up with what the previous leader did not deliver.
     pub(crate) fn begin(&self, inherited: Option<&str>, remembered: Vec<Arc<ReportEntry>>) {
         // The settings may be newer than the queues.
         self.update();
@@ -172,13 +172,13 @@ impl Notifier {
         let _sent = self.0.takeover.try_send(Takeover { inherited, remembered });
     }
 
-    /// Notes that everything that the last leader did not deliver is queued.
+    /// Records that everything that the previous leader did not deliver is queued.
     pub(super) fn caught_up(&self) {
         self.0.outboxes.lock().stage = Stage::CaughtUp;
     }
 
-    /// Returns how far the channels are, for the Lease: empty if there is no channel, `None` if what the last leader wrote
-    /// counts. `read` is how far the watches are.
+    /// Returns the progress of the channels, for the Lease: empty if there is no channel, `None` if the record of the
+    /// previous leader stays. `read` has the resource versions up to which the watches were read.
     pub(crate) fn progress(&self, read: &Marks) -> Option<String> {
         let outboxes = self.0.outboxes.lock();
         let nothing = AllProgress::default();

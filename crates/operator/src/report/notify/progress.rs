@@ -1,4 +1,4 @@
-//! How far each channel is, kept in an annotation of the Lease for the next leader.
+//! The progress of each channel, kept in an annotation of the Lease for the next leader.
 //!
 //! A notification belongs to the next leader if the last one did not deliver it. Two rules find them:
 //!
@@ -28,7 +28,7 @@ pub(super) const RECENT: usize = 128;
 /// Length of a listed ID.
 const SHORT: usize = 8;
 
-/// How far a channel is.
+/// The progress of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Progress {
     /// Everything before this time was delivered.
@@ -39,10 +39,11 @@ pub(super) struct Progress {
     pub(super) sent: BTreeSet<String>,
 }
 
-/// How far all channels are.
+/// The progress of all channels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct AllProgress {
-    /// How far the watches were read. It is the mark of each namespace in which nothing waits.
+    /// The resource versions up to which the watches were read. They are the marks of the namespaces in which nothing
+    /// waits.
     pub(super) read: Marks,
     pub(super) channels: BTreeMap<Channel, Progress>,
 }
@@ -63,7 +64,7 @@ struct StoredProgress {
 }
 
 impl AllProgress {
-    /// Reads the annotation. What cannot be read counts as nothing known: no channel has something to catch up.
+    /// Reads the annotation. If it cannot be parsed, no progress is known, and no channel catches up.
     pub(super) fn parse(text: &str) -> Self {
         let Ok(Stored { read, channels }) = serde_json::from_str(text) else { return Self::default() };
         let channels = channels.into_iter().filter_map(|(name, StoredProgress { since, behind, sent })| {
@@ -91,7 +92,7 @@ impl AllProgress {
         self.lacks_version(progress, namespace, version) || changed.is_none_or(|at| progress.is_recent(at))
     }
 
-    /// Returns the notifications of a request that the channel lacks, of all that its status stands for.
+    /// Returns the notifications of a request that the channel lacks, of all that follow from its status.
     pub(super) fn lacking<'a>(
         &self,
         channel: Channel,

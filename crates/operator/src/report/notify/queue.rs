@@ -16,7 +16,7 @@ use crate::report::entry::ReportEntry;
 use crate::report::marks::Marks;
 
 /// Maximum number of waiting notifications.
-pub(super) const ROOM: usize = 1000;
+pub(super) const CAPACITY: usize = 1000;
 /// Maximum number of remembered notifications, to not send one again. The oldest is forgotten first.
 const REMEMBERED: usize = 4096;
 
@@ -42,7 +42,7 @@ pub(super) struct Queue {
     order: VecDeque<String>,
     /// The short IDs of the last ones that were delivered or given up, with their times.
     recent: VecDeque<(Timestamp, String)>,
-    /// The latest time of those that are not listed any more.
+    /// The latest time of those that are no longer listed.
     unlisted: Option<Timestamp>,
 }
 
@@ -61,7 +61,7 @@ impl Queue {
         }
         let at = notice.at.unwrap_or(now);
         self.items.push_back(Item { entry: Arc::clone(entry), notice: notice.clone(), id, since: Instant::now(), at });
-        if self.items.len() <= ROOM {
+        if self.items.len() <= CAPACITY {
             return 0;
         }
         let dropped = self.items.remove(self.in_flight);
@@ -102,15 +102,15 @@ impl Queue {
         }
     }
 
-    /// Takes over what the last leader delivered. When each of them happened is not known: `now` is the latest time that
-    /// is possible, so none is forgotten too early.
+    /// Takes over what the previous leader delivered. When each of them happened is not known: `now` is the latest time
+    /// that is possible, so none is forgotten too early.
     pub(super) fn inherit(&mut self, progress: &Progress, now: Timestamp) {
         for id in &progress.sent {
             self.list(now, id.clone());
         }
     }
 
-    /// Returns how far the channel is. `read` is how far the watches are.
+    /// Returns the progress of the channel. `read` has the resource versions up to which the watches were read.
     pub(super) fn progress(&self, read: &Marks, now: Timestamp) -> Progress {
         let mut behind = Marks::default();
         for item in &self.items {
@@ -125,7 +125,7 @@ impl Queue {
         Progress { since, behind, sent }
     }
 
-    /// Returns the progress of the last leader, with what was delivered since.
+    /// Returns the progress of the previous leader, with what was delivered since.
     pub(super) fn progress_since(&self, inherited: &Progress) -> Progress {
         let mut progress = inherited.clone();
         progress.sent.extend(self.recent.iter().map(|(_, id)| id.clone()));

@@ -47,7 +47,7 @@ pub(crate) struct Runner {
 }
 
 struct Running {
-    /// The settings of this channel alone.
+    /// The settings of this channel only.
     settings: Arc<Settings>,
     leave: CancellationToken,
     task: JoinHandle<()>,
@@ -86,7 +86,7 @@ impl Runner {
                 changed = settings.changed() => if changed.is_ok() {
                     None
                 } else {
-                    // Nobody can change them any more.
+                    // Nobody can change them.
                     tokio::select! {
                         () = stop.cancelled() => break,
                         takeover = takeover.recv() => takeover,
@@ -175,14 +175,14 @@ impl Runner {
     }
 }
 
-/// Catches up with what the last leader did not deliver.
+/// Catches up with what the previous leader did not deliver.
 struct CatchUp {
     notifier: Notifier,
     cluster: ClusterClient,
 }
 
 impl CatchUp {
-    /// Queues what the last leader did not deliver.
+    /// Queues what the previous leader did not deliver.
     async fn run(self, takeover: Takeover) {
         let Takeover { inherited, remembered } = takeover;
         let channels: Vec<Channel> = inherited.channels.keys().copied().collect();
@@ -202,7 +202,7 @@ impl CatchUp {
                 self.notifier.queue(entry, &[(*channel, notice)]);
             }
             if count > 0 {
-                tracing::info!(notifications = count, "queued the notifications that the last leader did not deliver");
+                tracing::info!(notifications = count, "queued the notifications that the previous leader did not deliver");
             }
         }
         self.notifier.caught_up();
@@ -252,9 +252,9 @@ fn candidates(inherited: &AllProgress, state: &State) -> Vec<(String, String)> {
         }
     }
     all.sort_by_key(|(changed, _, _)| std::cmp::Reverse(*changed));
-    if all.len() > queue::ROOM {
+    if all.len() > queue::CAPACITY {
         tracing::warn!(requests = all.len(), "too many requests changed while no process led; notifications about the oldest are lost");
-        all.truncate(queue::ROOM);
+        all.truncate(queue::CAPACITY);
     }
     all.into_iter().map(|(_, namespace, held)| (namespace.to_owned(), held.read().name)).collect()
 }

@@ -65,7 +65,7 @@ pub struct Common {
 pub struct Slack {
     /// The settings that every channel has.
     pub common: Common,
-    /// How messages are posted.
+    /// The way in which messages are posted.
     pub via: SlackVia,
     /// The channel, if not that of the webhook. A bot needs it.
     pub channel: Option<String>,
@@ -77,7 +77,7 @@ pub struct Slack {
     pub buttons: Option<SlackButtons>,
 }
 
-/// How Headwind posts to Slack.
+/// The way in which Headwind posts to Slack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SlackVia {
     /// By an incoming webhook. Slack does not tell where the message is, so it cannot be updated later.
@@ -96,7 +96,7 @@ pub enum SlackVia {
 pub struct SlackButtons {
     /// The signing secret of the app.
     pub(crate) signing_secret: Secret,
-    /// Who may press them.
+    /// The users who may press them.
     pub(crate) users: SlackUsers,
 }
 
@@ -180,7 +180,7 @@ pub enum MailTls {
 pub struct Invalid {
     /// The variable.
     pub name: String,
-    /// What is wrong, and what is expected.
+    /// The problem, and the expected form.
     pub problem: String,
 }
 

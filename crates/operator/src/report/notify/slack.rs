@@ -36,7 +36,7 @@ const VALUE: usize = 380;
 /// Maximum number of lines of a digest; a message has at most 50 blocks.
 const LINES: usize = 40;
 
-/// Where a bot posted a message.
+/// The place of a message that a bot posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The ID of the Slack channel.

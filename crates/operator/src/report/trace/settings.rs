@@ -14,7 +14,7 @@ const MOST: usize = 100_000;
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Where traces are sent.
+    /// The address that traces are sent to.
     pub(super) url: Url,
     /// Further headers of each call. Their values may be secrets.
     pub(super) headers: HeaderMap,
@@ -36,7 +36,7 @@ pub struct Settings {
 pub struct BadVariable {
     /// The variable.
     pub name: String,
-    /// What is wrong, and what is expected.
+    /// The problem, and the expected form.
     pub problem: &'static str,
 }
 
@@ -51,7 +51,7 @@ impl Settings {
         if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") || is("OTEL_TRACES_SAMPLER", "always_off") {
             return Ok(None);
         }
-        // The variable for traces alone comes first, and names the whole path.
+        // The variable for traces takes precedence, and has the whole path.
         let of = |suffix: &str| {
             let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"), format!("OTEL_EXPORTER_OTLP_{suffix}")];
             names.into_iter().find_map(|name| text(&name).map(|value| (name, value)))

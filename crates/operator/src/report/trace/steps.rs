@@ -1,4 +1,4 @@
-//! Which spans a step of an update stands for.
+//! The spans that end with each step of an update.
 
 use headwind_core::request::{ChangeKind, Phase, Request};
 use headwind_core::transition::ApprovalChange;
@@ -149,7 +149,7 @@ mod tests {
         let end = step(&rolling, &done, Some(at(2345)), 9876);
         assert_eq!(names(&end), [("rollout", 2345, 9876), ("update", 0, 9876)]);
         assert!(end.iter().all(|span| span.error.is_none()));
-        // The next leader knows the times of the status alone.
+        // The next leader knows only the times in the status.
         assert_eq!(names(&step(&rolling, &done, None, 9876)), [("rollout", 2000, 9876), ("update", 0, 9876)]);
     }
 

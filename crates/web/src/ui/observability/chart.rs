@@ -12,7 +12,7 @@ const TOP: f64 = 112.0;
 
 /// A line of a chart.
 pub(super) struct Series {
-    /// What it counts.
+    /// The name of the quantity.
     pub(super) word: &'static str,
     /// The classes of its path, area and swatch.
     pub(super) look: Look,

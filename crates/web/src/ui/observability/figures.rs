@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// One question that a card or a line of a chart answers.
+/// A quantity that a card or a line of a chart shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quantity {
     Applied,
@@ -130,7 +130,7 @@ impl Figures {
         self.totals.get(of as usize).copied().unwrap_or_default()
     }
 
-    /// Sets the value of one step. What is no number counts as nothing.
+    /// Sets the value of one step. A value that is not a number becomes 0.
     pub(super) fn set(&mut self, of: Quantity, step: usize, value: f64) {
         if let Some(slot) = self.values.get_mut(of as usize).and_then(|values| values.get_mut(step)) {
             *slot = if value.is_finite() { value.max(0.0) } else { 0.0 };

@@ -18,7 +18,7 @@ const STEPS: usize = 48;
 /// Number of samples that are kept.
 const KEPT: usize = 24 * 60 + 1;
 
-/// What one sample holds. Most are counters.
+/// The values of one sample. Most are counters.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(in crate::ui) struct Sample {
     pub(in crate::ui) at: Timestamp,
@@ -81,7 +81,7 @@ fn percentile(before: &Sample, after: &Sample) -> f64 {
     if found > 0.0 { found * 1000.0 } else { largest * 1000.0 }
 }
 
-/// How much a counter grew. A counter never falls in one process.
+/// Returns the growth of a counter. A counter never decreases in one process.
 fn growth(before: &Sample, after: &Sample, of: Quantity) -> f64 {
     let grown = |read: fn(&Sample) -> f64| (read(after) - read(before)).max(0.0);
     match of {

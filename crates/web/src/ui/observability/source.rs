@@ -1,7 +1,7 @@
-//! Where the figures come from: a system that scrapes Headwind's metrics, or this process.
+//! The source of the figures: a system that scrapes Headwind's metrics, or this process.
 //!
 //! The source is set, or found by the usual names of its Service. A source that does not answer in time, sends too much
-//! or something else than figures is told on the page, and this process answers in its place.
+//! or something other than figures is reported on the page, and this process provides the figures instead.
 
 mod http;
 mod influxdb;
@@ -50,7 +50,7 @@ pub enum MetricsSource {
     InfluxDb(InfluxDb),
 }
 
-/// What a page shows: the name of the source, and its figures, or why there are none.
+/// The content of a page: the name of the source, and its figures, or the reason why there are none.
 type Answer = (String, Result<Arc<Figures>, String>);
 
 /// The source of the figures of every page.
@@ -102,7 +102,7 @@ impl Sources {
             (MetricsSource::Prometheus(source), Ok(http)) => (source.to_string(), source.figures(http, span).await),
             (MetricsSource::InfluxDb(source), Ok(http)) => (source.to_string(), source.figures(http, span).await),
             (_, Err(error)) => ("the source of metrics".to_owned(), Err(error.clone())),
-            (MetricsSource::Find | MetricsSource::Process, Ok(_)) => ("this process".to_owned(), Err("it is no source".to_owned())),
+            (MetricsSource::Find | MetricsSource::Process, Ok(_)) => ("this process".to_owned(), Err("it is not a source of metrics".to_owned())),
         };
         (name, figures.map(Arc::new))
     }

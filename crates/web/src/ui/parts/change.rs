@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::icon::icon_with;
 use super::reference::short;
 
-/// What a request changes, as people see it.
+/// The change of a request, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::ui) struct ChangeView {
     /// The version before.
@@ -21,7 +21,7 @@ pub(in crate::ui) struct ChangeView {
     pub(in crate::ui) from_digest: Option<String>,
     /// The new digest.
     pub(in crate::ui) to_digest: Option<String>,
-    /// How large the step is.
+    /// The size of the step.
     pub(in crate::ui) size: Option<&'static str>,
 }
 
@@ -102,10 +102,10 @@ fn split<'a>(a: &'a str, b: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
     let (left, right) = (pieces(a), pieces(b));
     let same = |one: &(&&str, &&str)| one.0 == one.1;
     let start: usize = left.iter().zip(&right).take_while(same).map(|(piece, _)| piece.len()).sum();
-    let room = a.len().min(b.len()) - start;
+    let shortest = a.len().min(b.len()) - start;
     let mut end = 0;
     for (piece, _) in left.iter().rev().zip(right.iter().rev()).take_while(same) {
-        if end + piece.len() > room {
+        if end + piece.len() > shortest {
             break;
         }
         end += piece.len();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::ui::assets::ICONS;
 
-/// An icon that repeats what a word next to it says.
+/// An icon that has the same meaning as the word next to it.
 pub(in crate::ui) fn icon(name: &'static str) -> Markup {
     icon_with(name, "i")
 }

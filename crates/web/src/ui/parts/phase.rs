@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::icon::icon;
 
-/// How a phase looks.
+/// The display of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ui) struct Look {
     /// The word.

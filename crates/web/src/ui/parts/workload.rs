@@ -1,4 +1,4 @@
-//! What a row says about a workload: its name, and where it is.
+//! The part of a row about a workload: its name, kind and namespace.
 
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::release::CHART;
@@ -31,7 +31,7 @@ pub(in crate::ui) fn place(key: &WorkloadKey, container: Option<&str>) -> Markup
     }
 }
 
-/// What made Headwind propose an update.
+/// The trigger of an update.
 pub(in crate::ui) fn trigger(trigger: Trigger) -> Markup {
     match trigger {
         Trigger::Webhook => html! { (icon("webhook")) "Webhook" },

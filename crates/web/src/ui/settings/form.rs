@@ -58,7 +58,7 @@ impl Access {
     }
 }
 
-/// What became of a form.
+/// The result of a form.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     /// The changes that were saved.
@@ -69,7 +69,7 @@ pub(super) enum Outcome {
     Invalid(BTreeMap<String, String>),
     /// The change was not saved, or only a part of it.
     Failed {
-        /// What happened.
+        /// The message.
         title: &'static str,
         /// The details.
         text: String,
@@ -86,7 +86,7 @@ fn test_path(channel: Channel) -> String {
     format!("/settings/notifications/{channel}/test#{channel}")
 }
 
-/// What a person typed.
+/// The fields that a person filled in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
     /// The anchor of the section.
@@ -169,7 +169,7 @@ pub(super) fn card(
         return html! {
             section class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
                 (heading)
-                @if let Some(outcome) = outcome { (told(outcome)) }
+                @if let Some(outcome) = outcome { (outcome_note(outcome)) }
                 (rows)
                 @if let Some(channel) = tested {
                     form method="post" action=(test_path(channel)) class="mt-4" { button class="btn btn-sm" { (TEST) } }
@@ -180,7 +180,7 @@ pub(super) fn card(
     html! {
         form method="post" action={ "/settings#" (anchor) } class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
             (heading)
-            @if let Some(outcome) = outcome { (told(outcome)) }
+            @if let Some(outcome) = outcome { (outcome_note(outcome)) }
             input type="hidden" name="section" value=(anchor);
             @for store in [Store::ConfigMap, Store::Secret] {
                 input type="hidden" name=(version_field(store)) value=(stored.version(store).as_deref().unwrap_or(NONE));
@@ -197,10 +197,10 @@ pub(super) fn card(
     }
 }
 
-fn told(outcome: &Outcome) -> Markup {
+fn outcome_note(outcome: &Outcome) -> Markup {
     let (tone, sign, title, text) = match outcome {
         Outcome::Saved(changes) => (Tone::Go, "circle-check", "Saved", changes.join(", ")),
-        Outcome::Unchanged => (Tone::Go, "info", "Nothing was changed", "The values are those that are stored.".to_owned()),
+        Outcome::Unchanged => (Tone::Go, "info", "Nothing was changed", "The form shows the stored values.".to_owned()),
         Outcome::Invalid(_) => (Tone::Bad, "octagon-x", "Not saved", "Correct the fields below.".to_owned()),
         Outcome::Tested(answer) => (Tone::Go, "circle-check", "The receiver accepted the test message", format!("It answered: {answer}")),
         Outcome::Failed { title, text } => (Tone::Bad, "octagon-x", *title, text.clone()),

@@ -1,4 +1,4 @@
-//! What the person prefers: theme, density and keys, in cookies.
+//! The preferences of the person: theme, density and keys, in cookies.
 
 use maud::{Markup, html};
 

@@ -118,9 +118,9 @@ async fn saved(ui: &Ui, visitor: &Visitor, settings: &[&Setting], typed: &Typed)
 /// Says what was not saved, and what was saved before that.
 fn failed(error: &SaveError, done: &[String]) -> Result<(StatusCode, Outcome), Fault> {
     let before = if done.is_empty() { String::new() } else { format!(" This was saved: {}.", done.join(", ")) };
-    let told = |status, title, text: &str| Ok((status, Outcome::Failed { title, text: format!("{text}{before}") }));
+    let not_saved = |status, title, text: &str| Ok((status, Outcome::Failed { title, text: format!("{text}{before}") }));
     match error {
-        SaveError::Conflict(store) => told(
+        SaveError::Conflict(store) => not_saved(
             StatusCode::CONFLICT,
             "Not saved",
             &format!(
@@ -128,7 +128,7 @@ fn failed(error: &SaveError, done: &[String]) -> Result<(StatusCode, Outcome), F
                 store.kind()
             ),
         ),
-        SaveError::Unavailable(_) => told(StatusCode::SERVICE_UNAVAILABLE, "Not saved", &error.to_string()),
+        SaveError::Unavailable(_) => not_saved(StatusCode::SERVICE_UNAVAILABLE, "Not saved", &error.to_string()),
         SaveError::Unauthenticated(_) => Err(Fault::new(StatusCode::UNAUTHORIZED, "Not signed in", error.to_string())),
         SaveError::Forbidden(_) => Err(Fault::new(StatusCode::FORBIDDEN, "Not allowed", error.to_string())),
     }

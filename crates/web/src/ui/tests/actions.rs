@@ -1,4 +1,4 @@
-//! What people do: approve, reject, reopen, several at once; and what goes wrong.
+//! Tests of actions: approve, reject, reopen, several at once; and their errors.
 
 use headwind_core::workload::Workload;
 
@@ -41,7 +41,7 @@ async fn the_dialog_says_when_an_approval_takes_effect() {
     let after = dialog("checkout").await;
     assert!(after.has("After the rollout of 1.2.9, which is in progress"), "{}", after.body);
     pages.site.request(update("forgotten", "Pending", 1));
-    assert!(dialog("forgotten").await.has("Headwind does not know the workload any more"));
+    assert!(dialog("forgotten").await.has("Headwind no longer tracks the workload"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the pages say about when an update is applied.
+//! Tests of what pages say about when an update is applied.
 
 use headwind_core::gate::Freeze;
 use headwind_core::workload::Workload;

@@ -1,4 +1,4 @@
-//! Rows that pages fetch again, and what streams say.
+//! Tests of the rows that pages fetch again, and of the events of streams.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn a_row_is_fetched_in_its_view() {
 async fn new_updates_are_counted_by_the_filter_of_the_page() {
     let pages = Pages::new();
     pages.fill();
-    // The hub has to run before it hears.
+    // The hub must run before it receives changes.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let page = pages.get("/").await;
     let version = page.body.split("/events?v=").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
@@ -80,7 +80,7 @@ async fn a_stream_has_hints_and_counts_and_catches_up() {
     let position = last_id(&said);
     drop(body);
 
-    // What happened while nobody listened.
+    // The events from a time without a listener.
     pages.site.request(update("checkout", "Rejected", 2));
     pages.site.request(update("brand-new", "Pending", 1));
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! What pages say, and what every page has in common.
+//! Tests of the content of pages, and of what all pages have in common.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -113,7 +113,7 @@ async fn the_dashboard_says_what_waits() {
     let answer = pages.get("/").await;
     assert!(answer.has("<title>(2) Dashboard · Headwind</title>") && answer.has("2 updates waiting for you"), "{}", answer.body);
     assert!(answer.has("3 of 6 new pods available"), "what rolls out");
-    assert!(answer.has("pod broken-1: back-off restarting failed container"), "the words of the pod");
+    assert!(answer.has("pod broken-1: back-off restarting failed container"), "the message of the pod");
     assert!(answer.has("aria-label=\"Approve cart 1.3.0\"") && answer.has("no auto-rollback"));
     let filtered = pages.get("/?q=checkout").await;
     assert!(filtered.has("Approve checkout") && !filtered.has("Approve cart"));
@@ -246,7 +246,7 @@ async fn filters_keep_phases_and_order() {
     assert!(!pages.get("/?sort=name").await.has("form=\"filters\" name=\"sort\""), "the dashboard has a control");
 }
 
-/// A source that does not answer is told, and the figures are those of the process.
+/// The page says that a source does not answer, and shows the figures of the process.
 #[tokio::test]
 async fn observability_falls_back_to_the_process() {
     use crate::ui::source::{MetricsSource, Prometheus};

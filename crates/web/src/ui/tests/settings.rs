@@ -1,4 +1,4 @@
-//! The form of the settings: what can be changed, by whom, and what is said about it.
+//! Tests of the settings form: what can be changed and by which users, and the messages.
 
 use std::sync::Arc;
 

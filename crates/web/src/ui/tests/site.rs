@@ -25,7 +25,7 @@ use crate::ui::router;
 use crate::ui::settings::{Input, Origin, Setting, Settings};
 use crate::ui::source::MetricsSource;
 
-/// What a response was.
+/// A response.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,

@@ -17,7 +17,7 @@ struct Chat {
     site: Site,
     fake: Arc<Fake>,
     router: Router,
-    /// What Slack got at the response URL.
+    /// The calls to the response URL.
     replies: Arc<Mutex<Vec<Value>>>,
     response_url: String,
 }

@@ -1,4 +1,4 @@
-//! What was approved is what is applied: the digest is confirmed before.
+//! Headwind applies exactly what was approved, because it confirms the digest before.
 
 use super::*;
 use crate::evidence::Answer;
@@ -75,7 +75,7 @@ fn without_an_answer_it_waits(#[case] answer: Answer) {
     assert!(matches!(step_with(&asked, Some((there('a'), 1))), Step::Apply(_)));
 }
 
-/// What the policy approves costs no query, and neither does what has no digest to compare.
+/// An update that the policy approves costs no query, and neither does an update without a digest to compare.
 #[test]
 fn only_what_a_person_saw_is_confirmed() {
     let mut unknown = approved();

@@ -1,4 +1,4 @@
-//! Which finished requests are deleted, and which still block a version.
+//! Finished requests that are deleted, and those that still block a version.
 
 use super::*;
 

@@ -217,7 +217,7 @@ fn a_silent_controller_is_no_failure() {
     // A recording that stops in the middle ends without a cause.
     let attempted = recorded!("upgrade-ok").remove(4).object.view();
     let verdict = Replay::new(2, 0.0).wait(&attempted, 10_000.0);
-    assert!(matches!(&verdict, Some(Verdict::TimedOut(words)) if words.contains("Flux is at work on it")), "{verdict:?}");
+    assert!(matches!(&verdict, Some(Verdict::TimedOut(words)) if words.contains("Flux is reconciling the release")), "{verdict:?}");
 }
 
 #[test]

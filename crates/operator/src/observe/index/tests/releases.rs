@@ -144,7 +144,7 @@ fn sources_that_vanished(#[case] kind: SourceKind, #[case] namespace: Option<&st
     }
 }
 
-/// Releases that follow one tag count each other, and stop when one is removed.
+/// Each release knows how many releases follow its tag, also after one is removed.
 #[rstest]
 #[case::deleted(|index: &mut Index| index.remove(&key("c")))]
 #[case::swept(|index: &mut Index| { index.sweep(Kind::HelmRelease, None, &HashSet::from([key("a"), key("b")])); })]

@@ -34,7 +34,7 @@ impl Slots {
     }
 
     /// Returns the number of slots that the owner may still use.
-    pub(super) fn room(&self, owner: &str) -> usize {
+    pub(super) fn free_slots(&self, owner: &str) -> usize {
         (self.all / SHARE).max(1).saturating_sub(self.by_owner.get(owner).copied().unwrap_or_default())
     }
 
@@ -46,7 +46,7 @@ impl Slots {
         let mut best: Option<(&Arc<str>, Claim)> = None;
         for owner in owners {
             let turn = self.turns.get(owner).copied().unwrap_or_default();
-            let claim = (self.room(owner), Reverse(turn));
+            let claim = (self.free_slots(owner), Reverse(turn));
             if best.is_none_or(|(_, most)| claim > most) {
                 best = Some((owner, claim));
             }
@@ -55,7 +55,7 @@ impl Slots {
                 break;
             }
         }
-        best.filter(|(_, (room, _))| *room > 0)
+        best.filter(|(_, (free_slots, _))| *free_slots > 0)
     }
 
     pub(super) fn take(&mut self, owner: &Arc<str>) {

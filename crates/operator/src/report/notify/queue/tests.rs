@@ -35,16 +35,16 @@ fn a_notification_is_queued_once() {
 #[test]
 fn a_full_queue_drops_the_oldest_that_is_not_being_sent() {
     let mut queue = Queue::default();
-    let room = ROOM as u128;
-    for n in 1..=room {
+    let capacity = CAPACITY as u128;
+    for n in 1..=capacity {
         let (entry, notice) = item(n);
         assert_eq!(queue.push(&entry, &notice, at(0)), 0);
     }
     let first = queue.take(1);
-    let (entry, notice) = item(room + 1);
+    let (entry, notice) = item(capacity + 1);
     assert_eq!(queue.push(&entry, &notice, at(0)), 1);
     let ids = queue.ids();
-    assert_eq!((ids.len(), &ids[0]), (ROOM, &first[0].id));
+    assert_eq!((ids.len(), &ids[0]), (CAPACITY, &first[0].id));
     assert_eq!(ids[1], message::id("uid-3", &notice), "the second one is dropped");
 }
 

@@ -6,8 +6,8 @@ use crate::report::marks::Marks;
 use crate::report::notify::message::tests::entry_of;
 use crate::report::notify::progress::{Progress, SLACK, short};
 
-/// A standby remembers the steps of a request that the last leader did not deliver, and finds the request as it is now: each
-/// step is queued once, whatever it is found by.
+/// A standby remembers the steps of a request that the previous leader did not deliver, and finds the request as it is
+/// now: each step is queued once, whatever it is found by.
 #[test]
 fn a_step_is_lacking_whether_it_is_remembered_or_follows_from_the_status() {
     let now = Timestamp::from_second(2_000_000_000).unwrap();
@@ -36,7 +36,7 @@ fn a_channel_that_the_last_leader_did_not_have_lacks_nothing() {
 #[test]
 fn the_newest_requests_are_read_and_no_more_than_a_queue_holds() {
     let state = State::default();
-    for n in 0..queue::ROOM + 5 {
+    for n in 0..queue::CAPACITY + 5 {
         let mut finished = request(&format!("r{n}"), "9", "Completed");
         finished.status.as_mut().unwrap().finished_at =
             Some(Timestamp::from_second(2_000_000_000 + i64::try_from(n).unwrap()).unwrap().into());
@@ -46,7 +46,7 @@ fn the_newest_requests_are_read_and_no_more_than_a_queue_holds() {
     let progress = Progress { since, behind: Marks::default(), sent: std::collections::BTreeSet::new() };
     let inherited = AllProgress { read: read(5), channels: [(Channel::Slack, progress)].into() };
     let all = candidates(&inherited, &state);
-    assert_eq!((all.len(), all[0].1.as_str()), (queue::ROOM, "r1004"));
+    assert_eq!((all.len(), all[0].1.as_str()), (queue::CAPACITY, "r1004"));
     assert!(!all.iter().any(|(_, name)| name == "r4"));
 }
 
@@ -106,7 +106,7 @@ async fn a_leader_that_ends_while_it_catches_up_hands_over_what_it_delivered() {
     assert_eq!(inherited.read, read(5), "changes after this are looked at again");
     let lacking = lacking(&inherited, &[Channel::Webhook], &[], &all);
     assert_eq!(lacking.iter().map(|(_, entry, _)| entry.uid.as_str()).collect::<Vec<_>>(), ["third"]);
-    // The third leader has all of it in hand.
+    // The third leader has queued all of it.
     let (third, _settings) = notifier_of(WEBHOOK);
     third.begin(Some(&inherited.text()), Vec::new());
     third.caught_up();

@@ -34,7 +34,7 @@ impl SlackUsers {
     /// Reads entries `ID=USER` or `ID=USER GROUP,GROUP`, one in a line or separated by `;`.
     ///
     /// # Errors
-    /// What is wrong with which entry. It does not quote it.
+    /// The entry with a problem, and the problem. It does not quote the entry.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut users = BTreeMap::new();
         let entries = text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty() && !entry.starts_with('#'));
@@ -47,8 +47,8 @@ impl SlackUsers {
         if users.is_empty() { Err("must have an entry such as U024BE7LH=alice@example.com".to_owned()) } else { Ok(Self(users)) }
     }
 
-    /// Returns the Kubernetes user of the person who clicked. An entry without a workspace counts for the workspace of the
-    /// app alone: in a shared channel, a user of another organization could have the same ID.
+    /// Returns the Kubernetes user of the person who clicked. An entry without a workspace is only valid for the
+    /// workspace of the app: in a shared channel, a user of another organization could have the same ID.
     pub fn of(&self, click: &Click) -> Option<&SlackUser> {
         let of_team = click.user_team.as_ref().and_then(|team| self.0.get(&format!("{team}/{}", click.user)));
         let is_own = click.user_team.is_none() || click.user_team == click.team;

@@ -110,7 +110,7 @@ const SLACK_OWN: [Variable; 8] = [
         "SLACK_CHANNEL",
         "notify-slack-channel",
         "CHANNEL",
-        "Slack channel, such as #deployments. Default: the channel of the webhook. Required with a bot token",
+        "Slack channel, such as #deployments. Default: the channel of the webhook. Required if a bot token is set",
     ),
     Variable::new(
         "SLACK_USERNAME",
@@ -183,7 +183,7 @@ const MAIL_OWN: [Variable; 6] = [
     ),
     Variable::new("MAIL_TLS", "notify-mail-tls", "MODE", "Encryption of SMTP: tls, starttls or none").default("starttls"),
     Variable::new("MAIL_USERNAME", "notify-mail-username", "NAME", "User name for SMTP. If unset, Headwind does not log in"),
-    Variable::new("MAIL_PASSWORD", "notify-mail-password", "PASSWORD", "Password for SMTP. Required with a user name").secret(),
+    Variable::new("MAIL_PASSWORD", "notify-mail-password", "PASSWORD", "Password for SMTP. Required if a user name is set").secret(),
     Variable::new("MAIL_FROM", "notify-mail-from", "ADDRESS", "Address of the sender. Required if mail is enabled"),
     Variable::new("MAIL_TO", "notify-mail-to", "ADDRESSES", "Comma-separated list of the recipients. Required if mail is enabled"),
 ];

@@ -1,5 +1,5 @@
 //! The messages about updates that wait for approval, and where a bot posted them: each is updated in place when the
-//! request is decided and when it ends, whoever did it.
+//! request is decided and when it ends, by any means.
 //!
 //! ```text
 //! Delivery ──posted──┐
@@ -114,7 +114,7 @@ impl Posts {
 }
 
 impl Board {
-    /// Notes where the message about a request is. The request may have changed meanwhile.
+    /// Records the place of the message about a request. The request may have changed meanwhile.
     pub(in crate::report::notify) fn posted(&self, entry: &ReportEntry, place: Place) {
         {
             let posts = &mut *self.0.posts.lock();
@@ -125,7 +125,7 @@ impl Board {
         self.0.wake.notify_one();
     }
 
-    /// Notes that a request changed.
+    /// Records that a request changed.
     pub(in crate::report::notify) fn changed(&self, entry: &ReportEntry) {
         {
             let posts = &mut *self.0.posts.lock();
@@ -138,7 +138,7 @@ impl Board {
         self.0.wake.notify_one();
     }
 
-    /// Takes over the places of the last leader. Every request among them is looked at.
+    /// Takes over the places of the previous leader. It checks every request among them.
     pub(in crate::report::notify) fn inherit(&self, text: &str, state: &State) {
         let inherited = Posts::parse(text);
         if inherited.places.is_empty() {
@@ -193,7 +193,7 @@ impl Keeper {
         }
     }
 
-    /// Updates one message, if its request does not wait any more.
+    /// Updates one message, if its request no longer waits.
     async fn update(&self, name: &Subject, place: &Place) {
         let Subject { uid, namespace, name: request } = name;
         if self.state.requests.read().get(namespace, request).is_some_and(|held| held.phase() == Phase::Pending) {
@@ -233,7 +233,7 @@ impl Keeper {
         let read = self.cluster.request(&name.namespace, &name.name).await;
         let found = read.map_err(|error| Outcome::Retry { problem: error.to_string(), after: error.retry_after })?;
         let Some(entry) = found.and_then(|request| ReportEntry::whole(&request)).filter(|entry| short(&entry.uid) == name.uid) else {
-            // The request was deleted; nothing is known about it any more.
+            // The request was deleted; nothing is known about it.
             return Ok(true);
         };
         let Some(payload) = decided::render(&settings, slack, &entry, Timestamp::now()) else { return Ok(false) };

@@ -25,7 +25,7 @@ pub(super) struct Bot<'a> {
     pub(super) api_url: &'a str,
 }
 
-/// What Slack answers, with status 200 also if it refuses.
+/// An answer of Slack, which has status 200 even if Slack refuses.
 #[derive(Deserialize)]
 struct Answer {
     ok: bool,
@@ -56,7 +56,7 @@ impl Bot<'_> {
     async fn call(&self, method: &str, payload: &Value) -> (Outcome, Option<Place>) {
         let mut headers = HeaderMap::new();
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", self.token.expose())) else {
-            return (Outcome::Refused("SLACK_BOT_TOKEN has characters that no header may have".to_owned()), None);
+            return (Outcome::Refused("SLACK_BOT_TOKEN has characters that are not allowed in a header".to_owned()), None);
         };
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
@@ -72,7 +72,7 @@ impl Bot<'_> {
 
 /// Returns the outcome without an answer that repeats the token.
 fn without(token: &Secret, outcome: Outcome) -> Outcome {
-    let hidden = |text: String| if text.contains(token.expose()) { "the receiver answered with the token".to_owned() } else { text };
+    let hidden = |text: String| if text.contains(token.expose()) { "the answer contained the token".to_owned() } else { text };
     match outcome {
         Outcome::Delivered(answer) => Outcome::Delivered(hidden(answer)),
         Outcome::Retry { problem, after } => Outcome::Retry { problem: hidden(problem), after },
@@ -88,7 +88,7 @@ fn is_plain(text: &str) -> bool {
 /// Judges an answer with a status of success.
 fn judge(body: &[u8], status: &str) -> (Outcome, Option<Place>) {
     let Ok(Answer { ok, error, channel, ts }) = serde_json::from_slice(body) else {
-        return (Outcome::Refused(format!("the answer is not one of Slack's Web API: {status}")), None);
+        return (Outcome::Refused(format!("the answer is not from Slack's Web API: {status}")), None);
     };
     if ok {
         let place = channel.zip(ts).filter(|(channel, ts)| is_plain(channel) && is_plain(ts));
@@ -123,7 +123,7 @@ mod tests {
     fn an_answer_with_the_token_is_not_shown() {
         let token = Secret::new("xoxb-canary");
         let refused = without(&token, Outcome::Refused("the receiver answered 400: bad xoxb-canary".to_owned()));
-        assert_eq!(refused, Outcome::Refused("the receiver answered with the token".to_owned()));
+        assert_eq!(refused, Outcome::Refused("the answer contained the token".to_owned()));
         assert_eq!(without(&token, Outcome::Refused("no".to_owned())), Outcome::Refused("no".to_owned()));
     }
 

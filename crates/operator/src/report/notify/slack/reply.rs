@@ -26,11 +26,11 @@ pub enum ClickReply {
 /// Sends a reply.
 ///
 /// # Errors
-/// What went wrong. It contains no secret.
+/// The problem. It contains no secret.
 pub(crate) async fn reply(settings: &Settings, response_url: &str, reply: ClickReply) -> Result<(), String> {
     let slack = settings.slack.as_ref().ok_or("Slack is not enabled")?;
     if !is_of_slack(slack, response_url) {
-        return Err("the response URL is not one of Slack".to_owned());
+        return Err("the response URL is not a URL of Slack".to_owned());
     }
     let payload = match reply {
         ClickReply::Whisper(text) => bot::whispered(&text),

@@ -35,7 +35,7 @@ impl Http {
     /// Sends a query and returns the text of the answer.
     ///
     /// # Errors
-    /// What a person can do something about. No address and no query is in it.
+    /// A problem, for a person. The text contains neither the address nor the query.
     pub(super) async fn text(request: RequestBuilder) -> Result<String, String> {
         let mut response = request.send().await.map_err(words)?;
         let status = response.status();
@@ -46,9 +46,9 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        let text = String::from_utf8(body).map_err(|_| "the answer is no text".to_owned())?;
+        let text = String::from_utf8(body).map_err(|_| "the answer is not text".to_owned())?;
         if status.is_redirection() {
-            return Err(format!("it redirects ({status}), and Headwind does not follow"));
+            return Err(format!("it redirects ({status}), and Headwind does not follow redirects"));
         }
         if status.is_success() { Ok(text) } else { Err(format!("it answered {status}: {}", cut(&text))) }
     }
@@ -58,7 +58,7 @@ fn words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", ANSWER.as_secs());
     }
-    let what = if error.is_connect() { "failed to connect" } else { "the connection broke off" };
+    let what = if error.is_connect() { "failed to connect" } else { "the connection was interrupted" };
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(next) = cause.source() {

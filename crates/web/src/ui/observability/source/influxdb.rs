@@ -56,7 +56,7 @@ impl InfluxDb {
     /// A bucket of an organization.
     ///
     /// # Errors
-    /// What is wrong with the URL.
+    /// The problem of the URL.
     pub fn new(url: &str, org: &str, bucket: &str, token: Option<&str>) -> Result<Self, String> {
         Ok(Self { url: base(url)?, org: org.to_owned(), bucket: bucket.to_owned(), token: token.map(str::to_owned) })
     }
@@ -124,7 +124,7 @@ fn read(text: &str, span: &Span) -> Result<Figures, String> {
         };
         let Some(quantity) = Quantity::ALL.into_iter().find(|quantity| quantity.name() == name) else { continue };
         let at: Timestamp = time.parse().map_err(|_| "the answer has a time that cannot be read".to_owned())?;
-        let value: f64 = value.parse().map_err(|_| "the answer has a value that is no number".to_owned())?;
+        let value: f64 = value.parse().map_err(|_| "the answer has a value that is not a number".to_owned())?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
         let Some(step) = span.place(at.as_second() as f64) else { continue };
         if quantity == Quantity::Reconcile {

@@ -78,7 +78,7 @@ impl Prometheus {
     /// A server. `selector` has further matchers of labels, such as `namespace="headwind"`; it may be empty.
     ///
     /// # Errors
-    /// What is wrong with the URL or the selector.
+    /// The problem of the URL or the selector.
     pub fn new(url: &str, selector: &str) -> Result<Self, String> {
         let selector = selector.trim();
         if selector.contains(['{', '}', '\n']) {
@@ -163,5 +163,5 @@ impl Prometheus {
 }
 
 fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| "the answer has a value that is no number".to_owned())
+    text.parse().map_err(|_| "the answer has a value that is not a number".to_owned())
 }
