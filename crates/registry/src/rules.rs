@@ -38,7 +38,9 @@ pub struct BadPattern(String);
 pub(crate) enum Refusal {
     #[error("{host} resolves to {what}; Headwind never connects there")]
     Never { host: String, what: &'static str },
-    #[error("{host} resolves to loopback; in a cluster, Headwind connects there only if HEADWIND_REGISTRY_CONFIG has an entry for the host")]
+    #[error(
+        "{host} resolves to loopback; in a cluster, Headwind connects there only if HEADWIND_REGISTRY_CONFIG has an entry for the host"
+    )]
     Loopback { host: String },
     #[error("{host} is not in the list of HEADWIND_REGISTRY_ALLOW")]
     NotAllowed { host: String },

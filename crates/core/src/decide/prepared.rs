@@ -164,10 +164,10 @@ impl<'a> Prepared<'a> {
             scanned && tag(open).is_some_and(|tag| candidates.iter().any(|candidate| candidate.tag == tag))
         };
         let better = |open: &&str| !judged(open) && prefer(rule, &self.installed, container, open, &new_image) == Some(true);
-        self.prior.waiting(&container.name).find(better).map(|open| Reasoned {
-            reason: Reason::NewerPending,
-            message: format!("an open request is for the better version {open}"),
-        })
+        self.prior
+            .waiting(&container.name)
+            .find(better)
+            .map(|open| Reasoned { reason: Reason::NewerPending, message: format!("an open request is for the better version {open}") })
     }
 }
 

@@ -31,7 +31,12 @@ pub const TABLE: &[Row] = &[
         "policy: force",
         "Reported: may also move to a lower version; by polling, follows the digest of the current tag only",
     ),
-    row(POLICY, "glob:PATTERN", "policy: glob, pattern: PATTERN", "Headwind uses version order or natural order for the matches, Keel alphabetical order"),
+    row(
+        POLICY,
+        "glob:PATTERN",
+        "policy: glob, pattern: PATTERN",
+        "Headwind uses version order or natural order for the matches, Keel alphabetical order",
+    ),
     row(POLICY, "regexp:EXPRESSION", "", "Reported. Write a glob into `headwind.sh/pattern`"),
     row(POLICY, "never", "policy: none", ""),
     row(&["keel.sh/matchTag", "keel.sh/match-tag"], "true", "pattern: TAG", "With policy `force`: the current tag is the pattern"),

@@ -81,7 +81,9 @@ impl HelmReleaseView {
                 None => RolloutStatus::Unseen,
                 Some(ready) => RolloutStatus::Moving(count(4, "the chart is not fetched yet"), not_fetched(ready)),
             },
-            _ if self.is_seen() && !self.is_acting() => RolloutStatus::Moving(count(3, "Flux has not started the release yet"), self.hindrance()),
+            _ if self.is_seen() && !self.is_acting() => {
+                RolloutStatus::Moving(count(3, "Flux has not started the release yet"), self.hindrance())
+            }
             _ => RolloutStatus::Unseen,
         }
     }

@@ -102,7 +102,9 @@ impl Sources {
             (MetricsSource::Prometheus(source), Ok(http)) => (source.to_string(), source.figures(http, span).await),
             (MetricsSource::InfluxDb(source), Ok(http)) => (source.to_string(), source.figures(http, span).await),
             (_, Err(error)) => ("the source of metrics".to_owned(), Err(error.clone())),
-            (MetricsSource::Find | MetricsSource::Process, Ok(_)) => ("this process".to_owned(), Err("it is not a source of metrics".to_owned())),
+            (MetricsSource::Find | MetricsSource::Process, Ok(_)) => {
+                ("this process".to_owned(), Err("it is not a source of metrics".to_owned()))
+            }
         };
         (name, figures.map(Arc::new))
     }
