@@ -16,22 +16,22 @@ use serde_json::{Value, json};
 use crate::LONG;
 use crate::load::{HOST, name};
 
-/// Number of finished requests for each workload.
-pub(crate) const EACH: usize = 10;
+/// The place of the probe among the requests of a Deployment.
+const PROBE: usize = 27;
 /// Number of concurrent creates.
 const CLIENTS: usize = 16;
 const CRD: &str = "updaterequests.headwind.sh";
 
-/// Creates finished requests for each of these Deployments. The operator must not run.
+/// Creates `each` finished requests for each of these Deployments. The operator must not run.
 ///
 /// The CRD has no status subresource meanwhile, so that a request and its status are one write.
-pub(crate) async fn create(client: &Client, namespace: &str, deployments: usize) -> Result<usize> {
+pub(crate) async fn create(client: &Client, namespace: &str, deployments: usize, each: usize) -> Result<usize> {
     let uids = uids(client, namespace).await?;
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
     let requests = &requests;
     subresources(client, json!([{"op": "remove", "path": "/spec/versions/0/subresources"}])).await?;
     probe(requests, true).await?;
-    let all = (0..deployments).flat_map(|n| (0..EACH).map(move |nth| (n, nth)));
+    let all = (0..deployments).flat_map(|n| (0..each).map(move |nth| (n, nth)));
     let made = stream::iter(all)
         .map(|(n, nth)| {
             let uid = uids.get(n);
@@ -88,7 +88,7 @@ async fn subresources(client: &Client, patch: Value) -> Result<()> {
 async fn probe(requests: &Api<UpdateRequest>, kept: bool) -> Result<()> {
     eventually("the API server uses the changed CRD", LONG, || async {
         let look = async {
-            let made = requests.create(&PostParams::default(), &request(0, EACH, "probe")?).await?;
+            let made = requests.create(&PostParams::default(), &request(0, PROBE, "probe")?).await?;
             requests.delete(&made.name_any(), &DeleteParams::default()).await?;
             anyhow::Ok(serde_json::to_value(&made)?["status"]["phase"] == "Completed")
         };

@@ -1,7 +1,7 @@
 //! `make bench`: measures Headwind on the real control plane of the test bed, in one run.
 //!
 //! Prints a table; `--write FILE` also writes it between the two markers of that file, and `--sizes` sets other numbers
-//! of Deployments. The bench only measures: it fails only if something does not work at all. Values that depend on the
+//! of Deployments, `--finished` another number of finished requests for each. The bench only measures: it fails only if something does not work at all. Values that depend on the
 //! machine are ratios to the same work without Headwind, both in the same loop.
 //!
 //! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded.
@@ -22,10 +22,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use headwind_testbed::{Bed, Operator, OperatorOptions, eventually};
 
+use crate::pages::Pages;
 use crate::report::{Report, Row};
 
 /// The numbers of Deployments, one after the other.
 const SIZES: [usize; 3] = [100, 5_000, 10_000];
+/// The number of finished requests for each Deployment in the last measurement.
+const EACH: usize = 10;
 /// Timeout for ten thousand objects on a busy machine.
 const LONG: Duration = Duration::from_mins(3);
 
@@ -46,34 +49,53 @@ async fn run() -> Result<()> {
     if let Some(minutes) = option("--soak") {
         return soak::run(Duration::from_mins(minutes.parse().context("--soak MINUTES")?)).await;
     }
-    let bed = Bed::start().await?;
-    let client = bed.client().await?;
-    let namespace = bed.namespace("bench").await?;
-    let operator = Operator::new(bed, OperatorOptions::new(&namespace).env("MALLOC_ARENA_MAX", "1").env("RUST_LOG", "info")).await?;
-    let mut report = Report::default();
-    let mut made = 0;
     let sizes: Vec<usize> = match option("--sizes") {
         Some(list) => list.split(',').map(str::parse).collect::<Result<_, _>>().context("--sizes 100,5000")?,
         None => SIZES.to_vec(),
     };
+    let each = option("--finished").map_or(Ok(EACH), |text| text.parse()).context("--finished 10")?;
+    let bed = Bed::start().await?;
+    let client = bed.client().await?;
+    let mut report = Report { pages: Some(pages(bed, &client).await?), ..Report::default() };
+    let (namespace, operator) = site(bed, "bench").await?;
+    let mut made = 0;
     for size in sizes {
         report::say(&format!("{size} Deployments: creating"));
         load::deployments(&client, &namespace, made..size).await?;
         made = size;
-        report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size, finished: 0 }).await?);
+        report.add(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size, finished: 0 }).await?);
     }
-    report::say(&format!("{made} Deployments: creating {} finished requests for each", finished::EACH));
+    report::say(&format!("{made} Deployments: creating {each} finished requests for each"));
     operator.terminate().await?;
-    let finished = finished::create(&client, &namespace, made).await?;
+    let finished = finished::create(&client, &namespace, made, each).await?;
     finished::settled(&client, &namespace).await?;
-    report.rows.push(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
-    report::say("the pages of the UI");
-    report.pages = Some(pages::run(&operator).await?);
+    report.add(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
     report.print()?;
     if let Some(file) = option("--write") {
         report.write(file)?;
     }
     Ok(())
+}
+
+/// Returns a namespace and the operator that watches it.
+async fn site(bed: &Bed, name: &str) -> Result<(String, Operator)> {
+    let namespace = bed.namespace(name).await?;
+    let options = OperatorOptions::new(&namespace).env("MALLOC_ARENA_MAX", "1").env("RUST_LOG", "info");
+    let operator = Operator::new(bed, options).await?;
+    Ok((namespace, operator))
+}
+
+/// Measures the pages of the UI, in a namespace of their own.
+async fn pages(bed: &Bed, client: &kube::Client) -> Result<Pages> {
+    let (namespace, operator) = site(bed, "pages").await?;
+    report::say(&format!("{} Deployments with {} finished requests each: the pages of the UI", pages::DEPLOYMENTS, pages::EACH));
+    load::deployments(client, &namespace, 0..pages::DEPLOYMENTS).await?;
+    finished::create(client, &namespace, pages::DEPLOYMENTS, pages::EACH).await?;
+    finished::settled(client, &namespace).await?;
+    start(&operator, pages::DEPLOYMENTS).await?;
+    let measured = pages::run(&operator).await?;
+    operator.terminate().await?;
+    Ok(measured)
 }
 
 /// The state of the cluster at a measurement.

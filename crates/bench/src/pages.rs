@@ -1,4 +1,4 @@
-//! Measures the pages of the UI, with the data of the previous measurement.
+//! Measures the pages of the UI.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use reqwest::{Client, StatusCode};
 
 use crate::{Memory, memory};
 
+/// The number of Deployments, and of finished requests for each.
+pub(crate) const DEPLOYMENTS: usize = 2_000;
+pub(crate) const EACH: usize = 5;
 /// The measured pages.
 const PAGES: [&str; 7] =
     ["/", "/updates", "/updates?phase=Completed&sort=-changed", "/updates?q=app-12", "/workloads", "/observability", "/settings"];
@@ -41,7 +44,8 @@ pub(crate) struct Pages {
 
 /// Requests every page, then opens streams.
 pub(crate) async fn run(operator: &Operator) -> Result<Pages> {
-    let http = Client::builder().no_proxy().build()?;
+    // The bytes on the wire are counted: no decompression.
+    let http = Client::builder().no_proxy().no_gzip().no_brotli().no_deflate().no_zstd().build()?;
     let mut all = Vec::new();
     for path in PAGES {
         let mut page = Page { path, bytes: 0, times: Vec::new() };

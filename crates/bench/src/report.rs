@@ -1,6 +1,6 @@
 //! The table of results, and the file that it is written to.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::direct::Latency;
-use crate::pages::Pages;
+use crate::pages::{self, Pages};
 use crate::unused::Unused;
 use crate::{Load, Memory};
 
@@ -31,7 +31,7 @@ pub(crate) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
-    /// The pages of the UI, at the largest size.
+    /// The pages of the UI.
     pub(crate) pages: Option<Pages>,
 }
 
@@ -56,7 +56,34 @@ pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } = self;
+        let three =
+            |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
+        let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
+        write!(
+            f,
+            "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} ({:.0}) | {:.1} ({:.1}) µs | {} | {idle} | {after} |",
+            ready.as_secs_f64(),
+            three(&latency.headwind),
+            three(&latency.bare),
+            unused.rate,
+            unused.bare_rate,
+            unused.cpu,
+            unused.bare_cpu,
+            unused.api_calls
+        )
+    }
+}
+
 impl Report {
+    /// Adds a row, and prints it: a later measurement may fail.
+    pub(crate) fn add(&mut self, row: Row) {
+        say(&row.to_string());
+        self.rows.push(row);
+    }
+
     fn table(&self) -> Result<String> {
         let mut text = String::new();
         let machine = machine();
@@ -71,25 +98,15 @@ impl Report {
             "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 at once | unused pushes/s (`/health` calls/s) | operator's CPU for one (`/health`) | API calls of these | resident at start | resident after |"
         )?;
         writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
-        for Row { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } in &self.rows {
-            let three =
-                |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
-            let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
-            writeln!(
-                text,
-                "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} ({:.0}) | {:.1} ({:.1}) µs | {} | {idle} | {after} |",
-                ready.as_secs_f64(),
-                three(&latency.headwind),
-                three(&latency.bare),
-                unused.rate,
-                unused.bare_rate,
-                unused.cpu,
-                unused.bare_cpu,
-                unused.api_calls
-            )?;
+        for row in &self.rows {
+            writeln!(text, "{row}")?;
         }
         if let Some(pages) = &self.pages {
-            writeln!(text, "\n| page of the UI, at the last size | HTML | p50 / p90 / p99 |\n|---|---|---|")?;
+            let (deployments, requests) = (pages::DEPLOYMENTS, pages::DEPLOYMENTS * pages::EACH);
+            writeln!(
+                text,
+                "\n| page of the UI, with {deployments} Deployments and {requests} requests | HTML | p50 / p90 / p99 |\n|---|---|---|"
+            )?;
             for page in &pages.all {
                 let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|part| quantile(&page.times, part));
                 writeln!(text, "| `{}` | {} KB | {p50:.1} / {p90:.1} / {p99:.1} ms |", page.path, page.bytes.div_ceil(1000))?;
