@@ -1,11 +1,13 @@
-//! The reconciler's queue: each workload once, at its earliest time, one pass at a time.
+//! The reconciler's queue: one pass over a workload at a time, first come, first served.
+//!
+//! A pass that is wanted now does not go through the timers, which round up to milliseconds.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, Stream as _, StreamExt as _};
+use futures_util::stream::{self, FuturesUnordered, Stream as _, StreamExt as _};
 use headwind_core::workload::WorkloadKey;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::sync::mpsc;
@@ -14,28 +16,58 @@ use tokio_util::sync::CancellationToken;
 
 /// The sender for workloads that need a pass.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue(mpsc::UnboundedSender<ScheduleRequest<WorkloadKey>>);
+pub(crate) struct Queue {
+    now: mpsc::UnboundedSender<WorkloadKey>,
+    later: mpsc::UnboundedSender<ScheduleRequest<WorkloadKey>>,
+}
 
 /// The receiver.
 #[derive(Debug)]
-pub(crate) struct Pending(mpsc::UnboundedReceiver<ScheduleRequest<WorkloadKey>>);
+pub(crate) struct Pending {
+    now: mpsc::UnboundedReceiver<WorkloadKey>,
+    later: mpsc::UnboundedReceiver<ScheduleRequest<WorkloadKey>>,
+}
 
-/// Creates a queue of workloads. Its length is bounded by the number of workloads, because each is in it once.
+/// Creates a queue of workloads. Its length is bounded by the number of workloads: each is in it at most twice, once for
+/// now and once for later.
 pub(crate) fn queue() -> (Queue, Pending) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Queue(sender), Pending(receiver))
+    let ((now, due), (later, timed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    (Queue { now, later }, Pending { now: due, later: timed })
 }
 
 impl Queue {
     /// Requests a pass over the workload as soon as possible.
     pub(crate) fn now(&self, key: WorkloadKey) {
-        self.after(key, Duration::ZERO);
+        // A closed queue means that the process is ending. Its successor starts with a complete list.
+        self.now.send(key).ok();
     }
 
-    /// Requests a pass over the workload after that time.
+    /// Requests a pass over the workload after that time. The earliest time of several counts.
     pub(crate) fn after(&self, key: WorkloadKey, wait: Duration) {
-        // A closed queue means that the process is ending. Its successor starts with a complete list.
-        self.0.send(ScheduleRequest { message: key, run_at: Instant::now() + wait }).ok();
+        self.later.send(ScheduleRequest { message: key, run_at: Instant::now() + wait }).ok();
+    }
+}
+
+/// The workloads whose pass is due, each once.
+#[derive(Debug, Default)]
+struct Due {
+    order: VecDeque<WorkloadKey>,
+    known: HashSet<WorkloadKey>,
+}
+
+impl Due {
+    fn add(&mut self, key: WorkloadKey) {
+        if self.known.insert(key.clone()) {
+            self.order.push_back(key);
+        }
+    }
+
+    /// Takes the first workload without a running pass.
+    fn take(&mut self, busy: &HashSet<WorkloadKey>) -> Option<WorkloadKey> {
+        let place = self.order.iter().position(|key| !busy.contains(key))?;
+        let key = self.order.remove(place)?;
+        self.known.remove(&key);
+        Some(key)
     }
 }
 
@@ -43,18 +75,25 @@ impl Pending {
     /// Runs passes, at most `at_once` concurrently and never two over one workload, until it is stopped. Then waits for
     /// the running passes.
     pub(crate) async fn run<F: Future<Output = Option<Duration>>>(
-        self,
+        mut self,
         queue: Queue,
         at_once: usize,
         stop: CancellationToken,
         pass: impl Fn(WorkloadKey) -> F,
     ) {
-        let incoming =
-            futures_util::stream::unfold(self.0, |mut receiver| async { receiver.recv().await.map(|request| (request, receiver)) });
-        let mut waiting = pin!(scheduler(incoming));
+        let incoming = stream::unfold(self.later, |mut receiver| async { receiver.recv().await.map(|request| (request, receiver)) });
+        let mut timed = pin!(scheduler(incoming));
+        let mut due = Due::default();
         let mut busy: HashSet<WorkloadKey> = HashSet::new();
         let mut passes = FuturesUnordered::new();
         loop {
+            while busy.len() < at_once
+                && let Some(key) = due.take(&busy)
+            {
+                busy.insert(key.clone());
+                let pass = pass(key.clone());
+                passes.push(async move { (key, pass.await) });
+            }
             tokio::select! {
                 biased;
                 Some((key, again)) = passes.next(), if !passes.is_empty() => {
@@ -64,14 +103,115 @@ impl Pending {
                     }
                 }
                 () = stop.cancelled() => break,
-                next = poll_fn(|context| pin!(waiting.as_mut().hold_unless(|key| !busy.contains(key))).poll_next(context)), if busy.len() < at_once => {
-                    let Some(key) = next else { break };
-                    busy.insert(key.clone());
-                    let pass = pass(key.clone());
-                    passes.push(async move { (key, pass.await) });
-                }
+                Some(key) = self.now.recv() => due.add(key),
+                Some(key) = poll_fn(|context| pin!(timed.as_mut().hold_unless(|_| true)).poll_next(context)) => due.add(key),
             }
         }
         while passes.next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use headwind_core::workload::Kind;
+    use parking_lot::Mutex;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn key(name: &str) -> WorkloadKey {
+        WorkloadKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() }
+    }
+
+    /// A queue whose passes end when they are let.
+    struct Site {
+        queue: Queue,
+        ends: Arc<Semaphore>,
+        /// The workloads, in the order in which their passes began.
+        begun: Arc<Mutex<Vec<String>>>,
+        stop: CancellationToken,
+    }
+
+    impl Site {
+        /// `again` is what a pass returns.
+        fn new(at_once: usize, again: Option<Duration>) -> Self {
+            let (queue, pending) = queue();
+            let (ends, begun, stop) = (Arc::new(Semaphore::new(0)), Arc::<Mutex<Vec<String>>>::default(), CancellationToken::new());
+            let (end, begin) = (Arc::clone(&ends), Arc::clone(&begun));
+            let pass = move |key: WorkloadKey| {
+                begin.lock().push(key.name);
+                let end = Arc::clone(&end);
+                async move {
+                    end.acquire().await.unwrap().forget();
+                    again
+                }
+            };
+            tokio::spawn(pending.run(queue.clone(), at_once, stop.clone(), pass));
+            Self { queue, ends, begun, stop }
+        }
+
+        /// Waits until so many passes have begun, and a moment longer.
+        async fn began(&self, count: usize) -> Vec<String> {
+            for _ in 0..10_000 {
+                if self.begun.lock().len() >= count {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.begun.lock().clone()
+        }
+    }
+
+    impl Drop for Site {
+        fn drop(&mut self) {
+            self.stop.cancel();
+        }
+    }
+
+    #[tokio::test]
+    async fn first_come_first_served_and_each_workload_once() {
+        let site = Site::new(2, None);
+        for name in ["a", "b", "c", "c", "d", "c"] {
+            site.queue.now(key(name));
+        }
+        assert_eq!(site.began(2).await, ["a", "b"], "two at once");
+        site.ends.add_permits(10);
+        assert_eq!(site.began(4).await, ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_change_during_a_pass_starts_another_one_after_it() {
+        let site = Site::new(8, None);
+        site.queue.now(key("a"));
+        site.began(1).await;
+        site.queue.now(key("a"));
+        site.queue.now(key("a"));
+        assert_eq!(site.began(1).await, ["a"], "never two over one workload");
+        site.ends.add_permits(10);
+        assert_eq!(site.began(2).await, ["a", "a"]);
+    }
+
+    #[tokio::test]
+    async fn the_earliest_time_counts_and_now_does_not_wait_for_it() {
+        let site = Site::new(8, None);
+        site.ends.add_permits(10);
+        let sent = Instant::now();
+        for millis in [100_000, 100, 50_000] {
+            site.queue.after(key("a"), Duration::from_millis(millis));
+        }
+        site.queue.now(key("b"));
+        assert_eq!(site.began(2).await, ["b", "a"]);
+        assert!(sent.elapsed() >= Duration::from_millis(100));
+    }
+
+    #[tokio::test]
+    async fn a_pass_says_when_the_next_one_is_due() {
+        let site = Site::new(1, Some(Duration::from_millis(30)));
+        site.ends.add_permits(3);
+        site.queue.now(key("a"));
+        assert_eq!(site.began(4).await, ["a"; 4]);
     }
 }
