@@ -139,12 +139,12 @@ mod tests {
         fn new(at_once: usize, again: Option<Duration>) -> Self {
             let (queue, pending) = queue();
             let (ends, begun, stop) = (Arc::new(Semaphore::new(0)), Arc::<Mutex<Vec<String>>>::default(), CancellationToken::new());
-            let (end, begin) = (Arc::clone(&ends), Arc::clone(&begun));
+            let (permits, log) = (Arc::clone(&ends), Arc::clone(&begun));
             let pass = move |key: WorkloadKey| {
-                begin.lock().push(key.name);
-                let end = Arc::clone(&end);
+                log.lock().push(key.name);
+                let permits = Arc::clone(&permits);
                 async move {
-                    end.acquire().await.unwrap().forget();
+                    permits.acquire().await.unwrap().forget();
                     again
                 }
             };
