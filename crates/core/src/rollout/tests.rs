@@ -456,7 +456,7 @@ fn a_step_of_the_clock_gives_the_whole_time_again() {
         assert!(matches!(story.settle(second, &stuck, &slow), Verdict::Continue(_, _)), "{second}: {:?}", story.watch);
     }
     assert!(matches!(story.settle(925, &stuck, &slow), Verdict::Failed(_)));
-    // The step of the clock does not settle what has not settled.
+    // A step of the clock does not shorten the settle time.
     let mut done = Story::new();
     done.settle(10, &RolloutStatus::Complete(count(2, 2, 2)), &[pod(runs(true, 0))]);
     done.clock_stepped = Some(at(620));

@@ -72,7 +72,7 @@ async fn approver(world: &World) -> Result<Account> {
     Ok(ann)
 }
 
-/// Lists, shows, approves, rejects and reopens. The API server decides who may, also without Headwind.
+/// Lists, shows, approves, rejects and reopens. The API server checks the permissions, also without Headwind.
 pub(crate) async fn decides() -> Result<()> {
     let world = World::new("plugin").await?;
     let ann = approver(&world).await?;
