@@ -230,7 +230,7 @@ fn facts<'a>(
     let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
     let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
     match approved {
-        Some(request) => request.facts(any, workload, &history_of(workload, requests), requests),
+        Some(request) => request.facts(any, workload, &history_of(workload, requests), requests, now),
         None => Facts {
             approved_by: if settings.require_approval { ApprovedBy::Person } else { ApprovedBy::Policy },
             turn: Some(Turn { since: now, workload: workload.key.clone() }),

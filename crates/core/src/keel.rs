@@ -155,6 +155,8 @@ impl<'a> Settings<'a> {
     fn approvals(&mut self) {
         let count = self.labels.get("keel.sh/approvals").or_else(|| self.annotations.get("keel.sh/approvals")).cloned();
         match count.as_deref().map(str::parse::<u32>) {
+            // Whoever sets a policy later approves its updates, or decides that nobody has to.
+            None | Some(Ok(0)) if self.found.annotations.get(key::POLICY).is_some_and(|policy| policy == "none") => {}
             None | Some(Ok(0)) => self.set(key::REQUIRE_APPROVAL, "false"),
             Some(Ok(count)) => {
                 self.set(key::REQUIRE_APPROVAL, "true");

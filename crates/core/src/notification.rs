@@ -69,7 +69,8 @@ pub fn notices(request: &Request) -> Vec<Notice> {
             _ => status.approved_by.is_some() || status.approved_at.is_some(),
         };
         if approved {
-            add(NotificationEvent::UpdateApproved, status.approved_at);
+            // A time before the creation cannot be true, and the next leader would repeat everything since then.
+            add(NotificationEvent::UpdateApproved, status.approved_at.map(|at| at.max(*created)));
         }
     } else if status.rolled_back_from.is_some() {
         add(NotificationEvent::RollbackTriggered, status.applied_at);

@@ -319,6 +319,13 @@ impl Request {
         }
     }
 
+    /// Returns true if a person reopened it with plain `kubectl`, and Headwind has not recorded that yet: the status still
+    /// has the end or the rejection of before. Somebody may have approved it already.
+    pub fn is_reopening(&self) -> bool {
+        let Status { phase, finished_at, rejected_by, .. } = &self.status;
+        matches!(phase, Phase::Pending | Phase::Approved) && (finished_at.is_some() || rejected_by.is_some())
+    }
+
     /// Parses a text as an artifact of the request's kind.
     pub fn artifact(&self, text: &str) -> Option<Artifact> {
         Artifact::parse(self.spec.kind, text).ok()

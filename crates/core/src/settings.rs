@@ -240,8 +240,19 @@ impl Settings {
     /// # Errors
     /// All invalid values, and policy glob without a pattern.
     pub fn resolve(namespace: &Annotations, workload: &Annotations, container: &str) -> Result<Self, Vec<Fault>> {
+        let (settings, faults) = Self::read(namespace, workload, container);
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// Returns the settings of the container with the default in the place of each invalid value. Only for what must go on
+    /// although an annotation is invalid, such as a rollback.
+    pub fn valid(namespace: &Annotations, workload: &Annotations, container: &str) -> Self {
+        Self::read(namespace, workload, container).0
+    }
+
+    fn read(namespace: &Annotations, workload: &Annotations, container: &str) -> (Self, Vec<Fault>) {
         if workload.is_empty() && namespace.is_empty() {
-            return Ok(Self::default());
+            return (Self::default(), Vec::new());
         }
         let mut at = Lookup { namespace, workload, container, faults: Vec::new() };
         at.bounded();
@@ -272,7 +283,7 @@ impl Settings {
             let problem = format!("policy glob needs the annotation {} as well", key::PATTERN);
             faults.push(Fault { key: key::POLICY.to_owned(), value: "glob".to_owned(), place: Place::Workload, problem });
         }
-        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+        (settings, faults)
     }
 
     /// Returns true if the object's owner lets one release move the tag for all releases that follow it.

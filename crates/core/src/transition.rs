@@ -127,7 +127,9 @@ fn approval(before: Option<&Request>, after: &Request) -> Option<ApprovalChange>
             Some(ApprovalChange::Approved)
         }
         (None | Some(Phase::Pending), Phase::Rejected) => Some(ApprovalChange::Rejected),
-        (Some(was), Phase::Pending) if !was.is_open() => Some(ApprovalChange::Reopened),
+        // Reopened and approved between two versions that this process saw.
+        (Some(was), Phase::Approved) if !was.is_open() && after.is_counted() => Some(ApprovalChange::Approved),
+        (Some(was), Phase::Pending | Phase::Approved) if !was.is_open() => Some(ApprovalChange::Reopened),
         (_, _) => None,
     }
 }

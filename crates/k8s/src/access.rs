@@ -10,6 +10,8 @@ pub use crate::right::{Reach, Right};
 
 /// The name of the Lease that leaders hold.
 pub const LEASE: &str = "headwind";
+/// The annotation of the Lease with the time since which updates are paused.
+pub const PAUSED_SINCE: &str = "headwind.sh/updates-paused-since";
 /// The name of the Secret with the key that seals session cookies.
 pub const SESSION: &str = "headwind-session";
 

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::update_request::UpdateRequest;
 
-/// The fields that an approval may change.
-pub const APPROVED: [&str; 5] = ["phase", "approvedBy", "approvedAt", "skipCoolDown", "message"];
+/// The fields that an approval may change. Headwind adds the time: the expiry and the place in the queue depend on it.
+pub const APPROVED: [&str; 4] = ["phase", "approvedBy", "skipCoolDown", "message"];
 /// The fields that a rejection may change.
-pub const REJECTED: [&str; 4] = ["phase", "rejectedBy", "rejectedAt", "message"];
+pub const REJECTED: [&str; 3] = ["phase", "rejectedBy", "message"];
 /// The fields that reopening may change.
 pub const REOPENED: [&str; 2] = ["phase", "message"];
 
@@ -51,10 +51,10 @@ mod tests {
         );
         assert_eq!(
             patch(&approved),
-            json!({"metadata": {"resourceVersion": "7"}, "status": {"phase": "Approved", "approvedBy": "ann", "approvedAt": at, "skipCoolDown": null, "message": "approved by ann"}})
+            json!({"metadata": {"resourceVersion": "7"}, "status": {"phase": "Approved", "approvedBy": "ann", "skipCoolDown": null, "message": "approved by ann"}})
         );
         let rejected = request(json!({"phase": "Rejected", "rejectedBy": "ann", "rejectedAt": at, "finishedAt": at, "message": "no"}));
-        assert_eq!(patch(&rejected)["status"], json!({"phase": "Rejected", "rejectedBy": "ann", "rejectedAt": at, "message": "no"}));
+        assert_eq!(patch(&rejected)["status"], json!({"phase": "Rejected", "rejectedBy": "ann", "message": "no"}));
         let reopened = request(json!({"phase": "Pending", "reopenedAt": at, "message": "again"}));
         assert_eq!(patch(&reopened)["status"], json!({"phase": "Pending", "message": "again"}));
     }

@@ -172,7 +172,11 @@ pub(crate) enum Command {
         reason: Option<String>,
     },
     /// End a freeze, and a pause after failures
-    Resume,
+    Resume {
+        /// End only the pause after failures, and leave a freeze as it is
+        #[arg(long)]
+        pause_only: bool,
+    },
     /// Print the versions of the plugin and of Headwind
     Version {
         /// Print only the version of the plugin
@@ -202,7 +206,7 @@ pub(crate) struct DecideArgs {
     /// UpdateRequests, or workloads as KIND/NAME for all their requests that the command can change
     #[arg(required_unless_present_any = ["all", "selector"])]
     pub(crate) names: Vec<String>,
-    /// All UpdateRequests of the namespace that the command can change
+    /// All UpdateRequests of the namespace that the command can change. With approve: those that need a person
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
     /// Reason, for the record

@@ -52,7 +52,7 @@ async fn with_connection(connection: &Connection, command: Command) -> Result<()
         Command::Diff { names } => diff::diff(connection, &names).await,
         Command::Watch { filter } => watch::watch(connection, &filter).await,
         Command::Freeze { until, duration, reason } => freeze::freeze(connection, until, duration, reason.as_deref()).await,
-        Command::Resume => freeze::resume(connection).await,
+        Command::Resume { pause_only } => freeze::resume(connection, pause_only).await,
         Command::Version { .. } => version::of_both(connection).await,
         // They need no connection.
         Command::Completion { .. } | Command::Man => Ok(()),

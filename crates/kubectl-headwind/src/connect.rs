@@ -1,7 +1,8 @@
 //! The connection to the API server, as the user of the kubeconfig.
 
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, DATE};
+use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use kube::client::{Body, ConfigExt as _};
@@ -68,6 +69,15 @@ impl Connection {
         let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
         let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
         name.ok_or_else(|| Failure::Other("the API server did not return your user name".to_owned()))
+    }
+
+    /// Returns the time by the clock of the API server; by this computer's if the API server does not say it.
+    pub(crate) async fn time(&self) -> Result<Timestamp, Failure> {
+        let request = http::Request::get("/version").body(Body::empty()).map_err(|error| Failure::Other(error.to_string()))?;
+        let response = self.client.send(request).await?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(parsed.map_or_else(Timestamp::now, |zoned| zoned.timestamp()))
     }
 
     /// Returns the bearer token of the user, whether it is in the kubeconfig, in a file or from a credential plugin.

@@ -1,5 +1,6 @@
 //! Output: text without control characters, colors on a terminal, JSON and YAML.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::Value;
@@ -32,10 +33,33 @@ pub(crate) fn raw(text: &[u8]) -> Result<(), Failure> {
 /// Writes a value as JSON or YAML.
 pub(crate) fn value(value: &Value, format: Format) -> Result<(), Failure> {
     if format == Format::Yaml {
-        let yaml = headwind_k8s::manifest::yaml(std::slice::from_ref(value)).map_err(|error| Failure::Other(error.to_string()))?;
-        return raw(yaml.trim_start_matches("---\n").as_bytes());
+        return raw(in_yaml(value)?.trim_start_matches("---\n").as_bytes());
     }
-    line(&format!("{value:#}"))
+    line(&escaped(&format!("{value:#}")))
+}
+
+/// Writes a value as a document of a YAML stream.
+pub(crate) fn yaml(value: &Value) -> Result<(), Failure> {
+    raw(in_yaml(value)?.as_bytes())
+}
+
+/// Returns a value as YAML. On a terminal, harmful characters are replaced: not every style of YAML can escape them.
+fn in_yaml(value: &Value) -> Result<String, Failure> {
+    let yaml = headwind_k8s::manifest::yaml(std::slice::from_ref(value)).map_err(|error| Failure::Other(error.to_string()))?;
+    Ok(if std::io::stdout().is_terminal() { yaml.split('\n').map(clean).collect::<Vec<_>>().join("\n") } else { yaml })
+}
+
+/// Returns JSON with its harmful characters escaped. They occur in strings only, so the value stays the same.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_harmful(letter) && letter != '\n' {
+            let _ = write!(out, "\\u{:04x}", u32::from(letter));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 /// Returns true if the output has colors.
@@ -51,10 +75,13 @@ pub(crate) fn has_colors(global: &Global) -> bool {
 /// Returns the text with characters that could change what a terminal shows replaced. Names, messages and tags come from
 /// other people.
 pub(crate) fn clean(text: &str) -> String {
-    let harmful = |letter: char| {
-        letter.is_control() || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-    };
-    text.chars().map(|letter| if harmful(letter) { '\u{FFFD}' } else { letter }).collect()
+    text.chars().map(|letter| if is_harmful(letter) { '\u{FFFD}' } else { letter }).collect()
+}
+
+/// Returns true for control characters and for those that change the direction of text. None of them needs more than four
+/// hexadecimal digits.
+fn is_harmful(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
 #[cfg(test)]
@@ -65,5 +92,14 @@ mod tests {
     fn nothing_reaches_the_terminal() {
         assert_eq!(clean("a\u{1b}[31mb\n\u{9b}2J\u{202e}c"), "a\u{FFFD}[31mb\u{FFFD}\u{FFFD}2J\u{FFFD}c");
         assert_eq!(clean("größe: 1.2.3-alpine"), "größe: 1.2.3-alpine");
+    }
+
+    #[test]
+    fn json_keeps_its_value_and_no_harmful_character() {
+        let value = serde_json::json!({"message": "größe\u{9b}2J\u{7f}\u{202e}\u{1b}\n\t\"x"});
+        let text = escaped(&format!("{value:#}"));
+        assert!(text.contains("größe\\u009b2J\\u007f\\u202e"), "{text}");
+        assert!(!text.lines().any(|line| line.chars().any(is_harmful)), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -160,6 +160,7 @@ fn exit_codes() {
         (&["approve"], 2, "required"),
         (&["approve", "a", "--all"], 2, "cannot be used with"),
         (&["get", "web-00000", "-l", "a=b"], 2, "-l selects"),
+        (&["approve", "web-00000", "-l", "a=b"], 2, "-l selects among"),
         (&["get", "web-00000", "-A"], 2, "-n instead of -A"),
         (&["explain", "pod/web"], 2, "not a kind that Headwind knows"),
         (&["--context", "none", "list"], 2, "the kubeconfig cannot be used"),
@@ -180,6 +181,24 @@ fn exit_codes() {
     std::fs::write(&file, config.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:1")).unwrap();
     let output = run(&file, &["list"]);
     assert_eq!((output.status.code(), text(&output.stderr).contains("does not answer")), (Some(6), true), "{}", text(&output.stderr));
+}
+
+/// An update that the policy approved waits for something else. Approving everything does not release it.
+#[test]
+fn approve_all_leaves_out_what_the_policy_approves() {
+    let mut by_policy = request(0, "Pending", "");
+    by_policy["spec"]["requireApproval"] = json!(false);
+    let server = Server::start(vec![by_policy, request(1, "Completed", "")]);
+    let output = server.run(&["approve", "--all"]);
+    let error = text(&output.stderr);
+    assert!(output.status.success() && error.contains("Left out 1 UpdateRequest that the policy approves"), "{error}");
+    assert!(error.contains("No UpdateRequest can be approved"), "{error}");
+    let output = server.run(&["approve", "deployment/web"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let output = server.run(&["approve", "web-00000"]);
+    assert!(text(&output.stderr).contains("could not find"), "it is approved if it is named: {}", text(&output.stderr));
+    let output = server.run(&["reject", "--all"]);
+    assert!(text(&output.stderr).contains("could not find"), "a rejection releases nothing: {}", text(&output.stderr));
 }
 
 /// If the reader closes the output, that is not a failure.

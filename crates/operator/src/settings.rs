@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::ObjectMeta;
 use parking_lot::Mutex;
 
+use crate::clock::now;
 use crate::cluster::object::is_newer;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
@@ -132,7 +133,9 @@ impl OwnSettings {
         }
         *place = values;
         let mut problems = (self.adopt.0)(stored);
-        let (limits, invalid) = ConfiguredLimits::read(&stored.config_map, &self.state.limits.configured());
+        // The clock of the leader, which paused the updates, may be ahead of this one.
+        let latest = self.state.paused_since().map_or_else(now, |since| since.max(now()));
+        let (limits, invalid) = ConfiguredLimits::read(&stored.config_map, &self.state.limits.configured(), latest);
         self.state.limits.configure(limits);
         problems.extend(invalid);
         self.metrics.settings_changes.inc();

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::freeze::Freeze;
 use super::rollouts::Rollouts;
 use crate::config::{InEffect, Problem, Store, Values, limit};
+
+/// The number in effect for an entry that is not valid, if this process has seen no valid value.
+const CAREFUL: u32 = 1;
+/// How far the clock of the person who resumes updates may be ahead.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
 /// The limits that the ConfigMap `headwind` sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +41,10 @@ pub struct Limits {
 
 impl ConfiguredLimits {
     /// Reads the entries of the ConfigMap, and returns those that are not valid. Such a number keeps its last valid value.
-    /// A freeze that is not valid freezes everything until it is corrected: somebody wants updates to stop.
-    pub fn read(values: &Values, before: &Self) -> (Self, Vec<Problem>) {
+    /// If this process has seen none, [`CAREFUL`] is in effect: no limit at all would be the opposite of what somebody wants.
+    /// A freeze that is not valid freezes everything until it is corrected. `latest` is the latest time at which a person can
+    /// have resumed updates: a later one counts as this one.
+    pub fn read(values: &Values, before: &Self, latest: Timestamp) -> (Self, Vec<Problem>) {
         let mut problems = BTreeMap::new();
         let mut fault = |name: &'static str, why: String, in_effect: Option<InEffect>| {
             problems.insert(name, Problem { store: Store::ConfigMap, name: name.to_owned(), why, in_effect });
@@ -51,21 +58,28 @@ impl ConfiguredLimits {
             let text = entry(name)?;
             let valid = text.parse::<u32>().ok().filter(|number| *number >= least);
             valid.or_else(|| {
-                let in_effect = if last.is_some() { InEffect::LastValid } else { InEffect::Default };
-                fault(name, format!("must be a whole number from {least} to {}", u32::MAX), Some(in_effect));
-                last
+                let why = format!("must be a whole number from {least} to {}", u32::MAX);
+                match last {
+                    Some(_) => fault(name, why, Some(InEffect::LastValid)),
+                    None => fault(name, format!("{why}; {CAREFUL} is in effect until it is corrected"), None),
+                }
+                last.or(Some(CAREFUL))
             })
         };
-        let rollouts = number(limit::ROLLOUTS, 1, before.rollouts);
-        let rollouts_per_namespace = number(limit::ROLLOUTS_PER_NAMESPACE, 1, before.rollouts_per_namespace);
+        // 0 starts no rollout at all.
+        let rollouts = number(limit::ROLLOUTS, 0, before.rollouts);
+        let rollouts_per_namespace = number(limit::ROLLOUTS_PER_NAMESPACE, 0, before.rollouts_per_namespace);
         let pause_after_failures = number(limit::PAUSE_AFTER_FAILURES, 1, before.pause_after_failures);
         let resumed_at = entry(limit::RESUMED_AT).and_then(|text| {
-            let valid = text.parse().ok();
+            let valid: Option<Timestamp> = text.parse().ok();
             if valid.is_none() {
                 let in_effect = if before.resumed_at.is_some() { InEffect::LastValid } else { InEffect::Default };
                 fault(limit::RESUMED_AT, "must be a time like 2027-01-02T00:00:00Z".to_owned(), Some(in_effect));
+            } else if valid.is_some_and(|at| at.duration_since(latest) > AHEAD) {
+                fault(limit::RESUMED_AT, "is in the future; updates are resumed as of now".to_owned(), None);
             }
-            valid.or(before.resumed_at)
+            // Failures that happen from now on must count.
+            valid.map(|at| at.min(latest)).or(before.resumed_at)
         });
         (Self { freeze, rollouts, rollouts_per_namespace, pause_after_failures, resumed_at }, problems.into_values().collect())
     }
@@ -75,9 +89,11 @@ impl ConfiguredLimits {
 mod tests {
     use super::*;
 
+    const NOW: &str = "2026-06-01T12:00:00Z";
+
     fn read(entries: &[(&str, &str)], before: &ConfiguredLimits) -> (ConfiguredLimits, Vec<String>) {
         let values = entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (limits, problems) = ConfiguredLimits::read(&values, before);
+        let (limits, problems) = ConfiguredLimits::read(&values, before, NOW.parse().unwrap());
         (limits, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -104,13 +120,34 @@ mod tests {
         let before = ConfiguredLimits { rollouts: Some(5), ..ConfiguredLimits::default() };
         let bad = [("freeze", "until: never"), ("maxConcurrentRollouts", "many"), ("pauseAfterFailures", "0"), ("resumedAt", "now")];
         let (limits, problems) = read(&bad, &before);
-        assert_eq!((limits.rollouts, limits.pause_after_failures, limits.resumed_at), (Some(5), None, None));
+        assert_eq!((limits.rollouts, limits.pause_after_failures, limits.resumed_at), (Some(5), Some(1), None));
         assert!(limits.freeze.is_some_and(|freeze| freeze.holds(Timestamp::MAX)));
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[0].contains("updates are frozen until it is corrected"), "{problems:?}");
         assert!(
-            problems[1].ends_with("the last valid value stays in effect") && problems[2].ends_with("the default is in effect"),
+            problems[1].ends_with("the last valid value stays in effect") && problems[2].ends_with("1 is in effect until it is corrected"),
             "{problems:?}"
         );
+    }
+
+    /// Two replicas and a process that starts later must not lift a limit that somebody set.
+    #[test]
+    fn an_invalid_limit_never_means_unlimited() {
+        let bad = [("maxConcurrentRollouts", "5x"), ("maxConcurrentRolloutsPerNamespace", "-1")];
+        let (limits, problems) = read(&bad, &ConfiguredLimits::default());
+        assert_eq!((limits.rollouts, limits.rollouts_per_namespace, problems.len()), (Some(1), Some(1), 2));
+        let (limits, problems) = read(&[("maxConcurrentRollouts", "0")], &ConfiguredLimits::default());
+        assert_eq!((limits.rollouts, problems), (Some(0), Vec::new()), "somebody stops everything");
+    }
+
+    #[test]
+    fn updates_are_not_resumed_for_the_future() {
+        let resumed = |at: &str| {
+            let (limits, problems) = read(&[("resumedAt", at)], &ConfiguredLimits::default());
+            (limits.resumed_at.unwrap().to_string(), problems.len())
+        };
+        assert_eq!(resumed("2026-06-01T11:59:00Z"), ("2026-06-01T11:59:00Z".to_owned(), 0));
+        assert_eq!(resumed("2026-06-01T12:00:30Z"), (NOW.to_owned(), 0), "a clock that is a little ahead");
+        assert_eq!(resumed("2027-01-01T00:00:00Z"), (NOW.to_owned(), 1));
     }
 }

@@ -21,7 +21,7 @@ impl Settings<'_> {
             (Some((name, policy)), _) => (name, policy, self.annotations),
             (None, Some((name, policy))) => (name, policy, self.labels),
             (None, None) => {
-                self.note(POLICY[0], "it is not set: Keel does not update this workload, and neither does Headwind");
+                self.no_updates(POLICY[0], "it is not set: Keel does not update this workload, and neither does Headwind");
                 return;
             }
         };
@@ -35,9 +35,14 @@ impl Settings<'_> {
             _ => match policy.split_once(':') {
                 Some(("glob", pattern)) => self.glob(name, pattern),
                 Some(("regexp", pattern)) => {
-                    self.note(name, format!("the regular expression {pattern:?} has no equivalent; write a glob into {}", key::PATTERN));
+                    let words = format!(
+                        "the regular expression {pattern:?} has no equivalent; set {} to glob and write a glob into {}",
+                        key::POLICY,
+                        key::PATTERN
+                    );
+                    self.no_updates(name, words);
                 }
-                _ => self.note(name, format!("Keel has no policy {policy:?} and does not update this workload")),
+                _ => self.no_updates(name, format!("Keel has no policy {policy:?} and does not update this workload")),
             },
         }
         if !matches_pre_release && matches!(policy.as_str(), "major" | "minor" | "patch") {
@@ -73,7 +78,13 @@ impl Settings<'_> {
             self.set(key::POLICY, "glob");
             self.set(key::PATTERN, pattern);
         } else {
-            self.note(name, format!("the pattern {pattern:?} matches no tag in Keel"));
+            self.no_updates(name, format!("the pattern {pattern:?} matches no tag in Keel"));
         }
+    }
+
+    /// Notes why the workload gets no updates. The policy is set, because the Namespace may have another one as a default.
+    fn no_updates(&mut self, name: &str, why: impl Into<String>) {
+        self.set(key::POLICY, "none");
+        self.note(name, why);
     }
 }

@@ -37,7 +37,7 @@ pub const TABLE: &[Row] = &[
         "policy: glob, pattern: PATTERN",
         "Headwind uses version order or natural order for the matches, Keel alphabetical order",
     ),
-    row(POLICY, "regexp:EXPRESSION", "", "Reported. Write a glob into `headwind.sh/pattern`"),
+    row(POLICY, "regexp:EXPRESSION", "policy: none", "Reported. Set the policy to `glob`, and write a glob into `headwind.sh/pattern`"),
     row(POLICY, "never", "policy: none", ""),
     row(&["keel.sh/matchTag", "keel.sh/match-tag"], "true", "pattern: TAG", "With policy `force`: the current tag is the pattern"),
     row(&["keel.sh/matchPreRelease"], "false", "", "Reported. Pre-releases need policy `all` or a pattern"),

@@ -51,6 +51,16 @@ fn a_pod_template_never_updates_by_itself() {
     assert_eq!(translate(&state), Translation::default());
 }
 
+/// A Namespace may have a policy as a default, and Headwind must not update more than Keel did.
+#[test]
+fn a_policy_that_cannot_be_translated_means_no_updates() {
+    for policy in ["regexp:^v1", "glob:v[1]", "weekly", "never", ""] {
+        assert_eq!(read(&[], &[("policy", policy)]), ["policy=none"], "{policy:?}");
+        assert_eq!(read(&[], &[("policy", policy), ("approvals", "2")]), ["approvals=2", "policy=none", "require-approval=true"]);
+    }
+    assert_eq!(read(&[], &[("trigger", "poll")]), ["event-source=both", "policy=none"], "no policy");
+}
+
 #[test]
 fn existing_annotations_stay() {
     let mut manifest = of(&[], &[("policy", "minor")]);

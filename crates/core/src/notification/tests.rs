@@ -59,6 +59,14 @@ fn an_approval_with_kubectl_has_no_time() {
     assert_eq!((events(&approval), approval[0].at), (vec![UpdateApproved], None));
 }
 
+/// The next leader repeats what happened since the oldest notification that waits.
+#[test]
+fn an_approval_is_not_before_the_request() {
+    let early = Status { approved_by: Some("ann".into()), approved_at: Some(at(1)), ..status(Phase::Approved, None) };
+    let all = notices(&request(true, Trigger::Webhook, early));
+    assert_eq!(all.iter().map(|notice| notice.at).collect::<Vec<_>>(), [Some(at(1000)), Some(at(1000))]);
+}
+
 #[test]
 fn a_failed_update_and_its_rollback() {
     let base = request(false, Trigger::Webhook, Status::default());

@@ -68,6 +68,10 @@ pub fn act(request: &Request, action: Action, person: &str, note: Option<&str>, 
         let why = if phase == request.status.phase { request.status.message.clone() } else { None };
         Err(NotNow { action, phase, why })
     };
+    if request.is_reopening() {
+        let why = Some("it was reopened a moment ago, and Headwind has not recorded that yet; try again".to_owned());
+        return Err(NotNow { action, phase, why });
+    }
     let message = |what: &str| {
         let note = note.map(str::trim).filter(|note| !note.is_empty());
         Some(note.map_or_else(|| format!("{what} by {person}"), |note| format!("{what} by {person}: {note}")))

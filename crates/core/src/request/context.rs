@@ -1,5 +1,9 @@
 //! An existing workload with all its requests, and the values derived from it once per decision.
 
+use std::cell::OnceCell;
+
+use jiff::Timestamp;
+
 use super::admission::{is_same_version, rewritten};
 use super::applied_marker::marks;
 use super::{Observed, Phase, Request};
@@ -12,17 +16,24 @@ pub(super) struct Context<'a> {
     pub(super) workload: &'a Workload,
     pub(super) observed: &'a Observed<'a>,
     pub(super) history: History,
+    /// The place in the queue for a rollout, once it is known ([`Context::first_turn`]).
+    pub(super) first_turn: OnceCell<Option<Timestamp>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(workload: &'a Workload, observed: &'a Observed<'a>) -> Self {
         let history = history_of(workload, observed.requests);
-        Self { workload, observed, history }
+        Self { workload, observed, history, first_turn: OnceCell::new() }
     }
 
     pub(super) fn settings(&self, container: &str) -> Result<Settings, String> {
         Settings::resolve(self.observed.defaults, &self.workload.annotations, container)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    /// Returns the settings with the default in the place of each invalid value.
+    pub(super) fn valid_settings(&self, container: &str) -> Settings {
+        Settings::valid(self.observed.defaults, &self.workload.annotations, container)
     }
 
     pub(super) fn container_of(&self, request: &Request) -> Option<&'a Container> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::step::end;
+use super::validity::reopened_by_hand;
 use super::{Phase, Request, Status, StatusWrite, Step, after};
 use crate::reason::{Reason, Reasoned};
 use crate::rollout::RolloutState;
@@ -77,8 +78,9 @@ pub(super) fn unreadable(open: &[&Request], now: Timestamp) -> Step {
 /// and an approved update records that it waits for the object.
 pub(super) fn unseen(context: &Context<'_>, open: &[&Request]) -> Step {
     let (rolling, open): (Vec<&Request>, Vec<&Request>) = open.iter().partition(|request| request.status.phase == Phase::RollingOut);
-    let ended =
-        open.iter().find_map(|request| context.expired(request)).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
+    let reopened = open.iter().find_map(|request| reopened_by_hand(request, context.observed.now));
+    let expired = || open.iter().find_map(|request| context.expired(request));
+    let ended = reopened.or_else(expired).or_else(|| rolling.iter().find_map(|one| without_source(context, one)));
     // Nothing can be applied: approved requests wait.
     let noted = || context.apply_due(&open).filter(|step| matches!(step, Step::Write(_)));
     let wake = || context.wake(&open).into_iter().chain(rolling.iter().map(|request| limits(context, request))).min();

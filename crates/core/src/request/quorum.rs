@@ -44,11 +44,18 @@ impl Request {
         needed <= 1 || self.approvers(needed).len() >= needed as usize
     }
 
-    /// Returns true if it is approved by as many people as it was created for, or if Headwind has counted the approval.
+    /// Returns true if Headwind has counted the approval, or need not count: it is approved by as many people as it was
+    /// created for, and that number was not raised since.
     pub(crate) fn is_counted(&self) -> bool {
         let Status { phase, approvals, approved_by, .. } = &self.status;
         let listed = approvals.iter().any(|approval| Some(&approval.by) == approved_by.as_ref());
-        *phase == Phase::Approved && (listed || self.has_quorum(self.spec.approvals))
+        let is_enough = !self.is_being_counted() && self.has_quorum(self.spec.approvals);
+        *phase == Phase::Approved && !self.is_reopening() && (listed || is_enough)
+    }
+
+    /// Returns true if Headwind has recorded that approvals are missing. A decision by `kubectl` does not change the reason.
+    fn is_being_counted(&self) -> bool {
+        self.status.reason == Some(Reason::AwaitingApproval)
     }
 
     /// Returns all approvers as one text; `None` if nobody approved.
@@ -97,7 +104,7 @@ pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
             Some(status)
         }
         Phase::Approved => {
-            let several = needed > 1 || request.spec.approvals > 1;
+            let several = needed > 1 || request.spec.approvals > 1 || request.is_being_counted();
             let uncounted = before.approved_by.as_deref().is_some_and(|person| !listed(person));
             (several && uncounted).then(|| Status { reason: Some(Reason::ApprovedByPerson), ..with_last(request, now) })
         }
@@ -112,6 +119,12 @@ pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
                 approved_at: last.at.or(Some(now)),
                 ..before.clone()
             })
+        }
+        // More people must approve than before. Until that is recorded, one approval would be reported as enough.
+        Phase::Pending if request.needs_approval() && needed > request.spec.approvals.max(1) && !request.is_being_counted() => {
+            let have = request.approvers(needed).len();
+            let message = Some(format!("{have} of {needed} approvals"));
+            Some(Status { reason: Some(Reason::AwaitingApproval), message, ..before.clone() })
         }
         _ => None,
     }
@@ -258,6 +271,28 @@ mod tests {
         let mut alone = request(1);
         by_kubectl(&mut alone, "ann", 1);
         assert!(alone.status.approvals.is_empty(), "one approval costs no further write");
+    }
+
+    /// The number was raised after the request was created: the first approval is not reported as enough, the second one is.
+    #[test]
+    fn a_raised_number_is_reported_at_the_last_approval() {
+        let mut asked = request(1);
+        asked.status = count(&asked, 2, at(1050)).unwrap();
+        assert_eq!((asked.status.phase, asked.status.reason), (Phase::Pending, Some(Reason::AwaitingApproval)));
+        assert_eq!(asked.status.message.as_deref(), Some("0 of 2 approvals"));
+        assert_eq!(count(&asked, 2, at(1051)), None, "written once");
+        for (person, is_last) in [("ann", false), ("bob", true)] {
+            asked.status.phase = Phase::Approved;
+            asked.status.approved_by = Some(person.to_owned());
+            assert!(!asked.is_counted(), "{person}: Headwind has not counted it");
+            by_kubectl(&mut asked, person, 2);
+            assert_eq!((asked.status.phase == Phase::Approved, asked.is_counted()), (is_last, is_last), "{person}");
+        }
+        // And lowered again.
+        let mut asked = request(1);
+        asked.status = count(&asked, 2, at(1050)).unwrap();
+        by_kubectl(&mut asked, "ann", 1);
+        assert!(asked.is_counted());
     }
 
     #[test]

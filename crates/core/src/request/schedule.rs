@@ -12,7 +12,7 @@ use super::rollout::is_rollback;
 use super::step::end;
 use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, after};
 use crate::decide;
-use crate::gate::{self, Facts, Gate, Waiting};
+use crate::gate::{self, Facts, Gate, Turn, Waiting};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -89,14 +89,45 @@ impl Context<'_> {
     }
 
     fn facts<'b>(&'b self, request: &'b Request) -> Facts<'b> {
+        let own = self.own_facts(request);
+        let first = self.first_turn();
+        let turn = own.turn.map(|turn| Turn { since: first.map_or(turn.since, |first| first.min(turn.since)), ..turn });
+        Facts { turn, ..own }
+    }
+
+    fn own_facts<'b>(&'b self, request: &'b Request) -> Facts<'b> {
         let any = self.container_of(request).map(|container| Facts::of(self.workload, container, self.observed.limits)).unwrap_or_default();
-        request.facts(any, self.workload, &self.history, self.observed.requests)
+        request.facts(any, self.workload, &self.history, self.observed.requests, self.observed.now)
+    }
+
+    /// Returns since when the workload is in the queue for a rollout: the time of its oldest update that waits for nothing
+    /// else. The updates of a workload share one rollout, so they share its place. `None` if rollouts are not limited.
+    fn first_turn(&self) -> Option<Timestamp> {
+        if !self.observed.limits.rollouts.is_limited() {
+            return None;
+        }
+        let since = |request: &Request| {
+            let facts = self.own_facts(request);
+            let since = facts.turn.as_ref().filter(|_| !facts.is_rollback)?.since;
+            let alone = Facts { turn: None, ..facts };
+            (self.approved(request) && self.gate_by(request, &alone).is_open()).then_some(since)
+        };
+        *self.first_turn.get_or_init(|| self.observed.requests.iter().filter_map(|request| since(request)).min())
     }
 
     /// Returns the gate's result for the request with these facts. With an invalid annotation, only a request by a
-    /// person is still valid, and settings do not matter for it.
+    /// person is still valid. It waits until the value is corrected, because the value may have been meant to hold it back.
+    /// A rollback does not wait.
     fn gate_by(&self, request: &Request, facts: &Facts<'_>) -> Gate {
-        gate::check(&self.settings_of(request).unwrap_or_default(), facts, self.observed.now)
+        let name = request.spec.container.as_deref().unwrap_or_default();
+        match self.settings(name) {
+            Ok(settings) => gate::check(&settings, facts, self.observed.now),
+            Err(_) if facts.is_rollback => gate::check(&self.valid_settings(name), facts, self.observed.now),
+            Err(faults) => {
+                let message = format!("an annotation has an invalid value: {faults}");
+                Gate::Wait(Waiting { reason: Reason::InvalidAnnotation, message, until: None })
+            }
+        }
     }
 
     fn gate(&self, request: &Request) -> Gate {

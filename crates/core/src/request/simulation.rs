@@ -694,7 +694,7 @@ impl World {
             let annotations = &replica.workload.annotations;
             let settings = Settings::resolve(&Annotations::new(), annotations, &change.container).unwrap_or_default();
             let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap(), &limits);
-            let facts = request.facts(facts, &replica.workload, &history, &requests);
+            let facts = request.facts(facts, &replica.workload, &history, &requests, now);
             let own = history.of(&change.container).next().map(|entry| entry.timestamp);
             let alone = Facts { last_update: own, ..facts.clone() };
             (change, gate::check(&settings, &facts, now), gate::check(&settings, &alone, now))

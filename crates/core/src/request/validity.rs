@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::admission::{is_same_version, rewritten};
 use super::context::Context;
 use super::step::end;
-use super::{Phase, Request, Status, StatusWrite, Step, may_return_to};
+use super::{Phase, Request, Spec, Status, StatusWrite, Step, may_return_to};
 use crate::artifact::reference::Digest;
 use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
@@ -23,8 +23,8 @@ impl Context<'_> {
     /// Ends a request that is no longer valid.
     pub(super) fn end_invalid(&self, request: &Request) -> Option<Step> {
         let now = self.observed.now;
-        if request.status.phase == Phase::Pending && request.status.finished_at.is_some() {
-            return Some(reopened_by_hand(request, now));
+        if let Some(step) = reopened_by_hand(request, now) {
+            return Some(step);
         }
         if request.status.times_applied > 0 && !request.is_restart() && self.is_in_place(request) {
             return Some(watch_again(request, self.workload.generation, now));
@@ -49,12 +49,11 @@ impl Context<'_> {
     /// Returns true if the owner of the workload applies its updates, and has applied this one.
     fn is_rolled_out_by_owner(&self, request: &Request) -> bool {
         let Some(container) = self.container_of(request) else { return false };
-        let settings = self.settings(&container.name).unwrap_or_default();
         let Request { spec, fault, .. } = request;
-        self.workload.handling(&settings) == Handling::Propose
+        self.workload.handling(&self.valid_settings(&container.name)) == Handling::Propose
             && fault.is_none()
             && container.image != spec.current_image
-            && (container.image == spec.new_image || is_same_version(spec.kind, &spec.new_image, &container.image))
+            && (container.image == spec.new_image || is_proposed_version(spec, &container.image))
     }
 
     /// Checks that the workload, with its current settings, would still get this update.
@@ -76,7 +75,7 @@ impl Context<'_> {
         if let Some(skipped) = Self::skip_reason(container).filter(|skipped| !release::passes(skipped.reason)) {
             return Err(skipped);
         }
-        if let Some(refused) = self.workload.refused_for_owner(&self.settings(name).unwrap_or_default()) {
+        if let Some(refused) = self.workload.refused_for_owner(&self.valid_settings(name)) {
             return Err(refused);
         }
         let installed = container
@@ -139,6 +138,19 @@ impl Context<'_> {
             format!("container {} was changed from {} to {} outside Headwind", container.name, request.spec.current_image, container.image),
         ))
     }
+}
+
+/// Returns true if somebody else wrote the proposed version into the workload: the same version, with the proposed digest
+/// if it has one. Without a tag, only the digest tells the version.
+fn is_proposed_version(spec: &Spec, there: &str) -> bool {
+    let Ok(Artifact::Image(image)) = Artifact::parse(spec.kind, there) else { return false };
+    let proposed = spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
+    let fits = match (image.digest(), proposed) {
+        (Some(digest), Some(proposed)) => *digest == proposed,
+        (Some(_), None) => image.tag().is_some(),
+        (None, _) => true,
+    };
+    fits && is_same_version(spec.kind, &spec.new_image, there)
 }
 
 fn word(kind: ArtifactKind) -> &'static str {
@@ -252,8 +264,22 @@ pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     Some(Step::write(StatusWrite { request: request.name.clone(), from: *phase, status }))
 }
 
-/// Completes the status of a request that was reopened with plain `kubectl`.
-fn reopened_by_hand(request: &Request, now: Timestamp) -> Step {
-    let status = request.status.reopened(Reason::Reopened.sentence().to_owned(), now);
-    Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status })
+/// Completes the status of a request that was reopened with plain `kubectl`. An approval that followed at once is the
+/// first one after the reopening: earlier approvals no longer count, and neither does the person who rejected the update.
+pub(super) fn reopened_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
+    let before = &request.status;
+    if !request.is_reopening() {
+        return None;
+    }
+    let mut status = before.reopened(Reason::Reopened.sentence().to_owned(), now);
+    if before.phase == Phase::Approved {
+        let by = before.approved_by.as_deref().unwrap_or("somebody");
+        status.phase = Phase::Approved;
+        status.reason = Some(Reason::ApprovedByPerson);
+        status.message = Some(format!("reopened and approved by {by}"));
+        status.approved_by.clone_from(&before.approved_by);
+        status.approved_at = Some(now);
+        status.skip_cool_down = before.skip_cool_down;
+    }
+    Some(Step::write(StatusWrite { request: request.name.clone(), from: before.phase, status }))
 }

@@ -92,6 +92,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
         (json!({"phase": "Rejected", "rejectedBy": "bob"}), "another's name"),
         (json!({"phase": "Completed", "approvedBy": "ann"}), "an arrow that is Headwind's"),
         (json!({"phase": "Approved", "approvedBy": "ann", "reopenedAt": "2099-01-01T00:00:00Z"}), "another expiry"),
+        (json!({"phase": "Approved", "approvedBy": "ann", "approvedAt": "2020-01-01T00:00:00Z"}), "a time of one's own"),
         (json!({"phase": "Approved", "approvedBy": "ann", "timesApplied": 7}), "what is Headwind's"),
         (json!({"rolledBackFrom": image("shop/web", "1.1.0")}), "what was left"),
         (json!({"message": "approved by the CISO"}), "a story"),

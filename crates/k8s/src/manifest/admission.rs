@@ -124,6 +124,11 @@ fn validations() -> Vec<Value> {
             format!("!variables.decides || (({}) && ({}))", written("Approved", "approvedBy"), written("Rejected", "rejectedBy")),
             "approvedBy or rejectedBy must be your own user name",
         ),
+        // Otherwise approvals from before the reopening would count, and so would the person who rejected the update.
+        rule(
+            "!variables.decides || variables.to == 'Pending' || !('finishedAt' in variables.before || 'rejectedBy' in variables.before)".to_owned(),
+            "the UpdateRequest was reopened a moment ago, and Headwind has not recorded that yet; try again",
+        ),
         rule(
             "!variables.decides || variables.to != 'Approved' || !('approvals' in variables.before) || !variables.before.approvals.exists(approval, approval.by == request.userInfo.username)".to_owned(),
             "you have already approved this UpdateRequest; another person must approve",
@@ -134,7 +139,7 @@ fn validations() -> Vec<Value> {
         ),
         rule(
             format!("!variables.decides || (({}) && ({}) && ({}))", only("Approved", &APPROVED), only("Rejected", &REJECTED), only("Pending", &REOPENED)),
-            "a decision may change only the phase, the message, and the name and time of the decision",
+            "a decision may change only the phase, the message, and the name of the person; Headwind adds the time",
         ),
         rule(
             "!variables.person || request.operation == 'DELETE' || (variables.annotationsAfter.all(one, one in variables.annotationsBefore) && variables.annotationsBefore.all(one, one in variables.annotationsAfter))".to_owned(),

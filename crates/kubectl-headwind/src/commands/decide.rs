@@ -2,6 +2,8 @@
 //!
 //! The rules are those of the operator. The admission policy of the API server checks every write.
 
+use std::time::Duration;
+
 use headwind_core::request::action::{Action, act};
 use headwind_core::request::quorum;
 use headwind_k8s::decision;
@@ -21,6 +23,10 @@ use crate::target::{Named, named};
 pub(super) const MANAGER: &str = "kubectl-headwind";
 /// Maximum number of times that a decision is made again because the request changed meanwhile.
 const TRIES: usize = 8;
+/// Maximum number of times that a request is read until Headwind has recorded that it was reopened.
+const LOOKS: usize = 10;
+/// The pause between two of these reads.
+const PAUSE: Duration = Duration::from_millis(500);
 
 fn done(action: Action) -> &'static str {
     match action {
@@ -35,17 +41,36 @@ fn is_possible(request: &UpdateRequest, action: Action) -> bool {
     act(&request.read(), action, "", None, Timestamp::now()).is_ok()
 }
 
+/// Returns true if the command applies to the request although nobody named it: an update that the policy approved waits
+/// for something else, such as the end of a pause after failures, and the approval of a person would release it.
+fn is_meant(request: &UpdateRequest, action: Action) -> bool {
+    is_possible(request, action) && (action != Action::Approve || request.read().needs_approval())
+}
+
+/// Says that updates which the policy approved are left out.
+fn remark_on_others(all: &[UpdateRequest], action: Action) {
+    let others = all.iter().filter(|request| is_possible(request, action) && !is_meant(request, action)).count();
+    if others > 0 {
+        let them = if others == 1 { "1 UpdateRequest".to_owned() } else { format!("{others} UpdateRequests") };
+        output::remark(&format!("Left out {them} that the policy approves. To approve such a request all the same, name it."));
+    }
+}
+
 /// Returns the requests that the arguments name.
 async fn selected(connection: &Connection, action: Action, args: &DecideArgs) -> Result<Vec<UpdateRequest>, Failure> {
     if args.names.is_empty() {
         let mut all = requests::read(connection, &[]).await?;
-        all.retain(|request| is_possible(request, action));
+        remark_on_others(&all, action);
+        all.retain(|request| is_meant(request, action));
         return Ok(all);
     }
     let mut found: Vec<UpdateRequest> = Vec::new();
     let mut of_workloads = None;
     for name in &args.names {
         match named(name)? {
+            Named::Request(_) if connection.global().selector.is_some() => {
+                return Err(Failure::Usage(format!("{name:?} is one UpdateRequest; -l selects among those of a namespace or a workload")));
+            }
             Named::Request(name) => found.push(request::read(connection, &name).await?),
             Named::Workload(kind, name) => {
                 connection.namespace()?;
@@ -53,9 +78,10 @@ async fn selected(connection: &Connection, action: Action, args: &DecideArgs) ->
                     of_workloads = Some(requests::read(connection, &[]).await?);
                 }
                 let is_its = |request: &&UpdateRequest| request.spec.target_ref.kind.0 == kind && request.spec.target_ref.name == name;
-                let its = of_workloads.iter().flatten().filter(is_its).filter(|request| is_possible(request, action));
+                let its: Vec<UpdateRequest> = of_workloads.iter().flatten().filter(is_its).cloned().collect();
+                remark_on_others(&its, action);
                 let before = found.len();
-                found.extend(its.cloned());
+                found.extend(its.into_iter().filter(|request| is_meant(request, action)));
                 if found.len() == before {
                     let words = format!("{kind} {name} has no UpdateRequest that could be {}", done(action));
                     return Err(Failure::NotFound(words));
@@ -103,6 +129,19 @@ pub(super) async fn decide(connection: &Connection, action: Action, args: &Decid
     }
 }
 
+/// Returns the request once Headwind has recorded that it was reopened. Until then, nobody can decide about it.
+async fn recorded(api: &Api<UpdateRequest>, mut request: UpdateRequest) -> Result<UpdateRequest, Failure> {
+    for _ in 0..LOOKS {
+        if !request.read().is_reopening() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        request = api.get_opt(&name).await?.ok_or_else(|| request::not_found(&namespace, &name))?;
+    }
+    Ok(request)
+}
+
 /// Writes the decision, if the request has not changed since it was read; else decides again.
 async fn write(
     connection: &Connection,
@@ -115,6 +154,7 @@ async fn write(
     let api: Api<UpdateRequest> = Api::namespaced(connection.client.clone(), &namespace);
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: args.dry_run, ..PatchParams::default() };
     for _ in 0..TRIES {
+        request = recorded(&api, request).await?;
         let now = Timestamp::now();
         let read = request.read();
         if let Some(why) = quorum::objection(&read, person, read.spec.approvals).filter(|_| action == Action::Approve) {

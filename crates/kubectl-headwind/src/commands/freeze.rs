@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use headwind_core::config::limit;
 use headwind_core::gate::Freeze;
-use headwind_k8s::access::SETTINGS;
+use headwind_k8s::access::{LEASE, PAUSED_SINCE, SETTINGS};
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
@@ -59,20 +60,30 @@ pub(super) async fn freeze(
     output::line(&format!("frozen {until}: Headwind applies no updates, and still rolls back failed ones"))
 }
 
-/// Ends a freeze, and a pause after failures.
-pub(super) async fn resume(connection: &Connection) -> Result<(), Failure> {
+/// Returns the time at which failures stop to count: now by the clock of the cluster, because that of this computer may be
+/// behind. Not before the pause began, if the user may read that.
+async fn resumed_at(connection: &Connection) -> Result<Timestamp, Failure> {
+    let now = connection.time().await?;
+    let leases: Api<Lease> = Api::namespaced(connection.client.clone(), &connection.global().headwind_namespace);
+    let lease = leases.get_opt(LEASE).await.ok().flatten();
+    let since = lease.and_then(|lease| lease.metadata.annotations?.get(PAUSED_SINCE)?.parse().ok());
+    Ok(since.map_or(now, |since: Timestamp| since.max(now)))
+}
+
+/// Ends a pause after failures, and a freeze unless `pause_only` is set.
+pub(super) async fn resume(connection: &Connection, pause_only: bool) -> Result<(), Failure> {
     let data = api(connection).get_opt(SETTINGS).await?.and_then(|map| map.data).unwrap_or_default();
     let mut entries = Map::new();
-    let frozen = data.get(limit::FREEZE).filter(|value| !matches!(Freeze::parse(value), Ok(None)));
+    let frozen = data.get(limit::FREEZE).filter(|value| !pause_only && !matches!(Freeze::parse(value), Ok(None)));
     if frozen.is_some() {
         entries.insert(limit::FREEZE.to_owned(), Value::Null);
     }
     if data.contains_key(limit::PAUSE_AFTER_FAILURES) {
         // Failures before this time no longer count.
-        entries.insert(limit::RESUMED_AT.to_owned(), json!(whole(Timestamp::now()).to_string()));
+        entries.insert(limit::RESUMED_AT.to_owned(), json!(resumed_at(connection).await?.to_string()));
     }
     if entries.is_empty() {
-        return output::line("not frozen");
+        return output::line(if pause_only { "updates are never paused: pauseAfterFailures is not set" } else { "not frozen" });
     }
     write(connection, entries).await?;
     let words = frozen.map(|value| value.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", "));

@@ -53,10 +53,12 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
                 continue;
             }
         };
+        let key = (request.namespace().unwrap_or_default(), request.name_any());
         if !filter.phase.is_empty() && !filter.phase.contains(&request.phase()) {
+            // It is shown again when it returns.
+            shown.remove(&key);
             continue;
         }
-        let key = (request.namespace().unwrap_or_default(), request.name_any());
         let message = request.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
         let state = (request.phase().as_str().to_owned(), message);
         if shown.insert(key, state.clone()).as_ref() == Some(&state) {
@@ -65,8 +67,8 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
         let mut request = request;
         request.metadata.managed_fields = None;
         match global.output {
-            Some(Format::Json) => output::line(&json!(request).to_string())?,
-            Some(Format::Yaml) => output::raw(headwind_k8s::manifest::yaml(&[json!(request)]).unwrap_or_default().as_bytes())?,
+            Some(Format::Json) => output::line(&output::escaped(&json!(request).to_string()))?,
+            Some(Format::Yaml) => output::yaml(&json!(request))?,
             Some(Format::Name) => output::line(&requests::full_name(&request.name_any()))?,
             Some(Format::Table | Format::Wide) | None => {
                 output::line(&render(&requests::row(&request, everywhere, wide, Timestamp::now()), &widths, colors))?;

@@ -101,7 +101,7 @@ pub(super) async fn explain(connection: &Connection, words: &[String], container
     let (kind, name) = target::workload(words)?;
     let path = format!("/api/v1/workloads/{}/{kind}/{}/explain", escaped(connection.namespace()?), escaped(&name));
     let mut view = call(connection, Method::GET, &path, None).await?;
-    if let (Some(container), Some(all)) = (container, view["containers"].as_array_mut()) {
+    if let (Some(container), Some(all)) = (container, view.get_mut("containers").and_then(Value::as_array_mut)) {
         all.retain(|one| one["name"] == container);
         if all.is_empty() {
             return Err(Failure::NotFound(format!("{kind} {name} has no tracked container {container}")));

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwind_core::lease::{Memory, Record, Step, Timing, step};
-use headwind_k8s::access::LEASE;
+use headwind_k8s::access::{LEASE, PAUSED_SINCE};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Class, ClusterClient, Failure};
-use crate::observe::known_limits::PAUSED_SINCE;
 use crate::observe::state::State;
 use crate::report::journal::Journal;
 

@@ -8,9 +8,6 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-/// The annotation of the Lease with the time since which updates are paused.
-pub(crate) const PAUSED_SINCE: &str = "headwind.sh/updates-paused-since";
-
 /// The parts of the limits that are not in the store of requests.
 #[derive(Default)]
 pub(crate) struct KnownLimits {

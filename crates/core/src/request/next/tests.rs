@@ -1,8 +1,11 @@
 mod confirmation;
+mod invalid_settings;
 mod many;
 mod owner;
 mod prune;
 mod releases;
+mod reopened;
+mod slots;
 mod together;
 mod validity;
 

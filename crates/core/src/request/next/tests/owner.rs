@@ -59,6 +59,25 @@ fn the_owner_applies_a_proposed_one(#[case] phase: Phase, #[case] require_approv
     assert_eq!(violations_of(&[asked]), Vec::<String>::new());
 }
 
+/// Without a tag, only the digest tells the version. A known digest counts beside the tag too.
+#[rstest::rstest]
+#[case::another_digest_alone(Some('a'), "app@DIGEST", false)]
+#[case::the_digest_alone(Some('b'), "app@DIGEST", true)]
+#[case::a_digest_alone_and_none_known(None, "app@DIGEST", false)]
+#[case::the_tag_with_another_digest(Some('a'), "app:1.1.0@DIGEST", false)]
+#[case::the_tag_with_the_digest(Some('b'), "app:1.1.0@DIGEST", true)]
+#[case::the_tag_with_a_digest(None, "app:1.1.0@DIGEST", true)]
+#[case::the_tag(Some('a'), "app:1.1.0", true)]
+#[case::a_mirror(None, "mirror.example/app:1.1.0", true)]
+fn which_image_of_the_owner_completes_it(#[case] proposed: Option<char>, #[case] there: &str, #[case] completes: bool) {
+    let there = there.replace("DIGEST", testing::digest('b').as_str());
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.spec.new_digest = proposed.map(|letter| testing::digest(letter).to_string());
+    let ended = written(step(Some(&owned(&there, "propose", &[])), &[asked]));
+    let expected = if completes { (Phase::RollingOut, Reason::RolledOutByOwner) } else { (Phase::Superseded, Reason::ImageChanged) };
+    assert_eq!(ended, expected);
+}
+
 #[test]
 fn another_version_from_the_owner_supersedes_it() {
     let live = owned("app:1.0.5", "propose", &[]);
