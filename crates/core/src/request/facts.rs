@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Phase, Request};
 use super::rollout::goes_back;
+use super::{Phase, Request};
 use crate::gate::{ApprovedBy, Facts, Turn};
 use crate::trigger::Trigger;
 use crate::workload::Workload;

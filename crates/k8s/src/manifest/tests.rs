@@ -127,8 +127,13 @@ fn the_roles_for_people() {
 fn the_policy_lets_nobody_write_the_time_of_a_decision() {
     let account = Account { namespace: "own".to_owned(), name: "hw".to_owned(), watched: Vec::new() };
     let rules = admission_policy(&account)[0]["spec"]["validations"].as_array().unwrap().clone();
-    assert!(rules.iter().all(|rule| !rule["expression"].as_str().unwrap().contains("edAt'") || rule["message"].as_str().unwrap().contains("reopened")));
-    let reopened = rules.iter().find(|rule| rule["message"].as_str().is_some_and(|message| message.contains("reopened a moment ago"))).unwrap();
+    assert!(
+        rules
+            .iter()
+            .all(|rule| !rule["expression"].as_str().unwrap().contains("edAt'") || rule["message"].as_str().unwrap().contains("reopened"))
+    );
+    let reopened =
+        rules.iter().find(|rule| rule["message"].as_str().is_some_and(|message| message.contains("reopened a moment ago"))).unwrap();
     let expression = reopened["expression"].as_str().unwrap();
     assert!(expression.contains("'finishedAt'") && expression.contains("'rejectedBy'"), "{expression}");
 }

@@ -70,12 +70,8 @@ fn one_person_reopens_and_approves() {
     let mut asked = request("r", "app:1.0.0", "app:1.1.0");
     asked.spec.require_approval = true;
     asked.spec.expires_at = Some(at(NOW - 1000));
-    asked.status = Status {
-        phase: Phase::Approved,
-        approved_by: Some("ann".to_owned()),
-        finished_at: Some(at(NOW - 900)),
-        ..Status::default()
-    };
+    asked.status =
+        Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), finished_at: Some(at(NOW - 900)), ..Status::default() };
     let Step::Write(write) = step(Some(&live), std::slice::from_ref(&asked)) else { panic!("not recorded") };
     asked.status = write.status;
     assert_eq!((asked.status.phase, asked.status.reopened_at, asked.status.finished_at), (Phase::Approved, Some(at(NOW)), None));

@@ -29,12 +29,8 @@ fn approved(name: &str, container: &str, since: i64) -> Request {
     let mut asked = request(name, &format!("{container}:1.0.0"), &format!("{container}:1.1.0"));
     asked.spec.container = Some(container.to_owned());
     asked.spec.require_approval = true;
-    asked.status = Status {
-        phase: Phase::Approved,
-        approved_by: Some("ann".to_owned()),
-        approved_at: Some(at(NOW + since)),
-        ..Status::default()
-    };
+    asked.status =
+        Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), approved_at: Some(at(NOW + since)), ..Status::default() };
     asked
 }
 
