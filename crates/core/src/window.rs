@@ -86,10 +86,6 @@ impl Schedule {
     pub fn is_open(&self, at: Timestamp) -> bool {
         self.allow.as_ref().is_none_or(|windows| windows.contain(at)) && !self.deny.as_ref().is_some_and(|windows| windows.contain(at))
     }
-
-    fn windows(&self) -> impl Iterator<Item = &Window> {
-        [&self.allow, &self.deny].into_iter().flatten().flat_map(|windows| &windows.windows)
-    }
 }
 
 impl fmt::Display for Windows {
