@@ -21,6 +21,7 @@ mod interval;
 pub mod limits;
 pub mod outlook;
 mod owner;
+mod queue;
 mod rollouts;
 mod siblings;
 mod source;

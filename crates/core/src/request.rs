@@ -34,6 +34,7 @@ pub mod quorum;
 pub mod refusal;
 mod rollout;
 mod schedule;
+mod slot;
 mod step;
 pub mod timeline;
 mod validity;
@@ -245,6 +246,13 @@ impl Status {
             Phase::RolledBack => Some(Reason::RolledBack),
             Phase::Superseded => (self.times_applied > 0).then_some(Reason::RevertedExternally),
         }
+    }
+
+    /// Returns true if it ended because its update failed. A failed rollback is not a failed update, and neither is an
+    /// update that a person rolled back past.
+    pub fn is_failed_update(&self) -> bool {
+        let ended_badly = matches!(self.phase, Phase::Failed | Phase::RolledBack);
+        ended_badly && self.rolled_back_from.is_none() && self.reason != Some(Reason::RolledBack)
     }
 
     /// Returns true if a new request may replace it under the same name.

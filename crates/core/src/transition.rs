@@ -95,8 +95,6 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         (true, true) => Weight::Warning,
     };
     let taken_back = status.phase == Phase::RolledBack && (is_new || was.phase == Phase::RollingOut);
-    // A failed rollback is not a failed update, and neither is an update that a person rolled back past.
-    let is_update = status.rolled_back_from.is_none() && status.reason != Some(Reason::RolledBack);
     Some(Transition {
         id: id(status, failed_check.is_some()),
         from: before.map(|before| before.status.phase),
@@ -107,7 +105,7 @@ pub fn transition(before: Option<&Request>, after: &Request) -> Option<Transitio
         approval,
         applied,
         failed_check,
-        update_failed: ended && is_update && (status.phase == Phase::Failed || taken_back),
+        update_failed: ended && status.is_failed_update() && (status.phase == Phase::Failed || taken_back),
         rollback_failed: ended && status.reason == Some(Reason::RollbackFailed),
         waits_for_interval: now_waits_for.is_some_and(|waiting| waiting.reason == Reason::MinUpdateInterval),
     })

@@ -117,6 +117,11 @@ impl Failure {
         Self { class: Class::Busy, retry_after, message: message.to_owned() }
     }
 
+    /// Returns true if the API server could not call an admission webhook that must be called. Nothing was written.
+    pub(crate) fn is_from_webhook(&self) -> bool {
+        self.class == Class::Busy && self.message.contains("failed calling webhook")
+    }
+
     /// Returns a failure for something that Headwind never does.
     fn invalid(message: &str) -> Self {
         Self { class: Class::Invalid, retry_after: None, message: message.to_owned() }
@@ -218,6 +223,11 @@ impl ClusterClient {
     /// Creates a client for these calls. `limited` is true if its permissions are those of single namespaces.
     pub(crate) fn new(client: Client, served: Arc<ServedVersions>, limited: bool) -> Self {
         Self { client, served, limited }
+    }
+
+    /// Returns true if the permissions are those of single namespaces.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
     }
 
     /// Returns the index of the version of an optional API that calls use; 0, the only one, for kinds that every
@@ -519,5 +529,17 @@ mod tests {
     fn what_an_error_means(#[case] code: u16, #[case] message: &str, #[case] class: Class) {
         let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
         assert_eq!(classify(&kube::Error::Api(status.boxed())), class);
+    }
+
+    #[test]
+    fn a_webhook_that_cannot_be_called() {
+        let is_from_webhook = |message: &str| {
+            let status = kube::core::Status { code: 500, message: message.to_owned(), ..kube::core::Status::default() };
+            Failure::from(kube::Error::Api(status.boxed())).is_from_webhook()
+        };
+        let refused =
+            "Internal error occurred: failed calling webhook \"x.y\": failed to call webhook: Post \"https://x.y.svc\": connection refused";
+        assert!(is_from_webhook(refused));
+        assert!(!is_from_webhook("etcdserver: request timed out"));
     }
 }

@@ -129,14 +129,21 @@ impl OwnSettings {
             Store::Secret => &mut stored.secret,
         };
         if *place == values {
+            // The first list shows that the ConfigMap has no entries.
+            if store == Store::ConfigMap && !self.state.limits.are_read() {
+                self.state.limits.configure(ConfiguredLimits::default());
+            }
             return;
         }
         *place = values;
         let mut problems = (self.adopt.0)(stored);
         // The clock of the leader, which paused the updates, may be ahead of this one.
-        let latest = self.state.paused_since().map_or_else(now, |since| since.max(now()));
+        let latest = self.state.paused_since(now()).map_or_else(now, |since| since.max(now()));
         let (limits, invalid) = ConfiguredLimits::read(&stored.config_map, &self.state.limits.configured(), latest);
-        self.state.limits.configure(limits);
+        // Until the ConfigMap is read, the Secret says nothing about limits.
+        if store == Store::ConfigMap {
+            self.state.limits.configure(limits);
+        }
         problems.extend(invalid);
         self.metrics.settings_changes.inc();
         self.metrics.settings_invalid.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));

@@ -119,6 +119,8 @@ impl Site {
         let as_caller = CallerClient::new(&nowhere, |_| Ok(client.clone())).map_err(|error| error.to_string())?;
         let cluster = ClusterClient::new(client, Arc::new(ServedVersions::default()), false);
         let (state, metrics) = (Arc::new(State::default()), Metrics::new());
+        // There is no ConfigMap.
+        state.limits.configure(ConfiguredLimits::default());
         let (events, _writer) = recorder(cluster.clone(), "test", metrics.clone());
         let adopt = Adopt::new(|_| Vec::new());
         let settings = Arc::new(OwnSettings::new("hw", adopt, events.clone(), metrics.clone(), Arc::clone(&state)));

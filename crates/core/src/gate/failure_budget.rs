@@ -12,16 +12,20 @@ use crate::settings::Settings;
 /// The time in which failures count.
 const WITHIN: Duration = Duration::from_hours(1);
 
-/// Returns when the budget was used up: the time of the failure that exceeded it. `failures` are the times of failed
-/// and rolled-back updates in ascending order, `resumed` is when a person last resumed updates.
-pub fn paused_since(failures: impl IntoIterator<Item = Timestamp>, limit: u32, resumed: Option<Timestamp>) -> Option<Timestamp> {
+/// Returns when the budget was used up: the time of the failure that was one too many. `failures` are the times of failed
+/// updates in ascending order, one for each update, `resumed` is when a person last resumed updates.
+///
+/// Only failures of the last hour count, so a budget that is set for the first time does not look back. A pause lasts
+/// longer than that: the caller keeps the time until a person resumes updates.
+pub fn paused_since<I>(failures: I, limit: u32, resumed: Option<Timestamp>, now: Timestamp) -> Option<Timestamp>
+where
+    I: IntoIterator<Item = Timestamp, IntoIter: DoubleEndedIterator>,
+{
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
-    let counted: Vec<Timestamp> = failures.into_iter().filter(|at| resumed.is_none_or(|resumed| *at > resumed)).collect();
-    counted.windows(limit).find_map(|some| {
-        let (first, last) = (some.first()?, some.last()?);
-        let is_within = last.duration_since(*first).unsigned_abs() < WITHIN;
-        is_within.then_some(*last)
-    })
+    let hour_ago = now.checked_sub(WITHIN).unwrap_or(Timestamp::MIN);
+    let counts = |at: &Timestamp| *at > hour_ago && resumed.is_none_or(|resumed| *at > resumed);
+    let newest_first: Vec<Timestamp> = failures.into_iter().rev().take_while(counts).collect();
+    newest_first.len().checked_sub(limit).and_then(|excess| newest_first.get(excess).copied())
 }
 
 /// An update that a person approved does not wait.
@@ -42,20 +46,28 @@ mod tests {
     }
 
     #[rstest]
-    #[case::too_few(3, &[0, 10], None, None)]
-    #[case::within_the_hour(3, &[0, 10, 3599], None, Some(3599))]
-    #[case::over_more_than_an_hour(3, &[0, 10, 3600], None, None)]
-    #[case::an_hour_that_slides(3, &[0, 3000, 3600, 4000], None, Some(4000))]
-    #[case::the_first_excess(2, &[0, 10, 20, 30], None, Some(10))]
-    #[case::one_is_enough(1, &[7], None, Some(7))]
-    #[case::zero_counts_as_one(0, &[7], None, Some(7))]
-    #[case::resumed(2, &[0, 10], Some(10), None)]
-    #[case::resumed_before(2, &[0, 10], Some(0), None)]
-    #[case::failed_again(2, &[0, 10, 20, 30], Some(10), Some(30))]
-    #[case::it_lasts(2, &[0, 10, 999_999], None, Some(10))]
-    #[case::nothing(2, &[], None, None)]
-    fn when_the_budget_is_used_up(#[case] limit: u32, #[case] failures: &[i64], #[case] resumed: Option<i64>, #[case] since: Option<i64>) {
-        let failures = failures.iter().map(|second| at(*second));
-        assert_eq!(paused_since(failures, limit, resumed.map(at)), since.map(at));
+    #[case::too_few(3, &[0, 10], None, 10, None)]
+    #[case::within_the_hour(3, &[0, 10, 3599], None, 3599, Some(3599))]
+    #[case::over_more_than_an_hour(3, &[0, 10, 3600], None, 3600, None)]
+    #[case::an_hour_that_slides(3, &[0, 3000, 3600, 4000], None, 4000, Some(4000))]
+    #[case::the_first_excess(2, &[0, 10, 20, 30], None, 30, Some(10))]
+    #[case::several_in_one_second(3, &[7, 7, 7], None, 7, Some(7))]
+    #[case::one_is_enough(1, &[7], None, 7, Some(7))]
+    #[case::zero_counts_as_one(0, &[7], None, 7, Some(7))]
+    #[case::resumed(2, &[0, 10], Some(10), 20, None)]
+    #[case::resumed_before(2, &[0, 10], Some(0), 20, None)]
+    #[case::failed_again(2, &[0, 10, 20, 30], Some(10), 30, Some(30))]
+    #[case::within_the_last_hour(2, &[0, 10], None, 3599, Some(10))]
+    #[case::before_the_last_hour(2, &[0, 10], None, 3600, None)]
+    #[case::nothing(2, &[], None, 0, None)]
+    fn when_the_budget_is_used_up(
+        #[case] limit: u32,
+        #[case] failures: &[i64],
+        #[case] resumed: Option<i64>,
+        #[case] now: i64,
+        #[case] since: Option<i64>,
+    ) {
+        let failures: Vec<Timestamp> = failures.iter().map(|second| at(*second)).collect();
+        assert_eq!(paused_since(failures, limit, resumed.map(at), at(now)), since.map(at));
     }
 }

@@ -40,6 +40,17 @@ pub struct Limits {
 }
 
 impl ConfiguredLimits {
+    /// The limits until the ConfigMap is read for the first time: it may contain a freeze, so everything is frozen.
+    pub fn unread() -> Self {
+        let reason = "Headwind has not been able to read it; see the log".to_owned();
+        Self { freeze: Some(Freeze { until: None, reason: Some(reason) }), ..Self::default() }
+    }
+
+    /// Returns true if the number of rollouts is limited.
+    pub fn limit_rollouts(&self) -> bool {
+        self.rollouts.is_some() || self.rollouts_per_namespace.is_some()
+    }
+
     /// Reads the entries of the ConfigMap, and returns those that are not valid. Such a number keeps its last valid value.
     /// If this process has seen none, [`CAREFUL`] is in effect: no limit at all would be the opposite of what somebody wants.
     /// A freeze that is not valid freezes everything until it is corrected. `latest` is the latest time at which a person can
@@ -113,6 +124,13 @@ mod tests {
         );
         assert_eq!((limits.rollouts, limits.rollouts_per_namespace, limits.pause_after_failures), (Some(5), Some(2), Some(3)));
         assert!(limits.freeze.is_some_and(|freeze| freeze.until.is_some()) && limits.resumed_at.is_some() && problems.is_empty());
+    }
+
+    #[test]
+    fn everything_is_frozen_until_the_config_map_is_read() {
+        let unread = ConfiguredLimits::unread();
+        assert!(unread.freeze.as_ref().is_some_and(|freeze| freeze.holds(Timestamp::MAX)));
+        assert_eq!(read(&[], &unread), (ConfiguredLimits::default(), Vec::new()), "an empty ConfigMap ends it");
     }
 
     #[test]

@@ -16,7 +16,7 @@ impl Request {
         let missing = self.siblings.iter().any(|name| !all.iter().any(|one| one.name == *name));
         // Until Headwind has recorded the time of an approval with `kubectl`, it came just now.
         let unrecorded = (self.status.phase == Phase::Approved).then_some(now);
-        let since = self.status.approved_at.or(unrecorded).unwrap_or(self.created);
+        let since = self.status.approved_at.or(unrecorded).unwrap_or_else(|| self.queued_since(all.iter().copied()));
         Facts {
             approved_by: self.approved_by(),
             is_rollback: goes_back(workload, history, self),

@@ -18,8 +18,11 @@ use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
 
-/// Maximum time until an update that waits for a rollout to end is checked again. It is checked when one ends.
-const NEXT_TURN: Duration = Duration::from_secs(30);
+/// Minimum time until an update that waits for a rollout to end is looked at again. When one ends, only the next ones in
+/// the queue are looked at, so this is a safety net. Thousands may wait.
+const NEXT_TURN: Duration = Duration::from_mins(10);
+/// Maximum time that is added, a different one for each request.
+const SPREAD: u64 = 300;
 
 impl Context<'_> {
     /// Supersedes a request if a better one for its container is open.
@@ -231,10 +234,18 @@ impl Context<'_> {
     pub(super) fn wake(&self, open: &[&Request]) -> Option<Timestamp> {
         open.iter()
             .filter_map(|request| match (self.approved(request), self.gate(request)) {
-                (true, Gate::Wait(waiting)) if waiting.reason == Reason::TooManyRollouts => Some(after(self.observed.now, NEXT_TURN)),
+                (true, Gate::Wait(waiting)) if waiting.reason == Reason::TooManyRollouts => {
+                    Some(after(self.observed.now, NEXT_TURN + spread(&request.name)))
+                }
                 (true, gate) => gate.waiting()?.until,
                 (false, _) => (request.status.phase == Phase::Pending && request.needs_approval()).then(|| self.expires(request)),
             })
             .min()
     }
+}
+
+/// Returns the part of [`SPREAD`] for the request with that name, always the same one.
+fn spread(name: &str) -> Duration {
+    let sum = name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    Duration::from_secs(sum % SPREAD)
 }

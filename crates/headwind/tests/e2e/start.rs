@@ -1,6 +1,6 @@
 //! Starts with missing or invalid configuration.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::{Bed, Operator, OperatorOptions, WorkloadKind, eventually};
 use serde_json::json;
 
@@ -47,6 +47,7 @@ pub(crate) async fn permission_missing() -> Result<()> {
     let bed = Bed::own().await?;
     let namespace = bed.namespace("no-right").await?;
     let operator = Operator::new(&bed, OperatorOptions::new(&namespace)).await?;
+    let client = reqwest::Client::builder().timeout(SOON).build()?;
     let roles = bed.kubectl_ok(&["get", "roles", "-n", &namespace, "-o", "json"]).await?;
     bed.kubectl_ok(&["delete", "roles", "-n", &namespace, "--all"]).await?;
     operator.start().await?;
@@ -59,8 +60,26 @@ pub(crate) async fn permission_missing() -> Result<()> {
     for role in roles["items"].as_array_mut().into_iter().flatten() {
         role["metadata"] = json!({"name": role["metadata"]["name"], "namespace": namespace});
     }
-    bed.apply_yaml(&roles.to_string()).await?;
+    // The ConfigMap may contain a freeze, so everything is frozen until it is read.
+    let mut without_config_map = roles.clone();
+    for role in without_config_map["items"].as_array_mut().into_iter().flatten() {
+        let rules = role["rules"].as_array_mut().context("rules")?;
+        rules.retain(|rule| !rule["resources"].as_array().is_some_and(|all| all.contains(&json!("configmaps"))));
+    }
+    bed.apply_yaml(&without_config_map.to_string()).await?;
     operator.ready().await?;
+    let freeze = || async {
+        let limits = client.get(format!("{}/api/v1/limits", operator.api_url())).send().await?;
+        anyhow::Ok(limits.json::<serde_json::Value>().await?["freeze"].clone())
+    };
+    let frozen = freeze().await?;
+    ensure!(frozen["reason"].as_str().is_some_and(|reason| reason.contains("has not been able to read it")), "{frozen}");
+    bed.apply_yaml(&roles.to_string()).await?;
+    eventually("the freeze ends", SOON, || async {
+        let freeze = freeze().await.map_err(|error| error.to_string())?;
+        if freeze.is_null() { Ok(()) } else { Err(freeze.to_string()) }
+    })
+    .await?;
     for resource in ["deployments.apps", "configmaps headwind"] {
         ensure!(operator.logs()?.matches(&format!("not allowed to list and watch {resource}")).count() == 1, "{resource}: reported once");
     }

@@ -36,7 +36,10 @@ impl Reconciler {
             Err(failure) if matches!(failure.class, Class::Conflict | Class::Invalid | Class::NotFound) => {
                 self.reread(key, workload, &failure).await
             }
-            Err(failure) if failure.class == Class::Forbidden => Ok(Outcome::Refused(Refusal::Denied(failure.to_string()))),
+            // A webhook that cannot be reached denies the change like one that answers. Its workload must not keep a slot.
+            Err(failure) if failure.class == Class::Forbidden || failure.is_from_webhook() => {
+                Ok(Outcome::Refused(Refusal::Denied(failure.to_string())))
+            }
             Err(failure) => Err(failure),
         }
     }

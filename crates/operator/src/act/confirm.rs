@@ -11,8 +11,9 @@ use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::evidence::Answer;
 use headwind_core::request::Request;
-use headwind_core::request::confirmation::{Confirm, Confirmation, Confirmations};
+use headwind_core::request::confirmation::{Confirm, Confirmation, Confirmations, unproposed};
 use headwind_core::workload::{Workload, WorkloadKey};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -34,6 +35,8 @@ pub(crate) struct Confirmer {
     queue: Queue,
     permits: Semaphore,
     known: Mutex<HashMap<WorkloadKey, Known>>,
+    /// The superseded requests whose new digest this process proposed.
+    proposed: Mutex<HashMap<WorkloadKey, HashSet<String>>>,
 }
 
 /// The answers and the running queries about the updates of a workload.
@@ -46,7 +49,7 @@ struct Known {
 
 impl Confirmer {
     pub(crate) fn new(asking: Arc<Asking>, intake: Intake, queue: Queue) -> Self {
-        Self { asking, intake, queue, permits: Semaphore::new(AT_ONCE), known: Mutex::default() }
+        Self { asking, intake, queue, permits: Semaphore::new(AT_ONCE), known: Mutex::default(), proposed: Mutex::default() }
     }
 
     /// Returns the answers about the updates of the workload.
@@ -60,16 +63,11 @@ impl Confirmer {
         if !self.known.lock().entry(key.clone()).or_default().running.insert(confirm.request.clone()) {
             return;
         }
-        let (confirmer, places) = (Arc::clone(self), BTreeSet::from([PullPlace::of(workload)]));
+        let places = BTreeSet::from([PullPlace::of(workload)]);
+        let mut running = Running { confirmer: Arc::clone(self), key, request: confirm.request.clone(), answer: Answer::Unavailable };
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(DEADLINE, confirmer.ask(&confirm, &places)).await.unwrap_or(Answer::Unavailable);
-            {
-                let mut all = confirmer.known.lock();
-                let known = all.entry(key.clone()).or_default();
-                known.running.remove(&confirm.request);
-                known.answers.add(confirm.request, Confirmation { answer, at: now() });
-            }
-            confirmer.queue.now(key);
+            let asked = tokio::time::timeout(DEADLINE, running.confirmer.ask(&confirm, &places)).await;
+            running.answer = asked.unwrap_or(Answer::Unavailable);
         });
     }
 
@@ -93,19 +91,59 @@ impl Confirmer {
         }
     }
 
-    /// Proposes the digest that the tag of a superseded request points to now.
-    pub(crate) fn propose(&self, key: &WorkloadKey, request: &Request) {
-        let Some(Answer::Exists(Some(digest))) = self.answers(key).fresh(&request.name, now()).cloned() else { return };
-        let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { return };
-        let claim = Claim {
-            origin: Origin::Registry(image.repository().clone()),
-            chart: None,
-            tag: image.effective_tag().map(str::to_owned),
-            digest: Some(digest),
-            trigger: request.spec.trigger,
-        };
-        if let Err(error) = self.intake.offer(vec![claim], true) {
-            tracing::warn!(%error, request = request.name, "failed to propose the new digest of a tag; the next push or poll retries");
+    /// Proposes the digests that the tags of superseded requests point to now, each once. Returns false if the intake is
+    /// full.
+    pub(crate) fn propose(&self, key: &WorkloadKey, requests: &[&Request], now: Timestamp) -> bool {
+        let moved = unproposed(requests, now);
+        let mut all = self.proposed.lock();
+        if moved.is_empty() {
+            all.remove(key);
+            return true;
         }
+        let proposed = all.entry(key.clone()).or_default();
+        let new: Vec<&Request> = moved.into_iter().filter(|request| !proposed.contains(&request.name)).collect();
+        let answers = self.answers(key);
+        for request in new {
+            let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { continue };
+            let digest = match answers.fresh(&request.name, now) {
+                Some(Answer::Exists(Some(digest)) | Answer::Index(digest, _)) => Some(digest.clone()),
+                // Another process asked.
+                Some(Answer::Exists(None) | Answer::Unavailable | Answer::Missing) | None => None,
+            };
+            let claim = Claim {
+                origin: Origin::Registry(image.repository().clone()),
+                chart: None,
+                tag: image.effective_tag().map(str::to_owned),
+                digest,
+                trigger: request.spec.trigger,
+            };
+            if let Err(error) = self.intake.offer(vec![claim], true) {
+                tracing::warn!(%error, request = request.name, "the new digest of a tag could not be proposed; retrying");
+                return false;
+            }
+            proposed.insert(request.name.clone());
+        }
+        true
+    }
+}
+
+/// Ends the query when it is dropped, also if it panics: the next pass may ask again.
+struct Running {
+    confirmer: Arc<Confirmer>,
+    key: WorkloadKey,
+    request: String,
+    answer: Answer,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        {
+            let mut all = self.confirmer.known.lock();
+            let known = all.entry(self.key.clone()).or_default();
+            known.running.remove(&self.request);
+            let answer = std::mem::replace(&mut self.answer, Answer::Unavailable);
+            known.answers.add(std::mem::take(&mut self.request), Confirmation { answer, at: now() });
+        }
+        self.confirmer.queue.now(self.key.clone());
     }
 }

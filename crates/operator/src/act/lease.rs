@@ -128,7 +128,7 @@ impl Contender {
         self.journal.note(annotations);
         // Before the settings are known, what the previous leader wrote stays.
         if self.state.readiness.synced() {
-            match self.state.paused_since() {
+            match self.state.paused_since(crate::clock::now()) {
                 Some(since) => drop(annotations.insert(PAUSED_SINCE.to_owned(), since.to_string())),
                 None => drop(annotations.remove(PAUSED_SINCE)),
             }

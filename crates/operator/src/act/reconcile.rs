@@ -15,7 +15,7 @@ use headwind_core::explain;
 use headwind_core::gate::Limits;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::refusal::{Refusal, refused};
-use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
+use headwind_core::request::{Apply, ChangeKind, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{PodSnapshot, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::workload::{Container, Workload, WorkloadKey};
@@ -60,10 +60,19 @@ impl Reconciler {
         if let Some(wait) = not_before.and_then(|until| until.checked_duration_since(started)).filter(|wait| !wait.is_zero()) {
             return Some(wait);
         }
+        // The last pass ended before the result of its patch was known, or another leader patched the workload.
+        if self.state.limits.is_starting(&key) {
+            self.free_slot(&key).await;
+        }
         let ended = self.steps(&key).await;
-        if ended.is_ok() {
+        match &ended {
             // The requests show what was applied.
-            self.state.limits.starting().remove(&key);
+            Ok(_) => self.state.limits.started(&key),
+            // Without an answer, the patch may still be on its way.
+            Err(failure) if failure.class == Class::NoAnswer => {}
+            // The workload must not keep its slot until the retry.
+            Err(_) if self.state.limits.is_starting(&key) => self.free_slot(&key).await,
+            Err(_) => {}
         }
         self.metrics.reconcile_duration.observe(started.elapsed().as_secs_f64());
         match ended {
@@ -72,6 +81,14 @@ impl Reconciler {
                 wait
             }
             Err(failure) => Some(self.failed(&key, &failure)),
+        }
+    }
+
+    /// Stops counting the workload as one that is rolled out, unless it carries an update that no request shows yet.
+    /// Without an answer of the API server it still counts.
+    async fn free_slot(&self, key: &WorkloadKey) {
+        if self.read_live(key).await.is_ok() && !self.state.is_applied(key) {
+            self.state.limits.started(key);
         }
     }
 
@@ -111,8 +128,11 @@ impl Reconciler {
                     if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
                         self.snapshots.lock().remove(key);
                     }
-                    self.confirmer.iter().for_each(|confirmer| confirmer.forget(key));
-                    return Ok(until.map(|until| span(now, until)));
+                    let wait = until.map(|until| span(now, until));
+                    let Some(confirmer) = &self.confirmer else { return Ok(wait) };
+                    let proposed = confirmer.propose(key, &requests, now);
+                    confirmer.forget(key);
+                    return Ok(if proposed { wait } else { wait.into_iter().chain([BACKOFF.max]).min() });
                 }
                 // The answer starts the next pass.
                 Step::Confirm(confirm) => {
@@ -131,6 +151,10 @@ impl Reconciler {
                     reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
                 }
                 Step::Delete { request } => self.delete(key, &request).await?,
+                // The defaults of the namespace may be older than the last change of its annotations.
+                Step::Apply(apply) if reads.live.is_none() && self.cluster.is_limited() && is_update(&apply) => {
+                    reads.live = Some(self.read_live(key).await?);
+                }
                 Step::Apply(apply) => match self.apply(key, &observation, &apply).await? {
                     Outcome::Applied | Outcome::Moved => {}
                     Outcome::Refused(refusal) => self.refuse(&observation, &apply, &refusal, now).await?,
@@ -141,13 +165,15 @@ impl Reconciler {
         Ok(Some(BACKOFF.max))
     }
 
-    /// Decides with the limits of the moment. The next decision takes a decision to start a rollout into account at
-    /// once.
+    /// Decides with the limits of the moment. If rollouts are limited, decisions are made one after another, and a
+    /// decision to start a rollout counts for the next one at once.
     fn decide(&self, key: &WorkloadKey, now: Timestamp, next: impl Fn(&Limits) -> Step) -> Step {
+        if !self.state.limits.are_limited() {
+            return next(&self.state.limits_with(&BTreeSet::new(), now));
+        }
         let mut starting = self.state.limits.starting();
-        let limits = self.state.limits_with(&starting, now);
-        let step = next(&limits);
-        if matches!(step, Step::Apply(_)) && limits.rollouts.is_limited() {
+        let step = next(&self.state.limits_with(&starting, now));
+        if matches!(step, Step::Apply(_)) {
             starting.insert(key.clone());
         }
         step
@@ -255,11 +281,7 @@ impl Reconciler {
         let Some(object) = observation.object(&write.request) else { return Ok(()) };
         match self.cluster.replace_status(&object.with_status(&write.status, now)).await {
             Ok(written) => {
-                let (key, request) = (written.workload_key(), written.read());
                 self.state.record(written);
-                if write.status.reason == Some(Reason::DigestChanged) {
-                    self.confirmer.iter().for_each(|confirmer| confirmer.propose(&key, &request));
-                }
                 Ok(())
             }
             Err(failure) if failure.class == Class::Conflict => {
@@ -324,6 +346,11 @@ impl Reconciler {
         );
         wait
     }
+}
+
+/// Returns true if the patch contains an update. Rollbacks do not wait for anything.
+fn is_update(apply: &Apply) -> bool {
+    apply.changes.iter().any(|change| change.kind == ChangeKind::Update)
 }
 
 /// Returns why the container gets no updates, if the owner of its workload is the reason.

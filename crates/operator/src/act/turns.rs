@@ -14,12 +14,16 @@ use crate::report::journal::Journal;
 
 /// Several changes within this time are one.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Interval for looking at the queue without a change of a request: a rollout may leave its slot because it is paused, or
+/// because its workload is being deleted.
+const PERIOD: Duration = Duration::from_secs(30);
 
 /// Runs until `stop`.
 pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, stop: CancellationToken) {
     let mut changes = journal.changes();
     let mut configured = state.limits.subscribe();
-    let mut paused = state.paused_since();
+    let mut paused = state.paused_since(now());
+    let mut period = tokio::time::interval(PERIOD);
     loop {
         let is_configured = tokio::select! {
             () = stop.cancelled() => return,
@@ -31,8 +35,14 @@ pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, st
                 Ok(_) | Err(RecvError::Lagged(_)) => false,
                 Err(RecvError::Closed) => return,
             },
+            () = state.limits.slot_freed() => false,
+            _ = period.tick() => false,
         };
-        let before = std::mem::replace(&mut paused, state.paused_since());
+        if !is_configured {
+            tokio::time::sleep(PAUSE).await;
+            changes = changes.resubscribe();
+        }
+        let before = std::mem::replace(&mut paused, state.paused_since(now()));
         if is_configured || before != paused {
             // The limits of every update changed.
             let waiting: Vec<WorkloadKey> = state.requests.read().workloads().cloned().collect();
@@ -44,8 +54,6 @@ pub(crate) async fn follow(state: Arc<State>, queue: Queue, journal: Journal, st
             }
             continue;
         }
-        tokio::time::sleep(PAUSE).await;
-        changes = changes.resubscribe();
         let limits = state.current_limits(now());
         for turn in limits.rollouts.next {
             queue.now(turn.workload);

@@ -93,7 +93,7 @@ impl Handle {
     /// See [`SaveError`].
     pub async fn resume(&self, caller: Caller) -> Result<(), SaveError> {
         // The clock of the leader may be ahead of this one.
-        let at = self.state.paused_since().map_or_else(now, |since| since.max(now()));
+        let at = self.state.paused_since(now()).map_or_else(now, |since| since.max(now()));
         self.set_limit("resume", caller, limit::RESUMED_AT, Some(at.to_string())).await
     }
 

@@ -31,6 +31,7 @@ pub use self::page::Filter;
 pub(crate) use self::page::Listing;
 pub use self::phases::PhaseCounts;
 use self::rollouts::KnownRollouts;
+pub(crate) use self::rollouts::Waits;
 use crate::cluster::object::{ObjectVersion, is_newer};
 
 /// Namespace and name.
@@ -130,7 +131,7 @@ impl Requests {
         let workload = self.shared(request.workload_key());
         let hash = self.hash(&name);
         self.by_name.insert_unique(hash, (hash, Arc::clone(&workload)), |(hash, _)| *hash);
-        let of = self.by_workload.entry(workload).or_default();
+        let of = self.by_workload.entry(Arc::clone(&workload)).or_default();
         slim(&mut request);
         self.rollouts.apply(&name, &request.workload_key(), &request.read());
         let after = Arc::new(request);
@@ -143,7 +144,25 @@ impl Requests {
             of.finished.reserve_exact(1);
             of.finished.push(finished);
         }
+        self.place_in_queue(&workload);
         Some(Change { before, after })
+    }
+
+    /// Gives the waiting requests of the workload their places in the queue for a rollout. The place depends on the requests
+    /// that they replaced.
+    fn place_in_queue(&mut self, workload: &Arc<WorkloadKey>) {
+        let Self { by_workload, rollouts, .. } = self;
+        let Some(of) = by_workload.get(workload) else { return };
+        let names = of.open.iter().filter_map(|request| Some((request, key(request)?)));
+        let waiting: Vec<_> = names.filter(|(_, name)| rollouts.waits(name)).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let superseded = of.finished.iter().filter(|request| request.phase() == Phase::Superseded);
+        let replaced: Vec<Request> = superseded.map(Finished::read).collect();
+        for (request, name) in waiting {
+            rollouts.place(&name, request.read().queued_since(&replaced));
+        }
     }
 
     /// Returns one shared copy of a key for all requests of the workload.

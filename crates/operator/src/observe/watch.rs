@@ -172,7 +172,8 @@ fn report_failure(scope: &Scope, class: Class, error: &watcher::Error) {
         }
         Class::NotFound => tracing::error!(resource, "the API server does not serve {resource}. Waiting for it"),
         Class::Forbidden if let Some(name) = name => {
-            tracing::warn!(resource, %error, "not allowed to list and watch {resource} {name} {place}; its settings have no effect. Apply the output of `headwind rbac`");
+            let frozen = if resource == "configmaps" { " Updates are frozen until Headwind has read it once." } else { "" };
+            tracing::warn!(resource, %error, "not allowed to list and watch {resource} {name} {place}; its settings have no effect.{frozen} Apply the output of `headwind rbac`");
         }
         Class::Forbidden => {
             tracing::error!(resource, %error, "not allowed to list and watch {resource} {place}; apply the output of `headwind rbac`. Waiting for the permission");

@@ -55,6 +55,18 @@ async fn both_objects_are_adopted_and_an_older_copy_is_not() {
 }
 
 #[tokio::test]
+async fn updates_are_frozen_until_the_config_map_is_read() {
+    let (own, _, _) = own();
+    let is_frozen = || own.state.limits.configured().freeze.is_some();
+    assert!(is_frozen());
+    let secret = json!({"metadata": {"name": "headwind", "uid": "s", "resourceVersion": "3"}, "data": {"B": "Mg=="}});
+    own.apply(serde_json::from_value::<Secret>(secret).unwrap(), true);
+    assert!(is_frozen(), "the Secret contains no limits");
+    Feed::<ConfigMap>::sweep(&own, &HashSet::new());
+    assert!(!is_frozen(), "it does not exist");
+}
+
+#[tokio::test]
 async fn an_object_that_is_not_in_the_list_is_gone() {
     let (own, adopted, _) = own();
     own.apply(config_map(9, "1"), true);

@@ -108,7 +108,7 @@ impl Notifier {
             return;
         }
         let finished = entry.request.status.finished_at;
-        let pauses_updates = finished.is_some() && self.0.state.paused_since() == finished;
+        let pauses_updates = finished.is_some() && self.0.state.paused_since(crate::clock::now()) == finished;
         let paused = pauses_updates.then(|| Arc::new(ReportEntry { pauses_updates, ..(**entry).clone() }));
         let entry = paused.as_ref().unwrap_or(entry);
         let wanted: Vec<_> = Channel::ALL.iter().flat_map(|channel| entry.notices.iter().map(|notice| (*channel, notice))).collect();
