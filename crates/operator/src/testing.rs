@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use headwind_core::gate::limits::ConfiguredLimits;
 use headwind_core::workload::Workload;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_registry::{Client as Registries, Hosts, Rules, Timeouts};

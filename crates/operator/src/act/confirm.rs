@@ -67,7 +67,7 @@ impl Confirmer {
         let mut running = Running { confirmer: Arc::clone(self), key, request: confirm.request.clone(), answer: Answer::Unavailable };
         tokio::spawn(async move {
             let asked = tokio::time::timeout(DEADLINE, running.confirmer.ask(&confirm, &places)).await;
-            running.answer = asked.unwrap_or(Answer::Unavailable);
+            running.ends_with(asked.unwrap_or(Answer::Unavailable));
         });
     }
 
@@ -133,6 +133,13 @@ struct Running {
     key: WorkloadKey,
     request: String,
     answer: Answer,
+}
+
+impl Running {
+    /// Sets the answer. Without one, the registry counts as unavailable.
+    fn ends_with(&mut self, answer: Answer) {
+        self.answer = answer;
+    }
 }
 
 impl Drop for Running {

@@ -102,7 +102,8 @@ impl KnownRollouts {
     /// Sets since when a request waits for its turn.
     pub(super) fn place(&mut self, name: &Name, since: Timestamp) {
         let Some(turn) = self.turns.get_mut(name).filter(|turn| turn.since != since) else { return };
-        let before = std::mem::replace(turn, Turn { since, ..turn.clone() });
+        let moved = Turn { since, ..turn.clone() };
+        let before = std::mem::replace(turn, moved);
         if let Some(waits) = self.waiting.remove(&(before, name.clone())) {
             self.waiting.insert((turn.clone(), name.clone()), waits);
         }
