@@ -50,10 +50,13 @@ unit:
 	@rm -f "$(E2E_FAILURES)"
 	$(call step,cargo test,cargo test --locked --workspace --no-fail-fast || { tail -c 6000 "$(E2E_FAILURES)" 2>/dev/null; exit 1; })
 
-test-node: build ## Test the operator on a real kubelet with real containers (needs root; unpacks Debian packages, installs nothing)
+test-node: build ## Install the chart on a real kubelet with real containers (needs root; unpacks Debian packages, installs nothing)
 	@if [ "$$(id -u)" != 0 ]; then echo "SKIPPED make test-node: a kubelet needs root" >&2; exit 0; fi; \
 	code=0; testbed/tools.sh --node >/dev/null || code=$$?; \
 	if [ $$code = 3 ]; then echo "SKIPPED make test-node: containerd and runc are not available, see the reason above" >&2; exit 0; fi; \
+	[ $$code = 0 ] || exit $$code; \
+	testbed/node.sh --check || code=$$?; \
+	if [ $$code = 3 ]; then echo "SKIPPED make test-node: see the reason above" >&2; exit 0; fi; \
 	[ $$code = 0 ] || exit $$code; \
 	printf '\n==> a real node\n'; SECONDS=0; HEADWIND_TEST_NODE=1 cargo test --locked -p headwind --test node; printf -- '--- a real node: %d s\n' "$$SECONDS"
 

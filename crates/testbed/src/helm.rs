@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::program::tied;
 use crate::tools::Tools;
 
 /// Helm with its own home folders.
@@ -45,11 +46,12 @@ impl Helm {
 
     /// Runs it in that folder.
     pub async fn run(&self, args: &[&str]) -> Result<Output> {
-        let mut command = Command::new(self.tools.path("helm"));
+        // With `--wait` it would run on for minutes after a test that was killed.
+        let mut command = Command::from(tied(&self.tools.path("helm")));
         for home in ["CACHE", "CONFIG", "DATA"] {
             command.env(format!("HELM_{home}_HOME"), self.homes.path().join(home));
         }
-        command.env("HOME", self.homes.path()).env_remove("KUBECONFIG").env_remove("DOCKER_CONFIG");
+        command.env("HOME", self.homes.path()).env_remove("KUBECONFIG").env_remove("DOCKER_CONFIG").env("NO_PROXY", "*");
         command.current_dir(self.homes.path()).args(args).stdin(Stdio::null()).kill_on_drop(true);
         command.output().await.context("running helm")
     }

@@ -33,7 +33,7 @@ pub mod mailpit;
 pub mod node;
 pub mod operator;
 pub mod payload;
-mod pki;
+pub mod pki;
 mod port;
 mod program;
 pub mod prometheus;

@@ -1,10 +1,12 @@
 //! A real node: kubelet and containerd next to the fake nodes. Needs root.
 //!
 //! `testbed/node.sh` starts them and undoes all changes when its standard input ends, which the kernel ensures however
-//! the test ends. [`Machine`] is the state that must be unchanged afterwards.
+//! the test ends. If that script is killed too, the next one undoes them. [`Machine`] is the state that must be unchanged
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,6 +23,18 @@ use crate::wait::eventually;
 
 /// The node's name.
 pub const NAME: &str = "real-node";
+/// The address of the machine that pods reach.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 18, 244, 1);
+/// The fixed places that a kubelet, containerd and CNI plugins write to.
+const PLACES: [&str; 7] = [
+    "/run/containerd",
+    "/run/netns",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+];
 const START: Duration = Duration::from_mins(2);
 const END: Duration = Duration::from_mins(1);
 
@@ -80,9 +94,21 @@ impl Node {
         fs::read(&path).with_context(|| format!("reading {}; testbed/tools.sh --node builds it", path.display()))
     }
 
-    /// Returns the last lines of the kubelet's log.
+    /// Lets the node pull images from this registry, `HOST:PORT`, by plain HTTP.
+    pub fn allow_plain_http(&self, registry: &str) -> Result<()> {
+        let folder = self.folder.join("registries").join(registry);
+        fs::create_dir_all(&folder)?;
+        let hosts = format!("server = \"http://{registry}\"\n[host.\"http://{registry}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+        Ok(fs::write(folder.join("hosts.toml"), hosts)?)
+    }
+
+    /// Returns the last lines of the logs of the kubelet and of the containers with the name `headwind`.
     pub fn log(&self) -> String {
-        crate::folder::tail(&self.folder.join("kubelet.log"), crate::program::TAIL)
+        let list = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let pods = list(self.folder.join("host/var/log/pods"));
+        let logs = pods.flat_map(|pod| list(pod.join("headwind")));
+        let tails = std::iter::once(self.folder.join("kubelet.log")).chain(logs).map(|log| crate::folder::tail(&log, crate::program::TAIL));
+        tails.collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it and waits until all changes are undone.
@@ -112,11 +138,18 @@ pub struct Machine {
     cgroups: BTreeSet<PathBuf>,
     /// The running programs of a real node.
     programs: BTreeSet<String>,
+    /// The files in these places.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Machine {
-    /// Reads the current state.
+    /// Waits until no node runs on this machine, and reads its state.
+    ///
+    /// Blocks for up to 10 minutes.
     pub fn look() -> Result<Self> {
+        let script = repository().join("testbed/node.sh");
+        let done = Command::new("bash").arg(&script).arg("--undo").stdin(Stdio::null()).status().context("running node.sh")?;
+        ensure!(done.success(), "{} --undo ended with {done}", script.display());
         let names = |folder: &str| -> Result<BTreeSet<String>> {
             Ok(fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect())
         };
@@ -127,12 +160,17 @@ impl Machine {
             let line = fs::read_to_string(format!("/proc/{process}/cmdline")).ok()?.replace('\0', " ");
             line.contains("/tmp/hw-node.").then_some(line)
         });
+        let inside =
+            |place: &&str| names(place).unwrap_or_default().into_iter().map(|name| Path::new(place).join(name)).collect::<Vec<_>>();
+        let existing = PLACES.iter().map(PathBuf::from).filter(|place| place.exists());
+        let files = existing.chain(PLACES.iter().flat_map(inside)).collect();
         Ok(Self {
             mounts: fs::read_to_string("/proc/mounts")?.lines().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect(),
             settings: ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"].into_iter().map(setting).collect::<Result<_>>()?,
             links: names("/sys/class/net")?,
             cgroups: cgroups.filter(|path| path.exists()).collect(),
             programs: programs.collect(),
+            files,
         })
     }
 }

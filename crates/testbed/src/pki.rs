@@ -1,4 +1,4 @@
-//! A certificate authority for a control plane, its certificates and its kubeconfigs.
+//! A certificate authority for a control plane, its certificates and its kubeconfigs, and certificates for tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::json;
+
+/// Returns a self-signed certificate of a server with these names, and its key, in PEM format.
+pub fn self_signed(names: &[&str]) -> Result<(String, String)> {
+    let pair = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    Ok((pair.cert.pem(), pair.signing_key.serialize_pem()))
+}
 
 /// The authority, and the folder for its files.
 pub(crate) struct Authority {

@@ -23,6 +23,14 @@ pub(crate) const TAIL: usize = 30;
 static SETPRIV: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("setpriv")).find(|path| path.is_file()));
 
+/// Returns the command of a program that the kernel kills when this thread ends (if `setpriv` is available).
+pub(crate) fn tied(path: &Path) -> Command {
+    let Some(setpriv) = &*SETPRIV else { return Command::new(path) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(path);
+    command
+}
+
 /// A program that runs, or that has ended and was not waited for.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -45,14 +53,7 @@ impl Program {
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let out = File::options().create(true).append(true).open(log).with_context(|| format!("opening {}", log.display()))?;
-        let mut command = match &*SETPRIV {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL", "--"]).arg(path);
-                command
-            }
-            None => Command::new(path),
-        };
+        let mut command = tied(path);
         command.args(args).envs(env).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
         let child = tokio::process::Command::from(command).spawn().with_context(|| format!("starting {name}"))?;
         let number = child.id().with_context(|| format!("{name} ended while it was started"))?;

@@ -1,6 +1,7 @@
 //! A real image registry (CNCF distribution) on loopback, one for each caller, with configurable notifications.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct RegistryOptions {
     pub ignore_pulls: bool,
     /// Headers of every notification, for example a secret.
     pub headers: Vec<(String, String)>,
+    /// An address of this machine; `None` for `127.0.0.1`.
+    pub host: Option<Ipv4Addr>,
     /// The port; `None` for a free one.
     pub port: Option<u16>,
     /// True if it requires [`LOGIN`] with Basic authentication.
@@ -62,7 +65,8 @@ impl Registry {
     pub async fn start(notify: &[Url], options: RegistryOptions) -> Result<Self> {
         let tools = Tools::ready().await?;
         let folder = folder::create("registry")?;
-        let address = format!("127.0.0.1:{}", options.port.map_or_else(port::free, Ok)?);
+        let host = options.host.unwrap_or(Ipv4Addr::LOCALHOST);
+        let address = format!("{host}:{}", options.port.map_or_else(port::free, Ok)?);
         let config = write_config(&folder, &address, notify, &options)?;
         let log = folder.join("registry.log");
         let guard = Guard::spawn([
@@ -90,7 +94,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Returns its `127.0.0.1:PORT`, as in image references.
+    /// Returns its `HOST:PORT`, as in image references.
     pub fn addr(&self) -> &str {
         &self.address
     }

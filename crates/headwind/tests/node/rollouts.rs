@@ -1,17 +1,10 @@
-//! Headwind with a real kubelet and real containers, which kwok only simulates.
-//!
-//! An additional test for root (`make test-node`): with `HEADWIND_TEST_NODE` unset it does nothing. The machine is
-//! unchanged afterwards, which the test itself checks.
+//! Verdicts on rollouts that the real node gives.
 
-#![expect(clippy::print_stderr, reason = "a test runner talks to the person who runs it")]
-
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use headwind_k8s::update_request::UpdateRequest;
-use headwind_testbed::node::{Machine, Node};
-use headwind_testbed::{Bed, Fixture, Operator, OperatorOptions, Registry, RegistryOptions, WorkloadKind, eventually, payload};
+use headwind_testbed::{Bed, Fixture, Node, Operator, Registry, WorkloadKind, eventually, payload};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::json;
@@ -19,51 +12,8 @@ use serde_json::json;
 /// Timeout for a verdict: a real image is pulled, and a real container crashes with an increasing back-off.
 const VERDICT: Duration = Duration::from_mins(4);
 
-fn main() -> ExitCode {
-    if std::env::var_os("HEADWIND_TEST_NODE").is_none() {
-        eprintln!("the tests on a real node run by `make test-node`, as root");
-        return ExitCode::SUCCESS;
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(all()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("FAILED on the real node: {error:?}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn all() -> Result<()> {
-    let before = Machine::look()?;
-    let bed = Bed::own().await?;
-    let namespace = bed.namespace("real").await?;
-    let operator = Operator::run(&bed, OperatorOptions::new(&namespace)).await?;
-    operator.ready().await?;
-    let registry = Registry::start(&[operator.notifications()?], RegistryOptions::default()).await?;
-    let program = Node::program(&bed)?;
-    registry.push_program("node/pause", "1", &program, "pause").await?;
-    let node = Node::start(&bed, &registry.image("node/pause", "1")).await?;
-    eprintln!("a real node is ready");
-    let outcome = rollouts(&bed, &namespace, &operator, &registry, &program).await.with_context(|| node.log());
-    // Pods first, so that no container remains.
-    bed.kubectl_ok(&["-n", &namespace, "delete", "deployments,pods", "--all", "--wait=true", "--timeout=60s"]).await?;
-    node.end().await?;
-    outcome?;
-    let after = Machine::look()?;
-    ensure!(after == before, "the machine was left otherwise than it was found:\n{before:#?}\n{after:#?}");
-    eprintln!("the machine is as it was");
-    Ok(())
-}
-
 /// Three concurrent updates: one that runs, one that crashes, one with a missing image.
-async fn rollouts(bed: &Bed, namespace: &str, operator: &Operator, registry: &Registry, program: &[u8]) -> Result<()> {
+pub(crate) async fn rollouts(bed: &Bed, namespace: &str, operator: &Operator, registry: &Registry, program: &[u8]) -> Result<()> {
     let client = bed.client().await?;
     let mut lives = Vec::new();
     for name in ["healthy", "crashing", "missing"] {
