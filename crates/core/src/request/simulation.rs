@@ -692,9 +692,11 @@ impl World {
                 return (change, gate::check_rollback(request.status.waiting.as_ref(), now), Gate::Open);
             }
             let annotations = &replica.workload.annotations;
-            let settings = Settings::resolve(&Annotations::new(), annotations, &change.container).unwrap_or_default();
+            let settings = Settings::valid(&Annotations::new(), annotations, &change.container);
+            let is_invalid = Settings::resolve(&Annotations::new(), annotations, &change.container).is_err();
             let facts = Facts::of(&replica.workload, replica.workload.container(&change.container).unwrap(), &limits);
             let facts = request.facts(facts, &replica.workload, &history, &requests, now);
+            assert!(facts.is_rollback || !is_invalid, "{} is applied while an annotation is invalid", change.request);
             let own = history.of(&change.container).next().map(|entry| entry.timestamp);
             let alone = Facts { last_update: own, ..facts.clone() };
             (change, gate::check(&settings, &facts, now), gate::check(&settings, &alone, now))
@@ -850,6 +852,10 @@ impl World {
         // Ends every reason to wait except those that depend on the time.
         self.limits = Limits::default();
         self.cluster.workload.annotations.remove(key::FREEZE);
+        // A request by a person waits until an invalid value is corrected.
+        if let Some(policy) = self.cluster.workload.annotations.get_mut(key::POLICY).filter(|policy| *policy == "nonsense") {
+            "none".clone_into(policy);
+        }
         self.cluster.workload.resource_version = self.bump().to_string();
         for round in 0..120 {
             for who in 0..2 {
