@@ -77,7 +77,9 @@ impl Schedule {
         edges.sort_unstable();
         for same in edges.chunk_by(|one, next| one.0 == next.0) {
             let edge = same.first().and_then(|(edge, _, _)| Timestamp::from_second(*edge).ok())?;
-            same.iter().for_each(|(_, denies, change)| now.add(*denies, *change));
+            for (_, denies, change) in same {
+                now.add(*denies, *change);
+            }
             let is_open = (self.allow.is_none() || now.allowing > 0) && now.denying == 0;
             if is_open != open {
                 return Some(edge);
