@@ -69,7 +69,8 @@ pub trait Answers {
 
 /// Decides, adds the registry's answer to each question to the evidence, and decides again.
 ///
-/// The result is a question only if the registry has no answer to it, or one that does not suffice.
+/// The result is a question only if the registry has no answer to it, or one that does not suffice. The registry gets
+/// each question once.
 ///
 /// # Errors
 /// The errors of `decide` and of the registry.
@@ -78,13 +79,15 @@ pub async fn settle<D: Asks, A: Answers>(
     mut evidence: Evidence,
     mut decide: impl FnMut(&Evidence) -> Result<D, A::Error>,
 ) -> Result<D, A::Error> {
+    let mut asked: Vec<Question> = Vec::new();
     loop {
         let decision = decide(&evidence)?;
-        let Some(question) = decision.question().filter(|question| !evidence.answers(question)).cloned() else {
+        let Some(question) = decision.question().filter(|question| !asked.contains(question)).cloned() else {
             return Ok(decision);
         };
         let Some(answer) = registry.answer(&question).await? else { return Ok(decision) };
-        evidence.add(question.tag, answer);
+        evidence.add(question.tag.clone(), answer);
+        asked.push(question);
     }
 }
 

@@ -3,14 +3,19 @@
 //! [`crate::decide`] first selects its best candidate. [`Evidence`] then returns whether the candidate may be proposed,
 //! or which [`Question`] must be answered before.
 
-use std::collections::BTreeMap;
+mod need;
 
+pub use need::{Need, Query};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::need::Check;
 use crate::artifact::Artifact;
-use crate::artifact::platform::{Platform, missing};
+use crate::artifact::platform::Platform;
 use crate::artifact::reference::Digest;
 use crate::artifact::version::parse_tag;
 use crate::policy::{Candidate, Policy};
-use crate::reason::{Reason, Reasoned};
+use crate::reason::Reasoned;
 
 /// The trust in the source of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,48 +33,44 @@ impl Trust {
     pub const REGISTRY: Self = Self { authenticated: true, verify: false, bind: false };
 }
 
-/// The answer that a candidate needs before it is proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// The digest that an approval is bound to. Without an answer, the claim is accepted as it is.
-    Binding,
-    /// The digest, if the registry returns it. Without an answer, the claim is accepted as it is.
-    Digest,
-    /// The fact that the tag exists. Without an answer, the claim is accepted as it is.
-    Presence,
-    /// The fact that the tag exists. Without an answer, the claim leads to no update.
-    Proof,
-    /// The platforms of the image. Without an answer, the claim leads to no update.
-    Platforms,
-}
-
-impl Need {
-    /// Returns true if nothing follows from the claim without an answer.
-    pub fn is_required(self) -> bool {
-        matches!(self, Need::Proof | Need::Platforms)
-    }
-}
-
 /// A question to the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The tag, or the version of a chart.
     pub tag: String,
-    /// The answer that is needed.
-    pub need: Need,
+    /// The answers that are needed, all of one query. Never empty.
+    pub needs: BTreeSet<Need>,
 }
 
 /// The registry's answer about a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The tag exists, with its digest if the registry returned it.
-    Exists(Option<Digest>),
-    /// The tag exists with this digest, and its index has these platforms. An image without an index has none.
-    Index(Digest, Vec<Platform>),
+    /// The tag exists.
+    Found {
+        /// Its digest, if the registry returned it.
+        digest: Option<Digest>,
+        /// The platforms of its index; `None` if they were not queried. An image without an index has none.
+        platforms: Option<Vec<Platform>>,
+    },
     /// The registry does not have the tag.
     Missing,
     /// The registry did not answer.
     Unavailable,
+}
+
+impl Answer {
+    /// Returns the answer that the tag exists, with its digest if it is known, and nothing else about it.
+    pub fn exists(digest: Option<Digest>) -> Self {
+        Self::Found { digest, platforms: None }
+    }
+
+    /// Returns the digest, if the registry returned it.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Found { digest, .. } => digest.as_ref(),
+            Self::Missing | Self::Unavailable => None,
+        }
+    }
 }
 
 /// The registry's answers about the candidates.
@@ -108,14 +109,6 @@ impl Evidence {
         self.answers.insert(tag.into(), answer);
     }
 
-    /// Returns true if the registry has answered the question.
-    pub(crate) fn answers(&self, question: &Question) -> bool {
-        match (question.need, self.answers.get(&question.tag)) {
-            (Need::Platforms, Some(Answer::Exists(_))) | (_, None) => false,
-            (_, Some(_)) => true,
-        }
-    }
-
     /// Returns the candidate with the data of the registry's answers.
     pub(crate) fn confirm(
         &self,
@@ -124,31 +117,36 @@ impl Evidence {
         candidate: &Candidate,
         wishes: Wishes<'_>,
     ) -> Result<Candidate, Unproven> {
-        let Some(need) = self.need(installed, policy, candidate, wishes) else { return Ok(candidate.clone()) };
-        match (need, self.answers.get(&candidate.tag)) {
-            (_, None) | (Need::Proof | Need::Platforms, Some(Answer::Unavailable)) | (Need::Platforms, Some(Answer::Exists(_))) => {
-                Err(Unproven::Ask(Question { tag: candidate.tag.clone(), need }))
-            }
-            (Need::Presence | Need::Proof | Need::Platforms, Some(Answer::Missing)) => Err(Unproven::Refuse(Reason::NotInRegistry.into())),
-            (_, Some(Answer::Index(digest, available))) => {
-                let missing = missing(wishes.platforms.unwrap_or_default(), available);
-                if missing.is_empty() {
-                    return Ok(Candidate { digest: Some(digest.clone()), ..candidate.clone() });
-                }
-                let names = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let message = format!("{} is not available for {names}", candidate.tag);
-                Err(Unproven::Refuse(Reasoned::new(Reason::PlatformMissing, message)))
-            }
-            (_, Some(Answer::Exists(Some(digest)))) => Ok(Candidate { digest: Some(digest.clone()), ..candidate.clone() }),
-            (_, Some(Answer::Exists(None) | Answer::Missing | Answer::Unavailable)) => Ok(candidate.clone()),
+        let needs = self.needs(installed, policy, candidate, wishes);
+        if needs.is_empty() {
+            return Ok(candidate.clone());
         }
+        let ask = |needs| Err(Unproven::Ask(Question { tag: candidate.tag.clone(), needs }));
+        let Some(answer) = self.answers.get(&candidate.tag) else { return ask(needs) };
+        let mut open = false;
+        for need in &needs {
+            match need.check(&candidate.tag, answer, wishes) {
+                Check::Met => {}
+                Check::Open => open = true,
+                Check::Refused(refusal) => return Err(Unproven::Refuse(refusal)),
+            }
+        }
+        if open {
+            return ask(needs);
+        }
+        let digest = answer.digest().or(candidate.digest.as_ref()).cloned();
+        Ok(Candidate { digest, ..candidate.clone() })
     }
 
-    /// Returns the answer that the candidate needs.
-    fn need(&self, installed: &Artifact, policy: Policy, candidate: &Candidate, wishes: Wishes<'_>) -> Option<Need> {
-        if wishes.platforms.is_some_and(|platforms| !platforms.is_empty()) && matches!(installed, Artifact::Image(_)) {
-            return Some(Need::Platforms);
-        }
+    /// Returns the answers that the candidate needs.
+    fn needs(&self, installed: &Artifact, policy: Policy, candidate: &Candidate, wishes: Wishes<'_>) -> BTreeSet<Need> {
+        let tag = self.need_of_tag(installed, policy, candidate, wishes.binds);
+        let has_platforms = matches!(installed, Artifact::Image(_)) && wishes.platforms.is_some_and(|platforms| !platforms.is_empty());
+        tag.into_iter().chain(has_platforms.then_some(Need::Platforms)).collect()
+    }
+
+    /// Returns what must be known about the tag itself: that it exists, or its digest.
+    fn need_of_tag(&self, installed: &Artifact, policy: Policy, candidate: &Candidate, binds: bool) -> Option<Need> {
         if self.trust.verify {
             return Some(Need::Proof);
         }
@@ -162,7 +160,7 @@ impl Evidence {
             }
             // An old webhook that is sent again names a lower version.
             (_, _, Some(current)) if force && is_lower(&candidate.tag, current) => Some(Need::Presence),
-            (None, None, Some(_)) if wishes.binds && self.trust.bind => Some(Need::Binding),
+            (None, None, Some(_)) if binds && self.trust.bind => Some(Need::Binding),
             (_, _, _) => None,
         }
     }

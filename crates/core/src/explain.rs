@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::artifact::Artifact;
 use crate::artifact::version::natural_order;
 use crate::decide::{self, Decision, Evaluation, PriorRequests};
-use crate::evidence::{Evidence, Need, Trust};
+use crate::evidence::{Evidence, Query, Trust};
 use crate::gate::outlook::{Span, outlook};
 use crate::gate::{self, ApprovedBy, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
@@ -209,7 +209,8 @@ pub fn explain(
             explained.would_take = Some(artifact.with_version(&question.tag).to_string());
             let chosen = explained.candidates.iter().find(|verdict| verdict.outcome == Outcome::Chosen);
             if let Some(verdict) = chosen {
-                let later = if question.need == Need::Platforms { PLATFORMS_LOOKED_UP } else { DIGEST_LOOKED_UP };
+                let Query { platforms } = Query::of(&question.needs);
+                let later = if platforms { PLATFORMS_LOOKED_UP } else { DIGEST_LOOKED_UP };
                 explained.because = Reasoned::new(verdict.reason, format!("{}; {later}", verdict.message));
             }
         }

@@ -1,5 +1,7 @@
 mod charts;
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 
 use super::*;
@@ -129,8 +131,8 @@ fn a_pinned_reference_asks_for_the_digest_of_the_next_best() {
     for (record, tag) in [(versions(&[]), "1.2.0"), (versions(&[("app:1.2.0", Reason::Rejected)]), "1.1.9")] {
         let mut evidence = trusted();
         let Decision::Ask(question) = look(&live, &tags, Occasion::Scan, &evidence, &record) else { panic!("it has no digest") };
-        assert_eq!((question.tag.as_str(), question.need), (tag, Need::Digest));
-        evidence.add(question.tag, Answer::Exists(Some(digest('b'))));
+        assert_eq!((question.tag.as_str(), &question.needs), (tag, &BTreeSet::from([Need::Digest])));
+        evidence.add(question.tag, Answer::exists(Some(digest('b'))));
         let Decision::Propose(proposal) = look(&live, &tags, Occasion::Scan, &evidence, &record) else { panic!("answered") };
         assert_eq!(proposal.new_image, format!("app:{tag}@{}", digest('b')));
     }
@@ -156,7 +158,7 @@ fn a_claim_is_verified_when_it_would_lead_to_a_proposal() {
     assert_eq!(decided("1.1.0", None, &none), Err(None));
     assert_eq!(decided("1.1.0", Some(Answer::Unavailable), &none), Err(None));
     assert_eq!(decided("1.1.0", Some(Answer::Missing), &none), Err(Some(Reason::NotInRegistry)));
-    assert_eq!(decided("1.1.0", Some(Answer::Exists(None)), &none), Ok("app:1.1.0".to_owned()));
+    assert_eq!(decided("1.1.0", Some(Answer::exists(None)), &none), Ok("app:1.1.0".to_owned()));
     assert_eq!(decided("2.0.0", None, &none), Err(Some(Reason::MajorDiffers)), "no query about a version that is refused anyway");
     assert_eq!(decided("1.1.0", None, &versions(&[("app:1.1.0", Reason::Rejected)])), Err(Some(Reason::Rejected)));
 }
@@ -168,7 +170,7 @@ fn the_answer_is_judged_again() {
     let verified = Evidence::new(Trust { authenticated: true, verify: true, bind: false });
     let decided = |returned: char, record: &PriorRequests| {
         let mut evidence = verified.clone();
-        evidence.add("main", Answer::Exists(Some(digest(returned))));
+        evidence.add("main", Answer::exists(Some(digest(returned))));
         match look(&live, &[Candidate::new("main", Some(digest('b')))], Occasion::Event, &evidence, record) {
             Decision::Propose(proposal) => Ok(proposal.new_image),
             Decision::Refuse(refusal) => Err(refusal.reason),
@@ -300,7 +302,13 @@ impl Answers for Same {
 
 /// Settles the decision about a pinned container, with that answer of the registry to every question.
 fn settled(answer: Option<Answer>) -> (Decision, Vec<Question>) {
-    let workload = workload(&format!("nginx:1.25.0@{}", digest('a')), &[("policy", "minor"), ("event-source", "both")]);
+    settled_with(&[], answer)
+}
+
+/// Settles it with more annotations.
+fn settled_with(annotations: &[(&str, &str)], answer: Option<Answer>) -> (Decision, Vec<Question>) {
+    let annotations = [&[("policy", "minor"), ("event-source", "both")], annotations].concat();
+    let workload = workload(&format!("nginx:1.25.0@{}", digest('a')), &annotations);
     let mut registry = Same { answer, asked: Vec::new() };
     let decide = |evidence: &Evidence| Ok(look(&workload, &candidates("1.26.0"), Occasion::Scan, evidence, &PriorRequests::none()));
     let settling = Box::pin(settle(&mut registry, Evidence::new(Trust::REGISTRY), decide));
@@ -311,11 +319,19 @@ fn settled(answer: Option<Answer>) -> (Decision, Vec<Question>) {
 
 #[test]
 fn a_question_is_answered_once_and_decided_again() {
-    let (decision, asked) = settled(Some(Answer::Exists(Some(digest('b')))));
+    let (decision, asked) = settled(Some(Answer::exists(Some(digest('b')))));
     assert!(matches!(&decision, Decision::Propose(proposal) if proposal.new_image.ends_with(digest('b').as_str())), "{decision:?}");
-    assert_eq!(asked, [Question { tag: "1.26.0".to_owned(), need: Need::Digest }]);
+    assert_eq!(asked, [Question { tag: "1.26.0".to_owned(), needs: BTreeSet::from([Need::Digest]) }]);
     let (decision, asked) = settled(None);
     assert!(matches!(decision, Decision::Ask(_)) && asked.len() == 1, "{decision:?}");
     let (decision, asked) = settled(Some(Answer::Unavailable));
     assert!(!matches!(decision, Decision::Propose(proposal) if proposal.new_image.contains("sha256:b")) && asked.len() == 1);
+}
+
+/// A registry that leaves out a fact does not keep Headwind asking, and nothing is proposed without it.
+#[test]
+fn a_question_without_a_sufficient_answer_is_asked_once() {
+    let (decision, asked) = settled_with(&[("platforms", "linux/arm64")], Some(Answer::exists(Some(digest('b')))));
+    assert_eq!(asked, [Question { tag: "1.26.0".to_owned(), needs: BTreeSet::from([Need::Digest, Need::Platforms]) }]);
+    assert_eq!(decision, Decision::Ask(asked[0].clone()));
 }

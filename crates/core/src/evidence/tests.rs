@@ -2,6 +2,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::artifact::ArtifactKind;
+use crate::reason::Reason;
 
 const VERIFIED: Trust = Trust { authenticated: true, verify: true, bind: false };
 const UNVERIFIED_ANYBODY: Trust = Trust { authenticated: false, verify: false, bind: false };
@@ -38,12 +39,13 @@ fn needs(
     #[case] expected: Option<Need>,
 ) {
     let candidate = Candidate::new(tag, known.then(|| digest("a")));
-    assert_eq!(
-        Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, Wishes { binds: true, ..Wishes::default() }),
-        expected
-    );
-    let direct = Evidence::new(trust).need(&image(current), policy.parse().unwrap(), &candidate, Wishes::default());
-    assert_eq!(direct, expected.filter(|need| *need != Need::Binding), "an approval by policy is bound to nothing");
+    let needs = |wishes| Evidence::new(trust).needs(&image(current), policy.parse().unwrap(), &candidate, wishes);
+    assert_eq!(needs(Wishes { binds: true, ..Wishes::default() }), expected.into_iter().collect());
+    let direct = expected.filter(|need| *need != Need::Binding);
+    assert_eq!(needs(Wishes::default()), direct.into_iter().collect(), "an approval by policy is bound to nothing");
+    let platforms = ["linux/amd64".parse().unwrap()];
+    let both = needs(Wishes { binds: true, platforms: Some(&platforms) });
+    assert_eq!(both, expected.into_iter().chain([Need::Platforms]).collect(), "platforms are needed besides everything else");
 }
 
 /// The result of each answer, for each need.
@@ -57,7 +59,7 @@ fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[cas
     let confirm =
         |evidence: &Evidence| evidence.confirm(&image(current), Policy::Force, &candidate, Wishes { binds: true, ..Wishes::default() });
     assert!(matches!(confirm(&Evidence::new(trust)), Err(Unproven::Ask(question)) if question.tag == tag), "not asked yet");
-    let all = [Answer::Exists(Some(digest("b"))), Answer::Exists(None), Answer::Missing, Answer::Unavailable];
+    let all = [Answer::exists(Some(digest("b"))), Answer::exists(None), Answer::Missing, Answer::Unavailable];
     for (answer, expected) in all.into_iter().zip(expected) {
         let mut evidence = Evidence::new(trust);
         evidence.add(tag, answer.clone());
@@ -79,8 +81,8 @@ fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
     let candidate = Candidate::new("1.1.0", Some(digest("a")));
     let confirm = |evidence: &Evidence| evidence.confirm(&image("app:1.0.0"), Policy::Minor, &candidate, wishes);
     let mut evidence = Evidence::new(AUTHENTICATED);
-    let question = Question { tag: "1.1.0".to_owned(), need: Need::Platforms };
-    for answer in [None, Some(Answer::Exists(Some(digest("a")))), Some(Answer::Unavailable)] {
+    let question = Question { tag: "1.1.0".to_owned(), needs: BTreeSet::from([Need::Platforms]) };
+    for answer in [None, Some(Answer::exists(Some(digest("a")))), Some(Answer::Unavailable)] {
         if let Some(answer) = answer {
             evidence.add("1.1.0", answer);
         }
@@ -88,7 +90,7 @@ fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
     }
     evidence.add("1.1.0", Answer::Missing);
     assert!(matches!(confirm(&evidence), Err(Unproven::Refuse(refused)) if refused.reason == Reason::NotInRegistry));
-    evidence.add("1.1.0", Answer::Index(digest("b"), all(available)));
+    evidence.add("1.1.0", Answer::Found { digest: Some(digest("b")), platforms: Some(all(available)) });
     match (confirm(&evidence), expected) {
         (Ok(candidate), Ok(_)) => assert_eq!(candidate.digest, Some(digest("b"))),
         (Err(Unproven::Refuse(refused)), Err(words)) => {
@@ -96,5 +98,42 @@ fn platforms(#[case] available: &str, #[case] expected: Result<bool, &str>) {
         }
         other => panic!("{other:?}"),
     }
-    assert!(evidence.answers(&question));
+}
+
+/// The answer that the registry is unavailable leads to a proposal only if no need is required.
+#[test]
+fn no_required_need_accepts_an_unavailable_registry() {
+    for need in Need::ALL {
+        let check = need.check("1.1.0", &Answer::Unavailable, Wishes::default());
+        assert_eq!(check, if need.is_required() { Check::Open } else { Check::Met }, "{need}");
+        assert!(!(need.is_required() && need.is_optional_in_scans()), "{need}");
+    }
+}
+
+/// Each of several needs must be met by the same answer, and one query asks for all of them.
+#[rstest]
+#[case::nothing(None, Ok(false))]
+#[case::digest_alone(Some(Answer::exists(Some(digest("b")))), Ok(false))]
+#[case::unavailable(Some(Answer::Unavailable), Ok(false))]
+#[case::both(Some(Answer::Found { digest: Some(digest("b")), platforms: Some(vec!["linux/amd64".parse().unwrap()]) }), Ok(true))]
+#[case::no_platform(Some(Answer::Found { digest: Some(digest("b")), platforms: Some(vec![]) }), Err(Reason::PlatformMissing))]
+#[case::missing(Some(Answer::Missing), Err(Reason::NotInRegistry))]
+fn several_needs(#[case] answer: Option<Answer>, #[case] expected: Result<bool, Reason>, #[values(VERIFIED, AUTHENTICATED)] trust: Trust) {
+    let platforms = ["linux/amd64".parse().unwrap()];
+    let mut evidence = Evidence::new(trust);
+    if let Some(answer) = answer {
+        evidence.add("1.1.0", answer);
+    }
+    let wishes = Wishes { platforms: Some(&platforms), ..Wishes::default() };
+    let pinned = image("app:1.0.0@DIGEST");
+    match (evidence.confirm(&pinned, Policy::Minor, &Candidate::new("1.1.0", None), wishes), expected) {
+        (Ok(candidate), Ok(true)) => assert_eq!(candidate.digest, Some(digest("b"))),
+        (Err(Unproven::Ask(Question { tag, needs })), Ok(false)) => {
+            let of_tag = if trust.verify { Need::Proof } else { Need::Digest };
+            assert_eq!((tag.as_str(), &needs), ("1.1.0", &BTreeSet::from([of_tag, Need::Platforms])));
+            assert_eq!(Query::of(&needs), Query { platforms: true });
+        }
+        (Err(Unproven::Refuse(refused)), Err(reason)) => assert_eq!(refused.reason, reason),
+        other => panic!("{other:?}"),
+    }
 }

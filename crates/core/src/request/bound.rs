@@ -25,12 +25,14 @@ impl Context<'_> {
         let (confirm, expected) = self.bound(request)?;
         let Some(answer) = known.fresh(&request.name, now) else { return Some(Step::Confirm(confirm)) };
         let problem = match answer {
-            Answer::Exists(Some(digest)) | Answer::Index(digest, _) if *digest == expected => return None,
-            Answer::Exists(Some(digest)) | Answer::Index(digest, _) => {
+            Answer::Found { digest: Some(digest), .. } if *digest == expected => return None,
+            Answer::Found { digest: Some(digest), .. } => {
                 let message = format!("the tag {} now points to {digest}; the approval was for {expected}", confirm.tag);
                 return Some(end(request, Phase::Superseded, Reason::DigestChanged, Some(message), now));
             }
-            Answer::Exists(None) | Answer::Unavailable => format!("the registry did not return the digest of the tag {}", confirm.tag),
+            Answer::Found { digest: None, .. } | Answer::Unavailable => {
+                format!("the registry did not return the digest of the tag {}", confirm.tag)
+            }
             Answer::Missing => format!("the registry does not have the tag {}", confirm.tag),
         };
         let waiting = Waiting {

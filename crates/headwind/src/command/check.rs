@@ -192,7 +192,7 @@ impl Answers for Asking<'_> {
 
     async fn answer(&mut self, question: &evidence::Question) -> anyhow::Result<Option<evidence::Answer>> {
         let digest = self.client.digest(self.reference.repository(), &question.tag, self.keyring).await?;
-        Ok(digest.map(|digest| evidence::Answer::Exists(Some(digest))))
+        Ok(digest.map(|digest| evidence::Answer::exists(Some(digest))))
     }
 }
 

@@ -105,11 +105,8 @@ impl Confirmer {
         let answers = self.answers(key);
         for request in new {
             let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { continue };
-            let digest = match answers.fresh(&request.name, now) {
-                Some(Answer::Exists(Some(digest)) | Answer::Index(digest, _)) => Some(digest.clone()),
-                // Another process asked.
-                Some(Answer::Exists(None) | Answer::Unavailable | Answer::Missing) | None => None,
-            };
+            // `None` if another process asked.
+            let digest = answers.fresh(&request.name, now).and_then(Answer::digest).cloned();
             let claim = Claim {
                 origin: Origin::Registry(image.repository().clone()),
                 chart: None,

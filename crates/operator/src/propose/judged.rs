@@ -3,8 +3,10 @@
 //! Headwind decides about a claim once. If the decision asks the registry a question, the verifier gets the answer, and
 //! Headwind decides again. The proposer reports the last decision and records the proposal.
 
+use std::collections::BTreeSet;
+
 use headwind_core::artifact::Origin;
-use headwind_core::decide::Decision;
+use headwind_core::decide::{Asks as _, Decision};
 use headwind_core::evidence::{Answer, Evidence, Need, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
@@ -45,7 +47,7 @@ impl<'a> Offered<'a> {
     /// Returns new claims, with the registry's answers about them.
     fn new(container: &Container, heard: &'a [Heard], trust: Trust) -> Option<Self> {
         // A claim without a tag needs no query.
-        let answer = |heard: &Heard| heard.answer.clone().or_else(|| heard.arrived.claim.tag.is_none().then_some(Answer::Exists(None)));
+        let answer = |heard: &Heard| heard.answer.clone().or_else(|| heard.arrived.claim.tag.is_none().then_some(Answer::exists(None)));
         Self::of(container, heard, trust, answer)
     }
 
@@ -96,8 +98,9 @@ pub(super) fn judge_each(
     workload.containers.iter().filter_map(judged).collect()
 }
 
-/// Returns the strongest need of a registry answer before the claim leads to an update of the workload; `None` if it needs
-/// no answer, or leads to no update in any case.
-pub(super) fn need(judged: &[Judged]) -> Option<Need> {
-    judged.iter().filter_map(|judged| if let Decision::Ask(question) = &judged.decision { Some(question.need) } else { None }).max()
+/// Returns all answers of the registry that the containers of a workload need before the claim leads to an update; empty
+/// if it needs none, or leads to no update in any case.
+pub(super) fn needs(judged: &[Judged]) -> BTreeSet<Need> {
+    let of = |judged: &Judged| judged.decision.question().map(|question| question.needs.clone());
+    judged.iter().filter_map(of).flatten().collect()
 }

@@ -26,7 +26,7 @@ use parking_lot::RwLock;
 
 use super::Inbox;
 use super::claims::Arrived;
-use super::judged::{DecisionInput, Judged, Offered, judge_each, need};
+use super::judged::{DecisionInput, Judged, Offered, judge_each, needs};
 use super::last_scan::LastScans;
 use super::object::{name_siblings, request};
 use super::offer::Offer;
@@ -109,7 +109,7 @@ impl Proposer {
             (heard, judged)
         };
         let stands = |(_, judged): &(Heard, Vec<Judged>)| {
-            need(judged).is_none() && judged.iter().any(|one| matches!(one.decision, Decision::Propose(_)))
+            needs(judged).is_empty() && judged.iter().any(|one| matches!(one.decision, Decision::Propose(_)))
         };
         waiting.into_iter().map(decided).filter(stands).collect()
     }

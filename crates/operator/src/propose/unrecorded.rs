@@ -56,10 +56,7 @@ impl Heard {
 
     /// Returns the digest that counts: the registry's, if it returned one.
     fn digest(&self) -> Option<&Digest> {
-        match &self.answer {
-            Some(Answer::Exists(Some(digest)) | Answer::Index(digest, _)) => Some(digest),
-            Some(Answer::Exists(None) | Answer::Missing | Answer::Unavailable) | None => self.arrived.claim.digest.as_ref(),
-        }
+        self.answer.as_ref().and_then(Answer::digest).or(self.arrived.claim.digest.as_ref())
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::Origin;
-use headwind_core::evidence::{Answer, Need};
+use headwind_core::evidence::{Answer, Need, Query};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::settings::Annotations;
@@ -19,7 +19,7 @@ use headwind_core::workload::{PullSource, Workload};
 use headwind_registry::{Class, Error, Fingerprint};
 
 use super::claims::{Arrived, Host, Lane, LookUp, LookedUp, PATIENCE};
-use super::judged::need;
+use super::judged::needs;
 use super::offer::Offer;
 use super::proposer::{Proposer, User};
 use super::unrecorded::Heard;
@@ -51,7 +51,19 @@ struct Group {
 struct Open {
     workload: Arc<Workload>,
     defaults: Arc<Annotations>,
-    need: Need,
+    needs: BTreeSet<Need>,
+}
+
+impl Open {
+    /// Returns true if nothing follows from the claim without an answer.
+    fn is_required(&self) -> bool {
+        is_required(&self.needs)
+    }
+}
+
+/// Returns true if one of the needs is required.
+fn is_required(needs: &BTreeSet<Need>) -> bool {
+    needs.iter().copied().any(Need::is_required)
 }
 
 /// The result of a query.
@@ -69,9 +81,12 @@ pub(super) fn decided(proposer: &Proposer, arrived: &Arc<Arrived>, look_ups: &mu
     users.into_iter().filter_map(|(workload, defaults)| {
         let heard = Heard { arrived: Arc::clone(arrived), answer: None };
         let judged = proposer.judged(&heard, &workload, &defaults);
-        let Some(need) = need(&judged) else { return Some(User { workload, defaults, heard, judged }) };
+        let needs = needs(&judged);
+        if needs.is_empty() {
+            return Some(User { workload, defaults, heard, judged });
+        }
         let optional = look_ups.entry(lane(arrived, &workload)).or_insert(true);
-        *optional &= !need.is_required();
+        *optional &= !is_required(&needs);
         None
     })
 }
@@ -110,7 +125,7 @@ impl Verifier {
         let (groups, _) = self.groups(proposer, look_up).await;
         let message = format!("the registry did not confirm it within {} minutes; the claim is dropped", PATIENCE.as_secs() / 60);
         for group in groups {
-            let open: Vec<_> = group.open.into_iter().filter(|one| one.need.is_required()).collect();
+            let open: Vec<_> = group.open.into_iter().filter(Open::is_required).collect();
             not_confirmed(proposer, &look_up.arrived, &open, &message);
         }
     }
@@ -127,8 +142,9 @@ impl Verifier {
                 continue;
             }
             let heard = Heard { arrived: Arc::clone(arrived), answer: None };
-            if let Some(need) = need(&proposer.judged(&heard, &workload, &defaults)) {
-                by_place.entry(PullPlace::of(&workload)).or_default().push(Open { workload, defaults, need });
+            let needs = needs(&proposer.judged(&heard, &workload, &defaults));
+            if !needs.is_empty() {
+                by_place.entry(PullPlace::of(&workload)).or_default().push(Open { workload, defaults, needs });
             }
         }
         let mut groups: BTreeMap<Fingerprint, Group> = BTreeMap::new();
@@ -156,10 +172,11 @@ impl Verifier {
     async fn ask(&self, arrived: &Arrived, group: &Group) -> QueryResult {
         let claim = &arrived.claim;
         let Some(tag) = claim.tag.as_deref() else { return QueryResult::NotAsked };
-        let wants_platforms = group.open.iter().any(|one| one.need == Need::Platforms);
+        let needs = group.open.iter().flat_map(|one| &one.needs).copied().collect();
+        let Query { platforms } = Query::of(&needs);
         let answer = async {
             match &claim.origin {
-                Origin::Registry(repository) if wants_platforms => self.asking.platforms(repository, tag, &group.places).await,
+                Origin::Registry(repository) if platforms => self.asking.platforms(repository, tag, &group.places).await,
                 origin => self.asking.confirm(origin, claim.chart.as_deref(), tag, &group.places).await,
             }
         };
@@ -183,7 +200,7 @@ impl Verifier {
             QueryResult::Answer(Answer::Missing) if look_up.tries == 0 => (group.open, Vec::new()),
             QueryResult::Answer(_) => (Vec::new(), group.open),
             // Without an answer, only claims that need no confirmation are accepted.
-            QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(|one| one.need.is_required()),
+            QueryResult::Failed(_) | QueryResult::NotAsked => group.open.into_iter().partition(Open::is_required),
         };
         if let QueryResult::Failed(error) = result
             && !error.class.is_of_the_host()
@@ -195,7 +212,7 @@ impl Verifier {
             QueryResult::Answer(answer) => answer,
             QueryResult::Failed(_) | QueryResult::NotAsked => &Answer::Unavailable,
         };
-        let decided = |Open { workload, defaults, need: _ }: Open| {
+        let decided = |Open { workload, defaults, needs: _ }: Open| {
             let heard = Heard { arrived: Arc::clone(arrived), answer: Some(answer.clone()) };
             let judged = proposer.judged(&heard, &workload, &defaults);
             User { workload, defaults, heard, judged }

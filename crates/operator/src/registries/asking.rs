@@ -126,7 +126,7 @@ impl Asking {
                         listed.index().zip(chart).is_some_and(|(index, chart)| index.versions(chart).any(|one| one.version == tag))
                     };
                     let listed = self.list(origin, &Versions::all(&charts), &keyring, None).await;
-                    listed.map(|listed| if has(&listed) { Answer::Exists(None) } else { Answer::Missing })
+                    listed.map(|listed| if has(&listed) { Answer::exists(None) } else { Answer::Missing })
                 }
             };
             match answer {
@@ -159,7 +159,8 @@ impl Asking {
     /// Returns the same, as seen with `keyring`.
     pub(crate) async fn platforms_with(&self, repository: &RepositoryKey, tag: &str, keyring: &Keyring) -> Result<Answer, Error> {
         let found = self.client.platforms(repository, tag, keyring).await?;
-        Ok(found.map_or(Answer::Missing, |(digest, platforms)| Answer::Index(digest, platforms)))
+        let of = |(digest, platforms)| Answer::Found { digest: Some(digest), platforms: Some(platforms) };
+        Ok(found.map_or(Answer::Missing, of))
     }
 
     /// Returns the digest of a tag, as seen with `keyring`.
@@ -169,7 +170,7 @@ impl Asking {
 }
 
 fn exists(digest: Option<Digest>) -> Answer {
-    digest.map_or(Answer::Missing, |digest| Answer::Exists(Some(digest)))
+    digest.map_or(Answer::Missing, |digest| Answer::exists(Some(digest)))
 }
 
 /// Returns the chart to query a Helm repository for.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::decide::{Answers, Decision, Proposal, settle};
-use headwind_core::evidence::{Answer, Evidence, Need, Question, Trust};
+use headwind_core::evidence::{Answer, Evidence, Need, Query, Question, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::WorkloadKey;
@@ -242,11 +242,13 @@ impl Answers for Found<'_> {
 
     /// A digest that the registry does not return is queried again in the next scan.
     async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
-        if question.need == Need::Platforms {
+        let Query { platforms } = Query::of(&question.needs);
+        if platforms {
             return self.platforms(&question.tag).await;
         }
-        let found = self.digest(&question.tag).await?.map(|digest| Answer::Exists(Some(digest)));
-        Ok(found.or((question.need == Need::Binding).then_some(Answer::Unavailable)))
+        let found = self.digest(&question.tag).await?.map(|digest| Answer::exists(Some(digest)));
+        let is_optional = question.needs.iter().copied().all(Need::is_optional_in_scans);
+        Ok(found.or(is_optional.then_some(Answer::Unavailable)))
     }
 }
 

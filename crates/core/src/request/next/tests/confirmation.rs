@@ -42,7 +42,7 @@ fn step(live: &Workload, asked: &Request, known: &Confirmations) -> Step {
 }
 
 fn there(letter: char) -> Answer {
-    Answer::Exists(Some(digest(letter)))
+    Answer::exists(Some(digest(letter)))
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_tag_that_moved_asks_again() {
 #[rstest::rstest]
 #[case::down(Answer::Unavailable)]
 #[case::gone(Answer::Missing)]
-#[case::without_digest(Answer::Exists(None))]
+#[case::without_digest(Answer::exists(None))]
 fn without_an_answer_it_waits(#[case] answer: Answer) {
     let mut asked = approved();
     let Step::Write(write) = step_with(&asked, Some((answer, 1))) else { panic!("not recorded") };
