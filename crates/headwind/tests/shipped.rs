@@ -16,6 +16,7 @@ use std::process::Command;
 use headwind_core::policy::Policy;
 use headwind_core::request::Phase;
 use headwind_core::settings::{Settings, key};
+use headwind_operator::notify::Channel;
 
 #[path = "shipped/chart.rs"]
 mod chart;
@@ -109,6 +110,24 @@ fn the_pages_name_everything_there_is() {
             let route = format!("`{method} {path}`");
             assert!(operation.is_none() || http.contains(&route), "docs/reference/api.md does not mention {route}");
         }
+    }
+}
+
+/// A channel is complete only with a page, a row in the list of channels, and its name where channels are chosen.
+#[test]
+fn each_channel_is_in_the_docs() {
+    let (guide, annotations) = (read("docs/guides/notifications.md"), read("docs/reference/annotations.md"));
+    let notify = annotations.lines().find(|line| line.starts_with("| `notify` |")).expect("a row");
+    let document = headwind_web::api::document();
+    let test = &document.paths.paths["/api/v1/settings/notifications/{channel}/test"];
+    let test = serde_json::to_string(test).expect("JSON");
+    for channel in Channel::ALL {
+        let page = format!("notifications/{channel}.md");
+        assert!(root().join("docs/guides").join(&page).is_file(), "docs/guides/{page}");
+        assert!(guide.lines().any(|line| line.starts_with("| [") && line.contains(&format!("]({page}) | "))), "a row for {page}");
+        assert!(guide.contains(&format!("`{}`", channel.prefix())), "docs/guides/notifications.md: the prefix of {channel}");
+        assert!(notify.contains(&format!("`{channel}`")), "docs/reference/annotations.md, notify: {channel}");
+        assert!(test.contains(channel.as_str()), "the description of the API: {channel}");
     }
 }
 

@@ -195,10 +195,8 @@ fn channels(value: impl Fn(&str) -> Option<String>) -> (notify::Settings, Vec<no
             Err(found) => {
                 let count = off.len();
                 for fault in &found {
-                    let channel = notify::Channel::ALL.iter().map(|one| one.as_str().to_ascii_uppercase());
-                    off.extend(
-                        channel.filter(|prefix| fault.name.starts_with(&format!("{prefix}_"))).map(|prefix| format!("{prefix}_ENABLED")),
-                    );
+                    let of_channel = notify::Channel::ALL.iter().filter(|channel| fault.name.starts_with(channel.prefix()));
+                    off.extend(of_channel.map(|channel| channel.switch()));
                 }
                 faults.extend(found);
                 if off.len() == count {

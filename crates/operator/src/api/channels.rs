@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
     /// The channel is off.
-    #[error("the channel {0} is not enabled; set {prefix}_ENABLED to true and save", prefix = .0.as_str().to_ascii_uppercase())]
+    #[error("the channel {0} is not enabled; set {switch} to true and save", switch = .0.switch())]
     NotEnabled(Channel),
     /// Too many tests are in progress.
     #[error("too many tests are in progress; try again")]

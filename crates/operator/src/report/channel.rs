@@ -20,8 +20,32 @@ headwind_core::named! {
 }
 
 impl Channel {
+    /// Returns the title of the channel's settings.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Slack => "Slack",
+            Self::Teams => "Microsoft Teams",
+            Self::Webhook => "Notification webhook",
+            Self::Discord => "Discord",
+            Self::Mattermost => "Mattermost",
+            Self::Mail => "Mail",
+        }
+    }
+
     /// Returns the prefix of the channel's variables.
-    pub(super) fn prefix(self) -> String {
-        self.as_str().to_ascii_uppercase()
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Slack => "SLACK_",
+            Self::Teams => "TEAMS_",
+            Self::Webhook => "WEBHOOK_",
+            Self::Discord => "DISCORD_",
+            Self::Mattermost => "MATTERMOST_",
+            Self::Mail => "MAIL_",
+        }
+    }
+
+    /// Returns the variable that enables the channel.
+    pub fn switch(self) -> String {
+        format!("{}ENABLED", self.prefix())
     }
 }

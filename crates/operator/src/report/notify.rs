@@ -33,7 +33,7 @@ pub use crate::report::channel::Channel;
 pub use secret::Secret;
 pub use settings::{
     Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackUser, SlackUsers, SlackVia, Teams, Variable,
-    Webhook, variables,
+    Webhook, variables, variables_of,
 };
 pub use slack::reply::ClickReply;
 

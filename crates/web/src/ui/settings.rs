@@ -4,6 +4,7 @@
 mod form;
 mod personal;
 mod save;
+mod section;
 mod test;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use self::form::{Access, Outcome, Typed};
 pub(super) use self::save::save;
+use self::section::{Section, sections};
 pub(super) use self::test::test;
 use super::Ui;
 use super::observability::source::MetricsSource;
@@ -113,43 +115,6 @@ impl Settings {
     }
 }
 
-/// A part of the page.
-#[derive(Debug, Clone, Copy)]
-struct Section {
-    title: &'static str,
-    anchor: &'static str,
-    /// The beginnings of the variables. The first section that fits has the setting.
-    starts: &'static [&'static str],
-}
-
-const fn section(title: &'static str, anchor: &'static str, starts: &'static [&'static str]) -> Section {
-    Section { title, anchor, starts }
-}
-
-const SECTIONS: &[Section] = &[
-    section("Polling", "polling", &["HEADWIND_POLLING_"]),
-    section("Helm charts", "helm", &["HEADWIND_HELM_", "HEADWIND_NO_CROSS_NAMESPACE_REFS"]),
-    section("Slack", "slack", &["SLACK_"]),
-    section("Microsoft Teams", "teams", &["TEAMS_"]),
-    section("Notification webhook", "webhook", &["WEBHOOK_"]),
-    section("Discord", "discord", &["DISCORD_"]),
-    section("Mattermost", "mattermost", &["MATTERMOST_"]),
-    section("Mail", "mail", &["MAIL_"]),
-    section("Metrics source", "metrics", &["HEADWIND_METRICS_SOURCE", "HEADWIND_PROMETHEUS_", "HEADWIND_INFLUXDB_"]),
-    section("Webhooks", "webhooks", &["HEADWIND_WEBHOOK_"]),
-    section("Registries", "registries", &["HEADWIND_REGISTRY_", "HEADWIND_REGISTRIES"]),
-    section("Access", "access", &["HEADWIND_UI_", "HEADWIND_API_", "HEADWIND_ALLOWED_HOSTS", "HEADWIND_TLS_"]),
-    section("Process", "process", &[""]),
-];
-
-/// Returns the settings of each section that has some.
-fn sections(all: &[Setting]) -> Vec<(Section, Vec<&Setting>)> {
-    let fits = |section: &Section, setting: &Setting| section.starts.iter().any(|start| setting.variable.starts_with(start));
-    let place = |setting: &Setting| SECTIONS.iter().position(|section| fits(section, setting));
-    let of = |at: usize| all.iter().filter(|one| place(one) == Some(at)).collect::<Vec<_>>();
-    SECTIONS.iter().enumerate().map(|(at, section)| (*section, of(at))).filter(|(_, all)| !all.is_empty()).collect()
-}
-
 /// `GET /settings`
 pub(super) async fn page(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
     (StatusCode::OK, content(&ui, &visitor, None).await).into_response()
@@ -161,7 +126,7 @@ async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -
     let access = Access::of(ui, visitor, &stored).await;
     let all = Arc::clone(&ui.settings.all.borrow());
     let (sections, channels) = (sections(&all), ui.handle.enabled_channels());
-    let tested = |section: &Section| channels.iter().copied().find(|channel| channel.as_str() == section.anchor);
+    let tested = |section: &Section| section.channel.filter(|channel| channels.contains(channel));
     let body = html! {
         div class="page-head" {
             div {

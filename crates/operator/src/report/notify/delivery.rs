@@ -188,14 +188,18 @@ impl Delivery {
 
 /// Sends the messages as one.
 pub(super) async fn send(settings: &Settings, channel: Channel, client: &Client, messages: &[Message]) -> Outcome {
+    let sent = send_if_enabled(settings, channel, client, messages).await;
+    sent.unwrap_or_else(|| Outcome::Refused("the channel is not enabled".to_owned()))
+}
+
+async fn send_if_enabled(settings: &Settings, channel: Channel, client: &Client, messages: &[Message]) -> Option<Outcome> {
     let Settings { slack, teams, webhook, discord, mattermost, mail, .. } = settings;
-    match channel {
-        Channel::Slack if let Some(slack) = slack => slack::send(client, slack, messages).await,
-        Channel::Teams if let Some(teams) = teams => teams::send(client, teams, messages).await,
-        Channel::Webhook if let Some(webhook) = webhook => webhook::send(client, webhook, messages).await,
-        Channel::Discord if let Some(discord) = discord => discord::send(client, discord, messages).await,
-        Channel::Mattermost if let Some(mattermost) = mattermost => mattermost::send(client, mattermost, messages).await,
-        Channel::Mail if let Some(mail) = mail => mail::send(mail, messages).await,
-        _ => Outcome::Refused("the channel is not enabled".to_owned()),
-    }
+    Some(match channel {
+        Channel::Slack => slack::send(client, slack.as_ref()?, messages).await,
+        Channel::Teams => teams::send(client, teams.as_ref()?, messages).await,
+        Channel::Webhook => webhook::send(client, webhook.as_ref()?, messages).await,
+        Channel::Discord => discord::send(client, discord.as_ref()?, messages).await,
+        Channel::Mattermost => mattermost::send(client, mattermost.as_ref()?, messages).await,
+        Channel::Mail => mail::send(mail.as_ref()?, messages).await,
+    })
 }

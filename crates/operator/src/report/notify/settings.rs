@@ -15,7 +15,7 @@ use super::secret::Secret;
 use crate::report::channel::Channel;
 
 pub use slack_users::{SlackUser, SlackUsers};
-pub use variables::{Variable, variables};
+pub use variables::{Variable, variables, variables_of};
 
 /// Slack's Web API.
 const SLACK_API: &str = "https://slack.com/api";
@@ -266,7 +266,7 @@ impl Reader<'_> {
 
     /// Returns the common settings if the channel is enabled. `host` is that of its server.
     fn common(&mut self, channel: Channel, host: Option<&str>) -> Common {
-        let name = |suffix: &str| format!("{}_{suffix}", channel.prefix());
+        let name = |suffix: &str| format!("{}{suffix}", channel.prefix());
         let digest = |text: &str| match duration(text)? {
             Duration::ZERO => Ok(None),
             span if span < MIN_DIGEST => Err("must be at least a second".to_owned()),
@@ -281,7 +281,7 @@ impl Reader<'_> {
     }
 
     fn is_enabled(&mut self, channel: Channel) -> bool {
-        self.parsed(&format!("{}_ENABLED", channel.prefix()), boolean).unwrap_or_default()
+        self.parsed(&channel.switch(), boolean).unwrap_or_default()
     }
 
     /// Returns the URL of an enabled channel, and its common settings.

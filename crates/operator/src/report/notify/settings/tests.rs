@@ -108,6 +108,19 @@ fn mail_needs_server_sender_and_recipients() {
     assert!(faults(&[("MAIL_ENABLED", "true"), ("MAIL_SERVER", "s"), ("MAIL_FROM", "a b@c"), ("MAIL_TO", "a@b\r\nBcc: x@y")]).len() == 2);
 }
 
+/// The variables of a channel have its prefix, and one of them enables it.
+#[test]
+fn every_channel_has_variables() {
+    for channel in Channel::ALL.iter().copied() {
+        let names: Vec<_> = variables_of(channel).map(|variable| variable.name).collect();
+        assert!(names.contains(&channel.switch().as_str()), "{channel}: {names:?}");
+        let foreign: Vec<_> = names.iter().filter(|name| !name.starts_with(channel.prefix())).collect();
+        assert!(foreign.is_empty(), "{channel}: {foreign:?}");
+        let enabled = faults(&[(channel.switch().as_str(), "true")]);
+        assert!(!enabled.is_empty() && enabled.iter().all(|fault| fault.starts_with(channel.prefix())), "{channel}: {enabled:?}");
+    }
+}
+
 #[test]
 fn every_variable_has_a_flag_and_is_named_once() {
     let mut flags: Vec<_> = variables().map(|variable| variable.flag).collect();

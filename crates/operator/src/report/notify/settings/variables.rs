@@ -1,4 +1,6 @@
-//! The variables of the channels. Flags, help and the tables in the docs follow from this list.
+//! The variables of the channels. Flags, help and the tables in the docs follow from these lists.
+
+use super::Channel;
 
 /// A variable, and its flag.
 #[derive(Debug, Clone, Copy)]
@@ -190,20 +192,18 @@ const MAIL_OWN: [Variable; 6] = [
 
 /// Returns every variable.
 pub fn variables() -> impl Iterator<Item = &'static Variable> {
-    [
-        &SLACK[..],
-        &SLACK_OWN,
-        &TEAMS,
-        &TEAMS_OWN,
-        &WEBHOOK,
-        &WEBHOOK_OWN,
-        &DISCORD,
-        &DISCORD_OWN,
-        &MATTERMOST,
-        &MATTERMOST_OWN,
-        &MAIL,
-        &MAIL_OWN,
-    ]
-    .into_iter()
-    .flatten()
+    Channel::ALL.iter().copied().flat_map(variables_of)
+}
+
+/// Returns the variables of a channel: those that every channel has, then its own.
+pub fn variables_of(channel: Channel) -> impl Iterator<Item = &'static Variable> {
+    let (common, own): (&[Variable; 5], &[Variable]) = match channel {
+        Channel::Slack => (&SLACK, &SLACK_OWN),
+        Channel::Teams => (&TEAMS, &TEAMS_OWN),
+        Channel::Webhook => (&WEBHOOK, &WEBHOOK_OWN),
+        Channel::Discord => (&DISCORD, &DISCORD_OWN),
+        Channel::Mattermost => (&MATTERMOST, &MATTERMOST_OWN),
+        Channel::Mail => (&MAIL, &MAIL_OWN),
+    };
+    common.iter().chain(own)
 }
