@@ -16,7 +16,9 @@ use std::process::Command;
 use headwind_core::policy::Policy;
 use headwind_core::request::Phase;
 use headwind_core::settings::{Settings, key};
+use headwind_operator::AuthMethod;
 use headwind_operator::notify::Channel;
+use headwind_web::auth::Mode;
 
 #[path = "shipped/chart.rs"]
 mod chart;
@@ -128,6 +130,26 @@ fn each_channel_is_in_the_docs() {
         assert!(guide.contains(&format!("`{}`", channel.prefix())), "docs/guides/notifications.md: the prefix of {channel}");
         assert!(notify.contains(&format!("`{channel}`")), "docs/reference/annotations.md, notify: {channel}");
         assert!(test.contains(channel.as_str()), "the description of the API: {channel}");
+    }
+}
+
+/// The docs and the chart know every mode of authentication, and the docs every method in audit lines.
+#[test]
+fn each_mode_of_authentication_is_in_the_docs() {
+    for page in ["docs/guides/auth.md", "docs/guides/hardening.md"] {
+        let text = read(page);
+        for mode in Mode::ALL {
+            assert!(text.lines().any(|line| line.starts_with(&format!("| `{mode}`"))), "{page} has no row for mode {mode}");
+        }
+    }
+    let schema: serde_json::Value = serde_json::from_str(&read("deploy/helm/headwind/values.schema.json")).expect("JSON");
+    let modes: Vec<&str> = Mode::ALL.iter().map(|mode| mode.as_str()).collect();
+    assert_eq!(schema["properties"]["auth"]["properties"]["mode"]["enum"], serde_json::json!(modes));
+    let api = read("docs/reference/api.md");
+    let (_, methods) = api.split_once("`method` says").expect("the methods");
+    let (methods, _) = methods.split_once("\n\n").expect("an end");
+    for method in AuthMethod::ALL {
+        assert!(methods.contains(&format!("`{method}`")), "docs/reference/api.md does not mention method {method}");
     }
 }
 

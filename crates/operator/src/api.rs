@@ -11,6 +11,7 @@
 //! | [`caller`], [`permission`], [`reviews`] | the caller, and its permissions according to the API server |
 
 pub(crate) mod audit;
+pub(crate) mod auth_method;
 pub(crate) mod caller;
 pub(crate) mod channels;
 pub(crate) mod commands;

@@ -30,6 +30,7 @@ mod tasks;
 pub mod testing;
 
 pub use api::audit::{Action as AuditedAction, TARGET as AUDIT};
+pub use api::auth_method::AuthMethod;
 pub use api::caller::{BearerToken, Caller};
 pub use api::channels::TestError;
 pub use api::commands::{ActError, RequestName};

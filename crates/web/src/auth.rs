@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::{HeaderMap, HeaderValue};
-use headwind_operator::{BearerToken, Caller, Permission, Visible};
+use headwind_operator::{AuthMethod, BearerToken, Caller, Permission, Visible};
 use jiff::Timestamp;
 
 use self::access::AccessReviews;
@@ -134,8 +134,8 @@ impl Auth {
             Method::Proxy { proxy, .. } => proxy.identify(headers, peer, nobody),
             Method::Token { tokens, sessions, .. } => {
                 let (token, method, from) = match token::bearer(headers)? {
-                    Some(token) => (Some(token), "token", Presenter::Peer(peer)),
-                    None => (sessions.token(headers, Timestamp::now()).await?, "cookie", Presenter::Session),
+                    Some(token) => (Some(token), AuthMethod::Token, Presenter::Peer(peer)),
+                    None => (sessions.token(headers, Timestamp::now()).await?, AuthMethod::Cookie, Presenter::Session),
                 };
                 let token = token.ok_or_else(|| Refused::Unknown(token::EXPECTED.to_owned()))?;
                 let checked = tokens.check(&token, from, Instant::now()).await?;
@@ -153,7 +153,7 @@ impl Auth {
     /// Returns the caller before authentication.
     pub(crate) fn nobody(&self, peer: Option<IpAddr>) -> Caller {
         let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-        Caller { name: "unknown".to_owned(), method: self.mode().as_str(), peer, ..Caller::default() }
+        Caller { name: "unknown".to_owned(), method: self.mode().method(), peer, ..Caller::default() }
     }
 
     /// Returns true if there is a login page: browsers have no other way to present a token.
@@ -170,7 +170,7 @@ impl Auth {
         let token = BearerToken::new(token.trim());
         let checked = tokens.check(&token, Presenter::Peer(peer), Instant::now()).await?;
         let cookie = sessions.begin(&token, checked.expires, headers, Timestamp::now()).await?;
-        Ok((Caller { method: "cookie", ..with(&checked, token, self.nobody(peer)) }, cookie))
+        Ok((Caller { method: AuthMethod::Cookie, ..with(&checked, token, self.nobody(peer)) }, cookie))
     }
 
     /// Ends the session of a browser: returns the value of `Set-Cookie`.

@@ -38,8 +38,7 @@ pub(crate) struct Place {
 impl Places {
     /// Takes a place, if one is free for this caller.
     pub(crate) fn take(self: &Arc<Self>, caller: &Caller) -> Option<Place> {
-        let is_proven = matches!(caller.method, "token" | "cookie" | "proxy");
-        let most = if is_proven { STREAMS_OF_ONE } else { STREAMS };
+        let most = if caller.method.is_proven() { STREAMS_OF_ONE } else { STREAMS };
         let mut open = self.0.lock();
         if open.values().sum::<usize>() >= STREAMS || open.get(&caller.name).is_some_and(|own| *own >= most) {
             return None;
@@ -72,9 +71,11 @@ pub(crate) fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Se
 
 #[cfg(test)]
 mod tests {
+    use headwind_operator::AuthMethod;
+
     use super::*;
 
-    fn caller(name: &str, method: &'static str) -> Caller {
+    fn caller(name: &str, method: AuthMethod) -> Caller {
         Caller { name: name.to_owned(), method, ..Caller::default() }
     }
 
@@ -85,14 +86,14 @@ mod tests {
     #[test]
     fn one_caller_leaves_places_for_the_others() {
         let places = Arc::<Places>::default();
-        let eve = taken(&places, &caller("eve", "token"));
+        let eve = taken(&places, &caller("eve", AuthMethod::Token));
         assert_eq!(eve.len(), STREAMS_OF_ONE);
-        assert!(places.take(&caller("eve", "cookie")).is_none(), "the same person in a browser");
-        let others: Vec<Vec<Place>> = ["ann", "bob", "cid"].map(|name| taken(&places, &caller(name, "proxy"))).into();
+        assert!(places.take(&caller("eve", AuthMethod::Cookie)).is_none(), "the same person in a browser");
+        let others: Vec<Vec<Place>> = ["ann", "bob", "cid"].map(|name| taken(&places, &caller(name, AuthMethod::Proxy))).into();
         assert!(others.iter().all(|own| own.len() == STREAMS_OF_ONE));
-        assert!(places.take(&caller("dan", "token")).is_none(), "all places are taken");
+        assert!(places.take(&caller("dan", AuthMethod::Token)).is_none(), "all places are taken");
         drop(eve);
-        assert!(places.take(&caller("dan", "token")).is_some());
+        assert!(places.take(&caller("dan", AuthMethod::Token)).is_some());
         drop(others);
         assert!(places.0.lock().is_empty());
     }
@@ -100,6 +101,6 @@ mod tests {
     #[test]
     fn without_authentication_all_callers_have_one_name() {
         let places = Arc::<Places>::default();
-        assert_eq!(taken(&places, &caller("web-ui-user", "none")).len(), STREAMS);
+        assert_eq!(taken(&places, &caller("web-ui-user", AuthMethod::None)).len(), STREAMS);
     }
 }

@@ -108,7 +108,7 @@ impl Action {
             name,
             uid,
             image,
-            method,
+            method = method.as_str(),
             peer,
             result,
             reason,

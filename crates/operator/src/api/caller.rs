@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::auth_method::AuthMethod;
+
 /// A caller, as far as the authentication mode proves its identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
@@ -15,8 +17,8 @@ pub struct Caller {
     pub groups: Vec<String>,
     /// Further attributes for Kubernetes' authorizers.
     pub extra: BTreeMap<String, Vec<String>>,
-    /// The authentication method in audit lines: none, simple, token, cookie, proxy.
-    pub method: &'static str,
+    /// The authentication method.
+    pub method: AuthMethod,
     /// The peer's address.
     pub peer: String,
     /// The caller's own token, if the API server accepts it. Headwind writes decisions with it.

@@ -1,5 +1,7 @@
 //! The modes of authentication.
 
+use headwind_operator::AuthMethod;
+
 headwind_core::named! {
     /// `HEADWIND_UI_AUTH_MODE`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,14 +18,27 @@ headwind_core::named! {
     }
 }
 
+impl Mode {
+    /// Returns the authentication method of a request in this mode.
+    pub(super) fn method(self) -> AuthMethod {
+        match self {
+            Self::None => AuthMethod::None,
+            Self::Simple => AuthMethod::Simple,
+            Self::Token => AuthMethod::Token,
+            Self::Proxy => AuthMethod::Proxy,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn modes() {
-        for mode in [Mode::None, Mode::Simple, Mode::Token, Mode::Proxy] {
+        for mode in Mode::ALL.iter().copied() {
             assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(mode.method().as_str(), mode.as_str(), "audit lines name the mode");
         }
         assert!("oauth".parse::<Mode>().is_err());
     }

@@ -38,7 +38,7 @@ async fn everybody_may_read_and_nobody_acts_without_a_name() {
 async fn a_token_proves_who_the_caller_is() {
     let (_, auth) = token_mode();
     let caller = ann(&auth).await;
-    assert_eq!((caller.name.as_str(), caller.method, caller.token.is_some()), ("ann", "token", true));
+    assert_eq!((caller.name.as_str(), caller.method, caller.token.is_some()), ("ann", AuthMethod::Token, true));
     for bad in [
         &[][..],
         &[(AUTHORIZATION, "Bearer other")],
@@ -54,7 +54,7 @@ async fn a_session_ends_with_its_token() {
     let (fake, auth) = token_mode();
     let host = (HOST, "localhost");
     let (caller, set) = auth.log_in(" t-ann\n", &headers(std::slice::from_ref(&host)), None).await.unwrap();
-    assert_eq!((caller.name.as_str(), caller.method), ("ann", "cookie"));
+    assert_eq!((caller.name.as_str(), caller.method), ("ann", AuthMethod::Cookie));
     let cookie = set.to_str().unwrap().split(';').next().unwrap();
     let request = headers(&[host.clone(), (COOKIE, cookie)]);
     assert_eq!(auth.authenticate(&request, None).await.unwrap(), caller);

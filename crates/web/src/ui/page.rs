@@ -84,13 +84,7 @@ fn theme(visitor: &Visitor) -> Markup {
 }
 
 fn menu(visitor: &Visitor) -> Markup {
-    let method = match visitor.caller.method {
-        "token" => "Signed in with a token",
-        "cookie" => "Signed in with a session",
-        "proxy" => "Signed in by the proxy",
-        "simple" => "Named by the header X-User",
-        _ => "Not signed in: mode none",
-    };
+    let method = visitor.caller.method;
     html! {
         details class="dropdown dropdown-end" id="me" {
             summary class="btn btn-quiet btn-sm" {
@@ -98,10 +92,10 @@ fn menu(visitor: &Visitor) -> Markup {
             }
             div class="dropdown-content menu-box" {
                 p class="px-2 pt-1 text-sm break-words sm:hidden" { (visitor.caller.name) }
-                p class="px-2 pt-1 text-xs text-muted" { (method) }
+                p class="px-2 pt-1 text-xs text-muted" { (method.sentence()) }
                 (theme(visitor))
                 button type="button" class="menu-line" data-help="" { (icon("keyboard")) "Keyboard shortcuts" kbd class="kbd kbd-xs ml-auto" { "?" } }
-                @if matches!(visitor.caller.method, "token" | "cookie") {
+                @if method.can_sign_out() {
                     form method="post" action="/logout" { button class="menu-line" { (icon("log-out")) "Sign out" } }
                 }
             }

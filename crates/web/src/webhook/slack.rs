@@ -21,7 +21,7 @@ use headwind_core::request::Phase;
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_operator::notify::ClickReply;
 use headwind_operator::notify::{SlackButtons, SlackUser};
-use headwind_operator::{ActError, AuditedAction, Caller, Handle, action_of_click};
+use headwind_operator::{ActError, AuditedAction, AuthMethod, Caller, Handle, action_of_click};
 use headwind_webhook::slack::{Click, Head, Replays, decode};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -150,7 +150,7 @@ impl Clicks {
 }
 
 fn caller(name: String, groups: Vec<String>, peer: Option<IpAddr>) -> Caller {
-    Caller { name, groups, method: "slack", peer: peer.map(|peer| peer.to_string()).unwrap_or_default(), ..Caller::default() }
+    Caller { name, groups, method: AuthMethod::Slack, peer: peer.map(|peer| peer.to_string()).unwrap_or_default(), ..Caller::default() }
 }
 
 fn audited(click: &Click) -> AuditedAction {
