@@ -126,7 +126,7 @@ pub struct Proposal {
 /// look-up is treated like that of a webhook.
 pub fn admits(settings: &Settings, container: &Container, artifact: &Artifact, trigger: Trigger) -> Result<(), Reason> {
     let discovery = artifact.kind() == ArtifactKind::Chart && trigger == Trigger::Polling && settings.event_source == EventSource::Webhook;
-    if settings.policy == Policy::None {
+    if settings.policy.is_off() {
         Err(Reason::PolicyNone)
     } else if !settings.tracks(&container.name, artifact, container.slot.is_tracked_only_by_name()) {
         Err(Reason::NotTracked)
@@ -210,7 +210,7 @@ pub(crate) fn current(installed: &Artifact, container: &Container) -> Current {
 /// Two matches of policy glob are not ranked as in a whole list: it has a preference only if version order and natural
 /// order agree.
 pub fn prefer(rule: &Rule, installed: &Artifact, container: &Container, first: &str, second: &str) -> Option<bool> {
-    if rule.policy == Policy::Force {
+    if !rule.policy.ranks_versions() {
         return None;
     }
     let tag = |text: &str| Artifact::parse(installed.kind(), text).ok().and_then(|artifact| artifact.version().map(str::to_owned));
@@ -218,7 +218,7 @@ pub fn prefer(rule: &Rule, installed: &Artifact, container: &Container, first: &
     if first == second {
         return None;
     }
-    if rule.policy == Policy::Glob
+    if rule.policy.ranks_whole_lists()
         && let (Some(a), Some(b)) = (installed.kind().read(&first), installed.kind().read(&second))
         && a.same_scheme(&b)
         && a.cmp_precedence(&b) != natural_order(&first, &second)

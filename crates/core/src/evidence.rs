@@ -151,7 +151,7 @@ impl Evidence {
             return Some(Need::Proof);
         }
         let Artifact::Image(image) = installed else { return None };
-        let force = policy == Policy::Force;
+        let force = policy.follows_digest();
         match (&candidate.digest, image.digest(), image.effective_tag()) {
             (None, Some(_), _) => Some(Need::Digest),
             // Each push counts as a new digest, so only an authenticated sender may report one.

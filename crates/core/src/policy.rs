@@ -11,6 +11,7 @@
 //! ```
 
 mod evaluation;
+mod family;
 mod force;
 mod glob;
 mod glob_order;
@@ -22,6 +23,7 @@ mod sentence;
 mod versions;
 
 pub(crate) use evaluation::why;
+pub use family::Family;
 pub(crate) use judge::judge_without;
 pub use judge::{choose, judge, still_accepts};
 pub use pattern::{Pattern, PatternError};

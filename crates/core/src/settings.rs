@@ -278,10 +278,11 @@ impl Settings {
             platforms: at.get(key::PLATFORMS, parse::platforms).unwrap_or(default.platforms),
         };
         let mut faults = at.faults;
-        if settings.policy == Policy::Glob && settings.pattern.is_none() && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN))
-        {
-            let problem = format!("policy glob needs the annotation {} as well", key::PATTERN);
-            faults.push(Fault { key: key::POLICY.to_owned(), value: "glob".to_owned(), place: Place::Workload, problem });
+        let lacks_pattern = settings.policy.needs_pattern() && settings.pattern.is_none();
+        if lacks_pattern && !faults.iter().any(|fault| fault.key.starts_with(key::PATTERN)) {
+            let policy = settings.policy.to_string();
+            let problem = format!("policy {policy} needs the annotation {} as well", key::PATTERN);
+            faults.push(Fault { key: key::POLICY.to_owned(), value: policy, place: Place::Workload, problem });
         }
         (settings, faults)
     }

@@ -14,7 +14,7 @@ impl Identity {
     /// Creates the identity for writing `artifact` into `container`.
     pub fn new(container: &str, artifact: &Artifact, policy: Policy, digest: Option<&str>) -> Self {
         let mut text = format!("{container}|{}:{}", artifact.name(), artifact.version().unwrap_or_default());
-        if policy == Policy::Force
+        if policy.follows_digest()
             && artifact.kind() == ArtifactKind::Image
             && let Some(digest) = digest.map(str::to_owned).or_else(|| artifact.digest().map(ToString::to_string))
         {

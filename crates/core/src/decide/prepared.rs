@@ -48,7 +48,7 @@ impl<'a> Prepared<'a> {
             return Err(refusal);
         }
         let mut current = current(&installed, container);
-        if settings.policy == Policy::Glob {
+        if settings.policy.ranks_whole_lists() {
             current.known = known(evaluation, &installed, prior);
         }
         let inquiry = Inquiry { rule: settings.rule(), kind: installed.kind(), current };
@@ -105,7 +105,7 @@ impl<'a> Prepared<'a> {
     /// The registry returned another digest than that of the candidate: checks the policy, if it follows digests, and
     /// the prior requests again.
     fn refuses_digest(&self, confirmed: &Candidate) -> Option<Reasoned> {
-        if self.settings.policy != Policy::Force {
+        if !self.settings.policy.follows_digest() {
             return None;
         }
         let choice = self.inquiry.choose(self.evaluation.occasion, std::slice::from_ref(confirmed));
@@ -160,7 +160,7 @@ impl<'a> Prepared<'a> {
         let tag = |image: &str| Some(Artifact::parse(self.installed.kind(), image).ok()?.version()?.to_owned());
         // Under glob, the verdict was made with all candidates of a scan.
         let judged = |open: &str| {
-            let scanned = rule.policy == Policy::Glob && occasion == Occasion::Scan;
+            let scanned = rule.policy.ranks_whole_lists() && occasion == Occasion::Scan;
             scanned && tag(open).is_some_and(|tag| candidates.iter().any(|candidate| candidate.tag == tag))
         };
         let better = |open: &&str| !judged(open) && prefer(rule, &self.installed, container, open, &new_image) == Some(true);

@@ -1,6 +1,6 @@
 //! One evaluation of a policy, with every version parsed once.
 
-use super::{Candidate, Current, Occasion, Pattern, Policy, Rule, glob_order};
+use super::{Candidate, Current, Family, Occasion, Pattern, Policy, Rule, glob_order};
 use crate::artifact::ArtifactKind;
 use crate::artifact::reference::Digest;
 use crate::artifact::version::{Version, is_constraint, is_range};
@@ -32,15 +32,13 @@ impl<'a> Evaluation<'a> {
             current_matches: current.tag.as_deref().is_some_and(matches),
             floors: Vec::new(),
             candidates,
-            versions: match rule.policy {
-                Policy::None | Policy::Force => vec![None; candidates.len()],
-                Policy::Patch | Policy::Minor | Policy::Major | Policy::All | Policy::Glob => {
-                    candidates.iter().map(|candidate| kind.read(&candidate.tag)).collect()
-                }
+            versions: match rule.policy.family() {
+                Family::Nothing | Family::Digests => vec![None; candidates.len()],
+                Family::Versions | Family::Matches => candidates.iter().map(|candidate| kind.read(&candidate.tag)).collect(),
             },
             glob_order: None,
         };
-        if rule.policy == Policy::Glob {
+        if rule.policy.ranks_whole_lists() {
             let matching = candidates.iter().zip(&evaluation.versions).filter(|(candidate, _)| matches(&candidate.tag));
             evaluation.glob_order = Some(glob_order::of(matching.map(|(_, version)| version.as_ref())));
             let known = current.known.iter().map(String::as_str).filter(|tag| matches(tag));
@@ -51,19 +49,18 @@ impl<'a> Evaluation<'a> {
 
     /// Returns the reason to refuse every candidate, if there is one.
     pub(super) fn whole_question(&self) -> Result<(), Reason> {
-        match self.rule.policy {
-            Policy::None => Err(Reason::PolicyNone),
-            Policy::Glob if self.rule.pattern.is_none() => Err(Reason::PatternMissing),
-            Policy::Force => Ok(()),
-            _ if self.current.tag.is_none() => Err(Reason::DigestOnly),
-            _ => Ok(()),
+        match self.rule.policy.family() {
+            Family::Nothing => Err(Reason::PolicyNone),
+            Family::Matches if self.rule.pattern.is_none() => Err(Reason::PatternMissing),
+            Family::Versions | Family::Matches if self.current.tag.is_none() => Err(Reason::DigestOnly),
+            Family::Versions | Family::Matches | Family::Digests => Ok(()),
         }?;
         if self.kind == ArtifactKind::Chart && is_range(self.current_tag()) { Err(Reason::VersionRange) } else { Ok(()) }
     }
 
     /// Returns true if the candidate is accepted although it is a pre-release.
     pub(super) fn wants_pre_release(&self, candidate: &Version) -> bool {
-        let matches = self.rule.policy != Policy::Glob || self.current_matches;
+        let matches = !self.rule.policy.needs_pattern() || self.current_matches;
         let current = self.current_version.as_ref().filter(|current| matches && current.is_pre_release());
         current.is_some_and(|current| current.same_scheme(candidate) && current.same_release(candidate))
             || self.rule.pattern.as_ref().is_some_and(|pattern| pattern.names_pre_release(candidate))

@@ -1,14 +1,14 @@
 //! `force`: the tag of the event, and new digests of the same tag.
 
 use super::evaluation::Evaluation;
-use super::{Candidate, Occasion, Policy};
+use super::{Candidate, Occasion};
 use crate::artifact::ArtifactKind;
 use crate::reason::Reason;
 
 /// Decides about a candidate that is the current tag, or for an image with only a digest.
 pub(super) fn same_tag(evaluation: &Evaluation<'_>, candidate: &Candidate) -> Result<(), Reason> {
     // A chart's version is published once.
-    if evaluation.kind() == ArtifactKind::Chart || evaluation.policy() != Policy::Force {
+    if evaluation.kind() == ArtifactKind::Chart || !evaluation.policy().follows_digest() {
         return Err(Reason::SameTag);
     }
     match (evaluation.current_digest(), &candidate.digest, evaluation.occasion()) {

@@ -1,7 +1,7 @@
 //! The verdict that summarises a whole list.
 
 use super::evaluation::Evaluation;
-use super::{Headline, Occasion, Policy, order};
+use super::{Family, Headline, Occasion, order};
 use crate::reason::Reason;
 
 /// Summarises the verdicts.
@@ -19,8 +19,7 @@ pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reaso
         return about(0);
     }
     let places = || 0..verdicts.len();
-    if matches!(evaluation.policy(), Policy::Patch | Policy::Minor | Policy::Major | Policy::All) && evaluation.current_version().is_none()
-    {
+    if evaluation.policy().family() == Family::Versions && evaluation.current_version().is_none() {
         return Headline { place: None, reason: Reason::CurrentNotAVersion };
     }
     let highest = |accepts: fn(Reason) -> bool| {
@@ -33,15 +32,15 @@ pub(super) fn headline(evaluation: &Evaluation<'_>, verdicts: &[Result<(), Reaso
     if let Some(place) = current.filter(|place| evaluation.candidates().get(*place).is_some_and(|candidate| candidate.deprecated)) {
         return Headline { place: Some(place), reason: Reason::Deprecated };
     }
-    match evaluation.policy() {
-        Policy::Force => match current.map(at) {
+    match evaluation.policy().family() {
+        Family::Digests => match current.map(at) {
             Some(Some(Reason::SameDigest)) => Headline { place: None, reason: Reason::UpToDate },
             _ => Headline { place: None, reason: Reason::NotFollowed },
         },
-        Policy::Glob if !evaluation.current_matches() && places().all(|place| at(place) == Some(Reason::PatternMismatch)) => {
+        Family::Matches if !evaluation.current_matches() && places().all(|place| at(place) == Some(Reason::PatternMismatch)) => {
             Headline { place: None, reason: Reason::PatternMismatch }
         }
-        _ => Headline { place: None, reason: Reason::UpToDate },
+        Family::Nothing | Family::Versions | Family::Matches => Headline { place: None, reason: Reason::UpToDate },
     }
 }
 

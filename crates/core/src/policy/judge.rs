@@ -77,10 +77,10 @@ struct Decided {
 fn decide(evaluation: &Evaluation<'_>) -> Decided {
     let verdicts: Vec<Result<(), Reason>> = (0..evaluation.candidates().len()).map(|place| verdict(evaluation, place)).collect();
     let mut accepted: Vec<usize> = (0..verdicts.len()).filter(|place| verdicts.get(*place) == Some(&Ok(()))).collect();
-    if evaluation.policy() == Policy::Force {
-        accepted.reverse();
-    } else {
+    if evaluation.policy().ranks_versions() {
         accepted.sort_by(|a, b| order::better(evaluation, *b, *a));
+    } else {
+        accepted.reverse();
     }
     let headline = headline::headline(evaluation, &verdicts, accepted.first().copied());
     Decided { verdicts, choice: Choice { accepted, headline } }

@@ -1,6 +1,6 @@
 //! The verdicts as sentences.
 
-use super::{Candidate, Current, Policy, Rule};
+use super::{Candidate, Current, Family, Rule};
 use crate::artifact::ArtifactKind;
 use crate::artifact::version::Version;
 use crate::reason::Reason;
@@ -53,7 +53,7 @@ pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: O
             format!("{tag} is {}, but {mine} is {}", named(tag), named(mine))
         }
         Reason::RevisionDiffers => format!("only one of {tag} and {mine} has a revision"),
-        Reason::PreRelease if rule.policy == Policy::Glob => format!("{tag} is a pre-release; a pattern that names it accepts it"),
+        Reason::PreRelease if rule.policy.needs_pattern() => format!("{tag} is a pre-release; a pattern that names it accepts it"),
         Reason::PreRelease => format!("{tag} is a pre-release; policy all accepts it, or a pattern that names it"),
         Reason::SameVersion => format!("{tag} is the same version as {mine}, written differently"),
         Reason::LowerVersion => format!("{tag} is lower than {mine}"),
@@ -65,18 +65,18 @@ pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: O
 }
 
 fn up_to_date(rule: &Rule, mine: &str) -> String {
-    match (rule.policy, &rule.pattern) {
-        (Policy::Force, _) => format!("{mine} runs with the digest that the registry has"),
-        (Policy::Glob, Some(pattern)) => format!("no match of {pattern} is higher than {mine}"),
-        (_, _) => format!("no version is higher than {mine}"),
+    match (rule.policy.family(), &rule.pattern) {
+        (Family::Digests, _) => format!("{mine} runs with the digest that the registry has"),
+        (Family::Matches, Some(pattern)) => format!("no match of {pattern} is higher than {mine}"),
+        (Family::Nothing | Family::Versions | Family::Matches, _) => format!("no version is higher than {mine}"),
     }
 }
 
 fn same_tag(rule: &Rule, kind: ArtifactKind, tag: &str) -> String {
-    match (kind, rule.policy) {
-        (ArtifactKind::Chart, _) => format!("{tag} is the current version; a chart's version is published once"),
-        (ArtifactKind::Image, Policy::Force) => format!("{tag} is the current tag; policy force follows its digest"),
-        (ArtifactKind::Image, _) => format!("{tag} is the current tag; set policy force to follow new digests behind it"),
+    match kind {
+        ArtifactKind::Chart => format!("{tag} is the current version; a chart's version is published once"),
+        ArtifactKind::Image if rule.policy.follows_digest() => format!("{tag} is the current tag; policy force follows its digest"),
+        ArtifactKind::Image => format!("{tag} is the current tag; set policy force to follow new digests behind it"),
     }
 }
 

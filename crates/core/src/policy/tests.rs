@@ -267,3 +267,30 @@ proptest! {
         }
     }
 }
+
+/// The properties of a policy agree with what it decides.
+#[test]
+fn properties_agree_with_decisions() {
+    for policy in Policy::ALL.iter().copied() {
+        let rule = |pattern: Option<&str>| Rule { policy, pattern: pattern.map(|text| Pattern::new(text).unwrap()) };
+        let pushed = Candidate::new("1.0.0", Some(Digest::parse(&format!("sha256:{}", "b".repeat(64))).unwrap()));
+        let accepts = |rule: &Rule, candidates: &[Candidate]| {
+            let choice = choose(rule, ArtifactKind::Image, Occasion::Event, &current("1.0.0"), candidates);
+            (choice.accepted, choice.headline.reason)
+        };
+        let higher = tags("1.0.2 1.0.1");
+        let (accepted, _) = accepts(&rule(Some("*")), &higher);
+        assert_eq!(accepted.is_empty(), policy.is_off(), "{policy}");
+        // Without an order, the last one wins.
+        assert_eq!(accepted.first() == Some(&0), policy.ranks_versions(), "{policy}");
+        let (accepted, _) = accepts(&rule(Some("*")), &[pushed]);
+        assert_eq!(!accepted.is_empty(), policy.follows_digest(), "{policy}");
+        let (_, reason) = accepts(&rule(None), &higher);
+        assert_eq!(reason == Reason::PatternMissing, policy.needs_pattern(), "{policy}");
+        let (accepted, _) = accepts(&rule(None), &tags("1.1.0-rc.1"));
+        assert_eq!(!accepted.is_empty() && policy.ranks_versions(), policy.accepts_pre_releases(), "{policy}");
+        // A verdict that depends on the whole list is not made again for one candidate.
+        let again = still_accepts(&rule(Some("*")), ArtifactKind::Image, &current("1.0.0"), &Candidate::new("0.9.0", None));
+        assert_eq!(policy.ranks_versions() && again.is_ok(), policy.ranks_whole_lists(), "{policy}");
+    }
+}

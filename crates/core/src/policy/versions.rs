@@ -13,13 +13,13 @@ pub(super) fn accepts(evaluation: &Evaluation<'_>, candidate: Option<&Version>) 
     let candidate = candidate.ok_or(Reason::NotAVersion)?;
     comparable(current, candidate)?;
     higher(current, candidate)?;
-    if candidate.is_pre_release() && evaluation.policy() != Policy::All && !evaluation.wants_pre_release(candidate) {
+    if candidate.is_pre_release() && !evaluation.policy().accepts_pre_releases() && !evaluation.wants_pre_release(candidate) {
         return Err(Reason::PreRelease);
     }
     match evaluation.policy() {
         Policy::Patch | Policy::Minor if current.number(0) != candidate.number(0) => Err(Reason::MajorDiffers),
         Policy::Patch if current.number(1) != candidate.number(1) => Err(Reason::MinorDiffers),
-        _ => Ok(()),
+        Policy::None | Policy::Patch | Policy::Minor | Policy::Major | Policy::All | Policy::Glob | Policy::Force => Ok(()),
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Request};
-use crate::policy::Policy;
 use crate::trigger::Trigger;
 
 /// A write that changed a container's image, in API server order.
@@ -61,7 +60,7 @@ pub fn violations(requests: &[Request], applied: &[Applied], moved: &[Moved]) ->
             // Only policy force follows digests: for all others a version is its tag. Pushes without a known digest
             // cannot be distinguished. Requests by a person may coexist with others, and an applied request is no
             // longer a proposal.
-            let forced = request.spec.policy == Policy::Force;
+            let forced = request.spec.policy.follows_digest();
             let offered = status.phase != Phase::RollingOut && request.spec.trigger != Trigger::Manual;
             if offered && (!forced || request.spec.new_digest.is_some()) {
                 let digest = request.spec.new_digest.as_deref().filter(|_| forced);

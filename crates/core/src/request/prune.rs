@@ -8,7 +8,6 @@ use super::context::Context;
 use super::{Phase, Request, Step};
 use crate::artifact::ArtifactKind;
 use crate::artifact::version::natural_order;
-use crate::policy::Policy;
 
 /// Maximum number of finished requests per workload, unless the history limit is higher.
 const MOST: usize = 50;
@@ -46,7 +45,7 @@ impl Context<'_> {
         if request.target_uid != self.workload.uid {
             return false;
         }
-        if request.spec.policy == Policy::Force {
+        if request.spec.policy.follows_digest() {
             // Each push has its own digest, and digests have no order.
             return is_verdict(request);
         }

@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Request;
 use crate::decide::Proposal;
-use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::trigger::Trigger;
 
@@ -18,7 +17,7 @@ const BURST: SignedDuration = SignedDuration::from_mins(1);
 ///
 /// `requests` are the requests of the workload.
 pub fn outdated(proposal: &Proposal, arrived: Timestamp, requests: &[Request]) -> Option<Reason> {
-    if proposal.policy != Policy::Force {
+    if !proposal.policy.follows_digest() {
         return None;
     }
     let restart = proposal.new_digest.is_none() && proposal.new_image == proposal.current_image;
@@ -44,6 +43,7 @@ mod tests {
     use super::*;
     use crate::artifact::ArtifactKind;
     use crate::decide::Identity;
+    use crate::policy::Policy;
     use crate::request::{Phase, Spec, Status};
     use crate::testing;
 

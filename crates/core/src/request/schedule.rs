@@ -13,7 +13,6 @@ use super::step::end;
 use super::{Apply, Change, ChangeKind, DEFAULT_EXPIRY, Phase, Request, Status, StatusWrite, Step, after};
 use crate::decide;
 use crate::gate::{self, Facts, Gate, Turn, Waiting};
-use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::trigger::Trigger;
@@ -47,7 +46,7 @@ impl Context<'_> {
         let Some(container) = self.container_of(a) else { return younger };
         let (Ok(installed), Ok(settings)) = (container.artifact(), self.settings(&container.name)) else { return younger };
         let rule = settings.rule();
-        if rule.policy == Policy::Force || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
+        if !rule.policy.ranks_versions() || a.spec.trigger == Trigger::Manual || b.spec.trigger == Trigger::Manual {
             return younger;
         }
         match decide::prefer(&rule, &installed, container, &a.spec.new_image, &b.spec.new_image) {

@@ -738,7 +738,7 @@ impl World {
         let left = replica.workload.containers[0].chart.as_ref().and_then(|site| site.skip_reason.as_ref());
         assert!(left.is_none() || change.kind == ChangeKind::AutomaticRollback, "{} is applied though {left:?}", change.request);
         let version = (change.container.clone(), unpinned(&change.to).to_owned());
-        let forced = request.spec.policy == Policy::Force || replica.workload.annotations[key::POLICY] == "force";
+        let forced = request.spec.policy.follows_digest() || replica.workload.annotations[key::POLICY] == "force";
         if change.kind == ChangeKind::Update {
             assert!(
                 forced || !self.cluster.quarantine.contains(&version),
@@ -746,7 +746,8 @@ impl World {
                 change.request
             );
         } else if !forced {
-            let ours = self.cluster.requests.values().any(|(one, _)| one.placed_image() == change.from && one.spec.policy != Policy::Force);
+            let ours =
+                self.cluster.requests.values().any(|(one, _)| one.placed_image() == change.from && !one.spec.policy.follows_digest());
             self.cluster.quarantine.extend(ours.then(|| (change.container.clone(), unpinned(&change.from).to_owned())));
         }
         if change.kind == ChangeKind::AutomaticRollback {

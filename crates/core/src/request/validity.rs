@@ -11,7 +11,7 @@ use crate::artifact::reference::Digest;
 use crate::artifact::version::natural_order;
 use crate::artifact::{Artifact, ArtifactKind};
 use crate::decide;
-use crate::policy::{Candidate, Current, Policy, still_accepts};
+use crate::policy::{Candidate, Current, still_accepts};
 use crate::reason::{Reason, Reasoned};
 use crate::rollout::RolloutState;
 use crate::settings::Settings;
@@ -187,7 +187,7 @@ fn still_allowed(
     let rule = settings.rule();
     let Some(tag) = wanted.version() else {
         // Only policy force applies a digest without a tag.
-        return if rule.policy == Policy::Force { Ok(()) } else { changed(Reason::DigestOnly.sentence().to_owned()) };
+        return if rule.policy.follows_digest() { Ok(()) } else { changed(Reason::DigestOnly.sentence().to_owned()) };
     };
     // The digest that a scan saw for the tag need not be the digest of the pods.
     let put = installed.digest().cloned().or_else(|| container.restarted_digest().and_then(|text| Digest::parse(text).ok()));
@@ -195,8 +195,8 @@ fn still_allowed(
     let digest = request.spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());
     still_accepts(&rule, wanted.kind(), &current, &Candidate::new(tag, digest))
         .map_err(|refused| Reasoned { reason: Reason::PolicyChanged, ..refused })?;
-    let same = container.image == request.spec.current_image && request.spec.policy == Policy::Glob;
-    if rule.policy == Policy::Glob && !same && !is_higher(wanted.kind(), tag, installed.version().unwrap_or_default()) {
+    let same = container.image == request.spec.current_image && request.spec.policy.ranks_whole_lists();
+    if rule.policy.ranks_whole_lists() && !same && !is_higher(wanted.kind(), tag, installed.version().unwrap_or_default()) {
         return changed(format!("{tag} is not higher than {}", container.image));
     }
     Ok(())

@@ -3,7 +3,6 @@
 use super::source::ResolvedChart;
 use crate::artifact::reference::Digest;
 use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
-use crate::policy::Policy;
 use crate::reason::Reasoned;
 use crate::settings::Settings;
 
@@ -90,7 +89,7 @@ impl Container {
 
     /// Returns why it gets no updates although its policy wants them, such as what a release's source says.
     pub fn skip_reason(&self, settings: &Settings) -> Option<Reasoned> {
-        if settings.policy == Policy::None {
+        if settings.policy.is_off() {
             return None;
         }
         self.out_of_reach.as_deref().cloned().or_else(|| self.chart.as_ref()?.skip_reason())

@@ -199,7 +199,7 @@ impl Answers for Asking<'_> {
 /// Returns why a version was chosen, or why none was. `force` is the text for policy force.
 fn message(policy: Policy, candidates: &[AnswerCandidate], force: &str) -> String {
     match candidates.iter().find(|candidate| candidate.verdict == Outcome::Chosen) {
-        Some(_) if policy == Policy::Force => force.to_owned(),
+        Some(_) if policy.follows_digest() => force.to_owned(),
         Some(taken) => taken.message.clone(),
         None => counted(candidates),
     }

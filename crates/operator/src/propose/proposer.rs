@@ -14,7 +14,7 @@ use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
 use headwind_core::decide::{self, Decision, Evaluation, Proposal};
 use headwind_core::evidence::Trust;
-use headwind_core::policy::{Occasion, Policy};
+use headwind_core::policy::Occasion;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::{Request, outdated};
 use headwind_core::settings::Annotations;
@@ -160,7 +160,7 @@ impl Proposer {
     /// Returns true if a newer push is recorded.
     fn is_outdated(&self, workload: &Workload, wanted: &Wanted) -> bool {
         let Wanted { proposal, heard } = wanted;
-        if proposal.policy != Policy::Force {
+        if !proposal.policy.follows_digest() {
             return false;
         }
         let requests: Vec<Request> = {

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use headwind_core::artifact::chart::version_of;
 use headwind_core::artifact::version::Version;
 use headwind_core::artifact::{Artifact, ArtifactKind};
-use headwind_core::policy::{Pattern, Policy};
+use headwind_core::policy::{Family, Pattern};
 use headwind_core::settings::Settings;
 
 /// The filter of a list.
@@ -26,15 +26,15 @@ pub(super) struct Filter {
 impl Filter {
     /// Keeps the versions that the container could update to.
     pub(super) fn add(&mut self, artifact: &Artifact, settings: &Settings) {
-        match (artifact.kind(), settings.policy) {
+        match (artifact.kind(), settings.policy.family()) {
             (ArtifactKind::Chart, _) => drop(self.charts.insert(artifact.name().to_owned())),
-            (ArtifactKind::Image, Policy::None | Policy::Force) => {}
-            (ArtifactKind::Image, Policy::Glob) => {
+            (ArtifactKind::Image, Family::Nothing | Family::Digests) => {}
+            (ArtifactKind::Image, Family::Matches) => {
                 if let Some(pattern) = &settings.pattern {
                     self.patterns.entry(pattern.to_string()).or_insert_with(|| pattern.clone());
                 }
             }
-            (ArtifactKind::Image, Policy::Patch | Policy::Minor | Policy::Major | Policy::All) => {
+            (ArtifactKind::Image, Family::Versions) => {
                 let current = artifact.version().and_then(|tag| Some((ArtifactKind::Image.read(tag)?, tag.to_owned())));
                 let Some((version, tag)) = current else { return };
                 let schemes = self.images.entry(version.variant.clone()).or_default();

@@ -29,12 +29,12 @@ impl Follower {
     /// Returns the tag whose digest it follows.
     pub(super) fn followed_tag(&self) -> Option<String> {
         let Artifact::Image(image) = &self.artifact else { return None };
-        (self.policy == Policy::Force).then(|| image.effective_tag().map(ToOwned::to_owned))?
+        self.policy.follows_digest().then(|| image.effective_tag().map(ToOwned::to_owned))?
     }
 
     /// Returns true if it needs every version.
     pub(super) fn wants_versions(&self) -> bool {
-        self.policy != Policy::Force
+        !self.policy.follows_digest()
     }
 
     pub(super) fn is_chart(&self) -> bool {

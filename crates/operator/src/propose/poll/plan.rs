@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::{ArtifactKind, Origin};
 use headwind_core::decide;
-use headwind_core::policy::Policy;
 use headwind_core::settings::{Annotations, Settings, key};
 use headwind_core::trigger::Trigger;
 use headwind_core::workload::owner::Handling;
@@ -88,7 +87,7 @@ impl Polling {
 
     /// Returns whether a container is scanned periodically (true) or once (false); `None` if it is not scanned.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
-        if workload.deleting || settings.policy == Policy::None || container.skip_reason(settings).is_some() {
+        if workload.deleting || settings.policy.is_off() || container.skip_reason(settings).is_some() {
             return None;
         }
         let artifact = container.artifact().ok()?;

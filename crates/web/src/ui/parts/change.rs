@@ -1,7 +1,7 @@
 //! From one version to another, with the part that changes in bold.
 
 use headwind_core::artifact::{Artifact, ArtifactKind};
-use headwind_core::policy::Policy;
+use headwind_core::policy::{Family, Policy};
 use headwind_core::request::Request;
 use maud::{Markup, html};
 
@@ -58,7 +58,7 @@ fn size(from: &str, to: &str, policy: Policy) -> Option<&'static str> {
     if from == to {
         return Some("digest");
     }
-    let (Some(a), Some(b)) = (numbers(from), numbers(to)) else { return (policy == Policy::Glob).then_some("tag") };
+    let (Some(a), Some(b)) = (numbers(from), numbers(to)) else { return (policy.family() == Family::Matches).then_some("tag") };
     Some(match () {
         () if a[0] != b[0] => "major",
         () if a[1] != b[1] => "minor",

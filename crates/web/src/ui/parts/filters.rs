@@ -13,7 +13,7 @@ pub(in crate::ui) type Orders = &'static [(&'static str, &'static str)];
 /// The form. Every control is drawn from the address, and is a parameter of it.
 pub(in crate::ui) fn filters(action: &'static str, query: &ListQuery, namespaces: &[String], orders: Orders) -> Markup {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let policies: Vec<&str> = Policy::ALL.iter().filter(|policy| **policy != Policy::None).map(|policy| policy.as_str()).collect();
+    let policies: Vec<&str> = Policy::ALL.iter().filter(|policy| !policy.is_off()).map(|policy| policy.as_str()).collect();
     let namespaces: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     let text = query.text.as_deref().unwrap_or_default();
     html! {
