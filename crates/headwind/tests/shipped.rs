@@ -22,6 +22,8 @@ use headwind_web::auth::Mode;
 
 #[path = "shipped/chart.rs"]
 mod chart;
+#[path = "shipped/contributing.rs"]
+mod contributing;
 #[path = "shipped/hardening.rs"]
 mod hardening;
 #[path = "shipped/image.rs"]
