@@ -2,7 +2,7 @@
 //! that the kind needs.
 //!
 //! A kind's file has a slim view (only the fields that the rules use are decoded and kept), an implementation of
-//! [`SlimWorkload`], and its [`KindFacts`]. [`facts`] and [`for_kind`] are the only lists of all kinds in this crate.
+//! [`SlimWorkload`], and its [`KindFacts`]. [`facts()`] and [`for_kind`] are the only lists of all kinds in this crate.
 
 mod annotations;
 mod apps;

@@ -63,8 +63,8 @@ pub(crate) async fn permission_missing() -> Result<()> {
     // The ConfigMap may contain a freeze, so everything is frozen until it is read.
     let mut without_config_map = roles.clone();
     for role in without_config_map["items"].as_array_mut().into_iter().flatten() {
-        let rules = role["rules"].as_array_mut().context("rules")?;
-        rules.retain(|rule| !rule["resources"].as_array().is_some_and(|all| all.contains(&json!("configmaps"))));
+        let permissions = role["rules"].as_array_mut().context("rules")?;
+        permissions.retain(|rule| !rule["resources"].as_array().is_some_and(|all| all.contains(&json!("configmaps"))));
     }
     bed.apply_yaml(&without_config_map.to_string()).await?;
     operator.ready().await?;
