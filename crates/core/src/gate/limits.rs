@@ -52,7 +52,7 @@ impl ConfiguredLimits {
     }
 
     /// Reads the entries of the ConfigMap, and returns those that are not valid. Such a number keeps its last valid value.
-    /// If this process has seen none, [`CAREFUL`] is in effect: no limit at all would be the opposite of what somebody wants.
+    /// If this process has seen none, 1 is in effect: no limit at all would be the opposite of what somebody wants.
     /// A freeze that is not valid freezes everything until it is corrected. `latest` is the latest time at which a person can
     /// have resumed updates: a later one counts as this one.
     pub fn read(values: &Values, before: &Self, latest: Timestamp) -> (Self, Vec<Problem>) {
