@@ -14,7 +14,7 @@
   };
   const times = (root = document) => all("time[datetime]", root).forEach((one) => {
     const at = Date.parse(one.dateTime), text = words(at);
-    if (one.textContent !== text) one.textContent = text;
+    if (!("exact" in one.dataset) && one.textContent !== text) one.textContent = text;
     if (!one.dataset.local) { one.dataset.local = "1"; one.title = `${new Date(at).toLocaleString()} (${one.dateTime.slice(0, 16).replace("T", " ")} UTC)`; }
   });
   setInterval(times, 30_000);
@@ -143,10 +143,13 @@
     if (act) { event.preventDefault(); act(); }
   });
 
-  // ---- Live updates: the state of the connection is always visible. A hidden page closes its connection.
+  // ---- Live updates: the state of the connection is always visible. A browser has six connections for an address, so a
+  // hidden page closes its own, and a page that opens in the background has none until it is shown.
   const sign = (state, word) => { const live = $("#live"); if (live) { live.dataset.state = state; $("#live-word").textContent = word; } };
   let source = null, last = "", timer = 0;
+  const none = () => Object.assign(new EventTarget(), { readyState: EventSource.CLOSED, close: () => {} });
   if (window.htmx) htmx.createEventSource = (url) => {
+    if (document.hidden) { sign("away", "Paused"); return source = none(); }
     source = new EventSource(last ? `${url}${url.includes("?") ? "&" : "?"}last=${encodeURIComponent(last)}` : url);
     const remember = (event) => { if (event.lastEventId) last = event.lastEventId; };
     for (const kind of ["hello", "news", "counts", "resync"]) source.addEventListener(kind, remember);
@@ -156,8 +159,8 @@
   document.addEventListener("htmx:sseError", () => sign("lost", "Reconnecting"));
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
-    if (document.hidden) timer = setTimeout(() => { source?.close(); sign("away", "Paused"); }, 30_000);
-    else if (source?.readyState === EventSource.CLOSED) source.onerror(new Event("error"));
+    if (document.hidden) timer = setTimeout(() => { source?.close(); sign("away", "Paused"); }, 3000);
+    else if (source?.readyState === EventSource.CLOSED) source.onerror(); // reconnects; without an event, nothing is logged
   });
 
   times(); counted();

@@ -10,14 +10,16 @@
 //! | modules | what |
 //! |---|---|
 //! | `dashboard`, `updates`, `update`, `workloads`, `explain`, `settings`, `observability`, `login`, `first_run` | pages |
-//! | `actions`, `bulk`, `rollback`, `settings` | what people do: GET asks for confirmation, POST acts |
+//! | `actions`, `bulk`, `rollback`, `limits`, `settings` | what people do: GET asks for confirmation, POST acts |
 //! | `page`, `parts`, `rows`, `fault` | the frame and the components |
 //! | `hub`, `events` | live updates |
+//! | `assets`, `compression` | files, and how pages are sent |
 //! | `permissions` | every question about what the caller may do |
 
 mod actions;
 mod assets;
 mod bulk;
+mod compression;
 mod dashboard;
 mod events;
 mod evidence;
@@ -25,6 +27,7 @@ mod explain;
 mod fault;
 mod first_run;
 mod hub;
+mod limits;
 mod login;
 mod observability;
 mod page;
@@ -46,11 +49,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use headwind_core::gate::Freeze;
-use headwind_operator::Handle;
+use headwind_operator::{Caller, Handle};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use tokio::sync::Semaphore;
@@ -94,7 +97,7 @@ struct Ui {
 
 impl Ui {
     /// Returns what affects every page: Kubernetes does not respond, or the copy of the cluster is not complete.
-    fn banner(&self, visitor: &Visitor) -> Option<Markup> {
+    async fn banner(&self, visitor: &Visitor) -> Option<Markup> {
         if let Some(why) = &visitor.unavailable {
             return Some(html! {
                 div class="banner tone-bad" role="alert" {
@@ -104,7 +107,7 @@ impl Ui {
                 }
             });
         }
-        self.trouble().banner(&self.handle, visitor.now)
+        self.trouble().banner(self, &visitor.caller, visitor.now).await
     }
 
     /// Returns the problems of the copy of the cluster, and the reasons why no update is applied.
@@ -134,9 +137,9 @@ struct Trouble {
 
 impl Trouble {
     /// The banner about it. It is also sent with the event `banner`.
-    fn banner(&self, handle: &Handle, now: Timestamp) -> Option<Markup> {
+    async fn banner(&self, ui: &Ui, caller: &Caller, now: Timestamp) -> Option<Markup> {
         if self.is_stale {
-            let since = now.checked_sub(handle.stale_for().unwrap_or_default()).unwrap_or(now);
+            let since = now.checked_sub(ui.handle.stale_for().unwrap_or_default()).unwrap_or(now);
             return Some(html! {
                 div class="banner tone-bad" role="alert" {
                     (icon("unplug"))
@@ -152,27 +155,32 @@ impl Trouble {
                 }
             });
         }
-        self.held()
+        let (text, release) = self.held()?;
+        let may = permissions::may_change_limits(ui, caller).await;
+        Some(html! {
+            div class="banner tone-warn" role="status" { (icon("clock-alert")) (text) @if may { (limits::button(release, false)) } }
+        })
     }
 
-    /// The banner that says why no update is applied.
-    fn held(&self) -> Option<Markup> {
+    /// Returns the reason why no update is applied, and the command that ends it.
+    fn held(&self) -> Option<(Markup, limits::Command)> {
         let freeze = self.freeze.as_ref().map(|freeze| {
-            html! {
+            let text = html! {
                 p {
                     b { "Updates are frozen" @if let Some(until) = freeze.until { " until " (until.strftime("%Y-%m-%d %H:%M UTC")) } "." }
                     @if let Some(reason) = &freeze.reason { " " (reason) "." }
                     " Headwind applies nothing except rollbacks."
                 }
-            }
+            };
+            (text, limits::Command::Unfreeze)
         });
         let paused = self.paused_since.map(|since| {
-            html! {
+            let text = html! {
                 p { b { "Too many updates failed." } " Since " (since.strftime("%Y-%m-%d %H:%M UTC")) ", updates that the policy approves are paused until a person resumes them." }
-            }
+            };
+            (text, limits::Command::Resume)
         });
-        let held = freeze.or(paused)?;
-        Some(html! { div class="banner tone-warn" role="status" { (icon("clock-alert")) (held) } })
+        freeze.or(paused)
     }
 }
 
@@ -207,6 +215,9 @@ pub fn router(handle: Handle, guard: Guard, settings: Settings, stop: Cancellati
         .route("/workloads", get(workloads::workloads))
         .route("/workloads/{namespace}/{kind}/{name}", get(explain::explain))
         .route("/workloads/{namespace}/{kind}/{name}/rollback", get(rollback::confirm).post(rollback::act))
+        .route("/freeze", get(limits::confirm).post(limits::act))
+        .route("/unfreeze", get(limits::confirm).post(limits::act))
+        .route("/resume", get(limits::confirm).post(limits::act))
         .route("/observability", get(observability::observability))
         .route("/settings", get(settings::page).post(settings::save))
         .route("/settings/notifications/{channel}/test", post(settings::test))
@@ -219,7 +230,7 @@ pub fn router(handle: Handle, guard: Guard, settings: Settings, stop: Cancellati
         .method_not_allowed_fallback(not_allowed)
         .with_state(Arc::new(ui))
         .merge(Router::new().route("/health", get(crate::probe::health)).with_state(handle));
-    guard.protect(router).layer(map_response(with_policy))
+    guard.protect(router).layer(map_response(with_policy)).layer(from_fn(compression::compress))
 }
 
 /// Puts the policy of the pages on every response, errors too.

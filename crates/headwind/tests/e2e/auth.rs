@@ -43,6 +43,59 @@ async fn post(world: &World, path: &str, account: &Account, body: &Value) -> Res
     send(world, "POST", path, &account.token, &[], Some(body)).await
 }
 
+/// Loads a page of the UI, or sends a form of one. Returns status and page.
+async fn ui(world: &World, method: &str, path: &str, account: &Account) -> Result<(u16, String)> {
+    let mut request = world.http.request(method.parse()?, format!("{}{path}", world.operator.ui_url())).bearer_auth(&account.token);
+    if method == "POST" {
+        request = request.header("sec-fetch-site", "same-origin").form(&[("reason", "tested")]);
+    }
+    let answer = request.send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// Every page and every form of the UI, for one account and one update: the same answers as with kubectl.
+async fn ui_answers(world: &World, account: &Account, workload: (&str, &str), request: &str, may: May) -> Result<()> {
+    let (namespace, name) = workload;
+    let (update, workload) = (format!("/updates/{namespace}/{request}"), format!("/workloads/{namespace}/Deployment/{name}"));
+    for (path, may) in [
+        (update.clone(), may.get),
+        (format!("{update}/rollout"), may.get),
+        (workload.clone(), may.list),
+        (format!("{workload}?query=1"), may.explain),
+        (format!("{update}/approve"), may.approve),
+        (format!("{update}/reject"), may.approve),
+    ] {
+        let (status, page) = ui(world, "GET", &path, account).await?;
+        ensure!(status == if may { 200 } else { 403 }, "{} {path}: {status}, but kubectl says {may}: {page}", account.user);
+    }
+    // A row of a list, and lists: only what the caller may list.
+    let (row, _) = ui(world, "GET", &format!("{update}/row?view=inbox"), account).await?;
+    ensure!(row == if may.list { 200 } else { 404 }, "{} {update}: {row}", account.user);
+    for list in ["/", "/updates"] {
+        let (status, page) = ui(world, "GET", list, account).await?;
+        ensure!(status == 200 && page.contains(&update) == may.list, "{} {list}: {status} {page}", account.user);
+    }
+    if may.approve {
+        return Ok(());
+    }
+    let missing = format!("{} may not approve updaterequests.headwind.sh", account.user);
+    for path in [format!("{update}/approve"), format!("{update}/reject"), format!("{update}/reopen"), format!("{workload}/rollback")] {
+        let (status, page) = ui(world, "POST", &path, account).await?;
+        ensure!(status == 403 && page.contains(&missing), "{} {path}: {status} {page}", account.user);
+    }
+    Ok(())
+}
+
+/// What an account may do with an update, as kubectl says.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each permission")]
+struct May {
+    list: bool,
+    get: bool,
+    explain: bool,
+    approve: bool,
+}
+
 /// Creates a workload with a request that waits for approval. Returns the request's name.
 async fn waits(world: &World, namespace: &str, name: &str) -> Result<String> {
     World::asking(WorkloadKind::Deployment, name, &image(&format!("a/{name}"), "1.0.0")).create(&world.client, namespace).await?;
@@ -74,16 +127,16 @@ pub(crate) async fn same_answers() -> Result<()> {
     bind(&world, &shop, "view", &format!("--serviceaccount={shop}:ann")).await?;
     bind(&world, &shop, "headwind-viewer", &format!("--serviceaccount={shop}:eve")).await?;
     let mut names = Vec::new();
-    for (namespace, name) in [(&shop, "web"), (&shop, "api"), (&shop, "job"), (&other, "pay")] {
+    for (namespace, name) in [(&shop, "web"), (&shop, "api"), (&shop, "job"), (&shop, "till"), (&other, "pay")] {
         names.push(waits(&world, namespace, name).await?);
     }
-    let [web, api, job, pay] = names.try_into().map_err(|names| anyhow::anyhow!("{names:?}"))?;
+    let [web, api, job, till, pay] = names.try_into().map_err(|names| anyhow::anyhow!("{names:?}"))?;
     granted(&world, &ann.user, &shop, &["patch", "updaterequests.headwind.sh", "--subresource=status"]).await?;
     granted(&world, &ann.user, &shop, &["get", "deployments.apps"]).await?;
     granted(&world, &eve.user, &shop, &["list", "updaterequests.headwind.sh"]).await?;
     eventually("the API knows every request", SOON, || async {
         let (_, body) = get(&world, &format!("/api/v1/updates?namespace={shop}"), &ann).await.map_err(|error| error.to_string())?;
-        if body["items"].as_array().is_some_and(|items| items.len() == 3) { Ok(()) } else { Err(body.to_string()) }
+        if body["items"].as_array().is_some_and(|items| items.len() == 4) { Ok(()) } else { Err(body.to_string()) }
     })
     .await?;
 
@@ -109,22 +162,23 @@ pub(crate) async fn same_answers() -> Result<()> {
             }
             // What kubectl may write, as a dry run.
             let approval = json!({"status": {"phase": "Approved", "approvedBy": account.user}}).to_string();
-            let dry = [
-                "--as",
-                &account.user,
-                "-n",
-                namespace,
-                "patch",
-                "ur",
-                name,
-                "--subresource=status",
-                "--type=merge",
-                "--dry-run=server",
-                "-p",
-                &approval,
-            ];
-            let may = world.bed.kubectl(&dry).await?.status.success();
+            let rejection = json!({"status": {"phase": "Rejected", "rejectedBy": account.user}}).to_string();
+            let dry = async |decision: &str| {
+                let patch = ["patch", "ur", name, "--subresource=status", "--type=merge", "--dry-run=server", "-p", decision];
+                let done = world.bed.kubectl(&[&["--as", &account.user, "-n", namespace][..], &patch].concat()).await?;
+                anyhow::Ok(done.status.success())
+            };
+            let may = dry(&approval).await?;
             ensure!(may == (account.user == ann.user && *namespace == shop), "{} {namespace}: {may}", account.user);
+            ensure!(may == dry(&rejection).await?, "{} {namespace}", account.user);
+            ui_answers(
+                &world,
+                account,
+                (namespace.as_str(), workload),
+                name,
+                May { list: lists, get: gets, explain: explains, approve: may },
+            )
+            .await?;
             if !may {
                 for path in [
                     format!("updates/{namespace}/{name}/approve"),
@@ -144,7 +198,7 @@ pub(crate) async fn same_answers() -> Result<()> {
         // Lists of all namespaces contain only what the caller may list.
         let (_, body) = get(&world, "/api/v1/updates", account).await?;
         let seen = body["items"].as_array().context("items")?;
-        ensure!(seen.len() == if account.user == sam.user { 0 } else { 3 }, "{}: {body}", account.user);
+        ensure!(seen.len() == if account.user == sam.user { 0 } else { 4 }, "{}: {body}", account.user);
         ensure!(seen.iter().all(|one| one["metadata"]["namespace"] == *shop), "{}: {body}", account.user);
         let (_, body) = get(&world, "/api/v1/workloads", account).await?;
         ensure!(!body.to_string().contains(&other), "{}: {body}", account.user);
@@ -166,11 +220,21 @@ pub(crate) async fn same_answers() -> Result<()> {
     let (status, body) = post(&world, &format!("/api/v1/rollback/{shop}/Deployment/web"), &ann, &json!({})).await?;
     ensure!(status == 200 && body["status"]["approvedBy"] == *ann.user, "{body}");
     ensure!(post(&world, &format!("/api/v1/updates/{shop}/{job}/approve"), &ann, &json!({})).await?.0 == 200);
+    // The same actions by the forms of the UI.
+    for (form, phase) in [("reject", "Rejected"), ("reopen", "Pending"), ("approve", "Completed")] {
+        let (status, page) = ui(&world, "POST", &format!("/updates/{shop}/{till}/{form}"), &ann).await?;
+        ensure!(status == 200 && page.contains("till"), "{form}: {status} {page}");
+        world.request(&image("a/till", "1.1.0"), phase).await?;
+    }
+    let (status, page) = ui(&world, "POST", &format!("/workloads/{shop}/Deployment/till/rollback"), &ann).await?;
+    ensure!(status == 200, "{status} {page}");
+    let back = world.request(&image("a/till", "1.0.0"), "Completed").await?;
+    ensure!(back.status.unwrap_or_default().approved_by.as_deref() == Some(&*ann.user));
     let mut log = world.audit().context("this test needs the audit log of the test bed's own control plane")?;
     log.catch_up(&world.client).await?;
     let written = log.entries(&Query::new().user(&ann.user).verb("patch").since(began).successful())?;
     let by_headwind = written.iter().filter(|entry| entry.user_agent.contains("kube") || !entry.user_agent.contains("kubectl")).count();
-    ensure!(by_headwind >= 5, "approve, reject, reopen, rollback, approve: {written:#?}");
+    ensure!(by_headwind >= 9, "approve, reject, reopen, rollback, approve, and the same by the UI: {written:#?}");
     let lines = world.operator.log_lines()?;
     let audited = |result: &str, user: &str| {
         lines.iter().any(|line| {
@@ -217,6 +281,23 @@ pub(crate) async fn bad_proofs() -> Result<()> {
     ensure!(with_cookie("127.0.0.1:8081").await?.0 == 200, "the session of the UI");
     ensure!(with_cookie("localhost:8081").await?.0 == 401, "a stolen cookie on another host");
     ensure!(with_cookie("evil.example").await?.0 == 421);
+    // A form of a page of another site, which the browser sends with the cookie.
+    let form = async |headers: &[(&str, &str)]| {
+        let mut form = world.http.post(format!("{}/updates/{shop}/{request}/approve", world.operator.ui_url())).header("cookie", &cookie);
+        for (name, value) in headers {
+            form = form.header(*name, *value);
+        }
+        anyhow::Ok(form.form(&[("reason", "x")]).send().await?.status().as_u16())
+    };
+    for origin in [
+        &[("origin", "http://evil.example")][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "null")],
+    ] {
+        ensure!(form(origin).await? == 403, "{origin:?}");
+    }
+    ensure!(form(&[("host", "rebind.evil.example:8082"), ("sec-fetch-site", "same-origin")]).await? == 421);
 
     // Ten thousand invalid tokens.
     let began = Timestamp::now();

@@ -4,6 +4,7 @@ mod balancer;
 mod browser;
 mod bulk;
 mod decisions;
+mod freeze;
 mod live;
 mod pages;
 mod permissions;

@@ -42,6 +42,15 @@ pub(super) fn tiles(counts: &Counts) -> Markup {
     }
 }
 
+/// The heading, which says how many updates wait. It is also sent with the event `counts`.
+pub(super) fn heading(waiting: usize, out_of_band: bool) -> Markup {
+    html! {
+        h1 id="waiting" hx-swap-oob=[out_of_band.then_some("true")] {
+            @match waiting { 0 => "No updates waiting for you", 1 => "1 update waiting for you", n => { (n) " updates waiting for you" } }
+        }
+    }
+}
+
 /// `GET /`
 pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
     let query = match ListQuery::read(List::Inbox, &visitor.query) {
@@ -50,7 +59,7 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
     };
     let overview = ui.handle.overview(&visitor.visible);
     if overview.tracked == 0 && visitor.counts.by_phase.total() == 0 && !query.is_filtered() && visitor.unavailable.is_none() {
-        return first_run::page(&ui, &visitor, overview).into_response();
+        return first_run::page(&ui, &visitor, overview).await.into_response();
     }
     let asked = query.updates(&visitor.visible, visitor.now);
     let found = ui.handle.updates(&asked, query.order(), query.skip(), PAGE);
@@ -69,7 +78,7 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
     let body = html! {
         div class="page-head" {
             div {
-                h1 { @match waiting { 0 => "No updates waiting for you", 1 => "1 update waiting for you", n => { (n) " updates waiting for you" } } }
+                (heading(waiting, false))
                 p class="text-muted" {
                     @match urgent { 0 => {}, 1 => "1 expires within 3 hours. ", n => { (n) " expire within 3 hours. " } }
                     "Headwind tracks " a class="link" href="/workloads" { (overview.tracked) " workloads" } "."
@@ -84,7 +93,7 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             (short_list("h-bad", "Failed or rolled back", &trouble, "No update failed."))
         }
     };
-    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor), body })
+    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor).await, body })
         .into_response()
 }
 

@@ -134,17 +134,18 @@ impl Stream {
         self.counts_at = None;
         self.counts_sent = Instant::now();
         let counts = self.ui.handle.counts(&self.visible);
-        let (top, bottom) = page::badges(counts.awaiting_approval, true);
-        self.event("counts").data(format!("{}{}{}", dashboard::tiles(&counts).into_string(), top.into_string(), bottom.into_string()))
+        let (waiting, tiles) = (counts.awaiting_approval, dashboard::tiles(&counts));
+        let (top, bottom) = page::badges(waiting, true);
+        self.event("counts").data(html! { (tiles) (dashboard::heading(waiting, true)) (top) (bottom) }.into_string())
     }
 
     /// Sends the banner if its reason has changed or no longer exists.
-    fn tell_trouble(&mut self) {
+    async fn tell_trouble(&mut self) {
         let trouble = self.ui.trouble();
         if self.trouble.as_ref() == Some(&trouble) {
             return;
         }
-        let banner = trouble.banner(&self.ui.handle, Timestamp::now());
+        let banner = trouble.banner(&self.ui, &self.caller, Timestamp::now()).await;
         let event = self.event("banner").data(banner.unwrap_or_else(|| html! { span hidden {} }).into_string());
         self.queue.push_back(event);
         self.trouble = Some(trouble);
@@ -169,7 +170,7 @@ impl Stream {
                 }
                 () = tokio::time::sleep_until(self.trouble_at) => {
                     self.trouble_at = Instant::now() + TROUBLE;
-                    self.tell_trouble();
+                    self.tell_trouble().await;
                 }
                 () = tokio::time::sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + CHECK;

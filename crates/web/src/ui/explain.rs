@@ -90,7 +90,7 @@ pub(super) async fn explain(
     Path((namespace, kind, name)): Path<(String, String, String)>,
 ) -> Response {
     match view(&ui, &visitor, namespace, &kind, name).await {
-        Ok((asked, view, may_query)) => whole(&ui, &visitor, asked, &view, may_query).into_response(),
+        Ok((asked, view, may_query)) => whole(&ui, &visitor, asked, &view, may_query).await.into_response(),
         Err(fault) => fault.answer(&visitor, Some("candidates")),
     }
 }
@@ -119,7 +119,7 @@ async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: S
     Ok((asked, Box::pin(ui.handle.explain(&key)).await.ok_or_else(unknown)?, true))
 }
 
-fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_query: bool) -> Markup {
+async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_query: bool) -> Markup {
     let key = &view.key;
     let first = view.containers.first();
     let registry = Asked { registry: true, ..Asked::default() }.address(&path(key));
@@ -161,7 +161,7 @@ fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_quer
             }
         }
     };
-    page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor), body })
+    page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor).await, body })
 }
 
 /// The owner of the workload, and its effect on updates.
@@ -266,11 +266,15 @@ fn row(verdict: &CandidateVerdict) -> Markup {
 }
 
 fn gate(one: &Explained, visitor: &Visitor) -> Markup {
+    let needs_approval = one.settings.as_ref().is_ok_and(|settings| settings.require_approval);
     html! {
         section class="card" {
             h2 { "When an update is applied" }
             @match &one.gate {
-                Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" { span class="text-tone" { (icon("circle-check")) } "Now: nothing prevents it" },
+                Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" {
+                    span class="text-tone" { (icon("circle-check")) }
+                    @if needs_approval { "As soon as a person approves it" } @else { "Now: nothing prevents it" }
+                },
                 Gate::Wait(Waiting { until, message, .. }) => p class="mt-2 tone-warn" {
                     span class="text-tone" { (icon("clock")) } " "
                     @if let Some(until) = until { (time(*until, visitor.now)) ": " }

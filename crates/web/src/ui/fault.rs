@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use headwind_operator::{ActError, Permission, RollbackError};
+use headwind_operator::{ActError, Permission, RollbackError, SaveError};
 use maud::{Markup, html};
 
 use super::page::{Page, bare, page};
@@ -134,6 +134,18 @@ impl From<&ActError> for Fault {
             ActError::Unavailable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Kubernetes is not responding", format!("Action failed: {text}"))
             }
+        }
+    }
+}
+
+impl From<&SaveError> for Fault {
+    fn from(error: &SaveError) -> Self {
+        let text = error.to_string();
+        match error {
+            SaveError::Conflict(_) => Self::new(StatusCode::CONFLICT, "Not saved", text),
+            SaveError::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "Not signed in", text),
+            SaveError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Not allowed", text),
+            SaveError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Kubernetes is not responding", text),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::parts::icon::{icon, logo};
 use super::visitor::Visitor;
 
 /// The page.
-pub(super) fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
+pub(super) async fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
     let Overview { workloads, namespaces, .. } = overview;
     let webhook = format!("http://headwind-webhook.{}:8080/webhook/registry", ui.settings.namespace);
     let body = html! {
@@ -49,7 +49,7 @@ pub(super) fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
             }
         }
     };
-    page::page(visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(visitor), body })
+    page::page(visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(visitor).await, body })
 }
 
 fn line(good: bool, text: &str) -> Markup {

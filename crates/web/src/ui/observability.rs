@@ -59,7 +59,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
                 h1 { "Observability" }
                 p class="text-muted" { (origin(name.as_deref(), since, visitor.now)) }
             }
-            nav class="seg ml-auto" aria-label="Range" {
+            nav class="seg sm:ml-auto" aria-label="Range" {
                 @for (one, text, ..) in RANGES { a href={ "?range=" (one) } aria-current=[(one == word).then_some("true")] { (text) } }
             }
         }
@@ -79,7 +79,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
             }))
         }
     };
-    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(&visitor), body })
+    page(&visitor, Page { title: "Observability", place: Some(Place::Observability), live: true, banner: ui.banner(&visitor).await, body })
         .into_response()
 }
 

@@ -195,7 +195,7 @@ pub(super) fn bare(title: &str, body: &Markup) -> Markup {
         (DOCTYPE)
         html lang="en" {
             (head(title))
-            body class="login" { main class="login-box" id="main" { div class="brand text-lg justify-center mb-6" { (logo()) span { "Headwind" } } (body) } }
+            body class="login" { main class="login-box" id="main" { div class="brand flex text-lg justify-center mb-6" { (logo()) span { "Headwind" } } (body) } }
         }
     }
 }

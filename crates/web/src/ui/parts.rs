@@ -12,6 +12,7 @@ pub(super) mod pager;
 pub(super) mod phase;
 pub(super) mod reference;
 pub(super) mod segments;
+pub(super) mod text;
 pub(super) mod time;
 pub(super) mod toast;
 pub(super) mod workload;

@@ -119,6 +119,16 @@ pub(super) fn changes(ui: &Ui, store: Store, creates: bool) -> Action {
     Action::ChangeSettings { store, namespace: ui.settings.namespace.clone(), creates }
 }
 
+/// The question whether the caller may change what holds all updates.
+pub(super) fn limits(ui: &Ui) -> Action {
+    changes(ui, Store::ConfigMap, ui.handle.settings().version(Store::ConfigMap).is_none())
+}
+
+/// Returns whether the caller may change what holds all updates.
+pub(super) async fn may_change_limits(ui: &Ui, caller: &Caller) -> bool {
+    ui.guard.auth().may(caller, &limits(ui)).await
+}
+
 /// The question whether the caller may send a test message.
 pub(super) fn tests(ui: &Ui, channel: &str) -> Action {
     let creates = ui.handle.settings().version(Store::ConfigMap).is_none();

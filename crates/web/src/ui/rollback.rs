@@ -16,6 +16,7 @@ use super::parts::icon::icon;
 use super::parts::workload::{path, place};
 use super::query::pairs;
 use super::visitor::Visitor;
+use super::workloads::version;
 use super::{Ui, permissions};
 use crate::auth::Action;
 
@@ -88,9 +89,9 @@ fn dialog(key: &WorkloadKey, to: &Past, now: &str) -> Markup {
     let address = format!("{}/rollback", path(key));
     html! {
         form class="modal-box" id="confirm" method="post" action=(address) hx-post=(address) hx-target="#dialog" hx-swap="innerHTML" hx-disabled-elt="find button" {
-            h1 id="dialog-title" { "Roll back " (key.name) "?" }
+            h1 id="dialog-title" { "Roll back " (key.name) " to " (version(&to.entry.image)) "?" }
             p { (place(key, Some(&to.entry.container))) }
-            div class="ask break-all font-mono text-xs" { span class="text-muted" { (now) } (icon("undo-2")) b { (to.entry.image) } }
+            div class="ask break-all font-mono text-xs" { span class="text-muted" { (now) } span class="inline-flex items-center gap-2" { (icon("undo-2")) b { (to.entry.image) } } }
             p class="mt-3" { "Headwind approves the rollback in your name and applies it. After the rollback, it does not propose the current version again." }
             input type="hidden" name="container" value=(to.entry.container);
             input type="hidden" name="index" value=(to.index);

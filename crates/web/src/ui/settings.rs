@@ -22,10 +22,10 @@ use self::form::{Access, Outcome, Typed};
 pub(super) use self::save::save;
 use self::section::{Section, sections};
 pub(super) use self::test::test;
-use super::Ui;
 use super::observability::source::MetricsSource;
 use super::page::{Page, Place};
 use super::visitor::Visitor;
+use super::{Ui, limits};
 
 /// The text that is shown in place of a secret.
 pub const STORED: &str = "stored, not shown";
@@ -141,10 +141,12 @@ async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -
         (ignored(&all, &stored))
         div class="side" {
             nav aria-label="Sections" class="side-nav" {
+                a href="#limits" { "All updates" }
                 @for (section, _) in &sections { a href={ "#" (section.anchor) } { (section.title) } }
                 a href="#you" { "Personal preferences" }
             }
             div class="space-y-4 min-w-0" {
+                (limits::card(ui, access.allows(Store::ConfigMap), visitor.now, false))
                 @for (section, settings) in &sections {
                     (form::card(*section, settings, &stored, &access, tested(section), sent.filter(|(typed, _)| typed.section == section.anchor)))
                 }
@@ -152,7 +154,7 @@ async fn content(ui: &Ui, visitor: &Visitor, sent: Option<(&Typed, &Outcome)>) -
             }
         }
     };
-    super::page::page(visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(visitor), body })
+    super::page::page(visitor, Page { title: "Settings", place: Some(Place::Settings), live: true, banner: ui.banner(visitor).await, body })
 }
 
 /// The entries that belong to no setting on the page.

@@ -1,10 +1,11 @@
 //! `/updates/{namespace}/{name}`: one update.
 
+mod timeline;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use headwind_core::request::timeline::{Moment, timeline};
 use headwind_core::request::{Phase, Request};
 use headwind_core::rollout::pod::PodView;
 use headwind_core::workload::release::CHART;
@@ -68,7 +69,7 @@ pub(super) async fn update(State(ui): State<Arc<Ui>>, visitor: Visitor, Path((na
             let change = ChangeView::of(&shown.summary.request);
             let title = format!("{} {}", shown.summary.workload.name, change.to);
             let body = html! { (crumbs(&shown.summary)) (shown.detail(&visitor, false)) };
-            page(&visitor, Page { title: &title, place: Some(Place::Updates), live: true, banner: ui.banner(&visitor), body })
+            page(&visitor, Page { title: &title, place: Some(Place::Updates), live: true, banner: ui.banner(&visitor).await, body })
                 .into_response()
         }
         Err(fault) => fault.answer(&visitor, None),
@@ -172,7 +173,7 @@ impl Shown {
                         (self.change())
                         @if self.request().status.phase == Phase::RollingOut { (self.rollout(visitor)) }
                         @if failed { (self.why_it_failed()) }
-                        (self.timeline(visitor))
+                        (timeline::section(self.request(), &self.object.spec.reason, visitor.now))
                     }
                     div class="space-y-4" {
                         (self.facts(visitor))
@@ -311,42 +312,6 @@ impl Shown {
         }
     }
 
-    fn timeline(&self, visitor: &Visitor) -> Markup {
-        let mut moments = timeline(self.request());
-        moments.reverse();
-        let spec = &self.request().spec;
-        html! {
-            section class="card" aria-labelledby="h-time" {
-                h2 id="h-time" { "Timeline" }
-                ol class="line" {
-                    @for Moment { at, what, who, message } in &moments {
-                        @let (classes, sign, word) = moment(what, self.request());
-                        li class=(classes) {
-                            span class="dot" { (icon(sign)) }
-                            div class="min-w-0" {
-                                p { b { (word) } @if let Some(who) = who { span class="text-muted" { "by " (who) } } span class="text-muted ml-auto pl-2" { (time(*at, visitor.now)) } }
-                                @if *what == "created" && !self.object.spec.reason.is_empty() {
-                                    p class="text-muted break-words" { (self.object.spec.reason) }
-                                } @else if !message.is_empty() && *what != "approved" {
-                                    p class="text-muted break-words" { (message) }
-                                } @else if *what == "approved" {
-                                    @if let Some(note) = self.note() { p class="text-muted break-words" { (note) } }
-                                }
-                            }
-                        }
-                    }
-                    @if !spec.require_approval && self.request().status.approved_by.is_none() && moments.is_empty() { li { "Approved by policy" } }
-                }
-            }
-        }
-    }
-
-    /// The note of the person who approved.
-    fn note(&self) -> Option<&str> {
-        let status = &self.request().status;
-        (status.phase == Phase::Approved).then_some(status.message.as_deref()).flatten()
-    }
-
     fn facts(&self, visitor: &Visitor) -> Markup {
         let (request, key) = (self.request(), &self.summary.workload);
         let mut rows = vec![
@@ -409,24 +374,4 @@ impl Shown {
 
 fn seconds(text: &str) -> String {
     headwind_core::settings::duration(text).map_or_else(|_| text.to_owned(), |time| span(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)))
-}
-
-/// Returns the color, the icon and the name of a moment of the timeline.
-fn moment(what: &str, request: &Request) -> (&'static str, &'static str, &'static str) {
-    match what {
-        "created" => ("tone-calm", "search", "Proposed"),
-        "reopened" => ("tone-calm", "refresh-cw", "Reopened"),
-        "approved" => ("tone-good", "thumbs-up", "Approved"),
-        "rejected" => ("tone-calm", "ban", "Rejected"),
-        "applied" => ("tone-go", "download", "Applied"),
-        "returned" => ("tone-back", "undo-2", "Rolled back to the previous version"),
-        "progressed" => ("tone-go", "refresh-cw", "Made progress"),
-        "available" => ("tone-good", "circle-check", "Available"),
-        _ => match request.status.phase {
-            Phase::Completed => ("tone-good", "circle-check", "Completed"),
-            Phase::RolledBack => ("tone-back", "undo-2", "Rolled back"),
-            Phase::Failed => ("tone-bad", "octagon-x", "Failed"),
-            _ => ("tone-calm", "circle-minus", "Ended"),
-        },
-    }
 }

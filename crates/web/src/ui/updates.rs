@@ -68,10 +68,11 @@ pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Resp
                 (table(&query, &rows))
                 (bulk::bar(View::Table))
             }
-            (pager(Position { page: query.page, size: PAGE, total: found.total }, |page| query.at_page(page)))
+            @if found.total > 0 { (pager(Position { page: query.page, size: PAGE, total: found.total }, |page| query.at_page(page))) }
         }
     };
-    page(&visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(&visitor), body }).into_response()
+    page(&visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(&visitor).await, body })
+        .into_response()
 }
 
 fn table(query: &ListQuery, rows: &[Markup]) -> Markup {
@@ -81,7 +82,7 @@ fn table(query: &ListQuery, rows: &[Markup]) -> Markup {
             thead hx-target="#list" hx-select="#list" hx-push-url="true" {
                 tr {
                     th class="w-9 max-sm:hidden" { span class="sr-only" { "Select" } }
-                    th scope="col" class="w-32 max-sm:w-29" { "Phase" }
+                    th scope="col" class="w-32 max-sm:w-34" { "Phase" }
                     (sorted(query, "Workload and change", SortBy::Name, ""))
                     th scope="col" class="w-20 max-md:hidden" { "Policy" }
                     th scope="col" class="w-40 max-lg:hidden" { "Decided by" }

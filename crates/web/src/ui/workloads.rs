@@ -124,10 +124,10 @@ pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
             } @else {
                 (table(&query, &page_rows))
             }
-            (pager(Position { page: query.page, size: PAGE, total }, |page| query.at_page(page)))
+            @if total > 0 { (pager(Position { page: query.page, size: PAGE, total }, |page| query.at_page(page))) }
         }
     };
-    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor), body })
+    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor).await, body })
         .into_response()
 }
 

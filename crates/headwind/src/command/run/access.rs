@@ -59,3 +59,26 @@ pub(super) fn warn(args: &Run) {
         Mode::Token | Mode::Proxy => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Args, Command};
+
+    #[test]
+    fn who_proves_nothing_acts_on_loopback_only() {
+        let may = |address: &str, flags: &[&str]| {
+            let args = Args::try_parse_from(["headwind", "run"].iter().chain(flags)).unwrap();
+            let Command::Run(run) = args.command else { panic!("run") };
+            anonymous_actions(&run, address.parse().unwrap())
+        };
+        for (address, expected) in
+            [("127.0.0.1:8082", true), ("[::1]:8082", true), ("0.0.0.0:8082", false), ("[::]:8082", false), ("10.0.0.7:8082", false)]
+        {
+            assert_eq!(may(address, &[]), expected, "{address}");
+            assert!(may(address, &["--ui-anonymous-actions=true"]), "{address}: allowed by name");
+        }
+    }
+}

@@ -224,7 +224,8 @@ impl Browser {
     /// Opens a tab and goes to it.
     pub(crate) async fn new_tab(&self) -> Result<()> {
         let opened = self.client.new_window(true).await?;
-        self.switch(opened.handle).await
+        self.switch(opened.handle).await?;
+        self.width(1280, 800).await
     }
 
     /// Goes to a tab.
@@ -237,10 +238,12 @@ impl Browser {
         Ok(self.client.update_timeouts(TimeoutConfiguration::new(None, Some(time), None)).await?)
     }
 
-    /// Lets the 30 s after which a hidden page closes its stream pass in a tenth of a second, in this tab.
-    pub(crate) async fn hastened(&self) -> Result<()> {
-        let source = "{ const real = window.setTimeout; window.setTimeout = (call, time, ...rest) => real(call, time === 30000 ? 100 : time, ...rest); }";
-        self.cdp("Page.addScriptToEvaluateOnNewDocument", &json!({"source": source})).await
+    /// Opens a page in a tab that is not shown, as a click with the middle button does. Returns the tab.
+    pub(crate) async fn in_background(&self, address: &str) -> Result<WindowHandle> {
+        let before = self.client.windows().await?;
+        self.cdp("Target.createTarget", &json!({"url": address, "background": true})).await?;
+        let opened = self.client.windows().await?.into_iter().find(|tab| !before.contains(tab));
+        opened.context("no new tab")
     }
 
     /// Returns the messages of the console since the last call.

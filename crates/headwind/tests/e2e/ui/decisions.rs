@@ -5,9 +5,12 @@ use serde_json::json;
 
 use super::visit::{AT_REST, DIALOG, ENTER, ESCAPE, NO_DIALOG, NO_TOAST, Visit};
 
+/// The dialog says who was faster, and that the action had no effect.
+const CONFLICT: &str = "(text => text?.includes(' rejected it') && text.includes('Your action had no effect'))(document.querySelector('dialog[open]')?.innerText)";
+
 /// Approve, reject and several at once: by mouse, only by keyboard, and without script.
 pub(crate) async fn decisions() -> Result<()> {
-    let names = ["mouse", "keys", "plain", "late", "many-a", "many-b", "no", "no-keys", "no-plain"];
+    let names = ["mouse", "keys", "plain", "late", "late-keys", "many-a", "many-b", "no", "no-keys", "no-plain"];
     let Some(visit) = Visit::new("ui-decisions", &names).await? else { return Ok(()) };
     let browser = &visit.browser;
     visit.live("/?sort=name").await?;
@@ -24,20 +27,33 @@ pub(crate) async fn decisions() -> Result<()> {
     ensure!(visit.reaches("mouse", "Completed").await?.status.unwrap_or_default().approved_by.as_deref() == Some("web-ui-user"));
 
     // Only by keyboard.
-    browser.run("[...document.querySelectorAll('#list .name')].find((one) => one.textContent === 'keys').focus()").await?;
+    visit.to_row("keys").await?;
     browser.keys("a").await?;
     browser.until("the dialog opens", DIALOG).await?;
     browser.keys(ENTER).await?;
     visit.reaches("keys", "Completed").await?;
     browser.until("the dialog is closed", NO_DIALOG).await?;
 
-    browser.run("[...document.querySelectorAll('#list .name')].find((one) => one.textContent === 'no-keys').focus()").await?;
+    visit.to_row("no-keys").await?;
     browser.keys("r").await?;
     visit.opened().await?;
     browser.keys("not yet").await?;
     browser.tab_to("Reject").await?;
     browser.keys(ENTER).await?;
     visit.reaches("no-keys", "Rejected").await?;
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+
+    // Somebody was faster: the dialog says so, and the keys lead on from there.
+    visit.to_row("late-keys").await?;
+    browser.keys("r").await?;
+    visit.opened().await?;
+    visit.rejected_elsewhere("late-keys").await?;
+    visit.row_is_decided("late-keys").await?;
+    browser.keys("too late").await?;
+    browser.tab_to("Reject").await?;
+    browser.keys(ENTER).await?;
+    browser.until("the conflict is shown", CONFLICT).await?;
+    browser.keys(ENTER).await?;
     browser.until("the dialog is closed", NO_DIALOG).await?;
 
     // Somebody else decides while a dialog with typed text is open.
@@ -52,9 +68,8 @@ pub(crate) async fn decisions() -> Result<()> {
         "the text is kept"
     );
     browser.click("dialog .btn-error").await?;
-    browser.until("the conflict is shown", "document.querySelector('dialog[open] .note')").await?;
+    browser.until("the conflict is shown", CONFLICT).await?;
     browser.shoot("dialog-conflict-desktop-light").await?;
-    ensure!(browser.run("return document.querySelector('dialog').innerText").await?.as_str().unwrap_or_default().contains(" rejected it"));
     browser.keys(ESCAPE).await?;
 
     // Reject with a reason.

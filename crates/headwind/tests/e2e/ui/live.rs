@@ -39,6 +39,7 @@ pub(crate) async fn live() -> Result<()> {
         "the focus is kept"
     );
     browser.until("the title follows", "document.title.startsWith('(2)')").await?;
+    browser.until("the heading follows", "document.querySelector('h1').innerText === '2 updates waiting for you'").await?;
 
     // The page announces a new update in a line to click, and does not move its rows.
     visit.world.create(&World::asking(WorkloadKind::Deployment, "fourth", &image("ui/fourth", "1.0.0"))).await?;
@@ -50,7 +51,7 @@ pub(crate) async fn live() -> Result<()> {
 
     // The server stops and starts again.
     visit.world.operator.kill9().await?;
-    browser.until("the lost connection is shown", "document.querySelector('#live').dataset.state === 'lost'").await?;
+    browser.until("the lost connection is shown", "document.querySelector('#live').innerText.trim() === 'Reconnecting'").await?;
     browser.shoot("reconnecting-desktop-light").await?;
     visit.rejected_elsewhere("second").await?;
     visit.world.operator.start().await?;

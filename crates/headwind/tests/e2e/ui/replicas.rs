@@ -11,7 +11,8 @@ use crate::account::Account;
 /// One session on both replicas. Whichever of them dies, the page reconnects to the other one and catches up.
 pub(crate) async fn replicas() -> Result<()> {
     let mode = |options: OperatorOptions| options.env("HEADWIND_UI_AUTH_MODE", "token");
-    let Some(visit) = Visit::with("ui-replicas", &["one", "two", "three", "four"], mode).await? else { return Ok(()) };
+    let names = ["one", "two", "three", "four", "by-first", "by-second"];
+    let Some(visit) = Visit::with("ui-replicas", &names, mode).await? else { return Ok(()) };
     let (browser, world) = (&visit.browser, &visit.world);
     let second = Operator::run(world.bed, mode(OperatorOptions::new(&world.namespace).replica("headwind-1"))).await?;
     let replicas = [&world.operator, &second];
@@ -24,6 +25,13 @@ pub(crate) async fn replicas() -> Result<()> {
     browser.write("input[name=token]", &ann.token).await?;
     browser.click("form .btn-primary").await?;
     browser.until("the stream is open", LIVE_NOW).await?;
+    // Each replica acts once, so one of the two actions is not on the replica that serves the stream.
+    for (acts, name) in replicas.iter().zip(["by-first", "by-second"]) {
+        let path = format!("/api/v1{}/approve", visit.page_of(&visit.pending(name).await?));
+        let approval = world.http.post(format!("{}{path}", acts.api_url())).bearer_auth(&ann.token).json(&json!({}));
+        approval.send().await?.error_for_status()?;
+        visit.row_is_decided(name).await?;
+    }
     // The one that serves the stream dies in one of the two rounds.
     for (dies, (changes, approved)) in replicas.iter().zip([("one", "two"), ("three", "four")]) {
         dies.kill9().await?;
@@ -43,24 +51,41 @@ pub(crate) async fn replicas() -> Result<()> {
     visit.browser.end().await
 }
 
-/// A browser has six connections for an address. Hidden pages give theirs back, so the seventh tab loads, and a page
-/// that is shown again reconnects.
+/// A browser has six connections for an address. Hidden pages give theirs back, and pages that open in the background
+/// have none, so the seventh tab loads and acts. A page that is shown again reconnects and catches up.
 pub(crate) async fn tabs() -> Result<()> {
-    let Some(visit) = Visit::new("ui-tabs", &["web"]).await? else { return Ok(()) };
+    let Some(visit) = Visit::new("ui-tabs", &["shown", "behind", "elsewhere"]).await? else { return Ok(()) };
     let browser = &visit.browser;
     browser.patience(super::visit::PATIENCE).await?;
+    let approve = async |name: &str| {
+        visit.dialog(&format!("button[aria-label='Approve {name} 1.1.0']")).await?;
+        browser.click("dialog .btn-primary").await?;
+        visit.row_is_decided(name).await
+    };
     let first = browser.tab().await?;
     for tab in 0..7 {
         if tab > 0 {
             browser.new_tab().await?;
         }
-        browser.hastened().await?;
         visit.live("/").await.with_context(|| format!("tab {tab}"))?;
     }
+    approve("shown").await?;
+
+    let mut last = browser.tab().await?;
+    for _ in 0..7 {
+        last = browser.in_background(&visit.address("/")).await?;
+    }
+    browser.switch(last).await?;
+    browser.width(1280, 800).await?;
+    browser.until("the page that opened in the background is live", LIVE_NOW).await?;
+    approve("behind").await?;
+
     browser.switch(first).await?;
     browser.until("the page is live again", LIVE_NOW).await?;
-    visit.rejected_elsewhere("web").await?;
-    visit.row_is_decided("web").await?;
+    visit.row_is_decided("shown").await?;
+    visit.row_is_decided("behind").await?;
+    visit.rejected_elsewhere("elsewhere").await?;
+    visit.row_is_decided("elsewhere").await?;
     ensure!(browser.run("return document.hidden").await? == json!(false));
     visit.browser.end().await
 }

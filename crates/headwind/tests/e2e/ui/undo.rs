@@ -1,13 +1,12 @@
-//! Reopen and roll back: by mouse, only by keyboard, and without script.
+//! Reopen, roll back, freeze: by mouse, only by keyboard, and without script.
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::visit::{ENTER, NO_DIALOG, NO_TOAST, Visit};
+use super::freeze::freeze;
+use super::visit::{ENTER, NO_DIALOG, NO_TOAST, SPACE, Visit};
 use crate::world::image;
 
 const REOPEN: &str = "a[href$='/reopen']";
-/// Opens what has the focus, as a button does: the links that open a dialog say that they are buttons.
-const SPACE: &str = " ";
 
 pub(crate) async fn undo() -> Result<()> {
     let names = ["mouse", "keys", "plain"];
@@ -78,5 +77,7 @@ pub(crate) async fn undo() -> Result<()> {
     browser.click("#confirm .btn-primary").await?;
     rolled_back("plain").await?;
     browser.scripts(true).await?;
+
+    freeze(&visit).await?;
     visit.browser.end().await
 }

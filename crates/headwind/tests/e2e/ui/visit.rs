@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_testbed::{OperatorOptions, WorkloadKind};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -27,6 +27,8 @@ pub(super) const NO_DIALOG: &str = "!document.querySelector('dialog[open]')";
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) const ENTER: &str = "\u{e007}";
+/// Opens what has the focus, as a button does: the links that open a dialog say that they are buttons.
+pub(super) const SPACE: &str = " ";
 pub(super) const ESCAPE: &str = "\u{e00c}";
 
 /// A world with waiting updates, and a browser.
@@ -56,14 +58,15 @@ impl Visit {
     }
 
     /// Creates a workload with an update to 1.1.0.
-    async fn update_waits(&self, name: &str) -> Result<()> {
+    pub(super) async fn update_waits(&self, name: &str) -> Result<()> {
         let world = &self.world;
         world.create(&World::asking(WorkloadKind::Deployment, name, &image(&format!("ui/{name}"), "1.0.0"))).await?;
         world.push(&format!("ui/{name}"), "1.1.0").await?;
         self.pending(name).await.map(drop)
     }
 
-    fn address(&self, path: &str) -> String {
+    /// Returns the address of a page.
+    pub(super) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.world.operator.ui_url())
     }
 
@@ -116,6 +119,22 @@ impl Visit {
         self.browser.until("the dialog opens", DIALOG).await?;
         self.browser.until("the dialog is at rest", AT_REST).await?;
         Ok(())
+    }
+
+    /// Goes to the row of a workload with the keys `j` and `k`.
+    pub(super) async fn to_row(&self, name: &str) -> Result<()> {
+        let key = format!(
+            "const names = [...document.querySelectorAll('#list .name')], to = names.findIndex((one) => one.textContent === '{name}'); \
+             const at = names.indexOf(document.activeElement.closest('[id^=u-], tr')?.querySelector('.name')); \
+             return document.activeElement === names[to] ? '' : to > at ? 'j' : 'k'"
+        );
+        for _ in 0..50 {
+            match self.browser.run(&key).await?.as_str().context("a key")? {
+                "" => return Ok(()),
+                key => self.browser.keys(key).await?,
+            }
+        }
+        bail!("j and k do not lead to {name}")
     }
 
     /// Waits until the row of a workload is decided.

@@ -119,11 +119,11 @@ impl Chart<'_> {
         let label = series.iter().map(|one| format!("{} {}", one.word, one.figure)).collect::<Vec<_>>().join(", ");
         let ticks = |count: usize| -> Vec<usize> {
             let last = times.len().saturating_sub(1);
+            let count = count.min(times.len());
             (0..count).map(|tick| last * tick / (count - 1).max(1)).collect()
         };
         let hour = |place: usize| times.get(place).map(|at| at.strftime("%H:%M").to_string()).unwrap_or_default();
-        let mut rows = ticks(13);
-        rows.dedup();
+        let rows = ticks(13);
         html! {
             figure class="card chart" {
                 figcaption {
@@ -139,6 +139,7 @@ impl Chart<'_> {
                 }
                 div class="plot" {
                     span class="y-top" { (number(top)) } span class="y-bot" { "0" }
+                    @if times.len() < 2 { p class="plot-none text-muted text-xs" { "The chart needs two samples" } }
                     svg viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label={ (title) ": " (label) } {
                         path class="grid-line" d="M0 8H600M0 64H600M0 120H600" {}
                         @for one in series {

@@ -8,7 +8,7 @@ use super::icon::icon;
 pub(in crate::ui) fn copyable(text: &str, label: &str) -> Markup {
     html! {
         div class="snippet" {
-            pre tabindex="0" role="group" aria-label=(label) { code { (text) } }
+            pre role="group" aria-label=(label) { code { (text) } }
             button type="button" class="btn btn-quiet btn-sm" data-copy=(text) { (icon("copy")) "Copy" }
         }
     }

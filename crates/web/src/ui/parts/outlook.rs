@@ -40,6 +40,7 @@ pub(in crate::ui) fn outlook(spans: &[Span], now: Timestamp) -> Markup {
     }
 }
 
+/// A time of day, which the script does not replace by a relative one.
 fn clock(at: Timestamp) -> Markup {
-    html! { time datetime=(super::time::stamp(at)) { (at.strftime("%a %d %b %H:%M UTC")) } }
+    html! { time datetime=(super::time::stamp(at)) data-exact="" { (at.strftime("%a %d %b %H:%M UTC")) } }
 }

@@ -25,7 +25,7 @@ pub(in crate::ui) fn place(key: &WorkloadKey, container: Option<&str>) -> Markup
     let container = container.filter(|container| *container != CHART && *container != key.name);
     html! {
         span class="where" {
-            (key.namespace) i { "/" } (kind_icon(key.kind)) (key.kind)
+            (key.namespace) i { "/" } span { (kind_icon(key.kind)) (key.kind) }
             @if let Some(container) = container { i { "/" } (container) }
         }
     }

@@ -11,6 +11,7 @@ use super::{Input, Origin, Section, Setting};
 use crate::ui::parts::copy::copyable;
 use crate::ui::parts::icon::icon;
 use crate::ui::parts::note::{Tone, note};
+use crate::ui::parts::text;
 use crate::ui::query::pairs;
 use crate::ui::visitor::Visitor;
 use crate::ui::{Ui, permissions};
@@ -35,7 +36,8 @@ impl Access {
         Self { config_map: denied(Store::ConfigMap).await, secret: denied(Store::Secret).await }
     }
 
-    fn allows(&self, store: Store) -> bool {
+    /// Returns whether the caller may change the settings of that object.
+    pub(super) fn allows(&self, store: Store) -> bool {
         match store {
             Store::ConfigMap => self.config_map.is_none(),
             Store::Secret => self.secret.is_none(),
@@ -213,7 +215,7 @@ fn line(setting: &Setting) -> Markup {
     let Setting { variable, value, help, .. } = setting;
     html! {
         div {
-            dt { span class="label-text" { (variable) } span class="hint" { (help) } }
+            dt { span class="label-text" { (text::variable(variable)) } span class="hint-text" { (text::with_code(help)) } }
             dd {
                 @match value { Some(value) => code { (value) }, None => span class="text-muted" { "not set" } }
                 (origin(setting))
@@ -248,7 +250,7 @@ fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, faul
     let fallback = default.as_deref().unwrap_or("not set");
     html! {
         div {
-            dt { label class="label-text" for=(id) { (variable) } span class="hint" id=(described) { (help) } }
+            dt { label class="label-text" for=(id) { (text::variable(variable)) } span class="hint-text" id=(described) { (text::with_code(help)) } }
             dd {
                 @if *input == Input::Switch {
                     @let words = [("", format!("Default ({fallback})")), ("true", "true".to_owned()), ("false", "false".to_owned())];

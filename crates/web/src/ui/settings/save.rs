@@ -129,7 +129,6 @@ fn failed(error: &SaveError, done: &[String]) -> Result<(StatusCode, Outcome), F
             ),
         ),
         SaveError::Unavailable(_) => not_saved(StatusCode::SERVICE_UNAVAILABLE, "Not saved", &error.to_string()),
-        SaveError::Unauthenticated(_) => Err(Fault::new(StatusCode::UNAUTHORIZED, "Not signed in", error.to_string())),
-        SaveError::Forbidden(_) => Err(Fault::new(StatusCode::FORBIDDEN, "Not allowed", error.to_string())),
+        SaveError::Unauthenticated(_) | SaveError::Forbidden(_) => Err(error.into()),
     }
 }

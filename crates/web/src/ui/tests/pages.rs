@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use axum::body::to_bytes;
 use serde_json::json;
 
 use super::site::{Pages, read, update, workload};
+use crate::ui::assets::{Asset, FIRST_VISIT};
 
 const PAGES: &[&str] = &[
     "/",
@@ -22,6 +24,7 @@ const PAGES: &[&str] = &[
     "/updates/shop/cart-1/reject",
     "/updates/shop/no-1/reopen",
     "/updates/bulk/approve?u=shop/cart-1&u=shop/checkout-1",
+    "/freeze",
     "/workloads",
     "/workloads?state=invalid",
     "/workloads/shop/Deployment/cart",
@@ -68,6 +71,28 @@ async fn every_page_is_there_and_has_what_every_page_needs() {
         }
         assert!(answer.body.len() <= 100 * 1024, "{path}: {} bytes", answer.body.len());
     }
+}
+
+/// With a full list of waiting updates.
+#[tokio::test]
+async fn a_first_visit_is_small() {
+    let pages = Pages::new();
+    pages.fill();
+    for n in 0..40 {
+        let name = format!("a-service-with-a-long-name-{n}");
+        pages.site.workload(workload(&name, &[("policy", "minor")]));
+        pages.site.request(update(&name, "Pending", 1));
+    }
+    let plain = pages.get("/").await;
+    assert!(plain.header("content-encoding").is_empty() && plain.has("42 updates waiting for you"));
+    let (headers, body) = pages.open("/", &[("accept-encoding", "gzip, deflate, br")]).await;
+    let page = to_bytes(body, 1 << 20).await.unwrap().len();
+    assert_eq!((headers["content-encoding"].as_bytes(), headers["vary"].as_bytes()), (&b"gzip"[..], &b"accept-encoding"[..]));
+    assert!(headers.contains_key("content-security-policy") && headers["cache-control"] == "no-store", "{headers:?}");
+    let all = page + FIRST_VISIT.iter().map(Asset::size).sum::<usize>();
+    assert!(all <= 60_000, "a first visit loads {all} bytes, the page alone {page} of {}", plain.body.len());
+    let (headers, _) = pages.open("/events?v=1-1", &[("accept-encoding", "gzip")]).await;
+    assert!(!headers.contains_key("content-encoding"), "a stream is not compressed");
 }
 
 /// A class that no rule styles is a sign of a style sheet that was not built again: run `make ui`.
