@@ -1,6 +1,5 @@
-//! What holds all updates: freeze them, end the freeze, resume paused ones. GET asks for confirmation, POST acts.
+//! Freeze all updates, end the freeze, resume paused updates. GET asks for confirmation, POST acts.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -30,31 +29,20 @@ const ENDS: &[(&str, &str, Option<i64>)] = &[
     ("168", "In 7 days", Some(168)),
 ];
 
-/// What a person does about all updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
-    Freeze,
-    Unfreeze,
-    Resume,
-}
-
-impl FromStr for Command {
-    type Err = ();
-
-    fn from_str(path: &str) -> Result<Self, Self::Err> {
-        [Self::Freeze, Self::Unfreeze, Self::Resume].into_iter().find(|command| command.path() == path).ok_or(())
+headwind_core::named! {
+    /// What a person does about all updates. The names are the paths.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Command("path", str::eq) {
+        /// Nothing but rollbacks is applied from now on.
+        Freeze = "/freeze",
+        /// The freeze ends.
+        Unfreeze = "/unfreeze",
+        /// Updates that are paused because too many failed go on.
+        Resume = "/resume",
     }
 }
 
 impl Command {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Freeze => "/freeze",
-            Self::Unfreeze => "/unfreeze",
-            Self::Resume => "/resume",
-        }
-    }
-
     fn verb(self) -> &'static str {
         match self {
             Self::Freeze => "Freeze updates",
@@ -75,7 +63,7 @@ impl Command {
     fn effect(self) -> &'static str {
         match self {
             Self::Freeze => {
-                "Headwind still proposes updates, and people may approve them. It applies nothing except rollbacks, in no namespace."
+                "Headwind applies nothing except rollbacks, in all namespaces. It still proposes updates, and people may approve them."
             }
             Self::Unfreeze => "Headwind applies the approved updates, the oldest first.",
             Self::Resume => "Headwind applies the updates that the policy approves again. It counts failures from now on.",
@@ -95,7 +83,7 @@ impl Command {
 
 /// The button of a command. `in_settings` is set on the page with the card, which changes together with the dialog.
 pub(super) fn button(command: Command, in_settings: bool) -> Markup {
-    let address = format!("{}{}", command.path(), if in_settings { "?view=settings" } else { "" });
+    let address = format!("{}{}", command.as_str(), if in_settings { "?view=settings" } else { "" });
     html! {
         a class="btn btn-sm" role="button" href=(address) hx-get=(address) hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
             (command.verb()) "…"
@@ -140,7 +128,7 @@ impl Form {
 }
 
 async fn checked(ui: &Ui, visitor: &Visitor, uri: &Uri) -> Result<Command, Fault> {
-    let command: Command = uri.path().parse().map_err(|()| Fault::no_page())?;
+    let command: Command = uri.path().parse().map_err(|_| Fault::no_page())?;
     permissions::check(ui, &visitor.caller, &permissions::limits(ui)).await?;
     match command.obstacle(&ui.handle.limits(), visitor.now) {
         Some(obstacle) => Err(Fault::new(StatusCode::CONFLICT, obstacle, "Your action had no effect.")),
@@ -157,7 +145,7 @@ pub(super) async fn confirm(State(ui): State<Arc<Ui>>, visitor: Visitor, uri: Ur
 }
 
 fn dialog(command: Command, in_settings: bool) -> Markup {
-    let address = command.path();
+    let address = command.as_str();
     html! {
         form class="modal-box" id="confirm" method="post" action=(address) hx-post=(address) hx-target="#dialog" hx-swap="innerHTML" hx-disabled-elt="find button" {
             h1 id="dialog-title" { (command.verb()) "?" }
@@ -218,7 +206,7 @@ pub(super) async fn act(State(ui): State<Arc<Ui>>, visitor: Visitor, uri: Uri, b
     (close, content).into_response()
 }
 
-/// The card on the page of the settings. `may` is true if the caller may change what holds all updates.
+/// The card on the page of the settings. `may` is true if the caller may freeze and resume updates.
 pub(super) fn card(ui: &Ui, may: bool, now: Timestamp, swap: bool) -> Markup {
     let limits = ui.handle.limits();
     let at_most = |limit: Option<u32>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());

@@ -119,12 +119,12 @@ pub(super) fn changes(ui: &Ui, store: Store, creates: bool) -> Action {
     Action::ChangeSettings { store, namespace: ui.settings.namespace.clone(), creates }
 }
 
-/// The question whether the caller may change what holds all updates.
+/// The question whether the caller may freeze and resume all updates.
 pub(super) fn limits(ui: &Ui) -> Action {
     changes(ui, Store::ConfigMap, ui.handle.settings().version(Store::ConfigMap).is_none())
 }
 
-/// Returns whether the caller may change what holds all updates.
+/// Returns whether the caller may freeze and resume all updates.
 pub(super) async fn may_change_limits(ui: &Ui, caller: &Caller) -> bool {
     ui.guard.auth().may(caller, &limits(ui)).await
 }

@@ -193,7 +193,13 @@ impl Browser {
 
     /// Presses keys, wherever the focus is.
     pub(crate) async fn keys(&self, keys: &str) -> Result<()> {
-        Ok(self.client.active_element().await?.send_keys(keys).await?)
+        loop {
+            match self.client.active_element().await?.send_keys(keys).await {
+                // A live update has replaced the row with the focus. Nothing was typed.
+                Err(error) if error.is_stale_element_reference() => {}
+                sent => return Ok(sent?),
+            }
+        }
     }
 
     /// Presses Tab until the control with this name has the focus.
