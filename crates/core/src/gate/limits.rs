@@ -42,7 +42,7 @@ pub struct Limits {
 impl ConfiguredLimits {
     /// The limits until the ConfigMap is read for the first time: it may contain a freeze, so everything is frozen.
     pub fn unread() -> Self {
-        let reason = "Headwind has not been able to read it; see the log".to_owned();
+        let reason = "Headwind has not been able to read the ConfigMap headwind; see the log".to_owned();
         Self { freeze: Some(Freeze { until: None, reason: Some(reason) }), ..Self::default() }
     }
 

@@ -73,7 +73,10 @@ pub(crate) async fn permission_missing() -> Result<()> {
         anyhow::Ok(limits.json::<serde_json::Value>().await?["freeze"].clone())
     };
     let frozen = freeze().await?;
-    ensure!(frozen["reason"].as_str().is_some_and(|reason| reason.contains("has not been able to read it")), "{frozen}");
+    ensure!(
+        frozen["reason"].as_str().is_some_and(|reason| reason.contains("has not been able to read the ConfigMap headwind")),
+        "{frozen}"
+    );
     bed.apply_yaml(&roles.to_string()).await?;
     eventually("the freeze ends", SOON, || async {
         let freeze = freeze().await.map_err(|error| error.to_string())?;

@@ -177,8 +177,9 @@ impl Browser {
         }
     }
 
-    /// Clicks the first element.
+    /// Clicks the first element. Scrolls to it first, as a person does: a part of the page that is fixed may cover it.
     pub(crate) async fn click(&self, selector: &str) -> Result<()> {
+        self.run(&format!("document.querySelector({selector:?})?.scrollIntoView({{block: 'nearest'}})")).await?;
         let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
         element.click().await.with_context(|| selector.to_owned())?;
         Ok(())
