@@ -73,7 +73,7 @@ async fn a_source_that_cannot_answer_says_why() {
     assert!(fault(router(answer(503, "down\nfor today"))).await.contains("503 Service Unavailable: down for today"));
     assert!(fault(router(answer(200, "{\"status\":\"error\",\"error\":\"parse error\"}"))).await.contains("parse error"));
     let bad = "{\"status\":\"success\",\"data\":{\"result\":[{\"metric\":{\"headwind_quantity\":\"applied\"},\"value\":[1,\"many\"]}]}}";
-    assert!(fault(router(answer(200, bad))).await.contains("no number"));
+    assert!(fault(router(answer(200, bad))).await.contains("not a number"));
     assert!(fault(router(any(async || Redirect::temporary("http://169.254.169.254/")))).await.contains("does not follow"));
     let endless = any(async || {
         let chunk = axum::body::Bytes::from(vec![b' '; 1 << 20]);
