@@ -15,15 +15,16 @@ const CRD: [&str; 2] = ["CustomResourceDefinition /updaterequests.headwind.sh", 
 pub(crate) struct Objects(BTreeSet<String>);
 
 impl Objects {
-    /// Reads every object of every kind, except Events, which end by themselves, and what changes with each update: pods,
-    /// `ReplicaSets` and `UpdateRequests`.
+    /// Reads every object of every kind, except Events, which end by themselves, what changes with each update (pods,
+    /// `ReplicaSets` and `UpdateRequests`), and the Leases of kubelets, which appear some time after the node.
     pub(crate) async fn read(bed: &Bed) -> Result<Self> {
         let kinds = bed.kubectl_ok(&["api-resources", "--verbs=list", "--output=name"]).await?;
         let changing = ["events", "events.events.k8s.io", "componentstatuses", "pods", "replicasets.apps", "updaterequests.headwind.sh"];
         let kinds: Vec<&str> = kinds.lines().filter(|kind| !changing.contains(kind)).collect();
         let format = "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}";
         let text = bed.kubectl_ok(&["get", &kinds.join(","), "--all-namespaces", "--output", format]).await?;
-        Ok(Self(text.lines().map(str::to_owned).collect()))
+        let lines = text.lines().filter(|line| !line.starts_with("Lease kube-node-lease/"));
+        Ok(Self(lines.map(str::to_owned).collect()))
     }
 
     /// Waits until the cluster has these objects again, and the CRD.
