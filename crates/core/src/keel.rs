@@ -155,7 +155,7 @@ impl<'a> Settings<'a> {
     fn approvals(&mut self) {
         let count = self.labels.get("keel.sh/approvals").or_else(|| self.annotations.get("keel.sh/approvals")).cloned();
         match count.as_deref().map(str::parse::<u32>) {
-            // Whoever sets a policy later approves its updates, or decides that nobody has to.
+            // With policy none there is nothing to approve. A policy that is set later asks for approval by default.
             None | Some(Ok(0)) if self.found.annotations.get(key::POLICY).is_some_and(|policy| policy == "none") => {}
             None | Some(Ok(0)) => self.set(key::REQUIRE_APPROVAL, "false"),
             Some(Ok(count)) => {

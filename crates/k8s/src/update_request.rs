@@ -2,6 +2,8 @@
 //!
 //! The CRD is generated from these types. [`UpdateRequest::read`] parses an object into the rules' [`Request`].
 //! [`UpdateRequest::with_status`] writes a decided status back.
+//!
+//! The file is long because each field has its schema, its description for `kubectl explain`, and both conversions.
 
 use headwind_core::artifact::ArtifactKind;
 use headwind_core::decide::Identity;

@@ -141,7 +141,7 @@ impl Context<'_> {
 }
 
 /// Returns true if somebody else wrote the proposed version into the workload: the same version, with the proposed digest
-/// if it has one. Without a tag, only the digest tells the version.
+/// if it has one. An image without a tag must have the proposed digest.
 fn is_proposed_version(spec: &Spec, there: &str) -> bool {
     let Ok(Artifact::Image(image)) = Artifact::parse(spec.kind, there) else { return false };
     let proposed = spec.new_digest.as_deref().and_then(|text| Digest::parse(text).ok());

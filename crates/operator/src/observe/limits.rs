@@ -19,29 +19,34 @@ use super::state::State;
 impl State {
     /// Returns the limits now. `starting` are the workloads to which an update is being applied.
     pub(crate) fn limits_with(&self, starting: &BTreeSet<WorkloadKey>, now: Timestamp) -> Limits {
-        let ConfiguredLimits { freeze, rollouts: limit, rollouts_per_namespace: limit_per_namespace, .. } = self.limits.configured();
-        let mut rollouts = Rollouts { limit, limit_per_namespace, ..Rollouts::default() };
-        let limits = Limits { freeze, paused_since: self.paused_since(now), rollouts: Rollouts::default() };
-        if rollouts.is_limited() {
+        let mut limits = self.limits_without_rollouts(now);
+        if limits.rollouts.is_limited() {
             let requests = self.requests.read();
             let index = self.index.read();
             let running = requests.rollouts().running(now).filter(|key| is_there(&index, key));
-            rollouts.running = running.chain(starting).cloned().collect();
+            let mut rollouts = Rollouts { running: running.chain(starting).cloned().collect(), ..limits.rollouts.clone() };
             // During a freeze nothing starts, and thousands may wait.
             if !limits.freeze.as_ref().is_some_and(|freeze| freeze.holds(now)) {
                 rollouts.give_slots(queue(&requests, &index, &limits, now));
             }
+            limits.rollouts = rollouts;
         }
-        Limits { rollouts, ..limits }
+        limits
+    }
+
+    /// Returns the limits now, without the rollouts in progress and in the queue.
+    fn limits_without_rollouts(&self, now: Timestamp) -> Limits {
+        let ConfiguredLimits { freeze, rollouts: limit, rollouts_per_namespace: limit_per_namespace, .. } = self.limits.configured();
+        let rollouts = Rollouts { limit, limit_per_namespace, ..Rollouts::default() };
+        Limits { freeze, paused_since: self.paused_since(now), rollouts }
     }
 
     /// Returns the number of updates that wait for the end of a rollout. 0 if rollouts are not limited.
     pub(crate) fn waiting_for_a_slot(&self, now: Timestamp) -> usize {
-        if !self.limits.are_limited() {
+        let limits = self.limits_without_rollouts(now);
+        if !limits.rollouts.is_limited() {
             return 0;
         }
-        let limits =
-            Limits { freeze: self.limits.configured().freeze, paused_since: self.paused_since(now), rollouts: Rollouts::default() };
         let requests = self.requests.read();
         let index = self.index.read();
         queue(&requests, &index, &limits, now).count()
@@ -70,8 +75,8 @@ impl State {
 
     /// Counts the workloads to which the previous leader applied an update that no request shows yet.
     pub(crate) fn inherit_rollouts(&self) {
-        let workloads: Vec<WorkloadKey> = self.requests.read().workloads().cloned().collect();
-        let applied: Vec<WorkloadKey> = workloads.into_iter().filter(|key| self.is_applied(key)).collect();
+        let workloads = self.requests.read().shared_workloads();
+        let applied: Vec<WorkloadKey> = workloads.iter().filter(|key| self.is_applied(key)).map(|key| (**key).clone()).collect();
         self.limits.starting().extend(applied);
     }
 

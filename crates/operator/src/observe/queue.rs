@@ -125,6 +125,8 @@ mod tests {
         WorkloadKey { kind: Kind::Deployment, namespace: "n".to_owned(), name: name.to_owned() }
     }
 
+    const DEADLINE: Duration = Duration::from_secs(10);
+
     /// A queue whose passes end when they are let.
     struct Site {
         queue: Queue,
@@ -152,15 +154,17 @@ mod tests {
             Self { queue, ends, begun, stop }
         }
 
-        /// Waits until so many passes have begun, and a moment longer.
+        /// Waits until so many passes have begun, and until the queue has nothing more to start.
         async fn began(&self, count: usize) -> Vec<String> {
-            for _ in 0..10_000 {
-                if self.begun.lock().len() >= count {
-                    break;
+            let enough = async {
+                while self.begun.lock().len() < count {
+                    tokio::task::yield_now().await;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            };
+            tokio::time::timeout(DEADLINE, enough).await.unwrap();
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
             self.begun.lock().clone()
         }
     }

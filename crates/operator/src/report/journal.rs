@@ -83,13 +83,13 @@ struct Progress {
     /// Transitions that the previous leader may not have reported, oldest first.
     unreported: VecDeque<Arc<ReportEntry>>,
     /// The transitions reported while this process takes over, by whichever of the catch-up and a change was first.
-    takeover: Takeover,
+    handover: Handover,
 }
 
 /// Reports a transition once although two report it: the catch-up of a new leader, which reads the stored requests, and
 /// the change of such a request, which may be under way at that moment.
 #[derive(Default)]
-struct Takeover {
+struct Handover {
     /// Fingerprints of the reported transitions.
     reported: HashSet<u64>,
     hasher: RandomState,
@@ -99,7 +99,7 @@ struct Takeover {
     ended: Option<Instant>,
 }
 
-impl Takeover {
+impl Handover {
     fn fingerprint(&self, entry: &ReportEntry) -> u64 {
         self.hasher.hash_one((&entry.uid, &entry.transition.id))
     }
@@ -174,7 +174,7 @@ impl Journal {
     /// leader wrote stays.
     pub(crate) fn note(&self, annotations: &mut BTreeMap<String, String>) {
         let mut progress = self.0.progress.lock();
-        progress.takeover.tidy();
+        progress.handover.tidy();
         if progress.reports
             && let Some(marks) = self.0.events.reported()
         {
@@ -228,7 +228,7 @@ impl Inner {
                     let mut progress = self.progress.lock();
                     progress.delivered.advance(namespace.clone(), version);
                     // Until the catch-up ends, the next leader would miss what it has not reached.
-                    progress.reports && !progress.takeover.reads
+                    progress.reports && !progress.handover.reads
                 };
                 if reports {
                     self.events.mark(namespace, version);
@@ -241,7 +241,7 @@ impl Inner {
     fn is_due(&self, entry: &Arc<ReportEntry>) -> bool {
         let mut progress = self.progress.lock();
         if progress.reports {
-            return progress.takeover.is_first_as_change(entry);
+            return progress.handover.is_first_as_change(entry);
         }
         if progress.unreported.len() >= REMEMBERED {
             progress.unreported.pop_front();
@@ -257,7 +257,7 @@ impl Inner {
                 return;
             }
             progress.reports = true;
-            progress.takeover.reads = true;
+            progress.handover.reads = true;
             if let Some(posted) = progress.posted.take() {
                 self.notifier.inherit_posted(&posted);
             }
@@ -282,8 +282,8 @@ impl Inner {
         }
         let delivered = {
             let mut progress = self.progress.lock();
-            progress.takeover.reads = false;
-            progress.takeover.ended = Some(Instant::now());
+            progress.handover.reads = false;
+            progress.handover.ended = Some(Instant::now());
             progress.delivered.clone()
         };
         for (namespace, version) in delivered.iter() {
@@ -301,7 +301,7 @@ impl Inner {
 
     /// Reports a transition of the previous leader's time. Returns false if it was reported meanwhile.
     fn catch_up(&self, entry: &ReportEntry) -> bool {
-        let is_first = self.progress.lock().takeover.is_first(entry);
+        let is_first = self.progress.lock().handover.is_first(entry);
         if is_first {
             self.report(entry);
         }

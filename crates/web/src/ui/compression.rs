@@ -1,7 +1,7 @@
 //! Compression of pages for browsers that accept gzip. Assets are compressed when the binary is built.
 //!
-//! No page contains a secret: the session is in a cookie, and foreign pages are refused by their origin. So the size of
-//! a compressed page tells nobody anything that is worth guessing.
+//! No page contains a secret: the session is in a cookie, and foreign pages are refused by their origin. So an
+//! attacker cannot learn a secret from the size of a compressed page (the attack BREACH).
 
 use std::io::Write as _;
 

@@ -56,9 +56,13 @@ fn step(workload: Option<&Workload>, requests: &[Request]) -> Step {
 }
 
 fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
+    seen_with(&Limits::default(), presence, requests)
+}
+
+fn seen_with(limits: &Limits, presence: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
     next(&Observed {
-        limits: &Limits::default(),
+        limits,
         presence,
         defaults: &Annotations::new(),
         requests: &requests,

@@ -1,4 +1,4 @@
-//! Freeze all updates and end the freeze: by mouse, by keys alone, and without script.
+//! Freeze all updates and end the freeze: by mouse, only by keyboard, and without script.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use super::visit::{ENTER, NO_DIALOG, NO_TOAST, SPACE, Visit};
 const FROZEN: &str = "document.querySelector('#banner').innerText.includes('Updates are frozen')";
 const THAWED: &str = "!document.querySelector('#banner').innerText.includes('Updates are frozen')";
 
-/// Whoever freezes sees it at once, on the page with the card and in the banner. Leaves nothing frozen.
+/// A freeze is shown at once, in the card of the settings page and in the banner. Ends every freeze that it starts.
 pub(super) async fn freeze(visit: &Visit) -> Result<()> {
     let browser = &visit.browser;
     visit.live("/settings").await?;

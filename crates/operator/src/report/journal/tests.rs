@@ -110,9 +110,9 @@ fn a_change_under_way_is_reported_once() {
     site.state.publish(News::Changed(Box::new(change)));
     assert_eq!(site.reported(), ["ApprovedByPerson", "ApprovedByPerson"]);
     let mut progress = site.journal.0.progress.lock();
-    progress.takeover.ended = Instant::now().checked_sub(2 * SETTLED);
-    progress.takeover.tidy();
-    assert!(progress.takeover.reported.is_empty());
+    progress.handover.ended = Instant::now().checked_sub(2 * SETTLED);
+    progress.handover.tidy();
+    assert!(progress.handover.reported.is_empty());
     drop(progress);
     site.state.publish(News::Changed(Box::new(again)));
     assert_eq!(site.reported().len(), 1, "it is a change like any other now");

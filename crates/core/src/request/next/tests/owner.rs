@@ -59,7 +59,7 @@ fn the_owner_applies_a_proposed_one(#[case] phase: Phase, #[case] require_approv
     assert_eq!(violations_of(&[asked]), Vec::<String>::new());
 }
 
-/// Without a tag, only the digest tells the version. A known digest counts beside the tag too.
+/// An image without a tag must have the proposed digest. If both digests are known, they must be equal with a tag, too.
 #[rstest::rstest]
 #[case::another_digest_alone(Some('a'), "app@DIGEST", false)]
 #[case::the_digest_alone(Some('b'), "app@DIGEST", true)]

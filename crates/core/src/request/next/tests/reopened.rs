@@ -63,7 +63,7 @@ fn the_person_who_rejected_it_does_not_count() {
     }
 }
 
-/// With one approver, whoever reopens an update may approve it in the same second, although it expired long ago.
+/// If one approval is enough, the same person may reopen and approve an update in one second, although it expired long ago.
 #[test]
 fn one_person_reopens_and_approves() {
     let live = workload("app:1.0.0", &[("headwind.sh/require-approval", "true")]);

@@ -10,19 +10,7 @@ fn limits(next: &[(i64, &str)]) -> Limits {
 }
 
 fn step_with(limits: &Limits, live: &Workload, all: &[Request]) -> Step {
-    let requests: Vec<&Request> = all.iter().collect();
-    next(&Observed {
-        limits,
-        presence: Presence::Present { workload: live, live: true },
-        defaults: &Annotations::new(),
-        requests: &requests,
-        now: at(NOW),
-        history_limit: 2,
-        snapshot: None,
-        seen_since: at(0),
-        clock_stepped: None,
-        confirmations: None,
-    })
+    seen_with(limits, Presence::Present { workload: live, live: true }, all)
 }
 
 fn approved(name: &str, container: &str, since: i64) -> Request {
