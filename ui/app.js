@@ -79,14 +79,22 @@
     if (event.detail.xhr.status !== 401) toast("bad", `Action failed: the server returned ${event.detail.xhr.status}.`, true);
   });
 
-  // ---- Rows: the focus survives a swap, even if the focused button is gone. A changed row is marked for a moment.
-  let lost = null;
-  document.addEventListener("htmx:beforeSwap", () => { lost = document.activeElement?.closest("[id^=u-]")?.id ?? null; });
+  // ---- Rows: the focus survives swaps, also of the row below an open dialog. A changed row is marked for a moment.
+  let here = null; // the id of the row that has the focus, or had it before a dialog opened
+  const rowOf = (one) => one?.closest("[id^=u-]")?.id ?? null;
+  const note = (event, one) => { if (!dialog?.contains(event.target)) here = rowOf(one); };
+  document.addEventListener("focusin", (event) => note(event, event.target));
+  // Safari gives a button no focus when it is clicked. A click beside the controls takes the focus away.
+  document.addEventListener("click", (event) => note(event, event.target.closest("a, button, input")), true);
+  const back = () => {
+    if (dialog?.open || (document.activeElement ?? document.body) !== document.body) return;
+    if (here) document.getElementById(here)?.querySelector(".name")?.focus({ preventScroll: true });
+  };
+  dialog?.addEventListener("close", back);
   document.addEventListener("htmx:afterSettle", (event) => {
     const row = event.target.closest?.("[id^=u-]") ?? (event.detail.elt.id?.startsWith("u-") && document.getElementById(event.detail.elt.id));
     if (row) row.classList.add("fresh");
-    if (lost && document.activeElement === document.body) document.getElementById(lost)?.querySelector(".name")?.focus({ preventScroll: true });
-    if (!dialog?.open) lost = null;
+    back();
     picked();
   });
 

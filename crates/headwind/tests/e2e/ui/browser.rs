@@ -179,17 +179,26 @@ impl Browser {
 
     /// Clicks the first element. Scrolls to it first, as a person does: a part of the page that is fixed may cover it.
     pub(crate) async fn click(&self, selector: &str) -> Result<()> {
-        self.run(&format!("document.querySelector({selector:?})?.scrollIntoView({{block: 'nearest'}})")).await?;
-        let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
-        element.click().await.with_context(|| selector.to_owned())?;
-        Ok(())
+        loop {
+            self.run(&format!("document.querySelector({selector:?})?.scrollIntoView({{block: 'nearest'}})")).await?;
+            let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
+            match element.click().await {
+                // A live update has replaced the element in between. Nothing was clicked.
+                Err(error) if error.is_stale_element_reference() => {}
+                clicked => return clicked.with_context(|| selector.to_owned()),
+            }
+        }
     }
 
     /// Types into the first element.
     pub(crate) async fn write(&self, selector: &str, text: &str) -> Result<()> {
-        let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
-        element.send_keys(text).await?;
-        Ok(())
+        loop {
+            let element = self.client.find(Locator::Css(selector)).await.with_context(|| selector.to_owned())?;
+            match element.send_keys(text).await {
+                Err(error) if error.is_stale_element_reference() => {}
+                written => return written.with_context(|| selector.to_owned()),
+            }
+        }
     }
 
     /// Presses keys, wherever the focus is.
