@@ -73,7 +73,9 @@ pub(crate) async fn decisions() -> Result<()> {
     browser.shoot("dialog-conflict-desktop-light").await?;
     browser.keys(ESCAPE).await?;
     // The row was replaced below the open dialog.
-    browser.until("the focus is in the row", "document.activeElement.closest('.row')?.querySelector('.name').textContent === 'late'").await?;
+    browser
+        .until("the focus is in the row", "document.activeElement.closest('.row')?.querySelector('.name').textContent === 'late'")
+        .await?;
 
     // Reject with a reason.
     browser.until("the toast has gone", NO_TOAST).await?;
