@@ -202,6 +202,10 @@ pub(crate) async fn same_answers() -> Result<()> {
         ensure!(seen.iter().all(|one| one["metadata"]["namespace"] == *shop), "{}: {body}", account.user);
         let (_, body) = get(&world, "/api/v1/workloads", account).await?;
         ensure!(!body.to_string().contains(&other), "{}: {body}", account.user);
+        // The limits concern everybody, the totals of all namespaces do not.
+        let (status, body) = get(&world, "/api/v1/limits", account).await?;
+        ensure!(status == if account.user == sam.user { 403 } else { 200 }, "{}: {status} {body}", account.user);
+        ensure!(body.get("rollouts").is_none() && body.get("waiting").is_none(), "{}: {body}", account.user);
     }
 
     // One item of a bulk action is denied, the other one succeeds. Headwind's record and the cluster's audit log name

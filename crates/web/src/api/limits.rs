@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use headwind_core::config::Store;
 use headwind_core::gate::Freeze;
-use headwind_operator::{Caller, LimitsView, SaveError};
+use headwind_operator::{Caller, LimitsView, SaveError, Visible};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,10 +38,14 @@ pub(super) struct LimitsBody {
     /// Since when updates that the policy approved are paused (RFC 3339). Not set if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused_since: Option<String>,
-    /// Number of workloads that are rolled out now; 0 if the number is not limited.
-    rollouts: usize,
-    /// Number of updates that wait for the end of a rollout.
-    waiting: usize,
+    /// Number of workloads that are rolled out now; 0 if the number is not limited. Not set if the caller may not list
+    /// every namespace that holds a workload or a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollouts: Option<usize>,
+    /// Number of updates that wait for the end of a rollout. Not set if the caller may not list every namespace that
+    /// holds a workload or a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
 }
 
 /// A freeze.
@@ -57,7 +61,8 @@ pub(super) struct FreezeBody {
 }
 
 impl LimitsBody {
-    fn of(view: &LimitsView, now: Timestamp) -> Self {
+    /// `totals` is true if the caller may know the numbers of all namespaces together.
+    fn of(view: &LimitsView, totals: bool, now: Timestamp) -> Self {
         let freeze = |freeze: &Freeze| FreezeBody { until: freeze.until.map(|until| until.to_string()), reason: freeze.reason.clone() };
         Self {
             freeze: view.freeze(now).map(freeze),
@@ -65,18 +70,23 @@ impl LimitsBody {
             max_concurrent_rollouts_per_namespace: view.configured.rollouts_per_namespace,
             pause_after_failures: view.configured.pause_after_failures,
             paused_since: view.paused_since.map(|since| since.to_string()),
-            rollouts: view.rollouts,
-            waiting: view.waiting,
+            rollouts: totals.then_some(view.rollouts),
+            waiting: totals.then_some(view.waiting),
         }
     }
 }
 
-#[utoipa::path(get, path = "/api/v1/limits", summary = "Get the limits on the updates of all workloads", responses((status = 200, body = LimitsBody)))]
+#[utoipa::path(get, path = "/api/v1/limits", summary = "Get the limits on the updates of all workloads", responses((status = 200, body = LimitsBody), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get(State(api): Shared, Extension(caller): Extension<Caller>) -> Response {
-    flat(match api.auth.listed(&caller, None).await {
-        Ok(_) => Ok(current(&api)),
-        Err(problem) => Err(problem.into()),
-    })
+    let read = async {
+        let visible = api.auth.visible(&caller).await?;
+        if visible.is_empty() {
+            // Names the missing permission.
+            api.auth.authorize(&caller, &Action::List { namespace: None }).await?;
+        }
+        Ok(current(&api, &visible))
+    };
+    flat(read.await)
 }
 
 #[utoipa::path(post, path = "/api/v1/freeze", summary = "Freeze all updates", request_body = Option<FreezeBody>, responses((status = 200, body = LimitsBody), (status = 422, body = Problem, content_type = "application/problem+json")))]
@@ -96,16 +106,18 @@ async fn frozen(api: &Api, caller: Caller, body: &Bytes) -> Result<Response, Pro
     if until.is_some_and(|until| until <= Timestamp::now()) {
         return Err(updates::invalid("until is in the past"));
     }
+    let visible = api.auth.visible(&caller).await?;
     api.handle.freeze(caller, Freeze { until, reason }).await.map_err(|error| problem(&error))?;
-    Ok(current(api))
+    Ok(current(api, &visible))
 }
 
 #[utoipa::path(post, path = "/api/v1/unfreeze", summary = "End the freeze of all updates", responses((status = 200, body = LimitsBody)))]
 pub(super) async fn unfreeze(State(api): Shared, Extension(caller): Extension<Caller>) -> Response {
     let done = async {
         authorize(&api, &caller).await?;
+        let visible = api.auth.visible(&caller).await?;
         api.handle.unfreeze(caller).await.map_err(|error| problem(&error))?;
-        Ok(current(&api))
+        Ok(current(&api, &visible))
     };
     flat(done.await)
 }
@@ -114,8 +126,9 @@ pub(super) async fn unfreeze(State(api): Shared, Extension(caller): Extension<Ca
 pub(super) async fn resume(State(api): Shared, Extension(caller): Extension<Caller>) -> Response {
     let done = async {
         authorize(&api, &caller).await?;
+        let visible = api.auth.visible(&caller).await?;
         api.handle.resume(caller).await.map_err(|error| problem(&error))?;
-        Ok(current(&api))
+        Ok(current(&api, &visible))
     };
     flat(done.await)
 }
@@ -126,8 +139,9 @@ async fn authorize(api: &Api, caller: &Caller) -> Result<(), Problem> {
     Ok(api.auth.authorize(caller, &change).await?)
 }
 
-fn current(api: &Api) -> Response {
-    Json(LimitsBody::of(&api.handle.limits(), Timestamp::now())).into_response()
+fn current(api: &Api, visible: &Visible) -> Response {
+    let totals = visible.covers(&api.handle.namespaces());
+    Json(LimitsBody::of(&api.handle.limits(), totals, Timestamp::now())).into_response()
 }
 
 fn problem(error: &SaveError) -> Problem {

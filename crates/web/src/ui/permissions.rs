@@ -1,6 +1,6 @@
 //! The permissions of the caller: every question of the UI to the authentication of the port.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -25,16 +25,12 @@ pub(super) fn namespaces(ui: &Ui, visible: &Visible) -> Vec<String> {
     ui.handle.namespaces().into_iter().filter(|namespace| visible.includes(namespace)).collect()
 }
 
-/// Returns whether the caller may list every namespace that holds something.
+/// Returns true if the caller may list every namespace that holds something.
 pub(super) fn sees_everything(ui: &Ui, visible: &Visible) -> bool {
-    covers(visible, &ui.handle.namespaces())
+    visible.covers(&ui.handle.namespaces())
 }
 
-fn covers(visible: &Visible, namespaces: &BTreeSet<String>) -> bool {
-    *visible == Visible::All || (!visible.is_empty() && namespaces.iter().all(|namespace| visible.includes(namespace)))
-}
-
-/// Returns whether the headers of an open stream still prove who the caller is.
+/// Returns true if the headers of an open stream still prove who the caller is.
 pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> bool {
     ui.guard.auth().still_knows(caller, headers).await
 }
@@ -95,13 +91,13 @@ impl Rights {
         Self(rights)
     }
 
-    /// Returns whether the caller may decide about the request.
+    /// Returns true if the caller may decide about the request.
     pub(super) fn allows(&self, namespace: &str, name: &str) -> bool {
         self.0.get(&(namespace.to_owned(), name.to_owned())).copied().unwrap_or_default()
     }
 }
 
-/// Returns whether the caller may roll the workload back.
+/// Returns true if the caller may roll the workload back.
 pub(super) async fn may_roll_back(ui: &Ui, caller: &Caller, key: &WorkloadKey) -> bool {
     ui.guard.auth().may(caller, &Action::RollBack { workload: key.clone() }).await
 }
@@ -124,7 +120,7 @@ pub(super) fn limits(ui: &Ui) -> Action {
     changes(ui, Store::ConfigMap, ui.handle.settings().version(Store::ConfigMap).is_none())
 }
 
-/// Returns whether the caller may freeze and resume all updates.
+/// Returns true if the caller may freeze and resume all updates.
 pub(super) async fn may_change_limits(ui: &Ui, caller: &Caller) -> bool {
     ui.guard.auth().may(caller, &limits(ui)).await
 }
@@ -135,7 +131,7 @@ pub(super) fn tests(ui: &Ui, channel: &str) -> Action {
     Action::TestChannel { channel: channel.to_owned(), namespace: ui.settings.namespace.clone(), creates }
 }
 
-/// Returns whether people sign in here.
+/// Returns true if people sign in here.
 pub(super) fn has_login(ui: &Ui) -> bool {
     ui.guard.auth().has_login()
 }
@@ -149,21 +145,4 @@ pub(super) async fn log_in(ui: &Ui, token: &str, headers: &HeaderMap, peer: Opti
 /// Ends the session of a browser. Returns the cookie.
 pub(super) fn log_out(ui: &Ui, headers: &HeaderMap) -> Option<HeaderValue> {
     ui.guard.auth().log_out(headers).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn totals_are_for_those_who_see_every_namespace() {
-        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let only = |all: &[&str]| Visible::Only(Arc::new(names(all)));
-        assert!(covers(&Visible::All, &names(&["shop", "pay"])));
-        assert!(covers(&only(&["shop", "pay", "other"]), &names(&["shop", "pay"])), "Headwind watches these alone");
-        assert!(!covers(&only(&["shop"]), &names(&["shop", "pay"])));
-        assert!(!covers(&Visible::default(), &names(&[])), "who may list nothing");
-    }
 }
