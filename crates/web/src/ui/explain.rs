@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use headwind_core::explain::Explained;
 use headwind_core::gate::{Gate, Waiting};
 use headwind_core::policy::{CandidateVerdict, Outcome};
+use headwind_core::reason::Reason;
 use headwind_core::settings::key as annotation;
 use headwind_core::workload::WorkloadKey;
 use headwind_core::workload::owner::Handling;
@@ -251,10 +252,11 @@ fn candidates(key: &WorkloadKey, asked: Asked, one: &Explained) -> Markup {
 }
 
 fn row(verdict: &CandidateVerdict) -> Markup {
-    let (classes, sign, word) = match verdict.outcome {
-        Outcome::Chosen => ("phase tone-good", "circle-check-big", "Chosen"),
-        Outcome::Eligible => ("phase tone-go", "check", "Eligible"),
-        Outcome::Refused => ("phase tone-calm", "x", "Refused"),
+    let (classes, sign, word) = match (verdict.outcome, verdict.reason) {
+        (Outcome::Chosen, _) => ("phase tone-good", "circle-check-big", "Chosen"),
+        (Outcome::Eligible, _) => ("phase tone-go", "check", "Eligible"),
+        (Outcome::Refused, Reason::AlreadyRequested) => ("phase tone-go", "circle-check", "Requested"),
+        (Outcome::Refused, _) => ("phase tone-calm", "x", "Refused"),
     };
     html! {
         tr class=[(verdict.outcome == Outcome::Chosen).then_some("chosen")] {
