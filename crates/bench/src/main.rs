@@ -1,8 +1,9 @@
 //! `make bench`: measures Headwind on the real control plane of the test bed, in one run.
 //!
 //! Prints a table; `--write FILE` also writes it between the two markers of that file, and `--sizes` sets other numbers
-//! of Deployments, `--finished` another number of finished requests for each. The bench only measures: it fails only if something does not work at all. Values that depend on the
-//! machine are ratios to the same work without Headwind, both in the same loop.
+//! of Deployments, `--finished` another number of finished requests for each. The bench only measures: it fails only if
+//! something does not work at all. Values that depend on the machine are ratios to the same work without Headwind, both
+//! in the same loop.
 //!
 //! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded.
 
@@ -93,7 +94,7 @@ async fn pages(bed: &Bed, client: &kube::Client) -> Result<Pages> {
     finished::create(client, &namespace, pages::DEPLOYMENTS, pages::EACH).await?;
     finished::settled(client, &namespace).await?;
     start(&operator, pages::DEPLOYMENTS).await?;
-    let measured = pages::run(&operator).await?;
+    let measured = pages::run(client, &namespace, &operator).await?;
     operator.terminate().await?;
     Ok(measured)
 }
