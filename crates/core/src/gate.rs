@@ -5,15 +5,15 @@
 //! an update: the request waits, and Headwind applies it when the gate opens.
 //!
 //! ```text
-//! Settings, Facts, now ──> owner, source, denial, digest, interval, cool_down, update_window, … ──> check ──> Open | Wait(Waiting)
+//! Settings, Facts, now ──> owner, source, denial, confirmation, interval, cool_down, update_window, … ──> check ──> Open | Wait(Waiting)
 //! ```
 //!
 //! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`]. A question
 //! to the registry is not a gate: [`crate::evidence`] answers it before the update is proposed.
 
+mod confirmation;
 mod cool_down;
 mod denial;
-mod digest;
 mod facts;
 mod failure_budget;
 mod freeze;
@@ -69,7 +69,7 @@ const GATES: &[GateFn] = &[
     owner::waiting,
     source::waiting,
     denial::waiting,
-    digest::waiting,
+    confirmation::waiting,
     interval::waiting,
     siblings::waiting,
     cool_down::waiting,
@@ -127,7 +127,7 @@ impl Gate {
         }
     }
 
-    /// Returns whether the update may be applied now.
+    /// Returns true if the update may be applied now.
     pub fn is_open(&self) -> bool {
         self.waiting().is_none()
     }
@@ -139,13 +139,13 @@ impl Waiting {
         Self { reason, message: reason.sentence().to_owned(), until }
     }
 
-    /// Returns whether both have the same reason and time. The message may differ: a change of the message is not
+    /// Returns true if both have the same reason and time. The message may differ: a change of the message is not
     /// written.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.reason, self.until) == (other.reason, other.until)
     }
 
-    /// Returns whether the wait is recorded on the request. The wait for siblings is not: it lasts at most two seconds,
+    /// Returns true if the wait is recorded on the request. The wait for siblings is not: it lasts at most two seconds,
     /// and every push for several containers would cost a write.
     pub fn is_recorded(&self) -> bool {
         self.reason != Reason::AwaitingSiblings
