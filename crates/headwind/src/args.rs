@@ -115,8 +115,8 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_UI_PROXY_CIDRS", value_name = "CIDRS", value_delimiter = ',', required_if_eq("ui_auth_mode", "proxy"))]
     pub(crate) ui_proxy_cidrs: Vec<Network>,
 
-    /// Allow approvals, rejections and rollbacks over the API in the modes none and simple, which do not authenticate
-    /// callers. If false, they are allowed only when the API listens on loopback
+    /// Allow approvals, rejections and rollbacks in the modes none and simple, which do not authenticate callers. If
+    /// false, they are allowed only on a port that listens on loopback
     #[arg(long, env = "HEADWIND_UI_ANONYMOUS_ACTIONS", default_value_t = false, action = ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub(crate) ui_anonymous_actions: bool,
 
@@ -129,11 +129,11 @@ pub(crate) struct Run {
     #[arg(long, env = "HEADWIND_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
     pub(crate) tls_key_file: Option<PathBuf>,
 
-    /// Public URL of the web UI. The API accepts requests that name its host
+    /// Public URL of the web UI. The API and the UI accept requests that name its host
     #[arg(long, env = "HEADWIND_UI_URL", value_name = "URL", value_parser = url)]
     pub(crate) ui_url: Option<Uri>,
 
-    /// Public URL of the API. The API accepts requests that name its host
+    /// Public URL of the API. The API and the UI accept requests that name its host
     #[arg(long, env = "HEADWIND_API_URL", value_name = "URL", value_parser = url)]
     pub(crate) api_url: Option<Uri>,
 
@@ -166,12 +166,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Returns whether the sender of every webhook must be authenticated.
+    /// Returns true if the sender of every webhook must be authenticated.
     pub(crate) fn authenticates_webhooks(&self) -> bool {
         self.webhook_secret.is_some() || self.webhook_google_audience.is_some()
     }
 
-    /// Returns whether every webhook is confirmed with the registry.
+    /// Returns true if every webhook is confirmed with the registry.
     pub(crate) fn confirms_webhooks(&self) -> bool {
         self.webhook_confirm.unwrap_or(!self.authenticates_webhooks())
     }
@@ -199,7 +199,8 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
 
 /// Parses an absolute http or https URL.
 fn url(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.trim().parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    let url: Uri =
+        text.trim().parse().map_err(|error| format!("{text:?} is not a URL: {error}; use a value like https://headwind.example.com"))?;
     match (url.scheme_str(), url.host()) {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
         _ => Err(format!("{text:?} is not a URL; use a value like https://headwind.example.com")),
@@ -214,7 +215,8 @@ fn word(text: &str) -> Result<String, String> {
 
 /// Parses a host with or without a port.
 fn host(text: &str) -> Result<Authority, String> {
-    let host: Authority = text.trim().parse().map_err(|error| format!("{text:?} is not a host: {error}"))?;
+    let host: Authority =
+        text.trim().parse().map_err(|error| format!("{text:?} is not a host: {error}; use a value like headwind.example.com"))?;
     if host.host().is_empty() || host.as_str().contains('@') {
         return Err(format!("{text:?} is not a host; use a value like headwind.example.com or headwind.example.com:8443"));
     }
