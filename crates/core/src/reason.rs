@@ -76,7 +76,7 @@ reasons! {
         RegistryError = "Headwind could not query the registry",
     }
     "A workload or container is not updated" {
-        InvalidAnnotation = "an annotation has an invalid value; the workload is treated as policy none until the value is corrected",
+        InvalidAnnotation = "an annotation has an invalid value; Headwind uses policy none for the containers that it concerns until the value is corrected",
         InvalidImage = "the image of the container is not a valid reference",
         InvalidObject = "Headwind cannot read the object",
         NotTracked = "the container is not tracked",

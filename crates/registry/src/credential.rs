@@ -31,7 +31,7 @@ struct Inner {
     fingerprint: Fingerprint,
 }
 
-/// The kinds of credentials in a pull secret.
+/// The kinds of credentials.
 pub(crate) enum Proof {
     /// A user name and a password.
     Login {
@@ -44,7 +44,7 @@ pub(crate) enum Proof {
     Identity(SecretString),
     /// `registrytoken`: a bearer token for the registry itself.
     Token(SecretString),
-    /// A login that the cloud of this process issues for its own registries.
+    /// A login that the cloud provider of Headwind's own pod issues for its registries.
     Cloud(Arc<dyn cloud::Exchange>),
 }
 

@@ -1,7 +1,7 @@
 //! All hosts: those with an entry of the administrator, and every other host that an image or a source names.
 //!
 //! Each lane (a host over one transport) has its own permits and back-off, so that a dead proxy or a wrong CA of one
-//! source does not affect others. The number of hosts and transports without an entry that are kept is bounded.
+//! source does not affect others. The state of hosts and transports without an entry is kept in caches of limited size.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -15,16 +15,16 @@ const ADDRESS: usize = 2048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChartError {
     /// The chart's name is invalid.
-    #[error("the chart's name is not legal (letters, digits, '.', '_', '-' in parts, separated by '/')")]
+    #[error("the chart's name is not valid (letters, digits, '.', '_', '-' in parts, separated by '/')")]
     Name,
     /// There is no version.
-    #[error("the chart's name has no version; expected name:version")]
+    #[error("the chart has no version; expected name:version")]
     NoVersion,
     /// The address has a scheme other than HTTP and HTTPS.
     #[error("the repository's address begins with neither https:// nor http://")]
     Scheme,
     /// The address has a user, a fragment, or no host.
-    #[error("the repository's address is not legal (https://host[:port][/path], no user in it)")]
+    #[error("the repository's address is not valid (https://host[:port][/path], no user in it)")]
     Address,
 }
 

@@ -31,19 +31,19 @@ pub enum ReferenceError {
     #[error("the reference is empty")]
     Empty,
     /// The repository's path is invalid.
-    #[error("the repository's name is not legal (lower-case letters and digits in parts, separated by '/', '.', '_', '__' or '-')")]
+    #[error("the repository's name is not valid (lower-case letters and digits in parts, separated by '/', '.', '_', '__' or '-')")]
     Name,
     /// The path has an upper-case letter, the most frequent mistake.
-    #[error("a repository's name has no upper-case letters")]
+    #[error("a repository's name must not have upper-case letters")]
     UpperCase,
     /// The registry's host is invalid.
-    #[error("the registry's host is not legal")]
+    #[error("the registry's host is not valid")]
     Host,
     /// The tag is invalid.
-    #[error("the tag is not legal (a letter, digit or '_', then at most 127 of these, '.' and '-')")]
+    #[error("the tag is not valid (a letter, digit or '_', then at most 127 of these, '.' and '-')")]
     Tag,
     /// The digest is invalid.
-    #[error("the digest is not legal (sha256: and 64 hexadecimal digits)")]
+    #[error("the digest is not valid (sha256: and 64 hexadecimal digits)")]
     Digest,
     /// The text is longer than any registry accepts.
     #[error("the reference is longer than 1,024 characters, or the repository's name longer than 255")]
@@ -293,7 +293,7 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// Returns true if the text is a legal tag: `[\w][\w.-]{0,127}`.
+/// Returns true if the text is a valid tag: `[\w][\w.-]{0,127}`.
 pub fn is_tag(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     text.len() <= TAG && text.bytes().next().is_some_and(word) && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')

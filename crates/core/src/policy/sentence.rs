@@ -16,7 +16,7 @@ pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: O
     match reason {
         Reason::HigherVersion => format!("{tag} is higher than {mine} and within policy {}", rule.policy),
         Reason::HighestMatch => format!("{tag} is the highest match of {}", pattern()),
-        Reason::Forced => format!("policy force accepts {tag}, whatever it is"),
+        Reason::Forced => format!("policy force accepts {tag}"),
         Reason::NewDigest => match candidate.and_then(|candidate| candidate.digest.as_ref()) {
             Some(digest) => format!("{tag} has a new digest, {digest}"),
             None => format!("{tag} was pushed again"),
@@ -25,7 +25,7 @@ pub fn sentence(rule: &Rule, kind: ArtifactKind, current: &Current, candidate: O
         Reason::PolicyNone => "policy none accepts no version; set the annotation headwind.sh/policy".to_owned(),
         Reason::PatternMissing => "policy glob needs the annotation headwind.sh/pattern".to_owned(),
         Reason::DigestOnly => "the image has a digest and no tag; only policy force changes it".to_owned(),
-        Reason::InvalidTag => format!("{tag:?} is not a legal tag"),
+        Reason::InvalidTag => format!("{tag:?} is not a valid tag"),
         Reason::NotAnImage => format!("{tag} is a signature, attestation or bill of materials, not an image"),
         Reason::VersionRange => format!("the version {mine:?} is a range, which Flux resolves by itself"),
         Reason::SameTag => same_tag(rule, kind, tag),

@@ -205,7 +205,7 @@ fn a_schedule_that_never_opens_is_answered_quickly() {
 /// Days, start, end and time zone of a window.
 type Parts = (Vec<usize>, (i8, i8), (i8, i8), &'static str);
 
-/// Returns whether a window is open, from the date and time that a clock in its zone shows.
+/// Returns true if a window is open, from the date and time that a clock in its zone shows.
 fn open_by_the_clock(windows: &[Parts], time: Timestamp) -> bool {
     windows.iter().any(|(days, start, end, name)| {
         let clock = time.to_zoned(zone(name).unwrap()).datetime();

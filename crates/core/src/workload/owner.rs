@@ -170,7 +170,7 @@ impl Workload {
         self.owner.as_deref().map_or(Handling::Patch, |owner| settings.gitops.handling(owner.manager))
     }
 
-    /// Returns why nothing is proposed for it, if its owner is the reason.
+    /// Returns the reason if Headwind proposes nothing because of the workload's owner.
     pub fn refused_for_owner(&self, settings: &Settings) -> Option<Reasoned> {
         let owner = self.owner.as_deref().filter(|_| self.handling(settings) == Handling::Refuse)?;
         let message = format!(

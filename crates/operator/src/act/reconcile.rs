@@ -255,7 +255,12 @@ impl Reconciler {
             .collect();
         if !faults.is_empty() {
             let all = faults.into_iter().collect::<Vec<_>>().join("; ");
-            self.events.warn(workload, Reason::InvalidAnnotation, &all, &format!("{all}; the workload is treated as policy none"));
+            self.events.warn(
+                workload,
+                Reason::InvalidAnnotation,
+                &all,
+                &format!("{all}; Headwind uses policy none for the containers that this concerns until the value is corrected"),
+            );
         }
         if self.state.readiness.synced() {
             self.warn_about_skipped(workload, defaults);
@@ -265,8 +270,8 @@ impl Reconciler {
         }
     }
 
-    /// Reports why a release, or a workload with an owner, whose policy wants updates gets none, once for the same reason. A suspended release is not
-    /// reported: a person suspended it.
+    /// Reports why a release, or a workload with an owner, gets no updates although its policy asks for them. Reports each
+    /// reason once. A suspended release is not reported: a person suspended it.
     fn warn_about_skipped(&self, workload: &Workload, defaults: &Annotations) {
         for container in &workload.containers {
             let Ok(settings) = Settings::resolve(defaults, &workload.annotations, &container.name) else { continue };

@@ -37,7 +37,8 @@ use crate::cluster::object::{ObjectVersion, is_newer};
 /// Namespace and name.
 pub(crate) type Name = (String, String);
 
-/// Maximum bytes of other writers' data on a request that are kept.
+/// Maximum size, in bytes, of a message, and of the labels and annotations together, that the store keeps of a request.
+/// Other writers can set them.
 const FOREIGN: usize = 2048;
 
 /// The store.

@@ -115,7 +115,7 @@ impl ReportEntry {
         }
     }
 
-    /// Identifies that change among all of the request. It depends only on the change: the next leader may know only a
+    /// Returns an identifier of the change that is unique within the request. It depends only on the change: the next leader may know only a
     /// later status, and reports the change with another transition.
     pub(crate) fn change_id(&self, kind: ChangeKind) -> String {
         let what = match kind {

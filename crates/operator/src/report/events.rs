@@ -130,7 +130,8 @@ impl EventRecorder {
         let _counted = self.send(about_target(workload), None, Weight::Normal, reason, note, None);
     }
 
-    /// Records what a request did to its workload. `id` identifies it among all of the request.
+    /// Records what a request did to its workload. `id` identifies the change among all changes of the
+    /// request.
     pub(super) fn about_workload(&self, entry: &ReportEntry, id: &str, workload: &Workload, reason: Reason, note: &str) {
         let related = Some(about_entry(entry));
         let _counted = self.send(about_target(workload), related, Weight::Normal, reason, note, Some((&entry.uid, id)));
@@ -142,7 +143,8 @@ impl EventRecorder {
         let _counted = self.send(about_entry(entry), None, *weight, reason, message, Some((&entry.uid, id)));
     }
 
-    /// Records that an entry of Headwind's own settings has no effect. `id` identifies it among those of the object.
+    /// Records that an entry of Headwind's own settings has no effect. `id` is a part of the Event's name: the same id leads
+    /// to one Event.
     pub(crate) fn about_setting(&self, about: ObjectReference, id: &str, note: &str) {
         let uid = about.uid.clone().unwrap_or_default();
         let _counted = self.send(about, None, Weight::Warning, Reason::InvalidSetting, note, Some((&uid, id)));

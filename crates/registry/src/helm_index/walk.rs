@@ -53,7 +53,7 @@ pub(super) enum Unreadable {
     NoRoom(#[from] Exhausted),
 }
 
-/// One step of the walk.
+/// The next YAML element of the index.
 enum Node {
     /// A text, and true if it is null.
     Scalar(String, bool),

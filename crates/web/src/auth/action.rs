@@ -48,7 +48,8 @@ pub enum Action {
         /// True if the object has to be created first.
         creates: bool,
     },
-    /// Send a test message to a notification channel. Who may change the settings may test them.
+    /// Send a test message to a notification channel. A caller who may change the settings may also test
+    /// them.
     TestChannel {
         /// The channel, as the caller names it.
         channel: String,

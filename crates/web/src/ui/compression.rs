@@ -19,7 +19,7 @@ const SMALL: usize = 1024;
 pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 pub(super) const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// Returns whether the sender of a request accepts gzip.
+/// Returns true if the sender of a request accepts gzip.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|accepted| accepted.contains("gzip"))
 }

@@ -26,7 +26,7 @@ pub(super) enum Theme {
 pub(super) struct Preferences {
     /// The theme.
     pub(super) theme: Theme,
-    /// Rows of one line.
+    /// Lists show each row on one line.
     pub(super) compact: bool,
     /// Keyboard shortcuts are off.
     pub(super) no_keys: bool,

@@ -93,7 +93,7 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
 }
 
 impl ListQuery {
-    /// The list without any parameter.
+    /// Creates the query for the first page of a list, without filters and in the default order.
     pub(super) fn new(list: List) -> Self {
         Self {
             list,

@@ -306,7 +306,7 @@ pub(super) async fn rows(ui: &Ui, visitor: &Visitor, items: &[UpdateSummary], vi
     all
 }
 
-/// Returns whether a failed rollout of the update is rolled back.
+/// Returns true if a failed rollout of the update is rolled back.
 pub(super) fn auto_rollback(ui: &Ui, summary: &UpdateSummary, container: &str) -> Option<bool> {
     let settings = ui.handle.settings_of(&summary.workload, container);
     settings.iter().find(|setting| setting.name == "auto-rollback").map(|setting| setting.value.trim() == "true")

@@ -109,7 +109,7 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Returns whether registries are polled.
+    /// Returns true if registries are polled.
     pub(super) fn polls(&self) -> bool {
         self.all.borrow().iter().any(|one| one.variable == "HEADWIND_POLLING_ENABLED" && one.value.as_deref() == Some("true"))
     }

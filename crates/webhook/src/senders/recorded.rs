@@ -398,7 +398,7 @@ fn odd() -> impl Strategy<Value = Value> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
-    /// Whatever a payload contains, an event names a legal repository and a legal tag.
+    /// Whatever a payload contains, an event names a legal repository and a valid tag.
     #[test]
     fn mutations(which in 0..PAYLOADS.len(), places in prop::collection::vec((0_usize..40, odd()), 1..4), registry in prop::option::of("[a-z.:/@]{0,12}")) {
         let mut body: Value = serde_json::from_str(PAYLOADS[which].1).unwrap();

@@ -21,7 +21,7 @@ struct Asked {
     origin: Origin,
 }
 
-/// Returns whether the arguments name a chart.
+/// Returns true if the arguments name a chart.
 pub(super) fn is_asked(args: &Args) -> bool {
     args.repo.is_some() || args.image.starts_with("oci://")
 }

@@ -37,7 +37,7 @@ pub(super) fn guards<const N: usize>(args: &Run, namespace: &str, handle: &Handl
     })
 }
 
-/// Returns whether unauthenticated callers may act on a port.
+/// Returns true if unauthenticated callers may act on a port.
 fn anonymous_actions(args: &Run, address: SocketAddr) -> bool {
     args.ui_anonymous_actions || address.ip().is_loopback()
 }

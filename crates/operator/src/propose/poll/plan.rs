@@ -85,7 +85,7 @@ impl Polling {
         self.interval.map_or(self.min_interval, |default| default.min(self.min_interval))
     }
 
-    /// Returns whether a container is scanned periodically (true) or once (false); `None` if it is not scanned.
+    /// Returns true if a container is scanned periodically (true) or once (false); `None` if it is not scanned.
     pub(super) fn listens(&self, workload: &Workload, container: &Container, settings: &Settings) -> Option<bool> {
         if workload.deleting || settings.policy.is_off() || container.skip_reason(settings).is_some() {
             return None;

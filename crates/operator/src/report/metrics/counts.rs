@@ -61,11 +61,7 @@ impl Collector for Counts {
             for kind in Kind::ALL {
                 gauge(facts(*kind).watched_metric, &format!("{kind}s watched"), number(index.count(*kind)))?;
             }
-            gauge(
-                "invalid_annotations",
-                "Workloads treated as policy none because an annotation has an invalid value",
-                number(index.faulty().count()),
-            )?;
+            gauge("invalid_annotations", "Workloads with an annotation that has an invalid value", number(index.faulty().count()))?;
         }
         let pending = self.0.requests.read().count_phases(&Visible::All).of(Phase::Pending);
         gauge("updates_pending", "UpdateRequests in phase Pending", number(pending))?;

@@ -264,7 +264,7 @@ impl Reader<'_> {
         self.parsed(name, all).unwrap_or_default()
     }
 
-    /// Returns the common settings if the channel is enabled. `host` is that of its server.
+    /// Returns the common settings if the channel is enabled. `host` is the host of the channel's server.
     fn common(&mut self, channel: Channel, host: Option<&str>) -> Common {
         let name = |suffix: &str| format!("{}{suffix}", channel.prefix());
         let digest = |text: &str| match duration(text)? {

@@ -1,4 +1,4 @@
-//! Times: relative text, exact title.
+//! Renders times as relative text, with the exact time in the `title` attribute.
 
 use jiff::Timestamp;
 use maud::{Markup, html};

@@ -36,7 +36,7 @@ impl Access {
         Self { config_map: denied(Store::ConfigMap).await, secret: denied(Store::Secret).await }
     }
 
-    /// Returns whether the caller may change the settings of that object.
+    /// Returns true if the caller may change the settings of that object.
     pub(super) fn allows(&self, store: Store) -> bool {
         match store {
             Store::ConfigMap => self.config_map.is_none(),

@@ -148,7 +148,7 @@ const WEBHOOK_OWN: [Variable; 4] = [
     .secret(),
     Variable::new("WEBHOOK_TIMEOUT", "notify-webhook-timeout", "DURATION", "Timeout of one attempt, in seconds or with a unit")
         .default("10"),
-    Variable::new("WEBHOOK_MAX_RETRIES", "notify-webhook-max-retries", "NUMBER", "Number of attempts after the first one fails")
+    Variable::new("WEBHOOK_MAX_RETRIES", "notify-webhook-max-retries", "NUMBER", "Maximum number of retries after a failed attempt")
         .default("3"),
 ];
 const DISCORD: [Variable; 5] = common!("DISCORD", "discord", "Discord");
