@@ -35,14 +35,16 @@ pub(crate) async fn killed(before: &Machine) -> Result<()> {
             if runs("node.sh") && runs("kubelet") && runs("etcd") && runs("helm install") { Ok(()) } else { Err(format!("{lines:#?}")) }
         })
         .await?;
-        child.kill().await?;
         if with_script {
+            // First, because the script ends by itself once the child has ended.
             for (process, line) in programs(folder) {
                 if line.contains("node.sh ") && !line.contains("--inside") {
                     run(Command::new("kill").args(["-KILL", &process])).await?;
                 }
             }
         }
+        child.kill().await?;
+        // Also undoes what a killed script left.
         let after = Machine::look()?;
         ensure!(after == *before, "the machine was left otherwise than it was found:\n{before:#?}\n{after:#?}");
         eventually("every program of the child has ended", STEP, || async {

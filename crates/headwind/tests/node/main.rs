@@ -53,7 +53,10 @@ async fn all() -> Result<()> {
     let before = Machine::look()?;
     if Tools::ready().await?.has("helm") {
         let begun = Instant::now();
-        killed::killed(&before).await.context("a test that is killed")?;
+        let outcome = killed::killed(&before).await.context("a test that is killed");
+        // Undoes what the killed child left if the test failed before.
+        Machine::look()?;
+        outcome?;
         eprintln!("nothing is left of a test that was killed: {} s", begun.elapsed().as_secs());
     }
     let bed = Bed::own().await?;
