@@ -10,7 +10,8 @@ crate::named! {
     /// An answer that a candidate needs before it is proposed.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Need("need", str::eq) {
-        /// The digest that an approval is bound to. Without an answer, the claim is accepted as it is.
+        /// The digest that an approval or a cool-down is bound to. Without an answer, the claim leads to no update. If the
+        /// registry answers and returns no digest, the claim is accepted as it is.
         Binding = "binding",
         /// The digest, if the registry returns it. Without an answer, the claim is accepted as it is.
         Digest = "digest",
@@ -38,12 +39,12 @@ impl Need {
     /// Returns true if nothing follows from the claim without an answer.
     pub fn is_required(self) -> bool {
         match self {
-            Self::Proof | Self::Platforms => true,
-            Self::Binding | Self::Digest | Self::Presence => false,
+            Self::Binding | Self::Proof | Self::Platforms => true,
+            Self::Digest | Self::Presence => false,
         }
     }
 
-    /// Returns true if a scan proposes the version although the registry did not return what is needed. Otherwise, the
+    /// Returns true if a scan proposes the version although the registry answered without what is needed. Otherwise, the
     /// next scan queries it again.
     pub fn is_optional_in_scans(self) -> bool {
         match self {
@@ -55,11 +56,13 @@ impl Need {
     /// Compares the need with the registry's answer about a tag.
     pub(super) fn check(self, tag: &str, answer: &Answer, wishes: Wishes<'_>) -> Check {
         match (self, answer) {
-            (Self::Binding | Self::Digest, Answer::Found { .. } | Answer::Missing | Answer::Unavailable)
+            (Self::Binding | Self::Digest, Answer::Found { .. } | Answer::Missing)
+            | (Self::Digest, Answer::Unavailable)
             | (Self::Presence, Answer::Found { .. } | Answer::Unavailable)
             | (Self::Proof, Answer::Found { .. }) => Check::Met,
             (Self::Presence | Self::Proof | Self::Platforms, Answer::Missing) => Check::Refused(Reason::NotInRegistry.into()),
-            (Self::Proof | Self::Platforms, Answer::Unavailable) | (Self::Platforms, Answer::Found { platforms: None, .. }) => Check::Open,
+            (Self::Binding | Self::Proof | Self::Platforms, Answer::Unavailable)
+            | (Self::Platforms, Answer::Found { platforms: None, .. }) => Check::Open,
             (Self::Platforms, Answer::Found { platforms: Some(available), .. }) => {
                 let missing = missing(wishes.platforms.unwrap_or_default(), available);
                 if missing.is_empty() {

@@ -52,7 +52,7 @@ fn needs(
 #[rstest]
 #[case::digest("app:1.0.0@DIGEST", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
 #[case::presence("app:1.2.0", "1.1.0", AUTHENTICATED, [Ok(Some("b")), Ok(None), Err(false), Ok(None)])]
-#[case::binding("app:1.0.0", "1.1.0", BINDING, [Ok(Some("b")), Ok(None), Ok(None), Ok(None)])]
+#[case::binding("app:1.0.0", "1.1.0", BINDING, [Ok(Some("b")), Ok(None), Ok(None), Err(true)])]
 #[case::proof("app:1.0.0", "1.1.0", VERIFIED, [Ok(Some("b")), Ok(None), Err(false), Err(true)])]
 fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[case] expected: [Result<Option<&str>, bool>; 4]) {
     let candidate = Candidate::new(tag, None);
@@ -106,7 +106,6 @@ fn no_required_need_accepts_an_unavailable_registry() {
     for need in Need::ALL {
         let check = need.check("1.1.0", &Answer::Unavailable, Wishes::default());
         assert_eq!(check, if need.is_required() { Check::Open } else { Check::Met }, "{need}");
-        assert!(!(need.is_required() && need.is_optional_in_scans()), "{need}");
     }
 }
 

@@ -207,11 +207,18 @@ pub(crate) async fn digest() -> Result<()> {
     let done = world.request(&at("web", "1.1.0"), "Completed").await?;
     ensure!(done.spec.new_digest.as_ref() == Some(&moved), "{:?}", done.spec);
 
-    // Without a digest in the webhook, the one that is shown is looked up before the update is proposed.
+    // Without a digest in the webhook, the one that is shown is looked up before the update is proposed, also if the
+    // registry is down at first.
     let looked_up = registry.push("web", "1.2.0", "looked up");
     let mut body = payload::distribution(&host, "web", "1.2.0", &looked_up);
     body["events"][0]["target"].as_object_mut().context("target")?.remove("digest");
+    registry.misbehave(|_| Some(Fault::Answer(503, Vec::new(), String::new())));
     ensure!(world.post(&body).await?.0 == 202);
+    eventually("the registry is asked", SOON, || async {
+        if registry.take_lines().iter().any(|line| line.contains("1.2.0")) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await?;
+    registry.behave();
     let request = world.request(&at("web", "1.2.0"), "Pending").await?;
     ensure!(request.spec.new_digest.as_ref() == Some(&looked_up), "{:?}", request.spec);
     world.does(&request, "approve").await?;

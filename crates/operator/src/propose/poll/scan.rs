@@ -4,7 +4,7 @@
 //! only if the list cannot be read, the host is unavailable, or no query was answered. It has a deadline. The next scan
 //! starts with what it did not reach.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ impl Poller {
             deadline,
             candidates: Candidates { listed: None, origin: &origin, read: HashMap::new() },
             digests: HashMap::new(),
+            failed: HashSet::new(),
             platforms: HashMap::new(),
             refused: None,
             began: Timestamp::now(),
@@ -230,6 +231,8 @@ struct Found<'a> {
     candidates: Candidates<'a>,
     /// The digests of tags. None if the tag does not exist, or the registry does not return its digest.
     digests: HashMap<String, Option<Digest>>,
+    /// The tags for which the registry returned an error.
+    failed: HashSet<String>,
     /// The answers about the platforms of tags.
     platforms: HashMap<String, Option<Answer>>,
     /// The first error of a single tag, and the number of such errors.
@@ -248,7 +251,8 @@ impl Answers for Found<'_> {
         }
         let found = self.digest(&question.tag).await?.map(|digest| Answer::exists(Some(digest)));
         let is_optional = question.needs.iter().copied().all(Need::is_optional_in_scans);
-        Ok(found.or(is_optional.then_some(Answer::Unavailable)))
+        let is_answered = !self.failed.contains(&question.tag);
+        Ok(found.or((is_optional && is_answered).then(|| Answer::exists(None))))
     }
 }
 
@@ -266,6 +270,7 @@ impl Found<'_> {
                     Err(error) => {
                         let (_, tags) = self.refused.get_or_insert((error, 0));
                         *tags += 1;
+                        self.failed.insert(tag.to_owned());
                         None
                     }
                     Ok(digest) => digest,
