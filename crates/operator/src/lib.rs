@@ -26,7 +26,7 @@ mod report;
 mod run;
 mod settings;
 mod tasks;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use api::audit::{Action as AuditedAction, TARGET as AUDIT};

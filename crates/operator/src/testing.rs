@@ -22,10 +22,14 @@ use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
 use crate::observe::queue::queue;
 use crate::observe::state::State;
+#[cfg(test)]
+use crate::propose::Proposer;
 use crate::propose::{Inbox, Intake};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
 use crate::registries::secrets::Secrets;
+#[cfg(test)]
+use crate::report::events::EventRecorder;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
@@ -196,5 +200,32 @@ impl Site {
     /// Lets the watch work again.
     pub fn watch_works(&self) {
         self.state.readiness.progressed(WATCH);
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// Creates a site for the operator's own tests. Must be called inside an async runtime.
+    pub(crate) fn internal() -> Self {
+        // Another test may have installed it already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        Self::new().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Returns a proposer that trusts every claim, over the data of the site.
+    pub(crate) fn proposer(&self, events: EventRecorder) -> Proposer {
+        let Handle { intake, state, cluster, metrics, queue, explainer, .. } = &self.handle;
+        Proposer {
+            state: Arc::clone(state),
+            cluster: cluster.clone(),
+            events,
+            metrics: metrics.clone(),
+            queue: queue.clone(),
+            inbox: Arc::clone(&intake.inbox),
+            last_scans: Arc::clone(&explainer.last_scans),
+            verify: false,
+            bind: false,
+            traces: Traces::default(),
+        }
     }
 }

@@ -21,9 +21,9 @@ const AT_ONCE: usize = 2;
 /// Explains workloads with the versions in their registries.
 #[derive(Clone)]
 pub(crate) struct Explainer {
-    asking: Arc<Asking>,
+    pub(crate) asking: Arc<Asking>,
     /// The results of the last scans.
-    pub(super) last_scans: Arc<RwLock<LastScans>>,
+    pub(crate) last_scans: Arc<RwLock<LastScans>>,
     pub(super) permits: Arc<Semaphore>,
 }
 
