@@ -68,3 +68,33 @@ pub(super) fn name_siblings(requests: &mut [UpdateRequest]) {
         request.annotations_mut().insert(SIBLINGS.to_owned(), others.join(","));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn named(name: &str) -> UpdateRequest {
+        serde_json::from_value(json!({
+            "apiVersion": "headwind.sh/v1alpha1", "kind": "UpdateRequest", "metadata": {"name": name, "namespace": "n"},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "t", "uid": "u"}, "updateType": "image",
+                "containerName": name, "currentImage": "a:1", "newImage": "a:2", "policy": "minor", "requireApproval": false,
+                "trigger": "webhook",
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_request_names_all_others_of_its_event() {
+        let mut all = ["a", "b", "c"].map(named);
+        name_siblings(&mut all);
+        let siblings = all.map(|request| request.read().siblings);
+        assert_eq!(siblings, [["b", "c"], ["a", "c"], ["a", "b"]]);
+        let mut alone = [named("a")];
+        name_siblings(&mut alone);
+        assert_eq!(alone[0].read().siblings, [""; 0]);
+    }
+}

@@ -439,3 +439,6 @@ fn found(workload: &Workload, proposal: &Proposal, began: Timestamp) -> Option<H
     };
     Some(Heard { arrived: Arc::new(Arrived { claim, at: began, proven: true }), answer: None })
 }
+
+#[cfg(test)]
+mod tests;
