@@ -251,8 +251,11 @@ fn what_cannot_be_read_is_reported_until_it_can() {
 }, true)]
 #[case::gone(|index: &mut Index| index.remove(&key("a")), true)]
 #[case::another_follower(|index: &mut Index| { index.apply(read("d", 1, &reference("tags"), &json!({}))); }, true)]
+#[case::status_of_a_deployment(|index: &mut Index| { index.apply(Workload { generation: 2, ..workload("web", "nginx:1", "2") }); }, false)]
+#[case::image_of_a_deployment(|index: &mut Index| { index.apply(workload("web", "nginx:2", "2")); }, true)]
 fn when_polls_are_planned_again(#[case] happens: fn(&mut Index), #[case] moves: bool) {
     let mut index = filled();
+    index.apply(workload("web", "nginx:1", "1"));
     let before = index.revision();
     happens(&mut index);
     assert_eq!(index.revision() != before, moves);
