@@ -39,6 +39,24 @@ const STEPS_OF_ONE: usize = 8;
 /// The backoff after consecutive failures.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_mins(1));
 
+/// The number of steps of one pass.
+#[derive(Default)]
+struct StepCount {
+    taken: usize,
+    /// The largest number of requests of the workload during the pass. Pruning lowers the number.
+    requests: usize,
+}
+
+impl StepCount {
+    /// Counts one more step. Returns false at the limit.
+    fn take(&mut self, requests: usize) -> bool {
+        self.requests = self.requests.max(requests);
+        let allowed = self.taken < STEPS + STEPS_OF_ONE * self.requests;
+        self.taken += usize::from(allowed);
+        allowed
+    }
+}
+
 /// The objects read from the API server in one pass.
 #[derive(Default)]
 struct Reads {
@@ -94,13 +112,12 @@ impl Reconciler {
 
     async fn steps(&self, key: &WorkloadKey) -> Result<Option<Duration>, Failure> {
         let mut reads = Reads::default();
-        let mut steps = 0;
+        let mut steps = StepCount::default();
         loop {
             let observation = self.observe(key, &reads);
-            if steps >= STEPS + STEPS_OF_ONE * observation.requests.len() {
+            if !steps.take(observation.requests.len()) {
                 break;
             }
-            steps += 1;
             let now = now();
             let requests: Vec<&Request> = observation.requests.iter().collect();
             let snapshot = self.snapshots.lock().get(key).cloned();
@@ -161,7 +178,7 @@ impl Reconciler {
                 },
             }
         }
-        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "stopped after {steps} steps in one pass; this is a bug in Headwind");
+        tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "stopped after {} steps in one pass; this is a bug in Headwind", steps.taken);
         Ok(Some(BACKOFF.max))
     }
 
@@ -376,5 +393,29 @@ fn presence<'a>(observation: &'a Observation, live: Option<&Live>) -> Presence<'
         (None, Some(LiveWorkload::Gone)) => Presence::Gone,
         (None, Some(LiveWorkload::Unreadable)) => Presence::Unreadable,
         (None, Some(LiveWorkload::Present) | None) => Presence::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The core needs at most two steps for each request and two more (`a_hundred_requests_take_at_most_two_steps_each`).
+    #[rstest::rstest]
+    #[case::none(0)]
+    #[case::in_the_field(119)]
+    #[case::many(1000)]
+    fn a_valid_sequence_does_not_reach_the_limit_of_steps(#[case] requests: usize) {
+        let mut steps = StepCount::default();
+        // Each request ends, then all are pruned.
+        for left in std::iter::repeat_n(requests, requests + 2).chain((0..requests).rev()) {
+            assert!(steps.take(left), "step {} with {left} of {requests} requests left", steps.taken);
+        }
+    }
+
+    #[test]
+    fn a_pass_has_an_end() {
+        let mut steps = StepCount::default();
+        assert!((0..10_000).any(|_| !steps.take(3)));
     }
 }
