@@ -168,3 +168,63 @@ impl Feed<UpdateRequest> for RequestFeed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::workload::Kind;
+    use headwind_k8s::kinds::SlimDeployment;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::observe::queue::{Pending, queue};
+    use crate::observe::requests::tests::request;
+
+    fn targets() -> (Targets, Pending) {
+        let (queue, due) = queue();
+        (Targets { state: Arc::default(), queue, namespace: None }, due)
+    }
+
+    fn key() -> WorkloadKey {
+        headwind_core::testing::key(Kind::Deployment, "t")
+    }
+
+    fn deployment(version: &str, image: &str, ready: u32) -> SlimDeployment {
+        let object: Value = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "t", "namespace": "n", "uid": "u", "resourceVersion": version, "annotations": {"headwind.sh/policy": "minor"}},
+            "spec": {
+                "replicas": 2, "selector": {"matchLabels": {"app": "t"}},
+                "template": {"metadata": {"labels": {"app": "t"}}, "spec": {"containers": [{"name": "web", "image": image}]}},
+            },
+            "status": {"readyReplicas": ready},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// The status of a workload changes many times during a rollout. Finished requests do not depend on it.
+    #[rstest::rstest]
+    #[case::finished_and_status("Completed", "a:2", 2, 0)]
+    #[case::finished_and_image("Completed", "a:3", 1, 1)]
+    #[case::open_and_status("Pending", "a:2", 2, 1)]
+    fn which_events_start_a_pass(#[case] phase: &str, #[case] image: &str, #[case] ready: u32, #[case] passes: usize) {
+        let (targets, mut due) = targets();
+        targets.apply(deployment("1", "a:2", 1), true);
+        targets.state.record(request("r", "1", phase));
+        assert_eq!(due.take_due(), []);
+        targets.apply(deployment("2", image, ready), false);
+        assert_eq!(due.take_due(), vec![key(); passes]);
+    }
+
+    #[test]
+    fn a_deleted_object_is_not_reported_as_undecodable() {
+        let (targets, mut due) = targets();
+        let metadata =
+            ObjectMeta { name: Some("t".to_owned()), namespace: Some("n".to_owned()), uid: Some("u".to_owned()), ..ObjectMeta::default() };
+        let feed: &dyn Feed<SlimDeployment, Key = WorkloadKey> = &targets;
+        assert_eq!(feed.odd(&metadata, "spec is missing"), Some(key()));
+        let odd = || targets.state.index.read().needs_attention().cloned().collect::<Vec<_>>();
+        assert_eq!(odd(), [key()]);
+        feed.delete_odd(&metadata);
+        assert_eq!((odd(), due.take_due()), (vec![], vec![key(), key()]));
+    }
+}

@@ -72,6 +72,12 @@ impl Due {
 }
 
 impl Pending {
+    /// Returns the workloads that are due now.
+    #[cfg(test)]
+    pub(crate) fn take_due(&mut self) -> Vec<WorkloadKey> {
+        std::iter::from_fn(|| self.now.try_recv().ok()).collect()
+    }
+
     /// Runs passes, at most `at_once` concurrently and never two over one workload, until it is stopped. Then waits for
     /// the running passes.
     pub(crate) async fn run<F: Future<Output = Option<Duration>>>(
