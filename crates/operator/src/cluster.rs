@@ -525,6 +525,7 @@ mod tests {
     #[case::invalid(422, "Deployment.apps \"web\" is invalid: spec.template: Invalid value", Class::Invalid)]
     #[case::failed_test(422, "the server rejected our request due to an error in our request", Class::Invalid)]
     #[case::conflict(409, "the object has been modified", Class::Conflict)]
+    #[case::expired(410, "the provided continue parameter is too old", Class::Conflict)]
     #[case::busy(500, "etcdserver: request timed out", Class::Busy)]
     fn what_an_error_means(#[case] code: u16, #[case] message: &str, #[case] class: Class) {
         let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
