@@ -359,6 +359,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_warning_that_the_full_queue_did_not_take_is_reported_the_next_time() {
+        let (recorder, mut written) = recorded();
+        let workload = headwind_core::testing::deployment("app:1.0.0", &[]);
+        let warn = |subject: &str| recorder.warn(&workload, Reason::InvalidImage, subject, "note");
+        (0..CAPACITY).for_each(|n| warn(&n.to_string()));
+        warn("late");
+        assert_eq!(written().len(), CAPACITY);
+        warn("late");
+        warn("late");
+        assert_eq!(written().len(), 1);
+    }
+
+    #[test]
     fn a_note_is_cut_between_letters() {
         assert_eq!(cut("short"), "short");
         assert_eq!(cut(&"ä".repeat(600)).len(), 1024);
