@@ -224,3 +224,36 @@ fn chosen<'a>(workload: &'a Workload, history: &History, name: Option<&str>) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::request::Phase;
+    use headwind_core::settings::key;
+    use headwind_core::testing;
+
+    use super::*;
+    use crate::testing::Site;
+
+    /// The end of a rollback does not block the next one, even if nothing else changed the workload in between.
+    #[tokio::test]
+    async fn a_superseded_rollback_can_be_requested_again() {
+        let site = Site::internal();
+        let mut workload = testing::deployment("r.example/web:1.1.0", &[("policy", "minor")]);
+        let mut history = History::default();
+        history.record("web", "r.example/web:1.0.0", "r.example/web:1.1.0", Timestamp::UNIX_EPOCH, "r", None);
+        workload.annotations.insert(key::UPDATE_HISTORY.to_owned(), history.to_annotation());
+        site.workload(workload.clone());
+        let caller = Caller { name: "mia".to_owned(), ..Caller::default() };
+        let roll_back = || site.handle.roll_back(caller.clone(), workload.key.clone(), None, 1, None);
+        let first = roll_back().await.unwrap();
+        assert_eq!((first.phase(), first.spec.new_image.as_str()), (Phase::Approved, "r.example/web:1.0.0"));
+        let mut ended = first.read().status;
+        ended.phase = Phase::Superseded;
+        let mut ended = first.with_status(&ended, Timestamp::now());
+        ended.metadata.resource_version = Some("9".to_owned());
+        site.request(ended);
+        let second = roll_back().await.unwrap();
+        assert_eq!((second.phase(), second.spec.new_image.as_str()), (Phase::Approved, "r.example/web:1.0.0"));
+        assert_ne!(second.name_any(), first.name_any());
+    }
+}
