@@ -331,3 +331,6 @@ impl Round {
         self.schedule.set(now, key, wish);
     }
 }
+
+#[cfg(test)]
+mod tests;
