@@ -74,6 +74,15 @@ fn going_back_forgets_what_is_gone_over() {
     assert_eq!((images(&history, "a"), history.before("a", "i:0").count()), (vec!["i:0"], 0), "there is nothing older");
 }
 
+/// The history contains images as written, and a restart for a new digest of a tag does not change the image.
+#[test]
+fn a_restart_leaves_nothing_to_go_back_to() {
+    let mut history = History::default();
+    history.record("a", "i:main", "i:main", at(1), "r1", None);
+    history.record("a", "i:main", "i:main", at(2), "r2", None);
+    assert_eq!(history.before("a", "i:main").count(), 0, "{:?}", images(&history, "a"));
+}
+
 #[test]
 fn going_back_never_goes_forward() {
     let mut history = History::default();
