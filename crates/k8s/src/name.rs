@@ -59,6 +59,8 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         let one = request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Minor, None));
         assert_eq!(one, request("shop", "u-1", "web", &identity("docker.io/library/nginx:1.26", Policy::Minor, Some(&digest))));
+        let hash = one.strip_prefix("shop-web-").unwrap();
+        assert!(hash.len() == 20 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "80 bits are hard to collide: {one}");
         assert_ne!(one, request("shop", "u-2", "web", &identity("nginx:1.26", Policy::Minor, None)), "another object of that name");
         assert_ne!(one, request("shop", "u-1", "web", &identity("nginx:1.27", Policy::Minor, None)));
         let forced = request("shop", "u-1", "web", &identity("nginx:1.26", Policy::Force, None));
