@@ -213,4 +213,19 @@ mod tests {
             assert_eq!(hosts.get(name).is_at(authority), expected, "{name}");
         }
     }
+
+    /// Anybody who sets an image names hosts. The state of the host that was used longest ago is dropped.
+    #[test]
+    fn the_lanes_of_unknown_hosts_have_a_limit() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let hosts = Hosts::new(Vec::new(), Rules::default(), &Timeouts::default()).unwrap();
+        let name = |number: u64| format!("r{number}.example");
+        for number in 0..=LANES {
+            hosts.get(&name(number));
+            hosts.lanes.run_pending_tasks();
+        }
+        let is_kept = |number: u64| hosts.lanes.contains_key(&Lane::new(&name(number), None));
+        assert_eq!(hosts.lanes.entry_count(), 4096);
+        assert!(!is_kept(0) && is_kept(1) && is_kept(LANES), "the oldest one is dropped");
+    }
 }

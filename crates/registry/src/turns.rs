@@ -23,3 +23,24 @@ impl Turns {
         Arc::clone(&self.0).acquire_owned().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_third_reader_waits_until_a_turn_ends() {
+        let turns = Turns::default();
+        let reader = turns.clone();
+        let first = turns.take().await.unwrap();
+        let _second = reader.take().await.unwrap();
+        let mut third = pin!(reader.take());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(third.as_mut().poll(&mut context).is_pending());
+        drop(first);
+        assert!(third.as_mut().poll(&mut context).is_ready());
+    }
+}
