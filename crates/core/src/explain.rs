@@ -124,7 +124,7 @@ pub fn out_of(settings: Result<&Settings, &[Fault]>, workload: &Workload, contai
     }
     let artifact = match container.artifact() {
         Ok(artifact) => artifact,
-        Err(error) => return Some(Reasoned::new(Reason::InvalidImage, format!("{:?}: {error}", container.image))),
+        Err(error) => return Some(Reasoned::new(Reason::InvalidImage, format!("{:?}: {error}", container.shown_image()))),
     };
     // A manual trigger is always allowed, so only policy and tracking are checked.
     let refused = decide::admits(settings, container, &artifact, Trigger::Manual).err();

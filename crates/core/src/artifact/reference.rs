@@ -53,6 +53,12 @@ pub enum ReferenceError {
     ImageId,
 }
 
+/// Returns the part of an image's text that is worth keeping: all of a text that may be a reference, and of a longer one
+/// only so much that it is still refused as [`ReferenceError::TooLong`].
+pub fn bounded(text: &str) -> &str {
+    text.get(..text.ceil_char_boundary(REFERENCE + 1)).unwrap_or(text)
+}
+
 /// A normalised repository, including the registry's host: `docker.io/library/nginx`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryKey(Arc<str>);

@@ -41,7 +41,7 @@ impl<'a> Prepared<'a> {
         }
         let installed = container.artifact().map_err(|error| Reasoned {
             reason: Reason::InvalidImage,
-            message: format!("container {} has image {:?}: {error}", container.name, container.image),
+            message: format!("container {} has image {:?}: {error}", container.name, container.shown_image()),
         })?;
         admits(&settings, container, &installed, trigger).map_err(Reasoned::from)?;
         if let Some(refusal) = workload.refused_for_owner(&settings) {

@@ -233,6 +233,7 @@ fn objects_that_go_or_cannot_be_read() {
     going.deleting = true;
     assert_eq!(ask(&going, "1.26.0", None), Err(Reason::Deleting));
     assert_eq!(ask(&workload("NOT AN IMAGE", &[("policy", "minor")]), "1", None), Err(Reason::InvalidImage));
+    assert_eq!(ask(&workload(&"a".repeat(1025), &[("policy", "minor")]), "1", None), Err(Reason::InvalidImage));
 }
 
 /// `digest-update`: restart, pin, or as the container pulls.

@@ -78,9 +78,9 @@ impl Context<'_> {
         if let Some(refused) = self.workload.refused_for_owner(&self.valid_settings(name)) {
             return Err(refused);
         }
-        let installed = container
-            .artifact()
-            .map_err(|error| Reasoned::new(Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.image)))?;
+        let installed = container.artifact().map_err(|error| {
+            Reasoned::new(Reason::InvalidImage, format!("container {name} has image {:?}: {error}", container.shown_image()))
+        })?;
         // A person who may approve versions must not be able to deploy an unrelated image.
         let known = request.spec.trigger == Trigger::Manual
             && self.history.of(name).any(|entry| entry.image == request.spec.new_image)

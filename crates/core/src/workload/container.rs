@@ -6,6 +6,9 @@ use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
 use crate::reason::Reasoned;
 use crate::settings::Settings;
 
+/// Maximum length of an invalid image in a message, in characters.
+const SHOWN: usize = 200;
+
 /// The list of a pod template that contains an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
@@ -74,6 +77,14 @@ impl Container {
     /// If the text is neither an image nor a chart.
     pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
         Artifact::parse(self.kind(), &self.image)
+    }
+
+    /// Returns the start of its image, for a message about an invalid one.
+    pub fn shown_image(&self) -> String {
+        match self.image.char_indices().nth(SHOWN).and_then(|(end, _)| self.image.get(..end)) {
+            Some(start) => format!("{start}…"),
+            None => self.image.clone(),
+        }
     }
 
     /// Returns the origin of its versions; `None` if it is unknown.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use headwind_core::artifact::reference::bounded;
 use headwind_core::rollout::View;
 use headwind_core::settings::key;
 use headwind_core::workload::placement::{Placement, Requirement};
@@ -180,7 +181,8 @@ impl SlimTemplate {
                 slot: found.slot,
                 index: found.index,
                 pulls_always: found.pull_policy == Some("Always"),
-                ..Container::new(found.name, found.image)
+                // The API server accepts an image of 1 MB.
+                ..Container::new(found.name, bounded(found.image))
             };
             container.restarted_for = template_annotations.filter(|_| !foreign).and_then(|all| all.get(&restart_key(&container)).cloned());
             let seen = annotations.get(&container_key(key::SEEN, &container));

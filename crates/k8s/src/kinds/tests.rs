@@ -1,5 +1,8 @@
+use headwind_core::explain;
+use headwind_core::reason::Reason;
 use headwind_core::request::{Apply, Change, ChangeKind};
 use headwind_core::rollout::View;
+use headwind_core::settings::Annotations;
 use headwind_core::workload::Slot;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -109,6 +112,22 @@ fn the_patch_of_an_image_volume_is_guarded(#[case] field: &str) {
     };
     *object.pointer_mut(&format!("/spec/template/spec/volumes/1/{field}")).unwrap() = json!("other");
     assert!(json_patch::patch(&mut object, &crate::patch::apply(&workload, &apply).unwrap()).is_err());
+}
+
+/// An image may fill its object. What is kept of it has a limit, and is as invalid as the whole.
+#[rstest]
+#[case::letters("app:1.0", "a")]
+#[case::letters_of_two_bytes("app:1.0", "é")]
+#[case::a_digest("app@sha256:", "0")]
+fn a_huge_image_is_cut_and_stays_invalid(#[case] start: &str, #[case] filler: &str) {
+    let mut object = object(Kind::Deployment);
+    *object.pointer_mut("/spec/template/spec/containers/0/image").unwrap() = json!(format!("{start}{}", filler.repeat(1_000_000)));
+    let workload = for_kind(Kind::Deployment, 0, Read(object));
+    let container = &workload.containers[0];
+    assert!(container.image.len() <= 1024 + 4, "{} bytes are kept", container.image.len());
+    let invalid = explain::out(&Annotations::new(), &workload, container).unwrap();
+    assert_eq!(invalid.reason, Reason::InvalidImage);
+    assert!(invalid.message.len() < 600 && invalid.message.contains("longer than 1,024 characters"), "{}", invalid.message);
 }
 
 #[test]
