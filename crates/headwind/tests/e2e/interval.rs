@@ -4,7 +4,11 @@ use anyhow::{Result, ensure};
 use headwind_testbed::{Fixture, WorkloadKind, eventually, payload};
 use jiff::Timestamp;
 
+use crate::kill::{leader, two};
 use crate::world::{HOST, SOON, World, digest, image};
+
+/// Number of pushes to the standby: a leader that does not wait wins the race often, not always.
+const PUSHES: i64 = 5;
 
 /// The second update waits, a newer one supersedes it, and that one is applied in time.
 pub(crate) async fn delays(kind: WorkloadKind) -> Result<()> {
@@ -74,5 +78,38 @@ pub(crate) async fn two_containers(kind: WorkloadKind) -> Result<()> {
     ensure!(world.patches(&live).await? == 2);
     let names = live.annotations().await?["headwind.sh/last-request"].split(',').count();
     ensure!(names == 3, "the requests whose changes are in place");
+    Ok(())
+}
+
+/// The replica that receives a push records the requests one after another. The leader, another replica, waits for all
+/// of them, so that one push for two containers is one rollout.
+pub(crate) async fn two_containers_two_replicas() -> Result<()> {
+    let (world, second) = two("two-replicas").await?;
+    let fixture = Fixture::new(WorkloadKind::Deployment, "web")
+        .container("app", &image("shop/app", "1.0.0"))
+        .container("side", &image("shop/app", "1.0.0"))
+        .headwind("policy", "minor")
+        .headwind("require-approval", "false")
+        // The second of two rollouts would come at once.
+        .headwind("min-update-interval", "0")
+        .headwind("settle-time", "0");
+    let live = world.create(&fixture.replicas(0)).await?;
+    let operators = [&world.operator, &second];
+    let standby = operators[1 - leader(&operators).await?];
+    let knows = WorkloadKind::Deployment.watched_metric();
+    eventually("the standby knows the workload", SOON, || async {
+        if standby.metric(knows, &[]).await.is_ok_and(|known| known > 0.5) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await?;
+    let generation = live.generation().await?;
+    for round in 1..=PUSHES {
+        let tag = format!("1.{round}.0");
+        let push = payload::distribution(HOST, "shop/app", &tag, &digest('a'));
+        ensure!(world.http.post(standby.notifications()?).json(&push).send().await?.status() == 202);
+        for container in ["app", "side"] {
+            live.has_image(container, &image("shop/app", &tag), SOON).await?;
+        }
+        ensure!(live.generation().await? == generation + round, "{tag}: one rollout");
+    }
     Ok(())
 }

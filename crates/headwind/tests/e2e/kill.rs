@@ -28,7 +28,7 @@ struct Change {
     code: u16,
 }
 
-async fn two(hint: &str) -> Result<(World, Operator)> {
+pub(crate) async fn two(hint: &str) -> Result<(World, Operator)> {
     let world = World::new(hint).await?;
     let second = Operator::run(world.bed, OperatorOptions::new(&world.namespace).replica("headwind-1")).await?;
     Ok((world, second))

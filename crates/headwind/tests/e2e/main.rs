@@ -153,6 +153,7 @@ fn others() -> Vec<Trial> {
         one("rollback_explained", rollback::explained),
         one("kill_nine", kill::nine),
         flux("kill_nine_releases", kill::nine_releases),
+        one("two_containers_two_replicas", interval::two_containers_two_replicas),
         one("leader_hands_over", kill::hands_over),
         one("reported_once", reported::once),
         flux("restart_beside_many", restart::beside_many),
