@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: image chart release-check ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench soak fuzz ui ui-check docs docs-serve pictures
+.PHONY: image chart release-check ui-test help test test-node fmt clippy doc deny advisories tools build unit generate demo demo-down bench bench-peers keel-source soak fuzz ui ui-check docs docs-serve pictures
 
 CACHE := $(shell echo "$${HEADWIND_TESTBED_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/headwind-testbed}")
 TARGET := $(shell echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}")
@@ -10,6 +10,8 @@ DENY := $(CACHE)/cargo/bin/cargo-deny
 DENY_VERSION := 0.20.2
 HEADWIND := $(TARGET)/debug/headwind
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+KEEL_VERSION = -X github.com/keel-hq/keel/version.Version=$$(awk '$$1 == "appVersion:" {print $$2}' chart/keel/Chart.yaml) \
+  -X github.com/keel-hq/keel/version.Revision=$$(git rev-parse --short=12 HEAD)
 E2E_FAILURES := $(TARGET)/tmp/e2e-failures.txt
 
 # $(call step,WHAT,COMMAND): prints WHAT, runs COMMAND, prints how long it took.
@@ -119,6 +121,15 @@ demo-down: ## Stop everything that `make demo` started
 bench: tools ## Measure, and write docs/benchmarks.md (release builds, some minutes)
 	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
 	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md
+
+keel-source:
+	@[ -f "$(KEEL)/cmd/keel/main.go" ] || { echo "bench-peers: KEEL=$(KEEL) has no cmd/keel/main.go; set it to a checkout of github.com/keel-hq/keel" >&2; exit 1; }
+
+# Keel stores its records in SQLite, which needs a C compiler.
+bench-peers: keel-source tools ## Measure Keel and Headwind in the same run, and write docs/benchmarks.md; KEEL=FOLDER has the source of Keel
+	$(call step,go build keel (the first time some minutes),cd "$(KEEL)" && CGO_ENABLED=1 go build -ldflags "-w -s $(KEEL_VERSION)" -o "$(TARGET)/peers/keel" ./cmd/keel)
+	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
+	"$(TARGET)/release/headwind-bench" --peer-keel "$(TARGET)/peers/keel" --write docs/benchmarks.md $(BENCH)
 
 soak: tools ## Run one hostile tenant beside 500 normal workloads for MINUTES (60); fails when a limit is exceeded
 	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)

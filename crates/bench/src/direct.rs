@@ -59,16 +59,16 @@ fn image_of(deployment: &Deployment) -> Option<String> {
     deployment.spec.template.spec.as_ref()?.containers.first()?.image.clone()
 }
 
-fn digest() -> String {
+pub(crate) fn digest() -> String {
     format!("sha256:{}", "a".repeat(64))
 }
 
-fn millis(span: Duration) -> f64 {
+pub(crate) fn millis(span: Duration) -> f64 {
     span.as_secs_f64() * 1000.0
 }
 
 /// Creates an UpdateRequest and patches the Deployment under the same guards.
-async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag: &str) -> Result<f64> {
+pub(crate) async fn bare_write(client: &Client, namespace: &str, seen: &Seen, n: usize, tag: &str) -> Result<f64> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let requests: Api<UpdateRequest> = Api::namespaced(client.clone(), namespace);
     let target = deployments.get(&name(n)).await?;

@@ -20,18 +20,26 @@ pub(crate) fn image(n: usize, tag: &str) -> String {
     format!("{HOST}/bench/{}:{tag}", name(n))
 }
 
+/// Returns a Deployment without replicas that needs no approval, with one container.
+pub(crate) fn fixture(n: usize, image: &str) -> Fixture {
+    Fixture::new(WorkloadKind::Deployment, &name(n))
+        .container("web", image)
+        .replicas(0)
+        .headwind("policy", "minor")
+        .headwind("require-approval", "false")
+        .headwind("min-update-interval", "0")
+        .headwind("settle-time", "0")
+}
+
 /// Creates Deployments without replicas whose updates need no approval.
 pub(crate) async fn deployments(client: &Client, namespace: &str, range: Range<usize>) -> Result<()> {
-    stream::iter(range)
-        .map(|n| async move {
-            let fixture = Fixture::new(WorkloadKind::Deployment, &name(n)).container("web", &image(n, "1.0.0")).replicas(0);
-            let fixture = fixture
-                .headwind("policy", "minor")
-                .headwind("require-approval", "false")
-                .headwind("min-update-interval", "0")
-                .headwind("settle-time", "0");
-            fixture.create(client, namespace).await.map(drop)
-        })
+    create(client, namespace, range.map(|n| fixture(n, &image(n, "1.0.0")))).await
+}
+
+/// Creates workloads, several at a time.
+pub(crate) async fn create(client: &Client, namespace: &str, fixtures: impl Iterator<Item = Fixture>) -> Result<()> {
+    stream::iter(fixtures)
+        .map(|fixture| async move { fixture.create(client, namespace).await.map(drop) })
         .buffer_unordered(CLIENTS)
         .try_collect()
         .await

@@ -5,18 +5,22 @@
 //! something does not work at all. Values that depend on the machine are ratios to the same work without Headwind, both
 //! in the same loop.
 //!
-//! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded.
+//! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded. `--peer-keel BINARY`
+//! compares Headwind with another tool instead, in [`peers`]; `--quiet SECONDS` and `--polled NUMBER` set its quiet time
+//! and its number of polled repositories.
 
 mod direct;
 mod finished;
 mod load;
 mod pages;
+mod peers;
+mod process;
 mod report;
 mod seen;
 mod soak;
 mod unused;
 
-use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,6 +28,7 @@ use anyhow::{Context as _, Result};
 use headwind_testbed::{Bed, Operator, OperatorOptions, eventually};
 
 use crate::pages::Pages;
+pub(crate) use crate::process::Memory;
 use crate::report::{Report, Row};
 
 /// The numbers of Deployments, one after the other.
@@ -50,10 +55,21 @@ async fn run() -> Result<()> {
     if let Some(minutes) = option("--soak") {
         return soak::run(Duration::from_mins(minutes.parse().context("--soak MINUTES")?)).await;
     }
-    let sizes: Vec<usize> = match option("--sizes") {
-        Some(list) => list.split(',').map(str::parse).collect::<Result<_, _>>().context("--sizes 100,5000")?,
-        None => SIZES.to_vec(),
+    let sizes: Option<Vec<usize>> = match option("--sizes") {
+        Some(list) => Some(list.split(',').map(str::parse).collect::<Result<_, _>>().context("--sizes 100,5000")?),
+        None => None,
     };
+    if let Some(keel) = option("--peer-keel") {
+        return peers::run(peers::Options {
+            keel: PathBuf::from(keel),
+            sizes: sizes.unwrap_or_else(|| peers::SIZES.to_vec()),
+            quiet: option("--quiet").map_or(Ok(peers::QUIET), |text| text.parse()).map(Duration::from_secs).context("--quiet 120")?,
+            polled: option("--polled").map_or(Ok(peers::POLLED), |text| text.parse()).context("--polled 10")?,
+            write: option("--write").cloned(),
+        })
+        .await;
+    }
+    let sizes = sizes.unwrap_or_else(|| SIZES.to_vec());
     let each = option("--finished").map_or(Ok(EACH), |text| text.parse()).context("--finished 10")?;
     let bed = Bed::start().await?;
     let client = bed.client().await?;
@@ -141,28 +157,7 @@ async fn start(operator: &Operator, size: usize) -> Result<Duration> {
     Ok(ready)
 }
 
-/// The operator's memory, in MiB.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
-    /// Resident (`VmRSS`), with the pages of the program file, which the kernel may drop.
-    pub(crate) resident: u64,
-    /// Of it, what the process has allocated (`RssAnon`).
-    pub(crate) allocated: u64,
-}
-
-impl fmt::Display for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} MiB ({} allocated)", self.resident, self.allocated)
-    }
-}
-
 /// Returns the operator's memory.
 fn memory(operator: &Operator) -> Result<Memory> {
-    let process = operator.process().context("the operator runs")?;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid))?;
-    let mebibytes = |name: &str| -> Result<u64> {
-        let line = status.lines().find(|line| line.starts_with(name)).with_context(|| name.to_owned())?;
-        Ok(line.split_whitespace().nth(1).with_context(|| name.to_owned())?.parse::<u64>()? / 1024)
-    };
-    Ok(Memory { resident: mebibytes("VmRSS:")?, allocated: mebibytes("RssAnon:")? })
+    process::memory(operator.process().context("the operator runs")?.pid)
 }

@@ -56,11 +56,14 @@ pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
     sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
+/// Returns the quantiles of a column.
+pub(crate) fn three(values: &[f64]) -> String {
+    format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99))
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } = self;
-        let three =
-            |values: &[f64]| format!("{:.1} / {:.1} / {:.1} ms", quantile(values, 0.5), quantile(values, 0.9), quantile(values, 0.99));
         let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
         write!(
             f,
@@ -132,15 +135,20 @@ impl Report {
 
     /// Writes the table between the markers of the file.
     pub(crate) fn write(&self, path: &str) -> Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
-        let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{path} has no {BEGIN}"))?;
-        let (_, after) = rest.split_once(END).with_context(|| format!("{path} has no {END}"))?;
-        std::fs::write(path, format!("{before}{BEGIN}\n{}\n{END}{after}", self.table()?.trim_end())).with_context(|| path.to_owned())
+        replace(path, BEGIN, END, &self.table()?)
     }
 }
 
+/// Replaces the text between two markers of a file.
+pub(crate) fn replace(path: &str, begin: &str, end: &str, table: &str) -> Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+    let (before, rest) = text.split_once(begin).with_context(|| format!("{path} has no {begin}"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("{path} has no {end}"))?;
+    std::fs::write(path, format!("{before}{begin}\n{}\n{end}{after}", table.trim_end())).with_context(|| path.to_owned())
+}
+
 /// Returns processors, memory and kernel.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
@@ -81,6 +81,11 @@ impl Seen {
     /// # Errors
     /// If that does not happen in time.
     pub(crate) async fn at(&self, name: &str, image: &str) -> Result<Instant> {
+        self.within(name, image, LONG).await.with_context(|| format!("{name} never got {image}"))
+    }
+
+    /// Like [`Seen::at`], with a timeout. Returns `None` after it.
+    pub(crate) async fn within(&self, name: &str, image: &str, patience: Duration) -> Option<Instant> {
         let waiting = async {
             loop {
                 let changed = self.changed.notified();
@@ -90,7 +95,7 @@ impl Seen {
                 changed.await;
             }
         };
-        tokio::time::timeout(LONG, waiting).await.with_context(|| format!("{name} never got {image}"))
+        tokio::time::timeout(patience, waiting).await.ok()
     }
 
     fn shows(&self, name: &str, image: &str) -> Option<Instant> {

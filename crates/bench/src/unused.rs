@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::LONG;
 use crate::load::HOST;
+use crate::process;
 
 /// Number of connections, and of calls in progress on each: the sender shares the machine's cores.
 const CONNECTIONS: usize = 8;
@@ -82,14 +83,9 @@ async fn load(operator: &Operator, address: &str, call: Call) -> Result<(f64, f6
     Ok((count / elapsed, spent * 1e6 / count))
 }
 
-/// Returns the operator's processor time so far, in seconds (`/proc/PID/stat`, fields 14 and 15, in hundredths).
+/// Returns the operator's processor time so far, in seconds.
 fn processor_time(operator: &Operator) -> Result<f64> {
-    let process = operator.process().context("the operator runs")?;
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid))?;
-    // The second field, the name, may contain anything; the text after the last parenthesis is safe.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-    let ticks = |place: usize| anyhow::Ok(fields.get(place).context("stat")?.parse::<u32>()?);
-    Ok(f64::from(ticks(11)? + ticks(12)?) / 100.0)
+    process::processor_time(operator.process().context("the operator runs")?.pid)
 }
 
 /// Returns the number of the operator's calls since then, without periodic ones: the lease, the watches, the checks of

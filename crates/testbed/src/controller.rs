@@ -1,6 +1,7 @@
 //! A controller of another project in the test bed: the real program, as a plain process under a guard.
 //!
-//! Used for Flux and Argo Rollouts. A controller keeps its folder and its arguments over a restart.
+//! Used for Flux, Argo Rollouts and the peers of the benchmarks. A controller keeps its folder and its arguments over a
+//! restart.
 //!
 //! ```text
 //!  test process ──stdin──> guard ──> source-controller   folder: log, home, temporary files
@@ -66,28 +67,63 @@ impl Controller {
             bail!("testbed/tools.sh could not build {name}");
         }
         let folder = folder::create(name)?;
+        let Launch { args, health, namespace } = launch(&folder)?;
+        let env = [("KUBECONFIG", path(plane.kubeconfig())), ("RUNTIME_NAMESPACE", namespace.to_owned())];
+        Self::within(folder, name, &tools.path(name), args, health, env)
+    }
+
+    /// Prepares a program that `testbed/tools.sh` does not build, with its own folder, in which `env` may create files.
+    /// Does not start it.
+    ///
+    /// # Errors
+    /// If its guard does not start.
+    pub async fn foreign<const N: usize>(
+        name: &'static str,
+        binary: &Path,
+        args: &[&str],
+        health: &str,
+        env: impl AsyncFnOnce(&Path) -> Result<[(&'static str, String); N]>,
+    ) -> Result<Self> {
+        let folder = folder::create(name)?;
+        let env = env(&folder).await?;
+        let args = args.iter().map(|word| (*word).to_owned()).collect();
+        Self::within(folder, name, binary, args, health.to_owned(), env)
+    }
+
+    fn within<const N: usize>(
+        folder: PathBuf,
+        name: &'static str,
+        binary: &Path,
+        args: Vec<String>,
+        health: String,
+        env: [(&'static str, String); N],
+    ) -> Result<Self> {
         let temporary = folder.join("tmp");
         std::fs::create_dir_all(&temporary)?;
-        let Launch { args, health, namespace } = launch(&folder)?;
         let mut words = vec!["guard".to_owned(), "--wait".to_owned()];
         words.extend(["--folder".to_owned(), path(&folder), "--log".to_owned(), path(&folder.join("log"))]);
-        words.extend(["--".to_owned(), path(&tools.path(name))]);
+        words.extend(["--".to_owned(), path(binary)]);
         words.extend(args);
         let guard = Guard::spawn(words)?;
-        let env = [
-            ("KUBECONFIG", path(plane.kubeconfig())),
-            ("RUNTIME_NAMESPACE", namespace.to_owned()),
-            ("HOME", path(&folder)),
-            ("TMPDIR", path(&temporary)),
-        ];
-        let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let own = [("HOME", path(&folder)), ("TMPDIR", path(&temporary))];
+        let env = env.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Self { name, guard, folder, health, env })
     }
 
     /// Starts it, or restarts it, and waits until it is ready.
     pub async fn start(&self) -> Result<()> {
+        self.start_with(&[]).await
+    }
+
+    /// Like [`Controller::start`], with more variables.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn start_with(&self, more: &[(&str, &str)]) -> Result<()> {
         let since = self.guard.reports();
-        self.guard.order(&Order::Start { env: self.env.clone() })?;
+        let mut env = self.env.clone();
+        env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.guard.order(&Order::Start { env })?;
         crate::provide_tls();
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
         eventually(&format!("{} is ready", self.name), START, || async {
