@@ -132,3 +132,18 @@ fn password(file: Option<&Path>) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An index may list its versions in any order.
+    #[test]
+    fn the_newest_version_does_not_depend_on_the_order_of_the_index() {
+        let mut versions = ["1.2.0+build.9", "1.2.0+build.10", "1.2.0", "1.1.0+build.11"].map(str::to_owned);
+        for order in ["listed", "reversed"] {
+            assert_eq!(newest(&versions, &BTreeSet::new()).as_deref(), Some("1.2.0+build.10"), "{order}");
+            versions.reverse();
+        }
+    }
+}
