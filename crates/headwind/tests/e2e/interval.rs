@@ -1,13 +1,15 @@
 //! The minimum interval delays an update and does not lose it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use headwind_k8s::update_request::SIBLINGS;
 use headwind_testbed::{Fixture, WorkloadKind, eventually, payload};
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use crate::kill::{leader, two};
 use crate::world::{HOST, SOON, World, digest, image};
 
-/// Number of pushes to the standby: a leader that does not wait wins the race often, not always.
+/// Number of pushes to the standby: a leader that does not wait makes two rollouts of some of them.
 const PUSHES: i64 = 5;
 
 /// The second update waits, a newer one supersedes it, and that one is applied in time.
@@ -110,6 +112,12 @@ pub(crate) async fn two_containers_two_replicas() -> Result<()> {
             live.has_image(container, &image("shop/app", &tag), SOON).await?;
         }
         ensure!(live.generation().await? == generation + round, "{tag}: one rollout");
+        let requests = world.requests().await?;
+        let both: Vec<_> = requests.iter().filter(|request| request.spec.new_image == image("shop/app", &tag)).collect();
+        let [one, other] = both[..] else { bail!("{tag}: {} requests", both.len()) };
+        for (request, sibling) in [(one, other), (other, one)] {
+            ensure!(request.annotations().get(SIBLINGS) == Some(&sibling.name_any()), "{tag}: {:?}", request.annotations());
+        }
     }
     Ok(())
 }
