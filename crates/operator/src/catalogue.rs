@@ -6,6 +6,7 @@ use headwind_core::reason::Reason;
 use headwind_webhook::senders::IgnoredReason;
 
 use crate::propose::WaitingGauges;
+use crate::registries::quota_gauge::QuotaGauge;
 use crate::report::metrics::{ClassLabel, Metrics};
 
 /// Encodes every metric with its type, help text and labels, as a new replica would. For the docs.
@@ -16,6 +17,7 @@ pub fn catalogue() -> Result<String, std::fmt::Error> {
     let metrics = Metrics::new();
     metrics.watch(Arc::default());
     metrics.collect(Box::new(WaitingGauges(Arc::default())));
+    metrics.collect(Box::new(QuotaGauge(|| vec![("any".to_owned(), 0)])));
     // A metric with a label is encoded only if it has a series.
     metrics.ignored(IgnoredReason::NotAPush);
     metrics.refused(Reason::PolicyNone);

@@ -3,4 +3,5 @@
 pub(crate) mod asking;
 pub(crate) mod listed;
 pub(crate) mod lists;
+pub(crate) mod quota_gauge;
 pub(crate) mod secrets;

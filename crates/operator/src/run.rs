@@ -43,6 +43,7 @@ use crate::propose::poll::{Poller, Polling};
 use crate::propose::{Inbox, Intake, Proposer, Verifier, WaitingGauges, Workers};
 use crate::registries::asking::Asking;
 use crate::registries::lists::Lists;
+use crate::registries::quota_gauge::QuotaGauge;
 use crate::registries::secrets::Secrets;
 use crate::report::events::recorder;
 use crate::report::journal::Journal;
@@ -150,6 +151,8 @@ impl Operator {
             metrics: metrics.clone(),
             lists: Lists::default(),
         });
+        let asked = Arc::clone(&asking);
+        metrics.collect(Box::new(QuotaGauge(move || asked.client.quotas())));
         let last_scans = Arc::default();
         let proposer = Proposer {
             state: Arc::clone(&state),

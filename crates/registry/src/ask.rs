@@ -10,7 +10,7 @@
 //! so that a poll without changes costs one request and not two.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headwind_core::artifact::reference::RepositoryKey;
 use moka::future::Cache;
@@ -84,6 +84,12 @@ impl Client {
     /// Returns the maximum number of concurrent requests for each lane to a host.
     pub fn at_once(&self, host: &str) -> usize {
         self.hosts.get(host).traffic.at_once
+    }
+
+    /// Returns the hosts that stated a remaining quota which is still valid, and the number of requests that each still
+    /// allows. The number of hosts is bounded.
+    pub fn quotas(&self) -> Vec<(String, u64)> {
+        self.hosts.quotas.all(Instant::now())
     }
 
     /// Returns a fingerprint of how a keyring accesses a repository. Two keyrings with the same fingerprint see the

@@ -184,7 +184,7 @@ impl Client {
             match (response.status(), known) {
                 (StatusCode::OK, _) => self.read(&host, repository, response, wanted, &mut came).await,
                 (StatusCode::NOT_MODIFIED, Some(known)) if condition.is_some() => {
-                    send::heed(&host, response.headers(), Timestamp::now());
+                    send::heed(&host, response.url(), response.headers(), Timestamp::now());
                     Ok(known.still(wanted))
                 }
                 _ => Err(refusal(&host, response, authorization.is_some()).await),
@@ -214,7 +214,7 @@ impl Client {
         wanted: &BTreeSet<String>,
         came: &mut u64,
     ) -> Result<Index, Error> {
-        send::heed(host, response.headers(), Timestamp::now());
+        send::heed(host, response.url(), response.headers(), Timestamp::now());
         let validator = Validator::of(response.headers());
         let (pieces, arriving) = mpsc::channel(AHEAD);
         let sought = wanted.clone();

@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::error::{Class, Error};
 use crate::fingerprint::Fingerprint;
 use crate::issuers;
+use crate::quota::Quotas;
 use crate::route::Route;
 use crate::rules::{Guard, authority};
 
@@ -27,6 +28,8 @@ pub(crate) struct Host {
     pub(crate) clients: Clients,
     pub(crate) guard: Arc<Guard>,
     pub(crate) budget: Budget,
+    /// The quotas of all hosts.
+    pub(crate) quotas: Arc<Quotas>,
     /// Its mirrors: host, and the path before the repositories.
     pub(crate) mirrors: Vec<(String, String)>,
     /// The token issuers that its entry names.

@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::error::{Class, Error};
 use crate::host::{Clients, Host, Traffic};
 use crate::lane::Lane;
+use crate::quota::Quotas;
 use crate::route::Route;
 use crate::rules::{Guard, Resolver, Rules, is_loopback};
 use crate::settings::{HostSettings, HostsError, Own, host_name, mirror_place};
@@ -36,6 +37,7 @@ pub struct Hosts {
     pub(crate) timeouts: Timeouts,
     pub(crate) budget: Budget,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) quotas: Arc<Quotas>,
     plain: Clients,
     /// The hosts with an entry.
     named: HashMap<String, Named>,
@@ -79,6 +81,9 @@ impl Hosts {
             http.build().map_err(|error| HostsError::Client(error.to_string()))
         };
         let budget = Budget::default();
+        // The hosts that the administrator names, and the registry whose quota is the best known.
+        let reserved = entries.iter().map(|(name, ..)| name.as_str()).chain(AUTHORITIES.iter().map(|(host, _)| *host));
+        let quotas = Arc::new(Quotas::new(reserved.map(str::to_owned).collect()));
         let plain = Clients::without_certificate(client(None, false)?);
         let mut named = HashMap::new();
         for (name, mirrors, entry) in entries {
@@ -92,7 +97,14 @@ impl Hosts {
                 plain_http: plain_http.unwrap_or_else(|| own.is_none() && is_loopback(&name)),
                 mirrors,
                 issuers,
-                ..bare(&name, &guard, &budget, &clients, Arc::new(Traffic::new(max_concurrent_requests.unwrap_or(AT_ONCE).clamp(1, 1024))))
+                ..bare(
+                    &name,
+                    &guard,
+                    &budget,
+                    &quotas,
+                    &clients,
+                    Arc::new(Traffic::new(max_concurrent_requests.unwrap_or(AT_ONCE).clamp(1, 1024))),
+                )
             };
             if named.insert(name.clone(), Named { host: Arc::new(host), own, plain_http }).is_some() {
                 return Err(HostsError::Twice(name));
@@ -103,6 +115,7 @@ impl Hosts {
             timeouts: timeouts.clone(),
             budget,
             guard,
+            quotas,
             plain,
             named,
             lanes: moka::sync::Cache::builder().max_capacity(LANES).eviction_policy(EvictionPolicy::lru()).build(),
@@ -114,7 +127,9 @@ impl Hosts {
     pub(crate) fn get(&self, name: &str) -> Arc<Host> {
         match self.named.get(name) {
             Some(named) => Arc::clone(&named.host),
-            None => Arc::new(bare(name, &self.guard, &self.budget, &self.plain, self.traffic(Lane::new(name, None), AT_ONCE))),
+            None => {
+                Arc::new(bare(name, &self.guard, &self.budget, &self.quotas, &self.plain, self.traffic(Lane::new(name, None), AT_ONCE)))
+            }
         }
     }
 
@@ -166,7 +181,7 @@ impl Hosts {
 }
 
 /// Creates a host without an entry.
-fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, clients: &Clients, traffic: Arc<Traffic>) -> Host {
+fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, quotas: &Arc<Quotas>, clients: &Clients, traffic: Arc<Traffic>) -> Host {
     Host {
         name: name.to_owned(),
         authority: AUTHORITIES.iter().find(|(host, _)| *host == name).map_or(name, |(_, authority)| authority).to_owned(),
@@ -175,6 +190,7 @@ fn bare(name: &str, guard: &Arc<Guard>, budget: &Budget, clients: &Clients, traf
         clients: clients.clone(),
         guard: Arc::clone(guard),
         budget: budget.clone(),
+        quotas: Arc::clone(quotas),
         mirrors: Vec::new(),
         issuers: Vec::new(),
         traffic,

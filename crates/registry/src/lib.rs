@@ -30,6 +30,7 @@ mod lane;
 mod manifest;
 mod page;
 mod question;
+mod quota;
 mod route;
 pub mod rules;
 mod send;

@@ -1,5 +1,7 @@
 //! One request and its response: redirects, error responses, and the body.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
@@ -90,6 +92,7 @@ async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Ans
         body.extend_from_slice(&chunk);
     }
     let now = Timestamp::now();
+    note_quota(host, &url, &headers, now);
     let throttled = status == StatusCode::TOO_MANY_REQUESTS
         // GitHub's secondary rate limits answer 403 with a time.
         || status == StatusCode::FORBIDDEN && (headers.contains_key("retry-after") || throttle::used_up(&headers, now).is_some());
@@ -105,12 +108,27 @@ async fn read(host: &Host, mut response: Response, largest: usize) -> Result<Ans
         };
         return Err(Error::new(class, &host.name, format!("{what} ({})", status.as_u16())).wait(wait));
     }
-    heed(host, &headers, now);
+    back_off(host, &headers, now);
     Ok(Answer { status, headers, body, url, _held: held })
 }
 
-/// Backs off the host if this response used up its rate limit.
-pub(crate) fn heed(host: &Host, headers: &HeaderMap, now: Timestamp) {
+/// Stores the remaining quota that this response states, and backs off the host if it used up its rate limit.
+pub(crate) fn heed(host: &Host, url: &Url, headers: &HeaderMap, now: Timestamp) {
+    note_quota(host, url, headers, now);
+    back_off(host, headers, now);
+}
+
+/// Stores the remaining quota, if the host itself answered, over the transport that the administrator configured.
+fn note_quota(host: &Host, url: &Url, headers: &HeaderMap, now: Timestamp) {
+    if let Some((remaining, valid)) = throttle::remaining(headers, now)
+        && host.transport().is_none()
+        && host.elsewhere(url).is_none()
+    {
+        host.quotas.note(&host.name, remaining, valid, Instant::now());
+    }
+}
+
+fn back_off(host: &Host, headers: &HeaderMap, now: Timestamp) {
     if let Some(wait) = throttle::used_up(headers, now) {
         host.hold(wait);
     }

@@ -12,6 +12,8 @@ use reqwest::header::HeaderMap;
 
 /// Maximum wait, whatever the registry asks for.
 pub(crate) const LONGEST: Duration = Duration::from_hours(6);
+/// The time for which a remaining quota is valid if the response states neither a reset nor a window.
+const VALID: Duration = Duration::from_hours(1);
 /// Maximum number of bytes of a body that are searched.
 const BODY: usize = 16 * 1024;
 
@@ -23,10 +25,24 @@ pub(crate) fn wait(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<D
 
 /// Returns the wait that a successful response asks for, because it used up the limit.
 pub(crate) fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let remaining = text(headers, "ratelimit-remaining").or_else(|| text(headers, "x-ratelimit-remaining"))?;
-    let none_left = remaining.split(';').next().is_some_and(|count| count.trim() == "0");
+    let (count, _) = quota(headers)?;
     // A window alone is not a reset: Docker Hub counts no HEAD, and reports 0 for six hours.
-    if none_left { reset(headers, now).map(|wait| wait.min(LONGEST)) } else { None }
+    if count == 0 { reset(headers, now).map(|wait| wait.min(LONGEST)) } else { None }
+}
+
+/// Returns the number of requests that the registry still allows, and for how long the number is valid: until the limit
+/// resets, or for the window of the limit.
+pub(crate) fn remaining(headers: &HeaderMap, now: Timestamp) -> Option<(u64, Duration)> {
+    let (count, window) = quota(headers)?;
+    Some((count, reset(headers, now).or(window).unwrap_or(VALID).min(LONGEST)))
+}
+
+/// Parses `RateLimit-Remaining` and `X-RateLimit-Remaining`: a number, and the window of the limit if it is stated.
+fn quota(headers: &HeaderMap) -> Option<(u64, Option<Duration>)> {
+    let mut parts = text(headers, "ratelimit-remaining").or_else(|| text(headers, "x-ratelimit-remaining"))?.split(';');
+    let count = parts.next()?.trim().parse().ok()?;
+    let window = parts.find_map(|part| part.trim().strip_prefix("w=")?.parse().ok());
+    Some((count, window.map(Duration::from_secs)))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -55,13 +71,9 @@ fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 fn window(headers: &HeaderMap) -> Option<Duration> {
-    let (count, rest) = text(headers, "ratelimit-remaining")?.split_once(';')?;
-    if count.trim() != "0" {
-        return None;
-    }
-    let seconds = rest.split(';').find_map(|part| part.trim().strip_prefix("w="))?.parse().ok()?;
+    let (0, Some(window)) = quota(headers)? else { return None };
     // The window slides: part of the limit is free again well before the window ends.
-    Some(Duration::from_secs(seconds) / 6)
+    Some(window / 6)
 }
 
 /// Parses "… retry after 30 seconds", "try again in 5 minutes", `"retryDelay": "12s"`.
@@ -130,15 +142,30 @@ mod tests {
         assert_eq!(used_up(&headers(&[("ratelimit-remaining", "0;w=21600")]), now()), None);
     }
 
+    #[rstest]
+    #[case::hub(&[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "76;w=21600")], Some((76, 21600)))]
+    #[case::reset(&[("ratelimit-remaining", "5"), ("ratelimit-reset", "30")], Some((5, 30)))]
+    #[case::reset_time(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795521660")], Some((0, 60)))]
+    #[case::number_alone(&[("x-ratelimit-remaining", "59")], Some((59, 3600)))]
+    #[case::absurd(&[("ratelimit-remaining", "1;w=99999999999")], Some((1, 6 * 3600)))]
+    #[case::limit_alone(&[("ratelimit-limit", "100;w=21600")], None)]
+    #[case::garbage(&[("ratelimit-remaining", "many")], None)]
+    #[case::negative(&[("ratelimit-remaining", "-1")], None)]
+    fn quotas(#[case] all: &[(&'static str, &'static str)], #[case] expected: Option<(u64, u64)>) {
+        assert_eq!(remaining(&headers(all), now()), expected.map(|(count, seconds)| (count, Duration::from_secs(seconds))));
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_breaks_it(value in ".{0,40}", body in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
             let mut all = HeaderMap::new();
             if let Ok(value) = HeaderValue::from_str(&value) {
                 all.insert("retry-after", value.clone());
-                all.insert("ratelimit-reset", value);
+                all.insert("ratelimit-reset", value.clone());
+                all.insert("ratelimit-remaining", value);
             }
             proptest::prop_assert!(wait(&all, &body, now()).is_none_or(|wait| wait <= LONGEST));
+            proptest::prop_assert!(remaining(&all, now()).is_none_or(|(_, valid)| valid <= LONGEST));
         }
     }
 }

@@ -342,6 +342,31 @@ async fn a_limit_that_is_used_up_is_kept() {
     assert_eq!((error.class, registry.take_lines().len()), (Class::Throttled, 1));
 }
 
+/// The remaining quota is the one of the latest response, whatever its status. A response of another host says nothing.
+#[tokio::test]
+async fn the_remaining_quota_is_what_the_registry_stated_last() {
+    let (registry, other) = (FakeRegistry::start().await.unwrap(), FakeRegistry::start().await.unwrap());
+    let states = |status: u16, remaining: &'static str| {
+        move |_: &_| {
+            let headers = vec![("ratelimit-limit", "100;w=21600".into()), ("ratelimit-remaining", remaining.into())];
+            Some(Fault::Answer(status, headers, r#"{"tags":["1"]}"#.into()))
+        }
+    };
+    let (client, key, none) = (client(&registry), key(&registry, "web"), Keyring::default());
+    let ask = async || client.tags(&key, &none, None, &Keep::everything()).await.map(drop);
+    assert_eq!(client.quotas(), []);
+    for (status, remaining, expected) in [(200, "76;w=21600", 76), (404, "75;w=21600", 75), (429, "0;w=21600", 0)] {
+        registry.misbehave(states(status, remaining));
+        assert_eq!(ask().await.is_ok(), status == 200);
+        assert_eq!(client.quotas(), [(registry.host(), expected)]);
+    }
+    let (client, location) = (self::client(&registry), format!("http://{}/v2/web/tags/list", other.host()));
+    registry.misbehave(move |_| Some(Fault::redirect(location.clone())));
+    other.misbehave(states(200, "5;w=21600"));
+    client.tags(&key, &none, None, &Keep::everything()).await.unwrap();
+    assert_eq!(client.quotas(), []);
+}
+
 #[tokio::test]
 async fn another_host_never_sees_the_credential() {
     let (registry, other) = (FakeRegistry::start().await.unwrap(), FakeRegistry::start().await.unwrap());

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::prometheus::{lacks, promtool};
-use headwind_testbed::{Operator, OperatorOptions, Prometheus, Tools, WorkloadKind, eventually};
+use headwind_testbed::{FakeRegistry, Fault, Operator, OperatorOptions, Prometheus, Tools, WorkloadKind, eventually};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
+use crate::poll::name_hosts;
 use crate::world::{SOON, World, image};
 
 fn files() -> PathBuf {
@@ -36,7 +37,10 @@ pub(crate) async fn prometheus() -> Result<()> {
     if lacks("observability_prometheus").await? {
         return Ok(());
     }
-    let world = World::new("observability").await?;
+    let (registry, file) = (FakeRegistry::start().await?, tempfile::NamedTempFile::new()?);
+    name_hosts(&[&registry.host()], &file)?;
+    let path = file.path().to_string_lossy().into_owned();
+    let world = World::with("observability", |options| options.env("HEADWIND_REGISTRY_CONFIG", &path)).await?;
     let second = Operator::run(world.bed, OperatorOptions::new(&world.namespace).replica("headwind-1")).await?;
     let prometheus = Prometheus::start(&[&world.operator, &second], &files().join("alerts.yaml")).await?;
     let value = async |expression: &str| -> Result<f64, String> {
@@ -58,6 +62,14 @@ pub(crate) async fn prometheus() -> Result<()> {
     let config_maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &world.namespace);
     let settings = json!({"metadata": {"name": "headwind"}, "data": {"HEADWIND_PROMETHEUS_URL": prometheus.url()}});
     config_maps.create(&PostParams::default(), &serde_json::from_value(settings)?).await?;
+
+    // A registry that states its limit.
+    registry.push("o/d", "1.0.0", "x");
+    registry.misbehave(|_| Some(Fault::Header("ratelimit-remaining", "76;w=21600".to_owned())));
+    world.create(&World::direct(WorkloadKind::Deployment, "d", &format!("{}/o/d:1.0.0", registry.host()))).await?;
+    let explain = format!("/api/v1/workloads/{}/Deployment/d/explain", world.namespace);
+    ensure!(world.api("GET", &explain, None).await?.0 == 200);
+    becomes(&format!("headwind_registry_quota_remaining{{registry=\"{}\"}}", registry.host()), 76.0).await?;
 
     // Two updates that are applied, and one that waits.
     for name in ["a", "b"] {
