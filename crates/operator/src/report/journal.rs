@@ -27,7 +27,7 @@ use tokio::sync::broadcast;
 use super::entry::ReportEntry;
 use super::events::EventRecorder;
 use super::marks::{Marks, REPORTED};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, TraceLabel};
 use super::notify::{NOTIFIED, Notifier, POSTED};
 use super::trace::Traces;
 use crate::observe::requests::Held;
@@ -332,7 +332,9 @@ impl Inner {
                 metrics.applied(artifacts);
                 // The time that a person takes is not Headwind's.
                 if let Some(applied) = entry.request.status.applied_at.filter(|_| !entry.request.needs_approval()) {
-                    metrics.update_delay.observe(applied.duration_since(entry.request.created).as_secs_f64().max(0.0));
+                    let delay = applied.duration_since(entry.request.created).as_secs_f64().max(0.0);
+                    let exemplar = self.traces.id(&entry.uid).map(|trace_id| TraceLabel { trace_id });
+                    metrics.update_delay.observe(delay, exemplar, Some(applied.into()));
                 }
             }
             Some(ChangeKind::ManualRollback) => {

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -37,6 +38,12 @@ pub(crate) struct ClassLabel {
     pub(crate) class: &'static str,
 }
 
+/// The ID of a trace, as the label of an exemplar. Its number of values has no limit, so it is never a label of a series.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct TraceLabel {
+    pub(crate) trace_id: String,
+}
+
 /// Every handle.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -49,7 +56,7 @@ pub(crate) struct Metrics {
     updates_approved: Counter,
     updates_rejected: Counter,
     updates_applied: Counter,
-    pub(crate) update_delay: Histogram,
+    pub(crate) update_delay: HistogramWithExemplars<TraceLabel>,
     pub(crate) updates_failed: Counter,
     pub(crate) updates_skipped_interval: Counter,
     pub(crate) rollbacks: Counter,
@@ -237,7 +244,7 @@ impl Metrics {
             updates_applied: register!(Counter::default(), "updates_applied", "Updates applied to a workload"),
             update_delay: register!(
                 // From 50 ms to 14 minutes.
-                Histogram::new(exponential_buckets(0.05, 2.0, 15)),
+                HistogramWithExemplars::new(exponential_buckets(0.05, 2.0, 15)),
                 "update_apply_delay_seconds",
                 "Time from the creation of an UpdateRequest that needs no approval to the patch, in seconds"
             ),

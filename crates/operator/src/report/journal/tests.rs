@@ -4,6 +4,7 @@ use headwind_core::request::Phase;
 use headwind_core::testing;
 
 use super::super::events::tests::recorded;
+use super::super::trace;
 use super::*;
 use crate::observe::requests::tests::request;
 
@@ -15,10 +16,14 @@ struct Evaluation {
 
 impl Evaluation {
     fn new() -> Self {
+        Self::with(Traces::default())
+    }
+
+    fn with(traces: Traces) -> Self {
         let state = Arc::<State>::default();
         let (events, next) = recorded();
         let metrics = Metrics::new();
-        let journal = Journal::new(&state, events, Notifier::off(&state, &metrics), metrics, Traces::default());
+        let journal = Journal::new(&state, events, Notifier::off(&state, &metrics), metrics, traces);
         Self { state, journal, next: Box::new(next) }
     }
 
@@ -151,10 +156,12 @@ fn a_follower_remembers_a_bounded_number() {
     assert_eq!(site.journal.0.progress.lock().unreported.len(), REMEMBERED);
 }
 
-/// The time that a person takes to approve is not a part of it.
+/// The time that a person takes to approve is not a part of it. The exemplar names the trace of the update.
 #[test]
 fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
-    let site = Evaluation::new();
+    let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
+    let (traces, _exporter) = Traces::new(trace::Settings::read(endpoint).unwrap(), "me");
+    let site = Evaluation::with(traces.clone());
     site.journal.begin();
     for (name, approval) in [("a", true), ("b", false)] {
         let applied = |version: &str, phase: &str, times: u32| {
@@ -176,4 +183,6 @@ fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
         text.contains("headwind_update_apply_delay_seconds_count 1") && text.contains("headwind_update_apply_delay_seconds_sum 3.0"),
         "{text}"
     );
+    let trace = traces.id(request("b", "6", "RollingOut").metadata.uid.as_deref().unwrap()).unwrap();
+    assert!(text.contains(&format!("_bucket{{le=\"3.2\"}} 1 # {{trace_id=\"{trace}\"}} 3.0 1767225603")), "{text}");
 }
