@@ -164,7 +164,7 @@ impl Operator {
             last_scans: Arc::clone(&last_scans),
             verify: config.confirm,
             bind: config.confirm_approved,
-            traces,
+            traces: traces.clone(),
         };
         let [stop_intake, stop_reconciler, stop_lease, stop_writer] = [(); 4].map(|()| CancellationToken::new());
 
@@ -257,6 +257,7 @@ impl Operator {
             own_namespace: config.namespace.as_str().into(),
             settings,
             metrics,
+            traces,
             journal: journal.clone(),
             queue,
             alive: tasks.alive(),

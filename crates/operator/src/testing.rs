@@ -149,6 +149,7 @@ impl Site {
             own_namespace: "hw".into(),
             settings,
             metrics,
+            traces: Traces::default(),
             journal,
             queue: queue().0,
             alive: Tasks::default().alive(),

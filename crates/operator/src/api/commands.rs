@@ -3,10 +3,13 @@
 //! An action updates the request's status with optimistic locking. The leader sees the change by its watch. Each action
 //! writes a line with its result to the audit log.
 
+use std::fmt::Display;
+
 use headwind_core::request::Request;
 use headwind_core::request::action::{Action, NotNow, act};
 use headwind_core::request::quorum::{self, approvals_needed};
 use headwind_k8s::update_request::UpdateRequest;
+use jiff::Timestamp;
 
 use super::audit;
 use super::caller::Caller;
@@ -15,6 +18,7 @@ use crate::clock::now;
 use crate::cluster::as_caller::NotWritten;
 use crate::cluster::object::is_object_name;
 use crate::cluster::{Class, Failure};
+use crate::report::trace::Acted;
 
 /// Maximum number of times that an action is decided again because another writer was faster.
 const TRIES: usize = 8;
@@ -79,15 +83,39 @@ impl Handle {
         note: Option<String>,
         skip_cool_down: bool,
     ) -> Result<UpdateRequest, ActError> {
-        let handle = self.clone();
+        let (handle, arrived) = (self.clone(), Timestamp::now());
         to_the_end(async move {
             let RequestName { namespace, name } = &name;
             let done = Box::pin(handle.act_as(namespace, name, action, &caller, note.as_deref(), skip_cool_down)).await;
             audit::Action::on_request(action.as_str(), namespace, name).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+            handle.trace(action.as_str(), namespace, name, &caller, arrived, done.as_ref());
             done
         })
         .await
         .unwrap_or_else(|failure| Err(ActError::Unavailable(failure)))
+    }
+
+    /// Adds the span of an action to the trace of its request. An action on an unknown request has no trace.
+    pub(super) fn trace<E: Display>(
+        &self,
+        action: &str,
+        namespace: &str,
+        name: &str,
+        caller: &Caller,
+        arrived: Timestamp,
+        done: Result<&UpdateRequest, &E>,
+    ) {
+        if !self.traces.is_on() {
+            return;
+        }
+        let error = done.err().map(ToString::to_string);
+        let acted = Acted { action, user: &caller.name, method: caller.method.as_str(), arrived, error: error.as_deref() };
+        if let Ok(request) = done {
+            let uid = request.metadata.uid.as_deref().unwrap_or_default();
+            self.traces.acted(uid, &request.workload_key(), &request.read(), &acted);
+        } else if let Some((workload, held)) = self.state.requests.read().find(namespace, name) {
+            self.traces.acted(&held.version().uid, workload, &held.read(), &acted);
+        }
     }
 
     /// Performs the action for the caller without writing an audit line.

@@ -23,6 +23,7 @@ use crate::report::entry::ReportEntry;
 use crate::report::journal::Journal;
 use crate::report::metrics::Metrics;
 use crate::report::notify;
+use crate::report::trace::Traces;
 use crate::settings::OwnSettings;
 use crate::tasks::Alive;
 
@@ -43,6 +44,7 @@ pub struct Handle {
     pub(crate) settings: Arc<OwnSettings>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
     pub(crate) queue: Queue,
     pub(crate) alive: Alive,
     pub(crate) explainer: Explainer,

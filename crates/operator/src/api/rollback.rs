@@ -97,10 +97,14 @@ impl Handle {
         index: usize,
         note: Option<String>,
     ) -> Result<UpdateRequest, RollbackError> {
-        let handle = self.clone();
+        let (handle, arrived) = (self.clone(), Timestamp::now());
         to_the_end(async move {
             let done = Box::pin(handle.roll_back_as(&key, container.as_deref(), index, &caller, note.as_deref())).await;
             audit::Action::on_workload("rollback", &key).done(&caller, done.as_ref(), note.as_deref().unwrap_or_default());
+            // A failed rollback may have no request.
+            if let Ok(request) = &done {
+                handle.trace::<RollbackError>("rollback", &key.namespace, &request.name_any(), &caller, arrived, Ok(request));
+            }
             done
         })
         .await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use headwind_core::request::action::{Action, NotNow};
 use headwind_k8s::update_request::UpdateRequest;
 use headwind_webhook::slack::{Answer, Click, Head, Rejected};
+use jiff::Timestamp;
 
 use super::audit;
 use super::caller::Caller;
@@ -45,9 +46,11 @@ impl Handle {
     pub async fn decide_by_click(&self, caller: Caller, click: &Click) -> Result<UpdateRequest, ActError> {
         let action = action(click);
         let name = RequestName { namespace: click.target.namespace.clone(), name: click.target.name.clone() };
+        let arrived = Timestamp::now();
         if let Err(error) = self.is_current(click, action).await {
             let about = audit::Action::on_request(action.as_str(), &name.namespace, &name.name);
             about.done::<ActError>(&caller, Err(&error), NOTE);
+            self.trace(action.as_str(), &name.namespace, &name.name, &caller, arrived, Err(&error));
             return Err(error);
         }
         self.act(caller, name, action, Some(NOTE.to_owned()), false).await

@@ -4,6 +4,7 @@
 //! update                      arrival ─────────────────────────────────────> end       (leader)
 //!   decide, record            arrival ─> created                                       (the replica that recorded it)
 //!   approval, apply, rollout            created ─> approved ─> applied ─> end          (leader)
+//!   action                      call of a person ─> its result                         (the replica that was called)
 //!   notify                                               each delivery                 (leader)
 //! ```
 //!
@@ -18,6 +19,8 @@ mod steps;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use headwind_core::request::Request;
+use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -27,6 +30,7 @@ use tokio::sync::mpsc;
 use super::entry::ReportEntry;
 pub(crate) use export::Exporter;
 pub use settings::{BadVariable, Settings};
+pub(crate) use steps::Acted;
 
 /// Maximum number of updates whose last step is remembered. The oldest is forgotten first.
 const REMEMBERED: usize = 4096;
@@ -135,6 +139,17 @@ impl Traces {
         let ended = !entry.request.status.phase.is_open();
         let since = inner.seen.lock().replace(&entry.uid, now, ended);
         inner.add(steps::moved(entry, since, now));
+    }
+
+    /// Returns true if spans are collected.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Adds the span of an action of a person, on the replica that was called.
+    pub(crate) fn acted(&self, uid: &str, workload: &WorkloadKey, request: &Request, acted: &Acted<'_>) {
+        let Some(inner) = &self.0 else { return };
+        inner.add([steps::acted(uid, workload, request, acted, Timestamp::now())]);
     }
 
     /// Adds the span of a notification that was delivered or given up.

@@ -2,6 +2,7 @@
 
 use headwind_core::request::{ChangeKind, Phase, Request};
 use headwind_core::transition::ApprovalChange;
+use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 
@@ -60,6 +61,40 @@ pub(super) fn moved(entry: &ReportEntry, since: Option<Timestamp>, now: Timestam
     spans
 }
 
+/// An action of a person on a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acted<'a> {
+    /// `approve`, `reject`, `reopen` or `rollback`.
+    pub(crate) action: &'a str,
+    /// The name of the person.
+    pub(crate) user: &'a str,
+    /// The authentication method.
+    pub(crate) method: &'a str,
+    /// When the call arrived.
+    pub(crate) arrived: Timestamp,
+    /// The reason why nothing was written.
+    pub(crate) error: Option<&'a str>,
+}
+
+/// Returns the span of an action.
+pub(super) fn acted(uid: &str, workload: &WorkloadKey, request: &Request, acted: &Acted<'_>, now: Timestamp) -> Span {
+    let Acted { action, user, method, arrived, error } = *acted;
+    let mut attributes = about(workload, request);
+    attributes.push(("headwind.action", action.to_owned()));
+    attributes.push(("headwind.action.user", user.to_owned()));
+    attributes.push(("headwind.action.method", method.to_owned()));
+    attributes.push(("headwind.action.result", if error.is_none() { "success" } else { "failure" }.to_owned()));
+    Span {
+        uid: uid.to_owned(),
+        name: "action",
+        key: format!("{action} {user} {}", arrived.as_nanosecond()),
+        start: arrived.min(now),
+        end: now,
+        attributes,
+        error: error.map(str::to_owned),
+    }
+}
+
 /// Returns the span of a notification.
 pub(super) fn notified(
     entry: &ReportEntry,
@@ -80,7 +115,7 @@ fn span(entry: &ReportEntry, name: &'static str, start: Timestamp, end: Timestam
     Span { uid: entry.uid.clone(), name, key: entry.transition.id.clone(), start, end, attributes, error: None }
 }
 
-fn about(workload: &headwind_core::workload::WorkloadKey, request: &Request) -> Vec<(&'static str, String)> {
+fn about(workload: &WorkloadKey, request: &Request) -> Vec<(&'static str, String)> {
     let spec = &request.spec;
     let mut all = vec![
         ("k8s.namespace.name", workload.namespace.clone()),
@@ -160,6 +195,21 @@ mod tests {
         let spans = moved(&change(Some(rolling), failed), None, at(9));
         assert_eq!(names(&spans).iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["rollout", "update"]);
         assert!(spans.iter().all(|span| span.error.as_deref() == Some("pod web-1 crashes")), "{spans:?}");
+    }
+
+    #[test]
+    fn an_action_is_a_span_with_its_result() {
+        let entry = change(None, Status::default());
+        let of = |acted: &Acted<'_>| super::acted(&entry.uid, &entry.workload, &entry.request, acted, at(40));
+        let done = Acted { action: "approve", user: "ann", method: "slack", arrived: at(10), error: None };
+        let span = of(&done);
+        assert_eq!((names(std::slice::from_ref(&span)), span.error.as_deref()), (vec![("action", 10, 40)], None));
+        for attribute in [("headwind.action", "approve"), ("headwind.action.user", "ann"), ("headwind.action.method", "slack")] {
+            assert!(span.attributes.contains(&(attribute.0, attribute.1.to_owned())), "{span:?}");
+        }
+        let failed = of(&Acted { error: Some("it is Rejected"), arrived: at(11), ..done });
+        assert_eq!(failed.error.as_deref(), Some("it is Rejected"));
+        assert!(failed.attributes.contains(&("headwind.action.result", "failure".to_owned())) && failed.key != span.key, "{failed:?}");
     }
 
     #[test]
