@@ -6,7 +6,7 @@
 #
 #   --node                  what a real node needs as well: kubelet, containerd, runc, CNI plugins
 #                           (out of Debian packages, unpacked into the cache and never installed)
-#   --without-controllers   not Helm, kubeconform, actionlint, mailpit, Prometheus, nor the controllers of Flux and Argo Rollouts
+#   --without-controllers   not Helm, kubeconform, actionlint, mailpit, Prometheus, OpenTelemetry Collector, nor the controllers of Flux and Argo Rollouts
 #   --flux                  of these, only Helm and the controllers of Flux
 #   --browser               chromium and chromedriver, by apt-get, if this is root and they are missing
 #   HEADWIND_TESTBED_CACHE  where the binaries go (default: $XDG_CACHE_HOME/headwind-testbed)
@@ -23,13 +23,13 @@ flock 9
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off GOTOOLCHAIN=local
 kube_version=v1.37.2
 kube_ldflags="-X k8s.io/component-base/version.gitVersion=$kube_version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
-total=16 step=0
+total=17 step=0
 node=false controllers=true argo=true browser=false
 for option in "$@"; do
   case $option in
     --node) node=true total=$((total + 2)) ;;
-    --without-controllers) controllers=false total=$((total - 9)) ;;
-    --flux) argo=false total=$((total - 6)) ;;
+    --without-controllers) controllers=false total=$((total - 10)) ;;
+    --flux) argo=false total=$((total - 7)) ;;
     --browser) browser=true ;;
     *) echo "tools.sh: unknown option $option" >&2; exit 2 ;;
   esac
@@ -45,14 +45,14 @@ build() {
     return
   fi
   local stamp
-  stamp=$( { cat "$module/go.mod" "$module/go.sum"; go version; echo "$package $ldflags${tags:+ $tags}"; } | sha256sum | cut -d' ' -f1)
+  stamp=$( { cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' -exec cat {} +; go version; echo "$package $ldflags${tags:+ $tags}"; } | sha256sum | cut -d' ' -f1)
   if [ -x "$bin/$name" ] && [ "$(cat "$cache/stamp/$name" 2>/dev/null)" = "$stamp" ]; then return; fi
   echo "[$step/$total] building $name (cold: kube-apiserver about 5 minutes, the others one or less)" >&2
   local started=$SECONDS
   # The module files are copied: a build must never change the checkout.
   local work
   work=$(mktemp -d "$cache/build.XXXXXX")
-  cp "$module/go.mod" "$module/go.sum" "$work/"
+  cp "$module"/* "$work/"
   (cd "$work" && go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$bin/$name.new" "$package") || { rm -rf "$work"; return 1; }
   rm -rf "$work" "$bin/$name"
   mv "$bin/$name.new" "$bin/$name"
@@ -123,6 +123,7 @@ if $controllers && $argo; then
   optional actionlint actionlint github.com/rhysd/actionlint/cmd/actionlint
   optional mailpit mailpit github.com/axllent/mailpit
   optional argo-rollouts argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+  optional otelcol otelcol .
   # Without the clients of clouds, which are most of its build.
   for program in prometheus promtool; do
     optional $program prometheus github.com/prometheus/prometheus/cmd/$program "" netgo,remove_all_sd
