@@ -213,6 +213,14 @@ impl Site {
         Self::new().unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Replaces the object of a request in the API server only: the copy of the handle is older.
+    pub(crate) fn unseen(&self, request: &UpdateRequest) {
+        let metadata = &request.metadata;
+        let place = metadata.namespace.iter().zip(&metadata.name).map(|(namespace, name)| format!("{namespace}/updaterequests/{name}"));
+        let value = serde_json::to_value(request).unwrap_or_default();
+        self.objects.lock().extend(place.map(|place| (place, value.clone())));
+    }
+
     /// Returns a proposer that trusts every claim, over the data of the site.
     pub(crate) fn proposer(&self, events: EventRecorder) -> Proposer {
         let Handle { intake, state, cluster, metrics, queue, explainer, .. } = &self.handle;

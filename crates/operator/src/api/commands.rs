@@ -240,3 +240,26 @@ enum NotDone {
 pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
     tokio::spawn(work).await.map_err(|error| format!("the action did not finish: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use headwind_core::request::Phase;
+
+    use super::*;
+    use crate::observe::requests::tests::request;
+    use crate::testing::Site;
+
+    /// Somebody rejected the request, and the watch has not delivered it yet.
+    #[tokio::test]
+    async fn a_stale_copy_is_no_reason_to_refuse() {
+        let site = Site::internal();
+        site.request(request("r", "5", "Pending"));
+        site.unseen(&request("r", "6", "Rejected"));
+        let caller = Caller { name: "mia".to_owned(), ..Caller::default() };
+        let reopened = site.handle.act_as("n", "r", Action::Reopen, &caller, None, false).await;
+        assert_eq!(reopened.map(|request| request.phase()).ok(), Some(Phase::Pending));
+        // The API server's own copy is a reason.
+        let again = site.handle.act_as("n", "r", Action::Reopen, &caller, None, false).await;
+        assert!(again.is_err(), "{again:?}");
+    }
+}
