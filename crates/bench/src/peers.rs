@@ -163,9 +163,10 @@ async fn quiet<T: Tool>(tool: &T, patience: Duration) -> Result<()> {
         tokio::time::sleep(STEP).await;
         let now = process::processor_time(pid)?;
         if now - last < LITTLE {
-            break;
+            return Ok(());
         }
         last = now;
     }
+    say(&format!("{} is not idle after {} s", T::NAME, patience.as_secs()));
     Ok(())
 }

@@ -64,6 +64,8 @@ pub(crate) async fn single<T: Tool>(site: &Site, tool: &T, turn: Turn) -> Result
         {
             pushed.times.push(millis(at.duration_since(started)));
         }
+        // The tool may still write after the new image is visible.
+        tokio::time::sleep((PACE / 2).saturating_sub(started.elapsed())).await;
         pushed.bare.push(bare_write(&site.client, &site.namespace, &seen, bare, &tag).await?);
         tokio::time::sleep(PACE.saturating_sub(started.elapsed())).await;
     }
