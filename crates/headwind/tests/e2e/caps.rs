@@ -111,6 +111,11 @@ pub(crate) async fn at_most() -> Result<()> {
     Ok(())
 }
 
+/// Returns true if the caller was killed before it had the answer. The change may be stored.
+fn is_cut_off(code: u16) -> bool {
+    code == 0 || code >= 499
+}
+
 /// Checks the number of rollouts at any time, and returns the workloads in the order in which they were patched.
 async fn rollouts(world: &World, namespaces: &[&str]) -> Result<Vec<(String, String)>> {
     let mut audit = world.audit().context("this test counts from the audit log")?;
@@ -121,18 +126,23 @@ async fn rollouts(world: &World, namespaces: &[&str]) -> Result<Vec<(String, Str
     for namespace in namespaces {
         for kind in KINDS {
             for entry in audit.entries(&world.operator.requests().namespace(namespace).verb("patch").resource(kind.plural()))? {
-                if entry.code == 200 || entry.code >= 499 {
+                if entry.code == 200 || is_cut_off(entry.code) {
                     changes.push((entry.received, true, (entry.namespace, entry.name)));
                 }
             }
         }
+        // A call that a kill cut off may have been stored: then nobody writes the end again.
+        let mut ends: BTreeMap<(String, String), (bool, Timestamp)> = BTreeMap::new();
         for entry in audit.entries(&world.operator.requests().namespace(namespace).verb("update").resource("updaterequests/status"))? {
             let body = entry.body.unwrap_or_default();
-            if body["status"]["phase"] == "Completed" && entry.code == 200 {
+            if body["status"]["phase"] == "Completed" && (entry.code == 200 || is_cut_off(entry.code)) {
                 let workload = body["spec"]["targetRef"]["name"].as_str().unwrap_or_default().to_owned();
-                changes.push((entry.received, false, (entry.namespace, workload)));
+                let (cut_off, at) = (entry.code != 200, entry.received);
+                let end = ends.entry((entry.namespace, workload)).or_insert((cut_off, at));
+                *end = (cut_off, at).min(*end);
             }
         }
+        changes.extend(ends.into_iter().map(|(workload, (_, at))| (at, false, workload)));
     }
     changes.sort();
     let (mut running, mut most, mut order) = (BTreeSet::new(), 0, Vec::new());
