@@ -35,6 +35,8 @@ pub(crate) const SIZES: [usize; 3] = [100, 1_000, 5_000];
 pub(crate) const QUIET: u64 = 120;
 /// The number of polled repositories. Keel lists pods for each pair of them (`docs/benchmarks.md`).
 pub(crate) const POLLED: usize = 10;
+/// The polling interval of both tools.
+pub(crate) const INTERVAL: Duration = Duration::from_mins(1);
 /// Time after a start before anything is measured.
 const SETTLE: Duration = Duration::from_secs(10);
 /// A tool is quiet if it used less processor time than this within [`STEP`].

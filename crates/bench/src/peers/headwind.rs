@@ -5,8 +5,7 @@ use headwind_testbed::{Bed, Operator, OperatorOptions, Query, payload};
 
 use crate::direct::digest;
 use crate::load::HOST;
-use crate::peers::Tool;
-use crate::peers::polling::INTERVAL;
+use crate::peers::{INTERVAL, Tool};
 
 /// Headwind.
 pub(crate) struct Headwind {

@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 
 use crate::LONG;
 use crate::load::HOST;
-use crate::peers::polling::INTERVAL;
-use crate::peers::{Tool, account};
+use crate::peers::{INTERVAL, Tool, account};
 
 const PORT: u16 = 9300;
 const ACCOUNT: &str = "keel";

@@ -8,12 +8,10 @@ use headwind_testbed::{FakeRegistry, eventually};
 use kube::Client;
 
 use crate::peers::calls::{self, Calls};
-use crate::peers::{Site, Tool, keel};
+use crate::peers::{INTERVAL, Site, Tool, keel};
 use crate::report::say;
 use crate::{LONG, load};
 
-/// The polling interval of both tools.
-pub(crate) const INTERVAL: Duration = Duration::from_mins(1);
 /// The tags of each repository. The last one is in use.
 const TAGS: [&str; 3] = ["0.8.0", "0.9.0", "1.0.0"];
 /// Timeout for the first polls.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::peers::Options;
 use crate::peers::calls::Calls;
-use crate::peers::polling::{self, INTERVAL, Polled};
+use crate::peers::polling::{self, Polled};
 use crate::peers::pushes::{Burst, Pushed};
+use crate::peers::{INTERVAL, Options};
 use crate::process::Memory;
 use crate::report::{machine, quantile, replace, say, three};
 
