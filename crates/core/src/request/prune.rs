@@ -25,7 +25,7 @@ impl Context<'_> {
         // newer.
         finished.sort_by(|a, b| (b.status.finished_at, b.created, &b.name).cmp(&(a.status.finished_at, a.created, &a.name)));
         let (blocking, idle): (Vec<&Request>, Vec<&Request>) =
-            finished.into_iter().skip(limit).partition(|request| self.blocks_higher(request));
+            finished.into_iter().skip(limit).partition(|request| self.explains_failures(request) || self.blocks_higher(request));
         let surplus = || {
             // Decisions of people and rollbacks are kept longer than requests that expired or were reverted.
             let spare = blocking.iter().rev().find(|request| !is_verdict(request)).or(blocking.last());
@@ -33,6 +33,17 @@ impl Context<'_> {
         };
         let request = idle.last().copied().or_else(surplus)?;
         Some(Step::Delete { request: request.name.clone() })
+    }
+
+    /// Returns true if failures of pods are those of this request, and not of a rollout of another container that is
+    /// watched ([`super::rollout`]).
+    fn explains_failures(&self, request: &Request) -> bool {
+        let others = self.observed.requests.iter().filter(|one| one.spec.container != request.spec.container);
+        let is_in_place = || self.container_of(request).is_some_and(|container| container.image == request.placed_image());
+        request.status.times_applied > 0
+            && request.status.phase != Phase::Completed
+            && is_in_place()
+            && others.into_iter().any(|one| one.status.phase == Phase::RollingOut)
     }
 
     /// Returns true if a finished request blocks a version above the current one.

@@ -84,3 +84,35 @@ fn tags_that_are_no_versions(#[case] tag: &str, #[case] current: &str, #[case] s
     ];
     assert_eq!(left(&live, all).contains(&"old".to_owned()), stays);
 }
+
+/// Pods of the rollout of one container may fail because of another one. Its request says so until that rollout ends.
+#[test]
+fn a_failure_in_place_is_kept_while_another_container_is_watched() {
+    let mut live = workload("app:1.2.0", &[("headwind.sh/policy", "force")]);
+    live.containers.push(Container::new("side", "app:1.0.2"));
+    let mut failed = finished("failed", "1.0.2", Phase::Failed, 900);
+    (failed.spec.container, failed.spec.policy) = (Some("side".to_owned()), Policy::Force);
+    let mut watched = finished("watched", "1.2.0", Phase::RollingOut, 0);
+    (watched.status.finished_at, watched.status.rollout) = (None, Some(RolloutState::new(1, at(NOW))));
+    let done: Vec<Request> = (0..5).map(|i| finished(&format!("done-{i}"), "1.2.0", Phase::Completed, 100 + i)).collect();
+    let (defaults, limits) = (Annotations::new(), Limits::default());
+    let deleted = |watched: Option<&Request>| {
+        let requests: Vec<&Request> = done.iter().chain([&failed]).chain(watched).collect();
+        let observed = Observed {
+            limits: &limits,
+            presence: Presence::Present { workload: &live, live: true },
+            defaults: &defaults,
+            requests: &requests,
+            now: at(NOW),
+            history_limit: 2,
+            snapshot: None,
+            seen_since: at(0),
+            clock_stepped: None,
+            confirmations: None,
+        };
+        Context::new(&live, &observed).prune()
+    };
+    let delete = |name: &str| Some(Step::Delete { request: name.to_owned() });
+    assert_eq!(deleted(None), delete("failed"));
+    assert_eq!(deleted(Some(&watched)), delete("done-4"));
+}
