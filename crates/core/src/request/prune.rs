@@ -5,6 +5,7 @@
 //! container must not make Headwind forget a rejection.
 
 use super::context::Context;
+use super::rollout::answers_for;
 use super::{Phase, Request, Step};
 use crate::artifact::ArtifactKind;
 use crate::artifact::version::natural_order;
@@ -36,14 +37,11 @@ impl Context<'_> {
     }
 
     /// Returns true if failures of pods are those of this request, and not of a rollout of another container that is
-    /// watched ([`super::rollout`]).
+    /// watched.
     fn explains_failures(&self, request: &Request) -> bool {
-        let others = self.observed.requests.iter().filter(|one| one.spec.container != request.spec.container);
-        let is_in_place = || self.container_of(request).is_some_and(|container| container.image == request.placed_image());
-        request.status.times_applied > 0
-            && request.status.phase != Phase::Completed
-            && is_in_place()
-            && others.into_iter().any(|one| one.status.phase == Phase::RollingOut)
+        let is_watched = |one: &&Request| one.spec.container != request.spec.container && one.status.phase == Phase::RollingOut;
+        self.container_of(request).is_some_and(|container| answers_for(self, request, container))
+            && self.observed.requests.iter().any(is_watched)
     }
 
     /// Returns true if a finished request blocks a version above the current one.

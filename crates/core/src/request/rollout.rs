@@ -168,16 +168,17 @@ fn names_unknown(context: &Context<'_>) -> bool {
 /// was not rolled back. Failures of their pods are not evidence against this container.
 pub(super) fn answered_for<'a>(context: &Context<'a>, container: &str) -> Vec<&'a str> {
     let all = context.workload.containers.iter().filter(|one| one.name != container);
-    let answered = |one: &&Container| {
-        context.observed.requests.iter().any(|request| {
-            let applied = request.status.times_applied > 0 || marks(context.workload).any(|mark| mark == request.name);
-            applied
-                && request.status.phase != Phase::Completed
-                && request.spec.container.as_ref() == Some(&one.name)
-                && request.placed_image() == one.image
-        })
-    };
+    let answered = |one: &&Container| context.observed.requests.iter().any(|request| answers_for(context, request, one));
     all.filter(answered).map(|one| one.name.as_str()).collect()
+}
+
+/// Returns true if failures of the container are those of this request: it placed the image, and is not completed.
+pub(super) fn answers_for(context: &Context<'_>, request: &Request, container: &Container) -> bool {
+    let applied = request.status.times_applied > 0 || marks(context.workload).any(|mark| mark == request.name);
+    applied
+        && request.status.phase != Phase::Completed
+        && request.spec.container.as_ref() == Some(&container.name)
+        && request.placed_image() == container.image
 }
 
 /// A pod of an older version that an ordered StatefulSet waits for. The StatefulSet does not replace any pod before

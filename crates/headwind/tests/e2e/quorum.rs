@@ -214,7 +214,7 @@ pub(crate) async fn digest() -> Result<()> {
     body["events"][0]["target"].as_object_mut().context("target")?.remove("digest");
     registry.misbehave(|_| Some(Fault::Answer(503, Vec::new(), String::new())));
     ensure!(world.post(&body).await?.0 == 202);
-    eventually("the registry is asked", SOON, || async {
+    eventually("Headwind queries the registry", SOON, || async {
         if registry.take_lines().iter().any(|line| line.contains("1.2.0")) { Ok(()) } else { Err("not yet".to_owned()) }
     })
     .await?;

@@ -61,18 +61,23 @@ fn seen(presence: Presence<'_>, requests: &[Request]) -> Step {
 
 fn seen_with(limits: &Limits, presence: Presence<'_>, requests: &[Request]) -> Step {
     let requests: Vec<&Request> = requests.iter().collect();
-    next(&Observed {
+    next(&observed(limits, presence, &Annotations::new(), &requests))
+}
+
+/// Returns what is observed now, without pods.
+fn observed<'a>(limits: &'a Limits, presence: Presence<'a>, defaults: &'a Annotations, requests: &'a [&'a Request]) -> Observed<'a> {
+    Observed {
         limits,
         presence,
-        defaults: &Annotations::new(),
-        requests: &requests,
+        defaults,
+        requests,
         now: at(NOW),
         history_limit: 2,
         snapshot: None,
         seen_since: at(0),
         clock_stepped: None,
         confirmations: None,
-    })
+    }
 }
 
 /// Returns the phase and reason that the step writes.

@@ -98,19 +98,8 @@ fn a_failure_in_place_is_kept_while_another_container_is_watched() {
     let (defaults, limits) = (Annotations::new(), Limits::default());
     let deleted = |watched: Option<&Request>| {
         let requests: Vec<&Request> = done.iter().chain([&failed]).chain(watched).collect();
-        let observed = Observed {
-            limits: &limits,
-            presence: Presence::Present { workload: &live, live: true },
-            defaults: &defaults,
-            requests: &requests,
-            now: at(NOW),
-            history_limit: 2,
-            snapshot: None,
-            seen_since: at(0),
-            clock_stepped: None,
-            confirmations: None,
-        };
-        Context::new(&live, &observed).prune()
+        let present = Presence::Present { workload: &live, live: true };
+        Context::new(&live, &observed(&limits, present, &defaults, &requests)).prune()
     };
     let delete = |name: &str| Some(Step::Delete { request: name.to_owned() });
     assert_eq!(deleted(None), delete("failed"));

@@ -141,18 +141,7 @@ fn evidence_of_others(#[case] marks: &str, #[case] reads: bool) {
     known.status = Status { phase: Phase::RollingOut, times_applied: 1, rollout: Some(RolloutState::new(1, at(NOW))), ..Status::default() };
     let (defaults, requests) = (Annotations::new(), [&known]);
     let limits = Limits::default();
-    let observed = |live: bool| Observed {
-        limits: &limits,
-        presence: Presence::Present { workload: &workload, live },
-        defaults: &defaults,
-        requests: &requests,
-        now: at(NOW),
-        history_limit: 2,
-        snapshot: None,
-        seen_since: at(0),
-        clock_stepped: None,
-        confirmations: None,
-    };
+    let observed = |live: bool| observed(&limits, Presence::Present { workload: &workload, live }, &defaults, &requests);
     assert_eq!(next(&observed(false)) == Step::Read, reads);
     assert_ne!(next(&observed(true)), Step::Read);
     assert!(answered_for(&Context::new(&workload, &observed(true)), "web").is_empty());
