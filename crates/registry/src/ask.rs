@@ -6,8 +6,9 @@
 //!                                                             └─ 429, 5xx: hold the host
 //! ```
 //!
-//! If several credentials match, Headwind first tries the one that worked last time. The scheme of a place is cached,
-//! so that a poll without changes costs one request and not two.
+//! If several credentials match, Headwind first tries the one that worked last time. A keyring returns a limited number
+//! of credentials for a place. The scheme of a place is cached, so that a poll without changes costs one request and not
+//! two.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

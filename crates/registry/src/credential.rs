@@ -4,9 +4,13 @@
 //! 1.34): secrets in the order of the pod, the keys of one secret in reverse alphabetical order so that longer paths
 //! come first, hosts part by part with wildcards, equal ports, paths as prefixes. Unlike the kubelet, Headwind treats
 //! the names of Docker Hub as one host.
+//!
+//! The owner of a namespace writes the secrets, so everything is limited: the size of a secret, the length and number
+//! of its keys, the number of entries of a keyring, and the number of credentials for one repository.
 
 pub mod cloud;
 mod docker_config;
+mod glob;
 mod pattern;
 
 use std::fmt;
@@ -21,6 +25,11 @@ use pattern::Pattern;
 use crate::fingerprint::Fingerprint;
 use crate::route::Route;
 use crate::transport::{self, SecretError, Transport};
+
+/// Maximum number of entries of a keyring that are used.
+const ENTRIES: usize = 1024;
+/// Maximum number of credentials that are tried for one repository. Each one costs the registry a login.
+const TRIED: usize = 8;
 
 /// A credential for a registry. It cannot be printed.
 #[derive(Clone)]
@@ -79,6 +88,16 @@ impl Credential {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }
+
+    /// Returns its approximate size in memory, in bytes.
+    fn size(&self) -> usize {
+        let texts = match self.proof() {
+            Proof::Login { username, password } => username.len() + password.expose_secret().len(),
+            Proof::Identity(token) | Proof::Token(token) => token.expose_secret().len(),
+            Proof::Cloud(_) => 0,
+        };
+        size_of::<Inner>() + texts
+    }
 }
 
 impl PartialEq for Credential {
@@ -106,26 +125,28 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// The entries of one secret. Keyrings share them.
+type Shelf = Arc<[(Pattern, Credential)]>;
+
 /// The credentials of a workload or a source, in the order in which they are tried, and the transport that a source
 /// sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyring {
-    shelves: Vec<Vec<(Pattern, Credential)>>,
+    shelves: Vec<Shelf>,
     transport: Option<Arc<Transport>>,
 }
 
 impl Keyring {
     /// Parses one pull secret. Skips and reports unusable entries; the others apply.
     pub fn read(format: Format, bytes: &[u8]) -> (Self, Vec<Fault>) {
-        let (entries, faults) = docker_config::read(format, bytes);
-        let mut shelf: Vec<(Pattern, Credential)> = entries;
+        let (mut shelf, faults) = docker_config::read(format, bytes);
         shelf.sort_by(|(a, _), (b, _)| b.as_str().cmp(a.as_str()));
-        (Self { shelves: vec![shelf], transport: None }, faults)
+        (Self { shelves: vec![shelf.into()], transport: None }, faults)
     }
 
     /// Creates a keyring with one credential for everything on a host.
     pub fn of(host: &str, credential: Credential) -> Self {
-        Self::holding(Pattern::read(host), credential)
+        Self::holding(Pattern::read(host).ok(), credential)
     }
 
     /// Creates a keyring with a user name and a password for one host and port: an OCI registry or a chart repository.
@@ -144,8 +165,8 @@ impl Keyring {
     }
 
     fn holding(pattern: Option<Pattern>, credential: Credential) -> Self {
-        let shelves = pattern.map(|pattern| vec![vec![(pattern, credential)]]).unwrap_or_default();
-        Self { shelves, transport: None }
+        let shelf = pattern.map(|pattern| Shelf::from([(pattern, credential)]));
+        Self { shelves: shelf.into_iter().collect(), transport: None }
     }
 
     /// Sets the transport that the source configures.
@@ -172,15 +193,31 @@ impl Keyring {
 
     /// Returns true if it holds no credential.
     pub fn is_empty(&self) -> bool {
-        self.shelves.iter().all(Vec::is_empty)
+        self.shelves.iter().all(|shelf| shelf.is_empty())
     }
 
-    /// Returns the credentials that may be used for a repository, each once, in the order in which they are tried.
+    /// Returns its approximate size in memory, in bytes.
+    pub fn size(&self) -> usize {
+        let entries = self.shelves.iter().flat_map(|shelf| shelf.iter());
+        let entries: usize = entries.map(|(pattern, credential)| pattern.size() + credential.size()).sum();
+        entries + self.transport.as_ref().map_or(0, |transport| transport.size())
+    }
+
+    /// Returns the entries that are used, in their order.
+    fn entries(&self) -> impl Iterator<Item = &(Pattern, Credential)> {
+        self.shelves.iter().flat_map(|shelf| shelf.iter()).take(ENTRIES)
+    }
+
+    /// Returns the credentials that may be used for a repository, each once, in the order in which they are tried. If
+    /// more than eight match, it returns the first eight.
     pub fn lookup(&self, repository: &RepositoryKey) -> Vec<Credential> {
         let mut found: Vec<Credential> = Vec::new();
-        for (_, credential) in self.shelves.iter().flatten().filter(|(pattern, _)| pattern.matches(repository)) {
+        for (_, credential) in self.entries().filter(|(pattern, _)| pattern.matches(repository)) {
             if !found.contains(credential) {
                 found.push(credential.clone());
+            }
+            if found.len() == TRIED {
+                break;
             }
         }
         found
@@ -190,7 +227,7 @@ impl Keyring {
     /// without a wildcard.
     pub(crate) fn of_host(&self, host: &str) -> Option<&Credential> {
         let own = Pattern::exact(host)?;
-        let entries = self.shelves.iter().flatten().filter(|(pattern, _)| *pattern == own);
+        let entries = self.entries().filter(|(pattern, _)| *pattern == own);
         entries.map(|(_, credential)| credential).find(|credential| matches!(credential.proof(), Proof::Login { .. }))
     }
 }

@@ -1,11 +1,14 @@
 //! Reads the digest of a manifest without fetching the manifest, and the platforms of an index.
 
+use std::fmt;
+
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use headwind_core::artifact::platform::Platform;
 use headwind_core::artifact::reference::Digest;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Every manifest type. Old registries convert types that are not accepted, and a converted manifest has another
 /// digest.
@@ -31,7 +34,38 @@ const PLATFORMS: usize = 200;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Index {
-    manifests: Vec<Entry>,
+    manifests: Platforms,
+}
+
+/// The platforms of the entries of an index, at most [`PLATFORMS`]. An entry needs much more memory than its text, so the
+/// entries are not collected.
+#[derive(Debug, Default)]
+struct Platforms(Vec<Platform>);
+
+impl<'de> Deserialize<'de> for Platforms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Platforms;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of manifests")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Platforms, A::Error> {
+        let mut platforms = Vec::new();
+        while let Some(Entry { platform }) = entries.next_element()? {
+            if platforms.len() < PLATFORMS {
+                platforms.extend(platform.and_then(Named::known));
+            }
+        }
+        Ok(Platforms(platforms))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,15 +82,19 @@ struct Named {
     variant: Option<String>,
 }
 
-/// Returns the platforms of an image index; none for any other manifest. Attestations have the platform
-/// `unknown/unknown`.
+impl Named {
+    /// Returns the platform; `None` if it is not known. Attestations have the platform `unknown/unknown`.
+    fn known(self) -> Option<Platform> {
+        let Self { os, architecture, variant } = self;
+        let known = !os.is_empty() && !architecture.is_empty() && os != "unknown";
+        known.then(|| Platform { os, arch: architecture, variant: variant.filter(|one| !one.is_empty()) })
+    }
+}
+
+/// Returns the platforms of an image index; none for any other manifest.
 pub(crate) fn platforms(body: &[u8]) -> Vec<Platform> {
     let index: Index = serde_json::from_slice(body).unwrap_or_default();
-    let named = index.manifests.into_iter().filter_map(|entry| entry.platform);
-    let known = named.filter(|named| !named.os.is_empty() && !named.architecture.is_empty() && named.os != "unknown");
-    let platform =
-        |Named { os, architecture, variant }| Platform { os, arch: architecture, variant: variant.filter(|one| !one.is_empty()) };
-    let mut all: Vec<Platform> = known.take(PLATFORMS).map(platform).collect();
+    let Platforms(mut all) = index.manifests;
     all.sort();
     all.dedup();
     all
@@ -65,6 +103,14 @@ pub(crate) fn platforms(body: &[u8]) -> Vec<Platform> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_platforms_of_an_index_are_limited() {
+        let mut entries = vec![serde_json::json!({}); 1000];
+        entries.extend((0..1000).map(|n| serde_json::json!({"platform": {"os": "linux", "architecture": format!("a{n:03}")}})));
+        let all = platforms(serde_json::json!({"manifests": entries}).to_string().as_bytes());
+        assert_eq!((all.len(), all.last().map(|last| last.arch.as_str())), (PLATFORMS, Some("a199")));
+    }
 
     #[test]
     fn platforms_of_an_index() {

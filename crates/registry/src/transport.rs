@@ -180,6 +180,17 @@ impl Transport {
         http.build().map_err(|_| if self.client_certificate.is_some() { CLIENT } else { CA })
     }
 
+    /// Returns its approximate size in memory, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let Self { plain_http: _, pass_credentials: _, ca, client_certificate, proxy } = self;
+        let own = client_certificate.as_ref().map_or(0, |own| own.certificate.len() + own.key.expose_secret().len());
+        let proxy = proxy.as_ref().map_or(0, |Proxy { address, login }| {
+            let login = login.as_ref().map_or(0, |(username, password)| username.len() + password.expose_secret().len());
+            address.as_str().len() + login
+        });
+        size_of::<Self>() + ca.as_ref().map_or(0, Vec::len) + own + proxy
+    }
+
     /// Returns a fingerprint that distinguishes transports, in memory only.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let Self { plain_http, pass_credentials, ca, client_certificate, proxy } = self;

@@ -174,6 +174,22 @@ async fn several_credentials_are_tried_in_order_and_the_right_one_remembered(#[c
     assert_eq!(registry.take_log().iter().filter(|seen| seen.status != 200).count(), 0);
 }
 
+/// A secret with many logins for one host must not make Headwind guess passwords.
+#[tokio::test]
+async fn a_query_tries_eight_credentials() {
+    let registry = FakeRegistry::start().await.unwrap();
+    registry.push("web", "1", "one");
+    registry.demand(Demand::Basic(user().0, user().1));
+    let mut keyring = Keyring::default();
+    for number in 0..100 {
+        keyring.extend(&login(&registry, &format!("wrong{number}")));
+    }
+    let error = client(&registry).digest(&key(&registry, "web"), "1", &keyring).await.unwrap_err();
+    assert_eq!(error.class, Class::Denied);
+    // The first request is without a credential.
+    assert_eq!(registry.take_lines().len(), 9);
+}
+
 #[rstest]
 #[case::none(Keyring::default(), "requires a credential, and none is configured")]
 #[case::wrong(Keyring::of("*.*.*.*:*", Credential::login("u", "p")), "requires a credential, and none is configured")]

@@ -31,6 +31,10 @@ impl Format {
     }
 }
 
+/// Maximum size of a pull secret, in bytes.
+const BYTES: usize = 256 * 1024;
+/// Maximum number of entries of a pull secret.
+const ENTRIES: usize = 256;
 /// The fields of an entry.
 const ENTRY: [&str; 5] = ["auth", "username", "password", "identitytoken", "registrytoken"];
 
@@ -61,6 +65,9 @@ struct Entry {
 
 pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>, Vec<Fault>) {
     let fault = |text: &str| (Vec::new(), vec![Fault(text.to_owned())]);
+    if bytes.len() > BYTES {
+        return fault(&format!("it is larger than {} KiB", BYTES >> 10));
+    }
     // The parser's error would quote the text that it failed to parse.
     let Ok(Value::Object(mut root)) = serde_json::from_slice::<Value>(bytes) else {
         return fault("it is not a JSON object");
@@ -78,11 +85,17 @@ pub(super) fn read(format: Format, bytes: &[u8]) -> (Vec<(Pattern, Credential)>,
     };
     let Value::Object(auths) = auths else { return fault("auths is not a JSON object") };
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
-    for (key, value) in auths {
+    if auths.len() > ENTRIES {
+        faults.push(Fault(format!("it has {} entries, and only the first {ENTRIES} are read", auths.len())));
+    }
+    for (key, value) in auths.into_iter().take(ENTRIES) {
         let shown: String = key.chars().filter(|c| !c.is_control()).take(128).collect();
-        let Some(pattern) = Pattern::read(&key) else {
-            faults.push(Fault(format!("{shown:?} does not contain a registry host")));
-            continue;
+        let pattern = match Pattern::read(&key) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                faults.push(Fault(format!("{shown:?} {error}")));
+                continue;
+            }
         };
         match serde_json::from_value::<Entry>(value).map_err(|_| "has an unexpected structure").and_then(proof) {
             Ok(Some(proof)) => entries.push((pattern, Credential::new(proof))),

@@ -63,6 +63,8 @@ fn keyring(keys: &[&str]) -> Keyring {
 #[case::hub_is_not_others("https://index.docker.io/v1/", "quay.io/library/nginx", false)]
 #[case::ipv6("[::1]:5000", "[::1]:5000/a", true)]
 #[case::class("[ab].kubernetes.io", "b.kubernetes.io/a", true)]
+#[case::not_in_a_class("[^ab].kubernetes.io", "b.kubernetes.io/a", false)]
+#[case::two_wild("*a*.kubernetes.io", "prefix-a-1.kubernetes.io/a", true)]
 #[case::braces_mean_nothing("{a,b}.kubernetes.io", "b.kubernetes.io/a", false)]
 fn keys_match_as_the_kubelet_matches_them(#[case] key: &str, #[case] image: &str, #[case] expected: bool) {
     assert_eq!(!users(&keyring(&[key]), image).is_empty(), expected);
@@ -75,6 +77,85 @@ fn longer_paths_come_first_and_secrets_in_their_order() {
     // The second secret's "https://quay.io" is the same key as "quay.io", with another user.
     assert_eq!(users(&both, "quay.io/coreos/x"), ["quay.io/coreos/x", "quay.io/coreos", "quay.io", "*.io", "https;//quay.io"]);
     assert_eq!(users(&both, "quay.io/other/y"), ["quay.io", "*.io", "quay.io/other", "https;//quay.io"]);
+}
+
+/// Each credential that is tried is a login at the registry.
+#[test]
+fn eight_credentials_are_tried_and_longer_paths_come_first() {
+    let keys: Vec<String> = (0..40).map(|length| format!("r.io/{}", "a".repeat(length))).collect();
+    let many = keyring(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut all = many.clone();
+    all.extend(&many);
+    all.extend(&keyring(&["r.io/"]));
+    let expected: Vec<String> = (32..40).rev().map(|length| format!("r.io/{}", "a".repeat(length))).collect();
+    assert_eq!(users(&all, &format!("r.io/{}/x", "a".repeat(50))), expected);
+    assert_eq!(users(&all, "r.io/aa/x"), ["r.io/aa", "r.io/a", "r.io/"]);
+}
+
+#[test]
+fn the_entries_of_a_keyring_are_limited() {
+    let mut all = Keyring::default();
+    for number in 0..ENTRIES {
+        all.extend(&Keyring::of(&format!("r{number}.io"), Credential::login("u", "p")));
+    }
+    all.extend(&Keyring::of("last.io", Credential::login("u", "p")));
+    assert_eq!(users(&all, &format!("r{}.io/a", ENTRIES - 1)), ["u"]);
+    assert!(users(&all, "last.io/a").is_empty());
+}
+
+/// Keyrings of many workloads are in memory at the same time, with the same secrets.
+#[test]
+fn keyrings_share_the_entries_of_a_secret() {
+    let one = keyring(&["r.io"]);
+    let mut other = Keyring::default();
+    other.extend(&one);
+    assert!(one.shelves.iter().zip(&other.shelves).all(|(one, other)| Arc::ptr_eq(one, other)));
+    assert!(one.size() > "r.io".len() && one.size() == other.size());
+}
+
+#[test]
+fn the_entries_of_a_secret_are_limited() {
+    let auths: serde_json::Map<String, serde_json::Value> = (0..300).map(|n| (format!("r{n:03}.io"), json!({"auth": "dTpw"}))).collect();
+    let (keyring, faults) = Keyring::read(Format::DockerCfg, json!(auths).to_string().as_bytes());
+    assert_eq!((users(&keyring, "r255.io/a").len(), users(&keyring, "r256.io/a").len()), (1, 0));
+    assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), ["it has 300 entries, and only the first 256 are read"]);
+}
+
+#[test]
+fn the_size_of_a_secret_is_limited() {
+    let text = |length: usize| json!({"auths": {"r.io": {"auth": "dTpw"}}, "x": "x".repeat(length)}).to_string();
+    let overhead = text(0).len();
+    for (length, expected) in [(256 * 1024, None), (256 * 1024 + 1, Some("it is larger than 256 KiB"))] {
+        let (keyring, faults) = Keyring::read(Format::DockerConfigJson, text(length - overhead).as_bytes());
+        assert_eq!(keyring.is_empty(), expected.is_some());
+        assert_eq!(faults.first().map(ToString::to_string).as_deref(), expected);
+    }
+}
+
+#[rstest]
+#[case::longest("a".repeat(255), true)]
+#[case::too_long("a".repeat(256), false)]
+#[case::most_parts(["a"; 16].join("."), true)]
+#[case::too_many_parts(["a"; 17].join("."), false)]
+#[case::too_many_wild_parts(["*"; 17].join("."), false)]
+#[case::far_too_many_wild_parts("*.".repeat(50_000), false)]
+#[case::large_class("[a-z]".repeat(10_000), false)]
+fn the_length_of_a_key_is_limited(#[case] key: String, #[case] accepted: bool) {
+    let mut auths = serde_json::Map::new();
+    auths.insert(key, json!({"auth": "dTpw"}));
+    auths.insert("b.io".to_owned(), json!({"auth": "dTpw"}));
+    let (keyring, faults) = Keyring::read(Format::DockerCfg, json!(auths).to_string().as_bytes());
+    assert_eq!(users(&keyring, "b.io/x"), ["u"]);
+    assert_eq!(faults.is_empty(), accepted);
+    let too_long = |fault: &Fault| fault.to_string().ends_with("is longer than 255 bytes, or its host has more than 16 parts");
+    assert!(faults.iter().all(too_long), "{faults:?}");
+}
+
+#[test]
+fn wildcards_match_only_what_is_a_label_in_dns() {
+    let many = keyring(&["*.io"]);
+    assert_eq!(users(&many, &format!("{}.io/x", "x".repeat(63))), ["*.io"]);
+    assert!(users(&many, &format!("{}.io/x", "x".repeat(64))).is_empty());
 }
 
 #[test]
