@@ -52,6 +52,11 @@ impl Memory {
         self.renewed_at.is_some_and(|at| now.saturating_sub(at) < timing.renew_deadline)
     }
 
+    /// Returns true if this process has held the lease, whether or not it still leads.
+    pub fn led(&self) -> bool {
+        self.renewed_at.is_some()
+    }
+
     /// Records a successful write of this process (take or renew). `started` is when the request was *sent*: the server
     /// may have accepted it at once and answered late.
     pub fn wrote(&mut self, record: Record, started: Duration) {
@@ -79,7 +84,7 @@ pub enum Step {
 ///
 /// Do not call it after a failed read; use [`Memory::leads`] to know when to stop.
 pub fn step(memory: &mut Memory, read: Option<&Record>, me: &str, timing: Timing, now: Duration) -> Step {
-    let led = memory.renewed_at.is_some();
+    let led = memory.led();
     if led && !memory.leads(timing, now) {
         return Step::Lost;
     }

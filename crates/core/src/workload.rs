@@ -15,7 +15,7 @@ pub mod placement;
 pub mod release;
 pub mod source;
 
-pub use container::{Container, Slot, noted_digest};
+pub use container::{Container, MAX_CONTAINERS, Slot, noted_digest};
 pub use kind::Kind;
 pub use meaningless::{Unknown, has_unknown, unknown};
 pub use object::{Destination, PullSource, Workload, WorkloadKey};

@@ -6,6 +6,8 @@ use crate::artifact::{Artifact, ArtifactError, ArtifactKind, Origin};
 use crate::reason::Reasoned;
 use crate::settings::Settings;
 
+/// Maximum number of containers of a workload that Headwind reads, with init containers and image volumes.
+pub const MAX_CONTAINERS: usize = 64;
 /// Maximum length of an invalid image in a message, in characters.
 const SHOWN: usize = 200;
 

@@ -51,8 +51,11 @@ pub struct Workload {
     pub has_annotations: bool,
     /// True if the pod template has an annotations map.
     pub template_has_annotations: bool,
-    /// Containers first, then init containers, then image volumes, each in the object's order. A release has one.
+    /// Containers first, then init containers, then image volumes, each in the object's order. A release has one. At most
+    /// [`MAX_CONTAINERS`](super::MAX_CONTAINERS).
     pub containers: Vec<Container>,
+    /// The number of further containers, which Headwind does not read.
+    pub left_out: usize,
     /// For a release: its chart and source, from its own object.
     pub release: Option<Arc<Release>>,
     /// The object that changes are written to, if it is not the workload itself.
@@ -121,6 +124,7 @@ impl Workload {
             annotations: Annotations::new(),
             has_annotations: false,
             template_has_annotations: false,
+            left_out: 0,
             release: None,
             destination: None,
             owner: None,

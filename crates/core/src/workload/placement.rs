@@ -10,6 +10,17 @@ const OS: &str = "kubernetes.io/os";
 /// The label of a node with its architecture, set by the kubelet.
 const ARCH: &str = "kubernetes.io/arch";
 
+/// Maximum number of labels of the selector.
+const LABELS: usize = 64;
+/// Maximum number of terms, and of requirements in all terms.
+const REQUIREMENTS: usize = 64;
+/// Maximum number of values in all requirements.
+const VALUES: usize = 256;
+/// Maximum length of the key of a label in bytes: a prefix of 253, a slash and a name of 63.
+const KEY_LENGTH: usize = 317;
+/// Maximum length of the value of a label in bytes.
+const VALUE_LENGTH: usize = 63;
+
 /// The labels of a node.
 pub type NodeLabels = BTreeMap<String, String>;
 
@@ -34,6 +45,23 @@ pub struct Requirement {
 }
 
 impl Placement {
+    /// Returns the placement within limits.
+    ///
+    /// What exceeds a limit does not restrict the nodes: with more nodes, a version needs more platforms, and Headwind
+    /// never proposes a version that cannot run. A term or a value less would exclude nodes, so all terms are dropped
+    /// together.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let Self { selector, terms } = self;
+        let is_label = |(key, value): &(String, String)| key.len() <= KEY_LENGTH && value.len() <= VALUE_LENGTH;
+        let selector = selector.into_iter().filter(is_label).take(LABELS).collect();
+        let fits = terms.len() <= REQUIREMENTS
+            && terms.iter().map(Vec::len).sum::<usize>() <= REQUIREMENTS
+            && terms.iter().flatten().map(|requirement| requirement.values.len()).sum::<usize>() <= VALUES
+            && terms.iter().flatten().all(Requirement::is_short);
+        Self { selector, terms: if fits { terms } else { Vec::new() } }
+    }
+
     /// Returns true if pods may be scheduled on a node with these labels.
     pub fn allows(&self, node: &NodeLabels) -> bool {
         let selected = self.selector.iter().all(|(key, value)| node.get(key) == Some(value));
@@ -44,6 +72,11 @@ impl Placement {
 }
 
 impl Requirement {
+    fn is_short(&self) -> bool {
+        let Self { key, operator, values } = self;
+        key.len() <= KEY_LENGTH && operator.len() <= VALUE_LENGTH && values.iter().all(|value| value.len() <= VALUE_LENGTH)
+    }
+
     fn is_met(&self, node: &NodeLabels) -> bool {
         let label = node.get(&self.key);
         let number = |text: &String| text.parse::<i64>().ok();
@@ -121,6 +154,35 @@ mod tests {
         };
         let found = platforms(Some(&placement), &cluster()).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(found.join(" "), expected);
+    }
+
+    #[test]
+    fn an_affinity_beyond_the_limits_restricts_nothing() {
+        let (read, ignored) = ("linux/arm64", "linux/amd64 linux/arm64");
+        let cases = [
+            (vec!["pool In b"; 64].join(","), read),
+            (vec!["pool In b"; 65].join(","), ignored),
+            (vec!["pool In b"; 64].join("|"), read),
+            (vec!["pool In b"; 65].join("|"), ignored),
+            (format!("pool In{}", " b".repeat(256)), read),
+            (format!("pool In{}", " b".repeat(257)), ignored),
+            (format!("pool In b {}", "x".repeat(64)), ignored),
+            (format!("pool In b,{} DoesNotExist", "x".repeat(318)), ignored),
+        ];
+        for (terms, expected) in cases {
+            let placement = Placement { terms: terms.split('|').map(term).collect(), ..Placement::default() }.bounded();
+            let found = platforms(Some(&placement), &cluster()).iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(found.join(" "), expected, "{terms}");
+        }
+    }
+
+    #[test]
+    fn labels_beyond_the_limit_restrict_nothing() {
+        let short = (0..100).map(|number| (format!("k{number:02}"), "v".to_owned()));
+        let selector = short.chain([("a".to_owned(), "x".repeat(64)), ("b".repeat(318), "v".to_owned())]).collect();
+        let bounded = Placement { selector, ..Placement::default() }.bounded();
+        assert_eq!(bounded.selector.len(), 64);
+        assert_eq!(bounded.selector.last_key_value(), Some((&"k63".to_owned(), &"v".to_owned())));
     }
 
     #[test]

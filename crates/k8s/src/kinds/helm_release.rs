@@ -142,6 +142,7 @@ impl<V: Version> SlimWorkload for SlimHelmRelease<V> {
             has_annotations: metadata.annotations.is_some(),
             template_has_annotations: false,
             containers: Vec::new(),
+            left_out: 0,
             release: Some(Arc::new(release)),
             destination: None,
             owner: owner_of(Self::KIND.as_str(), metadata),

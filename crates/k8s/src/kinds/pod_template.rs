@@ -1,17 +1,22 @@
 //! The pod template, and the conversion of a kind with one into a [`Workload`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use headwind_core::artifact::reference::bounded;
 use headwind_core::rollout::View;
 use headwind_core::settings::key;
 use headwind_core::workload::placement::{Placement, Requirement};
-use headwind_core::workload::{Container, Kind, PullSource, Slot, Workload, WorkloadKey, noted_digest};
+use headwind_core::workload::{Container, Kind, MAX_CONTAINERS, PullSource, Slot, Workload, WorkloadKey, noted_digest};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::annotations::{container_key, is_foreign, own_annotations, restart_key};
 use super::owner::owner_of;
+
+/// Maximum number of pull secrets of a workload that are read.
+const PULL_SECRETS: usize = 32;
+/// Maximum length of the name of an object in bytes.
+const OBJECT_NAME: usize = 253;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct SlimTemplate {
@@ -133,21 +138,33 @@ impl SlimPodSpec {
         let terms: Vec<Vec<Requirement>> =
             terms.into_iter().map(|term| term.match_expressions.into_iter().map(requirement).collect()).collect();
         let by_fields = terms.iter().any(Vec::is_empty);
-        let placement = Placement { selector: self.node_selector.clone(), terms: if by_fields { Vec::new() } else { terms } };
+        let placement = Placement { selector: self.node_selector.clone(), terms: if by_fields { Vec::new() } else { terms } }.bounded();
         (placement != Placement::default()).then(|| Box::new(placement))
+    }
+
+    /// Returns the names of the pull secrets, each once, within the limit.
+    fn pull_secrets(&self) -> Vec<String> {
+        let mut known = HashSet::new();
+        let names = self.image_pull_secrets.iter().map(|secret| secret.name.as_str());
+        names.filter(|name| is_name(name) && known.insert(*name)).take(PULL_SECRETS).map(str::to_owned).collect()
     }
 
     /// Returns every image: containers, init containers, then image volumes. Skips a volume with the name of a
     /// container: a name must identify one image.
     fn images(&self) -> impl Iterator<Item = Found<'_>> {
-        let named = |name: &str| self.containers.iter().chain(&self.init_containers).any(|one| one.name == name);
+        let named: HashSet<&str> = self.containers.iter().chain(&self.init_containers).map(|one| one.name.as_str()).collect();
         let volumes = self.volumes.iter().enumerate().filter_map(move |(index, volume)| {
-            let image = volume.image.as_ref().filter(|image| !image.reference.is_empty() && !named(&volume.name))?;
+            let image = volume.image.as_ref().filter(|image| !image.reference.is_empty() && !named.contains(volume.name.as_str()))?;
             let pull_policy = image.pull_policy.as_deref();
             Some(Found { slot: Slot::ImageVolume, index, name: &volume.name, image: &image.reference, pull_policy })
         });
         in_list(Slot::Container, &self.containers).chain(in_list(Slot::InitContainer, &self.init_containers)).chain(volumes)
     }
+}
+
+/// Returns true if an object may have that name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= OBJECT_NAME
 }
 
 fn in_list(slot: Slot, all: &[SlimContainer]) -> impl Iterator<Item = Found<'_>> {
@@ -191,7 +208,9 @@ impl SlimTemplate {
             container
         };
         let pod = &self.spec;
-        let containers = pod.images().map(container).collect();
+        let mut images = pod.images();
+        let containers = images.by_ref().take(MAX_CONTAINERS).map(container).collect();
+        let left_out = images.count();
         Some(Workload {
             key: WorkloadKey { kind, namespace: metadata.namespace.clone()?, name: metadata.name.clone()? },
             api_version,
@@ -202,13 +221,14 @@ impl SlimTemplate {
             has_annotations: metadata.annotations.is_some(),
             template_has_annotations: template_annotations.is_some(),
             containers,
+            left_out,
             release: None,
             destination: None,
             owner: owner_of(kind.as_str(), metadata),
             placement: pod.placement(),
             pull: PullSource::Pod {
-                secrets: pod.image_pull_secrets.iter().map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect(),
-                service_account: pod.service_account_name.clone().filter(|name| !name.is_empty()),
+                secrets: pod.pull_secrets(),
+                service_account: pod.service_account_name.clone().filter(|name| is_name(name)),
             },
             rollout,
             selector,

@@ -118,6 +118,7 @@ impl<V: Version> SlimWorkload for SlimRollout<V> {
         let mut workload = template.read(&self.metadata, parts)?;
         if let Some(reference) = workload_ref {
             workload.containers = vec![reference.container()];
+            workload.left_out = 0;
         }
         Some(workload)
     }

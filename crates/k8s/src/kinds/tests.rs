@@ -3,7 +3,7 @@ use headwind_core::reason::Reason;
 use headwind_core::request::{Apply, Change, ChangeKind};
 use headwind_core::rollout::View;
 use headwind_core::settings::Annotations;
-use headwind_core::workload::Slot;
+use headwind_core::workload::{MAX_CONTAINERS, PullSource, Slot, unknown};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -128,6 +128,46 @@ fn a_huge_image_is_cut_and_stays_invalid(#[case] start: &str, #[case] filler: &s
     let invalid = explain::out(&Annotations::new(), &workload, container).unwrap();
     assert_eq!(invalid.reason, Reason::InvalidImage);
     assert!(invalid.message.len() < 600 && invalid.message.contains("longer than 1,024 characters"), "{}", invalid.message);
+}
+
+/// Further containers cost nothing, and are reported.
+#[test]
+fn the_number_of_containers_has_a_limit() {
+    let mut object = object(Kind::Deployment);
+    let many: Vec<Value> = (0..1000).map(|number| json!({"name": format!("c{number}"), "image": "app:1.0"})).collect();
+    *object.pointer_mut("/spec/template/spec/containers").unwrap() = json!(many);
+    let workload = for_kind(Kind::Deployment, 0, Read(object));
+    // The template has an init container and two image volumes.
+    assert_eq!((workload.containers.len(), workload.left_out), (MAX_CONTAINERS, 1003 - MAX_CONTAINERS));
+    let reported: Vec<Reason> = unknown(&workload.annotations, &workload).into_iter().map(|one| one.reason).collect();
+    assert_eq!(reported, [Reason::NotTracked]);
+}
+
+#[test]
+fn pull_secrets_are_distinct_and_have_a_limit() {
+    let mut object = object(Kind::Deployment);
+    let names = std::iter::repeat_n("same".to_owned(), 100).chain([String::new(), "x".repeat(254)]);
+    let names = names.chain((0..100).map(|number| format!("s{number}")));
+    let secrets: Vec<Value> = names.map(|name| json!({"name": name})).collect();
+    let template = object.pointer_mut("/spec/template/spec").unwrap();
+    template["imagePullSecrets"] = json!(secrets);
+    template["serviceAccountName"] = json!("x".repeat(254));
+    let workload = for_kind(Kind::Deployment, 0, Read(object));
+    let PullSource::Pod { secrets, service_account } = &workload.pull else { panic!("{:?}", workload.pull) };
+    assert_eq!((secrets.len(), secrets[0].as_str(), secrets[31].as_str(), service_account), (32, "same", "s30", &None));
+}
+
+/// A version needs the platforms of all nodes.
+#[rstest]
+#[case::within(64, true)]
+#[case::beyond(65, false)]
+fn an_affinity_beyond_the_limits_is_not_read(#[case] terms: usize, #[case] is_read: bool) {
+    let mut object = object(Kind::Deployment);
+    let term = json!({"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a"]}]});
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": vec![term; terms]}});
+    object.pointer_mut("/spec/template/spec").unwrap()["affinity"] = json!({"nodeAffinity": required});
+    let workload = for_kind(Kind::Deployment, 0, Read(object));
+    assert_eq!(workload.placement.is_some(), is_read);
 }
 
 #[test]

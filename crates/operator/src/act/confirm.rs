@@ -7,11 +7,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::artifact::{Artifact, Origin};
+use headwind_core::artifact::Origin;
 use headwind_core::claim::Claim;
 use headwind_core::evidence::Answer;
 use headwind_core::request::Request;
-use headwind_core::request::confirmation::{Confirm, Confirmation, Confirmations, unproposed};
+use headwind_core::request::confirmation::{Confirm, Confirmation, Confirmations, published, unproposed};
 use headwind_core::workload::{Workload, WorkloadKey};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -66,18 +66,21 @@ impl Confirmer {
         let places = BTreeSet::from([PullPlace::of(workload)]);
         let mut running = Running { confirmer: Arc::clone(self), key, request: confirm.request.clone(), answer: Answer::Unavailable };
         tokio::spawn(async move {
-            let asked = tokio::time::timeout(DEADLINE, running.confirmer.ask(&confirm, &places)).await;
+            let asked = tokio::time::timeout(DEADLINE, running.confirmer.ask(&running.key, &confirm, &places)).await;
             running.ends_with(asked.unwrap_or(Answer::Unavailable));
         });
     }
 
-    async fn ask(&self, confirm: &Confirm, places: &BTreeSet<PullPlace>) -> Answer {
+    async fn ask(&self, workload: &WorkloadKey, confirm: &Confirm, places: &BTreeSet<PullPlace>) -> Answer {
         let Ok(_permit) = self.permits.acquire().await else { return Answer::Unavailable };
         let origin = Origin::Registry(confirm.repository.clone());
         match Box::pin(self.asking.confirm(&origin, None, &confirm.tag, places)).await {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::warn!(image.repository = %origin, image.tag = confirm.tag, %error, "failed to confirm an approved digest; retrying");
+                tracing::warn!(
+                    request.namespace = workload.namespace, request.name = confirm.request, image.repository = %origin,
+                    image.tag = confirm.tag, %error, "failed to confirm an approved digest; retrying"
+                );
                 Answer::Unavailable
             }
         }
@@ -93,7 +96,7 @@ impl Confirmer {
 
     /// Proposes the digests that the tags of superseded requests point to now, each once. Returns false if the intake is
     /// full.
-    pub(crate) fn propose(&self, key: &WorkloadKey, requests: &[&Request], now: Timestamp) -> bool {
+    pub(crate) fn propose(&self, key: &WorkloadKey, workload: Option<&Workload>, requests: &[&Request], now: Timestamp) -> bool {
         let moved = unproposed(requests, now);
         let mut all = self.proposed.lock();
         if moved.is_empty() {
@@ -104,18 +107,15 @@ impl Confirmer {
         let new: Vec<&Request> = moved.into_iter().filter(|request| !proposed.contains(&request.name)).collect();
         let answers = self.answers(key);
         for request in new {
-            let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { continue };
+            let Some((repository, tag)) = workload.and_then(|workload| published(workload, request)) else { continue };
             // `None` if another process asked.
             let digest = answers.fresh(&request.name, now).and_then(Answer::digest).cloned();
-            let claim = Claim {
-                origin: Origin::Registry(image.repository().clone()),
-                chart: None,
-                tag: image.effective_tag().map(str::to_owned),
-                digest,
-                trigger: request.spec.trigger,
-            };
+            let claim = Claim { origin: Origin::Registry(repository), chart: None, tag: Some(tag), digest, trigger: request.spec.trigger };
             if let Err(error) = self.intake.offer(vec![claim], true) {
-                tracing::warn!(%error, request = request.name, "the new digest of a tag could not be proposed; retrying");
+                tracing::warn!(
+                    request.namespace = key.namespace, request.name = request.name, %error,
+                    "the new digest of a tag could not be proposed; retrying"
+                );
                 return false;
             }
             proposed.insert(request.name.clone());

@@ -57,7 +57,7 @@ impl Contender {
                     }
                 }
             }
-            if held.is_some() && !memory.leads(self.timing, self.state.leadership.now()) {
+            if memory.led() && !memory.leads(self.timing, self.state.leadership.now()) {
                 return Err(self.lost());
             }
             if !led && self.state.leadership.leads() {
@@ -79,8 +79,20 @@ impl Contender {
         Lost
     }
 
+    /// Acquires or renews the lease once. `held` is the Lease as this process last wrote it: a renewal is one call, as in
+    /// client-go. After a failed write the Lease is read again, at once after a conflict.
     async fn once(&self, memory: &mut Memory, held: &mut Option<Lease>) -> Result<Step, Failure> {
+        if let Some(written) = held.take() {
+            match self.attempt(memory, Some(written), held).await {
+                Err(failure) if failure.class == Class::Conflict => {}
+                done => return done,
+            }
+        }
         let read = self.cluster.lease(&self.namespace, LEASE).await?;
+        self.attempt(memory, read, held).await
+    }
+
+    async fn attempt(&self, memory: &mut Memory, read: Option<Lease>, held: &mut Option<Lease>) -> Result<Step, Failure> {
         let annotation = |name: &str| Some(read.as_ref()?.metadata.annotations.as_ref()?.get(name)?.as_str());
         self.state
             .limits

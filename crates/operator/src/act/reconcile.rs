@@ -36,6 +36,8 @@ use crate::report::metrics::ClassLabel;
 /// cause an endless loop.
 const STEPS: usize = 200;
 const STEPS_OF_ONE: usize = 8;
+/// Maximum computing time of one pass. Then the workload goes to the end of the queue.
+const SLICE: Duration = Duration::from_millis(200);
 /// The backoff after consecutive failures.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_mins(1));
 
@@ -45,6 +47,8 @@ struct StepCount {
     taken: usize,
     /// The largest number of requests of the workload during the pass. Pruning lowers the number.
     requests: usize,
+    /// The time spent on computing, without calls.
+    computed: Duration,
 }
 
 impl StepCount {
@@ -54,6 +58,11 @@ impl StepCount {
         let allowed = self.taken < STEPS + STEPS_OF_ONE * self.requests;
         self.taken += usize::from(allowed);
         allowed
+    }
+
+    /// Returns true if the pass should let others continue. Anyone who may create requests can make a step expensive.
+    fn is_long(&self) -> bool {
+        self.computed >= SLICE
     }
 }
 
@@ -114,6 +123,7 @@ impl Reconciler {
         let mut reads = Reads::default();
         let mut steps = StepCount::default();
         loop {
+            let begun = Instant::now();
             let observation = self.observe(key, &reads);
             if !steps.take(observation.requests.len()) {
                 break;
@@ -137,6 +147,10 @@ impl Reconciler {
                 })
             };
             let step = self.decide(key, now, decide);
+            steps.computed += begun.elapsed();
+            // The next pass continues from what is stored. It does not see what only this pass has read.
+            let is_stored =
+                matches!(&step, Step::Delete { .. }) || matches!(&step, Step::Write(write) if observation.object(&write.request).is_some());
             if !self.state.leadership.leads() {
                 return Ok(None);
             }
@@ -147,7 +161,7 @@ impl Reconciler {
                     }
                     let wait = until.map(|until| span(now, until));
                     let Some(confirmer) = &self.confirmer else { return Ok(wait) };
-                    let proposed = confirmer.propose(key, &requests, now);
+                    let proposed = confirmer.propose(key, observation.workload.as_deref(), &requests, now);
                     confirmer.forget(key);
                     return Ok(if proposed { wait } else { wait.into_iter().chain([BACKOFF.max]).min() });
                 }
@@ -161,7 +175,7 @@ impl Reconciler {
                 Step::Read => reads.live = Some(self.read_live(key).await?),
                 Step::InspectPods => self.snapshot(key).await?,
                 Step::Evict(pod) => self.evict(key, &observation, &pod).await?,
-                Step::Write(write) if observation.object(&write.request).is_some() => self.write(&observation, &write, now).await?,
+                Step::Write(write) if is_stored => self.write(&observation, &write, now).await?,
                 // Only a completely read object may be written: read it, and decide again.
                 Step::Write(write) => {
                     let read = self.read_request(&key.namespace, &write.request).await?;
@@ -177,16 +191,26 @@ impl Reconciler {
                     Outcome::Refused(refusal) => self.refuse(&observation, &apply, &refusal, now).await?,
                 },
             }
+            // While the update of the workload is being applied, the end of the pass would free its slot too early.
+            if is_stored && steps.is_long() && !self.state.limits.is_starting(key) {
+                return Ok(Some(Duration::ZERO));
+            }
+            tokio::task::yield_now().await;
         }
         tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "stopped after {} steps in one pass; this is a bug in Headwind", steps.taken);
         Ok(Some(BACKOFF.max))
     }
 
-    /// Decides with the limits of the moment. If rollouts are limited, decisions are made one after another, and a
-    /// decision to start a rollout counts for the next one at once.
+    /// Decides with the limits of the moment. If rollouts are limited, decisions to start one are made one after another,
+    /// and each counts for the next one at once. Other decisions, which may take long, do not wait for each other.
     fn decide(&self, key: &WorkloadKey, now: Timestamp, next: impl Fn(&Limits) -> Step) -> Step {
         if !self.state.limits.are_limited() {
             return next(&self.state.limits_with(&BTreeSet::new(), now));
+        }
+        let starting = self.state.limits.starting().clone();
+        let step = next(&self.state.limits_with(&starting, now));
+        if !matches!(step, Step::Apply(_)) {
+            return step;
         }
         let mut starting = self.state.limits.starting();
         let step = next(&self.state.limits_with(&starting, now));
@@ -250,14 +274,17 @@ impl Reconciler {
             self.events.undecodable(key, odd);
         }
         let requests = self.state.requests.read();
-        let mut objects: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
+        let open: Vec<Arc<UpdateRequest>> = requests.open_of(key).to_vec();
+        let mut objects = open.clone();
         let read = |record: &Finished| {
             let whole = reads.finished.get(&record.name()).filter(|object| ObjectVersion::of(object) == record.version());
             objects.extend(whole.cloned());
             whole.map_or_else(|| record.read(), |object| object.read())
         };
         let finished: Vec<Request> = requests.finished_of(key).iter().map(read).collect();
-        let requests = requests.open_of(key).iter().map(|object| object.read()).chain(finished).collect();
+        // Open requests are large: they are read without the lock.
+        drop(requests);
+        let requests = open.iter().map(|object| object.read()).chain(finished).collect();
         Observation { workload, odd: odd.is_some(), defaults, objects, requests }
     }
 
@@ -278,6 +305,17 @@ impl Reconciler {
                 &all,
                 &format!("{all}; Headwind uses policy none for the containers that this concerns until the value is corrected"),
             );
+        }
+        let channels: BTreeSet<String> = workload
+            .containers
+            .iter()
+            .filter_map(|container| Settings::notify_fault(defaults, &workload.annotations, &container.name))
+            .map(|fault| fault.to_string())
+            .collect();
+        if !channels.is_empty() {
+            let all = channels.into_iter().collect::<Vec<_>>().join("; ");
+            let note = format!("{all}; Headwind sends notifications to the known channels, or to all if it knows none, and updates go on");
+            self.events.warn(workload, Reason::InvalidAnnotation, &all, &note);
         }
         if self.state.readiness.synced() {
             self.warn_about_skipped(workload, defaults);
@@ -411,6 +449,15 @@ mod tests {
         for left in std::iter::repeat_n(requests, requests + 2).chain((0..requests).rev()) {
             assert!(steps.take(left), "step {} with {left} of {requests} requests left", steps.taken);
         }
+    }
+
+    /// Thousands of requests of one workload must not keep a place among the running passes.
+    #[test]
+    fn a_pass_that_computes_for_long_lets_others_continue() {
+        let mut steps = StepCount { computed: SLICE / 2, ..StepCount::default() };
+        assert!(!steps.is_long());
+        steps.computed += SLICE / 2;
+        assert!(steps.is_long());
     }
 
     #[test]

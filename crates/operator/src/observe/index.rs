@@ -127,11 +127,12 @@ impl Index {
         }
         self.take(&workload.key);
         let key = Arc::new(workload.key.clone());
-        let mut origins: Vec<Origin> = Vec::with_capacity(workload.containers.len());
+        let (mut origins, mut known) = (Vec::new(), HashSet::new());
         for origin in workload.containers.iter().filter_map(Container::origin) {
-            if !origins.contains(&origin) {
-                // Workloads share one copy of an origin.
-                origins.push(self.users.get_key_value(&origin).map_or(origin, |(shared, _)| shared.clone()));
+            // Workloads share one copy of an origin.
+            let origin = self.users.get_key_value(&origin).map_or(origin, |(shared, _)| shared.clone());
+            if known.insert(origin.clone()) {
+                origins.push(origin);
             }
         }
         for origin in &origins {

@@ -1,18 +1,24 @@
 //! The reconciler's queue: one pass over a workload at a time, first come, first served.
 //!
+//! Each pass is a task of its own, so that a pass that computes for a long time, or panics, affects only its workload.
+//!
 //! A pass that is wanted now does not go through the timers, which round up to milliseconds.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::stream::{self, FuturesUnordered, Stream as _, StreamExt as _};
+use futures_util::stream::{self, Stream as _};
 use headwind_core::workload::WorkloadKey;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Time after which a workload whose pass panicked gets another pass.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// The sender for workloads that need a pass.
 #[derive(Debug, Clone)]
@@ -79,8 +85,8 @@ impl Pending {
     }
 
     /// Runs passes, at most `at_once` concurrently and never two over one workload, until it is stopped. Then waits for
-    /// the running passes.
-    pub(crate) async fn run<F: Future<Output = Option<Duration>>>(
+    /// the running passes. Dropping the future stops them at their next pause.
+    pub(crate) async fn run<F: Future<Output = Option<Duration>> + Send + 'static>(
         mut self,
         queue: Queue,
         at_once: usize,
@@ -91,19 +97,29 @@ impl Pending {
         let mut timed = pin!(scheduler(incoming));
         let mut due = Due::default();
         let mut busy: HashSet<WorkloadKey> = HashSet::new();
-        let mut passes = FuturesUnordered::new();
+        let mut running: HashMap<Id, WorkloadKey> = HashMap::new();
+        let mut passes: JoinSet<Option<Duration>> = JoinSet::new();
         loop {
             while busy.len() < at_once
                 && let Some(key) = due.take(&busy)
             {
                 busy.insert(key.clone());
-                let pass = pass(key.clone());
-                passes.push(async move { (key, pass.await) });
+                let task = passes.spawn(pass(key.clone()));
+                running.insert(task.id(), key);
             }
             tokio::select! {
                 biased;
-                Some((key, again)) = passes.next(), if !passes.is_empty() => {
+                Some(ended) = passes.join_next_with_id(), if !passes.is_empty() => {
+                    let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+                    let Some(key) = running.remove(&id) else { continue };
                     busy.remove(&key);
+                    let again = match ended {
+                        Ok((_, again)) => again,
+                        Err(error) => {
+                            tracing::error!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, %error, "internal error: a pass over the workload failed; retrying");
+                            Some(AFTER_PANIC)
+                        }
+                    };
                     if let Some(wait) = again {
                         queue.after(key, wait);
                     }
@@ -113,13 +129,14 @@ impl Pending {
                 Some(key) = poll_fn(|context| pin!(timed.as_mut().hold_unless(|_| true)).poll_next(context)) => due.add(key),
             }
         }
-        while passes.next().await.is_some() {}
+        while passes.join_next().await.is_some() {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use headwind_core::workload::Kind;
     use parking_lot::Mutex;
@@ -215,6 +232,60 @@ mod tests {
         site.queue.now(key("b"));
         assert_eq!(site.began(2).await, ["b", "a"]);
         assert!(sent.elapsed() >= Duration::from_millis(100));
+    }
+
+    /// A pass that computes without a pause does not stop the passes over other workloads.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_long_computation_delays_only_its_workload() {
+        let (queue, pending) = queue();
+        let (stop, other_ran) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let (sender, mut ended) = mpsc::unbounded_channel();
+        let ran = Arc::clone(&other_ran);
+        let pass = move |key: WorkloadKey| {
+            let (ran, sender) = (Arc::clone(&ran), sender.clone());
+            async move {
+                let began = Instant::now();
+                while key.name == "slow" && !ran.load(Ordering::SeqCst) && began.elapsed() < DEADLINE {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                sender.send(key.name).ok();
+                ran.store(true, Ordering::SeqCst);
+                None
+            }
+        };
+        queue.now(key("slow"));
+        queue.now(key("other"));
+        let running = tokio::spawn(pending.run(queue.clone(), 2, stop.clone(), pass));
+        assert_eq!([ended.recv().await.unwrap(), ended.recv().await.unwrap()], ["other", "slow"]);
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_panics_affects_only_its_workload() {
+        let (queue, pending) = queue();
+        let (stop, begun) = (CancellationToken::new(), Arc::<Mutex<Vec<String>>>::default());
+        let log = Arc::clone(&begun);
+        let pass = move |key: WorkloadKey| {
+            log.lock().push(key.name.clone());
+            async move {
+                assert!(key.name != "bad", "a bug");
+                None
+            }
+        };
+        let running = tokio::spawn(pending.run(queue.clone(), 1, stop.clone(), pass));
+        for (count, name) in ["bad", "good", "bad"].into_iter().enumerate() {
+            queue.now(key(name));
+            let begins = async {
+                while begun.lock().len() <= count {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(DEADLINE, begins).await.unwrap();
+        }
+        assert_eq!(*begun.lock(), ["bad", "good", "bad"]);
+        stop.cancel();
+        running.await.unwrap();
     }
 
     #[tokio::test]

@@ -31,15 +31,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, OptionFuture};
 use headwind_core::artifact::Origin;
 use headwind_core::reason::Reason;
 use headwind_core::workload::{Workload, WorkloadKey};
 use headwind_registry::{Fingerprint, Lane};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::look_ups::{LookUps, Subject};
@@ -125,20 +123,18 @@ impl Poller {
                 stop.run_until_cancelled(tokio::time::sleep(TICK)).await;
                 continue;
             }
-            if round.planning.is_none() && now >= round.rest_until {
+            if round.planning.is_empty() && now >= round.rest_until {
                 let revision = round.relevant(state.index.read().revision());
                 if round.revision != Some(revision) || now >= round.replan_at {
-                    round.planning = Some((revision, Arc::clone(poller).plan(Arc::clone(&round.look_ups)).boxed()));
+                    let plan = Arc::clone(poller).plan(Arc::clone(&round.look_ups));
+                    round.planning.spawn(async move { (revision, plan.await) });
                 }
             }
             let wait = round.start_due(poller, thread, now);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
-                Some((revision, plan)) = OptionFuture::from(round.planning.as_mut().map(|(revision, plan)| plan.map(|plan| (*revision, plan)))) => {
-                    round.planning = None;
-                    round.adopt(poller, plan, revision, state.leadership.now());
-                }
+                Some(ended) = round.planning.join_next(), if !round.planning.is_empty() => round.planned(poller, ended, state.leadership.now()),
                 Some(ended) = round.scans.join_next_with_id(), if !round.scans.is_empty() => round.ended(poller, ended, state.leadership.now()),
             }
         }
@@ -168,7 +164,8 @@ struct Round {
     revision: Option<u64>,
     replan_at: Duration,
     rest_until: Duration,
-    planning: Option<(u64, BoxFuture<'static, Plan>)>,
+    /// The task that makes the next plan, if any. Dropping it stops the task.
+    planning: JoinSet<(u64, Plan)>,
 }
 
 impl Round {
@@ -185,7 +182,7 @@ impl Round {
             revision: None,
             replan_at: Duration::ZERO,
             rest_until: Duration::ZERO,
-            planning: None,
+            planning: JoinSet::new(),
         }
     }
 
@@ -208,7 +205,7 @@ impl Round {
         self.polling = Some(polling);
         self.revision = None;
         // A plan that is being made has the old settings.
-        self.planning = None;
+        self.planning = JoinSet::new();
         self.rest_until = Duration::ZERO;
     }
 
@@ -246,6 +243,17 @@ impl Round {
         poller.proposer.metrics.polling_scans_running.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
     }
 
+    /// Adopts a new plan. If its task failed, the current plan stays in effect until the next one.
+    fn planned(&mut self, poller: &Poller, ended: Result<(u64, Plan), JoinError>, now: Duration) {
+        match ended {
+            Ok((revision, plan)) => self.adopt(poller, plan, revision, now),
+            Err(error) => {
+                tracing::error!(%error, "internal error: the plan of scans failed; retrying");
+                self.rest_until = now + REPLAN;
+            }
+        }
+    }
+
     fn adopt(&mut self, poller: &Poller, plan: Plan, revision: u64, now: Duration) {
         let Plan { scans, releases, raised } = plan;
         self.schedule.retain(now, |key| scans.contains_key(key));
@@ -274,7 +282,7 @@ impl Round {
         self.raised = raised.iter().map(|(workload, wish)| (workload.key.clone(), *wish)).collect();
     }
 
-    fn ended(&mut self, poller: &Poller, ended: Result<(tokio::task::Id, Scanned), tokio::task::JoinError>, now: Duration) {
+    fn ended(&mut self, poller: &Poller, ended: Result<(tokio::task::Id, Scanned), JoinError>, now: Duration) {
         let (id, scanned) = match ended {
             Ok((id, scanned)) => (id, scanned),
             Err(error) => {

@@ -11,10 +11,15 @@ use crate::observe::requests::Held;
 use crate::observe::state::State;
 
 /// Returns the requests of the workload in this process's copy.
-pub(super) fn prior_requests(state: &State, workload: &Workload) -> PriorRequests {
+pub(super) fn requests_of(state: &State, workload: &Workload) -> Vec<Request> {
     let requests = state.requests.read();
-    let ours: Vec<Request> = requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect();
-    prior_of(&ours)
+    requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect()
+}
+
+/// Returns the same for the decisions. One value serves all containers of the workload: it takes time proportional to
+/// the number of requests.
+pub(super) fn prior_requests(state: &State, workload: &Workload) -> PriorRequests {
+    prior_of(&requests_of(state, workload))
 }
 
 /// Returns the same for requests that were already read.

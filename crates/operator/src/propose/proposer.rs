@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
 use headwind_core::claim::Claim;
-use headwind_core::decide::{self, Decision, Evaluation, Proposal};
+use headwind_core::decide::{self, Decision, Evaluation, PriorRequests, Proposal};
 use headwind_core::evidence::Trust;
 use headwind_core::policy::Occasion;
 use headwind_core::reason::{Reason, Reasoned};
@@ -28,14 +28,13 @@ use super::Inbox;
 use super::claims::Arrived;
 use super::judged::{DecisionInput, Judged, Offered, judge_each, needs};
 use super::last_scan::LastScans;
-use super::object::{name_siblings, request};
+use super::object::{name_siblings, request_of};
 use super::offer::Offer;
-use super::prior::prior_requests;
+use super::prior::{prior_requests, requests_of};
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::cluster::object::ObjectVersion;
 use crate::cluster::{Class, ClusterClient, Failure};
 use crate::observe::queue::Queue;
-use crate::observe::requests::Held;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::{ClassLabel, Metrics};
@@ -103,9 +102,13 @@ impl Proposer {
             let claims = self.inbox.claims.lock();
             others.iter().flat_map(|origin| claims.queued(origin)).collect()
         };
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let prior = prior_requests(&self.state, workload);
         let decided = |arrived: Arc<Arrived>| {
             let heard = Heard { arrived, answer: None };
-            let judged = self.judged(&heard, workload, defaults);
+            let judged = self.judged_by(&heard, workload, defaults, &prior);
             (heard, judged)
         };
         let stands = |(_, judged): &(Heard, Vec<Judged>)| {
@@ -132,7 +135,8 @@ impl Proposer {
 
     /// Decides about the container from claims that led to a proposal before, in the order in which they arrived.
     fn decide_again(&self, workload: &Workload, defaults: &Annotations, container: &Container, heard: &[Heard]) -> Option<Proposal> {
-        match self.decide(&Offered::settled(container, heard)?.input(), workload, defaults, container) {
+        let prior = prior_requests(&self.state, workload);
+        match self.decide(&Offered::settled(container, heard)?.input(), workload, defaults, container, &prior) {
             Decision::Propose(proposal) => Some(*proposal),
             Decision::Ask(_) | Decision::Refuse(_) => None,
         }
@@ -146,9 +150,14 @@ impl Proposer {
     }
 
     async fn propose(&self, workload: &Workload, defaults: &Annotations, mut wanted: Vec<Wanted>) -> u64 {
-        wanted.retain(|wanted| !self.is_outdated(workload, wanted) && !self.joins(workload, defaults, wanted));
+        {
+            let follow_digest = wanted.iter().any(|wanted| wanted.proposal.policy.follows_digest());
+            let known = if follow_digest { requests_of(&self.state, workload) } else { Vec::new() };
+            wanted.retain(|wanted| !self.is_outdated(workload, wanted, &known) && !self.joins(workload, defaults, wanted));
+        }
+        let now = Timestamp::now();
         let mut requests: Vec<UpdateRequest> =
-            wanted.iter().map(|wanted| request(workload, &wanted.proposal, wanted.heard.arrived.at)).collect();
+            wanted.iter().map(|wanted| request_of(workload, &wanted.proposal, wanted.heard.arrived.at, now)).collect();
         name_siblings(&mut requests);
         let made = stream::iter(wanted.into_iter().zip(requests))
             .map(|(Wanted { proposal, heard }, request)| async move { self.record(workload, &proposal, &request, vec![heard]).await })
@@ -157,17 +166,10 @@ impl Proposer {
         made.count().await as u64
     }
 
-    /// Returns true if a newer push is recorded.
-    fn is_outdated(&self, workload: &Workload, wanted: &Wanted) -> bool {
+    /// Returns true if a newer push is among the workload's requests.
+    fn is_outdated(&self, workload: &Workload, wanted: &Wanted, requests: &[Request]) -> bool {
         let Wanted { proposal, heard } = wanted;
-        if !proposal.policy.follows_digest() {
-            return false;
-        }
-        let requests: Vec<Request> = {
-            let requests = self.state.requests.read();
-            requests.of(&workload.key).map(Held::read).filter(|request| request.target_uid == workload.uid).collect()
-        };
-        let reason = outdated(proposal, heard.arrived.at, &requests);
+        let reason = outdated(proposal, heard.arrived.at, requests);
         if let Some(reason) = reason {
             self.metrics.refused(reason);
             tracing::debug!(
@@ -202,9 +204,9 @@ impl Proposer {
             let heard = claims.get(chosen(container, &proposal, claims)?)?.clone();
             Some((workload, Wanted { proposal, heard }))
         });
-        match wanted.filter(|(workload, wanted)| !self.is_outdated(workload, wanted)) {
+        match wanted.filter(|(workload, wanted)| !self.is_outdated(workload, wanted, &requests_of(&self.state, workload))) {
             Some((workload, Wanted { proposal, heard })) => {
-                let request = request(&workload, &proposal, heard.arrived.at);
+                let request = request_of(&workload, &proposal, heard.arrived.at, Timestamp::now());
                 self.record(&workload, &proposal, &request, claims.clone()).await;
             }
             None => self.inbox.unrecorded.lock().recorded(key, claims, self.state.leadership.now()),
@@ -254,12 +256,23 @@ impl Proposer {
 
     /// Decides about each container that a new claim is about, without reporting.
     pub(super) fn judged(&self, heard: &Heard, workload: &Workload, defaults: &Annotations) -> Vec<Judged> {
+        self.judged_by(heard, workload, defaults, &prior_requests(&self.state, workload))
+    }
+
+    fn judged_by(&self, heard: &Heard, workload: &Workload, defaults: &Annotations, prior: &PriorRequests) -> Vec<Judged> {
         let trust = Trust { verify: self.verify, bind: self.bind, ..Trust::REGISTRY };
-        judge_each(heard, workload, trust, |input, container| self.judge(input, workload, defaults, container))
+        judge_each(heard, workload, trust, |input, container| self.judge(input, workload, defaults, container, prior))
     }
 
     /// Decides about one container, without reporting.
-    pub(super) fn judge(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
+    fn judge(
+        &self,
+        input: &DecisionInput<'_>,
+        workload: &Workload,
+        defaults: &Annotations,
+        container: &Container,
+        prior: &PriorRequests,
+    ) -> Decision {
         let DecisionInput { offer, trigger, evidence, .. } = *input;
         let nodes = self.state.nodes.labels();
         let evaluation = Evaluation {
@@ -271,13 +284,20 @@ impl Proposer {
             trigger,
             nodes: nodes.as_deref().map(Vec::as_slice),
         };
-        decide::decide_by(&evaluation, evidence, &prior_requests(&self.state, workload), |inquiry| offer.choose(inquiry))
+        decide::decide_by(&evaluation, evidence, prior, |inquiry| offer.choose(inquiry))
     }
 
     /// Decides about one container, and reports a refusal. If the decision is a question, the caller answers it and
-    /// decides again.
-    pub(crate) fn decide(&self, input: &DecisionInput<'_>, workload: &Workload, defaults: &Annotations, container: &Container) -> Decision {
-        let decision = self.judge(input, workload, defaults, container);
+    /// decides again. `prior` are the requests of the workload.
+    pub(crate) fn decide(
+        &self,
+        input: &DecisionInput<'_>,
+        workload: &Workload,
+        defaults: &Annotations,
+        container: &Container,
+        prior: &PriorRequests,
+    ) -> Decision {
+        let decision = self.judge(input, workload, defaults, container, prior);
         let scans = input.offer.occasion == Occasion::Scan;
         match &decision {
             Decision::Propose(_) if scans => self.last_scans.write().proposed(workload, container),

@@ -100,7 +100,8 @@ impl Meaning {
             Slot { tracked, takes_part: out.is_none(), settings: resolved.ok() }
         };
         let slots: Box<[Slot]> = workload.containers.iter().map(slot).collect();
-        let faulty = slots.iter().any(|slot| slot.settings.is_none());
+        let lacks_channel = |container: &Container| Settings::notify_fault(defaults, &workload.annotations, &container.name).is_some();
+        let faulty = slots.iter().any(|slot| slot.settings.is_none()) || workload.containers.iter().any(lacks_channel);
         let apart = |container: &Container| container.chart.as_ref().is_some_and(|site| site.skip_reason.is_some() || site.shared_by > 1);
         let refused = |slot: &Slot| slot.settings.as_ref().is_some_and(|settings| workload.handling(settings) == Handling::Refuse);
         let refused = slots.iter().any(|slot| slot.tracked && refused(slot));
@@ -112,6 +113,6 @@ impl Meaning {
 
     /// Returns true if two versions of a workload have the same settings in the same namespace.
     pub(super) fn is_the_same(a: &Workload, b: &Workload) -> bool {
-        a.annotations == b.annotations && a.containers == b.containers && a.owner == b.owner
+        a.annotations == b.annotations && a.containers == b.containers && a.left_out == b.left_out && a.owner == b.owner
     }
 }

@@ -42,6 +42,26 @@ fn who_uses_what() {
     assert_eq!(index.count(Kind::Deployment), 1);
 }
 
+/// Each origin is listed once, in the order of the containers.
+#[test]
+fn origins_are_distinct_and_in_order() {
+    let mut index = Index::default();
+    let images = ["b:1", "a:1", "b:2", "NOT AN IMAGE", "c:1", "a:2"];
+    let containers = images.iter().enumerate().map(|(number, image)| Container::new(&format!("c{number}"), image)).collect();
+    index.apply(Workload { containers, ..workload("t", "", "1") });
+    let expected = ["b", "a", "c"].map(|name| Origin::Registry(RepositoryKey::parse(name).unwrap()));
+    assert_eq!(*index.workloads.get(&workload("t", "", "").key).unwrap().origins, expected);
+}
+
+#[test]
+fn containers_that_are_not_read_need_attention() {
+    let mut index = Index::default();
+    index.apply(workload("a", "nginx:1", "1"));
+    assert!(!index.is_conspicuous(&workload("a", "", "").key));
+    index.apply(Workload { left_out: 1, ..workload("a", "nginx:1", "2") });
+    assert!(index.is_conspicuous(&workload("a", "", "").key));
+}
+
 #[test]
 fn an_older_object_is_no_news() {
     let mut index = Index::default();
@@ -77,6 +97,16 @@ fn defaults_of_the_namespace_and_faults() {
     assert!(index.set_defaults("n", bad).is_empty(), "no news");
     index.set_defaults("n", Annotations::new());
     assert_eq!((index.faulty().count(), index.defaults.len()), (0, 0));
+}
+
+/// An invalid channel is reported, and stops no update.
+#[test]
+fn an_invalid_channel_is_a_fault_and_leaves_the_settings() {
+    let mut index = Index::default();
+    let annotations = testing::annotations(&[("policy", "minor"), ("notify", "slakc")]);
+    index.apply(Workload { annotations, ..workload("a", "nginx:1", "1") });
+    assert!(index.is_conspicuous(&workload("a", "", "").key) && index.faulty().count() == 1);
+    assert!(policies(&index, "a").iter().all(|policy| *policy == Some(Policy::Minor)));
 }
 
 fn policies(index: &Index, name: &str) -> Vec<Option<Policy>> {

@@ -16,14 +16,17 @@ use headwind_core::trigger::Trigger;
 use headwind_core::workload::owner::Handling;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use headwind_registry::{Keyring, Lane};
+use tokio::time::{Instant, timeout_at};
 
 use super::look_ups::{LookUps, SOON, Subject};
 use super::{Key, Poller, Polling};
 use crate::observe::index::Resolved;
 use crate::registries::secrets::PullPlace;
 
-/// Number of pull secrets that are read concurrently.
+/// Number of places whose pull secrets are read concurrently.
 const READING: usize = 8;
+/// Timeout for reading the pull secrets of all places. The next plan continues: what was read is cached.
+const ALL_READ: Duration = Duration::from_mins(2);
 
 /// A planned scan.
 #[derive(Debug, Clone)]
@@ -156,27 +159,64 @@ impl Poller {
     }
 
     async fn keyrings(&self, places: BTreeSet<PullPlace>) -> HashMap<PullPlace, Keyring> {
-        let asking = &self.asking;
-        stream::iter(places)
-            .map(|place| async move {
-                match asking.secrets.keyring(&place).await {
-                    Ok(keyring) => Some((place, keyring)),
-                    Err(failure) => {
-                        tracing::warn!(namespace = place.namespace, error = %failure, "failed to read pull secrets; the workloads of the namespace are not polled until it succeeds");
-                        None
-                    }
+        let secrets = &self.asking.secrets;
+        let deadline = Instant::now() + ALL_READ;
+        let mut read = stream::iter(in_turns(places))
+            .map(|place| async move { (timeout_at(deadline, secrets.keyring(&place)).await, place) })
+            .buffer_unordered(READING);
+        let (mut keyrings, mut late) = (HashMap::new(), 0_usize);
+        while let Some((keyring, place)) = read.next().await {
+            match keyring {
+                Ok(Ok(keyring)) => {
+                    keyrings.insert(place, keyring);
                 }
-            })
-            .buffer_unordered(READING)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
+                Ok(Err(failure)) => {
+                    tracing::warn!(namespace = place.namespace, error = %failure, "failed to read pull secrets; the workloads of the namespace are not polled until it succeeds");
+                }
+                Err(_) => late += 1,
+            }
+        }
+        if late > 0 {
+            tracing::warn!(
+                places = late,
+                "not all pull secrets were read within {} s; their workloads are not polled until the next plan",
+                ALL_READ.as_secs()
+            );
+        }
+        keyrings
     }
+}
+
+/// Returns the places in turns: the first one of each namespace, then the second ones. A namespace with many does not
+/// delay the others.
+fn in_turns(places: BTreeSet<PullPlace>) -> Vec<PullPlace> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let mut turns: Vec<(usize, PullPlace)> = Vec::with_capacity(places.len());
+    for place in places {
+        let count = counts.entry(place.namespace.clone()).or_default();
+        turns.push((*count, place));
+        *count += 1;
+    }
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, place)| place).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use headwind_core::workload::PullSource;
+
     use super::*;
+
+    #[test]
+    fn namespaces_take_turns() {
+        let place = |(namespace, account): (&str, &str)| PullPlace {
+            namespace: namespace.to_owned(),
+            source: PullSource::Pod { secrets: Vec::new(), service_account: Some(account.to_owned()) },
+        };
+        let all = [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("c", "1"), ("c", "2")].map(place);
+        let expected = [("a", "1"), ("b", "1"), ("c", "1"), ("a", "2"), ("c", "2"), ("a", "3")].map(place);
+        assert_eq!(in_turns(all.into()), expected);
+    }
 
     /// A tenant must not use up a registry's rate limit: the whole cluster shares every origin.
     #[rstest::rstest]

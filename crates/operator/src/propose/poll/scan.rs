@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use headwind_core::artifact::reference::Digest;
 use headwind_core::artifact::{Artifact, Origin};
-use headwind_core::decide::{Answers, Decision, Proposal, settle};
+use headwind_core::decide::{Answers, Decision, PriorRequests, Proposal, settle};
 use headwind_core::evidence::{Answer, Evidence, Need, Query, Question, Trust};
 use headwind_core::policy::{Candidate, Occasion};
 use headwind_core::trigger::Trigger;
@@ -24,12 +24,13 @@ use super::plan::Wanted;
 use super::{Key, Poller, Scanned};
 use crate::observe::index::Resolved;
 use crate::propose::poll::schedule::Outcome;
+use crate::propose::prior::prior_requests;
 use crate::propose::{DecisionInput, Offer, Proposer};
 use crate::registries::asking::{Asking, Versions, chart_of};
 use crate::registries::listed::Listed;
 use crate::report::metrics::ClassLabel;
 
-/// Timeout for all queries of a scan.
+/// Timeout for all queries of a scan, including reading the credentials.
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The reasons why a scan ends before all followers are served.
@@ -44,6 +45,7 @@ impl Poller {
     pub(super) async fn scan(self: Arc<Self>, (origin, access): Key, wanted: Wanted, first: Option<WorkloadKey>) -> Scanned {
         let (followers, filter) = self.followers(&origin, &wanted, first.as_ref());
         let Some(place) = wanted.places.first().filter(|_| !followers.is_empty()) else { return Scanned::of(Outcome::Answered) };
+        let deadline = Instant::now() + DEADLINE;
         let keyring = match self.asking.secrets.keyring(place).await {
             Ok(keyring) => keyring,
             Err(failure) => {
@@ -54,7 +56,6 @@ impl Poller {
         if self.asking.access(&origin, &keyring) != access {
             return Scanned { moved: true, ..Scanned::of(Outcome::Answered) };
         }
-        let deadline = Instant::now() + DEADLINE;
         let mut found = Found {
             asking: &self.asking,
             origin: &origin,
@@ -124,7 +125,9 @@ impl Poller {
     /// Records the result of listing the repository, for the list of workloads.
     fn note(&self, origin: &Origin, error: Option<String>) {
         let Proposer { state, last_scans, .. } = &self.proposer;
-        last_scans.write().asked(&state.index.read(), origin, error);
+        // The same order of locks as in a decision.
+        let index = state.index.read();
+        last_scans.write().asked(&index, origin, error);
     }
 
     /// Decides for the containers of one workload, and records the proposals.
@@ -132,6 +135,7 @@ impl Poller {
         let Followers { resolved, all } = followers;
         let workload = &resolved.workload;
         let (mut proposals, mut seen) = (Vec::new(), Vec::new());
+        let prior = prior_requests(&self.proposer.state, workload);
         for follower in all {
             let offer = match follower.followed_tag() {
                 Some(tag) => match found.digest(&tag).await? {
@@ -155,7 +159,7 @@ impl Poller {
                     all
                 }
             };
-            proposals.extend(self.decide(found, resolved, follower, &offer).await?);
+            proposals.extend(self.decide(found, resolved, follower, &offer, &prior).await?);
         }
         if !seen.is_empty() {
             self.proposer.note_seen(resolved, &seen).await;
@@ -174,11 +178,12 @@ impl Poller {
         resolved: &Resolved,
         follower: &Follower,
         offer: &Offer,
+        prior: &PriorRequests,
     ) -> Result<Option<Proposal>, Stop> {
         let origin = found.origin;
         let decide = |evidence: &Evidence| {
             let input = DecisionInput { origin, offer, trigger: Trigger::Polling, evidence };
-            Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container))
+            Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container, prior))
         };
         let trust = Trust { bind: self.proposer.bind, ..Trust::REGISTRY };
         match settle(found, Evidence::new(trust), decide).await? {

@@ -6,6 +6,7 @@ use rstest::rstest;
 
 use super::super::verifier::{LookUps, decided};
 use super::*;
+use crate::observe::requests::Held;
 use crate::report::events::tests::recorded;
 use crate::testing::Site;
 
@@ -39,6 +40,22 @@ async fn requests_of_one_push_name_each_other() {
     found.sort();
     let [(a, others_of_a), (b, others_of_b)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((others_of_a.as_slice(), others_of_b.as_slice()), ([b.clone()].as_slice(), [a.clone()].as_slice()));
+}
+
+/// The leader does not wait for other requests if a push has more than a request can name.
+#[tokio::test]
+async fn a_push_to_very_many_containers_creates_requests_without_siblings() {
+    let site = Site::internal();
+    let proposer = site.proposer(recorded().0);
+    let mut workload = testing::deployment("r.example/web:1.0.0", &[("policy", "minor")]);
+    let more = (0..99).map(|number| Container::new(&format!("c{number}"), "r.example/web:1.0.0"));
+    workload.containers.extend(more);
+    site.workload(workload.clone());
+    let arrived = Arc::new(push("r.example/web", "1.1.0"));
+    proposer.claim(decided(&proposer, &arrived, &mut LookUps::new())).await;
+    let requests: Vec<Request> = proposer.state.requests.read().of(&workload.key).map(Held::read).collect();
+    assert_eq!(requests.len(), 100);
+    assert!(requests.iter().all(|request| request.siblings.is_empty()));
 }
 
 /// A person hears once about a fault of the workload, however many tags are pushed.
