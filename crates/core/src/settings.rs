@@ -12,13 +12,14 @@ pub use bounds::own;
 pub use key::PREFIX;
 pub use parse::duration;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use crate::artifact::Artifact;
 use crate::artifact::platform::Platform;
 use crate::artifact::reference::RepositoryKey;
+use crate::notification::Channel;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;
@@ -285,6 +286,27 @@ impl Settings {
             faults.push(Fault { key: key::POLICY.to_owned(), value: policy, place: Place::Workload, problem });
         }
         (settings, faults)
+    }
+
+    /// Returns the channels that get the notifications about the container; `None` for all. `container` is `None` for what
+    /// concerns the whole workload.
+    ///
+    /// Unknown names are ignored, so that a typo does not silence the other channels. If no name is known, all channels get
+    /// the notifications. [`Settings::notify_fault`] returns what is to be reported.
+    pub fn channels(namespace: &Annotations, workload: &Annotations, container: Option<&str>) -> Option<BTreeSet<Channel>> {
+        let own = container.map(|container| format!("{}.{container}", key::NOTIFY));
+        let names: Vec<&str> = own.iter().map(String::as_str).chain([key::NOTIFY]).collect();
+        let value = [workload, namespace].into_iter().find_map(|all| names.iter().find_map(|name| all.get(*name)))?;
+        let known: BTreeSet<Channel> = parse::words(value).filter_map(|word| word.parse().ok()).collect();
+        if known.is_empty() && parse::words(value).all(|word| word != parse::NO_CHANNEL) { None } else { Some(known) }
+    }
+
+    /// Returns the fault of the channels that apply to the container. It stops no update: notifications are delivered to the
+    /// known channels.
+    pub fn notify_fault(namespace: &Annotations, workload: &Annotations, container: &str) -> Option<Fault> {
+        let mut at = Lookup { namespace, workload, container, faults: Vec::new() };
+        at.get(key::NOTIFY, parse::channels);
+        at.faults.pop()
     }
 
     /// Returns true if the object's owner lets one release move the tag for all releases that follow it.

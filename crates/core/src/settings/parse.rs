@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{DigestUpdate, EventSource, GitOps, Platforms};
+use crate::notification::Channel;
 
 /// Maximum time span: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
@@ -36,7 +37,7 @@ pub(super) fn people(text: &str) -> Result<u32, String> {
 const ENTRIES: usize = 64;
 
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
-    let entries: Vec<String> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect();
+    let entries: Vec<String> = words(text).map(str::to_owned).collect();
     match entries.len() {
         0 => Err("must name at least one container or image".to_owned()),
         1..=ENTRIES => Ok(entries),
@@ -82,6 +83,28 @@ pub(super) fn platforms(text: &str) -> Result<Platforms, String> {
     let wanted = |_| "must be any, cluster, or a comma-separated list like linux/amd64,linux/arm64".to_owned();
     let parsed: Result<Vec<_>, _> = list(text).map_err(wanted)?.iter().map(|one| one.parse().map_err(|_| wanted(String::new()))).collect();
     parsed.map(Platforms::List)
+}
+
+/// The value of `notify` that chooses no channel.
+pub(super) const NO_CHANNEL: &str = "none";
+
+/// Checks the channels of `notify`.
+pub(super) fn channels(text: &str) -> Result<(), String> {
+    let words: Vec<&str> = words(text).collect();
+    match words.as_slice() {
+        [] => {
+            let known: Vec<&str> = Channel::ALL.iter().map(|channel| channel.as_str()).collect();
+            Err(format!("must be {NO_CHANNEL}, or a comma-separated list of these channels: {}", known.join(", ")))
+        }
+        [NO_CHANNEL] => Ok(()),
+        several if several.contains(&NO_CHANNEL) => Err(format!("{NO_CHANNEL} must be the only word")),
+        several => several.iter().try_for_each(|one| one.parse::<Channel>().map(|_| ()).map_err(|error| error.to_string())),
+    }
+}
+
+/// Returns the words of a comma-separated list.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {

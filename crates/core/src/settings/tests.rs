@@ -121,6 +121,42 @@ fn sources_of_events() {
     assert!(!allows("none", Trigger::Webhook) && allows("none", Trigger::Manual), "a person may always");
 }
 
+/// A typo must not silence the other channels.
+#[test]
+fn the_nearest_channels_count_and_unknown_ones_are_ignored() {
+    let chosen = |namespace: &[(&str, &str)], workload: &[(&str, &str)], container| {
+        Settings::channels(&annotations(namespace), &annotations(workload), container)
+    };
+    let both = [("notify", " teams , mail"), ("notify.web", "webhook")];
+    assert_eq!(chosen(&[], &[], None), None);
+    assert_eq!(chosen(&[("notify", "slack")], &[], None), Some([Channel::Slack].into()));
+    assert_eq!(chosen(&[("notify.web", "slack")], &both[..1], Some("web")), Some([Channel::Teams, Channel::Mail].into()));
+    assert_eq!(chosen(&[("notify", "slack")], &both, Some("web")), Some([Channel::Webhook].into()));
+    assert_eq!(chosen(&[("notify", "slack")], &both, Some("db")), Some([Channel::Teams, Channel::Mail].into()));
+    assert_eq!(chosen(&[], &[("notify", "none")], None), Some(BTreeSet::new()));
+    assert_eq!(chosen(&[], &[("notify", "slakc")], None), None);
+    assert_eq!(chosen(&[], &[("notify", "slakc,mail")], None), Some([Channel::Mail].into()));
+}
+
+#[rstest]
+#[case(&[], &[], None)]
+#[case(&[], &[("notify", "none")], None)]
+#[case(&[], &[("notify", "slack, mail,")], None)]
+#[case(&[], &[("notify", "slakc,mail")], Some("annotation headwind.sh/notify has the value \"slakc,mail\": unknown notification channel \"slakc\"; use slack, teams, webhook, discord, mattermost or mail"))]
+#[case(&[], &[("notify", "")], Some("annotation headwind.sh/notify has the value \"\": must be none, or a comma-separated list of these channels: slack, teams, webhook, discord, mattermost, mail"))]
+#[case(&[], &[("notify.web", "none,mail")], Some("annotation headwind.sh/notify.web has the value \"none,mail\": none must be the only word"))]
+#[case(&[("notify", "all")], &[("notify", "mail")], None)]
+#[case(&[("notify", "all")], &[], Some("the namespace's annotation headwind.sh/notify has the value \"all\": unknown notification channel \"all\"; use slack, teams, webhook, discord, mattermost or mail"))]
+fn an_invalid_channel_is_reported_and_stops_no_update(
+    #[case] namespace: &[(&str, &str)],
+    #[case] workload: &[(&str, &str)],
+    #[case] expected: Option<&str>,
+) {
+    let fault = Settings::notify_fault(&annotations(namespace), &annotations(workload), "web");
+    assert_eq!(fault.map(|fault| fault.to_string()).as_deref(), expected);
+    assert!(resolve(namespace, workload).is_ok());
+}
+
 #[test]
 fn what_has_no_effect_is_reported() {
     let workload = testing::deployment(

@@ -192,7 +192,7 @@ fn contents(receivers: &Receivers) -> Result<()> {
     let rejected = receivers.webhook.accepted().into_iter().find(|body| body["event"] == "update_rejected").context("a rejected one")?;
     ensure!(rejected["rejectedBy"] == "web-ui-user", "{rejected}");
     let reason = rejected["rejectionReason"].as_str().context("a reason")?;
-    ensure!(reason.contains("<!channel>") && !reason.contains(['\r', '\n', '\u{202e}']), "{reason:?}");
+    ensure!(reason.starts_with("<!channel>") && !reason.contains(['\r', '\n', '\u{202e}']), "{reason:?}");
     let failed = receivers.webhook.accepted().into_iter().find(|body| body["event"] == "update_failed").context("a failed one")?;
     ensure!(failed["errorMessage"].as_str().is_some_and(|error| error.contains("pod fails-")), "{failed}");
 
@@ -286,7 +286,8 @@ pub(crate) async fn polls_and_filters() -> Result<()> {
     let asks =
         |name: &str| World::asking(WorkloadKind::Deployment, name, &registry.image("p/web", "1.0.0")).headwind("event-source", "both");
     world.create(&asks("web")).await?;
-    world.create(&asks("quiet").headwind("notify", "slack")).await?;
+    // An unknown channel is reported, and silences no other channel.
+    world.create(&asks("quiet").headwind("notify", "slack,pager")).await?;
     eventually("fifty polls", SOON * 4, || async {
         let cycles = world.operator.metric("headwind_polling_cycles_total", &[]).await.map_err(|error| error.to_string())?;
         if cycles >= 50.0 { Ok(()) } else { Err(cycles.to_string()) }
@@ -295,6 +296,9 @@ pub(crate) async fn polls_and_filters() -> Result<()> {
     ensure!(events_by_workload(&receivers.webhook) == BTreeMap::from([("web".to_owned(), vec!["update_request_created".to_owned()])]));
     ensure!(receivers.slack.accepted().len() == 2 && receivers.teams.seen().is_empty() && receivers.discord.seen().is_empty());
     ensure!(receivers.mattermost.accepted().len() == 1, "one digest");
+    let event = world.has_event("quiet", "InvalidAnnotation").await?;
+    ensure!(event.type_.as_deref() == Some("Warning") && event.note.as_deref().is_some_and(|note| note.contains("\"pager\"")), "{event:?}");
+    world.counted("headwind_invalid_annotations", 1.0).await?;
 
     // The digest has everything of its interval in one message.
     for request in world.requests().await?.iter().filter(|request| request.spec.target_ref.name == "web") {

@@ -61,6 +61,8 @@ pub(crate) async fn one_for_each_update() -> Result<()> {
             .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &collector.url())
             .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary-of-the-collector")
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
+            .env("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
             .env("HEADWIND_UI_AUTH_MODE", "simple")
             .env("WEBHOOK_ENABLED", "true")
             .env("WEBHOOK_URL", &channel.url())
@@ -113,6 +115,7 @@ pub(crate) async fn one_for_each_update() -> Result<()> {
     let log = world.operator.logs()? + &second.logs()?;
     ensure!(log.contains(&format!("\"trace_id\":\"{}\"", root.text("traceId"))), "the log has the trace");
     ensure!(!log.contains("canary-of-the-collector"), "a secret is in the log");
+    ensure!(log.matches("OTEL_EXPORTER_OTLP_COMPRESSION: ").count() == 2, "one warning of each replica");
     ensure!(collector.seen().iter().all(|seen| seen.headers["authorization"] == "Bearer canary-of-the-collector"));
     Ok(())
 }

@@ -332,7 +332,8 @@ impl Inner {
                 metrics.applied(artifacts);
                 // The time that a person takes is not Headwind's.
                 if let Some(applied) = entry.request.status.applied_at.filter(|_| !entry.request.needs_approval()) {
-                    let delay = applied.duration_since(entry.request.created).as_secs_f64().max(0.0);
+                    let arrived = entry.request.proposed.min(entry.request.created);
+                    let delay = applied.duration_since(arrived).as_secs_f64().max(0.0);
                     let exemplar = self.traces.id(&entry.uid).map(|trace_id| TraceLabel { trace_id });
                     metrics.update_delay.observe(delay, exemplar, Some(applied.into()));
                 }
@@ -415,8 +416,8 @@ fn log(entry: &ReportEntry, trace_id: Option<&str>) {
         );
     } else {
         tracing::debug!(
-            workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, reason,
-            "{}", transition.message
+            workload.kind = %kind, workload.namespace = namespace, workload.name = workload, request.name = name, container, reason,
+            trace_id, "{}", transition.message
         );
     }
 }

@@ -246,7 +246,7 @@ impl Metrics {
                 // From 50 ms to 14 minutes.
                 HistogramWithExemplars::new(exponential_buckets(0.05, 2.0, 15)),
                 "update_apply_delay_seconds",
-                "Time from the creation of an UpdateRequest that needs no approval to the patch, in seconds"
+                "Time from the arrival of the webhook or the scan to the patch, for updates that need no approval, in seconds"
             ),
             updates_failed: register!(Counter::default(), "updates_failed", "Updates that failed"),
             updates_skipped_interval: register!(

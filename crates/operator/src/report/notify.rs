@@ -9,7 +9,6 @@
 //! delays neither updates nor other channels. The Lease records how far each channel is (`progress`), so the next leader
 //! delivers what this one could not.
 
-mod chosen;
 mod delivery;
 mod discord;
 mod http;
@@ -29,7 +28,7 @@ mod webhook;
 
 use headwind_k8s::update_request::UpdateRequest;
 
-pub use crate::report::channel::Channel;
+pub use headwind_core::notification::Channel;
 pub use secret::Secret;
 pub use settings::{
     Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackUser, SlackUsers, SlackVia, Teams, Variable,

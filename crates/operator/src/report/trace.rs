@@ -9,10 +9,12 @@
 //! ```
 //!
 //! All IDs follow from the UID of the request. So every replica and every later leader adds to the same trace, nothing is
-//! stored, and nobody can forge the context of a trace. If tracing is off, nothing is computed.
+//! stored, and nobody can forge the context of a trace. If tracing is off, nothing is computed. The sampler decides by the
+//! ID of the trace.
 
 mod export;
 mod otlp;
+mod sampler;
 mod settings;
 mod steps;
 
@@ -29,6 +31,7 @@ use tokio::sync::mpsc;
 
 use super::entry::ReportEntry;
 pub(crate) use export::Exporter;
+use sampler::Sampler;
 pub use settings::{BadVariable, Settings};
 pub(crate) use steps::Acted;
 
@@ -82,6 +85,7 @@ pub(crate) struct Traces(Option<Arc<Inner>>);
 
 struct Inner {
     queue: mpsc::Sender<Span>,
+    sampler: Sampler,
     seen: Mutex<Seen>,
 }
 
@@ -116,25 +120,32 @@ impl Traces {
     pub(crate) fn new(settings: Option<Settings>, instance: &str) -> (Self, Exporter) {
         let Some(settings) = settings else { return (Self::default(), Exporter::off()) };
         let (queue, spans) = mpsc::channel(settings.queue);
-        let traces = Self(Some(Arc::new(Inner { queue, seen: Mutex::default() })));
+        let traces = Self(Some(Arc::new(Inner { queue, sampler: settings.sampler, seen: Mutex::default() })));
         (traces, Exporter::new(settings, instance, spans))
     }
 
-    /// Returns the ID of the trace of a request for log lines; `None` if tracing is off.
+    /// Returns the ID of the trace of a request for log lines; `None` if tracing is off or the trace is not sampled.
     pub(crate) fn id(&self, uid: &str) -> Option<String> {
-        self.0.as_ref().map(|_| trace_id(uid))
+        let inner = self.0.as_ref()?;
+        let id = trace_id(uid);
+        inner.sampler.samples(&id).then_some(id)
+    }
+
+    /// Returns the collector if the trace of the request is sampled.
+    fn sampled(&self, uid: &str) -> Option<&Inner> {
+        self.0.as_deref().filter(|inner| inner.sampler.samples(&trace_id(uid)))
     }
 
     /// Adds the spans of the decision and of the record, on the replica that recorded the request.
     pub(crate) fn recorded(&self, request: &UpdateRequest, decided: Timestamp) {
-        let Some(inner) = &self.0 else { return };
+        let Some(inner) = self.sampled(request.metadata.uid.as_deref().unwrap_or_default()) else { return };
         let now = Timestamp::now();
         inner.add(steps::recorded(request, decided, now));
     }
 
     /// Adds the spans of the steps that end with a transition, on the leader.
     pub(crate) fn moved(&self, entry: &ReportEntry) {
-        let Some(inner) = &self.0 else { return };
+        let Some(inner) = self.sampled(&entry.uid) else { return };
         let now = Timestamp::now();
         let ended = !entry.request.status.phase.is_open();
         let since = inner.seen.lock().replace(&entry.uid, now, ended);
@@ -148,13 +159,13 @@ impl Traces {
 
     /// Adds the span of an action of a person, on the replica that was called.
     pub(crate) fn acted(&self, uid: &str, workload: &WorkloadKey, request: &Request, acted: &Acted<'_>) {
-        let Some(inner) = &self.0 else { return };
+        let Some(inner) = self.sampled(uid) else { return };
         inner.add([steps::acted(uid, workload, request, acted, Timestamp::now())]);
     }
 
     /// Adds the span of a notification that was delivered or given up.
     pub(crate) fn notified(&self, entry: &ReportEntry, id: &str, channel: &'static str, start: Timestamp, error: Option<&str>) {
-        let Some(inner) = &self.0 else { return };
+        let Some(inner) = self.sampled(&entry.uid) else { return };
         inner.add([steps::notified(entry, id, channel, start, Timestamp::now(), error)]);
     }
 }
@@ -195,6 +206,27 @@ mod tests {
             seen.replace(&n.to_string(), at(5), false);
         }
         assert_eq!((seen.at.len(), seen.order.len(), seen.at.contains_key("0")), (REMEMBERED, REMEMBERED, false));
+    }
+
+    #[test]
+    fn an_update_that_is_not_sampled_has_no_spans_and_no_id() {
+        let half = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://127.0.0.1:4318".to_owned()),
+            "OTEL_TRACES_SAMPLER" => Some("traceidratio".to_owned()),
+            "OTEL_TRACES_SAMPLER_ARG" => Some("0.5".to_owned()),
+            _ => None,
+        };
+        let (traces, _exporter) = Traces::new(Settings::read(half).unwrap(), "me");
+        let room = || traces.0.as_ref().unwrap().queue.capacity();
+        let before = room();
+        let mut sampled = 0;
+        for number in 0..20 {
+            let entry = super::super::notify::entry_of(&format!("uid-{number}"), 1);
+            traces.notified(&entry, "id", "slack", entry.request.created, None);
+            sampled += usize::from(traces.id(&entry.uid).is_some());
+        }
+        assert!((1..20).contains(&sampled), "{sampled}");
+        assert_eq!(before - room(), sampled);
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use headwind_core::request::Phase;
 use headwind_core::testing;
+use headwind_k8s::update_request::PROPOSED_AT;
 
 use super::super::events::tests::recorded;
 use super::super::trace;
@@ -156,18 +157,22 @@ fn a_follower_remembers_a_bounded_number() {
     assert_eq!(site.journal.0.progress.lock().unreported.len(), REMEMBERED);
 }
 
-/// The time that a person takes to approve is not a part of it. The exemplar names the trace of the update.
+/// The time that a person takes to approve is not a part of it. It begins at the arrival of the event if that is known, else
+/// at the creation of the request. The exemplar names the trace of the update.
 #[test]
 fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
     let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:4318".to_owned());
     let (traces, _exporter) = Traces::new(trace::Settings::read(endpoint).unwrap(), "me");
     let site = Evaluation::with(traces.clone());
     site.journal.begin();
-    for (name, approval) in [("a", true), ("b", false)] {
+    for (name, approval, arrived) in [("a", true, None), ("b", false, None), ("c", false, Some("2025-12-31T23:59:58.500Z"))] {
         let applied = |version: &str, phase: &str, times: u32| {
             let mut value = serde_json::to_value(request(name, version, phase)).unwrap();
             value["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
             value["spec"]["requireApproval"] = approval.into();
+            if let Some(arrived) = arrived {
+                value["metadata"]["annotations"][PROPOSED_AT] = arrived.into();
+            }
             if times > 0 {
                 value["status"]["appliedAt"] = "2026-01-01T00:00:03Z".into();
                 value["status"]["timesApplied"] = times.into();
@@ -178,11 +183,14 @@ fn the_delay_of_an_update_is_observed_if_it_needs_no_approval() {
         site.state.record(applied("6", "RollingOut", 1));
     }
     let text = site.journal.0.metrics.encode().unwrap();
-    assert!(text.contains("headwind_updates_applied_total 2"), "{text}");
+    assert!(text.contains("headwind_updates_applied_total 3"), "{text}");
     assert!(
-        text.contains("headwind_update_apply_delay_seconds_count 1") && text.contains("headwind_update_apply_delay_seconds_sum 3.0"),
+        text.contains("headwind_update_apply_delay_seconds_count 2") && text.contains("headwind_update_apply_delay_seconds_sum 7.5"),
         "{text}"
     );
-    let trace = traces.id(request("b", "6", "RollingOut").metadata.uid.as_deref().unwrap()).unwrap();
-    assert!(text.contains(&format!("_bucket{{le=\"3.2\"}} 1 # {{trace_id=\"{trace}\"}} 3.0 1767225603")), "{text}");
+    for (name, bucket) in [("b", "{le=\"3.2\"} 1"), ("c", "{le=\"6.4\"} 2")] {
+        let trace = traces.id(request(name, "6", "RollingOut").metadata.uid.as_deref().unwrap()).unwrap();
+        let delay = if name == "b" { "3.0" } else { "4.5" };
+        assert!(text.contains(&format!("_bucket{bucket} # {{trace_id=\"{trace}\"}} {delay} 1767225603")), "{text}");
+    }
 }

@@ -121,14 +121,14 @@ impl Delivery {
                 }
                 Outcome::Refused(problem) => {
                     ended(Some(&problem));
-                    self.lost(&messages, &problem);
+                    self.lost(items, &messages, &problem);
                     return true;
                 }
                 Outcome::Retry { problem, after } => (problem, after),
             };
             if self.is_given_up(attempt, items) {
                 ended(Some(&problem));
-                self.lost(&messages, &problem);
+                self.lost(items, &messages, &problem);
                 return true;
             }
             if !std::mem::replace(is_failing, true) {
@@ -157,12 +157,13 @@ impl Delivery {
         }
     }
 
-    fn lost(&self, messages: &[Message], problem: &str) {
+    fn lost(&self, items: &[Item], messages: &[Message], problem: &str) {
         self.metrics.notifications.failed(self.channel, messages.len());
-        for Message { event, namespace, request, id, .. } in messages {
+        for (item, Message { event, namespace, request, id, .. }) in items.iter().zip(messages) {
+            let trace_id = self.traces.id(&item.entry.uid);
             tracing::warn!(
                 notification.channel = %self.channel, notification.id = id, notification.event = %event, request.namespace = namespace,
-                request.name = request, problem, "notification not delivered"
+                request.name = request, problem, trace_id = trace_id.as_deref(), "notification not delivered"
             );
         }
     }

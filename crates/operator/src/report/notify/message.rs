@@ -30,12 +30,14 @@ pub(super) struct Message {
     pub(super) to: String,
     pub(super) policy: String,
     pub(super) requires_approval: bool,
-    /// Why it happened.
+    /// Why it happened. For a rejection, it names the person and the person's reason.
     pub(super) why: String,
     /// When the request expires, if it waits for a person.
     pub(super) expires_at: Option<Timestamp>,
+    /// Everybody who approved it, as one text.
     pub(super) approved_by: Option<String>,
     pub(super) rejected_by: Option<String>,
+    /// The reason that the person gave.
     pub(super) rejection_reason: Option<String>,
     pub(super) error: Option<String>,
     /// The name of the UpdateRequest.
@@ -71,7 +73,10 @@ impl Message {
         let why = match event {
             UpdateDetected | UpdateRequestCreated => why.clone(),
             UpdateApproved => Reason::ApprovedByPerson.sentence().to_owned(),
-            UpdateRejected => Reason::RejectedByPerson.sentence().to_owned(),
+            UpdateRejected => {
+                let own = status.message.clone().filter(|message| !message.trim().is_empty());
+                own.unwrap_or_else(|| Reason::RejectedByPerson.sentence().to_owned())
+            }
             UpdateCompleted | RollbackCompleted => status.reason.map(Reason::sentence).unwrap_or_default().to_owned(),
             UpdateFailed | RollbackFailed | RollbackTriggered => {
                 error.clone().or_else(|| status.reason.map(|reason| reason.sentence().to_owned())).unwrap_or_default()
@@ -95,9 +100,9 @@ impl Message {
             requires_approval: request.needs_approval(),
             why: text(&why),
             expires_at: waits.then(|| request.expires_at()),
-            approved_by: person(&status.approved_by),
+            approved_by: person(&approvers(request)),
             rejected_by: person(&status.rejected_by).filter(|_| event == UpdateRejected),
-            rejection_reason: (event == UpdateRejected).then(|| status.message.as_deref().map(text)).flatten(),
+            rejection_reason: status.rejection_reason().filter(|_| event == UpdateRejected).map(text),
             error,
             request: request.name.clone(),
             ui_url: address(&settings.ui_url, "/updates"),
@@ -162,8 +167,7 @@ impl Message {
             some("Policy", Some(&self.policy)),
             some("Approved by", self.approved_by.as_ref()),
             some("Rejected by", self.rejected_by.as_ref()),
-            // The message of a rejection names the person and the person's reason.
-            some("Why", self.rejection_reason.as_ref().or(Some(&self.why))),
+            some("Why", Some(&self.why)),
             self.expires_at.map(|at| ("Expires", at.strftime("%Y-%m-%d %H:%M UTC").to_string())),
         ]
         .into_iter()
@@ -175,6 +179,13 @@ impl Message {
     pub(super) fn summary(&self) -> String {
         format!("{}, {} to {}", self.title(), self.from, self.to)
     }
+}
+
+/// Returns the people who approved the request as one text; `None` until enough people have approved.
+fn approvers(request: &Request) -> Option<String> {
+    let last = request.status.approved_by.as_ref()?;
+    let all = request.approvers(request.spec.approvals);
+    Some(if all.is_empty() { last.clone() } else { all.join(", ") })
 }
 
 /// Returns the images before and after.

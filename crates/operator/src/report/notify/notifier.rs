@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwind_core::notification::Notice;
+use headwind_core::settings::{Annotations, Settings as WorkloadSettings};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::chosen::chosen;
 use super::progress::AllProgress;
 use super::queue::Queue;
 use super::settings::{Common, Settings};
@@ -140,8 +140,9 @@ impl Notifier {
         let index = self.0.state.index.read();
         let namespace = index.defaults(&entry.workload.namespace);
         let workload = index.workload(&entry.workload);
-        let own = workload.as_ref().map(|workload| &workload.annotations);
-        chosen(own, &namespace, entry.request.spec.container.as_deref())
+        let unknown = Annotations::new();
+        let own = workload.as_ref().map_or(&unknown, |workload| &workload.annotations);
+        WorkloadSettings::channels(&namespace, own, entry.request.spec.container.as_deref())
     }
 
     /// Takes over where the previous leader's messages in Slack are, from the annotation of the Lease.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use headwind_core::backoff::Backoff;
-use reqwest::{Client, StatusCode};
+use reqwest::{Certificate, Client, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -53,12 +53,26 @@ impl Exporter {
     }
 }
 
+/// Creates the client of the collector.
+async fn client(settings: &Settings) -> Result<Client, String> {
+    let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(settings.timeout);
+    if let Some((name, file)) = &settings.certificate {
+        let pem = tokio::fs::read(file).await.map_err(|error| format!("{name}: failed to read {}: {error}", file.display()))?;
+        let roots = Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty());
+        builder = builder.tls_certs_merge(roots.ok_or_else(|| format!("{name}: {} must be a PEM file with certificates", file.display()))?);
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
 impl Export {
     async fn run(mut self, stop: CancellationToken) {
-        let client = match Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(self.settings.timeout).build() {
+        for warning in &self.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let client = match client(&self.settings).await {
             Ok(client) => client,
-            Err(error) => {
-                tracing::error!(%error, "failed to set up HTTPS for traces; they are not sent");
+            Err(problem) => {
+                tracing::error!(problem, "failed to set up HTTPS for traces; they are not sent");
                 return stop.cancelled().await;
             }
         };
@@ -127,5 +141,27 @@ impl Export {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
         );
         if status.is_success() { Ok(()) } else { Err((format!("it answered {status}"), may_pass)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_certificate_that_cannot_be_used_is_named() {
+        let settings = |file: &str| {
+            let value = |name: &str| match name {
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://collector:4318".to_owned()),
+                "OTEL_EXPORTER_OTLP_CERTIFICATE" => Some(file.to_owned()),
+                _ => None,
+            };
+            Settings::read(value).unwrap().unwrap()
+        };
+        let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (file, problem) in [("/does/not/exist", "failed to read /does/not/exist"), (no_certificate, "must be a PEM file")] {
+            let error = client(&settings(file)).await.unwrap_err();
+            assert!(error.starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: ") && error.contains(problem), "{error}");
+        }
     }
 }

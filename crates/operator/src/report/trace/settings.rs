@@ -1,9 +1,17 @@
 //! The settings of tracing: the standard variables of OpenTelemetry.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::sampler::Sampler;
+
+/// The beginnings of the variables for the exporter. The variable for traces takes precedence.
+const PREFIXES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"];
+/// The ends of the variables for the exporter that have no effect.
+const UNSUPPORTED: [&str; 3] = ["CLIENT_CERTIFICATE", "CLIENT_KEY", "COMPRESSION"];
 
 /// Maximum number of spans that wait, and of those in one call.
 const QUEUE: usize = 2048;
@@ -28,6 +36,12 @@ pub struct Settings {
     pub(super) batch: usize,
     /// The attributes of the process.
     pub(super) resource: Vec<(String, String)>,
+    /// The sampler.
+    pub(super) sampler: Sampler,
+    /// The variable that names a PEM file with further CAs, and the file.
+    pub(super) certificate: Option<(String, PathBuf)>,
+    /// The variables that have no effect, to be logged once.
+    pub(super) warnings: Vec<BadVariable>,
 }
 
 /// A variable with a value that cannot be used. It does not quote the value.
@@ -48,15 +62,17 @@ impl Settings {
     pub fn read(value: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, BadVariable> {
         let text = |name: &str| value(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let is = |name: &str, wanted: &str| text(name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
-        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") || is("OTEL_TRACES_SAMPLER", "always_off") {
+        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
-        // The variable for traces takes precedence, and has the whole path.
+        let mut warnings = unsupported(text);
+        let Some(sampler) = Sampler::read(text, &mut warnings) else { return Ok(None) };
         let of = |suffix: &str| {
-            let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"), format!("OTEL_EXPORTER_OTLP_{suffix}")];
+            let names = PREFIXES.map(|prefix| format!("{prefix}{suffix}"));
             names.into_iter().find_map(|name| text(&name).map(|value| (name, value)))
         };
         let Some((name, endpoint)) = of("ENDPOINT") else { return Ok(None) };
+        // The variable for traces has the whole path.
         let is_whole = name.contains("TRACES");
         let url = Url::parse(&endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let mut url = url.ok_or(BadVariable { name, problem: "must be an http or https URL, such as http://collector:4318" })?;
@@ -99,8 +115,19 @@ impl Settings {
             queue: count("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)?,
             batch: count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH)?,
             resource,
+            sampler,
+            certificate: of("CERTIFICATE").map(|(name, file)| (name, file.into())),
+            warnings,
         }))
     }
+}
+
+/// Returns a warning for each variable that is set and not supported.
+fn unsupported(text: impl Fn(&str) -> Option<String>) -> Vec<BadVariable> {
+    let is_default = |name: &str, value: &str| name.ends_with("COMPRESSION") && value.eq_ignore_ascii_case("none");
+    let names = UNSUPPORTED.iter().flat_map(|suffix| PREFIXES.map(|prefix| format!("{prefix}{suffix}")));
+    let set = names.filter(|name| text(name).is_some_and(|value| !is_default(name, &value)));
+    set.map(|name| BadVariable { name, problem: "Headwind does not support this variable; it has no effect" }).collect()
 }
 
 /// Reads `NAME=VALUE,NAME=VALUE` with percent-encoded values, as W3C Baggage.
@@ -152,7 +179,12 @@ mod tests {
     #[test]
     fn it_is_off_until_there_is_an_endpoint() {
         assert_eq!(read(&[]), Ok(None));
-        for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_TRACES_SAMPLER", "always_off")] {
+        for off in [
+            ("OTEL_SDK_DISABLED", "true"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
+        ] {
             assert_eq!(read(&[ENDPOINT, off]), Ok(None), "{off:?}");
         }
         let settings = read(&[ENDPOINT]).unwrap().unwrap();
@@ -185,6 +217,31 @@ mod tests {
         assert!(!format!("{settings:?}").contains("canary"));
         let resource: Vec<_> = settings.resource.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(resource, [("deployment.environment", "prod"), ("service.name", "headwind-prod")]);
+    }
+
+    #[test]
+    fn variables_without_effect_are_warnings() {
+        let settings = read(&[
+            ENDPOINT,
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/etc/canary.key"),
+            ("OTEL_TRACES_SAMPLER", "xray"),
+        ]);
+        let settings = settings.unwrap().unwrap();
+        let warned: Vec<&str> = settings.warnings.iter().map(|warning| warning.name.as_str()).collect();
+        assert_eq!(warned, ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_TRACES_SAMPLER"]);
+        assert!(settings.warnings.iter().all(|warning| !warning.to_string().contains("canary")), "{settings:?}");
+        assert_eq!(read(&[ENDPOINT]).unwrap().unwrap().warnings, []);
+    }
+
+    #[test]
+    fn the_certificate_for_traces_comes_first() {
+        let (both, traces) = (("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a.pem"), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/b.pem"));
+        let of = |values: &[(&str, &str)]| read(values).unwrap().unwrap().certificate;
+        assert_eq!(of(&[ENDPOINT, both]), Some((both.0.to_owned(), PathBuf::from("/a.pem"))));
+        assert_eq!(of(&[ENDPOINT, both, traces]), Some((traces.0.to_owned(), PathBuf::from("/b.pem"))));
+        assert_eq!(of(&[ENDPOINT]), None);
     }
 
     #[rstest::rstest]

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use headwind_core::notification::notices;
-use headwind_core::request::{Phase, Spec};
+use headwind_core::request::{Approval, Phase, Spec};
 use headwind_core::rollout::{Failure, RolloutState};
 use headwind_core::testing;
 use headwind_core::transition::transition;
@@ -172,4 +172,52 @@ fn a_rollback_goes_from_the_new_image_to_the_old_one() {
     let manual = last(&entry(true, Trigger::Manual, status), &Common::default());
     assert_eq!(manual.event, NotificationEvent::RollbackCompleted);
     assert_eq!((manual.from.as_str(), manual.to.as_str()), ("registry.example/shop/web:1.2.0", "registry.example/shop/web:1.1.0"));
+}
+
+#[test]
+fn all_people_of_several_approvals_are_named() {
+    let approvals = ["eve", "ann"].map(|by| Approval { by: by.to_owned(), at: Some(at(5)) }).to_vec();
+    let approved = Status {
+        phase: Phase::Approved,
+        approvals: approvals.clone(),
+        approved_by: Some("ann".into()),
+        approved_at: Some(at(10)),
+        ..Status::default()
+    };
+    let message = |status: Status| {
+        let mut entry = entry(true, Trigger::Webhook, status);
+        entry.request.spec.approvals = 2;
+        last(&entry, &Common::default())
+    };
+    let all = message(approved);
+    assert_eq!((all.event, all.approved_by.as_deref()), (NotificationEvent::UpdateApproved, Some("eve, ann")));
+    assert!(all.facts().contains(&("Approved by", "eve, ann".to_owned())), "{all:?}");
+    let half = message(Status { approvals, ..Status::default() });
+    assert_eq!((half.event, half.approved_by), (NotificationEvent::UpdateRequestCreated, None), "half an approval is none");
+}
+
+#[rstest::rstest]
+#[case("rejected by bob: not before 10:00", Some(Reason::RejectedByPerson), Some("not before 10:00"))]
+#[case("rejected by bob", Some(Reason::RejectedByPerson), None)]
+#[case("rejected by bob: ", Some(Reason::RejectedByPerson), None)]
+#[case("breaks the login", None, Some("breaks the login"))]
+#[case("1 of 2 approvals", Some(Reason::AwaitingApproval), None)]
+#[case("", None, None)]
+fn the_reason_of_a_rejection_is_what_the_person_gave(
+    #[case] message: &str,
+    #[case] reason: Option<Reason>,
+    #[case] expected: Option<&str>,
+) {
+    let status = Status {
+        phase: Phase::Rejected,
+        reason,
+        message: Some(message.to_owned()),
+        rejected_by: Some("bob".into()),
+        rejected_at: Some(at(10)),
+        ..Status::default()
+    };
+    let rejected = last(&entry(true, Trigger::Webhook, status), &Common::default());
+    assert_eq!(rejected.rejection_reason.as_deref(), expected);
+    let why = if message.is_empty() { Reason::RejectedByPerson.sentence() } else { message.trim() };
+    assert!(rejected.facts().contains(&("Why", why.to_owned())), "{rejected:?}");
 }
