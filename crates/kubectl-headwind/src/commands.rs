@@ -1,5 +1,6 @@
 //! The commands, one file for each idea.
 
+mod approvals;
 pub(crate) mod complete;
 mod decide;
 mod diff;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use axum::Json;
 use axum::extract::Query;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let first = requests.first().cloned();
+        let (first, second) = (requests.first().cloned(), requests.get(1).cloned());
         let list = get(move |Query(page): Query<Page>| async move {
             let begin: usize = page.r#continue.and_then(|token| token.parse().ok()).unwrap_or_default();
             let end = requests.len().min(begin + page.limit.unwrap_or(usize::MAX - begin));
@@ -64,6 +64,13 @@ impl Server {
             }))
         });
         let one = get(async move || Json(first.clone().unwrap()));
+        let decided = patch(async move |Json(change): Json<Value>| {
+            let mut object = second.unwrap();
+            for (field, value) in change["status"].as_object().unwrap() {
+                object["status"][field] = value.clone();
+            }
+            Json(object)
+        });
         let me = post(async || {
             Json(
                 json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}, "status": {"userInfo": {"username": "ann"}}}),
@@ -77,6 +84,7 @@ impl Server {
         let app = axum::Router::new()
             .route(LIST, list)
             .route(&format!("{LIST}/web-00000"), one)
+            .route(&format!("{LIST}/web-00001/status"), decided)
             .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", me)
             .fallback(async move || missing(404, "the server could not find the requested resource"));
         runtime.spawn(async move { axum::serve(listener, app).await });
@@ -109,11 +117,17 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn some() -> Vec<Value> {
-    vec![
-        request(0, "Pending", "waits for approval"),
-        request(1, "Completed", "2 of 2 pods are available"),
-        request(2, "Failed", "a\u{1b}[31m\nb\u{202e}"),
-    ]
+    let mut counted = request(0, "Pending", "approved by bob; 1 of 2 approvals");
+    counted["spec"]["approvals"] = json!(2);
+    counted["status"]["reason"] = json!("AwaitingApproval");
+    counted["status"]["approvals"] = json!([{"by": "bob", "at": "2999-01-01T00:01:00Z"}]);
+    let mut waiting = request(3, "Approved", "approved by ann");
+    waiting["status"]["approvedBy"] = json!("ann");
+    waiting["status"]["conditions"] = json!([{
+        "type": "Waiting", "status": "True", "reason": "UpdateWindow", "lastTransitionTime": "2999-01-01T00:00:00Z",
+        "message": "until 2999-01-05T06:00:00Z: outside the time windows in which updates may start",
+    }]);
+    vec![counted, request(1, "Completed", "2 of 2 pods are available"), request(2, "Failed", "a\u{1b}[31m\nb\u{202e}"), waiting]
 }
 
 #[test]
@@ -199,6 +213,29 @@ fn approve_all_leaves_out_what_the_policy_approves() {
     assert!(text(&output.stderr).contains("could not find"), "it is approved if it is named: {}", text(&output.stderr));
     let output = server.run(&["reject", "--all"]);
     assert!(text(&output.stderr).contains("could not find"), "a rejection releases nothing: {}", text(&output.stderr));
+}
+
+/// If the number was raised after the request was created, the last message of Headwind has it.
+#[test]
+fn approve_says_how_many_people_are_missing() {
+    for (needed, message, approvals, expected) in [
+        (2, "", json!([]), "approved (1 of 2 approvals; one more person must approve): "),
+        (2, "approved by bob; 1 of 2 approvals", json!([{"by": "bob"}]), "approved: "),
+        (1, "0 of 3 approvals", json!([]), "approved (1 of 3 approvals; 2 more people must approve): "),
+        (1, "", json!([]), "approved: "),
+    ] {
+        let mut asked = request(1, "Pending", message);
+        asked["spec"]["approvals"] = json!(needed);
+        asked["status"]["approvals"] = approvals;
+        if !message.is_empty() {
+            asked["status"]["reason"] = json!("AwaitingApproval");
+        }
+        let server = Server::start(vec![request(0, "Completed", ""), asked]);
+        let output = server.run(&["approve", "--all"]);
+        let line = text(&output.stdout);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(line.starts_with(&format!("updaterequest.headwind.sh/web-00001 {expected}")), "{needed} {message}: {line}");
+    }
 }
 
 /// If the reader closes the output, that is not a failure.

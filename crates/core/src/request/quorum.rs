@@ -65,6 +65,37 @@ impl Request {
     }
 }
 
+/// Returns how many of the needed people have approved, such as `1 of 2 approvals`.
+pub fn progress(have: usize, needed: u32) -> String {
+    format!("{have} of {needed} approvals")
+}
+
+/// Returns how many people are missing, such as `one more person must approve`; `None` if nobody is missing.
+pub fn missing(have: usize, needed: u32) -> Option<String> {
+    let more = if have == 0 { "" } else { "more " };
+    match (needed as usize).saturating_sub(have) {
+        0 => None,
+        1 => Some(format!("one {more}person must approve")),
+        missing => Some(format!("{missing} {more}people must approve")),
+    }
+}
+
+/// Returns the number of people who must approve the request, as far as the request itself shows: the number that
+/// Headwind recorded last, else the one of the spec. The annotation of the workload may have changed since.
+pub fn needed_on_record(request: &Request) -> u32 {
+    let needed = recorded(request).unwrap_or(request.spec.approvals);
+    // Headwind found the approvals to be enough, whatever the spec says.
+    if request.is_counted() { u32::try_from(request.approvers(needed).len()).unwrap_or(needed) } else { needed }
+}
+
+/// Returns the number in the message of [`progress`], if approvals are missing. Outside of `Pending`, a person may have
+/// written the message.
+fn recorded(request: &Request) -> Option<u32> {
+    let is_own = request.status.phase == Phase::Pending && request.is_being_counted();
+    let message = request.status.message.as_deref().filter(|_| is_own)?;
+    message.strip_suffix(" approvals")?.rsplit_once(" of ")?.1.parse().ok()
+}
+
 /// Returns why an approval by this person would not count, if it would not.
 pub fn objection(request: &Request, person: &str, needed: u32) -> Option<String> {
     if needed <= 1 || request.status.phase != Phase::Pending {
@@ -97,7 +128,7 @@ pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
                 status.approvals.retain(|approval| approval.by != person);
             }
             let have = request.approvers(needed).len();
-            status.message = Some(format!("{what}; {have} of {needed} approvals"));
+            status.message = Some(format!("{what}; {}", progress(have, needed)));
             status.phase = Phase::Pending;
             status.reason = Some(Reason::AwaitingApproval);
             (status.approved_by, status.approved_at, status.waiting) = (None, None, None);
@@ -122,8 +153,7 @@ pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
         }
         // More people must approve than before. Until that is recorded, one approval would be reported as enough.
         Phase::Pending if request.needs_approval() && needed > request.spec.approvals.max(1) && !request.is_being_counted() => {
-            let have = request.approvers(needed).len();
-            let message = Some(format!("{have} of {needed} approvals"));
+            let message = Some(progress(request.approvers(needed).len(), needed));
             Some(Status { reason: Some(Reason::AwaitingApproval), message, ..before.clone() })
         }
         _ => None,
@@ -293,6 +323,41 @@ mod tests {
         asked.status = count(&asked, 2, at(1050)).unwrap();
         by_kubectl(&mut asked, "ann", 1);
         assert!(asked.is_counted());
+    }
+
+    #[test]
+    fn the_number_on_record() {
+        let mut asked = request(1);
+        assert_eq!(needed_on_record(&asked), 1);
+        asked.status = count(&asked, 3, at(1050)).unwrap();
+        assert_eq!(needed_on_record(&asked), 3, "raised after the request was created");
+        by_kubectl(&mut asked, "ann", 3);
+        assert_eq!((needed_on_record(&asked), missing(1, 3).unwrap().as_str()), (3, "2 more people must approve"));
+        asked.status = count(&asked, 1, at(1200)).unwrap();
+        assert_eq!((asked.status.phase, needed_on_record(&asked)), (Phase::Approved, 1), "lowered");
+        let mut asked = request(2);
+        asked.status = act(&asked, Action::Approve, "ann", None, at(1010)).unwrap();
+        assert_eq!(needed_on_record(&asked), 2, "approved by one of two, and not counted");
+        for person in ["ann", "bob"] {
+            by_kubectl(&mut asked, person, 2);
+        }
+        assert_eq!((asked.status.phase, needed_on_record(&asked)), (Phase::Approved, 2));
+        let mut asked = request(3);
+        asked.status = act(&asked, Action::Approve, "ann", Some("1 of 9 approvals"), at(1010)).unwrap();
+        // A decision by kubectl does not change the reason.
+        asked.status.reason = Some(Reason::AwaitingApproval);
+        assert_eq!(needed_on_record(&asked), 3, "a note of a person is not a record");
+    }
+
+    #[rstest::rstest]
+    #[case::nobody(0, 2, Some("2 people must approve"))]
+    #[case::the_only_one(0, 1, Some("one person must approve"))]
+    #[case::one_more(1, 2, Some("one more person must approve"))]
+    #[case::several_more(1, 3, Some("2 more people must approve"))]
+    #[case::enough(2, 2, None)]
+    #[case::more_than_enough(3, 2, None)]
+    fn missing_people(#[case] have: usize, #[case] needed: u32, #[case] expected: Option<&str>) {
+        assert_eq!(missing(have, needed).as_deref(), expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 
+use super::approvals::Approvals;
 use super::{request, requests};
 use crate::cli::DecideArgs;
 use crate::connect::Connection;
@@ -103,15 +104,19 @@ pub(super) async fn decide(connection: &Connection, action: Action, args: &Decid
     let mut failed = Vec::new();
     for request in all {
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        // The approval replaces the message with this number.
+        let needed = quorum::needed_on_record(&request.read());
         match write(connection, action, &person, args, request).await {
             Ok(written) => {
                 let place =
                     if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
                 let dry = if args.dry_run { " (dry run)" } else { "" };
+                let approvals = if action == Action::Approve { Approvals::out_of(&written.read(), needed) } else { None };
+                let missing = approvals.and_then(|approvals| approvals.outstanding()).map(|text| format!(" ({text})")).unwrap_or_default();
                 let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
                 let text = match connection.global().output {
                     Some(crate::cli::Format::Name) => requests::full_name(&name),
-                    _ => format!("{} {}{place}{dry}: {change}", requests::full_name(&name), done(action)),
+                    _ => format!("{} {}{place}{missing}{dry}: {change}", requests::full_name(&name), done(action)),
                 };
                 output::line(&text)?;
             }
@@ -157,7 +162,7 @@ async fn write(
         request = recorded(&api, request).await?;
         let now = Timestamp::now();
         let read = request.read();
-        if let Some(why) = quorum::objection(&read, person, read.spec.approvals).filter(|_| action == Action::Approve) {
+        if let Some(why) = quorum::objection(&read, person, quorum::needed_on_record(&read)).filter(|_| action == Action::Approve) {
             return Err(Failure::Conflict(why));
         }
         let status = act(&read, action, person, args.reason.as_deref(), now).map_err(|error| Failure::Conflict(error.to_string()))?;

@@ -12,17 +12,13 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
 
 use super::decide::MANAGER;
+use crate::age::whole;
 use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::output::{self, clean};
 
 fn api(connection: &Connection) -> Api<ConfigMap> {
     Api::namespaced(connection.client.clone(), &connection.global().headwind_namespace)
-}
-
-/// Returns the time in whole seconds, which read better.
-fn whole(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Writes entries of the ConfigMap. `null` removes one.

@@ -11,6 +11,7 @@ use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use serde_json::json;
 
+use super::approvals::Approvals;
 use super::requests;
 use crate::cli::Format;
 use crate::connect::Connection;
@@ -63,7 +64,9 @@ fn described(request: &UpdateRequest, colors: bool) -> String {
     let (spec, phase) = (&request.spec, request.phase());
     let status = request.status.clone().unwrap_or_default();
     let trigger = json!(spec.trigger);
-    let waits = status.conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.status == "True");
+    let read = request.read();
+    let approvals = Approvals::of(&read).map(|approvals| approvals.described());
+    let waits = requests::waiting(&status);
     let painted = if colors { Paint::of(phase).on(phase.as_str()) } else { phase.as_str().to_owned() };
     let rows = [
         ("Name", clean(&request.name_any())),
@@ -77,16 +80,17 @@ fn described(request: &UpdateRequest, colors: bool) -> String {
         ("Trigger", clean(trigger.as_str().unwrap_or_default())),
         ("Reason", clean(&spec.reason)),
         ("Phase", painted),
+        ("Approvals", clean(&approvals.unwrap_or_default())),
         ("Message", clean(status.message.as_deref().unwrap_or_default())),
         ("Waits", clean(waits.map(|waits| waits.message.as_str()).unwrap_or_default())),
-        ("Expires", if phase == Phase::Pending { request.read().expires_at().to_string() } else { String::new() }),
+        ("Expires", if phase == Phase::Pending { read.expires_at().to_string() } else { String::new() }),
     ];
     let mut text = String::new();
     for (title, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(text, "{:<12}{value}", format!("{title}:"));
     }
     let _ = writeln!(text, "Timeline:");
-    for moment in timeline(&request.read()) {
+    for moment in timeline(&read) {
         let who = moment.who.map(|who| format!(" by {who}")).unwrap_or_default();
         let _ = writeln!(text, "  {:<22}{:<12}{}", moment.at.to_string(), moment.what, clean(&(moment.message + &who)));
     }

@@ -1,14 +1,16 @@
 //! `list`: UpdateRequests as a table.
 
 use headwind_core::request::Phase;
-use headwind_k8s::update_request::UpdateRequest;
+use headwind_k8s::update_request::{UpdateRequest, UpdateRequestStatus};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::approvals::Approvals;
 use crate::age::age;
 use crate::cli::{Filter, Format};
 use crate::connect::Connection;
@@ -80,6 +82,11 @@ pub(super) fn full_name(name: &str) -> String {
     format!("updaterequest.headwind.sh/{}", output::clean(name))
 }
 
+/// Returns the condition of an approved update that waits.
+pub(super) fn waiting(status: &UpdateRequestStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == "Waiting" && condition.status == "True")
+}
+
 /// The titles of the columns.
 pub(super) fn header(with_namespace: bool, wide: bool) -> Vec<&'static str> {
     let mut header = vec!["NAME", "WORKLOAD", "CONTAINER", "CURRENT", "NEW", "PHASE", "AGE"];
@@ -87,7 +94,7 @@ pub(super) fn header(with_namespace: bool, wide: bool) -> Vec<&'static str> {
         header.insert(0, "NAMESPACE");
     }
     if wide {
-        header.extend(["POLICY", "TRIGGER", "BY", "MESSAGE"]);
+        header.extend(["POLICY", "TRIGGER", "APPROVALS", "BY", "WAITING", "MESSAGE"]);
     }
     header
 }
@@ -110,10 +117,14 @@ pub(super) fn row(request: &UpdateRequest, with_namespace: bool, wide: bool, now
     }
     if wide {
         let status = request.status.clone().unwrap_or_default();
+        let approvals = Approvals::of(&request.read()).map(|approvals| approvals.short());
+        let waiting = Cell::new(waiting(&status).map(|condition| condition.reason.as_str()).unwrap_or_default());
         row.extend([
             Cell::new(spec.policy.0.to_string()),
             Cell::new(json!(spec.trigger).as_str().unwrap_or_default()),
+            Cell::new(approvals.unwrap_or_default()),
             Cell::new(status.approved_by.or(status.rejected_by).unwrap_or_default()),
+            waiting,
             Cell::new(status.message.unwrap_or_default()),
         ]);
     }

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::age::whole;
 use crate::cli::Format;
 use crate::connect::Connection;
 use crate::failure::Failure;
@@ -15,6 +17,8 @@ use crate::target;
 
 /// Number of workloads of a page.
 const PAGE: usize = 500;
+/// Maximum number of spans of an outlook that are shown.
+const SPANS: usize = 3;
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
@@ -62,7 +66,7 @@ pub(super) async fn list(connection: &Connection, kind: Option<&str>, query: Opt
         header.insert(0, "NAMESPACE");
     }
     if wide {
-        header.push("MESSAGE");
+        header.extend(["WAITING", "MESSAGE"]);
     }
     let mut table = Table::new(header);
     for one in &all {
@@ -79,7 +83,7 @@ pub(super) async fn list(connection: &Connection, kind: Option<&str>, query: Opt
                 row.insert(0, Cell::new(text(one, "namespace")));
             }
             if wide {
-                row.push(Cell::new(text(container, "message")));
+                row.extend([Cell::new(text(&container["waiting"], "reason")), Cell::new(text(container, "message"))]);
             }
             table.push(row);
         }
@@ -113,15 +117,40 @@ pub(super) async fn explain(connection: &Connection, words: &[String], container
     }
 }
 
+/// Returns a time of the API as the plugin writes times.
+fn time(text: &str) -> String {
+    text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| whole(time).to_string())
+}
+
+/// Returns the next spans of the outlook. A single span repeats what the other lines say.
+fn outlook(spans: &[Value]) -> Vec<String> {
+    let shown: &[Value] = if spans.len() < 2 { &[] } else { spans };
+    let described = |span: &Value| {
+        let until = time(text(span, "until"));
+        let until = if until.is_empty() { until } else { format!(" until {until}") };
+        let reason = Some(text(span, "reason")).filter(|reason| !reason.is_empty()).unwrap_or("may be applied");
+        format!("from {}{until}: {reason}", time(text(span, "from")))
+    };
+    shown.iter().take(SPANS).map(described).collect()
+}
+
+/// Adds a line, unless the value is empty.
+fn add(out: &mut String, title: &str, value: &str) {
+    if !value.is_empty() {
+        let title = if title.is_empty() { String::new() } else { format!("{title}:") };
+        let _ = writeln!(out, "  {title:<10} {}", clean(value));
+    }
+}
+
 /// Returns the explanation as text.
 fn explained(view: &Value, colors: bool) -> String {
     let mut out = format!("{} {}/{}\n", clean(text(view, "kind")), clean(text(view, "namespace")), clean(text(view, "name")));
+    let owner = &view["owner"];
+    if owner.is_object() {
+        add(&mut out, "Owner", &format!("{} ({})", text(owner, "name"), text(owner, "manager")));
+    }
     for one in list_of(view, "containers") {
-        let mut add = |title: &str, value: &str| {
-            if !value.is_empty() {
-                let _ = writeln!(out, "  {:<11}{}", format!("{title}:"), clean(value));
-            }
-        };
+        let mut add = |title: &str, value: &str| add(&mut out, title, value);
         add("Container", text(one, "name"));
         add("Image", text(one, "image"));
         add("Running", text(one, "running"));
@@ -130,6 +159,10 @@ fn explained(view: &Value, colors: bool) -> String {
         add("Would take", text(one, "wouldTake"));
         add(text(one, "reason"), text(one, "message"));
         add("Waits for", text(&one["waiting"], "message"));
+        add("Until", &time(text(&one["waiting"], "until")));
+        for (number, span) in outlook(list_of(one, "outlook")).iter().enumerate() {
+            add(if number == 0 { "Outlook" } else { "" }, span);
+        }
         add("Unrecorded", text(&one["recordingFailure"], "message"));
         let mut table = Table::new(vec!["TAG", "VERDICT", "REASON", "MESSAGE"]);
         for candidate in list_of(one, "candidates") {
@@ -156,4 +189,66 @@ fn explained(view: &Value, colors: bool) -> String {
         let _ = writeln!(out, "  {}: {}", clean(repository), clean(error.as_str().unwrap_or_default()));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(waiting: &Value, outlook: &Value) -> Value {
+        json!({
+            "namespace": "shop", "kind": "Deployment", "name": "web",
+            "owner": {"manager": "Flux", "name": "Kustomization flux-system/apps"},
+            "containers": [{
+                "name": "web", "image": "shop/web:1.0.0", "policy": "minor", "newest": "1.1.0", "wouldTake": "shop/web:1.1.0",
+                "reason": "HigherVersion", "message": "a higher version that the policy accepts", "waiting": waiting, "outlook": outlook,
+                "candidates": [{"tag": "1.1.0", "verdict": "chosen", "reason": "HigherVersion", "message": "1.1.0 is higher"}],
+            }],
+        })
+    }
+
+    #[test]
+    fn an_explanation_says_until_when_an_update_waits() {
+        let waiting = json!({
+            "reason": "UpdateWindow", "message": "outside the time windows in which updates may start", "until": "2026-12-04T06:00:00Z",
+        });
+        let outlook = json!([
+            {"from": "2026-12-03T07:46:14.123456789Z", "until": "2026-12-04T06:00:00Z", "reason": "UpdateWindow"},
+            {"from": "2026-12-04T06:00:00Z", "until": "2026-12-04T08:00:00Z"},
+            {"from": "2026-12-04T08:00:00Z", "until": "2026-12-05T06:00:00Z", "reason": "UpdateWindow"},
+            {"from": "2026-12-05T06:00:00Z", "until": "2026-12-05T08:00:00Z"},
+        ]);
+        let expected = "\
+Deployment shop/web
+  Owner:     Kustomization flux-system/apps (Flux)
+  Container: web
+  Image:     shop/web:1.0.0
+  Policy:    minor
+  Newest:    1.1.0
+  Would take: shop/web:1.1.0
+  HigherVersion: a higher version that the policy accepts
+  Waits for: outside the time windows in which updates may start
+  Until:     2026-12-04T06:00:00Z
+  Outlook:   from 2026-12-03T07:46:14Z until 2026-12-04T06:00:00Z: UpdateWindow
+             from 2026-12-04T06:00:00Z until 2026-12-04T08:00:00Z: may be applied
+             from 2026-12-04T08:00:00Z until 2026-12-05T06:00:00Z: UpdateWindow
+    TAG     VERDICT   REASON          MESSAGE
+    1.1.0   chosen    HigherVersion   1.1.0 is higher
+";
+        assert_eq!(explained(&view(&waiting, &outlook), false), expected);
+    }
+
+    #[test]
+    fn an_outlook_has_a_change() {
+        let now = json!({"from": "2026-12-03T07:46:14Z"});
+        let frozen = json!({"from": "2026-12-03T07:46:14Z", "until": "2026-12-04T06:00:00Z", "reason": "Frozen"});
+        let later = json!({"from": "2026-12-04T06:00:00Z"});
+        assert!(outlook(&[]).is_empty() && outlook(&[now]).is_empty());
+        assert_eq!(
+            outlook(&[frozen, later]),
+            ["from 2026-12-03T07:46:14Z until 2026-12-04T06:00:00Z: Frozen", "from 2026-12-04T06:00:00Z: may be applied"]
+        );
+        let text = explained(&view(&Value::Null, &Value::Null), false);
+        assert!(!text.contains("Until") && !text.contains("Outlook"), "{text}");
+    }
 }

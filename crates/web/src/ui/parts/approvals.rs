@@ -1,6 +1,6 @@
 //! Updates that several people must approve: who has approved, and who is missing.
 
-use headwind_core::request::{Phase, Request};
+use headwind_core::request::{Phase, Request, quorum};
 use headwind_operator::SettingValue;
 
 /// The approvals of an update that several people must approve.
@@ -29,20 +29,21 @@ impl Approvals {
 
     /// Returns how many of how many, such as `1 of 2 approvals`.
     pub(in crate::ui) fn count(&self) -> String {
-        format!("{} of {} approvals", self.by.len(), self.needed)
+        quorum::progress(self.by.len(), self.needed)
     }
 
     /// Returns who has approved and how many people are missing.
     pub(in crate::ui) fn missing(&self) -> String {
-        let have = if self.by.is_empty() { String::new() } else { format!("Approved by {}. ", self.by.join(", ")) };
-        match (self.needed as usize).saturating_sub(self.by.len()) {
-            0 => have.trim_end().to_owned(),
-            1 if self.by.is_empty() => format!("{have}One person must approve."),
-            1 => format!("{have}One more person must approve."),
-            missing if self.by.is_empty() => format!("{have}{missing} people must approve."),
-            missing => format!("{have}{missing} more people must approve."),
-        }
+        let have = (!self.by.is_empty()).then(|| format!("Approved by {}.", self.by.join(", ")));
+        let missing = quorum::missing(self.by.len(), self.needed).map(|words| sentence(&words));
+        have.into_iter().chain(missing).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Returns the words with a capital letter and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>() + ".").unwrap_or_default()
 }
 
 #[cfg(test)]
