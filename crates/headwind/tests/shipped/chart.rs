@@ -183,6 +183,25 @@ fn chart_without_cluster_scoped_objects() {
     assert!(refused.contains("watchNamespaces is required"), "{refused}");
 }
 
+/// The dashboard and the alert rules of the chart are those of `deploy/observability`, and are off by default.
+#[test]
+fn chart_has_the_dashboard_and_the_alerts() {
+    let Some(tools) = helm("chart_has_the_dashboard_and_the_alerts") else { return };
+    let values = ["--values", "crates/headwind/tests/shipped/chart/values/monitoring.yaml"];
+    let rendered = objects(&template(&tools, &values).expect("it renders"));
+    let of = |kind: &str| rendered.iter().find(|one| one["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let (dashboard, alerts) = (of("ConfigMap"), of("PrometheusRule"));
+    assert_eq!([dashboard, alerts].map(identity), ["ConfigMap monitoring/headwind-dashboard", "PrometheusRule monitoring/headwind"]);
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert_eq!(dashboard["metadata"]["annotations"]["grafana_folder"], "Headwind");
+    assert_eq!(alerts["metadata"]["labels"]["release"], "prometheus");
+    let json = dashboard["data"]["headwind.json"].as_str().expect("a text");
+    assert_eq!(json.trim(), read("deploy/observability/dashboard.json").trim());
+    assert_eq!(alerts["spec"], objects(&read("deploy/observability/alerts.yaml"))[0]);
+    let default = objects(&template(&tools, &[]).expect("it renders"));
+    assert!(default.iter().all(|one| one["kind"] != "ConfigMap" && one["kind"] != "PrometheusRule"), "they are off by default");
+}
+
 /// The value with every number as a float: Helm writes 0.0 as 0.
 fn floats(value: &Value) -> Value {
     match value {

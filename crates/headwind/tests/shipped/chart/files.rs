@@ -1,4 +1,5 @@
-//! The files of the chart that are generated: the CRD, the RBAC rules, and the settings in values and schema.
+//! The files of the chart that are generated: the CRD, the RBAC rules, the dashboard, the alert rules, and the settings in
+//! values and schema.
 
 use std::fmt::Write as _;
 
@@ -31,6 +32,10 @@ pub(super) fn free() -> Vec<Setting> {
 pub(super) fn all() {
     expect(&format!("{CHART}/files/crd.yaml"), &headwind(&["crds"]));
     expect(&format!("{CHART}/files/rbac.yaml"), &rules());
+    // Helm reads only files of the chart.
+    for file in ["dashboard.json", "alerts.yaml"] {
+        expect(&format!("{CHART}/files/{file}"), &read(&format!("deploy/observability/{file}")));
+    }
     let settings = free();
     expect(&format!("{CHART}/values.schema.json"), &schema(&settings));
     expect(&format!("{CHART}/values.yaml"), &values(&settings));

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{CHART, expect, helm, objects, run, schemas, template};
 use crate::{read, root};
 
-/// The templates whose objects are compared with the output of the binary.
-const COMPARED: [&str; 4] = ["crd.yaml", "rbac.yaml", "people.yaml", "admissionpolicy.yaml"];
+/// The templates whose objects other tests compare with the output of the binary or with `deploy/observability`.
+const COMPARED: [&str; 6] = ["crd.yaml", "rbac.yaml", "people.yaml", "admissionpolicy.yaml", "dashboards.yaml", "prometheusrule.yaml"];
 
 /// Returns the files with values, and the names of the sets.
 fn sets() -> Vec<(String, PathBuf)> {
@@ -111,6 +111,8 @@ fn chart_refuses_values_that_cannot_work() {
         ("ingress.ui.enabled=true", "ingress.ui.host is required"),
         ("httpRoute.ui.enabled=true,httpRoute.ui.hostnames={a.example}", "httpRoute.ui.parentRefs is required"),
         ("auth.mode=proxy", "settings.HEADWIND_UI_PROXY_CIDRS is required"),
+        ("dashboards.label.a=b", "additional properties 'label' not allowed"),
+        ("prometheusRule.enabled=yes", "prometheusRule"),
     ] {
         let refused = template(&tools, &["--set", values]).expect_err(values);
         assert!(refused.contains(expected), "{values}: {refused}");

@@ -9,7 +9,7 @@ use headwind_testbed::skip::skipped;
 use serde_json::{Map, Value, json};
 
 /// Kinds of other projects, which the API server's own document lacks.
-const ELSEWHERE: &str = "Certificate,HTTPRoute,ServiceMonitor,CustomResourceDefinition";
+const ELSEWHERE: &str = "Certificate,HTTPRoute,PrometheusRule,ServiceMonitor,CustomResourceDefinition";
 
 /// Validates each text with kubeconform, or reports why it cannot.
 pub(super) fn validate(tools: &Tools, texts: &[(String, String)]) {
