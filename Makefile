@@ -119,8 +119,8 @@ demo-down: ## Stop everything that `make demo` started
 	@testbed/demo/demo.sh down
 
 bench: tools ## Measure, and write docs/benchmarks.md (release builds, some minutes)
-	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench)
-	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md
+	$(call step,cargo build --release,cargo build --locked --release -p headwind -p headwind-testbed -p headwind-bench -p kubectl-headwind)
+	"$(TARGET)/release/headwind-bench" --write docs/benchmarks.md $(BENCH)
 
 keel-source:
 	@[ -f "$(KEEL)/cmd/keel/main.go" ] || { echo "bench-peers: KEEL=$(KEEL) has no cmd/keel/main.go; set it to a checkout of github.com/keel-hq/keel" >&2; exit 1; }

@@ -31,7 +31,6 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
     let Load { size, .. } = load;
     let seen = Seen::watch(client, namespace).await?;
     let http = reqwest::Client::new();
-    let url = operator.notifications()?;
     let tag = tag_of(load, 0);
     let mut latency = Latency::default();
     // The first request under a new admission policy is slow.
@@ -41,13 +40,18 @@ pub(crate) async fn latency(client: &Client, namespace: &str, operator: &Operato
         // Spread over the whole range. The last Deployments are for the bare writes.
         let (ours, bare) = (round * (size / 2) / rounds, size / 2 + round * (size / 2) / rounds);
         let started = Instant::now();
-        let body = payload::distribution(HOST, &format!("bench/{}", name(ours)), &tag, &digest());
-        http.post(url.clone()).json(&body).send().await?.error_for_status()?;
-        let at = seen.at(&name(ours), &image(ours, &tag)).await?;
+        let at = push(&http, operator, &seen, ours, &tag).await?;
         latency.headwind.push(millis(at.duration_since(started)));
         latency.bare.push(bare_write(client, namespace, &seen, bare, &tag).await?);
     }
     Ok(latency)
+}
+
+/// Pushes a tag of the Deployment with this number, and returns when the watch showed its image.
+pub(crate) async fn push(http: &reqwest::Client, operator: &Operator, seen: &Seen, n: usize, tag: &str) -> Result<Instant> {
+    let body = payload::distribution(HOST, &format!("bench/{}", name(n)), tag, &digest());
+    http.post(operator.notifications()?).json(&body).send().await?.error_for_status()?;
+    seen.at(&name(n), &image(n, tag)).await
 }
 
 /// Returns a tag that increases with each measurement, so that Deployments can be used again.

@@ -1,7 +1,7 @@
 //! `make bench`: measures Headwind on the real control plane of the test bed, in one run.
 //!
 //! Prints a table; `--write FILE` also writes it between the two markers of that file, and `--sizes` sets other numbers
-//! of Deployments, `--finished` another number of finished requests for each. The bench only measures: it fails only if
+//! of Deployments, `--finished` another number of finished requests for each (0: not measured). The bench only measures: it fails only if
 //! something does not work at all. Values that depend on the machine are ratios to the same work without Headwind, both
 //! in the same loop.
 //!
@@ -9,11 +9,14 @@
 //! compares Headwind with another tool instead, in [`peers`]; `--quiet SECONDS` and `--polled NUMBER` set its quiet time
 //! and its number of polled repositories.
 
+mod changed;
+mod channels;
 mod direct;
 mod finished;
 mod load;
 mod pages;
 mod peers;
+mod plugin;
 mod process;
 mod report;
 mod seen;
@@ -28,6 +31,7 @@ use anyhow::{Context as _, Result};
 use headwind_testbed::{Bed, Operator, OperatorOptions, eventually};
 
 use crate::pages::Pages;
+use crate::plugin::Listed;
 pub(crate) use crate::process::Memory;
 use crate::report::{Report, Row};
 
@@ -73,7 +77,9 @@ async fn run() -> Result<()> {
     let each = option("--finished").map_or(Ok(EACH), |text| text.parse()).context("--finished 10")?;
     let bed = Bed::start().await?;
     let client = bed.client().await?;
-    let mut report = Report { pages: Some(pages(bed, &client).await?), ..Report::default() };
+    let mut report = Report { channels: Some(channels::run(bed, &client).await?), ..Report::default() };
+    let (pages, listed) = pages(bed, &client).await?;
+    (report.pages, report.listed) = (Some(pages), Some(listed));
     let (namespace, operator) = site(bed, "bench").await?;
     let mut made = 0;
     for size in sizes {
@@ -82,11 +88,13 @@ async fn run() -> Result<()> {
         made = size;
         report.add(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size, finished: 0 }).await?);
     }
-    report::say(&format!("{made} Deployments: creating {each} finished requests for each"));
-    operator.terminate().await?;
-    let finished = finished::create(&client, &namespace, made, each).await?;
-    finished::settled(&client, &namespace).await?;
-    report.add(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
+    if each > 0 {
+        report::say(&format!("{made} Deployments: creating {each} finished requests for each"));
+        operator.terminate().await?;
+        let finished = finished::create(&client, &namespace, made, each).await?;
+        finished::settled(&client, &namespace).await?;
+        report.add(measure(bed, &client, &namespace, &operator, Load { nth: report.rows.len() + 1, size: made, finished }).await?);
+    }
     report.print()?;
     if let Some(file) = option("--write") {
         report.write(file)?;
@@ -102,8 +110,8 @@ async fn site(bed: &Bed, name: &str) -> Result<(String, Operator)> {
     Ok((namespace, operator))
 }
 
-/// Measures the pages of the UI, in a namespace of their own.
-async fn pages(bed: &Bed, client: &kube::Client) -> Result<Pages> {
+/// Measures the pages of the UI and a list of the plugin, in a namespace of their own.
+async fn pages(bed: &Bed, client: &kube::Client) -> Result<(Pages, Listed)> {
     let (namespace, operator) = site(bed, "pages").await?;
     report::say(&format!("{} Deployments with {} finished requests each: the pages of the UI", pages::DEPLOYMENTS, pages::EACH));
     load::deployments(client, &namespace, 0..pages::DEPLOYMENTS).await?;
@@ -112,7 +120,7 @@ async fn pages(bed: &Bed, client: &kube::Client) -> Result<Pages> {
     start(&operator, pages::DEPLOYMENTS).await?;
     let measured = pages::run(client, &namespace, &operator).await?;
     operator.terminate().await?;
-    Ok(measured)
+    Ok((measured, plugin::run(bed, &namespace).await?))
 }
 
 /// The state of the cluster at a measurement.
@@ -135,7 +143,8 @@ async fn measure(bed: &Bed, client: &kube::Client, namespace: &str, operator: &O
     let burst = direct::burst(client, namespace, operator, load).await?;
     report::say(&format!("{size} Deployments: pushes for unused repositories"));
     let unused = unused::run(bed, client, operator).await?;
-    Ok(Row { load, ready, idle, latency, burst, unused, after: memory(operator)? })
+    let changed = changed::run(client, namespace, operator, load).await?;
+    Ok(Row { load, ready, idle, latency, burst, unused, changed, after: memory(operator)? })
 }
 
 /// Starts or restarts the operator. Returns the time from the start of the process until `/ready` succeeds.

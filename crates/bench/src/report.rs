@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::channels::Channels;
 use crate::direct::Latency;
 use crate::pages::{self, Pages};
+use crate::plugin::Listed;
 use crate::unused::Unused;
 use crate::{Load, Memory};
 
@@ -24,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) latency: Latency,
     pub(crate) burst: f64,
     pub(crate) unused: Unused,
+    /// The operator's processor time for a change of a Deployment without an update, in microseconds.
+    pub(crate) changed: f64,
     pub(crate) after: Memory,
 }
 
@@ -31,8 +35,12 @@ pub(crate) struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
+    /// Updates beside receivers of notifications that misbehave.
+    pub(crate) channels: Option<Channels>,
     /// The pages of the UI.
     pub(crate) pages: Option<Pages>,
+    /// A list of the plugin.
+    pub(crate) listed: Option<Listed>,
 }
 
 /// Prints progress to standard error.
@@ -63,11 +71,11 @@ pub(crate) fn three(values: &[f64]) -> String {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, after } = self;
+        let Self { load: Load { nth: _, size, finished }, ready, idle, latency, burst, unused, changed, after } = self;
         let ratio = quantile(&latency.headwind, 0.5) / quantile(&latency.bare, 0.5);
         write!(
             f,
-            "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} ({:.0}) | {:.1} ({:.1}) µs | {} | {idle} | {after} |",
+            "| {size} | {finished} | {:.2} s | {} | {} | {ratio:.2} | {burst:.0} | {:.0} ({:.0}) | {:.1} ({:.1}) µs | {changed:.0} µs | {} | {idle} | {after} |",
             ready.as_secs_f64(),
             three(&latency.headwind),
             three(&latency.bare),
@@ -98,11 +106,21 @@ impl Report {
         )?;
         writeln!(
             text,
-            "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 (100) at once | unused pushes/s (`/health` calls/s) | operator's CPU for one (`/health`) | API calls of these | resident at start | resident after |"
+            "| Deployments | finished requests | start to ready | push to patched p50 / p90 / p99 | bare create + PATCH p50 / p90 / p99 | ratio of p50 | updates/s of 200 (100) at once | unused pushes/s (`/health` calls/s) | operator's CPU for one (`/health`) | for a change of a Deployment | API calls of these | resident at start | resident after |"
         )?;
-        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
             writeln!(text, "{row}")?;
+        }
+        if let Some(Channels { good, bad }) = &self.channels {
+            let [median, high] = [0.5, 0.99].map(|part| quantile(bad, part) / quantile(good, part));
+            writeln!(
+                text,
+                "\n| receivers of notifications | push to patched p50 / p90 / p99 |\n|---|---|\n| all accept | {} |\n| all misbehave | {} |",
+                three(good),
+                three(bad)
+            )?;
+            writeln!(text, "\nRatio of the two: {median:.2} (p50), {high:.2} (p99).")?;
         }
         if let Some(pages) = &self.pages {
             let (deployments, requests) = (pages::DEPLOYMENTS, pages::DEPLOYMENTS * pages::EACH);
@@ -123,6 +141,13 @@ impl Report {
             )?;
             let (requests, bytes) = pages.first_visit;
             writeln!(text, "\nA first visit of the dashboard: {requests} requests, {} KB on the wire.", bytes.div_ceil(1000))?;
+        }
+        if let Some(Listed { requests, cpu, times }) = &self.listed {
+            let [p50, p90] = [0.5, 0.9].map(|part| quantile(times, part));
+            writeln!(
+                text,
+                "\n`kubectl headwind list` of {requests} requests: {cpu:.0} ms of its own processor time, {p50:.0} / {p90:.0} ms until it ends (p50 / p90)."
+            )?;
         }
         Ok(text)
     }
