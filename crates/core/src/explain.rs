@@ -16,7 +16,7 @@ use crate::gate::outlook::{Span, outlook};
 use crate::gate::{self, ApprovedBy, Facts, Gate, Limits, Turn};
 use crate::policy::{Candidate, CandidateVerdict, Current, DIGEST_LOOKED_UP, Occasion, Outcome, Policy, Rule, choose, judge_without};
 use crate::reason::{Reason, Reasoned};
-use crate::request::{Request, history_of};
+use crate::request::{Phase, Request, history_of};
 use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
 use crate::workload::placement::NodeLabels;
@@ -48,7 +48,8 @@ pub struct Explained {
     pub candidates: Vec<CandidateVerdict>,
     /// The number of verdicts of each outcome, over all candidates.
     pub counts: Counts,
-    /// The gate's result for an approved update now. For an approved request that waits: what it waits for.
+    /// The gate's result for an approved update now. For an approved request that waits: what it waits for. For one that
+    /// waits for a person: what it waits for if somebody approves it now.
     pub gate: Gate,
     /// When an update may be applied in the next days.
     pub outlook: Vec<Span>,
@@ -228,15 +229,20 @@ fn facts<'a>(
     now: Timestamp,
 ) -> Facts<'a> {
     let any = Facts::of(workload, container, limits);
-    let of_container = |request: &&&Request| request.spec.container.as_ref() == Some(&container.name);
-    let approved = requests.iter().filter(of_container).find(|request| request.is_approved(Some(settings)));
-    match approved {
-        Some(request) => request.facts(any, workload, &history_of(workload, requests), requests, now),
-        None => Facts {
-            approved_by: if settings.require_approval { ApprovedBy::Person } else { ApprovedBy::Policy },
-            turn: Some(Turn { since: now, workload: workload.key.clone() }),
-            ..any
-        },
+    let of_container = || requests.iter().copied().filter(|request| request.spec.container.as_ref() == Some(&container.name));
+    let of_request = |request: &'a Request, any| request.facts(any, workload, &history_of(workload, requests), requests, now);
+    if let Some(approved) = of_container().find(|request| request.is_approved(Some(settings))) {
+        return of_request(approved, any);
+    }
+    // As if somebody approved now: the newest request that waits for it, or one that is created now.
+    let turn = Some(Turn { since: now, workload: workload.key.clone() });
+    match of_container().filter(|request| request.status.phase == Phase::Pending).max_by_key(|request| request.created) {
+        Some(asks) => {
+            let facts = of_request(asks, any);
+            let approved_by = if facts.approved_by == ApprovedBy::Policy { ApprovedBy::Person } else { facts.approved_by };
+            Facts { approved_by, turn, ..facts }
+        }
+        None => Facts { approved_by: if settings.require_approval { ApprovedBy::Person } else { ApprovedBy::Policy }, turn, ..any },
     }
 }
 

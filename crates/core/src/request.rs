@@ -276,6 +276,21 @@ impl Status {
         }
     }
 
+    /// Returns the reason that the person gave for a rejection. With plain `kubectl`, it is the whole message.
+    pub fn rejection_reason(&self) -> Option<&str> {
+        let message = self.message.as_deref()?.trim();
+        let said = format!("rejected by {}", self.rejected_by.as_deref().unwrap_or("somebody"));
+        let reason = match (message.strip_prefix(&said), self.reason) {
+            (Some(rest), _) => rest.strip_prefix(':')?.trim_start(),
+            // What Headwind wrote while the request was open.
+            (None, Some(Reason::AwaitingApproval)) if message.ends_with(" approvals") => return None,
+            (None, Some(Reason::Reopened)) if message.starts_with("reopened") => return None,
+            (None, None | Some(Reason::AwaitingApproval | Reason::Reopened)) => message,
+            (None, Some(_)) => return None,
+        };
+        (!reason.is_empty()).then_some(reason)
+    }
+
     /// Returns true if a person may reopen it.
     pub fn can_reopen(&self) -> bool {
         !self.phase.is_open() && !self.is_replaceable()

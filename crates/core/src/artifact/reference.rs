@@ -312,7 +312,7 @@ fn looks_like_host(part: &str) -> bool {
 }
 
 /// Returns true for `domain-name [":" port]` or an IPv6 address in brackets.
-fn is_host(text: &str) -> bool {
+pub fn is_host(text: &str) -> bool {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let Some((address, port)) = rest.split_once(']') else { return false };

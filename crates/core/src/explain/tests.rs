@@ -92,6 +92,23 @@ fn the_digest_of_a_pinned_image_is_looked_up_later() {
     assert!(explained.because.message.contains("looks up its digest"), "{}", explained.because.message);
 }
 
+/// The age of a version counts from its request, also before anybody approves it.
+#[test]
+fn the_cool_down_of_a_request_that_waits_for_a_person() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let workload = workload(&[("policy", "minor"), ("cool-down", "1h"), ("min-update-interval", "0")]);
+    let mut asks = testing::request("r", "app:1.0.0", "app:1.1.0", at(1000));
+    asks.spec.require_approval = true;
+    let gate = |asks: &Request| {
+        let moment = Moment { now: at(1060), limits: &Limits::default(), nodes: None };
+        explain(&workload, &Annotations::new(), &workload.containers[0], &[], &[asks], &PriorRequests::none(), moment).gate
+    };
+    let waiting = gate(&asks).waiting().cloned().unwrap();
+    assert_eq!((waiting.reason, waiting.until), (Reason::CoolDown, Some(at(4600))));
+    asks.status.phase = Phase::Rejected;
+    assert_eq!(gate(&asks), Gate::Open);
+}
+
 /// A repository may have tens of thousands of tags; an answer contains the best verdicts and their number.
 #[test]
 fn an_answer_has_the_best_verdicts_and_the_counts() {

@@ -92,15 +92,18 @@ fn verdict(evaluation: &Evaluation<'_>, place: usize) -> Result<(), Reason> {
     let (tag, version) = (candidate.tag.as_str(), evaluation.version(place));
     evaluation.whole_question()?;
     legal(evaluation, tag)?;
+    let filtered = || evaluation.pattern().is_some_and(|pattern| !pattern.matches(tag));
     if evaluation.current().tag.as_deref() == Some(tag) || evaluation.current().tag.is_none() {
-        return force::same_tag(evaluation, candidate);
+        force::same_tag(evaluation, candidate)?;
+        // An event for a digest may have no tag.
+        return if !tag.is_empty() && filtered() { Err(Reason::PatternMismatch) } else { Ok(()) };
     }
     match evaluation.policy() {
         Policy::None => return Err(Reason::PolicyNone),
         Policy::Force => force::other_tag(evaluation.occasion())?,
         Policy::Patch | Policy::Minor | Policy::Major | Policy::All | Policy::Glob => {}
     }
-    if evaluation.pattern().is_some_and(|pattern| !pattern.matches(tag)) {
+    if filtered() {
         return Err(Reason::PatternMismatch);
     }
     match (evaluation.policy(), evaluation.glob_order()) {

@@ -89,6 +89,8 @@ fn chosen(policy: &str, at: &str, candidates: &str) -> Option<String> {
 #[case("force", "main", "a b", Some("b"))]
 #[case("force 1.*", "1.2.3", "main", None)]
 #[case("force", "latest", "latest", Some("latest"))]
+#[case("force release-*", "latest", "latest", None)]
+#[case("force la*", "latest", "latest", Some("latest"))]
 fn choices(#[case] policy: &str, #[case] at: &str, #[case] candidates: &str, #[case] expected: Option<&str>) {
     assert_eq!(chosen(policy, at, candidates).as_deref(), expected);
     // Except for force, the order of the list does not matter.

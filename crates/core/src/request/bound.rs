@@ -1,17 +1,17 @@
-//! The last step before an approved update is applied: its digest is confirmed ([`super::confirmation`]).
+//! The last step before an update is applied: its digest is confirmed ([`super::confirmation`]).
 
 use std::time::Duration;
 
-use super::confirmation::Confirm;
+use super::confirmation::{Confirm, published};
 use super::context::Context;
 use super::step::end;
 use super::{Phase, Request, Status, StatusWrite, Step, after};
-use crate::artifact::Artifact;
 use crate::artifact::reference::Digest;
 use crate::evidence::Answer;
 use crate::gate::Waiting;
 use crate::reason::Reason;
 use crate::rollout::whole_second;
+use crate::settings::{Platforms, Settings};
 use crate::trigger::Trigger;
 
 /// Pause after a query without a digest.
@@ -27,7 +27,7 @@ impl Context<'_> {
         let problem = match answer {
             Answer::Found { digest: Some(digest), .. } if *digest == expected => return None,
             Answer::Found { digest: Some(digest), .. } => {
-                let message = format!("the tag {} now points to {digest}; the approval was for {expected}", confirm.tag);
+                let message = format!("the tag {} now points to {digest}; the request is for {expected}", confirm.tag);
                 return Some(end(request, Phase::Superseded, Reason::DigestChanged, Some(message), now));
             }
             Answer::Found { digest: None, .. } | Answer::Unavailable => {
@@ -44,13 +44,16 @@ impl Context<'_> {
         Some(Step::write(StatusWrite { request: request.name.clone(), from: request.status.phase, status }))
     }
 
-    /// Returns the digest that the approval or the cool-down is bound to, and the query that confirms it.
+    /// Returns the digest that is confirmed before the update is applied, and the query that confirms it. It is the one
+    /// of the approval, of the cool-down, or of the platforms, if the update waited since they were read.
     fn bound(&self, request: &Request) -> Option<(Confirm, Digest)> {
-        let waits = || self.settings(request.spec.container.as_deref()?).ok().filter(|settings| !settings.cool_down.is_zero());
-        let is_bound = request.spec.trigger != Trigger::Manual && (request.status.phase == Phase::Approved || waits().is_some());
+        let has_waited = request.status.waiting.is_some();
+        let by_settings = |settings: &Settings| !settings.cool_down.is_zero() || (has_waited && settings.platforms != Platforms::Any);
+        let settings = || self.settings(request.spec.container.as_deref()?).ok();
+        let is_bound = request.spec.trigger != Trigger::Manual
+            && (request.status.phase == Phase::Approved || settings().is_some_and(|settings| by_settings(&settings)));
         let expected = Digest::parse(request.spec.new_digest.as_deref().filter(|_| is_bound)?).ok()?;
-        let Some(Artifact::Image(image)) = request.artifact(&request.spec.new_image) else { return None };
-        let tag = image.effective_tag()?.to_owned();
-        Some((Confirm { request: request.name.clone(), repository: image.repository().clone(), tag }, expected))
+        let (repository, tag) = published(self.workload, request)?;
+        Some((Confirm { request: request.name.clone(), repository, tag }, expected))
     }
 }

@@ -4,8 +4,8 @@
 //! Headwind asks the registry for the digest behind the tag, once. If it is another one, the request is superseded, and
 //! the new digest is proposed, which needs approval again. While the registry does not answer, the update waits.
 //!
-//! The digest of an update that the policy approves is confirmed only after a cool-down. Without one, Headwind applies the
-//! update as soon as it finds it.
+//! The digest of an update that the policy approves is confirmed only after a cool-down, and after a wait if the workload
+//! requires platforms: they were read for that digest. Otherwise, Headwind applies the update as soon as it finds it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Phase, Request, after};
+use crate::artifact::chart::tag_of;
 use crate::artifact::reference::RepositoryKey;
+use crate::artifact::{Artifact, Origin};
 use crate::evidence::Answer;
 use crate::reason::Reason;
+use crate::workload::Workload;
 
 /// Time for which an answer is valid.
 const FRESH: Duration = Duration::from_secs(30);
@@ -56,6 +59,20 @@ impl Confirmations {
     pub fn fresh(&self, request: &str, now: Timestamp) -> Option<&Answer> {
         let known = self.0.get(request)?;
         (known.at <= now && now < after(known.at, FRESH)).then_some(&known.answer)
+    }
+}
+
+/// Returns the repository and the tag of the request's version. A chart of a classic Helm repository has none.
+pub fn published(workload: &Workload, request: &Request) -> Option<(RepositoryKey, String)> {
+    match request.artifact(&request.spec.new_image)? {
+        Artifact::Image(image) => Some((image.repository().clone(), image.effective_tag()?.to_owned())),
+        Artifact::Chart(chart) => {
+            let container = workload.containers.iter().find(|container| Some(&container.name) == request.spec.container.as_ref())?;
+            match container.origin()? {
+                Origin::Registry(repository) => Some((repository, tag_of(chart.version()))),
+                Origin::Charts(_) => None,
+            }
+        }
     }
 }
 

@@ -250,10 +250,9 @@ pub(super) fn ended_by_hand(request: &Request, now: Timestamp) -> Option<Step> {
     }
     let mut status = request.status.clone();
     if *phase == Phase::Rejected {
-        status.reason = Some(Reason::RejectedByPerson);
         let said = format!("rejected by {}", rejected_by.as_deref().unwrap_or("somebody"));
-        // With the reason, if the API or the plugin wrote the decision as the person.
-        status.message = status.message.filter(|message| message.starts_with(&said)).or(Some(said));
+        status.message = Some(request.status.rejection_reason().map_or(said.clone(), |why| format!("{said}: {why}")));
+        status.reason = Some(Reason::RejectedByPerson);
         status.rejected_at = status.rejected_at.or(Some(now));
     } else {
         status.reason = reason.or(Some(Reason::EndedExternally));

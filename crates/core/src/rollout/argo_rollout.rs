@@ -89,7 +89,10 @@ impl ArgoRolloutView {
             wanted: replicas,
             updated,
             available,
-            remaining: replicas.saturating_sub(updated) + replicas.saturating_sub(available) + u32::from(!is_stable),
+            remaining: replicas
+                .saturating_sub(updated)
+                .saturating_add(replicas.saturating_sub(available))
+                .saturating_add(u32::from(!is_stable)),
             new_available: available.saturating_sub(old),
             stage: None,
         }

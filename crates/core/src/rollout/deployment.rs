@@ -31,7 +31,7 @@ impl DeploymentView {
             return RolloutStatus::Unseen;
         }
         let old = total.saturating_sub(updated);
-        let remaining = replicas.saturating_sub(updated) + old + replicas.saturating_sub(available);
+        let remaining = replicas.saturating_sub(updated).saturating_add(old).saturating_add(replicas.saturating_sub(available));
         let new_available = available.saturating_sub(old);
         let count = ReplicaProgress { wanted: replicas, updated, available, remaining, new_available, stage: None };
         if updated >= replicas && old == 0 && available >= updated {

@@ -137,6 +137,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     let (done, error) = patch("ann", json!({"phase": "Approved", "approvedBy": "ann"})).await?;
     ensure!(done, "{error}");
     live.has_image("web", &image("shop/web", "1.1.0"), SOON).await?;
+    reopen_what_was_taken_over(&world).await?;
     reject_by_kubectl(&world).await?;
     ensure!(!world.operator.log_contains("is not in effect")?, "the policy is there");
     the_owner_takes_its_requests_along(&world, "web").await?;
@@ -194,6 +195,23 @@ async fn the_owner_takes_its_requests_along(world: &World, workload: &str) -> Re
     .await
 }
 
+/// An update whose image somebody replaced during its rollout is superseded, and blocks its version. A person can reopen
+/// the request.
+async fn reopen_what_was_taken_over(world: &World) -> Result<()> {
+    let fixture = World::direct(WorkloadKind::Deployment, "taken", &image("shop/taken", "1.0.0")).replicas(1);
+    let live = world.create(&fixture.headwind("settle-time", "1h")).await?;
+    world.push("shop/taken", "1.1.0").await?;
+    let request = world.request(&image("shop/taken", "1.1.0"), "RollingOut").await?.name_any();
+    live.set_image("web", &image("shop/taken", "1.0.0")).await?;
+    world.request(&image("shop/taken", "1.1.0"), "Superseded").await?;
+    let again = json!({"status": {"phase": "Pending"}}).to_string();
+    let reopen = ["patch", "ur", &request, "--subresource=status", "--type=merge", "-p", &again];
+    refused(world, "eve", &reopen, "needs the verb approve").await?;
+    allowed(world, "ann", &reopen).await?;
+    world.request(&image("shop/taken", "1.1.0"), "RollingOut").await?;
+    Ok(())
+}
+
 /// A rejection by kubectl gets the reason and the time that every finished request has.
 async fn reject_by_kubectl(world: &World) -> Result<()> {
     world.push("shop/web", "1.2.0").await?;
@@ -205,11 +223,12 @@ async fn reject_by_kubectl(world: &World) -> Result<()> {
             .await
     };
     ensure!(!reject(r#"{"status":{"phase":"Rejected"}}"#).await?.status.success(), "no name");
-    let output = reject(r#"{"status":{"phase":"Rejected","rejectedBy":"ann"}}"#).await?;
+    let output = reject(r#"{"status":{"phase":"Rejected","rejectedBy":"ann","message":"breaks the login"}}"#).await?;
     ensure!(output.status.success(), "{output:?}");
     eventually("the rejection has its reason and time", SOON, || async {
         let status = world.requests_api().get(&request).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let whole = status.reason.as_deref() == Some("RejectedByPerson") && status.finished_at.is_some() && status.rejected_at.is_some();
+        let whole = whole && status.message.as_deref() == Some("rejected by ann: breaks the login");
         if whole { Ok(()) } else { Err(format!("{status:?}")) }
     })
     .await?;

@@ -241,7 +241,7 @@ pub(crate) async fn quiet() -> Result<()> {
         };
         anyhow::Ok(all.into_iter().filter(|entry| entry.resource != "leases").map(described).collect::<Vec<_>>())
     };
-    let before = writes().await?;
+    let (before, since) = (writes().await?, Timestamp::now());
     let (log, cycles) = (world.operator.logs()?.len(), world.operator.metric("headwind_polling_cycles_total", &[]).await?);
     registry.take_lines();
     elsewhere.take_lines();
@@ -263,6 +263,14 @@ pub(crate) async fn quiet() -> Result<()> {
     ensure!(!elsewhere.saw(canary.1), "another host saw the credential");
     let after = writes().await?;
     ensure!(after.len() == before.len(), "a quiet cycle writes nothing: {:#?}", &after[before.len()..]);
+    let mut audit = world.audit().context("the test bed's audit log")?;
+    audit.catch_up(&world.client).await?;
+    let mut calls = |verb| anyhow::Ok(audit.entries(&world.operator.requests().since(since).resource("leases").verb(verb))?.len());
+    let (reads, renewals) = (calls("get")?, calls("update")?);
+    ensure!(
+        reads < renewals + renewals.div_ceil(2),
+        "a renewal is one call, and only the standby reads: {reads} reads, {renewals} renewals"
+    );
     let said = world.operator.logs()?.split_off(log);
     let loud: Vec<&str> = said.lines().filter(|line| line.contains("\"level\":\"INFO\"") || line.contains("\"level\":\"WARN\"")).collect();
     ensure!(loud.is_empty(), "{loud:?}");

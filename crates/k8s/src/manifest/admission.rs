@@ -69,6 +69,11 @@ fn variables(account: &Account) -> Vec<Value> {
         variable("after", status("object", "DELETE")),
         variable("from", "'phase' in variables.before ? variables.before.phase : 'Pending'".to_owned()),
         variable("to", "'phase' in variables.after ? variables.after.phase : 'Pending'".to_owned()),
+        // As `Status::can_reopen`.
+        variable(
+            "reopens",
+            "variables.from in ['Completed', 'Rejected', 'Failed', 'Expired', 'RolledBack'] || (variables.from == 'Superseded' && 'timesApplied' in variables.before && variables.before.timesApplied > 0)".to_owned(),
+        ),
         variable("decides", "variables.person && request.operation == 'UPDATE' && variables.from != variables.to".to_owned()),
         variable("annotationsBefore", annotations("oldObject", "CREATE")),
         variable("annotationsAfter", annotations("object", "DELETE")),
@@ -112,7 +117,7 @@ fn validations() -> Vec<Value> {
             "changing the phase of an UpdateRequest needs the verb approve on updaterequests.headwind.sh",
         ),
         json!({
-            "expression": "!variables.decides || (variables.from == 'Pending' && variables.to in ['Approved', 'Rejected']) || (variables.to == 'Pending' && variables.from in ['Completed', 'Rejected', 'Failed', 'Expired', 'RolledBack'])",
+            "expression": "!variables.decides || (variables.from == 'Pending' && variables.to in ['Approved', 'Rejected']) || (variables.to == 'Pending' && variables.reopens)",
             "messageExpression": "'only Headwind may change the phase from ' + variables.from + ' to ' + variables.to",
             "reason": "Forbidden",
         }),

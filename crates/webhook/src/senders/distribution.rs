@@ -2,11 +2,12 @@
 //! "Notifications").
 //!
 //! An envelope of events. Distribution sends a pull for every HEAD of Headwind, so an event is checked as raw text
-//! first, and only pushes are parsed in full. The host is that of the client's request, as the client named it; else
-//! that of the manifest's URL.
+//! first, and only pushes are parsed in full. The host is that of the client's request, as the client named it; else,
+//! or if that is no host, that of the manifest's URL.
 
 use std::borrow::Cow;
 
+use headwind_core::artifact::reference::is_host;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -57,7 +58,7 @@ pub(super) fn take(push: &Value, registry: Option<&str>, out: &mut Collector) {
         return out.ignore(IgnoredReason::NotAManifest, media_type);
     }
     let Some(tag) = target("tag") else { return out.ignore(IgnoredReason::NoTag, repository) };
-    let named = text(push, &["request", "host"]).filter(|host| !host.is_empty());
+    let named = text(push, &["request", "host"]).filter(|host| is_host(host));
     let host = named.or_else(|| target("url").and_then(host_of)).or(registry);
     out.push(host, repository, tag, target("digest"));
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::evidence::Answer;
+use crate::gate::Waiting;
 use crate::request::confirmation::{Confirmation, Confirmations};
 use crate::testing::digest;
 
@@ -87,4 +88,21 @@ fn only_what_a_person_saw_is_confirmed() {
     let mut free = live();
     free.annotations.insert(key::REQUIRE_APPROVAL.to_owned(), "false".to_owned());
     assert!(matches!(step(&free, &direct, &Confirmations::default()), Step::Apply(_)));
+}
+
+/// The platforms were read for that digest. Without a wait, that was just now.
+#[test]
+fn required_platforms_are_confirmed_after_a_wait() {
+    let mut asked = approved();
+    asked.spec.require_approval = false;
+    asked.status = Status::default();
+    let workload = |platforms| workload("app:1.0.0", &[("headwind.sh/require-approval", "false"), ("headwind.sh/platforms", platforms)]);
+    let nothing = Confirmations::default();
+    assert!(matches!(step(&workload("linux/arm64"), &asked, &nothing), Step::Apply(_)));
+    asked.status.waiting = Some(Waiting { reason: Reason::UpdateWindow, message: String::new(), until: Some(at(NOW)) });
+    assert!(matches!(step(&workload("any"), &asked, &nothing), Step::Apply(_)));
+    assert!(matches!(step(&workload("linux/arm64"), &asked, &nothing), Step::Confirm(_)));
+    let mut moved = Confirmations::default();
+    moved.add("r", Confirmation { answer: there('b'), at: at(NOW - 1) });
+    assert_eq!(written(step(&workload("linux/arm64"), &asked, &moved)), (Phase::Superseded, Reason::DigestChanged));
 }

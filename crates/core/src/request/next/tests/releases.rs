@@ -6,6 +6,7 @@ use super::*;
 use crate::decide::{Decision, Evaluation, decide};
 use crate::policy::{Candidate, Occasion};
 use crate::request::Apply;
+use crate::request::confirmation::published;
 use crate::rollout::HelmReleaseView;
 use crate::rollout::flux::{Condition, ConditionType, Snapshot};
 use crate::settings::PREFIX;
@@ -375,4 +376,13 @@ fn a_release_without_its_source_does_not_wait_without_end() {
     let said = Some(Reason::SourceMissing);
     assert_eq!(seen(present(true), &[rolling(NOW - 10, said)]), Step::Requeue(Some(at(NOW + 290))));
     assert_eq!(written(seen(present(true), &[rolling(NOW - 300, said)])), (Phase::Failed, Reason::RolloutTimedOut));
+}
+
+/// A webhook of an OCI registry may name the digest of a chart. A classic Helm repository has no digests.
+#[test]
+fn the_digest_of_a_chart_is_behind_its_tag() {
+    let asked = asked("r", "1.0.0", "1.1.0+build.7");
+    assert_eq!(published(&live("1.0.0", &[]), &asked), None);
+    let (repository, tag) = published(&release_of(referring(), &[]), &asked).unwrap();
+    assert_eq!((repository.as_str(), tag.as_str()), ("registry.example/team/podinfo", "1.1.0_build.7"));
 }

@@ -43,7 +43,7 @@ fn a_changed_policy_moves_nothing_down() {
 fn a_scan_that_sees_the_announced_digest_ends_nothing() {
     let digest = format!("sha256:{}", "d".repeat(64));
     let mut live =
-        workload("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "v*")]);
+        workload("app:main", &[("headwind.sh/policy", "force"), ("headwind.sh/require-approval", "true"), ("headwind.sh/pattern", "ma*")]);
     let mut asked = request("r", "app:main", "app:main");
     asked.spec.policy = Policy::Force;
     asked.spec.require_approval = true;
