@@ -31,6 +31,9 @@
   };
   const toast = (tone, text, stay) => {
     if (!toasts) return;
+    const same = all(".toast-one", toasts).find((one) => one.firstChild.textContent === text);
+    if (same && stay) return;
+    same?.remove();
     const one = document.createElement("div");
     one.className = `toast-one tone-${tone}`;
     if (stay) one.dataset.stay = "";
@@ -52,18 +55,26 @@
   };
 
   // ---- Dialog: opens when htmx has filled it, and is emptied when it closes. The browser restores the focus.
-  const open = () => { if (!dialog.open) dialog.showModal(); (dialog.querySelector("[autofocus]") ?? dialog.querySelector("button, input"))?.focus(); };
-  dialog?.addEventListener("close", () => dialog.replaceChildren());
+  // While it is open, nothing outside of it can be seen or reached, so the toasts move into it.
+  const settle = () => { const place = dialog?.open ? dialog : document.body; if (toasts && toasts.parentNode !== place) place.append(toasts); };
+  const open = () => { if (!dialog.open) dialog.showModal(); settle(); (dialog.querySelector("[autofocus]") ?? dialog.querySelector("button, input"))?.focus(); };
+  dialog?.addEventListener("close", () => { settle(); dialog.replaceChildren(); });
   dialog?.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   const counted = () => {
     const waiting = parseInt($("#nav-waiting")?.textContent ?? "0", 10) || 0, plain = document.title.replace(/^\(\d+\) /, "");
     if (/Dashboard/.test(plain)) document.title = waiting > 0 ? `(${waiting}) ${plain}` : plain;
   };
+  document.addEventListener("htmx:beforeSwap", (event) => { if (event.target === dialog && toasts?.parentNode === dialog && event.detail.shouldSwap) document.body.append(toasts); });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target === dialog && dialog.firstElementChild) open();
     times(event.target);
   });
-  document.addEventListener("htmx:sseMessage", counted);
+  // The rows were made before Kubernetes stopped responding. When it responds, the server tells the page to read them again.
+  const down = () => {
+    const why = $("#banner [data-down]")?.dataset.down;
+    if (why) all("#list .acts button").forEach((one) => { one.disabled = true; one.title = one.parentNode.title = why; });
+  };
+  document.addEventListener("htmx:sseMessage", () => { counted(); down(); });
   document.addEventListener("htmx:oobAfterSwap", counted);
   document.addEventListener("dialog:close", () => dialog.close()); // by the response header HX-Trigger
 
@@ -73,22 +84,35 @@
     for (const [key, value] of [...event.detail.formData.entries()]) if (value === "") event.detail.formData.delete(key);
   });
 
-  // ---- Failed requests: the message stays until it is dismissed.
-  document.addEventListener("htmx:sendError", () => toast("bad", "Headwind does not respond. Nothing was changed.", true));
+  // ---- Failed requests: the message stays until it is dismissed. If the answer to an action is lost, nobody knows whether
+  // the action took effect.
+  const lost = (event) => {
+    if (event.detail.requestConfig.verb === "get") { toast("bad", "The page could not be updated. Headwind does not respond.", true); return; }
+    const text = "Headwind did not respond. The action may have taken effect. Reload the page before you try again.";
+    const form = dialog?.open && $("form", dialog);
+    if (!form) { toast("bad", text, true); return; }
+    $("[data-lost]", form)?.remove();
+    const one = Object.assign(document.createElement("p"), { className: "hint tone-bad text-tone mt-3", textContent: text });
+    one.setAttribute("role", "alert"); one.dataset.lost = "";
+    form.insertBefore(one, $(".modal-action", form));
+  };
+  document.addEventListener("htmx:sendError", lost);
   document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.xhr.status !== 401) toast("bad", `Action failed: the server returned ${event.detail.xhr.status}.`, true);
+    const { status } = event.detail.xhr;
+    if (status === 502 || status === 504) lost(event); // a proxy answered in place of Headwind
+    else if (status !== 401) toast("bad", `Action failed: the server returned ${status}.`, true);
   });
 
   // ---- Rows: the focus survives swaps, also of the row below an open dialog. A changed row is marked for a moment.
   let here = null; // the id of the row that has the focus, or had it before a dialog opened
-  const rowOf = (one) => one?.closest("[id^=u-]")?.id ?? null;
+  const rowOf = (one) => one?.closest("[id^=u-], #detail")?.id ?? null;
   const note = (event, one) => { if (!dialog?.contains(event.target)) here = rowOf(one); };
   document.addEventListener("focusin", (event) => note(event, event.target));
   // Safari gives a button no focus when it is clicked. A click beside the controls takes the focus away.
   document.addEventListener("click", (event) => note(event, event.target.closest("a, button, input")), true);
   const back = () => {
     if (dialog?.open || (document.activeElement ?? document.body) !== document.body) return;
-    if (here) document.getElementById(here)?.querySelector(".name")?.focus({ preventScroll: true });
+    if (here) document.getElementById(here)?.querySelector(".name, h1")?.focus({ preventScroll: true });
   };
   dialog?.addEventListener("close", back);
   document.addEventListener("htmx:afterSettle", (event) => {
@@ -154,19 +178,39 @@
   // ---- Live updates: the state of the connection is always visible. A browser has six connections for an address, so a
   // hidden page closes its own, and a page that opens in the background has none until it is shown.
   const sign = (state, word) => { const live = $("#live"); if (live) { live.dataset.state = state; $("#live-word").textContent = word; } };
-  let source = null, last = "", timer = 0;
+  let source = null, last = "", timer = 0, ended = false, asking = false;
   const none = () => Object.assign(new EventTarget(), { readyState: EventSource.CLOSED, close: () => {} });
   if (window.htmx) htmx.createEventSource = (url) => {
+    if (ended) return source = none();
     if (document.hidden) { sign("away", "Paused"); return source = none(); }
     source = new EventSource(last ? `${url}${url.includes("?") ? "&" : "?"}last=${encodeURIComponent(last)}` : url);
     const remember = (event) => { if (event.lastEventId) last = event.lastEventId; };
     for (const kind of ["hello", "news", "counts", "resync"]) source.addEventListener(kind, remember);
     return source;
   };
-  document.addEventListener("htmx:sseOpen", () => sign("live", "Live"));
-  document.addEventListener("htmx:sseError", () => sign("lost", "Reconnecting"));
+  // A stream has no status. If the server refuses it, the status of a page says whether the session has ended.
+  const refused = async () => {
+    if (asking) return;
+    asking = true;
+    try { ended = (await fetch("/", { cache: "no-store" })).status === 401; } catch { /* the server does not respond */ }
+    asking = false;
+    if (!ended) return;
+    clearTimeout(timer);
+    source?.close();
+    sign("lost", "Signed out");
+    const banner = $("#ended").content.cloneNode(true);
+    $("a", banner).href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+    $("#banner").replaceChildren(banner);
+  };
+  document.addEventListener("htmx:sseOpen", () => { if (!ended) sign("live", $("#live").dataset.open ?? "Live"); });
+  document.addEventListener("htmx:sseError", ({ detail }) => {
+    if (ended) return;
+    sign("lost", "Reconnecting");
+    if (detail.error && detail.source.readyState === EventSource.CLOSED) refused(); // without an error, the page was hidden
+  });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
+    if (ended) return;
     if (document.hidden) timer = setTimeout(() => { source?.close(); sign("away", "Paused"); }, 3000);
     else if (source?.readyState === EventSource.CLOSED) source.onerror(); // reconnects; without an event, nothing is logged
   });

@@ -4,6 +4,7 @@
 
 mod channels;
 mod events;
+mod extract;
 mod limits;
 mod schema;
 mod updates;

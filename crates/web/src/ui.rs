@@ -1,6 +1,7 @@
 //! Port 8082: the web UI.
 //!
-//! Pages are made by the server. htmx replaces parts of them, and everything but live updates works without script.
+//! Pages are made by the server. htmx replaces parts of them, and everything but live updates, copy buttons, the theme in
+//! the menu and keyboard shortcuts works without script.
 //!
 //! ```text
 //! guard (host, caller, origin) ──> page ──> operator::api ──> HTML
@@ -49,7 +50,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use headwind_core::gate::Freeze;
@@ -60,7 +61,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::evidence::Evidence;
-use self::fault::Fault;
+use self::fault::{Fault, NOT_RESPONDING};
 use self::hub::Hub;
 use self::observability::ring::Ring;
 pub use self::observability::source;
@@ -98,33 +99,38 @@ struct Ui {
 impl Ui {
     /// Returns what affects every page: Kubernetes does not respond, or the copy of the cluster is not complete.
     async fn banner(&self, visitor: &Visitor) -> Option<Markup> {
-        if let Some(why) = &visitor.unavailable {
-            return Some(html! {
-                div class="banner tone-bad" role="alert" {
-                    (icon("unplug"))
-                    p { b { "Kubernetes is not responding." } " Headwind does not know what you may see: " (why) }
-                    a class="btn btn-sm" href="" { "Try again" }
-                }
-            });
-        }
-        self.trouble().banner(self, &visitor.caller, visitor.now).await
+        self.trouble(visitor.unavailable.as_deref()).banner(self, &visitor.caller, visitor.now).await
     }
 
-    /// Returns the problems of the copy of the cluster, and the reasons why no update is applied.
-    fn trouble(&self) -> Trouble {
+    /// Returns the problems of the copy of the cluster, and the reasons why no update is applied. `unavailable` is the
+    /// reason why the permissions of the caller are not known.
+    fn trouble(&self, unavailable: Option<&str>) -> Trouble {
         let limits = self.handle.limits();
         Trouble {
+            unavailable: unavailable.map(str::to_owned),
             is_stale: self.handle.stale_for().is_some(),
             missing: self.handle.missing(),
             freeze: limits.freeze(Timestamp::now()).cloned(),
             paused_since: limits.paused_since,
         }
     }
+
+    /// Returns true if Kubernetes does not respond. Then nobody can approve or reject.
+    fn kubernetes_down(&self, visitor: &Visitor) -> bool {
+        visitor.unavailable.is_some() || self.handle.stale_for().is_some()
+    }
+
+    /// Returns since when the copy of the cluster is not kept up to date.
+    fn stale_since(&self, now: Timestamp) -> Option<Timestamp> {
+        now.checked_sub(self.handle.stale_for()?).ok()
+    }
 }
 
 /// A problem of the copy of the cluster, or a reason why no update is applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Trouble {
+    /// Why the permissions of the caller are not known, if they are not.
+    unavailable: Option<String>,
     /// Kubernetes does not respond.
     is_stale: bool,
     /// The parts that are not ready yet.
@@ -138,12 +144,25 @@ struct Trouble {
 impl Trouble {
     /// The banner about it. It is also sent with the event `banner`.
     async fn banner(&self, ui: &Ui, caller: &Caller, now: Timestamp) -> Option<Markup> {
-        if self.is_stale {
-            let since = now.checked_sub(ui.handle.stale_for().unwrap_or_default()).unwrap_or(now);
+        if let Some(why) = &self.unavailable {
             return Some(html! {
-                div class="banner tone-bad" role="alert" {
+                div class="banner tone-bad" role="alert" data-down=(NOT_RESPONDING) {
                     (icon("unplug"))
-                    p { b { "Kubernetes is not responding." } " The pages show what Headwind knew " (time(since, now)) ". Nothing can be approved or rejected now." }
+                    p {
+                        b { (NOT_RESPONDING) "." }
+                        @if let Some(since) = ui.stale_since(now) { " The last update was " (time(since, now)) "." }
+                        " Headwind does not know what you may see: " (why)
+                    }
+                    a class="btn btn-sm" href="" { "Try again" }
+                }
+            });
+        }
+        if self.is_stale {
+            let since = ui.stale_since(now).unwrap_or(now);
+            return Some(html! {
+                div class="banner tone-bad" role="alert" data-down=(NOT_RESPONDING) {
+                    (icon("unplug"))
+                    p { b { (NOT_RESPONDING) "." } " The pages show what Headwind knew " (time(since, now)) ". Nothing can be approved or rejected now." }
                 }
             });
         }
@@ -230,7 +249,7 @@ pub fn router(handle: Handle, guard: Guard, settings: Settings, stop: Cancellati
         .method_not_allowed_fallback(not_allowed)
         .with_state(Arc::new(ui))
         .merge(Router::new().route("/health", get(crate::probe::health)).with_state(handle));
-    guard.protect(router).layer(map_response(with_policy)).layer(from_fn(compression::compress))
+    guard.protect(router).layer(map_response(with_policy)).layer(compression::layer())
 }
 
 /// Puts the policy of the pages on every response, errors too.

@@ -98,6 +98,11 @@ impl Handle {
         self.state.readiness.failing_for(std::time::Instant::now())
     }
 
+    /// Returns true if this replica is the leader. Only the leader polls.
+    pub fn leads(&self) -> bool {
+        self.state.leadership.leads()
+    }
+
     /// Returns what readiness still waits for; empty when ready.
     pub fn missing(&self) -> Vec<String> {
         self.state.readiness.missing()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use headwind_core::explain::Explained;
 use headwind_core::policy::Policy;
 use headwind_core::reason::Reason;
-use headwind_core::settings::{Annotations, EventSource, key};
+use headwind_core::settings::{Annotations, EventSource, Settings, key};
 use headwind_core::workload::WorkloadKey;
 
 use super::explain::WorkloadView;
@@ -197,6 +197,12 @@ impl Handle {
         settings(&resolved.defaults, &resolved.workload.annotations, container)
     }
 
+    /// Returns the invalid value of `headwind.sh/notify` that applies to a container of the workload. It stops no update.
+    pub fn notify_fault_of(&self, key: &WorkloadKey, container: &str) -> Option<String> {
+        let resolved = self.state.index.read().resolved(key)?;
+        Settings::notify_fault(&resolved.defaults, &resolved.workload.annotations, container).map(|fault| fault.to_string())
+    }
+
     /// Counts the workloads in the namespaces that the caller may list.
     pub fn overview(&self, visible: &Visible) -> Overview {
         let index = self.state.index.read();
@@ -216,7 +222,6 @@ impl Handle {
 
 #[cfg(test)]
 mod tests {
-    use headwind_core::settings::Settings;
     use headwind_core::testing::annotations;
 
     use super::*;

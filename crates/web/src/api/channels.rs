@@ -1,6 +1,6 @@
 //! The test of a notification channel.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -10,6 +10,7 @@ use headwind_operator::{Caller, TestError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extract::Path;
 use super::{Api, Shared, flat};
 use crate::auth;
 use crate::problem::Problem;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
+use super::extract::Query;
 use super::{Api, Shared, flat};
 use crate::problem::Problem;
 use crate::stream::{CHECK, Place, respond};
@@ -90,14 +91,17 @@ pub(super) async fn updates(
     State(api): Shared,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+    Query(parameters): Query<Parameters>,
 ) -> Response {
-    flat(open(api, caller, headers, parameters.map_err(|error| super::updates::invalid(error.body_text()))).await)
+    flat(open(api, caller, headers, parameters).await)
 }
 
-async fn open(api: Api, caller: Caller, headers: HeaderMap, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
-    let Query(Parameters { namespace }) = parameters?;
+async fn open(api: Api, caller: Caller, headers: HeaderMap, Parameters { namespace }: Parameters) -> Result<Response, Problem> {
     let visible = api.auth.listed(&caller, namespace.as_deref()).await?;
+    // It would get no event, and take the place of somebody else.
+    if visible.is_empty() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "you may list updates in no namespace"));
+    }
     let place = api.streams.take(&caller).ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many open streams"))?;
     let receiver = api.handle.subscribe();
     let stream = Stream { api, caller, headers, namespace, visible, receiver, check_at: Instant::now() + CHECK, _place: place };

@@ -1,7 +1,7 @@
 //! `/api/v1/updates`: reads, approves, rejects and reopens requests.
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::extract::{Path, Query};
 use super::schema::{Bulk, BulkResult, BulkResults, ListMeta, Name, Timeline, Update, UpdateList, Why};
 use super::{Shared, flat};
 use crate::auth;
@@ -45,16 +46,11 @@ pub(super) struct Parameters {
 }
 
 #[utoipa::path(get, path = "/api/v1/updates", summary = "List UpdateRequests", params(Parameters), responses((status = 200, body = UpdateList), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    flat(page(&api, &caller, parameters.map_err(|error| invalid(error.body_text()))).await)
+pub(super) async fn list(State(api): Shared, Extension(caller): Extension<Caller>, Query(parameters): Query<Parameters>) -> Response {
+    flat(page(&api, &caller, parameters).await)
 }
 
-async fn page(api: &super::Api, caller: &Caller, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
-    let Query(parameters) = parameters?;
+async fn page(api: &super::Api, caller: &Caller, parameters: Parameters) -> Result<Response, Problem> {
     let limit = limit(parameters.limit)?;
     let after = parameters.r#continue.as_deref().filter(|token| !token.is_empty()).map(position).transpose()?;
     let filter = Filter { visible: api.auth.listed(caller, parameters.namespace.as_deref()).await?, ..filter(&parameters)? };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -12,6 +12,7 @@ use headwind_operator::{Caller, Past, RollbackError, WorkloadFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::extract::{Path, Query};
 use super::schema::{History, HistoryEntry, ListMeta, RollBack, Update, Workload, WorkloadList};
 use super::updates;
 use super::{Api, Shared, flat};
@@ -38,16 +39,11 @@ pub(super) struct Parameters {
 }
 
 #[utoipa::path(get, path = "/api/v1/workloads", summary = "List tracked workloads", params(Parameters), responses((status = 200, body = WorkloadList), (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    flat(page(&api, &caller, parameters.map_err(|error| updates::invalid(error.body_text()))).await)
+pub(super) async fn list(State(api): Shared, Extension(caller): Extension<Caller>, Query(parameters): Query<Parameters>) -> Response {
+    flat(page(&api, &caller, parameters).await)
 }
 
-async fn page(api: &Api, caller: &Caller, parameters: Result<Query<Parameters>, Problem>) -> Result<Response, Problem> {
-    let Query(parameters) = parameters?;
+async fn page(api: &Api, caller: &Caller, parameters: Parameters) -> Result<Response, Problem> {
     let limit = updates::limit(parameters.limit)?;
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let kind = text(&parameters.kind).map(|kind| read_kind(&kind)).transpose()?;

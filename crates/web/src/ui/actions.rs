@@ -328,7 +328,13 @@ fn reason(action: Action, value: Option<&str>, error: Option<&str>) -> Markup {
         @if let Some(error) = error {
             p class="hint tone-bad text-tone" id="reason-hint" role="alert" { (icon("triangle-alert")) (error) }
         } @else {
-            p class="hint" id="reason-hint" { "Headwind shows it to everyone who can see the update." }
+            p class="hint" id="reason-hint" {
+                @if required {
+                    "Headwind shows it to everyone who can see the update."
+                } @else {
+                    "The page of the update shows it until Headwind applies the update. The audit log keeps it."
+                }
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The style sheet, the scripts and the icons. They are in the binary, compressed.
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-use super::compression::{BY_ENCODING, GZIP, accepts_gzip};
-
 /// Another content has another address, so browsers need not ask again.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// A file of the UI.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +50,13 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
     response
 }
 
+/// Returns true if the sender of a request accepts gzip.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|accepted| accepted.contains("gzip"))
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::http::header::ACCEPT_ENCODING;
-
     use super::*;
 
     fn size(assets: &[Asset]) -> usize {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use headwind_core::request::Phase;
 use headwind_operator::{Counts, Order, SortBy, UpdateQuery};
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
+use super::fault::{Fault, instead_of_lists};
 use super::page::{Page, Place, page};
 use super::parts::filters::{Orders, filters, kept};
 use super::parts::icon::icon;
@@ -17,7 +19,7 @@ use super::parts::pager::{Position, pager};
 use super::query::{List, ListQuery, PAGE};
 use super::rows::{View, rows};
 use super::visitor::Visitor;
-use super::{Ui, bulk, fault::Fault, first_run, permissions, updates};
+use super::{Ui, bulk, first_run, permissions, updates};
 
 /// Number of updates in each of the two short lists.
 const SHORT: usize = 10;
@@ -26,11 +28,11 @@ const URGENT: SignedDuration = SignedDuration::from_hours(3);
 const ORDERS: Orders = &[("", "Expires first"), ("-created", "Newest first"), ("namespace", "Namespace"), ("name", "Name")];
 const NEWEST: Order = Order { by: SortBy::Changed, descending: true };
 
-/// The four counts. Each is a link to the filtered list.
+/// The four counts. Each is a link to the filtered list. They are also sent with the event `tiles`.
 pub(super) fn tiles(counts: &Counts) -> Markup {
     let moving = counts.by_phase.of(Phase::Approved) + counts.by_phase.of(Phase::RollingOut);
     let tiles = [
-        ("tile tone-warn", "/updates?phase=Pending", "hand", counts.awaiting_approval, "waiting"),
+        ("tile tone-warn", "/updates?state=waiting", "hand", counts.awaiting_approval, "waiting"),
         ("tile tone-go", "/updates?phase=Approved&phase=RollingOut", "refresh-cw", moving, "rolling out"),
         ("tile tone-bad", "/updates?phase=Failed&phase=RolledBack&since=7d", "octagon-x", counts.failed_last_week, "failed in 7 days"),
         ("tile tone-good", "/updates?phase=Completed&since=24h", "circle-check", counts.completed_last_day, "completed in 24 h"),
@@ -42,7 +44,7 @@ pub(super) fn tiles(counts: &Counts) -> Markup {
     }
 }
 
-/// The heading, which says how many updates wait. It is also sent with the event `counts`.
+/// The heading, which says how many updates wait. It is also sent with the event `tiles`.
 pub(super) fn heading(waiting: usize, out_of_band: bool) -> Markup {
     html! {
         h1 id="waiting" hx-swap-oob=[out_of_band.then_some("true")] {
@@ -52,13 +54,16 @@ pub(super) fn heading(waiting: usize, out_of_band: bool) -> Markup {
 }
 
 /// `GET /`
-pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
+pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor, headers: HeaderMap) -> Response {
     let query = match ListQuery::read(List::Inbox, &visitor.query) {
         Ok(query) => query,
         Err(invalid) => return Fault::from(invalid).answer(&visitor, Some("list")),
     };
+    if let Some(body) = instead_of_lists(&visitor, "updates") {
+        return whole(&ui, &visitor, body).await;
+    }
     let overview = ui.handle.overview(&visitor.visible);
-    if overview.tracked == 0 && visitor.counts.by_phase.total() == 0 && !query.is_filtered() && visitor.unavailable.is_none() {
+    if overview.tracked == 0 && visitor.counts.by_phase.total() == 0 && !query.is_filtered() {
         return first_run::page(&ui, &visitor, overview).await.into_response();
     }
     let asked = query.updates(&visitor.visible, visitor.now);
@@ -85,24 +90,31 @@ pub(super) async fn dashboard(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
                 }
             }
         }
-        nav class="tiles" aria-label="Counts" id="tiles" sse-swap="counts" { (tiles(&visitor.counts)) }
+        nav class="tiles" aria-label="Counts" id="tiles" sse-swap="tiles" { (tiles(&visitor.counts)) }
         (filters("/", &query, &permissions::namespaces(&ui, &visitor.visible), ORDERS))
+        (updates::found(&headers, found.total, "update"))
         section aria-labelledby="h-wait" { h2 class="sr-only" id="h-wait" { "Waiting for approval" } (list.render(&visitor)) }
         div class="grid gap-6 mt-7 xl:grid-cols-2" {
-            (short_list("h-move", "Rolling out", &moving, "Nothing is rolling out."))
-            (short_list("h-bad", "Failed or rolled back", &trouble, "No update failed."))
+            (short_list("move", "Rolling out", &moving, "Nothing is rolling out."))
+            (short_list("bad", "Failed or rolled back", &trouble, "No update failed."))
         }
     };
-    page(&visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(&visitor).await, body })
+    whole(&ui, &visitor, body).await
+}
+
+async fn whole(ui: &Ui, visitor: &Visitor, body: Markup) -> Response {
+    page(visitor, Page { title: "Dashboard", place: Some(Place::Dashboard), live: true, banner: ui.banner(visitor).await, body })
         .into_response()
 }
 
 fn short_list(id: &str, title: &str, rows: &[Markup], none: &str) -> Markup {
+    let (heading, this) = (format!("h-{id}"), format!("#{id}"));
     html! {
-        section aria-labelledby=(id) {
-            h2 id=(id) { (title) }
+        section id=(id) aria-labelledby=(heading) {
+            h2 id=(heading) { (title) }
             @if rows.is_empty() {
-                p class="text-muted" { (none) }
+                // It is read again when the counts change, because it may not be true any more.
+                p class="text-muted" hx-get="/" hx-select=(this) hx-target=(this) hx-swap="outerHTML ignoreTitle:true" hx-trigger="sse:tiles" { (none) }
             } @else {
                 ul class="card-list" hx-swap="outerHTML" { @for row in rows { (row) } }
             }
@@ -130,7 +142,7 @@ impl Inbox<'_> {
                 @if !rows.is_empty() {
                     ul class="rows" { @for row in rows { (row) } }
                     (bulk::bar(View::Inbox))
-                } @else if query.is_filtered() && waiting > 0 {
+                } @else if (query.is_filtered() || query.page > 1) && waiting > 0 {
                     (updates::nothing_found(query, "/", waiting))
                 } @else {
                     (empty("circle-check", &html! {

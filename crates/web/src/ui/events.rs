@@ -2,6 +2,9 @@
 //!
 //! It carries hints: `u-<id>` means that a request changed, and the page fetches the row again. So permissions, filters
 //! and the view are applied in one place.
+//!
+//! While Kubernetes does not say what the caller may see, the stream stays open and has only the banner. After that,
+//! `resync` makes the page read its parts again.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -39,6 +42,8 @@ struct Stream {
     caller: Caller,
     headers: HeaderMap,
     visible: Visible,
+    /// Why the permissions of the caller are not known, if they are not.
+    unavailable: Option<String>,
     receiver: broadcast::Receiver<Numbered>,
     queue: VecDeque<Event>,
     /// The number of the last hint that was sent.
@@ -64,9 +69,9 @@ pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extensi
     // The browser's own reconnect sends the header; a new EventSource has `last`; a new page has `v`.
     let after = header.or_else(|| parameter("last")).or_else(|| parameter("v"));
     let (receiver, missed) = ui.hub.listen(after.as_deref());
-    let visible = match permissions::visible(&ui, &caller).await {
-        Ok(visible) => visible,
-        Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    let (visible, unavailable) = match permissions::visible(&ui, &caller).await {
+        Ok(visible) => (visible, None),
+        Err(why) => (Visible::default(), Some(why)),
     };
     let now = Instant::now();
     let mut stream = Stream {
@@ -77,6 +82,7 @@ pub(super) async fn events(State(ui): State<Arc<Ui>>, Extension(caller): Extensi
         caller,
         headers,
         visible,
+        unavailable,
         receiver,
         queue: VecDeque::new(),
         counts_at: None,
@@ -107,9 +113,11 @@ impl Stream {
     }
 
     fn resync(&mut self) {
-        self.queue.push_back(self.event("resync").data("resync"));
-        let counts = self.counts();
-        self.queue.push_back(counts);
+        // It is sent as soon as the permissions are known.
+        if self.unavailable.is_none() {
+            self.queue.push_back(self.event("resync").data("resync"));
+            self.counts();
+        }
     }
 
     fn hear(&mut self, numbered: &Numbered) {
@@ -129,26 +137,54 @@ impl Stream {
         }
     }
 
-    /// The counts of the dashboard, and those of the navigation.
-    fn counts(&mut self) -> Event {
+    /// Sends the counts of the dashboard, and those of the navigation. Only the dashboard has a place for the former.
+    fn counts(&mut self) {
         self.counts_at = None;
+        if self.unavailable.is_some() {
+            return;
+        }
         self.counts_sent = Instant::now();
         let counts = self.ui.handle.counts(&self.visible);
-        let (waiting, tiles) = (counts.awaiting_approval, dashboard::tiles(&counts));
+        let waiting = counts.awaiting_approval;
         let (top, bottom) = page::badges(waiting, true);
-        self.event("counts").data(html! { (tiles) (dashboard::heading(waiting, true)) (top) (bottom) }.into_string())
+        let tiles = html! { (dashboard::tiles(&counts)) (dashboard::heading(waiting, true)) };
+        self.queue.push_back(self.event("tiles").data(tiles.into_string()));
+        self.queue.push_back(self.event("counts").data(html! { (top) (bottom) }.into_string()));
     }
 
     /// Sends the banner if its reason has changed or no longer exists.
     async fn tell_trouble(&mut self) {
-        let trouble = self.ui.trouble();
+        let trouble = self.ui.trouble(self.unavailable.as_deref());
         if self.trouble.as_ref() == Some(&trouble) {
             return;
         }
         let banner = trouble.banner(&self.ui, &self.caller, Timestamp::now()).await;
         let event = self.event("banner").data(banner.unwrap_or_else(|| html! { span hidden {} }).into_string());
         self.queue.push_back(event);
+        let responds_again = !trouble.is_stale && self.trouble.as_ref().is_some_and(|before| before.is_stale);
         self.trouble = Some(trouble);
+        if responds_again {
+            // The buttons of the page are disabled.
+            self.resync();
+        }
+    }
+
+    /// Checks the caller again, and what it may see. Returns false if the headers no longer prove who it is.
+    async fn check(&mut self) -> bool {
+        let visible = match permissions::is_still_known(&self.ui, &self.headers, &self.caller).await {
+            Ok(true) => permissions::visible(&self.ui, &self.caller).await,
+            Ok(false) => return false,
+            Err(why) => Err(why),
+        };
+        let was_unavailable = self.unavailable.is_some();
+        (self.visible, self.unavailable) = match visible {
+            Ok(visible) => (visible, None),
+            Err(why) => (Visible::default(), Some(why)),
+        };
+        if was_unavailable {
+            self.resync();
+        }
+        true
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -165,8 +201,7 @@ impl Stream {
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
                 () = tokio::time::sleep_until(counts_at), if self.counts_at.is_some() => {
-                    let event = self.counts();
-                    self.queue.push_back(event);
+                    self.counts();
                 }
                 () = tokio::time::sleep_until(self.trouble_at) => {
                     self.trouble_at = Instant::now() + TROUBLE;
@@ -174,10 +209,9 @@ impl Stream {
                 }
                 () = tokio::time::sleep_until(self.check_at) => {
                     self.check_at = Instant::now() + CHECK;
-                    if !permissions::is_still_known(&self.ui, &self.headers, &self.caller).await {
+                    if !self.check().await {
                         return None;
                     }
-                    self.visible = permissions::visible(&self.ui, &self.caller).await.ok()?;
                 }
             }
         }

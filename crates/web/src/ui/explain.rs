@@ -91,12 +91,19 @@ pub(super) async fn explain(
     Path((namespace, kind, name)): Path<(String, String, String)>,
 ) -> Response {
     match view(&ui, &visitor, namespace, &kind, name).await {
-        Ok((asked, view, may_query)) => whole(&ui, &visitor, asked, &view, may_query).await.into_response(),
+        Ok((asked, view, denied)) => whole(&ui, &visitor, asked, &view, denied.as_deref()).await.into_response(),
         Err(fault) => fault.answer(&visitor, Some("candidates")),
     }
 }
 
-async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: String) -> Result<(Asked, WorkloadView, bool), Fault> {
+/// Returns what the page shows, and why the caller may not query the registry; `None` if the caller may.
+async fn view(
+    ui: &Ui,
+    visitor: &Visitor,
+    namespace: String,
+    kind: &str,
+    name: String,
+) -> Result<(Asked, WorkloadView, Option<String>), Fault> {
     let key = key(namespace, kind, name)?;
     let asked = Asked::read(&visitor.query)?;
     permissions::check(ui, &visitor.caller, &permissions::looks_at(&key)).await?;
@@ -106,7 +113,9 @@ async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: S
         return Err(unknown());
     }
     if !asked.registry {
-        return Ok((asked, ui.handle.known(&key).ok_or_else(unknown)?, ui.guard.auth().may(&visitor.caller, &query).await));
+        let known = ui.handle.known(&key).ok_or_else(unknown)?;
+        let denied = ui.guard.auth().denial(&visitor.caller, &query).await;
+        return Ok((asked, known, denied.map(|refused| refused.to_string())));
     }
     permissions::check(ui, &visitor.caller, &query).await?;
     let wait = std::time::Duration::from_secs(5);
@@ -117,13 +126,14 @@ async fn view(ui: &Ui, visitor: &Visitor, namespace: String, kind: &str, name: S
             "Other queries are in progress. Try again in a moment.",
         ));
     };
-    Ok((asked, Box::pin(ui.handle.explain(&key)).await.ok_or_else(unknown)?, true))
+    Ok((asked, Box::pin(ui.handle.explain(&key)).await.ok_or_else(unknown)?, None))
 }
 
-async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, may_query: bool) -> Markup {
+async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, denied: Option<&str>) -> Markup {
     let key = &view.key;
     let first = view.containers.first();
     let registry = Asked { registry: true, ..Asked::default() }.address(&path(key));
+    let gates: Vec<String> = (0..view.containers.len()).map(|place| format!(",#gate-{place}")).collect();
     let title = first.map_or_else(|| key.name.clone(), |one| format!("Why {} runs {}", key.name, version(&one.image)));
     let body = html! {
         nav class="breadcrumbs text-sm p-0" aria-label="Breadcrumb" {
@@ -135,12 +145,17 @@ async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, ma
         }
         div class="page-head" {
             div {
-                h1 class="flex flex-wrap items-center gap-3" { (key.name) @if let Some(one) = first { (state(WorkloadState::of(one))) } }
+                h1 class="flex flex-wrap items-center gap-3" { (key.name) span id="state" { @if let Some(one) = first { (state(WorkloadState::of(one))) } } }
                 p { (place(key, first.map(|one| one.container.as_str()))) }
+                p class="text-muted" id="queried" role="status" { @if asked.registry { (queried(view, visitor)) } }
             }
-            @if may_query {
-                div class="acts" {
-                    a class="btn btn-sm" role="button" href=(registry) hx-get=(registry) hx-target="#candidates" hx-select="#candidates" hx-swap="outerHTML" hx-push-url="true" hx-indicator="#asking" {
+            div class="acts" {
+                @if let Some(why) = denied {
+                    p class="text-muted text-xs inline-flex items-center gap-1 min-w-0" { (icon("lock")) span class="min-w-0 break-words" { "You cannot query registries for this workload: " (why) } }
+                } @else {
+                    // The line with the number keeps its element, so that screen readers announce it.
+                    a class="btn btn-sm" id="query" role="button" href=(registry) hx-get=(registry) hx-target="#candidates" hx-select="#candidates" hx-swap="outerHTML"
+                        hx-select-oob={ "#state,#queried:innerHTML" (gates.concat()) } hx-push-url="true" hx-indicator="#asking" {
                         (icon("refresh-cw")) "Query the registry" span id="asking" class="htmx-indicator" { (icon("loader-circle")) }
                     }
                 }
@@ -149,13 +164,19 @@ async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, ma
         @if view.containers.is_empty() { (note(Tone::Go, "info", &html! { "Headwind does not track any container of this workload." }, None)) }
         div class="two" {
             div class="space-y-4" id="candidates" {
+                @if !asked.registry && !ui.handle.leads() {
+                    (note(Tone::Go, "info", &html! { "This replica does not poll, so it has no results of scans. Query the registry, or open the page again." }, None))
+                }
                 (owner(view))
                 @for (origin, error) in &view.registry_errors { (note(Tone::Bad, "unplug", &html! { (origin) " could not be queried" }, Some(html! { (error) }))) }
                 @for one in &view.containers { (sentence(view, one)) (candidates(key, asked, one)) }
             }
             div class="space-y-4" {
-                @for one in &view.containers {
-                    (gate(one, visitor))
+                @for (place, one) in view.containers.iter().enumerate() {
+                    (gate(one, place, visitor))
+                    @if let Some(error) = ui.handle.notify_fault_of(key, &one.container) {
+                        (note(Tone::Warn, "triangle-alert", &html! { "Invalid annotation" }, Some(html! { (error) })))
+                    }
                     (settings(&key.namespace, &one.container, &ui.handle.settings_of(key, &one.container), view.containers.len() > 1))
                 }
                 (requests(ui, view, visitor))
@@ -163,6 +184,19 @@ async fn whole(ui: &Ui, visitor: &Visitor, asked: Asked, view: &WorkloadView, ma
         }
     };
     page(visitor, Page { title: &title, place: Some(Place::Workloads), live: true, banner: ui.banner(visitor).await, body })
+}
+
+/// The number of versions that the registries returned. If one of them did not answer, the page says so elsewhere.
+fn queried(view: &WorkloadView, visitor: &Visitor) -> Markup {
+    if !view.registry_errors.is_empty() {
+        return html! {};
+    }
+    let count = |one: &Explained| one.counts.chosen + one.counts.eligible + one.counts.refused;
+    let total: usize = view.containers.iter().map(count).sum();
+    html! {
+        @match total { 1 => "1 version", n => { (n) " versions" } }
+        ", queried " (time(visitor.now, visitor.now))
+    }
 }
 
 /// The owner of the workload, and its effect on updates.
@@ -267,10 +301,10 @@ fn row(verdict: &CandidateVerdict) -> Markup {
     }
 }
 
-fn gate(one: &Explained, visitor: &Visitor) -> Markup {
+fn gate(one: &Explained, place: usize, visitor: &Visitor) -> Markup {
     let needs_approval = one.settings.as_ref().is_ok_and(|settings| settings.require_approval);
     html! {
-        section class="card" {
+        section class="card" id={ "gate-" (place) } {
             h2 { "When an update is applied" }
             @match &one.gate {
                 Gate::Open => p class="mt-2 inline-flex items-center gap-2 tone-good" {

@@ -13,6 +13,9 @@ use super::query::Invalid;
 use super::visitor::Visitor;
 use crate::auth::Refused;
 
+/// The problem if Kubernetes does not respond.
+pub(super) const NOT_RESPONDING: &str = "Kubernetes is not responding";
+
 /// A problem, as a message for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -110,6 +113,39 @@ impl Fault {
     }
 }
 
+/// Returns the content of a page with lists for a visitor who cannot see any: `things` are what the lists contain.
+pub(super) fn instead_of_lists(visitor: &Visitor, things: &str) -> Option<Markup> {
+    if visitor.unavailable.is_some() {
+        return Some(unchecked(things));
+    }
+    visitor.visible.is_empty().then(|| nothing_allowed(visitor))
+}
+
+/// The content for a visitor whose permissions are not known. The page is read again as soon as they are known.
+fn unchecked(things: &str) -> Markup {
+    html! {
+        div class="first" id="list" hx-get="" hx-select="#main" hx-target="#main" hx-swap="outerHTML" hx-trigger="sse:resync" {
+            div class="first-art tone-bad" { (icon("unplug")) }
+            h1 { "Headwind cannot check which " (things) " you may see, because Kubernetes does not respond." }
+        }
+    }
+}
+
+/// The content for a visitor who may list nothing.
+fn nothing_allowed(visitor: &Visitor) -> Markup {
+    html! {
+        div class="first" id="list" {
+            div class="first-art tone-warn" { (icon("lock")) }
+            h1 { "You cannot list updates" }
+            p class="text-muted text-base" {
+                (visitor.caller.name) " needs the verb " code { "list" } " on " code { "updaterequests.headwind.sh" }
+                " in at least one namespace to see its updates and workloads."
+            }
+            (copyable("kubectl auth can-i list updaterequests.headwind.sh --namespace=NAMESPACE", "Command to check the permission"))
+        }
+    }
+}
+
 impl From<Invalid> for Fault {
     fn from(invalid: Invalid) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid filter", invalid.to_string())
@@ -119,7 +155,12 @@ impl From<Invalid> for Fault {
 impl From<Refused> for Fault {
     fn from(refused: Refused) -> Self {
         let command = refused.permission().map(Permission::can_i);
-        Self { command, ..Self::new(refused.status(), "Not allowed", refused.to_string()) }
+        let title = match refused {
+            Refused::Unavailable(_) => NOT_RESPONDING,
+            Refused::TooMany(_) => "Too many checks",
+            Refused::Unknown(_) | Refused::Forbidden(_) | Refused::Missing { .. } => "Not allowed",
+        };
+        Self { command, ..Self::new(refused.status(), title, refused.to_string()) }
     }
 }
 
@@ -131,9 +172,7 @@ impl From<&ActError> for Fault {
             ActError::NotNow(_) | ActError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "Already decided", text),
             ActError::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "Not signed in", text),
             ActError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Not allowed", text),
-            ActError::Unavailable(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Kubernetes is not responding", format!("Action failed: {text}"))
-            }
+            ActError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_RESPONDING, format!("Action failed: {text}")),
         }
     }
 }
@@ -145,7 +184,7 @@ impl From<&SaveError> for Fault {
             SaveError::Conflict(_) => Self::new(StatusCode::CONFLICT, "Not saved", text),
             SaveError::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "Not signed in", text),
             SaveError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Not allowed", text),
-            SaveError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Kubernetes is not responding", text),
+            SaveError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_RESPONDING, text),
         }
     }
 }

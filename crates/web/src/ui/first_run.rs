@@ -3,49 +3,53 @@
 use headwind_operator::Overview;
 use maud::{Markup, html};
 
-use super::Ui;
 use super::page::{self, Page, Place};
 use super::parts::copy::copyable;
 use super::parts::icon::{icon, logo};
 use super::visitor::Visitor;
+use super::{Ui, permissions};
+
+/// Says that nothing is tracked, where the visitor may look.
+pub(super) fn nothing_tracked(ui: &Ui, visitor: &Visitor) -> &'static str {
+    if permissions::sees_everything(ui, &visitor.visible) {
+        "Nothing is tracked yet"
+    } else {
+        "Nothing is tracked in the namespaces that you may list"
+    }
+}
 
 /// The page.
 pub(super) async fn page(ui: &Ui, visitor: &Visitor, overview: Overview) -> Markup {
     let Overview { workloads, namespaces, .. } = overview;
     let webhook = format!("http://headwind-webhook.{}:8080/webhook/registry", ui.settings.namespace);
     let body = html! {
-        div class="first" {
+        // The first update ends the first run.
+        div class="first" hx-get="/" hx-select="#main" hx-target="#main" hx-swap="outerHTML" hx-trigger="sse:news, sse:resync" {
             div class="first-art" { (logo()) }
-            @if visitor.visible.is_empty() {
-                h1 { "You cannot list updates" }
-                p class="text-muted text-base" { (visitor.caller.name) " needs the verb " code { "list" } " on " code { "updaterequests.headwind.sh" } " in at least one namespace." }
-                (copyable("kubectl auth can-i list updaterequests.headwind.sh --namespace=NAMESPACE", "Command to check the permission"))
-            } @else {
-                h1 { "Nothing is tracked yet" }
-                p class="text-muted text-base" {
-                    "Headwind sees " b { (workloads) @if workloads == 1 { " workload" } @else { " workloads" } } " in " (namespaces)
-                    @if namespaces == 1 { " namespace" } @else { " namespaces" } ". It does not change any of them until an annotation says so."
+            h1 { (nothing_tracked(ui, visitor)) }
+            p class="text-muted text-base" {
+                "Headwind sees " b { (workloads) @if workloads == 1 { " workload" } @else { " workloads" } } " in " (namespaces)
+                @if namespaces == 1 { " namespace" } @else { " namespaces" } ". It does not change any of them until an annotation says so."
+            }
+            ol class="steps-list" {
+                li {
+                    h2 { "Set the policy of a workload" }
+                    (copyable("kubectl -n NAMESPACE annotate deployment/NAME headwind.sh/policy=minor", "Command to annotate"))
+                    p class="text-muted" { "An annotation of a namespace is the default for everything in it. Each update then waits here for your approval." }
                 }
-                ol class="steps-list" {
-                    li {
-                        h2 { "Set the policy of a workload" }
-                        (copyable("kubectl -n NAMESPACE annotate deployment/NAME headwind.sh/policy=minor", "Command to annotate"))
-                        p class="text-muted" { "An annotation of a namespace is the default for everything in it. Each update then waits here for your approval." }
+                li {
+                    h2 { "Send the webhooks of your registry to Headwind" }
+                    (copyable(&webhook, "Webhook address"))
+                    p class="text-muted" {
+                        "Or let Headwind poll the registry: turn polling on in the " a href="/settings#polling" { "settings" } " and annotate " code { "headwind.sh/event-source=polling" } "."
                     }
-                    li {
-                        h2 { "Send the webhooks of your registry to Headwind" }
-                        (copyable(&webhook, "Webhook address"))
-                        p class="text-muted" {
-                            "Or let Headwind poll the registry: turn polling on in the " a href="/settings#polling" { "settings" } " and annotate " code { "headwind.sh/event-source=polling" } "."
-                        }
-                    }
-                    li { h2 { "Push a tag" } p class="text-muted" { "The update appears here without reloading the page." } }
                 }
-                ul class="health" {
-                    @if ui.settings.authenticates_webhooks { (line(true, "Webhooks are authenticated")) }
-                    @else { (line(false, "Webhooks are not authenticated: set HEADWIND_WEBHOOK_SECRET")) }
-                    @if ui.settings.polls() { (line(true, "Polling is on")) } @else { (line(false, "Polling is off")) }
-                }
+                li { h2 { "Push a tag" } p class="text-muted" { "The update appears here without reloading the page." } }
+            }
+            ul class="health" {
+                @if ui.settings.authenticates_webhooks { (line(true, "Webhooks are authenticated")) }
+                @else { (line(false, "Webhooks are not authenticated: set HEADWIND_WEBHOOK_SECRET")) }
+                @if ui.settings.polls() { (line(true, "Polling is on")) } @else { (line(false, "Polling is off")) }
             }
         }
     };

@@ -13,12 +13,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::Ui;
-use super::fault::Fault;
+use super::fault::{Fault, NOT_RESPONDING};
 use super::page::bare;
 use super::parts::copy::copyable;
 use super::parts::note::{Tone, note};
 use super::permissions;
 use super::query::pairs;
+use crate::auth::Refused;
 use crate::server::Ends;
 
 /// The page that opens after the login.
@@ -55,15 +56,25 @@ pub(super) async fn login(
     }
 }
 
+/// The problem of a login that failed.
+fn title(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::Unavailable(_) => NOT_RESPONDING,
+        Refused::TooMany(_) => "Too many attempts",
+        Refused::Unknown(_) | Refused::Forbidden(_) | Refused::Missing { .. } => "Kubernetes did not accept the token",
+    }
+}
+
 /// The page with the form.
-pub(super) fn form(next: &str, error: Option<&str>) -> Markup {
+pub(super) fn form(next: &str, refused: Option<&Refused>) -> Markup {
+    let invalid = refused.filter(|refused| !matches!(refused, Refused::Unavailable(_) | Refused::TooMany(_))).map(|_| "true");
     let body = html! {
         form method="post" action="/login" class="card p-6! space-y-4" {
             h1 { "Sign in" }
-            @if let Some(error) = error { (note(Tone::Bad, "octagon-x", &html! { "Kubernetes did not accept the token" }, Some(html! { (error) }))) }
+            @if let Some(refused) = refused { (note(Tone::Bad, "octagon-x", &html! { (title(refused)) }, Some(html! { (refused.to_string()) }))) }
             label class="block" {
                 span class="label-text" { "Kubernetes token" }
-                input class="input w-full font-mono" type="password" name="token" autocomplete="off" required autofocus aria-describedby="token-hint" aria-invalid=[error.map(|_| "true")];
+                input class="input w-full font-mono" type="password" name="token" autocomplete="off" required autofocus aria-describedby="token-hint" aria-invalid=[invalid];
             }
             p class="text-muted text-sm" id="token-hint" { "The cluster checks the token (TokenReview). Its RBAC rules say what you can see and approve." }
             input type="hidden" name="next" value=(own(next));
@@ -84,7 +95,7 @@ pub(super) async fn sign_in(State(ui): State<Arc<Ui>>, headers: HeaderMap, ends:
             let place = HeaderValue::from_str(own(&next)).unwrap_or(HeaderValue::from_static("/"));
             (StatusCode::SEE_OTHER, [(LOCATION, place), (SET_COOKIE, cookie)]).into_response()
         }
-        Err(refused) => (refused.status(), form(&next, Some(&refused.to_string()))).into_response(),
+        Err(refused) => (refused.status(), form(&next, Some(&refused))).into_response(),
     }
 }
 
@@ -114,5 +125,20 @@ mod tests {
     #[case("/é", "/")]
     fn only_pages_of_this_origin(#[case] next: &str, #[case] expected: &str) {
         assert_eq!(own(next), expected);
+    }
+
+    #[test]
+    fn the_form_says_what_failed() {
+        let why = "the reason".to_owned();
+        for (refused, title, is_invalid) in [
+            (Refused::Unknown(why.clone()), "Kubernetes did not accept the token", true),
+            (Refused::TooMany(why.clone()), "Too many attempts", false),
+            (Refused::Unavailable(why), "Kubernetes is not responding", false),
+        ] {
+            let page = form("/", Some(&refused)).into_string();
+            assert!(page.contains(&format!(">{title}</p>")) && page.contains("the reason"), "{page}");
+            assert_eq!(page.contains("aria-invalid"), is_invalid, "{page}");
+            assert_eq!(page.matches("Kubernetes did not accept").count(), usize::from(is_invalid), "{page}");
+        }
     }
 }

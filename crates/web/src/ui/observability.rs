@@ -30,6 +30,8 @@ use super::visitor::Visitor;
 const RANGES: &[(&str, &str, i64)] = &[("1h", "1 h", 1), ("6h", "6 h", 6), ("24h", "24 h", 24), ("7d", "7 d", 168), ("30d", "30 d", 720)];
 /// This process keeps so many hours.
 const KEPT: i64 = 24;
+/// From so many hours on, charts show dates.
+const DATED: i64 = 24;
 
 /// `GET /observability?range=`
 pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
@@ -71,7 +73,7 @@ pub(super) async fn observability(State(ui): State<Arc<Ui>>, visitor: Visitor) -
         }
         @if permissions::sees_everything(&ui, &visitor.visible) {
             (cards(&figures))
-            div class="charts" { @for chart in charts(&figures) { (chart) } }
+            div class="charts" { @for chart in charts(&figures, *hours >= DATED) { (chart) } }
         } @else {
             (empty("lock", &html! {
                 p { "These figures are totals of all namespaces, and you may list updates in some of them only." }
@@ -118,8 +120,8 @@ fn cards(figures: &Figures) -> Markup {
     }
 }
 
-/// One chart for each question.
-fn charts(figures: &Figures) -> Vec<Markup> {
+/// One chart for each question. `dated` is true if the times have a date.
+fn charts(figures: &Figures, dated: bool) -> Vec<Markup> {
     let series = |word, look, of, figure: String| Series { word, look, values: figures.values(of), figure };
     let grown = |word, look, of| series(word, look, of, number(figures.total(of).round()));
     let unit = match figures.step.as_secs() {
@@ -128,7 +130,7 @@ fn charts(figures: &Figures) -> Vec<Markup> {
         step if step % 60 == 0 => format!("per {} minutes", step / 60),
         step => format!("per {step} s"),
     };
-    let chart = |title: &'static str, unit: &str, series: Vec<Series>| Chart { title, unit, series, times: &figures.times }.render();
+    let chart = |title: &'static str, unit: &str, series: Vec<Series>| Chart { title, unit, series, times: &figures.times, dated }.render();
     vec![
         chart("Updates", &unit, vec![grown("applied", Look::Good, Quantity::Applied), grown("failed", Look::Bad, Quantity::Failed)]),
         chart(

@@ -1,5 +1,6 @@
 //! The frame of every page: head, top bar, navigation, dialog, toasts.
 
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{FAVICON, HTMX, SCRIPT, SSE, STYLES};
@@ -137,6 +138,25 @@ fn help() -> Markup {
     }
 }
 
+/// Returns what the top bar says in place of "Live" on the pages whose content does not follow the stream.
+fn as_of(place: Option<Place>, now: Timestamp) -> Option<String> {
+    match place {
+        Some(Place::Dashboard | Place::Updates) => None,
+        Some(Place::Workloads | Place::Observability | Place::Settings) | None => Some(now.strftime("As of %H:%M UTC").to_string()),
+    }
+}
+
+/// The banner for a visitor whose session has ended. The script adds the address of the page to the link.
+fn signed_out() -> Markup {
+    html! {
+        div class="banner tone-warn" role="alert" {
+            (icon("log-out"))
+            p { b { "Your session has ended." } " Sign in again." }
+            a class="btn btn-sm" href="/login" { "Sign in" }
+        }
+    }
+}
+
 /// The whole page.
 pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
     let Page { title, place, live, banner, body } = page;
@@ -146,6 +166,7 @@ pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
     let preferences = visitor.preferences;
     let theme = (preferences.theme != Theme::System).then(|| preferences.theme.as_str());
     let events = live.then(|| format!("/events?v={}", visitor.version));
+    let as_of = as_of(place, visitor.now);
     html! {
         (DOCTYPE)
         html lang="en" data-now=(stamp(visitor.now)) data-theme=[theme] data-density=[preferences.compact.then_some("compact")] {
@@ -163,13 +184,18 @@ pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
                         }
                     }
                     @if live {
-                        span class="live" id="live" data-state="away" { span class="status" aria-hidden="true" {} span id="live-word" { "Connecting" } }
+                        span class="live" id="live" role="status" data-state="away" data-open=[as_of.as_deref()] {
+                            span class="status" aria-hidden="true" {}
+                            span id="live-word" { (as_of.as_deref().unwrap_or("Connecting")) }
+                        }
                     } @else {
                         span class="live" {}
                     }
                     (menu(visitor))
                 }
                 div id="banner" sse-swap=[live.then_some("banner")] { @if let Some(banner) = banner { (banner) } }
+                // The event has only parts that replace those of the navigation.
+                @if live { div hidden sse-swap="counts" {} }
                 main id="main" tabindex="-1" { (body) }
                 nav class="dock" aria-label="Main, at the bottom" {
                     @for (one, href, word, sign) in PLACES {
@@ -183,7 +209,9 @@ pub(super) fn page(visitor: &Visitor, page: Page<'_>) -> Markup {
                 }
                 dialog id="dialog" class="modal" aria-labelledby="dialog-title" {}
                 div id="toasts" class="toast" role="status" aria-live="polite" {}
+                p id="found" class="sr-only" role="status" {}
                 template id="help" { (help()) }
+                template id="ended" { (signed_out()) }
             }
         }
     }

@@ -31,8 +31,15 @@ pub(super) fn sees_everything(ui: &Ui, visible: &Visible) -> bool {
 }
 
 /// Returns true if the headers of an open stream still prove who the caller is.
-pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> bool {
-    ui.guard.auth().still_knows(caller, headers).await
+///
+/// # Errors
+/// Why that is not known.
+pub(super) async fn is_still_known(ui: &Ui, headers: &HeaderMap, caller: &Caller) -> Result<bool, String> {
+    match ui.guard.auth().authenticate(headers, caller.peer.parse().ok()).await {
+        Ok(known) => Ok(known.name == caller.name),
+        Err(refused @ (Refused::Unavailable(_) | Refused::TooMany(_))) => Err(refused.to_string()),
+        Err(Refused::Unknown(_) | Refused::Forbidden(_) | Refused::Missing { .. }) => Ok(false),
+    }
 }
 
 /// Checks that the headers of a request prove who the caller is.
@@ -72,28 +79,43 @@ pub(super) fn looks_at(key: &WorkloadKey) -> Action {
 
 /// The requests that the caller may approve or reject.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rights(BTreeMap<(String, String), bool>);
+pub(super) struct Rights {
+    may: BTreeMap<(String, String), bool>,
+    /// True if Kubernetes did not answer a question.
+    unknown: bool,
+}
 
 impl Rights {
     /// Asks about the requests, each as namespace and name.
     pub(super) async fn of(ui: &Ui, caller: &Caller, requests: Vec<(String, String)>) -> Self {
-        let (mut rights, mut whole) = (BTreeMap::new(), BTreeMap::new());
+        let (mut rights, mut whole) = (Self::default(), BTreeMap::new());
         for (namespace, name) in requests {
             // Most callers may decide about every request of a namespace, or about none.
             if !whole.contains_key(&namespace) {
-                let may = ui.guard.auth().may(caller, &decides_about_all(&namespace)).await;
+                let may = rights.ask(ui, caller, &decides_about_all(&namespace)).await;
                 whole.insert(namespace.clone(), may);
             }
             let may = whole.get(&namespace).copied().unwrap_or_default()
-                || ui.guard.auth().may(caller, &decides(action::Action::Approve, &namespace, &name)).await;
-            rights.insert((namespace, name), may);
+                || rights.ask(ui, caller, &decides(action::Action::Approve, &namespace, &name)).await;
+            rights.may.insert((namespace, name), may);
         }
-        Self(rights)
+        rights
+    }
+
+    async fn ask(&mut self, ui: &Ui, caller: &Caller, action: &Action) -> bool {
+        let refused = ui.guard.auth().denial(caller, action).await;
+        self.unknown |= matches!(refused, Some(Refused::Unavailable(_)));
+        refused.is_none()
+    }
+
+    /// Returns true if Kubernetes did not answer all questions.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.unknown
     }
 
     /// Returns true if the caller may decide about the request.
     pub(super) fn allows(&self, namespace: &str, name: &str) -> bool {
-        self.0.get(&(namespace.to_owned(), name.to_owned())).copied().unwrap_or_default()
+        self.may.get(&(namespace.to_owned(), name.to_owned())).copied().unwrap_or_default()
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct ListQuery {
     pub(super) policy: Option<Policy>,
     pub(super) phases: Vec<Phase>,
     pub(super) state: Option<WorkloadState>,
+    /// True for the updates that wait for a person. Pending updates that the policy approved do not.
+    pub(super) waiting: bool,
     pub(super) since: Option<Since>,
     sort: Option<Order>,
     pub(super) page: usize,
@@ -65,6 +67,8 @@ const SORTS: &[(&str, SortBy)] = &[
     ("created", SortBy::Created),
 ];
 
+/// The state of updates that wait for a person.
+const WAITING: &str = "waiting";
 const STATES: &[(&str, WorkloadState)] = &[
     ("update", WorkloadState::UpdateAvailable),
     ("held", WorkloadState::HeldBack),
@@ -103,6 +107,7 @@ impl ListQuery {
             policy: None,
             phases: Vec::new(),
             state: None,
+            waiting: false,
             since: None,
             sort: None,
             page: 1,
@@ -124,6 +129,7 @@ impl ListQuery {
                 ("policy", _) => read.policy = Some(word(&value)?),
                 ("phase", List::Updates) => read.phases.push(word(&value)?),
                 ("state", List::Workloads) => read.state = Some(state(&value)?),
+                ("state", List::Updates) if value == WAITING => read.waiting = true,
                 ("since", List::Updates) => read.since = Some(since(&value)?),
                 ("sort", _) => read.sort = Some(sort(&value)?),
                 ("page", _) => read.page = page(&value)?,
@@ -137,13 +143,14 @@ impl ListQuery {
 
     /// Returns true if the list is filtered.
     pub(super) fn is_filtered(&self) -> bool {
-        let Self { text, namespace, kind, policy, phases, state, since, .. } = self;
+        let Self { text, namespace, kind, policy, phases, state, waiting, since, .. } = self;
         text.is_some()
             || namespace.is_some()
             || kind.is_some()
             || policy.is_some()
             || !phases.is_empty()
             || state.is_some()
+            || *waiting
             || since.is_some()
     }
 
@@ -183,7 +190,7 @@ impl ListQuery {
             phases: self.phases.clone(),
             text: self.text.clone(),
             since: span.map(|span| now.checked_sub(span).unwrap_or(Timestamp::MIN)),
-            waiting: self.list == List::Inbox,
+            waiting: self.waiting || self.list == List::Inbox,
             expires_before: None,
         }
     }
@@ -223,6 +230,7 @@ impl ListQuery {
     pub(super) fn hidden(&self) -> Vec<(&'static str, &'static str)> {
         let mut all: Vec<_> = self.phases.iter().map(|phase| ("phase", phase.as_str())).collect();
         all.extend(self.state.and_then(|state| Some(("state", STATES.iter().find(|(_, one)| *one == state)?.0))));
+        all.extend(self.waiting.then_some(("state", WAITING)));
         all.extend(self.since.map(|since| ("since", if since == Since::Day { "24h" } else { "7d" })));
         all
     }
@@ -244,8 +252,17 @@ impl ListQuery {
     }
 
     /// The first page of other phases.
-    pub(super) fn in_phases(&self, phases: &[Phase]) -> String {
-        Self { phases: phases.to_vec(), since: None, page: 1, ..self.clone() }.address()
+    #[must_use]
+    pub(super) fn in_phases(&self, phases: &[Phase]) -> Self {
+        let mut phases = phases.to_vec();
+        phases.sort_unstable();
+        Self { phases, waiting: false, since: None, page: 1, ..self.clone() }
+    }
+
+    /// The first page of the updates that wait for a person.
+    #[must_use]
+    pub(super) fn in_waiting(&self) -> Self {
+        Self { waiting: true, ..self.in_phases(&[]) }
     }
 
     /// The first page of another state.

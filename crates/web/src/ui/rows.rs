@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::Ui;
 use super::evidence::Said;
-use super::fault::Fault;
+use super::fault::{Fault, NOT_RESPONDING};
 use super::hub::id;
 use super::parts::change::{ChangeView, bump, diff};
 use super::parts::icon::icon;
@@ -42,8 +42,10 @@ headwind_core::named! {
 /// An update with what a row says about it.
 pub(super) struct Row<'a> {
     pub(super) summary: &'a UpdateSummary,
-    /// True if the caller may decide about it.
+    /// True if the caller may decide about it, or if that is not known.
     pub(super) may: bool,
+    /// True if Kubernetes does not respond. Then nobody can decide.
+    pub(super) down: bool,
     /// The number of waiting updates to the same image, this one included.
     pub(super) same_image: usize,
     /// True if a failed rollout is rolled back.
@@ -102,12 +104,14 @@ impl Row<'_> {
             };
         }
         let address = |action: &str| format!("{path}/{action}?view={}", view.as_str());
+        let why = self.down.then_some(NOT_RESPONDING);
         html! {
-            div class="acts" hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
+            // A disabled button ignores the pointer, so the group has the title as well.
+            div class="acts" title=[why] hx-target="#dialog" hx-select="#confirm" hx-swap="innerHTML ignoreTitle:true" {
                 button class="btn btn-primary btn-sm" id={ "a-" (id) } formaction={ (path) "/approve" } hx-get=(address("approve"))
-                    aria-label={ "Approve " (name) " " (change.to) } { "Approve" }
+                    aria-label={ "Approve " (name) " " (change.to) } disabled[self.down] title=[why] { "Approve" }
                 button class="btn btn-quiet btn-sm" id={ "r-" (id) } formaction={ (path) "/reject" } hx-get=(address("reject"))
-                    aria-label={ "Reject " (name) " " (change.to) } { "Reject" }
+                    aria-label={ "Reject " (name) " " (change.to) } disabled[self.down] title=[why] { "Reject" }
             }
         }
     }
@@ -122,6 +126,11 @@ impl Row<'_> {
     fn decided_by(&self) -> Option<&str> {
         let status = &self.request().status;
         self.said.rejected_by.as_deref().or(status.rejected_by.as_deref()).or(status.approved_by.as_deref())
+    }
+
+    /// Returns why the update ended without success.
+    fn cause(&self) -> Option<&str> {
+        Some(self.said.text.as_str()).filter(|text| ended_without_success(self.request().status.phase) && !text.is_empty())
     }
 
     /// The row of a list. `swap` is set in a response that also changes other parts of the page.
@@ -176,17 +185,23 @@ impl Row<'_> {
         }
     }
 
-    /// The same row after a decision: it stays in its place, with the same height, until the list is requested again.
+    /// The same row after a decision: it stays in its place until the list is requested again.
     fn decided(&self, swap: bool) -> Markup {
         let change = ChangeView::of(self.request());
+        let by = html! { @if let Some(who) = self.decided_by() { "by " (who) } @else if self.summary.by_policy { "by policy" } };
         html! {
             li class="row row-done" id={ "u-" (self.id()) } hx-get=(self.fetch(View::Inbox)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 span {}
                 div class="c-who" { (self.who()) }
                 div class="c-what" { (what(&change)) }
                 div class="c-why" {
-                    p { (phase(self.summary)) }
-                    p class="text-muted" { @if let Some(who) = self.decided_by() { "by " (who) } @else if self.summary.by_policy { "by policy" } }
+                    @if let Some(cause) = self.cause() {
+                        p { (phase(self.summary)) @if self.request().status.phase == Phase::Rejected { span class="text-muted" { (by) } } }
+                        p class="evidence" { (cause) }
+                    } @else {
+                        p { (phase(self.summary)) }
+                        p class="text-muted" { (by) }
+                    }
                 }
                 div class="c-till text-muted" { (time(self.changed(), self.now)) }
                 div class="acts" {}
@@ -224,13 +239,17 @@ impl Row<'_> {
             li class="mini" id={ "u-" (self.id()) } hx-get=(self.fetch(View::Moving)) hx-trigger=(self.trigger()) hx-swap-oob=[swap.then_some("true")] {
                 div class="c-who" { (self.who()) }
                 div { p class="flex flex-wrap items-center gap-2" { (phase(self.summary)) (diff(&ChangeView::of(request))) } }
-                div {
-                    @if let Some(watch) = bar {
-                        progress class="progress progress-primary w-full" value=(watch.new_available) max=(watch.wanted) aria-label="New pods available" {
-                            (watch.new_available) " of " (watch.wanted)
+                @if let Some(cause) = self.cause() {
+                    p class="evidence" { (cause) }
+                } @else {
+                    div {
+                        @if let Some(watch) = bar {
+                            progress class="progress progress-primary w-full" value=(watch.new_available) max=(watch.wanted) aria-label="New pods available" {
+                                (watch.new_available) " of " (watch.wanted)
+                            }
                         }
+                        p class="text-muted text-xs" { (progress(request, self.now)) }
                     }
-                    p class="text-muted text-xs" { (progress(request, self.now)) }
                 }
                 p class="text-muted text-right" { (time(self.changed(), self.now)) }
             }
@@ -251,6 +270,11 @@ impl Row<'_> {
 
 fn what(change: &ChangeView) -> Markup {
     html! { (diff(change)) p class="under" { (bump(change)) (reference(&change.repository)) } }
+}
+
+/// Returns true if the update ended, but did not complete.
+fn ended_without_success(phase: Phase) -> bool {
+    !phase.is_open() && phase != Phase::Completed
 }
 
 /// Namespace and name of the request.
@@ -287,14 +311,20 @@ pub(super) async fn rows(ui: &Ui, visitor: &Visitor, items: &[UpdateSummary], vi
     let rights = Rights::of(ui, &visitor.caller, waiting).await;
     let images: Vec<&str> = items.iter().map(|one| one.request.spec.new_image.as_str()).collect();
     let same = if view == View::Inbox { ui.handle.waiting_for(&images, &visitor.visible) } else { Vec::new() };
+    let down = ui.kubernetes_down(visitor) || rights.are_unknown();
     let mut all = Vec::with_capacity(items.len());
     for (place, summary) in items.iter().enumerate() {
         let container = summary.request.spec.container.as_deref().unwrap_or_default();
-        let reads = view == View::Trouble || summary.request.status.phase == Phase::Rejected;
+        let reads = match view {
+            View::Trouble => true,
+            View::Table => summary.request.status.phase == Phase::Rejected,
+            View::Inbox | View::Moving => ended_without_success(summary.request.status.phase),
+        };
         let said = if reads { ui.evidence.of(&ui.handle, summary).await } else { Said::default() };
         let auto_rollback = (view == View::Inbox).then(|| auto_rollback(ui, summary, container)).flatten();
         let row = Row {
-            may: rights.allows(&summary.workload.namespace, &summary.request.name),
+            may: rights.are_unknown() || rights.allows(&summary.workload.namespace, &summary.request.name),
+            down,
             same_image: same.get(place).copied().unwrap_or_default(),
             auto_rollback,
             said,
@@ -316,7 +346,8 @@ pub(super) fn auto_rollback(ui: &Ui, summary: &UpdateSummary, container: &str) -
 pub(super) async fn swapped(ui: &Ui, visitor: &Visitor, summary: &UpdateSummary, view: View) -> Markup {
     let rights = Rights::of(ui, &visitor.caller, vec![name(summary)]).await;
     let row = Row {
-        may: rights.allows(&summary.workload.namespace, &summary.request.name),
+        may: rights.are_unknown() || rights.allows(&summary.workload.namespace, &summary.request.name),
+        down: ui.kubernetes_down(visitor) || rights.are_unknown(),
         same_image: 0,
         auto_rollback: None,
         said: ui.evidence.of(&ui.handle, summary).await,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use headwind_core::request::Phase;
-use headwind_operator::{Counts, Order, SortBy};
+use headwind_operator::{Order, SortBy};
 use maud::{Markup, html};
 
-use super::fault::Fault;
+use super::fault::{Fault, instead_of_lists};
+use super::first_run::nothing_tracked;
 use super::hub::{Hint, Missed};
 use super::page::{Page, Place, page};
 use super::parts::filters::{filters, kept};
@@ -21,49 +23,50 @@ use super::rows::{View, rows};
 use super::visitor::Visitor;
 use super::{Ui, bulk, permissions};
 
+/// The phases behind each link. The link "Waiting" is in addition.
 const GROUPS: &[(&str, &[Phase])] = &[
     ("All", &[]),
-    ("Waiting", &[Phase::Pending]),
     ("Rolling out", &[Phase::Approved, Phase::RollingOut]),
     ("Completed", &[Phase::Completed]),
     ("Failed", &[Phase::Failed, Phase::RolledBack]),
     ("Closed", &[Phase::Rejected, Phase::Expired, Phase::Superseded]),
 ];
 
-/// The phases as links with counts.
-fn groups(query: &ListQuery, counts: &Counts) -> Markup {
-    let count = |phases: &[Phase]| {
-        if phases.is_empty() { counts.by_phase.total() } else { phases.iter().map(|phase| counts.by_phase.of(*phase)).sum() }
-    };
-    let all: Vec<Segment> = GROUPS
-        .iter()
-        .map(|(word, phases)| {
-            let mut sorted = phases.to_vec();
-            sorted.sort_unstable();
-            Segment { href: query.in_phases(phases), word, count: count(phases), current: query.phases == sorted && query.since.is_none() }
+/// The phases as links, each with the number of updates behind it.
+fn groups(ui: &Ui, query: &ListQuery, visitor: &Visitor) -> Markup {
+    let mut groups: Vec<(&str, ListQuery)> = GROUPS.iter().map(|(word, phases)| (*word, query.in_phases(phases))).collect();
+    groups.insert(1, ("Waiting", query.in_waiting()));
+    let all: Vec<Segment> = groups
+        .into_iter()
+        .map(|(word, group)| {
+            let count = ui.handle.updates(&group.updates(&visitor.visible, visitor.now), query.order(), 0, 0).total;
+            Segment { href: group.address(), word, count, current: query.at_page(1) == group.address() }
         })
         .collect();
     html! { div id="segments" { (segments("Phase", &all)) } }
 }
 
 /// `GET /updates`
-pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
+pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor, headers: HeaderMap) -> Response {
     let query = match ListQuery::read(List::Updates, &visitor.query) {
         Ok(query) => query,
         Err(invalid) => return Fault::from(invalid).answer(&visitor, Some("list")),
     };
+    if let Some(body) = instead_of_lists(&visitor, "updates") {
+        return whole(&ui, &visitor, body).await;
+    }
     let found = ui.handle.updates(&query.updates(&visitor.visible, visitor.now), query.order(), query.skip(), PAGE);
     let rows = rows(&ui, &visitor, &found.items, View::Table).await;
-    let all = visitor.counts.by_phase.total();
     let body = html! {
         div class="page-head" { h1 { "Updates" } }
-        (groups(&query, &visitor.counts))
+        (groups(&ui, &query, &visitor))
         (filters("/updates", &query, &permissions::namespaces(&ui, &visitor.visible), &[]))
+        (self::found(&headers, found.total, "update"))
         form class="list" id="list" method="get" action="/updates/bulk/approve" hx-swap="outerHTML" {
             (kept(&query))
             (pill("table", &query, &visitor))
             @if rows.is_empty() {
-                @if query.is_filtered() { (nothing_found(&query, "/updates", all)) } @else { (empty("inbox", &html! { p { "There are no updates yet." } })) }
+                (none(&ui, &query, &visitor))
             } @else {
                 (table(&query, &rows))
                 (bulk::bar(View::Table))
@@ -71,8 +74,36 @@ pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Resp
             @if found.total > 0 { (pager(Position { page: query.page, size: PAGE, total: found.total }, |page| query.at_page(page))) }
         }
     };
-    page(&visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(&visitor).await, body })
+    whole(&ui, &visitor, body).await
+}
+
+async fn whole(ui: &Ui, visitor: &Visitor, body: Markup) -> Response {
+    page(visitor, Page { title: "Updates", place: Some(Place::Updates), live: true, banner: ui.banner(visitor).await, body })
         .into_response()
+}
+
+/// The list without entries.
+fn none(ui: &Ui, query: &ListQuery, visitor: &Visitor) -> Markup {
+    let all = visitor.counts.by_phase.total();
+    if all > 0 {
+        return nothing_found(query, "/updates", all);
+    }
+    let is_tracked = ui.handle.overview(&visitor.visible).tracked > 0;
+    let text = if is_tracked { "There are no updates yet" } else { nothing_tracked(ui, visitor) };
+    empty("inbox", &html! { p { (text) "." } })
+}
+
+/// The number of entries that match. It replaces the text of a region of the page that is announced, so the list has to
+/// be the part of the page that is replaced.
+pub(super) fn found(headers: &HeaderMap, total: usize, thing: &str) -> Markup {
+    if headers.get("hx-target").is_none_or(|target| target != "list") {
+        return html! {};
+    }
+    html! {
+        p id="found" hx-swap-oob="innerHTML" {
+            @match total { 0 => { "No " (thing) "s match" }, 1 => { "1 " (thing) " matches" }, n => { (n) " " (thing) "s match" } }
+        }
+    }
 }
 
 fn table(query: &ListQuery, rows: &[Markup]) -> Markup {
@@ -109,15 +140,19 @@ pub(super) fn sorted(query: &ListQuery, word: &str, by: SortBy, classes: &str) -
     }
 }
 
-/// A filtered list without entries.
+/// A list without entries that match, of `total` entries.
 pub(super) fn nothing_found(query: &ListQuery, all: &str, total: usize) -> Markup {
     empty(
         "search",
         &html! {
             p {
-                "No entry matches"
-                @if let Some(text) = &query.text { " “" (text) "”" } @else { " the filters" }
-                @if let Some(namespace) = &query.namespace { " in namespace " (namespace) }
+                @if query.page > 1 {
+                    "The list has no page " (query.page)
+                } @else {
+                    "No entry matches"
+                    @if let Some(text) = &query.text { " “" (text) "”" } @else { " the filters" }
+                    @if let Some(namespace) = &query.namespace { " in namespace " (namespace) }
+                }
                 "."
             }
             p { a class="btn btn-sm" href=(all) { "Show all " (total) } }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use headwind_core::settings::EventSource;
 use headwind_operator::{Handle, SortBy, Visible, WorkloadRow, WorkloadState};
 use maud::{Markup, html};
 use parking_lot::Mutex;
 
-use super::fault::Fault;
+use super::fault::{Fault, instead_of_lists};
+use super::first_run::nothing_tracked;
 use super::page::{Page, Place, page};
 use super::parts::filters::{filters, kept};
 use super::parts::icon::icon;
@@ -20,7 +22,7 @@ use super::parts::reference::reference;
 use super::parts::segments::{Segment, segments};
 use super::parts::workload::{path, place};
 use super::query::{List, ListQuery, PAGE};
-use super::updates::{nothing_found, sorted};
+use super::updates::{self, nothing_found, sorted};
 use super::visitor::Visitor;
 use super::{Ui, permissions};
 
@@ -93,11 +95,14 @@ impl ListQuery {
 }
 
 /// `GET /workloads`
-pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Response {
+pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor, headers: HeaderMap) -> Response {
     let query = match ListQuery::read(List::Workloads, &visitor.query) {
         Ok(query) => query,
         Err(invalid) => return Fault::from(invalid).answer(&visitor, Some("list")),
     };
+    if let Some(body) = instead_of_lists(&visitor, "workloads") {
+        return whole(&ui, &visitor, body).await;
+    }
     let rows = ui.snapshot.rows(&ui.handle);
     let seen = || rows.iter().filter(|row| visitor.visible.includes(&row.workload.namespace));
     let all = seen().count();
@@ -117,17 +122,22 @@ pub(super) async fn workloads(State(ui): State<Arc<Ui>>, visitor: Visitor) -> Re
         div class="page-head" { div { h1 { "Workloads" } p class="text-muted" { "What Headwind tracks, what runs, and why it does or does not change." } } }
         (segments)
         (filters("/workloads", &query, &permissions::namespaces(&ui, &visitor.visible), &[]))
+        (updates::found(&headers, total, "workload"))
         div class="list" id="list" {
             (kept(&query))
             @if page_rows.is_empty() {
-                @if query.is_filtered() { (nothing_found(&query, "/workloads", all)) } @else { (empty("boxes", &html! { p { "Headwind tracks no workloads that you may list." } })) }
+                @if all > 0 { (nothing_found(&query, "/workloads", all)) } @else { (empty("boxes", &html! { p { (nothing_tracked(&ui, &visitor)) "." } })) }
             } @else {
                 (table(&query, &page_rows))
             }
             @if total > 0 { (pager(Position { page: query.page, size: PAGE, total }, |page| query.at_page(page))) }
         }
     };
-    page(&visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(&visitor).await, body })
+    whole(&ui, &visitor, body).await
+}
+
+async fn whole(ui: &Ui, visitor: &Visitor, body: Markup) -> Response {
+    page(visitor, Page { title: "Workloads", place: Some(Place::Workloads), live: true, banner: ui.banner(visitor).await, body })
         .into_response()
 }
 

@@ -59,6 +59,11 @@ pub(crate) async fn permissions() -> Result<()> {
     ensure!(said.contains("kubectl auth can-i list updaterequests.headwind.sh"), "{said}");
     ensure!(browser.run("return document.querySelectorAll('.name').length").await? == json!(0), "{said}");
     browser.check_everywhere("nothing-allowed").await?;
+    for page in ["/updates", "/workloads"] {
+        visit.open(page).await?;
+        let said = text().await?;
+        ensure!(said.contains("kubectl auth can-i list updaterequests.headwind.sh"), "{page}: {said}");
+    }
     visit.open("/observability").await?;
     let said = text().await?;
     ensure!(said.contains("totals of all namespaces") && !said.contains("Duration of a reconcile pass"), "{said}");

@@ -26,7 +26,10 @@ pub(crate) async fn undo() -> Result<()> {
     browser.click("dialog .btn-primary").await?;
     browser.until("the dialog is closed", NO_DIALOG).await?;
     browser.until("the page shows that it waits", "document.querySelector('#detail h1').innerText.includes('Waiting')").await?;
+    // The button is gone.
+    browser.until("the heading has the focus", "document.activeElement.id === 'title'").await?;
     visit.pending("mouse").await?;
+    live_parts(&visit, &mouse).await?;
 
     visit.live(&keys).await?;
     browser.tab_to("Reopen…").await?;
@@ -59,13 +62,13 @@ pub(crate) async fn undo() -> Result<()> {
 
     visit.live(&mouse).await?;
     browser.until("the toast has gone", NO_TOAST).await?;
-    visit.dialog("a[aria-label='Roll back to mouse:1.0.0']").await?;
+    visit.dialog("#head a[href*='/rollback?']").await?;
     browser.check("dialog-rollback-desktop-light").await?;
     browser.click("dialog .btn-primary").await?;
     rolled_back("mouse").await?;
 
     visit.live(&keys).await?;
-    browser.tab_to("Roll back to keys:1.0.0").await?;
+    browser.tab_to("Roll back to 1.0.0").await?;
     browser.keys(ENTER).await?;
     visit.opened().await?;
     browser.keys(ENTER).await?;
@@ -73,11 +76,29 @@ pub(crate) async fn undo() -> Result<()> {
 
     browser.scripts(false).await?;
     visit.open(&plain).await?;
-    browser.click("a[aria-label='Roll back to plain:1.0.0']").await?;
+    browser.click("#history a[href*='/rollback?']").await?;
     browser.click("#confirm .btn-primary").await?;
     rolled_back("plain").await?;
     browser.scripts(true).await?;
 
     freeze(&visit).await?;
     visit.browser.end().await
+}
+
+/// A change elsewhere replaces only what it changed: selected text, an open part of the page and the focus stay.
+async fn live_parts(visit: &Visit, page: &str) -> Result<()> {
+    let browser = &visit.browser;
+    visit.live(page).await?;
+    browser.click("details.more summary").await?;
+    browser.run("getSelection().selectAllChildren(document.querySelector('.from-to')); document.querySelector('#explain').focus()").await?;
+    let selected = browser.run("return String(getSelection())").await?;
+    visit.rejected_elsewhere("mouse").await?;
+    browser.until("the page shows the change", "document.querySelector('#detail h1').innerText.includes('Rejected')").await?;
+    browser.until("the focus is kept", "document.activeElement.id === 'explain'").await?;
+    ensure!(browser.run("return String(getSelection())").await? == selected, "the selected text is kept");
+    ensure!(browser.run("return document.querySelector('details.more').open").await? == true, "the open part is kept");
+    visit.dialog(REOPEN).await?;
+    browser.click("dialog .btn-primary").await?;
+    browser.until("the dialog is closed", NO_DIALOG).await?;
+    visit.pending("mouse").await.map(drop)
 }

@@ -75,6 +75,8 @@ pub(super) struct Chart<'a> {
     pub(super) series: Vec<Series>,
     /// The time of each step.
     pub(super) times: &'a [Timestamp],
+    /// True if the times have a date, because the range is a day or longer.
+    pub(super) dated: bool,
 }
 
 /// Returns a round number that is at least as high as all values.
@@ -114,7 +116,7 @@ fn line(values: &[f64], top: f64) -> String {
 
 impl Chart<'_> {
     pub(super) fn render(&self) -> Markup {
-        let Self { title, unit, series, times } = self;
+        let Self { title, unit, series, times, dated } = self;
         let top = top(series.iter().flat_map(|one| one.values.iter().copied()));
         let label = series.iter().map(|one| format!("{} {}", one.word, one.figure)).collect::<Vec<_>>().join(", ");
         let ticks = |count: usize| -> Vec<usize> {
@@ -122,8 +124,9 @@ impl Chart<'_> {
             let count = count.min(times.len());
             (0..count).map(|tick| last * tick / (count - 1).max(1)).collect()
         };
-        let hour = |place: usize| times.get(place).map(|at| at.strftime("%H:%M").to_string()).unwrap_or_default();
-        let rows = ticks(13);
+        let format = if *dated { "%d %b %H:%M" } else { "%H:%M" };
+        let clock = |at: &Timestamp| at.strftime(format).to_string();
+        let axis = ticks(if *dated { 3 } else { 5 });
         html! {
             figure class="card chart" {
                 figcaption {
@@ -151,15 +154,17 @@ impl Chart<'_> {
                         }
                     }
                 }
-                div class="x-axis text-muted" { @for place in ticks(5) { span { (hour(place)) } } }
+                div class="x-axis text-muted" {
+                    @for place in axis { span { @if let Some(at) = times.get(place) { (clock(at)) } @if place + 1 == times.len() { " UTC" } } }
+                }
                 details class="more" {
                     summary { "View as table" }
                     table class="tbl" {
                         caption class="sr-only" { (title) }
                         thead { tr { th scope="col" { "Time (UTC)" } @for one in series { th scope="col" { (one.word) } } } }
                         tbody {
-                            @for place in rows {
-                                tr { td { (hour(place)) } @for one in series { td { (number(one.values.get(place).copied().unwrap_or_default())) } } }
+                            @for (place, at) in times.iter().enumerate() {
+                                tr { td { (clock(at)) } @for one in series { td { (number(one.values.get(place).copied().unwrap_or_default())) } } }
                             }
                         }
                     }
@@ -180,6 +185,19 @@ mod tests {
         }
         assert!((top([f64::INFINITY].into_iter()) - 1.0).abs() < f64::EPSILON);
         assert_eq!((number(3.0), number(0.25)), ("3".to_owned(), "0.2".to_owned()));
+    }
+
+    #[test]
+    fn times_have_a_date_if_the_range_is_long() {
+        let times: Vec<Timestamp> = (0..48).map(|step| Timestamp::from_second(1_800_000_000 + step * 1800).unwrap()).collect();
+        let chart = |dated| {
+            let series = vec![Series { word: "applied", look: Look::Good, values: vec![1.0; 48], figure: "48".to_owned() }];
+            Chart { title: "Updates", unit: "per 30 minutes", series, times: &times, dated }.render().into_string()
+        };
+        let (short, long) = (chart(false), chart(true));
+        assert!(short.contains("<span>07:30 UTC</span>") && !short.contains("Jan"), "{short}");
+        assert!(long.contains("<span>16 Jan 07:30 UTC</span>") && long.contains("<td>15 Jan 08:00</td>"), "{long}");
+        assert_eq!(long.matches("<td>1</td>").count(), 48, "every step");
     }
 
     #[test]

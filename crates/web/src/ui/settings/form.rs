@@ -1,6 +1,7 @@
 //! The form of a section: what can change is a field, everything else is a line.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use headwind_core::config::Store;
 use headwind_operator::notify::Channel;
@@ -76,16 +77,24 @@ pub(super) enum Outcome {
         /// The details.
         text: String,
     },
-    /// The answer to a test message.
-    Tested(String),
+    /// The answer to a test message or why there is none, and how long it took.
+    Tested(Result<String, String>, Duration),
+}
+
+/// The fault of a field.
+#[derive(Debug, Clone, Copy)]
+struct Fault<'a> {
+    text: &'a str,
+    /// True if no field of the form before it has one.
+    is_first: bool,
 }
 
 /// The label of the button that sends a test message.
 const TEST: &str = "Send test message";
 
-/// Returns where the button leads.
+/// Returns where the button leads. Without a fragment: with one, browsers ignore `autofocus`, which scrolls to the result.
 fn test_path(channel: Channel) -> String {
-    format!("/settings/notifications/{channel}/test#{channel}")
+    format!("/settings/notifications/{channel}/test")
 }
 
 /// The fields that a person filled in.
@@ -158,12 +167,23 @@ pub(super) fn card(
         Some(Outcome::Invalid(faults)) => faults,
         _ => &none,
     };
+    let first =
+        settings.iter().find(|setting| is_field(setting) && faults.contains_key(&setting.variable)).map(|setting| &setting.variable);
+    let fault = |setting: &Setting| {
+        let text = faults.get(&setting.variable)?;
+        Some(Fault { text: text.as_str(), is_first: first == Some(&setting.variable) })
+    };
     let rows = html! {
         dl class="values" {
             @for setting in settings {
-                @if is_field(setting) { (field(setting, stored, typed, faults.get(&setting.variable).map(String::as_str))) } @else { (line(setting)) }
+                @if is_field(setting) { (field(setting, stored, typed, fault(setting))) } @else { (line(setting)) }
             }
         }
+    };
+    let result = if let Some(Outcome::Tested(result, took)) = outcome {
+        test_result(result, *took)
+    } else {
+        html! {}
     };
     let heading = html! { h2 id={ "h-" (anchor) } { (title) } };
     let tested = tested.filter(|_| access.allows(Store::ConfigMap));
@@ -176,11 +196,13 @@ pub(super) fn card(
                 @if let Some(channel) = tested {
                     form method="post" action=(test_path(channel)) class="mt-4" { button class="btn btn-sm" { (TEST) } }
                 }
+                (result)
             }
         };
     }
     html! {
-        form method="post" action={ "/settings#" (anchor) } class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
+        // Without a fragment, as above.
+        form method="post" action="/settings" class="card" id=(anchor) aria-labelledby={ "h-" (anchor) } {
             (heading)
             @if let Some(outcome) = outcome { (outcome_note(outcome)) }
             input type="hidden" name="section" value=(anchor);
@@ -192,7 +214,10 @@ pub(super) fn card(
                 button class="btn btn-primary btn-sm" { "Save" }
                 @if let Some(channel) = tested {
                     button class="btn btn-sm" formaction=(test_path(channel)) { (TEST) }
+                    (result)
                     span class="hint" { "The test uses the settings that are in effect. Save changes first." }
+                } @else {
+                    (result)
                 }
             }
         }
@@ -204,10 +229,25 @@ fn outcome_note(outcome: &Outcome) -> Markup {
         Outcome::Saved(changes) => (Tone::Go, "circle-check", "Saved", changes.join(", ")),
         Outcome::Unchanged => (Tone::Go, "info", "Nothing was changed", "The form shows the stored values.".to_owned()),
         Outcome::Invalid(_) => (Tone::Bad, "octagon-x", "Not saved", "Correct the fields below.".to_owned()),
-        Outcome::Tested(answer) => (Tone::Go, "circle-check", "The receiver accepted the test message", format!("It answered: {answer}")),
+        Outcome::Tested(..) => return html! {},
         Outcome::Failed { title, text } => (Tone::Bad, "octagon-x", *title, text.clone()),
     };
-    html! { div class="mb-4" { (note(tone, sign, &html! { (title) }, Some(html! { (text) }))) } }
+    // If fields are wrong, the first of them gets the focus.
+    let focus = !matches!(outcome, Outcome::Invalid(_));
+    html! { div class="mb-4" tabindex="-1" autofocus[focus] { (note(tone, sign, &html! { (title) }, Some(html! { (text) }))) } }
+}
+
+/// The result of a test, beside the button.
+fn test_result(result: &Result<String, String>, took: Duration) -> Markup {
+    let (classes, sign, text) = match result {
+        Ok(answer) => (
+            "hint tone-good text-tone",
+            "circle-check",
+            format!("Delivered in {:.1} s. The receiver answered: {answer}", took.as_secs_f64()),
+        ),
+        Err(error) => ("hint tone-bad text-tone", "octagon-x", format!("Not delivered: {error}")),
+    };
+    html! { p class=(classes) role="status" tabindex="-1" autofocus { (icon(sign)) span class="min-w-0 break-words" { (text) } } }
 }
 
 /// A setting that cannot be changed here.
@@ -239,38 +279,40 @@ fn origin(setting: &Setting) -> Markup {
 }
 
 /// A setting with a field. An empty field means the default; an empty field of a secret keeps it.
-fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, fault: Option<&str>) -> Markup {
+fn field(setting: &Setting, stored: &StoredSettings, typed: Option<&Typed>, fault: Option<Fault<'_>>) -> Markup {
     let Setting { variable, help, default, input, store, .. } = setting;
     let is_secret = *store == Some(Store::Secret);
     let entry = store.and_then(|store| stored.stored.of(store).get(variable));
     let typed_value = typed.and_then(|typed| typed.field(variable));
     // A secret is never sent back, not even the one that was just typed.
     let value = if is_secret { "" } else { typed_value.unwrap_or_else(|| entry.map_or("", |entry| entry.trim())) };
-    let (id, described) = (format!("f-{variable}"), format!("d-{variable}"));
+    let (id, hint, error) = (format!("f-{variable}"), format!("d-{variable}"), format!("e-{variable}"));
+    let described = if fault.is_some() { format!("{hint} {error}") } else { hint.clone() };
+    let (invalid, focus) = (fault.as_ref().map(|_| "true"), fault.as_ref().is_some_and(|fault| fault.is_first));
     let fallback = default.as_deref().unwrap_or("not set");
     html! {
         div {
-            dt { label class="label-text" for=(id) { (text::variable(variable)) } span class="hint-text" id=(described) { (text::with_code(help)) } }
+            dt { label class="label-text" for=(id) { (text::variable(variable)) } span class="hint-text" id=(hint) { (text::with_code(help)) } }
             dd {
                 @if *input == Input::Switch {
                     @let words = [("", format!("Default ({fallback})")), ("true", "true".to_owned()), ("false", "false".to_owned())];
-                    select class="select w-full" id=(id) name=(variable) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")] {
+                    select class="select w-full" id=(id) name=(variable) aria-describedby=(described) aria-invalid=[invalid] autofocus[focus] {
                         @for (word, text) in &words { option value=(word) selected[*word == value] { (text) } }
                         @if !words.iter().any(|(word, _)| *word == value) { option value=(value) selected { (value) } }
                     }
                 } @else if is_secret {
-                    @let hint = if entry.is_some() { super::STORED } else { "not set" };
+                    @let shown = if entry.is_some() { super::STORED } else { "not set" };
                     // Not a password of the person: browsers would offer to store it, and expect one form for each.
-                    input class="input masked w-full" type="text" autocomplete="off" spellcheck="false" id=(id) name=(variable) placeholder=(hint)
-                        aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
+                    input class="input masked w-full" type="text" autocomplete="off" spellcheck="false" id=(id) name=(variable) placeholder=(shown)
+                        aria-describedby=(described) aria-invalid=[invalid] autofocus[focus];
                     @if entry.is_some() {
                         label class="flag" { input type="checkbox" class="checkbox checkbox-sm" name={ (REMOVE) (variable) } value="on"; "Remove" }
                     }
                 } @else {
                     input class="input w-full" type="text" autocomplete="off" inputmode=[(*input == Input::Number).then_some("numeric")] id=(id) name=(variable)
-                        value=(value) placeholder=(fallback) aria-describedby=(described) aria-invalid=[fault.map(|_| "true")];
+                        value=(value) placeholder=(fallback) aria-describedby=(described) aria-invalid=[invalid] autofocus[focus];
                 }
-                @if let Some(fault) = fault { span class="hint tone-bad text-tone" role="alert" { (icon("triangle-alert")) (fault) } }
+                @if let Some(Fault { text, .. }) = fault { span class="hint tone-bad text-tone" id=(error) role="alert" { (icon("triangle-alert")) (text) } }
                 @if let Some(typed) = typed_value.filter(|typed| !is_secret && *typed != entry.map_or("", |entry| entry.trim())) {
                     @if !typed.is_empty() || entry.is_some() { span class="hint" { "Stored: " (entry.map_or("nothing", |entry| entry.trim())) } }
                 }

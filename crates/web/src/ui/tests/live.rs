@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http_body_util::BodyExt as _;
 
-use super::site::{Pages, update};
+use super::site::{ANN, Pages, update};
 use crate::ui::hub::id;
 
 #[tokio::test]
@@ -25,6 +25,15 @@ async fn a_row_is_fetched_in_its_view() {
     pages.site.request(update("cart", "Rejected", 2));
     let decided = pages.htmx("/updates/shop/cart-1/row?view=inbox", "u-x").await;
     assert!(decided.has("row row-done") && decided.has("by ann"), "{}", decided.body);
+    pages.site.request(update("checkout", "Failed", 2));
+    for view in ["inbox", "moving"] {
+        let failed = pages.htmx(&format!("/updates/shop/checkout-1/row?view={view}"), "u-x").await;
+        let cause = "<p class=\"evidence\">pod checkout-1: back-off restarting failed container</p>";
+        assert!(failed.has(cause) && failed.has("Failed"), "{view}: {}", failed.body);
+    }
+    pages.site.request(update("web", "Completed", 2));
+    let completed = pages.htmx("/updates/shop/web-1/row?view=moving", "u-x").await;
+    assert!(completed.has("Completed") && !completed.has("evidence"), "{}", completed.body);
     let gone = pages.htmx("/updates/shop/missing/row?view=inbox", "u-x").await;
     assert_eq!((gone.status, gone.header("hx-reswap")), (404, "none"));
 }
@@ -76,6 +85,7 @@ async fn a_stream_has_hints_and_counts_and_catches_up() {
     pages.site.request(update("cart", "Rejected", 2));
     let said = until(&mut body, "event: counts").await;
     assert!(said.contains(&format!("event: u-{}", id("shop", "cart-1"))) && said.contains("id=\"nav-waiting\""), "{said}");
+    assert!(said.contains("event: tiles") && said.contains("id=\"waiting\""), "{said}");
     assert!(!said.contains("event: news") && !said.contains("registry.example"), "hints, not data: {said}");
     let position = last_id(&said);
     drop(body);
@@ -108,6 +118,26 @@ async fn a_page_learns_that_kubernetes_does_not_respond() {
     pages.site.watch_works();
     let said = until(&mut body, "event: banner").await;
     assert!(!said.contains("Kubernetes is not responding."), "{said}");
+    until(&mut body, "event: resync").await;
     pages.site.handle.expect("watch deployments.apps");
     assert!(until(&mut body, "Headwind is not ready.").await.contains("watch deployments.apps"));
+}
+
+/// The stream stays open, so the page does not say that it reconnects.
+#[tokio::test]
+async fn a_stream_waits_until_the_permissions_are_known() {
+    let (fake, pages) = Pages::unreviewed().await;
+    pages.fill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (_, mut body) = pages.open("/events?v=1-1", &[ANN]).await;
+    let said = until(&mut body, "Kubernetes is not responding.").await;
+    pages.site.request(update("cart", "Rejected", 2));
+    fake.namespaces.lock().insert("shop".to_owned());
+    fake.allow("ann list updaterequests shop");
+    fake.fail(false);
+    let later = until(&mut body, "event: resync").await;
+    for said in [&said, &later] {
+        assert!(!said.contains("event: u-") && !said.contains("event: counts") && !said.contains("event: news"), "{said}");
+    }
+    assert!(until(&mut body, "event: counts").await.contains("1 update waiting for you"));
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use axum::body::to_bytes;
 use serde_json::json;
 
-use super::site::{Pages, read, update, workload};
+use super::site::{ANN, Pages, read, update, workload};
+use crate::auth::Auth;
 use crate::ui::assets::{Asset, FIRST_VISIT};
 
 const PAGES: &[&str] = &[
@@ -149,11 +150,157 @@ async fn the_dashboard_says_what_waits() {
 #[tokio::test]
 async fn lists_are_empty_in_different_ways() {
     let pages = Pages::new();
-    assert!(pages.get("/").await.has("Nothing is tracked yet"));
-    assert!(pages.get("/updates").await.has("There are no updates yet"));
+    let first = pages.get("/").await;
+    assert!(first.has("<h1>Nothing is tracked yet</h1>") && first.has("hx-trigger=\"sse:news, sse:resync\""), "{}", first.body);
+    for path in ["/updates", "/updates?q=x", "/workloads", "/workloads?q=x"] {
+        let page = pages.get(path).await;
+        assert!(page.has("Nothing is tracked yet.") && !page.has("Show all") && !page.has("No entry matches"), "{path}: {}", page.body);
+    }
+    // The rows of all workloads are cached for two seconds.
+    let pages = Pages::new();
     pages.site.workload(workload("web", &[("policy", "minor")]));
     assert!(pages.get("/").await.has("Nothing waits for you"));
-    assert!(pages.get("/updates?q=x").await.has("No entry matches"));
+    for path in ["/updates", "/updates?q=zzz"] {
+        let page = pages.get(path).await;
+        assert!(page.has("There are no updates yet.") && !page.has("Show all"), "{path}: {}", page.body);
+    }
+    let found = pages.get("/workloads?q=zzz").await;
+    assert!(found.has("No entry matches “zzz”.") && found.has("Show all 1"), "{}", found.body);
+    pages.site.request(update("web", "Pending", 1));
+    assert!(pages.get("/updates?q=zzz").await.has("No entry matches “zzz”."));
+    for (path, all) in [("/?page=2", "href=\"/\">Show all 1"), ("/updates?page=2", "href=\"/updates\">Show all 1")] {
+        let beyond = pages.get(path).await;
+        assert!(beyond.has("The list has no page 2.") && beyond.has(all), "{path}: {}", beyond.body);
+    }
+}
+
+#[tokio::test]
+async fn who_may_list_nothing_reads_which_permission_is_missing() {
+    let (fake, pages) = Pages::reviewed();
+    pages.fill();
+    fake.namespaces.lock().extend(["shop".to_owned(), "pay".to_owned()]);
+    fake.knows("t-bob", "bob");
+    fake.allow("bob list updaterequests pay");
+    for path in ["/", "/?q=x", "/updates", "/updates?q=x", "/workloads", "/workloads?q=x"] {
+        let page = pages.send(&format!("GET {path}"), &[ANN], "").await;
+        assert!(page.has("<h1>You cannot list updates</h1>") && page.has("kubectl auth can-i list updaterequests.headwind.sh"), "{path}");
+        for other in ["Nothing is tracked", "no updates yet", "No entry matches", "Nothing waits", "No updates waiting"] {
+            assert!(!page.has(other), "{path} says {other}");
+        }
+    }
+    for path in ["/", "/updates", "/workloads"] {
+        let page = pages.send(&format!("GET {path}"), &[("authorization", "Bearer t-bob")], "").await;
+        assert!(page.has("Nothing is tracked in the namespaces that you may list") && !page.has("You cannot list"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_about_permissions_no_page_says_that_nothing_waits() {
+    let (_, pages) = Pages::unreviewed().await;
+    pages.fill();
+    for (path, things) in [("/", "updates"), ("/?q=x", "updates"), ("/updates", "updates"), ("/workloads", "workloads")] {
+        let page = pages.send(&format!("GET {path}"), &[ANN], "").await;
+        let says = format!("<h1>Headwind cannot check which {things} you may see, because Kubernetes does not respond.</h1>");
+        assert!(page.has(&says) && page.has("Kubernetes is not responding.") && page.has("sse-connect"), "{path}: {}", page.body);
+        for other in
+            ["No updates waiting", "Nothing waits", "tracks 0", "Nothing is tracked", "no updates yet", "You cannot list", "id=\"tiles\""]
+        {
+            assert!(!page.has(other), "{path} says {other}");
+        }
+    }
+    let update = pages.send("GET /updates/shop/cart-1", &[ANN], "").await;
+    assert!(update.status == 503 && update.has("<h1>Kubernetes is not responding</h1>") && !update.has("Not allowed"), "{}", update.body);
+}
+
+#[tokio::test]
+async fn nobody_can_decide_while_kubernetes_does_not_respond() {
+    const DISABLED: &str = "disabled title=\"Kubernetes is not responding\">Approve</button>";
+    let pages = Pages::new();
+    pages.fill();
+    assert!(!pages.get("/").await.has(" disabled"));
+    pages.site.watch_fails();
+    let page = pages.get("/").await;
+    assert_eq!(page.body.matches(DISABLED).count(), 2, "{}", page.body);
+    assert!(page.has("data-down=\"Kubernetes is not responding\""));
+    assert!(pages.htmx("/updates/shop/cart-1/row?view=inbox", "u-x").await.has(DISABLED));
+    pages.site.watch_works();
+    assert!(!pages.get("/").await.has(" disabled"));
+
+    // Who may not approve reads that.
+    let pages = Pages::with(Auth::open(false, false));
+    pages.fill();
+    pages.site.watch_fails();
+    let page = pages.get("/").await;
+    assert!(page.has("You cannot approve updates in shop") && !page.has(DISABLED), "{}", page.body);
+}
+
+/// A link opens as many updates as it says.
+#[tokio::test]
+async fn phases_are_counted_within_the_filter() {
+    let pages = Pages::new();
+    pages.fill();
+    pages.site.workload(workload("direct", &[("policy", "minor"), ("require-approval", "false")]));
+    let mut direct = update("direct", "Pending", 1);
+    direct.spec.require_approval = false;
+    pages.site.request(direct);
+    let tile = pages.get("/").await;
+    assert!(
+        tile.has("href=\"/updates?state=waiting\"") && tile.has("<span class=\"tile-n\">2</span><span>waiting</span>"),
+        "{}",
+        tile.body
+    );
+    let all = pages.get("/updates").await;
+    for segment in
+        ["All<span>11</span>", "Waiting<span>2</span>", "Rolling out<span>2</span>", "Failed<span>2</span>", "Closed<span>3</span>"]
+    {
+        assert!(all.has(segment), "{segment}: {}", all.body);
+    }
+    assert!(all.has(">direct</a>"));
+    assert!(pages.get("/updates?phase=Pending").await.has("1–3 of 3"), "as in the API");
+    let waiting = pages.get("/updates?state=waiting").await;
+    assert!(waiting.has("1–2 of 2") && waiting.has(">cart</a>") && !waiting.has(">direct</a>"), "{}", waiting.body);
+    let filtered = pages.get("/updates?q=cart").await;
+    for segment in ["All<span>1</span>", "Waiting<span>1</span>", "Completed<span>0</span>", "Failed<span>0</span>"] {
+        assert!(filtered.has(segment), "{segment}: {}", filtered.body);
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_matches_is_announced() {
+    let pages = Pages::new();
+    pages.fill();
+    for (path, says) in [
+        ("/updates?q=cart", "1 update matches"),
+        ("/updates?q=nothing-like-this", "No updates match"),
+        ("/?q=c", "2 updates match"),
+        ("/workloads?q=cart", "1 workload matches"),
+    ] {
+        let plain = pages.get(path).await;
+        assert!(plain.has("<p id=\"found\" class=\"sr-only\" role=\"status\"></p>") && !plain.has(says), "{path}");
+        let part = pages.htmx(path, "list").await;
+        assert!(part.has(&format!("<p id=\"found\" hx-swap-oob=\"innerHTML\">{says}</p>")), "{path}: {}", part.body);
+        assert!(!pages.htmx(path, "main").await.has(says), "{path}: no list is replaced");
+    }
+}
+
+#[tokio::test]
+async fn only_pages_that_follow_the_stream_say_that_they_are_live() {
+    let pages = Pages::new();
+    pages.fill();
+    for (path, is_live) in [
+        ("/", true),
+        ("/updates", true),
+        ("/updates/shop/cart-1", true),
+        ("/workloads", false),
+        ("/workloads/shop/Deployment/cart", false),
+        ("/observability", false),
+        ("/settings", false),
+    ] {
+        let page = pages.get(path).await;
+        assert!(page.has("id=\"live\" role=\"status\"") && page.has("<div hidden sse-swap=\"counts\"></div>"), "{path}");
+        assert_eq!(page.has("<span id=\"live-word\">Connecting</span>"), is_live, "{path}");
+        assert_eq!(page.has("data-open=\"As of "), !is_live, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -276,7 +423,7 @@ async fn filters_keep_phases_and_order() {
 async fn observability_falls_back_to_the_process() {
     use crate::ui::source::{MetricsSource, Prometheus};
     let source = MetricsSource::Prometheus(Prometheus::new("http://127.0.0.1:9", "").unwrap());
-    let page = Pages::of(crate::auth::Auth::open(false, true), source).get("/observability").await;
+    let page = Pages::of(Auth::open(false, true), source).get("/observability").await;
     assert!(page.status == 200 && page.has("Prometheus at 127.0.0.1:9 did not answer") && page.has("failed to connect"), "{}", page.body);
     assert!(page.has("From the metrics of this process") && page.has("updates applied"));
     let own = Pages::new().get("/observability").await;

@@ -65,7 +65,10 @@ async fn a_bad_value_is_told_at_its_field_and_not_saved() {
     let page = pages.get("/settings").await.body;
     let bad = pages.post("/settings", &form(&page, "polling", "HEADWIND_POLLING_INTERVAL=soon")).await;
     assert_eq!(bad.status, 422);
-    assert!(bad.has("must be a number of seconds") && bad.has("value=\"soon\"") && bad.has("aria-invalid"), "{}", bad.body);
+    assert!(bad.has("must be a number of seconds") && bad.has("value=\"soon\""), "{}", bad.body);
+    let described = "aria-describedby=\"d-HEADWIND_POLLING_INTERVAL e-HEADWIND_POLLING_INTERVAL\" aria-invalid=\"true\" autofocus";
+    assert!(bad.has(described) && bad.has("id=\"e-HEADWIND_POLLING_INTERVAL\""), "{}", bad.body);
+    assert_eq!(bad.body.matches(" autofocus").count(), 1, "{}", bad.body);
     assert!(pages.site.own_object("configmaps/headwind").is_none());
 }
 
@@ -143,9 +146,11 @@ async fn a_test_shows_what_the_receiver_answers_and_keeps_what_was_typed() {
     slack(&pages, StatusCode::OK, "<b>ok</b>").await;
     let page = pages.get("/settings").await.body;
     assert_eq!(page.matches("Send test message").count(), 1);
-    assert!(page.contains("formaction=\"/settings/notifications/slack/test#slack\""), "{page}");
+    assert!(page.contains("formaction=\"/settings/notifications/slack/test\""), "{page}");
     let tested = pages.post(TEST, &form(&page, "slack", "SLACK_CHANNEL=%23new&SLACK_WEBHOOK_URL=")).await;
     assert!(tested.status == 200 && tested.has("200 OK: &lt;b&gt;ok&lt;/b&gt;") && tested.has("value=\"#new\""), "{}", tested.body);
+    let beside = tested.body.split("Send test message</button>").nth(1).unwrap();
+    assert!(beside.starts_with("<p class=\"hint tone-good text-tone\"") && beside.contains("Delivered in "), "{beside}");
     assert!(pages.site.own_object("configmaps/headwind").is_none(), "a test saves nothing");
     slack(&pages, StatusCode::NOT_FOUND, "no_team").await;
     let refused = pages.post(TEST, "").await;

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Auth;
+use crate::auth::fake::Fake;
+use crate::auth::{Auth, Reviews, TokenSettings};
 use crate::guard::Guard;
 use crate::hosts::Hosts;
 use crate::ui::router;
@@ -50,6 +51,8 @@ pub(super) struct Pages {
 pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 pub(super) const HTMX: (&str, &str) = ("hx-request", "true");
 pub(super) const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
+/// The header of ann in [`Pages::reviewed`].
+pub(super) const ANN: (&str, &str) = ("authorization", "Bearer t-ann");
 
 impl Pages {
     pub(super) fn new() -> Self {
@@ -105,6 +108,23 @@ impl Pages {
         };
         let router = router(site.handle.clone(), guard, settings, CancellationToken::new());
         Self { site, router }
+    }
+
+    /// Pages in the mode `token`, with the API server that reviews the requests. It knows ann.
+    pub(super) fn reviewed() -> (Arc<Fake>, Self) {
+        let fake = Arc::new(Fake::default());
+        fake.knows("t-ann", "ann");
+        let reviews: Arc<dyn Reviews> = Arc::clone(&fake) as _;
+        let pages = Self::with(Auth::token(TokenSettings::default(), &reviews));
+        (fake, pages)
+    }
+
+    /// The same while the API server does not say what ann may see. Her token was reviewed before.
+    pub(super) async fn unreviewed() -> (Arc<Fake>, Self) {
+        let (fake, pages) = Self::reviewed();
+        assert_eq!(pages.post("/login", "token=t-ann").await.status, 303);
+        fake.fail(true);
+        (fake, pages)
     }
 
     /// A stream that stays open.
