@@ -32,7 +32,7 @@ use crate::policy::{Candidate, Choice, Current, Occasion, Policy, Rule, choose, 
 use crate::reason::{Reason, Reasoned};
 use crate::settings::{Annotations, EventSource, Settings};
 use crate::trigger::Trigger;
-use crate::workload::placement::NodeLabels;
+use crate::workload::placement::Node;
 use crate::workload::{Container, Workload};
 
 /// The decision about one container.
@@ -153,7 +153,7 @@ pub struct Evaluation<'a> {
     /// The trigger.
     pub trigger: Trigger,
     /// The labels of the nodes; `None` if they are not known.
-    pub nodes: Option<&'a [NodeLabels]>,
+    pub nodes: Option<&'a [Node]>,
 }
 
 impl Evaluation<'_> {

@@ -19,7 +19,7 @@ use crate::reason::{Reason, Reasoned};
 use crate::request::{Phase, Request, history_of};
 use crate::settings::{Annotations, Fault, Settings};
 use crate::trigger::Trigger;
-use crate::workload::placement::NodeLabels;
+use crate::workload::placement::Node;
 use crate::workload::{Container, Workload};
 
 /// The note on a version whose platforms are not known yet.
@@ -144,7 +144,7 @@ pub struct Moment<'a> {
     /// The limits.
     pub limits: &'a Limits,
     /// The labels of the nodes, if they are known.
-    pub nodes: Option<&'a [NodeLabels]>,
+    pub nodes: Option<&'a [Node]>,
 }
 
 /// Explains a container with the known tags of its repository. `requests` are those of the workload.

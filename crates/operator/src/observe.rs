@@ -11,9 +11,9 @@
 pub(crate) mod feed;
 pub(crate) mod index;
 pub(crate) mod known_limits;
+pub(crate) mod known_nodes;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
-pub(crate) mod node_labels;
 pub(crate) mod nodes;
 pub(crate) mod optional_apis;
 pub(crate) mod queue;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use headwind_core::artifact::reference::bounded;
 use headwind_core::rollout::View;
 use headwind_core::settings::key;
-use headwind_core::workload::placement::{Placement, Requirement};
+use headwind_core::workload::placement::{Placement, Requirement, Toleration};
 use headwind_core::workload::{Container, Kind, MAX_CONTAINERS, PullSource, Slot, Workload, WorkloadKey, noted_digest};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ struct SlimPodSpec {
     node_selector: BTreeMap<String, String>,
     #[serde(default)]
     affinity: Option<SlimAffinity>,
+    #[serde(default)]
+    tolerations: Vec<SlimToleration>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -83,6 +85,15 @@ struct SlimRequirement {
     key: String,
     operator: String,
     values: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SlimToleration {
+    key: String,
+    operator: String,
+    value: String,
+    effect: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -138,7 +149,14 @@ impl SlimPodSpec {
         let terms: Vec<Vec<Requirement>> =
             terms.into_iter().map(|term| term.match_expressions.into_iter().map(requirement).collect()).collect();
         let by_fields = terms.iter().any(Vec::is_empty);
-        let placement = Placement { selector: self.node_selector.clone(), terms: if by_fields { Vec::new() } else { terms } }.bounded();
+        let toleration =
+            |SlimToleration { key, operator, value, effect }: SlimToleration| Toleration { key, operator, value, effect };
+        let placement = Placement {
+            selector: self.node_selector.clone(),
+            terms: if by_fields { Vec::new() } else { terms },
+            tolerations: self.tolerations.iter().cloned().map(toleration).collect(),
+        }
+        .bounded();
         (placement != Placement::default()).then(|| Box::new(placement))
     }
 

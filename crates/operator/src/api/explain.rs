@@ -13,7 +13,7 @@ use headwind_core::policy::Candidate;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::Request;
 use headwind_core::workload::owner::Owner;
-use headwind_core::workload::placement::NodeLabels;
+use headwind_core::workload::placement::Node;
 use headwind_core::workload::{Container, Kind, Workload, WorkloadKey};
 use jiff::Timestamp;
 
@@ -174,7 +174,7 @@ impl Handle {
     /// long.
     pub(super) fn present(&self) -> Present {
         let now = now();
-        Present { now, limits: self.state.current_limits(now), nodes: self.state.nodes.labels() }
+        Present { now, limits: self.state.current_limits(now), nodes: self.state.nodes.all() }
     }
 
     fn view(&self, resolved: &Resolved, known: &BTreeMap<String, Vec<Candidate>>, present: &Present) -> WorkloadView {
@@ -216,7 +216,7 @@ impl Handle {
 pub(super) struct Present {
     now: Timestamp,
     limits: Limits,
-    nodes: Option<Arc<Vec<NodeLabels>>>,
+    nodes: Option<Arc<Vec<Node>>>,
 }
 
 impl Present {

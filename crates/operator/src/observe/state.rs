@@ -13,7 +13,7 @@ use crate::clock::SteppedClock;
 use crate::cluster::Patched;
 use crate::observe::index::Index;
 use crate::observe::known_limits::KnownLimits;
-use crate::observe::node_labels::Nodes;
+use crate::observe::known_nodes::Nodes;
 use crate::observe::readiness::Readiness;
 use crate::observe::requests::{Change, Requests};
 

@@ -274,7 +274,7 @@ impl Proposer {
         prior: &PriorRequests,
     ) -> Decision {
         let DecisionInput { offer, trigger, evidence, .. } = *input;
-        let nodes = self.state.nodes.labels();
+        let nodes = self.state.nodes.all();
         let evaluation = Evaluation {
             workload,
             defaults,
