@@ -43,7 +43,7 @@ $(DENY):
 	$(call step,installing cargo-deny (about 4 minutes),env -u CARGO_TARGET_DIR cargo install --locked --version $(DENY_VERSION) cargo-deny --root "$(CACHE)/cargo")
 
 tools:
-	$(call step,testbed/tools.sh (the first time up to 15 minutes),testbed/tools.sh --browser)
+	$(call step,testbed/tools.sh (the first time up to 25 minutes),testbed/tools.sh --browser)
 
 build:
 	$(call step,cargo build,cargo build --locked -p headwind -p headwind-testbed -p kubectl-headwind)
