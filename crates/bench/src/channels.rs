@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use crate::direct::{millis, push};
 use crate::load;
-use crate::report::say;
 use crate::seen::Seen;
 use crate::{site, start};
 
@@ -83,7 +82,6 @@ impl Receivers {
 
 /// Alternates pushes to two operators, each with a namespace and receivers of its own.
 pub(crate) async fn run(bed: &Bed, client: &Client) -> Result<Channels> {
-    say("two operators, one of them with receivers of notifications that misbehave");
     let (receivers, hostile) = (Receivers::start().await?, Receivers::start().await?);
     let sites = [site(bed, "good").await?, site(bed, "bad").await?];
     let [(_, good), (_, bad)] = &sites;

@@ -77,6 +77,7 @@ async fn run() -> Result<()> {
     let each = option("--finished").map_or(Ok(EACH), |text| text.parse()).context("--finished 10")?;
     let bed = Bed::start().await?;
     let client = bed.client().await?;
+    report::say("two operators, one of them with receivers of notifications that misbehave");
     let mut report = Report { channels: Some(channels::run(bed, &client).await?), ..Report::default() };
     let (pages, listed) = pages(bed, &client).await?;
     (report.pages, report.listed) = (Some(pages), Some(listed));

@@ -1,4 +1,4 @@
-//! Notification events, the notifications that follow from the status of a request, and the channels.
+//! Notification events, and the notifications that follow from the status of a request.
 //!
 //! They depend only on the status, so that the next leader derives what the previous one did not send.
 //!
@@ -7,10 +7,6 @@
 //!          └> update_detected (approved by policy)
 //! rollout  ─> update_completed | update_failed | rollback_triggered ─> rollback_completed | rollback_failed
 //! ```
-
-mod channel;
-
-pub use channel::Channel;
 
 use jiff::Timestamp;
 

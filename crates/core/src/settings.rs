@@ -5,10 +5,12 @@
 //! back to another value. [`Settings::resolve`] returns every fault at once.
 
 pub(crate) mod bounds;
+mod channel;
 pub mod key;
 mod parse;
 
 pub use bounds::own;
+pub use channel::Channel;
 pub use key::PREFIX;
 pub use parse::duration;
 
@@ -19,7 +21,6 @@ use std::time::Duration;
 use crate::artifact::Artifact;
 use crate::artifact::platform::Platform;
 use crate::artifact::reference::RepositoryKey;
-use crate::notification::Channel;
 use crate::policy::{Pattern, Policy, Rule};
 use crate::rollout::RolloutLimits;
 use crate::trigger::Trigger;

@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Size of the pieces of a response, in bytes.
@@ -244,7 +243,7 @@ impl Site {
     {
         // Clients of the server will need a TLS provider.
         crate::provide_tls();
-        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
+        let listener = crate::port::listen().await?;
         let address = listener.local_addr()?;
         let conduct = Arc::new(Mutex::new(Conduct::default()));
         let serve = {

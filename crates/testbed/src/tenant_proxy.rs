@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -49,7 +49,7 @@ impl TenantProxy {
         let key = KeyPair::generate()?;
         let ca = params.self_signed(&key)?.pem();
         let inner = Arc::new(Inner { issuer: Issuer::new(params, key), ca, heads: Mutex::default() });
-        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
+        let listener = crate::port::listen().await?;
         let address = listener.local_addr()?.to_string();
         let server = {
             let inner = Arc::clone(&inner);

@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::registry::LOGIN;
@@ -43,7 +42,7 @@ impl TokenGate {
     /// # Errors
     /// If no port is free.
     pub async fn start(behind: &str) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", crate::port::free()?)).await?;
+        let listener = crate::port::listen().await?;
         let address = listener.local_addr()?.to_string();
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?;
         let gate = Gate { address: address.clone(), behind: behind.to_owned(), http, issued: AtomicU64::new(0), tokens: Mutex::default() };

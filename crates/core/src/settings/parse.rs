@@ -3,8 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{DigestUpdate, EventSource, GitOps, Platforms};
-use crate::notification::Channel;
+use super::{Channel, DigestUpdate, EventSource, GitOps, Platforms};
 
 /// Maximum time span: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;

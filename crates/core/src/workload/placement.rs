@@ -101,11 +101,7 @@ impl Placement {
             && terms.iter().flatten().all(Requirement::is_short);
         let tolerable = tolerations.len() <= TOLERATIONS && tolerations.iter().all(Toleration::is_short);
         let everything = || vec![Toleration { operator: "Exists".to_owned(), ..Toleration::default() }];
-        Self {
-            selector,
-            terms: if fits { terms } else { Vec::new() },
-            tolerations: if tolerable { tolerations } else { everything() },
-        }
+        Self { selector, terms: if fits { terms } else { Vec::new() }, tolerations: if tolerable { tolerations } else { everything() } }
     }
 
     /// Returns true if pods may be scheduled on the node.
@@ -282,7 +278,8 @@ mod tests {
     #[case::everything(" Exists", "NoSchedule", true)]
     #[case::no_key_and_equal("  arm64", "NoSchedule", false)]
     fn taints(#[case] tolerated: &str, #[case] effect: &str, #[case] expected: bool) {
-        let taint = |key: &str, value: &str, effect: &str| Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() };
+        let taint =
+            |key: &str, value: &str, effect: &str| Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() };
         let mut nodes = [node("amd64", &[]), node("arm64", &[])];
         nodes[1].taints = vec![taint("arch", "arm64", effect), taint("node.kubernetes.io/not-ready", "", "NoExecute")];
         let tolerations = tolerated.split('|').filter(|text| !text.is_empty()).map(toleration).collect();

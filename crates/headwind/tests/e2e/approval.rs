@@ -140,7 +140,7 @@ pub(crate) async fn by_kubectl() -> Result<()> {
     reopen_what_was_taken_over(&world).await?;
     reject_by_kubectl(&world).await?;
     ensure!(!world.operator.log_contains("is not in effect")?, "the policy is there");
-    the_owner_takes_its_requests_along(&world, "web").await?;
+    the_owner_takes_its_requests_along(&world).await?;
     let explained = world.bed.kubectl_ok(&["explain", "updaterequest.spec.newImage"]).await?;
     ensure!(explained.contains("image that Headwind writes"), "{explained}");
     Ok(())
@@ -186,8 +186,8 @@ async fn the_record_itself(world: &World, request: &str) -> Result<()> {
 }
 
 /// The policy does not restrict the garbage collector: with a workload it deletes all its requests, finished ones too.
-async fn the_owner_takes_its_requests_along(world: &World, workload: &str) -> Result<()> {
-    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "deployment", workload]).await?;
+async fn the_owner_takes_its_requests_along(world: &World) -> Result<()> {
+    world.bed.kubectl_ok(&["-n", &world.namespace, "delete", "deployment", "--all"]).await?;
     eventually("the requests go with their workload", SOON, || async {
         let left = world.requests().await.map_err(|error| error.to_string())?;
         if left.is_empty() { Ok(()) } else { Err(format!("{} left", left.len())) }

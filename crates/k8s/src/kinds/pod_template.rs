@@ -149,8 +149,7 @@ impl SlimPodSpec {
         let terms: Vec<Vec<Requirement>> =
             terms.into_iter().map(|term| term.match_expressions.into_iter().map(requirement).collect()).collect();
         let by_fields = terms.iter().any(Vec::is_empty);
-        let toleration =
-            |SlimToleration { key, operator, value, effect }: SlimToleration| Toleration { key, operator, value, effect };
+        let toleration = |SlimToleration { key, operator, value, effect }: SlimToleration| Toleration { key, operator, value, effect };
         let placement = Placement {
             selector: self.node_selector.clone(),
             terms: if by_fields { Vec::new() } else { terms },

@@ -1,3 +1,3 @@
 //! The channels that notifications are sent to.
 
-pub(crate) use headwind_core::notification::Channel;
+pub(crate) use headwind_core::settings::Channel;

@@ -28,7 +28,7 @@ mod webhook;
 
 use headwind_k8s::update_request::UpdateRequest;
 
-pub use headwind_core::notification::Channel;
+pub use headwind_core::settings::Channel;
 pub use secret::Secret;
 pub use settings::{
     Common, Discord, Invalid, Mail, MailTls, Mattermost, Settings, Slack, SlackButtons, SlackUser, SlackUsers, SlackVia, Teams, Variable,

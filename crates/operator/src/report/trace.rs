@@ -17,6 +17,7 @@ mod otlp;
 mod sampler;
 mod settings;
 mod steps;
+mod variable;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -32,8 +33,9 @@ use tokio::sync::mpsc;
 use super::entry::ReportEntry;
 pub(crate) use export::Exporter;
 use sampler::Sampler;
-pub use settings::{BadVariable, Settings};
+pub use settings::Settings;
 pub(crate) use steps::Acted;
+pub use variable::BadVariable;
 
 /// Maximum number of updates whose last step is remembered. The oldest is forgotten first.
 const REMEMBERED: usize = 4096;

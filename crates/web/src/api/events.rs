@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::Query;
 use super::{Api, Shared, flat};
+use crate::auth::Action;
 use crate::problem::Problem;
 use crate::stream::{CHECK, Place, respond};
 
@@ -100,7 +101,7 @@ async fn open(api: Api, caller: Caller, headers: HeaderMap, Parameters { namespa
     let visible = api.auth.listed(&caller, namespace.as_deref()).await?;
     // It would get no event, and take the place of somebody else.
     if visible.is_empty() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "you may list updates in no namespace"));
+        api.auth.authorize(&caller, &Action::List { namespace: None }).await?;
     }
     let place = api.streams.take(&caller).ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many open streams"))?;
     let receiver = api.handle.subscribe();

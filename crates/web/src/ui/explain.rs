@@ -24,14 +24,14 @@ use super::parts::icon::icon;
 use super::parts::note::{Tone, note};
 use super::parts::outlook::outlook;
 use super::parts::phase::phase;
-use super::parts::reference::reference;
+use super::parts::reference::{reference, version};
 use super::parts::segments::{Segment, segments};
 use super::parts::time::time;
 use super::parts::workload::{path, place};
 use super::query::pairs;
 use super::rollback::key;
 use super::visitor::Visitor;
-use super::workloads::{state, version};
+use super::workloads::state;
 use super::{Ui, permissions};
 use crate::auth::Action;
 

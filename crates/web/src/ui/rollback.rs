@@ -13,10 +13,10 @@ use maud::{Markup, html};
 use super::actions::{REASON, alone};
 use super::fault::Fault;
 use super::parts::icon::icon;
+use super::parts::reference::version;
 use super::parts::workload::{path, place};
 use super::query::pairs;
 use super::visitor::Visitor;
-use super::workloads::version;
 use super::{Ui, permissions};
 use crate::auth::Action;
 

@@ -25,7 +25,7 @@ use super::parts::facts::facts;
 use super::parts::icon::icon;
 use super::parts::note::{Tone, note};
 use super::parts::phase::phase;
-use super::parts::reference::{reference, short};
+use super::parts::reference::{reference, short, version};
 use super::parts::time::{span, time};
 use super::parts::workload::{self, kind_icon, place, trigger};
 use super::permissions::{self, Rights};
@@ -33,7 +33,6 @@ use super::query::pairs;
 use super::request::read;
 use super::rows::{path, progress};
 use super::visitor::Visitor;
-use super::workloads::version;
 use super::{Ui, evidence};
 
 /// Maximum number of pods that are shown.

@@ -18,7 +18,7 @@ use super::parts::filters::{filters, kept};
 use super::parts::icon::icon;
 use super::parts::note::empty;
 use super::parts::pager::{Position, pager};
-use super::parts::reference::reference;
+use super::parts::reference::{reference, version};
 use super::parts::segments::{Segment, segments};
 use super::parts::workload::{path, place};
 use super::query::{List, ListQuery, PAGE};
@@ -60,13 +60,6 @@ fn look(state: WorkloadState) -> (&'static str, &'static str, &'static str) {
         WorkloadState::InvalidAnnotation => ("phase tone-bad", "triangle-alert", "Invalid annotation"),
         WorkloadState::NotChecked => ("phase tone-calm", "radar", "Not checked yet"),
     }
-}
-
-/// The version of an image or a chart, for people.
-pub(super) fn version(image: &str) -> &str {
-    let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
-    let last = last.split_once('@').map_or(last, |(name, _)| name);
-    last.split_once([':', ' ']).map_or(last, |(_, version)| version)
 }
 
 fn triggers(source: EventSource) -> &'static str {
@@ -192,19 +185,5 @@ fn line(row: &WorkloadRow) -> Markup {
             }
             td class="text-right max-sm:hidden" { a class="btn btn-quiet btn-sm" href=(href) aria-label={ "Explain " (row.workload.name) } { "Explain" (icon("chevron-right")) } }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[rstest::rstest]
-    #[case("r.io:5000/a/web:1.2.3", "1.2.3")]
-    #[case("web:1.2@sha256:abc", "1.2")]
-    #[case("https://charts.example/app 1.2.3", "1.2.3")]
-    #[case("web", "web")]
-    fn versions(#[case] image: &str, #[case] expected: &str) {
-        assert_eq!(version(image), expected);
     }
 }

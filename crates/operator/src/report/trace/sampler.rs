@@ -4,7 +4,7 @@
 //! and a trace is whole or absent. Headwind takes over no trace of another program, so the `parentbased` samplers decide as
 //! for a root span.
 
-use super::settings::BadVariable;
+use super::variable::BadVariable;
 
 /// The variable with the name of the sampler.
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";

@@ -7,6 +7,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::sampler::Sampler;
+use super::variable::BadVariable;
 
 /// The beginnings of the variables for the exporter. The variable for traces takes precedence.
 const PREFIXES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"];
@@ -42,16 +43,6 @@ pub struct Settings {
     pub(super) certificate: Option<(String, PathBuf)>,
     /// The variables that have no effect, to be logged once.
     pub(super) warnings: Vec<BadVariable>,
-}
-
-/// A variable with a value that cannot be used. It does not quote the value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {problem}")]
-pub struct BadVariable {
-    /// The variable.
-    pub name: String,
-    /// The problem, and the expected form.
-    pub problem: &'static str,
 }
 
 impl Settings {

@@ -22,3 +22,24 @@ pub(in crate::ui) fn short(digest: &str) -> String {
     let hex = digest.rsplit(['@', ':']).next().unwrap_or(digest);
     format!("@{}", hex.chars().take(8).collect::<String>())
 }
+
+/// The version of an image or a chart, for people.
+pub(in crate::ui) fn version(image: &str) -> &str {
+    let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
+    let last = last.split_once('@').map_or(last, |(name, _)| name);
+    last.split_once([':', ' ']).map_or(last, |(_, version)| version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("r.io:5000/a/web:1.2.3", "1.2.3")]
+    #[case("web:1.2@sha256:abc", "1.2")]
+    #[case("https://charts.example/app 1.2.3", "1.2.3")]
+    #[case("web", "web")]
+    fn versions(#[case] image: &str, #[case] expected: &str) {
+        assert_eq!(version(image), expected);
+    }
+}
