@@ -96,8 +96,9 @@ ui-check: ui ## Build the assets of the web UI again, and fail if they differ fr
 
 DOCS := $(CURDIR)/website/node_modules/.package-lock.json
 
+# Not npm ci: it refuses a lock file without the optional packages of other platforms.
 $(DOCS): website/package-lock.json
-	$(call step,npm ci,cd website && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)
+	$(call step,npm install,cd website && npm install --no-save --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error)
 	@touch "$@"
 
 docs: $(DOCS) ## Build the documentation site into website/build, and check it in Chromium (needs Node 20; 400 MB of packages)
