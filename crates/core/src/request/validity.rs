@@ -96,10 +96,7 @@ impl Context<'_> {
             .settings(name)
             .map_err(|faults| Reasoned::new(Reason::PolicyChanged, format!("an annotation has an invalid value: {faults}")))?;
         if self.observed.requests.iter().any(|one| left_behind(one, request)) {
-            return Err(Reasoned::new(
-                Reason::RolledBack,
-                format!("a person rolled back from {} after this request was created", request.spec.new_image),
-            ));
+            return Err(Reasoned::new(Reason::RolledBack, format!("a person rolled back from {}", request.spec.new_image)));
         }
         decide::admits(&settings, container, &installed, request.spec.trigger)
             .map_err(|reason| Reasoned::new(Reason::PolicyChanged, reason.sentence()))?;
@@ -160,15 +157,20 @@ fn word(kind: ArtifactKind) -> &'static str {
     }
 }
 
-/// Returns true if a person rolled back from the version of `request` after it was created or reopened.
+/// Returns true if a person rolled back from the version of `request`, and nobody reopened the request since.
 fn left_behind(rollback: &Request, request: &Request) -> bool {
     let (Some(left), Some(applied)) = (&rollback.status.rolled_back_from, rollback.status.applied_at) else { return false };
     let wanted = &request.spec.new_image;
     // An admission webhook may have pinned the image that was rolled back.
     let pinned = || !request.is_restart() && is_same_version(request.spec.kind, wanted, left);
-    rollback.spec.container == request.spec.container
-        && (left == wanted || pinned())
-        && request.status.reopened_at.unwrap_or(request.created).as_second() <= applied.as_second()
+    let is_older = |at: Timestamp| at.as_second() <= applied.as_second();
+    let stands = match request.status.reopened_at {
+        Some(reopened) => is_older(reopened),
+        // The rollback is recorded after it is applied, and its version may be proposed in between. A newer digest is
+        // another version.
+        None => !request.spec.policy.follows_digest() || is_older(request.created),
+    };
+    rollback.spec.container == request.spec.container && (left == wanted || pinned()) && stands
 }
 
 /// Checks that the settings, as they are now, still allow the update.

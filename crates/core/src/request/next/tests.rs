@@ -372,7 +372,13 @@ fn a_person_goes_back_at_once_and_what_was_left_is_left_behind() {
     let waits = Request { created: at(NOW - 300), ..request("waits", "app:1.0.0", "app:1.1.0") };
     live.rollout = complete(1);
     live.annotations.insert("headwind.sh/settle-time".to_owned(), "0".to_owned());
-    assert_eq!(written(step(Some(&live), &[back, waits])), (Phase::Superseded, Reason::RolledBack));
+    assert_eq!(written(step(Some(&live), &[back.clone(), waits.clone()])), (Phase::Superseded, Reason::RolledBack));
+    // Another leader proposed it after the patch, before the rollback was recorded.
+    let proposed = Request { created: at(NOW + 1), ..waits };
+    assert_eq!(written(step(Some(&live), &[back.clone(), proposed.clone()])), (Phase::Superseded, Reason::RolledBack));
+    let again = Status { reopened_at: Some(at(NOW + 1)), ..proposed.status.clone() };
+    let other = step(Some(&live), &[back, Request { status: again, ..proposed }]);
+    assert!(!matches!(&other, Step::Write(write) if write.status.phase == Phase::Superseded), "{other:?}");
 }
 
 #[test]
