@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::counts::is_approved_by_policy;
 use super::handle::Handle;
-use crate::observe::requests::{Held, name_of};
+use crate::observe::requests::{Held, PhaseCounts, name_of};
 use crate::observe::state::State;
 use crate::observe::visible::Visible;
 
@@ -212,6 +212,20 @@ impl Handle {
     /// Returns the requests that match, `limit` of them after `skip`.
     pub fn updates(&self, query: &UpdateQuery, order: Order, skip: usize, limit: usize) -> UpdatePage {
         page(&self.state, query, order, skip, limit)
+    }
+
+    /// Counts the requests that match, whatever their phase: in each phase, and those that a person must approve or reject.
+    pub fn count_updates(&self, query: &UpdateQuery) -> (PhaseCounts, usize) {
+        let by_policy = ByPolicy::of(&self.state);
+        let every = UpdateQuery { phases: Vec::new(), waiting: false, ..query.clone() };
+        let text = every.text.as_ref().map(|text| text.to_ascii_lowercase());
+        let requests = self.state.requests.read();
+        let (mut by_phase, mut waiting) = (PhaseCounts::default(), 0);
+        for (_, held) in requests.all().filter(|(workload, held)| every.takes(workload, *held, text.as_deref(), &by_policy)) {
+            by_phase.add(held.phase());
+            waiting += usize::from(held.phase() == Phase::Pending && !by_policy.holds(held));
+        }
+        (by_phase, waiting)
     }
 
     /// Returns the request, as far as it is in memory.

@@ -34,14 +34,14 @@ const GROUPS: &[(&str, &[Phase])] = &[
 
 /// The phases as links, each with the number of updates behind it.
 fn groups(ui: &Ui, query: &ListQuery, visitor: &Visitor) -> Markup {
-    let mut groups: Vec<(&str, ListQuery)> = GROUPS.iter().map(|(word, phases)| (*word, query.in_phases(phases))).collect();
-    groups.insert(1, ("Waiting", query.in_waiting()));
+    let (by_phase, waiting) = ui.handle.count_updates(&query.in_phases(&[]).updates(&visitor.visible, visitor.now));
+    let count = |phases: &[Phase]| if phases.is_empty() { by_phase.total() } else { phases.iter().map(|phase| by_phase.of(*phase)).sum() };
+    let mut groups: Vec<(&str, ListQuery, usize)> =
+        GROUPS.iter().map(|(word, phases)| (*word, query.in_phases(phases), count(phases))).collect();
+    groups.insert(1, ("Waiting", query.in_waiting(), waiting));
     let all: Vec<Segment> = groups
         .into_iter()
-        .map(|(word, group)| {
-            let count = ui.handle.updates(&group.updates(&visitor.visible, visitor.now), query.order(), 0, 0).total;
-            Segment { href: group.address(), word, count, current: query.at_page(1) == group.address() }
-        })
+        .map(|(word, group, count)| Segment { href: group.address(), word, count, current: query.at_page(1) == group.address() })
         .collect();
     html! { div id="segments" { (segments("Phase", &all)) } }
 }

@@ -27,7 +27,7 @@ impl PhaseCounts {
         Phase::ALL.iter().copied().zip(self.0)
     }
 
-    fn add(&mut self, phase: Phase) {
+    pub(crate) fn add(&mut self, phase: Phase) {
         let place = Phase::ALL.iter().zip(&mut self.0).find(|(known, _)| **known == phase);
         if let Some((_, count)) = place {
             *count += 1;
