@@ -156,9 +156,12 @@ impl Registry {
         self.guard.order(&Order::Start { env: std::collections::BTreeMap::new() })?;
         let url = format!("http://{}/v2/", self.address);
         eventually("the registry answers", START, || async {
-            let ended = self.guard.heard(since).iter().any(|report| matches!(report, Report::Ended { .. } | Report::Failed { .. }));
+            let reports = self.guard.heard(since);
+            let ended = reports.iter().any(|report| matches!(report, Report::Ended { .. } | Report::Failed { .. }));
+            // The registry may answer before its guard has said which process it is.
+            let started = reports.iter().any(|report| matches!(report, Report::Started { .. }));
             match self.http.get(&url).send().await {
-                Ok(answer) if answer.status() == StatusCode::OK => Ok(Ok(())),
+                Ok(answer) if answer.status() == StatusCode::OK && started => Ok(Ok(())),
                 _ if ended => Ok(Err(anyhow!("the registry ended\n{}", folder::tail(&self.log, 30)))),
                 Ok(answer) => Err(answer.status().to_string()),
                 Err(error) => Err(error.to_string()),
