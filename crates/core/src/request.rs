@@ -118,7 +118,9 @@ impl Phase {
             Approved => matches!(to, Pending | RollingOut | Completed | Failed | Superseded | Expired),
             RollingOut => matches!(to, Completed | Failed | RolledBack | Superseded),
             // A person may roll back past a finished update.
-            Completed | Failed => matches!(to, Pending | RolledBack),
+            Completed => matches!(to, Pending | RolledBack),
+            // A leader with a stale copy may apply a change that the API server refused before.
+            Failed => matches!(to, Pending | RollingOut | RolledBack),
             // An update that was applied and reopened may be superseded, and can be reopened again. If the workload
             // shows that it was applied, that wins over a phase that was written at the same time.
             Superseded => matches!(to, Pending | RollingOut | RolledBack),

@@ -96,9 +96,10 @@ impl Context<'_> {
     /// `last-request` names changes that are in place, the history names earlier ones as well. Otherwise a very stale
     /// copy of the request would apply its change again.
     fn settle_applied(&self, request: &Request) -> Option<Step> {
-        // A request may be superseded because of a stale copy, rejected by a person or expired just after its patch.
-        // It was applied nevertheless.
-        let late = matches!(request.status.phase, Phase::Superseded | Phase::Rejected | Phase::Expired);
+        // A request may be superseded because of a stale copy, rejected by a person or expired just after its patch, or a
+        // leader with a stale copy applied it after the API server had refused the change once. It was applied nevertheless.
+        let refused = (request.status.phase, request.status.reason) == (Phase::Failed, Some(Reason::ApplyFailed));
+        let late = matches!(request.status.phase, Phase::Superseded | Phase::Rejected | Phase::Expired) || refused;
         if !(request.status.phase.is_open() || late) || request.target_uid != self.workload.uid {
             return None;
         }

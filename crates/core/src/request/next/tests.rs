@@ -391,6 +391,19 @@ fn rejected_in_the_moment_after_the_patch() {
     assert_eq!((write.status.phase, write.status.rejected_by.as_deref()), (Phase::RollingOut, Some("ann")));
 }
 
+/// Another leader, which did not know the refusal yet, applied it.
+#[test]
+fn applied_after_it_was_refused() {
+    let mut asked = request("r", "app:1.0.0", "app:1.1.0");
+    asked.status = Status { phase: Phase::Failed, reason: Some(Reason::ApplyFailed), finished_at: Some(at(NOW - 5)), ..Status::default() };
+    let pinned = format!("app:1.1.0@sha256:{}", "c".repeat(64));
+    let Step::Write(write) = step(Some(&workload(&pinned, &[(key::LAST_REQUEST, "r")])), std::slice::from_ref(&asked)) else {
+        panic!("the change in place is not watched")
+    };
+    assert_eq!((write.status.phase, write.status.applied_image.as_deref()), (Phase::RollingOut, Some(pinned.as_str())));
+    assert!(!matches!(step(Some(&workload("app:1.0.0", &[])), &[asked]), Step::Write(_)), "it is not in place");
+}
+
 #[test]
 fn a_release_is_judged_by_its_conditions_alone() {
     use crate::rollout::HelmReleaseView;
