@@ -152,7 +152,7 @@ pub struct Evaluation<'a> {
     pub occasion: Occasion,
     /// The trigger.
     pub trigger: Trigger,
-    /// The labels of the nodes; `None` if they are not known.
+    /// The nodes; `None` if they are not known.
     pub nodes: Option<&'a [Node]>,
 }
 

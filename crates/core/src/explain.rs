@@ -143,7 +143,7 @@ pub struct Moment<'a> {
     pub now: Timestamp,
     /// The limits.
     pub limits: &'a Limits,
-    /// The labels of the nodes, if they are known.
+    /// The nodes, if they are known.
     pub nodes: Option<&'a [Node]>,
 }
 

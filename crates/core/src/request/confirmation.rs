@@ -66,13 +66,10 @@ impl Confirmations {
 pub fn published(workload: &Workload, request: &Request) -> Option<(RepositoryKey, String)> {
     match request.artifact(&request.spec.new_image)? {
         Artifact::Image(image) => Some((image.repository().clone(), image.effective_tag()?.to_owned())),
-        Artifact::Chart(chart) => {
-            let container = workload.containers.iter().find(|container| Some(&container.name) == request.spec.container.as_ref())?;
-            match container.origin()? {
-                Origin::Registry(repository) => Some((repository, tag_of(chart.version()))),
-                Origin::Charts(_) => None,
-            }
-        }
+        Artifact::Chart(chart) => match workload.container(request.spec.container.as_deref()?)?.origin()? {
+            Origin::Registry(repository) => Some((repository, tag_of(chart.version()))),
+            Origin::Charts(_) => None,
+        },
     }
 }
 

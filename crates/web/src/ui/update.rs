@@ -1,4 +1,6 @@
 //! `/updates/{namespace}/{name}`: one update.
+//!
+//! The file is long because the page has six parts, each with its markup, which are sent alone when they change.
 
 mod timeline;
 
