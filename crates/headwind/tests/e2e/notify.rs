@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::receiver::SECRET_PATH;
-use headwind_testbed::{Mailpit, OperatorOptions, Receiver, Registry, RegistryOptions, WorkloadKind, eventually};
+use headwind_testbed::{Mailpit, OperatorOptions, Receiver, Receivers, Registry, RegistryOptions, WorkloadKind, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -27,43 +27,13 @@ const KEY: &str = "key-of-the-webhook";
 const MARKUP: &str =
     "<!channel> <@U1> @everyone [here](https://evil.example) <https://evil.example|here> *b* \u{202e}x\r\nBcc: x@y.example";
 
-/// The receivers of one world.
-struct Receivers {
-    slack: Receiver,
-    teams: Receiver,
-    webhook: Receiver,
-    discord: Receiver,
-    mattermost: Receiver,
-}
-
-impl Receivers {
-    async fn start() -> Result<Self> {
-        Ok(Self {
-            slack: Receiver::start(200, "ok").await?,
-            // A workflow of Teams answers so.
-            teams: Receiver::start(202, "").await?,
-            webhook: Receiver::start(204, "").await?,
-            discord: Receiver::start(204, "").await?,
-            mattermost: Receiver::start(200, "ok").await?,
-        })
-    }
-
-    fn all(&self) -> [(&'static str, &Receiver); 5] {
-        let Self { slack, teams, webhook, discord, mattermost } = self;
-        [("slack", slack), ("teams", teams), ("webhook", webhook), ("discord", discord), ("mattermost", mattermost)]
-    }
-
-    fn options(&self, mut options: OperatorOptions) -> OperatorOptions {
-        for (name, receiver) in self.all() {
-            let prefix = name.to_uppercase();
-            let url = if name == "webhook" { "WEBHOOK_URL".to_owned() } else { format!("{prefix}_WEBHOOK_URL") };
-            options = options.env(&format!("{prefix}_ENABLED"), "true").env(&url, &receiver.url());
-        }
-        options
-            .env("WEBHOOK_SECRET", KEY)
-            .env("HEADWIND_UI_URL", "https://headwind.example")
-            .env("HEADWIND_API_URL", "https://api.headwind.example")
-    }
+/// Makes the operator send to the receivers.
+fn send_to(receivers: &Receivers, options: OperatorOptions) -> OperatorOptions {
+    let options = receivers.environment().iter().fold(options, |options, (name, value)| options.env(name, value));
+    options
+        .env("WEBHOOK_SECRET", KEY)
+        .env("HEADWIND_UI_URL", "https://headwind.example")
+        .env("HEADWIND_API_URL", "https://api.headwind.example")
 }
 
 /// The events that the webhook received, by the workload that they are about, in order.
@@ -99,7 +69,7 @@ pub(crate) async fn events() -> Result<()> {
             ("MAIL_FROM", "headwind@example.com"),
             ("MAIL_TO", "ops@example.com, team@example.com"),
         ];
-        mail.iter().fold(receivers.options(options), |options, (name, value)| options.env(name, value))
+        mail.iter().fold(send_to(&receivers, options), |options, (name, value)| options.env(name, value))
     })
     .await?;
     let webhook = &receivers.webhook;
@@ -278,7 +248,7 @@ pub(crate) async fn polls_and_filters() -> Result<()> {
             .env("TEAMS_EVENTS", "update_rejected, update_failed")
             .env("DISCORD_NAMESPACES", "elsewhere")
             .env("MATTERMOST_DIGEST_INTERVAL", "5s");
-        receivers.options(options)
+        send_to(&receivers, options)
     })
     .await?;
     registry.push("p/web", "1.0.0", "0").await?;

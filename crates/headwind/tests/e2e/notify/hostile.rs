@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use headwind_testbed::receiver::SECRET_PATH;
+use headwind_testbed::receivers::mail_that_hangs_up;
 use headwind_testbed::workload::Live;
-use headwind_testbed::{Fault, Receiver, WorkloadKind, eventually};
+use headwind_testbed::{Fault, Receiver, Receivers, WorkloadKind, eventually};
 
-use super::Receivers;
+use super::send_to;
 use crate::world::{SOON, World, image};
 
 const UPDATES: usize = 40;
@@ -27,21 +28,13 @@ async fn measured(world: &World, live: &Live, minor: usize) -> Result<Duration> 
     times.get(UPDATES / 2).copied().context("times")
 }
 
-/// A mail server that hangs up at once.
-async fn hangs_up() -> Result<String> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string();
-    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-    Ok(address)
-}
-
 pub(crate) async fn receivers() -> Result<()> {
     let receivers = Receivers::start().await?;
     let elsewhere = Receiver::start(200, "ok").await?;
-    let mail = hangs_up().await?;
+    let mail = mail_that_hangs_up().await?;
     let world = World::prepared("notifybad", &[], |options| {
-        let options = receivers.options(options).env("MAIL_ENABLED", "true").env("MAIL_SERVER", &mail).env("MAIL_TLS", "none");
-        options.env("MAIL_FROM", "headwind@example.com").env("MAIL_TO", "ops@example.com").env("WEBHOOK_MAX_RETRIES", "1")
+        let options = mail.iter().fold(send_to(&receivers, options), |options, (name, value)| options.env(name, value));
+        options.env("WEBHOOK_MAX_RETRIES", "1")
     })
     .await?;
     let api_server = world.bed.kubectl_ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]).await?;
@@ -54,11 +47,7 @@ pub(crate) async fn receivers() -> Result<()> {
     let before = measured(&world, &live, 1).await?;
     let [slack, teams, webhook, mattermost] = [&receivers.slack, &receivers.teams, &receivers.webhook, &receivers.mattermost];
     let delivered = slack.accepted().len();
-    slack.misbehave(|_| Some(Fault::Hang));
-    teams.misbehave(|_| Some(Fault::Answer(500, Vec::new(), "no".to_owned())));
-    webhook.misbehave(|_| Some(Fault::throttle(1)));
-    let other = elsewhere.url();
-    mattermost.misbehave(move |_| Some(Fault::Answer(307, vec![("location", other.clone())], String::new())));
+    receivers.misbehave(elsewhere.url());
     let during = measured(&world, &live, 2).await?;
     eprintln!("notify_hostile: median of push to patched {before:?}, with hostile receivers {during:?}");
     // The limit is wide, because the machine is busy with other tests. Each receiver would add seconds.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use headwind_testbed::{Operator, OperatorOptions, Receiver, WorkloadKind, eventually, payload};
+use headwind_testbed::{Operator, OperatorOptions, Receiver, Receivers, WorkloadKind, eventually, payload};
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::Receivers;
+use super::send_to;
 use crate::kill::leader;
 use crate::rng::Dice;
 use crate::world::{HOST, SOON, World, digest, image};
@@ -52,7 +52,7 @@ pub(crate) async fn kills_and_hand_overs() -> Result<()> {
     let receivers = Receivers::start().await?;
     // One channel is down all the time: it does not delay other channels.
     receivers.teams.misbehave(|_| Some(headwind_testbed::Fault::Answer(503, Vec::new(), String::new())));
-    let options = |options: OperatorOptions| receivers.options(options).env("HEADWIND_HISTORY_LIMIT", "100");
+    let options = |options: OperatorOptions| send_to(&receivers, options).env("HEADWIND_HISTORY_LIMIT", "100");
     let world = World::with("notifykill", options).await?;
     let second = options(OperatorOptions::new(&world.namespace)).replica("headwind-1");
     let second = Operator::run(world.bed, second).await?;
