@@ -111,7 +111,7 @@ docs-serve: $(DOCS) ## Build the documentation site and serve it on http://127.0
 
 pictures: tools build ## Take the pictures in docs/guides/images of the running UI again (needs Chromium)
 	@mkdir -p docs/guides/images
-	HEADWIND_PICTURES="$(CURDIR)/docs/guides/images" cargo test --locked -p headwind --test e2e -- ui_pictures
+	HEADWIND_PICTURES="$(CURDIR)/docs/guides/images" cargo test --locked --workspace --test e2e -- ui_pictures
 
 demo: ## Run a demo: control plane, registry, workloads, pushes, the web UI (local, no root); FLUX=1 adds a HelmRelease
 	@FLUX=$(FLUX) testbed/demo/demo.sh up
