@@ -54,6 +54,8 @@ pub enum Answer {
     },
     /// The registry does not have the tag.
     Missing,
+    /// The registry lists the tag and does not have it: it was deleted.
+    Deleted,
     /// The registry did not answer.
     Unavailable,
 }
@@ -68,7 +70,7 @@ impl Answer {
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Found { digest, .. } => digest.as_ref(),
-            Self::Missing | Self::Unavailable => None,
+            Self::Missing | Self::Deleted | Self::Unavailable => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactKind;
 use crate::artifact::reference::{Digest, ImageReference, is_tag};
+use crate::artifact::version::{is_constraint, is_range};
 use crate::decide::{self, Asks, Decision, Evaluation, PriorRequests};
 use crate::evidence::{self, Evidence, Trust};
 use crate::policy::{Candidate, CandidateVerdict, DIGEST_LOOKED_UP, Occasion, Outcome, Pattern, Policy, Rule, judge};
@@ -47,7 +48,8 @@ pub struct PolicyQuestion {
 pub struct PolicyAnswer {
     /// The chosen tag.
     pub chosen: Option<String>,
-    /// The image that would be written; for a bare tag or a chart the version.
+    /// The image that would be written; for a bare tag or a chart the version. `None` if nothing would be written, and for
+    /// a reference that has only a digest while the new one is not known.
     pub image: Option<String>,
     /// The verdict on each candidate, in the order given.
     pub candidates: Vec<AnswerCandidate>,
@@ -113,7 +115,8 @@ pub fn answer_on(question: &PolicyQuestion, occasion: Occasion, evidence: &Evide
     };
     let (image, open) = match decide::decide(&evaluation, evidence, &PriorRequests::none()) {
         Decision::Propose(proposal) if !bare => (Some(proposal.new_image), None),
-        Decision::Ask(asked) if !bare => (Some(artifact.with_version(&asked.tag).to_string()), Some(asked)),
+        // A reference that has only a digest keeps that form, and the new digest is not known yet.
+        Decision::Ask(asked) if !bare => (artifact.version().is_some().then(|| artifact.with_version(&asked.tag).to_string()), Some(asked)),
         Decision::Propose(_) | Decision::Ask(_) => (chosen.map(|candidate| candidate.tag.clone()), None),
         Decision::Refuse(_) => (None, None),
     };
@@ -134,7 +137,9 @@ fn container(question: &PolicyQuestion, bare: bool) -> Result<Container, String>
         return Ok(Container::new(CONTAINER, text));
     }
     let chart = (question.kind == ArtifactKind::Chart).then(|| Box::new(ResolvedChart::default()));
-    Ok(Container { chart, ..Container::new(CONTAINER, &format!("{CONTAINER}:{text}")) })
+    // Flux reads `1.2` as `~1.2`.
+    let range = if chart.is_some() && is_constraint(text) && !is_range(text) { "~" } else { "" };
+    Ok(Container { chart, ..Container::new(CONTAINER, &format!("{CONTAINER}:{range}{text}")) })
 }
 
 fn candidates(question: &PolicyQuestion) -> Result<Vec<Candidate>, String> {

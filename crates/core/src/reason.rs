@@ -65,7 +65,7 @@ reasons! {
         NotAnImage = "the tag is a signature, attestation or bill of materials, not an image",
         InvalidTag = "not a valid tag",
         NotFollowed = "while polling, policy force follows only the digest of the current tag",
-        NotInRegistry = "the registry does not have the tag that the event names",
+        NotInRegistry = "the registry does not have the tag",
         NotConfirmed = "the registry did not confirm the tag that the event names",
         PlatformMissing = "the image is not available for every platform that the workload needs",
         PlatformsUnknown = "Headwind does not know the platforms of the nodes yet",

@@ -183,6 +183,10 @@ pub(crate) struct Namespaces(pub(crate) Vec<String>);
 
 fn namespaces(text: &str) -> Result<Namespaces, String> {
     let mut all: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(namespace).collect::<Result<_, _>>()?;
+    // An empty list means all namespaces, so a list without a name must not count as empty.
+    if all.is_empty() && !text.is_empty() {
+        return Err(format!("{text:?} names no namespace; use a list like a,b, or leave the value empty for all namespaces"));
+    }
     all.sort();
     all.dedup();
     Ok(Namespaces(all))
@@ -197,14 +201,22 @@ pub(crate) fn namespace(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Parses an absolute http or https URL.
+/// Parses an absolute http or https URL without user info, query and fragment.
 fn url(text: &str) -> Result<Uri, String> {
     let url: Uri =
         text.trim().parse().map_err(|error| format!("{text:?} is not a URL: {error}; use a value like https://headwind.example.com"))?;
-    match (url.scheme_str(), url.host()) {
-        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(url),
-        _ => Err(format!("{text:?} is not a URL; use a value like https://headwind.example.com")),
+    let authority = match (url.scheme_str(), url.authority()) {
+        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => authority,
+        _ => return Err(format!("{text:?} is not a URL; use a value like https://headwind.example.com")),
+    };
+    if authority.as_str().contains('@') {
+        return Err("the URL must not contain user info; use a value like https://headwind.example.com".to_owned());
     }
+    // `Uri` drops the fragment, so only the text contains it.
+    if url.query().is_some() || text.contains('#') {
+        return Err("the URL must not contain a query or a fragment; use a value like https://headwind.example.com".to_owned());
+    }
+    Ok(url)
 }
 
 /// Parses a word that is not empty.
@@ -215,6 +227,9 @@ fn word(text: &str) -> Result<String, String> {
 
 /// Parses a host with or without a port.
 fn host(text: &str) -> Result<Authority, String> {
+    if text.contains('*') {
+        return Err(format!("{text:?} contains a wildcard, which is not supported; name each host, like a.example.com,b.example.com"));
+    }
     let host: Authority =
         text.trim().parse().map_err(|error| format!("{text:?} is not a host: {error}; use a value like headwind.example.com"))?;
     if host.host().is_empty() || host.as_str().contains('@') {
@@ -264,6 +279,20 @@ mod tests {
         for bad in ["", "https://headwind.example", "user@headwind.example", "a b"] {
             assert!(host(bad).is_err(), "{bad:?}");
         }
+        for bad in ["*", "*.example.com", " *.example.com:8443"] {
+            assert!(host(bad).unwrap_err().contains("name each host"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn urls_are_only_a_scheme_a_host_and_a_path() {
+        for bad in ["https://user@headwind.example", "https://user:password@headwind.example:8443/ui"] {
+            assert!(url(bad).unwrap_err().contains("user info"), "{bad:?}");
+        }
+        for bad in ["https://headwind.example?a=b", "https://headwind.example/ui?", "https://headwind.example/#a"] {
+            assert!(url(bad).unwrap_err().contains("a query or a fragment"), "{bad:?}");
+        }
+        assert_eq!(url("https://headwind.example/@ui").unwrap().path(), "/@ui");
     }
 
     #[test]
@@ -285,6 +314,9 @@ mod tests {
     fn namespaces_are_checked() {
         assert_eq!(namespaces(" b, a,,a ").unwrap().0, ["a", "b"]);
         assert!(namespaces("").unwrap().0.is_empty());
+        for none in [",", " , ", " "] {
+            assert!(namespaces(none).unwrap_err().contains("names no namespace"), "{none:?}");
+        }
         assert!(namespaces("a,B").is_err());
         assert!(namespaces("-a").is_err());
     }

@@ -20,7 +20,7 @@ const SERVICES: [&str; 5] = ["headwind", "headwind-api", "headwind-metrics", "he
 pub struct Hosts {
     /// Names and addresses, in lower case and without a port.
     names: BTreeSet<String>,
-    /// Hosts with their ports, as in `Origin`, whose pages may act.
+    /// Origins whose pages may act, as in the header `Origin`.
     origins: BTreeSet<String>,
 }
 
@@ -37,7 +37,8 @@ impl Hosts {
         let given: Vec<&Authority> = urls.into_iter().filter_map(Uri::authority).chain(listed).collect();
         Self {
             names: services.chain(["localhost".to_owned()]).chain(given.iter().map(|authority| name(authority))).collect(),
-            origins: given.iter().map(|authority| authority.as_str().to_ascii_lowercase()).collect(),
+            // Each host counts with both schemes: a proxy may terminate TLS, and a listed host has no scheme.
+            origins: given.iter().flat_map(|authority| ["http", "https"].map(|scheme| origin(scheme, authority))).collect(),
         }
     }
 
@@ -60,10 +61,12 @@ impl Hosts {
         if matches!(site, Some(b"same-origin" | b"none")) {
             return true;
         }
-        let Some(origin) = headers.get(ORIGIN) else { return site.is_none() };
-        let Some((_, origin)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return false };
-        let addressed = site.is_none() && headers.get(HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(origin.as_bytes()));
-        addressed || self.origins.contains(&origin.to_ascii_lowercase())
+        let Some(page) = headers.get(ORIGIN) else { return site.is_none() };
+        let Some((scheme, page)) = page.to_str().ok().and_then(|page| page.split_once("://")) else { return false };
+        let Ok(page) = page.parse::<Authority>() else { return false };
+        let page = origin(scheme, &page);
+        let addressed = site.is_none() && named(headers).is_some_and(|host| origin(scheme, &host) == page);
+        addressed || self.origins.contains(&page)
     }
 
     /// Returns true if a browser says that the request comes from a page that may act.
@@ -79,6 +82,23 @@ pub(crate) fn named(headers: &HeaderMap) -> Option<Authority> {
         (Some(host), None) => host.to_str().ok()?.parse().ok(),
         _ => None,
     }
+}
+
+/// Returns the host with its port in lower case, without the default port of the scheme. Browsers omit this port in `Host`
+/// and `Origin`.
+pub fn without_default_port(scheme: &str, authority: &Authority) -> String {
+    let default = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let text = authority.as_str();
+    text.strip_suffix(default).unwrap_or(text).to_ascii_lowercase()
+}
+
+/// Returns the origin of the pages of a host.
+fn origin(scheme: &str, authority: &Authority) -> String {
+    format!("{scheme}://{}", without_default_port(scheme, authority))
 }
 
 /// Returns the host without its port: a forwarded port may have any number.
@@ -150,5 +170,40 @@ mod tests {
         let mut headers = headers(all);
         headers.insert(HOST, "h:1".parse().unwrap());
         assert_eq!(hosts().is_own_origin(&headers), expected);
+    }
+
+    #[rstest::rstest]
+    #[case::default_port_of_https("https", "HW.example:443", "hw.example")]
+    #[case::default_port_of_http("http", "hw.example:80", "hw.example")]
+    #[case::no_port("https", "hw.example", "hw.example")]
+    #[case::other_port("https", "hw.example:8443", "hw.example:8443")]
+    #[case::port_of_http("https", "hw.example:80", "hw.example:80")]
+    #[case::port_of_https("http", "hw.example:443", "hw.example:443")]
+    #[case::v6("https", "[::1]:443", "[::1]")]
+    fn default_ports_are_removed(#[case] scheme: &str, #[case] authority: &str, #[case] expected: &str) {
+        assert_eq!(without_default_port(scheme, &authority.parse().unwrap()), expected);
+    }
+
+    #[rstest::rstest]
+    #[case::in_the_setting("https://hw.example:443", "https://hw.example", true)]
+    #[case::in_the_origin("https://hw.example", "https://hw.example:443", true)]
+    #[case::of_http_in_the_setting("http://hw.example:80", "http://hw.example", true)]
+    #[case::of_http_in_the_origin("http://hw.example", "http://hw.example:80", true)]
+    #[case::of_the_other_scheme("https://hw.example:443", "http://hw.example", false)]
+    #[case::another("https://hw.example", "https://hw.example:8443", false)]
+    fn origins_with_default_ports(#[case] url: &'static str, #[case] origin: &'static str, #[case] expected: bool) {
+        let url = Uri::from_static(url);
+        let headers = headers(&[("host", "h:1"), ("origin", origin), ("sec-fetch-site", "cross-site")]);
+        assert_eq!(Hosts::new("hw", [&url], &[]).is_own_origin(&headers), expected);
+        let listed = [url.authority().unwrap().clone()];
+        assert_eq!(Hosts::new("hw", [], &listed).is_own_origin(&headers), expected, "listed");
+    }
+
+    #[test]
+    fn an_own_page_with_a_default_port() {
+        for (host, origin) in [("h:443", "https://h"), ("h", "https://h:443"), ("h:80", "http://h"), ("h", "http://h:80")] {
+            assert!(Hosts::default().is_own_origin(&headers(&[("host", host), ("origin", origin)])), "{host} {origin}");
+        }
+        assert!(!Hosts::default().is_own_origin(&headers(&[("host", "h:443"), ("origin", "http://h")])));
     }
 }

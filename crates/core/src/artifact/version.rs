@@ -17,7 +17,7 @@ mod revision;
 mod tag;
 
 pub use chart::{is_constraint, is_range, parse as parse_chart};
-pub use natural::natural_order;
+pub use natural::{natural_order, skeleton};
 pub use number::Number;
 pub use tag::{is_artefact, parse as parse_tag};
 

@@ -43,6 +43,20 @@ impl Identity {
         &self.0
     }
 
+    /// Returns true if both are for the same version of the same container, and one of them for a digest of it too.
+    pub(crate) fn is_same_version(&self, other: &Self) -> bool {
+        match (self.0.split_once('@'), other.0.split_once('@')) {
+            (Some((version, _)), None) => version == other.0,
+            (None, Some((version, _))) => version == self.0,
+            (_, _) => false,
+        }
+    }
+
+    /// Returns the digest that it is for.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, digest)| digest)
+    }
+
     /// Returns true if this is `plain`, bound to a state of the workload or not.
     pub(crate) fn is_tied(&self, plain: &Self) -> bool {
         self.0.strip_prefix(&plain.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '?']))

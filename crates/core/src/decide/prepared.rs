@@ -67,8 +67,8 @@ impl<'a> Prepared<'a> {
         for candidate in choice.accepted.iter().filter_map(|place| self.evaluation.candidates.get(*place)) {
             match self.obstacle(candidate) {
                 None => match self.conclude(candidate, evidence) {
-                    // The next best version may have every platform. Each one costs a query.
-                    Decision::Refuse(refusal) if refusal.reason == Reason::PlatformMissing && tried < TRIED => {
+                    // The next best version may exist, and have every platform. Each one costs a query.
+                    Decision::Refuse(refusal) if is_of_the_version(refusal.reason) && tried < TRIED => {
                         tried += 1;
                         set_aside.get_or_insert(refusal);
                     }
@@ -171,7 +171,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Maximum number of versions whose platforms are queried for one decision.
+/// Maximum number of versions that the registry is asked about for one decision.
 const TRIED: usize = 3;
 
 /// Returns the platforms that a version must have.
@@ -244,4 +244,9 @@ pub(crate) fn obstacle(
 /// an external revert is respected.
 fn sets_aside(reason: Reason) -> bool {
     matches!(reason, Reason::Rejected | Reason::Failed | Reason::Expired | Reason::RolledBack)
+}
+
+/// Returns true if the registry's answer refuses one version, and says nothing about the others.
+fn is_of_the_version(reason: Reason) -> bool {
+    matches!(reason, Reason::PlatformMissing | Reason::NotInRegistry)
 }

@@ -27,6 +27,8 @@ pub struct PriorRequest {
     pub identity: Option<Identity>,
     /// The new image.
     pub new_image: String,
+    /// Its digest, if known.
+    pub new_digest: Option<String>,
     /// Why the same version is not proposed again, if so.
     pub obstacle: Option<Reason>,
     /// True if its change is still to be applied.
@@ -43,6 +45,13 @@ impl PriorRequest {
         let is_it =
             |(artifact, digest): &(Artifact, Option<String>)| Identity::new(container, artifact, policy, digest.as_deref()) == *identity;
         self.container == container && self.rolled_back_from.as_ref().is_some_and(is_it)
+    }
+
+    /// Returns its identity if it is for the same version under a policy of the other kind: of the two policies, one
+    /// follows digests. Under that one, another digest is another version.
+    fn identity_under_another_policy(&self, identity: &Identity) -> Option<&Identity> {
+        let own = self.identity.as_ref().filter(|own| own.is_same_version(identity))?;
+        identity.digest().is_none_or(|digest| self.new_digest.as_deref() == Some(digest)).then_some(own)
     }
 }
 
@@ -66,8 +75,16 @@ impl PriorRequests {
         // A request that only has the same name does not block the version. The API server then refuses to create ours.
         let asks = |request: &&PriorRequest| request.identity.as_ref().is_some_and(|asked| identity.is_tied(asked));
         let same = self.requests.iter().find(|request| request.name == name).filter(asks);
+        let before = || {
+            let mut others = self.requests.iter().filter(|request| {
+                // A request that a person made has another name, and blocks nothing.
+                let own = request.identity_under_another_policy(identity);
+                own.is_some_and(|own| (self.name_of)(workload, container, own) == request.name)
+            });
+            others.find_map(|request| request.obstacle.filter(|reason| *reason != Reason::AlreadyRequested))
+        };
         let rolled_back = || self.requests.iter().any(|request| request.quarantines(container, identity, policy));
-        same.and_then(|request| request.obstacle).or_else(|| rolled_back().then_some(Reason::RolledBack))
+        same.and_then(|request| request.obstacle).or_else(before).or_else(|| rolled_back().then_some(Reason::RolledBack))
     }
 
     /// Returns the images of the requests for this container that are not applied yet.

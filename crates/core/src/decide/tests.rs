@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rstest::rstest;
 
 use super::*;
+use crate::artifact::ArtifactKind;
 use crate::artifact::reference::Digest;
 use crate::evidence::{Answer, Need, Trust};
 use crate::testing::{self, candidates, digest, prior, prior_requests, trusted};
@@ -85,6 +86,37 @@ fn a_request_counts_for_what_it_asks_for() {
     for record in [elsewhere, renamed] {
         assert!(heard(&workload, "1.26.0", None, &prior_requests([record])).is_ok());
     }
+}
+
+/// A verdict stands when the policy changes to one that follows digests, or back.
+#[rstest]
+#[case::to_minor("minor", Policy::Force, 'a', "nginx:1.26.0", Err(Reason::RolledBack))]
+#[case::the_tag_with_another_digest("minor", Policy::Force, 'b', "nginx:1.26.0", Err(Reason::RolledBack))]
+#[case::another_version("minor", Policy::Force, 'a', "nginx:1.24.0", Ok(()))]
+#[case::to_force("force", Policy::Minor, 'a', "nginx:1.26.0", Err(Reason::RolledBack))]
+#[case::another_digest_is_another_version("force", Policy::Minor, 'b', "nginx:1.26.0", Ok(()))]
+fn a_verdict_outlives_its_policy(
+    #[case] policy: &str,
+    #[case] before: Policy,
+    #[case] heard_digest: char,
+    #[case] image: &str,
+    #[case] expected: Result<(), Reason>,
+) {
+    let artifact = Artifact::parse(ArtifactKind::Image, image).unwrap();
+    let identity = Identity::new("web", &artifact, before, Some(digest('a').as_str()));
+    let rolled_back = PriorRequest {
+        name: identity.as_str().to_owned(),
+        identity: Some(identity),
+        new_digest: Some(digest('a').to_string()),
+        obstacle: Some(Reason::RolledBack),
+        ..prior("web", image)
+    };
+    let workload = workload("nginx:1.25.0", &[("policy", policy)]);
+    let after = |request| heard(&workload, "1.26.0", Some(digest(heard_digest)), &prior_requests([request])).map(drop);
+    assert_eq!(after(rolled_back.clone()), expected);
+    let by_a_person = PriorRequest { name: "another".to_owned(), ..rolled_back.clone() };
+    let open = PriorRequest { obstacle: Some(Reason::AlreadyRequested), ..rolled_back };
+    assert_eq!((after(by_a_person), after(open)), (Ok(()), Ok(())));
 }
 
 /// Some versions have requests, each with its obstacle. `ImageChanged` is for a superseded one.

@@ -60,7 +60,9 @@ impl Need {
             | (Self::Digest, Answer::Unavailable)
             | (Self::Presence, Answer::Found { .. } | Answer::Unavailable)
             | (Self::Proof, Answer::Found { .. }) => Check::Met,
-            (Self::Presence | Self::Proof | Self::Platforms, Answer::Missing) => Check::Refused(Reason::NotInRegistry.into()),
+            (Self::Presence | Self::Proof | Self::Platforms, Answer::Missing) | (_, Answer::Deleted) => {
+                Check::Refused(Reason::NotInRegistry.into())
+            }
             (Self::Binding | Self::Proof | Self::Platforms, Answer::Unavailable)
             | (Self::Platforms, Answer::Found { platforms: None, .. }) => Check::Open,
             (Self::Platforms, Answer::Found { platforms: Some(available), .. }) => {

@@ -68,6 +68,15 @@ fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[cas
     }
 }
 
+/// A version that the registry lists and does not have was deleted, whatever is asked about it.
+#[test]
+fn a_deleted_version_is_refused() {
+    for need in Need::ALL {
+        let check = need.check("1.1.0", &Answer::Deleted, Wishes::default());
+        assert_eq!(check, Check::Refused(Reason::NotInRegistry.into()), "{need}");
+    }
+}
+
 /// The platforms of a version are required: without an answer, nothing is proposed.
 #[rstest]
 #[case::all("linux/amd64 linux/arm64", Ok(true))]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::evaluation::Evaluation;
 use super::glob_order;
 use crate::artifact::ArtifactKind;
-use crate::artifact::version::{Version, natural_order};
+use crate::artifact::version::{Version, natural_order, skeleton};
 
 /// Compares two candidates. A total order that does not depend on their positions.
 pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Ordering {
@@ -13,7 +13,9 @@ pub(super) fn better(evaluation: &Evaluation<'_>, a: usize, b: usize) -> Orderin
     match (evaluation.version(a), evaluation.version(b), evaluation.glob_order()) {
         (_, _, Some(glob_order::Order::Natural)) => natural_order(left, right),
         (Some(x), Some(y), Some(glob_order::Order::Version)) => {
-            glob_order::by_version(x, y).then_with(|| tie(evaluation, (left, x), (right, y)))
+            let current = evaluation.current_version();
+            let variants = || glob_order::by_variant(x, y, current);
+            x.cmp_precedence(y).then_with(variants).then_with(|| tie(evaluation, (left, x), (right, y)))
         }
         (Some(x), Some(y), None) => x.cmp_precedence(y).then_with(|| tie(evaluation, (left, x), (right, y))),
         (x, y, _) => x.is_some().cmp(&y.is_some()).then_with(|| natural_order(right, left)),
@@ -39,7 +41,7 @@ fn likeness(evaluation: &Evaluation<'_>, (tag, version): (&str, &Version)) -> (b
     let same_width = widths.filter(|(a, b)| a.as_written().len() == b.as_written().len()).count();
     (
         version.metadata == current.metadata,
-        skeleton(tag, version) == skeleton(evaluation.current_tag(), current),
+        skeleton(without_metadata(tag, version)) == skeleton(without_metadata(evaluation.current_tag(), current)),
         padded(version) == padded(current),
         same_width,
     )
@@ -49,16 +51,6 @@ fn is_padded(digits: &str) -> bool {
     digits.len() > 1 && digits.starts_with('0')
 }
 
-/// Returns the tag without its metadata, with `0` for every run of digits.
-fn skeleton(tag: &str, version: &Version) -> String {
-    let tag = tag.strip_suffix(version.metadata.as_str()).unwrap_or(tag);
-    let mut skeleton = String::with_capacity(tag.len());
-    for c in tag.chars() {
-        match c {
-            '0'..='9' if skeleton.ends_with('0') => {}
-            '0'..='9' => skeleton.push('0'),
-            c => skeleton.push(c),
-        }
-    }
-    skeleton
+fn without_metadata<'a>(tag: &'a str, version: &Version) -> &'a str {
+    tag.strip_suffix(version.metadata.as_str()).unwrap_or(tag)
 }

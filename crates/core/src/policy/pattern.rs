@@ -67,11 +67,32 @@ impl Pattern {
                 // The commit hash of `git describe` is not a word; its `g` is.
                 let letters =
                     if word.len() > letters.len() || version.pre.len() == 1 || !word.starts_with('g') { letters } else { "g".to_owned() };
-                self.text.split(|c: char| !c.is_ascii_alphabetic()).any(|run| !run.is_empty() && run.eq_ignore_ascii_case(&letters))
+                let literal = without_classes(&self.text);
+                literal.split(|c: char| !c.is_ascii_alphabetic()).any(|run| !run.is_empty() && run.eq_ignore_ascii_case(&letters))
             }
             Identifier::Number(_) => false,
         })
     }
+}
+
+/// Returns the pattern with a blank for each class of characters: `[a-z]` names no word.
+fn without_classes(pattern: &str) -> String {
+    let mut literal = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => literal.extend(chars.next()),
+            '[' => {
+                chars.next_if(|c| matches!(c, '!' | '^'));
+                // The first character belongs to the class, also if it is a bracket.
+                chars.next();
+                chars.by_ref().find(|c| *c == ']');
+                literal.push(' ');
+            }
+            c => literal.push(c),
+        }
+    }
+    literal
 }
 
 fn glob(text: &str) -> Result<Glob, globset::Error> {

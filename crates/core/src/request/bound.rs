@@ -33,7 +33,7 @@ impl Context<'_> {
             Answer::Found { digest: None, .. } | Answer::Unavailable => {
                 format!("the registry did not return the digest of the tag {}", confirm.tag)
             }
-            Answer::Missing => format!("the registry does not have the tag {}", confirm.tag),
+            Answer::Missing | Answer::Deleted => format!("the registry does not have the tag {}", confirm.tag),
         };
         let waiting = Waiting {
             reason: Reason::DigestNotConfirmed,

@@ -19,6 +19,7 @@ impl Request {
             container: spec.container.clone().unwrap_or_default(),
             identity: spec.identity(),
             new_image: spec.new_image.clone(),
+            new_digest: spec.new_digest.clone(),
             obstacle: status.obstacle(),
             waits: matches!(status.phase, Phase::Pending | Phase::Approved),
             counts: !set_aside,

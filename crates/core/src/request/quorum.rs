@@ -112,20 +112,28 @@ pub fn objection(request: &Request, person: &str, needed: u32) -> Option<String>
 pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
     let before = &request.status;
     let listed = |person: &str| before.approvals.iter().any(|approval| approval.by == person);
+    let refused = |person: &str| needed > 1 && before.dissenters.iter().any(|one| one == person);
     match before.phase {
         Phase::Approved if !request.has_quorum(needed) => {
             let person = before.approved_by.as_deref().unwrap_or("somebody");
             let mut status = with_last(request, now);
-            let refused = before.dissenters.iter().any(|one| one == person);
-            let what = match (refused, listed(person)) {
-                (true, _) => format!("{person} rejected it before, so other people must approve it"),
-                (false, true) => format!("{person} has already approved it"),
+            let (mut what, counts) = match (refused(person), listed(person)) {
+                (true, _) => (format!("{person} rejected it before, so other people must approve it"), false),
+                // A repeated approval leaves the reason `AwaitingApproval`. With another reason, it is the counted one,
+                // and more people must approve than before.
+                (false, true) => (format!("{person} has already approved it"), !request.is_being_counted()),
                 (false, false) => {
-                    before.message.clone().filter(|own| own.starts_with("approved by")).unwrap_or(format!("approved by {person}"))
+                    let own = before.message.clone().filter(|own| own.starts_with("approved by"));
+                    (own.unwrap_or(format!("approved by {person}")), before.approved_by.is_some())
                 }
             };
-            if refused {
+            if refused(person) {
                 status.approvals.retain(|approval| approval.by != person);
+            }
+            // The status does not tell whose approval skips the cool-down. If it may be this one, nobody skips it until
+            // another person does.
+            if !counts && std::mem::take(&mut status.skip_cool_down) {
+                what.push_str("; the cool-down is not skipped");
             }
             let have = request.approvers(needed).len();
             status.message = Some(format!("{what}; {}", progress(have, needed)));
@@ -137,7 +145,10 @@ pub fn count(request: &Request, needed: u32, now: Timestamp) -> Option<Status> {
         Phase::Approved => {
             let several = needed > 1 || request.spec.approvals > 1 || request.is_being_counted();
             let uncounted = before.approved_by.as_deref().is_some_and(|person| !listed(person));
-            (several && uncounted).then(|| Status { reason: Some(Reason::ApprovedByPerson), ..with_last(request, now) })
+            // The others are enough, so an approval that does not count must not skip the cool-down for them.
+            let is_refused = before.approved_by.as_deref().is_some_and(refused);
+            let skip_cool_down = before.skip_cool_down && !is_refused;
+            (several && uncounted).then(|| Status { reason: Some(Reason::ApprovedByPerson), skip_cool_down, ..with_last(request, now) })
         }
         // Fewer people must approve than before.
         Phase::Pending if request.needs_approval() && request.approvers(needed).len() >= needed.max(1) as usize => {
@@ -285,6 +296,60 @@ mod tests {
             assert_eq!((asked.status.phase, names(&asked)), (Phase::Pending, vec!["bob"]));
             by_kubectl(&mut asked, "dan", 2);
             assert_eq!((asked.status.phase, names(&asked)), (Phase::Approved, vec!["bob", "dan"]));
+        }
+    }
+
+    /// Approves like kubectl, and skips the cool-down.
+    fn skipping(request: &mut Request, person: &str, needed: u32) {
+        request.status.skip_cool_down = true;
+        by_kubectl(request, person, needed);
+    }
+
+    #[test]
+    fn only_an_approval_that_counts_skips_the_cool_down() {
+        let mut asked = request(2);
+        skipping(&mut asked, "ann", 2);
+        assert!(asked.status.skip_cool_down, "one of two, and it counts");
+        by_kubectl(&mut asked, "bob", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Approved, true));
+
+        let mut asked = request(2);
+        by_kubectl(&mut asked, "ann", 2);
+        skipping(&mut asked, "ann", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Pending, false), "ann again");
+        let expected = "ann has already approved it; the cool-down is not skipped; 1 of 2 approvals";
+        assert_eq!(asked.status.message.as_deref(), Some(expected));
+        by_kubectl(&mut asked, "bob", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Approved, false));
+
+        let mut asked = request(2);
+        asked.status.dissenters = vec!["eve".to_owned()];
+        skipping(&mut asked, "eve", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Pending, false), "eve rejected it");
+        by_kubectl(&mut asked, "ann", 2);
+        skipping(&mut asked, "bob", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Approved, true));
+    }
+
+    /// The number changes between two approvals, or after the last one.
+    #[test]
+    fn a_changed_number_does_not_change_who_skips_the_cool_down() {
+        let mut asked = request(3);
+        asked.status.dissenters = vec!["eve".to_owned()];
+        for person in ["ann", "bob"] {
+            by_kubectl(&mut asked, person, 3);
+        }
+        skipping(&mut asked, "eve", 2);
+        assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Approved, false), "lowered: the others are enough");
+
+        for needed in [1, 2] {
+            let mut asked = request(needed);
+            for person in ["ann", "bob"].into_iter().take(needed as usize) {
+                skipping(&mut asked, person, needed);
+            }
+            assert_eq!(asked.status.phase, Phase::Approved);
+            asked.status = count(&asked, 3, at(1200)).unwrap();
+            assert_eq!((asked.status.phase, asked.status.skip_cool_down), (Phase::Pending, true), "raised: {needed} of them count");
         }
     }
 

@@ -10,6 +10,9 @@ use crate::reason::Reason;
 
 /// Time without progress after which a rollout that waits for a person leaves its slot to others.
 const HELD: Duration = Duration::from_mins(10);
+/// The same for every other rollout. Its timeout, and the time that its pods must stay available, are settings of the
+/// workload's owner: without this limit, one owner could hold all slots of the cluster.
+const STALLED: Duration = Duration::from_hours(1);
 
 impl Request {
     /// Returns since when the update waits for its turn: since its approval. If the policy approved it, it takes the place
@@ -43,14 +46,14 @@ impl Request {
         is_replaced && !self.needs_approval() && !newer.needs_approval() && self.spec.container == newer.spec.container
     }
 
-    /// Returns when the rollout leaves its slot because it waits for a person: it is paused or suspended, or somebody has
-    /// to delete pods. Returns `None` for every other rollout: it ends, at the latest by its timeout.
+    /// Returns when the rollout leaves its slot if it makes no progress: earlier if it waits for a person, because it is
+    /// paused or suspended, or somebody has to delete pods. Returns `None` if Headwind does not watch a rollout of it.
     pub fn leaves_slot_at(&self) -> Option<Timestamp> {
         let watch = self.status.rollout.as_ref()?;
         let waits = watch.held || matches!(self.status.reason, Some(Reason::RolloutPaused | Reason::OnDelete | Reason::Suspended));
         // The watch restarts its timeout while pods have to be deleted.
         let since = if watch.held { watch.progressed_at } else { watch.started_at };
-        waits.then(|| after(since, HELD))
+        Some(if waits { after(since, HELD) } else { after(watch.progressed_at, STALLED) })
     }
 }
 
@@ -86,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_that_waits_for_a_person() {
+    fn a_rollout_without_progress_leaves_its_slot() {
         let watch = |held| RolloutState { held, progressed_at: at(100), ..RolloutState::new(1, at(40)) };
         let leaves = |reason, held| {
             let status = Status { phase: Phase::RollingOut, reason: Some(reason), rollout: Some(watch(held)), ..Status::default() };
             Request { status, ..request("web-1", "a:1", "a:2", at(0)) }.leaves_slot_at()
         };
-        assert_eq!(leaves(Reason::RolloutProgressing, false), None);
+        assert_eq!(leaves(Reason::RolloutProgressing, false), Some(at(3700)));
         assert_eq!(leaves(Reason::RolloutPaused, true), Some(at(700)));
         assert_eq!(leaves(Reason::RollingBack, true), Some(at(700)));
         assert_eq!(leaves(Reason::OnDelete, false), Some(at(640)));

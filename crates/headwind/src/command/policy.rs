@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
 
 /// Prints an answer as text.
 pub(crate) fn print(answer: &PolicyAnswer, out: &mut impl Write) -> std::io::Result<()> {
-    let PolicyAnswer { chosen, image, candidates, .. } = answer;
+    let PolicyAnswer { chosen, image, candidates, open } = answer;
     let width = candidates.iter().map(|candidate| candidate.tag.chars().count()).max().unwrap_or_default();
     for AnswerCandidate { tag, verdict, reason, message } in candidates {
         let verdict = match verdict {
@@ -72,6 +72,7 @@ pub(crate) fn print(answer: &PolicyAnswer, out: &mut impl Write) -> std::io::Res
     }
     match (chosen, image) {
         (Some(_), Some(image)) => writeln!(out, "=> {image}"),
+        (Some(tag), None) if open.is_some() => writeln!(out, "=> the digest of {tag}"),
         (_, _) => writeln!(out, "=> nothing"),
     }
 }

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
     trials.extend(others());
     if std::env::var_os(ui::PICTURES).is_some() {
         trials.push(one("ui_pictures", ui::pictures));
+        trials.push(one("ui_pictures_of_messages", ui::pictures_of_messages));
     }
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -281,7 +281,8 @@ pub(crate) async fn quiet() -> Result<()> {
 pub(crate) async fn comes_and_goes() -> Result<()> {
     let registry = FakeRegistry::start().await?;
     let file = settings()?;
-    let world = World::with("polllive", polling(&[&registry.host()], &file)?).await?;
+    let options = polling(&[&registry.host()], &file)?;
+    let world = World::with("polllive", |all| options(all).env("HEADWIND_APPROVAL_CONFIRM", "true")).await?;
     for repository in ["one", "two"] {
         registry.push(repository, "1.0.0", "x");
     }
@@ -297,9 +298,14 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
         .await
     };
     asked("one").await?;
-    // A tag whose query fails (Harbor: 412 for a vulnerable image) affects its followers only.
-    registry
-        .misbehave(|seen| seen.path.ends_with("/manifests/old").then(|| headwind_testbed::Fault::Answer(412, Vec::new(), String::new())));
+    // A tag whose query fails (Harbor: 412 for a vulnerable image) affects its followers only. A version that is listed
+    // and was deleted is not proposed, and the next best is.
+    registry.misbehave(|seen| {
+        let faults = [("/manifests/old", 412), ("/manifests/1.3.0", 404)];
+        let fault = faults.iter().find(|(tail, _)| seen.path.ends_with(tail));
+        fault.map(|(_, status)| headwind_testbed::Fault::Answer(*status, Vec::new(), String::new()))
+    });
+    registry.push("one", "1.3.0", "x");
     let refused = World::direct(WorkloadKind::Deployment, "a-refused", &image("one", "old")).headwind("policy", "force");
     let refused = world.create(&refused.headwind("event-source", "polling")).await?;
     eventually("the tag is refused", SOON, || async {
@@ -309,6 +315,8 @@ pub(crate) async fn comes_and_goes() -> Result<()> {
     // A deleted repository, an empty list and an error trigger no update.
     registry.push("one", "1.2.0", "x");
     let request = world.request(&image("one", "1.2.0"), "Pending").await?;
+    ensure!(world.requests().await?.iter().all(|request| request.spec.new_image != image("one", "1.3.0")), "1.3.0 does not exist");
+    registry.remove("one", "1.3.0");
     refused.annotate("headwind.sh/event-source", Some("webhook")).await?;
     registry.remove("one", "1.2.0");
     registry.remove("one", "1.0.0");

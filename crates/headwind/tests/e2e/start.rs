@@ -110,6 +110,8 @@ pub(crate) async fn bad_settings() -> Result<()> {
         (vec![("HEADWIND_UI_PROXY_CIDRS", "0.0.0.0/0")], "0.0.0.0/0 is too large"),
         (vec![("HEADWIND_TLS_CERT_FILE", "/does/not/exist.pem")], "--tls-key-file"),
         (vec![("HEADWIND_WATCH_NAMESPACES", "Bad_Name")], "Bad_Name"),
+        (vec![("HEADWIND_WATCH_NAMESPACES", ",")], "names no namespace"),
+        (vec![("HEADWIND_ALLOWED_HOSTS", "*.example.com")], "name each host"),
         (vec![("HEADWIND_HISTORY_LIMIT", "0")], "--history-limit"),
         (vec![("HEADWIND_WEBHOOK_SECRET", "")], "secret"),
         (vec![("HEADWIND_REGISTRY_CONFIG", "/does/not/exist.yaml")], "/does/not/exist.yaml"),

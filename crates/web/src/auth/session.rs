@@ -45,7 +45,7 @@ pub(super) struct Sessions {
     keys: Answers<[u8; 32]>,
     /// True if every connection is HTTPS.
     tls: bool,
-    /// Hosts with ports that browsers reach over HTTPS.
+    /// Hosts that browsers reach over HTTPS, with their ports, without the default port.
     https: BTreeSet<String>,
 }
 
@@ -100,7 +100,7 @@ impl Sessions {
     }
 
     fn is_secure(&self, headers: &HeaderMap) -> bool {
-        self.tls || hosts::named(headers).is_some_and(|host| self.https.contains(&host.as_str().to_ascii_lowercase()))
+        self.tls || hosts::named(headers).is_some_and(|host| self.https.contains(&hosts::without_default_port("https", &host)))
     }
 
     /// Returns the value that a cookie is bound to: the host of the request.

@@ -168,7 +168,7 @@ impl ListQuery {
 
     /// Returns true if the form of the list has a control for the order.
     pub(super) fn has_sort_control(&self) -> bool {
-        self.list == List::Inbox
+        matches!(self.list, List::Inbox | List::Updates)
     }
 
     /// Returns the number of entries before the page.

@@ -13,7 +13,7 @@ use super::fault::{Fault, instead_of_lists};
 use super::first_run::nothing_tracked;
 use super::hub::{Hint, Missed};
 use super::page::{Page, Place, page};
-use super::parts::filters::{filters, kept};
+use super::parts::filters::{Orders, filters, kept};
 use super::parts::icon::{icon, icon_with};
 use super::parts::note::empty;
 use super::parts::pager::{Position, pager};
@@ -30,6 +30,15 @@ const GROUPS: &[(&str, &[Phase])] = &[
     ("Completed", &[Phase::Completed]),
     ("Failed", &[Phase::Failed, Phase::RolledBack]),
     ("Closed", &[Phase::Rejected, Phase::Expired, Phase::Superseded]),
+];
+
+/// The orders to choose from. They include every order that a column header sets, so that the control can show it.
+const ORDERS: Orders = &[
+    ("", "Latest change first"),
+    ("changed", "Oldest change first"),
+    ("namespace", "Namespace"),
+    ("name", "Name"),
+    ("-name", "Name, descending"),
 ];
 
 /// The phases as links, each with the number of updates behind it.
@@ -60,7 +69,7 @@ pub(super) async fn updates(State(ui): State<Arc<Ui>>, visitor: Visitor, headers
     let body = html! {
         div class="page-head" { h1 { "Updates" } }
         (groups(&ui, &query, &visitor))
-        (filters("/updates", &query, &permissions::namespaces(&ui, &visitor.visible), &[]))
+        (filters("/updates", &query, &permissions::namespaces(&ui, &visitor.visible), ORDERS))
         (self::found(&headers, found.total, "update"))
         form class="list" id="list" method="get" action="/updates/bulk/approve" hx-swap="outerHTML" {
             (kept(&query))
@@ -110,7 +119,8 @@ fn table(query: &ListQuery, rows: &[Markup]) -> Markup {
     html! {
         table class="tbl" {
             caption class="sr-only" { "Updates" }
-            thead hx-target="#list" hx-select="#list" hx-push-url="true" {
+            // The segments and the filters contain the order too.
+            thead hx-target="#list" hx-select="#list" hx-select-oob="#segments,#filters" hx-push-url="true" {
                 tr {
                     th class="w-9 max-sm:hidden" { span class="sr-only" { "Select" } }
                     th scope="col" class="w-32 max-sm:w-34" { "Phase" }

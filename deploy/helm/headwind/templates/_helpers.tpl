@@ -93,11 +93,17 @@ annotations:
 
 {{/*
 The settings that are no secrets, as a JSON object: `settings`, and what follows from other values. Headwind knows the names
-of the Services if the full name is `headwind`; else the chart adds them to the allowed hosts.
+of the Services if the full name is `headwind`; else the chart adds them to the allowed hosts. It knows hosts by their whole
+name, so a hostname with a wildcard is none of them.
 */}}
 {{- define "headwind.settings" -}}
 {{- $address := .Values.listenAddress }}
-{{- $public := include "headwind.publicHosts" (dict "root" . "of" "ui") | fromJsonArray }}
+{{- $public := list }}
+{{- range include "headwind.publicHosts" (dict "root" . "of" "ui") | fromJsonArray }}
+{{- if not (contains "*" .) }}
+{{- $public = append $public . }}
+{{- end }}
+{{- end }}
 {{- $out := dict "HEADWIND_UI_AUTH_MODE" .Values.auth.mode }}
 {{- range $port, $number := .Values.ports }}
 {{- $_ := set $out (printf "HEADWIND_%s_ADDR" (upper $port)) (printf "%s:%d" $address (int $number)) }}

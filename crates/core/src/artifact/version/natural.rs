@@ -25,6 +25,19 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// Returns the text with `0` for every run of digits.
+pub fn skeleton(text: &str) -> String {
+    let mut skeleton = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '0'..='9' if skeleton.ends_with('0') => {}
+            '0'..='9' => skeleton.push('0'),
+            c => skeleton.push(c),
+        }
+    }
+    skeleton
+}
+
 /// Consumes a run of digits, or one other character.
 fn take<'a>(text: &mut &'a str) -> Option<&'a str> {
     let first = text.chars().next()?;

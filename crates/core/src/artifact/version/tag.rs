@@ -14,6 +14,8 @@ pub fn parse(tag: &str) -> Option<Version> {
     let mut rest = tag;
     let prefixed = eat(&mut rest, "v");
     let numbers = match date(&mut rest) {
+        // `2025-08-05.1`: a month with a variant `05.1` would be read into it.
+        Some(month) if month.len() == 2 && has_dotted_day(rest) => return None,
         Some(date) => date,
         None => numbers(&mut rest)?,
     };
@@ -86,4 +88,10 @@ fn date(rest: &mut &str) -> Option<Vec<Number>> {
         *rest = at;
         all
     })
+}
+
+/// Returns true if the text starts with a day that a dot follows.
+fn has_dotted_day(rest: &str) -> bool {
+    let Some(mut after) = rest.strip_prefix('-') else { return false };
+    number(&mut after).is_some_and(|day| day.as_written().len() == 2) && after.starts_with('.')
 }

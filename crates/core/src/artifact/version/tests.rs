@@ -32,6 +32,8 @@ fn versions(#[case] text: &str) {
 #[case("latest")]
 #[case("main")]
 #[case("stable-2")]
+#[case("2024-01-05.1")]
+#[case("2024-01-05.1-slim")]
 #[case("1abb7b5dd")]
 #[case("7d3f2a1")]
 #[case("1234567b2-alpine")]

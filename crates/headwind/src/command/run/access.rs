@@ -1,5 +1,6 @@
 //! Configures authentication and authorization for the API and the UI, from the settings.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use headwind_operator::Handle;
 use headwind_web::auth::proxy::Proxy;
 use headwind_web::auth::{Auth, Mode, Reviews, TokenSettings};
 use headwind_web::guard::Guard;
-use headwind_web::hosts::{Hosts, Uri};
+use headwind_web::hosts::{Hosts, Uri, without_default_port};
 
 use crate::args::Run;
 
@@ -18,12 +19,8 @@ pub(super) fn guards<const N: usize>(args: &Run, namespace: &str, handle: &Handl
     let proven = match args.ui_auth_mode {
         Mode::None | Mode::Simple => None,
         Mode::Token => {
-            let https = urls().filter(|url| url.scheme_str() == Some("https")).filter_map(Uri::authority);
-            let https = https.map(|authority| authority.as_str().to_ascii_lowercase()).collect();
-            Some(Auth::token(
-                TokenSettings { audiences: args.ui_token_audiences.clone(), tls: args.tls_cert_file.is_some(), https },
-                &reviews,
-            ))
+            let (audiences, tls) = (args.ui_token_audiences.clone(), args.tls_cert_file.is_some());
+            Some(Auth::token(TokenSettings { audiences, tls, https: https_hosts(urls()) }, &reviews))
         }
         Mode::Proxy => {
             let (user, groups) = (args.ui_proxy_header.clone(), args.ui_proxy_groups_header.clone());
@@ -35,6 +32,12 @@ pub(super) fn guards<const N: usize>(args: &Run, namespace: &str, handle: &Handl
         let auth = proven.clone().unwrap_or_else(open);
         Guard::new(auth, Hosts::new(namespace, urls(), &args.allowed_hosts))
     })
+}
+
+/// Returns the hosts that browsers reach over HTTPS, with their ports, without the default port.
+fn https_hosts<'a>(urls: impl Iterator<Item = &'a Uri>) -> BTreeSet<String> {
+    let https = urls.filter(|url| url.scheme_str() == Some("https")).filter_map(Uri::authority);
+    https.map(|authority| without_default_port("https", authority)).collect()
 }
 
 /// Returns true if unauthenticated callers may act on a port.
@@ -66,6 +69,13 @@ mod tests {
 
     use super::*;
     use crate::cli::{Args, Command};
+
+    #[test]
+    fn https_hosts_have_no_default_port() {
+        let urls = ["https://HW.example:443/ui", "https://api.example", "https://node.example:8443", "http://plain.example:80"];
+        let hosts: Vec<String> = https_hosts(urls.map(Uri::from_static).iter()).into_iter().collect();
+        assert_eq!(hosts, ["api.example", "hw.example", "node.example:8443"]);
+    }
 
     #[test]
     fn who_proves_nothing_acts_on_loopback_only() {

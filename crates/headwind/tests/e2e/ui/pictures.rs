@@ -13,7 +13,7 @@ use crate::world::{World, image};
 pub(crate) const FOLDER: &str = "HEADWIND_PICTURES";
 
 /// Gives the namespace the same name in each run.
-fn renamed(namespace: &str) -> String {
+pub(super) fn renamed(namespace: &str) -> String {
     format!(
         "const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); \
          while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll('{namespace}', 'shop')"

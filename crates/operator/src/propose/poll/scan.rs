@@ -234,7 +234,7 @@ struct Found<'a> {
     keyring: &'a Keyring,
     deadline: Instant,
     candidates: Candidates<'a>,
-    /// The digests of tags. None if the tag does not exist, or the registry does not return its digest.
+    /// The digests of tags. None if the tag does not exist, or the query failed.
     digests: HashMap<String, Option<Digest>>,
     /// The tags for which the registry returned an error.
     failed: HashSet<String>,
@@ -248,16 +248,20 @@ struct Found<'a> {
 impl Answers for Found<'_> {
     type Error = Stop;
 
-    /// A digest that the registry does not return is queried again in the next scan.
+    /// An error for one tag is no answer: it is queried again in the next scan.
     async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
         let Query { platforms } = Query::of(&question.needs);
         if platforms {
             return self.platforms(&question.tag).await;
         }
-        let found = self.digest(&question.tag).await?.map(|digest| Answer::exists(Some(digest)));
+        if let Some(digest) = self.digest(&question.tag).await? {
+            return Ok(Some(Answer::exists(Some(digest))));
+        }
         let is_optional = question.needs.iter().copied().all(Need::is_optional_in_scans);
-        let is_answered = !self.failed.contains(&question.tag);
-        Ok(found.or((is_optional && is_answered).then(|| Answer::exists(None))))
+        Ok(match self.origin {
+            Origin::Registry(_) => (!self.failed.contains(&question.tag)).then_some(Answer::Deleted),
+            Origin::Charts(_) => is_optional.then(|| Answer::exists(None)),
+        })
     }
 }
 

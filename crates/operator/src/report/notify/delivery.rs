@@ -30,7 +30,7 @@ use crate::report::trace::Traces;
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(5));
 /// Maximum pause that a receiver may request.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// Time after which a notification is given up, for channels without a number of retries.
+/// Time after which a notification that was due is given up, for channels without a number of retries.
 const LIFE: Duration = Duration::from_hours(1);
 /// Maximum number of notifications in one digest.
 const DIGEST: usize = 200;
@@ -62,16 +62,21 @@ impl Delivery {
         }
     }
 
+    /// Returns the interval of digests; `None` for one message each.
+    fn digest(&self) -> Option<Duration> {
+        self.settings.common(self.channel).and_then(|common| common.digest)
+    }
+
     /// Waits for notifications to send. Returns `None` at the end.
     async fn next(&self) -> Option<Vec<Item>> {
-        let digest = self.settings.common(self.channel).and_then(|common| common.digest);
+        let digest = self.digest();
         loop {
             if self.leave.is_cancelled() {
                 return None;
             }
             let woken = self.outbox.wake.notified();
             let oldest = self.outbox.queue.lock().oldest();
-            let due = oldest.map(|since| since + digest.unwrap_or_default());
+            let due = oldest.map(|since| due(since, digest));
             match due {
                 Some(due) if due <= Instant::now() || self.drain.is_cancelled() => {
                     return Some(self.outbox.queue.lock().take(if digest.is_some() { DIGEST } else { 1 }));
@@ -153,7 +158,7 @@ impl Delivery {
         let retries = self.settings.webhook.as_ref().filter(|_| self.channel == Channel::Webhook).map(|webhook| webhook.max_retries);
         match retries {
             Some(retries) => attempt >= retries,
-            None => items.first().is_some_and(|item| item.since.elapsed() >= LIFE),
+            None => items.first().is_some_and(|item| is_too_old(item.since, self.digest(), Instant::now())),
         }
     }
 
@@ -187,6 +192,17 @@ impl Delivery {
     }
 }
 
+/// Returns when notifications are due, the oldest of which was queued at `since`.
+fn due(since: Instant, digest: Option<Duration>) -> Instant {
+    since + digest.unwrap_or_default()
+}
+
+/// Returns true if notifications are given up, the oldest of which was queued at `since`. The wait for the digest does
+/// not count: with an interval of an hour, the first failed attempt would be the last one.
+fn is_too_old(since: Instant, digest: Option<Duration>, now: Instant) -> bool {
+    now >= due(since, digest) + LIFE
+}
+
 /// Sends the messages as one.
 pub(super) async fn send(settings: &Settings, channel: Channel, client: &Client, messages: &[Message]) -> Outcome {
     let sent = send_if_enabled(settings, channel, client, messages).await;
@@ -203,4 +219,25 @@ async fn send_if_enabled(settings: &Settings, channel: Channel, client: &Client,
         Channel::Mattermost => mattermost::send(client, mattermost.as_ref()?, messages).await,
         Channel::Mail => mail::send(mail.as_ref()?, messages).await,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::one_message(0)]
+    #[case::a_short_digest(5)]
+    #[case::a_digest_as_long_as_the_life(60)]
+    #[case::a_long_digest(24 * 60)]
+    fn a_notification_is_retried_for_an_hour_after_it_was_due(#[case] minutes: u64) {
+        let digest = Some(Duration::from_mins(minutes)).filter(|interval| !interval.is_zero());
+        let since = Instant::now();
+        let first_attempt = due(since, digest);
+        assert_eq!(first_attempt, since + Duration::from_mins(minutes));
+        for (late, is_given_up) in [(0, false), (59, false), (60, true), (90, true)] {
+            let now = first_attempt + Duration::from_mins(late);
+            assert_eq!(is_too_old(since, digest, now), is_given_up, "{late} minutes after the first attempt");
+        }
+    }
 }

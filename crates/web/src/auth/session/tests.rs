@@ -78,6 +78,10 @@ async fn attributes() {
     for https in [set(true, LOCAL, None).await, set(false, "headwind.example", None).await] {
         assert!(https.starts_with("__Host-headwind-session=") && https.ends_with("; Secure"), "{https}");
     }
+    let with_port = set(false, "Headwind.example:443", None).await;
+    assert!(with_port.starts_with("__Host-headwind-session=") && with_port.ends_with("; Secure"), "{with_port}");
+    let other_port = set(false, "headwind.example:8082", None).await;
+    assert!(other_port.starts_with("headwind-session=") && !other_port.ends_with("; Secure"), "{other_port}");
     let short = set(false, LOCAL, Some(now() + Duration::from_mins(10))).await;
     assert!(short.ends_with("Max-Age=600"), "{short}");
     let end = sessions(&fake, false).end(&at(LOCAL, None)).unwrap();

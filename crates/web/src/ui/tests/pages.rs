@@ -412,10 +412,25 @@ async fn filters_keep_phases_and_order() {
     let pages = Pages::new();
     pages.fill();
     let answer = pages.get("/updates?phase=Failed&phase=RolledBack&sort=name").await;
-    for kept in ["name=\"phase\" value=\"Failed\"", "name=\"phase\" value=\"RolledBack\"", "name=\"sort\" value=\"name\""] {
+    for kept in ["name=\"phase\" value=\"Failed\"", "name=\"phase\" value=\"RolledBack\""] {
         assert!(answer.has(&format!("<input type=\"hidden\" form=\"filters\" {kept}>")), "{kept}");
     }
-    assert!(!pages.get("/?sort=name").await.has("form=\"filters\" name=\"sort\""), "the dashboard has a control");
+    assert!(pages.get("/workloads?sort=name").await.has("<input type=\"hidden\" form=\"filters\" name=\"sort\" value=\"name\">"));
+    for path in ["/?sort=name", "/updates?sort=name"] {
+        assert!(!pages.get(path).await.has("form=\"filters\" name=\"sort\""), "{path} has a control");
+    }
+}
+
+/// The control shows the order of the table, also after a column header changed it.
+#[tokio::test]
+async fn updates_are_sorted_by_a_control_and_by_headers() {
+    let pages = Pages::new();
+    pages.fill();
+    for sort in ["", "changed", "namespace", "name", "-name"] {
+        let page = pages.get(&format!("/updates?sort={sort}")).await;
+        assert!(page.has(&format!("<option value=\"{sort}\" selected>")), "{sort:?}");
+        assert!(page.has("hx-select-oob=\"#segments,#filters\""), "{sort:?}");
+    }
 }
 
 /// The page says that a source does not answer, and shows the figures of the process.
