@@ -11,9 +11,9 @@
 //! A new reason to wait is a file in this folder, a line in `GATES` and, if it needs one, a field of [`Facts`]. A question
 //! to the registry is not a gate: [`crate::evidence`] answers it before the update is proposed.
 
-mod confirmation;
+pub(crate) mod confirmation;
 mod cool_down;
-mod denial;
+pub(crate) mod denial;
 mod facts;
 mod failure_budget;
 mod freeze;
@@ -28,6 +28,7 @@ mod source;
 mod update_window;
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -116,6 +117,17 @@ fn closed(settings: &Settings, facts: &Facts<'_>, now: Timestamp) -> Gate {
 pub fn check_rollback(waiting: Option<&Waiting>, now: Timestamp) -> Gate {
     let facts = Facts { denial: waiting, ..Facts::default() };
     denial::waiting(&Settings::default(), &facts, now).map_or(Gate::Open, Gate::Wait)
+}
+
+/// The clocks of two leaders differ by less.
+const SKEW: Duration = Duration::from_mins(1);
+
+/// Returns the pause that the request contains, while it lasts. One that ends later than a pause that begins now was
+/// written by a clock that was ahead, and must not close the gate until that time.
+fn pause(facts: &Facts<'_>, reason: Reason, longest: Duration, now: Timestamp) -> Option<Waiting> {
+    let stored = facts.denial.filter(|waiting| waiting.reason == reason)?;
+    let latest = now.checked_add(longest + SKEW).unwrap_or(Timestamp::MAX);
+    stored.until.is_some_and(|until| now < until && until <= latest).then(|| stored.clone())
 }
 
 impl Gate {

@@ -126,11 +126,17 @@ impl<'a> Settings<'a> {
         of(labels).or_else(|| of(annotations))
     }
 
+    /// Returns true if the translation gives the workload no updates.
+    fn is_off(&self) -> bool {
+        self.found.annotations.get(key::POLICY).is_some_and(|policy| policy == "none")
+    }
+
     fn read(&mut self, manifest: &Manifest) {
         self.policy(manifest);
         self.trigger();
         self.approvals();
         self.containers(manifest);
+        self.without_versions(manifest);
         self.without_equivalent(manifest);
     }
 
@@ -156,7 +162,7 @@ impl<'a> Settings<'a> {
         let count = self.labels.get("keel.sh/approvals").or_else(|| self.annotations.get("keel.sh/approvals")).cloned();
         match count.as_deref().map(str::parse::<u32>) {
             // With policy none there is nothing to approve. A policy that is set later asks for approval by default.
-            None | Some(Ok(0)) if self.found.annotations.get(key::POLICY).is_some_and(|policy| policy == "none") => {}
+            None | Some(Ok(0)) if self.is_off() => {}
             None | Some(Ok(0)) => self.set(key::REQUIRE_APPROVAL, "false"),
             Some(Ok(count)) => {
                 self.set(key::REQUIRE_APPROVAL, "true");

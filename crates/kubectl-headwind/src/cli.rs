@@ -9,6 +9,9 @@ use jiff::Timestamp;
 const CODES: &str = "Exit codes: 0 success, 1 another failure, 2 invalid arguments, 3 not found, 4 not permitted, \
                      5 not possible in the current phase, 6 Kubernetes or Headwind does not answer";
 
+/// The default namespace of Headwind.
+pub(crate) const HEADWIND_NAMESPACE: &str = "headwind-system";
+
 /// Lists, explains, approves, rejects and rolls back updates by Headwind.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-headwind", bin_name = "kubectl headwind", version, max_term_width = 110, after_help = CODES, args_override_self = true)]
@@ -60,7 +63,7 @@ pub(crate) struct Global {
     #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub(crate) impersonate_groups: Vec<String>,
     /// Namespace of Headwind
-    #[arg(long, global = true, env = "HEADWIND_NAMESPACE", default_value = "headwind-system", value_name = "NAMESPACE")]
+    #[arg(long, global = true, env = "HEADWIND_NAMESPACE", default_value = HEADWIND_NAMESPACE, value_name = "NAMESPACE")]
     pub(crate) headwind_namespace: String,
     /// Service of Headwind's API, as NAME:PORT. With TLS: https:NAME:PORT
     #[arg(long, global = true, env = "HEADWIND_SERVICE", default_value = "headwind:api", value_name = "SERVICE")]

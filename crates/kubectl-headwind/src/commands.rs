@@ -15,13 +15,24 @@ mod workloads;
 
 use headwind_core::request::action::Action;
 
-use crate::cli::{Args, Command};
+use crate::cli::{Args, Command, Format, Global};
 use crate::connect::Connection;
 use crate::failure::Failure;
 
 /// Runs a command.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let Args { global, command } = args;
+    refuse(&global, &command)?;
+    match command {
+        Command::Completion { shell } => scripts::completion(shell),
+        Command::Man => scripts::man(),
+        Command::Version { client: true } => version::of_the_plugin(&global),
+        command => with_connection(&Connection::new(&global).await?, command).await,
+    }
+}
+
+/// Refuses options that the command would ignore.
+fn refuse(global: &Global, command: &Command) -> Result<(), Failure> {
     let selects = matches!(
         command,
         Command::List { .. } | Command::Watch { .. } | Command::Diff { .. } | Command::Approve(_) | Command::Reject(_) | Command::Reopen(_)
@@ -29,12 +40,22 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if global.selector.is_some() && !selects {
         return Err(Failure::Usage("-l selects UpdateRequests from a list, and this command does not read a list".to_owned()));
     }
-    match command {
-        Command::Completion { shell } => scripts::completion(shell),
-        Command::Man => scripts::man(),
-        Command::Version { client: true } => version::of_the_plugin(&global),
-        command => with_connection(&Connection::new(&global).await?, command).await,
+    let (name, is_for_the_cluster) = match command {
+        Command::Diff { .. } => ("diff", false),
+        Command::Freeze { .. } => ("freeze", true),
+        Command::Resume { .. } => ("resume", true),
+        _ => return Ok(()),
+    };
+    if is_for_the_cluster && (global.namespace.is_some() || global.all_namespaces) {
+        return Err(Failure::Usage(format!(
+            "{name} applies to the whole cluster and takes neither -n nor -A; to freeze one namespace or workload, set the annotation \
+             headwind.sh/freeze on it; to resume, remove the annotation"
+        )));
     }
+    if matches!(global.output, Some(Format::Json | Format::Yaml | Format::Name)) {
+        return Err(Failure::Usage(format!("{name} prints only text, so -o json, yaml and name are not possible")));
+    }
+    Ok(())
 }
 
 async fn with_connection(connection: &Connection, command: Command) -> Result<(), Failure> {

@@ -59,6 +59,15 @@ impl Failure {
     }
 }
 
+/// Returns the first of the failures, which sets the exit code, with the number of them. Each is shown already.
+pub(crate) fn summed(failed: Vec<Failure>, done: &str) -> Result<(), Failure> {
+    let count = failed.len();
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some(failure) => Err(failure.with(format!("{count} UpdateRequest{} not {done}", if count == 1 { "" } else { "s" }))),
+    }
+}
+
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         match error {
@@ -112,6 +121,13 @@ mod tests {
 
     fn of(code: u16, message: &str) -> Failure {
         of_status(&Status { code, message: message.to_owned(), ..Status::default() })
+    }
+
+    #[test]
+    fn the_first_failure_sets_the_kind() {
+        assert!(summed(Vec::new(), "approved").is_ok());
+        let failed = vec![Failure::NotFound("a".to_owned()), Failure::Conflict("b".to_owned())];
+        assert!(matches!(summed(failed, "approved"), Err(Failure::NotFound(text)) if text == "2 UpdateRequests not approved"));
     }
 
     #[test]

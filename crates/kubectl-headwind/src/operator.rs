@@ -32,7 +32,7 @@ pub(crate) async fn call(connection: &Connection, method: Method, path: &str, bo
     if global.impersonate.is_some() || !global.impersonate_groups.is_empty() {
         return Err(Failure::Usage("Headwind identifies you by your token, so --as has no effect on this command; use --token".to_owned()));
     }
-    let (namespace, service) = (&global.headwind_namespace, &global.headwind_service);
+    let (namespace, service) = (connection.headwind_namespace(), &global.headwind_service);
     let uri = format!("/api/v1/namespaces/{}/services/{service}/proxy{path}", escaped(namespace));
     let mut request = Request::builder().method(method).uri(&uri).header(CONTENT_TYPE, "application/json");
     let token = connection.token().await?;

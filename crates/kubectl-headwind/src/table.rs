@@ -105,12 +105,12 @@ impl Table {
     }
 }
 
-/// Returns a row.
+/// Returns a row. A value that is longer than its column moves the following ones, with a blank between them.
 pub(crate) fn render(row: &[Cell], widths: &[usize], colors: bool) -> String {
     let mut text = String::new();
     for (number, (cell, width)) in row.iter().zip(widths).enumerate() {
         let is_last = number + 1 == row.len();
-        let padding = if is_last { 0 } else { (width + 3).saturating_sub(cell.text.chars().count()) };
+        let padding = if is_last { 0 } else { (width + 3).saturating_sub(cell.text.chars().count()).max(1) };
         match cell.paint.filter(|_| colors) {
             Some(paint) => text.push_str(&paint.on(&cell.text)),
             None => text.push_str(&cell.text),
@@ -123,6 +123,12 @@ pub(crate) fn render(row: &[Cell], widths: &[usize], colors: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_does_not_touch_the_next_column() {
+        let row = ["a", "longer", "b"].map(Cell::new);
+        assert_eq!(render(&row, &[1, 2, 1], false), "a   longer b");
+    }
 
     #[test]
     fn columns_are_aligned_by_characters() {

@@ -31,12 +31,26 @@ pub(crate) fn kind(text: &str) -> Result<Kind, Failure> {
 
 /// Parses `NAME`, `updaterequest/NAME` or `KIND/NAME`.
 pub(crate) fn named(text: &str) -> Result<Named, Failure> {
-    let Some((word, name)) = text.split_once('/') else { return Ok(Named::Request(text.to_owned())) };
+    let (word, name) = text.split_once('/').unwrap_or((REQUEST[0], text));
+    if name.is_empty() || name.contains('/') {
+        return Err(Failure::Usage(format!("{text:?} has no valid name; use NAME, updaterequest/NAME or KIND/NAME")));
+    }
     let short = word.strip_suffix(".headwind.sh").unwrap_or(word).to_ascii_lowercase();
     if REQUEST.contains(&short.as_str()) {
         return Ok(Named::Request(name.to_owned()));
     }
     Ok(Named::Workload(kind(word)?, name.to_owned()))
+}
+
+/// Adds a hint to the failure of the first word if the word is a kind: `deploy web` names two UpdateRequests.
+pub(crate) fn hinted(failure: Failure, words: &[String]) -> Failure {
+    match (failure, words) {
+        (Failure::NotFound(message), [word, rest @ ..]) if kind(word).is_ok() => {
+            let name = rest.first().filter(|name| !name.contains('/')).map_or("NAME", String::as_str);
+            Failure::NotFound(format!("{message}; for a workload, use {word}/{name}"))
+        }
+        (failure, _) => failure,
+    }
 }
 
 /// Parses `KIND/NAME` or `KIND NAME`.
@@ -67,9 +81,24 @@ mod tests {
             assert_eq!(named(text).unwrap(), Named::Workload(Kind::Deployment, "web".to_owned()), "{text}");
         }
         assert!(named("pod/web").is_err() && named("deployments.batch/web").is_err());
+        for text in ["", "ur/", "deploy/", "ur/a/b"] {
+            assert!(matches!(named(text), Err(Failure::Usage(_))), "{text}");
+        }
         let words = |all: &[&str]| workload(&all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(words(&["hr", "app"]).unwrap(), (Kind::HelmRelease, "app".to_owned()));
         assert_eq!(words(&["sts/db"]).unwrap(), (Kind::StatefulSet, "db".to_owned()));
         assert!(words(&["web"]).is_err() && words(&["sts/"]).is_err() && words(&["sts", "a/b"]).is_err());
+    }
+
+    #[test]
+    fn hints() {
+        let hint = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            hinted(Failure::NotFound("none".to_owned()), &words).to_string()
+        };
+        assert_eq!(hint(&["deploy", "web"]), "none; for a workload, use deploy/web");
+        assert_eq!(hint(&["deploy"]), "none; for a workload, use deploy/NAME");
+        assert_eq!(hint(&["deploy", "ur/r"]), "none; for a workload, use deploy/NAME");
+        assert_eq!((hint(&["web"]), hint(&["deploy/web"])), ("none".to_owned(), "none".to_owned()));
     }
 }

@@ -64,6 +64,8 @@ impl Server {
             }))
         });
         let one = get(async move || Json(first.clone().unwrap()));
+        let again = second.clone();
+        let two = get(async move || Json(again.clone().unwrap()));
         let decided = patch(async move |Json(change): Json<Value>| {
             let mut object = second.unwrap();
             for (field, value) in change["status"].as_object().unwrap() {
@@ -84,6 +86,7 @@ impl Server {
         let app = axum::Router::new()
             .route(LIST, list)
             .route(&format!("{LIST}/web-00000"), one)
+            .route(&format!("{LIST}/web-00001"), two)
             .route(&format!("{LIST}/web-00001/status"), decided)
             .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", me)
             .fallback(async move || missing(404, "the server could not find the requested resource"));
@@ -167,6 +170,18 @@ fn exit_codes() {
         (&["get", "web-00000"][..], 0, ""),
         (&["get", "no-such"], 3, "there is no UpdateRequest no-such in namespace shop"),
         (&["get", "deploy/web"], 2, "list"),
+        (&["get", "ur/"], 2, "no valid name"),
+        (&["approve", ""], 2, "no valid name"),
+        (&["approve", "-l", ""], 2, "-l is empty"),
+        (&["approve", "deploy", "web"], 3, "for a workload, use deploy/web"),
+        (&["list", "-n", ""], 0, ""),
+        (&["list", "-n", "no-such-list"], 3, "perhaps Headwind is not installed"),
+        (&["diff", "-o", "json"], 2, "prints only text"),
+        (&["freeze", "-o", "name"], 2, "prints only text"),
+        (&["freeze", "-n", "shop"], 2, "annotation headwind.sh/freeze"),
+        (&["freeze", "-n", ""], 2, "annotation headwind.sh/freeze"),
+        (&["resume", "-A"], 2, "annotation headwind.sh/freeze"),
+        (&["resume"], 0, "Headwind does not seem to run in namespace headwind-system"),
         (&["approve", "web-00000"], 3, "could not find"),
         (&["reopen", "web-00000"], 5, "cannot reopen a request that is Pending"),
         (&["list", "--phase", "Unknown"], 2, "use Pending, Approved"),
@@ -213,6 +228,55 @@ fn approve_all_leaves_out_what_the_policy_approves() {
     assert!(text(&output.stderr).contains("could not find"), "it is approved if it is named: {}", text(&output.stderr));
     let output = server.run(&["reject", "--all"]);
     assert!(text(&output.stderr).contains("could not find"), "a rejection releases nothing: {}", text(&output.stderr));
+}
+
+/// Each name that has no request is a failure, and does not stop the others.
+#[test]
+fn one_wrong_name_does_not_stop_the_others() {
+    let server = Server::start(vec![request(0, "Completed", ""), request(1, "Pending", "")]);
+    let output = server.run(&["approve", "no-such", "sts/none", "web-00001"]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    for words in ["there is no UpdateRequest no-such", "StatefulSet none has no UpdateRequest", "2 UpdateRequests not approved"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert!(text(&output.stdout).starts_with("updaterequest.headwind.sh/web-00001 approved: "), "{}", text(&output.stdout));
+    // The API server does not know the workload, so its container no longer exists.
+    let output = server.run(&["diff", "no-such", "web-00001"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("web-00001, Pending"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn decisions_print_the_written_objects() {
+    let server = Server::start(vec![request(0, "Completed", ""), request(1, "Pending", "")]);
+    let said = |args: &[&str]| {
+        let output = server.run(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let one: Value = serde_json::from_str(&said(&["approve", "web-00001", "-o", "json", "--dry-run"])).unwrap();
+    assert_eq!((&one["kind"], &one["status"]["phase"]), (&json!("UpdateRequest"), &json!("Approved")));
+    assert_eq!((&one["spec"]["newerField"], &one["metadata"]["managedFields"]), (&json!("kept"), &Value::Null));
+    let list: Value = serde_json::from_str(&said(&["approve", "--all", "-o", "json"])).unwrap();
+    assert_eq!((&list["kind"], &list["items"][0]), (&json!("List"), &one));
+    assert!(said(&["approve", "web-00001", "-o", "yaml"]).starts_with("apiVersion: headwind.sh/v1alpha1\nkind: UpdateRequest\n"));
+    assert_eq!(said(&["approve", "deploy/web", "-o", "name"]), "updaterequest.headwind.sh/web-00001\n");
+}
+
+/// Files of `KUBECONFIG` that do not exist are skipped, as with kubectl.
+#[test]
+fn missing_files_of_the_kubeconfig_are_skipped() {
+    let server = Server::start(some());
+    let listed = |kubeconfig: &str| {
+        let mut command = Command::new(PLUGIN);
+        command.arg("list").env("KUBECONFIG", kubeconfig).env_remove("KUBERNETES_SERVICE_HOST").output().unwrap()
+    };
+    let output = listed(&format!("/no/such/file:{}", server.kubeconfig().display()));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = listed("/no/such/file");
+    let error = text(&output.stderr);
+    assert_eq!((output.status.code(), error.contains("no such file exists")), (Some(2), true), "{error}");
 }
 
 /// If the number was raised after the request was created, the last message of Headwind has it.

@@ -52,6 +52,8 @@ const REVISIONS: u32 = 500;
 const NEW_PODS: u32 = 500;
 const OLD_PODS: u32 = 20;
 
+/// Maximum pause that a response may ask for. An admission webhook may ask for years.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Pause before an eviction is retried that a `PodDisruptionBudget` or a missing permission prevents.
 const BUDGET_PAUSE: Duration = Duration::from_secs(10);
 const FORBIDDEN_PAUSE: Duration = Duration::from_mins(1);
@@ -166,10 +168,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Returns the pause that the response asks for, within [`LONGEST_PAUSE`].
 fn retry_after(error: &kube::Error) -> Option<Duration> {
     let kube::Error::Api(status) = error else { return None };
     let seconds = status.details.as_ref().map(|details| details.retry_after_seconds)?;
-    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)).min(LONGEST_PAUSE))
 }
 
 /// Returns the class of a client error.
@@ -388,7 +391,7 @@ impl ClusterClient {
             Some(Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.resource_version.clone()) });
         match self.requests(namespace).delete(name, &DeleteParams { preconditions, ..DeleteParams::default() }).await {
             Ok(_) => Ok(()),
-            Err(error) if classify(&error) == Class::NotFound => Ok(()),
+            Err(error) if is_gone(&error, name) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -530,6 +533,23 @@ mod tests {
     fn what_an_error_means(#[case] code: u16, #[case] message: &str, #[case] class: Class) {
         let status = kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
         assert_eq!(classify(&kube::Error::Api(status.boxed())), class);
+    }
+
+    #[test]
+    fn a_pause_of_years_is_cut() {
+        let status = |seconds: u32| {
+            let details = kube::core::response::StatusDetails {
+                name: String::new(),
+                group: String::new(),
+                kind: String::new(),
+                uid: String::new(),
+                causes: Vec::new(),
+                retry_after_seconds: seconds,
+            };
+            kube::core::Status { code: 429, details: Some(details), ..kube::core::Status::default() }
+        };
+        let pause = |seconds| Failure::from(kube::Error::Api(status(seconds).boxed())).retry_after;
+        assert_eq!([pause(0), pause(2), pause(u32::MAX)], [None, Some(Duration::from_secs(2)), Some(LONGEST_PAUSE)]);
     }
 
     #[test]

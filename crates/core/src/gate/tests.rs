@@ -42,6 +42,8 @@ fn interval_table(#[case] last: Option<i64>, #[case] interval: u64, #[case] now:
 #[case::one_second_short(Reason::ApplyDenied, Some(1010), 1009, true)]
 #[case::over(Reason::ApplyDenied, Some(1010), 1010, false)]
 #[case::never_ends(Reason::ApplyDenied, None, 1000, false)]
+#[case::the_longest(Reason::ApplyDenied, Some(1600), 1000, true)]
+#[case::a_clock_that_was_ahead(Reason::ApplyDenied, Some(1000 + 86_400), 1000, false)]
 #[case::another_wait(Reason::MinUpdateInterval, Some(1010), 1000, false)]
 fn the_pause_after_a_denial(#[case] reason: Reason, #[case] until: Option<i64>, #[case] now: i64, #[case] waits: bool) {
     let stored = Waiting { reason, message: "not signed".to_owned(), until: until.map(at) };

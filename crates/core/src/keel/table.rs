@@ -15,16 +15,25 @@ pub struct Row {
 
 const POLICY: &[&str] = &["keel.sh/policy", "keel.observer/policy"];
 
+/// The differences of the policies `major`, `minor` and `patch`, as examples that hold for each of them.
+const VERSIONS: &str =
+    "Only Keel updates `latest` (reported), `1.27` to `1.27.1`, and `v1.2.0` to `1.2.1`. Only Headwind updates `1.0.0-rc.1` to `1.0.0`";
+
 const fn row(keel: &'static [&'static str], value: &'static str, headwind: &'static str, difference: &'static str) -> Row {
     Row { keel, value, headwind, difference }
 }
 
 /// Every setting of Keel, in the order of its documentation.
 pub const TABLE: &[Row] = &[
-    row(POLICY, "all", "policy: all", "Another variant of a tag (`-alpine`) is not an update"),
-    row(POLICY, "major", "policy: major", "The same"),
-    row(POLICY, "minor", "policy: minor", "The same"),
-    row(POLICY, "patch", "policy: patch", "The same"),
+    row(
+        POLICY,
+        "all",
+        "policy: all",
+        "Only Keel updates `latest` (reported), `1.27` to `1.27.1`, `v1.2.0` to `1.2.1`, and a tag to another variant (`-alpine`)",
+    ),
+    row(POLICY, "major", "policy: major", VERSIONS),
+    row(POLICY, "minor", "policy: minor", VERSIONS),
+    row(POLICY, "patch", "policy: patch", VERSIONS),
     row(
         POLICY,
         "force",

@@ -69,3 +69,62 @@ fn existing_annotations_stay() {
     assert!(found.annotations.is_empty(), "{found:?}");
     assert_eq!(found.notes.iter().map(|note| note.key.as_str()).collect::<Vec<_>>(), ["headwind.sh/*"]);
 }
+
+/// A patch has no containers, and a template has placeholders.
+#[test]
+fn a_manifest_without_names_gives_no_updates_instead_of_all() {
+    let settings: [&[(&str, &str)]; 5] = [
+        &[("policy", "force"), ("matchTag", "true")],
+        &[("policy", "force"), ("match-tag", "true")],
+        &[("policy", "minor"), ("monitorContainers", "^web$")],
+        &[("policy", "minor"), ("initContainers", "true")],
+        &[("policy", "minor"), ("imageVolumes", "true")],
+    ];
+    let lists = [
+        vec![],
+        vec![image("web", "shop/web:${TAG}")],
+        vec![image("web", "{{ .Values.image }}")],
+        vec![image("web", "")],
+        vec![image("", "shop/web:1.2.0")],
+        vec![image("${NAME}", "shop/web:1.2.0")],
+        vec![image("web", "shop/web:1.2.0"), image("side", "")],
+    ];
+    for setting in settings {
+        for containers in &lists {
+            let found = translate(&Manifest { containers: containers.clone(), ..of(&[], setting) });
+            assert_eq!(found.annotations, map(&[("policy", "none")]), "{setting:?} {containers:?}");
+            assert_eq!(found.notes.len(), 1, "{setting:?} {containers:?}: {:?}", found.notes);
+        }
+        let found = translate(&of(&[], setting));
+        assert!(found.notes.is_empty(), "{setting:?}: {:?}", found.notes);
+        assert_ne!(found.annotations.get(key::POLICY).map(String::as_str), Some("none"), "{setting:?}");
+    }
+    // The policy does not need names, and tracks all containers in Keel as well.
+    let found = translate(&Manifest { containers: vec![], ..of(&[], &[("policy", "minor")]) });
+    assert_eq!(found.annotations, map(&[("policy", "minor"), ("require-approval", "false")]));
+    assert!(found.notes.is_empty(), "{found:?}");
+}
+
+#[test]
+fn expressions_that_only_keel_accepts_give_no_updates() {
+    for expression in ["${NAMES}", "web{", "\\Qweb\\E"] {
+        assert_eq!(read(&[], &[("policy", "minor"), ("monitorContainers", expression)]), ["policy=none"], "{expression}");
+    }
+}
+
+#[test]
+fn tags_that_are_not_versions_are_noted() {
+    let digest = format!("shop/web@sha256:{}", "0".repeat(64));
+    for (policy, at, expected) in [
+        ("minor", "shop/web:latest", 1),
+        ("all", "shop/web", 1),
+        ("patch", &*digest, 1),
+        ("major", "shop/web:v1.2", 0),
+        ("minor", "shop/web:${TAG}", 0),
+        ("glob:la*", "shop/web:latest", 0),
+        ("never", "shop/web:latest", 0),
+    ] {
+        let found = translate(&Manifest { containers: vec![image("web", at)], ..of(&[], &[("policy", policy)]) });
+        assert_eq!(found.notes.len(), expected, "{policy} {at}: {:?}", found.notes);
+    }
+}

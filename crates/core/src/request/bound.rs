@@ -1,7 +1,5 @@
 //! The last step before an update is applied: its digest is confirmed ([`super::confirmation`]).
 
-use std::time::Duration;
-
 use super::confirmation::{Confirm, published};
 use super::context::Context;
 use super::step::end;
@@ -9,13 +7,11 @@ use super::{Phase, Request, Status, StatusWrite, Step, after};
 use crate::artifact::reference::Digest;
 use crate::evidence::Answer;
 use crate::gate::Waiting;
+use crate::gate::confirmation::RETRY;
 use crate::reason::Reason;
 use crate::rollout::whole_second;
 use crate::settings::{Platforms, Settings};
 use crate::trigger::Trigger;
-
-/// Pause after a query without a digest.
-const RETRY: Duration = Duration::from_secs(30);
 
 impl Context<'_> {
     /// Returns the step before the update is applied, if its digest is not confirmed.

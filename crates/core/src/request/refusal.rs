@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use super::{ChangeKind, Phase, Request, Status, StatusWrite, after};
 use crate::backoff::Backoff;
-use crate::gate::Waiting;
+use crate::gate::{Waiting, denial};
 use crate::reason::Reason;
 
 /// Number of consecutive denials after which a request is no longer tried together with others.
 const TOGETHER: u32 = 3;
 /// The backoff between denials.
-const BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_mins(10));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(10), denial::LONGEST);
 /// Maximum length of the API server's message in a status, in characters.
 const QUOTE: usize = 1024;
 

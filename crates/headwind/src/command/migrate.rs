@@ -104,8 +104,9 @@ fn translate_object(object: &Node, edits: &mut Edits<'_>, notes: &mut Vec<String
     if workload::has_values_of_keel(object) {
         report("keel", "the section `keel` of chart values is not translated; annotate the workloads of the chart instead");
     }
-    let places = workload::places(object);
-    if places.iter().all(|place| place.keys().iter().all(|key| !keel::is_keel(key))) {
+    let shared = workload::shared(object);
+    let is_set = workload::places(object).iter().any(|place| place.keys().into_iter().any(keel::is_keel));
+    if !is_set && shared.is_none() {
         return;
     }
     let Some(manifest) = workload::read(object) else {
@@ -114,10 +115,12 @@ fn translate_object(object: &Node, edits: &mut Edits<'_>, notes: &mut Vec<String
         return;
     };
     let translation = keel::translate(&manifest);
-    for note in &translation.notes {
-        report(&note.key, &note.message);
-    }
-    if let Err(place) = edits.settle(object, &translation.annotations) {
-        report(&place, "an anchor, an alias or a merge key; change this manifest by hand");
+    match shared.map_or_else(|| edits.settle(object, &translation.annotations), Err) {
+        Ok(()) => {
+            for note in &translation.notes {
+                report(&note.key, &note.message);
+            }
+        }
+        Err(place) => report(&place, "an anchor, an alias or a merge key; change this manifest by hand"),
     }
 }

@@ -43,12 +43,16 @@ impl Said {
     }
 }
 
-/// Runs the plugin in the namespace of the world, with the token of an account, or as the administrator.
+/// Runs the plugin in the namespace of the world, with the token of an account, or as the administrator. `freeze` and `resume`
+/// take no namespace.
 async fn plugin(world: &World, account: Option<&Account>, args: &[&str]) -> Result<Said> {
     let binary = tokio::task::spawn_blocking(binaries::plugin).await??;
     let mut command = Command::new(binary);
     command.env("KUBECONFIG", world.bed.kubeconfig()).env("HEADWIND_NAMESPACE", &world.namespace).env_remove("NO_COLOR");
-    command.args(["-n", &world.namespace]).args(account.map(|account| ["--token", &account.token]).into_iter().flatten()).args(args);
+    if args.first().is_none_or(|command| !["freeze", "resume"].contains(command)) {
+        command.args(["-n", &world.namespace]);
+    }
+    command.args(account.map(|account| ["--token", &account.token]).into_iter().flatten()).args(args);
     Ok(command.output().await?.into())
 }
 
@@ -103,6 +107,8 @@ pub(crate) async fn decides() -> Result<()> {
     ensure!(shown.contains("Phase:      Pending") && shown.contains("created"), "{shown}");
     let differs = plugin(&world, Some(&ann), &["diff", "deploy/web"]).await?.ok()?;
     ensure!(differs.contains(&format!("+ image: {}", image("shop/web", "1.1.0"))), "{differs}");
+    let differs = plugin(&world, Some(&eve), &["diff"]).await?.ok()?;
+    ensure!(differs.matches("+ image:").count() == 3 && differs.contains("you may not read the workload"), "{differs}");
 
     plugin(&world, Some(&eve), &["approve", &web]).await?.fails(NOT_PERMITTED, "cannot patch resource \"updaterequests/status\"")?;
     let dry = plugin(&world, Some(&ann), &["approve", "--all", "--dry-run"]).await?.ok()?;
@@ -133,9 +139,12 @@ pub(crate) async fn decides() -> Result<()> {
     // As the administrator, by impersonation, and one failure beside a success.
     let both = plugin(&world, None, &["--as", &ann.user, "approve", &api, "no-such-request"]).await?;
     both.fails(3, "there is no UpdateRequest no-such-request")?;
-    let both = plugin(&world, None, &["approve", &api, &web]).await?;
-    both.fails(NOT_POSSIBLE, "1 UpdateRequest not approved")?;
     ensure!(both.out.contains(&api), "{}", both.out);
+    let both = plugin(&world, None, &["approve", &web, &job, "-o", "json"]).await?;
+    both.fails(NOT_POSSIBLE, "1 UpdateRequest not approved")?;
+    let list: Value = serde_json::from_str(&both.out)?;
+    ensure!(list["items"][0]["metadata"]["name"] == job.as_str() && list["items"][1].is_null(), "{list}");
+    world.request(&image("shop/job", "1.1.0"), "Completed").await?;
     world.request(&image("shop/api", "1.1.0"), "Completed").await.map(drop)
 }
 
@@ -237,6 +246,7 @@ pub(crate) async fn freezes() -> Result<()> {
         let map: Value = if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? };
         Ok(map["data"]["freeze"].as_str().map(str::to_owned))
     };
+    plugin(&world, None, &["freeze", "-n", &world.namespace]).await?.fails(2, "annotation headwind.sh/freeze")?;
     plugin(&world, Some(&eve), &["freeze"]).await?.fails(NOT_PERMITTED, "configmaps")?;
     ensure!(plugin(&world, None, &["resume"]).await?.ok()?.contains("not frozen"));
     // The ConfigMap does not exist yet, and then it does.

@@ -10,15 +10,17 @@ use headwind_k8s::decision;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use serde_json::Value;
 
 use super::approvals::Approvals;
 use super::{request, requests};
-use crate::cli::DecideArgs;
+use crate::cli::{DecideArgs, Format};
 use crate::connect::Connection;
-use crate::failure::Failure;
+use crate::failure::{Failure, summed};
 use crate::output;
-use crate::target::{Named, named};
+use crate::target::{Named, hinted, named};
 
 /// The name of the field manager.
 pub(super) const MANAGER: &str = "kubectl-headwind";
@@ -57,80 +59,113 @@ fn remark_on_others(all: &[UpdateRequest], action: Action) {
     }
 }
 
-/// Returns the requests that the arguments name.
-async fn selected(connection: &Connection, action: Action, args: &DecideArgs) -> Result<Vec<UpdateRequest>, Failure> {
+/// Returns the requests that the arguments name, and the failures of the names that have none.
+async fn selected(connection: &Connection, action: Action, args: &DecideArgs) -> Result<(Vec<UpdateRequest>, Vec<Failure>), Failure> {
+    let selector = connection.global().selector.as_deref();
     if args.names.is_empty() {
+        if !args.all && selector.is_none_or(str::is_empty) {
+            return Err(Failure::Usage("-l is empty; to select all UpdateRequests of the namespace, use --all".to_owned()));
+        }
         let mut all = requests::read(connection, &[]).await?;
         remark_on_others(&all, action);
         all.retain(|request| is_meant(request, action));
-        return Ok(all);
+        return Ok((all, Vec::new()));
     }
-    let mut found: Vec<UpdateRequest> = Vec::new();
-    let mut of_workloads = None;
-    for name in &args.names {
-        match named(name)? {
-            Named::Request(_) if connection.global().selector.is_some() => {
-                return Err(Failure::Usage(format!("{name:?} is one UpdateRequest; -l selects among those of a namespace or a workload")));
-            }
-            Named::Request(name) => found.push(request::read(connection, &name).await?),
-            Named::Workload(kind, name) => {
-                connection.namespace()?;
-                if of_workloads.is_none() {
-                    of_workloads = Some(requests::read(connection, &[]).await?);
-                }
-                let is_its = |request: &&UpdateRequest| request.spec.target_ref.kind.0 == kind && request.spec.target_ref.name == name;
-                let its: Vec<UpdateRequest> = of_workloads.iter().flatten().filter(is_its).cloned().collect();
-                remark_on_others(&its, action);
-                let before = found.len();
-                found.extend(its.into_iter().filter(|request| is_meant(request, action)));
-                if found.len() == before {
-                    let words = format!("{kind} {name} has no UpdateRequest that could be {}", done(action));
-                    return Err(Failure::NotFound(words));
-                }
+    // Invalid arguments stop the command before it changes anything.
+    let names: Vec<Named> = args.names.iter().map(|name| named(name)).collect::<Result<_, _>>()?;
+    let is_request = |name: &&Named| matches!(name, Named::Request(_));
+    if let Some(Named::Request(name)) = names.iter().find(is_request).filter(|_| selector.is_some()) {
+        return Err(Failure::Usage(format!("{name:?} is one UpdateRequest; -l selects among those of a namespace or a workload")));
+    }
+    connection.namespace()?;
+    let (mut found, mut failed, mut listed) = (Vec::new(), Vec::new(), None);
+    for (number, name) in names.iter().enumerate() {
+        match named_by(connection, action, name, &mut listed).await.map_err(|failure| hinted(failure, &args.names[number..])) {
+            Ok(its) => found.extend(its),
+            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) => {
+                output::complain(&failure.to_string());
+                failed.push(failure);
             }
         }
     }
-    Ok(found)
+    Ok((found, failed))
+}
+
+/// Returns the requests of a name. `listed` keeps those of the namespace for the next workload.
+async fn named_by(
+    connection: &Connection,
+    action: Action,
+    name: &Named,
+    listed: &mut Option<Vec<UpdateRequest>>,
+) -> Result<Vec<UpdateRequest>, Failure> {
+    let (kind, name) = match name {
+        Named::Request(name) => return Ok(vec![request::read(connection, name).await?]),
+        Named::Workload(kind, name) => (*kind, name),
+    };
+    if listed.is_none() {
+        *listed = Some(requests::read(connection, &[]).await?);
+    }
+    let is_its = |request: &&UpdateRequest| request.spec.target_ref.kind.0 == kind && request.spec.target_ref.name == *name;
+    let mut its: Vec<UpdateRequest> = listed.iter().flatten().filter(is_its).cloned().collect();
+    remark_on_others(&its, action);
+    its.retain(|request| is_meant(request, action));
+    if its.is_empty() {
+        return Err(Failure::NotFound(format!("{kind} {name} has no UpdateRequest that could be {}", done(action))));
+    }
+    Ok(its)
 }
 
 /// Makes a decision about every selected request. A failure does not stop the others.
 pub(super) async fn decide(connection: &Connection, action: Action, args: &DecideArgs) -> Result<(), Failure> {
-    let all = selected(connection, action, args).await?;
-    if all.is_empty() {
+    let (all, mut failed) = selected(connection, action, args).await?;
+    if all.is_empty() && failed.is_empty() {
         output::remark(&format!("No UpdateRequest can be {}.", done(action)));
-        return Ok(());
     }
-    let person = connection.user().await?;
-    let mut failed = Vec::new();
+    let person = if all.is_empty() { String::new() } else { connection.user().await? };
+    let format = connection.global().output;
+    let mut objects = Vec::new();
     for request in all {
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
         // The approval replaces the message with this number.
         let needed = quorum::needed_on_record(&request.read());
         match write(connection, action, &person, args, request).await {
-            Ok(written) => {
-                let place =
-                    if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
-                let dry = if args.dry_run { " (dry run)" } else { "" };
-                let approvals = if action == Action::Approve { Approvals::out_of(&written.read(), needed) } else { None };
-                let missing = approvals.and_then(|approvals| approvals.outstanding()).map(|text| format!(" ({text})")).unwrap_or_default();
-                let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
-                let text = match connection.global().output {
-                    Some(crate::cli::Format::Name) => requests::full_name(&name),
-                    _ => format!("{} {}{place}{missing}{dry}: {change}", requests::full_name(&name), done(action)),
-                };
-                output::line(&text)?;
-            }
+            Ok((written, object)) => match format {
+                Some(Format::Json | Format::Yaml) => objects.push(object),
+                Some(Format::Name) => output::line(&requests::full_name(&name))?,
+                Some(Format::Table | Format::Wide) | None => output::line(&described(connection, action, args, needed, &written))?,
+            },
             Err(failure) => {
                 output::complain(&format!("{name} in namespace {namespace}: {failure}"));
                 failed.push(failure);
             }
         }
     }
-    let count = failed.len();
-    // Each failure is shown already. The first one sets the exit code.
-    match failed.into_iter().next() {
-        None => Ok(()),
-        Some(failure) => Err(failure.with(format!("{count} UpdateRequest{} not {}", if count == 1 { "" } else { "s" }, done(action)))),
+    if let Some(format @ (Format::Json | Format::Yaml)) = format {
+        print(args, &objects, format)?;
+    }
+    summed(failed, done(action))
+}
+
+/// Returns the line about a decision.
+fn described(connection: &Connection, action: Action, args: &DecideArgs, needed: u32, written: &UpdateRequest) -> String {
+    let namespace = written.namespace().unwrap_or_default();
+    let place = if connection.listed().is_none() { format!(" in namespace {}", output::clean(&namespace)) } else { String::new() };
+    let dry = if args.dry_run { " (dry run)" } else { "" };
+    let approvals = if action == Action::Approve { Approvals::out_of(&written.read(), needed) } else { None };
+    let missing = approvals.and_then(|approvals| approvals.outstanding()).map(|text| format!(" ({text})")).unwrap_or_default();
+    let change = output::clean(&format!("{} to {}", written.spec.current_image, written.spec.new_image));
+    format!("{} {}{place}{missing}{dry}: {change}", requests::full_name(&written.name_any()), done(action))
+}
+
+/// Prints the written objects: the object itself if the command names exactly one UpdateRequest, as `kubectl get` does, else
+/// a list.
+fn print(args: &DecideArgs, objects: &[Value], format: Format) -> Result<(), Failure> {
+    let is_one = matches!(args.names.as_slice(), [name] if matches!(named(name), Ok(Named::Request(_))));
+    if is_one {
+        objects.iter().try_for_each(|object| output::value(object, format))
+    } else {
+        output::value(&requests::list_of(objects), format)
     }
 }
 
@@ -147,16 +182,19 @@ async fn recorded(api: &Api<UpdateRequest>, mut request: UpdateRequest) -> Resul
     Ok(request)
 }
 
-/// Writes the decision, if the request has not changed since it was read; else decides again.
+/// Writes the decision, if the request has not changed since it was read; else decides again. Returns the written request,
+/// and its object with all fields.
 async fn write(
     connection: &Connection,
     action: Action,
     person: &str,
     args: &DecideArgs,
     mut request: UpdateRequest,
-) -> Result<UpdateRequest, Failure> {
+) -> Result<(UpdateRequest, Value), Failure> {
     let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
     let api: Api<UpdateRequest> = Api::namespaced(connection.client.clone(), &namespace);
+    let resource = ApiResource::erase::<UpdateRequest>(&());
+    let objects: Api<DynamicObject> = Api::namespaced_with(connection.client.clone(), &namespace, &resource);
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), dry_run: args.dry_run, ..PatchParams::default() };
     for _ in 0..TRIES {
         request = recorded(&api, request).await?;
@@ -171,9 +209,13 @@ async fn write(
         if decided.phase() == request.phase() {
             return Err(Failure::Conflict("the request has expired, and Headwind has not recorded that yet; try again".to_owned()));
         }
-        match api.patch_status(&name, &params, &Patch::Merge(decision::patch(&decided))).await.map_err(Failure::from) {
+        match objects.patch_status(&name, &params, &Patch::Merge(decision::patch(&decided))).await.map_err(Failure::from) {
             Err(Failure::Conflict(_)) => request = api.get_opt(&name).await?.ok_or_else(|| request::not_found(&namespace, &name))?,
-            done => return done,
+            Err(failure) => return Err(failure),
+            Ok(object) => {
+                let written = object.clone().try_parse::<UpdateRequest>().map_err(|error| Failure::Other(error.to_string()))?;
+                return Ok((written, requests::whole(object)));
+            }
         }
     }
     Err(Failure::Conflict("the request keeps changing; try again".to_owned()))

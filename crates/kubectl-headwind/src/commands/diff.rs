@@ -9,38 +9,64 @@ use kube::{Api, Client, ResourceExt as _};
 
 use super::{request, requests};
 use crate::connect::Connection;
-use crate::failure::Failure;
+use crate::failure::{Failure, summed};
 use crate::output::{self, clean};
 use crate::table::Paint;
-use crate::target::{Named, named};
+use crate::target::{Named, hinted, named};
 
-/// Shows what the named requests would change, or all open ones.
-pub(super) async fn diff(connection: &Connection, names: &[String]) -> Result<(), Failure> {
-    let mut all = Vec::new();
+/// Shows what the named requests would change, or all open ones. A failure does not stop the others.
+pub(super) async fn diff(connection: &Connection, words: &[String]) -> Result<(), Failure> {
+    let names: Vec<Named> = words.iter().map(|word| named(word)).collect::<Result<_, _>>()?;
+    let (mut all, mut failed) = (Vec::new(), Vec::new());
     if names.is_empty() {
         all = requests::read(connection, &[]).await?;
         all.retain(|request| request.phase().is_open());
+    } else {
+        connection.namespace()?;
     }
-    for name in names {
-        match named(name)? {
-            Named::Request(name) => all.push(request::read(connection, &name).await?),
-            Named::Workload(kind, name) => {
-                connection.namespace()?;
-                let of = requests::read(connection, &[]).await?.into_iter();
-                let is_its = |one: &UpdateRequest| one.spec.target_ref.kind.0 == kind && one.spec.target_ref.name == name;
-                all.extend(of.filter(|one| one.phase().is_open() && is_its(one)));
+    for (number, name) in names.iter().enumerate() {
+        match named_by(connection, name).await.map_err(|failure| hinted(failure, &words[number..])) {
+            Ok(its) => all.extend(its),
+            Err(failure) if names.len() == 1 => return Err(failure),
+            Err(failure) => {
+                output::complain(&failure.to_string());
+                failed.push(failure);
             }
         }
     }
-    if all.is_empty() {
+    if all.is_empty() && failed.is_empty() {
         output::remark("No open updates.");
     }
     let colors = output::has_colors(connection.global());
     for request in &all {
-        let now = current(&connection.client, request).await;
-        output::raw(text(request, now?.as_deref(), colors).as_bytes())?;
+        let text = match current(&connection.client, request).await {
+            Ok(now) => text(request, now.as_deref(), colors),
+            // The viewers of UpdateRequests need no permission for workloads.
+            Err(Failure::Forbidden(_)) => {
+                let remark = "  the current image is that of the UpdateRequest, because you may not read the workload\n";
+                text(request, Some(request.spec.current_image.as_str()), colors) + remark
+            }
+            Err(failure) => {
+                output::complain(&format!("{} in namespace {}: {failure}", request.name_any(), request.namespace().unwrap_or_default()));
+                failed.push(failure);
+                continue;
+            }
+        };
+        output::raw(text.as_bytes())?;
     }
-    Ok(())
+    summed(failed, "shown")
+}
+
+/// Returns the request of a name, or the open requests of a workload.
+async fn named_by(connection: &Connection, name: &Named) -> Result<Vec<UpdateRequest>, Failure> {
+    match name {
+        Named::Request(name) => Ok(vec![request::read(connection, name).await?]),
+        Named::Workload(kind, name) => {
+            let mut its = requests::read(connection, &[]).await?;
+            its.retain(|one| one.phase().is_open() && one.spec.target_ref.kind.0 == *kind && one.spec.target_ref.name == *name);
+            Ok(its)
+        }
+    }
 }
 
 /// Returns the image that is in the workload now. For a release, this needs its source, so the image of the request is

@@ -18,7 +18,22 @@ use crate::failure::Failure;
 use crate::output::{self, clean};
 
 fn api(connection: &Connection) -> Api<ConfigMap> {
-    Api::namespaced(connection.client.clone(), &connection.global().headwind_namespace)
+    Api::namespaced(connection.client.clone(), connection.headwind_namespace())
+}
+
+fn leases(connection: &Connection) -> Api<Lease> {
+    Api::namespaced(connection.client.clone(), connection.headwind_namespace())
+}
+
+/// Warns if Headwind does not seem to run in its namespace. Says nothing if the user may not read that.
+async fn warn_of_absence(connection: &Connection) {
+    if let (Ok(None), Ok(None)) = (api(connection).get_opt(SETTINGS).await, leases(connection).get_opt(LEASE).await) {
+        let namespace = connection.headwind_namespace();
+        output::remark(&format!(
+            "warning: Headwind does not seem to run in namespace {namespace}, which has neither a ConfigMap nor a Lease headwind; see \
+             --headwind-namespace"
+        ));
+    }
 }
 
 /// Writes entries of the ConfigMap. `null` removes one.
@@ -51,6 +66,8 @@ pub(super) async fn freeze(
     if !freeze.holds(now) {
         return Err(Failure::Usage("the freeze would end in the past".to_owned()));
     }
+    // The ConfigMap exists after the write.
+    warn_of_absence(connection).await;
     write(connection, Map::from_iter([(limit::FREEZE.to_owned(), json!(freeze.to_string()))])).await?;
     let until = freeze.until.map_or_else(|| "until you resume".to_owned(), |until| format!("until {until}"));
     output::line(&format!("frozen {until}: Headwind applies no updates, and still rolls back failed ones"))
@@ -60,14 +77,14 @@ pub(super) async fn freeze(
 /// behind. Not before the pause began, if the user may read that.
 async fn resumed_at(connection: &Connection) -> Result<Timestamp, Failure> {
     let now = connection.time().await?;
-    let leases: Api<Lease> = Api::namespaced(connection.client.clone(), &connection.global().headwind_namespace);
-    let lease = leases.get_opt(LEASE).await.ok().flatten();
+    let lease = leases(connection).get_opt(LEASE).await.ok().flatten();
     let since = lease.and_then(|lease| lease.metadata.annotations?.get(PAUSED_SINCE)?.parse().ok());
     Ok(since.map_or(now, |since: Timestamp| since.max(now)))
 }
 
 /// Ends a pause after failures, and a freeze unless `pause_only` is set.
 pub(super) async fn resume(connection: &Connection, pause_only: bool) -> Result<(), Failure> {
+    warn_of_absence(connection).await;
     let data = api(connection).get_opt(SETTINGS).await?.and_then(|map| map.data).unwrap_or_default();
     let mut entries = Map::new();
     let frozen = data.get(limit::FREEZE).filter(|value| !pause_only && !matches!(Freeze::parse(value), Ok(None)));

@@ -29,13 +29,25 @@ pub(super) fn api(connection: &Connection) -> Api<UpdateRequest> {
     }
 }
 
+/// Returns the failure of a list. A namespace that does not exist has an empty list, so the API server answers 404 only if
+/// it does not know the kind.
+pub(super) fn not_listed(error: kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            let words = "the cluster has no UpdateRequests; perhaps Headwind is not installed: `headwind crds` prints the missing CRD";
+            Failure::NotFound(words.to_owned())
+        }
+        error => error.into(),
+    }
+}
+
 /// Reads every page of a list.
 async fn pages<K: Resource + Clone + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, selector: Option<&str>) -> Result<Vec<K>, Failure> {
     let mut params = ListParams::default().limit(PAGE);
     params.label_selector = selector.map(str::to_owned);
     let mut all = Vec::new();
     loop {
-        let page = api.list(&params).await?;
+        let page = api.list(&params).await.map_err(not_listed)?;
         all.extend(page.items);
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
@@ -75,6 +87,11 @@ pub(super) fn whole(mut object: DynamicObject) -> Value {
         value.extend(fields.into_iter().filter(|(key, _)| !["apiVersion", "kind"].contains(&key.as_str())));
     }
     value
+}
+
+/// Returns the objects as a list, as `kubectl get` prints several objects.
+pub(super) fn list_of(items: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
 }
 
 /// Returns the name of a request as kubectl writes it.
@@ -135,10 +152,7 @@ pub(super) fn row(request: &UpdateRequest, with_namespace: bool, wide: bool, now
 pub(super) async fn list(connection: &Connection, filter: &Filter) -> Result<(), Failure> {
     let global = connection.global();
     match global.output {
-        Some(format @ (Format::Json | Format::Yaml)) => {
-            let items = read_whole(connection, &filter.phase).await?;
-            output::value(&json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items}), format)
-        }
+        Some(format @ (Format::Json | Format::Yaml)) => output::value(&list_of(&read_whole(connection, &filter.phase).await?), format),
         Some(Format::Name) => {
             let names = read(connection, &filter.phase).await?;
             output::raw(names.iter().map(|request| full_name(&request.name_any()) + "\n").collect::<String>().as_bytes())

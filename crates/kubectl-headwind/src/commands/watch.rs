@@ -14,14 +14,15 @@ use serde_json::json;
 use super::requests;
 use crate::cli::{Filter, Format};
 use crate::connect::Connection;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output;
 use crate::table::{Table, render};
 
 /// Minimum widths of the columns from the name on: later rows should fit.
 const WIDTHS: [usize; 7] = [36, 20, 10, 24, 24, 10, 4];
 
-/// Shows requests, and again whenever their phase or message changes, until it is interrupted.
+/// Shows requests, and again whenever their phase, their message or the reason for which they wait changes, until it is
+/// interrupted.
 pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<(), Failure> {
     let global = connection.global();
     let mut config = watcher::Config::default();
@@ -29,7 +30,7 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
         config = config.labels(selector);
     }
     // The first list shows at once whether the user may do this.
-    requests::api(connection).list_metadata(&kube::api::ListParams::default().limit(1)).await?;
+    requests::api(connection).list_metadata(&kube::api::ListParams::default().limit(1)).await.map_err(requests::not_listed)?;
     let (everywhere, wide) = (connection.listed().is_none(), global.output == Some(Format::Wide));
     let table = Table::new(requests::header(everywhere, wide));
     let least = if everywhere { [&[16], WIDTHS.as_slice()].concat() } else { WIDTHS.to_vec() };
@@ -38,7 +39,7 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
         let header: Vec<_> = requests::header(everywhere, wide).into_iter().map(crate::table::Cell::new).collect();
         output::line(&render(&header, &widths, colors))?;
     }
-    let mut shown: BTreeMap<(String, String), (String, String)> = BTreeMap::new();
+    let mut shown: BTreeMap<(String, String), [String; 3]> = BTreeMap::new();
     let mut events = pin!(follow(requests::api(connection), config).default_backoff());
     while let Some(event) = events.next().await {
         let request: UpdateRequest = match event {
@@ -49,7 +50,7 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
             }
             Ok(Event::Init | Event::InitDone) => continue,
             Err(error) => {
-                output::remark(&format!("the watch was interrupted and continues: {error}"));
+                output::remark(&format!("the watch was interrupted and continues: {}", described(error)));
                 continue;
             }
         };
@@ -59,8 +60,9 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
             shown.remove(&key);
             continue;
         }
-        let message = request.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-        let state = (request.phase().as_str().to_owned(), message);
+        let status = request.status.clone().unwrap_or_default();
+        let waiting = requests::waiting(&status).map(|condition| condition.reason.clone()).unwrap_or_default();
+        let state = [request.phase().as_str().to_owned(), status.message.unwrap_or_default(), waiting];
         if shown.insert(key, state.clone()).as_ref() == Some(&state) {
             continue;
         }
@@ -76,4 +78,30 @@ pub(super) async fn watch(connection: &Connection, filter: &Filter) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Returns the message of an interruption, without the debug forms in the messages of the client.
+fn described(error: watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            Failure::from(error).to_string()
+        }
+        watcher::Error::WatchError(status) => failure::of_status(&status).to_string(),
+        error @ watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn interruptions_read_well() {
+        let status = || Status::failure("too old resource version: 1 (2)", "Expired").with_code(410).boxed();
+        for error in [watcher::Error::WatchError(status()), watcher::Error::WatchStartFailed(kube::Error::Api(status()))] {
+            assert_eq!(described(error), "too old resource version: 1 (2)");
+        }
+    }
 }

@@ -122,6 +122,7 @@ impl Reconciler {
     async fn steps(&self, key: &WorkloadKey) -> Result<Option<Duration>, Failure> {
         let mut reads = Reads::default();
         let mut steps = StepCount::default();
+        let mut history_limit = self.history_limit;
         loop {
             let begun = Instant::now();
             let observation = self.observe(key, &reads);
@@ -139,7 +140,7 @@ impl Reconciler {
                     defaults: &observation.defaults,
                     requests: &requests,
                     now,
-                    history_limit: self.history_limit,
+                    history_limit,
                     snapshot: snapshot.as_deref(),
                     seen_since: self.state.observed_since.since(),
                     clock_stepped: self.state.clock.stepped(now),
@@ -181,7 +182,14 @@ impl Reconciler {
                     let read = self.read_request(&key.namespace, &write.request).await?;
                     reads.finished.extend(read.map(|object| (write.request, Arc::new(object))));
                 }
-                Step::Delete { request } => self.delete(key, &request).await?,
+                Step::Delete { request } => match self.delete(key, &request).await {
+                    // The workload must not be slow because its record is long.
+                    Err(failure) if matches!(failure.class, Class::Forbidden | Class::Invalid) => {
+                        tracing::warn!(request.namespace = key.namespace, request.name = request, error = %failure, "finished requests are kept: the API server refuses to delete them");
+                        history_limit = usize::MAX;
+                    }
+                    deleted => deleted?,
+                },
                 // The defaults of the namespace may be older than the last change of its annotations.
                 Step::Apply(apply) if reads.live.is_none() && self.cluster.is_limited() && is_update(&apply) => {
                     reads.live = Some(self.read_live(key).await?);
@@ -344,12 +352,9 @@ impl Reconciler {
                 self.state.record(written);
                 Ok(())
             }
-            Err(failure) if failure.class == Class::Conflict => {
+            // A 404 may also mean that the kind is not served now.
+            Err(failure) if matches!(failure.class, Class::Conflict | Class::NotFound) => {
                 self.read_request(&object.namespace().unwrap_or_default(), &write.request).await.map(|_| ())
-            }
-            Err(failure) if failure.class == Class::NotFound => {
-                self.forget(&object.namespace().unwrap_or_default(), &write.request);
-                Ok(())
             }
             Err(failure) => Err(failure),
         }

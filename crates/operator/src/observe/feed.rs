@@ -140,7 +140,12 @@ impl Feed<UpdateRequest> for RequestFeed {
 
     fn delete(&self, request: UpdateRequest) {
         if let Some(name) = key(&request) {
-            self.state.requests.write().remove(&name);
+            let mut requests = self.state.requests.write();
+            // Another request may have the name by now.
+            if requests.get(&name.0, &name.1).is_some_and(|held| Some(held.version().uid) == request.metadata.uid) {
+                requests.remove(&name);
+            }
+            drop(requests);
             self.queue.now(request.workload_key());
         }
     }
@@ -213,6 +218,21 @@ mod tests {
         assert_eq!(due.take_due(), []);
         targets.apply(deployment("2", image, ready), false);
         assert_eq!(due.take_due(), vec![key(); passes]);
+    }
+
+    /// The event of a deletion may come after the request was created again.
+    #[test]
+    fn a_late_deletion_leaves_the_new_request() {
+        let (queue, _due) = queue();
+        let feed = RequestFeed::new(Arc::default(), queue, None);
+        let held = || feed.state.requests.read().get("n", "r").is_some();
+        let mut old = request("r", "1", "Superseded");
+        old.metadata.uid = Some("old".to_owned());
+        feed.state.record(request("r", "2", "Approved"));
+        feed.delete(old);
+        assert!(held());
+        feed.delete(request("r", "2", "Approved"));
+        assert!(!held());
     }
 
     #[test]

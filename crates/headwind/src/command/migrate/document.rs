@@ -1,9 +1,11 @@
 //! A YAML stream as trees whose nodes know their place in the text.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use anyhow::{Context as _, bail, ensure};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
+use headwind_core::keel;
 
 /// Maximum depth of a document.
 const DEPTH: usize = 100;
@@ -34,7 +36,8 @@ pub(super) enum Content {
     Items(Vec<Node>),
     /// The pairs; `true` in flow style, as in JSON.
     Pairs(Vec<(Node, Node)>, bool),
-    Alias,
+    /// An alias; `true` if its anchor has a key of Keel.
+    Alias(bool),
 }
 
 impl Node {
@@ -83,7 +86,17 @@ impl Node {
             Content::Scalar(text, is_plain) => *is_plain && ["", "~", "null", "Null", "NULL"].contains(&text.as_str()),
             Content::Items(items) => items.is_empty(),
             Content::Pairs(pairs, _) => pairs.is_empty(),
-            Content::Alias => false,
+            Content::Alias(_) => false,
+        }
+    }
+
+    /// Returns true if the node has a key of Keel, itself or through an alias.
+    pub(super) fn mentions_keel(&self) -> bool {
+        match &self.content {
+            Content::Scalar(text, _) => keel::is_keel(text),
+            Content::Items(items) => items.iter().any(Self::mentions_keel),
+            Content::Pairs(pairs, _) => pairs.iter().any(|(key, value)| key.mentions_keel() || value.mentions_keel()),
+            Content::Alias(mentions_keel) => *mentions_keel,
         }
     }
 }
@@ -93,7 +106,7 @@ impl Document {
     pub(super) fn read_all(text: &str) -> anyhow::Result<Vec<Self>> {
         let mut options = granit_parser::options! { flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH };
         options.set_emit_comments(false);
-        let mut reader = Reader { events: Parser::new_from_str_with_options(text, options) };
+        let mut reader = Reader { events: Parser::new_from_str_with_options(text, options), of_keel: HashSet::new() };
         let mut documents = Vec::new();
         loop {
             match reader.next()? {
@@ -114,6 +127,8 @@ impl Document {
 
 struct Reader<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> {
     events: I,
+    /// The anchors of nodes that have a key of Keel.
+    of_keel: HashSet<usize>,
 }
 
 impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I> {
@@ -127,7 +142,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
         let start = span.start.byte_offset().context("a place without an offset")?;
         let mut place = start..span.end.byte_offset().unwrap_or(start);
         let (content, anchor) = match event {
-            Event::Alias(_) => (Content::Alias, 1),
+            Event::Alias(anchor) => (Content::Alias(self.of_keel.contains(&anchor)), anchor),
             Event::Scalar(text, style, anchor, _) => (Content::Scalar(text.into_owned(), style == ScalarStyle::Plain), anchor),
             Event::SequenceStart(_, anchor, _) => {
                 let mut items = Vec::new();
@@ -157,6 +172,10 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
             }
             other => bail!("unexpected {other:?}"),
         };
-        Ok(Node { place, column: span.start.col(), is_shared: anchor != 0, content })
+        let node = Node { place, column: span.start.col(), is_shared: anchor != 0, content };
+        if node.is_shared && node.mentions_keel() {
+            self.of_keel.insert(anchor);
+        }
+        Ok(node)
     }
 }

@@ -231,9 +231,10 @@ fn goes_whole(metadata: &Node, goes: &dyn Fn(&str) -> bool) -> bool {
     !metadata.pairs().is_empty() && metadata.pairs().iter().all(is_going)
 }
 
-/// Checks that the mapping is written in full: no anchor, alias or merge key.
+/// Checks that the mapping and its keys are written in full: no anchor, alias or merge key.
 fn is_plain(node: &Node, name: &str) -> Result<(), Refused> {
-    let is_whole = !node.is_shared && !matches!(node.content, Content::Alias) && !node.keys().contains(&"<<");
+    let is_whole = |(key, _): &(Node, Node)| !key.is_shared && key.text().is_some_and(|text| text != "<<");
+    let is_whole = !node.is_shared && node.pairs().iter().all(is_whole);
     if is_whole { Ok(()) } else { Err(name.to_owned()) }
 }
 

@@ -3,7 +3,7 @@
 use headwind_core::keel::{Manifest, NamedImage};
 use headwind_core::settings::Annotations;
 
-use super::document::Node;
+use super::document::{Content, Node};
 
 /// The kinds that Keel updates, with the path to their pod template.
 const KINDS: [(&str, &[&str]); 4] = [
@@ -40,6 +40,30 @@ pub(super) fn places(object: &Node) -> Vec<&Node> {
         .collect()
 }
 
+/// Returns the key of the first place that shares a setting of Keel with another one: by an anchor, an alias or a merge
+/// key.
+pub(super) fn shared(object: &Node) -> Option<String> {
+    [Some(object), template(object)].into_iter().flatten().find_map(|node| {
+        let metadata = node.at(&["metadata"])?;
+        if is_hiding(metadata) {
+            return Some("metadata".to_owned());
+        }
+        ["labels", "annotations"].into_iter().find_map(|name| {
+            let part = metadata.at(&[name])?;
+            if is_hiding(part) {
+                return Some(name.to_owned());
+            }
+            let (key, _) = part.pairs().iter().find(|(key, value)| key.mentions_keel() && (key.is_shared || value.is_shared))?;
+            Some(key.text().unwrap_or(name).to_owned())
+        })
+    })
+}
+
+/// Returns true if the node has keys of Keel that are written in another place.
+fn is_hiding(node: &Node) -> bool {
+    matches!(node.content, Content::Alias(true)) || node.pair("<<").is_some_and(|(_, merged)| merged.mentions_keel())
+}
+
 /// Returns true for chart values with a section for Keel: those of a HelmRelease, and a values file.
 pub(super) fn has_values_of_keel(object: &Node) -> bool {
     object.at(&["spec", "values", "keel", "policy"]).is_some()
@@ -59,9 +83,9 @@ pub(super) fn read(object: &Node) -> Option<Manifest> {
         labels: meta(Some(object), "labels"),
         annotations: meta(Some(object), "annotations"),
         template: labels,
-        containers: images(pods("containers"), &["image"]),
-        init_containers: images(pods("initContainers"), &["image"]),
-        volumes: images(pods("volumes"), &["image", "reference"]),
+        containers: containers(pods("containers")),
+        init_containers: containers(pods("initContainers")),
+        volumes: volumes(pods("volumes")),
         pull_secrets: pods("imagePullSecrets")
             .into_iter()
             .flat_map(Node::items)
@@ -75,7 +99,17 @@ fn map(node: Option<&Node>) -> Annotations {
     node.into_iter().flat_map(Node::pairs).filter_map(pair).collect()
 }
 
-fn images(list: Option<&Node>, path: &[&str]) -> Vec<NamedImage> {
-    let image = |one: &Node| Some(NamedImage { name: one.at(&["name"])?.text()?.to_owned(), image: one.at(path)?.text()?.to_owned() });
-    list.into_iter().flat_map(Node::items).filter_map(image).collect()
+fn containers(list: Option<&Node>) -> Vec<NamedImage> {
+    list.into_iter().flat_map(Node::items).map(|one| named(one, &["image"])).collect()
+}
+
+fn volumes(list: Option<&Node>) -> Vec<NamedImage> {
+    let images = list.into_iter().flat_map(Node::items).filter(|one| one.pair("image").is_some());
+    images.map(|one| named(one, &["image", "reference"])).collect()
+}
+
+/// Returns a name with its image. A missing text or an alias becomes an empty text, so that the translation can tell.
+fn named(one: &Node, image: &[&str]) -> NamedImage {
+    let text = |path: &[&str]| one.at(path).and_then(Node::text).unwrap_or_default().to_owned();
+    NamedImage { name: text(&["name"]), image: text(image) }
 }
