@@ -49,9 +49,6 @@ const INSTANCE: usize = 128;
 const NOTE: usize = 1024;
 /// The pauses before an Event is written again.
 const RETRIES: [Option<Duration>; 3] = [Some(Duration::from_millis(500)), Some(Duration::from_secs(2)), None];
-/// Time from what an Event reports to its write. An update is mostly applied by then, so the Event about its proposal does
-/// not compete with its patch for the API server.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Maximum number of remembered one-time warnings. The oldest is dropped first.
 const SAID: usize = 50_000;
 
@@ -288,9 +285,6 @@ impl Writer {
                 receiver.close();
                 receiver.recv().await
             };
-            if let Some(Job::Event(event)) = &job {
-                stop.run_until_cancelled(tokio::time::sleep(pause(event, Timestamp::now()))).await;
-            }
             job.map(|job| (job, (receiver, stop)))
         });
         let cluster = &cluster;
@@ -312,12 +306,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Returns how long the Event waits for its write, whatever the clock did.
-fn pause(event: &Event, now: Timestamp) -> Duration {
-    let waited = event.event_time.as_ref().map(|at| now.duration_since(at.0));
-    waited.and_then(|waited| Duration::try_from(waited).ok()).map_or(PAUSE, |waited| PAUSE.saturating_sub(waited))
 }
 
 /// Writes one Event. Retries while the API server is unavailable.
@@ -381,17 +369,6 @@ pub(crate) mod tests {
         warn("late");
         warn("late");
         assert_eq!(written().len(), 1);
-    }
-
-    #[test]
-    fn an_event_is_written_a_moment_after_what_it_reports() {
-        let now = Timestamp::from_millisecond(10_000).unwrap();
-        let of = |at: i64| {
-            let event_time = Some(MicroTime(Timestamp::from_millisecond(at).unwrap()));
-            pause(&Event { event_time, ..Event::default() }, now).as_millis()
-        };
-        assert_eq!([of(10_000), of(9_960), of(9_900), of(1_000)], [100, 60, 0, 0]);
-        assert_eq!(of(70_000), 100, "the clock went back");
     }
 
     #[test]

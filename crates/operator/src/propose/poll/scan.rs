@@ -62,6 +62,7 @@ impl Poller {
             keyring: &keyring,
             deadline,
             candidates: Candidates { listed: None, origin: &origin, read: HashMap::new() },
+            current: None,
             digests: HashMap::new(),
             failed: HashSet::new(),
             platforms: HashMap::new(),
@@ -181,6 +182,7 @@ impl Poller {
         prior: &PriorRequests,
     ) -> Result<Option<Proposal>, Stop> {
         let origin = found.origin;
+        found.current = follower.artifact.version().map(str::to_owned);
         let decide = |evidence: &Evidence| {
             let input = DecisionInput { origin, offer, trigger: Trigger::Polling, evidence };
             Ok(self.proposer.decide(&input, &resolved.workload, &resolved.defaults, &follower.container, prior))
@@ -234,6 +236,8 @@ struct Found<'a> {
     keyring: &'a Keyring,
     deadline: Instant,
     candidates: Candidates<'a>,
+    /// The current tag of the container that is decided about.
+    current: Option<String>,
     /// The digests of tags. None if the tag does not exist, or the query failed.
     digests: HashMap<String, Option<Digest>>,
     /// The tags for which the registry returned an error.
@@ -248,7 +252,8 @@ struct Found<'a> {
 impl Answers for Found<'_> {
     type Error = Stop;
 
-    /// An error for one tag is no answer: it is queried again in the next scan.
+    /// An error for one tag is no answer: it is queried again in the next scan. A listed tag that the registry does not
+    /// have was deleted, unless the registry shows no manifests to Headwind: then it does not have the current tag either.
     async fn answer(&mut self, question: &Question) -> Result<Option<Answer>, Stop> {
         let Query { platforms } = Query::of(&question.needs);
         if platforms {
@@ -258,10 +263,15 @@ impl Answers for Found<'_> {
             return Ok(Some(Answer::exists(Some(digest))));
         }
         let is_optional = question.needs.iter().copied().all(Need::is_optional_in_scans);
-        Ok(match self.origin {
-            Origin::Registry(_) => (!self.failed.contains(&question.tag)).then_some(Answer::Deleted),
-            Origin::Charts(_) => is_optional.then(|| Answer::exists(None)),
-        })
+        if self.failed.contains(&question.tag) {
+            return Ok(None);
+        }
+        if let Some(current) = self.current.clone().filter(|current| *current != question.tag)
+            && self.digest(&current).await?.is_some()
+        {
+            return Ok(Some(Answer::Deleted));
+        }
+        Ok(is_optional.then(|| Answer::exists(None)))
     }
 }
 
