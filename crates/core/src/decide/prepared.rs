@@ -171,7 +171,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Maximum number of versions that the registry is asked about for one decision.
+/// Maximum number of versions for which one decision queries the registry.
 const TRIED: usize = 3;
 
 /// Returns the platforms that a version must have.

@@ -68,7 +68,7 @@ fn answers(#[case] current: &str, #[case] tag: &str, #[case] trust: Trust, #[cas
     }
 }
 
-/// A version that the registry lists and does not have was deleted, whatever is asked about it.
+/// If the registry lists a version and does not have it, the version was deleted. No other answer is needed.
 #[test]
 fn a_deleted_version_is_refused() {
     for need in Need::ALL {
