@@ -5,6 +5,7 @@ pub(crate) mod complete;
 mod decide;
 mod diff;
 mod freeze;
+mod named;
 mod request;
 mod requests;
 mod rollback;

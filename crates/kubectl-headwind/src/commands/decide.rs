@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headwind_core::request::action::{Action, act};
 use headwind_core::request::quorum;
+use headwind_core::workload::Kind;
 use headwind_k8s::decision;
 use headwind_k8s::update_request::UpdateRequest;
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::cli::{DecideArgs, Format};
 use crate::connect::Connection;
 use crate::failure::{Failure, summed};
 use crate::output;
-use crate::target::{Named, hinted, named};
+use crate::target::{Named, named};
 
 /// The name of the field manager.
 pub(super) const MANAGER: &str = "kubectl-headwind";
@@ -77,43 +78,15 @@ async fn selected(connection: &Connection, action: Action, args: &DecideArgs) ->
     if let Some(Named::Request(name)) = names.iter().find(is_request).filter(|_| selector.is_some()) {
         return Err(Failure::Usage(format!("{name:?} is one UpdateRequest; -l selects among those of a namespace or a workload")));
     }
-    connection.namespace()?;
-    let (mut found, mut failed, mut listed) = (Vec::new(), Vec::new(), None);
-    for (number, name) in names.iter().enumerate() {
-        match named_by(connection, action, name, &mut listed).await.map_err(|failure| hinted(failure, &args.names[number..])) {
-            Ok(its) => found.extend(its),
-            Err(failure) if names.len() == 1 => return Err(failure),
-            Err(failure) => {
-                output::complain(&failure.to_string());
-                failed.push(failure);
-            }
+    let of_workload = |kind: Kind, name: &str, mut its: Vec<UpdateRequest>| {
+        remark_on_others(&its, action);
+        its.retain(|request| is_meant(request, action));
+        if its.is_empty() {
+            return Err(Failure::NotFound(format!("{kind} {name} has no UpdateRequest that could be {}", done(action))));
         }
-    }
-    Ok((found, failed))
-}
-
-/// Returns the requests of a name. `listed` keeps those of the namespace for the next workload.
-async fn named_by(
-    connection: &Connection,
-    action: Action,
-    name: &Named,
-    listed: &mut Option<Vec<UpdateRequest>>,
-) -> Result<Vec<UpdateRequest>, Failure> {
-    let (kind, name) = match name {
-        Named::Request(name) => return Ok(vec![request::read(connection, name).await?]),
-        Named::Workload(kind, name) => (*kind, name),
+        Ok(its)
     };
-    if listed.is_none() {
-        *listed = Some(requests::read(connection, &[]).await?);
-    }
-    let is_its = |request: &&UpdateRequest| request.spec.target_ref.kind.0 == kind && request.spec.target_ref.name == *name;
-    let mut its: Vec<UpdateRequest> = listed.iter().flatten().filter(is_its).cloned().collect();
-    remark_on_others(&its, action);
-    its.retain(|request| is_meant(request, action));
-    if its.is_empty() {
-        return Err(Failure::NotFound(format!("{kind} {name} has no UpdateRequest that could be {}", done(action))));
-    }
-    Ok(its)
+    super::named::read(connection, &args.names, &names, of_workload).await
 }
 
 /// Makes a decision about every selected request. A failure does not stop the others.

@@ -7,33 +7,25 @@ use headwind_k8s::kinds::{ForKind, SlimWorkload, for_kind};
 use headwind_k8s::update_request::UpdateRequest;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::{request, requests};
+use super::requests;
 use crate::connect::Connection;
 use crate::failure::{Failure, summed};
 use crate::output::{self, clean};
 use crate::table::Paint;
-use crate::target::{Named, hinted, named};
+use crate::target::{Named, named};
 
 /// Shows what the named requests would change, or all open ones. A failure does not stop the others.
 pub(super) async fn diff(connection: &Connection, words: &[String]) -> Result<(), Failure> {
     let names: Vec<Named> = words.iter().map(|word| named(word)).collect::<Result<_, _>>()?;
-    let (mut all, mut failed) = (Vec::new(), Vec::new());
-    if names.is_empty() {
-        all = requests::read(connection, &[]).await?;
-        all.retain(|request| request.phase().is_open());
+    let open = |mut its: Vec<UpdateRequest>| {
+        its.retain(|request| request.phase().is_open());
+        its
+    };
+    let (all, mut failed) = if names.is_empty() {
+        (open(requests::read(connection, &[]).await?), Vec::new())
     } else {
-        connection.namespace()?;
-    }
-    for (number, name) in names.iter().enumerate() {
-        match named_by(connection, name).await.map_err(|failure| hinted(failure, &words[number..])) {
-            Ok(its) => all.extend(its),
-            Err(failure) if names.len() == 1 => return Err(failure),
-            Err(failure) => {
-                output::complain(&failure.to_string());
-                failed.push(failure);
-            }
-        }
-    }
+        super::named::read(connection, words, &names, |_, _, its| Ok(open(its))).await?
+    };
     if all.is_empty() && failed.is_empty() {
         output::remark("No open updates.");
     }
@@ -55,18 +47,6 @@ pub(super) async fn diff(connection: &Connection, words: &[String]) -> Result<()
         output::raw(text.as_bytes())?;
     }
     summed(failed, "shown")
-}
-
-/// Returns the request of a name, or the open requests of a workload.
-async fn named_by(connection: &Connection, name: &Named) -> Result<Vec<UpdateRequest>, Failure> {
-    match name {
-        Named::Request(name) => Ok(vec![request::read(connection, name).await?]),
-        Named::Workload(kind, name) => {
-            let mut its = requests::read(connection, &[]).await?;
-            its.retain(|one| one.phase().is_open() && one.spec.target_ref.kind.0 == *kind && one.spec.target_ref.name == *name);
-            Ok(its)
-        }
-    }
 }
 
 /// Returns the image that is in the workload now. For a release, this needs its source, so the image of the request is
